@@ -1,0 +1,76 @@
+"""The rules in force: what the user wants within what the administrator allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Any
+
+from .model import Kernel, Kind, Resource, Terminal
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A limit for what matches every glob given; a glob on something a resource does not have
+    (a kernel name on an app) does not match."""
+
+    idle_timeout: timedelta
+    instance_type: str | None = None
+    kernel_name: str | None = None
+    image: str | None = None
+
+    def matches(self, resource: Resource) -> bool:
+        kernel_name = resource.name if isinstance(resource, Kernel) else None
+        image = resource.environment if isinstance(resource, Terminal) else resource.image
+        # People write the image's name; SageMaker its ARN. Both match.
+        pairs = (
+            (self.instance_type, (resource.instance_type,)),
+            (self.kernel_name, (kernel_name,)),
+            (self.image, (image, image.partition("/")[2] if image else None)),
+        )
+        return all(
+            any(value is not None and fnmatchcase(value, glob) for value in values)
+            for glob, values in pairs
+            if glob is not None
+        )
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Durations ready for the planner; the field names are those of the settings without their
+    unit. ``settings`` is the same as JSON, for the report."""
+
+    enabled: bool = True
+    idle_timeout: timedelta = timedelta(minutes=120)
+    kernel_idle_timeout: timedelta | None = None
+    terminal_idle_timeout: timedelta | None = None
+    app_idle_timeout: timedelta | None = None
+    warn: timedelta = timedelta(minutes=5)
+    keep_terminals: bool = False
+    protect_connected: bool = False
+    rules: tuple[Rule, ...] = ()
+    dry_run: bool = False
+    grace: timedelta = timedelta(minutes=10)
+    startup_grace: timedelta = timedelta(minutes=15)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def limit_of(self, resource: Resource) -> tuple[timedelta, str]:
+        """How long ``resource`` may be idle, and the name of the setting that says so."""
+        for index, rule in enumerate(self.rules):
+            if rule.matches(resource):
+                return rule.idle_timeout, f"rules[{index}]"
+        override = {
+            Kind.KERNEL: self.kernel_idle_timeout,
+            Kind.TERMINAL: self.terminal_idle_timeout,
+            Kind.APP: self.app_idle_timeout,
+        }[resource.ref.kind]
+        if override is not None:
+            return override, f"{resource.ref.kind.value}_idle_timeout_minutes"
+        return self.idle_timeout, "idle_timeout_minutes"
+
+    def shortest_app_limit(self) -> timedelta:
+        """The soonest that any app could be due; decides how often ListApps is worth a call."""
+        base = self.app_idle_timeout if self.app_idle_timeout is not None else self.idle_timeout
+        return min([base, *(rule.idle_timeout for rule in self.rules if not rule.kernel_name)])

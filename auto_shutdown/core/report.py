@@ -1,0 +1,99 @@
+"""The report: the one thing that the API, the panel and the command line show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .faults import health_state
+from .ledger import Ledger
+from .model import App, Decision, Fault, Kernel, Plan, Resource, Snapshot
+from .policy import Policy
+from .words import iso
+
+#: Of the report's shape; raised when a field changes its meaning.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Passes:
+    """When the loop looked and will look; ``armed`` is False when it never will."""
+
+    armed: bool
+    last_pass: datetime | None = None
+    last_ok_pass: datetime | None = None
+    next_pass: datetime | None = None
+
+
+def build(
+    *,
+    now: datetime,
+    platform: Mapping[str, str | None],
+    passes: Passes,
+    faults: Iterable[Fault],
+    policy: Policy,
+    bounds: Mapping[str, Any],
+    snapshot: Snapshot,
+    ledger: Ledger,
+    plan: Plan,
+    outcomes: Iterable[Mapping[str, Any]],
+    savings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The report as JSON (design.md, "HTTP"). ``bounds`` is ``{"locked", "limits"}``."""
+    known = list(faults)
+    decisions = {decision.ref: decision for decision in plan.decisions}
+    return {
+        "version": VERSION,
+        "now": iso(now),
+        "platform": dict(platform),
+        "health": {
+            "state": health_state(known, policy.enabled),
+            "armed": passes.armed and policy.enabled and not policy.dry_run,
+            "last_pass": iso(passes.last_pass),
+            "last_ok_pass": iso(passes.last_ok_pass),
+            "next_pass": iso(passes.next_pass),
+            "faults": [_fault(fault) for fault in known],
+        },
+        "policy": {**policy.settings, **bounds},
+        "resources": [
+            _resource(resource, decisions[resource.ref], ledger)
+            for resource in snapshot.resources
+            if resource.ref in decisions
+        ],
+        "outcomes": list(outcomes),
+        "savings": dict(savings),
+    }
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {
+        "source": fault.source,
+        "code": fault.code,
+        "message": fault.message,
+        "remedy": fault.remedy,
+        "since": iso(fault.since),
+    }
+
+
+def _resource(resource: Resource, decision: Decision, ledger: Ledger) -> dict[str, Any]:
+    mark = ledger.marks.get(resource.ref)
+    return {
+        "kind": resource.ref.kind.value,
+        "id": resource.ref.id,
+        "name": resource.name,
+        "app": None if isinstance(resource, App) else resource.app,
+        "paths": list(resource.paths) if isinstance(resource, Kernel) else [],
+        "state": resource.status if isinstance(resource, App) else (mark.state if mark else ""),
+        "instance_type": resource.instance_type,
+        "action": decision.action.value,
+        "reason": decision.reason.value,
+        "detail": decision.detail,
+        "signal": decision.signal,
+        "idle_since": iso(decision.idle_since),
+        "warn_at": iso(decision.warn_at),
+        "due_at": iso(decision.due_at),
+        "kept_until": iso(decision.kept_until),
+        "billing": isinstance(resource, App) and resource.billing,
+    }

@@ -1,0 +1,32 @@
+"""How durations and instants read to a person."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+
+def duration(span: timedelta) -> str:
+    """``45 s``, ``12 m``, ``1 h 12 m``, ``3 d 4 h``: seconds only below a minute, two units at
+    most, rounded down."""
+    seconds = max(0, int(span.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, hours, days = seconds // 60 % 60, seconds // 3600 % 24, seconds // 86400
+    if days:
+        return f"{days} d {hours} h" if hours else f"{days} d"
+    if hours:
+        return f"{hours} h {minutes:02d} m" if minutes else f"{hours} h"
+    return f"{minutes} m"
+
+
+def iso(instant: datetime | None) -> str | None:
+    """ISO 8601 in UTC with ``Z``, as the contract has it."""
+    if instant is None:
+        return None
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def printable(text: str) -> str:
+    """``text`` on one line and without control characters: names are chosen by users, and must
+    not be able to write a line of their own into a log or move a terminal's cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

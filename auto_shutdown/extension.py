@@ -1,0 +1,98 @@
+"""The Jupyter Server extension: wires the parts, starts and stops the loop; nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
+from tornado.ioloop import IOLoop
+
+from .clock import Clock
+from .config import AdminTraits
+from .controller import Controller
+from .core.model import Fault
+from .handlers import CONTROLLER, routes
+from .history import History
+from .store import Store, server_key
+from .world import Platform, SageMaker, World, recognise
+from .world.kernels import KernelSource
+from .world.terminals import TerminalSource
+
+
+class AutoShutdown(AdminTraits, ExtensionApp):
+    """Administrators configure it as ``c.AutoShutdown.…`` (see the README)."""
+
+    name = "auto_shutdown"
+    extension_url = "/auto-shutdown/status"
+    load_other_extensions = True
+
+    _controller: Controller | None = None
+    _sagemaker: SageMaker | None = None
+
+    def initialize_handlers(self) -> None:
+        """Add the routes, and start the passes as soon as the server's loop runs."""
+        self.handlers.extend(routes())
+        IOLoop.current().add_callback(self._start)
+
+    @property
+    def _server(self) -> ServerApp:
+        assert self.serverapp is not None  # an extension is loaded by a server
+        return self.serverapp
+
+    async def _start(self) -> None:
+        """Nothing that goes wrong here may reach the server (it is the users' work place)."""
+        try:
+            controller = self._assemble()
+            await controller.start()
+        except Exception as error:
+            self.log.error(
+                "auto_shutdown could not start, and removes nothing: %s: %s",
+                type(error).__name__,
+                error,
+            )
+            return
+        self._controller = controller
+        self._server.web_app.settings[CONTROLLER] = controller
+        kind, minutes = controller.platform.kind, controller.preferences.policy.idle_timeout
+        self.log.info("auto_shutdown: watching (%s); idle after %s.", kind, minutes)
+
+    def _assemble(self) -> Controller:
+        server = self._server
+        platform = recognise(Path(self.metadata_path), self.platform_overrides(), os.environ)
+        self._sagemaker = SageMaker(platform) if platform.has_apps else None
+        world = World(
+            platform,
+            KernelSource(server.kernel_manager, server.session_manager),
+            TerminalSource(server.web_app.settings),
+            self._sagemaker,
+        )
+        directory = Path(self.state_dir)
+        key = server_key(platform.identity, server.base_url, server.port)
+        return Controller(
+            world,
+            Store(directory, key),
+            History(directory, key),
+            self.limits(),
+            Clock(),
+            self.log,
+            _platform_faults(platform, Clock()),
+        )
+
+    async def stop_extension(self) -> None:
+        """Called when the server stops."""
+        controller, self._controller = self._controller, None
+        if controller is not None:
+            await asyncio.shield(controller.stop())
+        if self._sagemaker is not None:
+            self._sagemaker.close()
+
+
+def _platform_faults(platform: Platform, clock: Clock) -> tuple[Fault, ...]:
+    problem = platform.problem
+    if problem is None:
+        return ()
+    now = clock.read().now
+    return (Fault("platform", problem.code, problem.message, problem.remedy, now),)

@@ -1,0 +1,158 @@
+"""The audit log: one line of JSON for each removal tried, written before it and completed after.
+
+The line's first part is on disk before anything is removed, its second part follows with the
+outcome. So a crash in between leaves an unfinished line, which the next opener completes as
+``interrupted``: no removal is without its line. The file only ever grows at its end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .core.model import Outcome
+from .core.words import iso
+
+#: A file of that size is put aside for a new one; so many old ones are kept.
+ROTATE_BYTES = 5_000_000
+OLD_FILES = 3
+
+KINDS = ("kernel", "terminal", "app")
+INTERRUPTED = ',"outcome":"interrupted","outcome_detail":"The server ended before it was done."}\n'
+
+
+class Attempt:
+    """One line that has been begun."""
+
+    def __init__(self, history: History, kind: str) -> None:
+        self._history = history
+        self.kind = kind
+
+    def finish(self, outcome: Outcome) -> None:
+        """Complete the line. Raises OSError when it cannot be written."""
+        end = {
+            "outcome": outcome.result.value,
+            "outcome_detail": outcome.detail,
+            "code": outcome.code,
+            "finished_at": iso(datetime.now(timezone.utc)),
+        }
+        self._history._complete(self, "," + json.dumps(end)[1:] + "\n", outcome.ended)
+
+
+class History:
+    """The audit log of one server. Its methods may be called from any thread."""
+
+    def __init__(self, directory: Path, key: str) -> None:
+        self._path = directory / f"history-{key}.jsonl"
+        self._lock = threading.Lock()
+        self._opened = False
+        self._since: str | None = None
+        self._removed = dict.fromkeys(KINDS, 0)
+
+    def begin(self, entry: Mapping[str, Any]) -> Attempt:
+        """Write the first part of a line, and see it on disk. Raises OSError."""
+        with self._lock:
+            self._open()
+            self._rotate()
+            line = json.dumps({"attempt": uuid.uuid4().hex[:12], **entry})
+            self._append(line[:-1])
+        return Attempt(self, str(entry.get("kind")))
+
+    def _complete(self, attempt: Attempt, rest: str, ended: bool) -> None:
+        with self._lock:
+            self._append(rest)
+            if ended and attempt.kind in self._removed:
+                self._removed[attempt.kind] += 1
+
+    def read(self, limit: int) -> list[dict[str, Any]]:
+        """The newest ``limit`` entries, newest first. A line that cannot be read is left out; one
+        that is not finished yet has the outcome ``pending``."""
+        found: list[dict[str, Any]] = []
+        with self._lock:
+            for path in self._files():
+                entries = list(_entries(path))
+                found += entries[::-1]
+                if len(found) >= limit:
+                    break
+        return found[:limit]
+
+    def savings(self) -> dict[str, Any]:
+        """What has been removed since the log begins, by kind. Does no I/O."""
+        return {"since": self._since, "removed": dict(self._removed)}
+
+    def load(self) -> None:
+        """Complete what a crash left, and count what there is. Raises OSError."""
+        with self._lock:
+            self._open()
+
+    def _open(self) -> None:
+        if self._opened:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._end_unfinished_line()
+        self._opened = True
+        for path in reversed(self._files()):
+            for entry in _entries(path):
+                self._since = self._since or entry.get("at")
+                if entry.get("outcome") in ("removed", "gone") and entry.get("kind") in KINDS:
+                    self._removed[entry["kind"]] += 1
+
+    def _end_unfinished_line(self) -> None:
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            return
+        if not content or content.endswith(b"\n"):
+            return
+        last = content.rpartition(b"\n")[2].decode("utf-8", "replace")
+        self._append(INTERRUPTED if _parse(last + INTERRUPTED) else "\n")
+
+    def _append(self, text: str) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        handle = os.open(self._path, flags, 0o600)
+        try:
+            written = memoryview(text.encode())
+            while written:
+                written = written[os.write(handle, written) :]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def _files(self) -> list[Path]:
+        """This log's files, newest first."""
+        old = [self._path.with_name(f"{self._path.name}.{n}") for n in range(1, OLD_FILES + 1)]
+        return [path for path in (self._path, *old) if path.exists()]
+
+    def _rotate(self) -> None:
+        try:
+            if self._path.stat().st_size < ROTATE_BYTES:
+                return
+        except FileNotFoundError:
+            return
+        names = [self._path] + [
+            self._path.with_name(f"{self._path.name}.{n}") for n in range(1, OLD_FILES + 1)
+        ]
+        for newer, older in reversed(list(zip(names, names[1:]))):
+            if newer.exists():
+                os.replace(newer, older)
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        entry = _parse(line) or _parse(line + ',"outcome":"pending"}')
+        if entry is not None:
+            yield entry
+
+
+def _parse(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

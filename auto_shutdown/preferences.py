@@ -1,0 +1,87 @@
+"""What people want: their settings within the administrator's limits, merged into the policy in
+force, and kept on disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from .core.model import Fault
+from .core.policy import Policy
+from .settings import Limits, merge, validate_patch
+from .store import Store, StoreError
+
+
+class Preferences:
+    """The settings of one server's user. ``policy`` is always valid and within the limits."""
+
+    def __init__(self, limits: Limits, store: Store) -> None:
+        self._limits = limits
+        self._store = store
+        self._user: dict[str, Any] = {}
+        self._disk: Fault | None = None
+        self.policy, self._problems = merge(limits, {})
+
+    async def load(self, now: datetime) -> None:
+        """Read the user's settings. Where that fails the last good ones stay, with a fault."""
+        try:
+            user, problem = await asyncio.to_thread(self._store.load_settings)
+        except StoreError as error:
+            self._disk = _fault(str(error), error.remedy, now)
+            return
+        self._disk = None if problem is None else _fault(problem.message, problem.remedy, now)
+        self._take(user)
+
+    async def refresh(self, now: datetime) -> None:
+        """Take over what another server of the same home has changed."""
+        if await asyncio.to_thread(self._store.settings_changed):
+            await self.load(now)
+
+    async def patch(self, patch: Any) -> None:
+        """Validate and store a change. Raises SettingError (nothing has changed then) or
+        StoreError (the change is not in force either)."""
+        changes = validate_patch(patch, self._limits)
+        self._take(await asyncio.to_thread(self._store.patch_settings, changes))
+
+    def _take(self, user: Mapping[str, Any]) -> None:
+        self._user = dict(user)
+        self.policy, self._problems = merge(self._limits, self._user)
+
+    def faults(self, now: datetime) -> list[Fault]:
+        """Stored values that are not in force, and trouble with the file itself."""
+        found = [
+            Fault(f"setting {p.field}", "NotInForce", p.message, "Set it again.", now)
+            for p in self._problems
+        ]
+        return found if self._disk is None else [*found, replace(self._disk)]
+
+    def view(self) -> dict[str, Any]:
+        """The answer to ``GET settings``."""
+        return {
+            "settings": dict(self.policy.settings),
+            "user": {name: v for name, v in self._user.items() if name in self.policy.settings},
+            "defaults": dict(self._limits.defaults),
+            **self.bounds(),
+        }
+
+    def bounds(self) -> dict[str, Any]:
+        limits = self._limits
+        return {
+            "limits": {
+                "min_idle_timeout_minutes": limits.min_idle_timeout_minutes,
+                "max_idle_timeout_minutes": limits.max_idle_timeout_minutes,
+                "max_keep_alive_minutes": limits.max_keep_alive_minutes,
+            },
+            "locked": sorted(limits.locked),
+        }
+
+    def policy_for(self, dry_run: bool) -> Policy:
+        """The policy of one pass; ``dry_run`` makes it a rehearsal, never the other way round."""
+        return replace(self.policy, dry_run=True) if dry_run else self.policy
+
+
+def _fault(message: str, remedy: str, now: datetime) -> Fault:
+    return Fault("settings", "StateFile", message, remedy, now)

@@ -1,0 +1,208 @@
+"""Acting: the second look, the audit line, the removal; each resource alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from .core.ledger import Ledger, glimpse, record
+from .core.model import (
+    IN_SERVICE,
+    KERNEL_GATEWAY,
+    Action,
+    App,
+    Decision,
+    Fault,
+    Kind,
+    Outcome,
+    Plan,
+    Reason,
+    Ref,
+    Resource,
+    Result,
+    Snapshot,
+)
+from .core.planner import decide
+from .core.policy import Policy
+from .core.words import iso, printable
+from .history import History
+from .world import World
+
+#: How many outcomes the report carries; the history has them all.
+OUTCOMES = 50
+
+#: What a person who asked for a removal reads as its reason.
+ASKED_FOR = "Somebody asked for it."
+
+_NEVER = datetime.min.replace(tzinfo=timezone.utc)
+
+
+class RefusedError(Exception):
+    """A request that cannot be fulfilled: HTTP ``status``, a sentence, field and value."""
+
+    def __init__(self, status: int, message: str, field: str, value: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.field = field
+        self.value = value
+
+
+class Remover:
+    """Removes what was decided, if a second look still says so."""
+
+    def __init__(self, world: World, history: History, log: logging.Logger) -> None:
+        self._world = world
+        self._history = history
+        self._log = log
+        self._rehearsed: dict[Ref, datetime | None] = {}
+        self._audit_error: Exception | None = None
+        self.outcomes: deque[dict[str, Any]] = deque(maxlen=OUTCOMES)
+
+    def faults(self, now: datetime) -> list[Fault]:
+        """That the audit log cannot be written. Removals go on: the server's log has them."""
+        if self._audit_error is None:
+            return []
+        message = f"The audit log cannot be written: {self._audit_error}."
+        remedy = "Make the state directory writable, or set AutoShutdown.state_dir."
+        return [Fault("history", type(self._audit_error).__name__, message, remedy, now)]
+
+    def to_do(self, plan: Plan, policy: Policy) -> list[Decision]:
+        """The removals of ``plan`` in the order to act. Under ``dry_run`` one that has been
+        rehearsed for the same idleness has been said, and is not said again."""
+        return [
+            decision
+            for decision in plan.removals
+            if not policy.dry_run
+            or self._rehearsed.get(decision.ref, _NEVER) != decision.idle_since
+        ]
+
+    async def carry_out(
+        self, decision: Decision, snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime
+    ) -> tuple[Ledger, bool]:
+        """Carry out one removal of a plan. Returns the ledger after it, and whether the resource
+        is gone. Never raises for that one's failure."""
+        ref = decision.ref
+        fresh = await self._world.look_again(_decided_with(decision, snapshot))
+        ledger = glimpse(ledger, fresh, now)
+        resource = fresh.find(ref)
+        if resource is None:
+            outcome = Outcome(Result.GONE, "It was gone before it could be removed.")
+            self._tell(decision, ref.id, outcome, now)
+            return record(ledger, ref, outcome, now), True
+        again = decide(fresh, ledger, policy, now).of(ref)
+        if again is None or not again.removes:
+            moved = "" if again is None else f" {again.detail}"
+            outcome = Outcome(Result.STALE, f"It moved at the last moment.{moved}")
+            self._tell(decision, resource.name, outcome, now)
+            return ledger, False
+        outcome = await self._act(again, resource, policy, now)
+        return record(ledger, ref, outcome, now), outcome.ended
+
+    async def on_request(
+        self, ref: Ref, snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime
+    ) -> tuple[Ledger, Mapping[str, Any]]:
+        """Remove ``ref``, with what runs in it, because somebody asked. Raises RefusedError."""
+        resource = snapshot.find(ref)
+        if resource is None:
+            raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
+        inside: list[Resource] = []
+        if isinstance(resource, App):
+            _refuse_app(resource, snapshot)
+            inside += [kernel for kernel in snapshot.kernels if kernel.app == ref.id]
+            inside += [terminal for terminal in snapshot.terminals if terminal.app == ref.id]
+        for each in (*inside, resource):
+            asked = Decision(each.ref, Action.REMOVE, Reason.REQUESTED, ASKED_FOR)
+            outcome = await self._act(asked, each, policy, now)
+            ledger = record(ledger, each.ref, outcome, now)
+        return ledger, self.outcomes[-1]
+
+    async def _act(
+        self, decision: Decision, resource: Resource, policy: Policy, now: datetime
+    ) -> Outcome:
+        """Audit line, removal, end of the audit line. ``dry_run`` leaves out the middle."""
+        attempt = await self._begin(decision, resource, policy, now)
+        if policy.dry_run:
+            self._rehearsed[resource.ref] = decision.idle_since
+            outcome = Outcome(Result.DRY_RUN, "dry_run is on: it would have been removed.")
+        else:
+            try:
+                outcome = await self._world.remove(resource)
+            except Exception as error:  # one thing's failure stays that one's
+                self._log.error("auto_shutdown: removing failed", exc_info=error)
+                name = type(error).__name__
+                outcome = Outcome(Result.TEMPORARY, f"Removing it failed: {name}.", name)
+        if attempt is not None:
+            await self._audit(attempt.finish, outcome)
+        self._tell(decision, resource.name, outcome, now)
+        return outcome
+
+    async def _begin(
+        self, decision: Decision, resource: Resource, policy: Policy, now: datetime
+    ) -> Any:
+        rule = "request" if decision.reason is Reason.REQUESTED else policy.limit_of(resource)[1]
+        return await self._audit(
+            self._history.begin,
+            {
+                "at": iso(now),
+                "kind": resource.ref.kind.value,
+                "resource": resource.ref.id,
+                "name": resource.name,
+                "paths": list(getattr(resource, "paths", ())),
+                "app": None if isinstance(resource, App) else resource.app,
+                "instance_type": resource.instance_type,
+                "reason": decision.reason.value,
+                "detail": decision.detail,
+                "signal": decision.signal,
+                "rule": rule,
+                "idle_since": iso(decision.idle_since),
+            },
+        )
+
+    async def _audit(self, write: Any, argument: Any) -> Any:
+        try:
+            result = await asyncio.to_thread(write, argument)
+        except Exception as error:
+            self._audit_error = error
+            return None
+        self._audit_error = None
+        return result
+
+    def _tell(self, decision: Decision, name: str, outcome: Outcome, now: datetime) -> None:
+        kind = decision.ref.kind.value
+        self.outcomes.append(
+            {
+                "at": iso(now),
+                "kind": kind,
+                "id": decision.ref.id,
+                "outcome": outcome.result.value,
+                "reason": decision.reason.value,
+                "detail": outcome.detail if outcome.failed else decision.detail,
+            }
+        )
+        if not outcome.failed:  # a failure is a fault, and logged as one
+            text = f"{kind} {name}: {outcome.result.value} ({decision.reason.value}: "
+            self._log.info("auto_shutdown: %s", printable(f"{text}{decision.detail})"))
+
+
+def _decided_with(decision: Decision, snapshot: Snapshot) -> Ref:
+    """What has to be looked at again for ``decision``: what goes with its app is decided by it."""
+    if decision.reason is not Reason.APP_REMOVED:
+        return decision.ref
+    resource = snapshot.find(decision.ref)
+    if resource is None or isinstance(resource, App) or resource.app is None:
+        return decision.ref
+    return Ref(Kind.APP, resource.app)
+
+
+def _refuse_app(app: App, snapshot: Snapshot) -> None:
+    if Snapshot.APPS in snapshot.unread:
+        raise RefusedError(503, snapshot.unread[Snapshot.APPS].message, "id", app.id)
+    if app.type != KERNEL_GATEWAY:
+        message = f"Apps of type {app.type} are never removed by this extension."
+        raise RefusedError(409, message, "id", app.id)
+    if app.status != IN_SERVICE:
+        raise RefusedError(409, f"The app is {app.status}.", "id", app.id)

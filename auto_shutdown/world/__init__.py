@@ -1,0 +1,121 @@
+"""The world outside: who we are, what runs, and the means to remove it.
+
+Joins the sources into one :class:`~auto_shutdown.core.model.Snapshot`. Each source is read in its
+own ``try``; one that fails is named in ``Snapshot.unread`` and keeps what it gave last, so that
+people still see it, and nothing that depends on it is removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from ..core.model import App, Kernel, Outcome, Ref, Resource, Result, Snapshot, Terminal, Unread
+from .kernels import KernelSource, Model, join
+from .platform import Platform, recognise
+from .sagemaker import SageMaker, SourceError
+from .terminals import TerminalSource, place
+
+#: A source that has not answered by then counts as unread; the next pass asks again.
+SOURCE_SECONDS = 45.0
+
+T = TypeVar("T")
+
+__all__ = ["Platform", "SageMaker", "World", "recognise"]
+
+
+class Apps(Protocol):
+    """What the world needs of SageMaker."""
+
+    async def list_apps(self) -> tuple[App, ...]: ...
+
+    async def delete_app(self, app: App) -> Outcome: ...
+
+
+class World:
+    """What one server can see and remove. ``apps`` is None where there are none to see."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        kernels: KernelSource,
+        terminals: TerminalSource,
+        apps: Apps | None,
+    ) -> None:
+        self.platform = platform
+        self._kernel_source = kernels
+        self._terminal_source = terminals
+        self._app_source = apps
+        self._last = Snapshot()
+        self._apps_unread: Unread | None = None
+
+    @property
+    def has_apps(self) -> bool:
+        return self._app_source is not None
+
+    async def observe(self, list_apps: bool) -> Snapshot:
+        """The world now. ``list_apps`` asks SageMaker again (a call to AWS); otherwise its last
+        answer stands."""
+        unread: dict[str, Unread] = {}
+        if list_apps and self._app_source is not None:
+            await self._refresh_apps(self._app_source)
+        apps = self._last.apps
+        if self._apps_unread is not None:
+            unread[Snapshot.APPS] = self._apps_unread
+        kernels = await self._read_kernels(unread)
+        terminals = await _read(
+            Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
+        )
+        self._last = Snapshot(kernels, place(terminals, apps), apps, unread)
+        return self._last
+
+    async def _read_kernels(self, unread: dict[str, Unread]) -> tuple[Kernel, ...]:
+        source = self._kernel_source
+        nothing: tuple[dict[str, Model], dict[str, str]] = ({}, {})
+        models, unreadable = await _read(Snapshot.KERNELS, source.read, nothing, unread)
+        # After the kernels: in gateway mode the sessions are stale before (toolchain.md).
+        no_sessions: list[Model] = []
+        sessions = await _read(Snapshot.SESSIONS, source.read_sessions, no_sessions, unread)
+        if Snapshot.KERNELS in unread:
+            return self._last.kernels
+        return join(models, unreadable, sessions)
+
+    async def _refresh_apps(self, source: Apps) -> None:
+        try:
+            apps = await source.list_apps()
+        except SourceError as error:
+            self._apps_unread = error.unread
+            return
+        self._apps_unread = None
+        self._last = Snapshot(self._last.kernels, self._last.terminals, apps)
+
+    async def look_again(self, ref: Ref) -> Snapshot:
+        """What bears on ``ref``, read anew at the last moment. The list of apps is not asked
+        for again: its owner does that once for all removals of a pass."""
+        return (await self.observe(list_apps=False)).bearing_on(ref)
+
+    async def remove(self, resource: Resource) -> Outcome:
+        """Remove one thing; never raises, never touches anything else."""
+        if isinstance(resource, Kernel):
+            return await self._kernel_source.remove(resource)
+        if isinstance(resource, Terminal):
+            return await self._terminal_source.remove(resource)
+        if self._app_source is None:
+            return Outcome(Result.PERMANENT, "There is no SageMaker here to ask.", "NoPlatform")
+        return await self._app_source.delete_app(resource)
+
+
+async def _read(
+    source: str, read: Callable[[], Awaitable[T]], last: T, unread: dict[str, Unread]
+) -> T:
+    try:
+        return await asyncio.wait_for(read(), SOURCE_SECONDS)
+    except Exception as error:
+        unread[source] = Unread(
+            source,
+            type(error).__name__,
+            f"Cannot list the {source}: {type(error).__name__}.",
+            "The next pass tries again. If it stays, the server's log says what its managers do.",
+        )
+        return last

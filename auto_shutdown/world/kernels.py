@@ -1,0 +1,149 @@
+"""Kernels, through the server's own managers and in its process: no HTTP to ourselves.
+
+Serves the local manager and any remote one (gateway mode, Studio Classic's), synchronous or not.
+Each kernel is read alone, because one that is starting makes ``list_kernels()`` raise for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from traitlets import TraitError
+
+from ..core.model import KERNEL_GATEWAY, Kernel, Outcome, Result
+from .stamps import parse_stamp
+
+#: What separates kernel and image in the kernelspec names of Studio Classic (platform.md 3).
+SAGEMAKER_INTERNAL = "__SAGEMAKER_INTERNAL__"
+
+#: A kernel gets this long to shut down. Jupyter itself kills it after 5 s; a gateway may be slow.
+SHUTDOWN_SECONDS = 60.0
+
+Model = Mapping[str, Any]
+
+
+async def resolve(value: Any) -> Any:
+    """Jupyter's managers answer with a value or an awaitable, depending on class and version."""
+    return await value if inspect.isawaitable(value) else value
+
+
+class KernelSource:
+    """Reads and shuts down the kernels of one server.
+
+    Parameters are the server's ``kernel_manager`` and ``session_manager``.
+    """
+
+    def __init__(self, kernel_manager: Any, session_manager: Any) -> None:
+        self._kernels = kernel_manager
+        self._sessions = session_manager
+        self._last_sessions: list[Model] = []
+
+    async def read(self) -> tuple[dict[str, Model], dict[str, str]]:
+        """All kernel models by id, and for each that could not be read, why.
+
+        Raises whatever the manager raises when not even the ids can be had.
+        """
+        if inspect.iscoroutinefunction(self._kernels.list_kernels):
+            models = {model["id"]: model for model in await self._kernels.list_kernels()}
+        else:
+            models = {}
+        unreadable: dict[str, str] = {}
+        for kernel_id in list(self._kernels.list_kernel_ids()):
+            if kernel_id not in models:
+                model = await self._read_one(kernel_id, unreadable)
+                if model is not None:
+                    models[kernel_id] = model
+        return models, unreadable
+
+    async def _read_one(self, kernel_id: str, unreadable: dict[str, str]) -> Model | None:
+        try:
+            model: Model | None = await resolve(self._kernels.kernel_model(kernel_id))
+        except Exception as error:
+            if kernel_id in self._kernels:
+                unreadable[kernel_id] = f"{type(error).__name__} when reading its model"
+            return None
+        if not model:
+            unreadable[kernel_id] = "its manager gives no model for it"
+        return model or None
+
+    async def read_sessions(self) -> list[Model]:
+        """The session models. While a kernel is starting the server itself cannot list them
+        (TraitError); the last list stands in for that moment."""
+        with contextlib.suppress(TraitError):
+            self._last_sessions = list(await resolve(self._sessions.list_sessions()))
+        return self._last_sessions
+
+    async def remove(self, kernel: Kernel) -> Outcome:
+        """Shut one kernel down gracefully; its session goes with it. Never raises."""
+        try:
+            await asyncio.wait_for(
+                resolve(self._kernels.shutdown_kernel(kernel.id)), SHUTDOWN_SECONDS
+            )
+        except Exception as error:
+            return self._failure(kernel, error)
+        return Outcome(Result.REMOVED, "The kernel was shut down.")
+
+    def _failure(self, kernel: Kernel, error: Exception) -> Outcome:
+        if isinstance(error, KeyError) or getattr(error, "status_code", None) == 404:
+            return Outcome(Result.GONE, "The kernel was already gone.")
+        return Outcome(
+            Result.TEMPORARY,
+            f"Shutting down kernel {kernel.id} failed: {type(error).__name__}.",
+            type(error).__name__,
+            "It is tried again; the server's log has what its kernel manager says.",
+        )
+
+
+def join(
+    models: Mapping[str, Model], unreadable: Mapping[str, str], sessions: Iterable[Model]
+) -> tuple[Kernel, ...]:
+    """Kernels from their models and their sessions.
+
+    A session adds its path, and what only its copy of the model carries (``app_name`` on Studio
+    Classic). A session's kernel that the manager did not list counts, too: it may hold an app.
+    Sessions with a null kernel, and kernels without session, are common.
+    """
+    merged: dict[str, dict[str, Any]] = {key: dict(model) for key, model in models.items()}
+    paths: dict[str, list[str]] = {}
+    for session in sessions:
+        model = session.get("kernel")
+        if not isinstance(model, Mapping) or not model.get("id"):
+            continue
+        kernel_id = str(model["id"])
+        if kernel_id not in unreadable:
+            known = merged.setdefault(kernel_id, {})
+            for key, value in model.items():
+                known.setdefault(key, value)
+        if session.get("path"):
+            paths.setdefault(kernel_id, []).append(str(session["path"]))
+    kernels = [_kernel(key, model, tuple(paths.get(key, ()))) for key, model in merged.items()]
+    kernels += [
+        Kernel(key, paths=tuple(paths.get(key, ())), unreadable=why)
+        for key, why in unreadable.items()
+    ]
+    return tuple(kernels)
+
+
+def _kernel(kernel_id: str, model: Model, paths: tuple[str, ...]) -> Kernel:
+    name, _, image = str(model.get("name") or "").partition(SAGEMAKER_INTERNAL)
+    app_name = model.get("app_name")
+    try:
+        last_activity = parse_stamp(model.get("last_activity"))
+        connections = int(model.get("connections") or 0)
+    except (TypeError, ValueError) as error:
+        return Kernel(kernel_id, name, paths=paths, unreadable=str(error))
+    return Kernel(
+        id=kernel_id,
+        name=name,
+        state=str(model.get("execution_state") or "unknown"),
+        last_activity=last_activity,
+        connections=connections,
+        app=f"{KERNEL_GATEWAY}/{app_name}" if app_name else None,
+        instance_type=model.get("instance_type") or None,
+        image=image or None,
+        paths=paths,
+    )

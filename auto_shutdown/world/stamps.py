@@ -1,0 +1,39 @@
+"""Reading the time stamps that Jupyter servers and gateways write."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+_STAMP = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
+    r"(?:[Zz]|([+-])(\d\d):?(\d\d))?"
+)
+
+
+def parse_stamp(value: Any) -> datetime | None:
+    """An instant in UTC from a ``datetime`` or ISO 8601 text; None where there is none.
+
+    Jupyter drops the fraction on a whole second, gateways write 3 or 6 decimals, ``Z`` or
+    ``+00:00``, and Python 3.9's ``fromisoformat`` takes only some of these. A stamp without a
+    zone is UTC, as all of Jupyter's are. Raises ValueError on anything else: what cannot be
+    understood must not pass for "no activity".
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime):
+        return (
+            value.astimezone(timezone.utc) if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        )
+    match = _STAMP.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"not a time stamp: {value!r:.60}")
+    *numbers, fraction, sign, hours, minutes = match.groups()
+    year, month, day, hour, minute, second = map(int, numbers)
+    microsecond = int((fraction or "0")[:6].ljust(6, "0"))
+    instant = datetime(year, month, day, hour, minute, second, microsecond, tzinfo=timezone.utc)
+    if sign is None:
+        return instant
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    return instant - offset if sign == "+" else instant + offset

@@ -1,0 +1,100 @@
+"""One scene that every table starts from: a Studio Classic user with an app on a GPU instance,
+a notebook in it that has been idle past the limit, and nothing that keeps either."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+
+from auto_shutdown.core.ledger import Ledger, Mark, advance
+from auto_shutdown.core.model import App, Decision, Kernel, Plan, Ref, Snapshot, Terminal, Unread
+from auto_shutdown.core.planner import decide
+from auto_shutdown.core.policy import Policy
+
+NOW = datetime(2026, 3, 29, 0, 59, 30, tzinfo=timezone.utc)  # half a minute before a DST change
+LIMIT = timedelta(minutes=120)
+IMAGE = "arn:aws:sagemaker:us-west-2:236514542706:image/pytorch-1.8"
+
+
+def ago(**span: float) -> datetime:
+    return NOW - timedelta(**span)
+
+
+APP = App(
+    "KernelGateway", "pytorch-1-8-ml-g5-xlarge-1", "InService", "ml.g5.xlarge", IMAGE, ago(days=1)
+)
+KERNEL = Kernel(
+    "k1",
+    "python3",
+    "idle",
+    ago(hours=3),
+    connections=1,
+    app=APP.id,
+    instance_type="ml.g5.xlarge",
+    image=IMAGE,
+    paths=("train.ipynb",),
+)
+TERMINAL = Terminal("1", ago(hours=3))
+IMAGE_TERMINAL = Terminal(
+    f"{IMAGE}__1__ml.g5.xlarge", environment=IMAGE, app=APP.id, instance_type="ml.g5.xlarge"
+)
+
+
+POLICY = Policy(warn=timedelta(0))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A world in which everything is due; ``decide()`` decides it."""
+
+    kernel: Kernel = KERNEL
+    app: App = APP
+    terminal: Terminal = TERMINAL
+    image_terminal: Terminal = IMAGE_TERMINAL
+    policy: Policy = POLICY
+    ledger: Ledger = field(default_factory=lambda: settled_ledger())
+    unread: tuple[str, ...] = ()
+    more_kernels: tuple[Kernel, ...] = ()
+    now: datetime = NOW
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return Snapshot(
+            (self.kernel, *self.more_kernels),
+            (self.terminal, self.image_terminal),
+            (self.app,),
+            {s: Unread(s, "Broken", "It is broken.", "Mend it.") for s in self.unread},
+        )
+
+    def plan(self) -> Plan:
+        ledger = advance(self.ledger, self.snapshot, self.now)
+        return decide(self.snapshot, ledger, self.policy, self.now)
+
+    def of(self, ref: Ref) -> Decision:
+        found = self.plan().of(ref)
+        assert found is not None
+        return found
+
+
+def mark(since: datetime, state: str = "", app: str | None = None, **more: object) -> Mark:
+    base = Mark(since, since, since, "last-activity", since, state, since, app)
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+def settled_ledger() -> Ledger:
+    """As left by a pass three hours ago, when everything had just been used."""
+    since = ago(hours=3)
+    return Ledger(
+        quiet_until=ago(hours=3),
+        marks={
+            KERNEL.ref: mark(since, "idle", APP.id),
+            TERMINAL.ref: mark(since, "prompt"),
+            IMAGE_TERMINAL.ref: mark(since, "prompt", APP.id, stamp=None),
+            APP.ref: mark(
+                since,
+                "InService",
+                stamp=None,
+                incarnation=APP.created_at.isoformat() if APP.created_at else "",
+            ),
+        },
+    )

@@ -1,0 +1,257 @@
+"""Marks of activity: what moves them, and that nothing moves them back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from scene import APP, KERNEL, NOW, TERMINAL, ago, mark
+
+from auto_shutdown.core.ledger import (
+    LONGEST_RETRY,
+    Hold,
+    Ledger,
+    Notice,
+    advance,
+    arrivals,
+    give_notice,
+    glimpse,
+    hold,
+    record,
+    shift,
+)
+from auto_shutdown.core.model import (
+    Action,
+    Decision,
+    Kernel,
+    Outcome,
+    Reason,
+    Result,
+    Snapshot,
+    Terminal,
+    Unread,
+)
+
+MINUTE = timedelta(minutes=1)
+EMPTY = Ledger(quiet_until=ago(days=1))
+BEFORE = NOW - MINUTE
+STAMP = ago(hours=1)
+
+
+def kernel_seen(kernel: Kernel, state: str = "idle") -> Ledger:
+    """As left by the pass a minute ago."""
+    seen = mark(STAMP, state, kernel.app, seen_at=BEFORE, stamp=STAMP)
+    return replace(EMPTY, marks={kernel.ref: seen})
+
+
+def kernel(**changes: object) -> Kernel:
+    return replace(KERNEL, last_activity=STAMP, **changes)  # type: ignore[arg-type]
+
+
+KERNEL_ROWS = {
+    "nothing new": (kernel(), "idle", STAMP),
+    "no stamp any more": (replace(kernel(), last_activity=None), "idle", STAMP),
+    "a newer stamp": (replace(kernel(), last_activity=NOW - MINUTE / 2), "idle", NOW - MINUTE / 2),
+    "a stamp of the future": (replace(kernel(), last_activity=NOW + MINUTE), "idle", NOW),
+    "a changed stamp of a clock that is slow": (
+        replace(kernel(), last_activity=ago(hours=9)),
+        "idle",
+        BEFORE,
+    ),
+    "busy": (kernel(state="busy"), "idle", NOW),
+    "still busy": (kernel(state="busy"), "busy", NOW),
+    "no longer busy, stamp frozen": (kernel(), "busy", NOW),
+    "no longer busy, with the stamp of its end": (
+        replace(kernel(), last_activity=NOW - MINUTE / 2),
+        "busy",
+        NOW - MINUTE / 2,
+    ),
+    "unreadable": (kernel(unreadable="TraitError"), "idle", STAMP),
+    "starting": (kernel(state="starting"), "idle", STAMP),
+}
+
+
+@pytest.mark.parametrize("name", KERNEL_ROWS)
+def test_what_moves_a_kernels_mark(name: str) -> None:
+    now_seen, state_before, active_at = KERNEL_ROWS[name]
+    after = advance(kernel_seen(KERNEL, state_before), Snapshot((now_seen,)), NOW)
+    assert after.marks[KERNEL.ref].active_at == active_at
+
+
+FIRST_SIGHT = {
+    "an old stamp": (ago(hours=5), ago(hours=5)),
+    "no stamp": (None, NOW),
+    "a future stamp": (NOW + MINUTE, NOW),
+}
+
+
+@pytest.mark.parametrize("name", FIRST_SIGHT)
+def test_first_sight(name: str) -> None:
+    stamp, active_at = FIRST_SIGHT[name]
+    for resource in (replace(KERNEL, last_activity=stamp), Terminal("1", stamp)):
+        kernels = (resource,) if isinstance(resource, Kernel) else ()
+        terminals = (resource,) if isinstance(resource, Terminal) else ()
+        after = advance(EMPTY, Snapshot(kernels, terminals), NOW)
+        assert after.marks[resource.ref].active_at == active_at
+
+
+def test_a_running_job_is_activity_until_the_look_that_finds_it_ended() -> None:
+    working = replace(TERMINAL, running_job="python")
+    one = advance(EMPTY, Snapshot((), (working,)), BEFORE)
+    two = advance(one, Snapshot((), (TERMINAL,)), NOW)
+    three = advance(two, Snapshot((), (TERMINAL,)), NOW + MINUTE)
+    assert [ledger.marks[TERMINAL.ref].active_at for ledger in (one, two, three)] == [
+        BEFORE,
+        NOW,
+        NOW,
+    ]
+
+
+class TestApps:
+    """semantics.md, "Apps"."""
+
+    used = ago(minutes=10)
+
+    def settled(self, *kernels: Kernel) -> Ledger:
+        """App and kernels known for three hours; the last look a minute ago."""
+        ledger = advance(EMPTY, Snapshot(kernels, (), (APP,)), ago(hours=3))
+        return advance(ledger, Snapshot(kernels, (), (APP,)), BEFORE)
+
+    def active_at(self, ledger: Ledger) -> object:
+        return ledger.marks[APP.ref].active_at
+
+    def test_the_clock_starts_at_first_sight(self) -> None:
+        """Not at CreationTime: what was before is not known, and must not count against it."""
+        assert self.active_at(advance(EMPTY, Snapshot((), (), (APP,)), NOW)) == NOW
+
+    def test_activity_of_its_kernels_is_its_own(self) -> None:
+        old = replace(KERNEL, last_activity=ago(hours=5))
+        ledger = self.settled(old)
+        used = replace(old, last_activity=NOW - MINUTE / 2)
+        after = advance(ledger, Snapshot((used,), (), (APP,)), NOW)
+        assert self.active_at(after) == NOW - MINUTE / 2
+        assert after.marks[APP.ref].signal == "last-activity"
+
+    def test_used_for_three_hours_then_closed(self) -> None:
+        """The incumbent's worst: its stamp of "empty since" was never cleared."""
+        ledger = advance(EMPTY, Snapshot((), (), (APP,)), ago(hours=4))
+        for minutes in range(180, 0, -1):
+            busy = replace(KERNEL, state="busy")
+            ledger = advance(ledger, Snapshot((busy,), (), (APP,)), ago(minutes=minutes))
+        ledger = advance(ledger, Snapshot((), (), (APP,)), NOW)
+        assert self.active_at(ledger) == ago(minutes=1)
+
+    def test_an_arrival_is_activity_and_a_departure_is_not(self) -> None:
+        old = replace(KERNEL, last_activity=ago(hours=5))
+        ledger = self.settled(old)
+        gone = advance(ledger, Snapshot((), (), (APP,)), NOW)
+        assert self.active_at(gone) == ago(hours=3)
+        back = advance(gone, Snapshot((old,), (), (APP,)), NOW + MINUTE)
+        assert self.active_at(back) == NOW + MINUTE
+        assert back.marks[APP.ref].signal == "arrival"
+
+    def test_a_kernel_we_removed_but_that_is_listed_for_a_moment_is_no_arrival(self) -> None:
+        old = replace(KERNEL, last_activity=ago(hours=5))
+        removed = record(self.settled(old), KERNEL.ref, Outcome(Result.REMOVED), NOW)
+        after = advance(removed, Snapshot((old,), (), (APP,)), NOW)
+        assert self.active_at(after) == ago(hours=3)
+
+    @pytest.mark.parametrize("kept", [True, False], ids=["same CreationTime", "new CreationTime"])
+    def test_created_again_under_the_same_name(self, kept: bool) -> None:
+        """SageMaker keeps the CreationTime of an app that comes back within 24 hours."""
+        ledger = self.settled()
+        if kept:
+            for status in ("Deleting", "Deleted", "Pending"):
+                app = replace(APP, status=status)
+                ledger = advance(ledger, Snapshot((), (), (app,)), BEFORE)
+        again = APP if kept else replace(APP, created_at=ago(seconds=30))
+        after = advance(ledger, Snapshot((), (), (again,)), NOW)
+        assert (self.active_at(after), after.marks[APP.ref].first_seen) == (NOW, NOW)
+
+    def test_an_app_we_deleted_is_forgotten(self) -> None:
+        ledger = record(self.settled(), APP.ref, Outcome(Result.REMOVED), NOW)
+        assert self.active_at(advance(ledger, Snapshot((), (), (APP,)), NOW)) == NOW
+
+    def test_a_missing_creation_time_is_no_new_app(self) -> None:
+        bare = replace(APP, created_at=None)
+        ledger = advance(EMPTY, Snapshot((), (), (bare,)), ago(hours=3))
+        assert self.active_at(advance(ledger, Snapshot((), (), (bare,)), NOW)) == ago(hours=3)
+
+
+def test_marks_of_an_unread_source_stay_and_of_a_read_one_go() -> None:
+    ledger = kernel_seen(KERNEL)
+    unread = {"kernels": Unread("kernels", "x", "x", "x")}
+    assert KERNEL.ref in advance(ledger, Snapshot(unread=unread), NOW).marks
+    assert KERNEL.ref not in advance(ledger, Snapshot(), NOW).marks
+
+
+def test_a_glimpse_of_one_forgets_none_of_the_others() -> None:
+    ledger = advance(EMPTY, Snapshot((KERNEL,), (TERMINAL,), (APP,)), BEFORE)
+    part = Snapshot((replace(KERNEL, state="busy"),))
+    after = glimpse(ledger, part, NOW)
+    assert after.marks[KERNEL.ref].active_at == NOW
+    assert {TERMINAL.ref, APP.ref} <= set(after.marks)
+
+
+def test_failures_back_off_up_to_an_hour_and_end_with_success() -> None:
+    failed = Outcome(Result.PERMANENT, "No.", "AccessDenied", "Allow it.")
+    ledger, waits = replace(EMPTY, marks={APP.ref: mark(BEFORE)}), []
+    for _ in range(10):
+        ledger = record(ledger, APP.ref, failed, NOW)
+        waits.append((ledger.failures[APP.ref].retry_at - NOW) / MINUTE)
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert LONGEST_RETRY == 60 * MINUTE
+    assert not record(ledger, APP.ref, Outcome(Result.GONE), NOW).failures
+    assert not record(ledger, APP.ref, Outcome(Result.STALE), NOW).failures
+    assert not advance(ledger, Snapshot(), NOW).failures  # it is no longer there
+
+
+def test_a_keep_alive_ends() -> None:
+    ledger = hold(EMPTY, KERNEL.ref, NOW + MINUTE)
+    assert ledger.held_until([KERNEL.ref], NOW) == NOW + MINUTE
+    assert ledger.held_until([KERNEL.ref], NOW + MINUTE) is None
+    assert not advance(ledger, Snapshot(), NOW + MINUTE).holds
+    assert not hold(ledger, KERNEL.ref, None).holds
+
+
+def test_a_notice_is_given_once_and_void_after_activity() -> None:
+    ledger = replace(EMPTY, marks={KERNEL.ref: mark(STAMP)})
+    due = Decision(
+        KERNEL.ref, Action.KEEP, Reason.RECENT_ACTIVITY, ".", idle_since=STAMP, warn_at=BEFORE
+    )
+    first = give_notice(ledger, [due], NOW)
+    assert give_notice(first, [due], NOW + MINUTE).notices == {KERNEL.ref: Notice(NOW, STAMP)}
+    used = replace(due, idle_since=NOW)
+    assert give_notice(first, [used], NOW + MINUTE).notices[KERNEL.ref].at == NOW + MINUTE
+    far = replace(due, warn_at=NOW + MINUTE * 9)
+    assert not give_notice(first, [far], NOW).notices
+    busy = replace(due, idle_since=None, warn_at=None)
+    assert not give_notice(first, [busy], NOW).notices
+
+
+def test_a_step_of_the_clock_leaves_every_duration_as_it_was() -> None:
+    step = timedelta(hours=-1)
+    before = replace(
+        hold(kernel_seen(KERNEL), KERNEL.ref, NOW + MINUTE),
+        notices={KERNEL.ref: Notice(BEFORE, STAMP)},
+    )
+    before = record(before, KERNEL.ref, Outcome(Result.TEMPORARY), NOW)
+    after = shift(before, step)
+    moved = after.marks[KERNEL.ref]
+    assert moved.active_at == STAMP + step
+    assert moved.stamp == STAMP  # another's word, and compared only with itself
+    assert after.holds[KERNEL.ref] == Hold(NOW + MINUTE + step)
+    assert after.notices[KERNEL.ref] == Notice(BEFORE + step, STAMP + step)
+    retry = before.failures[KERNEL.ref].retry_at
+    assert after.failures[KERNEL.ref].retry_at == retry + step
+    assert after.quiet_until == before.quiet_until + step
+    assert shift(after, -step) == before
+
+
+def test_arrivals_and_departures_are_noticed() -> None:
+    ledger = advance(EMPTY, Snapshot((KERNEL,), (TERMINAL,), (APP,)), BEFORE)
+    assert not arrivals(ledger, (KERNEL, TERMINAL, APP))
+    assert arrivals(ledger, (TERMINAL, APP))
+    assert arrivals(ledger, (KERNEL, replace(KERNEL, id="k2"), APP))
+    assert not arrivals(ledger, (KERNEL, Kernel("free"), APP))

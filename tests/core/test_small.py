@@ -1,0 +1,136 @@
+"""Faults, archive, words."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, ago, settled_ledger
+
+from auto_shutdown.core import archive
+from auto_shutdown.core.faults import derive, health_state, settle
+from auto_shutdown.core.ledger import Failure, Hold, Ledger, hold
+from auto_shutdown.core.model import EVERYTHING, Fault, Outcome, Result, Snapshot, Unread
+from auto_shutdown.core.words import duration, iso, printable
+
+
+class TestFaults:
+    def fault(self, source: str = "apps", code: str = "Throttled", blocking: bool = False) -> Fault:
+        return Fault(source, code, "It failed.", "Wait.", NOW, blocking)
+
+    def test_a_fault_starts_once_and_is_over_once(self) -> None:
+        faults, started, over = settle({}, [self.fault()])
+        assert (len(started), over) == (1, [])
+        later = Fault("apps", "Throttled", "It failed again.", "Wait.", NOW + timedelta(1))
+        faults, started, over = settle(faults, [later])
+        assert (started, over, faults["apps"].since) == ([], [], NOW)
+        faults, started, over = settle(faults, [])
+        assert (faults, started, [f.source for f in over]) == ({}, [], ["apps"])
+
+    def test_another_code_is_another_fault(self) -> None:
+        faults, _, _ = settle({}, [self.fault()])
+        _, started, over = settle(faults, [self.fault(code="AccessDenied")])
+        assert [f.code for f in started] == ["AccessDenied"]
+        assert over == []
+
+    def test_derived_from_what_was_seen(self) -> None:
+        denied = Outcome(Result.PERMANENT, "Denied.", "AccessDenied", "Allow it.")
+        ledger = Ledger(NOW, failures={APP.ref: Failure(1, NOW, denied)})
+        unread = {s: Unread(s, "x", "m", "r") for s in ("terminals", "kernels")}
+        found = derive(Snapshot(unread=unread), ledger, NOW)
+        assert [(f.source, f.blocking) for f in found] == [
+            ("terminals", False),
+            ("kernels", True),
+            (f"app {APP.id}", True),
+        ]
+
+    @pytest.mark.parametrize(
+        ("blocking", "enabled", "state"),
+        [
+            ([], True, "ok"),
+            ([False], True, "degraded"),
+            ([False, True], True, "failing"),
+            ([True], False, "disabled"),
+        ],
+    )
+    def test_health(self, blocking: list[bool], enabled: bool, state: str) -> None:
+        assert health_state([self.fault(blocking=b) for b in blocking], enabled) == state
+
+
+class TestArchive:
+    def test_marks_and_holds_come_back_as_they_went(self) -> None:
+        ledger = hold(hold(settled_ledger(), KERNEL.ref, NOW), EVERYTHING, NOW)
+        assert archive.marks_from_json(archive.marks_to_json(ledger), NOW) == ledger.marks
+        assert archive.holds_from_json(archive.holds_to_json(ledger)) == ledger.holds
+
+    def test_no_mark_is_of_the_future(self) -> None:
+        """A clock that was ahead when they were written must not hold everything for ever."""
+        then = ago(hours=4)
+        marks = archive.marks_from_json(archive.marks_to_json(settled_ledger()), then)
+        assert {m.active_at for m in marks.values()} == {then}
+
+    @pytest.mark.parametrize("junk", [None, 7, "x", {}, [None], [{}], [{"kind": "ufo", "id": "1"}]])
+    def test_what_cannot_be_understood_is_left_out(self, junk: object) -> None:
+        good = archive.marks_to_json(settled_ledger())
+        entries = [*junk, *good] if isinstance(junk, list) else junk
+        expected = 4 if isinstance(junk, list) else 0
+        assert len(archive.marks_from_json(entries, NOW)) == expected
+        assert archive.holds_from_json(junk) == {}
+
+    @pytest.mark.parametrize(
+        ("boot", "clean", "trusted"),
+        [("b1", True, True), ("b2", True, False), ("b1", False, False), (None, True, False)],
+    )
+    def test_marks_are_trusted_only_of_this_boot_and_a_clean_stop(
+        self, boot: str | None, clean: bool, trusted: bool
+    ) -> None:
+        saved = {
+            "boot": boot and "b1",
+            "clean": clean,
+            "marks": archive.marks_to_json(settled_ledger()),
+        }
+        holds = archive.holds_to_json(hold(settled_ledger(), KERNEL.ref, NOW))
+        ledger = archive.restore(
+            marks=saved, holds=holds, boot=boot, quiet_until=NOW, latest_hold=NOW, now=NOW
+        )
+        assert bool(ledger.marks) is trusted
+        assert ledger.holds == {KERNEL.ref: Hold(NOW)}
+
+    def test_no_keep_alive_is_longer_than_allowed(self) -> None:
+        """A file written by another clock, or by hand, is no way past the administrator."""
+        holds = archive.holds_to_json(hold(settled_ledger(), KERNEL.ref, NOW + timedelta(99)))
+        cap = NOW + timedelta(hours=8)
+        ledger = archive.restore(
+            marks=None, holds=holds, boot=None, quiet_until=NOW, latest_hold=cap, now=NOW
+        )
+        assert ledger.holds == {KERNEL.ref: Hold(cap)}
+
+
+DURATIONS = {
+    "0 s": timedelta(0),
+    "59 s": timedelta(seconds=59.9),
+    "1 m": timedelta(seconds=60),
+    "59 m": timedelta(seconds=3599),
+    "1 h": timedelta(hours=1),
+    "1 h 05 m": timedelta(minutes=65),
+    "1 h 12 m": timedelta(minutes=72, seconds=59),
+    "1 d": timedelta(days=1, minutes=3),
+    "3 d 4 h": timedelta(days=3, hours=4, minutes=5),
+}
+
+
+@pytest.mark.parametrize("text", DURATIONS)
+def test_durations_read_well(text: str) -> None:
+    assert duration(DURATIONS[text]) == text
+
+
+def test_instants_are_utc_with_z() -> None:
+    assert iso(datetime(2026, 1, 2, 3, 4, 5, 678901, timezone.utc)) == "2026-01-02T03:04:05.678Z"
+    assert iso(None) is None
+
+
+def test_names_cannot_write_their_own_log_line() -> None:
+    nasty = "a\nb\r\x1b[31mc\u202e"
+    assert printable(nasty).isprintable()
+    assert printable("étude.ipynb — ✓") == "étude.ipynb — ✓"
+    assert IMAGE_TERMINAL.in_image
