@@ -1,0 +1,82 @@
+# Each target does all its own set-up, from a fresh clone and with no virtual environment active.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+STAMPS := .make
+BUNDLE := auto_shutdown/labextension/package.json
+# The fast part; it runs in other time zones again.
+FAST := tests/core tests/settings tests/store tests/world tests/http
+ZONES := America/Los_Angeles Asia/Tokyo America/St_Johns
+
+export PATH := $(BIN):$(PATH)
+
+.PHONY: setup build lint test demo lab test-compat clean
+
+setup: $(STAMPS)/ready
+
+$(STAMPS)/venv:
+	@mkdir -p $(STAMPS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "Development needs Python 3.10 or newer: make PYTHON=python3.11 …"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "Cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@touch $@
+
+# uv, because resolving JupyterLab's requirements takes it seconds and pip minutes.
+$(STAMPS)/packages: $(STAMPS)/venv pyproject.toml
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python hatchling hatch-jupyter-builder 'jupyter-builder>=1.2,<2'
+	@$(BIN)/python -c 'import tomllib' 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python tomli
+	@$(BIN)/python tests/packaging/requirements.py dev > $(STAMPS)/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(STAMPS)/dev.txt
+	@touch $@
+
+$(STAMPS)/node_modules: $(STAMPS)/packages labextension/package.json labextension/yarn.lock
+	@command -v node > /dev/null || { echo "The panel is built with node 20 or newer; install it first."; exit 1; }
+	@cd labextension && jlpm install --immutable > $(CURDIR)/$(STAMPS)/jlpm.log 2>&1 || { cat $(CURDIR)/$(STAMPS)/jlpm.log; exit 1; }
+	@touch $@
+
+# Whenever its source changed: the build backend itself keeps a bundle that is there, however old.
+$(BUNDLE): $(STAMPS)/node_modules $(wildcard labextension/src/*) labextension/tsconfig.json
+	@rm -rf auto_shutdown/labextension
+	@cd labextension && jlpm build > $(CURDIR)/$(STAMPS)/build.log 2>&1 || { cat $(CURDIR)/$(STAMPS)/build.log; exit 1; }
+
+# An editable install leaves out what Jupyter finds by its place: the bundle, install.json and the
+# server's configuration are linked there.
+$(STAMPS)/ready: $(STAMPS)/packages $(BUNDLE) jupyter-config/jupyter_server_config.d/auto_shutdown.json install.json
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	@mkdir -p $(VENV)/share/jupyter/labextensions $(VENV)/etc/jupyter/jupyter_server_config.d
+	@cp install.json auto_shutdown/labextension/
+	@ln -sfn $(CURDIR)/auto_shutdown/labextension $(VENV)/share/jupyter/labextensions/jupyterlab-auto-shutdown
+	@ln -sf $(CURDIR)/jupyter-config/jupyter_server_config.d/auto_shutdown.json $(VENV)/etc/jupyter/jupyter_server_config.d/
+	@touch $@
+
+build: $(STAMPS)/ready
+	@rm -rf dist
+	@$(BIN)/uv build --quiet --python $(BIN)/python
+
+lint: $(STAMPS)/ready
+	ruff check auto_shutdown tests
+	ruff format --check auto_shutdown tests
+	mypy
+	cd labextension && jlpm check
+
+test: lint
+	@for zone in $(ZONES); do \
+	  echo "== $$zone"; TZ=$$zone $(BIN)/python -m pytest -q -p no:cacheprovider $(wildcard $(FAST)) || exit 1; \
+	done
+	$(BIN)/python -m pytest
+
+demo: $(STAMPS)/ready
+	@$(BIN)/python -m auto_shutdown.local_studio demo
+
+lab: $(STAMPS)/ready
+	@$(BIN)/python -m auto_shutdown.local_studio lab
+
+# The oldest and the newest supported hosts, on the interpreters found.
+test-compat: $(STAMPS)/ready
+	@$(BIN)/python tests/compat/run.py
+
+clean:
+	rm -rf $(VENV) $(STAMPS) .compat dist auto_shutdown/labextension labextension/lib labextension/node_modules

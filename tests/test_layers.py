@@ -1,0 +1,94 @@
+"""The layers of the house: who may import whom, and that the core is pure."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "auto_shutdown"
+
+#: From the top; each may import those below it and its own.
+LAYERS = (
+    {"extension"},
+    {"handlers"},
+    {"controller"},
+    {"removal", "preferences"},
+    {"history", "clock", "world"},
+    {"store"},
+    {"config"},
+    {"settings"},
+    {"core"},
+)
+MODULES = sorted(
+    p
+    for p in PACKAGE.rglob("*.py")
+    if p.relative_to(PACKAGE).parts[0] not in ("local_studio", "__init__.py", "_version.py")
+)
+
+#: What would make a decision depend on more than its arguments.
+IMPURE = {
+    "asyncio", "datetime.now", "http", "io", "logging", "os", "pathlib", "random", "socket",
+    "subprocess", "tempfile", "threading", "time", "tornado", "jupyter_server", "boto3", "psutil",
+}  # fmt: skip
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Each imported module's name, and whether it is of this package (then without its name)."""
+    depth = len(path.relative_to(PACKAGE).parts) - 1
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                own = alias.name.split(".")[0] == "auto_shutdown"
+                yield alias.name.removeprefix("auto_shutdown."), own
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level == 0:
+                yield module.removeprefix("auto_shutdown."), module.startswith("auto_shutdown")
+            elif node.level == depth + 1:
+                yield module or node.names[0].name, True
+            # any other level stays inside its own folder
+
+
+def layer_of(name: str) -> int:
+    top = name.split(".")[0]
+    return next(index for index, names in enumerate(LAYERS) if top in names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_module_imports_only_lower_layers(path: Path) -> None:
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for name, ours in imports(path):
+        top = name.split(".")[0]
+        if ours and top not in (own, "_version"):
+            assert layer_of(name) > layer_of(own), f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda p: p.name)
+def test_the_core_has_no_io_and_no_clock(path: Path) -> None:
+    assert not {name.split(".")[0] for name, ours in imports(path) if not ours} & IMPURE
+    calls = [
+        node.func.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    assert not {"now", "utcnow", "today"} & set(calls)
+
+
+def test_local_studio_stands_alone() -> None:
+    for path in (PACKAGE / "local_studio").rglob("*.py"):
+        for name, ours in imports(path):
+            assert not ours or name.split(".")[0] == "local_studio", f"{path.name} imports {name}"
+    for path in MODULES:
+        assert not any(ours and name.startswith("local_studio") for name, ours in imports(path))
+
+
+@pytest.mark.parametrize("module", ["auto_shutdown", "auto_shutdown.extension"])
+def test_importing_loads_no_boto3(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in sys.modules if m.startswith('boto')])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
