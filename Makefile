@@ -26,7 +26,7 @@ $(STAMPS)/venv:
 
 # uv, because resolving JupyterLab's requirements takes it seconds and pip minutes.
 $(STAMPS)/packages: $(STAMPS)/venv pyproject.toml
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python hatchling hatch-jupyter-builder 'jupyter-builder>=1.2,<2'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python editables hatchling hatch-jupyter-builder 'jupyter-builder>=1.2,<2'
 	@$(BIN)/python -c 'import tomllib' 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python tomli
 	@$(BIN)/python tests/packaging/requirements.py dev > $(STAMPS)/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(STAMPS)/dev.txt

@@ -1,0 +1,200 @@
+"""The SageMaker API on the wire: moto's server, with the operations that it lacks in front.
+
+Every request is checked against botocore's service model before it is looked at, and every answer
+of ours after it is made. Faults can be switched on for an operation.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.loaders import Loader
+from botocore.model import OperationNotFoundError, ServiceModel
+from botocore.validate import ParamValidator
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.sagemaker.models import sagemaker_backends
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from .operations import ACCOUNT, Operations
+from .resources import ApiError, Apps
+
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+
+
+@dataclass
+class Fault:
+    """What an operation does instead of its work, ``times`` times (None: until removed).
+
+    ``code`` answers an error, ``latency`` waits first, ``hang`` waits for that many seconds and
+    then answers nothing sensible, ``garbage`` answers a body that is no JSON. ``app_name``
+    limits it to requests for that app.
+    """
+
+    operation: str
+    code: str | None = None
+    message: str = "injected"
+    status: int = 400
+    latency: float = 0.0
+    hang: float = 0.0
+    garbage: bool = False
+    times: int | None = None
+    app_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request that arrived. ``at`` is a Unix time in seconds."""
+
+    operation: str
+    request: dict[str, Any]
+    at: float
+
+
+@dataclass
+class Api:
+    """The server. ``side`` are further paths, for this Studio's own use: path to JSON."""
+
+    apps: Apps
+    region: str = "us-west-2"
+    side: dict[str, Callable[[], Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"))
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._operations = Operations(self.apps, self.region, self._domain_exists)
+        self._lock = threading.Lock()
+        self.faults: list[Fault] = []
+        self.calls: list[Call] = []
+        self.invalid_answers: list[str] = []
+        self._server = make_server(
+            "127.0.0.1", 0, self._serve, threaded=True, request_handler=_Quiet
+        )
+        self._server.daemon_threads = True  # type: ignore[attr-defined]
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def count(self, operation: str) -> int:
+        """How many requests for ``operation`` have arrived."""
+        return sum(call.operation == operation for call in self.calls)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _domain_exists(self, domain_id: str) -> bool:
+        return domain_id in sagemaker_backends[ACCOUNT][self.region].domains
+
+    # -- one request -------------------------------------------------------------------------
+
+    def _serve(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        if path in self.side:
+            return _send(start, 200, self.side[path]())
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        if not target.startswith("SageMaker."):
+            return self._pass_on(environ, start)
+        operation = target.partition(".")[2]
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(length)
+        try:
+            request = json.loads(body or b"{}")
+            self.calls.append(Call(operation, request, time.time()))
+            broken = self._inject(operation, request)
+            if broken is not None:
+                start("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
+                return [broken]
+            self._check_request(operation, request)
+            handler = self._operations.table.get(operation)
+            if handler is None:
+                return self._pass_on(environ, start, body)
+            answer = handler(request)
+            self._check_answer(operation, answer)
+        except ApiError as error:
+            return _send(start, error.status, {"__type": error.code, "message": str(error)})
+        except Exception as error:
+            self.invalid_answers.append(f"{operation}: {error!r}")
+            return _send(start, 500, {"__type": "InternalFailure", "message": repr(error)})
+        return _send(start, 200, answer)
+
+    def _pass_on(self, environ: Environ, start: Start, body: bytes = b"") -> Iterable[bytes]:
+        if body:
+            environ["wsgi.input"] = io.BytesIO(body)
+        found: Iterable[bytes] = self._moto(environ, start)
+        return found
+
+    def _inject(self, operation: str, request: dict[str, Any]) -> bytes | None:
+        with self._lock:
+            fault = next((f for f in self.faults if _applies(f, operation, request)), None)
+            if fault is None:
+                return None
+            if fault.times is not None:
+                fault.times -= 1
+        time.sleep(fault.latency + fault.hang)
+        if fault.hang or fault.garbage:
+            return b"\x00<html>this is not JSON"
+        if fault.code is not None:
+            raise ApiError(fault.code, fault.message, fault.status)
+        return None
+
+    def _check_request(self, operation: str, request: dict[str, Any]) -> None:
+        try:
+            shape = self._model.operation_model(operation).input_shape
+        except OperationNotFoundError:
+            raise ApiError("UnknownOperationException", operation) from None
+        if shape is None:
+            return
+        report = ParamValidator().validate(request, shape)
+        if report.has_errors():
+            raise ApiError("ValidationException", report.generate_report())
+
+    def _check_answer(self, operation: str, answer: dict[str, Any]) -> None:
+        shape = self._model.operation_model(operation).output_shape
+        if shape is None:
+            assert answer == {}, f"{operation} has no answer"
+            return
+        unknown = set(answer) - set(shape.members)
+        assert not unknown, f"{operation} has no members {unknown}"
+        report = ParamValidator().validate(answer, shape)
+        assert not report.has_errors(), report.generate_report()
+
+
+class _Quiet(WSGIRequestHandler):
+    """One line a request would drown the demo; tests read ``Api.calls``."""
+
+    def log_request(self, *_: Any) -> None:
+        pass
+
+
+def _applies(fault: Fault, operation: str, request: dict[str, Any]) -> bool:
+    return (
+        fault.operation == operation
+        and fault.times != 0
+        and fault.app_name in (None, request.get("AppName"))
+    )
+
+
+def _send(start: Start, status: int, answer: Any) -> list[bytes]:
+    body = json.dumps(answer).encode()
+    headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
+    start(f"{status} {'OK' if status == 200 else 'Error'}", headers)
+    return [body]
+
+
+def denied(action: str, arn: str) -> str:
+    """The text of a real AccessDeniedException."""
+    role = f"arn:aws:sts::{ACCOUNT}:assumed-role/StudioRole/SageMaker"
+    return (
+        f"User: {role} is not authorized to perform: {action} on resource: {arn} because no "
+        f"identity-based policy allows the {action} action"
+    )

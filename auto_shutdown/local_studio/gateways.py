@@ -1,0 +1,42 @@
+"""KernelGateway apps: one real ``jupyter_kernel_gateway`` process each."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from .processes import Leashed, free_port, wait_for_http
+
+
+class Gateway:
+    """The container of one app: a kernel gateway with a home of its own."""
+
+    def __init__(self, root: Path, app_name: str) -> None:
+        home = root / "apps" / app_name
+        home.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        env = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
+        env.update(HOME=str(home), JUPYTER_RUNTIME_DIR=str(home / "runtime"))
+        self.process = Leashed(
+            [
+                sys.executable,
+                "-m",
+                "kernel_gateway",
+                "--KernelGatewayApp.ip=127.0.0.1",
+                f"--KernelGatewayApp.port={self.port}",
+                "--JupyterWebsocketPersonality.list_kernels=True",
+            ],
+            home / "gateway.log",
+            env,
+            home,
+        )
+
+    def wait(self) -> None:
+        """Until it answers."""
+        wait_for_http(f"{self.url}/api", self.process)
+
+    def stop(self) -> None:
+        """As ``docker stop`` would, kernels included."""
+        self.process.stop()

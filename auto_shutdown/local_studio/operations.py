@@ -1,0 +1,225 @@
+"""The SageMaker operations that moto lacks: apps, user profiles, spaces, lifecycle configurations
+and UpdateDomain. Each takes the request and returns the answer as plain JSON."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .resources import ApiError, Apps, Key
+
+Request = dict[str, Any]
+Answer = dict[str, Any]
+
+ACCOUNT = "123456789012"
+DEFAULT_PAGE = 10
+
+
+class Operations:
+    """The handlers by operation name. ``domain_exists`` asks moto."""
+
+    def __init__(self, apps: Apps, region: str, domain_exists: Callable[[str], bool]) -> None:
+        self.apps = apps
+        self._region = region
+        self._domain_exists = domain_exists
+        self._named: dict[str, dict[tuple[str, str], Answer]] = {"UserProfile": {}, "Space": {}}
+        self._configs: dict[str, Answer] = {}
+        self.domain_updates: dict[str, Answer] = {}
+        self.table: dict[str, Callable[[Request], Answer]] = {
+            "CreateApp": self.create_app,
+            "ListApps": self.list_apps,
+            "DescribeApp": self.describe_app,
+            "DeleteApp": self.delete_app,
+            "UpdateDomain": self.update_domain,
+            "CreateStudioLifecycleConfig": self.create_config,
+            "DescribeStudioLifecycleConfig": self.describe_config,
+            "ListStudioLifecycleConfigs": self.list_configs,
+            "DeleteStudioLifecycleConfig": self.delete_config,
+        }
+        for sort in self._named:
+            self.table[f"Create{sort}"] = self._bind(self._create, sort)
+            self.table[f"Describe{sort}"] = self._bind(self._describe, sort)
+            self.table[f"Update{sort}"] = self._bind(self._update, sort)
+            self.table[f"Delete{sort}"] = self._bind(self._delete, sort)
+            self.table[f"List{sort}s"] = self._bind(self._list, sort)
+
+    @staticmethod
+    def _bind(method: Callable[[str, Request], Answer], sort: str) -> Callable[[Request], Answer]:
+        return lambda request: method(sort, request)
+
+    def _arn(self, kind: str, *parts: str) -> str:
+        return f"arn:aws:sagemaker:{self._region}:{ACCOUNT}:{kind}/" + "/".join(parts)
+
+    # -- apps --------------------------------------------------------------------------------
+
+    def create_app(self, request: Request) -> Answer:
+        key = self._key(request)
+        self._check_domain(key[0])
+        if key[2] == "JupyterServer" and key[1][0] == "UserProfileName" and key[3] != "default":
+            message = "Invalid request provided: JupyterServer App name must be default."
+            raise ApiError("ValidationException", message)
+        spec = dict(request.get("ResourceSpec") or {})
+        if key[2] == "KernelGateway" and spec.get("InstanceType") in (None, "system"):
+            spec["InstanceType"] = "ml.t3.medium"
+        if key[2] == "JupyterServer":
+            spec["InstanceType"] = "system"
+        self.apps.create(key, spec)
+        return {"AppArn": self._app_arn(key)}
+
+    def list_apps(self, request: Request) -> Answer:
+        owner = _owner(request, "Equals", required=False)
+        records = [
+            record
+            for record in self.apps.all()
+            if request.get("DomainIdEquals") in (None, record.domain_id)
+            and owner in (None, record.owner)
+        ]
+        return _page("Apps", [record.details() for record in records], request)
+
+    def describe_app(self, request: Request) -> Answer:
+        key = self._key(request)
+        record = self.apps.find(key)
+        if record is None:
+            # Not ResourceNotFound, whatever the model declares.
+            message = f"RecordNotFound: App [{key[3]}] does not exist."
+            raise ApiError("ValidationException", message)
+        checked = time.time()
+        # Health checks move the "user activity": that is AWS's own documentation.
+        moving = {"LastHealthCheckTimestamp": checked, "LastUserActivityTimestamp": checked}
+        return {**record.details(), "AppArn": self._app_arn(key), **moving}
+
+    def delete_app(self, request: Request) -> Answer:
+        self.apps.delete(self._key(request))
+        return {}
+
+    @staticmethod
+    def _key(request: Request) -> Key:
+        owner = _owner(request, "", required=True)
+        assert owner is not None
+        return request["DomainId"], owner, request["AppType"], request["AppName"]
+
+    def _app_arn(self, key: Key) -> str:
+        # The real API answers with the app type in lower case.
+        return self._arn("app", key[0], key[1][1], key[2].lower(), key[3])
+
+    def _check_domain(self, domain_id: str) -> None:
+        if not self._domain_exists(domain_id):
+            raise ApiError("ResourceNotFound", f"Domain [{domain_id}] does not exist.")
+
+    # -- user profiles and spaces ------------------------------------------------------------
+
+    def _create(self, sort: str, request: Request) -> Answer:
+        key = (request["DomainId"], request[f"{sort}Name"])
+        self._check_domain(key[0])
+        if key in self._named[sort]:
+            raise ApiError("ResourceInUse", f"{sort} [{key[1]}] already exists.")
+        now = time.time()
+        times = {"CreationTime": now, "LastModifiedTime": now, "Status": "InService"}
+        self._named[sort][key] = {**{k: v for k, v in request.items() if k != "Tags"}, **times}
+        kind = "user-profile" if sort == "UserProfile" else "space"
+        return {f"{sort}Arn": self._arn(kind, *key)}
+
+    def _get(self, sort: str, request: Request) -> tuple[tuple[str, str], Answer]:
+        key = (request["DomainId"], request[f"{sort}Name"])
+        if key not in self._named[sort]:
+            raise ApiError("ResourceNotFound", f"{sort} [{key[1]}] does not exist.")
+        return key, self._named[sort][key]
+
+    def _describe(self, sort: str, request: Request) -> Answer:
+        return self._get(sort, request)[1]
+
+    def _update(self, sort: str, request: Request) -> Answer:
+        key, found = self._get(sort, request)
+        found.update(request)
+        kind = "user-profile" if sort == "UserProfile" else "space"
+        return {f"{sort}Arn": self._arn(kind, *key)}
+
+    def _delete(self, sort: str, request: Request) -> Answer:
+        key, _ = self._get(sort, request)
+        owner = (f"{sort}Name", key[1])
+        alive = [a for a in self.apps.all() if a.owner == owner and a.status != "Deleted"]
+        if alive:
+            message = f"Unable to delete {sort} [{key[1]}] because App(s) are associated with it."
+            raise ApiError("ResourceInUse", message)
+        del self._named[sort][key]
+        return {}
+
+    def _list(self, sort: str, request: Request) -> Answer:
+        wanted = request.get("DomainIdEquals")
+        names = ("DomainId", f"{sort}Name", "Status", "CreationTime", "LastModifiedTime")
+        found = [
+            {name: value for name, value in item.items() if name in names}
+            for (domain_id, _), item in self._named[sort].items()
+            if wanted in (None, domain_id)
+        ]
+        return _page(f"{sort}s", found, request)
+
+    # -- lifecycle configurations and the domain ---------------------------------------------
+
+    def create_config(self, request: Request) -> Answer:
+        name = request["StudioLifecycleConfigName"]
+        if name in self._configs:
+            raise ApiError("ResourceInUse", f"Studio Lifecycle Config [{name}] already exists.")
+        try:
+            base64.b64decode(request["StudioLifecycleConfigContent"], validate=True)
+        except ValueError:
+            raise ApiError("ValidationException", "The content is not base64.") from None
+        arn, now = self._arn("studio-lifecycle-config", name), time.time()
+        times = {"CreationTime": now, "LastModifiedTime": now}
+        kept = {key: value for key, value in request.items() if key != "Tags"}
+        self._configs[name] = {**kept, **times, "StudioLifecycleConfigArn": arn}
+        return {"StudioLifecycleConfigArn": arn}
+
+    def describe_config(self, request: Request) -> Answer:
+        name = request["StudioLifecycleConfigName"]
+        if name not in self._configs:
+            raise ApiError("ResourceNotFound", f"Studio Lifecycle Config [{name}] does not exist.")
+        return self._configs[name]
+
+    def list_configs(self, request: Request) -> Answer:
+        hidden = "StudioLifecycleConfigContent"
+        found = [{k: v for k, v in c.items() if k != hidden} for c in self._configs.values()]
+        return _page("StudioLifecycleConfigs", found, request)
+
+    def delete_config(self, request: Request) -> Answer:
+        self.describe_config(request)
+        del self._configs[request["StudioLifecycleConfigName"]]
+        return {}
+
+    def update_domain(self, request: Request) -> Answer:
+        self._check_domain(request["DomainId"])
+        self.domain_updates.setdefault(request["DomainId"], {}).update(request)
+        return {"DomainArn": self._arn("domain", request["DomainId"])}
+
+
+def _owner(request: Request, suffix: str, required: bool) -> tuple[str, str] | None:
+    """Exactly one of user profile and space (ListApps: at most one)."""
+    names = ("UserProfileName", "SpaceName")
+    given = [(name, request[name + suffix]) for name in names if request.get(name + suffix)]
+    if len(given) > 1 or (required and not given):
+        message = "Exactly one of UserProfileName and SpaceName must be specified."
+        raise ApiError("ValidationException", message)
+    return given[0] if given else None
+
+
+def _page(member: str, found: list[Answer], request: Request) -> Answer:
+    """One page of the API's default ten, with the token of the next."""
+    size = int(request.get("MaxResults") or DEFAULT_PAGE)
+    try:
+        start = int(request.get("NextToken") or 0)
+    except ValueError:
+        raise ApiError("ValidationException", "Invalid pagination token.") from None
+    answer: Answer = {member: found[start : start + size]}
+    if start + size < len(found):
+        answer["NextToken"] = str(start + size)
+    return answer
+
+
+def app_name(record_image: str, instance_type: str, seed: str) -> str:
+    """As Studio makes them: image, instance type and 28 hexadecimal digits."""
+    image = record_image.rsplit("/", 1)[-1].replace(".", "-").replace("_", "-").lower()[:18]
+    digest = hashlib.sha256(seed.encode()).hexdigest()[:28]
+    return f"{image.strip('-')}-{instance_type.replace('.', '-')}-{digest}"[:63]

@@ -1,0 +1,94 @@
+"""Processes on a leash (leash.py): they end when their owner does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+LEASH = Path(__file__).with_name("leash.py")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Leashed:
+    """One command, its log and its leash."""
+
+    def __init__(self, argv: Sequence[str], log: Path, env: Mapping[str, str], cwd: Path) -> None:
+        self.log_path = log
+        self._pid_file = log.with_suffix(".pid")
+        self._pid_file.unlink(missing_ok=True)
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, str(LEASH), str(self._pid_file), *argv],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env=dict(env),
+                cwd=cwd,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Of the command itself."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                return int(self._pid_file.read_text())
+            time.sleep(0.01)
+        raise RuntimeError(f"the command did not start: {self.log}")
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def wait(self, seconds: float) -> int:
+        return self._process.wait(seconds)
+
+    def stop(self, seconds: float = 30.0) -> None:
+        """End it in the ordinary way, and everything that it started."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait(seconds)
+
+    def kill(self) -> None:
+        """As a crash would: SIGKILL, no farewell. What it started goes with it."""
+        self.signal(signal.SIGKILL)
+        self._process.wait(30.0)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+def wait_for_http(url: str, process: Leashed, seconds: float = 60.0) -> None:
+    """Until ``url`` answers anything; raises with the log when the process ends or is too slow."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.running:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"{url} does not answer; its log says:\n{process.log[-3000:]}")

@@ -1,0 +1,150 @@
+"""The resources that moto lacks, with SageMaker's states, texts and error codes (platform.md 1)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+#: A deleted app stays listed for that long.
+RETENTION = timedelta(hours=24)
+
+
+class ApiError(Exception):
+    """An error answer of the API."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+@dataclass
+class Delays:
+    """Seconds that an app stays Pending and Deleting at least."""
+
+    pending: float = 0.0
+    deleting: float = 0.0
+
+
+@dataclass
+class AppRecord:
+    """One app. ``owner`` is ("UserProfileName" | "SpaceName", its name)."""
+
+    domain_id: str
+    owner: tuple[str, str]
+    type: str
+    name: str
+    spec: dict[str, Any]
+    created_at: datetime
+    status: str = "Pending"
+    deleted_at: datetime | None = None
+    runtime: Any = None
+
+    def details(self) -> dict[str, Any]:
+        """As ListApps gives it: no ARN, no activity."""
+        found = {
+            "DomainId": self.domain_id,
+            self.owner[0]: self.owner[1],
+            "AppType": self.type,
+            "AppName": self.name,
+            "Status": self.status,
+            "CreationTime": self.created_at.timestamp(),
+        }
+        return {**found, "ResourceSpec": self.spec} if self.spec else found
+
+
+Key = tuple[str, tuple[str, str], str, str]
+
+
+@dataclass
+class Apps:
+    """All apps of the account. ``start`` and ``stop`` run what stands behind a KernelGateway."""
+
+    start: Callable[[AppRecord], Any]
+    stop: Callable[[AppRecord], None]
+    delays: Delays = field(default_factory=Delays)
+    #: AWS keeps the CreationTime of an app that is created again within 24 hours.
+    renew_creation_time: bool = False
+
+    def __post_init__(self) -> None:
+        self._records: dict[Key, AppRecord] = {}
+        self._lock = threading.RLock()
+        self._threads: list[threading.Thread] = []
+
+    def all(self) -> list[AppRecord]:
+        with self._lock:
+            old = datetime.now(timezone.utc) - RETENTION
+            for key, record in list(self._records.items()):
+                if record.deleted_at is not None and record.deleted_at < old:
+                    del self._records[key]
+            return list(self._records.values())
+
+    def find(self, key: Key) -> AppRecord | None:
+        with self._lock:
+            return self._records.get(key)
+
+    def create(self, key: Key, spec: dict[str, Any]) -> AppRecord:
+        domain_id, owner, app_type, name = key
+        with self._lock:
+            old = self._records.get(key)
+            if old is not None and old.status not in ("Deleted", "Failed"):
+                raise ApiError("ResourceInUse", f"App {name} already exists in domain {domain_id}.")
+            created_at = datetime.now(timezone.utc)
+            if old is not None and not self.renew_creation_time:
+                created_at = old.created_at
+            record = AppRecord(domain_id, owner, app_type, name, spec, created_at)
+            self._records[key] = record
+        self._in_background(lambda: self._bring_up(record))
+        return record
+
+    def delete(self, key: Key) -> None:
+        name = key[3]
+        with self._lock:
+            record = self._records.get(key)
+            if record is None:
+                raise ApiError("ResourceNotFound", f"App [{name}] does not exist.")
+            if record.status == "Deleted":
+                raise ApiError("ValidationException", f"App [{name}] has already been deleted.")
+            if record.status == "Deleting":
+                message = f"App [{name}] is already being deleted."
+                raise ApiError("ValidationException", message)
+            if record.status == "Pending":
+                message = f"Unable to delete App [{name}] while it is Pending."
+                raise ApiError("ResourceInUse", message)
+            record.status = "Deleting"
+        self._in_background(lambda: self._take_down(record))
+
+    def _bring_up(self, record: AppRecord) -> None:
+        begin = time.monotonic()
+        try:
+            record.runtime = self.start(record)
+        except Exception:
+            record.status = "Failed"
+            raise
+        time.sleep(max(0.0, self.delays.pending - (time.monotonic() - begin)))
+        record.status = "InService"
+
+    def _take_down(self, record: AppRecord) -> None:
+        begin = time.monotonic()
+        self.stop(record)
+        time.sleep(max(0.0, self.delays.deleting - (time.monotonic() - begin)))
+        record.status = "Deleted"
+        record.deleted_at = datetime.now(timezone.utc)
+
+    def _in_background(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def close(self) -> None:
+        """End what still runs."""
+        for thread in self._threads:
+            thread.join(60.0)
+        for record in self.all():
+            if record.runtime is not None and record.status != "Deleted":
+                self.stop(record)
+                record.status = "Deleted"

@@ -1,0 +1,144 @@
+"""The JupyterServer app as a client sees it: over HTTP and websockets."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from websocket import create_connection
+
+from .jupyter_names import kernelspec
+from .processes import Leashed
+
+TOKEN = "local-studio"
+
+
+class HttpError(Exception):
+    """An answer that is no success: its status and its body."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(f"{status}: {body[:500]}")
+        self.status = status
+        self.body = body
+
+
+class JupyterServerApp:
+    """One running server. ``url`` ends in a slash."""
+
+    token = TOKEN
+
+    def __init__(self, url: str, start: Callable[[], Leashed]) -> None:
+        self.url = url
+        self._start = start
+        self.process = start()
+
+    @property
+    def log(self) -> str:
+        return self.process.log
+
+    def stop(self) -> None:
+        """SIGTERM and a clean end."""
+        self.process.stop()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+
+    def restart(self) -> None:
+        """End it, if it still runs, and start it again at the same address."""
+        if self.process.running:
+            self.stop()
+        self.process = self._start()
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """One API request; its JSON, None for an empty answer. Raises HttpError."""
+        request = urllib.request.Request(
+            self.url + path,
+            None if body is None else json.dumps(body).encode(),
+            {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"},
+            method=method,
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                text = response.read()
+        except urllib.error.HTTPError as error:
+            raise HttpError(error.code, error.read().decode("utf-8", "replace")) from None
+        return json.loads(text) if text else None
+
+    # -- what a person does ------------------------------------------------------------------
+
+    def open_notebook(
+        self,
+        path: str,
+        image: str = "datascience-1.0",
+        instance_type: str = "ml.t3.medium",
+    ) -> str:
+        """Open a new notebook and start its kernel, bringing up its app; the kernel's id."""
+        notebook = {
+            "cells": [],
+            "metadata": {"instance_type": instance_type},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+        content = {"type": "notebook", "format": "json", "content": notebook}
+        self.request("PUT", f"api/contents/{quote(path)}", content)
+        session = {
+            "path": path,
+            "name": path,
+            "type": "notebook",
+            "kernel": {"name": kernelspec(image)},
+        }
+        return str(self.request("POST", "api/sessions", session)["kernel"]["id"])
+
+    def execute(self, kernel_id: str, code: str, wait: bool = True, seconds: float = 60.0) -> None:
+        """Run ``code``, and wait for its end or only for its start; the client then leaves."""
+        url = self.url.replace("http", "ws", 1) + f"api/kernels/{kernel_id}/channels?token={TOKEN}"
+        connection = create_connection(url, timeout=seconds)
+        message_id = uuid.uuid4().hex
+        header = {
+            "msg_id": message_id,
+            "msg_type": "execute_request",
+            "username": "",
+            "session": uuid.uuid4().hex,
+            "version": "5.3",
+            "date": "",
+        }
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+        empty: dict[str, Any] = {"parent_header": {}, "metadata": {}, "buffers": []}
+        message = {"header": header, "content": content, "channel": "shell", **empty}
+        try:
+            connection.send(json.dumps(message))
+            wanted = "idle" if wait else "busy"
+            while True:
+                answer = json.loads(connection.recv())
+                ours = answer.get("parent_header", {}).get("msg_id") == message_id
+                state = answer.get("content", {}).get("execution_state")
+                if ours and answer.get("msg_type") == "status" and state == wanted:
+                    return
+        finally:
+            connection.close()
+
+    def open_terminal(self, name: str | None = None) -> str:
+        """Open a terminal; an image terminal by its name."""
+        return str(self.request("POST", "api/terminals", {"name": name} if name else {})["name"])
+
+    def status(self) -> dict[str, Any]:
+        """The extension's report."""
+        found: dict[str, Any] = self.request("GET", "auto-shutdown/status")
+        return found
+
+    def wait_for(self, what: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """Poll until ``condition`` gives something true; raises with the log after ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = condition()
+            if found:
+                return found
+            time.sleep(0.1)
+        raise TimeoutError(f"{what} did not happen in {seconds} s; the log:\n{self.log[-3000:]}")

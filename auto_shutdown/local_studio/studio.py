@@ -1,0 +1,262 @@
+"""A whole Studio: domain, user profile, SageMaker API, apps, and the JupyterServer app."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .api import Api
+from .gateways import Gateway
+from .jupyter_names import IMAGE_ARN
+from .operations import ACCOUNT, app_name
+from .processes import Leashed, free_port, wait_for_http
+from .resources import AppRecord, Apps, Delays
+from .server import JupyterServerApp
+
+#: Dummy credentials: the API here verifies none.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+
+
+class LocalStudio:
+    """``with LocalStudio(root) as studio: …``; everything it starts ends with it.
+
+    ``root`` becomes its file system: the homes of the user and of the apps, the metadata file.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        user_profile_name: str = "ada",
+        space_name: str | None = None,
+        region: str = "us-west-2",
+        delays: Delays | None = None,
+    ) -> None:
+        self.root = root
+        self.region = region
+        self.user_profile_name = user_profile_name
+        self.space_name = space_name
+        self.apps = Apps(self._start_app, self._stop_app, delays or Delays())
+        side = {"/local-studio/gateways": self.gateways}
+        self.api = Api(self.apps, region, side)
+        self.servers: list[JupyterServerApp] = []
+        self.domain_id = ""
+
+    def __enter__(self) -> LocalStudio:
+        try:
+            self._set_up()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _set_up(self) -> None:
+        client = self.client()
+        arn = client.create_domain(
+            DomainName="local",
+            AuthMode="IAM",
+            DefaultUserSettings={"ExecutionRole": f"arn:aws:iam::{ACCOUNT}:role/StudioRole"},
+            SubnetIds=["subnet-local"],
+            VpcId="vpc-local",
+        )["DomainArn"]
+        self.domain_id = arn.rsplit("/", 1)[-1]
+        client.create_user_profile(DomainId=self.domain_id, UserProfileName=self.user_profile_name)
+        if self.space_name:
+            client.create_space(DomainId=self.domain_id, SpaceName=self.space_name)
+
+    def close(self) -> None:
+        """End every process, in the order in which Studio would."""
+        for server in self.servers:
+            with contextlib.suppress(Exception):
+                server.stop()
+        self.apps.close()
+        self.api.close()
+
+    # -- SageMaker ---------------------------------------------------------------------------
+
+    @property
+    def endpoint_url(self) -> str:
+        """What AWS_ENDPOINT_URL_SAGEMAKER is to be."""
+        return self.api.url
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        if self.space_name:
+            return "SpaceName", self.space_name
+        return "UserProfileName", self.user_profile_name
+
+    def client(self) -> Any:
+        """A boto3 client of this SageMaker."""
+        from boto3.session import Session
+
+        session = Session("local", "local", region_name=self.region)
+        return session.client("sagemaker", endpoint_url=self.endpoint_url)
+
+    def create_app(
+        self, image: str = "datascience-1.0", instance_type: str = "ml.t3.medium", wait: bool = True
+    ) -> str:
+        """A KernelGateway app of the user; its name, once it is in service."""
+        arn = IMAGE_ARN + image
+        name = app_name(arn, instance_type, self.owner[1])
+        self.client().create_app(
+            DomainId=self.domain_id,
+            AppType="KernelGateway",
+            AppName=name,
+            ResourceSpec={"InstanceType": instance_type, "SageMakerImageArn": arn},
+            **dict([self.owner]),
+        )
+        while wait and self.status(name) == "Pending":
+            time.sleep(0.02)
+        return name
+
+    def status(self, name: str) -> str | None:
+        """The status of the KernelGateway app ``name``."""
+        record = self.apps.find((self.domain_id, self.owner, "KernelGateway", name))
+        return record.status if record is not None else None
+
+    def gateways(self) -> dict[str, dict[str, str]]:
+        """The apps in service and where their gateways are."""
+        return {
+            record.name: {
+                "url": record.runtime.url,
+                "instance_type": record.spec.get("InstanceType", ""),
+                "image": record.spec.get("SageMakerImageArn", ""),
+                "owner": record.owner[1],
+            }
+            for record in self.apps.all()
+            if record.status == "InService" and record.runtime is not None
+        }
+
+    def gateway(self, name: str) -> Gateway:
+        """The running gateway of one app."""
+        record = self.apps.find((self.domain_id, self.owner, "KernelGateway", name))
+        assert record is not None
+        found: Gateway = record.runtime
+        return found
+
+    def _start_app(self, record: AppRecord) -> Any:
+        if record.type != "KernelGateway":
+            return None  # a record only: nothing of it is needed here
+        gateway = Gateway(self.root, record.name)
+        gateway.wait()
+        return gateway
+
+    def _stop_app(self, record: AppRecord) -> None:
+        if record.runtime is not None:
+            record.runtime.stop()
+
+    # -- the JupyterServer app ---------------------------------------------------------------
+
+    @property
+    def home(self) -> Path:
+        """The user's home; it persists."""
+        path = self.root / "home" / "sagemaker-user"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def start_server(
+        self, config: dict[str, Any] | None = None, env: dict[str, str] | None = None
+    ) -> JupyterServerApp:
+        """A JupyterServer app with ``config`` (as in jupyter_server_config.json) on top."""
+        port = free_port()
+        settings = _merge(_server_config(port, self.home), config or {})
+        path = self.root / f"jupyter_server_config-{port}.json"
+        path.write_text(json.dumps(settings))
+        (self.root / "logs").mkdir(exist_ok=True)
+        argv = [sys.executable, "-m", "jupyterlab", f"--config={path}"]
+        log = self.root / "logs" / f"server-{port}.log"
+        environment = {**self._environment(), **(env or {})}
+
+        def start() -> Leashed:
+            process = Leashed(argv, log, environment, self.home)
+            wait_for_http(f"http://127.0.0.1:{port}/jupyter/default/api", process)
+            return process
+
+        server = JupyterServerApp(f"http://127.0.0.1:{port}/jupyter/default/", start)
+        self.servers.append(server)
+        return server
+
+    @property
+    def metadata_path(self) -> Path:
+        """The file that SageMaker puts into its containers; written when first asked for."""
+        path = self.root / "opt" / "ml" / "metadata" / "resource-metadata.json"
+        if not path.exists():
+            path.parent.mkdir(parents=True)
+            owner_key, owner = self.owner
+            arn = (
+                f"arn:aws:sagemaker:{self.region}:{ACCOUNT}:app/{self.domain_id}/{owner}"
+                "/JupyterServer/default"
+            )
+            metadata = {"AppType": "JupyterServer", "DomainId": self.domain_id, owner_key: owner}
+            path.write_text(json.dumps({**metadata, "ResourceArn": arn, "ResourceName": "default"}))
+        return path
+
+    def _environment(self) -> dict[str, str]:
+        found = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "AWS"))}
+        jupyter = self.root / "jupyter"
+        return {
+            **found,
+            **CREDENTIALS,
+            "HOME": str(self.home),
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL_SAGEMAKER": self.endpoint_url,
+            "AWS_SAGEMAKER_JUPYTERSERVER_IMAGE": "jupyter-server-3",
+            "JUPYTER_CONFIG_DIR": str(jupyter / "config"),
+            "JUPYTER_DATA_DIR": str(jupyter / "data"),
+            "JUPYTER_RUNTIME_DIR": str(jupyter / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(jupyter / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(jupyter / "workspaces"),
+            "LOCAL_STUDIO_API": self.endpoint_url,
+            "LOCAL_STUDIO_DOMAIN": self.domain_id,
+            "LOCAL_STUDIO_OWNER_KEY": self.owner[0],
+            "LOCAL_STUDIO_OWNER": self.owner[1],
+        }
+
+
+def _server_config(port: int, home: Path) -> dict[str, Any]:
+    here = "auto_shutdown.local_studio.jupyter"
+    return {
+        "ServerApp": {
+            "ip": "127.0.0.1",
+            "port": port,
+            "port_retries": 0,
+            "base_url": "/jupyter/default",
+            "open_browser": False,
+            "allow_root": True,
+            "root_dir": str(home),
+            "kernel_manager_class": f"{here}.StudioMappingKernelManager",
+            "session_manager_class": f"{here}.StudioSessionManager",
+            "kernel_spec_manager_class": f"{here}.StudioSpecs",
+            "kernel_websocket_connection_class": f"{here}.StudioConnection",
+            "jpserver_extensions": {here: True, "auto_shutdown": True},
+        },
+        "IdentityProvider": {"token": "local-studio"},
+        "MappingKernelManager": {
+            "kernel_manager_class": f"{here}.StudioKernelManager",
+        },
+        "TerminalsExtensionApp": {"terminal_manager_class": f"{here}.StudioTerminals"},
+        "LabApp": {"news_url": None, "check_for_updates_class": "jupyterlab.NeverCheckForUpdate"},
+    }
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
