@@ -60,7 +60,7 @@ class Narrator:
         self._live = None
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def show(self, report: dict[str, Any]) -> None:
         """The report's resources: the whole table, or the lines that changed."""
