@@ -1,3 +1,11 @@
 """What every test shares: the fixtures of pytest-jupyter (`jp_serverapp`, `jp_fetch`, …)."""
 
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
 pytest_plugins = ("pytest_jupyter.jupyter_server",)
+
+# Machines are noisy: no test here asserts wall time, and none fails for being slow.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")

@@ -77,7 +77,9 @@ class Api:
             "127.0.0.1", 0, self._serve, threaded=True, request_handler=_Quiet
         )
         self._server.daemon_threads = True  # type: ignore[attr-defined]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
         self._thread.start()
 
     @property

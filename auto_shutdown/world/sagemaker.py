@@ -40,6 +40,10 @@ class SourceError(Exception):
         self.unread = unread
 
 
+class MalformedAnswerError(Exception):
+    """An answer without what must be in it."""
+
+
 class SageMaker:
     """Lists and deletes the apps of one owner. ``calls`` counts the API calls by operation."""
 
@@ -148,7 +152,11 @@ class SageMaker:
         found: list[Mapping[str, Any]] = []
         for _ in range(MOST_PAGES):
             page = self._invoke("ListApps", "list_apps", request)
-            found += page.get("Apps", [])
+            if "Apps" not in page:
+                # botocore reads a body that is no JSON (a proxy's page) as an empty answer, and
+                # no apps at all is not what that means.
+                raise MalformedAnswerError
+            found += page["Apps"]
             if not page.get("NextToken"):
                 return found
             request["NextToken"] = page["NextToken"]

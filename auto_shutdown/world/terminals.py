@@ -35,8 +35,12 @@ class TerminalSource:
         manager = self._settings.get("terminal_manager")
         if manager is None:
             return ()
-        models = await resolve(manager.list())
         ptys = getattr(manager, "terminals", {})
+        try:
+            models = await resolve(manager.list())
+        except AttributeError:
+            # One that has said nothing yet has no last_activity, and then none can be listed.
+            models = [_model(manager, name) for name in list(ptys)]
         return tuple(_terminal(model, ptys.get(model["name"])) for model in models)
 
     async def remove(self, terminal: Terminal) -> Outcome:
@@ -57,6 +61,14 @@ class TerminalSource:
                 "It is tried again; the server's log has what its terminal manager says.",
             )
         return Outcome(Result.REMOVED, "The terminal was closed.")
+
+
+def _model(manager: Any, name: str) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = manager.get_terminal_model(name)
+    except AttributeError:
+        found = {"name": name}
+    return found
 
 
 def _terminal(model: Mapping[str, Any], pty: Any) -> Terminal:

@@ -1,0 +1,86 @@
+"""The audit log: a line for each removal tried, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from auto_shutdown import history as module
+from auto_shutdown.core.model import Outcome, Result
+from auto_shutdown.history import History
+
+ENTRY = {"at": "2026-01-01T00:00:00.000Z", "kind": "app", "resource": "KernelGateway/x"}
+DONE = Outcome(Result.REMOVED, "Gone.")
+
+
+def file_of(directory: Path) -> Path:
+    return directory / "history-k.jsonl"
+
+
+def test_written_before_and_completed_after(tmp_path: Path) -> None:
+    log = History(tmp_path, "k")
+    attempt = log.begin(ENTRY)
+    assert b"\n" not in file_of(tmp_path).read_bytes()
+    assert [e["outcome"] for e in log.read(9)] == ["pending"]
+    assert log.savings()["removed"]["app"] == 0
+    attempt.finish(DONE)
+    (line,) = file_of(tmp_path).read_text().splitlines()
+    assert {**json.loads(line), **ENTRY} == json.loads(line)
+    assert json.loads(line)["outcome"] == "removed"
+    assert log.savings()["removed"]["app"] == 1
+
+
+def test_a_crash_in_between_is_told_by_the_next_run(tmp_path: Path) -> None:
+    History(tmp_path, "k").begin(ENTRY)
+    again = History(tmp_path, "k")
+    again.load()
+    again.begin({**ENTRY, "kind": "kernel"}).finish(DONE)
+    assert [(e["kind"], e["outcome"]) for e in again.read(9)] == [
+        ("kernel", "removed"),
+        ("app", "interrupted"),
+    ]
+
+
+def test_a_torn_line_is_left_out_and_spoils_no_other(tmp_path: Path) -> None:
+    History(tmp_path, "k").begin(ENTRY).finish(DONE)
+    with file_of(tmp_path).open("ab") as file:
+        file.write(b'{"at": "2026-01')
+    log = History(tmp_path, "k")
+    log.begin({**ENTRY, "kind": "kernel"}).finish(DONE)
+    assert [e["kind"] for e in log.read(9)] == ["kernel", "app"]
+    assert log.savings() == {
+        "since": ENTRY["at"],
+        "removed": {"kernel": 1, "terminal": 0, "app": 1},
+    }
+
+
+@pytest.mark.parametrize("name", ["a\nb", 'x","outcome":"removed"}', "\x1b[2J", "\u2028", "\ud800"])
+def test_a_name_cannot_write_a_line_of_its_own(name: str, tmp_path: Path) -> None:
+    log = History(tmp_path, "k")
+    log.begin({**ENTRY, "name": name}).finish(Outcome(Result.TEMPORARY, name, "Code"))
+    assert len(file_of(tmp_path).read_bytes().splitlines()) == 1
+    (entry,) = log.read(9)
+    assert (entry["name"], entry["outcome"]) == (name, "temporary")
+    assert log.savings()["removed"]["app"] == 0
+
+
+def test_old_files_are_kept_in_order_and_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROTATE_BYTES", 600)
+    log = History(tmp_path, "k")
+    for number in range(40):
+        log.begin({**ENTRY, "number": number}).finish(DONE)
+    numbers = [e["number"] for e in log.read(100)]
+    assert numbers == list(range(39, 39 - len(numbers), -1))
+    assert len(numbers) < 40
+    assert len(list(tmp_path.iterdir())) == 1 + module.OLD_FILES
+    assert [e["number"] for e in log.read(2)] == [39, 38]
+
+
+def test_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        History(tmp_path / "file", "k").begin(ENTRY)

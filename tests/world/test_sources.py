@@ -1,0 +1,277 @@
+"""Kernels and terminals: models of every shape, and the real managers of a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timezone
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+import pytest
+from traitlets import TraitError
+
+from auto_shutdown.core.model import App, Kernel, Outcome, Ref, Result, Snapshot, Terminal
+from auto_shutdown.world import Platform, World, terminals
+from auto_shutdown.world.kernels import KernelSource, join
+from auto_shutdown.world.stamps import parse_stamp
+from auto_shutdown.world.terminals import TerminalSource, image_of, place
+
+ARN = "arn:aws:sagemaker:us-west-2:236514542706:image/datascience-1.0"
+WHEN = datetime(2021, 6, 14, 19, 34, 13, 627524, timezone.utc)
+
+STAMPS = {
+    "2021-06-14T19:34:13.627524Z": WHEN,
+    "2021-06-14T19:34:13.627Z": WHEN.replace(microsecond=627000),
+    "2021-06-14T19:34:13Z": WHEN.replace(microsecond=0),
+    "2021-06-14t19:34:13.627524z": WHEN,
+    "2021-06-14T19:34:13.627524+00:00": WHEN,
+    "2021-06-14T12:34:13.627524-07:00": WHEN,
+    "2021-06-15T04:34:13.627524+0900": WHEN,
+    "2021-06-14T19:34:13.627524": WHEN,
+    "": None,
+    None: None,
+}
+
+
+@pytest.mark.parametrize("text", STAMPS)
+def test_stamps(text: str | None) -> None:
+    assert parse_stamp(text) == STAMPS[text]
+
+
+@pytest.mark.parametrize("junk", ["yesterday", 5, "2021-06-14", "2021-13-14T19:34:13Z", {}])
+def test_no_stamp_is_no_guess(junk: Any) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_stamp(junk)
+
+
+@pytest.mark.parametrize("zone", ["America/St_Johns", "Asia/Tokyo", "UTC"])
+def test_a_datetime_is_the_same_instant(zone: str) -> None:
+    assert parse_stamp(WHEN.astimezone(ZoneInfo(zone))) == WHEN
+    assert parse_stamp(WHEN.replace(tzinfo=None)) == WHEN
+
+
+MODEL = {
+    "id": "k1",
+    "name": f"python3__SAGEMAKER_INTERNAL__{ARN}",
+    "last_activity": "2021-06-14T19:34:13.627524Z",
+    "execution_state": "idle",
+    "connections": 1,
+    "instance_type": "ml.t3.medium",
+    "app_name": "datascience-1-0-ml-t3-medium-1",
+}
+
+
+def test_a_kernel_of_studio_classic() -> None:
+    (kernel,) = join({"k1": MODEL}, {}, [{"path": "a.ipynb", "kernel": MODEL}])
+    assert kernel == Kernel(
+        "k1",
+        "python3",
+        "idle",
+        WHEN,
+        1,
+        "KernelGateway/datascience-1-0-ml-t3-medium-1",
+        "ml.t3.medium",
+        ARN,
+        ("a.ipynb",),
+    )
+
+
+def test_sessions_of_every_shape() -> None:
+    bare = {k: v for k, v in MODEL.items() if k not in ("app_name", "instance_type")}
+    sessions: list[dict[str, Any]] = [
+        {"path": "null.ipynb", "kernel": None},
+        {"path": "none.ipynb"},
+        {"path": "empty.ipynb", "kernel": {}},
+        {"path": "a.ipynb", "kernel": MODEL},
+        {"path": "b.ipynb", "kernel": MODEL},
+        {"path": "only.ipynb", "kernel": {**MODEL, "id": "k2", "app_name": "unlisted"}},
+        {"path": "broken.ipynb", "kernel": {"id": "k3"}},
+    ]
+    kernels = {k.id: k for k in join({"k1": bare}, {"k3": "TraitError"}, sessions)}
+    assert set(kernels) == {"k1", "k2", "k3"}
+    assert kernels["k1"].app == "KernelGateway/datascience-1-0-ml-t3-medium-1"
+    assert kernels["k1"].paths == ("a.ipynb", "b.ipynb")
+    assert kernels["k2"].app == "KernelGateway/unlisted"
+    assert kernels["k3"].unreadable == "TraitError"
+
+
+@pytest.mark.parametrize(
+    "spoiled", [{"last_activity": "yesterday"}, {"last_activity": 5}, {"connections": "many"}]
+)
+def test_a_model_that_makes_no_sense_is_unreadable(spoiled: dict[str, Any]) -> None:
+    (kernel,) = join({"k1": {**MODEL, **spoiled}}, {}, [])
+    assert kernel.unreadable
+
+
+class Manager:
+    """A kernel manager in which one kernel is starting, as jupyter_server's then behaves."""
+
+    models: ClassVar[dict[str, Any]] = {
+        "good": {**MODEL, "id": "good"},
+        "starting": None,
+        "null": None,
+    }
+
+    def __contains__(self, kernel_id: str) -> bool:
+        return kernel_id in self.models
+
+    def list_kernel_ids(self) -> list[str]:
+        return list(self.models)
+
+    def list_kernels(self) -> list[Any]:
+        raise TraitError("last_activity")
+
+    def kernel_model(self, kernel_id: str) -> Any:
+        if kernel_id == "starting":
+            raise TraitError("last_activity")
+        return self.models[kernel_id]
+
+
+class RemoteManager(Manager):
+    """The same as a remote one: asynchronous, and one kernel missing from its list."""
+
+    async def list_kernels(self) -> list[Any]:  # type: ignore[override]
+        return [self.models["good"]]
+
+    async def kernel_model(self, kernel_id: str) -> Any:
+        return super().kernel_model(kernel_id)
+
+
+class Sessions:
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    async def list_sessions(self) -> Any:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.mark.parametrize("manager", [Manager(), RemoteManager()])
+async def test_each_kernel_is_read_alone(manager: Any) -> None:
+    models, unreadable = await KernelSource(manager, Sessions()).read()
+    assert set(models) == {"good"}
+    assert set(unreadable) == {"starting", "null"}
+
+
+async def test_sessions_while_a_kernel_starts_are_the_last_ones() -> None:
+    source = KernelSource(Manager(), Sessions([{"path": "a"}], TraitError("x"), OSError("db")))
+    assert await source.read_sessions() == [{"path": "a"}]
+    assert await source.read_sessions() == [{"path": "a"}]
+    with pytest.raises(OSError, match="db"):
+        await source.read_sessions()
+
+
+class FakeApps:
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    async def list_apps(self) -> Any:
+        return self.answers.pop(0)
+
+    async def delete_app(self, app: App) -> Outcome:
+        return Outcome(Result.REMOVED)
+
+
+class Broken:
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("down")
+
+
+async def test_a_source_that_fails_is_named_and_the_others_are_read() -> None:
+    app = App("KernelGateway", "a", "InService")
+    source = TerminalSource({"terminal_manager": Broken()})
+    kernels = KernelSource(Manager(), Sessions([], []))
+    world = World(Platform("studio-classic"), kernels, source, FakeApps((app,)))
+    snapshot = await world.observe(list_apps=True)
+    assert set(snapshot.unread) == {"terminals"}
+    assert snapshot.apps == (app,)
+    assert (await world.observe(list_apps=False)).apps == (app,)
+    bearing = await world.look_again(Ref(app.ref.kind, app.id))
+    assert bearing.apps == (app,)
+
+    broken = World(Platform(), KernelSource(Broken(), Broken()), TerminalSource({}), None)
+    snapshot = await broken.observe(list_apps=True)
+    assert set(snapshot.unread) == {"kernels", "sessions"}
+    assert snapshot.terminals == ()
+    assert (await broken.remove(app)).result is Result.PERMANENT
+
+
+def test_image_terminals_by_name() -> None:
+    assert image_of(f"{ARN}__1__ml.t3.medium") == (ARN, "ml.t3.medium")
+    for name in ("1", "my__odd__name", f"{ARN}__1", ARN):
+        assert image_of(name) == (None, None)
+
+
+def test_image_terminals_are_placed() -> None:
+    terminal = Terminal("t", environment=ARN, instance_type="ml.t3.medium")
+    mine = App("KernelGateway", "a", "InService", "ml.t3.medium", ARN)
+    version = App("KernelGateway", "v", "InService", "ml.t3.medium",
+                  "arn:aws:sagemaker:us-west-2:1:image-version/datascience-1.0/3")  # fmt: skip
+    other = App("KernelGateway", "b", "InService", "ml.t3.medium", ARN + "-other")
+    bare = App("KernelGateway", "c", "InService", "ml.t3.medium")
+    cases: list[tuple[list[App], str | None]] = [
+        ([mine, other], "a"),
+        ([version], "v"),
+        ([bare], "c"),
+        ([bare, other], None),
+        ([App("KernelGateway", "a", "Deleted", "ml.t3.medium", ARN)], None),
+        ([App("KernelGateway", "g", "InService", "ml.g5.xlarge", ARN)], None),
+        ([], None),
+    ]
+    for apps, name in cases:
+        (placed,) = place([terminal], apps)
+        assert placed.app == (name and f"KernelGateway/{name}")
+    plain = Terminal("1")
+    assert place([plain], [mine]) == (plain,)
+
+
+@pytest.mark.slow
+async def test_a_real_terminal_with_and_without_a_job(
+    jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = jp_serverapp.web_app.settings
+    if "terminal_manager" not in settings:
+        pytest.skip("this host has no terminals")
+    manager = settings["terminal_manager"]
+    source = TerminalSource(settings)
+    assert await source.read() == ()
+    _, pty = manager.new_named_terminal()
+
+    async def job_is(expected: str | None) -> bool:
+        for _ in range(500):
+            (terminal,) = await source.read()
+            if terminal.running_job == expected:
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    assert await job_is(None)
+    pty.ptyproc.write("sleep 60 > /dev/null\r")
+    assert await job_is("sleep"), "a silent job"
+    pty.ptyproc.write("\x03")
+    assert await job_is(None)
+    pty.ptyproc.write("bash\r")
+    await asyncio.sleep(0.3)
+    assert await job_is(None), "a second shell at its prompt is no job"
+    pty.ptyproc.write("sleep 60\r")
+    assert await job_is("sleep")
+    (terminal,) = await source.read()
+    assert (await source.remove(terminal)).result is Result.REMOVED
+    assert (await source.remove(terminal)).result is Result.GONE
+    assert terminals.foreground_job(None) is None
+
+
+@pytest.mark.slow
+async def test_a_real_kernel_is_seen_and_shut_down(jp_serverapp: Any) -> None:
+    source = KernelSource(jp_serverapp.kernel_manager, jp_serverapp.session_manager)
+    kernel_id = await jp_serverapp.kernel_manager.start_kernel(kernel_name="python3")
+    models, unreadable = await source.read()
+    (kernel,) = join(models, unreadable, await source.read_sessions())
+    assert (kernel.id, kernel.name, kernel.app) == (kernel_id, "python3", None)
+    assert kernel.last_activity is not None
+    assert (await source.remove(kernel)).result is Result.REMOVED
+    assert (await source.remove(kernel)).result is Result.GONE
+    assert await source.read() == ({}, {})
+    assert Snapshot().resources == ()
