@@ -179,14 +179,16 @@ class Controller:
             await self._observe(moment, list_apps=True)
             self._plan = decide(self._snapshot, self._ledger, policy, now)
         self._ledger = give_notice(self._ledger, self._plan.decisions, now)
+        to_do = self._remover.to_do(self._plan, policy)
         removed = False
-        for decision in self._remover.to_do(self._plan, policy):
+        for decision in to_do:
             self._ledger, ended = await self._remover.carry_out(
                 decision, self._snapshot, self._ledger, policy, now
             )
             removed = removed or ended
         if removed:
             await self._observe(moment, list_apps=self._acts_on_apps(policy))
+        if to_do:
             self._plan = decide(self._snapshot, self._ledger, policy, now)
 
     def _acts_on_apps(self, policy: Policy) -> bool:

@@ -36,6 +36,7 @@ from auto_shutdown.world.platform import Platform
 START = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
 DENIED = Outcome(Result.PERMANENT, "Denied.", "AccessDenied", "Allow sagemaker:DeleteApp on arn:x.")
+ADA = Platform("studio-classic", "d-1", "ada", region_name="us-west-2")
 BUSY = Outcome(Result.TEMPORARY, "Busy.", "ResourceInUse", "Wait.")
 
 
@@ -71,7 +72,7 @@ class ValueWorld:
     listings: int = 0
     before_look: Callable[[Ref], None] = lambda _ref: None
     before_remove: Callable[[Resource], None] = lambda _resource: None
-    platform: Platform = Platform("studio-classic", "d-1", "ada", region_name="us-west-2")
+    platform: Platform = ADA
     has_apps: bool = True
     _listed: tuple[App, ...] = ()
 
@@ -117,7 +118,7 @@ class Bench:
     """Controller, world and clock, and a way to live through time."""
 
     path: Path
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     world: ValueWorld = field(default_factory=ValueWorld)
     clock: HandClock = field(default_factory=HandClock)
 
@@ -391,6 +392,8 @@ async def test_dry_run_says_once_and_removes_nothing(bench: Bench) -> None:
 
 
 async def test_a_check_with_dry_run_only_rehearses(bench: Bench) -> None:
+    bench.limits = replace(bench.limits, poll_interval_seconds=3600)
+    bench.controller = bench.make()
     bench.world.kernel("k", last_activity=START - timedelta(hours=5))
     bench.clock.advance(timedelta(minutes=11))
     await bench.controller.check(dry_run=True)
