@@ -1,0 +1,101 @@
+"""The wheel: what is in it, and that it installs and enables itself without node."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from auto_shutdown import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+BUNDLE = ROOT / "auto_shutdown" / "labextension"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def run(*argv: str | Path, **more: object) -> str:
+    done = subprocess.run(
+        [str(a) for a in argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **more,  # type: ignore[call-overload]
+    )
+    assert done.returncode == 0, done.stdout
+    return str(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Built from the tree as it is, with its fresh bundle."""
+    out = tmp_path_factory.mktemp("dist")
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent))
+    assert uv, "make test installs uv"
+    run(uv, "build", "--wheel", "--python", sys.executable, "--out-dir", out, cwd=ROOT)
+    (found,) = out.glob("*.whl")
+    yield found
+
+
+def test_the_bundle_is_fresh_and_there_once(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    entries = [n for n in names if re.search(r"remoteEntry\.[0-9a-f]+\.js$", n)]
+    assert len(entries) == 1
+    data = f"jupyterlab_auto_shutdown-{__version__}.data/data/"
+    place = data + "share/jupyter/labextensions/jupyterlab-auto-shutdown/"
+    assert entries[0].startswith(place)
+    assert place + "install.json" in names
+    built = json.loads((BUNDLE / "package.json").read_text())
+    assert built["jupyterlab"]["_build"]["load"] == "static/" + Path(entries[0]).name
+    newest_source = max(p.stat().st_mtime for p in (ROOT / "labextension/src").rglob("*.ts"))
+    assert (BUNDLE / "package.json").stat().st_mtime >= newest_source, "make build makes it anew"
+
+
+def test_what_else_is_in_it(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    names = archive.namelist()
+    assert "auto_shutdown/rest-api.yml" in names
+    assert not [n for n in names if n.startswith("tests/") or n.endswith(".ts")]
+    (config,) = (n for n in names if n.endswith("jupyter_server_config.d/auto_shutdown.json"))
+    enabled = json.loads(archive.read(config))
+    assert enabled == {"ServerApp": {"jpserver_extensions": {"auto_shutdown": True}}}
+    assert wheel.stat().st_size < 200_000
+    metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
+    required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist")]
+    unconditional = [line for line in required if "extra ==" not in line]
+    assert unconditional == ["Requires-Dist: jupyter-server<3,>=1.21"]
+
+
+def test_it_enables_itself_in_a_fresh_environment_without_node(wheel: Path, tmp_path: Path) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    python = tmp_path / "env" / "bin" / "python"
+    run(uv, "venv", "--python", sys.executable, tmp_path / "env")
+    run(uv, "pip", "install", "--python", python, "jupyter_server")
+    version = "import jupyter_server; print(jupyter_server.__version__)"
+    before = run(python, "-c", version)
+    env = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
+    env.update(PATH=f"{python.parent}:/nonexistent", HOME=str(tmp_path))
+    run(uv, "pip", "install", "--python", python, wheel, env={**env, "PATH": os.defpath})
+    assert run(python, "-c", version) == before
+    listed = run(python, "-m", "jupyter", "server", "extension", "list", env=env)
+    plain = re.sub(r"\x1b\[\d+m", "", listed)
+    assert "auto_shutdown enabled" in plain
+    assert re.search(rf"auto_shutdown {re.escape(__version__)} OK", plain), plain
+
+
+def test_one_version() -> None:
+    package = json.loads((ROOT / "labextension" / "package.json").read_text())
+    assert package["version"] == __version__
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_lock_files_name_no_host() -> None:
+    assert "://" not in (ROOT / "labextension" / "yarn.lock").read_text()
