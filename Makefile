@@ -6,7 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 STAMPS := .make
 BUNDLE := auto_shutdown/labextension/package.json
 # The fast part; it runs in other time zones again.
-FAST := tests/core tests/settings tests/store tests/world tests/http
+FAST := tests/core tests/settings tests/store tests/world tests/controller tests/http
 ZONES := America/Los_Angeles Asia/Tokyo America/St_Johns
 
 export PATH := $(BIN):$(PATH)

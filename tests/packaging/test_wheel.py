@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,14 +34,14 @@ def run(*argv: str | Path, **more: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from the tree as it is, with its fresh bundle."""
     out = tmp_path_factory.mktemp("dist")
     uv = shutil.which("uv", path=str(Path(sys.executable).parent))
     assert uv, "make test installs uv"
     run(uv, "build", "--wheel", "--python", sys.executable, "--out-dir", out, cwd=ROOT)
     (found,) = out.glob("*.whl")
-    yield found
+    return found
 
 
 def test_the_bundle_is_fresh_and_there_once(wheel: Path) -> None:
@@ -94,7 +93,7 @@ def test_it_enables_itself_in_a_fresh_environment_without_node(wheel: Path, tmp_
 def test_one_version() -> None:
     package = json.loads((ROOT / "labextension" / "package.json").read_text())
     assert package["version"] == __version__
-    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    assert __version__ in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_lock_files_name_no_host() -> None:
