@@ -43,17 +43,18 @@ $(BUNDLE): $(STAMPS)/node_modules $(wildcard labextension/src/*) labextension/ts
 	@cd labextension && jlpm build > $(CURDIR)/$(STAMPS)/build.log 2>&1 || { cat $(CURDIR)/$(STAMPS)/build.log; exit 1; }
 
 # An editable install leaves out what Jupyter finds by its place: the bundle, install.json and the
-# server's configuration are linked there.
+# server's configuration are copied there.
+SHARE := $(VENV)/share/jupyter/labextensions/jupyterlab-auto-shutdown
 $(STAMPS)/ready: $(STAMPS)/packages $(BUNDLE) jupyter-config/jupyter_server_config.d/auto_shutdown.json install.json
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
-	@mkdir -p $(VENV)/share/jupyter/labextensions $(VENV)/etc/jupyter/jupyter_server_config.d
-	@cp install.json auto_shutdown/labextension/
-	@ln -sfn $(CURDIR)/auto_shutdown/labextension $(VENV)/share/jupyter/labextensions/jupyterlab-auto-shutdown
-	@ln -sf $(CURDIR)/jupyter-config/jupyter_server_config.d/auto_shutdown.json $(VENV)/etc/jupyter/jupyter_server_config.d/
+	@rm -rf $(SHARE) && mkdir -p $(SHARE) $(VENV)/etc/jupyter/jupyter_server_config.d
+	@cp -r auto_shutdown/labextension/* install.json $(SHARE)/
+	@cp jupyter-config/jupyter_server_config.d/auto_shutdown.json $(VENV)/etc/jupyter/jupyter_server_config.d/
 	@touch $@
 
-build: $(STAMPS)/ready
-	@rm -rf dist
+# The wheel and the sdist, with a bundle made anew.
+build: $(STAMPS)/node_modules
+	@rm -rf dist auto_shutdown/labextension
 	@$(BIN)/uv build --quiet --python $(BIN)/python
 
 lint: $(STAMPS)/ready
