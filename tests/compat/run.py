@@ -145,7 +145,6 @@ def run_tests(python: Path, env: dict[str, str]) -> str:
     shutil.copytree(ROOT / "tests", tests)
     (WORK / "pytest.ini").write_text(
         "[pytest]\npythonpath = tests/core\ntimeout = 120\nmarkers =\n    slow: slow\n"
-        "asyncio_mode = auto\n"
     )
     folders = [tests / name for name in FAST]
     argv = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", WORK / "pytest.ini"]

@@ -35,7 +35,9 @@ def admin() -> dict[str, Any]:
 @pytest.fixture
 def jp_server_config(tmp_path: Path, admin: dict[str, Any]) -> dict[str, Any]:
     return {
-        "ServerApp": {"jpserver_extensions": {"auto_shutdown": True}},
+        "ServerApp": {
+            "jpserver_extensions": {"auto_shutdown": True, "jupyter_server_terminals": True}
+        },
         "AutoShutdown": {
             "state_dir": str(tmp_path / "state"),
             "metadata_path": str(tmp_path / "none.json"),
@@ -211,6 +213,15 @@ async def test_requests_here_are_no_activity(call: Any, jp_serverapp: Any) -> No
 
 @pytest.mark.parametrize("admin", [{"idle_timeout_minutes": -1}, {"locked": ["no-such"]}])
 async def test_a_typing_error_of_the_administrator_leaves_the_server_running(
-    jp_fetch: Any, capfd: Any, admin: dict[str, Any]
+    jp_fetch: Any, caplog: pytest.LogCaptureFixture, admin: dict[str, Any]
 ) -> None:
     assert (await jp_fetch("api", "status")).code == 200
+    told = [r.getMessage() for r in caplog.records if "could not start" in r.getMessage()]
+    assert len(told) <= 1
+    status, answer = 0, {}
+    try:
+        await jp_fetch("auto-shutdown", "status")
+    except HTTPClientError as error:
+        status, answer = error.code, json.loads(error.response.body)  # type: ignore[union-attr]
+    assert status in (404, 503)
+    assert status == 404 or "see the log" in answer["message"]
