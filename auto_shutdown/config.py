@@ -69,6 +69,16 @@ class AdminTraits(Configurable):
     space_name = _name("The space that owns the apps; likewise.")
     region_name = _name("The AWS region; likewise, or from the environment.")
 
+    _config_error: TraitError | None = None
+
+    def _load_config(self, cfg: Any, section_names: Any = None, traits: Any = None) -> None:
+        """Keep an error for ``limits()``. jupyter_server would only log it, with a traceback, and
+        then run this extension without the administrator's configuration."""
+        try:
+            super()._load_config(cfg, section_names, traits)
+        except TraitError as error:
+            self._config_error = error
+
     @default("state_dir")
     def _default_state_dir(self) -> str:
         return os.path.join(jupyter_data_dir(), "auto-shutdown")
@@ -96,6 +106,8 @@ class AdminTraits(Configurable):
 
     def limits(self) -> Limits:
         """The limits, checked against each other. Raises TraitError naming the trait."""
+        if self._config_error is not None:
+            raise TraitError(str(self._config_error))
         low, high = self.min_idle_timeout_minutes, self.max_idle_timeout_minutes
         if low > high:
             raise TraitError(
