@@ -1,73 +1,130 @@
 """What SageMaker's errors mean for a removal (platform.md 1.3), without importing botocore.
 
 ``ValidationException``, ``ThrottlingException`` and ``AccessDeniedException`` are no modelled
-exceptions of the service, so everything is told by code and text.
+exceptions of the service, so everything is told by code and text. Texts are read here and shown
+nowhere: an InvalidSignatureException, for one, quotes the session token.
 """
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections.abc import Mapping
+
 from ..core.model import Result
 
-#: Texts of a ValidationException that say: somebody else was faster.
-GONE_TEXTS = (
-    "already been deleted",
-    "automatically deleted",
-    "already being deleted",
-    "currently being deleted",
-    "recordnotfound",
+#: Texts of a ValidationException that say: somebody else was faster. The first two are known from
+#: the real API; what it says of an app that is Deleting is not documented. Another error that only
+#: has the word in it ("Error while deleting …") is not gone: that would be believed, and billed.
+GONE_TEXT = re.compile(
+    r"already been deleted"
+    r"|automatically deleted"
+    r"|(already|currently|is) being deleted"
+    r"|\bis (already |currently )?deleting\b"
+    r"|\b(in|status|state)\W+(the )?(status |state )?\W*(deleting|deleted)\b"
+    r"|record ?not ?found",
+    re.IGNORECASE,
 )
+
+GONE = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
 
 THROTTLED = frozenset(
-    {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+    }
 )
 
-#: Credentials of a container are renewed behind our back: the next try may well succeed.
+#: Temporary: credentials of a container are renewed behind our back, and the next try makes a new
+#: client that looks for new ones.
 CREDENTIALS = frozenset(
     {
         "ExpiredToken",
         "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "UnrecognizedClientException",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
         "RequestExpired",
+        "InvalidClientTokenId",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "UnrecognizedClientException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "AuthFailure",
+        "InvalidSignatureException",
+        "IncompleteSignature",
+        "SignatureDoesNotMatch",
         "NoCredentialsError",
         "PartialCredentialsError",
         "CredentialRetrievalError",
         "MetadataRetrievalError",
+        "NoAuthTokenError",
         "TokenRetrievalError",
         "SSOTokenLoadError",
         "UnauthorizedSSOTokenError",
+        "ProfileNotFound",
+        "ConfigParseError",
     }
 )
 
-DENIED = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
+#: Permanent: only somebody with the right to change a policy mends it.
+DENIED = frozenset(
+    {"AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized"}
+)
 
-#: Codes of the transport, as botocore names its exceptions.
+#: Of the transport, as botocore names its exceptions. Networks come back.
 UNREACHABLE = frozenset(
     {
         "ConnectTimeoutError",
-        "EndpointConnectionError",
-        "ConnectionError",
-        "ReadTimeoutError",
         "ConnectionClosedError",
+        "ConnectionError",
+        "EndpointConnectionError",
+        "HTTPClientError",
         "ProxyConnectionError",
-        "SSLError",
+        "ReadTimeoutError",
         "TimedOut",
     }
 )
 
+#: Answers that are not SageMaker's; so is an HTTP status in place of a code.
+FOREIGN = frozenset({"BadAnswer", "ResponseParserError", "UnicodeDecodeError", "UnknownCode"})
+
+REGION = frozenset({"NoRegionError", "InvalidRegionError"})
+
 #: What no repetition mends: the request, the platform or the installation is at fault.
-HOPELESS = frozenset({"ValidationException", "NoRegionError", "NoBoto3", "NoOwner", "NotCovered"})
+HOPELESS = REGION | {
+    "ValidationException",
+    "ValidationError",
+    "ParamValidationError",
+    "UnknownOperationException",
+    "OptInRequired",
+    "NoBoto3",
+    "NoOwner",
+    "NotCovered",
+}
+
+#: What the text of a denial says of the policy at fault (IAM guide, "Troubleshoot access denied
+#: error messages"), and what follows.
+DENIAL_HINTS = (
+    ("explicit deny", "A policy denies it explicitly; that one must give way."),
+    ("vpc endpoint polic", "The policy of the VPC endpoint must allow it, too."),
+    ("service control polic", "The organisation's service control policy must allow it, too."),
+    ("resource control polic", "The organisation's resource control policy must allow it, too."),
+    ("permissions boundary", "The role's permissions boundary must allow it, too."),
+    ("session polic", "The session's policy must allow it, too."),
+)
+
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
 
 
 def classify(code: str, message: str) -> Result:
     """GONE, TEMPORARY or PERMANENT. A code never heard of is temporary: it backs off up to an
     hour all the same, stays visible as a fault, and may mend itself."""
-    text = message.lower().replace(" ", "")
-    if code in ("ResourceNotFound", "ResourceNotFoundException"):
-        return Result.GONE
-    if code == "ValidationException" and any(g.replace(" ", "") in text for g in GONE_TEXTS):
+    if code in GONE or (code == "ValidationException" and GONE_TEXT.search(message)):
         return Result.GONE
     if code in DENIED or code in HOPELESS:
         return Result.PERMANENT
@@ -77,24 +134,52 @@ def classify(code: str, message: str) -> Result:
 def remedy(code: str, message: str, action: str, resource: str, region: str | None) -> str:
     """What a person can do about it. ``action`` is the IAM action, ``resource`` its ARN."""
     if code in DENIED:
-        advice = f"Allow {action} on {resource} in the execution role's policy."
         text = message.lower()
-        if "explicit deny" in text:
-            advice += " A policy denies it explicitly; that one must give way."
-        elif "vpc endpoint" in text:
-            advice += " The policy of the VPC endpoint must allow it, too."
-        return advice
-    if code in THROTTLED:
-        return "Nothing to do: it is tried again, later each time."
-    if code in CREDENTIALS:
-        return "Check the credentials of this server; as soon as they are valid it goes on."
-    if code in UNREACHABLE:
-        name = f"com.amazonaws.{region or 'REGION'}.sagemaker.api"
-        return f"Check the network; a VPC without internet needs the endpoint {name}."
-    if code == "NoBoto3":
-        return "Install boto3 (1.26 or newer) into this server's environment."
-    if code == "NoRegionError":
-        return "Set AutoShutdown.region_name or the environment variable AWS_REGION."
-    if code == "ResourceInUse":
-        return "Nothing to do: the app is changing its state; it is tried again."
+        hints = [hint for words, hint in DENIAL_HINTS if words in text]
+        return " ".join([f"Allow {action} on {resource} in the execution role's policy.", *hints])
+    for codes, advice in _ADVICE:
+        if code in codes:
+            return advice.format(region=region or "REGION")
+    if code in FOREIGN or code.isdigit():
+        return (
+            "Something other than SageMaker answered: check HTTPS_PROXY, NO_PROXY and "
+            "AWS_ENDPOINT_URL_SAGEMAKER."
+        )
     return "It is tried again. If it stays, look up the code in SageMaker's API reference."
+
+
+_ADVICE: tuple[tuple[frozenset[str], str], ...] = (
+    (THROTTLED, "Nothing to do: it is tried again, later each time."),
+    (CREDENTIALS, "Check the credentials of this server; as soon as they are valid it goes on."),
+    (
+        UNREACHABLE,
+        "Check the network, or the VPC's endpoint com.amazonaws.{region}.sagemaker.api.",
+    ),
+    (frozenset({"SSLError"}), "Check certificates and proxy; AWS_CA_BUNDLE names a proxy's own."),
+    (frozenset({"NoBoto3"}), "pip install boto3 (1.26 or newer) into this server's environment."),
+    (REGION, "Set AutoShutdown.region_name or the environment variable AWS_REGION."),
+    (
+        frozenset({"ResourceInUse"}),
+        "Nothing to do: the app is changing its state; it is tried again.",
+    ),
+    (
+        frozenset({"NoOwner"}),
+        "Set AutoShutdown.domain_id and AutoShutdown.user_profile_name (or space_name).",
+    ),
+    (frozenset({"OptInRequired"}), "Subscribe the AWS account to SageMaker in this region."),
+)
+
+
+def read_error(error: BaseException) -> tuple[str, str]:
+    """An AWS code and text, or the exception's name for what never reached AWS."""
+    if isinstance(error, asyncio.TimeoutError):
+        return "TimedOut", ""
+    if isinstance(error, ImportError):
+        return "NoBoto3", ""
+    response = getattr(error, "response", None)
+    details = response.get("Error") if isinstance(response, Mapping) else None
+    if not isinstance(details, Mapping):
+        return type(error).__name__, ""
+    code = str(details.get("Code") or "")
+    # Whoever answers chooses this text, and it goes into logs and pages.
+    return code if _CODE.fullmatch(code) else "UnknownCode", str(details.get("Message") or "")

@@ -1,14 +1,14 @@
 """Who we are: the SageMaker platform that this server runs on, if any.
 
 SageMaker leaves a metadata file in each of its containers (platform.md 2.1). Configuration wins
-over the file, and suffices without it.
+over the file in who we are, and suffices without it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class Platform:
     account_id: str | None = None
     partition: str = "aws"
     problem: Unread | None = None
+    #: As the file has it, to show; the parts above are what counts.
+    resource_arn: str | None = field(default=None, compare=False)
 
     @property
     def owner(self) -> str | None:
@@ -49,6 +51,16 @@ class Platform:
     def owner_key(self) -> str:
         """The API's member for the owner: ``SpaceName`` or ``UserProfileName``."""
         return "SpaceName" if self.space_name else "UserProfileName"
+
+    @property
+    def owner_argument(self) -> dict[str, str]:
+        """The owner as DeleteApp takes it: exactly one member, or none when it is not known."""
+        return {self.owner_key: self.owner} if self.owner else {}
+
+    @property
+    def owner_filter(self) -> dict[str, str]:
+        """The owner as ListApps takes it."""
+        return {f"{key}Equals": value for key, value in self.owner_argument.items()}
 
     @property
     def has_apps(self) -> bool:
@@ -68,60 +80,70 @@ class Platform:
         region, account = self.region_name or "*", self.account_id or "*"
         return (
             f"arn:{self.partition}:sagemaker:{region}:{account}:app/"
-            f"{self.domain_id}/{self.owner}/{app.type}/{app.name}"
+            f"{self.domain_id or '*'}/{self.owner or '*'}/{app.type}/{app.name}"
         )
 
 
 def recognise(
-    metadata_path: Path, overrides: Mapping[str, str], environ: Mapping[str, str]
+    metadata_path: Path, overrides: Mapping[str, str | None], environ: Mapping[str, str]
 ) -> Platform:
     """The platform, from the metadata file, configuration (``overrides``: domain_id,
     user_profile_name, space_name, region_name) and environment. Never raises."""
     metadata, problem = _read(metadata_path)
-    arn = _text(metadata, "ResourceArn") or ""
-    parts = arn.split(":") if arn.count(":") >= 5 else [""] * 6
+    arn = _text(metadata, "ResourceArn")
+    parts = arn.split(":") if arn and arn.startswith("arn:") and arn.count(":") >= 5 else [""] * 6
     app_type = _text(metadata, "AppType")
     owner = _owner(metadata, overrides)
     domain_id = overrides.get("domain_id") or _text(metadata, "DomainId")
-    kind, incomplete = _kind(metadata, app_type, domain_id, owner)
-    if incomplete and problem is None:
+    kind, incomplete = _kind(metadata, overrides, bool(domain_id and owner))
+    region = (
+        overrides.get("region_name")
+        or parts[3]
+        or environ.get("AWS_REGION")
+        or environ.get("AWS_DEFAULT_REGION")
+        or None
+    )
+    if kind != LOCAL:
+        problem = None  # configuration has made up for it
+    elif incomplete and problem is None:
         problem = _problem(metadata_path, "Incomplete", incomplete)
     return Platform(
         kind=kind,
         domain_id=domain_id,
         user_profile_name=owner.get("user_profile_name"),
         space_name=owner.get("space_name"),
-        region_name=overrides.get("region_name")
-        or parts[3]
-        or environ.get("AWS_REGION")
-        or environ.get("AWS_DEFAULT_REGION")
-        or None,
+        region_name=region,
         app_type=app_type,
         app_name=_text(metadata, "ResourceName"),
-        account_id=parts[4] or None,
-        partition=parts[1] or "aws",
+        account_id=parts[4] or environ.get("AWS_ACCOUNT_ID") or None,
+        partition=parts[1] or _partition(region),
+        resource_arn=arn,
         problem=problem,
     )
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], Unread | None]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError):
         return {}, None
-    except (OSError, ValueError) as error:
-        return {}, _problem(path, type(error).__name__, "it cannot be read as JSON")
+    except OSError as error:
+        return {}, _problem(path, type(error).__name__, "it cannot be read")
+    except (ValueError, RecursionError) as error:
+        return {}, _problem(path, type(error).__name__, "it is no JSON")
     if not isinstance(found, dict):
         return {}, _problem(path, "Foreign", "it is not a JSON object")
     return found, None
 
 
 def _problem(path: Path, code: str, what: str) -> Unread:
+    """``what`` never quotes the file: it may be anything."""
     return Unread(
         "platform",
         code,
         f"What {path} says of this host cannot be used: {what}. No app is looked after.",
-        "Give AutoShutdown.domain_id and AutoShutdown.user_profile_name (or space_name).",
+        f"Mend {path}, or set AutoShutdown.domain_id and AutoShutdown.user_profile_name "
+        "(or space_name).",
     )
 
 
@@ -131,11 +153,20 @@ def _text(metadata: Mapping[str, Any], key: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _owner(metadata: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, str]:
-    """Exactly one owner, or none. A configured one replaces the file's whatever its sort."""
+def _partition(region: str | None) -> str:
+    for prefix, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
+        if region and region.startswith(prefix):
+            return partition
+    return "aws"
+
+
+def _owner(metadata: Mapping[str, Any], overrides: Mapping[str, str | None]) -> dict[str, str]:
+    """Exactly one owner, or none. A configured one replaces the file's whatever its sort. Of two,
+    the space: it is the narrower, and its apps are nobody's profile."""
     for key in ("space_name", "user_profile_name"):
-        if overrides.get(key):
-            return {key: overrides[key]}
+        configured = overrides.get(key)
+        if configured:
+            return {key: configured}
     for key, member in (("space_name", "SpaceName"), ("user_profile_name", "UserProfileName")):
         value = _text(metadata, member)
         if value:
@@ -144,20 +175,31 @@ def _owner(metadata: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[st
 
 
 def _kind(
-    metadata: Mapping[str, Any],
-    app_type: str | None,
-    domain_id: str | None,
-    owner: Mapping[str, str],
+    metadata: Mapping[str, Any], overrides: Mapping[str, str | None], identified: bool
 ) -> tuple[str, str]:
-    """The kind, and what is missing for it. What is not recognised is ``local``: there only
-    kernels and terminals of this very server are removed. So is a server that somebody runs
-    inside a KernelGateway app: the app belongs to the JupyterServer beside it."""
+    """The kind, and what is missing for it.
+
+    The file says *what* a host is, and configuration only *who*: a user's configuration lies in
+    a home that many hosts share, and apps may be judged only where their kernels are seen. So a
+    server that somebody runs inside a KernelGateway app is ``local`` (the app belongs to the
+    JupyterServer beside it), as in any app of a sort not known here, and a notebook instance
+    stays one. Only where no file says anything
+    does a complete configuration make it Studio Classic.
+    """
+    app_type = _text(metadata, "AppType")
     if app_type in SPACE_APP_TYPES:
         return STUDIO_SPACE, ""
-    if app_type == "JupyterServer" or (app_type is None and domain_id and owner):
-        if domain_id and owner:
-            return STUDIO_CLASSIC, ""
-        return LOCAL, "DomainId, and UserProfileName or SpaceName, are not both there"
-    if app_type is None and metadata.get("ResourceName"):
+    if app_type == "JupyterServer":
+        missing = "DomainId, and UserProfileName or SpaceName, are not both there"
+        return (STUDIO_CLASSIC, "") if identified else (LOCAL, missing)
+    if app_type is not None:
+        return LOCAL, ""
+    if _text(metadata, "ResourceName") and not _text(metadata, "DomainId"):
         return NOTEBOOK_INSTANCE, ""
-    return LOCAL, ""
+    domain = overrides.get("domain_id")
+    owner = overrides.get("space_name") or overrides.get("user_profile_name")
+    if domain and owner:
+        return STUDIO_CLASSIC, ""
+    if domain or owner:
+        return LOCAL, "of domain and owner, the configuration gives one only"
+    return LOCAL, "AppType is not there" if metadata else ""

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from ..core.model import KERNEL_GATEWAY, App, Outcome, Result, Snapshot, Unread
-from .aws_errors import CREDENTIALS, classify, remedy
+from .aws_errors import CREDENTIALS, classify, read_error, remedy
 from .platform import Platform
 from .worker import Worker
 
 T = TypeVar("T")
 
 #: Seconds. No retries of botocore's that block for minutes: the controller backs off by itself.
+#: The limit of a whole call is above two attempts, so that botocore's own error comes first.
 CONNECT_SECONDS = 3
 READ_SECONDS = 15
 CALL_SECONDS = 40.0
@@ -31,6 +34,8 @@ MOST_PAGES = 100
 #: botocore reads this variable itself from 1.31 on; older ones are told.
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_SAGEMAKER"
 
+_NEVER = datetime.min.replace(tzinfo=timezone.utc)
+
 
 class SourceError(Exception):
     """A source that cannot be read; ``unread`` says why and what to do."""
@@ -40,12 +45,15 @@ class SourceError(Exception):
         self.unread = unread
 
 
-class MalformedAnswerError(Exception):
-    """An answer without what must be in it."""
+class BadAnswerError(Exception):
+    """An answer that is not one of SageMaker's, though its status says success."""
+
+    response: Mapping[str, Any] = {"Error": {"Code": "BadAnswer"}}
 
 
 class SageMaker:
-    """Lists and deletes the apps of one owner. ``calls`` counts the API calls by operation."""
+    """Lists and deletes the apps of one owner. ``calls`` counts the API calls by operation;
+    a second attempt of botocore's is not counted."""
 
     def __init__(self, platform: Platform, endpoint_url: str | None = None) -> None:
         self._platform = platform
@@ -55,43 +63,50 @@ class SageMaker:
         self.calls: Counter[str] = Counter()
 
     async def list_apps(self) -> tuple[App, ...]:
-        """The apps of our own domain and owner, each name once. Raises SourceError."""
+        """The apps of our own domain and owner, each name once. Raises SourceError only."""
+        if not self._platform.has_apps:
+            # Without an owner ListApps would answer with everybody's apps.
+            raise self._unlisted("NoOwner", "")
         try:
             details = await self._call(self._list_in_thread)
+            found = [app for app in map(self._app, details) if app is not None]
         except Exception as error:
-            code, message = _code_and_message(error)
-            arn = f"arn:{self._platform.partition}:sagemaker:*:*:app/*"
-            advice = remedy(
-                code, message, "sagemaker:ListApps", f'"*" ({arn})', self._platform.region_name
-            )
-            text = f"SageMaker's apps cannot be listed: {code}."
-            raise SourceError(Unread(Snapshot.APPS, code, text, advice)) from error
-        apps: dict[str, App] = {}
-        for detail in details:
-            app = self._app(detail)
-            # A name used again is listed twice, once Deleted; the living one counts.
-            if app is not None and (app.id not in apps or apps[app.id].status == "Deleted"):
-                apps[app.id] = app
-        return tuple(apps.values())
+            code_and_message = read_error(error)
+        else:
+            apps: dict[str, App] = {}
+            for app in found:
+                # A name used again is listed twice; the living one counts.
+                if app.id not in apps or _liveness(app) > _liveness(apps[app.id]):
+                    apps[app.id] = app
+            return tuple(apps.values())
+        # Here and not in the handler: a traceback would print the text of the cause.
+        raise self._unlisted(*code_and_message)
+
+    def _unlisted(self, code: str, message: str) -> SourceError:
+        # ListApps knows no resource types: a policy can allow it on everything only.
+        advice = remedy(code, message, "sagemaker:ListApps", '"*"', self._platform.region_name)
+        text = f"SageMaker's apps cannot be listed: {_told(code)}."
+        return SourceError(Unread(Snapshot.APPS, code, text, advice))
 
     async def delete_app(self, app: App) -> Outcome:
         """Delete a KernelGateway app of the own owner. Never raises; refuses anything else."""
+        platform = self._platform
         if app.type != KERNEL_GATEWAY:
             detail = f"Apps of type {app.type} are never deleted."
             return Outcome(Result.PERMANENT, detail, "NotCovered", "Delete it in Studio.")
-        if not self._platform.has_apps:
+        if not platform.has_apps:
             detail = "Domain and owner of this server are not known."
-            return Outcome(Result.PERMANENT, detail, "NoOwner", "Set AutoShutdown.domain_id.")
+            return Outcome(Result.PERMANENT, detail, "NoOwner", remedy("NoOwner", "", "", "", ""))
         request = {
-            "DomainId": self._platform.domain_id,
+            "DomainId": platform.domain_id,
             "AppType": app.type,
             "AppName": app.name,
-            self._platform.owner_key: self._platform.owner,
+            **platform.owner_argument,
         }
         try:
             await self._call(lambda: self._invoke("DeleteApp", "delete_app", request))
         except Exception as error:
-            return self._failure(app, *_code_and_message(error))
+            return self._failure(app, *read_error(error))
         return Outcome(Result.REMOVED, "SageMaker is deleting the app.")
 
     def _failure(self, app: App, code: str, message: str) -> Outcome:
@@ -100,20 +115,20 @@ class SageMaker:
             return Outcome(result, "The app was already gone.", code)
         arn = self._platform.app_arn(app)
         advice = remedy(code, message, "sagemaker:DeleteApp", arn, self._platform.region_name)
-        return Outcome(result, f"Deleting app {app.name} failed: {code}.", code, advice)
+        return Outcome(result, f"Deleting app {app.name} failed: {_told(code)}.", code, advice)
 
     def close(self) -> None:
-        """End the thread; a call that hangs is not waited for."""
+        """End the thread; a call that hangs is not waited for, and no other begins."""
         self._worker.close()
 
     async def _call(self, function: Callable[[], T]) -> T:
         try:
             return await self._worker.run(function, CALL_SECONDS)
         except asyncio.TimeoutError:
-            self._client = None  # its connection may be the one that hangs
+            self._client = None  # the thread given up may hold its lock on credentials
             raise
         except Exception as error:
-            if _code_and_message(error)[0] in CREDENTIALS:
+            if read_error(error)[0] in CREDENTIALS:
                 self._client = None  # a new one looks for new credentials
             raise
 
@@ -134,7 +149,7 @@ class SageMaker:
         return Session().client(
             "sagemaker",
             region_name=self._platform.region_name,
-            endpoint_url=self._endpoint_url or os.environ.get(ENDPOINT_VARIABLE) or None,
+            endpoint_url=self._endpoint_url or _endpoint_of_environment(),
             config=Config(
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
@@ -142,32 +157,37 @@ class SageMaker:
             ),
         )
 
-    def _list_in_thread(self) -> list[Mapping[str, Any]]:
-        platform = self._platform
+    def _list_in_thread(self) -> list[Any]:
         request: dict[str, Any] = {
-            "DomainIdEquals": platform.domain_id,
-            f"{platform.owner_key}Equals": platform.owner,
+            "DomainIdEquals": self._platform.domain_id,
+            **self._platform.owner_filter,
             "MaxResults": PAGE_SIZE,
         }
-        found: list[Mapping[str, Any]] = []
+        give_up_at = time.monotonic() + CALL_SECONDS  # by then nobody waits for it
+        found: list[Any] = []
         for _ in range(MOST_PAGES):
             page = self._invoke("ListApps", "list_apps", request)
+            # botocore makes an empty answer of a body that is no JSON. To read that as "no apps"
+            # would be to take unknown for gone.
             if "Apps" not in page:
-                # botocore reads a body that is no JSON (a proxy's page) as an empty answer, and
-                # no apps at all is not what that means.
-                raise MalformedAnswerError
+                raise BadAnswerError
             found += page["Apps"]
             if not page.get("NextToken"):
                 return found
             request["NextToken"] = page["NextToken"]
-        raise RuntimeError("ListApps did not come to an end")
+            if time.monotonic() > give_up_at:
+                break
+        raise BadAnswerError
 
-    def _app(self, detail: Mapping[str, Any]) -> App | None:
+    def _app(self, detail: Any) -> App | None:
         """None for what is not ours, whatever the filter should have done: somebody else's app
         must not even be named here."""
+        if not isinstance(detail, Mapping) or not detail.get("AppName"):
+            return None
         platform = self._platform
         owner = str(detail.get(platform.owner_key) or "")
-        # User profile names are not case sensitive (DescribeUserProfile), spaces come in both.
+        # User profile names are not case sensitive (DescribeUserProfile), and one space was seen
+        # in two casings. DeleteApp is given the name that we know, not this one.
         if detail.get("DomainId") != platform.domain_id or (
             owner.lower() != str(platform.owner).lower()
         ):
@@ -175,25 +195,33 @@ class SageMaker:
         if platform.owner_key == "UserProfileName" and detail.get("SpaceName"):
             return None
         spec = detail.get("ResourceSpec") or {}
+        created_at = detail.get("CreationTime")
         return App(
             type=str(detail.get("AppType")),
-            name=str(detail.get("AppName")),
+            name=str(detail["AppName"]),
             status=str(detail.get("Status")),
             instance_type=spec.get("InstanceType"),
             image=spec.get("SageMakerImageArn") or spec.get("SageMakerImageVersionArn"),
-            created_at=detail.get("CreationTime"),
+            # botocore gives local time; differences of two of those forget a change of the clocks.
+            created_at=created_at.astimezone(timezone.utc) if created_at else None,
         )
 
 
-def _code_and_message(error: BaseException) -> tuple[str, str]:
-    """An AWS code and text, or the exception's name for what never reached AWS. Texts are used
-    to tell errors apart and are not shown: they can carry what belongs in no log."""
-    if isinstance(error, asyncio.TimeoutError):
-        return "TimedOut", ""
-    if isinstance(error, ImportError):
-        return "NoBoto3", ""
-    response = getattr(error, "response", None)
-    if isinstance(response, Mapping) and isinstance(response.get("Error"), Mapping):
-        details = response["Error"]
-        return str(details.get("Code") or type(error).__name__), str(details.get("Message") or "")
-    return type(error).__name__, ""
+def _liveness(app: App) -> tuple[int, datetime]:
+    """Which of two records of one name counts: rather the living one, then the newer."""
+    dead = ("Deleted", "Failed", "Deleting")
+    rank = dead.index(app.status) if app.status in dead else len(dead)
+    return rank, app.created_at or _NEVER
+
+
+def _told(code: str) -> str:
+    if code == "TimedOut":
+        return f"no answer within {CALL_SECONDS:g} s ({code})"
+    return code
+
+
+def _endpoint_of_environment() -> str | None:
+    """The endpoint set for SageMaker, with botocore's own way to ignore it."""
+    if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return None
+    return os.environ.get(ENDPOINT_VARIABLE) or None

@@ -2,6 +2,9 @@
 
 Not an executor: Python waits for an executor's threads at exit, and a call that hangs must not
 keep the server from ending. A thread stuck in a call is given up and another takes its place.
+
+A call that nobody waits for any more never begins. What it would have done was decided a while
+ago, and the world has moved since (semantics.md, Apps, 10).
 """
 
 from __future__ import annotations
@@ -15,86 +18,140 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-Job = Callable[[], None]
+
+class ClosedError(Exception):
+    """The worker has been closed; nothing runs in it any more."""
 
 
 class Worker:
-    """Runs blocking functions one after another, off the event loop."""
+    """Runs blocking functions one after another, off the event loop, in one thread."""
 
     #: Given-up threads that may be stuck at the same time; more would be a leak.
     MOST_STUCK = 3
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._jobs: queue.SimpleQueue[Job | None] | None = None
-        self._stuck: list[threading.Thread] = []
-        self._thread: threading.Thread | None = None
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting: set[_Job] = set()
+        self._stuck: list[_Thread] = []
+        self._thread: _Thread | None = None
+        self._closed = False
 
     async def run(self, function: Callable[[], T], seconds: float) -> T:
-        """The function's result, or its exception; asyncio.TimeoutError after ``seconds``."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def job() -> None:
-            try:
-                result = function()
-            except BaseException as error:
-                _tell(loop, future, error=error)
-            else:
-                _tell(loop, future, result=result)
-
-        self._queue().put(job)
+        """The function's result, or its exception; asyncio.TimeoutError after ``seconds``, the
+        wait for its turn included, and at once while too many earlier calls hang."""
+        self._prepare()
+        job = _Job(function, asyncio.get_running_loop())
+        self._waiting.add(job)
+        self._jobs.put(job)
         try:
-            return await asyncio.wait_for(future, seconds)
-        except asyncio.TimeoutError:
-            self._give_up()
-            raise
+            await asyncio.wait((job.future,), timeout=seconds)
+            if job.future.cancelled():
+                raise ClosedError("the worker has been closed")
+            if not job.future.done():
+                self._give_up(job)
+                raise asyncio.TimeoutError
+            result: T = job.future.result()
+            return result
+        finally:
+            job.abandon()
+            self._waiting.discard(job)
 
     def close(self) -> None:
-        """Let the thread end when it is done; it is not waited for."""
-        jobs, self._jobs, self._thread = self._jobs, None, None
-        if jobs is not None:
-            jobs.put(None)
+        """Let the thread end when it is done; it is not waited for. Who waits is told."""
+        self._closed = True
+        for job in self._waiting:
+            job.abandon()
+        self._jobs.put(None)
 
-    def _queue(self) -> queue.SimpleQueue[Job | None]:
+    def _prepare(self) -> None:
+        if self._closed:
+            raise ClosedError("the worker has been closed")
         self._stuck = [thread for thread in self._stuck if thread.is_alive()]
         if len(self._stuck) >= self.MOST_STUCK:
             raise asyncio.TimeoutError("earlier calls have not come back yet")
-        if self._jobs is None:
-            self._jobs = queue.SimpleQueue()
-            self._thread = threading.Thread(
-                target=_work, args=(self._jobs,), name=self._name, daemon=True
-            )
+        if self._thread is None:
+            self._thread = _Thread(self._jobs, self._name)
             self._thread.start()
-        return self._jobs
 
-    def _give_up(self) -> None:
-        if self._thread is not None:
-            self._stuck.append(self._thread)
-        self.close()
-
-
-def _work(jobs: queue.SimpleQueue[Job | None]) -> None:
-    while True:
-        job = jobs.get()
-        if job is None:
+    def _give_up(self, job: _Job) -> None:
+        """Replace the thread if it is ``job`` that it is stuck in, not one before it."""
+        thread = self._thread
+        if thread is None or not thread.leave(job):
             return
-        job()
+        self._stuck.append(thread)
+        self._thread = None
+        if len(self._stuck) < self.MOST_STUCK:
+            self._prepare()  # for those that wait behind it
 
 
-def _tell(
-    loop: asyncio.AbstractEventLoop,
-    future: asyncio.Future[Any],
-    result: Any = None,
-    error: BaseException | None = None,
-) -> None:
-    def tell() -> None:
-        if future.done():  # given up by then
-            return
-        if error is None:
-            future.set_result(result)
+class _Job:
+    """A function, and the future of who waits for it."""
+
+    def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._function = function
+        self._loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.abandoned = False
+
+    def run(self) -> None:
+        try:
+            result = self._function()
+        except Exception as error:
+            # A future refuses StopIteration.
+            strange = isinstance(error, StopIteration)
+            self.tell(error=RuntimeError("StopIteration") if strange else error)
+        except BaseException as error:
+            # SystemExit, raised again on the loop, would end the server.
+            self.tell(error=RuntimeError(type(error).__name__))
         else:
-            future.set_exception(error)
+            self.tell(result=result)
 
-    with contextlib.suppress(RuntimeError):  # the loop may have ended
-        loop.call_soon_threadsafe(tell)
+    def tell(self, result: Any = None, error: Exception | None = None) -> None:
+        """Settle the future, from any thread."""
+
+        def settle() -> None:
+            if self.future.done():  # given up by then
+                return
+            if error is None:
+                self.future.set_result(result)
+            else:
+                self.future.set_exception(error)
+
+        with contextlib.suppress(RuntimeError):  # the loop may have ended
+            self._loop.call_soon_threadsafe(settle)
+
+    def abandon(self) -> None:
+        """From the loop's thread: do not begin; if begun, nobody listens."""
+        self.abandoned = True
+        self.future.cancel()
+
+
+class _Thread(threading.Thread):
+    """Works through the queue until told to end, or given up."""
+
+    def __init__(self, jobs: queue.SimpleQueue[_Job | None], name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._jobs = jobs
+        self._lock = threading.Lock()
+        self._current: _Job | None = None
+        self._given_up = False
+
+    def run(self) -> None:
+        while not self._given_up:
+            job = self._jobs.get()
+            if job is None:
+                return
+            with self._lock:
+                if job.abandoned:
+                    continue
+                self._current = job
+            job.run()
+            with self._lock:
+                self._current = None
+
+    def leave(self, job: _Job) -> bool:
+        """Give this thread up if it is in ``job`` now; it ends when it comes back."""
+        with self._lock:
+            self._given_up = self._current is job
+            return self._given_up
