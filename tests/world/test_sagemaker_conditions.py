@@ -1,0 +1,168 @@
+"""SageMaker through real boto3: calls that hang, credentials that come, what is not installed."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("boto3")
+
+from scripted_sagemaker import ADA, APP, Answer, Endpoint, own_environment, serving, unread_of
+
+from auto_shutdown.core.model import Result
+from auto_shutdown.world import sagemaker
+from auto_shutdown.world.sagemaker import SageMaker
+
+# boto3 says this about itself on the oldest Python we support.
+pytestmark = pytest.mark.filterwarnings("ignore:Boto3 will no longer support")
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    own_environment(monkeypatch)
+    with serving() as found:
+        yield found
+
+
+async def test_the_loop_runs_on_while_a_call_hangs_and_another_follows(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = SageMaker(ADA, endpoint.url)
+    await maker.delete_app(APP)  # boto3 is loaded by now
+    monkeypatch.setattr(sagemaker, "CALL_SECONDS", 0.2)
+    endpoint.script.append(Answer(held=True))
+    turns = 0
+    call = asyncio.ensure_future(maker.delete_app(APP))
+    while not call.done():
+        turns += 1
+        await asyncio.sleep(0.005)
+    assert turns > 5
+    assert (call.result().result, call.result().code) == (Result.TEMPORARY, "TimedOut")
+    assert "0.2 s" in call.result().detail
+    monkeypatch.setattr(sagemaker, "CALL_SECONDS", 10.0)
+    assert (await maker.delete_app(APP)).result is Result.REMOVED
+    endpoint.script.append(Answer(held=True))
+    monkeypatch.setattr(sagemaker, "CALL_SECONDS", 0.05)
+    assert (await unread_of(maker)).code == "TimedOut"
+    maker.close()
+
+
+async def test_after_a_hang_another_client_is_made(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread given up may hold the client's lock on refreshing its credentials."""
+    maker = SageMaker(ADA, endpoint.url)
+    await maker.delete_app(APP)
+    first = maker._client
+    await maker.delete_app(APP)
+    assert maker._client is first
+    endpoint.script.append(Answer(held=True))
+    monkeypatch.setattr(sagemaker, "CALL_SECONDS", 0.05)
+    assert (await maker.delete_app(APP)).code == "TimedOut"
+    monkeypatch.setattr(sagemaker, "CALL_SECONDS", 10.0)
+    assert (await maker.delete_app(APP)).result is Result.REMOVED
+    assert maker._client is not first
+    maker.close()
+
+
+async def test_botocore_waits_seconds_and_not_minutes(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sagemaker, "READ_SECONDS", 0.05)
+    maker = SageMaker(ADA, endpoint.url)
+    endpoint.always(Answer(held=True))
+    outcome = await maker.delete_app(APP)
+    assert (outcome.result, outcome.code) == (Result.TEMPORARY, "ReadTimeoutError")
+    assert "com.amazonaws.us-west-2.sagemaker.api" in outcome.remedy
+    assert len(endpoint.requests) == sagemaker.ATTEMPTS
+    maker.close()
+
+
+async def test_credentials_that_come_are_found(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = SageMaker(ADA, endpoint.url)
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert (await unread_of(maker)).code == "ProfileNotFound"
+    monkeypatch.delenv("AWS_PROFILE")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    outcome = await maker.delete_app(APP)
+    assert outcome.result is Result.TEMPORARY
+    assert "redentials" in outcome.code
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    assert (await maker.delete_app(APP)).result is Result.REMOVED
+    maker.close()
+
+
+async def test_without_a_region(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    maker = SageMaker(replace(ADA, region_name=None), endpoint.url)
+    unread = await unread_of(maker)
+    assert unread.code == "NoRegionError"
+    assert "AWS_REGION" in unread.remedy
+    assert (await maker.delete_app(APP)).result is Result.PERMANENT
+    maker.close()
+
+
+async def test_without_boto3(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker = SageMaker(ADA, endpoint.url)
+    with monkeypatch.context() as absent:
+        absent.setitem(sys.modules, "boto3.session", None)
+        unread = await unread_of(maker)
+        assert unread.code == "NoBoto3"
+        assert "pip install boto3" in unread.remedy
+        outcome = await maker.delete_app(APP)
+        assert (outcome.result, outcome.code) == (Result.PERMANENT, "NoBoto3")
+    assert (await maker.delete_app(APP)).result is Result.REMOVED  # installed meanwhile
+    maker.close()
+
+
+async def test_the_endpoint_of_the_environment(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", endpoint.url)
+    maker = SageMaker(ADA)
+    assert (await maker.delete_app(APP)).result is Result.REMOVED
+    maker.close()
+    assert sagemaker._endpoint_of_environment() == endpoint.url
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    assert sagemaker._endpoint_of_environment() is None
+    monkeypatch.delenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", "")
+    assert sagemaker._endpoint_of_environment() is None
+
+
+async def test_after_closing_nothing_is_called(endpoint: Endpoint) -> None:
+    maker = SageMaker(ADA, endpoint.url)
+    maker.close()
+    assert (await maker.delete_app(APP)).failed
+    assert (await unread_of(maker)).code == "ClosedError"
+    assert endpoint.requests == []
+
+
+async def test_calls_run_in_their_own_daemon_thread(endpoint: Endpoint) -> None:
+    maker = SageMaker(ADA, endpoint.url)
+    endpoint.script.append(Answer(held=True))
+    call = asyncio.ensure_future(maker.delete_app(APP))
+    await asyncio.to_thread(endpoint.asked.wait, 10)
+    thread = next(t for t in threading.enumerate() if t.name == "auto-shutdown-sagemaker")
+    assert thread.daemon
+    assert thread is not threading.current_thread()
+    endpoint.release()
+    assert (await call).result is Result.REMOVED
+    maker.close()
+
+
+def test_importing_loads_no_boto3() -> None:
+    code = (
+        "import sys, auto_shutdown.world.sagemaker\n"
+        "print([m for m in sys.modules if m.startswith(('boto', 'urllib3', 's3transfer'))])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,330 @@
+"""SageMaker through real boto3, against answers that no well-behaved service gives: pages that
+lie, errors, garbage, and a connection that is cut."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+pytest.importorskip("boto3")
+
+from scripted_sagemaker import (
+    ADA,
+    APP,
+    IN_SPACE,
+    RECORD,
+    TEAM,
+    Answer,
+    Endpoint,
+    error,
+    listing,
+    own_environment,
+    serving,
+    unread_of,
+)
+
+from auto_shutdown.core.model import App, Result
+from auto_shutdown.world import sagemaker
+from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.sagemaker import SageMaker, SourceError
+
+# boto3 says this about itself on the oldest Python we support.
+pytestmark = pytest.mark.filterwarnings("ignore:Boto3 will no longer support")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Endpoint]:
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared(server: Endpoint) -> Iterator[SageMaker]:
+    """One for all tests: making a client takes a tenth of a second."""
+    found = SageMaker(ADA, server.url)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def endpoint(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    own_environment(monkeypatch)
+    server.reset()
+    yield server
+    server.reset()
+
+
+@pytest.fixture
+def maker(endpoint: Endpoint, shared: SageMaker) -> SageMaker:
+    shared.calls.clear()
+    return shared
+
+
+# -- listing ---------------------------------------------------------------------------------
+
+
+async def test_what_is_asked_and_what_is_made_of_it(endpoint: Endpoint, maker: SageMaker) -> None:
+    endpoint.script += [listing(RECORD, NextToken="t"), listing({**RECORD, "AppName": "y"})]
+    created_at = datetime.fromtimestamp(1700000000, timezone.utc)
+    assert await maker.list_apps() == (
+        App("KernelGateway", "x", "InService", created_at=created_at),
+        App("KernelGateway", "y", "InService", created_at=created_at),
+    )
+    first = {"DomainIdEquals": "d-1", "UserProfileNameEquals": "ada", "MaxResults": 100}
+    assert endpoint.requests == [("ListApps", first), ("ListApps", {**first, "NextToken": "t"})]
+    assert maker.calls == {"ListApps": 2}
+
+
+@pytest.mark.parametrize(
+    ("spec", "image"),
+    [
+        ({"SageMakerImageArn": "arn:i", "SageMakerImageVersionArn": "arn:v"}, "arn:i"),
+        ({"SageMakerImageVersionArn": "arn:v"}, "arn:v"),
+        ({}, None),
+    ],
+)
+async def test_instance_type_and_image(
+    spec: dict[str, str], image: str | None, endpoint: Endpoint, maker: SageMaker
+) -> None:
+    endpoint.always(listing({**RECORD, "ResourceSpec": {**spec, "InstanceType": "ml.t3.medium"}}))
+    (app,) = await maker.list_apps()
+    if "ResourceSpec" not in maker._client.meta.service_model.shape_for("AppDetails").members:
+        assert (app.instance_type, app.image) == (None, None)
+        pytest.skip("this old botocore drops ResourceSpec from ListApps")
+    assert (app.instance_type, app.image) == ("ml.t3.medium", image)
+
+
+@pytest.mark.parametrize("sizes", [[10], [99], [100], [100, 100, 1], [100, 0]])
+async def test_every_record_of_every_page(
+    sizes: list[int], endpoint: Endpoint, maker: SageMaker
+) -> None:
+    for page, size in enumerate(sizes):
+        records = [{**RECORD, "AppName": f"a{page}-{number}"} for number in range(size)]
+        more = {"NextToken": f"t{page}"} if page + 1 < len(sizes) else {}
+        endpoint.script.append(listing(*records, **more))
+    assert len(await maker.list_apps()) == sum(sizes)
+    assert len(endpoint.requests) == len(sizes)
+
+
+async def test_times_are_utc_wherever_the_server_is(endpoint: Endpoint, maker: SageMaker) -> None:
+    endpoint.always(listing(RECORD))
+    (app,) = await maker.list_apps()
+    assert app.created_at is not None
+    assert app.created_at.tzinfo is timezone.utc
+
+
+#: Records that are not ours, and must not even be named.
+FOREIGN: dict[str, Any] = {
+    "another user": {**RECORD, "UserProfileName": "eve"},
+    "a longer name": {**RECORD, "UserProfileName": "ada2"},
+    "another domain": {**RECORD, "DomainId": "d-2"},
+    "a space": IN_SPACE,
+    "a space of the user's name": {**IN_SPACE, "SpaceName": "ada"},
+    "both owners": {**RECORD, "SpaceName": "ada"},
+    "no owner": {k: v for k, v in RECORD.items() if k != "UserProfileName"},
+    "no domain": {k: v for k, v in RECORD.items() if k != "DomainId"},
+    "no name": {k: v for k, v in RECORD.items() if k != "AppName"},
+    "nothing": {},
+    "null": None,
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+async def test_what_is_not_ours_is_dropped(name: str, endpoint: Endpoint, maker: SageMaker) -> None:
+    endpoint.always(listing(FOREIGN[name], {**RECORD, "AppName": "mine"}))
+    assert [app.name for app in await maker.list_apps()] == ["mine"]
+
+
+async def test_a_space_sees_its_own_apps_only(endpoint: Endpoint) -> None:
+    maker = SageMaker(TEAM, endpoint.url)
+    user_of_that_name = {**RECORD, "UserProfileName": "team", "AppName": "u"}
+    endpoint.always(listing(IN_SPACE, RECORD, user_of_that_name))
+    assert [app.name for app in await maker.list_apps()] == ["x"]
+    assert endpoint.requests[0][1]["SpaceNameEquals"] == "team"
+    assert "UserProfileNameEquals" not in endpoint.requests[0][1]
+    await maker.delete_app(APP)
+    assert "UserProfileName" not in endpoint.requests[1][1]
+    assert endpoint.requests[1][1]["SpaceName"] == "team"
+    maker.close()
+
+
+async def test_the_least_and_the_newest_that_a_record_may_be(
+    endpoint: Endpoint, maker: SageMaker
+) -> None:
+    old = {k: v for k, v in RECORD.items() if k not in ("CreationTime", "Status")}
+    new = {**RECORD, "AppType": "Novel", "AppName": "n", "Status": "Pausing", "More": 1}
+    endpoint.always(listing({**old, "UserProfileName": "Ada"}, {**new, "ResourceSpec": None}))
+    apps = {app.id: app for app in await maker.list_apps()}
+    assert apps["KernelGateway/x"] == App("KernelGateway", "x", "None")
+    assert apps["Novel/n"].status == "Pausing"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "kept"),
+    [
+        (["Deleted", "InService"], "InService"),
+        (["Failed", "InService"], "InService"),
+        (["Deleting", "Pending"], "Pending"),
+        (["Deleted", "Failed"], "Failed"),
+        (["Deleted", "Deleting"], "Deleting"),
+        (["Deleted", "NeverHeardOf"], "NeverHeardOf"),
+    ],
+)
+async def test_the_living_of_several_records_counts(
+    statuses: list[str], kept: str, endpoint: Endpoint, maker: SageMaker
+) -> None:
+    records = [{**RECORD, "Status": status} for status in statuses]
+    for order in (records, records[::-1]):
+        endpoint.always(listing(*order))
+        assert [app.status for app in await maker.list_apps()] == [kept]
+
+
+async def test_of_two_living_the_newer(endpoint: Endpoint, maker: SageMaker) -> None:
+    records = [{**RECORD, "CreationTime": at} for at in (3.0, 9.0, 1.0)]
+    endpoint.always(listing(*records, {**RECORD, "CreationTime": None}))
+    (app,) = await maker.list_apps()
+    assert app.created_at == datetime.fromtimestamp(9, timezone.utc)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(),
+        Answer(body=b"<html>sign in</html>"),
+        Answer(body=b"\xff\xfe"),
+        Answer(body=b"[]"),
+        Answer(body={"Apps": None}),
+        Answer(body={"apps": []}),
+        Answer(body={"Apps": "x"}),
+        Answer(body={"Apps": [RECORD], "NextToken": "again"}),
+        Answer(403, b"<html>denied by proxy</html>"),
+        Answer(503),
+        Answer(reset=True),
+        error("NeverHeardOf"),
+    ],
+    ids=lambda answer: f"{answer.status} {answer.payload[:20]!r}",
+)
+async def test_an_answer_that_is_none_is_never_an_empty_list(
+    answer: Answer, endpoint: Endpoint, maker: SageMaker
+) -> None:
+    endpoint.always(answer)
+    await unread_of(maker)
+    assert len(endpoint.requests) <= sagemaker.MOST_PAGES
+    endpoint.always(listing())
+    assert await maker.list_apps() == ()
+
+
+async def test_garbage_with_status_200_names_what_answers(
+    endpoint: Endpoint, maker: SageMaker
+) -> None:
+    endpoint.always(Answer(body=b"<html>sign in</html>"))
+    unread = await unread_of(maker)
+    assert unread.code == "BadAnswer"
+    assert "HTTPS_PROXY" in unread.remedy
+
+
+async def test_a_page_that_fails_spoils_the_list(endpoint: Endpoint, maker: SageMaker) -> None:
+    endpoint.script.append(listing(RECORD, NextToken="t"))
+    endpoint.always(error("ThrottlingException", "Rate exceeded"))
+    assert (await unread_of(maker)).code == "ThrottlingException"
+
+
+async def test_a_denied_listing(endpoint: Endpoint, maker: SageMaker) -> None:
+    endpoint.always(error("com.amazon#AccessDeniedException", "because no VPC endpoint policy"))
+    unread = await unread_of(maker)
+    assert unread.code == "AccessDeniedException"
+    assert unread.remedy.startswith('Allow sagemaker:ListApps on "*" in')
+    assert "VPC endpoint" in unread.remedy
+    assert len(endpoint.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "platform",
+    [
+        replace(ADA, user_profile_name=None),
+        replace(ADA, domain_id=None),
+        replace(ADA, kind="local"),
+        replace(ADA, kind="studio-space"),
+        replace(ADA, kind="notebook-instance"),
+    ],
+    ids=["no owner", "no domain", "local", "space", "notebook instance"],
+)
+async def test_without_an_identity_nothing_is_asked(platform: Platform, endpoint: Endpoint) -> None:
+    nobody = SageMaker(platform, endpoint.url)
+    assert (await unread_of(nobody)).code == "NoOwner"
+    outcome = await nobody.delete_app(APP)
+    assert (outcome.result, outcome.code) == (Result.PERMANENT, "NoOwner")
+    assert endpoint.requests == []
+
+
+# -- deleting --------------------------------------------------------------------------------
+
+
+async def test_a_deletion_names_exactly_one_owner(endpoint: Endpoint, maker: SageMaker) -> None:
+    assert (await maker.delete_app(APP)).result is Result.REMOVED
+    request = {"AppType": "KernelGateway", "AppName": "x", "DomainId": "d-1"}
+    assert endpoint.requests == [("DeleteApp", {**request, "UserProfileName": "ada"})]
+
+
+@pytest.mark.parametrize("app_type", ["JupyterServer", "JupyterLab", "kernelgateway", "Novel", ""])
+async def test_other_types_are_refused_without_a_call(
+    app_type: str, endpoint: Endpoint, maker: SageMaker
+) -> None:
+    outcome = await maker.delete_app(App(app_type, "default", "InService"))
+    assert (outcome.result, outcome.code) == (Result.PERMANENT, "NotCovered")
+    assert endpoint.requests == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "result", "code"),
+    [
+        (error("ResourceNotFound"), Result.GONE, "ResourceNotFound"),
+        (error("ValidationException", "already been deleted"), Result.GONE, "ValidationException"),
+        (error("ValidationException", "bad"), Result.PERMANENT, "ValidationException"),
+        (error("AccessDeniedException"), Result.PERMANENT, "AccessDeniedException"),
+        (error("ResourceInUse"), Result.TEMPORARY, "ResourceInUse"),
+        (error("ThrottlingException"), Result.TEMPORARY, "ThrottlingException"),
+        (error("InternalFailure", status=500), Result.TEMPORARY, "InternalFailure"),
+        (error("ServiceUnavailable", status=503), Result.TEMPORARY, "ServiceUnavailable"),
+        (Answer(502, b"<html>"), Result.TEMPORARY, "502"),
+        (Answer(400, b"{}"), Result.TEMPORARY, "400"),
+        (Answer(reset=True), Result.TEMPORARY, "ConnectionClosedError"),
+        (error("a\nb: SECRET"), Result.TEMPORARY, "UnknownCode"),
+    ],
+    ids=lambda value: value.payload[:30].decode() if isinstance(value, Answer) else None,
+)
+async def test_a_deletion_that_fails(
+    answer: Answer, result: Result, code: str, endpoint: Endpoint, maker: SageMaker
+) -> None:
+    endpoint.always(answer)
+    outcome = await maker.delete_app(APP)
+    assert (outcome.result, outcome.code) == (result, code)
+    assert len(endpoint.requests) <= sagemaker.ATTEMPTS
+    if outcome.failed:
+        assert code in outcome.detail
+        assert outcome.remedy
+        assert "SECRET" not in f"{outcome}"
+
+
+async def test_an_error_is_not_remembered(endpoint: Endpoint, maker: SageMaker) -> None:
+    endpoint.script += [error("ExpiredTokenException", "expired")]
+    assert (await maker.delete_app(APP)).code == "ExpiredTokenException"
+    assert (await maker.delete_app(APP)).result is Result.REMOVED
+
+
+async def test_no_secret_is_told(endpoint: Endpoint, maker: SageMaker) -> None:
+    """The real text of this error quotes the canonical request, session token included."""
+    text = "The Canonical String should have been 'x-amz-security-token:SECRET'"
+    endpoint.always(error("InvalidSignatureException", text))
+    outcome = await maker.delete_app(APP)
+    assert outcome.result is Result.TEMPORARY
+    assert "SECRET" not in f"{outcome}"
+    with pytest.raises(SourceError) as caught:
+        await maker.list_apps()
+    told = "".join(traceback.format_exception(None, caught.value, caught.value.__traceback__))
+    assert "SECRET" not in f"{told}{caught.value.unread}"
