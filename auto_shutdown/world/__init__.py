@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from ..core.model import App, Kernel, Outcome, Ref, Resource, Result, Snapshot, Terminal, Unread
@@ -60,10 +61,10 @@ class World:
         unread: dict[str, Unread] = {}
         if list_apps and self._app_source is not None:
             await self._refresh_apps(self._app_source)
-        apps = self._last.apps
         if self._apps_unread is not None:
             unread[Snapshot.APPS] = self._apps_unread
         kernels = await self._read_kernels(unread)
+        apps = _completed(self._last.apps, kernels)
         terminals = await _read(
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
@@ -104,6 +105,15 @@ class World:
         if self._app_source is None:
             return Outcome(Result.PERMANENT, "There is no SageMaker here to ask.", "NoPlatform")
         return await self._app_source.delete_app(resource)
+
+
+def _completed(apps: tuple[App, ...], kernels: tuple[Kernel, ...]) -> tuple[App, ...]:
+    """Apps with the instance type that their kernels know: boto3 before 1.27 drops the
+    ResourceSpec of ListApps, and rules by instance type would then never match an app."""
+    known = {k.app: k.instance_type for k in kernels if k.app and k.instance_type}
+    return tuple(
+        app if app.instance_type else replace(app, instance_type=known.get(app.id)) for app in apps
+    )
 
 
 async def _read(

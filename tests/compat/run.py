@@ -37,7 +37,13 @@ HOSTS = (
     Host(
         "oldest (Studio Classic)",
         "3.9",
-        ("jupyter_server==2.0.0rc3", "jupyterlab>=3.4,<4", "boto3<1.29", "ipykernel"),
+        (
+            "jupyter_server==2.0.0rc3",
+            "jupyter_server_terminals<0.5",  # newer ones need a newer server, and do not say so
+            "jupyterlab>=3.4,<4",
+            "boto3<1.29",
+            "ipykernel",
+        ),
     ),
     Host(
         "old",

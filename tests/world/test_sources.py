@@ -198,6 +198,16 @@ async def test_a_source_that_fails_is_named_and_the_others_are_read() -> None:
     assert (await broken.remove(app)).result is Result.PERMANENT
 
 
+async def test_an_app_without_resource_spec_takes_its_kernels_instance_type() -> None:
+    """What boto3 1.26 makes of every app."""
+    name = str(MODEL["app_name"])
+    bare, other = (App("KernelGateway", n, "InService") for n in (name, "other"))
+    source = KernelSource(Manager(), Sessions([]))
+    world = World(Platform("studio-classic"), source, TerminalSource({}), FakeApps((bare, other)))
+    apps = (await world.observe(list_apps=True)).apps
+    assert [app.instance_type for app in apps] == ["ml.t3.medium", None]
+
+
 def test_image_terminals_by_name() -> None:
     assert image_of(f"{ARN}__1__ml.t3.medium") == (ARN, "ml.t3.medium")
     for name in ("1", "my__odd__name", f"{ARN}__1", ARN):
