@@ -9,6 +9,9 @@ BUNDLE := auto_shutdown/labextension/package.json
 FAST := tests/core tests/settings tests/store tests/world tests/controller tests/http
 ZONES := America/Los_Angeles Asia/Tokyo America/St_Johns
 
+# As pip does: behind a proxy with a certificate of its own, only the system knows it.
+export UV_SYSTEM_CERTS ?= 1
+export UV_NATIVE_TLS ?= 1
 export PATH := $(BIN):$(PATH)
 
 .PHONY: setup build lint test demo lab test-compat clean

@@ -39,7 +39,7 @@ HOSTS = (
         "3.9",
         (
             "jupyter_server==2.0.0rc3",
-            "jupyter_server_terminals<0.5",  # newer ones need a newer server, and do not say so
+            "jupyter_server_terminals<0.4",  # newer ones need a newer server, and do not say so
             "jupyterlab>=3.4,<4",
             "boto3<1.29",
             "ipykernel",
