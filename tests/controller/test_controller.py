@@ -319,6 +319,7 @@ async def test_a_step_of_the_clock_removes_nothing_sooner(hours: int, bench: Ben
 
 async def test_after_a_long_pause_nothing_goes_in_that_pass(bench: Bench) -> None:
     bench.world.kernel("k")
+    await bench.controller.patch_settings({"warn_minutes": 0})  # no notice that would delay it
     await bench.live(timedelta(minutes=90))
     bench.clock.advance(timedelta(hours=9))  # SIGSTOP, or a very busy machine
     await bench.controller.check()

@@ -197,7 +197,14 @@ def processes_of(root: Path) -> list[int]:
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
 def test_no_process_is_left_however_it_ends(signum: int, tmp_path: Path) -> None:
     argv = [sys.executable, "-c", OWNER, str(tmp_path)]
-    owner = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    owner = subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        # Whoever started these tests in the background made them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     assert owner.stdout is not None
     assert owner.stdout.readline() == "ready\n"
     assert len(processes_of(tmp_path)) >= 5  # server, gateway, kernel, and their leashes
