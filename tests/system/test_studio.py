@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,54 @@ def test_restart_settings_keep_alives_and_marks(studio: LocalStudio) -> None:
     assert resource(server, kernel)["state"] == "idle"
     (entry,) = server.request("GET", "auto-shutdown/history")["history"]
     assert (entry["name"], entry["outcome"]) == (empty, "removed")
+
+
+def stamp(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def test_used_for_longer_than_a_limit_then_closed_a_whole_limit_more(studio: LocalStudio) -> None:
+    """The incumbent deletes such an app at once."""
+    server = serve(studio, warn_minutes=0)
+    kernel = server.open_notebook("work.ipynb")
+    until = time.monotonic() + 15  # the limit is 9 seconds
+    while time.monotonic() < until:
+        server.execute(kernel, "import time; time.sleep(1)")
+    report = server.request("POST", "auto-shutdown/check")
+    app = next(r["app"] for r in report["resources"] if r["id"] == kernel)
+    session = next(s for s in server.request("GET", "api/sessions") if s["path"] == "work.ipynb")
+    server.request("DELETE", f"api/sessions/{session['id']}")
+    name = app.partition("/")[2]
+    server.wait_for("it goes", lambda: studio.status(name) != "InService")
+    (entry,) = server.request("GET", "auto-shutdown/history")["history"]
+    idle = stamp(entry["at"]) - stamp(entry["idle_since"])
+    assert idle >= timedelta(minutes=LIMITS["idle_timeout_minutes"])
+    used_until = stamp(report["now"])
+    assert stamp(entry["at"]) - used_until >= timedelta(minutes=0.15) - timedelta(seconds=3)
+
+
+def test_created_again_under_the_same_name_a_whole_new_clock(studio: LocalStudio) -> None:
+    """Though SageMaker keeps its CreationTime."""
+    studio.apps.delays.deleting = 1.0
+    server = serve(studio, warn_minutes=0, idle_timeout_minutes=0.4)
+    name = studio.create_app()
+    ref = f"KernelGateway/{name}"
+    server.request("POST", "auto-shutdown/check")
+    first = stamp(resource(server, ref)["due_at"])
+    time.sleep(3)
+    owner = dict([studio.owner])
+    studio.client().delete_app(
+        DomainId=studio.domain_id, AppType="KernelGateway", AppName=name, **owner
+    )
+    server.request("POST", "auto-shutdown/check")
+    assert resource(server, ref)["reason"] == "not-in-service"
+    server.wait_for("it is gone", lambda: studio.status(name) == "Deleted")
+    assert studio.create_app() == name
+    again = datetime.now(timezone.utc)
+    server.request("POST", "auto-shutdown/check")
+    due = stamp(resource(server, ref)["due_at"])
+    assert due > first
+    assert due - again >= timedelta(minutes=0.4) - timedelta(seconds=0.1)
 
 
 def test_routing_terminals_and_what_the_server_lists(studio: LocalStudio) -> None:
