@@ -37,6 +37,20 @@ class JupyterServerApp:
         self.url = url
         self._start = start
         self.process = start()
+        self._settle()
+
+    def _settle(self) -> None:
+        """The server answers a moment before its extensions have begun (503 until then)."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                self.status()
+            except HttpError as error:
+                if error.status != 503:
+                    return
+                time.sleep(0.05)
+            else:
+                return
 
     @property
     def log(self) -> str:
@@ -55,6 +69,7 @@ class JupyterServerApp:
         if self.process.running:
             self.stop()
         self.process = self._start()
+        self._settle()
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """One API request; its JSON, None for an empty answer. Raises HttpError."""
