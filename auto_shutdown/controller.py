@@ -74,6 +74,7 @@ class Controller:
         self._snapshot, self._plan = Snapshot(), Plan()
         self._remover = Remover(world, history, log)
         self._standing = standing_faults
+        self._boot: str | None = None
         self._state_fault: Fault | None = None
         self._cycle_fault: Fault | None = None
         self._faults: dict[str, Fault] = {}
@@ -94,12 +95,12 @@ class Controller:
         self._moment = self._clock.read()
         now = self._moment.now
         await self.preferences.load(now)
-        boot = await asyncio.to_thread(boot_identity)
+        self._boot = await asyncio.to_thread(boot_identity)
         marks, holds = await self._load_state()
         self._ledger = archive.restore(
             marks=marks,
             holds=holds,
-            boot=boot,
+            boot=self._boot,
             quiet_until=now + self._grace,
             latest_hold=now + timedelta(minutes=self._limits.max_keep_alive_minutes),
             now=now,
@@ -127,16 +128,15 @@ class Controller:
         loop, self._loop = self._loop, None
         if loop is None:
             return
-        in_flight = self._lock.locked()
+        between_passes = False
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._lock.acquire(), STOP_SECONDS)
-            in_flight = False
+            between_passes = await asyncio.wait_for(self._lock.acquire(), STOP_SECONDS)
         loop.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await loop
         # A pass that had to be cut off may have known more than it wrote down.
-        await self._save_marks(clean=not in_flight)
-        if not in_flight:
+        await self._save_marks(clean=between_passes)
+        if between_passes:
             self._lock.release()
 
     async def _run(self) -> None:
@@ -283,9 +283,8 @@ class Controller:
         self._state_fault = Fault("state", "StateFile", str(error), error.remedy, now)
 
     async def _save_marks(self, clean: bool) -> None:
-        boot = await asyncio.to_thread(boot_identity)
         marks = archive.marks_to_json(self._ledger) if clean else []
-        document = {"boot": boot, "clean": clean, "marks": marks}
+        document = {"boot": self._boot, "clean": clean, "marks": marks}
         try:
             await asyncio.to_thread(self._store.save_marks, document)
         except StoreError as error:
@@ -343,18 +342,21 @@ class Controller:
         holds all the same, until the server restarts).
         """
         async with self._lock:
-            until = None
+            moment, until = self._clock.read(), None
             if minutes is not None:
-                if ref != EVERYTHING and self._snapshot.find(ref) is None:
-                    self._snapshot = await self._world.observe(list_apps=False)
-                if ref != EVERYTHING and self._snapshot.find(ref) is None:
+                if not self._knows(ref):  # it may have come since the last pass
+                    await self._observe(moment, list_apps=False)
+                if not self._knows(ref):
                     raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
-                until = self._clock.read().now + timedelta(minutes=minutes)
+                until = moment.now + timedelta(minutes=minutes)
             self._ledger = hold(self._ledger, ref, until)
             holds = archive.holds_to_json(self._ledger)
             await asyncio.to_thread(self._store.save_holds, holds)
         self._wake.set()
         return self.keep_alives()
+
+    def _knows(self, ref: Ref) -> bool:
+        return ref == EVERYTHING or self._snapshot.find(ref) is not None
 
     async def remove(self, ref: Ref) -> Mapping[str, Any]:
         """Remove ``ref`` now because somebody asked; an app with what runs in it.

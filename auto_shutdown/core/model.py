@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from enum import Enum
 from typing import Union
 
@@ -20,8 +20,6 @@ KERNEL_GATEWAY = "KernelGateway"
 FREE_APP_TYPES = frozenset({"JupyterServer", "RStudioServerPro"})
 
 IN_SERVICE = "InService"
-
-UTC = timezone.utc
 
 
 class Kind(str, Enum):

@@ -89,7 +89,7 @@ class World:
             self._apps_unread = error.unread
             return
         self._apps_unread = None
-        self._last = Snapshot(self._last.kernels, self._last.terminals, apps)
+        self._last = replace(self._last, apps=apps)
 
     async def look_again(self, ref: Ref) -> Snapshot:
         """What bears on ``ref``, read anew at the last moment. The list of apps is not asked
@@ -110,6 +110,8 @@ class World:
 def _completed(apps: tuple[App, ...], kernels: tuple[Kernel, ...]) -> tuple[App, ...]:
     """Apps with the instance type that their kernels know: boto3 before 1.27 drops the
     ResourceSpec of ListApps, and rules by instance type would then never match an app."""
+    if all(app.instance_type for app in apps):
+        return apps
     known = {k.app: k.instance_type for k in kernels if k.app and k.instance_type}
     return tuple(
         app if app.instance_type else replace(app, instance_type=known.get(app.id)) for app in apps
