@@ -1,5 +1,5 @@
-"""The SageMaker operations that moto lacks: apps, user profiles, spaces, lifecycle configurations
-and UpdateDomain. Each takes the request and returns the answer as plain JSON."""
+"""The SageMaker operations that moto lacks: apps, user profiles, spaces and lifecycle
+configurations. Each takes the request and returns the answer as plain JSON."""
 
 from __future__ import annotations
 
@@ -27,13 +27,11 @@ class Operations:
         self._domain_exists = domain_exists
         self._named: dict[str, dict[tuple[str, str], Answer]] = {"UserProfile": {}, "Space": {}}
         self._configs: dict[str, Answer] = {}
-        self.domain_updates: dict[str, Answer] = {}
         self.table: dict[str, Callable[[Request], Answer]] = {
             "CreateApp": self.create_app,
             "ListApps": self.list_apps,
             "DescribeApp": self.describe_app,
             "DeleteApp": self.delete_app,
-            "UpdateDomain": self.update_domain,
             "CreateStudioLifecycleConfig": self.create_config,
             "DescribeStudioLifecycleConfig": self.describe_config,
             "ListStudioLifecycleConfigs": self.list_configs,
@@ -157,7 +155,7 @@ class Operations:
         ]
         return _page(f"{sort}s", found, request)
 
-    # -- lifecycle configurations and the domain ---------------------------------------------
+    # -- lifecycle configurations ------------------------------------------------------------
 
     def create_config(self, request: Request) -> Answer:
         name = request["StudioLifecycleConfigName"]
@@ -188,11 +186,6 @@ class Operations:
         self.describe_config(request)
         del self._configs[request["StudioLifecycleConfigName"]]
         return {}
-
-    def update_domain(self, request: Request) -> Answer:
-        self._check_domain(request["DomainId"])
-        self.domain_updates.setdefault(request["DomainId"], {}).update(request)
-        return {"DomainArn": self._arn("domain", request["DomainId"])}
 
 
 def _owner(request: Request, suffix: str, required: bool) -> tuple[str, str] | None:

@@ -62,9 +62,6 @@ class Leashed:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def wait(self, seconds: float) -> int:
-        return self._process.wait(seconds)
-
     def stop(self, seconds: float = 30.0) -> None:
         """End it in the ordinary way, and everything that it started."""
         if self._process.stdin is not None:

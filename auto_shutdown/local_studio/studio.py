@@ -17,7 +17,7 @@ from .jupyter_names import IMAGE_ARN
 from .operations import ACCOUNT, app_name
 from .processes import Leashed, free_port, wait_for_http
 from .resources import AppRecord, Apps, Delays
-from .server import JupyterServerApp
+from .server import TOKEN, JupyterServerApp
 
 #: Dummy credentials: the API here verifies none.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
@@ -141,13 +141,6 @@ class LocalStudio:
             if record.status == "InService" and record.runtime is not None
         }
 
-    def gateway(self, name: str) -> Gateway:
-        """The running gateway of one app."""
-        record = self.apps.find((self.domain_id, self.owner, "KernelGateway", name))
-        assert record is not None
-        found: Gateway = record.runtime
-        return found
-
     def _start_app(self, record: AppRecord) -> Any:
         if record.type != "KernelGateway":
             return None  # a record only: nothing of it is needed here
@@ -245,7 +238,7 @@ def _server_config(port: int, home: Path) -> dict[str, Any]:
             "kernel_websocket_connection_class": f"{here}.StudioConnection",
             "jpserver_extensions": {here: True, "auto_shutdown": True},
         },
-        "IdentityProvider": {"token": "local-studio"},
+        "IdentityProvider": {"token": TOKEN},
         "MappingKernelManager": {
             "kernel_manager_class": f"{here}.StudioKernelManager",
         },
