@@ -150,7 +150,8 @@ def run_tests(python: Path, env: dict[str, str]) -> str:
     shutil.rmtree(tests, ignore_errors=True)
     shutil.copytree(ROOT / "tests", tests)
     (WORK / "pytest.ini").write_text(
-        "[pytest]\npythonpath = tests/core tests/world\ntimeout = 120\nmarkers =\n    slow: slow\n"
+        "[pytest]\npythonpath = tests/core tests/world tests/controller\n"
+        "timeout = 120\nmarkers =\n    slow: slow\n"
     )
     folders = [tests / name for name in FAST]
     argv = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", WORK / "pytest.ini"]

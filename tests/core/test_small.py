@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, ago, settled_ledger
+from scene import APP, KERNEL, NOW, ago, settled_ledger
 
 from auto_shutdown.core import archive
 from auto_shutdown.core.faults import derive, health_state, settle
@@ -133,4 +133,3 @@ def test_names_cannot_write_their_own_log_line() -> None:
     nasty = "a\nb\r\x1b[31mc\u202e"
     assert printable(nasty).isprintable()
     assert printable("étude.ipynb — ✓") == "étude.ipynb — ✓"
-    assert IMAGE_TERMINAL.in_image

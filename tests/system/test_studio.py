@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 import subprocess
@@ -179,6 +178,19 @@ def test_created_again_under_the_same_name_a_whole_new_clock(studio: LocalStudio
     assert due - again >= timedelta(minutes=0.4) - timedelta(seconds=0.1)
 
 
+def test_a_killed_server_starts_new_clocks(studio: LocalStudio) -> None:
+    """What it saw between its last write and its end is not known: only ever a delay."""
+    server = serve(studio, warn_minutes=0, idle_timeout_minutes=0.4)
+    ref = f"KernelGateway/{studio.create_app()}"
+    server.request("POST", "auto-shutdown/check")
+    before = stamp(resource(server, ref)["due_at"])
+    time.sleep(2)
+    server.kill()
+    server.restart()
+    again = server.wait_for("the app again", lambda: resource(server, ref))
+    assert stamp(again["due_at"]) - before >= timedelta(seconds=2)
+
+
 def test_routing_terminals_and_what_the_server_lists(studio: LocalStudio) -> None:
     server = serve(studio, idle_timeout_minutes=60)
     one = server.open_notebook("one.ipynb", "datascience-1.0", "ml.t3.medium")
@@ -264,4 +276,3 @@ def test_no_process_is_left_however_it_ends(signum: int, tmp_path: Path) -> None
     while processes_of(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert processes_of(tmp_path) == []
-    assert json.dumps(owner.returncode)

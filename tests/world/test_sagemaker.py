@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -270,7 +269,6 @@ async def test_threads_that_hang_are_bounded(api: Api, monkeypatch: pytest.Monke
     assert len(alive) <= maker._worker.MOST_STUCK
     assert all(thread.daemon for thread in alive)
     maker.close()
-    await asyncio.sleep(0)
 
 
 def test_the_tables_do_not_contradict_each_other() -> None:

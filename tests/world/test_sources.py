@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from traitlets import TraitError
 
-from auto_shutdown.core.model import App, Kernel, Outcome, Ref, Result, Snapshot, Terminal
+from auto_shutdown.core.model import App, Kernel, Outcome, Ref, Result, Terminal
 from auto_shutdown.world import Platform, World, terminals
 from auto_shutdown.world.kernels import KernelSource, join
 from auto_shutdown.world.stamps import parse_stamp
@@ -286,4 +286,3 @@ async def test_a_real_kernel_is_seen_and_shut_down(jp_serverapp: Any) -> None:
     assert (await source.remove(kernel)).result is Result.REMOVED
     assert (await source.remove(kernel)).result is Result.GONE
     assert await source.read() == ({}, {})
-    assert Snapshot().resources == ()
