@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "csh", "tcsh", "
 
 #: Terminado itself escalates from SIGHUP to SIGKILL within a second or two.
 CLOSE_SECONDS = 30.0
+UNLISTED_SECONDS = 5.0
 
 PROC = Path("/proc")
 
@@ -51,6 +53,7 @@ class TerminalSource:
                 raise KeyError(terminal.id)
             closing = resolve(manager.terminate(terminal.id, force=True))
             await asyncio.wait_for(closing, CLOSE_SECONDS)
+            await self._until_unlisted(manager, terminal.id)
         except Exception as error:
             if isinstance(error, KeyError) or getattr(error, "status_code", None) == 404:
                 return Outcome(Result.GONE, "The terminal was already gone.")
@@ -61,6 +64,13 @@ class TerminalSource:
                 "It is tried again; the server's log has what its terminal manager says.",
             )
         return Outcome(Result.REMOVED, "The terminal was closed.")
+
+    async def _until_unlisted(self, manager: Any, name: str) -> None:
+        """The manager forgets a terminal a moment after its shell has ended, when the end of its
+        output has been read. Until then the next look would still find it."""
+        deadline = time.monotonic() + UNLISTED_SECONDS
+        while name in getattr(manager, "terminals", {}) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
 
 
 def _model(manager: Any, name: str) -> Mapping[str, Any]:
