@@ -58,7 +58,7 @@ def build(
         },
         "policy": {**policy.settings, **bounds},
         "resources": [
-            _resource(resource, decisions[resource.ref], ledger)
+            _resource(resource, decisions[resource.ref], ledger, policy)
             for resource in snapshot.resources
             if resource.ref in decisions
         ],
@@ -77,8 +77,11 @@ def _fault(fault: Fault) -> dict[str, Any]:
     }
 
 
-def _resource(resource: Resource, decision: Decision, ledger: Ledger) -> dict[str, Any]:
+def _resource(
+    resource: Resource, decision: Decision, ledger: Ledger, policy: Policy
+) -> dict[str, Any]:
     mark = ledger.marks.get(resource.ref)
+    limit, rule = policy.limit_of(resource)
     return {
         "kind": resource.ref.kind.value,
         "id": resource.ref.id,
@@ -91,6 +94,8 @@ def _resource(resource: Resource, decision: Decision, ledger: Ledger) -> dict[st
         "reason": decision.reason.value,
         "detail": decision.detail,
         "signal": decision.signal,
+        "limit_minutes": limit.total_seconds() / 60,
+        "rule": rule,
         "idle_since": iso(decision.idle_since),
         "warn_at": iso(decision.warn_at),
         "due_at": iso(decision.due_at),
