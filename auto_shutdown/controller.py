@@ -18,10 +18,11 @@ from .clock import Clock, Moment
 from .core import archive
 from .core.faults import derive, settle
 from .core.ledger import Ledger, advance, arrivals, give_notice, hold, shift
-from .core.model import EVERYTHING, Fault, Kind, Plan, Ref, Snapshot
+from .core.model import EVERYTHING, Kind, Ref, Snapshot
 from .core.planner import decide
 from .core.policy import Policy
 from .core.report import Passes, build
+from .core.verdict import Fault, Plan
 from .core.words import iso, printable
 from .history import History
 from .preferences import Preferences

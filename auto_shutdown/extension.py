@@ -13,7 +13,7 @@ from tornado.ioloop import IOLoop
 from .clock import Clock
 from .config import AdminTraits
 from .controller import Controller
-from .core.model import Fault
+from .core.verdict import Fault
 from .handlers import CONTROLLER, routes
 from .history import History
 from .store import Store, server_key

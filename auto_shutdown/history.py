@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .core.model import Outcome
+from .core.verdict import Outcome
 from .core.words import iso
 
 #: A file of that size is put aside for a new one; so many old ones are kept.

@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from .core.model import Fault
 from .core.policy import Policy
+from .core.verdict import Fault
 from .settings import Limits, merge, validate_patch
 from .store import Store, StoreError
 

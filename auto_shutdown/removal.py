@@ -10,24 +10,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .core.ledger import Ledger, glimpse, record
-from .core.model import (
-    IN_SERVICE,
-    KERNEL_GATEWAY,
-    Action,
-    App,
-    Decision,
-    Fault,
-    Kind,
-    Outcome,
-    Plan,
-    Reason,
-    Ref,
-    Resource,
-    Result,
-    Snapshot,
-)
+from .core.model import IN_SERVICE, KERNEL_GATEWAY, App, Kind, Ref, Resource, Snapshot
 from .core.planner import decide
 from .core.policy import Policy
+from .core.verdict import Action, Decision, Fault, Outcome, Plan, Reason, Result
 from .core.words import iso, printable
 from .history import History
 from .world import World

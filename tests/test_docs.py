@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from auto_shutdown.config import AdminTraits
-from auto_shutdown.core.model import REMOVING, Reason
+from auto_shutdown.core.verdict import REMOVING, Reason
 from auto_shutdown.settings import FIELDS
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from .ledger import Ledger
-from .model import Fault, Result, Snapshot
+from .model import Snapshot
+from .verdict import Fault, Result
 
 #: Without these nothing, or nothing that is billed, can be removed.
 BLOCKING_SOURCES = frozenset({Snapshot.KERNELS, Snapshot.APPS})

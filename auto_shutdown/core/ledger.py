@@ -14,19 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from .model import (
-    EVERYTHING,
-    IN_SERVICE,
-    App,
-    Decision,
-    Kernel,
-    Kind,
-    Outcome,
-    Ref,
-    Resource,
-    Snapshot,
-    Terminal,
-)
+from .model import EVERYTHING, IN_SERVICE, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal
+from .verdict import Decision, Outcome
 
 #: Waits after a failed removal: doubled for each failure in a row, from the first to the second.
 #: A missing permission waits as long as a throttled call at most: it is mended by people, who

@@ -15,13 +15,9 @@ from .ledger import BUSY, Ledger, Mark, has_notice
 from .model import (
     IN_SERVICE,
     KERNEL_GATEWAY,
-    Action,
     App,
-    Decision,
     Kernel,
     Kind,
-    Plan,
-    Reason,
     Ref,
     Resource,
     Snapshot,
@@ -29,6 +25,7 @@ from .model import (
     Unread,
 )
 from .policy import Policy
+from .verdict import Action, Decision, Plan, Reason
 from .words import duration
 
 #: States of a kernel on its way to being usable: never activity, but given time to get there.

@@ -9,8 +9,9 @@ from typing import Any
 
 from .faults import health_state
 from .ledger import Ledger
-from .model import App, Decision, Fault, Kernel, Plan, Resource, Snapshot
+from .model import App, Kernel, Resource, Snapshot
 from .policy import Policy
+from .verdict import Decision, Fault, Plan
 from .words import iso
 
 #: Of the report's shape; raised when a field changes its meaning.

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from ..core.model import App, Kernel, Outcome, Ref, Resource, Result, Snapshot, Terminal, Unread
+from ..core.model import App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
+from ..core.verdict import Outcome, Result
 from .kernels import KernelSource, Model, join
 from .platform import Platform, recognise
 from .sagemaker import SageMaker, SourceError

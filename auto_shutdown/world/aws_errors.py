@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 
-from ..core.model import Result
+from ..core.verdict import Result
 
 #: Texts of a ValidationException that say: somebody else was faster. The first two are known from
 #: the real API; what it says of an app that is Deleting is not documented. Another error that only

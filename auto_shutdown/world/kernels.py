@@ -14,7 +14,8 @@ from typing import Any
 
 from traitlets import TraitError
 
-from ..core.model import KERNEL_GATEWAY, Kernel, Outcome, Result
+from ..core.model import KERNEL_GATEWAY, Kernel
+from ..core.verdict import Outcome, Result
 from .stamps import parse_stamp
 
 #: What separates kernel and image in the kernelspec names of Studio Classic (platform.md 3).

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
-from ..core.model import KERNEL_GATEWAY, App, Outcome, Result, Snapshot, Unread
+from ..core.model import KERNEL_GATEWAY, App, Snapshot, Unread
+from ..core.verdict import Outcome, Result
 from .aws_errors import CREDENTIALS, classify, read_error, remedy
 from .platform import Platform
 from .worker import Worker

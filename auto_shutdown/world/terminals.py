@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core.model import IN_SERVICE, App, Outcome, Result, Terminal
+from ..core.model import IN_SERVICE, App, Terminal
+from ..core.verdict import Outcome, Result
 from .kernels import resolve
 from .stamps import parse_stamp
 
@@ -69,8 +70,10 @@ class TerminalSource:
         """The manager forgets a terminal a moment after its shell has ended, when the end of its
         output has been read. Until then the next look would still find it."""
         deadline = time.monotonic() + UNLISTED_SECONDS
-        while name in getattr(manager, "terminals", {}) and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        while (  # noqa: ASYNC110
+            name in getattr(manager, "terminals", {}) and time.monotonic() < deadline
+        ):
+            await asyncio.sleep(0.01)  # the manager tells nobody when it forgets one
 
 
 def _model(manager: Any, name: str) -> Mapping[str, Any]:

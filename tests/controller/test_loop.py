@@ -11,9 +11,7 @@ import pytest
 from value_world import Bench
 
 from auto_shutdown.clock import Clock
-from auto_shutdown.core.model import (
-    Snapshot,
-)
+from auto_shutdown.core.model import Snapshot
 from auto_shutdown.settings import Limits
 
 

@@ -9,15 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 from value_world import MINUTE, START, Bench
 
-from auto_shutdown.core.model import (
-    App,
-    Kind,
-    Outcome,
-    Ref,
-    Resource,
-    Result,
-    Unread,
-)
+from auto_shutdown.core.model import App, Kind, Ref, Resource, Unread
+from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.removal import RefusedError
 
 DENIED = Outcome(Result.PERMANENT, "Denied.", "AccessDenied", "Allow sagemaker:DeleteApp on arn:x.")

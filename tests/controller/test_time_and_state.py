@@ -9,11 +9,7 @@ from pathlib import Path
 import pytest
 from value_world import Bench
 
-from auto_shutdown.core.model import (
-    EVERYTHING,
-    Kind,
-    Ref,
-)
+from auto_shutdown.core.model import EVERYTHING, Kind, Ref
 from auto_shutdown.removal import RefusedError
 
 

@@ -11,17 +11,8 @@ from typing import Any
 
 from auto_shutdown.clock import Moment
 from auto_shutdown.controller import Controller
-from auto_shutdown.core.model import (
-    App,
-    Kernel,
-    Outcome,
-    Ref,
-    Resource,
-    Result,
-    Snapshot,
-    Terminal,
-    Unread,
-)
+from auto_shutdown.core.model import App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
+from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.history import History
 from auto_shutdown.settings import Limits
 from auto_shutdown.store import Store

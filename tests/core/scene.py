@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
 from auto_shutdown.core.ledger import Ledger, Mark, advance
-from auto_shutdown.core.model import App, Decision, Kernel, Plan, Ref, Snapshot, Terminal, Unread
+from auto_shutdown.core.model import App, Kernel, Ref, Snapshot, Terminal, Unread
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
+from auto_shutdown.core.verdict import Decision, Plan
 
 NOW = datetime(2026, 3, 29, 0, 59, 30, tzinfo=timezone.utc)  # half a minute before a DST change
 LIMIT = timedelta(minutes=120)

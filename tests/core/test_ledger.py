@@ -21,17 +21,8 @@ from auto_shutdown.core.ledger import (
     record,
     shift,
 )
-from auto_shutdown.core.model import (
-    Action,
-    Decision,
-    Kernel,
-    Outcome,
-    Reason,
-    Result,
-    Snapshot,
-    Terminal,
-    Unread,
-)
+from auto_shutdown.core.model import Kernel, Snapshot, Terminal, Unread
+from auto_shutdown.core.verdict import Action, Decision, Outcome, Reason, Result
 
 MINUTE = timedelta(minutes=1)
 EMPTY = Ledger(quiet_until=ago(days=1))

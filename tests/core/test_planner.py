@@ -9,17 +9,9 @@ import pytest
 from scene import APP, IMAGE, IMAGE_TERMINAL, KERNEL, LIMIT, NOW, TERMINAL, Scene, ago, mark
 
 from auto_shutdown.core.ledger import Failure, Hold, Notice
-from auto_shutdown.core.model import (
-    EVERYTHING,
-    REMOVING,
-    Action,
-    Decision,
-    Kernel,
-    Outcome,
-    Reason,
-    Result,
-)
+from auto_shutdown.core.model import EVERYTHING, Kernel
 from auto_shutdown.core.policy import Policy, Rule
+from auto_shutdown.core.verdict import REMOVING, Action, Decision, Outcome, Reason, Result
 
 OK = Scene()
 HOUR = timedelta(hours=1)

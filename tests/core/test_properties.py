@@ -10,20 +10,10 @@ from hypothesis import strategies as st
 from scene import NOW
 
 from auto_shutdown.core.ledger import Hold, Ledger, advance, give_notice, shift
-from auto_shutdown.core.model import (
-    EVERYTHING,
-    REMOVING,
-    App,
-    Kernel,
-    Kind,
-    Plan,
-    Ref,
-    Snapshot,
-    Terminal,
-    Unread,
-)
+from auto_shutdown.core.model import EVERYTHING, App, Kernel, Kind, Ref, Snapshot, Terminal, Unread
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
+from auto_shutdown.core.verdict import REMOVING, Plan
 
 MINUTE = timedelta(minutes=1)
 APPS = tuple(f"KernelGateway/app-{n}" for n in range(3))

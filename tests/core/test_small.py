@@ -10,7 +10,8 @@ from scene import APP, KERNEL, NOW, ago, settled_ledger
 from auto_shutdown.core import archive
 from auto_shutdown.core.faults import derive, health_state, settle
 from auto_shutdown.core.ledger import Failure, Hold, Ledger, hold
-from auto_shutdown.core.model import EVERYTHING, Fault, Outcome, Result, Snapshot, Unread
+from auto_shutdown.core.model import EVERYTHING, Snapshot, Unread
+from auto_shutdown.core.verdict import Fault, Outcome, Result
 from auto_shutdown.core.words import duration, iso, printable
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from auto_shutdown import history as module
-from auto_shutdown.core.model import Outcome, Result
+from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.history import History
 
 ENTRY = {"at": "2026-01-01T00:00:00.000Z", "kind": "app", "resource": "KernelGateway/x"}

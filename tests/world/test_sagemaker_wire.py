@@ -28,7 +28,8 @@ from scripted_sagemaker import (
     unread_of,
 )
 
-from auto_shutdown.core.model import App, Result
+from auto_shutdown.core.model import App
+from auto_shutdown.core.verdict import Result
 from auto_shutdown.world import sagemaker
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.sagemaker import SageMaker, SourceError

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from traitlets import TraitError
 
-from auto_shutdown.core.model import App, Kernel, Outcome, Ref, Result, Terminal
+from auto_shutdown.core.model import App, Kernel, Ref, Terminal
+from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.world import Platform, World, terminals
 from auto_shutdown.world.kernels import KernelSource, join
 from auto_shutdown.world.stamps import parse_stamp

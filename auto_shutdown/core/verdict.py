@@ -1,0 +1,135 @@
+"""The nouns of the other half: what was decided, and what came of it. Plain frozen values, as in
+:mod:`~auto_shutdown.core.model`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from .model import Kind, Ref
+
+
+class Action(str, Enum):
+    KEEP = "keep"
+    REMOVE = "remove"
+
+
+class Reason(str, Enum):
+    """Why a resource is kept or removed. Each has a row in the README, held by a test."""
+
+    DISABLED = "disabled"
+    UNKNOWN = "unknown"
+    NOT_COVERED = "not-covered"
+    NOT_IN_SERVICE = "not-in-service"
+    GRACE = "grace"
+    BUSY = "busy"
+    CONNECTED = "connected"
+    RUNNING_JOB = "running-job"
+    RECENT_ACTIVITY = "recent-activity"
+    KEPT_ALIVE = "kept-alive"
+    TERMINAL_OPEN = "terminal-open"
+    IN_USE = "in-use"
+    BACKING_OFF = "backing-off"
+    IDLE = "idle"
+    APP_REMOVED = "app-removed"
+    REQUESTED = "requested"
+
+
+#: The reasons that ever go with ``remove``.
+REMOVING = frozenset({Reason.IDLE, Reason.APP_REMOVED, Reason.REQUESTED})
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict on one resource.
+
+    ``detail`` is one sentence for a person; ``signal`` names the evidence of the last activity;
+    ``idle_since`` is None while it is active; ``due_at`` is when it will be removed if nothing
+    moves (None: no such time can be given), ``warn_at`` when that is announced.
+    """
+
+    ref: Ref
+    action: Action
+    reason: Reason
+    detail: str
+    signal: str | None = None
+    idle_since: datetime | None = None
+    warn_at: datetime | None = None
+    due_at: datetime | None = None
+    kept_until: datetime | None = None
+
+    @property
+    def removes(self) -> bool:
+        return self.action is Action.REMOVE
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One decision for every resource of the snapshot, in its order."""
+
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def removals(self) -> tuple[Decision, ...]:
+        """In the order to act: kernels are shut down and terminals closed before their app."""
+        order = {Kind.KERNEL: 0, Kind.TERMINAL: 1, Kind.APP: 2}
+        return tuple(
+            sorted((d for d in self.decisions if d.removes), key=lambda d: order[d.ref.kind])
+        )
+
+    def of(self, ref: Ref) -> Decision | None:
+        return next((d for d in self.decisions if d.ref == ref), None)
+
+    def next_moment(self, now: datetime) -> datetime | None:
+        """The earliest warning or removal still ahead, None when there is none."""
+        moments = [
+            moment
+            for decision in self.decisions
+            for moment in (decision.warn_at, decision.due_at)
+            if moment is not None and moment > now
+        ]
+        return min(moments, default=None)
+
+
+class Result(str, Enum):
+    """What came of trying to remove something."""
+
+    REMOVED = "removed"
+    GONE = "gone"  # somebody else was faster: success
+    STALE = "stale"  # it moved between the decision and the second look: expected, no error
+    DRY_RUN = "dry-run"
+    TEMPORARY = "temporary"
+    PERMANENT = "permanent"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one removal, with what a person needs to mend it."""
+
+    result: Result
+    detail: str = ""
+    code: str = ""
+    remedy: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the resource is no longer there because of it."""
+        return self.result in (Result.REMOVED, Result.GONE)
+
+    @property
+    def failed(self) -> bool:
+        return self.result in (Result.TEMPORARY, Result.PERMANENT)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that does not work: where, what, and what to do about it."""
+
+    source: str
+    code: str
+    message: str
+    remedy: str
+    since: datetime
+    #: True when it keeps something from being removed at all; health is then ``failing``.
+    blocking: bool = False
