@@ -19,6 +19,9 @@ from traitlets.config import Configurable
 from .settings import FIELDS, Limits, SettingError
 from .settings import validate as validate_setting
 
+#: Where SageMaker's agent and remote IDEs leave the time of the last activity (platform.md 4).
+ACTIVITY_FILE = "/tmp/.sagemaker-last-active-timestamp"
+
 METADATA_PATH = "/opt/ml/metadata/resource-metadata.json"
 
 
@@ -57,10 +60,27 @@ class AdminTraits(Configurable):
         10, "Nothing is removed for so long after a start, a long pause, or an app's start."
     )
     startup_grace_minutes = _minutes(15, "How long a kernel may take to start before it is stuck.")
+    output_only_minutes = _minutes(
+        480, "How long output alone counts as activity, after the last key or request."
+    )
+    presence_max_minutes = _minutes(
+        720, "How long a person's presence in the lab alone counts; 0 never."
+    )
+    suspect_after_minutes = _minutes(
+        480, "A busy kernel that is silent and uses no processor for so long is shown as suspect."
+    )
+    max_busy_minutes = AnyTrait(
+        None,
+        allow_none=True,
+        help="A suspect kernel that has been so for this long is removed; null: never.",
+    ).tag(config=True)
     max_keep_alive_minutes = _minutes(1440, "The longest keep-alive a user may ask for.")
     poll_interval_seconds = _minutes(60, "How often, in seconds, everything is looked at.")
 
     state_dir = _name("Where settings, keep-alives and the history are kept.")
+    activity_file = Unicode(
+        ACTIVITY_FILE, help="The file in which remote IDEs report activity to SageMaker's agent."
+    ).tag(config=True)
     metadata_path = Unicode(METADATA_PATH, help="The file that says what this host is.").tag(
         config=True
     )
@@ -88,11 +108,25 @@ class AdminTraits(Configurable):
         "max_idle_timeout_minutes",
         "max_keep_alive_minutes",
         "poll_interval_seconds",
+        "suspect_after_minutes",
     )
     def _above_zero(self, proposal: Any) -> float:
         return _number(proposal, above_zero=True)
 
-    @validate("grace_minutes", "startup_grace_minutes")
+    @validate("max_busy_minutes")
+    def _none_or_above_zero(self, proposal: Any) -> float | None:
+        value = proposal["value"]
+        if value is None or value == "null":
+            return None
+        try:
+            return _number({**proposal, "value": float(value)}, above_zero=True)
+        except (TypeError, ValueError):
+            message = f"AutoShutdown.max_busy_minutes must be a number or null, not {value!r}."
+            raise TraitError(message) from None
+
+    @validate(
+        "grace_minutes", "startup_grace_minutes", "output_only_minutes", "presence_max_minutes"
+    )
     def _not_below_zero(self, proposal: Any) -> float:
         return _number(proposal, above_zero=False)
 
@@ -123,6 +157,10 @@ class AdminTraits(Configurable):
             max_keep_alive_minutes=self.max_keep_alive_minutes,
             poll_interval_seconds=self.poll_interval_seconds,
             startup_grace_minutes=self.startup_grace_minutes,
+            output_only_minutes=self.output_only_minutes,
+            presence_max_minutes=self.presence_max_minutes,
+            suspect_after_minutes=self.suspect_after_minutes,
+            max_busy_minutes=self.max_busy_minutes,
         )
         for name, value in limits.defaults.items():
             try:

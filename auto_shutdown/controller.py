@@ -16,28 +16,24 @@ from typing import Any
 
 from .clock import Clock, Moment
 from .core import archive
-from .core.faults import derive, settle
-from .core.ledger import Ledger, advance, arrivals, give_notice, hold, shift
-from .core.model import EVERYTHING, Kind, Ref, Snapshot
+from .core.ledger import Ledger, advance, give_notice, hold, learn, note, object_to, shift
+from .core.model import EVERYTHING, App, Kind, Ref, Snapshot
 from .core.planner import decide
 from .core.policy import Policy
+from .core.questions import next_question, questions
 from .core.report import Passes, build
+from .core.signals import Signal
 from .core.verdict import Fault, Plan
-from .core.words import iso, printable
+from .core.words import iso
+from .health import Health
 from .history import History
+from .hooks import Hooks
+from .listing import Listing
 from .preferences import Preferences
 from .removal import RefusedError, Remover
 from .settings import Limits
 from .store import Store, StoreError, boot_identity
 from .world import Platform, World
-
-#: ListApps is asked at most this often when nobody looks and nothing is due (a thousand users
-#: share one account's undocumented rate), and at most once a minute otherwise.
-LIST_APPS_EVERY = 15 * 60.0
-LIST_APPS_AT_MOST_EVERY = 60.0
-
-#: A panel that has not asked for the status for that long is closed.
-PANEL_SECONDS = 120.0
 
 #: A stop of the server waits that long for a pass in flight.
 STOP_SECONDS = 10.0
@@ -59,6 +55,7 @@ class Controller:
         clock: Clock,
         log: logging.Logger,
         standing_faults: tuple[Fault, ...] = (),
+        hooks: Hooks | None = None,
     ) -> None:
         self.preferences = Preferences(limits, store)
         self._world, self._store, self._history = world, store, history
@@ -74,14 +71,10 @@ class Controller:
         self._ledger = Ledger(quiet_until=self._moment.now + self._grace)
         self._snapshot, self._plan = Snapshot(), Plan()
         self._remover = Remover(world, history, log)
-        self._standing = standing_faults
+        self._hooks = hooks or Hooks(log)
+        self._health = Health(log, standing_faults)
+        self._listing = Listing(limits.poll_interval_seconds)
         self._boot: str | None = None
-        self._state_fault: Fault | None = None
-        self._cycle_fault: Fault | None = None
-        self._faults: dict[str, Fault] = {}
-        self._listed_at: float | None = None
-        self._list_failures = 0
-        self._asked_at: float | None = None
 
     # -- life --------------------------------------------------------------------------------
 
@@ -155,15 +148,16 @@ class Controller:
         """One pass now; the report. ``dry_run`` rehearses, ``list_apps`` asks SageMaker."""
         async with self._lock:
             moment = self._clock.read()
+            failure: Exception | None = None
             try:
                 await self._cycle(moment, dry_run, list_apps)
-                self._cycle_fault = None
                 self._passes = replace(self._passes, last_ok_pass=moment.now)
             except Exception as error:
-                self._note_broken_cycle(error, moment.now)
+                failure = error
                 raise
             finally:
                 self._passes = replace(self._passes, last_pass=moment.now)
+                self._health.pass_went(failure, moment.now)
                 self._schedule(moment)
                 self._settle_faults(moment.now)
         return self.report()
@@ -175,9 +169,10 @@ class Controller:
         policy = self.preferences.policy_for(dry_run)
         await self._observe(moment, list_apps or self._listing_is_due(moment, policy))
         self._plan = decide(self._snapshot, self._ledger, policy, now)
-        if self._acts_on_apps(policy) and self._listed_at != moment.monotonic:
+        await self._find_out(policy, now)
+        if self._acts_on_apps(policy) and not self._listing.made_at(moment.monotonic):
             # Never on an old list: what is there, and in what state, is asked at that moment.
-            await self._observe(moment, list_apps=True)
+            await self._observe(moment, list_apps=self._world.has_apps)
             self._plan = decide(self._snapshot, self._ledger, policy, now)
         self._ledger = give_notice(self._ledger, self._plan.decisions, now)
         to_do = self._remover.to_do(self._plan, policy)
@@ -188,8 +183,21 @@ class Controller:
             )
             removed = removed or ended
         if removed:
-            await self._observe(moment, list_apps=self._acts_on_apps(policy))
+            acted_on_apps = self._world.has_apps and self._acts_on_apps(policy)
+            await self._observe(moment, list_apps=acted_on_apps)
         if to_do:
+            self._plan = decide(self._snapshot, self._ledger, policy, now)
+
+    async def _find_out(self, policy: Policy, now: datetime) -> None:
+        """What only asking tells: whether anything works in the background of what is due soon,
+        and whether a hook objects to what is due."""
+        asked = questions(self._snapshot, self._plan, self._ledger, policy, now)
+        if asked:
+            self._ledger = learn(self._ledger, await self._world.ask(asked), now)
+            self._plan = decide(self._snapshot, self._ledger, policy, now)
+        vetoes = await self._hooks.ask(self._plan.removals, now) if self._plan.removals else {}
+        if vetoes:
+            self._ledger = object_to(self._ledger, vetoes)
             self._plan = decide(self._snapshot, self._ledger, policy, now)
 
     def _acts_on_apps(self, policy: Policy) -> bool:
@@ -197,39 +205,20 @@ class Controller:
 
     async def _observe(self, moment: Moment, list_apps: bool) -> None:
         snapshot = await self._world.observe(list_apps)
-        if not list_apps and self._list_is_outdated(moment, snapshot):
+        outdated = self._world.has_apps and self._listing.is_outdated(
+            moment.monotonic, self._ledger, snapshot.resources
+        )
+        if outdated and not list_apps:
             list_apps = True
             snapshot = await self._world.observe(list_apps)
         if list_apps:
-            self._listed_at = moment.monotonic
-            failed = Snapshot.APPS in snapshot.unread
-            self._list_failures = self._list_failures + 1 if failed else 0
+            self._listing.was_made(moment.monotonic, Snapshot.APPS in snapshot.unread)
         self._snapshot = snapshot
         self._ledger = advance(self._ledger, snapshot, moment.now)
 
     def _listing_is_due(self, moment: Moment, policy: Policy) -> bool:
-        if not self._world.has_apps:
-            return False
-        if self._listed_at is None:
-            return True
-        age = moment.monotonic - self._listed_at
-        if self._list_failures:
-            patience = 2.0 ** min(self._list_failures - 1, 4)
-            return age >= min(patience * LIST_APPS_AT_MOST_EVERY, 16 * self._interval)
-        wait = min(LIST_APPS_EVERY, policy.shortest_app_limit().total_seconds())
-        if self._asked_at is not None and moment.monotonic - self._asked_at < PANEL_SECONDS:
-            wait = min(wait, LIST_APPS_AT_MOST_EVERY)
-        return age >= wait
-
-    def _list_is_outdated(self, moment: Moment, snapshot: Snapshot) -> bool:
-        """A kernel or terminal came to, or left, an app: then apps may have, too."""
-        return (
-            self._world.has_apps
-            and not self._list_failures
-            and self._listed_at is not None
-            and moment.monotonic - self._listed_at >= min(LIST_APPS_AT_MOST_EVERY, self._interval)
-            and arrivals(self._ledger, snapshot.resources)
-        )
+        shortest = policy.shortest_app_limit().total_seconds()
+        return self._world.has_apps and self._listing.is_due(moment.monotonic, shortest)
 
     def _mind_the_clock(self, moment: Moment) -> None:
         """After a step of the wall clock every duration stays what it was; after that or a long
@@ -246,7 +235,12 @@ class Controller:
         """The next pass: at the next warning or removal, or after the poll interval."""
         current = self._clock.read()
         delay = self._interval
-        upcoming = self._plan.next_moment(moment.now)
+        plan, policy = self._plan, self.preferences.policy
+        ahead = (
+            plan.next_moment(moment.now),
+            next_question(self._snapshot, plan, self._ledger, policy, moment.now),
+        )
+        upcoming = min((at for at in ahead if at is not None), default=None)
         if upcoming is not None:
             # Not before the instant itself: a timer may fire a moment early.
             until = (upcoming - current.now).total_seconds() + 0.001
@@ -258,30 +252,15 @@ class Controller:
     # -- health ------------------------------------------------------------------------------
 
     def _settle_faults(self, now: datetime) -> None:
-        found = [
-            *self._standing,
-            *derive(self._snapshot, self._ledger, now),
+        others = (
             *self.preferences.faults(now),
             *self._remover.faults(now),
-        ]
-        found += [fault for fault in (self._state_fault, self._cycle_fault) if fault is not None]
-        self._faults, started, over = settle(self._faults, found)
-        for fault in started:
-            text = f"{fault.source}: {fault.code}: {fault.message} {fault.remedy}"
-            self._log.warning("auto_shutdown: %s", printable(text))
-        for fault in over:
-            self._log.info("auto_shutdown: %s: recovered.", printable(fault.source))
-
-    def _note_broken_cycle(self, error: Exception, now: datetime) -> None:
-        if self._cycle_fault is None:
-            self._log.error("auto_shutdown: a pass failed", exc_info=error)
-        message = f"A pass failed ({type(error).__name__}); nothing is removed by it."
-        remedy = "Please report this with the server's log."
-        self._cycle_fault = Fault("cycle", type(error).__name__, message, remedy, now, True)
+            *self._hooks.faults(now),
+        )
+        self._health.settle(self._snapshot, self._ledger, others, now)
 
     def _note_state(self, error: StoreError) -> None:
-        now = self._clock.read().now
-        self._state_fault = Fault("state", "StateFile", str(error), error.remedy, now)
+        self._health.state_failed(error, self._clock.read().now)
 
     async def _save_marks(self, clean: bool) -> None:
         marks = archive.marks_to_json(self._ledger) if clean else []
@@ -306,7 +285,7 @@ class Controller:
                 "region": platform.region_name,
             },
             passes=self._passes,
-            faults=self._faults.values(),
+            faults=self._health.faults,
             policy=self.preferences.policy,
             bounds=self.preferences.bounds(),
             snapshot=self._snapshot,
@@ -318,7 +297,7 @@ class Controller:
 
     def panel_asked(self) -> None:
         """Somebody looks: the list of apps is kept fresh for them, a minute old at most."""
-        self._asked_at = self._clock.read().monotonic
+        self._listing.panel_asked(self._clock.read().monotonic)
 
     async def patch_settings(self, patch: Any) -> dict[str, Any]:
         """Change settings; the next pass, at once, goes by them."""
@@ -355,6 +334,23 @@ class Controller:
             await asyncio.to_thread(self._store.save_holds, holds)
         self._wake.set()
         return self.keep_alives()
+
+    async def note_activity(self, ref: Ref, signal: str = Signal.PRESENCE) -> None:
+        """Somebody says that ``ref`` is in use: a person by their presence, or a program of
+        theirs. What runs in an app is covered with it. Raises RefusedError (404)."""
+        async with self._lock:
+            moment = self._clock.read()
+            if not self._knows(ref):
+                await self._observe(moment, list_apps=False)
+            if not self._knows(ref):
+                raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
+            covered = [
+                r.ref
+                for r in self._snapshot.resources
+                if ref in (EVERYTHING, r.ref)
+                or (not isinstance(r, App) and r.app is not None and r.app == ref.id)
+            ]
+            self._ledger = note(self._ledger, covered, signal, moment.now)
 
     def _knows(self, ref: Ref) -> bool:
         return ref == EVERYTHING or self._snapshot.find(ref) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from .handlers import CONTROLLER, routes
 from .history import History
 from .store import Store, server_key
 from .world import Platform, SageMaker, World, recognise
+from .world.beats import BeatSource
+from .world.clients import Clients
 from .world.kernels import KernelSource
 from .world.terminals import TerminalSource
 
@@ -31,6 +34,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
 
     _controller: Controller | None = None
     _sagemaker: SageMaker | None = None
+    _world: World | None = None
 
     def initialize_handlers(self) -> None:
         """Add the routes, and start the passes as soon as the server's loop runs."""
@@ -63,16 +67,23 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         server = self._server
         platform = recognise(Path(self.metadata_path), self.platform_overrides(), os.environ)
         self._sagemaker = SageMaker(platform) if platform.has_apps else None
-        world = World(
-            platform,
-            KernelSource(server.kernel_manager, server.session_manager),
-            TerminalSource(server.web_app.settings),
-            self._sagemaker,
-        )
         directory = Path(self.state_dir)
+        settings = server.web_app.settings
+        clients, beats = Clients(), BeatSource(directory, self.activity_file, settings)
+        clients.watch(settings)
+        with contextlib.suppress(Exception):  # a server without events tells of no saved document
+            beats.listen(server.event_logger)
+        self._world = World(
+            platform,
+            KernelSource(server.kernel_manager, server.session_manager, clients),
+            TerminalSource(settings),
+            self._sagemaker,
+            server.connection_url,
+            beats,
+        )
         key = server_key(platform.identity, server.base_url, server.port)
         return Controller(
-            world,
+            self._world,
             Store(directory, key),
             History(directory, key),
             self.limits(),
@@ -86,6 +97,8 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         controller, self._controller = self._controller, None
         if controller is not None:
             await asyncio.shield(controller.stop())
+        if self._world is not None:
+            self._world.close()
         if self._sagemaker is not None:
             self._sagemaker.close()
 

@@ -14,6 +14,7 @@ from tornado import web
 
 from .controller import Controller
 from .core.model import EVERYTHING, Kind, Ref
+from .core.signals import Signal
 from .removal import RefusedError
 from .settings import SettingError
 from .store import StoreError
@@ -149,6 +150,20 @@ class RemoveHandler(Handler):
         self.answer(await self.controller.remove(ref))
 
 
+class ActivityHandler(Handler):
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        body = self.body()
+        ref = _ref(body.get("kind"), body.get("id"), allow_all=True)
+        signal = body.get("signal", Signal.PRESENCE)
+        if signal not in (Signal.PRESENCE, Signal.HEARTBEAT):
+            raise RequestError("signal must be presence or heartbeat.", "signal", signal)
+        await self.controller.note_activity(ref, signal)
+        self.set_status(204)
+        self.finish()
+
+
 class HistoryHandler(Handler):
     @web.authenticated
     @authorized
@@ -187,6 +202,7 @@ ROUTES = {
     "settings": SettingsHandler,
     "keep-alive": KeepAliveHandler,
     "remove": RemoveHandler,
+    "activity": ActivityHandler,
     "history": HistoryHandler,
 }
 

@@ -78,6 +78,10 @@ class Limits:
     max_keep_alive_minutes: float = 1440
     poll_interval_seconds: float = 60
     startup_grace_minutes: float = 15
+    output_only_minutes: float = 480
+    presence_max_minutes: float = 720
+    suspect_after_minutes: float = 480
+    max_busy_minutes: float | None = None
 
 
 class SettingError(ValueError):
@@ -258,5 +262,13 @@ def _policy(settings: Mapping[str, Any], limits: Limits) -> Policy:
         dry_run=settings["dry_run"],
         grace=timedelta(minutes=limits.grace_minutes),
         startup_grace=timedelta(minutes=limits.startup_grace_minutes),
+        output_only=timedelta(minutes=limits.output_only_minutes),
+        presence_max=timedelta(minutes=limits.presence_max_minutes),
+        suspect_after=timedelta(minutes=limits.suspect_after_minutes),
+        max_busy=None
+        if limits.max_busy_minutes is None
+        else timedelta(minutes=limits.max_busy_minutes),
+        shortest=timedelta(minutes=limits.min_idle_timeout_minutes),
+        longest=timedelta(minutes=limits.max_idle_timeout_minutes),
         settings=dict(settings),
     )

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from auto_shutdown.config import AdminTraits
+from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import REMOVING, Reason
 from auto_shutdown.settings import FIELDS
 
@@ -38,6 +39,11 @@ def test_traits_of_the_administrator() -> None:
         assert text == traits[name].help
         if default.startswith("`"):
             assert json.loads(default.strip("`")) == getattr(AdminTraits(), name)
+
+
+def test_signals() -> None:
+    names = {value for key, value in vars(Signal).items() if key.isupper()}
+    assert set(table("Signals")) == names
 
 
 def test_reasons() -> None:

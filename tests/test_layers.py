@@ -17,7 +17,7 @@ LAYERS = (
     {"extension"},
     {"handlers"},
     {"controller"},
-    {"removal", "preferences"},
+    {"removal", "preferences", "health", "hooks", "listing"},
     {"history", "clock", "world"},
     {"store"},
     {"config"},

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from .ledger import Hold, Ledger, Mark
+from .ledger import Hold, Ledger
+from .marks import Mark
 from .model import Kind, Ref
 
 _INSTANTS = ("first_seen", "seen_at", "active_at")
@@ -24,11 +25,14 @@ def marks_to_json(ledger: Ledger) -> list[dict[str, Any]]:
             "seen_at": _text(mark.seen_at),
             "active_at": _text(mark.active_at),
             "signal": mark.signal,
-            "stamp": _text(mark.stamp),
+            "stamps": _texts(mark.stamps),
+            "weak": _texts(mark.weak),
             "state": mark.state,
             "state_since": _text(mark.state_since),
             "app": mark.app,
             "incarnation": mark.incarnation,
+            "quiet_since": _text(mark.quiet_since),
+            "frozen": mark.frozen,
         }
         for ref, mark in ledger.marks.items()
     ]
@@ -40,17 +44,20 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
     for entry in entries if isinstance(entries, list) else []:
         try:
             ref = Ref(Kind(entry["kind"]), str(entry["id"]))
-            instants = {name: min(_instant(entry[name]), now) for name in _INSTANTS}
+            first_seen, seen_at, active_at = (min(_instant(entry[n]), now) for n in _INSTANTS)
             marks[ref] = Mark(
-                **instants,
+                first_seen,
+                seen_at,
+                active_at,
                 signal=str(entry["signal"]),
-                stamp=_instant(entry["stamp"]) if entry.get("stamp") else None,
+                stamps=_instants(entry["stamps"]),
+                weak={k: min(at, now) for k, at in _instants(entry["weak"]).items()},
                 state=str(entry["state"]),
-                state_since=min(_instant(entry["state_since"]), now)
-                if entry.get("state_since")
-                else None,
+                state_since=_past(entry.get("state_since"), now),
                 app=entry["app"] if isinstance(entry.get("app"), str) else None,
                 incarnation=str(entry.get("incarnation", "")),
+                quiet_since=_past(entry.get("quiet_since"), now),
+                frozen=entry.get("frozen") is True,
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             continue
@@ -76,6 +83,18 @@ def holds_from_json(entries: Any) -> dict[Ref, Hold]:
 
 def _text(instant: datetime | None) -> str | None:
     return None if instant is None else instant.isoformat()
+
+
+def _texts(stamps: Mapping[str, datetime]) -> dict[str, str]:
+    return {name: at.isoformat() for name, at in stamps.items()}
+
+
+def _instants(stamps: Any) -> dict[str, datetime]:
+    return {str(name): _instant(at) for name, at in stamps.items()}
+
+
+def _past(value: Any, now: datetime) -> datetime | None:
+    return min(_instant(value), now) if value else None
 
 
 def _instant(value: Any) -> datetime:

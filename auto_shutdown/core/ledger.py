@@ -1,11 +1,5 @@
-"""What is remembered between two looks at the world: high-water marks of activity, keep-alives,
-failed removals, and the notice given.
-
-The one rule of a mark: **it only moves forward.** Evidence moves it; silence, a missing value or
-a departure never moves it back. A stamp is evidence when it *changed* since the last look, and
-then the activity lies between that look and now, whatever the clock that wrote it says: so a
-wrong clock in a gateway, or a step of our own, never makes anything look idle for longer.
-"""
+"""What is remembered between two looks at the world: the marks of activity, keep-alives, failed
+removals, vetoes, and the notice given."""
 
 from __future__ import annotations
 
@@ -14,7 +8,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from .model import EVERYTHING, IN_SERVICE, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal
+from .marks import (
+    BUSY,
+    STUCK_CPU,
+    Mark,
+    Work,
+    advance_app,
+    advance_kernel,
+    advance_terminal,
+    first_sight,
+    moved,
+    shifted,
+)
+from .model import EVERYTHING, Answer, App, Kind, Ref, Resource, Snapshot
+from .signals import Signal
 from .verdict import Decision, Outcome
 
 #: Waits after a failed removal: doubled for each failure in a row, from the first to the second.
@@ -24,25 +31,6 @@ FIRST_RETRY = timedelta(minutes=1)
 LONGEST_RETRY = timedelta(hours=1)
 
 V = TypeVar("V")
-
-#: The one state of a kernel that is activity in itself.
-BUSY = "busy"
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What is known of one resource. ``active_at`` is the high-water mark and ``signal`` the
-    evidence that set it; ``stamp`` and ``state`` are as last reported, ``seen_at`` is when."""
-
-    first_seen: datetime
-    seen_at: datetime
-    active_at: datetime
-    signal: str
-    stamp: datetime | None = None
-    state: str = ""
-    state_since: datetime | None = None
-    app: str | None = None
-    incarnation: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +59,15 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Veto:
+    """That ``hook`` objected to a removal; it is asked again at ``until``."""
+
+    hook: str
+    text: str
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Ledger:
     """``quiet_until``: nothing at all is removed before it (a start, or a pause of the loop)."""
 
@@ -79,6 +76,7 @@ class Ledger:
     holds: Mapping[Ref, Hold] = field(default_factory=dict)
     failures: Mapping[Ref, Failure] = field(default_factory=dict)
     notices: Mapping[Ref, Notice] = field(default_factory=dict)
+    vetoes: Mapping[Ref, Veto] = field(default_factory=dict)
 
     def held_until(self, refs: Iterable[Ref], now: datetime) -> datetime | None:
         """The latest keep-alive in force on any of ``refs`` or on everything."""
@@ -98,13 +96,13 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
     """
     marks: dict[Ref, Mark] = {}
     for kernel in snapshot.kernels:
-        marks[kernel.ref] = _advance_kernel(ledger.marks.get(kernel.ref), kernel, now)
+        marks[kernel.ref] = advance_kernel(ledger.marks.get(kernel.ref), kernel, now)
     for terminal in snapshot.terminals:
-        marks[terminal.ref] = _advance_terminal(ledger.marks.get(terminal.ref), terminal, now)
-    on_app = _activity_on_apps(ledger.marks, marks, now)
+        marks[terminal.ref] = advance_terminal(ledger.marks.get(terminal.ref), terminal, now)
+    inside = _inside_apps(ledger.marks, marks, now)
     for app in snapshot.apps:
         previous = ledger.marks.get(app.ref)
-        marks[app.ref] = _advance_app(previous, app, on_app.get(app.id), now)
+        marks[app.ref] = advance_app(previous, app, inside.get(app.id), now)
     for ref, mark in ledger.marks.items():
         if ref not in marks and _source_of(ref) in snapshot.unread:
             marks[ref] = mark
@@ -114,6 +112,7 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
         holds={ref: hold for ref, hold in ledger.holds.items() if hold.until > now},
         failures={ref: f for ref, f in ledger.failures.items() if ref in marks},
         notices={ref: n for ref, n in ledger.notices.items() if ref in marks},
+        vetoes={ref: veto for ref, veto in ledger.vetoes.items() if veto.until > now},
     )
 
 
@@ -131,88 +130,71 @@ def _source_of(ref: Ref) -> str:
     }[ref.kind]
 
 
-def _advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark:
-    if kernel.unreadable:
-        # Where it was is remembered, so that it holds that app and not every one.
-        return previous or Mark(now, now, now, "first-seen")
-    mark = _advance_stamp(previous, kernel.last_activity, now)
-    if kernel.state == BUSY:
-        mark = replace(mark, active_at=now, signal="execution-state")
-    elif previous is not None and previous.state == BUSY and mark.stamp == previous.stamp:
-        # The cell ended somewhere between the two looks. Its end is where the idle clock starts.
-        mark = replace(mark, active_at=now, signal="execution-state")
-    return _with_state(replace(mark, app=kernel.app), previous, kernel.state, now)
-
-
-def _advance_terminal(previous: Mark | None, terminal: Terminal, now: datetime) -> Mark:
-    if terminal.unreadable:
-        return previous or Mark(now, now, now, "first-seen")
-    mark = _advance_stamp(previous, terminal.last_activity, now)
-    state = "running" if terminal.running_job else "prompt"
-    if terminal.running_job or (previous is not None and previous.state == "running"):
-        mark = replace(mark, active_at=now, signal="foreground-process")
-    return _with_state(replace(mark, app=terminal.app), previous, state, now)
-
-
-def _advance_stamp(previous: Mark | None, stamp: datetime | None, now: datetime) -> Mark:
-    """The mark after reading a ``last_activity``; a future stamp counts as now, a missing one
-    as no evidence (at first sight: as first sight)."""
-    if previous is None:
-        active_at = min(stamp, now) if stamp is not None else now
-        signal = "last-activity" if stamp is not None else "first-seen"
-        return Mark(now, now, active_at, signal, stamp=stamp)
-    mark = replace(previous, seen_at=now)
-    if stamp is None or stamp == previous.stamp:
-        return mark
-    active_at = max(mark.active_at, min(max(stamp, previous.seen_at), now))
-    return replace(mark, active_at=active_at, signal="last-activity", stamp=stamp)
-
-
-def _with_state(mark: Mark, previous: Mark | None, state: str, now: datetime) -> Mark:
-    if previous is not None and previous.state == state and previous.state_since is not None:
-        return replace(mark, state=state, state_since=previous.state_since)
-    return replace(mark, state=state, state_since=now)
-
-
-def _activity_on_apps(
+def _inside_apps(
     before: Mapping[Ref, Mark], after: Mapping[Ref, Mark], now: datetime
-) -> dict[str, tuple[datetime, str]]:
-    """For each app id, the latest activity of what runs in it, and by what evidence.
+) -> dict[str, Mark]:
+    """For each app id, the latest activity of what runs in it, as a mark.
 
     A resource that was not there at the last look is an arrival, and counts as now. One that
     left is no arrival, and counts for nothing: our own shutdown of a kernel must not prolong
     its app.
     """
-    latest: dict[str, tuple[datetime, str]] = {}
+    inside: dict[str, Mark] = {}
     for ref, mark in after.items():
         if mark.app is None:
             continue
+        found = inside.setdefault(mark.app, replace(mark, weak={}))
         known = before.get(ref)
         arrived = known is None or known.app != mark.app
-        evidence = (now, "arrival") if arrived else (mark.active_at, mark.signal)
-        if mark.app not in latest or evidence[0] > latest[mark.app][0]:
-            latest[mark.app] = evidence
-    return latest
+        evidence = (Signal.ARRIVAL, now) if arrived else (mark.signal, mark.active_at)
+        found = moved(found, *evidence)
+        for weak in mark.weak.items():
+            found = moved(found, *weak)
+        inside[mark.app] = found
+    return inside
 
 
-def _advance_app(
-    previous: Mark | None, app: App, activity: tuple[datetime, str] | None, now: datetime
-) -> Mark:
-    """An app's clock (semantics.md, "Apps"). A new incarnation gets a new clock: another
-    CreationTime, or InService after anything else (SageMaker keeps the CreationTime of an app
-    that is created again within 24 hours)."""
-    incarnation = app.created_at.isoformat() if app.created_at is not None else ""
-    came_in_service = app.status == IN_SERVICE and (
-        previous is None or previous.state != IN_SERVICE or previous.incarnation != incarnation
-    )
-    if previous is None or came_in_service:
-        signal = "first-seen" if previous is None else "in-service"
-        mark = Mark(now, now, now, signal, incarnation=incarnation)
-    else:
-        mark = replace(previous, seen_at=now, incarnation=incarnation)
-    if activity is not None and activity[0] > mark.active_at:
-        mark = replace(mark, active_at=activity[0], signal=activity[1])
-    return _with_state(mark, None if came_in_service else previous, app.status, now)
+def learn(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> Ledger:
+    """The ledger after the world was asked for work in the background.
+
+    Asking moves the stamps of a kernel behind a gateway, and that is not activity: what the
+    stamps are after the answer is noted as known. If others were heard meanwhile, it is theirs.
+    """
+    marks = dict(ledger.marks)
+    for answer in answers:
+        mark = marks.get(answer.ref)
+        if mark is None:
+            continue
+        if answer.others_heard:
+            mark = moved(mark, Signal.REQUEST, now)
+        mark = replace(mark, stamps={**mark.stamps, **answer.stamps})
+        if answer.working:
+            mark = moved(mark, Signal.BACKGROUND_WORK, now)
+        at_work = answer.cores is None or answer.cores >= STUCK_CPU  # unknown is not stuck
+        if mark.state == BUSY and answer.conclusive and at_work:
+            mark = replace(mark, quiet_since=now)
+        marks[answer.ref] = replace(mark, work=_learnt(mark.work, answer, now))
+    return replace(ledger, marks=marks)
+
+
+def _learnt(work: Work, answer: Answer, now: datetime) -> Work:
+    if not answer.conclusive:
+        return replace(work, asked_at=now)
+    found = "working" if answer.working else "none" if answer.told else "untold"
+    return Work(now, now, found, answer.detail)
+
+
+def note(ledger: Ledger, refs: Iterable[Ref], signal: str, now: datetime) -> Ledger:
+    """The ledger after somebody reported activity of ``refs`` (presence, a heartbeat)."""
+    marks = dict(ledger.marks)
+    for ref in refs:
+        marks[ref] = moved(marks.get(ref) or first_sight(now), signal, now)
+    return replace(ledger, marks=marks)
+
+
+def object_to(ledger: Ledger, vetoes: Mapping[Ref, Veto]) -> Ledger:
+    """The ledger with objections to removals."""
+    return replace(ledger, vetoes={**ledger.vetoes, **vetoes})
 
 
 def give_notice(ledger: Ledger, decisions: Iterable[Decision], now: datetime) -> Ledger:
@@ -265,21 +247,11 @@ def hold(ledger: Ledger, ref: Ref, until: datetime | None) -> Ledger:
 
 def shift(ledger: Ledger, step: timedelta) -> Ledger:
     """The ledger after the wall clock was stepped by ``step``: every instant of ours moves with
-    it, so that every duration stays what it was. Stamps are others' and stay as reported."""
-
-    def moved(mark: Mark) -> Mark:
-        return replace(
-            mark,
-            first_seen=mark.first_seen + step,
-            seen_at=mark.seen_at + step,
-            active_at=mark.active_at + step,
-            state_since=mark.state_since + step if mark.state_since is not None else None,
-        )
-
+    it (:func:`~auto_shutdown.core.marks.shifted`)."""
     return replace(
         ledger,
         quiet_until=ledger.quiet_until + step,
-        marks={ref: moved(mark) for ref, mark in ledger.marks.items()},
+        marks={ref: shifted(mark, step) for ref, mark in ledger.marks.items()},
         holds={ref: Hold(hold.until + step) for ref, hold in ledger.holds.items()},
         failures={
             ref: replace(f, retry_at=f.retry_at + step) for ref, f in ledger.failures.items()
@@ -287,6 +259,7 @@ def shift(ledger: Ledger, step: timedelta) -> Ledger:
         notices={
             ref: Notice(n.at + step, n.idle_since + step) for ref, n in ledger.notices.items()
         },
+        vetoes={ref: replace(v, until=v.until + step) for ref, v in ledger.vetoes.items()},
     )
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Union
+
+from .signals import Signal
 
 #: The one app type this product deletes on behalf of a Studio Classic user. A JupyterServer app
 #: is free and is what we run in; every other type belongs to tools we cannot look into.
@@ -47,12 +49,32 @@ EVERYTHING = Ref(Kind.ALL, "all")
 
 
 @dataclass(frozen=True)
+class Heard:
+    """When a kernel was last heard being asked for something, and last printing; None: never."""
+
+    request_at: datetime | None = None
+    output_at: datetime | None = None
+
+    @property
+    def stamps(self) -> Mapping[str, datetime]:
+        return _known({Signal.REQUEST: self.request_at, Signal.OUTPUT: self.output_at})
+
+
+def _known(stamps: Mapping[str, datetime | None]) -> dict[str, datetime]:
+    return {signal: at for signal, at in stamps.items() if at is not None}
+
+
+@dataclass(frozen=True)
 class Kernel:
     """One kernel as its manager reports it.
 
     ``last_activity`` is the stamp exactly as reported (None: not reported); ``app`` is the id of
     the app it runs in (None: in the server's own host); ``unreadable`` says why its model could
-    not be read, and then nothing else but the id is to be believed.
+    not be read, and then nothing else but the id is to be believed. ``heard`` is what was heard
+    of its messages (None: they cannot be listened to from here). ``waiting_for`` is ``input`` or
+    ``debugger`` while it is busy only with waiting for a person. ``own_limit`` is the
+    ``cull_idle_timeout`` of its kernelspec's metadata. ``beat_at`` is when a heartbeat file that
+    covers it was last touched.
     """
 
     id: str
@@ -65,10 +87,28 @@ class Kernel:
     image: str | None = None
     paths: tuple[str, ...] = ()
     unreadable: str | None = None
+    heard: Heard | None = None
+    waiting_for: str | None = None
+    own_limit: timedelta | None = None
+    beat_at: datetime | None = None
 
     @property
     def ref(self) -> Ref:
         return Ref(Kind.KERNEL, self.id)
+
+    @property
+    def waits_alone(self) -> bool:
+        """Whether it waits for a person, and nobody is connected to it."""
+        return self.waiting_for is not None and self.connections == 0
+
+    @property
+    def stamps(self) -> Mapping[str, datetime]:
+        """What its activity is read from. What was heard of its messages is better than its
+        ``last_activity``, which before jupyter_server 2.15 moved on every reconnect."""
+        beat = {Signal.HEARTBEAT: self.beat_at}
+        if self.heard is not None:
+            return _known({**self.heard.stamps, **beat})
+        return _known({Signal.LAST_ACTIVITY: self.last_activity, **beat})
 
 
 @dataclass(frozen=True)
@@ -77,12 +117,16 @@ class Terminal:
 
     An *image terminal* (``environment`` set) runs inside a KernelGateway app and is only listed
     here; ``app`` is that app's id where it could be told. ``running_job`` is the name of the
-    command in the foreground, None at an idle prompt; ``unreadable`` as for kernels.
+    command in the foreground, None at an idle prompt; ``unreadable`` as for kernels. ``input_at``
+    and ``output_at`` are when its device was last read and written (None: not to be told).
     """
 
     id: str
     last_activity: datetime | None = None
+    input_at: datetime | None = None
+    output_at: datetime | None = None
     running_job: str | None = None
+    beat_at: datetime | None = None
     environment: str | None = None
     app: str | None = None
     instance_type: str | None = None
@@ -97,6 +141,16 @@ class Terminal:
         return self.id
 
     @property
+    def stamps(self) -> Mapping[str, datetime]:
+        """What its activity is read from. Its ``last_activity`` moves with keys and with output;
+        where keys are known by themselves, it stands for output."""
+        beat = {Signal.HEARTBEAT: self.beat_at}
+        if self.input_at is None:
+            return _known({Signal.LAST_ACTIVITY: self.last_activity, **beat})
+        output_at = self.last_activity or self.output_at
+        return _known({Signal.INPUT: self.input_at, Signal.OUTPUT: output_at, **beat})
+
+    @property
     def in_image(self) -> bool:
         return self.environment is not None
 
@@ -105,7 +159,8 @@ class Terminal:
 class App:
     """One SageMaker app of our own domain and owner, as ListApps gives it.
 
-    ``type`` and ``status`` are strings, not enums: SageMaker adds new ones.
+    ``type`` and ``status`` are strings, not enums: SageMaker adds new ones. ``own`` is the app
+    that this server itself runs in; ``stamps`` is what is reported for it as a whole.
     """
 
     type: str
@@ -114,6 +169,8 @@ class App:
     instance_type: str | None = None
     image: str | None = None
     created_at: datetime | None = None
+    own: bool = False
+    stamps: Mapping[str, datetime] = field(default_factory=dict, hash=False)
 
     @property
     def id(self) -> str:
@@ -132,6 +189,25 @@ class App:
 
 
 Resource = Union[Kernel, Terminal, App]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of asking whether ``ref`` works in the background.
+
+    ``conclusive``: it was watched for long enough, or cannot be told (``told`` False). ``cores``
+    is the processor time it used, in cores. ``stamps`` are the kernel's after the question, and
+    ``others_heard`` whether anybody else was heard at it meanwhile.
+    """
+
+    ref: Ref
+    conclusive: bool
+    working: bool = False
+    told: bool = True
+    cores: float | None = None
+    detail: str = ""
+    stamps: Mapping[str, datetime] = field(default_factory=dict, hash=False)
+    others_heard: bool = False
 
 
 @dataclass(frozen=True)

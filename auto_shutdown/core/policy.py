@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from .model import Kernel, Kind, Resource, Terminal
+from .signals import Signal
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,19 @@ class Policy:
     dry_run: bool = False
     grace: timedelta = timedelta(minutes=10)
     startup_grace: timedelta = timedelta(minutes=15)
+    output_only: timedelta = timedelta(minutes=480)
+    presence_max: timedelta = timedelta(minutes=720)
+    suspect_after: timedelta = timedelta(minutes=480)
+    max_busy: timedelta | None = None
+    shortest: timedelta = timedelta(0)
+    longest: timedelta = timedelta.max
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def limit_of(self, resource: Resource) -> tuple[timedelta, str]:
         """How long ``resource`` may be idle, and the name of the setting that says so."""
+        if isinstance(resource, Kernel) and resource.own_limit is not None:
+            # Its kernelspec's author is not this server's administrator, whose bounds hold.
+            return min(max(resource.own_limit, self.shortest), self.longest), "cull_idle_timeout"
         for index, rule in enumerate(self.rules):
             if rule.matches(resource):
                 return rule.idle_timeout, f"rules[{index}]"
@@ -69,6 +79,16 @@ class Policy:
         if override is not None:
             return override, f"{resource.ref.kind.value}_idle_timeout_minutes"
         return self.idle_timeout, "idle_timeout_minutes"
+
+    @property
+    def caps(self) -> Mapping[str, timedelta]:
+        """For how long each weak signal counts after the last strong one."""
+        return {Signal.OUTPUT: self.output_only, Signal.PRESENCE: self.presence_max}
+
+    @property
+    def suspect_window(self) -> timedelta:
+        """How long a busy kernel must be still before it is suspect."""
+        return min(self.suspect_after, self.max_busy or self.suspect_after)
 
     def shortest_app_limit(self) -> timedelta:
         """The soonest that any app could be due; decides how often ListApps is worth a call."""

@@ -24,20 +24,26 @@ class Reason(str, Enum):
     NOT_IN_SERVICE = "not-in-service"
     GRACE = "grace"
     BUSY = "busy"
+    SUSPECT_BUSY = "suspect-busy"
     CONNECTED = "connected"
     RUNNING_JOB = "running-job"
+    BACKGROUND_WORK = "background-work"
     RECENT_ACTIVITY = "recent-activity"
+    PRESENCE = "presence"
+    OUTPUT = "output"
     KEPT_ALIVE = "kept-alive"
+    VETOED = "vetoed"
     TERMINAL_OPEN = "terminal-open"
     IN_USE = "in-use"
     BACKING_OFF = "backing-off"
     IDLE = "idle"
     APP_REMOVED = "app-removed"
+    MAX_BUSY = "max-busy"
     REQUESTED = "requested"
 
 
 #: The reasons that ever go with ``remove``.
-REMOVING = frozenset({Reason.IDLE, Reason.APP_REMOVED, Reason.REQUESTED})
+REMOVING = frozenset({Reason.IDLE, Reason.APP_REMOVED, Reason.MAX_BUSY, Reason.REQUESTED})
 
 
 @dataclass(frozen=True)

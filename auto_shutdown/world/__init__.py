@@ -8,16 +8,20 @@ people still see it, and nothing that depends on it is removed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from ..core.model import App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
+from ..core.model import Answer, App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
+from ..core.signals import Signal
 from ..core.verdict import Outcome, Result
+from .beats import Beats, BeatSource
 from .kernels import KernelSource, Model, join
 from .platform import Platform, recognise
 from .sagemaker import SageMaker, SourceError
 from .terminals import TerminalSource, place
+from .work import WorkSource
 
 #: A source that has not answered by then counts as unread; the next pass asks again.
 SOURCE_SECONDS = 45.0
@@ -44,23 +48,32 @@ class World:
         kernels: KernelSource,
         terminals: TerminalSource,
         apps: Apps | None,
+        server_url: str = "",
+        beats: BeatSource | None = None,
     ) -> None:
         self.platform = platform
         self._kernel_source = kernels
         self._terminal_source = terminals
         self._app_source = apps
+        self._beat_source = beats
+        self._work = WorkSource(kernels, terminals, server_url)
         self._last = Snapshot()
         self._apps_unread: Unread | None = None
 
+    def close(self) -> None:
+        """Let go of what is listened to."""
+        self._kernel_source.close()
+
     @property
     def has_apps(self) -> bool:
-        return self._app_source is not None
+        """Whether there is a list of apps to ask SageMaker for."""
+        return self._app_source is not None and self.platform.own_app is None
 
     async def observe(self, list_apps: bool) -> Snapshot:
         """The world now. ``list_apps`` asks SageMaker again (a call to AWS); otherwise its last
         answer stands."""
         unread: dict[str, Unread] = {}
-        if list_apps and self._app_source is not None:
+        if list_apps and self._app_source is not None and self.has_apps:
             await self._refresh_apps(self._app_source)
         if self._apps_unread is not None:
             unread[Snapshot.APPS] = self._apps_unread
@@ -69,7 +82,15 @@ class World:
         terminals = await _read(
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
-        self._last = Snapshot(kernels, place(terminals, apps), apps, unread)
+        terminals = place(terminals, apps)
+        beats = await self._beat_source.read() if self._beat_source is not None else Beats()
+        own = self.platform.own_app
+        if own is not None:
+            # The server's own app: everything that is in no other is in it.
+            apps = (replace(own, stamps=beats.server),)
+            kernels = tuple(replace(k, app=own.id) if k.app is None else k for k in kernels)
+            terminals = tuple(replace(t, app=own.id) if t.app is None else t for t in terminals)
+        self._last = _with_beats(Snapshot(kernels, terminals, apps, unread), beats)
         return self._last
 
     async def _read_kernels(self, unread: dict[str, Unread]) -> tuple[Kernel, ...]:
@@ -81,7 +102,7 @@ class World:
         sessions = await _read(Snapshot.SESSIONS, source.read_sessions, no_sessions, unread)
         if Snapshot.KERNELS in unread:
             return self._last.kernels
-        return join(models, unreadable, sessions)
+        return tuple(map(source.observed, join(models, unreadable, sessions)))
 
     async def _refresh_apps(self, source: Apps) -> None:
         try:
@@ -91,6 +112,10 @@ class World:
             return
         self._apps_unread = None
         self._last = replace(self._last, apps=apps)
+
+    async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
+        """Ask whether anything works in the background; each is judged over the window given."""
+        return await self._work.ask(questions, self._last)
 
     async def look_again(self, ref: Ref) -> Snapshot:
         """What bears on ``ref``, read anew at the last moment. The list of apps is not asked
@@ -106,6 +131,26 @@ class World:
         if self._app_source is None:
             return Outcome(Result.PERMANENT, "There is no SageMaker here to ask.", "NoPlatform")
         return await self._app_source.delete_app(resource)
+
+
+def _with_beats(snapshot: Snapshot, beats: Beats) -> Snapshot:
+    """The heartbeats, with what they cover: an app's covers what runs in it."""
+    if beats.everything is None and not beats.apps:
+        return snapshot
+
+    def beat(app_id: str | None) -> datetime | None:
+        return beats.of(app_id.partition("/")[2] if app_id else None)
+
+    def with_beat(app: App) -> App:
+        at = beat(app.id)
+        return app if at is None else replace(app, stamps={**app.stamps, Signal.HEARTBEAT: at})
+
+    return replace(
+        snapshot,
+        kernels=tuple(replace(k, beat_at=beat(k.app)) for k in snapshot.kernels),
+        terminals=tuple(replace(t, beat_at=beat(t.app)) for t in snapshot.terminals),
+        apps=tuple(map(with_beat, snapshot.apps)),
+    )
 
 
 def _completed(apps: tuple[App, ...], kernels: tuple[Kernel, ...]) -> tuple[App, ...]:

@@ -10,13 +10,20 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from traitlets import TraitError
 
+from ..core.marks import BUSY
 from ..core.model import KERNEL_GATEWAY, Kernel
 from ..core.verdict import Outcome, Result
+from .clients import Clients
+from .messages import Listener
+from .reach import channels_of, gateway_arguments, limit_of, pid_of
 from .stamps import parse_stamp
+from .usage import Usage, ask
 
 #: What separates kernel and image in the kernelspec names of Studio Classic (platform.md 3).
 SAGEMAKER_INTERNAL = "__SAGEMAKER_INTERNAL__"
@@ -35,12 +42,18 @@ async def resolve(value: Any) -> Any:
 class KernelSource:
     """Reads and shuts down the kernels of one server.
 
-    Parameters are the server's ``kernel_manager`` and ``session_manager``.
+    Parameters are the server's ``kernel_manager`` and ``session_manager``, and what is known of
+    its clients.
     """
 
-    def __init__(self, kernel_manager: Any, session_manager: Any) -> None:
+    def __init__(
+        self, kernel_manager: Any, session_manager: Any, clients: Clients | None = None
+    ) -> None:
         self._kernels = kernel_manager
         self._sessions = session_manager
+        self._clients = clients or Clients()
+        self._listener = Listener(kernel_manager)
+        self._limits: dict[str, timedelta | None] = {}
         self._last_sessions: list[Model] = []
 
     async def read(self) -> tuple[dict[str, Model], dict[str, str]]:
@@ -58,7 +71,54 @@ class KernelSource:
                 model = await self._read_one(kernel_id, unreadable)
                 if model is not None:
                     models[kernel_id] = model
+        self._listener.attend(models)
+        self._limits = {kernel_id: self._limit_of(kernel_id) for kernel_id in models}
         return models, unreadable
+
+    def _limit_of(self, kernel_id: str) -> timedelta | None:
+        if kernel_id in self._limits:
+            return self._limits[kernel_id]
+        return limit_of(self._kernels, kernel_id)
+
+    def observed(self, kernel: Kernel) -> Kernel:
+        """With what its model does not say: what was heard of it, and whether it waits."""
+        ear = self._listener.ear(kernel.id)
+        waiting_for = None
+        if kernel.state != BUSY:
+            self._clients.forget(kernel.id)
+        elif self._clients.waits(kernel.id):
+            waiting_for = "input"
+        elif ear is not None and ear.stopped:
+            waiting_for = "debugger"
+        own_limit = self._limits.get(kernel.id)
+        if ear is None and waiting_for is None and own_limit is None:
+            return kernel
+        heard = ear.heard if ear is not None else None
+        return replace(kernel, heard=heard, waiting_for=waiting_for, own_limit=own_limit)
+
+    def pid_of(self, kernel_id: str) -> int | None:
+        """The process of a kernel on this host, None for one elsewhere."""
+        return pid_of(self._kernels, kernel_id)
+
+    def channels_of(self, kernel_id: str) -> str | None:
+        """Where a kernel behind a gateway can be asked, None for any other."""
+        return channels_of(self._kernels, kernel_id)
+
+    async def ask_usage(self, kernel_id: str) -> Usage:
+        """Ask one for its processor time. Never raises."""
+        url = channels_of(self._kernels, kernel_id)
+        if url is None:
+            return Usage(failure="it cannot be asked from here")
+
+        async def stamps() -> Mapping[str, datetime]:
+            model = await resolve(self._kernels.kernel_model(kernel_id))
+            return _kernel(kernel_id, model, ()).stamps
+
+        return await ask(url, gateway_arguments(), stamps)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._listener.close()
 
     async def _read_one(self, kernel_id: str, unreadable: dict[str, str]) -> Model | None:
         try:

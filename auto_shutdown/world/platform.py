@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core.model import App, Unread
+from ..core.model import IN_SERVICE, App, Unread
 
 STUDIO_CLASSIC = "studio-classic"
 STUDIO_SPACE = "studio-space"
 NOTEBOOK_INSTANCE = "notebook-instance"
 LOCAL = "local"
+
+#: What a notebook instance is called where apps have a type.
+NOTEBOOK_INSTANCE_TYPE = "NotebookInstance"
 
 #: The app types of the newer Studio, one local app in a space.
 SPACE_APP_TYPES = ("JupyterLab", "CodeEditor")
@@ -67,6 +70,19 @@ class Platform:
         """Whether SageMaker is asked for apps: on Studio Classic, when domain and owner are
         known. Without an owner ListApps would answer with everybody's."""
         return self.kind == STUDIO_CLASSIC and bool(self.domain_id) and bool(self.owner)
+
+    @property
+    def own_app(self) -> App | None:
+        """The app, or the notebook instance, that this server itself runs in and may end. Not in
+        Studio Classic, where it is free and the user's way in."""
+        if self.kind == NOTEBOOK_INSTANCE and self.app_name:
+            return App(NOTEBOOK_INSTANCE_TYPE, self.app_name, IN_SERVICE, own=True)
+        if self.kind == STUDIO_SPACE and self.app_type and self.domain_id and self.space_name:
+            # Of a Code Editor nothing is seen from here but kernels and terminals of a Jupyter
+            # server beside it: it is shown, and never judged.
+            own = self.app_type == "JupyterLab"
+            return App(self.app_type, self.app_name or "default", IN_SERVICE, own=own)
+        return None
 
     @property
     def identity(self) -> tuple[str | None, ...]:

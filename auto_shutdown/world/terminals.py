@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from .stamps import parse_stamp
 
 #: The shells that may sit in the foreground without doing anything.
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "csh", "tcsh", "ash"})
+
+#: What only shows other shells: those are looked at when it matters (work.py).
+MULTIPLEXERS = frozenset({"tmux: client", "screen"})
 
 #: Terminado itself escalates from SIGHUP to SIGKILL within a second or two.
 CLOSE_SECONDS = 30.0
@@ -45,6 +49,13 @@ class TerminalSource:
             # One that has said nothing yet has no last_activity, and then none can be listed.
             models = [_model(manager, name) for name in list(ptys)]
         return tuple(_terminal(model, ptys.get(model["name"])) for model in models)
+
+    def pid_of(self, name: str) -> int | None:
+        """The shell of a terminal of this host; None for an image terminal's."""
+        manager = self._settings.get("terminal_manager")
+        pty = getattr(manager, "terminals", {}).get(name)
+        pid = getattr(getattr(pty, "ptyproc", None), "pid", None)
+        return pid if isinstance(pid, int) else None
 
     async def remove(self, terminal: Terminal) -> Outcome:
         """Close one terminal and what runs in it. Never raises."""
@@ -94,7 +105,32 @@ def _terminal(model: Mapping[str, Any], pty: Any) -> Terminal:
     if environment is not None:
         # Its shell is in another container: what this server can see of it is not the truth.
         return Terminal(name, last_activity, environment=environment, instance_type=instance_type)
-    return Terminal(name, last_activity, running_job=foreground_job(pty))
+    read_at, written_at = device_times(pty)
+    return Terminal(name, last_activity, read_at, written_at, foreground_job(pty))
+
+
+def device_times(pty: Any) -> tuple[datetime | None, datetime | None]:
+    """When a terminal's device was last read (a key reached a program) and last written (a
+    program printed): what ``w`` shows as a user's idle time. Linux keeps them in steps of 8 s.
+    Two Nones where there is no such device.
+    """
+    try:
+        found = os.stat(_device(pty.ptyproc.pid))
+    except (AttributeError, OSError, ValueError):
+        return None, None
+    return _instant(found.st_atime), _instant(found.st_mtime)
+
+
+def _device(pid: int) -> str:
+    """The terminal that a shell was started in; its name does not change."""
+    path = os.readlink(PROC / str(pid) / "fd" / "0")
+    if not path.startswith("/dev/pts/"):
+        raise ValueError(path)
+    return path
+
+
+def _instant(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc)
 
 
 def image_of(name: str) -> tuple[str | None, str | None]:
@@ -119,7 +155,7 @@ def foreground_job(pty: Any) -> str | None:
         if group == process.pid:
             return None
         name = _command(group)
-        if name in SHELLS and not _has_children(group):
+        if name in MULTIPLEXERS or (name in SHELLS and not _has_children(group)):
             return None
         return name or "a command"
     except (AttributeError, OSError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from auto_shutdown.clock import Moment
 from auto_shutdown.controller import Controller
-from auto_shutdown.core.model import App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
+from auto_shutdown.core.model import Answer, App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.history import History
 from auto_shutdown.settings import Limits
@@ -53,6 +53,8 @@ class ValueWorld:
     answers: dict[str, list[Outcome]] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     listings: int = 0
+    at_work: set[str] = field(default_factory=set)
+    asked: list[dict[Ref, timedelta]] = field(default_factory=list)
     before_look: Callable[[Ref], None] = lambda _ref: None
     before_remove: Callable[[Resource], None] = lambda _resource: None
     platform: Platform = ADA
@@ -66,6 +68,13 @@ class ValueWorld:
                 self._listed = tuple(self.apps.values())
         kernels, terminals = tuple(self.kernels.values()), tuple(self.terminals.values())
         return Snapshot(kernels, terminals, self._listed, dict(self.unread))
+
+    async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
+        """Whether each works in the background: not, unless ``at_work`` says so."""
+        self.asked.append(dict(questions))
+        return tuple(
+            Answer(ref, True, working=ref.id in self.at_work, cores=0.0) for ref in questions
+        )
 
     async def look_again(self, ref: Ref) -> Snapshot:
         self.before_look(ref)

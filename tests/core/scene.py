@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
-from auto_shutdown.core.ledger import Ledger, Mark, advance
+from auto_shutdown.core.ledger import Ledger, advance
+from auto_shutdown.core.marks import Mark, Work
 from auto_shutdown.core.model import App, Kernel, Ref, Snapshot, Terminal, Unread
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
@@ -77,8 +78,18 @@ class Scene:
         return found
 
 
-def mark(since: datetime, state: str = "", app: str | None = None, **more: object) -> Mark:
-    base = Mark(since, since, since, "last-activity", since, state, since, app)
+#: Asked a moment ago, and nothing works in the background.
+ASKED = Work(NOW, NOW, "none", "CPU 0.2 % of a core")
+
+
+def mark(
+    since: datetime,
+    state: str = "",
+    app: str | None = None,
+    signal: str = "last-activity",
+    **more: object,
+) -> Mark:
+    base = Mark(since, since, since, signal, {signal: since}, {}, state, since, app, work=ASKED)
     return replace(base, **more)  # type: ignore[arg-type]
 
 
@@ -90,11 +101,11 @@ def settled_ledger() -> Ledger:
         marks={
             KERNEL.ref: mark(since, "idle", APP.id),
             TERMINAL.ref: mark(since, "prompt"),
-            IMAGE_TERMINAL.ref: mark(since, "prompt", APP.id, stamp=None),
+            IMAGE_TERMINAL.ref: mark(since, "prompt", APP.id, stamps={}),
             APP.ref: mark(
                 since,
                 "InService",
-                stamp=None,
+                stamps={},
                 incarnation=APP.created_at.isoformat() if APP.created_at else "",
             ),
         },

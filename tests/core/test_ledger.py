@@ -32,7 +32,7 @@ STAMP = ago(hours=1)
 
 def kernel_seen(kernel: Kernel, state: str = "idle") -> Ledger:
     """As left by the pass a minute ago."""
-    seen = mark(STAMP, state, kernel.app, seen_at=BEFORE, stamp=STAMP)
+    seen = mark(STAMP, state, kernel.app, seen_at=BEFORE, stamps={"last-activity": STAMP})
     return replace(EMPTY, marks={kernel.ref: seen})
 
 
@@ -231,7 +231,7 @@ def test_a_step_of_the_clock_leaves_every_duration_as_it_was() -> None:
     after = shift(before, step)
     moved = after.marks[KERNEL.ref]
     assert moved.active_at == STAMP + step
-    assert moved.stamp == STAMP  # another's word, and compared only with itself
+    assert moved.stamps == {"last-activity": STAMP}  # another's word, and compared only with itself
     assert after.holds[KERNEL.ref] == Hold(NOW + MINUTE + step)
     assert after.notices[KERNEL.ref] == Notice(BEFORE + step, STAMP + step)
     retry = before.failures[KERNEL.ref].retry_at

@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from scene import APP, IMAGE, IMAGE_TERMINAL, KERNEL, LIMIT, NOW, TERMINAL, Scene, ago, mark
+from scene import APP, ASKED, IMAGE, IMAGE_TERMINAL, KERNEL, LIMIT, NOW, TERMINAL, Scene, ago, mark
 
-from auto_shutdown.core.ledger import Failure, Hold, Notice
-from auto_shutdown.core.model import EVERYTHING, Kernel
+from auto_shutdown.core.ledger import Failure, Hold, Notice, Veto
+from auto_shutdown.core.marks import Work
+from auto_shutdown.core.model import EVERYTHING, Heard, Kernel, Ref
 from auto_shutdown.core.policy import Policy, Rule
 from auto_shutdown.core.verdict import REMOVING, Action, Decision, Outcome, Reason, Result
 
@@ -45,6 +46,33 @@ def test_the_scene_goes_kernels_first_and_app_last() -> None:
     ]
 
 
+def with_mark(scene: Scene, of: Ref, **changes: object) -> Scene:
+    marks = dict(scene.ledger.marks)
+    marks[of] = replace(marks[of], **changes)  # type: ignore[arg-type]
+    return with_ledger(scene, marks=marks)
+
+
+def busy(still: timedelta, found: str = "none", **policy: object) -> Scene:
+    """Busy, and nothing heard of it for so long."""
+    since = NOW - still
+    scene = with_policy(with_kernel(OK, state="busy"), **policy)
+    asked = replace(ASKED, found=found)
+    return with_mark(
+        scene, KERNEL.ref, state="busy", state_since=since, quiet_since=since, work=asked
+    )
+
+
+def waiting(for_what: str, connections: int) -> Scene:
+    scene = with_kernel(OK, state="busy", waiting_for=for_what, connections=connections)
+    return with_mark(scene, KERNEL.ref, state="busy", quiet_since=ago(hours=3))
+
+
+WORKING = Work(NOW, NOW, "working", "99 % of a core")
+INCONCLUSIVE = Work(NOW)
+UNTOLD = Work(NOW, NOW, "untold", "it does not answer")
+VETO = Veto("backup", "the nightly copy runs", NOW + timedelta(minutes=1))
+VETOED_UNTIL_NOW = replace(VETO, until=NOW)
+
 KERNEL_ROWS = {
     "disabled": (with_policy(OK, enabled=False), Reason.DISABLED),
     "its manager cannot be read": (replace(OK, unread=("kernels",)), Reason.UNKNOWN),
@@ -75,6 +103,46 @@ KERNEL_ROWS = {
     "kept alive": (with_ledger(OK, holds={KERNEL.ref: Hold(NOW + HOUR)}), Reason.KEPT_ALIVE),
     "its app kept alive": (with_ledger(OK, holds={APP.ref: Hold(NOW + HOUR)}), Reason.KEPT_ALIVE),
     "all kept alive": (with_ledger(OK, holds={EVERYTHING: Hold(NOW + HOUR)}), Reason.KEPT_ALIVE),
+    "busy, silent and still, for seven hours": (busy(7 * HOUR), Reason.BUSY),
+    "busy, silent and still, for eight": (busy(8 * HOUR), Reason.SUSPECT_BUSY),
+    "busy and silent, its CPU not to be told": (busy(9 * HOUR, "untold"), Reason.BUSY),
+    "still busy for less than the administrator allows": (
+        busy(2 * HOUR, max_busy=3 * HOUR),
+        Reason.BUSY,
+    ),
+    "busy while it waits for a person who is there": (waiting("input", 1), Reason.BUSY),
+    "stopped in the debugger, and a person there": (waiting("debugger", 1), Reason.BUSY),
+    "its last_activity stands still": (
+        with_mark(OK, KERNEL.ref, frozen=True, stamps={"last-activity": KERNEL.last_activity}),
+        Reason.UNKNOWN,
+    ),
+    "a thread at work": (with_mark(OK, KERNEL.ref, work=WORKING), Reason.BACKGROUND_WORK),
+    "not yet asked for work": (with_mark(OK, KERNEL.ref, work=Work()), Reason.GRACE),
+    "asked, not long enough watched": (
+        with_mark(OK, KERNEL.ref, work=INCONCLUSIVE),
+        Reason.GRACE,
+    ),
+    "asked long ago": (
+        with_mark(OK, KERNEL.ref, work=replace(ASKED, answered_at=ago(minutes=5))),
+        Reason.GRACE,
+    ),
+    "printing by itself": (
+        with_mark(OK, KERNEL.ref, weak={"output": ago(minutes=10)}),
+        Reason.OUTPUT,
+    ),
+    "a person in the lab": (
+        with_mark(OK, KERNEL.ref, weak={"presence": ago(minutes=10)}),
+        Reason.PRESENCE,
+    ),
+    "asked for something lately": (
+        with_kernel(OK, heard=Heard(request_at=ago(minutes=10))),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "its kernelspec's own limit": (
+        with_kernel(OK, own_limit=8 * HOUR),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "a hook objects": (with_ledger(OK, vetoes={KERNEL.ref: VETO}), Reason.VETOED),
     "the server has just started": (with_ledger(OK, quiet_until=NOW + HOUR), Reason.GRACE),
     "removing it failed": (
         with_kernel(
@@ -252,6 +320,16 @@ TERMINAL_ROWS = {
         replace(OK, terminal=replace(TERMINAL, running_job="python")),
         Reason.RUNNING_JOB,
     ),
+    "a detached job at work": (
+        with_mark(OK, TERMINAL.ref, work=WORKING),
+        Reason.BACKGROUND_WORK,
+    ),
+    "not yet asked for work": (with_mark(OK, TERMINAL.ref, work=Work()), Reason.GRACE),
+    "printing by itself": (
+        with_mark(OK, TERMINAL.ref, weak={"output": ago(minutes=10)}),
+        Reason.OUTPUT,
+    ),
+    "a hook objects": (with_ledger(OK, vetoes={TERMINAL.ref: VETO}), Reason.VETOED),
     "kept by setting": (with_policy(OK, keep_terminals=True), Reason.TERMINAL_OPEN),
     "typed in lately": (
         replace(OK, terminal=replace(TERMINAL, last_activity=ago(hours=1))),
@@ -283,9 +361,64 @@ def test_an_image_terminal_of_no_known_app_is_left_alone() -> None:
 def test_every_reason_stands_in_a_table_here() -> None:
     """A new rule is a new row: this fails for a reason that no row expects."""
     rows = [*KERNEL_ROWS.values(), *APP_ROWS.values(), *TERMINAL_ROWS.values()]
-    covered = {reason for _, reason in rows} | {Reason.IDLE, Reason.APP_REMOVED}
+    covered = {reason for _, reason in rows} | {Reason.IDLE, Reason.APP_REMOVED, Reason.MAX_BUSY}
     # requested: decided by a person, not by the planner. not-covered: its own test above.
     assert set(Reason) - covered == {Reason.REQUESTED, Reason.NOT_COVERED}
+
+
+GOES = {
+    "nobody answers input()": (waiting("input", 0), Reason.IDLE),
+    "nobody goes on in the debugger": (waiting("debugger", 0), Reason.IDLE),
+    "a kernel that cannot be asked": (with_mark(OK, KERNEL.ref, work=UNTOLD), Reason.IDLE),
+    "printing for longer than output counts": (
+        with_policy(
+            with_mark(OK, KERNEL.ref, weak={"output": NOW}), output_only=timedelta(minutes=30)
+        ),
+        Reason.IDLE,
+    ),
+    "a presence past its cap": (
+        with_policy(
+            with_mark(OK, KERNEL.ref, weak={"presence": NOW}), presence_max=timedelta(minutes=30)
+        ),
+        Reason.IDLE,
+    ),
+    "what was heard counts, not a stamp that every reconnect moves": (
+        with_kernel(OK, last_activity=NOW, heard=Heard(request_at=ago(hours=3))),
+        Reason.IDLE,
+    ),
+    "its kernelspec's limit is short": (
+        with_policy(with_kernel(OK, own_limit=HOUR), idle_timeout=8 * HOUR, app_idle_timeout=LIMIT),
+        Reason.IDLE,
+    ),
+    "still busy for as long as the administrator allows": (
+        busy(3 * HOUR, max_busy=3 * HOUR),
+        Reason.MAX_BUSY,
+    ),
+    "an objection that is over": (
+        with_ledger(OK, vetoes={KERNEL.ref: VETOED_UNTIL_NOW}),
+        Reason.IDLE,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOES)
+def test_what_does_not_keep_a_kernel(name: str) -> None:
+    scene, reason = GOES[name]
+    decision = scene.of(KERNEL.ref)
+    assert (decision.action, decision.reason) == (Action.REMOVE, reason)
+
+
+def test_a_removal_without_an_answer_says_so() -> None:
+    detail = with_mark(OK, KERNEL.ref, work=UNTOLD).of(KERNEL.ref).detail
+    assert detail.endswith("nobody knows: it does not answer.")
+
+
+def test_a_busy_kernel_is_suspect_for_long_before_it_may_go() -> None:
+    scene = busy(4 * HOUR, suspect_after=3 * HOUR, max_busy=5 * HOUR)
+    decision = scene.of(KERNEL.ref)
+    assert (decision.action, decision.reason) == (Action.KEEP, Reason.SUSPECT_BUSY)
+    assert decision.due_at == NOW + HOUR
+    assert busy(5 * HOUR, suspect_after=3 * HOUR, max_busy=5 * HOUR).of(KERNEL.ref).removes
 
 
 class TestDue:

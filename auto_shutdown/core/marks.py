@@ -1,0 +1,195 @@
+"""High-water marks of activity: what is known of one resource between two looks at it.
+
+The one rule of a mark: **it only moves forward.** Evidence moves it; silence, a missing value or
+a departure never moves it back. A stamp is evidence when it *changed* since the last look, and
+then the activity lies between that look and now, whatever the clock that wrote it says: so a
+wrong clock in a gateway, or a step of our own, never makes anything look idle for longer.
+
+Some evidence is *weak*: output without anybody who asked for it, or the presence of a person. It
+counts too, but only for so long after the last strong evidence (:func:`activity`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from .model import IN_SERVICE, App, Kernel, Terminal
+from .signals import WEAK, Signal
+
+#: The one state of a kernel that is activity in itself.
+BUSY = "busy"
+
+#: A busy kernel is at work when it uses this much of one core; below, and silent, for a whole
+#: ``suspect_after_minutes``, it is *suspect* (semantics.md, "Kernels").
+STUCK_CPU = 0.01
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was last found out about work in the background. ``found`` is ``""`` (nothing yet),
+    ``working``, ``none``, or ``untold`` (it cannot be asked, or does not answer)."""
+
+    asked_at: datetime | None = None
+    answered_at: datetime | None = None
+    found: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What is known of one resource. ``active_at`` is the high-water mark of strong evidence and
+    ``signal`` what set it; ``weak`` those of weak evidence. ``stamps`` and ``state`` are as last
+    reported, ``seen_at`` is when. ``quiet_since``: nothing was heard of a *busy* kernel since.
+    ``frozen``: its ``last_activity`` stands still although it works."""
+
+    first_seen: datetime
+    seen_at: datetime
+    active_at: datetime
+    signal: str
+    stamps: Mapping[str, datetime] = field(default_factory=dict)
+    weak: Mapping[str, datetime] = field(default_factory=dict)
+    state: str = ""
+    state_since: datetime | None = None
+    app: str | None = None
+    incarnation: str = ""
+    quiet_since: datetime | None = None
+    frozen: bool = False
+    work: Work = Work()
+
+
+def first_sight(now: datetime) -> Mark:
+    """Of what nothing is known before now (law 5)."""
+    return Mark(now, now, now, Signal.FIRST_SEEN)
+
+
+def activity(mark: Mark, caps: Mapping[str, timedelta]) -> tuple[datetime, str]:
+    """The latest activity and its signal. A weak signal counts for as long as ``caps`` says
+    after the last strong one."""
+    best = (mark.active_at, mark.signal)
+    for signal, at in mark.weak.items():
+        counted = min(at, mark.active_at + caps.get(signal, timedelta(0)))
+        if counted > best[0]:
+            best = (counted, signal)
+    return best
+
+
+def moved(mark: Mark, signal: str, at: datetime) -> Mark:
+    """The mark after evidence of activity at ``at``."""
+    if signal in WEAK:
+        if at <= mark.weak.get(signal, mark.first_seen):
+            return mark
+        return replace(mark, weak={**mark.weak, signal: at})
+    return replace(mark, active_at=at, signal=signal) if at > mark.active_at else mark
+
+
+def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark:
+    if kernel.unreadable:
+        # Where it was is remembered, so that it holds that app and not every one.
+        return previous or first_sight(now)
+    mark = _advance_stamps(previous, kernel.stamps, now)
+    was_busy = previous is not None and previous.state == BUSY
+    if kernel.state == BUSY:
+        # One that waits for a person is at work only as long as there may be one.
+        if not kernel.waits_alone:
+            mark = moved(mark, Signal.EXECUTION_STATE, now)
+        heard = previous is None or not was_busy or mark.stamps != previous.stamps
+        mark = replace(mark, quiet_since=now if heard else mark.quiet_since or now)
+    else:
+        mark = replace(mark, quiet_since=None)
+        if previous is not None and was_busy and mark.stamps == previous.stamps:
+            # The cell ended somewhere between the two looks: there the idle clock starts.
+            mark = moved(mark, Signal.EXECUTION_STATE, now)
+    mark = replace(mark, app=kernel.app, frozen=_is_frozen(previous, mark, kernel))
+    if previous is not None and previous.state != kernel.state:
+        mark = replace(mark, work=Work())
+    return _with_state(mark, previous, kernel.state, now)
+
+
+def _is_frozen(previous: Mark | None, mark: Mark, kernel: Kernel) -> bool:
+    """A kernel seen idle and then busy has been asked something, and its ``last_activity`` must
+    have moved with that. Where it did not, it cannot be believed (jupyter-server-documents#240).
+    """
+    stamp = kernel.stamps.get(Signal.LAST_ACTIVITY)
+    if previous is None or stamp is None:
+        return False
+    if stamp != previous.stamps.get(Signal.LAST_ACTIVITY):
+        return False
+    return previous.frozen or (previous.state == "idle" and kernel.state == BUSY)
+
+
+def advance_terminal(previous: Mark | None, terminal: Terminal, now: datetime) -> Mark:
+    if terminal.unreadable:
+        return previous or first_sight(now)
+    mark = _advance_stamps(previous, terminal.stamps, now)
+    state = "running" if terminal.running_job else "prompt"
+    if terminal.running_job or (previous is not None and previous.state == "running"):
+        mark = moved(mark, Signal.FOREGROUND_PROCESS, now)
+    return _with_state(replace(mark, app=terminal.app), previous, state, now)
+
+
+def advance_app(previous: Mark | None, app: App, inside: Mark | None, now: datetime) -> Mark:
+    """An app's clock (semantics.md, "Apps"), ``inside`` being what moved in it. A new incarnation
+    gets a new clock: another CreationTime, or InService after anything else (SageMaker keeps the
+    CreationTime of an app that is created again within 24 hours)."""
+    incarnation = app.created_at.isoformat() if app.created_at is not None else ""
+    came_in_service = app.status == IN_SERVICE and (
+        previous is None or previous.state != IN_SERVICE or previous.incarnation != incarnation
+    )
+    if previous is None or came_in_service:
+        signal = Signal.FIRST_SEEN if previous is None else Signal.IN_SERVICE
+        mark = Mark(now, now, now, signal, stamps=dict(app.stamps), incarnation=incarnation)
+    else:
+        mark = replace(_advance_stamps(previous, app.stamps, now), incarnation=incarnation)
+    if inside is not None:
+        mark = moved(mark, inside.signal, inside.active_at)
+        for signal, at in inside.weak.items():
+            mark = moved(mark, signal, at)
+    return _with_state(mark, None if came_in_service else previous, app.status, now)
+
+
+def _advance_stamps(previous: Mark | None, stamps: Mapping[str, datetime], now: datetime) -> Mark:
+    """The mark after reading ``stamps``; a future stamp counts as now, a missing one as no
+    evidence (at first sight: as first sight)."""
+    if previous is None:
+        strong = [(min(at, now), name) for name, at in stamps.items() if name not in WEAK]
+        active_at, signal = max(strong, default=(now, Signal.FIRST_SEEN))
+        weak = {name: min(at, now) for name, at in stamps.items() if name in WEAK}
+        return Mark(now, now, active_at, signal, stamps=dict(stamps), weak=weak)
+    mark = replace(previous, seen_at=now, stamps={**previous.stamps, **stamps})
+    for name, at in stamps.items():
+        known = previous.stamps.get(name)
+        if at != known:
+            floor = previous.seen_at if known is not None else at
+            mark = moved(mark, name, min(max(at, floor), now))
+    return mark
+
+
+def _with_state(mark: Mark, previous: Mark | None, state: str, now: datetime) -> Mark:
+    if previous is not None and previous.state == state and previous.state_since is not None:
+        return replace(mark, state=state, state_since=previous.state_since)
+    return replace(mark, state=state, state_since=now)
+
+
+def shifted(mark: Mark, step: timedelta) -> Mark:
+    """The mark after the wall clock was stepped: our own instants move with it, so that every
+    duration stays what it was. Stamps are others' and stay as reported."""
+
+    def later(at: datetime | None) -> datetime | None:
+        return None if at is None else at + step
+
+    return replace(
+        mark,
+        first_seen=mark.first_seen + step,
+        seen_at=mark.seen_at + step,
+        active_at=mark.active_at + step,
+        weak={signal: at + step for signal, at in mark.weak.items()},
+        state_since=later(mark.state_since),
+        quiet_since=later(mark.quiet_since),
+        work=replace(
+            mark.work,
+            asked_at=later(mark.work.asked_at),
+            answered_at=later(mark.work.answered_at),
+        ),
+    )

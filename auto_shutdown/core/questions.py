@@ -1,0 +1,97 @@
+"""What is worth asking about work in the background, and when.
+
+Nothing else shows a thread or a child process that works silently in an idle kernel, but asking
+has a price (a message to a kernel in another container, a walk through the process table). So only
+what would otherwise be removed within a few minutes is asked, often enough that its processor
+time can be judged over a window; what was found at work is asked again from time to time, so that
+its clock starts when the work ends; and a busy kernel that has been still for long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from .apps import COMING_UP, DEAD, is_asked
+from .due import window_of
+from .ledger import Ledger
+from .marks import BUSY, Work
+from .model import App, Kernel, Ref, Resource, Snapshot, Terminal
+from .policy import Policy
+from .verdict import Decision, Plan, Reason
+
+#: Asking begins so many windows before the time: one to begin with, one to judge, one to spare.
+AHEAD = 3
+
+#: What was found at work is asked again after this long (or a quarter of its limit).
+RECHECK = timedelta(minutes=5)
+
+#: A busy kernel that is still is asked so often within the time after which it is suspect.
+LOOKS_AT_BUSY = 16
+
+
+def questions(
+    snapshot: Snapshot, plan: Plan, ledger: Ledger, policy: Policy, now: datetime
+) -> dict[Ref, timedelta]:
+    """What to ask now, and over which window it is to be judged."""
+    return {
+        ref: window
+        for ref, (at, window) in _schedule(snapshot, plan, ledger, policy, now).items()
+        if at <= now
+    }
+
+
+def next_question(
+    snapshot: Snapshot, plan: Plan, ledger: Ledger, policy: Policy, now: datetime
+) -> datetime | None:
+    """When the next one is worth asking; None when none is in sight."""
+    moments = (at for at, _ in _schedule(snapshot, plan, ledger, policy, now).values())
+    return min((at for at in moments if at > now), default=None)
+
+
+def _schedule(
+    snapshot: Snapshot, plan: Plan, ledger: Ledger, policy: Policy, now: datetime
+) -> Mapping[Ref, tuple[datetime, timedelta]]:
+    if not policy.enabled:
+        return {}
+    terminals: dict[str, list[Terminal]] = {}
+    for terminal in snapshot.terminals:
+        if terminal.app is not None:
+            terminals.setdefault(terminal.app, []).append(terminal)
+    due: dict[Ref, tuple[datetime, timedelta]] = {}
+    for resource, decision in zip(snapshot.resources, plan.decisions):
+        if not _can_be_asked(resource, terminals):
+            continue
+        mark = ledger.marks.get(resource.ref)
+        work = mark.work if mark is not None else Work()
+        window = window_of(policy.limit_of(resource)[0])
+        if isinstance(resource, Kernel) and resource.state == BUSY and not resource.waits_alone:
+            window = policy.suspect_window / LOOKS_AT_BUSY
+            still_since = mark.quiet_since if mark is not None else None
+            at = max(still_since or now, work.asked_at or now - window) + window
+            due[resource.ref] = at, window
+            continue
+        at_or_none = _when(decision, work, window, policy.limit_of(resource)[0])
+        if at_or_none is not None:
+            due[resource.ref] = at_or_none, window
+    return due
+
+
+def _when(decision: Decision, work: Work, window: timedelta, limit: timedelta) -> datetime | None:
+    if decision.reason is Reason.BACKGROUND_WORK and work.asked_at is not None:
+        return work.asked_at + max(window, min(RECHECK, limit / 4))
+    if decision.due_at is None or decision.reason is Reason.APP_REMOVED:
+        return None
+    begin = decision.due_at - AHEAD * window
+    if work.asked_at is None or work.asked_at < begin:
+        return begin
+    # At the very moment of a removal, whatever was asked before.
+    return min(work.asked_at + window, max(decision.due_at, work.asked_at + window / 8))
+
+
+def _can_be_asked(resource: Resource, terminals: Mapping[str, list[Terminal]]) -> bool:
+    if isinstance(resource, App):
+        return is_asked(resource, terminals.get(resource.id, []))
+    if isinstance(resource, Terminal):
+        return not (resource.in_image or resource.running_job or resource.unreadable)
+    return not (resource.unreadable or resource.state in COMING_UP | DEAD)

@@ -1,0 +1,50 @@
+"""What can be reached of one kernel, through its manager: its process, its websocket behind a
+gateway, its kernelspec. Managers differ; what one does not have is None, and never an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+
+def pid_of(manager: Any, kernel_id: str) -> int | None:
+    """The process of a kernel that runs on this host."""
+    try:
+        kernel = manager.get_kernel(kernel_id)
+        provisioner = getattr(kernel, "provisioner", None)
+        pid = getattr(provisioner, "pid", None)
+    except Exception:
+        return None
+    return pid if isinstance(pid, int) and pid > 0 else None
+
+
+def channels_of(manager: Any, kernel_id: str) -> str | None:
+    """The websocket of a kernel behind a gateway."""
+    try:
+        url = manager.get_kernel(kernel_id).kernel_url
+    except Exception:
+        return None
+    if not isinstance(url, str) or not url.startswith("http"):
+        return None
+    return url.replace("http", "ws", 1) + "/channels"
+
+
+def gateway_arguments() -> Mapping[str, Any]:
+    """How this server connects to its gateway: credentials, certificates."""
+    from jupyter_server.gateway.gateway_client import GatewayClient
+
+    client: Any = GatewayClient.instance()
+    arguments: Mapping[str, Any] = client.load_connection_args()
+    return arguments
+
+
+def limit_of(manager: Any, kernel_id: str) -> timedelta | None:
+    """``cull_idle_timeout`` of the kernelspec's metadata, in seconds as for Jupyter's own culler
+    (jupyter_server#1342); zero or less is "never" there, and here the longest that is allowed."""
+    try:
+        value = manager.get_kernel(kernel_id).kernel_spec.metadata.get("cull_idle_timeout")
+        seconds = float(value)
+        return timedelta(seconds=seconds) if seconds > 0 else timedelta.max
+    except Exception:
+        return None
