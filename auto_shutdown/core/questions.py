@@ -66,6 +66,8 @@ def _schedule(
         work = mark.work if mark is not None else Work()
         window = window_of(policy.limit_of(resource)[0])
         if isinstance(resource, Kernel) and resource.state == BUSY and not resource.waits_alone:
+            if resource.heard is None and not resource.connections:
+                continue  # it would lose the output that its gateway keeps for its client
             window = policy.suspect_window / LOOKS_AT_BUSY
             still_since = mark.quiet_since if mark is not None else None
             at = max(still_since or now, work.asked_at or now - window) + window

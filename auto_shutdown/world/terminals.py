@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ..core.model import IN_SERVICE, App, Terminal
 from ..core.verdict import Outcome, Result
 from .kernels import resolve
+from .processes import PROC, read_process
 from .stamps import parse_stamp
 
 #: The shells that may sit in the foreground without doing anything.
@@ -25,8 +26,6 @@ MULTIPLEXERS = frozenset({"tmux: client", "screen"})
 #: Terminado itself escalates from SIGHUP to SIGKILL within a second or two.
 CLOSE_SECONDS = 30.0
 UNLISTED_SECONDS = 5.0
-
-PROC = Path("/proc")
 
 
 class TerminalSource:
@@ -115,18 +114,24 @@ def device_times(pty: Any) -> tuple[datetime | None, datetime | None]:
     Two Nones where there is no such device.
     """
     try:
-        found = os.stat(_device(pty.ptyproc.pid))
-    except (AttributeError, OSError, ValueError):
+        found = os.stat(_device(pty))
+    except (AttributeError, OSError, TypeError, ValueError):
         return None, None
     return _instant(found.st_atime), _instant(found.st_mtime)
 
 
-def _device(pid: int) -> str:
+#: By terminal: what a shell that has ended left running can still print there.
+_devices: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
+def _device(pty: Any) -> str:
     """The terminal that a shell was started in; its name does not change."""
-    path = os.readlink(PROC / str(pid) / "fd" / "0")
-    if not path.startswith("/dev/pts/"):
-        raise ValueError(path)
-    return path
+    if pty not in _devices:
+        path = os.readlink(PROC / str(pty.ptyproc.pid) / "fd" / "0")
+        if not path.startswith("/dev/pts/"):
+            raise ValueError(path)
+        _devices[pty] = path
+    return _devices[pty]
 
 
 def _instant(seconds: float) -> datetime:
@@ -152,7 +157,7 @@ def foreground_job(pty: Any) -> str | None:
     try:
         process = pty.ptyproc
         group = os.tcgetpgrp(process.fd)
-        if group == process.pid:
+        if group == process.pid or _has_ended(process.pid):
             return None
         name = _command(group)
         if name in MULTIPLEXERS or (name in SHELLS and not _has_children(group)):
@@ -160,6 +165,14 @@ def foreground_job(pty: Any) -> str | None:
         return name or "a command"
     except (AttributeError, OSError):
         return None
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether the shell is gone: then what its device still says is of the past."""
+    if not PROC.exists():
+        return False
+    shell = read_process(pid)
+    return shell is None or shell.state in "ZX"
 
 
 def _command(pid: int) -> str:

@@ -1,0 +1,350 @@
+"""What counts as activity and what does not, on a real server with real kernels and shells.
+
+Limits of seconds, the real signals, and polling with a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.handlers import CONTROLLER
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+LIMIT = 4.0
+
+COMPUTE = """
+import os, threading
+def compute():
+    while os.path.exists({flag!r}):
+        sum(range(1000))
+threading.Thread(target=compute, daemon=True).start()
+"""
+
+
+@pytest.fixture
+def jp_server_config(tmp_path: Path) -> dict[str, Any]:
+    return {
+        "ServerApp": {
+            "jpserver_extensions": {"auto_shutdown": True, "jupyter_server_terminals": True}
+        },
+        "AutoShutdown": {
+            "state_dir": str(tmp_path / "state"),
+            "metadata_path": str(tmp_path / "none.json"),
+            "min_idle_timeout_minutes": 0.01,
+            "idle_timeout_minutes": LIMIT / 60,
+            "grace_minutes": 0,
+            "warn_minutes": 0,
+            "poll_interval_seconds": 0.3,
+        },
+    }
+
+
+class Lab:
+    """A server, and what a person and their browser do with it."""
+
+    def __init__(self, app: Any, fetch: Any, ws_fetch: Any) -> None:
+        self.app, self.fetch, self.ws_fetch = app, fetch, ws_fetch
+
+    @property
+    def settings(self) -> Any:
+        return self.app.web_app.settings
+
+    async def until(self, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = condition()
+            if isinstance(found, Awaitable):
+                found = await found
+            if found:
+                return found
+            await asyncio.sleep(0.05)
+        raise TimeoutError(json.dumps(self.settings[CONTROLLER].report(), indent=1))
+
+    def verdict(self, ref_id: str) -> dict[str, Any]:
+        """The report's row of one resource; empty when it is gone."""
+        if CONTROLLER not in self.settings:
+            return {}  # it begins a moment after the server
+        rows = self.settings[CONTROLLER].report()["resources"]
+        found: dict[str, Any] = next((r for r in rows if r["id"] == ref_id), {})
+        return found
+
+    async def kernel(self, name: str = "python3") -> str:
+        kernel_id = str(await self.app.kernel_manager.start_kernel(kernel_name=name))
+        await self.until(lambda: self.verdict(kernel_id))
+        return kernel_id
+
+    async def connect(self, kernel_id: str) -> Any:
+        return await self.ws_fetch("api", "kernels", kernel_id, "channels")
+
+    async def send(self, socket: Any, msg_type: str, content: Any, channel: str = "shell") -> str:
+        header = {
+            "msg_id": uuid.uuid4().hex,
+            "msg_type": msg_type,
+            "username": "",
+            "session": "s",
+            "version": "5.3",
+            "date": "2026-01-01T00:00:00Z",
+        }
+        parts = {"parent_header": {}, "metadata": {}, "content": content, "channel": channel}
+        await socket.write_message(json.dumps({"header": header, **parts}))
+        return str(header["msg_id"])
+
+    async def hear(self, socket: Any, *kinds: str) -> Any:
+        while True:
+            text = await asyncio.wait_for(socket.read_message(), 60)
+            assert text is not None
+            message = json.loads(text)
+            if message["msg_type"] in kinds:
+                return message
+
+    async def execute(self, socket: Any, code: str, wait: bool = True) -> None:
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True}
+        asked = await self.send(socket, "execute_request", content)
+        while wait:
+            reply = await self.hear(socket, "execute_reply")
+            if reply["parent_header"]["msg_id"] == asked:
+                assert reply["content"]["status"] == "ok", reply["content"]
+                return
+
+    async def run(self, kernel_id: str, code: str) -> None:
+        """Run ``code`` to its end and leave."""
+        socket = await self.connect(kernel_id)
+        await self.execute(socket, code)
+        socket.close()
+
+
+@pytest.fixture
+def lab(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Lab:
+    return Lab(jp_serverapp, jp_fetch, jp_ws_fetch)
+
+
+def gone(lab: Lab, ref_id: str) -> Callable[[], bool]:
+    return lambda: not lab.verdict(ref_id)
+
+
+async def test_a_silent_thread_is_work_until_it_ends(lab: Lab, tmp_path: Path) -> None:
+    flag = tmp_path / "compute"
+    flag.touch()
+    kernel = await lab.kernel()
+    await lab.run(kernel, COMPUTE.format(flag=str(flag)))
+    begin = time.monotonic()
+    verdict = await lab.until(
+        lambda: (v := lab.verdict(kernel))["reason"] == "background-work" and v
+    )
+    assert verdict["state"] == "idle"
+    assert (verdict["due_at"], verdict["signal"]) == (None, "background-work")
+    while time.monotonic() - begin < 3 * LIMIT:
+        assert lab.verdict(kernel), "removed while its thread computes"
+        await asyncio.sleep(0.1)
+    ended = time.monotonic()
+    flag.unlink()
+    await lab.until(gone(lab, kernel))
+    assert time.monotonic() - ended > LIMIT * 0.7  # one limit after the look that found it at work
+
+
+async def test_a_child_process_of_an_idle_kernel_is_work(lab: Lab) -> None:
+    kernel = await lab.kernel()
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'while 1: pass'])"
+    await lab.run(kernel, code)
+    await lab.until(lambda: lab.verdict(kernel)["reason"] == "background-work")
+    await lab.app.kernel_manager.shutdown_kernel(kernel)
+
+
+async def test_a_cell_of_ten_limits_and_nobody_connected(lab: Lab) -> None:
+    kernel = await lab.kernel()
+    socket = await lab.connect(kernel)
+    await lab.execute(socket, f"import time; time.sleep({6 * LIMIT})", wait=False)
+    await lab.until(lambda: lab.verdict(kernel)["reason"] == "busy")
+    socket.close()
+    begin = time.monotonic()
+    await lab.until(lambda: lab.verdict(kernel)["state"] == "idle")
+    assert time.monotonic() - begin > 5 * LIMIT
+    ended = time.monotonic()
+    await lab.until(gone(lab, kernel))
+    assert time.monotonic() - ended > LIMIT * 0.8
+
+
+async def test_tabs_and_reconnects_hold_nothing(lab: Lab) -> None:
+    """What a page does by itself: polling, and opening kernels again and again."""
+    kernel = await lab.kernel()
+    await lab.run(kernel, "1 + 1")
+    begin = time.monotonic()
+    while lab.verdict(kernel) and time.monotonic() - begin < 60:
+        await lab.fetch("api", "kernels")
+        await lab.fetch("api", "sessions")
+        socket = await lab.connect(kernel)
+        await lab.send(socket, "kernel_info_request", {})
+        await lab.send(socket, "comm_info_request", {})
+        debug = {"type": "request", "seq": 1, "command": "debugInfo"}
+        await lab.send(socket, "debug_request", debug, "control")
+        await lab.hear(socket, "debug_reply")
+        socket.close()
+        await asyncio.sleep(LIMIT / 4)
+    assert time.monotonic() - begin < 4 * LIMIT
+
+
+async def test_completion_and_inspection_are_somebodys_typing(lab: Lab) -> None:
+    kernel = await lab.kernel()
+    socket = await lab.connect(kernel)
+    begin = time.monotonic()
+    while time.monotonic() - begin < 2.5 * LIMIT:
+        await lab.send(socket, "complete_request", {"code": "im", "cursor_pos": 2})
+        await lab.hear(socket, "complete_reply")
+        assert lab.verdict(kernel)
+        await asyncio.sleep(LIMIT / 4)
+    assert lab.verdict(kernel)["signal"] == "request"
+    socket.close()
+
+
+async def test_input_waits_for_its_client_and_a_limit_more(lab: Lab) -> None:
+    kernel = await lab.kernel()
+    socket = await lab.connect(kernel)
+    await lab.execute(socket, "name = input()", wait=False)
+    await lab.hear(socket, "input_request")
+    await lab.until(lambda: lab.verdict(kernel)["detail"].startswith("Waiting for an answer"))
+    begin = time.monotonic()
+    while time.monotonic() - begin < 2 * LIMIT:
+        assert lab.verdict(kernel)["reason"] == "busy"
+        await asyncio.sleep(0.1)
+    left = time.monotonic()
+    socket.close()
+    await lab.until(gone(lab, kernel))
+    assert time.monotonic() - left > LIMIT * 0.8
+
+
+async def test_an_answered_input_is_busy_again(lab: Lab) -> None:
+    kernel = await lab.kernel()
+    socket = await lab.connect(kernel)
+    await lab.execute(socket, "input(); import time; time.sleep(60)", wait=False)
+    await lab.hear(socket, "input_request")
+    await lab.until(lambda: "input()" in lab.verdict(kernel)["detail"])
+    await lab.send(socket, "input_reply", {"value": "x"}, "stdin")
+    socket.close()
+    begin = time.monotonic()
+    while time.monotonic() - begin < 2 * LIMIT:
+        assert lab.verdict(kernel)["reason"] == "busy"
+        await asyncio.sleep(0.1)
+    await lab.app.kernel_manager.shutdown_kernel(kernel, now=True)
+
+
+async def test_printing_for_ever_is_output(lab: Lab) -> None:
+    kernel = await lab.kernel()
+    code = (
+        "import threading, time\ndef tick():\n  while 1: print('x', flush=True); time.sleep(.2)\n"
+    )
+    await lab.run(kernel, code + "threading.Thread(target=tick, daemon=True).start()")
+    await lab.until(lambda: lab.verdict(kernel)["reason"] == "output")
+    begin = time.monotonic()
+    while time.monotonic() - begin < 2 * LIMIT:
+        assert lab.verdict(kernel)["reason"] in ("output", "grace", "recent-activity")
+        await asyncio.sleep(0.1)
+
+
+def terminal(lab: Lab) -> tuple[str, Any]:
+    name, pty = lab.settings["terminal_manager"].new_named_terminal()
+    return name, pty.ptyproc
+
+
+async def test_a_silent_job_holds_its_terminal_and_a_prompt_does_not(lab: Lab) -> None:
+    idle, _ = terminal(lab)
+    name, shell = terminal(lab)
+    await lab.until(lambda: lab.verdict(name))
+    shell.write("sleep 600 > /dev/null\r")
+    await lab.until(lambda: lab.verdict(name)["reason"] == "running-job")
+    assert lab.verdict(name)["detail"] == "Running sleep."
+    await lab.until(gone(lab, idle))
+    assert lab.verdict(name)["reason"] == "running-job"
+    shell.write("\x03")
+    await lab.until(gone(lab, name))
+
+
+async def test_a_job_that_left_its_terminal_counts_while_it_works(lab: Lab, tmp_path: Path) -> None:
+    flag = tmp_path / "compute"
+    flag.touch()
+    name, shell = terminal(lab)
+    await lab.until(lambda: lab.verdict(name))
+    program = tmp_path / "compute.sh"
+    program.write_text(f"while [ -e {flag} ]; do :; done\n")
+    shell.write(f"setsid nohup sh {program} > /dev/null 2>&1 &\r")
+    await lab.until(lambda: lab.verdict(name).get("reason") == "background-work")
+    flag.unlink()
+    await lab.until(gone(lab, name))
+
+
+async def test_keys_and_output_are_told_apart(lab: Lab) -> None:
+    name, shell = terminal(lab)
+    await lab.until(lambda: lab.verdict(name))
+    shell.write("while sleep 0.3; do echo tick; done &\r")
+    await lab.until(lambda: lab.verdict(name).get("reason") == "output")
+    (row,) = (await lab.settings[CONTROLLER]._world.observe(False)).terminals
+    assert row.input_at is not None
+    assert row.output_at is not None
+    shell.write("kill %1\r")
+    await lab.until(gone(lab, name))
+
+
+async def test_what_a_killed_shell_left_behind_is_output_and_no_job(lab: Lab) -> None:
+    name, shell = terminal(lab)
+    await lab.until(lambda: lab.verdict(name))
+    shell.write("while sleep 0.3; do echo tick; done &\r")
+    await lab.until(lambda: lab.verdict(name).get("reason") == "output")
+    os.kill(shell.pid, signal.SIGKILL)
+    begin = time.monotonic()
+    while time.monotonic() - begin < 1.5 * LIMIT and lab.verdict(name):
+        assert lab.verdict(name)["reason"] in ("output", "background-work", "grace")
+        await asyncio.sleep(0.1)
+
+
+async def test_a_heartbeat_holds_everything_while_it_beats(lab: Lab, tmp_path: Path) -> None:
+    kernel = await lab.kernel()
+    await lab.run(kernel, "1")
+    begin = time.monotonic()
+    while time.monotonic() - begin < 2.5 * LIMIT:
+        (tmp_path / "state" / "heartbeat").touch()
+        assert lab.verdict(kernel)
+        await asyncio.sleep(0.1)
+    assert lab.verdict(kernel)["signal"] == "heartbeat"
+    await lab.until(gone(lab, kernel))
+
+
+async def test_presence_over_http_delays_what_is_open(lab: Lab) -> None:
+    kernel, other = await lab.kernel(), await lab.kernel()
+    await lab.run(other, "1")
+    await lab.run(kernel, "1")
+    body = json.dumps({"kind": "kernel", "id": kernel})
+
+    async def present() -> bool:
+        answer = await lab.fetch("auto-shutdown", "activity", method="POST", body=body)
+        assert answer.code == 204
+        await asyncio.sleep(LIMIT / 8)
+        return not lab.verdict(other)
+
+    await lab.until(present)
+    assert lab.verdict(kernel)["signal"] == "presence"
+    assert lab.verdict(kernel)["reason"] in ("presence", "grace")
+    await lab.until(gone(lab, kernel))
+
+
+async def test_a_kernelspecs_own_limit_is_its_limit(lab: Lab, jp_data_dir: Path) -> None:
+    folder = jp_data_dir / "kernels" / "patient"
+    folder.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Patient", "metadata": {"cull_idle_timeout": 3600}}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    patient, other = await lab.kernel("patient"), await lab.kernel()
+    for kernel in (patient, other):
+        await lab.run(kernel, "1")
+    await lab.until(gone(lab, other))
+    row = lab.verdict(patient)
+    assert (row["rule"], row["limit_minutes"]) == ("cull_idle_timeout", 60)
