@@ -87,6 +87,8 @@ def _when(decision: Decision, work: Work, window: timedelta, limit: timedelta) -
     begin = decision.due_at - AHEAD * window
     if work.asked_at is None or work.asked_at < begin:
         return begin
+    if work.found == "untold":
+        return work.asked_at + window  # it would only cost its time-out once more
     # At the very moment of a removal, whatever was asked before.
     return min(work.asked_at + window, max(decision.due_at, work.asked_at + window / 8))
 

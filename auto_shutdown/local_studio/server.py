@@ -28,6 +28,48 @@ class HttpError(Exception):
         self.body = body
 
 
+class KernelClient:
+    """A websocket to one kernel, as a page holds it. ``with`` closes it."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self._connection = create_connection(url, timeout=seconds)
+
+    def __enter__(self) -> KernelClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def ask(self, msg_type: str, channel: str = "shell", **content: Any) -> str:
+        """Send one request; its message id."""
+        message_id = uuid.uuid4().hex
+        header = {
+            "msg_id": message_id,
+            "msg_type": msg_type,
+            "username": "",
+            "session": uuid.uuid4().hex,
+            "version": "5.3",
+            "date": "",
+        }
+        empty: dict[str, Any] = {"parent_header": {}, "metadata": {}, "buffers": []}
+        message = {"header": header, "content": content, "channel": channel, **empty}
+        self._connection.send(json.dumps(message))
+        return message_id
+
+    def hear(self, msg_type: str, asked: str | None = None) -> dict[str, Any]:
+        """The next message of this type (and, if given, in answer to ``asked``)."""
+        while True:
+            found: dict[str, Any] = json.loads(self._connection.recv())
+            ours = asked is None or found.get("parent_header", {}).get("msg_id") == asked
+            if ours and found.get("msg_type") == msg_type:
+                return found
+
+    def hear_state(self, state: str, asked: str) -> None:
+        """Until the kernel says that it is in ``state`` because of ``asked``."""
+        while self.hear("status", asked)["content"]["execution_state"] != state:
+            pass
+
+
 class JupyterServerApp:
     """One running server. ``url`` ends in a slash."""
 
@@ -113,31 +155,16 @@ class JupyterServerApp:
 
     def execute(self, kernel_id: str, code: str, wait: bool = True, seconds: float = 60.0) -> None:
         """Run ``code``, and wait for its end or only for its start; the client then leaves."""
-        url = self.url.replace("http", "ws", 1) + f"api/kernels/{kernel_id}/channels?token={TOKEN}"
-        connection = create_connection(url, timeout=seconds)
-        message_id = uuid.uuid4().hex
-        header = {
-            "msg_id": message_id,
-            "msg_type": "execute_request",
-            "username": "",
-            "session": uuid.uuid4().hex,
-            "version": "5.3",
-            "date": "",
-        }
-        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
-        empty: dict[str, Any] = {"parent_header": {}, "metadata": {}, "buffers": []}
-        message = {"header": header, "content": content, "channel": "shell", **empty}
-        try:
-            connection.send(json.dumps(message))
-            wanted = "idle" if wait else "busy"
-            while True:
-                answer = json.loads(connection.recv())
-                ours = answer.get("parent_header", {}).get("msg_id") == message_id
-                state = answer.get("content", {}).get("execution_state")
-                if ours and answer.get("msg_type") == "status" and state == wanted:
-                    return
-        finally:
-            connection.close()
+        with self.client(kernel_id, seconds) as client:
+            asked = client.ask(
+                "execute_request", code=code, silent=False, store_history=True, allow_stdin=False
+            )
+            client.hear_state("idle" if wait else "busy", asked)
+
+    def client(self, kernel_id: str, seconds: float = 60.0) -> KernelClient:
+        """A client of one kernel, connected until it is closed."""
+        address = f"api/kernels/{kernel_id}/channels?token={TOKEN}"
+        return KernelClient(self.url.replace("http", "ws", 1) + address, seconds)
 
     def open_terminal(self, name: str | None = None) -> str:
         """Open a terminal; an image terminal by its name."""

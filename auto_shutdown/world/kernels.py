@@ -21,7 +21,7 @@ from ..core.model import KERNEL_GATEWAY, Kernel
 from ..core.verdict import Outcome, Result
 from .clients import Clients
 from .messages import Listener
-from .reach import channels_of, gateway_arguments, limit_of, pid_of
+from .reach import channels_of, fresh_model, gateway_arguments, limit_of, pid_of, resolve
 from .stamps import parse_stamp
 from .usage import Usage, ask
 
@@ -32,11 +32,6 @@ SAGEMAKER_INTERNAL = "__SAGEMAKER_INTERNAL__"
 SHUTDOWN_SECONDS = 60.0
 
 Model = Mapping[str, Any]
-
-
-async def resolve(value: Any) -> Any:
-    """Jupyter's managers answer with a value or an awaitable, depending on class and version."""
-    return await value if inspect.isawaitable(value) else value
 
 
 class KernelSource:
@@ -111,8 +106,7 @@ class KernelSource:
             return Usage(failure="it cannot be asked from here")
 
         async def stamps() -> Mapping[str, datetime]:
-            model = await resolve(self._kernels.kernel_model(kernel_id))
-            return _kernel(kernel_id, model, ()).stamps
+            return _kernel(kernel_id, await fresh_model(self._kernels, kernel_id), ()).stamps
 
         return await ask(url, gateway_arguments(), stamps)
 

@@ -3,9 +3,26 @@ gateway, its kernelspec. Managers differ; what one does not have is None, and ne
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+
+
+async def resolve(value: Any) -> Any:
+    """Jupyter's managers answer with a value or an awaitable, depending on class and version."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def fresh_model(manager: Any, kernel_id: str) -> Mapping[str, Any]:
+    """The model of a kernel as it is now: in gateway mode ``kernel_model()`` gives what was last
+    read. Raises what the manager raises."""
+    kernel = manager.get_kernel(kernel_id)
+    refresh = getattr(kernel, "refresh_model", None)
+    model: Mapping[str, Any] = await resolve(
+        refresh() if refresh is not None else manager.kernel_model(kernel_id)
+    )
+    return model
 
 
 def pid_of(manager: Any, kernel_id: str) -> int | None:

@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 
 from ..core.model import IN_SERVICE, App, Terminal
 from ..core.verdict import Outcome, Result
-from .kernels import resolve
 from .processes import PROC, read_process
+from .reach import resolve
 from .stamps import parse_stamp
 
 #: The shells that may sit in the foreground without doing anything.

@@ -22,7 +22,7 @@ from tornado.websocket import websocket_connect
 from .messages import COUNTS
 
 #: The answer takes about 30 ms; a kernel that has none by then is not waited for.
-ASK_SECONDS = 5.0
+ASK_SECONDS = 2.0
 
 #: How long the model's stamp may take to come to rest after the answer.
 REST_SECONDS = 2.0
