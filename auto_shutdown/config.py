@@ -77,6 +77,9 @@ class AdminTraits(Configurable):
     max_keep_alive_minutes = _minutes(1440, "The longest keep-alive a user may ask for.")
     poll_interval_seconds = _minutes(60, "How often, in seconds, everything is looked at.")
 
+    allow_irreversible_stop = Bool(
+        False, help="Stop a notebook instance even if its platform cannot be started again."
+    ).tag(config=True)
     state_dir = _name("Where settings, keep-alives and the history are kept.")
     activity_file = Unicode(
         ACTIVITY_FILE, help="The file in which remote IDEs report activity to SageMaker's agent."

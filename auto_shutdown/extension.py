@@ -66,7 +66,9 @@ class AutoShutdown(AdminTraits, ExtensionApp):
     def _assemble(self) -> Controller:
         server = self._server
         platform = recognise(Path(self.metadata_path), self.platform_overrides(), os.environ)
-        self._sagemaker = SageMaker(platform) if platform.has_apps else None
+        if platform.has_apps or platform.own_app is not None:
+            allow = self.allow_irreversible_stop
+            self._sagemaker = SageMaker(platform, allow_irreversible_stop=allow)
         directory = Path(self.state_dir)
         settings = server.web_app.settings
         clients, beats = Clients(), BeatSource(directory, self.activity_file, settings)

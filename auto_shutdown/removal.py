@@ -187,7 +187,7 @@ def _decided_with(decision: Decision, snapshot: Snapshot) -> Ref:
 def _refuse_app(app: App, snapshot: Snapshot) -> None:
     if Snapshot.APPS in snapshot.unread:
         raise RefusedError(503, snapshot.unread[Snapshot.APPS].message, "id", app.id)
-    if app.type != KERNEL_GATEWAY:
+    if app.type != KERNEL_GATEWAY and not app.own:
         message = f"Apps of type {app.type} are never removed by this extension."
         raise RefusedError(409, message, "id", app.id)
     if app.status != IN_SERVICE:

@@ -87,7 +87,7 @@ class World:
         own = self.platform.own_app
         if own is not None:
             # The server's own app: everything that is in no other is in it.
-            apps = (replace(own, stamps=beats.server),)
+            apps = (replace(own, stamps=beats.server if own.own else {}),)
             kernels = tuple(replace(k, app=own.id) if k.app is None else k for k in kernels)
             terminals = tuple(replace(t, app=own.id) if t.app is None else t for t in terminals)
         self._last = _with_beats(Snapshot(kernels, terminals, apps, unread), beats)

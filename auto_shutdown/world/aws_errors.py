@@ -22,7 +22,9 @@ GONE_TEXT = re.compile(
     r"|(already|currently|is) being deleted"
     r"|\bis (already |currently )?deleting\b"
     r"|\b(in|status|state)\W+(the )?(status |state )?\W*(deleting|deleted)\b"
-    r"|record ?not ?found",
+    r"|record ?not ?found"
+    # StopNotebookInstance: "Status (Stopped) not in ([InService]). Unable to transition …"
+    r"|status \((stopping|stopped|deleting)\) not in",
     re.IGNORECASE,
 )
 

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 from ..core.model import KERNEL_GATEWAY, App, Snapshot, Unread
 from ..core.verdict import Outcome, Result
 from .aws_errors import CREDENTIALS, classify, read_error, remedy
-from .platform import Platform
+from .own import stop_instance
+from .platform import NOTEBOOK_INSTANCE_TYPE, Platform
 from .worker import Worker
 
 T = TypeVar("T")
@@ -56,8 +57,14 @@ class SageMaker:
     """Lists and deletes the apps of one owner. ``calls`` counts the API calls by operation;
     a second attempt of botocore's is not counted."""
 
-    def __init__(self, platform: Platform, endpoint_url: str | None = None) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        endpoint_url: str | None = None,
+        allow_irreversible_stop: bool = False,
+    ) -> None:
         self._platform = platform
+        self._allow_irreversible_stop = allow_irreversible_stop
         self._endpoint_url = endpoint_url
         self._worker = Worker("auto-shutdown-sagemaker")
         self._client: Any = None
@@ -90,12 +97,17 @@ class SageMaker:
         return SourceError(Unread(Snapshot.APPS, code, text, advice))
 
     async def delete_app(self, app: App) -> Outcome:
-        """Delete a KernelGateway app of the own owner. Never raises; refuses anything else."""
+        """Delete a KernelGateway app of the own owner, or end what this server itself runs in.
+        Never raises; refuses anything else."""
         platform = self._platform
-        if app.type != KERNEL_GATEWAY:
+        own = platform.own_app
+        ours = app.own and own is not None and app.id == own.id
+        if ours and app.type == NOTEBOOK_INSTANCE_TYPE:
+            return await self._stop_instance(app)
+        if app.type != KERNEL_GATEWAY and not ours:
             detail = f"Apps of type {app.type} are never deleted."
             return Outcome(Result.PERMANENT, detail, "NotCovered", "Delete it in Studio.")
-        if not platform.has_apps:
+        if not platform.has_apps and not ours:
             detail = "Domain and owner of this server are not known."
             return Outcome(Result.PERMANENT, detail, "NoOwner", remedy("NoOwner", "", "", "", ""))
         request = {
@@ -109,6 +121,20 @@ class SageMaker:
         except Exception as error:
             return self._failure(app, *read_error(error))
         return Outcome(Result.REMOVED, "SageMaker is deleting the app.")
+
+    async def _stop_instance(self, app: App) -> Outcome:
+        allow = self._allow_irreversible_stop
+        try:
+            return await self._call(lambda: stop_instance(self._invoke, app.name, allow))
+        except Exception as error:
+            code, message = read_error(error)
+        result = classify(code, message)
+        if result is Result.GONE:
+            return Outcome(result, "The notebook instance was already stopped.", code)
+        arn = self._platform.resource_arn or f"the notebook instance {app.name}"
+        actions = "sagemaker:DescribeNotebookInstance and sagemaker:StopNotebookInstance"
+        advice = remedy(code, message, actions, arn, self._platform.region_name)
+        return Outcome(result, f"Stopping {app.name} failed: {_told(code)}.", code, advice)
 
     def _failure(self, app: App, code: str, message: str) -> Outcome:
         result = classify(code, message)
