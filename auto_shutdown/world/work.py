@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -67,8 +67,13 @@ class WorkSource:
     ``JUPYTER_SERVER_URL``: by that a job is known that has left its terminal."""
 
     def __init__(
-        self, kernels: KernelSource, terminals: TerminalSource, server_url: str = ""
+        self,
+        kernels: KernelSource,
+        terminals: TerminalSource,
+        server_url: str = "",
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._now = now
         self._kernels = kernels
         self._terminals = terminals
         self._mark = f"JUPYTER_SERVER_URL={server_url}" if server_url else ""
@@ -136,7 +141,7 @@ class WorkSource:
         self, ref: Ref, members: list[Process], window: float, enough: float, whose: str
     ) -> Answer:
         sample: Sample = {process.key: process.cpu for process in members}
-        cores = self._gauges.setdefault(ref, Gauge()).add(time.monotonic(), sample, window)
+        cores = self._gauges.setdefault(ref, Gauge()).add(self._now(), sample, window)
         return _answer(ref, cores, enough, whose)
 
     def _detached(self, table: Table) -> list[Process]:
@@ -189,7 +194,7 @@ class WorkSource:
 
     def _sum_up(self, ref: Ref, cores: float, window: float) -> Answer:
         """What a kernel gives is an average since it was last asked: summed up, it is a clock."""
-        now = time.monotonic()
+        now = self._now()
         asked_at, spent = self._spent.get(ref, (now, 0.0))
         spent += cores * (now - asked_at)
         self._spent[ref] = (now, spent)

@@ -42,6 +42,9 @@ IMAGE_TERMINAL = Terminal(
 )
 
 
+#: What a space's server runs in.
+OWN = App("JupyterLab", "default", "InService", own=True)
+
 POLICY = Policy(warn=timedelta(0))
 
 

@@ -1,0 +1,207 @@
+"""Marks: strong and weak evidence, what stands still, and what an answer about work changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scene import APP, KERNEL, NOW, OWN, TERMINAL, ago
+
+from auto_shutdown.core.ledger import Ledger, advance, learn, note
+from auto_shutdown.core.marks import Mark, activity, first_sight, moved, shifted
+from auto_shutdown.core.model import Answer, Heard, Kernel, Snapshot
+from auto_shutdown.core.signals import WEAK, Signal
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+EMPTY = Ledger(quiet_until=ago(days=1))
+CAPS = {Signal.OUTPUT: 8 * HOUR, Signal.PRESENCE: HOUR}
+
+
+def look(ledger: Ledger, kernel: Kernel, at: datetime) -> Ledger:
+    return advance(ledger, Snapshot((kernel,)), at)
+
+
+ACTIVITY = {
+    "nothing weak": ({}, ago(hours=3), "input"),
+    "older output": ({Signal.OUTPUT: ago(hours=4)}, ago(hours=3), "input"),
+    "output within its cap": ({Signal.OUTPUT: ago(hours=1)}, ago(hours=1), "output"),
+    "presence beyond its cap": ({Signal.PRESENCE: NOW}, ago(hours=2), "presence"),
+    "both": (
+        {Signal.PRESENCE: NOW, Signal.OUTPUT: ago(minutes=5)},
+        ago(minutes=5),
+        "output",
+    ),
+    "a signal without a cap": ({"rumour": NOW}, ago(hours=3), "input"),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVITY)
+def test_weak_evidence_counts_for_so_long_after_strong(name: str) -> None:
+    weak, at, signal = ACTIVITY[name]
+    mark = Mark(ago(hours=9), NOW, ago(hours=3), "input", weak=weak)
+    assert activity(mark, CAPS) == (at, signal)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*sorted(WEAK), Signal.INPUT, Signal.REQUEST]),
+            st.integers(0, 600),
+        )
+    )
+)
+def test_a_mark_only_moves_forward(evidence: list[tuple[str, int]]) -> None:
+    mark, best = first_sight(ago(hours=10)), ago(hours=10)
+    for signal, minutes in evidence:
+        mark = moved(mark, signal, ago(hours=10) + minutes * MINUTE)
+        now_best = activity(mark, CAPS)[0]
+        assert now_best >= best
+        best = now_best
+
+
+def test_a_step_of_the_clock_moves_every_instant_of_ours() -> None:
+    mark = Mark(ago(hours=1), NOW, ago(hours=1), "input", weak={Signal.OUTPUT: NOW})
+    mark = replace(mark, quiet_since=NOW, stamps={"last-activity": NOW})
+    after = shifted(mark, HOUR)
+    assert (after.weak[Signal.OUTPUT], after.quiet_since) == (NOW + HOUR, NOW + HOUR)
+    assert after.stamps == mark.stamps
+    assert after.work.asked_at is None
+
+
+class TestFrozen:
+    """A kernel whose last_activity stands still although it works."""
+
+    stale = replace(KERNEL, last_activity=ago(hours=5))
+
+    def marks(self, *kernels: Kernel) -> list[bool]:
+        ledger, found = EMPTY, []
+        for step, kernel in enumerate(kernels):
+            ledger = look(ledger, kernel, NOW + step * MINUTE)
+            found.append(ledger.marks[KERNEL.ref].frozen)
+        return found
+
+    def test_busy_after_idle_with_the_same_stamp(self) -> None:
+        busy = replace(self.stale, state="busy")
+        assert self.marks(self.stale, busy, self.stale) == [False, True, True]
+
+    def test_until_it_moves(self) -> None:
+        busy = replace(self.stale, state="busy")
+        thawed = replace(self.stale, last_activity=NOW)
+        assert self.marks(self.stale, busy, thawed) == [False, True, False]
+
+    def test_not_when_the_stamp_moved_with_the_cell(self) -> None:
+        busy = replace(self.stale, state="busy", last_activity=NOW)
+        assert self.marks(self.stale, busy, replace(busy, state="idle")) == [False] * 3
+
+    def test_not_from_starting_to_idle(self) -> None:
+        assert self.marks(replace(self.stale, state="starting"), self.stale) == [False, False]
+
+    def test_not_where_messages_are_heard(self) -> None:
+        heard = replace(self.stale, heard=Heard(request_at=ago(hours=5)))
+        assert self.marks(heard, replace(heard, state="busy"), heard) == [False] * 3
+
+
+class TestBusy:
+    busy = replace(KERNEL, state="busy", last_activity=ago(hours=5))
+
+    def quiet_since(self, *looks: Kernel) -> datetime | None:
+        ledger = EMPTY
+        for step, kernel in enumerate(looks):
+            ledger = look(ledger, kernel, NOW + step * MINUTE)
+        return ledger.marks[KERNEL.ref].quiet_since
+
+    def test_still_since_the_last_message(self) -> None:
+        printed = replace(self.busy, last_activity=NOW)
+        assert self.quiet_since(self.busy, self.busy, self.busy) == NOW
+        assert self.quiet_since(self.busy, self.busy, printed) == NOW + 2 * MINUTE
+        assert self.quiet_since(self.busy, replace(self.busy, state="idle")) is None
+
+    @pytest.mark.parametrize(
+        ("answer", "still_since"),
+        [
+            ({"cores": 0.009}, NOW),
+            ({"cores": 0.01}, NOW + MINUTE),
+            ({"told": False}, NOW + MINUTE),
+            ({"conclusive": False}, NOW),
+        ],
+    )
+    def test_and_since_it_last_used_the_processor(
+        self, answer: dict[str, object], still_since: datetime
+    ) -> None:
+        ledger = look(EMPTY, self.busy, NOW)
+        made = Answer(**{"ref": KERNEL.ref, "conclusive": True, **answer})  # type: ignore[arg-type]
+        after = learn(ledger, [made], NOW + MINUTE)
+        assert after.marks[KERNEL.ref].quiet_since == still_since
+
+    def test_waiting_alone_is_no_activity(self) -> None:
+        ledger = look(EMPTY, self.busy, NOW)
+        alone = replace(self.busy, waiting_for="input", connections=0)
+        after = look(ledger, alone, NOW + HOUR).marks[KERNEL.ref]
+        assert after.active_at == NOW
+        attended = look(ledger, replace(alone, connections=1), NOW + HOUR).marks[KERNEL.ref]
+        assert attended.active_at == NOW + HOUR
+
+
+class TestLearning:
+    settled = look(EMPTY, replace(KERNEL, last_activity=ago(hours=3)), NOW)
+
+    def after(self, **answer: object) -> Mark:
+        made = Answer(KERNEL.ref, True, **answer)  # type: ignore[arg-type]
+        return learn(self.settled, [made], NOW + MINUTE).marks[KERNEL.ref]
+
+    def test_work_is_activity(self) -> None:
+        mark = self.after(working=True, cores=1.0, detail="x")
+        assert (mark.active_at, mark.signal) == (NOW + MINUTE, Signal.BACKGROUND_WORK)
+        assert mark.work.found == "working"
+
+    def test_our_question_moves_its_stamp_and_counts_for_nothing(self) -> None:
+        stamp = NOW + MINUTE / 2
+        made = Answer(KERNEL.ref, True, stamps={Signal.LAST_ACTIVITY: stamp})
+        ledger = learn(self.settled, [made], NOW + MINUTE)
+        ledger = look(ledger, replace(KERNEL, last_activity=stamp), NOW + 2 * MINUTE)
+        assert ledger.marks[KERNEL.ref].active_at == ago(hours=3)
+        later = replace(KERNEL, last_activity=NOW + MINUTE)
+        assert look(ledger, later, NOW + 3 * MINUTE).marks[KERNEL.ref].active_at > NOW
+
+    def test_others_heard_meanwhile_count(self) -> None:
+        assert self.after(others_heard=True).active_at == NOW + MINUTE
+
+    def test_another_state_makes_an_answer_void(self) -> None:
+        ledger = learn(self.settled, [Answer(KERNEL.ref, True, working=True)], NOW)
+        after = look(ledger, replace(KERNEL, state="busy"), NOW + MINUTE)
+        assert after.marks[KERNEL.ref].work.found == ""
+
+    def test_an_answer_of_what_is_gone_is_dropped(self) -> None:
+        assert learn(EMPTY, [Answer(KERNEL.ref, True)], NOW) == EMPTY
+
+
+def test_weak_evidence_reaches_the_app() -> None:
+    kernel = replace(KERNEL, last_activity=ago(hours=3))
+    ledger = advance(EMPTY, Snapshot((kernel,), (), (APP,)), ago(hours=3))
+    ledger = note(ledger, [KERNEL.ref], Signal.PRESENCE, NOW)
+    ledger = advance(ledger, Snapshot((kernel,), (), (APP,)), NOW)
+    mark = ledger.marks[APP.ref]
+    assert mark.weak == {Signal.PRESENCE: NOW}
+    assert mark.active_at == ago(hours=3)
+
+
+def test_a_terminals_keys_are_strong_and_its_output_is_weak() -> None:
+    terminal = replace(TERMINAL, input_at=ago(hours=3), last_activity=ago(hours=3))
+    ledger = advance(EMPTY, Snapshot((), (terminal,)), ago(hours=3))
+    printing = replace(terminal, last_activity=NOW)
+    mark = advance(ledger, Snapshot((), (printing,)), NOW).marks[TERMINAL.ref]
+    assert (mark.active_at, mark.weak[Signal.OUTPUT]) == (ago(hours=3), NOW)
+    typed = replace(printing, input_at=NOW)
+    mark = advance(ledger, Snapshot((), (typed,)), NOW).marks[TERMINAL.ref]
+    assert (mark.active_at, mark.signal) == (NOW, Signal.INPUT)
+
+
+def test_what_is_reported_for_the_server_counts_for_its_own_app() -> None:
+    ledger = advance(EMPTY, Snapshot((), (), (OWN,)), ago(hours=3))
+    saved = replace(OWN, stamps={Signal.SAVED: ago(minutes=5)})
+    mark = advance(ledger, Snapshot((), (), (saved,)), NOW).marks[OWN.ref]
+    assert (mark.active_at, mark.signal) == (ago(minutes=5), Signal.SAVED)

@@ -1,0 +1,145 @@
+"""What is worth asking about work in the background, and when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from scene import APP, ASKED, IMAGE_TERMINAL, KERNEL, NOW, TERMINAL, Scene, ago, mark
+
+from auto_shutdown.core.ledger import Ledger, advance
+from auto_shutdown.core.marks import Work
+from auto_shutdown.core.model import Ref
+from auto_shutdown.core.planner import decide
+from auto_shutdown.core.policy import Policy
+from auto_shutdown.core.questions import RECHECK, next_question, questions
+
+MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+
+
+def idle_for(span: timedelta, **work: object) -> Scene:
+    """Nothing used for so long; ``work`` as known of each."""
+    since = NOW - span
+    known = Work(**work)  # type: ignore[arg-type]
+    marks = {
+        KERNEL.ref: mark(since, "idle", APP.id, work=known),
+        TERMINAL.ref: mark(since, "prompt", work=known),
+        IMAGE_TERMINAL.ref: mark(since, "prompt", APP.id, stamps={}, work=known),
+        APP.ref: mark(
+            since,
+            "InService",
+            stamps={},
+            incarnation=APP.created_at.isoformat() if APP.created_at else "",
+            work=known,
+        ),
+    }
+    return Scene(
+        kernel=replace(KERNEL, last_activity=since),
+        terminal=replace(TERMINAL, last_activity=since),
+        ledger=Ledger(ago(days=1), marks),
+    )
+
+
+def asked(scene: Scene) -> set[Ref]:
+    ledger = advance(scene.ledger, scene.snapshot, scene.now)
+    plan = decide(scene.snapshot, ledger, scene.policy, scene.now)
+    return set(questions(scene.snapshot, plan, ledger, scene.policy, scene.now))
+
+
+def next_at(scene: Scene) -> datetime | None:
+    ledger = advance(scene.ledger, scene.snapshot, scene.now)
+    plan = decide(scene.snapshot, ledger, scene.policy, scene.now)
+    return next_question(scene.snapshot, plan, ledger, scene.policy, scene.now)
+
+
+HALF_AGO = NOW - 30 * SECOND
+ALL = {KERNEL.ref, TERMINAL.ref, APP.ref}
+
+ROWS = {
+    "long before the limit": (idle_for(60 * MINUTE), set()),
+    "four minutes before": (idle_for(116 * MINUTE), set()),
+    "three minutes before": (idle_for(117 * MINUTE), ALL),
+    "asked half a minute ago": (idle_for(118 * MINUTE, asked_at=NOW - 30 * SECOND), set()),
+    "asked a minute ago": (idle_for(118 * MINUTE, asked_at=NOW - MINUTE), ALL),
+    "asked yesterday": (idle_for(118 * MINUTE, asked_at=ago(days=1)), ALL),
+    "at the very moment, whatever was answered half a minute ago": (
+        idle_for(120 * MINUTE, asked_at=HALF_AGO, answered_at=HALF_AGO, found="none"),
+        ALL,
+    ),
+    "at the very moment, and not watched for long enough": (
+        idle_for(120 * MINUTE, asked_at=HALF_AGO),
+        set(),
+    ),
+    "at the very moment, asked a second ago": (
+        idle_for(120 * MINUTE, asked_at=NOW - SECOND, answered_at=NOW - SECOND, found="none"),
+        set(),
+    ),
+    "it does not answer anyway": (
+        idle_for(120 * MINUTE, asked_at=NOW - 30 * SECOND, answered_at=NOW, found="untold"),
+        set(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_is_asked(name: str) -> None:
+    scene, expected = ROWS[name]
+    assert asked(scene) == expected
+
+
+def test_the_first_question_is_known_beforehand() -> None:
+    assert next_at(idle_for(60 * MINUTE)) == NOW + 57 * MINUTE
+
+
+def test_nothing_is_asked_while_switched_off() -> None:
+    scene = idle_for(120 * MINUTE)
+    assert asked(replace(scene, policy=replace(scene.policy, enabled=False))) == set()
+
+
+def test_what_works_is_asked_again_after_a_while() -> None:
+    def at(span: timedelta) -> Scene:
+        return idle_for(
+            span, asked_at=NOW - span, answered_at=NOW - span, found="working", detail="x"
+        )
+
+    assert asked(at(RECHECK - SECOND)) == set()
+    assert asked(at(RECHECK)) == {KERNEL.ref, TERMINAL.ref}
+    short = replace(at(2 * MINUTE), policy=Policy(idle_timeout=8 * MINUTE))
+    assert KERNEL.ref in asked(short)
+
+
+def test_a_dead_kernel_is_not_asked() -> None:
+    scene = idle_for(120 * MINUTE)
+    assert KERNEL.ref not in asked(replace(scene, kernel=replace(scene.kernel, state="dead")))
+
+
+class TestBusy:
+    def scene(self, still: timedelta, asked_ago: timedelta | None, connections: int = 1) -> Scene:
+        scene = idle_for(still)
+        asked_at = None if asked_ago is None else NOW - asked_ago
+        since, work = NOW - still, replace(ASKED, asked_at=asked_at)
+        busy = mark(since, "busy", APP.id, quiet_since=since, work=work)
+        kernel = replace(scene.kernel, state="busy", connections=connections)
+        marks = {**scene.ledger.marks, KERNEL.ref: busy}
+        return replace(scene, kernel=kernel, ledger=replace(scene.ledger, marks=marks))
+
+    @pytest.mark.parametrize(
+        ("still", "asked_ago", "expected"),
+        [
+            (29 * MINUTE, None, False),
+            (30 * MINUTE, None, True),
+            (60 * MINUTE, 29 * MINUTE, False),
+            (60 * MINUTE, 30 * MINUTE, True),
+        ],
+    )
+    def test_asked_now_and_then_when_still(
+        self, still: timedelta, asked_ago: timedelta | None, expected: bool
+    ) -> None:
+        assert (KERNEL.ref in asked(self.scene(still, asked_ago))) is expected
+
+    def test_not_behind_a_gateway_that_keeps_its_output(self) -> None:
+        """Asking would make the gateway drop what it keeps for a client that has left."""
+        assert KERNEL.ref not in asked(self.scene(3 * HOUR, None, connections=0))
