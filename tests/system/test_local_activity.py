@@ -348,3 +348,60 @@ async def test_a_kernelspecs_own_limit_is_its_limit(lab: Lab, jp_data_dir: Path)
     await lab.until(gone(lab, other))
     row = lab.verdict(patient)
     assert (row["rule"], row["limit_minutes"]) == ("cull_idle_timeout", 60)
+
+
+async def test_a_stop_in_the_debugger_is_told(lab: Lab) -> None:
+    """A breakpoint in a cell, as a front end sets it."""
+    kernel = await lab.kernel()
+    socket = await lab.connect(kernel)
+    await lab.run(kernel, "1")
+    code = "a = 1\nb = a + 1\nc = b + 1"
+
+    async def debug(seq: int, command: str, **arguments: Any) -> Any:
+        request = {"type": "request", "seq": seq, "command": command, "arguments": arguments}
+        await lab.send(socket, "debug_request", request, "control")
+        return (await lab.hear(socket, "debug_reply"))["content"]
+
+    await debug(1, "initialize", clientID="x", adapterID="y", pathFormat="path")
+    await debug(2, "attach")
+    path = (await debug(3, "dumpCell", code=code))["body"]["sourcePath"]
+    source = {"path": path}
+    await debug(4, "setBreakpoints", source=source, breakpoints=[{"line": 2}], lines=[2])
+    await debug(5, "configurationDone")
+    await lab.execute(socket, code, wait=False)
+    await lab.until(lambda: "debugger" in lab.verdict(kernel)["detail"])
+    assert lab.verdict(kernel)["reason"] == "busy"
+    left = time.monotonic()
+    socket.close()
+    await lab.until(gone(lab, kernel))
+    assert time.monotonic() - left > LIMIT * 0.8
+
+
+async def test_a_widget_is_moved_or_ticks(lab: Lab) -> None:
+    """A person who moves it asks the kernel for something; what ticks by itself is output."""
+    kernel = await lab.kernel()
+    code = """
+import threading, time, comm
+def opened(comm, message):
+    def tick():
+        for _ in range(1000):
+            comm.send({"method": "update"})
+            time.sleep(0.2)
+    comm.on_msg(lambda message: None)
+    if message["content"]["data"].get("ticks"):
+        threading.Thread(target=tick, daemon=True).start()
+comm.get_comm_manager().register_target("slider", opened)
+"""
+    await lab.run(kernel, code)
+    socket = await lab.connect(kernel)
+    opening = {"comm_id": "1", "target_name": "slider", "data": {}}
+    await lab.send(socket, "comm_open", opening)
+    begin = time.monotonic()
+    while time.monotonic() - begin < 1.5 * LIMIT:
+        await lab.send(socket, "comm_msg", {"comm_id": "1", "data": {"method": "update"}})
+        assert lab.verdict(kernel)
+        await asyncio.sleep(LIMIT / 8)
+    assert lab.verdict(kernel)["signal"] == "request"
+    await lab.send(socket, "comm_open", {**opening, "comm_id": "2", "data": {"ticks": True}})
+    await lab.until(lambda: lab.verdict(kernel)["reason"] == "output")
+    socket.close()
