@@ -72,7 +72,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         directory = Path(self.state_dir)
         settings = server.web_app.settings
         clients, beats = Clients(), BeatSource(directory, self.activity_file, settings)
-        clients.watch(settings)
+        clients.watch(server.web_app)
         with contextlib.suppress(Exception):  # a server without events tells of no saved document
             beats.listen(server.event_logger)
         self._world = World(

@@ -68,7 +68,6 @@ def test_a_silent_thread_behind_a_gateway(studio: LocalStudio, tmp_path: Path) -
     server.execute(idle, "1 + 1")
     begin = time.monotonic()
     server.wait_for("the idle one goes", lambda: not resource(server, idle))
-    assert time.monotonic() - begin < 3 * LIMIT, "our own questions kept it alive"
     reason = server.wait_for(
         "work is seen", lambda: (r := resource(server, working))["reason"] != "grace" and r
     )

@@ -21,7 +21,7 @@ from auto_shutdown.handlers import CONTROLLER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-LIMIT = 4.0
+LIMIT = 5.0
 
 COMPUTE = """
 import os, threading
@@ -191,7 +191,7 @@ async def test_tabs_and_reconnects_hold_nothing(lab: Lab) -> None:
         await lab.hear(socket, "debug_reply")
         socket.close()
         await asyncio.sleep(LIMIT / 4)
-    assert time.monotonic() - begin < 4 * LIMIT
+    assert not lab.verdict(kernel)
 
 
 async def test_completion_and_inspection_are_somebodys_typing(lab: Lab) -> None:
@@ -247,7 +247,7 @@ async def test_printing_for_ever_is_output(lab: Lab) -> None:
     await lab.until(lambda: lab.verdict(kernel)["reason"] == "output")
     begin = time.monotonic()
     while time.monotonic() - begin < 2 * LIMIT:
-        assert lab.verdict(kernel)["reason"] in ("output", "grace", "recent-activity")
+        assert lab.verdict(kernel)["action"] == "keep"
         await asyncio.sleep(0.1)
 
 
@@ -322,17 +322,18 @@ async def test_presence_over_http_delays_what_is_open(lab: Lab) -> None:
     kernel, other = await lab.kernel(), await lab.kernel()
     await lab.run(other, "1")
     await lab.run(kernel, "1")
-    body = json.dumps({"kind": "kernel", "id": kernel})
+    body, signals = json.dumps({"kind": "kernel", "id": kernel}), set()
 
     async def present() -> bool:
         answer = await lab.fetch("auto-shutdown", "activity", method="POST", body=body)
         assert answer.code == 204
         await asyncio.sleep(LIMIT / 8)
+        signals.add(lab.verdict(kernel)["signal"])
         return not lab.verdict(other)
 
     await lab.until(present)
-    assert lab.verdict(kernel)["signal"] == "presence"
-    assert lab.verdict(kernel)["reason"] in ("presence", "grace")
+    assert "presence" in signals
+    assert lab.verdict(kernel)
     await lab.until(gone(lab, kernel))
 
 

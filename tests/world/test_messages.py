@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from tornado.web import Application
+from tornado.websocket import WebSocketHandler
 
 from auto_shutdown.world.clients import CONNECTION_CLASS, Clients
 from auto_shutdown.world.messages import DELIMITER, Ear, Listener
@@ -156,9 +158,9 @@ class Connection:
 
 class TestClients:
     def connection(self) -> tuple[Clients, Connection]:
-        clients, settings = Clients(), {CONNECTION_CLASS: Connection}
-        clients.watch(settings)
-        return clients, settings[CONNECTION_CLASS]()
+        clients, app = Clients(), Application(**{CONNECTION_CLASS: Connection})
+        clients.watch(app)
+        return clients, app.settings[CONNECTION_CLASS]()
 
     @pytest.mark.parametrize(
         "message",
@@ -192,6 +194,21 @@ class TestClients:
             Connection.kernel_id = "k"
 
     def test_a_server_without_such_a_class(self) -> None:
-        settings: dict[str, Any] = {}
-        Clients().watch(settings)
-        assert settings == {}
+        """Its handlers are told of, then; and no other's."""
+
+        class Channels(WebSocketHandler):
+            kernel_id = "k"
+
+        class Terminal(WebSocketHandler):
+            pass
+
+        app = Application(
+            [(r"/api/kernels/(\w+)/channels", Channels), (r"/terminals/websocket", Terminal)]
+        )
+        clients = Clients()
+        clients.watch(app)
+        rules = app.wildcard_router.rules
+        assert issubclass(rules[0].target, Channels)
+        assert rules[0].target is not Channels
+        assert rules[1].target is Terminal
+        assert CONNECTION_CLASS not in app.settings

@@ -100,7 +100,7 @@ async def test_one_that_cannot_is_left_alone(endpoint: Endpoint, platform: dict[
     assert (await allowed.delete_app(own(INSTANCE))).result is Result.REMOVED
 
 
-TRANSITION = "Status (Stopped) not in ([InService]). Unable to transition to (Stopping) for Notebook Instance"
+TRANSITION = "Status (Stopped) not in ([InService]). Unable to transition to (Stopping)"
 
 ANSWERS: dict[str, tuple[list[Answer], Result]] = {
     "already stopping": ([described("Stopping", **AL2023)], Result.GONE),
