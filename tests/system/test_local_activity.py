@@ -406,3 +406,28 @@ comm.get_comm_manager().register_target("slider", opened)
     await lab.send(socket, "comm_open", {**opening, "comm_id": "2", "data": {"ticks": True}})
     await lab.until(lambda: lab.verdict(kernel)["reason"] == "output")
     socket.close()
+
+
+class TestStuck:
+    """A kernel that calls itself busy, and is not: only where the administrator says so."""
+
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config: dict[str, Any]) -> dict[str, Any]:
+        jp_server_config["AutoShutdown"]["max_busy_minutes"] = 2 * LIMIT / 60
+        return jp_server_config
+
+    async def test_one_that_does_nothing_goes_and_one_that_computes_stays(self, lab: Lab) -> None:
+        stuck, computing = await lab.kernel(), await lab.kernel()
+        for kernel, code in ((stuck, "import time; time.sleep(600)"), (computing, "while 1: 0")):
+            socket = await lab.connect(kernel)
+            await lab.execute(socket, code, wait=False)
+            await lab.until(lambda kernel=kernel: lab.verdict(kernel)["reason"] == "busy")
+            socket.close()
+        begin = time.monotonic()
+        await lab.until(gone(lab, stuck))
+        assert time.monotonic() - begin > LIMIT
+        outcomes = lab.settings[CONTROLLER].report()["outcomes"]
+        (outcome,) = (o for o in outcomes if o["id"] == stuck)
+        assert (outcome["outcome"], outcome["reason"]) == ("removed", "max-busy")
+        assert lab.verdict(computing)["reason"] == "busy"
+        await lab.app.kernel_manager.shutdown_kernel(computing, now=True)
