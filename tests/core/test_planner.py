@@ -434,6 +434,24 @@ def test_a_busy_kernel_is_suspect_for_long_before_it_may_go() -> None:
     assert busy(5 * HOUR, suspect_after=3 * HOUR, max_busy=5 * HOUR).of(KERNEL.ref).removes
 
 
+@pytest.mark.parametrize(
+    ("wanted", "limit"),
+    [(timedelta(minutes=1), 10), (HOUR, 60), (timedelta(days=9), 480), (timedelta.max, 480)],
+)
+def test_a_kernelspecs_limit_stays_within_the_administrators(wanted: timedelta, limit: int) -> None:
+    policy = Policy(shortest=timedelta(minutes=10), longest=timedelta(minutes=480))
+    found = policy.limit_of(replace(KERNEL, own_limit=wanted))
+    assert found == (timedelta(minutes=limit), "cull_idle_timeout")
+
+
+def test_an_objection_to_what_goes_with_an_app_keeps_the_app() -> None:
+    scene = with_ledger(OK, vetoes={IMAGE_TERMINAL.ref: VETO})
+    decision = scene.of(APP.ref)
+    assert (decision.action, decision.reason) == (Action.KEEP, Reason.VETOED)
+    assert decision.detail.startswith("Terminal ")
+    assert not scene.of(IMAGE_TERMINAL.ref).removes
+
+
 class TestOwnApp:
     """The app that the server itself runs in: everything in it, and then itself."""
 

@@ -40,6 +40,20 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
         yield found
 
 
+@pytest.fixture
+def sagemaker(endpoint: Endpoint) -> Iterator[Any]:
+    """``sagemaker(platform)``: an adapter that is closed in the end."""
+    made: list[SageMaker] = []
+
+    def make(platform: Platform, **more: Any) -> SageMaker:
+        made.append(SageMaker(platform, endpoint.url, **more))
+        return made[-1]
+
+    yield make
+    for adapter in made:
+        adapter.close()
+
+
 def own(platform: Platform) -> App:
     assert platform.own_app is not None
     return platform.own_app
@@ -52,8 +66,8 @@ def described(status: str = "InService", **more: str) -> Answer:
 AL2023 = {"PlatformIdentifier": "notebook-al2023-v1"}
 
 
-async def test_a_spaces_app_is_deleted_by_its_space(endpoint: Endpoint) -> None:
-    outcome = await SageMaker(SPACE, endpoint.url).delete_app(own(SPACE))
+async def test_a_spaces_app_is_deleted_by_its_space(endpoint: Endpoint, sagemaker: Any) -> None:
+    outcome = await sagemaker(SPACE).delete_app(own(SPACE))
     assert outcome.result is Result.REMOVED
     request = {"DomainId": "d-1", "AppType": "JupyterLab", "AppName": "default"}
     assert endpoint.requests == [("DeleteApp", {**request, "SpaceName": "team"})]
@@ -67,15 +81,17 @@ async def test_a_spaces_app_is_deleted_by_its_space(endpoint: Endpoint) -> None:
         App("JupyterServer", "default", "InService", own=True),
     ],
 )
-async def test_nothing_that_is_not_our_own(endpoint: Endpoint, app: App) -> None:
-    outcome = await SageMaker(SPACE, endpoint.url).delete_app(app)
+async def test_nothing_that_is_not_our_own(endpoint: Endpoint, sagemaker: Any, app: App) -> None:
+    outcome = await sagemaker(SPACE).delete_app(app)
     assert (outcome.result, outcome.code) == (Result.PERMANENT, "NotCovered")
     assert endpoint.requests == []
 
 
-async def test_an_instance_that_can_come_back_is_stopped(endpoint: Endpoint) -> None:
+async def test_an_instance_that_can_come_back_is_stopped(
+    endpoint: Endpoint, sagemaker: Any
+) -> None:
     endpoint.script.append(described(**AL2023))
-    outcome = await SageMaker(INSTANCE, endpoint.url).delete_app(own(INSTANCE))
+    outcome = await sagemaker(INSTANCE).delete_app(own(INSTANCE))
     assert outcome.result is Result.REMOVED
     name = {"NotebookInstanceName": "mine"}
     assert endpoint.requests == [
@@ -88,15 +104,17 @@ async def test_an_instance_that_can_come_back_is_stopped(endpoint: Endpoint) -> 
     "platform",
     [{}, *({"PlatformIdentifier": f"notebook-{p}"} for p in ("al1-v1", "al2-v1", "al2-v3", "new"))],
 )
-async def test_one_that_cannot_is_left_alone(endpoint: Endpoint, platform: dict[str, str]) -> None:
+async def test_one_that_cannot_is_left_alone(
+    endpoint: Endpoint, sagemaker: Any, platform: dict[str, str]
+) -> None:
     endpoint.script.append(described(**platform))
-    outcome = await SageMaker(INSTANCE, endpoint.url).delete_app(own(INSTANCE))
+    outcome = await sagemaker(INSTANCE).delete_app(own(INSTANCE))
     assert (outcome.result, outcome.code) == (Result.PERMANENT, "IrreversibleStop")
     assert "allow_irreversible_stop" in outcome.remedy
     assert [operation for operation, _ in endpoint.requests] == ["DescribeNotebookInstance"]
     endpoint.reset()
     endpoint.script.append(described(**platform))
-    allowed = SageMaker(INSTANCE, endpoint.url, allow_irreversible_stop=True)
+    allowed = sagemaker(INSTANCE, allow_irreversible_stop=True)
     assert (await allowed.delete_app(own(INSTANCE))).result is Result.REMOVED
 
 
@@ -115,10 +133,10 @@ ANSWERS: dict[str, tuple[list[Answer], Result]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_what_else_may_be_answered(endpoint: Endpoint, name: str) -> None:
+async def test_what_else_may_be_answered(endpoint: Endpoint, sagemaker: Any, name: str) -> None:
     script, result = ANSWERS[name]
     endpoint.script.extend(script)
-    outcome = await SageMaker(INSTANCE, endpoint.url).delete_app(own(INSTANCE))
+    outcome = await sagemaker(INSTANCE).delete_app(own(INSTANCE))
     assert outcome.result is result
     if result is not Result.GONE:
         assert outcome.remedy

@@ -261,12 +261,14 @@ async def test_no_call_runs_on_the_event_loop(api: Api, maker: SageMaker) -> Non
 
 async def test_threads_that_hang_are_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sagemaker, "CALL_SECONDS", 0.05)
+    before = set(threading.enumerate())
     maker = SageMaker(ADA)
     api.faults.append(Fault("DeleteApp", hang=1.0))
     app = App("KernelGateway", "x", "InService")
     outcomes = [await maker.delete_app(app) for _ in range(6)]
     assert {outcome.code for outcome in outcomes} == {"TimedOut"}
-    alive = [t for t in threading.enumerate() if t.name == "auto-shutdown-sagemaker"]
+    started = set(threading.enumerate()) - before
+    alive = [t for t in started if t.name == "auto-shutdown-sagemaker"]
     assert len(alive) <= maker._worker.MOST_STUCK
     assert all(thread.daemon for thread in alive)
     maker.close()

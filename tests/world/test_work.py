@@ -54,6 +54,7 @@ class TestGauge:
     def test_a_process_that_ended_takes_nothing_away(self) -> None:
         before = {(1, 0): 5.0, (2, 0): 50.0}
         assert used_between(before, {(1, 0): 6.0}) == 1.0
+        assert used_between(before, {(1, 0): 6.0, (2, 0): 49.0}) == 1.0
         assert used_between(before, {(1, 0): 5.0, (2, 9): 1.0}) == 1.0, "another of that id"
 
 
