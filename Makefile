@@ -41,7 +41,7 @@ $(STAMPS)/node_modules: $(STAMPS)/packages labextension/package.json labextensio
 	@touch $@
 
 # Whenever its source changed: the build backend itself keeps a bundle that is there, however old.
-$(BUNDLE): $(STAMPS)/node_modules $(wildcard labextension/src/*) labextension/tsconfig.json
+$(BUNDLE): $(STAMPS)/node_modules $(wildcard labextension/src/* labextension/style/*) labextension/tsconfig.json
 	@rm -rf auto_shutdown/labextension
 	@cd labextension && jlpm build > $(CURDIR)/$(STAMPS)/build.log 2>&1 || { cat $(CURDIR)/$(STAMPS)/build.log; exit 1; }
 
@@ -64,7 +64,7 @@ lint: $(STAMPS)/ready
 	ruff check auto_shutdown tests
 	ruff format --check auto_shutdown tests
 	mypy
-	cd labextension && jlpm check
+	cd labextension && jlpm check && jlpm test
 
 test: lint
 	@for zone in $(ZONES); do \

@@ -3,8 +3,9 @@ import tseslint from 'typescript-eslint';
 
 export default tseslint.config(js.configs.recommended, ...tseslint.configs.strict, {
   rules: {
-    'no-console': ['error', { allow: ['debug', 'warn', 'error'] }],
+    'no-console': 'error',
+    // TypeScript knows these itself.
+    'no-undef': 'off',
     '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }]
-  },
-  languageOptions: { globals: { console: 'readonly' } }
+  }
 });

@@ -1,0 +1,106 @@
+/** The shapes of auto_shutdown/rest-api.yml, as far as they are used here. */
+
+export type Kind = 'kernel' | 'terminal' | 'app';
+
+export interface IFault {
+  source: string;
+  code: string;
+  message: string;
+  remedy: string;
+  since: string;
+}
+
+export interface IResource {
+  kind: Kind;
+  id: string;
+  name: string;
+  app: string | null;
+  paths: string[];
+  state: string;
+  instance_type: string | null;
+  action: 'keep' | 'remove';
+  reason: string;
+  detail: string;
+  signal: string | null;
+  limit_minutes: number;
+  rule: string;
+  idle_since: string | null;
+  warn_at: string | null;
+  due_at: string | null;
+  kept_until: string | null;
+  billing: boolean;
+}
+
+export interface IHealth {
+  state: 'ok' | 'degraded' | 'failing' | 'disabled';
+  armed: boolean;
+  last_pass: string | null;
+  last_ok_pass: string | null;
+  next_pass: string | null;
+  faults: IFault[];
+}
+
+export interface IOutcome {
+  at: string;
+  kind: Kind;
+  id: string;
+  outcome: string;
+  reason: string;
+  detail: string;
+}
+
+export interface ILimits {
+  min_idle_timeout_minutes: number;
+  max_idle_timeout_minutes: number;
+  max_keep_alive_minutes: number;
+}
+
+export interface IRule {
+  instance_type?: string;
+  kernel_name?: string;
+  image?: string;
+  idle_timeout_minutes: number;
+}
+
+export interface ISettings {
+  enabled: boolean;
+  idle_timeout_minutes: number;
+  kernel_idle_timeout_minutes: number | null;
+  terminal_idle_timeout_minutes: number | null;
+  app_idle_timeout_minutes: number | null;
+  warn_minutes: number;
+  keep_terminals: boolean;
+  protect_connected: boolean;
+  rules: IRule[];
+  dry_run: boolean;
+}
+
+export type SettingName = keyof ISettings;
+
+export interface IPolicy extends ISettings {
+  locked: SettingName[];
+  limits: ILimits;
+}
+
+export interface IReport {
+  version: number;
+  now: string;
+  platform: { kind: string };
+  health: IHealth;
+  policy: IPolicy;
+  resources: IResource[];
+  outcomes: IOutcome[];
+}
+
+/** One line of the audit log. */
+export interface IRemoval {
+  at: string;
+  kind: Kind;
+  resource: string;
+  name: string;
+  paths: string[];
+  reason: string;
+  detail: string;
+  rule: string;
+  outcome?: string;
+}
