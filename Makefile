@@ -68,7 +68,7 @@ lint: $(STAMPS)/ready
 
 test: lint
 	@for zone in $(ZONES); do \
-	  echo "== $$zone"; TZ=$$zone $(BIN)/python -m pytest -q -p no:cacheprovider $(wildcard $(FAST)) || exit 1; \
+	  echo "== $$zone"; TZ=$$zone $(BIN)/python -m pytest -q -n 2 -p no:cacheprovider $(wildcard $(FAST)) || exit 1; \
 	done
 	$(BIN)/python -m pytest
 
