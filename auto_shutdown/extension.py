@@ -24,6 +24,9 @@ from .world.clients import Clients
 from .world.kernels import KernelSource
 from .world.terminals import TerminalSource
 
+#: A start that is under way when the server stops is waited for so long.
+STOP_SECONDS = 10.0
+
 
 class AutoShutdown(AdminTraits, ExtensionApp):
     """Administrators configure it as ``c.AutoShutdown.…`` (see the README)."""
@@ -35,6 +38,8 @@ class AutoShutdown(AdminTraits, ExtensionApp):
     _controller: Controller | None = None
     _sagemaker: SageMaker | None = None
     _world: World | None = None
+    _starting: asyncio.Task[None] | None = None
+    _stopped = False
 
     def initialize_handlers(self) -> None:
         """Add the routes, and start the passes as soon as the server's loop runs."""
@@ -48,6 +53,9 @@ class AutoShutdown(AdminTraits, ExtensionApp):
 
     async def _start(self) -> None:
         """Nothing that goes wrong here may reach the server (it is the users' work place)."""
+        if self._stopped:  # a server that ends as soon as it has begun
+            return
+        self._starting = asyncio.current_task()
         try:
             controller = self._assemble()
             await controller.start()
@@ -96,6 +104,9 @@ class AutoShutdown(AdminTraits, ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Called when the server stops."""
+        self._stopped = True
+        if self._starting is not None and not self._starting.done():
+            await asyncio.wait({self._starting}, timeout=STOP_SECONDS)
         controller, self._controller = self._controller, None
         if controller is not None:
             await asyncio.shield(controller.stop())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -10,8 +11,11 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from auto_shutdown.extension import AutoShutdown
 
 BROKEN = """
 import sys
@@ -56,3 +60,21 @@ def test_a_broken_import_is_one_clear_line_and_the_server_runs(tmp_path: Path) -
     told = [line for line in log.read_text().splitlines() if "simulated breakage" in line]
     assert len(told) == 1
     assert "auto_shutdown cannot be loaded, and removes nothing" in told[0]
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_server_that_ends_while_it_begins_leaves_nothing_behind(
+    turns: int, tmp_path: Path, jp_serverapp: Any
+) -> None:
+    """At whatever point of the start: no task goes on, and no file is written after the end."""
+    config = {"state_dir": str(tmp_path / "late"), "metadata_path": str(tmp_path / "none.json")}
+    extension = AutoShutdown(**config)
+    extension.serverapp = jp_serverapp
+    start = asyncio.ensure_future(extension._start())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await extension.stop_extension()
+    await start
+    assert extension._controller is None
+    running = [task for task in asyncio.all_tasks() if "Controller._run" in repr(task.get_coro())]
+    assert running == []
