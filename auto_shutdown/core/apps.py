@@ -83,8 +83,8 @@ def _decide_in_service(
             return _held(context, ref, holder, verdict)
     for tenant in tenants:
         # A hook's objection to one of them is one to what would take it along.
-        veto = context.ledger.vetoes.get(tenant.ref)
-        if veto is not None and veto.until > context.now:
+        veto = context.ledger.veto_on(tenant.ref, context.now)
+        if veto is not None:
             detail = f"{_title(tenant)} is kept by {veto.hook}: {veto.text}."
             vetoed = context.keep(ref, Reason.VETOED, detail)
             return replace(vetoed, due_at=veto.until)

@@ -106,7 +106,9 @@ def by_the_clock(
     if due_at <= now:
         detail = f"{idle_for} ({clock.rule}), last by {clock.signal}."
         if ask and mark.work.found == "untold":
-            detail += f" Whether anything worked in the background, nobody knows: {_told(mark)}."
+            detail += (
+                f" Whether anything worked in the background, nobody knows: {mark.work.detail}."
+            )
         return verdict(Action.REMOVE, clock.reason, detail)
     left = duration(due_at - now)
     if kept_until is not None:
@@ -132,10 +134,6 @@ def was_asked(mark: Mark, now: datetime, window: timedelta) -> bool:
     return now - work.answered_at <= 2 * window
 
 
-def _told(mark: Mark) -> str:
-    return mark.work.detail or "it cannot be asked"
-
-
 def refs(ref: Ref, app: str | None) -> tuple[Ref, ...]:
     """A keep-alive on an app covers what runs in it: its memory is what people mean to keep."""
     return (ref,) if app is None else (ref, Ref(Kind.APP, app))
@@ -152,8 +150,8 @@ def unread(context: Context, ref: Ref, what: Unread) -> Decision:
 
 def unless_vetoed(context: Context, decision: Decision) -> Decision:
     """What a veto hook says of it (docs/veto.md) is the last word before a removal."""
-    veto = context.ledger.vetoes.get(decision.ref)
-    if not decision.removes or veto is None or veto.until <= context.now:
+    veto = context.ledger.veto_on(decision.ref, context.now)
+    if not decision.removes or veto is None:
         return decision
     detail = f"Kept by {veto.hook}: {veto.text}."
     return replace(

@@ -87,6 +87,11 @@ class Ledger:
         ]
         return max(ends, default=None)
 
+    def veto_on(self, ref: Ref, now: datetime) -> Veto | None:
+        """The objection in force to removing ``ref``."""
+        veto = self.vetoes.get(ref)
+        return veto if veto is not None and veto.until > now else None
+
 
 def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
     """The ledger after a look at the world. Pure.

@@ -64,7 +64,6 @@ def _schedule(
             continue
         mark = ledger.marks.get(resource.ref)
         work = mark.work if mark is not None else Work()
-        window = window_of(policy.limit_of(resource)[0])
         if isinstance(resource, Kernel) and resource.state == BUSY and not resource.waits_alone:
             if resource.heard is None and not resource.connections:
                 continue  # it would lose the output that its gateway keeps for its client
@@ -73,13 +72,15 @@ def _schedule(
             at = max(still_since or now, work.asked_at or now - window) + window
             due[resource.ref] = at, window
             continue
-        at_or_none = _when(decision, work, window, policy.limit_of(resource)[0])
-        if at_or_none is not None:
-            due[resource.ref] = at_or_none, window
+        limit, _ = policy.limit_of(resource)
+        begin = _when(decision, work, limit)
+        if begin is not None:
+            due[resource.ref] = begin, window_of(limit)
     return due
 
 
-def _when(decision: Decision, work: Work, window: timedelta, limit: timedelta) -> datetime | None:
+def _when(decision: Decision, work: Work, limit: timedelta) -> datetime | None:
+    window = window_of(limit)
     if decision.reason is Reason.BACKGROUND_WORK and work.asked_at is not None:
         return work.asked_at + max(window, min(RECHECK, limit / 4))
     if decision.due_at is None or decision.reason is Reason.APP_REMOVED:

@@ -22,8 +22,7 @@ from .terminals import SHELLS, TerminalSource
 from .usage import Usage
 
 #: From here on it is work, in cores: an idle Python kernel uses under 0.001, one thread at 5 % of a
-#: core 0.047; see
-#: docs/decisions/006 for the measurement.
+#: core 0.047 (measured: docs/decisions/006).
 WORK = 0.03
 
 #: The same for a whole host, where agents and drivers have ticks of their own.
@@ -96,6 +95,9 @@ class WorkSource:
         table: Table = {}
         if any(pids.values()) or any(isinstance(r, App) and r.own for r in found.values()):
             table = await asyncio.to_thread(processes.read_table)
+        detached: list[Process] = []
+        if any(isinstance(found[ref], Terminal) and pid for ref, pid in pids.items()):
+            detached = await asyncio.to_thread(self._detached, table)
         answers: list[Answer] = []
         to_ask: dict[str, list[tuple[Ref, float]]] = {}
         for ref, window in questions.items():
@@ -111,12 +113,14 @@ class WorkSource:
             elif isinstance(resource, App):
                 answers.append(self._judge(ref, _others(table), seconds, OWN_WORK, "processes"))
             elif pids.get(ref) and table:
-                answers.append(await self._judge_tree(ref, int(pids[ref] or 0), table, seconds))
+                members = processes.tree(table, [int(pids[ref] or 0)])
+                beside = detached if isinstance(resource, Terminal) else []
+                answers.append(self._judge_tree(ref, members, beside, seconds))
             elif isinstance(resource, Kernel) and self._kernels.channels_of(ref.id):
                 to_ask.setdefault(ref.id, []).append((ref, seconds))
             elif resource is not None:
                 answers.append(_untold(ref, "its processes cannot be seen from here"))
-        answers += await self._ask_kernels(to_ask, snapshot)
+        answers += await self._ask_kernels(to_ask)
         return tuple(answers)
 
     def _forget(self, snapshot: Snapshot) -> None:
@@ -127,15 +131,13 @@ class WorkSource:
 
     # -- by the process table ----------------------------------------------------------------
 
-    async def _judge_tree(self, ref: Ref, pid: int, table: Table, window: float) -> Answer:
-        if ref.kind is Kind.KERNEL:
-            return self._judge(ref, processes.tree(table, [pid]), window, WORK, "its processes")
-        detached = await asyncio.to_thread(self._detached, table)
+    def _judge_tree(
+        self, ref: Ref, members: list[Process], detached: list[Process], window: float
+    ) -> Answer:
         job = _silent_job(detached)
         if job is not None:
             return Answer(ref, conclusive=True, working=True, detail=f"{job}, detached, runs")
-        members = processes.tree(table, [pid]) + detached
-        return self._judge(ref, members, window, WORK, "its processes")
+        return self._judge(ref, members + detached, window, WORK, "its processes")
 
     def _judge(
         self, ref: Ref, members: list[Process], window: float, enough: float, whose: str
@@ -159,9 +161,7 @@ class WorkSource:
 
     # -- by asking the kernel ----------------------------------------------------------------
 
-    async def _ask_kernels(
-        self, to_ask: Mapping[str, list[tuple[Ref, float]]], snapshot: Snapshot
-    ) -> list[Answer]:
+    async def _ask_kernels(self, to_ask: Mapping[str, list[tuple[Ref, float]]]) -> list[Answer]:
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def ask(kernel_id: str, refs: list[tuple[Ref, float]]) -> list[Answer]:

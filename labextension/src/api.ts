@@ -1,7 +1,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { IRemoval, IReport, ISettings, Kind } from './types';
+import type { IReport, ISettings, Kind } from './types';
 
 /** What the server refused, in its own words; `field` is what of the request it means. */
 export class RefusedError extends Error {
@@ -43,11 +43,6 @@ export class Api {
   /** Change settings; null resets one to its default. */
   patch(change: { [name in keyof ISettings]?: ISettings[name] | null }): Promise<void> {
     return this._tell('PATCH', 'settings', change);
-  }
-
-  async history(limit: number): Promise<IRemoval[]> {
-    const answer = await this._ask<{ history: IRemoval[] }>('GET', `history?limit=${limit}`);
-    return answer.history;
   }
 
   private async _tell(method: string, path: string, body?: object): Promise<void> {

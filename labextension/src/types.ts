@@ -91,16 +91,3 @@ export interface IReport {
   resources: IResource[];
   outcomes: IOutcome[];
 }
-
-/** One line of the audit log. */
-export interface IRemoval {
-  at: string;
-  kind: Kind;
-  resource: string;
-  name: string;
-  paths: string[];
-  reason: string;
-  detail: string;
-  rule: string;
-  outcome?: string;
-}
