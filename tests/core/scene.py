@@ -113,3 +113,36 @@ def settled_ledger() -> Ledger:
             ),
         },
     )
+
+
+def with_ledger(scene: Scene, **changes: object) -> Scene:
+    return replace(scene, ledger=replace(scene.ledger, **changes))  # type: ignore[arg-type]
+
+
+def with_policy(scene: Scene, **changes: object) -> Scene:
+    return replace(scene, policy=replace(scene.policy, **changes))  # type: ignore[arg-type]
+
+
+def with_kernel(scene: Scene, **changes: object) -> Scene:
+    return replace(scene, kernel=replace(scene.kernel, **changes))  # type: ignore[arg-type]
+
+
+def with_marks(scene: Scene, **changes: object) -> Scene:
+    marks = {ref: replace(m, **changes) for ref, m in scene.ledger.marks.items()}  # type: ignore[arg-type]
+    return with_ledger(scene, marks=marks)
+
+
+def with_mark(scene: Scene, of: Ref, **changes: object) -> Scene:
+    marks = dict(scene.ledger.marks)
+    marks[of] = replace(marks[of], **changes)  # type: ignore[arg-type]
+    return with_ledger(scene, marks=marks)
+
+
+def other(**changes: object) -> Kernel:
+    return replace(KERNEL, id="k2", paths=("eval.ipynb",), **changes)  # type: ignore[arg-type]
+
+
+def joined(scene: Scene, kernel: Kernel) -> Scene:
+    """``kernel`` has been in the app for as long as the first one."""
+    marks = {**scene.ledger.marks, kernel.ref: mark(ago(hours=3), kernel.state, kernel.app)}
+    return replace(with_ledger(scene, marks=marks), more_kernels=(kernel,))

@@ -14,39 +14,27 @@ from scene import (
     KERNEL,
     LIMIT,
     NOW,
-    OWN,
     TERMINAL,
     Scene,
     ago,
-    mark,
+    joined,
+    other,
+    with_kernel,
+    with_ledger,
+    with_mark,
+    with_marks,
+    with_policy,
 )
 
-from auto_shutdown.core.ledger import Failure, Hold, Notice, Veto
+from auto_shutdown.core.ledger import Failure, Hold, Veto
 from auto_shutdown.core.marks import Work
-from auto_shutdown.core.model import EVERYTHING, Heard, Kernel, Ref
+from auto_shutdown.core.model import EVERYTHING, Heard, Kernel
 from auto_shutdown.core.policy import Policy, Rule
 from auto_shutdown.core.verdict import REMOVING, Action, Decision, Outcome, Reason, Result
 
 OK = Scene()
 HOUR = timedelta(hours=1)
 FAILED = Outcome(Result.TEMPORARY, "It failed.", "ThrottlingException", "Wait.")
-
-
-def with_ledger(scene: Scene, **changes: object) -> Scene:
-    return replace(scene, ledger=replace(scene.ledger, **changes))  # type: ignore[arg-type]
-
-
-def with_policy(scene: Scene, **changes: object) -> Scene:
-    return replace(scene, policy=replace(scene.policy, **changes))  # type: ignore[arg-type]
-
-
-def with_kernel(scene: Scene, **changes: object) -> Scene:
-    return replace(scene, kernel=replace(scene.kernel, **changes))  # type: ignore[arg-type]
-
-
-def with_marks(scene: Scene, **changes: object) -> Scene:
-    marks = {ref: replace(m, **changes) for ref, m in scene.ledger.marks.items()}  # type: ignore[arg-type]
-    return with_ledger(scene, marks=marks)
 
 
 def test_the_scene_goes_kernels_first_and_app_last() -> None:
@@ -57,12 +45,6 @@ def test_the_scene_goes_kernels_first_and_app_last() -> None:
         (IMAGE_TERMINAL.ref, Reason.APP_REMOVED),
         (APP.ref, Reason.IDLE),
     ]
-
-
-def with_mark(scene: Scene, of: Ref, **changes: object) -> Scene:
-    marks = dict(scene.ledger.marks)
-    marks[of] = replace(marks[of], **changes)  # type: ignore[arg-type]
-    return with_ledger(scene, marks=marks)
 
 
 def busy(still: timedelta, found: str = "none", **policy: object) -> Scene:
@@ -196,16 +178,6 @@ KERNEL_GOES_ALL_THE_SAME = {
 @pytest.mark.parametrize("name", KERNEL_GOES_ALL_THE_SAME)
 def test_the_kernel_goes_all_the_same(name: str) -> None:
     assert KERNEL_GOES_ALL_THE_SAME[name].of(KERNEL.ref).reason is Reason.IDLE
-
-
-def other(**changes: object) -> Kernel:
-    return replace(KERNEL, id="k2", paths=("eval.ipynb",), **changes)  # type: ignore[arg-type]
-
-
-def joined(scene: Scene, kernel: Kernel) -> Scene:
-    """``kernel`` has been in the app for as long as the first one."""
-    marks = {**scene.ledger.marks, kernel.ref: mark(ago(hours=3), kernel.state, kernel.app)}
-    return replace(with_ledger(scene, marks=marks), more_kernels=(kernel,))
 
 
 APP_ROWS = {
@@ -450,116 +422,6 @@ def test_an_objection_to_what_goes_with_an_app_keeps_the_app() -> None:
     assert (decision.action, decision.reason) == (Action.KEEP, Reason.VETOED)
     assert decision.detail.startswith("Terminal ")
     assert not scene.of(IMAGE_TERMINAL.ref).removes
-
-
-class TestOwnApp:
-    """The app that the server itself runs in: everything in it, and then itself."""
-
-    kernel = replace(KERNEL, app=OWN.id)
-    terminal = replace(TERMINAL, app=OWN.id)
-
-    def scene(self, **marks: object) -> Scene:
-        since = ago(hours=3)
-        own = mark(since, "InService", stamps={}, **marks)  # type: ignore[arg-type]
-        known = {
-            KERNEL.ref: mark(since, "idle", OWN.id),
-            TERMINAL.ref: mark(since, "prompt", OWN.id),
-            IMAGE_TERMINAL.ref: mark(since, "prompt", APP.id, stamps={}),
-            OWN.ref: own,
-        }
-        ledger = replace(OK.ledger, marks=known)
-        return replace(OK, kernel=self.kernel, terminal=self.terminal, app=OWN, ledger=ledger)
-
-    def test_it_goes_last(self) -> None:
-        assert [d.ref for d in self.scene().plan().removals] == [KERNEL.ref, TERMINAL.ref, OWN.ref]
-
-    @pytest.mark.parametrize(
-        ("changes", "reason"),
-        [
-            ({"kernel": replace(kernel, state="busy")}, Reason.IN_USE),
-            ({"terminal": replace(terminal, running_job="python")}, Reason.RUNNING_JOB),
-            ({"terminal": replace(terminal, unreadable="TypeError")}, Reason.UNKNOWN),
-            ({"app": replace(OWN, stamps={"saved": NOW})}, Reason.RECENT_ACTIVITY),
-            ({"app": replace(OWN, own=False)}, Reason.NOT_COVERED),
-        ],
-    )
-    def test_what_keeps_it(self, changes: dict[str, object], reason: Reason) -> None:
-        scene = replace(self.scene(), **changes)  # type: ignore[arg-type]
-        assert scene.of(OWN.ref).reason is reason
-
-    def test_a_terminal_at_work_keeps_it(self) -> None:
-        scene = with_mark(self.scene(), TERMINAL.ref, work=WORKING)
-        assert scene.of(OWN.ref).reason is Reason.IN_USE
-
-    def test_it_is_asked_for_work_beside_all_that(self) -> None:
-        assert self.scene(work=WORKING).of(OWN.ref).reason is Reason.BACKGROUND_WORK
-        assert self.scene(work=Work()).of(OWN.ref).reason is Reason.GRACE
-
-    def test_a_hook_that_keeps_what_is_in_it_keeps_it(self) -> None:
-        scene = with_ledger(self.scene(), vetoes={KERNEL.ref: VETO})
-        assert not scene.of(OWN.ref).removes
-
-
-class TestDue:
-    """When it goes, and when that is said."""
-
-    def test_due_one_limit_after_the_last_activity(self) -> None:
-        scene = with_kernel(OK, last_activity=ago(minutes=100))
-        decision = with_policy(scene, warn=timedelta(minutes=5)).of(KERNEL.ref)
-        assert decision.idle_since == ago(minutes=100)
-        assert decision.due_at == ago(minutes=100) + LIMIT
-        assert decision.warn_at == ago(minutes=105) + LIMIT
-
-    def test_the_last_moment_before_is_too_early(self) -> None:
-        just = with_kernel(OK, last_activity=NOW - LIMIT + timedelta(microseconds=1))
-        assert not just.of(KERNEL.ref).removes
-        exactly = with_kernel(OK, last_activity=None)
-        exactly = with_ledger(
-            exactly, marks={**OK.ledger.marks, KERNEL.ref: mark(NOW - LIMIT, "idle", APP.id)}
-        )
-        assert exactly.of(KERNEL.ref).removes
-
-    def test_a_lowered_limit_still_gives_notice(self) -> None:
-        """Idle for three hours when the limit becomes two: gone five minutes later, not now."""
-        scene = with_policy(OK, warn=timedelta(minutes=5))
-        assert scene.of(KERNEL.ref).due_at == NOW + timedelta(minutes=5)
-
-    def test_notice_that_was_given_is_enough(self) -> None:
-        scene = with_policy(OK, warn=timedelta(minutes=5))
-        idle_since = ago(hours=3)
-        told = Notice(ago(minutes=5), idle_since)
-        assert with_ledger(scene, notices={KERNEL.ref: told}).of(KERNEL.ref).removes
-        late = Notice(ago(minutes=4), idle_since)
-        assert not with_ledger(scene, notices={KERNEL.ref: late}).of(KERNEL.ref).removes
-
-    def test_notice_of_an_earlier_idleness_is_void(self) -> None:
-        scene = with_policy(OK, warn=timedelta(minutes=5))
-        told = Notice(ago(hours=1), ago(hours=4))
-        assert not with_ledger(scene, notices={KERNEL.ref: told}).of(KERNEL.ref).removes
-
-    def test_an_app_is_due_with_the_last_of_its_kernels(self) -> None:
-        late = other(last_activity=None)
-        scene = joined(with_policy(OK, rules=(Rule(8 * HOUR, kernel_name="late"),)), late)
-        scene = replace(scene, more_kernels=(replace(late, name="late"),))
-        assert scene.of(APP.ref).due_at == scene.of(late.ref).due_at == ago(hours=3) + 8 * HOUR
-
-    def test_active_things_have_no_due_time(self) -> None:
-        scene = with_kernel(OK, state="busy")
-        assert scene.of(KERNEL.ref).due_at is None
-        assert scene.of(APP.ref).due_at is None
-
-    def test_a_busy_kernel_that_is_kept_alive_says_both(self) -> None:
-        scene = with_ledger(with_kernel(OK, state="busy"), holds={KERNEL.ref: Hold(NOW + HOUR)})
-        decision = scene.of(KERNEL.ref)
-        assert (decision.reason, decision.kept_until) == (Reason.BUSY, NOW + HOUR)
-
-    def test_the_next_moment_is_the_earliest_ahead(self) -> None:
-        scene = with_policy(with_kernel(OK, last_activity=ago(minutes=100)), warn=HOUR / 12)
-        moments = [
-            m for d in scene.plan().decisions for m in (d.warn_at, d.due_at) if m and m > NOW
-        ]
-        assert scene.plan().next_moment(NOW) == min(moments)
-        assert with_policy(OK, enabled=False).plan().next_moment(NOW) is None
 
 
 def test_only_removing_reasons_go_with_remove() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from programs import computing_while
 
 from auto_shutdown.local_studio.jupyter_names import image_terminal
 from auto_shutdown.local_studio.server import JupyterServerApp
@@ -23,15 +24,6 @@ from auto_shutdown.local_studio.studio import LocalStudio
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 LIMIT = 8.0
-
-#: A thread of the kernel that computes as long as its file is there.
-COMPUTE = """
-import os, threading
-def compute():
-    while os.path.exists({flag!r}):
-        sum(range(1000))
-threading.Thread(target=compute, daemon=True).start()
-"""
 
 
 @pytest.fixture
@@ -61,10 +53,9 @@ def resource(server: JupyterServerApp, ref_id: str) -> dict[str, Any]:
 def test_a_silent_thread_behind_a_gateway(studio: LocalStudio, tmp_path: Path) -> None:
     """And an idle kernel beside it, which our own questions must not keep alive."""
     flag = tmp_path / "compute"
-    flag.touch()
     server = serve(studio)
     working, idle = server.open_notebook("work.ipynb"), server.open_notebook("idle.ipynb")
-    server.execute(working, COMPUTE.format(flag=str(flag)))
+    server.execute(working, computing_while(flag))
     server.execute(idle, "1 + 1")
     begin = time.monotonic()
     server.wait_for("the idle one goes", lambda: not resource(server, idle))

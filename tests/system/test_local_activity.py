@@ -16,20 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import computing_while
 
 from auto_shutdown.handlers import CONTROLLER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 LIMIT = 5.0
-
-COMPUTE = """
-import os, threading
-def compute():
-    while os.path.exists({flag!r}):
-        sum(range(1000))
-threading.Thread(target=compute, daemon=True).start()
-"""
 
 
 @pytest.fixture
@@ -129,15 +122,21 @@ def lab(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Lab:
     return Lab(jp_serverapp, jp_fetch, jp_ws_fetch)
 
 
+async def goes_a_limit_after_its_client(lab: Lab, kernel: str, socket: Any) -> None:
+    left = time.monotonic()
+    socket.close()
+    await lab.until(gone(lab, kernel))
+    assert time.monotonic() - left > LIMIT * 0.8
+
+
 def gone(lab: Lab, ref_id: str) -> Callable[[], bool]:
     return lambda: not lab.verdict(ref_id)
 
 
 async def test_a_silent_thread_is_work_until_it_ends(lab: Lab, tmp_path: Path) -> None:
     flag = tmp_path / "compute"
-    flag.touch()
     kernel = await lab.kernel()
-    await lab.run(kernel, COMPUTE.format(flag=str(flag)))
+    await lab.run(kernel, computing_while(flag))
     begin = time.monotonic()
     verdict = await lab.until(
         lambda: (v := lab.verdict(kernel))["reason"] == "background-work" and v
@@ -217,10 +216,7 @@ async def test_input_waits_for_its_client_and_a_limit_more(lab: Lab) -> None:
     while time.monotonic() - begin < 2 * LIMIT:
         assert lab.verdict(kernel)["reason"] == "busy"
         await asyncio.sleep(0.1)
-    left = time.monotonic()
-    socket.close()
-    await lab.until(gone(lab, kernel))
-    assert time.monotonic() - left > LIMIT * 0.8
+    await goes_a_limit_after_its_client(lab, kernel, socket)
 
 
 async def test_an_answered_input_is_busy_again(lab: Lab) -> None:
@@ -372,10 +368,7 @@ async def test_a_stop_in_the_debugger_is_told(lab: Lab) -> None:
     await lab.execute(socket, code, wait=False)
     await lab.until(lambda: "debugger" in lab.verdict(kernel)["detail"])
     assert lab.verdict(kernel)["reason"] == "busy"
-    left = time.monotonic()
-    socket.close()
-    await lab.until(gone(lab, kernel))
-    assert time.monotonic() - left > LIMIT * 0.8
+    await goes_a_limit_after_its_client(lab, kernel, socket)
 
 
 async def test_a_widget_is_moved_or_ticks(lab: Lab) -> None:

@@ -1,0 +1,90 @@
+"""The planner on time: when a thing goes, and when that is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from scene import (
+    APP,
+    KERNEL,
+    LIMIT,
+    NOW,
+    Scene,
+    ago,
+    joined,
+    mark,
+    other,
+    with_kernel,
+    with_ledger,
+    with_policy,
+)
+
+from auto_shutdown.core.ledger import Hold, Notice
+from auto_shutdown.core.policy import Rule
+from auto_shutdown.core.verdict import Reason
+
+OK = Scene()
+HOUR = timedelta(hours=1)
+
+
+class TestDue:
+    """When it goes, and when that is said."""
+
+    def test_due_one_limit_after_the_last_activity(self) -> None:
+        scene = with_kernel(OK, last_activity=ago(minutes=100))
+        decision = with_policy(scene, warn=timedelta(minutes=5)).of(KERNEL.ref)
+        assert decision.idle_since == ago(minutes=100)
+        assert decision.due_at == ago(minutes=100) + LIMIT
+        assert decision.warn_at == ago(minutes=105) + LIMIT
+
+    def test_the_last_moment_before_is_too_early(self) -> None:
+        just = with_kernel(OK, last_activity=NOW - LIMIT + timedelta(microseconds=1))
+        assert not just.of(KERNEL.ref).removes
+        exactly = with_kernel(OK, last_activity=None)
+        exactly = with_ledger(
+            exactly, marks={**OK.ledger.marks, KERNEL.ref: mark(NOW - LIMIT, "idle", APP.id)}
+        )
+        assert exactly.of(KERNEL.ref).removes
+
+    def test_a_lowered_limit_still_gives_notice(self) -> None:
+        """Idle for three hours when the limit becomes two: gone five minutes later, not now."""
+        scene = with_policy(OK, warn=timedelta(minutes=5))
+        assert scene.of(KERNEL.ref).due_at == NOW + timedelta(minutes=5)
+
+    def test_notice_that_was_given_is_enough(self) -> None:
+        scene = with_policy(OK, warn=timedelta(minutes=5))
+        idle_since = ago(hours=3)
+        told = Notice(ago(minutes=5), idle_since)
+        assert with_ledger(scene, notices={KERNEL.ref: told}).of(KERNEL.ref).removes
+        late = Notice(ago(minutes=4), idle_since)
+        assert not with_ledger(scene, notices={KERNEL.ref: late}).of(KERNEL.ref).removes
+
+    def test_notice_of_an_earlier_idleness_is_void(self) -> None:
+        scene = with_policy(OK, warn=timedelta(minutes=5))
+        told = Notice(ago(hours=1), ago(hours=4))
+        assert not with_ledger(scene, notices={KERNEL.ref: told}).of(KERNEL.ref).removes
+
+    def test_an_app_is_due_with_the_last_of_its_kernels(self) -> None:
+        late = other(last_activity=None)
+        scene = joined(with_policy(OK, rules=(Rule(8 * HOUR, kernel_name="late"),)), late)
+        scene = replace(scene, more_kernels=(replace(late, name="late"),))
+        assert scene.of(APP.ref).due_at == scene.of(late.ref).due_at == ago(hours=3) + 8 * HOUR
+
+    def test_active_things_have_no_due_time(self) -> None:
+        scene = with_kernel(OK, state="busy")
+        assert scene.of(KERNEL.ref).due_at is None
+        assert scene.of(APP.ref).due_at is None
+
+    def test_a_busy_kernel_that_is_kept_alive_says_both(self) -> None:
+        scene = with_ledger(with_kernel(OK, state="busy"), holds={KERNEL.ref: Hold(NOW + HOUR)})
+        decision = scene.of(KERNEL.ref)
+        assert (decision.reason, decision.kept_until) == (Reason.BUSY, NOW + HOUR)
+
+    def test_the_next_moment_is_the_earliest_ahead(self) -> None:
+        scene = with_policy(with_kernel(OK, last_activity=ago(minutes=100)), warn=HOUR / 12)
+        moments = [
+            m for d in scene.plan().decisions for m in (d.warn_at, d.due_at) if m and m > NOW
+        ]
+        assert scene.plan().next_moment(NOW) == min(moments)
+        assert with_policy(OK, enabled=False).plan().next_moment(NOW) is None

@@ -1,0 +1,17 @@
+"""What kernels are given to run, here and behind a gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def computing_while(flag: Path) -> str:
+    """A silent thread at full load, for as long as the file ``flag`` is there; made here."""
+    flag.touch()
+    return f"""
+import os, threading
+def compute():
+    while os.path.exists({str(flag)!r}):
+        sum(range(1000))
+threading.Thread(target=compute, daemon=True).start()
+"""
