@@ -13,6 +13,7 @@ from auto_shutdown.core.ledger import (
     Hold,
     Ledger,
     Notice,
+    Veto,
     advance,
     arrivals,
     give_notice,
@@ -246,3 +247,11 @@ def test_arrivals_and_departures_are_noticed() -> None:
     assert arrivals(ledger, (TERMINAL, APP))
     assert arrivals(ledger, (KERNEL, replace(KERNEL, id="k2"), APP))
     assert not arrivals(ledger, (KERNEL, Kernel("free"), APP))
+
+
+def test_an_objection_is_in_force_until_its_end() -> None:
+    """Asked by itself, too: a second look decides on a ledger that only part of has advanced."""
+    ledger = replace(EMPTY, vetoes={KERNEL.ref: Veto("hook", "no", NOW)})
+    assert ledger.veto_on(KERNEL.ref, BEFORE) is not None
+    assert ledger.veto_on(KERNEL.ref, NOW) is None
+    assert ledger.veto_on(TERMINAL.ref, BEFORE) is None
