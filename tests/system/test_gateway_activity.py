@@ -50,11 +50,28 @@ def resource(server: JupyterServerApp, ref_id: str) -> dict[str, Any]:
     return next(found, {})
 
 
+def open_notebook(server: JupyterServerApp, path: str) -> str:
+    """Open one, and wait until it is in the report: what was never seen has not gone."""
+    kernel = server.open_notebook(path)
+    server.wait_for("it is seen", lambda: resource(server, kernel))
+    return kernel
+
+
+def the_app(server: JupyterServerApp) -> dict[str, Any]:
+    """The report's one app. It is listed a pass after its first kernel, at times."""
+
+    def found() -> dict[str, Any] | None:
+        return next((r for r in server.status()["resources"] if r["kind"] == "app"), None)
+
+    app: dict[str, Any] = server.wait_for("the app is listed", found)
+    return app
+
+
 def test_a_silent_thread_behind_a_gateway(studio: LocalStudio, tmp_path: Path) -> None:
     """And an idle kernel beside it, which our own questions must not keep alive."""
     flag = tmp_path / "compute"
     server = serve(studio)
-    working, idle = server.open_notebook("work.ipynb"), server.open_notebook("idle.ipynb")
+    working, idle = open_notebook(server, "work.ipynb"), open_notebook(server, "idle.ipynb")
     server.execute(working, computing_while(flag))
     server.execute(idle, "1 + 1")
     begin = time.monotonic()
@@ -64,7 +81,7 @@ def test_a_silent_thread_behind_a_gateway(studio: LocalStudio, tmp_path: Path) -
     )
     assert reason["reason"] == "background-work", reason
     assert "the kernel used" in reason["detail"]
-    app = next(r for r in server.status()["resources"] if r["kind"] == "app")
+    app = the_app(server)
     assert app["reason"] == "in-use"
     while time.monotonic() - begin < 3 * LIMIT:
         assert resource(server, working), "removed while its thread computes"
@@ -79,9 +96,9 @@ def test_a_silent_thread_behind_a_gateway(studio: LocalStudio, tmp_path: Path) -
 def test_a_job_in_an_image_terminal_is_seen_by_its_host(studio: LocalStudio) -> None:
     """All cores of this machine at work stand for the app's host."""
     server = serve(studio)
-    kernel = server.open_notebook("beside.ipynb")
+    kernel = open_notebook(server, "beside.ipynb")
     server.execute(kernel, "1 + 1")
-    app = next(r for r in server.status()["resources"] if r["kind"] == "app")
+    app = the_app(server)
     server.open_terminal(image_terminal("datascience-1.0", "ml.t3.medium"))
     with burning():
         server.wait_for(
@@ -108,7 +125,7 @@ def burning() -> Iterator[None]:
 def test_a_kernel_that_cannot_answer_is_not_waited_for(studio: LocalStudio) -> None:
     """Frozen: it goes at its time, and the audit line says that it could not be asked."""
     server = serve(studio)
-    kernel = server.open_notebook("frozen.ipynb")
+    kernel = open_notebook(server, "frozen.ipynb")
     server.execute(kernel, "import os; open('pid', 'w').write(str(os.getpid()))")
     (pid_file,) = studio.root.rglob("pid")
     os.kill(int(pid_file.read_text()), signal.SIGSTOP)
@@ -122,8 +139,7 @@ def test_a_kernel_held_in_starting_does_not_hold_its_app(studio: LocalStudio) ->
     server = serve(studio, startup_grace_minutes=0.2)
     app = studio.create_app()
     stop_when_born(studio)
-    kernel = server.open_notebook("stuck.ipynb")
-    row = server.wait_for("it is seen", lambda: resource(server, kernel))
+    row = resource(server, open_notebook(server, "stuck.ipynb"))
     assert (row["state"], row["reason"]) == ("starting", "grace")
     server.wait_for("its app goes", lambda: studio.status(app) in ("Deleting", "Deleted"), 90)
 
@@ -148,7 +164,7 @@ def stop_when_born(studio: LocalStudio) -> None:
 def test_input_behind_a_gateway(studio: LocalStudio) -> None:
     """Whoever was asked leaves: it goes a limit later, however busy it calls itself."""
     server = serve(studio)
-    kernel = server.open_notebook("asks.ipynb")
+    kernel = open_notebook(server, "asks.ipynb")
     server.execute(kernel, "1")
     with server.client(kernel) as client:
         client.ask("execute_request", code="input()", silent=False, allow_stdin=True)

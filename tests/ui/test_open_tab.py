@@ -42,6 +42,7 @@ def test_an_open_tab_holds_nothing(browser: Any, tmp_path: Path) -> None:
             )
             return found
 
+        server.wait_for("the kernel is seen", row)
         connected = server.wait_for("the tab connects", lambda: any("/kernels" in u for u in asked))
         assert connected
         server.wait_for("the kernel goes all the same", lambda: not row(), 180)
