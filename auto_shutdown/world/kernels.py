@@ -1,14 +1,14 @@
 """Kernels, through the server's own managers and in its process: no HTTP to ourselves.
 
 Serves the local manager and any remote one (gateway mode, Studio Classic's), synchronous or not.
-Each kernel is read alone, because one that is starting makes ``list_kernels()`` raise for all.
+What its list leaves out is read alone, because one that is starting makes ``list_kernels()`` raise
+for all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -56,10 +56,7 @@ class KernelSource:
 
         Raises whatever the manager raises when not even the ids can be had.
         """
-        if inspect.iscoroutinefunction(self._kernels.list_kernels):
-            models = {model["id"]: model for model in await self._kernels.list_kernels()}
-        else:
-            models = {}
+        models = {str(model["id"]): model for model in await self._list()}
         unreadable: dict[str, str] = {}
         for kernel_id in list(self._kernels.list_kernel_ids()):
             if kernel_id not in models:
@@ -69,6 +66,18 @@ class KernelSource:
         self._listener.attend(models)
         self._limits = {kernel_id: self._limit_of(kernel_id) for kernel_id in models}
         return models, unreadable
+
+    async def _list(self) -> list[Model]:
+        """The manager's own list, always asked for: a remote manager learns only by it of kernels
+        that were there before this server was, and without it an app at work would look empty.
+
+        While a kernel is starting a local manager cannot list any (TraitError); nothing but that
+        may be taken for "read them one by one".
+        """
+        try:
+            return list(await resolve(self._kernels.list_kernels()))
+        except TraitError:
+            return []
 
     def _limit_of(self, kernel_id: str) -> timedelta | None:
         if kernel_id in self._limits:

@@ -14,10 +14,21 @@ async def resolve(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
+def kernel_of(manager: Any, kernel_id: str) -> Any:
+    """The manager's object for a kernel. Raises LookupError where asking for it is a request to
+    somebody else (nb2kg, which Studio Classic's manager descends from): what it would say stands
+    in the model already, and each pass would make another."""
+    get = manager.get_kernel
+    # tornado's coroutines are no coroutine functions to ``inspect``.
+    if inspect.iscoroutinefunction(get) or getattr(get, "__tornado_coroutine__", False):
+        raise LookupError(kernel_id)
+    return get(kernel_id)
+
+
 async def fresh_model(manager: Any, kernel_id: str) -> Mapping[str, Any]:
     """The model of a kernel as it is now: in gateway mode ``kernel_model()`` gives what was last
     read. Raises what the manager raises."""
-    kernel = manager.get_kernel(kernel_id)
+    kernel = kernel_of(manager, kernel_id)
     refresh = getattr(kernel, "refresh_model", None)
     model: Mapping[str, Any] = await resolve(
         refresh() if refresh is not None else manager.kernel_model(kernel_id)
@@ -28,7 +39,7 @@ async def fresh_model(manager: Any, kernel_id: str) -> Mapping[str, Any]:
 def pid_of(manager: Any, kernel_id: str) -> int | None:
     """The process of a kernel that runs on this host."""
     try:
-        kernel = manager.get_kernel(kernel_id)
+        kernel = kernel_of(manager, kernel_id)
         provisioner = getattr(kernel, "provisioner", None)
         pid = getattr(provisioner, "pid", None)
     except Exception:
@@ -39,7 +50,7 @@ def pid_of(manager: Any, kernel_id: str) -> int | None:
 def channels_of(manager: Any, kernel_id: str) -> str | None:
     """The websocket of a kernel behind a gateway."""
     try:
-        url = manager.get_kernel(kernel_id).kernel_url
+        url = kernel_of(manager, kernel_id).kernel_url
     except Exception:
         return None
     if not isinstance(url, str) or not url.startswith("http"):
@@ -60,7 +71,8 @@ def limit_of(manager: Any, kernel_id: str) -> timedelta | None:
     """``cull_idle_timeout`` of the kernelspec's metadata, in seconds as for Jupyter's own culler
     (jupyter_server#1342); zero or less is "never" there, and here the longest that is allowed."""
     try:
-        value = manager.get_kernel(kernel_id).kernel_spec.metadata.get("cull_idle_timeout")
+        spec = kernel_of(manager, kernel_id).kernel_spec
+        value = spec.metadata.get("cull_idle_timeout")
         seconds = float(value)
         return timedelta(seconds=seconds) if seconds > 0 else timedelta.max
     except Exception:
