@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,6 +34,9 @@ from .removal import RefusedError, Remover
 from .settings import Limits
 from .store import Store, StoreError, boot_identity
 from .world import Platform, World
+
+#: What somebody's words make of a ledger.
+Change = Callable[[Ledger], Ledger]
 
 #: A stop of the server waits that long for a pass in flight.
 STOP_SECONDS = 10.0
@@ -65,6 +68,7 @@ class Controller:
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
+        self._said: list[Change] = []
         self._moment = clock.read()
         self._next_at: float | None = None
         self._passes = Passes(armed=False)
@@ -178,8 +182,10 @@ class Controller:
         to_do = self._remover.to_do(self._plan, policy)
         removed = False
         for decision in to_do:
+            # Removals take their time, and what people say meanwhile counts for the rest of them.
+            policy = self.preferences.policy_for(dry_run)
             self._ledger, ended = await self._remover.carry_out(
-                decision, self._snapshot, self._ledger, policy, now
+                decision, self._snapshot, self._ledger, policy, now, self._with_what_was_said
             )
             removed = removed or ended
         if removed:
@@ -300,9 +306,8 @@ class Controller:
         self._listing.panel_asked(self._clock.read().monotonic)
 
     async def patch_settings(self, patch: Any) -> dict[str, Any]:
-        """Change settings; the next pass, at once, goes by them."""
-        async with self._lock:
-            await self.preferences.patch(patch)
+        """Change settings; the next pass, at once, goes by them, and so does one under way."""
+        await self.preferences.patch(patch)
         self._wake.set()
         return self.preferences.view()
 
@@ -321,36 +326,57 @@ class Controller:
         Raises RefusedError (404) for what is not there, StoreError when it is not on disk (it
         holds all the same, until the server restarts).
         """
-        async with self._lock:
-            moment, until = self._clock.read(), None
-            if minutes is not None:
-                if not self._knows(ref):  # it may have come since the last pass
-                    await self._observe(moment, list_apps=False)
-                if not self._knows(ref):
-                    raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
-                until = moment.now + timedelta(minutes=minutes)
-            self._ledger = hold(self._ledger, ref, until)
+        until = None
+        if minutes is not None:
+            until = self._clock.read().now + timedelta(minutes=minutes)
+        known = ref if until is not None else None
+        async with self._saying(lambda ledger: hold(ledger, ref, until), known):
             holds = archive.holds_to_json(self._ledger)
             await asyncio.to_thread(self._store.save_holds, holds)
         self._wake.set()
         return self.keep_alives()
 
+    @contextlib.asynccontextmanager
+    async def _saying(self, change: Change, known: Ref | None) -> AsyncIterator[None]:
+        """Under the lock, after making ``change`` to the ledger; RefusedError (404) when ``known``
+        is not there. A pass under way, which has the lock, sees the change at once: what is kept
+        at the last moment is kept."""
+        self._said.append(change)
+        try:
+            async with self._lock:
+                if known is not None:
+                    await self._find(known)
+                self._ledger = change(self._ledger)
+                yield
+        finally:
+            self._said.remove(change)
+
+    def _with_what_was_said(self, ledger: Ledger) -> Ledger:
+        for change in self._said:
+            ledger = change(ledger)
+        return ledger
+
+    async def _find(self, ref: Ref) -> None:
+        """Raises RefusedError (404) for what is not there, also not since the last pass."""
+        if not self._knows(ref):
+            await self._observe(self._clock.read(), list_apps=False)
+        if not self._knows(ref):
+            raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
+
     async def note_activity(self, ref: Ref, signal: str = Signal.PRESENCE) -> None:
         """Somebody says that ``ref`` is in use: a person by their presence, or a program of
         theirs. What runs in an app is covered with it. Raises RefusedError (404)."""
-        async with self._lock:
-            moment = self._clock.read()
-            if not self._knows(ref):
-                await self._observe(moment, list_apps=False)
-            if not self._knows(ref):
-                raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
-            covered = [
-                r.ref
-                for r in self._snapshot.resources
-                if ref in (EVERYTHING, r.ref)
-                or (not isinstance(r, App) and r.app is not None and r.app == ref.id)
-            ]
-            self._ledger = note(self._ledger, covered, signal, moment.now)
+        now = self._clock.read().now
+        async with self._saying(lambda ledger: note(ledger, self._covered(ref), signal, now), ref):
+            pass
+
+    def _covered(self, ref: Ref) -> list[Ref]:
+        return [
+            r.ref
+            for r in self._snapshot.resources
+            if ref in (EVERYTHING, r.ref)
+            or (not isinstance(r, App) and r.app is not None and r.app == ref.id)
+        ]
 
     def _knows(self, ref: Ref) -> bool:
         return ref == EVERYTHING or self._snapshot.find(ref) is not None

@@ -23,10 +23,16 @@ class Preferences:
         self._store = store
         self._user: dict[str, Any] = {}
         self._disk: Fault | None = None
+        #: Of two that read or write the file, the later one's values must be in force.
+        self._lock = asyncio.Lock()
         self.policy, self._problems = merge(limits, {})
 
     async def load(self, now: datetime) -> None:
         """Read the user's settings. Where that fails the last good ones stay, with a fault."""
+        async with self._lock:
+            await self._load(now)
+
+    async def _load(self, now: datetime) -> None:
         try:
             user, problem = await asyncio.to_thread(self._store.load_settings)
         except StoreError as error:
@@ -44,7 +50,8 @@ class Preferences:
         """Validate and store a change. Raises SettingError (nothing has changed then) or
         StoreError (the change is not in force either)."""
         changes = validate_patch(patch, self._limits)
-        self._take(await asyncio.to_thread(self._store.patch_settings, changes))
+        async with self._lock:
+            self._take(await asyncio.to_thread(self._store.patch_settings, changes))
 
     def _take(self, user: Mapping[str, Any]) -> None:
         self._user = dict(user)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -67,13 +67,20 @@ class Remover:
         ]
 
     async def carry_out(
-        self, decision: Decision, snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime
+        self,
+        decision: Decision,
+        snapshot: Snapshot,
+        ledger: Ledger,
+        policy: Policy,
+        now: datetime,
+        amended: Callable[[Ledger], Ledger],
     ) -> tuple[Ledger, bool]:
         """Carry out one removal of a plan. Returns the ledger after it, and whether the resource
-        is gone. Never raises for that one's failure."""
+        is gone. ``amended`` adds what people have said since the plan was made. Never raises for
+        that one's failure."""
         ref = decision.ref
         fresh = await self._world.look_again(_decided_with(decision, snapshot))
-        ledger = glimpse(ledger, fresh, now)
+        ledger = amended(glimpse(ledger, fresh, now))
         resource = fresh.find(ref)
         if resource is None:
             outcome = Outcome(Result.GONE, "It was gone before it could be removed.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -140,6 +141,50 @@ async def test_a_kernel_that_arrives_at_the_last_moment_saves_the_app(bench: Ben
     bench.world.before_look = arrive
     await bench.live(timedelta(minutes=121))
     assert bench.world.removed == []
+
+
+@pytest.mark.parametrize("said", ["kept", "present", "switched off"])
+async def test_what_people_say_while_a_pass_removes_counts_for_the_rest_of_it(
+    bench: Bench, said: str
+) -> None:
+    """The first removal takes its time, and meanwhile somebody wants to keep the second."""
+    bench.world.kernel("first")
+    second = bench.world.kernel("second").ref
+    controller, asked = bench.controller, []
+
+    def speak(_resource: Resource) -> None:
+        words = {
+            "kept": lambda: controller.keep_alive(second, 60),
+            "present": lambda: controller.note_activity(second),
+            "switched off": lambda: controller.patch_settings({"enabled": False}),
+        }
+        asked.append(asyncio.ensure_future(words[said]()))
+
+    async def slowly(resource: Resource) -> Outcome:
+        outcome = await remove(resource)
+        await asyncio.sleep(0.05)  # in which a request is read and its file written
+        return outcome
+
+    remove, bench.world.remove = bench.world.remove, slowly  # type: ignore[method-assign]
+    bench.world.before_remove = speak
+    await bench.live(timedelta(minutes=121))
+    await asyncio.gather(*asked)
+    assert bench.world.removed == ["first"]
+    await controller.check()
+    assert bench.world.removed == ["first"]
+
+
+async def test_what_was_removed_while_somebody_asked_to_keep_it_is_refused(bench: Bench) -> None:
+    ref = bench.world.kernel("k").ref
+    asked: list[asyncio.Future[object]] = []
+    bench.world.before_remove = lambda _r: asked.append(
+        asyncio.ensure_future(bench.controller.keep_alive(ref, 60))
+    )
+    await bench.live(timedelta(minutes=121))
+    (answer,) = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(answer, RefusedError)
+    assert answer.status == 404
+    assert bench.controller.keep_alives() == []
 
 
 async def test_what_is_gone_at_the_second_look_is_no_error(bench: Bench) -> None:
