@@ -13,7 +13,7 @@ from typing import Any
 
 from jupyter_core.paths import jupyter_data_dir
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Float, List, TraitError, Unicode, default, validate
+from traitlets import Bool, Dict, Float, List, TraitError, Unicode, default, validate
 from traitlets.config import Configurable
 
 from .settings import FIELDS, Limits, SettingError
@@ -80,6 +80,11 @@ class AdminTraits(Configurable):
     allow_irreversible_stop = Bool(
         False, help="Stop a notebook instance even if its platform cannot be started again."
     ).tag(config=True)
+    hourly_prices: Any = Dict(
+        value_trait=Float(),
+        key_trait=Unicode(),
+        help="US dollars an hour by instance type, where the built-in prices do not hold.",
+    ).tag(config=True)
     state_dir = _name("Where settings, keep-alives and the history are kept.")
     activity_file = Unicode(
         ACTIVITY_FILE, help="The file in which remote IDEs report activity to SageMaker's agent."
@@ -133,6 +138,15 @@ class AdminTraits(Configurable):
     def _not_below_zero(self, proposal: Any) -> float:
         return _number(proposal, above_zero=False)
 
+    @validate("hourly_prices")
+    def _prices(self, proposal: Any) -> dict[str, float]:
+        for name, usd in proposal["value"].items():
+            if not math.isfinite(usd) or usd < 0:
+                raise TraitError(
+                    f"AutoShutdown.hourly_prices: {name} must be 0 or more, not {usd}."
+                )
+        return dict(proposal["value"])
+
     @validate("locked")
     def _known_names(self, proposal: Any) -> list[str]:
         for name in proposal["value"]:
@@ -164,6 +178,7 @@ class AdminTraits(Configurable):
             presence_max_minutes=self.presence_max_minutes,
             suspect_after_minutes=self.suspect_after_minutes,
             max_busy_minutes=self.max_busy_minutes,
+            hourly_prices={str(name): float(usd) for name, usd in self.hourly_prices.items()},
         )
         for name, value in limits.defaults.items():
             try:

@@ -31,6 +31,7 @@ from .hooks import Hooks
 from .listing import Listing
 from .preferences import Preferences
 from .removal import RefusedError, Remover
+from .savings import Account
 from .settings import Limits
 from .store import Store, StoreError, boot_identity
 from .world import Platform, World
@@ -74,7 +75,8 @@ class Controller:
         self._passes = Passes(armed=False)
         self._ledger = Ledger(quiet_until=self._moment.now + self._grace)
         self._snapshot, self._plan = Snapshot(), Plan()
-        self._remover = Remover(world, history, log)
+        self._account = Account(store, world.platform.region_name, limits.hourly_prices)
+        self._remover = Remover(world, history, self._account, log)
         self._hooks = hooks or Hooks(log)
         self._health = Health(log, standing_faults)
         self._listing = Listing(limits.poll_interval_seconds)
@@ -93,6 +95,7 @@ class Controller:
         self._moment = self._clock.read()
         now = self._moment.now
         await self.preferences.load(now)
+        await self._account.load(self._world.platform.own_app is not None, now)
         self._boot = await asyncio.to_thread(boot_identity)
         marks, holds = await self._load_state()
         self._ledger = archive.restore(
@@ -193,6 +196,7 @@ class Controller:
             await self._observe(moment, list_apps=acted_on_apps)
         if to_do:
             self._plan = decide(self._snapshot, self._ledger, policy, now)
+        await self._account.look(self._snapshot, now)
 
     async def _find_out(self, policy: Policy, now: datetime) -> None:
         """What only asking tells: whether anything works in the background of what is due soon,
@@ -280,9 +284,9 @@ class Controller:
 
     def report(self) -> dict[str, Any]:
         """The report of the last pass, and of the health by now."""
-        platform = self._world.platform
+        platform, now = self._world.platform, self._clock.read().now
         return build(
-            now=self._clock.read().now,
+            now=now,
             platform={
                 "kind": platform.kind,
                 "domain_id": platform.domain_id,
@@ -298,7 +302,7 @@ class Controller:
             ledger=self._ledger,
             plan=self._plan,
             outcomes=self._remover.outcomes,
-            savings=self._history.savings(),
+            savings={**self._history.savings(), **self._account.view(now)},
         )
 
     def panel_asked(self) -> None:

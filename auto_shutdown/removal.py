@@ -13,9 +13,11 @@ from .core.ledger import Ledger, glimpse, record
 from .core.model import IN_SERVICE, KERNEL_GATEWAY, App, Kind, Ref, Resource, Snapshot
 from .core.planner import decide
 from .core.policy import Policy
+from .core.savings import Freed
 from .core.verdict import Action, Decision, Fault, Outcome, Plan, Reason, Result
 from .core.words import iso, printable
 from .history import History
+from .savings import Account
 from .world import World
 
 #: How many outcomes the report carries; the history has them all.
@@ -40,9 +42,12 @@ class RefusedError(Exception):
 class Remover:
     """Removes what was decided, if a second look still says so."""
 
-    def __init__(self, world: World, history: History, log: logging.Logger) -> None:
+    def __init__(
+        self, world: World, history: History, account: Account, log: logging.Logger
+    ) -> None:
         self._world = world
         self._history = history
+        self._account = account
         self._log = log
         self._rehearsed: dict[Ref, datetime | None] = {}
         self._audit_error: Exception | None = None
@@ -92,7 +97,8 @@ class Remover:
             outcome = Outcome(Result.STALE, f"It moved at the last moment.{moved}")
             self._tell(decision, resource.name, outcome, now)
             return ledger, False
-        outcome = await self._act(again, resource, policy, now)
+        frees = self._account.would_free(resource, snapshot, ledger, now)
+        outcome = await self._act(again, resource, policy, now, frees)
         return record(ledger, ref, outcome, now), outcome.ended
 
     async def on_request(
@@ -109,15 +115,21 @@ class Remover:
             inside += [terminal for terminal in snapshot.terminals if terminal.app == ref.id]
         for each in (*inside, resource):
             asked = Decision(each.ref, Action.REMOVE, Reason.REQUESTED, ASKED_FOR)
-            outcome = await self._act(asked, each, policy, now)
+            frees = self._account.would_free(each, snapshot, ledger, now)
+            outcome = await self._act(asked, each, policy, now, frees)
             ledger = record(ledger, each.ref, outcome, now)
         return ledger, self.outcomes[-1]
 
     async def _act(
-        self, decision: Decision, resource: Resource, policy: Policy, now: datetime
+        self,
+        decision: Decision,
+        resource: Resource,
+        policy: Policy,
+        now: datetime,
+        frees: Freed | None,
     ) -> Outcome:
         """Audit line, removal, end of the audit line. ``dry_run`` leaves out the middle."""
-        attempt = await self._begin(decision, resource, policy, now)
+        attempt = await self._begin(decision, resource, policy, now, frees)
         if policy.dry_run:
             self._rehearsed[resource.ref] = decision.idle_since
             outcome = Outcome(Result.DRY_RUN, "dry_run is on: it would have been removed.")
@@ -130,11 +142,18 @@ class Remover:
                 outcome = Outcome(Result.TEMPORARY, f"Removing it failed: {name}.", name)
         if attempt is not None:
             await self._audit(attempt.finish, outcome)
+        if frees is not None and outcome.result is Result.REMOVED:
+            await self._account.add(frees)
         self._tell(decision, resource.name, outcome, now)
         return outcome
 
     async def _begin(
-        self, decision: Decision, resource: Resource, policy: Policy, now: datetime
+        self,
+        decision: Decision,
+        resource: Resource,
+        policy: Policy,
+        now: datetime,
+        frees: Freed | None,
     ) -> Any:
         rule = "request" if decision.reason is Reason.REQUESTED else policy.limit_of(resource)[1]
         return await self._audit(
@@ -152,6 +171,7 @@ class Remover:
                 "signal": decision.signal,
                 "rule": rule,
                 "idle_since": iso(decision.idle_since),
+                "saved": None if frees is None else {"usd_per_hour": frees.usd_per_hour},
             },
         )
 

@@ -82,6 +82,7 @@ class Limits:
     presence_max_minutes: float = 720
     suspect_after_minutes: float = 480
     max_busy_minutes: float | None = None
+    hourly_prices: Mapping[str, float] = field(default_factory=dict)
 
 
 class SettingError(ValueError):

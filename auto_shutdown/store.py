@@ -133,6 +133,7 @@ class Store:
         self._settings = Document(directory / "settings.json")
         self._holds = Document(directory / f"keep-alive-{key}.json")
         self._marks = Document(directory / f"marks-{key}.json")
+        self._savings = Document(directory / f"savings-{key}.json")
         self._seen: object = None
 
     def load_settings(self) -> tuple[dict[str, Any], FileProblem | None]:
@@ -168,6 +169,12 @@ class Store:
 
     def save_marks(self, marks: Mapping[str, Any]) -> None:
         self._marks.write(marks)
+
+    def load_savings(self) -> dict[str, Any]:
+        return self._savings.read()[0]
+
+    def save_savings(self, savings: Mapping[str, Any]) -> None:
+        self._savings.write(savings)
 
     def _signature(self) -> object:
         try:

@@ -18,6 +18,7 @@ LAYERS = (
     {"handlers"},
     {"controller"},
     {"removal", "preferences", "health", "hooks", "listing"},
+    {"savings"},
     {"history", "clock", "world"},
     {"store"},
     {"config"},

@@ -49,6 +49,26 @@ async def test_removed_when_due_not_at_the_next_poll(bench: Bench) -> None:
     assert timedelta(0) <= moment - (START + 90 * MINUTE) < timedelta(seconds=1)
 
 
+async def test_what_a_removal_saves_is_counted_and_survives_a_restart(bench: Bench) -> None:
+    """Two apps on one instance: it is free when the second is gone, and billed when one is back."""
+    first, second = bench.world.app("a"), bench.world.app("b")
+    await bench.live(timedelta(minutes=121))
+    assert set(bench.world.removed) == {first.id, second.id}
+    newest, older = await bench.controller.read_history(9)
+    assert (newest["saved"], older["saved"]) == ({"usd_per_hour": 0.05}, None)
+    await bench.live(timedelta(hours=3))
+    assert bench.controller.report()["savings"]["instance_hours"] == pytest.approx(3, abs=0.1)
+    await bench.controller.stop()
+    bench.controller = bench.make()
+    await bench.controller.load()
+    bench.clock.advance(timedelta(hours=1))
+    bench.world.app("c")
+    await bench.live(timedelta(hours=1))
+    savings = bench.controller.report()["savings"]
+    assert savings["instance_hours"] == pytest.approx(4, abs=0.3)
+    assert savings["usd"] == pytest.approx(0.2, abs=0.02)
+
+
 async def test_an_empty_app_goes_a_limit_after_first_sight(bench: Bench) -> None:
     app = bench.world.app("a")
     bench.clock.advance(timedelta(days=3))  # it has been there for days when we first look

@@ -1,0 +1,98 @@
+"""What was saved: the hours of instances that nobody was billed for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scene import NOW
+
+from auto_shutdown.core.ledger import Ledger
+from auto_shutdown.core.marks import first_sight
+from auto_shutdown.core.model import App, Snapshot
+from auto_shutdown.core.prices import USD_PER_HOUR, usd_per_hour
+from auto_shutdown.core.savings import (
+    Freed,
+    Savings,
+    frees_its_instance,
+    from_json,
+    settled,
+    to_json,
+    view,
+)
+
+HOUR = timedelta(hours=1)
+G5 = Freed("ml.g5.xlarge", NOW, 1.41)
+ONE = App("KernelGateway", "one", "InService", "ml.g5.xlarge")
+OTHER = replace(ONE, name="other")
+
+
+@pytest.mark.parametrize(
+    ("beside", "frees"),
+    [
+        ((), True),
+        ((OTHER,), False),
+        ((replace(OTHER, instance_type="ml.t3.medium"),), True),
+        ((replace(OTHER, status="Deleting"),), True),
+        ((replace(OTHER, status="Deleted"),), True),
+        ((App("JupyterServer", "default", "InService", "ml.g5.xlarge"),), True),
+    ],
+)
+def test_the_last_app_of_an_instance_frees_it(beside: tuple[App, ...], frees: bool) -> None:
+    snapshot = Snapshot(apps=(ONE, *beside))
+    ledger = Ledger(NOW, marks={app.ref: first_sight(NOW) for app in snapshot.apps})
+    assert frees_its_instance(ONE, snapshot, ledger) is frees
+
+
+def test_what_was_removed_a_moment_before_is_no_other() -> None:
+    snapshot = Snapshot(apps=(ONE, OTHER))
+    ledger = Ledger(NOW, marks={ONE.ref: first_sight(NOW)})
+    assert frees_its_instance(ONE, snapshot, ledger)
+
+
+def test_counted_until_the_instance_is_there_again() -> None:
+    savings = Savings(freed=(G5, Freed("ml.odd", NOW, None)))
+    assert view(savings, NOW + 2 * HOUR)["usd"] == 2.82
+    savings = settled(savings, {"ml.g5.xlarge"}, NOW + 2 * HOUR)
+    later = view(savings, NOW + 5 * HOUR)
+    assert (later["usd"], later["instance_hours"], later["unpriced_hours"]) == (2.82, 7, 5)
+
+
+def test_for_a_day_at_the_longest() -> None:
+    savings = settled(Savings(freed=(G5,)), (), NOW + 24 * HOUR)
+    assert savings.freed == ()
+    assert view(savings, NOW + 900 * HOUR)["instance_hours"] == 24
+
+
+@pytest.mark.parametrize(
+    ("region", "given_prices", "price"),
+    [
+        ("us-east-1", {}, 1.41),
+        ("ap-northeast-2", {}, None),
+        ("ap-northeast-2", {"ml.g5.xlarge": 1.7}, 1.7),
+        (None, {}, None),
+    ],
+)
+def test_a_price_is_known_or_unknown(region, given_prices, price) -> None:  # type: ignore[no-untyped-def]
+    assert usd_per_hour("ml.g5.xlarge", region, given_prices) == price
+    assert usd_per_hour(None, region, given_prices) is None
+    assert min(USD_PER_HOUR.values()) > 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 90), st.booleans()), max_size=8))
+def test_on_disk_and_back_is_the_same_and_sums_only_grow(steps: list[tuple[int, bool]]) -> None:
+    savings, now, before = Savings(freed=(G5,)), NOW, 0.0
+    for hours, again in steps:
+        now += hours * HOUR
+        savings = settled(from_json(to_json(savings)), {"ml.g5.xlarge"} if again else (), now)
+        total = view(savings, now)["instance_hours"]
+        assert before <= total <= 24
+        before = total
+
+
+@pytest.mark.parametrize("found", [{"hours": "x"}, {"freed": [{}]}, {"freed": 5}, {"freed": [7]}])
+def test_what_makes_no_sense_is_nothing(found: dict[str, object]) -> None:
+    assert from_json(found) == Savings()
