@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from tornado.ioloop import IOLoop
+from traitlets.config import Config
 
+from . import provenance
 from .clock import Clock
 from .config import AdminTraits
 from .controller import Controller
 from .core.verdict import Fault
 from .handlers import CONTROLLER, routes
 from .history import History
+from .settings import Limits
 from .store import Store, server_key
 from .world import Platform, SageMaker, World, recognise
 from .world.beats import BeatSource
@@ -41,6 +46,12 @@ class AutoShutdown(AdminTraits, ExtensionApp):
     _starting: asyncio.Task[None] | None = None
     _stopped = False
 
+    def load_config_file(self, *given: Any, **named: Any) -> None:
+        """What Jupyter leaves out first, so that every file it does read wins over it."""
+        found = provenance.drop_ins(self.config_file_paths)
+        self.update_config(Config({provenance.SECTION: found}))
+        super().load_config_file(*given, **named)
+
     def initialize_handlers(self) -> None:
         """Add the routes, and start the passes as soon as the server's loop runs."""
         self.handlers.extend(routes())
@@ -57,7 +68,9 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             return
         self._starting = asyncio.current_task()
         try:
-            controller = self._assemble()
+            limits = self.limits()
+            sources = await asyncio.to_thread(self._sources)
+            controller = self._assemble(replace(limits, sources=sources))
             await controller.start()
         except Exception as error:
             self.log.error(
@@ -71,7 +84,18 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         kind, minutes = controller.platform.kind, controller.preferences.policy.idle_timeout
         self.log.info("auto_shutdown: watching (%s); idle after %s.", kind, minutes)
 
-    def _assemble(self) -> Controller:
+    def _sources(self) -> dict[str, str]:
+        """Where each trait that is configured comes from. Reads files: not for the loop."""
+        server = self._server
+        given = (getattr(server, "cli_config", {}), getattr(self, "cli_config", {}))
+        return provenance.sources(
+            self.config.get(provenance.SECTION, {}),
+            server.config_file_paths,
+            server.config_file,
+            {name for config in given for name in config.get(provenance.SECTION, {})},
+        )
+
+    def _assemble(self, limits: Limits) -> Controller:
         server = self._server
         platform = recognise(Path(self.metadata_path), self.platform_overrides(), os.environ)
         if platform.has_apps or platform.own_app is not None:
@@ -96,7 +120,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             self._world,
             Store(directory, key),
             History(directory, key),
-            self.limits(),
+            limits,
             Clock(),
             self.log,
             _platform_faults(platform, Clock()),

@@ -14,13 +14,17 @@ PACKAGE = Path(__file__).resolve().parents[1] / "auto_shutdown"
 
 #: From the top; each may import those below it and its own.
 LAYERS = (
+    {"__main__"},
+    {"cli"},
+    {"commands"},
+    {"client", "doctor"},
     {"extension"},
     {"handlers"},
     {"controller"},
     {"removal", "preferences", "health", "hooks", "listing"},
     {"savings"},
     {"history", "clock", "world"},
-    {"store"},
+    {"store", "provenance"},
     {"config"},
     {"settings"},
     {"core"},

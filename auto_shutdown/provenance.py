@@ -1,0 +1,121 @@
+"""Who set what: the configuration files that Jupyter reads, and what each says of ``AutoShutdown``.
+
+JSON is read; Python is only looked at (its syntax tree), never run a second time: a configuration
+file may do anything. So a name counts as set by a Python file that speaks of ``AutoShutdown`` and
+of that name; callers leave out what the server's configuration does not hold.
+"""
+
+from __future__ import annotations
+
+import ast
+import glob
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SECTION = "AutoShutdown"
+COMMAND_LINE = "command line"
+#: What no file and no command line explains: a configuration handed over by a program.
+PROGRAM = "the program that started the server"
+
+SERVER_FILE = "jupyter_server_config"
+#: Read by every extension of that name, before the server's own.
+EXTENSION_FILE = "jupyter_auto_shutdown_config"
+BASE_FILE = "jupyter_config"
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """What one file sets. ``values`` holds None for what Python computes; ``problem`` says why the
+    file cannot be read, and then Jupyter skips it."""
+
+    path: Path
+    values: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+
+def read_files(directories: Sequence[str], config_file: str = "") -> list[ConfigFile]:
+    """The files that a server with these directories (most important first) reads, least important
+    first. ``config_file`` stands in for the server's own files, as ``--config`` does."""
+    return [_read(path) for path in _paths(directories, config_file)]
+
+
+def drop_ins(directories: Sequence[str]) -> dict[str, Any]:
+    """What the files in ``jupyter_server_config.d`` set. Jupyter itself takes nothing from there
+    but which extensions are on (docs/decisions/015)."""
+    values: dict[str, Any] = {}
+    for path in _drop_in_paths(directories):
+        values.update(_read(path).values)
+    return values
+
+
+def sources(
+    configured: Iterable[str],
+    directories: Sequence[str],
+    config_file: str = "",
+    command_line: Iterable[str] = (),
+) -> dict[str, str]:
+    """Where each of the ``configured`` names comes from: a path, or ``command line``."""
+    found = dict.fromkeys(configured, PROGRAM)
+    for file in read_files(directories, config_file):
+        found.update({name: str(file.path) for name in file.values if name in found})
+    found.update({name: COMMAND_LINE for name in command_line if name in found})
+    return dict(sorted(found.items()))
+
+
+def _paths(directories: Sequence[str], config_file: str) -> Iterator[Path]:
+    yield from _drop_in_paths(directories)
+    for name in (EXTENSION_FILE, BASE_FILE):
+        yield from _pairs(directories, name)
+    if config_file:
+        # Jupyter goes by the stem, and takes both files of that name.
+        stem = Path(os.path.abspath(config_file)).with_suffix("")
+        yield from _pairs([str(stem.parent)], stem.name)
+    else:
+        yield from _pairs(directories, SERVER_FILE)
+
+
+def _pairs(directories: Sequence[str], name: str) -> Iterator[Path]:
+    for directory in reversed(directories):
+        for suffix in (".py", ".json"):
+            path = os.path.join(directory, name + suffix)
+            if os.path.isfile(path):
+                yield Path(path)
+
+
+def _drop_in_paths(directories: Sequence[str]) -> Iterator[Path]:
+    for directory in reversed(directories):
+        pattern = os.path.join(glob.escape(directory), SERVER_FILE + ".d", "*.json")
+        yield from map(Path, sorted(glob.glob(pattern)))
+
+
+def _read(path: Path) -> ConfigFile:
+    """``problem`` never quotes the file: it may hold passwords."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".py":
+            return ConfigFile(path, _python_names(text))
+        content = json.loads(text) if text else {}
+    except OSError as error:
+        return ConfigFile(path, problem=f"it cannot be read ({type(error).__name__})")
+    except (ValueError, SyntaxError, RecursionError):
+        sort = "Python" if path.suffix == ".py" else "JSON"
+        return ConfigFile(path, problem=f"it is not {sort}")
+    section = content.get(SECTION) if isinstance(content, dict) else None
+    return ConfigFile(path, section if isinstance(section, dict) else {})
+
+
+def _python_names(text: str) -> dict[str, Any]:
+    """Every identifier and text of a file that speaks of the section."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute):
+            names.add(node.attr)
+        elif isinstance(node, ast.keyword) and node.arg is not None:
+            names.add(node.arg)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.add(node.value)
+    return dict.fromkeys(sorted(names)) if SECTION in names else {}
