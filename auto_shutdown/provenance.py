@@ -29,12 +29,20 @@ BASE_FILE = "jupyter_config"
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """What one file sets. ``values`` holds None for what Python computes; ``problem`` says why the
-    file cannot be read, and then Jupyter skips it."""
+    """What one file says: ``content`` of JSON, ``names`` (identifiers and texts) of Python.
+    ``problem`` says why the file cannot be read, and then Jupyter skips it."""
 
     path: Path
-    values: Mapping[str, Any] = field(default_factory=dict)
+    content: Mapping[str, Any] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
     problem: str = ""
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """What the file sets of one class; each with None where Python computes it."""
+        if name in self.names:
+            return dict.fromkeys(sorted(self.names))
+        found = self.content.get(name)
+        return found if isinstance(found, dict) else {}
 
 
 def read_files(directories: Sequence[str], config_file: str = "") -> list[ConfigFile]:
@@ -48,7 +56,7 @@ def drop_ins(directories: Sequence[str]) -> dict[str, Any]:
     but which extensions are on (docs/decisions/015)."""
     values: dict[str, Any] = {}
     for path in _drop_in_paths(directories):
-        values.update(_read(path).values)
+        values.update(_read(path).section(SECTION))
     return values
 
 
@@ -59,11 +67,18 @@ def sources(
     command_line: Iterable[str] = (),
 ) -> dict[str, str]:
     """Where each of the ``configured`` names comes from: a path, or ``command line``."""
-    found = dict.fromkeys(configured, PROGRAM)
-    for file in read_files(directories, config_file):
-        found.update({name: str(file.path) for name in file.values if name in found})
-    found.update({name: COMMAND_LINE for name in command_line if name in found})
-    return dict(sorted(found.items()))
+    files = read_files(directories, config_file)
+    given = set(command_line)
+    return {
+        name: COMMAND_LINE if name in given else source(files, SECTION, name) or PROGRAM
+        for name in sorted(configured)
+    }
+
+
+def source(files: Iterable[ConfigFile], section: str, name: str) -> str:
+    """The path of the file that decides a trait; empty when none does."""
+    found = [str(file.path) for file in files if name in file.section(section)]
+    return found[-1] if found else ""
 
 
 def _paths(directories: Sequence[str], config_file: str) -> Iterator[Path]:
@@ -97,25 +112,22 @@ def _read(path: Path) -> ConfigFile:
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".py":
-            return ConfigFile(path, _python_names(text))
+            return ConfigFile(path, names=frozenset(_python_names(text)))
         content = json.loads(text) if text else {}
     except OSError as error:
         return ConfigFile(path, problem=f"it cannot be read ({type(error).__name__})")
     except (ValueError, SyntaxError, RecursionError):
         sort = "Python" if path.suffix == ".py" else "JSON"
         return ConfigFile(path, problem=f"it is not {sort}")
-    section = content.get(SECTION) if isinstance(content, dict) else None
-    return ConfigFile(path, section if isinstance(section, dict) else {})
+    return ConfigFile(path, content if isinstance(content, dict) else {})
 
 
-def _python_names(text: str) -> dict[str, Any]:
-    """Every identifier and text of a file that speaks of the section."""
-    names: set[str] = set()
+def _python_names(text: str) -> Iterator[str]:
+    """Every identifier and text of a program."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Attribute):
-            names.add(node.attr)
+            yield node.attr
         elif isinstance(node, ast.keyword) and node.arg is not None:
-            names.add(node.arg)
+            yield node.arg
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            names.add(node.value)
-    return dict.fromkeys(sorted(names)) if SECTION in names else {}
+            yield node.value

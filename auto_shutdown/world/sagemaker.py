@@ -164,25 +164,9 @@ class SageMaker:
     def _invoke(self, operation: str, method: str, request: Mapping[str, Any]) -> Any:
         client = self._client
         if client is None:
-            client = self._client = self._make_client()
+            client = self._client = make_client(self._platform.region_name, self._endpoint_url)
         self.calls[operation] += 1
         return getattr(client, method)(**request)
-
-    def _make_client(self) -> Any:
-        from boto3.session import Session
-        from botocore.config import Config
-
-        # Not the default session, which is the host's and is not safe between threads.
-        return Session().client(
-            "sagemaker",
-            region_name=self._platform.region_name,
-            endpoint_url=self._endpoint_url or _endpoint_of_environment(),
-            config=Config(
-                connect_timeout=CONNECT_SECONDS,
-                read_timeout=READ_SECONDS,
-                retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
-            ),
-        )
 
     def _list_in_thread(self) -> list[Any]:
         request: dict[str, Any] = {
@@ -232,6 +216,26 @@ class SageMaker:
             # botocore gives local time; differences of two of those forget a change of the clocks.
             created_at=created_at.astimezone(timezone.utc) if created_at else None,
         )
+
+
+def make_client(region_name: str | None, endpoint_url: str | None = None, **config: Any) -> Any:
+    """A boto3 client of SageMaker; ``config`` is botocore's, over the values here. Blocks."""
+    from boto3.session import Session
+    from botocore.config import Config
+
+    settings: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": READ_SECONDS,
+        "retries": {"total_max_attempts": ATTEMPTS, "mode": "standard"},
+        **config,
+    }
+    # Not the default session, which is the host's and is not safe between threads.
+    return Session().client(
+        "sagemaker",
+        region_name=region_name,
+        endpoint_url=endpoint_url or _endpoint_of_environment(),
+        config=Config(**settings),
+    )
 
 
 def _liveness(app: App) -> tuple[int, datetime]:
