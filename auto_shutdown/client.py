@@ -7,6 +7,7 @@ nowhere. Redirects are not followed: they would take the token elsewhere.
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import os
 import secrets
@@ -268,9 +269,13 @@ def _connection(url: str, seconds: float) -> http.client.HTTPConnection:
 
 
 def _is_here(host: str) -> bool:
-    if host in ("localhost", "::1", "::", "0.0.0.0") or host.startswith("127."):
-        return True
-    return host.lower() in (socket.gethostname().lower(), socket.getfqdn().lower())
+    """Whether it is this machine; 0.0.0.0 is how a server says that it listens everywhere."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        names = ("localhost", socket.gethostname().lower(), socket.getfqdn().lower())
+        return host.lower() in names
+    return address.is_loopback or address.is_unspecified
 
 
 class _UnixConnection(http.client.HTTPConnection):

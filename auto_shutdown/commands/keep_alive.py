@@ -49,33 +49,45 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _do(client: Client, arguments: argparse.Namespace) -> Any:
-    kind = arguments.kind
+    kind, name = arguments.kind, arguments.name
     if kind is None:
         return client.request("GET", "keep-alive")
     ref = {"kind": kind}
+    there: list[dict[str, Any]] = []
     if kind != "all":
-        ref["id"] = _id_of(client, kind, arguments.name, arguments.release)
-    if arguments.release:
-        return client.request("DELETE", "keep-alive", query=ref)
-    return client.request("PUT", "keep-alive", {**ref, "minutes": arguments.minutes})
+        there = _of_kind(client, kind, arguments.release)
+        # What came since the server last looked is in no report; the server is asked for it.
+        ref["id"] = _id_of(there, name) or name
+    try:
+        if arguments.release:
+            return client.request("DELETE", "keep-alive", query=ref)
+        return client.request("PUT", "keep-alive", {**ref, "minutes": arguments.minutes})
+    except ServerError as error:
+        if kind == "all" or _id_of(there, name):
+            raise
+        known = "; ".join(sorted({shown_name(r) for r in there})) or "none"
+        raise ServerError(error.code, str(error), f"There is: {known}") from None
 
 
-def _id_of(client: Client, kind: str, name: str, release: bool) -> str:
-    """The id that ``name`` means. Raises ServerError when that is nothing, or several things."""
-    there = [r for r in client.request("GET", "status")["resources"] if r["kind"] == kind]
-    if release:  # also of what is gone
+def _of_kind(client: Client, kind: str, held_too: bool) -> list[dict[str, Any]]:
+    found = [r for r in client.request("GET", "status")["resources"] if r["kind"] == kind]
+    if held_too:  # what is gone can still be held
         held = client.request("GET", "keep-alive")["keep_alive"]
-        there += [{**h, "name": "", "paths": []} for h in held if h["kind"] == kind]
+        found += [{**h, "name": h["id"], "paths": []} for h in held if h["kind"] == kind]
+    return found
+
+
+def _id_of(there: Iterable[Mapping[str, Any]], name: str) -> str | None:
+    """The id that ``name`` means, None for nothing; ServerError when it means several things."""
     for means in (_exactly, _by_name, _by_start):
         ids = {r["id"] for r in there if means(r, name)}
-        if len(ids) == 1:
-            return str(ids.pop())
-        if ids:
+        if len(ids) > 1:
             remedy = f"Use an id: {' '.join(sorted(ids))}"
             message = f"{len(ids)} of them go by {name!r}."
             raise ServerError(ExitCode.TROUBLE, message, remedy)
-    known = "; ".join(sorted({shown_name(r) for r in there if r["name"]})) or "none"
-    raise ServerError(ExitCode.TROUBLE, f"There is no {kind} {name!r}.", f"There is: {known}")
+        if ids:
+            return str(ids.pop())
+    return None
 
 
 def _exactly(resource: Mapping[str, Any], name: str) -> bool:
