@@ -28,7 +28,7 @@ from ..world.aws_errors import (
 )
 from ..world.own import RESTARTABLE
 from ..world.platform import LOCAL, NOTEBOOK_INSTANCE, Platform
-from ..world.sagemaker import make_client
+from ..world.sagemaker import BadAnswerError, make_client
 from .finding import Finding, failure, ok, warning
 from .situation import Situation
 
@@ -78,17 +78,21 @@ def examine(situation: Situation) -> Iterator[Finding]:
         return
     if platform.region_name is None or _no_boto3():
         return  # said already
-    # Nobody's credentials are needed to be answered that they are missing.
-    from botocore import UNSIGNED
+    try:
+        from boto3.session import Session
 
-    unsigned = ask(_list_apps(platform, **QUICK, signature_version=UNSIGNED))
+        session = Session()
+    except Exception as error:  # AWS_PROFILE names a profile that there is not
+        yield _credentials(read_error(error)[0])
+        return
+    unsigned = ask(_unsigned(platform, session))
     reached = _endpoint(platform, unsigned)
     yield reached
     if reached.remedy:
         return
     yield from _clock(unsigned)
     if unsigned.skew is None or abs(unsigned.skew) <= MOST_SKEW:
-        yield from _signed(platform)
+        yield from _signed(platform, session)
 
 
 def _no_boto3() -> bool:
@@ -99,12 +103,19 @@ def _no_boto3() -> bool:
     return False
 
 
-def _list_apps(platform: Platform, **config: Any) -> Callable[[], Any]:
-    """Also what is wrong with making a client is an answer."""
+def _unsigned(platform: Platform, session: Any) -> Callable[[], Any]:
+    """Nobody's credentials are needed to be answered that they are missing. Also what is wrong
+    with making a client is an answer."""
 
     def call() -> Any:
-        client = make_client(platform.region_name, **config)
-        return client.list_apps(DomainIdEquals=platform.domain_id or "d-none", MaxResults=1)
+        from botocore import UNSIGNED
+
+        region = platform.region_name
+        client = make_client(region, session=session, **QUICK, signature_version=UNSIGNED)
+        answer = client.list_apps(DomainIdEquals=platform.domain_id or "d-none", MaxResults=1)
+        if "Apps" not in answer:  # botocore makes an empty answer of what is no JSON
+            raise BadAnswerError
+        return answer
 
     return call
 
@@ -139,12 +150,10 @@ def _clock(answer: Answer) -> Iterator[Finding]:
         yield ok("clock", "right")
 
 
-def _signed(platform: Platform) -> Iterator[Finding]:
-    from boto3.session import Session
-
+def _signed(platform: Platform, session: Any) -> Iterator[Finding]:
     try:
-        found = Session().get_credentials()
-        client = make_client(platform.region_name, **QUICK)
+        found = session.get_credentials()
+        client = make_client(platform.region_name, session=session, **QUICK)
     except Exception as error:
         yield _credentials(read_error(error)[0])
         return

@@ -151,5 +151,7 @@ def _read(reader: JupyterApp, directories: Sequence[str]) -> tuple[Config, str]:
 
 def _of_this_class(config: Config) -> Config:
     """The section goes by the name of the extension's class; its traits are defined by another,
-    which can be had without a server."""
-    return Config({AdminTraits.__name__: config[provenance.SECTION]})
+    which can be had without a server. Names that it does not know are told elsewhere."""
+    known = AdminTraits.class_traits(config=True)
+    section = {k: v for k, v in config[provenance.SECTION].items() if k in known}
+    return Config({AdminTraits.__name__: section})

@@ -218,7 +218,9 @@ class SageMaker:
         )
 
 
-def make_client(region_name: str | None, endpoint_url: str | None = None, **config: Any) -> Any:
+def make_client(
+    region_name: str | None, endpoint_url: str | None = None, session: Any = None, **config: Any
+) -> Any:
     """A boto3 client of SageMaker; ``config`` is botocore's, over the values here. Blocks."""
     from boto3.session import Session
     from botocore.config import Config
@@ -230,7 +232,7 @@ def make_client(region_name: str | None, endpoint_url: str | None = None, **conf
         **config,
     }
     # Not the default session, which is the host's and is not safe between threads.
-    return Session().client(
+    return (session or Session()).client(
         "sagemaker",
         region_name=region_name,
         endpoint_url=endpoint_url or _endpoint_of_environment(),
