@@ -38,5 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
             if finding.remedy:
                 page.line(f"{'':<7}  {'':<{width}}  -> {finding.remedy}")
         page.line()
-        page.line(f"{failures} failures, {warnings} warnings.")
+        page.line(f"{counted(failures, 'failure')}, {counted(warnings, 'warning')}.")
     return ExitCode.TROUBLE if failures else ExitCode.DONE
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -55,12 +54,10 @@ def test_no_server_on_a_shell(tmp_path: Path) -> None:
 def test_the_demo_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "moto" else real(name)
-    )
+    monkeypatch.setattr(demo, "NEEDED", ("json", "no_such_package"))
     assert main(["demo"]) == 1
-    assert "moto. pip install 'jupyterlab-auto-shutdown[demo]'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "here: no_such_package. pip install 'jupyterlab-auto-shutdown[demo]'" in told
 
 
 @pytest.mark.parametrize(("argv", "story"), [(["demo"], "demo"), (["demo", "--lab"], "lab")])

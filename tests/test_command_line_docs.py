@@ -12,7 +12,7 @@ from auto_shutdown import doctor
 from auto_shutdown.cli import EXIT_CODES, make_parser
 from auto_shutdown.client import ExitCode
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "command-line.md").read_text()
 README = (ROOT / "README.md").read_text()
 
