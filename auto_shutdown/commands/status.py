@@ -10,7 +10,7 @@ from typing import Any
 from ..client import ExitCode
 from ..core.words import duration
 from .options import Commands, add_server, client_of, command
-from .text import Cell, Page, instant, left_until, now_of
+from .text import Cell, Page, instant, left_until, local_time, now_of
 
 HEADER = ("KIND", "NAME", "STATE", "VERDICT", "WHY", "TIME LEFT")
 WHY = HEADER.index("WHY")
@@ -86,9 +86,22 @@ def _show_health(report: Mapping[str, Any], page: Page) -> None:
         passes.append(f"Next in {left_until(health['next_pass'], now)}.")
     page.line(f"On {where}. Idle is what was not used for {limit}; notice {notice} before.")
     page.line(" ".join(passes))
+    _show_savings(report["savings"], page)
     for fault in health["faults"]:
         page.line(f"! {fault['source']}: {fault['message']} ({fault['code']})", "bad")
         page.line(f"  {fault['remedy']}")
+
+
+def _show_savings(savings: Mapping[str, Any], page: Page) -> None:
+    hours, unpriced = savings["instance_hours"], savings["unpriced_hours"]
+    if hours <= 0:
+        return
+    text = f"Not billed since {local_time(savings['since'])}: {hours:.1f} instance hours"
+    if hours > unpriced:
+        text += f", {savings['usd']:.2f} US dollars"
+    if unpriced > 0:
+        text += f" ({unpriced:.1f} hours of no known price left out)"
+    page.line(f"{text}.")
 
 
 def _watching(report: Mapping[str, Any]) -> str:

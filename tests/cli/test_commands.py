@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.commands.status import shown_name
+from auto_shutdown.commands.status import _show_savings, shown_name
+from auto_shutdown.commands.text import Page
 from auto_shutdown.settings import FIELDS
 
 
@@ -215,6 +217,29 @@ async def test_names_of_users_move_no_cursor(command: Any, server: Any, jp_fetch
         said = await command(*argv)
         assert "\x1b" not in said.out + said.err
         assert r"\x1b[2Jgone\nok  terminal" in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("hours", "unpriced", "usd", "told"),
+    [
+        (0, 0, 0, ""),
+        (12.25, 0, 3.5, "12.2 instance hours, 3.50 US dollars."),
+        (
+            12,
+            2,
+            3.5,
+            "12.0 instance hours, 3.50 US dollars (2.0 hours of no known price left out).",
+        ),
+        (2, 2, 0, "2.0 instance hours (2.0 hours of no known price left out)."),
+    ],
+)
+def test_savings_are_told_as_far_as_they_are_known(
+    hours: float, unpriced: float, usd: float, told: str
+) -> None:
+    stream = io.StringIO()
+    savings = {"since": "2026-03-01T12:00:00.000Z", "instance_hours": hours, "usd": usd}
+    _show_savings({**savings, "unpriced_hours": unpriced}, Page(stream))
+    assert stream.getvalue().partition(": ")[2] == (told and told + "\n")
 
 
 @pytest.mark.parametrize(
