@@ -393,6 +393,12 @@ def test_it_writes_nothing(host: Host) -> None:
     assert list((host.root / "state").iterdir()) == []
 
 
+def test_a_user_may_override_what_the_same_user_wrote(host: Host) -> None:
+    host.person({"AutoShutdown": {"idle_timeout_minutes": 600}})
+    host.person("c.AutoShutdown.idle_timeout_minutes = 60", "jupyter_server_config.py")
+    assert troubles(doctor.examine()) == []
+
+
 def test_who_set_what_is_told(host: Host) -> None:
     host.configure(idle_timeout_minutes=60)
     host.person("c.AutoShutdown.dry_run = True", "jupyter_server_config.py")

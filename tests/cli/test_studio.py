@@ -1,4 +1,5 @@
-"""The command line in a terminal of Studio: real apps, real kernels, a server without a token."""
+"""The command line in a terminal of Studio: real apps, real kernels, a real server of
+which it knows nothing but what Jupyter's runtime files tell."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ def studio(tmp_path: Path) -> Iterator[LocalStudio]:
 
 def test_a_morning_in_a_terminal(studio: LocalStudio) -> None:
     traits = {"metadata_path": str(studio.metadata_path), "max_keep_alive_minutes": 240}
-    server = studio.start_server({"AutoShutdown": traits, "IdentityProvider": {"token": ""}})
+    server = studio.start_server({"AutoShutdown": traits})
     (studio.home / "deep").mkdir()
     kernel = server.open_notebook("deep/train.ipynb")
     env = studio._environment()
@@ -38,6 +39,7 @@ def test_a_morning_in_a_terminal(studio: LocalStudio) -> None:
             words, env=env, cwd=studio.home, capture_output=True, text=True, check=False
         )
         assert done.returncode == code, done.stdout + done.stderr
+        assert server.token not in done.stdout + done.stderr
         return done.stdout
 
     def json_of(*argv: str, code: int = 0) -> Any:

@@ -71,8 +71,11 @@ def test_columns_are_those_of_a_terminal(text: str, width: int, expected: str) -
 
 def test_control_characters_are_written_out() -> None:
     stream = io.StringIO()
-    Page(stream).table(("N",), [[("a\x1b]0;b\x07\nc", "")]], 0)
-    assert stream.getvalue() == "N\na\\x1b]0;b\\x07\\nc\n"
+    page = Page(stream)
+    name, shown = "a\x1b]0;b\x07\nc", "a\\x1b]0;b\\x07\\nc\n"
+    page.table(("N",), [[(name, "")]], 0)
+    page.line(name)
+    assert stream.getvalue() == f"N\n{shown}{shown}"
 
 
 @pytest.mark.parametrize(
