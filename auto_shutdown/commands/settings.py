@@ -71,12 +71,10 @@ def _show(view: Mapping[str, Any], page: Page) -> None:
 
 
 def _row(name: str, value: Any, view: Mapping[str, Any]) -> list[Cell]:
-    source = view.get("sources", {}).get(name)
-    who = f"the administrator ({source})" if source else "the default"
-    style = ""
+    sources, style = view["sources"], ""
+    who = f"the administrator ({sources[name]})" if name in sources else "the default"
     if name in view["locked"]:
-        who = f"locked by {who}" if source else "locked by the administrator"
-        style = "notice"
+        who, style = f"locked by the administrator ({sources.get('locked', '')})", "notice"
     elif name in view["user"]:
         who, style = "you", "strong"
     return [

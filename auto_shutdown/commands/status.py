@@ -17,10 +17,10 @@ WHY = HEADER.index("WHY")
 
 #: Of ``platform.kind``.
 PLACES = {
-    "studio-classic": "Studio Classic",
-    "studio-space": "a Studio space",
-    "notebook-instance": "a notebook instance",
-    "local": "no SageMaker",
+    "studio-classic": "On Studio Classic",
+    "studio-space": "On a Studio space",
+    "notebook-instance": "On a notebook instance",
+    "local": "Not on SageMaker",
 }
 
 STYLES = {"ok": "good", "disabled": "notice", "degraded": "notice", "failing": "bad"}
@@ -84,7 +84,7 @@ def _show_health(report: Mapping[str, Any], page: Page) -> None:
     passes = [f"Last look {_ago(health['last_ok_pass'], now)}."]
     if health["next_pass"]:
         passes.append(f"Next in {left_until(health['next_pass'], now)}.")
-    page.line(f"On {where}. Idle is what was not used for {limit}; notice {notice} before.")
+    page.line(f"{where}. Idle is what was not used for {limit}; notice {notice} before.")
     page.line(" ".join(passes))
     _show_savings(report["savings"], page)
     for fault in health["faults"]:

@@ -32,7 +32,8 @@ async def test_status_is_a_table_for_people(command: Any, server: Any, jp_fetch:
     assert said.code == 0
     lines = said.out.splitlines()
     assert lines[0] == "Watching. Health: ok."
-    assert lines[1].endswith("Idle is what was not used for 2 h; notice 5 m before.")
+    told = "Not on SageMaker. Idle is what was not used for 2 h; notice 5 m before."
+    assert lines[1] == told
     header = next(i for i, line in enumerate(lines) if line.startswith("KIND"))
     assert lines[header].split() == ["KIND", "NAME", "STATE", "VERDICT", "WHY", "TIME", "LEFT"]
     cells = lines[header + 1].split()
@@ -100,7 +101,7 @@ async def test_who_decided_a_setting_is_shown(command: Any, server: Any) -> None
     await server()
     lines = (await command("settings")).out.splitlines()
     (row,) = (line for line in lines if line.startswith("dry_run"))
-    assert row.endswith("locked by the administrator")
+    assert row.endswith("locked by the administrator (the program that started the server)")
 
 
 @pytest.mark.parametrize(
