@@ -5,49 +5,14 @@ import type { Widget } from '@lumino/widgets';
 
 import type { Api } from './api';
 import { Message } from './message';
-import { appOf, removals } from './model';
-import { contextOf, localPath, mainWidgets, restart, sessionOf } from './opened';
+import { appOf, endOf, localPath, removals, telling } from './model';
+import type { Telling } from './model';
+import { contextOf, mainWidgets, restart, sessionOf } from './opened';
 import type { Poller } from './poller';
 import { stopped } from './sentences';
 import type { IOutcome } from './types';
 
-/** What is older than this is no news any more. */
-const NEWS = 7 * 86_400_000;
 const REMEMBERED = 200;
-
-export type Telling = 'stopped' | 'new-kernel' | null;
-
-/**
- * Whether a document tells of the end of its kernel: it has none since (or the host has not noticed
- * yet), or it was opened again and got a new one, in which the old variables are missed.
- */
-export function telling(
-  outcome: IOutcome,
-  kernel: string | null,
-  ready: boolean,
-  shown: Telling,
-  now: number
-): Telling {
-  if (kernel === outcome.id) {
-    return 'stopped';
-  }
-  if (kernel === null) {
-    return ready ? 'stopped' : shown;
-  }
-  // A new kernel, by the button or otherwise, answers the message that was there.
-  if (shown === 'stopped' || now - Date.parse(outcome.at) > NEWS) {
-    return null;
-  }
-  return 'new-kernel';
-}
-
-/** The newest end of a kernel of this document that was ours. */
-export function endOf(path: string, all: IOutcome[]): IOutcome | null {
-  const found = all.find(
-    o => o.kind === 'kernel' && o.outcome === 'removed' && o.paths.map(localPath).includes(path)
-  );
-  return found ?? null;
-}
 
 interface IShown {
   message: Message;

@@ -32,7 +32,7 @@ export class Choices {
   /** Change some; rejects with what the server says to it, and then nothing has changed. */
   async patch(change: Change): Promise<void> {
     this._take(await this._api.patch(change));
-    void this._poller.refresh();
+    void this._poller.acted();
   }
 
   /** Ask for them, at first and when another page or an administrator has changed them. */

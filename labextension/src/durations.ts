@@ -60,7 +60,7 @@ export function spelled(minutes: number, trans: TranslationBundle): string {
 }
 
 const PART =
-  /^(\d+(?:[.,]\d+)?)\s*(d|days?|h|hours?|hrs?|m|min|mins|minutes?|s|sec|secs|seconds?)?\s*/i;
+  /^(\d+(?:[.,]\d+)?)\s*(days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)?(?![a-z])\s*/i;
 
 /** Minutes of what a person typed: `90`, `2 h`, `1 h 30 m`, `1:30`; null when it is none. */
 export function parsed(text: string): number | null {

@@ -171,3 +171,45 @@ export function settingsDiffer(one: Partial<IPolicy>, other: Partial<IPolicy>): 
   const names = Object.keys(one) as (keyof IPolicy)[];
   return names.some(name => JSON.stringify(one[name]) !== JSON.stringify(other[name]));
 }
+
+/** A path without the drive that real-time collaboration puts before it. */
+export function localPath(path: string): string {
+  return path.replace(/^[^/]*:/, '');
+}
+
+/** What is older than this is no news any more. */
+const NEWS = 7 * 86_400_000;
+
+export type Telling = 'stopped' | 'new-kernel' | null;
+
+/**
+ * Whether a document tells of the end of its kernel: it has none since (or the host has not noticed
+ * yet), or it was opened again and got a new one, in which the old variables are missed.
+ */
+export function telling(
+  outcome: IOutcome,
+  kernel: string | null,
+  ready: boolean,
+  shown: Telling,
+  now: number
+): Telling {
+  if (kernel === outcome.id) {
+    return 'stopped';
+  }
+  if (kernel === null) {
+    return ready ? 'stopped' : shown;
+  }
+  // A new kernel, by the button or otherwise, answers the message that was there.
+  if (shown === 'stopped' || now - Date.parse(outcome.at) > NEWS) {
+    return null;
+  }
+  return 'new-kernel';
+}
+
+/** The newest end of a kernel of this document that was ours. */
+export function endOf(path: string, all: IOutcome[]): IOutcome | null {
+  const found = all.find(
+    o => o.kind === 'kernel' && o.outcome === 'removed' && o.paths.map(localPath).includes(path)
+  );
+  return found ?? null;
+}

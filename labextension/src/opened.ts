@@ -55,11 +55,6 @@ export function usedIn(widget: Widget): { kind: Kind; id: string } | null {
   return typeof terminal === 'string' ? { kind: 'terminal', id: terminal } : null;
 }
 
-/** A path without the drive that real-time collaboration puts before it. */
-export function localPath(path: string): string {
-  return path.replace(/^[^/]*:/, '');
-}
-
 /** A new kernel of the sort that it had. */
 export async function restart(session: ISessionContext): Promise<void> {
   // The host may not have noticed yet that the old one is gone.

@@ -147,7 +147,7 @@ export class Panel extends ReactWidget implements IActions {
       const said = error instanceof Error ? error.message : String(error);
       await showErrorMessage(trans.__('Auto Shutdown'), said);
     }
-    await poller.refresh();
+    await poller.acted();
   }
 
   private _settingsOpen = false;

@@ -12,6 +12,8 @@ const UNSEEN: [number, number] = [60_000, 300_000];
 const LONGEST = 300_000;
 /** A server that has not answered for so long is gone; it is not asked for any more. */
 const PATIENCE = 3_600_000;
+/** The server acts on what it was asked a moment after it has answered. */
+const AFTERMATH = [500, 1_500, 4_000];
 /** How often what is shown is drawn anew: by the second where that can be read. */
 const TICK = 10_000;
 const FAST_TICK = 1_000;
@@ -78,6 +80,12 @@ export class Poller {
     }
   }
 
+  /** Something was asked of the server: see what comes of it, now and in the next seconds. */
+  async acted(): Promise<void> {
+    this._aftermath = [...AFTERMATH];
+    await this.refresh();
+  }
+
   /** A report that came with the answer to something else. */
   take(report: IReport): void {
     const found = digest(report);
@@ -122,6 +130,10 @@ export class Poller {
     if (this._failures > 0) {
       return Math.min(shortest * 2 ** (this._failures - 1), LONGEST);
     }
+    const soon = this._aftermath.shift();
+    if (soon !== undefined) {
+      return soon;
+    }
     const pause = Math.min(shortest * 2 ** this._unchanged, longest);
     // What is announced or removed by then is shown a moment after it.
     const next = this._state.report === null ? null : nextMoment(this._state.report, this.now);
@@ -160,6 +172,7 @@ export class Poller {
   private _timer = 0;
   private _ticking = 0;
   private _asking = false;
+  private _aftermath: number[] = [];
   private _disposed = false;
   private _seen = false;
   private _failures = 0;
