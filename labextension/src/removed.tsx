@@ -3,7 +3,7 @@ import * as React from 'react';
 import { clock, duration } from './durations';
 import type { IOutcome, IReport } from './types';
 import type { IProps } from './view';
-import { ruleName, title } from './words';
+import { title } from './words';
 
 const SHOWN = 10;
 
@@ -53,7 +53,7 @@ function why(outcome: IOutcome, { trans }: IProps): string {
       return trans.__('being stopped');
   }
   if (outcome.reason === 'requested') {
-    return ruleName('request', trans);
+    return trans.__('on request');
   }
   if (outcome.kind === 'app' && outcome.reason === 'idle') {
     return trans.__('nothing active left on it');

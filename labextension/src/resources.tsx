@@ -94,7 +94,7 @@ function Row(props: IRowProps): JSX.Element {
           <span className="jp-AutoShutdown-title">{name}</span>
           <span className="jp-AutoShutdown-word">
             {empty && resource.kind === 'app' && resource.state === 'InService'
-              ? trans.__('no kernels · %1', words)
+              ? trans.__('empty · %1', words)
               : words}
           </span>
         </summary>

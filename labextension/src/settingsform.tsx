@@ -28,6 +28,13 @@ export function SettingsForm(props: Props): JSX.Element {
       <p className="jp-AutoShutdown-promise" role="status">
         {promise(choices.settings, report.platform, trans).join(' ')}
       </p>
+      <p className="jp-AutoShutdown-hint">
+        {trans.__(
+          'Your administrator allows limits from %1 to %2.',
+          typed(choices.limits.min_idle_timeout_minutes),
+          typed(choices.limits.max_idle_timeout_minutes)
+        )}
+      </p>
       <Tick {...fields} name="enabled" />
       <Time {...fields} name="idle_timeout_minutes" />
       <Time {...fields} name="warn_minutes" />

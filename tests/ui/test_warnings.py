@@ -117,9 +117,9 @@ def test_warned_once_then_stopped_and_the_notebook_says_so(
         )
 
     # Saved before its kernel goes, and nothing is closed.
-    assert "precious" not in content(server, "train.ipynb")
+    server.wait_for("the save", lambda: "precious = 42" in content(server, "train.ipynb"))
+    assert kernel in kernels(server)
     server.wait_for("it is stopped", lambda: kernel not in kernels(server))
-    assert "precious = 42" in content(server, "train.ipynb")
     message = page.locator(MESSAGE)
     message.get_by_text("Auto Shutdown stopped the kernel of this notebook").wait_for()
     said = message.inner_text()
