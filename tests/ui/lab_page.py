@@ -58,7 +58,9 @@ def run(page: Any, command: str) -> None:
     field = page.locator(".lm-CommandPalette-input:visible").first
     field.wait_for()
     field.fill(command)
-    page.locator(".lm-CommandPalette-item:visible").filter(has_text=command).first.click()
+    chosen = page.locator(".lm-CommandPalette-item.lm-mod-active:visible")
+    chosen.filter(has_text=command).first.wait_for()
+    field.press("Enter")
 
 
 def row(page: Any, name: str, reason: str | None = None) -> Any:

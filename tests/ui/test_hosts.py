@@ -34,9 +34,11 @@ def try_out(host: Host, browser: Any, place: Path) -> None:
         page.on("pageerror", lambda error: errors.append(f"{error.message} {error.stack}"))
         page.goto(f"{server.url}{host.page}train.ipynb?reset&token={server.token}")
         page.wait_for_selector(".jp-Notebook", timeout=90_000)
+        # It is starting until a page is connected to it.
+        server.wait_for("the kernel", lambda: server.status()["resources"][0]["due_at"])
         run(page, "Open the Auto Shutdown Panel")
         kept = row(page, "train.ipynb")
-        assert "of 2 h" in kept.inner_text()
+        kept.get_by_text("of 2 h").first.wait_for(timeout=30_000)
         health(page).get_by_text("Watching").wait_for()
         kept.locator("summary").click()
         kept.get_by_role("button", name="Keep 1 h, until").click()
