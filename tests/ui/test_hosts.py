@@ -35,7 +35,9 @@ def try_out(host: Host, browser: Any, place: Path) -> None:
         page.goto(f"{server.url}{host.page}train.ipynb?reset&token={server.token}")
         page.wait_for_selector(".jp-Notebook", timeout=90_000)
         # It is starting until a page is connected to it.
-        server.wait_for("the kernel", lambda: server.status()["resources"][0]["due_at"])
+        server.wait_for(
+            "the kernel", lambda: any(r["due_at"] for r in server.status()["resources"])
+        )
         run(page, "Open the Auto Shutdown Panel")
         kept = row(page, "train.ipynb")
         kept.get_by_text("of 2 h").first.wait_for(timeout=30_000)
