@@ -106,6 +106,16 @@ describe('the poller', () => {
     expect(asked).toHaveLength(1);
   });
 
+  it('asks nothing more when the tab was hidden while it asked', async () => {
+    const found = poller();
+    const asking = found.refresh();
+    visibility = 'hidden';
+    onVisibility();
+    await asking;
+    await minutes(60);
+    expect(asked).toHaveLength(1);
+  });
+
   it('asks ever more rarely while there is no answer, and keeps what it knew', async () => {
     const found = poller();
     await found.refresh();
