@@ -21,10 +21,9 @@ from .core.model import EVERYTHING, App, Kind, Ref, Snapshot
 from .core.planner import decide
 from .core.policy import Policy
 from .core.questions import next_question, questions
-from .core.report import Passes, build
+from .core.report import Passes, build, keep_alives
 from .core.signals import Signal
 from .core.verdict import Fault, Plan
-from .core.words import iso
 from .health import Health
 from .history import History
 from .hooks import Hooks
@@ -317,12 +316,7 @@ class Controller:
 
     def keep_alives(self) -> list[dict[str, Any]]:
         """The keep-alives in force."""
-        now = self._clock.read().now
-        return [
-            {"kind": ref.kind.value, "id": ref.id, "kept_until": iso(held.until)}
-            for ref, held in self._ledger.holds.items()
-            if held.until > now
-        ]
+        return keep_alives(self._ledger, self._clock.read().now)
 
     async def keep_alive(self, ref: Ref, minutes: float | None) -> list[dict[str, Any]]:
         """Hold ``ref`` for ``minutes`` from now, or release it (None); what holds by then.

@@ -137,9 +137,10 @@ class JupyterServerApp:
         instance_type: str = "ml.t3.medium",
     ) -> str:
         """Open a new notebook and start its kernel, bringing up its app; the kernel's id."""
+        spec = {"name": kernelspec(image), "display_name": image}
         notebook = {
             "cells": [],
-            "metadata": {"instance_type": instance_type},
+            "metadata": {"instance_type": instance_type, "kernelspec": spec},
             "nbformat": 4,
             "nbformat_minor": 5,
         }
