@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NATIVE_TLS ?= 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup build lint test demo lab test-compat clean
+.PHONY: setup build lint test demo lab soak test-compat clean
 
 setup: $(STAMPS)/ready
 
@@ -70,7 +70,11 @@ test: lint
 	@for zone in $(ZONES); do \
 	  echo "== $$zone"; TZ=$$zone $(BIN)/python -m pytest -q -n 2 -p no:cacheprovider $(wildcard $(FAST)) || exit 1; \
 	done
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not soak"
+
+# What takes minutes.
+soak: $(STAMPS)/ready
+	$(BIN)/python -m pytest -m soak
 
 demo: $(STAMPS)/ready
 	@$(BIN)/python -m auto_shutdown.local_studio demo

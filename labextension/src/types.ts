@@ -111,6 +111,7 @@ export interface IChoices {
   defaults: ISettings;
   limits: ILimits;
   locked: SettingName[];
+  sources?: { [name: string]: string };
 }
 
 export interface IPlatform {
