@@ -12,7 +12,7 @@ from .client import ExitCode, ServerError
 from .commands import demo, doctor, history, keep_alive, settings, status
 from .core.words import printable
 
-#: Each adds its parser. install/commands.py (lifecycle-config, iam-policy) belongs here, too.
+#: Each adds its parser.
 MODULES = (status, settings, keep_alive, history, doctor, demo)
 
 EXIT_CODES = """\

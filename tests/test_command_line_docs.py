@@ -26,9 +26,7 @@ def section(name: str) -> str:
     return re.split(r"\n## ", PAGE.split(f"\n## {name}\n")[1])[0]
 
 
-#: Those of install/ have a page of their own.
-ELSEWHERE = {"lifecycle-config", "iam-policy"}
-HERE = sorted(set(commands()) - ELSEWHERE)
+HERE = sorted(commands())
 
 
 def test_every_command_has_its_section() -> None:

@@ -3,18 +3,17 @@ import * as React from 'react';
 import { typed } from './durations';
 import { draftOf, ruleOf } from './fields';
 import type { IRuleDraft } from './fields';
-import { useSave } from './settingsform';
+import { SetByAdmin, useSave } from './settingsform';
 import type { FieldProps } from './settingsform';
 import type { IRule } from './types';
 
 /** The rules, first match wins; saved as a whole once each of them makes sense. */
 export function Rules(props: FieldProps): JSX.Element {
-  const { choices, trans, report } = props;
+  const { choices, trans } = props;
   const { save, refused } = useSave('rules', props);
   const [drafts, setDrafts] = React.useState<IRuleDraft[] | null>(null);
   const locked = choices.locked.includes('rules');
   const shown = drafts ?? choices.settings.rules.map(draftOf);
-  const source = report.policy.sources?.['rules'];
 
   const store = (list: IRuleDraft[]): void => {
     const read = list.map(draft => ruleOf(draft, choices.limits, trans));
@@ -62,13 +61,7 @@ export function Rules(props: FieldProps): JSX.Element {
           {refused}
         </p>
       )}
-      {locked && (
-        <p className="jp-AutoShutdown-hint">
-          {source === undefined
-            ? trans.__('Set by your administrator.')
-            : trans.__('Set by your administrator (%1).', source)}
-        </p>
-      )}
+      {locked && <SetByAdmin {...props} name="rules" />}
       {!locked && (
         <div className="jp-AutoShutdown-line">
           <button

@@ -92,12 +92,27 @@ interface IFrameProps extends FieldProps {
   children: React.ReactNode;
 }
 
+/** Who decided a locked setting, as far as the server can tell. */
+export function SetByAdmin({
+  name,
+  report,
+  trans
+}: FieldProps & { name: SettingName }): JSX.Element {
+  const source = report.policy.sources?.[name];
+  return (
+    <p className="jp-AutoShutdown-hint">
+      {source === undefined
+        ? trans.__('Set by your administrator.')
+        : trans.__('Set by your administrator (%1).', source)}
+    </p>
+  );
+}
+
 /** A field with its label, the way back to the default, who decided, and what is wrong. */
 export function Frame(props: IFrameProps): JSX.Element {
-  const { name, choices, trans, wrong, saved, reset, children, report } = props;
+  const { name, choices, trans, wrong, saved, reset, children } = props;
   const label = labels(trans)[name];
   const locked = choices.locked.includes(name);
-  const source = report.policy.sources?.[name];
   return (
     <div className="jp-AutoShutdown-field" data-setting={name}>
       <div className="jp-AutoShutdown-line">
@@ -119,13 +134,7 @@ export function Frame(props: IFrameProps): JSX.Element {
           <span className="jp-AutoShutdown-gap" />
         )}
       </div>
-      {locked && (
-        <p className="jp-AutoShutdown-hint">
-          {source === undefined
-            ? trans.__('Set by your administrator.')
-            : trans.__('Set by your administrator (%1).', source)}
-        </p>
-      )}
+      {locked && <SetByAdmin {...props} name={name} />}
       <p
         id={`${idOf(name)}-said`}
         role="status"
