@@ -165,6 +165,7 @@ class Remover:
                 "name": resource.name,
                 "paths": list(getattr(resource, "paths", ())),
                 "app": None if isinstance(resource, App) else resource.app,
+                "ends_server": isinstance(resource, App) and resource.own,
                 "instance_type": resource.instance_type,
                 "reason": decision.reason.value,
                 "detail": decision.detail,
