@@ -67,9 +67,8 @@ class TestOwnApp:
     def test_of_a_code_editor_it_is_said_what_cannot_be_seen(self) -> None:
         editor = replace(OWN, type="CodeEditor", own=False)
         scene = replace(self.scene(), app=editor)
-        assert (
-            "the editor's own files, terminals and programs are not" in scene.of(editor.ref).detail
-        )
+        detail = scene.of(editor.ref).detail
+        assert "the editor's own files, terminals and programs are not" in detail
 
     def test_a_terminal_at_work_keeps_it(self) -> None:
         scene = with_mark(self.scene(), TERMINAL.ref, work=WORKING)

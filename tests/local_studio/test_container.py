@@ -30,9 +30,7 @@ def having(mark: str) -> list[str]:
 
 
 def test_it_sees_itself_only_and_gives_its_exit_code() -> None:
-    code = (
-        "import os, sys; print(*sorted(p for p in os.listdir('/proc') if p.isdigit())); sys.exit(7)"
-    )
+    code = "import os; print(*sorted(p for p in os.listdir('/proc') if p.isdigit())); exit(7)"
     done = subprocess.run(
         contained([sys.executable, "-c", code]), capture_output=True, text=True, check=False
     )
@@ -42,11 +40,13 @@ def test_it_sees_itself_only_and_gives_its_exit_code() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_what_has_left_its_parent_ends_with_it(number: int) -> None:
     mark = uuid.uuid4().hex
-    code = (
-        f"import subprocess, sys, time; argv = [sys.executable, '-c', 'import time; time.sleep(600)'"
-        f", '{mark}']; subprocess.Popen(argv, start_new_session=True); print('ready', flush=True)"
-        "; time.sleep(600)"
-    )
+    code = f"""
+import subprocess, sys, time
+argv = [sys.executable, "-c", "import time; time.sleep(600)", "{mark}"]
+subprocess.Popen(argv, start_new_session=True)
+print("ready", flush=True)
+time.sleep(600)
+"""
     outer = subprocess.Popen(
         contained([sys.executable, "-c", code, mark]), stdout=subprocess.PIPE, text=True
     )
