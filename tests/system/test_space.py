@@ -60,6 +60,7 @@ def test_used_idle_warned_removed_and_told_after_a_restart(studio: LocalStudio) 
     session = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "python3"}}
     kernel = server.request("POST", "api/sessions", session)["kernel"]["id"]
     server.execute(kernel, "open('kept.txt', 'w').write('mine')")
+    begun = datetime.now(timezone.utc)
     # A silent cell for two limits, and then a command in a terminal for another.
     server.execute(kernel, "import time; time.sleep(12)", wait=False)
     server.wait_for("busy", lambda: row(server, kernel).get("reason") == "busy")
@@ -69,9 +70,14 @@ def test_used_idle_warned_removed_and_told_after_a_restart(studio: LocalStudio) 
     )
     assert (platform["kind"], platform["space_name"]) == ("studio-space", "mine")
     assert platform["native_idle_timeout_minutes"] == 90  # the space's own, within its bounds
-    assert row(server, OWN)["instance_type"] == "ml.t3.medium"
+    server.wait_for(
+        "a cell of more than a limit",
+        lambda: datetime.now(timezone.utc) - begun > timedelta(minutes=0.15),
+    )
+    held = row(server, OWN)
+    assert (held["reason"], held["due_at"]) == ("in-use", None)
+    assert held["instance_type"] == "ml.t3.medium"
     server.wait_for("the cell ends", lambda: row(server, kernel)["reason"] != "busy")
-    assert row(server, OWN)["reason"] == "in-use"
     terminal = server.open_terminal()
     server.type(terminal, "sleep 9\r")
     server.wait_for("a job", lambda: row(server, terminal).get("reason") == "running-job")
