@@ -41,8 +41,9 @@ def test_used_idle_warned_stopped_and_told_after_a_start(studio: LocalStudio) ->
     instance = studio.add_instance("mine")
     server = start(instance)
     kernel = server.request("POST", "api/kernels", {"name": "python3"})["id"]
-    server.execute(kernel, "open('kept.txt', 'w').write('mine')")
-    server.execute(kernel, "import time; time.sleep(8)", wait=False)
+    kept = instance.lab.volume / "kept.txt"
+    server.execute(kernel, f"open({str(kept)!r}, 'w').write('mine')")
+    server.execute(kernel, "open('lost.txt', 'w'); import time; time.sleep(8)", wait=False)
     server.wait_for("held", lambda: row(server, OWN).get("reason") == "in-use")
     assert row(server, OWN)["due_at"] is None
     assert server.status()["platform"]["kind"] == "notebook-instance"
@@ -56,7 +57,8 @@ def test_used_idle_warned_stopped_and_told_after_a_start(studio: LocalStudio) ->
     begun = datetime.now(timezone.utc)
     server.restart()
     # The audit log lies where a stop leaves it; of the rest of the home nothing is left.
-    assert (instance.lab.volume / "kept.txt").read_text() == "mine"
+    assert kept.read_text() == "mine"
+    assert [path.name for path in instance.lab.home.glob("*.txt")] == []
     entries = history(server)
     assert [(e["kind"], e["outcome"]) for e in entries] == [
         ("kernel", "removed"),
