@@ -33,6 +33,7 @@ $(STAMPS)/packages: $(STAMPS)/venv pyproject.toml
 	@$(BIN)/python -c 'import tomllib' 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python tomli
 	@$(BIN)/python tests/packaging/requirements.py dev > $(STAMPS)/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(STAMPS)/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $(STAMPS)/agent jupyter-activity-monitor-extension==0.3.2
 	@touch $@
 
 $(STAMPS)/node_modules: $(STAMPS)/packages labextension/package.json labextension/yarn.lock

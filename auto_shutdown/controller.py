@@ -16,6 +16,7 @@ from typing import Any
 
 from .clock import Clock, Moment
 from .core import archive
+from .core.at_work import last_at_work
 from .core.ledger import Ledger, advance, give_notice, hold, learn, note, object_to, shift
 from .core.model import EVERYTHING, App, Kind, Ref, Snapshot
 from .core.planner import decide
@@ -196,6 +197,9 @@ class Controller:
         if to_do:
             self._plan = decide(self._snapshot, self._ledger, policy, now)
         await self._account.look(self._snapshot, now)
+        at_work = last_at_work(self._snapshot, self._ledger, now)
+        if at_work is not None:
+            await self._world.protect(at_work)
 
     async def _find_out(self, policy: Policy, now: datetime) -> None:
         """What only asking tells: whether anything works in the background of what is due soon,
@@ -265,6 +269,7 @@ class Controller:
             *self.preferences.faults(now),
             *self._remover.faults(now),
             *self._hooks.faults(now),
+            *self._world.faults(now),
         )
         self._health.settle(self._snapshot, self._ledger, others, now)
 
@@ -292,6 +297,7 @@ class Controller:
                 "user_profile_name": platform.user_profile_name,
                 "space_name": platform.space_name,
                 "region": platform.region_name,
+                "native_idle_timeout_minutes": self._world.description.native_idle_minutes,
             },
             passes=self._passes,
             faults=self._health.faults,

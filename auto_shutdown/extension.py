@@ -12,6 +12,7 @@ from typing import Any
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from tornado.ioloop import IOLoop
+from traitlets import default
 from traitlets.config import Config
 
 from . import provenance
@@ -24,9 +25,11 @@ from .history import History
 from .settings import Limits
 from .store import Store, server_key
 from .world import Platform, SageMaker, World, recognise
+from .world.activity_file import ActivityFile
 from .world.beats import BeatSource
 from .world.clients import Clients
 from .world.kernels import KernelSource
+from .world.platform import lasting_directory
 from .world.terminals import TerminalSource
 
 #: A start that is under way when the server stops is waited for so long.
@@ -51,6 +54,14 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         found = provenance.drop_ins(self.config_file_paths)
         self.update_config(Config({provenance.SECTION: found}))
         super().load_config_file(*given, **named)
+
+    def _recognise(self) -> Platform:
+        return recognise(Path(self.metadata_path), self.platform_overrides(), os.environ)
+
+    @default("state_dir")
+    def _default_state_dir(self) -> str:
+        lasting = lasting_directory(self._recognise(), Path.home())
+        return str(lasting / ".auto-shutdown") if lasting else super()._default_state_dir()
 
     def initialize_handlers(self) -> None:
         """Add the routes, and start the passes as soon as the server's loop runs."""
@@ -97,13 +108,14 @@ class AutoShutdown(AdminTraits, ExtensionApp):
 
     def _assemble(self, limits: Limits) -> Controller:
         server = self._server
-        platform = recognise(Path(self.metadata_path), self.platform_overrides(), os.environ)
+        platform = self._recognise()
         if platform.has_apps or platform.own_app is not None:
             allow = self.allow_irreversible_stop
             self._sagemaker = SageMaker(platform, allow_irreversible_stop=allow)
         directory = Path(self.state_dir)
         settings = server.web_app.settings
-        clients, beats = Clients(), BeatSource(directory, self.activity_file, settings)
+        activity_file = ActivityFile(self.activity_file)
+        clients, beats = Clients(), BeatSource(directory, activity_file, settings)
         clients.watch(server.web_app)
         with contextlib.suppress(Exception):  # a server without events tells of no saved document
             beats.listen(server.event_logger)
@@ -114,6 +126,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             self._sagemaker,
             server.connection_url,
             beats,
+            activity_file if self.protect_from_native else None,
         )
         key = server_key(platform.identity, server.base_url, server.port)
         return Controller(

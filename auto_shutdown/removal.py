@@ -161,6 +161,7 @@ class Remover:
                 "at": iso(now),
                 "kind": resource.ref.kind.value,
                 "resource": resource.ref.id,
+                "ends_server": isinstance(resource, App) and resource.own,
                 "instance_type": resource.instance_type,
                 "reason": decision.reason.value,
                 "detail": decision.detail,

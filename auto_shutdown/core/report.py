@@ -31,7 +31,7 @@ class Passes:
 def build(
     *,
     now: datetime,
-    platform: Mapping[str, str | None],
+    platform: Mapping[str, Any],
     passes: Passes,
     faults: Iterable[Fault],
     policy: Policy,

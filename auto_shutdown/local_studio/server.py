@@ -171,6 +171,15 @@ class JupyterServerApp:
         """Open a terminal; an image terminal by its name."""
         return str(self.request("POST", "api/terminals", {"name": name} if name else {})["name"])
 
+    def type(self, terminal: str, text: str) -> None:
+        """Type into a terminal, and leave it."""
+        address = f"terminals/websocket/{terminal}?token={TOKEN}"
+        connection = create_connection(self.url.replace("http", "ws", 1) + address, timeout=30)
+        connection.recv()  # it is set up by then
+        connection.send(json.dumps(["stdin", text]))
+        connection.recv()  # and has echoed something
+        connection.close()
+
     def status(self) -> dict[str, Any]:
         """The extension's report."""
         found: dict[str, Any] = self.request("GET", "auto-shutdown/status")

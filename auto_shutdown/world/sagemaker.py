@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from ..core.model import KERNEL_GATEWAY, App, Snapshot, Unread
 from ..core.verdict import Outcome, Result
 from .aws_errors import CREDENTIALS, classify, read_error, remedy
+from .native import Description, describe
 from .own import stop_instance
 from .platform import NOTEBOOK_INSTANCE_TYPE, Platform
 from .worker import Worker
@@ -120,7 +121,20 @@ class SageMaker:
             await self._call(lambda: self._invoke("DeleteApp", "delete_app", request))
         except Exception as error:
             return self._failure(app, *read_error(error))
+        if ours:
+            detail = (
+                f"SageMaker has accepted to delete the app of space {platform.space_name}, with "
+                "this server in it. The space and its files stay."
+            )
+            return Outcome(Result.REMOVED, detail)
         return Outcome(Result.REMOVED, "SageMaker is deleting the app.")
+
+    async def describe_own(self) -> Description:
+        """What SageMaker says of what this server runs in, as far as it may be read."""
+        try:
+            return await self._call(lambda: describe(self._invoke, self._platform))
+        except Exception:  # no boto3, no answer: then it is not known
+            return Description()
 
     async def _stop_instance(self, app: App) -> Outcome:
         allow = self._allow_irreversible_stop
