@@ -104,7 +104,12 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
         marks[kernel.ref] = advance_kernel(ledger.marks.get(kernel.ref), kernel, now)
     for terminal in snapshot.terminals:
         marks[terminal.ref] = advance_terminal(ledger.marks.get(terminal.ref), terminal, now)
-    inside = _inside_apps(ledger.marks, marks, now)
+    left = [
+        mark
+        for ref, mark in ledger.marks.items()
+        if ref not in marks and _source_of(ref) not in snapshot.unread
+    ]
+    inside = _inside_apps(ledger.marks, marks, left, now)
     for app in snapshot.apps:
         previous = ledger.marks.get(app.ref)
         marks[app.ref] = advance_app(previous, app, inside.get(app.id), now)
@@ -136,13 +141,13 @@ def _source_of(ref: Ref) -> str:
 
 
 def _inside_apps(
-    before: Mapping[Ref, Mark], after: Mapping[Ref, Mark], now: datetime
+    before: Mapping[Ref, Mark], after: Mapping[Ref, Mark], left: Iterable[Mark], now: datetime
 ) -> dict[str, Mark]:
     """For each app id, the latest activity of what runs in it, as a mark.
 
     A resource that was not there at the last look is an arrival, and counts as now. One that
     left is no arrival, and counts for nothing: our own shutdown of a kernel must not prolong
-    its app.
+    its app. But what was at work at the last look ended somewhere between the two.
     """
     inside: dict[str, Mark] = {}
     for ref, mark in after.items():
@@ -156,6 +161,10 @@ def _inside_apps(
         for weak in mark.weak.items():
             found = moved(found, *weak)
         inside[mark.app] = found
+    for mark in left:
+        if mark.app is not None and mark.at_work:
+            found = inside.setdefault(mark.app, replace(mark, weak={}))
+            inside[mark.app] = moved(found, mark.signal, now)
     return inside
 
 
@@ -173,7 +182,8 @@ def learn(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> Ledger:
         if answer.others_heard:
             mark = moved(mark, Signal.REQUEST, now)
         mark = replace(mark, stamps={**mark.stamps, **answer.stamps})
-        if answer.working:
+        # What was at work when last asked ended somewhere between: there the idle clock starts.
+        if answer.working or (answer.conclusive and mark.work.found == "working"):
             mark = moved(mark, Signal.BACKGROUND_WORK, now)
         at_work = answer.cores is None or answer.cores >= STUCK_CPU  # unknown is not stuck
         if mark.state == BUSY and answer.conclusive and at_work:

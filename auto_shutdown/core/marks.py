@@ -21,6 +21,9 @@ from .signals import WEAK, Signal
 #: The one state of a kernel that is activity in itself.
 BUSY = "busy"
 
+#: The same of a terminal: a command runs in its foreground.
+RUNNING = "running"
+
 #: A busy kernel is at work when it uses this much of one core; below, and silent, for a whole
 #: ``suspect_after_minutes``, it is *suspect* (semantics.md, "Kernels").
 STUCK_CPU = 0.01
@@ -42,7 +45,8 @@ class Mark:
     """What is known of one resource. ``active_at`` is the high-water mark of strong evidence and
     ``signal`` what set it; ``weak`` those of weak evidence. ``stamps`` and ``state`` are as last
     reported, ``seen_at`` is when. ``quiet_since``: nothing was heard of a *busy* kernel since.
-    ``frozen``: its ``last_activity`` stands still although it works."""
+    ``frozen``: its ``last_activity`` stands still although it works. ``alone``: busy, with waiting
+    for a person who is not there."""
 
     first_seen: datetime
     seen_at: datetime
@@ -56,7 +60,13 @@ class Mark:
     incarnation: str = ""
     quiet_since: datetime | None = None
     frozen: bool = False
+    alone: bool = False
     work: Work = Work()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it was at work in itself when it was last seen."""
+        return self.state in (BUSY, RUNNING) and not self.alone
 
 
 def first_sight(now: datetime) -> Mark:
@@ -91,20 +101,27 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
     mark = _advance_stamps(previous, kernel.stamps, now)
     was_busy = previous is not None and previous.state == BUSY
     if kernel.state == BUSY:
-        # One that waits for a person is at work only as long as there may be one.
-        if not kernel.waits_alone:
+        # One that waits for a person is at work as long as there may be one: the last client may
+        # have left at any time since the last look.
+        if not kernel.waits_alone or (previous is not None and previous.at_work):
             mark = moved(mark, Signal.EXECUTION_STATE, now)
         heard = previous is None or not was_busy or mark.stamps != previous.stamps
         mark = replace(mark, quiet_since=now if heard else mark.quiet_since or now)
     else:
         mark = replace(mark, quiet_since=None)
-        if previous is not None and was_busy and mark.stamps == previous.stamps:
+        if previous is not None and was_busy and _own(mark.stamps) == _own(previous.stamps):
             # The cell ended somewhere between the two looks: there the idle clock starts.
             mark = moved(mark, Signal.EXECUTION_STATE, now)
-    mark = replace(mark, app=kernel.app, frozen=_is_frozen(previous, mark, kernel))
+    frozen = _is_frozen(previous, mark, kernel)
+    mark = replace(mark, app=kernel.app, frozen=frozen, alone=kernel.waits_alone)
     if previous is not None and previous.state != kernel.state:
         mark = replace(mark, work=Work())
     return _with_state(mark, previous, kernel.state, now)
+
+
+def _own(stamps: Mapping[str, datetime]) -> dict[str, datetime]:
+    """Those that tell of it alone; a heartbeat is of everything there is."""
+    return {name: at for name, at in stamps.items() if name != Signal.HEARTBEAT}
 
 
 def _is_frozen(previous: Mark | None, mark: Mark, kernel: Kernel) -> bool:
@@ -123,8 +140,8 @@ def advance_terminal(previous: Mark | None, terminal: Terminal, now: datetime) -
     if terminal.unreadable:
         return previous or first_sight(now)
     mark = _advance_stamps(previous, terminal.stamps, now)
-    state = "running" if terminal.running_job else "prompt"
-    if terminal.running_job or (previous is not None and previous.state == "running"):
+    state = RUNNING if terminal.running_job else "prompt"
+    if terminal.running_job or (previous is not None and previous.at_work):
         mark = moved(mark, Signal.FOREGROUND_PROCESS, now)
     return _with_state(replace(mark, app=terminal.app), previous, state, now)
 
@@ -154,6 +171,9 @@ def _advance_stamps(previous: Mark | None, stamps: Mapping[str, datetime], now: 
     evidence (at first sight: as first sight)."""
     if previous is None:
         strong = [(min(at, now), name) for name, at in stamps.items() if name not in WEAK]
+        if all(name in WEAK for name in _own(stamps)):
+            # An old heartbeat does not tell when this began.
+            strong = []
         active_at, signal = max(strong, default=(now, Signal.FIRST_SEEN))
         weak = {name: min(at, now) for name, at in stamps.items() if name in WEAK}
         return Mark(now, now, active_at, signal, stamps=dict(stamps), weak=weak)
