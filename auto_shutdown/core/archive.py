@@ -10,8 +10,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from .ledger import Hold, Ledger
-from .marks import Mark, shifted
-from .model import Kind, Ref
+from .marks import Mark, moved, shifted
+from .model import Kind, Ref, Snapshot
+from .signals import Signal
 
 _INSTANTS = ("first_seen", "seen_at", "active_at")
 
@@ -34,6 +35,7 @@ def marks_to_json(ledger: Ledger) -> list[dict[str, Any]]:
             "quiet_since": _text(mark.quiet_since),
             "frozen": mark.frozen,
             "alone": mark.alone,
+            "working": mark.work.found == "working",
         }
         for ref, mark in ledger.marks.items()
     ]
@@ -46,7 +48,7 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
         try:
             ref = Ref(Kind(entry["kind"]), str(entry["id"]))
             first_seen, seen_at, active_at = (min(_instant(entry[n]), now) for n in _INSTANTS)
-            marks[ref] = Mark(
+            mark = Mark(
                 first_seen,
                 seen_at,
                 active_at,
@@ -61,6 +63,10 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
                 frozen=entry.get("frozen") is True,
                 alone=entry.get("alone") is True,
             )
+            if entry.get("working") is True:
+                # It was when it was last asked, and until when nobody knows.
+                mark = moved(mark, Signal.BACKGROUND_WORK, now)
+            marks[ref] = mark
         except (KeyError, TypeError, ValueError, AttributeError):
             continue
     return marks
@@ -156,6 +162,7 @@ def restore(
     return Ledger(
         quiet_until,
         marks=known,
+        forgotten=frozenset() if trusted else frozenset({Snapshot.KERNELS, Snapshot.TERMINALS}),
         holds={
             ref: Hold(min(hold.until + step, latest_hold))
             for ref, hold in holds_from_json(kept).items()

@@ -69,7 +69,8 @@ class Veto:
 
 @dataclass(frozen=True)
 class Ledger:
-    """``quiet_until``: nothing at all is removed before it (a start, or a pause of the loop)."""
+    """``quiet_until``: nothing at all is removed before it (a start, or a pause of the loop).
+    ``forgotten``: the sources of whose things all memory was lost, until they are read."""
 
     quiet_until: datetime
     marks: Mapping[Ref, Mark] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class Ledger:
     failures: Mapping[Ref, Failure] = field(default_factory=dict)
     notices: Mapping[Ref, Notice] = field(default_factory=dict)
     vetoes: Mapping[Ref, Veto] = field(default_factory=dict)
+    forgotten: frozenset[str] = frozenset()
 
     def held_until(self, refs: Iterable[Ref], now: datetime) -> datetime | None:
         """The latest keep-alive in force on any of ``refs`` or on everything."""
@@ -100,10 +102,15 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
     stay as they are.
     """
     marks: dict[Ref, Mark] = {}
+    known = dict(ledger.marks) if ledger.forgotten else ledger.marks
+    for tenant in (*snapshot.kernels, *snapshot.terminals) if ledger.forgotten else ():
+        if _source_of(tenant.ref) in ledger.forgotten:
+            # Its stamps do not tell of what was known of it beside them (law 5).
+            known.setdefault(tenant.ref, first_sight(now))
     for kernel in snapshot.kernels:
-        marks[kernel.ref] = advance_kernel(ledger.marks.get(kernel.ref), kernel, now)
+        marks[kernel.ref] = advance_kernel(known.get(kernel.ref), kernel, now)
     for terminal in snapshot.terminals:
-        marks[terminal.ref] = advance_terminal(ledger.marks.get(terminal.ref), terminal, now)
+        marks[terminal.ref] = advance_terminal(known.get(terminal.ref), terminal, now)
     left = [
         mark
         for ref, mark in ledger.marks.items()
@@ -123,6 +130,7 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
         failures={ref: f for ref, f in ledger.failures.items() if ref in marks},
         notices={ref: n for ref, n in ledger.notices.items() if ref in marks},
         vetoes={ref: veto for ref, veto in ledger.vetoes.items() if veto.until > now},
+        forgotten=ledger.forgotten & frozenset(snapshot.unread),
     )
 
 
