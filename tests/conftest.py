@@ -14,4 +14,4 @@ settings.load_profile("here")
 # For a mutation run, which lives through every property a thousand times.
 settings.register_profile("few", settings.get_profile("here"), max_examples=15, derandomize=True)
 # For the soak.
-settings.register_profile("many", settings.get_profile("here"), max_examples=4000)
+settings.register_profile("many", settings.get_profile("here"), max_examples=1000)

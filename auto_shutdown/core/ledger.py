@@ -99,7 +99,7 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
     """The ledger after a look at the world. Pure.
 
     Marks of what a source no longer lists are dropped; marks of a source that could not be read
-    stay as they are.
+    stay as they are: what it gave last is carried along, and is no news.
     """
     marks: dict[Ref, Mark] = {}
     known = dict(ledger.marks) if ledger.forgotten else ledger.marks
@@ -108,9 +108,13 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
             # Its stamps do not tell of what was known of it beside them (law 5).
             known.setdefault(tenant.ref, first_sight(now))
     for kernel in snapshot.kernels:
-        marks[kernel.ref] = advance_kernel(known.get(kernel.ref), kernel, now)
+        previous = known.get(kernel.ref)
+        carried = previous if Snapshot.KERNELS in snapshot.unread else None
+        marks[kernel.ref] = carried or advance_kernel(previous, kernel, now)
     for terminal in snapshot.terminals:
-        marks[terminal.ref] = advance_terminal(known.get(terminal.ref), terminal, now)
+        previous = known.get(terminal.ref)
+        carried = previous if Snapshot.TERMINALS in snapshot.unread else None
+        marks[terminal.ref] = carried or advance_terminal(previous, terminal, now)
     left = [
         mark
         for ref, mark in ledger.marks.items()

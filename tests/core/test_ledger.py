@@ -176,6 +176,19 @@ class TestApps:
         ledger = advance(ledger, Snapshot((), (), (APP,)), NOW)
         assert (self.active_at(ledger), ledger.marks[APP.ref].signal) == (NOW, "foreground-process")
 
+    @pytest.mark.parametrize("source", ["kernels", "terminals"])
+    def test_what_an_unread_source_gave_last_is_no_news(self, source: str) -> None:
+        """It may even be older than what an answer has told since."""
+        seen = Snapshot((KERNEL,), (TERMINAL,))
+        ledger = advance(EMPTY, seen, BEFORE)
+        newer = {r: replace(m, stamps={"last-activity": NOW}) for r, m in ledger.marks.items()}
+        ledger = replace(ledger, marks=newer)
+        unread = {source: Unread(source, "x", "x", "x")}
+        after = advance(ledger, replace(seen, unread=unread), NOW)
+        stays, moves = (KERNEL, TERMINAL) if source == "kernels" else (TERMINAL, KERNEL)
+        assert after.marks[stays.ref] == ledger.marks[stays.ref]
+        assert after.marks[moves.ref].seen_at == NOW
+
     def test_what_cannot_be_read_has_not_left(self) -> None:
         busy = replace(KERNEL, state="busy")
         ledger = advance(EMPTY, Snapshot((busy,), (), (APP,)), BEFORE)

@@ -158,14 +158,14 @@ class Life:
 
     async def start(self) -> None:
         self.bench.controller = self.bench.make()
-        self.studio.begin_anew()
+        self.studio.begin_anew(self.forgot)
         self.controller._hooks = Hooks(self.bench.log, {"hook": self.hook})
         await self.controller.load()
         self.serving = True
         self.disturbed()
         self._wake = True
         for thing in self.studio.alive():
-            self.studio.excuse(thing, self.studio.rules.limit(thing) if self.forgot else 0.0)
+            self.studio.excuse(thing)
         self.forgot = False
         if self.platform == "studio-space" and not self.studio.of_kind("app"):
             own = Thing("app", "JupyterLab/default", self.studio.t, status="InService", own=True)

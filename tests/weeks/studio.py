@@ -94,6 +94,7 @@ class Studio:
         self.looked_at = 0.0
         self.seen_at_work: set[str] = set()
         self.unread_since: dict[str, float] = {}
+        self.forgotten: set[str] = set()
 
     # -- what happens ------------------------------------------------------------------------
 
@@ -183,8 +184,9 @@ class Studio:
         if thing.kind != "app" or thing.own:
             del self.things[thing.id]
 
-    def begin_anew(self) -> None:
-        """A new server knows nothing that was read before."""
+    def begin_anew(self, forgot: bool) -> None:
+        """A new server has read nothing before; it may also know nothing of the earlier one."""
+        self.forgotten = {thing.id for thing in self.alive()} if forgot else set()
         self._listed, self._kernels, self._terminals, self._lagging = (), [], (), {}
         self.seen_at_work = set()
 
@@ -221,6 +223,9 @@ class Studio:
             if thing.unreadable or f"{thing.kind}s" in self.host.unread:
                 self.unread_since.setdefault(thing.id, self.t)
                 continue
+            if thing.id in self.forgotten:
+                self.forgotten.discard(thing.id)
+                self.excuse(thing, self.rules.limit(thing))
             if self.rules.active_until(thing) > self.unread_since.pop(thing.id, self.t):
                 # Used while nobody could read it: when, is not believed of a late stamp.
                 self.excuse(thing, self.rules.limit(thing))
