@@ -2,8 +2,9 @@
 
 The one rule of a mark: **it only moves forward.** Evidence moves it; silence, a missing value or
 a departure never moves it back. A stamp is evidence when it *changed* since the last look, and
-then the activity lies between that look and now, whatever the clock that wrote it says: so a
-wrong clock in a gateway, or a step of our own, never makes anything look idle for longer.
+then the activity lies between that look and now, whatever the clock that wrote it says; where it
+names no instant between the two, it counts as now. So a wrong clock in a gateway, or a step of our
+own, never makes anything look idle for longer.
 
 Some evidence is *weak*: output without anybody who asked for it, or the presence of a person. It
 counts too, but only for so long after the last strong evidence (:func:`activity`).
@@ -103,7 +104,7 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
     if kernel.state == BUSY:
         # One that waits for a person is at work as long as there may be one: the last client may
         # have left at any time since the last look.
-        if not kernel.waits_alone or (previous is not None and previous.at_work):
+        if not kernel.waits_alone or previous is None or not previous.alone:
             mark = moved(mark, Signal.EXECUTION_STATE, now)
         heard = previous is None or not was_busy or mark.stamps != previous.stamps
         mark = replace(mark, quiet_since=now if heard else mark.quiet_since or now)
@@ -181,8 +182,9 @@ def _advance_stamps(previous: Mark | None, stamps: Mapping[str, datetime], now: 
     for name, at in stamps.items():
         known = previous.stamps.get(name)
         if at != known:
-            floor = previous.seen_at if known is not None else at
-            mark = moved(mark, name, min(max(at, floor), now))
+            # One from before the last look is of a clock that is wrong, or was stepped.
+            believed = known is None or at >= previous.seen_at
+            mark = moved(mark, name, min(at, now) if believed else now)
     return mark
 
 

@@ -41,6 +41,8 @@ def kernel(**changes: object) -> Kernel:
     return replace(KERNEL, last_activity=STAMP, **changes)  # type: ignore[arg-type]
 
 
+NOBODY = {"waiting_for": "input", "connections": 0}
+
 KERNEL_ROWS = {
     "nothing new": (kernel(), "idle", STAMP),
     "no stamp any more": (replace(kernel(), last_activity=None), "idle", STAMP),
@@ -49,9 +51,16 @@ KERNEL_ROWS = {
     "a changed stamp of a clock that is slow": (
         replace(kernel(), last_activity=ago(hours=9)),
         "idle",
+        NOW,
+    ),
+    "a changed stamp of the last look's instant": (
+        replace(kernel(), last_activity=BEFORE),
+        "idle",
         BEFORE,
     ),
     "busy": (kernel(state="busy"), "idle", NOW),
+    "found waiting, and nobody there": (kernel(state="busy", **NOBODY), "idle", NOW),
+    "first seen busy, and nobody there any more": (kernel(state="busy", **NOBODY), "busy", NOW),
     "still busy": (kernel(state="busy"), "busy", NOW),
     "no longer busy, stamp frozen": (kernel(), "busy", NOW),
     "no longer busy, with the stamp of its end": (

@@ -87,7 +87,8 @@ def keeps_itself(life: Life, tenant: Kernel | Terminal) -> bool:
         )
     # Only what the administrator calls stuck may go while it is busy.
     busy = tenant.state == "busy" and not tenant.waits_alone and policy.max_busy is None
-    protected = policy.protect_connected and tenant.connections > 0
+    idle = tenant.state != "busy"
+    protected = policy.protect_connected and tenant.connections > 0 and idle
     idle_at_work = tenant.state == "idle" and ledger.marks[tenant.ref].work.found == "working"
     return busy or "kernels" in snapshot.unread or protected or idle_at_work
 
@@ -345,7 +346,7 @@ def test_losing_memory_only_delays(history: list[Look], policy: Any, past: Any, 
                 marks=None,
                 holds={"keep_alive": archive.holds_to_json(ledger)},
                 boot=None,
-                quiet_until=now,
+                quiet_until=max(now, ledger.quiet_until),
                 latest_hold=now + timedelta(days=99),
                 now=now,
                 monotonic=0.0,
