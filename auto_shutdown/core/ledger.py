@@ -102,8 +102,9 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
     stay as they are: what it gave last is carried along, and is no news.
     """
     marks: dict[Ref, Mark] = {}
-    known = dict(ledger.marks) if ledger.forgotten else ledger.marks
-    for tenant in (*snapshot.kernels, *snapshot.terminals) if ledger.forgotten else ():
+    known = dict(ledger.marks)
+    tenants: tuple[Resource, ...] = (*snapshot.kernels, *snapshot.terminals)
+    for tenant in tenants if ledger.forgotten else ():
         if _source_of(tenant.ref) in ledger.forgotten:
             # Its stamps do not tell of what was known of it beside them (law 5).
             known.setdefault(tenant.ref, first_sight(now))
