@@ -104,6 +104,21 @@ def test_first_sight(name: str) -> None:
         assert after.marks[resource.ref].active_at == active_at
 
 
+def test_what_is_there_when_all_was_forgotten_begins_with_the_first_look() -> None:
+    """Its stamp does not tell of the presence or the work that were known beside it (law 5)."""
+    lost = replace(EMPTY, forgotten=frozenset({"kernels", "terminals"}))
+    typed = replace(TERMINAL, last_activity=STAMP)
+    unread = {"terminals": Unread("terminals", "x", "x", "x")}
+    first = advance(lost, Snapshot((kernel(),), (), (), unread), BEFORE)
+    assert first.marks[KERNEL.ref].active_at == BEFORE
+    assert first.forgotten == {"terminals"}
+    new = replace(kernel(), id="new")
+    second = advance(first, Snapshot((kernel(), new), (typed,)), NOW)
+    assert second.marks[TERMINAL.ref].active_at == NOW
+    assert second.marks[new.ref].active_at == STAMP, "kernels have been read since"
+    assert second.forgotten == frozenset()
+
+
 BEATEN = {
     "a kernel not yet heard": Kernel("k", state="idle", heard=Heard()),
     "a kernel that has only printed": Kernel("k", state="idle", heard=Heard(output_at=NOW)),

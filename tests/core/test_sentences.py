@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, TERMINAL, Scene, with_kernel, with_ledger
-from test_planner import APP_ROWS, GOES, KERNEL_ROWS, OK, TERMINAL_ROWS
+from scene import (
+    APP,
+    IMAGE_TERMINAL,
+    KERNEL,
+    NOW,
+    TERMINAL,
+    Scene,
+    with_kernel,
+    with_ledger,
+    with_mark,
+)
+from test_planner import APP_ROWS, GOES, KERNEL_ROWS, OK, TERMINAL_ROWS, WORKING
 
 from auto_shutdown.core.ledger import Hold
 from auto_shutdown.core.verdict import Action, Decision, Reason
@@ -284,6 +295,28 @@ def test_what_goes_with_its_app_says_why_the_app_goes() -> None:
         OK.of(APP.ref).idle_since,
         OK.of(APP.ref).warn_at,
         OK.of(APP.ref).due_at,
+    )
+
+
+def test_an_image_terminal_whose_app_stays_or_is_not_known_says_so() -> None:
+    stays = with_kernel(OK, state="busy").of(IMAGE_TERMINAL.ref)
+    assert (stays.reason, stays.detail) == (
+        Reason.IN_USE,
+        "What runs in this terminal cannot be seen from here; it stays while its app does.",
+    )
+    lost = replace(OK, image_terminal=replace(IMAGE_TERMINAL, app=None)).of(IMAGE_TERMINAL.ref)
+    assert (lost.reason, lost.detail) == (
+        Reason.UNKNOWN,
+        "It runs in an app that cannot be told from its name; it is left alone.",
+    )
+
+
+def test_an_app_at_work_says_so() -> None:
+    working = with_mark(OK, APP.ref, work=WORKING).of(APP.ref)
+    assert (working.reason, working.detail, working.signal) == (
+        Reason.BACKGROUND_WORK,
+        "Something works in it: 99 % of a core.",
+        "background-work",
     )
 
 
