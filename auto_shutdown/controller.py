@@ -81,6 +81,7 @@ class Controller:
         self._health = Health(log, standing_faults)
         self._listing = Listing(limits.poll_interval_seconds)
         self._boot: str | None = None
+        self._holds_shifted = False
 
     # -- life --------------------------------------------------------------------------------
 
@@ -105,6 +106,7 @@ class Controller:
             quiet_until=now + self._grace,
             latest_hold=now + timedelta(minutes=self._limits.max_keep_alive_minutes),
             now=now,
+            monotonic=self._moment.monotonic,
         )
         # From here on these marks are out of date; a crash must not leave them for the next run.
         await self._save_marks(clean=False)
@@ -171,6 +173,8 @@ class Controller:
 
     async def _cycle(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
         self._mind_the_clock(moment)
+        if self._holds_shifted:
+            await self._save_shifted_holds()
         now = moment.now
         await self.preferences.refresh(now)
         policy = self.preferences.policy_for(dry_run)
@@ -241,6 +245,7 @@ class Controller:
         self._moment = moment
         if step:
             self._ledger = shift(self._ledger, step)
+            self._holds_shifted = bool(self._ledger.holds)
         if step or late:
             self._ledger = replace(self._ledger, quiet_until=moment.now + self._grace)
 
@@ -278,11 +283,27 @@ class Controller:
 
     async def _save_marks(self, clean: bool) -> None:
         marks = archive.marks_to_json(self._ledger) if clean else []
-        document = {"boot": self._boot, "clean": clean, "marks": marks}
+        document = {**self._anchor(), "clean": clean, "marks": marks}
         try:
             await asyncio.to_thread(self._store.save_marks, document)
         except StoreError as error:
             self._note_state(error)
+
+    async def _save_shifted_holds(self) -> None:
+        """After a step of the clock: of that, another boot could not know."""
+        self._holds_shifted = False
+        try:
+            await self._save_holds()
+        except StoreError as error:
+            self._note_state(error)
+
+    async def _save_holds(self) -> None:
+        """Raises StoreError when they cannot be written."""
+        document = {**self._anchor(), "keep_alive": archive.holds_to_json(self._ledger)}
+        await asyncio.to_thread(self._store.save_holds, document)
+
+    def _anchor(self) -> Mapping[str, Any]:
+        return archive.anchor(self._boot, self._moment.now, self._moment.monotonic)
 
     # -- what people ask ---------------------------------------------------------------------
 
@@ -335,8 +356,7 @@ class Controller:
             until = self._clock.read().now + timedelta(minutes=minutes)
         known = ref if until is not None else None
         async with self._saying(lambda ledger: hold(ledger, ref, until), known):
-            holds = archive.holds_to_json(self._ledger)
-            await asyncio.to_thread(self._store.save_holds, holds)
+            await self._save_holds()
         self._wake.set()
         return self.keep_alives()
 
@@ -348,6 +368,8 @@ class Controller:
         self._said.append(change)
         try:
             async with self._lock:
+                # What is said is said by the clock as it is now, not as it was at the last pass.
+                self._mind_the_clock(self._clock.read())
                 if known is not None:
                     await self._find(known)
                 self._ledger = change(self._ledger)
@@ -392,6 +414,7 @@ class Controller:
         """
         async with self._lock:
             moment = self._clock.read()
+            self._mind_the_clock(moment)
             await self._observe(moment, list_apps=ref.kind is Kind.APP and self._world.has_apps)
             policy = self.preferences.policy
             self._ledger, outcome = await self._remover.on_request(

@@ -158,11 +158,11 @@ class Store:
             self._seen = self._signature()
         return kept
 
-    def load_holds(self) -> Any:
-        return self._holds.read()[0].get("keep_alive")
+    def load_holds(self) -> dict[str, Any]:
+        return self._holds.read()[0]
 
-    def save_holds(self, holds: list[dict[str, Any]]) -> None:
-        self._holds.write({"keep_alive": holds})
+    def save_holds(self, holds: Mapping[str, Any]) -> None:
+        self._holds.write(holds)
 
     def load_marks(self) -> dict[str, Any]:
         return self._marks.read()[0]

@@ -58,6 +58,8 @@ def decide_app(
     if app.status != IN_SERVICE:
         detail = f"SageMaker reports it {app.status}; only an app in service can be idle."
         return context.keep(ref, Reason.NOT_IN_SERVICE, detail)
+    # By name, so that what is said of it does not depend on the order in which they are listed.
+    tenants = sorted(tenants, key=lambda tenant: tenant.id)
     holders = [t for t in tenants if _holds_its_app(context, t, made[t.ref])]
     if any(made[holder.ref].reason is Reason.UNKNOWN for holder in holders):
         detail = "What may run in it cannot be read or understood."
