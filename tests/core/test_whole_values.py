@@ -88,6 +88,7 @@ def test_the_report_whole() -> None:
             ],
         },
         "policy": {"enabled": True, "locked": []},
+        "keep_alive": [],
         "outcomes": [{"id": "x"}],
         "savings": {"removed": 1},
     }
@@ -104,6 +105,7 @@ def test_the_report_whole() -> None:
         "app": APP.id,
         "paths": ["train.ipynb"],
         "state": "idle",
+        "state_since": "2026-03-28T21:59:30.000Z",
         "instance_type": "ml.g5.xlarge",
         "action": "remove",
         "reason": "idle",
