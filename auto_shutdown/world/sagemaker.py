@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from ..core.model import KERNEL_GATEWAY, App, Snapshot, Unread
 from ..core.verdict import Outcome, Result
 from .aws_errors import CREDENTIALS, classify, read_error, remedy
+from .loading import in_turns, new_session
 from .own import stop_instance
 from .platform import NOTEBOOK_INSTANCE_TYPE, Platform
 from .worker import Worker
@@ -169,20 +170,19 @@ class SageMaker:
         return getattr(client, method)(**request)
 
     def _make_client(self) -> Any:
-        from boto3.session import Session
-        from botocore.config import Config
+        with in_turns():
+            from botocore.config import Config
 
-        # Not the default session, which is the host's and is not safe between threads.
-        return Session().client(
-            "sagemaker",
-            region_name=self._platform.region_name,
-            endpoint_url=self._endpoint_url or _endpoint_of_environment(),
-            config=Config(
-                connect_timeout=CONNECT_SECONDS,
-                read_timeout=READ_SECONDS,
-                retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
-            ),
-        )
+            return new_session().client(
+                "sagemaker",
+                region_name=self._platform.region_name,
+                endpoint_url=self._endpoint_url or _endpoint_of_environment(),
+                config=Config(
+                    connect_timeout=CONNECT_SECONDS,
+                    read_timeout=READ_SECONDS,
+                    retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+                ),
+            )
 
     def _list_in_thread(self) -> list[Any]:
         request: dict[str, Any] = {
