@@ -20,6 +20,9 @@ COMING_UP = frozenset({"starting", "restarting", "autorestarting", "unknown"})
 #: States in which a kernel can do nothing any more.
 DEAD = frozenset({"dead", "terminating", "terminated"})
 
+#: Those in which one cannot answer.
+MUTE = COMING_UP | DEAD
+
 
 def is_stuck(context: Context, kernel: Kernel) -> bool:
     """Dead, or on its way up for longer than the grace for that: it does nothing for anybody."""

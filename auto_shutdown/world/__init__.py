@@ -17,7 +17,7 @@ from ..core.model import Answer, App, Kernel, Ref, Resource, Snapshot, Terminal,
 from ..core.signals import Signal
 from ..core.verdict import Outcome, Result
 from .beats import Beats, BeatSource
-from .kernels import KernelSource, Model, join
+from .kernels import KernelSource, Model
 from .platform import Platform, recognise
 from .sagemaker import SageMaker, SourceError
 from .terminals import TerminalSource, place
@@ -102,7 +102,7 @@ class World:
         sessions = await _read(Snapshot.SESSIONS, source.read_sessions, no_sessions, unread)
         if Snapshot.KERNELS in unread:
             return self._last.kernels
-        return tuple(map(source.observed, join(models, unreadable, sessions)))
+        return source.joined(models, unreadable, sessions)
 
     async def _refresh_apps(self, source: Apps) -> None:
         try:
