@@ -195,7 +195,7 @@ async def test_a_bad_history_limit_is_refused(limit: str, call: Any) -> None:
 
 
 async def test_check_runs_a_pass(call: Any) -> None:
-    _, before = await call("get", "status")
+    _, before = await call("post", "check")
     status, after = await call("post", "check", {"dry_run": True})
     assert status == 200
     assert after["health"]["last_pass"] > before["health"]["last_pass"]
