@@ -11,7 +11,7 @@ from .servers import Account, Server
 from .tables import Table, ms
 
 KERNELS, APPS = 100, 100
-REPEATS = 5
+REPEATS = 3
 
 ROWS = (
     ("nothing", "nothing at all"),

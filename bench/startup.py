@@ -14,7 +14,7 @@ from typing import Any
 from .servers import ROOT, Account, Server
 from .tables import Table, ms
 
-REPEATS = 9
+REPEATS = 7
 APPS = 10
 
 WITHOUT, LOCAL, CLASSIC = "without", "local", "classic"
