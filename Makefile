@@ -70,7 +70,7 @@ test: lint
 	@for zone in $(ZONES); do \
 	  echo "== $$zone"; TZ=$$zone $(BIN)/python -m pytest -q -n 2 -p no:cacheprovider $(wildcard $(FAST)) || exit 1; \
 	done
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 $(addprefix --ignore=,$(FAST))
+	$(BIN)/python -m pytest --durations=15 $(addprefix --ignore=,$(FAST))
 	@$(BIN)/python tests/compat/run.py --ci
 
 demo: $(STAMPS)/ready
