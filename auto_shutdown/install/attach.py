@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..world.aws_errors import DENIED, GONE, read_error, remedy
+from ..world.aws_errors import CREDENTIALS, DENIED, GONE, THROTTLED, UNREACHABLE, read_error
 from .lifecycle import APP_TYPES, Previous, Script, UsageError, previous_of, version_of
 from .slots import Slot, slots
 
@@ -280,19 +281,27 @@ def _about(target: Target, app_type: str, description: Mapping[str, Any]) -> lis
 
 
 def _missing(code: str, message: str) -> bool:
-    # A missing thing is RecordNotFound inside a ValidationException for some operations.
-    return code in GONE or (code == "ValidationException" and "RecordNotFound" in message)
+    # What is declared as ResourceNotFound comes as a ValidationException for some operations.
+    return code in GONE or (code == "ValidationException" and bool(_MISSING.search(message)))
 
 
 def _failed(operation: str, what: str, code: str, message: str) -> AttachError:
     if _missing(code, message):
         advice = "It does not exist in this account and region."
-    elif code in DENIED:
-        advice = "See `jupyter auto-shutdown iam-policy --for administrator`."
-    elif code == "ParamValidationError":
-        advice = "This boto3 does not know a setting: pip install --upgrade boto3."
-    elif code == "ResourceInUse":
-        advice = "It is being changed by somebody else; try again in a minute."
     else:
-        advice = remedy(code, message, f"sagemaker:{operation}", what, None)
+        found = (text for codes, text in _ADVICE if code in codes)
+        advice = next(found, "Look the code up in SageMaker's API reference.")
     return AttachError(f"{operation} failed for {what}: {code}. {advice}")
+
+
+_MISSING = re.compile(r"record ?not ?found|could not find|does not exist", re.IGNORECASE)
+
+_ADVICE: tuple[tuple[Collection[str], str], ...] = (
+    (DENIED, "See `jupyter auto-shutdown iam-policy --for administrator`."),
+    (CREDENTIALS, "Check your credentials, as for the AWS command line."),
+    (THROTTLED, "SageMaker asks for fewer calls; try again in a minute."),
+    (UNREACHABLE, "Check the network, --region, and the VPC's endpoint for the SageMaker API."),
+    (("ResourceInUse",), "It is being changed by somebody else; try again in a minute."),
+    (("ParamValidationError",), "This boto3 is too old to know a setting: update it."),
+    (("ValidationException",), "SageMaker refuses this request as it stands."),
+)

@@ -104,6 +104,7 @@ class Script:
             "CONFIGURATION": configuration_text(self.configuration),
             "PREVIOUS": "" if self.previous is None else _packed(self.previous.content),
         }
+        head.append("# shellcheck disable=SC2016  # what stands in quotes is not for the shell")
         head += [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
         body = files(__package__).joinpath("on_start.sh").read_text(encoding="utf-8")
         text = "\n".join(head) + "\n" + body.replace("\r\n", "\n")

@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,8 @@ def make_environment(place: Path, python: str, *packages: str) -> Path:
     subprocess.run(argv, check=True)
     # Once, and not in every copy.
     subprocess.run([inside, "-m", "compileall", "-q", "-j0", place / "lib"], check=False)
+    # As in SageMaker's images, the user may write there.
+    subprocess.run(["chown", "-R", SAGEMAKER_USER, place], check=True)
     return place
 
 
@@ -170,15 +173,16 @@ class CleanRoot:
     def _copy_environment(self) -> None:
         target = self.path(self.prefix)
         target.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "-a", "--reflink=auto", self.environment, target], check=True)
+        # As links: nothing here writes into a file that is there, pip makes each anew.
+        subprocess.run(["cp", "-al", self.environment, target], check=True)
         for program in (target / "bin").iterdir():
             if program.is_file() and not program.is_symlink():
                 content = program.read_bytes()
-                moved = content.replace(str(self.environment).encode(), self.prefix.encode())
-                if moved != content:
-                    program.write_bytes(moved)
-        # As in SageMaker's images, the user may write there.
-        subprocess.run(["chown", "-R", SAGEMAKER_USER, target], check=True)
+                program.unlink()
+                program.write_bytes(
+                    content.replace(str(self.environment).encode(), self.prefix.encode())
+                )
+                program.chmod(0o755)
 
     def run(self, *argv: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
         variables = {
@@ -227,6 +231,13 @@ class CleanRoot:
 
     def calls(self) -> list[str]:
         return self.path("/opt/tools/calls").read_text().splitlines()
+
+    def called(self, line: str) -> bool:
+        """Whether it comes to that, for a restart comes from the background."""
+        end = time.monotonic() + 20
+        while line not in self.calls() and time.monotonic() < end:
+            time.sleep(0.05)
+        return line in self.calls()
 
     def tree(self) -> dict[str, tuple[int, int, int]]:
         """All files there, to see whether anything has been touched."""

@@ -72,7 +72,7 @@ def test_studio(make_root: Make, platform: str) -> None:
     assert f"{__version__} installed in {ENVIRONMENTS[platform]}" in done.stdout
     assert root.packages() == before | OURS
     restart = "supervisorctl -c /etc/supervisor/conf.d/supervisord.conf restart jupyterlabserver"
-    assert root.calls()[-1] == restart
+    assert root.called(restart)
     found = server(root, "auto-shutdown/status")
     assert found["auto-shutdown/status"]["health"]["armed"] is True
 
