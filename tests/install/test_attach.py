@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,8 +12,6 @@ import pytest
 from auto_shutdown.install.attach import AttachError, Plan, Studio, Target
 from auto_shutdown.install.lifecycle import Script, UsageError, previous_of
 from auto_shutdown.local_studio.api import Api, Fault, denied
-from auto_shutdown.local_studio.operations import Operations
-from auto_shutdown.local_studio.resources import Apps, Delays
 
 ROLE = "arn:aws:iam::123456789012:role/StudioRole"
 IMAGE = "arn:aws:sagemaker:us-west-2:123456789012:image/jupyter-server-3"
@@ -22,40 +19,6 @@ DOMAIN = Target("domain", "d-local")
 PROFILE = Target("user-profile", "d-local", "ada")
 SPACE = Target("space", "d-local", "team")
 OLD = b"#!/bin/bash\necho old\n"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Api]:
-    server = Api(Apps(lambda _record: None, lambda _record: None, Delays()))
-    yield server
-    server.close()
-    assert server.invalid_answers == []
-
-
-@pytest.fixture(params=[False, True], ids=["update merges", "update replaces"])
-def api(server: Api, request: pytest.FixtureRequest) -> Api:
-    """The server without anything in it. What AWS does of the two, it does not say."""
-    urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", b"")).close()
-    server._operations = Operations(server.apps, server.region, server._find_domain)
-    server._operations.update_replaces = request.param
-    server.faults.clear()
-    return server
-
-
-@pytest.fixture(scope="module")
-def sagemaker(server: Api) -> Any:
-    from boto3.session import Session
-    from botocore.config import Config
-
-    session = Session("local", "local", region_name="us-west-2")
-    once = Config(retries={"total_max_attempts": 1}, read_timeout=5)
-    return session.client("sagemaker", endpoint_url=server.url, config=once)
-
-
-@pytest.fixture
-def client(api: Api, sagemaker: Any) -> Any:
-    assert api.faults == []
-    return sagemaker
 
 
 @pytest.fixture
