@@ -103,7 +103,7 @@ def _add_scope(parser: argparse.ArgumentParser) -> None:
     option("--user-profile", default="", help="name of the user profile")
     option("--region", default="", help="the AWS region")
     option("--account", default="", help="for policies: the AWS account's number")
-    option("--partition", default="aws", help="for policies: aws, aws-cn, aws-us-gov")
+    option("--partition", default="", help="for policies, if it does not follow from the region")
     option(
         "--shared-spaces",
         action="store_true",

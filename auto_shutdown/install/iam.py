@@ -24,20 +24,24 @@ PROFILE_VARIABLE = "${sagemaker:UserProfileName}"
 PLATFORMS = ("studio-classic", "studio-space", "notebook-instance")
 TARGETS = ("domain", "user-profile", "space")
 
+#: By the beginning of the region's name; elsewhere it is ``aws``.
+PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov"}
+
 _NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 _BUCKET_AND_KEY = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^\s*?$]+)")
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What a policy is for; an empty text is anything, or IAM's own variable where it has one."""
+    """What a policy is for; an empty text is anything, or IAM's own variable where it has one.
+    The partition follows from the region."""
 
-    partition: str = "aws"
     region: str = ""
     account: str = ""
     domain: str = ""
     user_profile: str = ""
     notebook_instance: str = ""
+    partition: str = ""
 
     def __post_init__(self) -> None:
         for what, value, pattern in (
@@ -51,9 +55,13 @@ class Scope:
             if value and not re.fullmatch(pattern, value):
                 raise UsageError(f"{value!r} is not the name of a {what}.")
 
-    def arn(self, kind: str, *parts: str, service: str = "sagemaker") -> str:
+        if not self.partition:
+            area = self.region.rsplit("-", 2)[0]
+            object.__setattr__(self, "partition", PARTITIONS.get(area, "aws"))
+
+    def arn(self, kind: str, *parts: str) -> str:
         where = f"{self.region or '*'}:{self.account or '*'}"
-        return f"arn:{self.partition}:{service}:{where}:{kind}/" + "/".join(parts)
+        return f"arn:{self.partition}:sagemaker:{where}:{kind}/" + "/".join(parts)
 
 
 def user_policy(

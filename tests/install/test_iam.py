@@ -45,7 +45,7 @@ def lint(policy: Mapping[str, Any]) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("scope", [SCOPE, WIDE, Scope("aws-cn", "cn-north-1", "123456789012")])
+@pytest.mark.parametrize("scope", [SCOPE, WIDE, Scope("cn-north-1", "123456789012")])
 def test_the_linter_finds_nothing(scope: Scope) -> None:
     assert lint(user_policy(scope, PLATFORMS, shared_spaces=True, wheel=WHEEL)) == []
     assert lint(administrator_policy(scope, TARGETS, WHEEL)) == []
@@ -146,6 +146,20 @@ def test_whose_apps_a_user_may_delete(
     assert allows(user_policy(scope), action, resource, context) is plain
     policy = user_policy(scope, shared_spaces=True)
     assert allows(policy, action, resource, context) is shared
+
+
+@pytest.mark.parametrize(
+    ("given", "partition"),
+    [
+        ({}, "aws"),
+        ({"region": "eu-central-1"}, "aws"),
+        ({"region": "cn-north-1"}, "aws-cn"),
+        ({"region": "us-gov-west-1"}, "aws-us-gov"),
+        ({"region": "eu-central-1", "partition": "aws-eusc"}, "aws-eusc"),
+    ],
+)
+def test_the_partition_follows_from_the_region(given: dict[str, str], partition: str) -> None:
+    assert Scope(**given).arn("domain", "x").startswith(f"arn:{partition}:sagemaker:")
 
 
 def test_no_other_account_or_region() -> None:
