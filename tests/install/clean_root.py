@@ -96,15 +96,15 @@ def possible() -> str:
     return "" if tried.returncode == 0 else "namespaces are not allowed here"
 
 
-def make_environment(place: Path, python: str, *packages: str) -> Path:
-    """An environment with pip, as conda's are."""
+def make_environment(place: Path, python: str, *packages: str, compiled: bool = True) -> Path:
+    """An environment with pip, as conda's are; compiled where it is used more than once."""
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "venv", "--quiet", "--seed", "--python", python, place], check=True)
     inside = place / "bin" / "python"
     argv = [uv, "pip", "install", "--quiet", "--python", inside, *packages]
     subprocess.run(argv, check=True)
-    # Once, and not in every copy.
-    subprocess.run([inside, "-m", "compileall", "-q", "-j0", place / "lib"], check=False)
+    if compiled:
+        subprocess.run([inside, "-m", "compileall", "-q", "-j0", place / "lib"], check=False)
     # As in SageMaker's images, the user may write there.
     subprocess.run(["chown", "-R", SAGEMAKER_USER, place], check=True)
     return place
@@ -208,10 +208,13 @@ class CleanRoot:
 
     def start(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run the lifecycle configuration, as SageMaker does: a file, in the root folder."""
-        self.write("/on-start.sh", script.replace("RESTART_DELAY=30", "RESTART_DELAY=0")).chmod(
-            0o755
-        )
-        return self.run("/on-start.sh")
+        return self.run(*self.start_line(script))
+
+    def start_line(self, script: str) -> list[str]:
+        """What runs it, in there."""
+        text = script.replace("RESTART_DELAY=30", "RESTART_DELAY=0")
+        self.write("/on-start.sh", text).chmod(0o755)
+        return ["/on-start.sh"]
 
     def python(self, *argv: str, user: str | None = None) -> str:
         done = self.run(f"{self.prefix}/bin/python", *argv, user=user)

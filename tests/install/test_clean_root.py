@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -33,7 +34,7 @@ Make = Callable[..., CleanRoot]
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("environment") / "conda"
-    return make_environment(place, sys.executable, "jupyter_server")
+    return make_environment(place, sys.executable, "jupyter_server", "boto3")
 
 
 @pytest.fixture
@@ -137,6 +138,43 @@ def test_what_users_have_in_their_home_does_not_lead_it_astray(make_root: Make) 
     root.start(script())
     where = root.python("-I", "-c", "import auto_shutdown; print(auto_shutdown.__file__)")
     assert where.startswith(ENVIRONMENTS["jupyter-server"])
+
+
+def test_from_s3(make_root: Make, wheel: Path) -> None:
+    variables = {
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9000",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+    }
+    root = make_root(variables=variables)
+    shutil.copytree(root.path("/opt/wheels"), root.path("/opt/s3/bucket/some/folder"))
+    source = f"s3://bucket/some/folder/{wheel.name}"
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    python = f"{ENVIRONMENTS['jupyter-server']}/bin/python"
+    root.tool(
+        "with-s3",
+        f"""#!/bin/bash
+        {python} -m http.server --directory /opt/s3 --bind 127.0.0.1 9000 > /dev/null 2>&1 &
+        until echo 2> /dev/null > /dev/tcp/127.0.0.1/9000; do sleep 0.1; done
+        "$@"; kill %1
+        """,
+    )
+    started = [
+        "with-s3",
+        *root.start_line(script(source=source, sha256=digest, region="us-west-2")),
+    ]
+    assert f"{__version__} installed in" in root.run(*started).stdout
+    assert root.packages() >= OURS
+
+
+def test_an_s3_address_that_is_not_there(make_root: Make) -> None:
+    variables = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "local"}
+    root = make_root(variables=variables)
+    source = f"s3://bucket/{Path(WHEEL).name}"
+    done = root.start(script(source=source))
+    assert (done.returncode, f"not installed from {source}: " in done.stdout) == (0, True)
+    assert "PartialCredentialsError" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 # -- what goes wrong ------------------------------------------------------------------------------
