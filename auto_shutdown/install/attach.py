@@ -262,9 +262,9 @@ def _about_previous(arn: str, run_previous: bool) -> str:
     if run_previous:
         return (
             f"only one runs by itself, so ours runs the script of {_short(arn)} first, as it is "
-            "today, and keeps its exit code. It stays attached."
+            "today, and keeps its exit code. It comes back when ours is detached."
         )
-    return f"{_short(arn)} no longer runs by itself (--replace). It stays attached."
+    return f"{_short(arn)} no longer runs (--replace). It comes back when ours is detached."
 
 
 def _about(target: Target, app_type: str, description: Mapping[str, Any]) -> list[str]:

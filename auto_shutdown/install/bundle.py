@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .iam import Scope, administrator_policy, user_policy
+from .iam import TARGETS, Scope, administrator_policy, user_policy
 from .lifecycle import DISTRIBUTION, TITLES, Script, UsageError, configuration_text, version_of
 from .wheel import rebuild
 
 CHECKSUMS = "SHA256SUMS"
 CONFIGURATION = "configuration.json"
+ADMINISTRATOR = "iam-policy-administrator.json"
+USER = "iam-policy-user.json"
+INSTANCE = "iam-policy-notebook-instance.json"
+
+#: What the policies call the platforms of Studio.
+STUDIO = {"jupyter-server": "studio-classic", "jupyterlab": "studio-space"}
 
 
 @dataclass(frozen=True)
@@ -78,14 +85,16 @@ class Bundle:
         (directory / CHECKSUMS).write_bytes(sums.encode())
         return [*paths, directory / CHECKSUMS]
 
-    def _policies(self, source: str) -> Mapping[str, dict[str, Any]]:
-        kinds = {"jupyter-server": "studio-classic", "jupyterlab": "studio-space"}
-        platforms = [kinds.get(platform, platform) for platform in self.platforms]
+    def _policies(self, source: str) -> dict[str, dict[str, Any]]:
         wheel = source if source.startswith("s3://") else ""
-        user = user_policy(self.scope, platforms, self.shared_spaces, wheel)
-        targets = ("domain", "user-profile", "space")
-        administrator = administrator_policy(self.scope, targets, wheel)
-        return {"iam-policy-user.json": user, "iam-policy-administrator.json": administrator}
+        studio = [STUDIO[platform] for platform in self.platforms if platform in STUDIO]
+        found = {ADMINISTRATOR: administrator_policy(self.scope, TARGETS, wheel)}
+        if studio:
+            found[USER] = user_policy(self.scope, studio, self.shared_spaces, wheel)
+        if "notebook-instance" in self.platforms:
+            # Of its own: no role needs both.
+            found[INSTANCE] = user_policy(self.scope, ["notebook-instance"], wheel=wheel)
+        return found
 
 
 def _sha256(path: Path) -> str:
@@ -93,55 +102,67 @@ def _sha256(path: Path) -> str:
 
 
 def _readme(platforms: Sequence[str], source: str, wheel: str, options: str) -> str:
-    if source.startswith("s3://"):
-        place = (
-            f"    aws s3 cp {wheel} {source}\n\nThe role that the apps run with must read it there"
-        )
-        place += " (`iam-policy-user.json` says so)."
-    elif source.startswith("/"):
-        place = f"The apps must see it as `{source}`: in the image, or on a file system of theirs."
-    else:
-        place = f"The scripts get `{source}` from the index that the apps' pip uses: put it there."
     scripts = "\n".join(f"- `on-start-{platform}.sh`: {TITLES[platform]}" for platform in platforms)
-    attach = "\n".join(_attach_line(platform, options) for platform in platforms)
+    steps = [
+        _step(f"Check what arrived: `sha256sum --check {CHECKSUMS}`"),
+        _place(source, wheel),
+    ]
+    studio = [platform for platform in platforms if platform in STUDIO]
+    if studio:
+        steps += [
+            _step(
+                f"Add `{USER}` to the execution role of the domain or of its user profiles. For "
+                f"the next step you yourself need what `{ADMINISTRATOR}` allows."
+            ),
+            _step(
+                "Attach the script, from an environment that has jupyter_server and boto3. The "
+                "plan is shown first, and apps that run now get it when they are started again. "
+                "`--detach` in place of `--attach` undoes it.",
+                f"pip install --no-index --no-deps {wheel}",
+                *(
+                    f"jupyter auto-shutdown lifecycle-config --for {platform} "
+                    f"{options} --attach domain --domain DOMAIN"
+                    for platform in studio
+                ),
+            ),
+            _step(
+                "See it work: in an app, `jupyter auto-shutdown status`; in CloudWatch, log group "
+                "`/aws/sagemaker/studio`, the streams that end with `LifecycleConfigOnStart`."
+            ),
+        ]
+    if "notebook-instance" in platforms:
+        steps.append(
+            _step(
+                f"Notebook instances: add `{INSTANCE}` to the instance's role, and, while it is "
+                "stopped, put `on-start-notebook-instance.sh` into the on-start script of its "
+                "lifecycle configuration."
+            )
+        )
+    numbered = "".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
     return f"""# {DISTRIBUTION}, offline
 
 Everything needed to install it where there is no internet access.
 
-1. Check what arrived: `sha256sum --check {CHECKSUMS}`
-2. Put the wheel where the apps find it:
-
-{place}
-
-3. Add `iam-policy-user.json` to the execution role of the domain or its user profiles. For the
-   next step you yourself need what `iam-policy-administrator.json` allows.
-4. Attach the script; the plan is shown first. (In an environment that has the wheel and boto3:
-   `pip install --no-index --no-deps {wheel}`)
-
-{attach}
-
-   Apps that run now get it when they are started again.
-5. See it work: in an app, `jupyter auto-shutdown status`; in CloudWatch, log group
-   `/aws/sagemaker/studio`, the streams that end with `LifecycleConfigOnStart`.
-
-To take it out again: the same command with `--detach` in place of `--attach`.
-
-The scripts:
-
+{numbered}
 {scripts}
 
-They hold your configuration and the wheel's SHA-256, change no other package, and never fail the
-start of an app: whatever goes wrong is in the log, and the app starts without.
+The scripts hold your configuration and the wheel's SHA-256, change no other package, and never fail
+the start of an app: whatever goes wrong is in the log, and the app starts without.
 """
 
 
-def _attach_line(platform: str, options: str) -> str:
-    if platform == "notebook-instance":
-        return (
-            "       # notebook instance: put on-start-notebook-instance.sh into the on-start\n"
-            "       # script of its lifecycle configuration, while it is stopped"
+def _place(source: str, wheel: str) -> str:
+    if source.startswith("s3://"):
+        text = "Put the wheel where the scripts get it; the policies let the roles read it there."
+        return _step(text, f"aws s3 cp {wheel} {source}")
+    if source.startswith("/"):
+        return _step(
+            f"The apps must see the wheel as `{source}`: in the image, or on a file system."
         )
-    return (
-        f"       jupyter auto-shutdown lifecycle-config --for {platform} \\\n"
-        f"         {options} --attach domain --domain DOMAIN"
-    )
+    return _step(f"Put the wheel into the index from which the apps' pip takes `{source}`.")
+
+
+def _step(text: str, *commands: str) -> str:
+    lines = textwrap.wrap(text, 95, break_on_hyphens=False, break_long_words=False)
+    block = ["", "```", *commands, "```", ""] if commands else []
+    return textwrap.indent("\n".join([*lines, *block]), "   ").strip() + "\n" * (2 if block else 1)

@@ -30,7 +30,7 @@ def test_all_that_is_needed(wheel: Path, tmp_path: Path) -> None:
     place = tmp_path / "new" / "bundle"
     paths = bundle(wheel, dry_run=True).write(place)
     scripts = [f"on-start-{platform}.sh" for platform in PLATFORMS]
-    policies = ["iam-policy-administrator.json", "iam-policy-user.json"]
+    policies = [f"iam-policy-{who}.json" for who in ("administrator", "user", "notebook-instance")]
     beside = [NAME, "README.md", "SHA256SUMS", "configuration.json"]
     assert sorted(path.name for path in paths) == sorted([*scripts, *policies, *beside])
     argv = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
@@ -44,7 +44,8 @@ def test_all_that_is_needed(wheel: Path, tmp_path: Path) -> None:
         assert '"dry_run": true' in text
     user = json.loads((place / "iam-policy-user.json").read_text())
     assert f"arn:aws:s3:::bucket/wheels/{NAME}" in str(user)
-    assert "StopNotebookInstance" in str(user)
+    assert "StopNotebookInstance" not in str(user)
+    assert "StopNotebookInstance" in (place / "iam-policy-notebook-instance.json").read_text()
 
 
 def test_its_readme_gives_commands_that_work(wheel: Path, tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_its_readme_gives_commands_that_work(wheel: Path, tmp_path: Path) -> Non
     )
     assert len(found) == 2
     for command in found:
-        argv = command.replace("\\\n", " ").split()
+        argv = command.split()
         assert argv[argv.index("--config") + 1] == "configuration.json"
         assert argv[argv.index("--wheel") + 1] == NAME
         # The same script as the one in the bundle.
@@ -85,6 +86,17 @@ def test_other_sources(wheel: Path, tmp_path: Path, source: str) -> None:
     readme = (tmp_path / "b" / "README.md").read_text()
     assert "aws s3 cp" not in readme
     assert "s3:GetObject" not in (tmp_path / "b" / "iam-policy-user.json").read_text()
+
+
+def test_one_sort_of_app(wheel: Path, tmp_path: Path) -> None:
+    script = Script("notebook-instance", "/opt/")
+    Bundle(["notebook-instance"], script, SCOPE, wheel).write(tmp_path / "b")
+    names = {path.name for path in (tmp_path / "b").iterdir()}
+    assert "iam-policy-user.json" not in names
+    assert "on-start-jupyterlab.sh" not in names
+    readme = (tmp_path / "b" / "README.md").read_text()
+    assert "--attach" not in readme
+    assert "on-start-notebook-instance.sh" in readme
 
 
 def test_what_cannot_be_leaves_nothing_behind(wheel: Path, tmp_path: Path) -> None:
