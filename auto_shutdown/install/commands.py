@@ -21,13 +21,13 @@ from .lifecycle import APP_TYPES, ENVIRONMENTS, Script, UsageError, version_of
 DONE, NOT_DONE, USAGE = 0, 1, 2
 
 
-def add(commands: Any) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register both with the command line (``commands``: what ``add_subparsers`` gives)."""
     _add_lifecycle_config(commands)
     _add_iam_policy(commands)
 
 
-def _add_lifecycle_config(commands: Any) -> None:
+def _add_lifecycle_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "lifecycle-config",
         help="write, attach or detach the script that installs this in SageMaker",
@@ -71,7 +71,7 @@ def _add_lifecycle_config(commands: Any) -> None:
     parser.set_defaults(run=lifecycle_config)
 
 
-def _add_iam_policy(commands: Any) -> None:
+def _add_iam_policy(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "iam-policy",
         help="print the IAM policy that a user's role, or an administrator, needs",
