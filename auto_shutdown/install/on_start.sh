@@ -14,7 +14,7 @@ trap 'exit' HUP INT TERM
 export PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What a user has put in their home must not come in the way of this.
 export PYTHONNOUSERSITE=1
-unset PYTHONPATH PYTHONHOME
+true
 
 say() { echo "auto-shutdown: $*"; }
 

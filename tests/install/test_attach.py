@@ -282,6 +282,33 @@ def test_what_fails_is_named_and_quotes_nothing(
     assert described(studio, DOMAIN) == was
 
 
+def test_an_update_is_waited_for(api: Api, client: Any) -> None:
+    make_studio(client, {})
+    domain = api._find_domain("d-local")
+    domain.status = "Updating"
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        domain.status = "InService" if len(slept) == 2 else "Updating"
+
+    attach(Studio(client, sleep), DOMAIN, Script("jupyterlab"))
+    assert len(slept) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("Update_Failed", "could not update domain d-local"), ("Updating", "still being updated")],
+)
+def test_an_update_that_does_not_end_well(
+    api: Api, client: Any, studio: Studio, status: str, words: str
+) -> None:
+    make_studio(client, {})
+    api._find_domain("d-local").status = status
+    with pytest.raises(AttachError, match=words):
+        attach(studio, DOMAIN, Script("jupyterlab"))
+
+
 def test_what_does_not_exist(client: Any, studio: Studio) -> None:
     make_studio(client, {})
     for target in (Target("domain", "d-other"), Target("user-profile", "d-local", "bob")):

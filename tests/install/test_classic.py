@@ -59,6 +59,20 @@ def test_from_the_bundle(wheel: Path, tmp_path: Path) -> None:
     )
     found = json.loads(root.python("-c", SERVER, "auto-shutdown/status").splitlines()[-1])
     assert found["auto-shutdown/status"]["health"]["armed"] is True
+    # An administrator's own machine may be as old.
+    printed = root.python("-c", CLI, "lifecycle-config", "--for", "jupyterlab")
+    assert printed == Script("jupyterlab").render()
+    assert "ListApps" in root.python("-c", CLI, "iam-policy", "--for", "user")
+
+
+CLI = """
+import argparse, sys
+from auto_shutdown.install.commands import add
+parser = argparse.ArgumentParser()
+add(parser.add_subparsers())
+arguments = parser.parse_args()
+sys.exit(arguments.run(arguments))
+"""
 
 
 def plain(text: str) -> str:
