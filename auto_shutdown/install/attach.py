@@ -17,21 +17,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..world.aws_errors import CREDENTIALS, DENIED, GONE, THROTTLED, UNREACHABLE, read_error
-from .lifecycle import APP_TYPES, Previous, Script, UsageError, previous_of, version_of
+from .errors import AttachError, UsageError
+from .lifecycle import APP_TYPES, PREFIX, Previous, Script, previous_of, version_of
 from .slots import Slot, slots
-
-#: Ours are known by their name, and policies can be limited to it.
-PREFIX = "auto-shutdown-"
 
 #: An update is under way for seconds; it is waited for so long.
 WAIT_SECONDS = 120.0
 LOOK_SECONDS = 2.0
 
 _NOUNS = {"domain": "Domain", "user-profile": "UserProfile", "space": "Space"}
-
-
-class AttachError(Exception):
-    """A call that failed, in words for the administrator."""
 
 
 @dataclass(frozen=True)

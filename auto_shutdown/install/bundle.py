@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .errors import UsageError
 from .iam import TARGETS, Scope, administrator_policy, user_policy
-from .lifecycle import DISTRIBUTION, TITLES, Script, UsageError, configuration_text, version_of
+from .lifecycle import DISTRIBUTION, TITLES, Script, configuration_text, version_of
 from .wheel import rebuild
 
 CHECKSUMS = "SHA256SUMS"

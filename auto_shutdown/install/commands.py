@@ -11,12 +11,15 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .attach import AttachError, Plan, Studio, Target
 from .bundle import Bundle
+from .errors import AttachError, UsageError
 from .iam import PLATFORMS, TARGETS, Scope, administrator_policy, user_policy
-from .lifecycle import APP_TYPES, ENVIRONMENTS, Script, UsageError, version_of
+from .lifecycle import APP_TYPES, ENVIRONMENTS, Script, version_of
+
+if TYPE_CHECKING:
+    from .attach import Plan, Target
 
 DONE, NOT_DONE, USAGE = 0, 1, 2
 
@@ -243,6 +246,9 @@ def _attach_or_detach(arguments: argparse.Namespace) -> int:
             "A notebook instance takes one lifecycle configuration, by name: put this script into "
             "its on-start script, while it is stopped (docs/administrators.md)."
         )
+    # Here, for it loads a server's parts, and every command's help waits for that.
+    from .attach import Studio
+
     target = _target(arguments, arguments.attach or arguments.detach)
     studio = Studio(_client(arguments.region))
     if arguments.detach:
@@ -279,6 +285,8 @@ def _target(arguments: argparse.Namespace, kind: str) -> Target:
     if not arguments.domain or (kind != "domain" and not names[kind]):
         needed = "--domain" if kind == "domain" else f"--domain and --{kind}"
         raise UsageError(f"Attaching to a {kind} needs {needed}.")
+    from .attach import Target
+
     return Target(kind, arguments.domain, names[kind])
 
 

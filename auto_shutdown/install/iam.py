@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .attach import PREFIX
-from .lifecycle import UsageError
+from .errors import UsageError
+from .lifecycle import PREFIX
 
 Statement = dict[str, Any]
 

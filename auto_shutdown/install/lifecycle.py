@@ -21,8 +21,12 @@ from traitlets import TraitError
 
 from .._version import __version__
 from ..config import AdminTraits
+from .errors import UsageError
 
 DISTRIBUTION = "jupyterlab-auto-shutdown"
+
+#: Ours are known by their name, and policies can be limited to it.
+PREFIX = "auto-shutdown-"
 
 #: SageMaker takes 16,384 characters of base64.
 MOST_BYTES = 12_288
@@ -51,10 +55,6 @@ _REQUIREMENT = re.compile(rf"{DISTRIBUTION}==([A-Za-z0-9.!+]+)")
 _ENVIRONMENT = re.compile(r"/[A-Za-z0-9_./+-]*[A-Za-z0-9_+-]")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class UsageError(Exception):
-    """Something asked for that cannot be: what, and what to do instead."""
 
 
 @dataclass(frozen=True)

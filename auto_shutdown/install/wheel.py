@@ -16,7 +16,8 @@ import zipfile
 from importlib.metadata import Distribution, PackageNotFoundError, PackagePath, distribution
 from pathlib import Path
 
-from .lifecycle import DISTRIBUTION, UsageError
+from .errors import UsageError
+from .lifecycle import DISTRIBUTION
 
 #: Left by whoever installed it, not part of the wheel.
 _INSTALLER = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.install.attach import AttachError, Plan, Studio, Target
-from auto_shutdown.install.lifecycle import Script, UsageError, previous_of
+from auto_shutdown.install.attach import Plan, Studio, Target
+from auto_shutdown.install.errors import AttachError, UsageError
+from auto_shutdown.install.lifecycle import Script, previous_of
 from auto_shutdown.local_studio.api import Api, Fault, denied
 
 ROLE = "arn:aws:iam::123456789012:role/StudioRole"

@@ -14,8 +14,9 @@ import pytest
 
 from auto_shutdown import __version__
 from auto_shutdown.install.bundle import Bundle
+from auto_shutdown.install.errors import UsageError
 from auto_shutdown.install.iam import Scope
-from auto_shutdown.install.lifecycle import Script, UsageError
+from auto_shutdown.install.lifecycle import Script
 
 NAME = f"jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl"
 PLATFORMS = ("jupyter-server", "jupyterlab", "notebook-instance")
@@ -127,7 +128,7 @@ def test_a_checkout_has_no_wheel_to_give(tmp_path: Path) -> None:
 REBUILD = """
 import pathlib, sys
 from auto_shutdown.install.wheel import rebuild
-from auto_shutdown.install.lifecycle import UsageError
+from auto_shutdown.install.errors import UsageError
 try:
     print(rebuild(pathlib.Path(sys.argv[1])))
 except UsageError as error:

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from auto_shutdown.install.attach import Studio, Target
+from auto_shutdown.install.errors import UsageError
 from auto_shutdown.install.iam import PLATFORMS, TARGETS, Scope, administrator_policy, user_policy
-from auto_shutdown.install.lifecycle import Script, UsageError
+from auto_shutdown.install.lifecycle import Script
 from auto_shutdown.local_studio.api import Api
 
 WORLD = Path(__file__).resolve().parents[2] / "auto_shutdown" / "world"

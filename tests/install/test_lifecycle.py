@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auto_shutdown import __version__
+from auto_shutdown.install.errors import UsageError
 from auto_shutdown.install.lifecycle import (
     ENVIRONMENTS,
     MOST_BYTES,
     Previous,
     Script,
-    UsageError,
     previous_of,
 )
 
