@@ -12,9 +12,6 @@ RESTART_DELAY=30
 trap 'exit "$STATUS"' EXIT
 trap 'exit' HUP INT TERM
 export PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# What a user has put in their home must not come in the way of this.
-export PYTHONNOUSERSITE=1
-true
 
 say() { echo "auto-shutdown: $*"; }
 
@@ -50,7 +47,13 @@ print(importlib.metadata.version("jupyterlab-auto-shutdown"))' 2>/dev/null
 
 # With --isolated, so that no pip.conf and no variable of the user's sends it elsewhere (--user).
 run_pip() {
-  within "$PYTHON" -m pip --isolated --disable-pip-version-check --no-input "$@" >"$WORK/log" 2>&1
+  local command=$1 options=()
+  shift
+  # Some distributions close their environment to pip; a pip that heeds that knows the option.
+  compgen -G "$ENVIRONMENT/lib/python3.*/EXTERNALLY-MANAGED" >/dev/null &&
+    options=(--break-system-packages)
+  within "$PYTHON" -m pip --isolated --disable-pip-version-check --no-input "$command" \
+    ${options[@]+"${options[@]}"} "$@" >"$WORK/log" 2>&1
 }
 
 # Prints the wheel's path, or the requirement.
@@ -128,6 +131,9 @@ restart() {
 
 main() {
   cd /
+  # What a user has put in their home must not come in the way of this.
+  export PYTHONNOUSERSITE=1
+  unset PYTHONPATH PYTHONHOME
   if [ -n "${SAGEMAKER_RECOVERY_MODE:-}" ] && [ "$SAGEMAKER_RECOVERY_MODE" != false ]; then
     say "recovery mode: nothing is done"
     return

@@ -134,6 +134,8 @@ def test_what_users_have_in_their_home_does_not_lead_it_astray(make_root: Make) 
     root = make_root(variables=variables)
     root.write("/home/sagemaker-user/.config/pip/pip.conf", "[install]\nuser = true\n")
     root.write("/tmp/importlib.py", "raise SystemExit('caught')\n")
+    # A venv's pip does not heed this mark; the option that goes with it has to be known.
+    root.write(f"{ENVIRONMENTS['jupyter-server']}/lib/python3.0/EXTERNALLY-MANAGED", "")
     root.start(script())
     where = root.python("-I", "-c", "import auto_shutdown; print(auto_shutdown.__file__)")
     assert where.startswith(ENVIRONMENTS["jupyter-server"])
@@ -278,9 +280,11 @@ def test_nothing_is_done_where_there_is_nothing_to_do(
 
 
 def test_what_was_attached_before_runs_first_and_keeps_its_verdict(make_root: Make) -> None:
-    root = make_root()
-    old = b"#!/bin/bash\necho 'the old one: it''s \"me\"'\nexit 3\n"
+    root = make_root(variables={"PYTHONPATH": "/of/the/image"})
+    old = b"#!/bin/bash\necho 'the old one: it''s \"me\"' $PYTHONPATH\nexit 3\n"
     done = root.start(script(previous=Previous("arn:aws:sagemaker:old", old)))
     assert done.returncode == 3
-    assert done.stdout.index('the old one: its "me"') < done.stdout.index("installed in")
+    assert done.stdout.index('the old one: its "me" /of/the/image') < done.stdout.index(
+        "installed in"
+    )
     assert root.packages() >= OURS
