@@ -18,7 +18,8 @@ from typing import Any
 
 from ..world.aws_errors import CREDENTIALS, DENIED, GONE, THROTTLED, UNREACHABLE, read_error
 from .errors import AttachError, UsageError
-from .lifecycle import APP_TYPES, PREFIX, Previous, Script, previous_of, version_of
+from .lifecycle import Previous, Script, previous_of, version_of
+from .names import APP_TYPES, PREFIX
 from .slots import Slot, slots
 
 #: An update is under way for seconds; it is waited for so long.

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UsageError
-from .iam import TARGETS, Scope, administrator_policy, user_policy
-from .lifecycle import DISTRIBUTION, TITLES, Script, configuration_text, version_of
+from .iam import Scope, administrator_policy, user_policy
+from .lifecycle import Script, configuration_text, version_of
+from .names import DISTRIBUTION, TARGETS, TITLES
 from .wheel import rebuild
 
 CHECKSUMS = "SHA256SUMS"

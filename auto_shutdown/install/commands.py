@@ -1,4 +1,5 @@
-"""`jupyter auto-shutdown lifecycle-config` and `iam-policy`: arguments in, text and exit code out.
+"""What `jupyter auto-shutdown lifecycle-config` and `iam-policy` do: arguments in, text and exit
+code out. Their parsers are in auto_shutdown.commands.
 
 Exit codes: 0 done, 1 not done (a call failed, or nobody said yes), 2 wrong usage.
 """
@@ -10,109 +11,18 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .bundle import Bundle
 from .errors import AttachError, UsageError
-from .iam import PLATFORMS, TARGETS, Scope, administrator_policy, user_policy
-from .lifecycle import APP_TYPES, ENVIRONMENTS, Script, version_of
+from .iam import Scope, administrator_policy, user_policy
+from .lifecycle import Script, version_of
+from .names import APP_TYPES, ENVIRONMENTS, PLATFORMS, TARGETS
 
 if TYPE_CHECKING:
     from .attach import Plan, Target
 
 DONE, NOT_DONE, USAGE = 0, 1, 2
-
-
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register both with the command line (``commands``: what ``add_subparsers`` gives)."""
-    _add_lifecycle_config(commands)
-    _add_iam_policy(commands)
-
-
-def _add_lifecycle_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "lifecycle-config",
-        help="write, attach or detach the script that installs this in SageMaker",
-        description="Writes the on-start script of a lifecycle configuration, attaches it to a "
-        "domain, user profile or space, or makes an offline bundle of it.",
-    )
-    option = parser.add_argument
-    option("--for", dest="platform", choices=list(ENVIRONMENTS), help="which sort of app")
-    option(
-        "--from",
-        dest="source",
-        metavar="SOURCE",
-        help="where the app gets the wheel: s3://BUCKET/…/WHEEL, an absolute path, or "
-        "jupyterlab-auto-shutdown==VERSION for an index (default: this version)",
-    )
-    option("--index-url", default="", help="the index, if not pip's own")
-    option("--wheel", type=Path, help="that wheel here: its SHA-256 goes into the script")
-    option("--sha256", default="", help="the wheel's SHA-256, in place of --wheel")
-    option("--config", type=Path, help="JSON file with the configuration (class AutoShutdown)")
-    option(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="one trait of the configuration, e.g. dry_run=true; may be repeated",
-    )
-    option("--environment", default="", help="the server's environment, if not SageMaker's usual")
-    option("--output", type=Path, help="write the script to this file, not to the terminal")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--attach", choices=TARGETS, help="create it, and attach it to this")
-    what.add_argument("--detach", choices=TARGETS, help="undo --attach")
-    what.add_argument("--bundle", type=Path, metavar="DIR", help="make an offline bundle there")
-    option("--space", default="", help="name of the space")
-    option(
-        "--replace",
-        action="store_true",
-        help="do not run the lifecycle configuration that was there before",
-    )
-    option("--yes", action="store_true", help="do as planned without asking")
-    _add_scope(parser)
-    parser.set_defaults(run=lifecycle_config)
-
-
-def _add_iam_policy(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "iam-policy",
-        help="print the IAM policy that a user's role, or an administrator, needs",
-        description="Prints an IAM policy of least privilege as JSON.",
-    )
-    option = parser.add_argument
-    option("--for", dest="role", choices=("user", "administrator"), required=True)
-    option(
-        "--platform",
-        action="append",
-        choices=PLATFORMS,
-        help="user: where the apps run; may be repeated (default: both sorts of Studio)",
-    )
-    option(
-        "--attach",
-        action="append",
-        choices=TARGETS,
-        help="administrator: what is attached to; may be repeated (default: domain)",
-    )
-    option("--notebook-instance", default="", help="its name (default: any)")
-    option("--wheel", default="", metavar="S3", help="S3 address from which the wheel is installed")
-    _add_scope(parser)
-    parser.set_defaults(run=iam_policy)
-
-
-def _add_scope(parser: argparse.ArgumentParser) -> None:
-    option = parser.add_argument
-    option("--domain", default="", help="the Studio domain (d-…)")
-    option("--user-profile", default="", help="name of the user profile")
-    option("--region", default="", help="the AWS region")
-    option("--account", default="", help="for policies: the AWS account's number")
-    option("--partition", default="", help="for policies, if it does not follow from the region")
-    option(
-        "--shared-spaces",
-        action="store_true",
-        help="for policies: also the apps of shared spaces, which cannot be limited to one's own",
-    )
-    option("--json", action="store_true", help="answer as JSON")
 
 
 def iam_policy(arguments: argparse.Namespace) -> int:
@@ -161,9 +71,13 @@ def _run(work: Callable[[], int]) -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return USAGE
-    except (AttachError, OSError) as error:
+    except AttachError as error:
         print(error, file=sys.stderr)
-        return NOT_DONE
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"{error.filename or 'A file'}: {error.strerror or error}.", file=sys.stderr)
+    return NOT_DONE
 
 
 def _scope(arguments: argparse.Namespace, notebook_instance: str = "") -> Scope:
@@ -246,7 +160,7 @@ def _attach_or_detach(arguments: argparse.Namespace) -> int:
             "A notebook instance takes one lifecycle configuration, by name: put this script into "
             "its on-start script, while it is stopped (docs/administrators.md)."
         )
-    # Here, for it loads a server's parts, and every command's help waits for that.
+    # Here, for it loads a server's parts, and a script or a policy need not wait for that.
     from .attach import Studio
 
     target = _target(arguments, arguments.attach or arguments.detach)

@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import UsageError
-from .lifecycle import PREFIX
+from .names import PLATFORMS, PREFIX
 
 Statement = dict[str, Any]
 
 #: Filled in by IAM itself for calls made from inside Studio.
 DOMAIN_VARIABLE = "${sagemaker:DomainId}"
 PROFILE_VARIABLE = "${sagemaker:UserProfileName}"
-
-PLATFORMS = ("studio-classic", "studio-space", "notebook-instance")
-TARGETS = ("domain", "user-profile", "space")
 
 #: By the beginning of the region's name; elsewhere it is ``aws``.
 PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov"}

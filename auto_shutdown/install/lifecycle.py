@@ -22,11 +22,7 @@ from traitlets import TraitError
 from .._version import __version__
 from ..config import AdminTraits
 from .errors import UsageError
-
-DISTRIBUTION = "jupyterlab-auto-shutdown"
-
-#: Ours are known by their name, and policies can be limited to it.
-PREFIX = "auto-shutdown-"
+from .names import DISTRIBUTION, ENVIRONMENTS, TITLES
 
 #: SageMaker takes 16,384 characters of base64.
 MOST_BYTES = 12_288
@@ -35,20 +31,6 @@ MOST_BYTES = 12_288
 #: before it, which takes what it takes, it may wait for longer.
 DEADLINE = 180
 DEADLINE_AFTER_PREVIOUS = 240
-
-#: From the platform's name on the command line to SageMaker's app type and the environment that
-#: runs its server.
-APP_TYPES = {"jupyter-server": "JupyterServer", "jupyterlab": "JupyterLab"}
-ENVIRONMENTS = {
-    "jupyter-server": "/opt/conda/envs/studio",
-    "jupyterlab": "/opt/conda",
-    "notebook-instance": "/home/ec2-user/anaconda3/envs/JupyterSystemEnv",
-}
-TITLES = {
-    "jupyter-server": "Studio Classic (JupyterServer apps)",
-    "jupyterlab": "Studio spaces with JupyterLab",
-    "notebook-instance": "notebook instances",
-}
 
 _WHEEL = re.compile(r"jupyterlab_auto_shutdown-([^-/]+)-py3-none-any\.whl")
 _REQUIREMENT = re.compile(rf"{DISTRIBUTION}==([A-Za-z0-9.!+]+)")

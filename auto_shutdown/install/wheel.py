@@ -17,7 +17,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, PackagePath, 
 from pathlib import Path
 
 from .errors import UsageError
-from .lifecycle import DISTRIBUTION
+from .names import DISTRIBUTION
 
 #: Left by whoever installed it, not part of the wheel.
 _INSTALLER = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")

@@ -68,14 +68,8 @@ def test_its_readme_gives_commands_that_work(wheel: Path, tmp_path: Path) -> Non
 
 
 def cli(*argv: str, cwd: Path) -> str:
-    code = (
-        "import argparse, sys; from auto_shutdown.install.commands import add;"
-        "p = argparse.ArgumentParser(); add(p.add_subparsers());"
-        "a = p.parse_args(); sys.exit(a.run(a))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *argv], cwd=cwd, capture_output=True, text=True, check=False
-    )
+    line = [sys.executable, "-m", "auto_shutdown", *argv]
+    done = subprocess.run(line, cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

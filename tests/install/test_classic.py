@@ -14,7 +14,8 @@ from clean_root import SERVER, CleanRoot, make_environment, possible
 from auto_shutdown import __version__
 from auto_shutdown.install.bundle import Bundle
 from auto_shutdown.install.iam import Scope
-from auto_shutdown.install.lifecycle import ENVIRONMENTS, Script
+from auto_shutdown.install.lifecycle import Script
+from auto_shutdown.install.names import ENVIRONMENTS
 
 
 def find_python() -> str | None:
@@ -60,19 +61,9 @@ def test_from_the_bundle(wheel: Path, tmp_path: Path) -> None:
     found = json.loads(root.python("-c", SERVER, "auto-shutdown/status").splitlines()[-1])
     assert found["auto-shutdown/status"]["health"]["armed"] is True
     # An administrator's own machine may be as old.
-    printed = root.python("-c", CLI, "lifecycle-config", "--for", "jupyterlab")
+    printed = root.jupyter("auto-shutdown", "lifecycle-config", "--for", "jupyterlab")
     assert printed == Script("jupyterlab").render()
-    assert "ListApps" in root.python("-c", CLI, "iam-policy", "--for", "user")
-
-
-CLI = """
-import argparse, sys
-from auto_shutdown.install.commands import add
-parser = argparse.ArgumentParser()
-add(parser.add_subparsers())
-arguments = parser.parse_args()
-sys.exit(arguments.run(arguments))
-"""
+    assert "ListApps" in root.jupyter("auto-shutdown", "iam-policy", "--for", "user")
 
 
 def plain(text: str) -> str:

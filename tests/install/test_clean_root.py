@@ -17,7 +17,8 @@ import pytest
 from clean_root import CONFIGURATION, SERVER, CleanRoot, make_environment, possible
 
 from auto_shutdown import __version__
-from auto_shutdown.install.lifecycle import ENVIRONMENTS, Previous, Script
+from auto_shutdown.install.lifecycle import Previous, Script
+from auto_shutdown.install.names import ENVIRONMENTS
 
 pytestmark = [
     pytest.mark.slow,

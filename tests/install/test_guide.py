@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from auto_shutdown.install.commands import add
+from auto_shutdown.cli import make_parser
+from auto_shutdown.commands import iam_policy, lifecycle_config
 from auto_shutdown.install.lifecycle import check_configuration
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "administrators.md").read_text()
@@ -25,9 +26,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands(line: str) -> None:
-    parser = argparse.ArgumentParser()
-    add(parser.add_subparsers(required=True))
-    assert callable(parser.parse_args(shlex.split(line)[2:]).run)
+    assert callable(make_parser().parse_args(shlex.split(line)[2:]).run)
 
 
 def test_there_are_commands_of_each_sort() -> None:
@@ -41,9 +40,9 @@ def test_configuration() -> None:
 
 
 def test_options_named_in_the_text() -> None:
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
-    add(commands)
+    commands = argparse.ArgumentParser().add_subparsers()
+    lifecycle_config.add(commands)
+    iam_policy.add(commands)
     known = {option for p in commands.choices.values() for option in p._option_string_actions}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", GUIDE)) - {"--no-deps"}
     assert named <= known

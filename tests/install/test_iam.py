@@ -15,8 +15,9 @@ import pytest
 
 from auto_shutdown.install.attach import Studio, Target
 from auto_shutdown.install.errors import UsageError
-from auto_shutdown.install.iam import PLATFORMS, TARGETS, Scope, administrator_policy, user_policy
+from auto_shutdown.install.iam import Scope, administrator_policy, user_policy
 from auto_shutdown.install.lifecycle import Script
+from auto_shutdown.install.names import PLATFORMS, TARGETS
 from auto_shutdown.local_studio.api import Api
 
 WORLD = Path(__file__).resolve().parents[2] / "auto_shutdown" / "world"

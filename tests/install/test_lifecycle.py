@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from auto_shutdown import __version__
 from auto_shutdown.install.errors import UsageError
 from auto_shutdown.install.lifecycle import (
-    ENVIRONMENTS,
     MOST_BYTES,
     Previous,
     Script,
     previous_of,
 )
+from auto_shutdown.install.names import ENVIRONMENTS
 
 WHEEL = "/opt/jupyterlab_auto_shutdown-0.1.0-py3-none-any.whl"
 RULES = [{"instance_type": f"ml.g{n}.*", "idle_timeout_minutes": 30 + n} for n in range(20)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from auto_shutdown import __version__
-from auto_shutdown.install.commands import add
+from auto_shutdown.cli import main
 from auto_shutdown.install.lifecycle import Script
 from auto_shutdown.local_studio.api import Api, Fault
 
@@ -19,11 +18,7 @@ WHEEL = f"jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl"
 
 
 def call(*argv: str) -> int:
-    parser = argparse.ArgumentParser(prog="jupyter auto-shutdown")
-    add(parser.add_subparsers(required=True))
-    arguments = parser.parse_args(argv)
-    code: int = arguments.run(arguments)
-    return code
+    return main(argv)
 
 
 Capture = pytest.CaptureFixture[str]
