@@ -44,7 +44,7 @@ def test_from_the_bundle(wheel: Path, tmp_path: Path) -> None:
     assert PYTHON is not None
     environment = make_environment(tmp_path / "studio", PYTHON, *PACKAGES, compiled=False)
     root = CleanRoot(tmp_path / "root", environment, ENVIRONMENTS["jupyter-server"])
-    script = Script("jupyter-server", "/opt/bundle/", configuration={"dry_run": True})
+    script = Script("jupyter-server", "/opt/bundle/", configuration={"idle_timeout_minutes": 45})
     Bundle(["jupyter-server"], script, Scope(), wheel).write(root.path("/opt/bundle"))
     before = root.packages()
     assert "jupyter-server==2.0.0rc3" in before
@@ -59,7 +59,9 @@ def test_from_the_bundle(wheel: Path, tmp_path: Path) -> None:
         panel
     )
     found = json.loads(root.python("-c", SERVER, "auto-shutdown/status").splitlines()[-1])
-    assert found["auto-shutdown/status"]["health"]["armed"] is True
+    report = found["auto-shutdown/status"]
+    assert report["health"]["armed"] is True
+    assert report["policy"]["idle_timeout_minutes"] == 45
     # An administrator's own machine may be as old.
     printed = root.jupyter("auto-shutdown", "lifecycle-config", "--for", "jupyterlab")
     assert printed == Script("jupyterlab").render()

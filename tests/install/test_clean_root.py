@@ -74,8 +74,9 @@ def test_studio_classic(make_root: Make) -> None:
     assert root.packages() == before | OURS
     restart = "supervisorctl -c /etc/supervisor/conf.d/supervisord.conf restart jupyterlabserver"
     assert root.called(restart)
-    found = server(root, "auto-shutdown/status")
-    assert found["auto-shutdown/status"]["health"]["armed"] is True
+    report = server(root, "auto-shutdown/status")["auto-shutdown/status"]
+    assert {name: report["policy"][name] for name in ADMIN} == ADMIN
+    assert report["health"]["armed"] is False  # a dry run
 
     tree, calls = root.tree(), root.calls()
     again = root.start(text)
