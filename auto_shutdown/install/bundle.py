@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -42,6 +43,8 @@ class Bundle:
         """Write it, all or nothing of its contents checked before. Raises UsageError."""
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise UsageError(f"{directory} must be a new or an empty folder.")
+        if not self.script.source.endswith("/"):
+            version_of(self.script.source)
         if self.wheel is not None:
             if not self.wheel.is_file():
                 raise UsageError(f"There is no wheel {self.wheel}.")
@@ -77,15 +80,32 @@ class Bundle:
         configuration = configuration_text(self.script.configuration)
         if configuration:
             texts[CONFIGURATION] = configuration + "\n"
-        options = f"--from {source} --wheel {wheel.name}"
-        options += f" --config {CONFIGURATION}" if configuration else ""
-        texts["README.md"] = _readme(self.platforms, source, wheel.name, options)
+        texts["README.md"] = _readme(
+            self.platforms, source, wheel.name, self._options(source, wheel.name)
+        )
         for name, text in texts.items():
             (directory / name).write_bytes(text.encode())
         paths = sorted(directory.iterdir())
         sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in paths)
         (directory / CHECKSUMS).write_bytes(sums.encode())
         return [*paths, directory / CHECKSUMS]
+
+    def _options(self, source: str, wheel: str) -> str:
+        """What attaches the very script that lies beside, when given to the command line."""
+        script = self.script
+        given = {
+            "--from": source,
+            "--index-url": script.index_url,
+            "--wheel": wheel,
+            "--config": CONFIGURATION if script.configuration else "",
+            "--environment": script.environment,
+            "--region": script.region,
+            "--attach": "domain",
+            "--domain": self.scope.domain or "DOMAIN",
+        }
+        return shlex.join(
+            word for option, value in given.items() if value for word in (option, value)
+        )
 
     def _policies(self, source: str) -> dict[str, dict[str, Any]]:
         wheel = source if source.startswith("s3://") else ""
@@ -122,8 +142,7 @@ def _readme(platforms: Sequence[str], source: str, wheel: str, options: str) -> 
                 "`--detach` in place of `--attach` undoes it.",
                 f"pip install --no-index --no-deps {wheel}",
                 *(
-                    f"jupyter auto-shutdown lifecycle-config --for {platform} "
-                    f"{options} --attach domain --domain DOMAIN"
+                    f"jupyter auto-shutdown lifecycle-config --for {platform} {options}"
                     for platform in studio
                 ),
             ),

@@ -41,16 +41,16 @@ class Scope:
     partition: str = ""
 
     def __post_init__(self) -> None:
-        for what, value, pattern in (
-            ("partition", self.partition, r"aws(-[a-z]+)*"),
-            ("region", self.region, r"[a-z]{2}(-[a-z]+)+-\d"),
-            ("account", self.account, r"\d{12}"),
-            ("domain", self.domain, r"d-(-*[a-z0-9]){1,61}"),
-            ("user profile", self.user_profile, _NAME),
-            ("notebook instance", self.notebook_instance, _NAME),
+        for what, value, pattern, wanted in (
+            ("partition", self.partition, r"aws(-[a-z]+)*", "such as aws or aws-cn"),
+            ("region", self.region, r"[a-z]{2}(-[a-z]+)+-\d", "such as us-west-2"),
+            ("account", self.account, r"\d{12}", "a number of 12 digits"),
+            ("domain", self.domain, r"d-(-*[a-z0-9]){1,61}", "its id, d-…"),
+            ("user profile", self.user_profile, _NAME, "letters, digits, hyphens"),
+            ("notebook instance", self.notebook_instance, _NAME, "letters, digits, hyphens"),
         ):
             if value and not re.fullmatch(pattern, value):
-                raise UsageError(f"{value!r} is not the name of a {what}.")
+                raise UsageError(f"The {what} cannot be {value!r}: {wanted}.")
 
         if not self.partition:
             area = self.region.rsplit("-", 2)[0]
@@ -76,6 +76,7 @@ def user_policy(
         statements.append(_delete_own_classic(scope))
     if "studio-space" in platforms:
         statements.append(_delete_own_space(scope))
+        statements.append(_read_own_space(scope))
     if shared_spaces:
         statements.append(_delete_shared(scope, platforms))
     if "notebook-instance" in platforms:
@@ -112,6 +113,23 @@ def _delete_own_space(scope: Scope) -> Statement:
             "ArnLike": {"sagemaker:OwnerUserProfileArn": owner},
             "StringEquals": {"sagemaker:SpaceSharingType": "Private"},
         },
+    )
+
+
+def _read_own_space(scope: Scope) -> Statement:
+    """Instance type and SageMaker's own idle shutdown, which are only shown: it works without. In
+    shared spaces the user profile is not asked for, and IAM does not know it."""
+    domain, profile = scope.domain or DOMAIN_VARIABLE, scope.user_profile or PROFILE_VARIABLE
+    kinds = ("App", "Space", "UserProfile", "Domain")
+    return _allow(
+        "ReadWhatIsShownOfSpaces",
+        [f"sagemaker:Describe{kind}" for kind in kinds],
+        [
+            *_apps(scope, "*", "JupyterLab"),
+            scope.arn("space", domain, "*"),
+            scope.arn("user-profile", domain, profile),
+            scope.arn("domain", domain),
+        ],
     )
 
 

@@ -148,6 +148,10 @@ def version_of(source: str) -> str:
     return found[1]
 
 
+#: Named as people name it, for what traitlets say of a value.
+_AutoShutdown = type("AutoShutdown", (AdminTraits,), {})
+
+
 def check_configuration(configuration: Mapping[str, Any]) -> None:
     """As the server would, so that a typing error is seen here and not by five hundred people."""
     known = AdminTraits.class_traits(config=True)
@@ -155,7 +159,7 @@ def check_configuration(configuration: Mapping[str, Any]) -> None:
         if name not in known:
             raise UsageError(f"AutoShutdown has no trait {name!r} ({', '.join(known)}).")
     try:
-        AdminTraits(**configuration).limits()
+        _AutoShutdown(**configuration).limits()
     except TraitError as error:
         raise UsageError(str(error)) from None
 

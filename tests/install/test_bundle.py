@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,7 +52,9 @@ def test_all_that_is_needed(wheel: Path, tmp_path: Path) -> None:
 
 
 def test_its_readme_gives_commands_that_work(wheel: Path, tmp_path: Path) -> None:
-    bundle(wheel, dry_run=True).write(tmp_path / "b")
+    made = bundle(wheel, dry_run=True)
+    more = {"region": "us-west-2", "environment": "/opt/other"}
+    replace(made, script=replace(made.script, **more)).write(tmp_path / "b")
     text = (tmp_path / "b" / "README.md").read_text()
     assert f"aws s3 cp {NAME} s3://bucket/wheels/{NAME}" in text
     found = re.findall(
@@ -58,7 +62,8 @@ def test_its_readme_gives_commands_that_work(wheel: Path, tmp_path: Path) -> Non
     )
     assert len(found) == 2
     for command in found:
-        argv = command.split()
+        argv = shlex.split(command)
+        assert argv[-4:] == ["--attach", "domain", "--domain", "d-1"]
         assert argv[argv.index("--config") + 1] == "configuration.json"
         assert argv[argv.index("--wheel") + 1] == NAME
         # The same script as the one in the bundle.

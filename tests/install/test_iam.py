@@ -172,6 +172,28 @@ def test_no_other_account_or_region() -> None:
     assert not allows(policy, "sagemaker:DeleteApp", arn("app", mine, "2" * 12), context)
 
 
+@pytest.mark.parametrize("scope", [SCOPE, WIDE], ids=["domain given", "any domain"])
+@pytest.mark.parametrize(
+    ("operation", "resource", "allowed"),
+    [
+        ("DescribeApp", arn("app", "d-1/mine/JupyterLab/default"), True),
+        ("DescribeApp", arn("app", "d-1/mine/Canvas/default"), False),
+        ("DescribeSpace", arn("space", "d-1/mine"), True),
+        ("DescribeSpace", arn("space", "d-2/mine"), False),
+        ("DescribeUserProfile", arn("user-profile", "d-1/ada"), True),
+        ("DescribeUserProfile", arn("user-profile", "d-1/bob"), False),
+        ("DescribeDomain", arn("domain", "d-1"), True),
+        ("DescribeDomain", arn("domain", "d-2"), False),
+    ],
+)
+def test_what_is_shown_of_a_space_may_be_read(
+    scope: Scope, operation: str, resource: str, allowed: bool
+) -> None:
+    assert allows(user_policy(scope), f"sagemaker:{operation}", resource, ADA) is allowed
+    classic = user_policy(scope, ["studio-classic"])
+    assert not allows(classic, f"sagemaker:{operation}", resource, ADA)
+
+
 def test_a_notebook_instance_may_stop_itself() -> None:
     policy = user_policy(Scope(notebook_instance="My-Instance"), ["notebook-instance"])
     for action in ("sagemaker:StopNotebookInstance", "sagemaker:DescribeNotebookInstance"):
@@ -189,9 +211,9 @@ def test_users_get_what_the_extension_calls_and_nothing_else() -> None:
     called = {
         f"sagemaker:{name}"
         for path in WORLD.glob("*.py")
-        for name in re.findall(r'invoke\(\s*"([A-Z]\w+)"', path.read_text())
+        for name in re.findall(r'(?:invoke|ask)\(\s*"([A-Z]\w+)"', path.read_text())
     }
-    assert {"sagemaker:ListApps", "sagemaker:DeleteApp"} < called
+    assert {"sagemaker:ListApps", "sagemaker:DeleteApp", "sagemaker:DescribeSpace"} < called
     assert actions(user_policy(WIDE, PLATFORMS)) == called
 
 
@@ -260,7 +282,7 @@ def test_the_wheel_in_s3() -> None:
     ],
 )
 def test_names_that_would_widen_it_are_refused(given: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="is not the name of a"):
+    with pytest.raises(UsageError, match="cannot be"):
         Scope(**given)
 
 
