@@ -129,7 +129,12 @@ def test_presence_is_real_input_at_most_once_a_minute_and_can_be_turned_off(
     page.wait_for_function(
         "document.querySelector('.jp-Toolbar-kernelName').textContent.includes('Python')"
     )
-    server.request("POST", "auto-shutdown/check")  # it has been seen for longer than that
+    # It has been seen for longer than that, and at rest: the end of its start counts, too.
+    server.wait_for(
+        "the kernel at rest",
+        lambda: [k["execution_state"] for k in server.request("GET", "api/kernels")] == ["idle"],
+    )
+    server.request("POST", "auto-shutdown/check")
     page.locator(".jp-Notebook").click()
     page.keyboard.type("hello")
     page.mouse.wheel(0, 100)
