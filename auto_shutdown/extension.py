@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
+from jupyter_core.paths import jupyter_config_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from tornado.ioloop import IOLoop
 
+from . import authority
 from .clock import Clock
 from .config import AdminTraits
 from .controller import Controller
@@ -71,7 +74,29 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         kind, minutes = controller.platform.kind, controller.preferences.policy.idle_timeout
         self.log.info("auto_shutdown: watching (%s); idle after %s.", kind, minutes)
 
+    def _settle_whose_configuration_counts(self) -> None:
+        """Raises TraitError."""
+        server, home, own = self._server, Path.home(), Path(jupyter_config_dir())
+        directories = [Path(path) for path in server.config_file_paths]
+        theirs = [d for d in directories if authority.is_users(d, home, own)]
+        administrator = authority.administrators(d for d in directories if d not in theirs)
+        if not administrator:
+            authority.fill_in(self, authority.users(theirs))
+            return
+        explicit: dict[str, Any] = {}
+        if server.config_file:
+            explicit.update(authority.read_section(Path(server.config_file)))
+        for given in (server.cli_config, self.cli_config):
+            explicit.update(given.get(authority.SECTION, {}))
+        names = AdminTraits.class_trait_names(config=True)
+        ignored = authority.obey(self, names, administrator, explicit)
+        self._config_error = None
+        if ignored:
+            told = "auto_shutdown: the administrator configures it; a user's %s counts for nothing."
+            self.log.warning(told, ", ".join(ignored))
+
     def _assemble(self) -> Controller:
+        self._settle_whose_configuration_counts()
         server = self._server
         platform = recognise(Path(self.metadata_path), self.platform_overrides(), os.environ)
         if platform.has_apps or platform.own_app is not None:

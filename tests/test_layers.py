@@ -17,11 +17,11 @@ LAYERS = (
     {"extension"},
     {"handlers"},
     {"controller"},
-    {"removal", "preferences", "health", "hooks", "listing"},
+    {"removal", "preferences", "memory", "health", "hooks", "listing"},
     {"savings"},
     {"history", "clock", "world"},
     {"store"},
-    {"config"},
+    {"config", "authority"},
     {"settings"},
     {"core"},
 )
