@@ -98,13 +98,21 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
         mark = replace(mark, quiet_since=now if heard else mark.quiet_since or now)
     else:
         mark = replace(mark, quiet_since=None)
-        if previous is not None and was_busy and mark.stamps == previous.stamps:
+        if previous is not None and was_busy and _told(mark) == _told(previous):
             # The cell ended somewhere between the two looks: there the idle clock starts.
             mark = moved(mark, Signal.EXECUTION_STATE, now)
     mark = replace(mark, app=kernel.app, frozen=_is_frozen(previous, mark, kernel))
     if previous is not None and previous.state != kernel.state:
         mark = replace(mark, work=Work())
     return _with_state(mark, previous, kernel.state, now)
+
+
+def _told(mark: Mark) -> Mapping[str, datetime]:
+    """What the kernel itself told of its activity. Behind a gateway a request is only what was
+    seen on its way there: how long the cell then took, that does not say."""
+    if Signal.LAST_ACTIVITY not in mark.stamps:
+        return mark.stamps
+    return {name: at for name, at in mark.stamps.items() if name != Signal.REQUEST}
 
 
 def _is_frozen(previous: Mark | None, mark: Mark, kernel: Kernel) -> bool:
