@@ -59,7 +59,7 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
                 quiet_since=_past(entry.get("quiet_since"), now),
                 frozen=entry.get("frozen") is True,
             )
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             continue
     return marks
 
@@ -76,7 +76,7 @@ def holds_from_json(entries: Any) -> dict[Ref, Hold]:
     for entry in entries if isinstance(entries, list) else []:
         try:
             holds[Ref(Kind(entry["kind"]), str(entry["id"]))] = Hold(_instant(entry["until"]))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
     return holds
 

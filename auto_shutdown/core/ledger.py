@@ -20,7 +20,7 @@ from .marks import (
     moved,
     shifted,
 )
-from .model import EVERYTHING, Answer, App, Kind, Ref, Resource, Snapshot
+from .model import EVERYTHING, IN_SERVICE, Answer, App, Kind, Ref, Resource, Snapshot
 from .signals import Signal
 from .verdict import Decision, Outcome
 
@@ -105,6 +105,8 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
     for terminal in snapshot.terminals:
         marks[terminal.ref] = advance_terminal(ledger.marks.get(terminal.ref), terminal, now)
     inside = _inside_apps(ledger.marks, marks, now)
+    # A call that was answered too late may have worked all the same.
+    over = {app.ref for app in snapshot.apps if app.status != IN_SERVICE}
     for app in snapshot.apps:
         previous = ledger.marks.get(app.ref)
         marks[app.ref] = advance_app(previous, app, inside.get(app.id), now)
@@ -115,7 +117,7 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
         ledger,
         marks=marks,
         holds={ref: hold for ref, hold in ledger.holds.items() if hold.until > now},
-        failures={ref: f for ref, f in ledger.failures.items() if ref in marks},
+        failures={ref: f for ref, f in ledger.failures.items() if ref in marks.keys() - over},
         notices={ref: n for ref, n in ledger.notices.items() if ref in marks},
         vetoes={ref: veto for ref, veto in ledger.vetoes.items() if veto.until > now},
     )
