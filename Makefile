@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NATIVE_TLS ?= 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup build lint test demo lab test-compat clean
+.PHONY: setup build lint test demo lab soak test-compat mutation clean
 
 setup: $(STAMPS)/ready
 
@@ -33,6 +33,7 @@ $(STAMPS)/packages: $(STAMPS)/venv pyproject.toml
 	@$(BIN)/python -c 'import tomllib' 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python tomli
 	@$(BIN)/python tests/packaging/requirements.py dev > $(STAMPS)/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(STAMPS)/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $(STAMPS)/agent jupyter-activity-monitor-extension==0.3.2
 	@touch $@
 
 $(STAMPS)/node_modules: $(STAMPS)/packages labextension/package.json labextension/yarn.lock
@@ -41,7 +42,7 @@ $(STAMPS)/node_modules: $(STAMPS)/packages labextension/package.json labextensio
 	@touch $@
 
 # Whenever its source changed: the build backend itself keeps a bundle that is there, however old.
-$(BUNDLE): $(STAMPS)/node_modules $(wildcard labextension/src/* labextension/style/*) labextension/tsconfig.json
+$(BUNDLE): $(STAMPS)/node_modules $(wildcard labextension/src/* labextension/style/* labextension/schema/*) labextension/tsconfig.json
 	@rm -rf auto_shutdown/labextension
 	@cd labextension && jlpm build > $(CURDIR)/$(STAMPS)/build.log 2>&1 || { cat $(CURDIR)/$(STAMPS)/build.log; exit 1; }
 
@@ -68,9 +69,13 @@ lint: $(STAMPS)/ready
 
 test: lint
 	@for zone in $(ZONES); do \
-	  echo "== $$zone"; TZ=$$zone $(BIN)/python -m pytest -q -n 2 -p no:cacheprovider $(wildcard $(FAST)) || exit 1; \
+	  echo "== $$zone"; TZ=$$zone $(BIN)/python -m pytest -q -n 2 -p no:cacheprovider -m "not soak" $(wildcard $(FAST)) || exit 1; \
 	done
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not soak"
+
+# What takes minutes.
+soak: $(STAMPS)/ready
+	$(BIN)/python -m pytest -m soak
 
 demo: $(STAMPS)/ready
 	@$(BIN)/python -m auto_shutdown.local_studio demo
@@ -82,5 +87,11 @@ lab: $(STAMPS)/ready
 test-compat: $(STAMPS)/ready
 	@$(BIN)/python tests/compat/run.py
 
+# Does a test fail for every broken line of core/? docs/mutation.md; about five minutes.
+mutation: $(STAMPS)/ready
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python 'mutmut>=3.8,<4'
+	rm -rf mutants && mutmut run --max-children 1
+	@mutmut results | grep -v ': killed'
+
 clean:
-	rm -rf $(VENV) $(STAMPS) .compat dist auto_shutdown/labextension labextension/lib labextension/node_modules
+	rm -rf $(VENV) $(STAMPS) .compat mutants dist auto_shutdown/labextension labextension/lib labextension/node_modules

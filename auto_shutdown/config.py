@@ -85,6 +85,9 @@ class AdminTraits(Configurable):
         key_trait=Unicode(),
         help="US dollars an hour by instance type, where the built-in prices do not hold.",
     ).tag(config=True)
+    protect_from_native = Bool(
+        False, help="Keep SageMaker's own idle shutdown off while anything here is at work or kept."
+    ).tag(config=True)
     state_dir = _name("Where settings, keep-alives and the history are kept.")
     activity_file = Unicode(
         ACTIVITY_FILE, help="The file in which remote IDEs report activity to SageMaker's agent."

@@ -15,15 +15,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .clock import Clock, Moment
+from .core.at_work import last_at_work
 from .core.ledger import Ledger, advance, give_notice, hold, learn, note, object_to, shift
 from .core.model import EVERYTHING, App, Kind, Ref, Snapshot
 from .core.planner import decide
 from .core.policy import Policy
 from .core.questions import next_question, questions
-from .core.report import Passes, build
+from .core.report import Passes, build, keep_alives
 from .core.signals import Signal
 from .core.verdict import Fault, Plan
-from .core.words import iso
 from .health import Health
 from .history import History
 from .hooks import Hooks
@@ -96,7 +96,7 @@ class Controller:
         now = self._moment.now
         await self.preferences.load(now)
         await self._account.load(self._world.platform.own_app is not None, now)
-        self._ledger = await self._memory.load(now)
+        self._ledger = await self._memory.load(self._moment)
         await asyncio.to_thread(self._history.load)
 
     async def stop(self) -> None:
@@ -112,7 +112,7 @@ class Controller:
         with contextlib.suppress(asyncio.CancelledError):
             await loop
         # A pass that had to be cut off may have known more than it wrote down.
-        await self._memory.save_marks(self._ledger, clean=between_passes)
+        await self._memory.save_marks(self._ledger, self._moment, clean=between_passes)
         await asyncio.to_thread(self._history.settle)
         if between_passes:
             self._lock.release()
@@ -149,7 +149,7 @@ class Controller:
     async def _cycle(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
         self._mind_the_clock(moment)
         now = moment.now
-        await self._catch_up(now)
+        await self._catch_up(moment)
         policy = self.preferences.policy_for(dry_run)
         await self._observe(moment, list_apps or self._listing_is_due(moment, policy))
         self._plan = decide(self._snapshot, self._ledger, policy, now)
@@ -174,11 +174,14 @@ class Controller:
         if to_do:
             self._plan = decide(self._snapshot, self._ledger, policy, now)
         await self._account.look(self._snapshot, now)
+        at_work = last_at_work(self._snapshot, self._ledger, now)
+        if at_work is not None:
+            await self._world.protect(at_work)
 
-    async def _catch_up(self, now: datetime) -> None:
+    async def _catch_up(self, moment: Moment) -> None:
         """What others have changed, and what could not be read or written so far."""
-        await self.preferences.refresh(now)
-        self._ledger = await self._memory.retry(self._ledger, now)
+        await self.preferences.refresh(moment.now)
+        self._ledger = await self._memory.retry(self._ledger, moment)
         if self._history.error is not None:
             await asyncio.to_thread(self._history.settle)
 
@@ -222,6 +225,7 @@ class Controller:
         self._moment = moment
         if step:
             self._ledger = shift(self._ledger, step)
+            self._memory.clock_stepped(step)
         if step or late:
             self._ledger = replace(self._ledger, quiet_until=moment.now + self._grace)
 
@@ -251,6 +255,7 @@ class Controller:
             *self._memory.faults(now),
             *self._remover.faults(now),
             *self._hooks.faults(now),
+            *self._world.faults(now),
         )
         self._health.settle(self._snapshot, self._ledger, others, now)
 
@@ -267,6 +272,7 @@ class Controller:
                 "user_profile_name": platform.user_profile_name,
                 "space_name": platform.space_name,
                 "region": platform.region_name,
+                "native_idle_timeout_minutes": self._world.description.native_idle_minutes,
             },
             passes=self._passes,
             faults=self._health.faults,
@@ -291,12 +297,7 @@ class Controller:
 
     def keep_alives(self) -> list[dict[str, Any]]:
         """The keep-alives in force."""
-        now = self._clock.read().now
-        return [
-            {"kind": ref.kind.value, "id": ref.id, "kept_until": iso(held.until)}
-            for ref, held in self._ledger.holds.items()
-            if held.until > now
-        ]
+        return keep_alives(self._ledger, self._clock.read().now)
 
     async def keep_alive(self, ref: Ref, minutes: float | None) -> list[dict[str, Any]]:
         """Hold ``ref`` for ``minutes`` from now, or release it (None); what holds by then.
@@ -309,7 +310,7 @@ class Controller:
             until = self._clock.read().now + timedelta(minutes=minutes)
         known = ref if until is not None else None
         async with self._saying(lambda ledger: hold(ledger, ref, until), known):
-            await self._memory.save_holds(self._ledger)
+            await self._memory.save_holds(self._ledger, self._moment)
         self._wake.set()
         return self.keep_alives()
 
@@ -321,6 +322,8 @@ class Controller:
         self._said.append(change)
         try:
             async with self._lock:
+                # What is said is said by the clock as it is now, not as it was at the last pass.
+                self._mind_the_clock(self._clock.read())
                 if known is not None:
                     await self._find(known)
                 self._ledger = change(self._ledger)
@@ -365,6 +368,7 @@ class Controller:
         """
         async with self._lock:
             moment = self._clock.read()
+            self._mind_the_clock(moment)
             await self._observe(moment, list_apps=ref.kind is Kind.APP and self._world.has_apps)
             policy = self.preferences.policy
             self._ledger, outcome = await self._remover.on_request(

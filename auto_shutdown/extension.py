@@ -5,26 +5,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jupyter_core.paths import jupyter_config_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from tornado.ioloop import IOLoop
+from traitlets import default
+from traitlets.config import Config
 
-from . import authority
+from . import authority, provenance
 from .clock import Clock
 from .config import AdminTraits
 from .controller import Controller
 from .core.verdict import Fault
 from .handlers import CONTROLLER, routes
 from .history import History
+from .settings import Limits
 from .store import Store, server_key
 from .world import Platform, SageMaker, World, recognise
+from .world.activity_file import ActivityFile
 from .world.beats import BeatSource
 from .world.clients import Clients
 from .world.kernels import KernelSource
+from .world.platform import lasting_directory
 from .world.terminals import TerminalSource
 
 #: A start that is under way when the server stops is waited for so long.
@@ -44,6 +49,20 @@ class AutoShutdown(AdminTraits, ExtensionApp):
     _starting: asyncio.Task[None] | None = None
     _stopped = False
 
+    def load_config_file(self, *given: Any, **named: Any) -> None:
+        """What Jupyter leaves out first, so that every file it does read wins over it."""
+        found = provenance.drop_ins(self.config_file_paths)
+        self.update_config(Config({provenance.SECTION: found}))
+        super().load_config_file(*given, **named)
+
+    def _recognise(self) -> Platform:
+        return recognise(Path(self.metadata_path), self.platform_overrides(), os.environ)
+
+    @default("state_dir")
+    def _default_state_dir(self) -> str:
+        lasting = lasting_directory(self._recognise(), Path.home())
+        return str(lasting / ".auto-shutdown") if lasting else super()._default_state_dir()
+
     def initialize_handlers(self) -> None:
         """Add the routes, and start the passes as soon as the server's loop runs."""
         self.handlers.extend(routes())
@@ -60,7 +79,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             return
         self._starting = asyncio.current_task()
         try:
-            controller = self._assemble()
+            controller = self._assemble(await self._configured_limits())
             await controller.start()
         except Exception as error:
             self.log.error(
@@ -74,37 +93,36 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         kind, minutes = controller.platform.kind, controller.preferences.policy.idle_timeout
         self.log.info("auto_shutdown: watching (%s); idle after %s.", kind, minutes)
 
-    def _settle_whose_configuration_counts(self) -> None:
-        """Raises TraitError."""
-        server, home, own = self._server, Path.home(), Path(jupyter_config_dir())
-        directories = [Path(path) for path in server.config_file_paths]
-        theirs = [d for d in directories if authority.is_users(d, home, own)]
-        administrator = authority.administrators(d for d in directories if d not in theirs)
-        if not administrator:
-            authority.fill_in(self, authority.users(theirs))
-            return
-        explicit: dict[str, Any] = {}
-        if server.config_file:
-            explicit.update(authority.read_section(Path(server.config_file)))
-        for given in (server.cli_config, self.cli_config):
-            explicit.update(given.get(authority.SECTION, {}))
-        names = AdminTraits.class_trait_names(config=True)
-        ignored = authority.obey(self, names, administrator, explicit)
-        self._config_error = None
-        if ignored:
-            told = "auto_shutdown: the administrator configures it; a user's %s counts for nothing."
-            self.log.warning(told, ", ".join(ignored))
-
-    def _assemble(self) -> Controller:
-        self._settle_whose_configuration_counts()
+    async def _configured_limits(self) -> Limits:
+        """The limits, by whoever's configuration counts, and who set what. Raises TraitError."""
         server = self._server
-        platform = recognise(Path(self.metadata_path), self.platform_overrides(), os.environ)
+        given: dict[str, Any] = {}
+        for config in (getattr(server, "cli_config", {}), getattr(self, "cli_config", {})):
+            given.update(config.get(provenance.SECTION, {}))
+        directories, config_file = server.config_file_paths, server.config_file
+        files = await asyncio.to_thread(provenance.read_files, directories, config_file)
+        section = await asyncio.to_thread(authority.in_force, files, given)
+        if section is not None:
+            names = AdminTraits.class_trait_names(config=True)
+            self._config_error = None  # of a value that does not count
+            ignored = authority.obey(self, names, section)
+            if ignored:
+                told = "auto_shutdown: the administrator configures it; a user's %s is ignored."
+                self.log.warning(told, ", ".join(ignored))
+        configured = self.config.get(provenance.SECTION, {}) if section is None else section
+        sources = provenance.sources(configured, files, given)
+        return replace(self.limits(), sources=sources)
+
+    def _assemble(self, limits: Limits) -> Controller:
+        server = self._server
+        platform = self._recognise()
         if platform.has_apps or platform.own_app is not None:
             allow = self.allow_irreversible_stop
             self._sagemaker = SageMaker(platform, allow_irreversible_stop=allow)
         directory = Path(self.state_dir)
         settings = server.web_app.settings
-        clients, beats = Clients(), BeatSource(directory, self.activity_file, settings)
+        activity_file = ActivityFile(self.activity_file)
+        clients, beats = Clients(), BeatSource(directory, activity_file, settings)
         clients.watch(server.web_app)
         with contextlib.suppress(Exception):  # a server without events tells of no saved document
             beats.listen(server.event_logger)
@@ -115,13 +133,14 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             self._sagemaker,
             server.connection_url,
             beats,
+            activity_file if self.protect_from_native else None,
         )
         key = server_key(platform.identity, server.base_url, server.port)
         return Controller(
             self._world,
             Store(directory, key),
             History(directory, key),
-            self.limits(),
+            limits,
             Clock(),
             self.log,
             _platform_faults(platform, Clock()),

@@ -99,7 +99,8 @@ class StatusHandler(Handler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        self.controller.panel_asked()
+        if self.get_query_argument("panel", "true") != "false":
+            self.controller.panel_asked()
         self.answer(self.controller.report())
 
 

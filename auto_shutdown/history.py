@@ -34,6 +34,13 @@ MOST_OWED = 1000
 KINDS = ("kernel", "terminal", "app")
 INTERRUPTED = ',"outcome":"interrupted","outcome_detail":"The server ended before it was done."}\n'
 
+#: The same of an entry with ``ends_server``: it may well be this very removal that ended it.
+INTERRUPTED_BY_ITSELF = (
+    ',"outcome":"interrupted","outcome_detail":"SageMaker was being asked to end what this server '
+    "runs in, and the server ended before the answer was written down: most likely it was this "
+    'request that ended it."}\n'
+)
+
 
 class Attempt:
     """One line that has been begun; ``written`` when its first part is on disk."""
@@ -159,7 +166,11 @@ class History:
         if not content or content.endswith(b"\n"):
             return
         last = content.rpartition(b"\n")[2].decode("utf-8", "replace")
-        self._append(INTERRUPTED if _parse(last + INTERRUPTED) else "\n")
+        entry = _parse(last + INTERRUPTED)
+        if entry is None:
+            self._append("\n")
+        else:
+            self._append(INTERRUPTED_BY_ITSELF if entry.get("ends_server") else INTERRUPTED)
 
     def _append(self, text: str) -> None:
         """All of ``text`` at the end of the file, or nothing of it."""

@@ -107,6 +107,7 @@ class Preferences:
                 "max_keep_alive_minutes": limits.max_keep_alive_minutes,
             },
             "locked": sorted(limits.locked),
+            "sources": dict(limits.sources),
         }
 
     def policy_for(self, dry_run: bool) -> Policy:

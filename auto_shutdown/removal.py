@@ -90,13 +90,13 @@ class Remover:
         resource = fresh.find(ref)
         if resource is None:
             outcome = Outcome(Result.GONE, "It was gone before it could be removed.")
-            self._tell(decision, ref.id, outcome, now)
+            self._tell(decision, snapshot.find(ref), outcome, policy, now)
             return record(ledger, ref, outcome, now), True
         again = decide(fresh, ledger, policy, now).of(ref)
         if again is None or not again.removes:
             moved = "" if again is None else f" {again.detail}"
             outcome = Outcome(Result.STALE, f"It moved at the last moment.{moved}")
-            self._tell(decision, resource.name, outcome, now)
+            self._tell(decision, resource, outcome, policy, now)
             return ledger, False
         frees = self._account.would_free(resource, snapshot, ledger, now)
         outcome = await self._act(again, resource, policy, now, frees)
@@ -146,7 +146,7 @@ class Remover:
         await asyncio.to_thread(attempt.finish, outcome)
         if frees is not None and outcome.result is Result.REMOVED:
             await self._account.add(frees)
-        self._tell(decision, resource.name, outcome, now)
+        self._tell(decision, resource, outcome, policy, now)
         return outcome
 
     async def _begin(
@@ -157,28 +157,32 @@ class Remover:
         now: datetime,
         frees: Freed | None,
     ) -> Attempt:
-        rule = "request" if decision.reason is Reason.REQUESTED else policy.limit_of(resource)[1]
         return await asyncio.to_thread(
             self._history.begin,
             {
                 "at": iso(now),
                 "kind": resource.ref.kind.value,
                 "resource": resource.ref.id,
-                "name": resource.name,
-                "paths": list(getattr(resource, "paths", ())),
-                "app": None if isinstance(resource, App) else resource.app,
+                "ends_server": isinstance(resource, App) and resource.own,
                 "instance_type": resource.instance_type,
                 "reason": decision.reason.value,
                 "detail": decision.detail,
                 "signal": decision.signal,
-                "rule": rule,
-                "idle_since": iso(decision.idle_since),
                 "saved": None if frees is None else {"usd_per_hour": frees.usd_per_hour},
+                **_story(decision, resource, policy),
             },
         )
 
-    def _tell(self, decision: Decision, name: str, outcome: Outcome, now: datetime) -> None:
+    def _tell(
+        self,
+        decision: Decision,
+        resource: Resource | None,
+        outcome: Outcome,
+        policy: Policy,
+        now: datetime,
+    ) -> None:
         kind = decision.ref.kind.value
+        story = _story(decision, resource, policy)
         self.outcomes.append(
             {
                 "at": iso(now),
@@ -187,11 +191,26 @@ class Remover:
                 "outcome": outcome.result.value,
                 "reason": decision.reason.value,
                 "detail": outcome.detail if outcome.failed else decision.detail,
+                **story,
             }
         )
         if not outcome.failed:  # a failure is a fault, and logged as one
-            text = f"{kind} {name}: {outcome.result.value} ({decision.reason.value}: "
+            text = f"{kind} {story['name']}: {outcome.result.value} ({decision.reason.value}: "
             self._log.info("auto_shutdown: %s", printable(f"{text}{decision.detail})"))
+
+
+def _story(decision: Decision, resource: Resource | None, policy: Policy) -> dict[str, Any]:
+    """What was removed, as people know it, and by which rule: for the audit log and the report."""
+    rule = "request" if decision.reason is Reason.REQUESTED else None
+    if rule is None and resource is not None:
+        rule = policy.limit_of(resource)[1]
+    return {
+        "name": decision.ref.id if resource is None else resource.name,
+        "paths": list(getattr(resource, "paths", ())),
+        "app": None if resource is None or isinstance(resource, App) else resource.app,
+        "rule": rule,
+        "idle_since": iso(decision.idle_since),
+    }
 
 
 def _decided_with(decision: Decision, snapshot: Snapshot) -> Ref:

@@ -86,6 +86,8 @@ class Limits:
     suspect_after_minutes: float = 480
     max_busy_minutes: float | None = None
     hourly_prices: Mapping[str, float] = field(default_factory=dict)
+    #: Where the administrator set what is set: trait to path, or "command line".
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 class SettingError(ValueError):

@@ -206,12 +206,11 @@ class Store:
             self._seen = self._signature()
         return kept
 
-    def load_holds(self) -> tuple[Any, FileProblem | None]:
-        found, problem = self._holds.read()
-        return found.get("keep_alive"), problem
+    def load_holds(self) -> tuple[dict[str, Any], FileProblem | None]:
+        return self._holds.read()
 
-    def save_holds(self, holds: list[dict[str, Any]]) -> None:
-        self._holds.write({"keep_alive": holds})
+    def save_holds(self, holds: Mapping[str, Any]) -> None:
+        self._holds.write(holds)
 
     def load_marks(self) -> dict[str, Any]:
         return self._marks.read()[0]

@@ -14,14 +14,20 @@ PACKAGE = Path(__file__).resolve().parents[1] / "auto_shutdown"
 
 #: From the top; each may import those below it and its own.
 LAYERS = (
+    {"__main__"},
+    {"cli"},
+    {"commands"},
+    {"doctor"},
+    {"client"},
     {"extension"},
     {"handlers"},
     {"controller"},
     {"removal", "preferences", "memory", "health", "hooks", "listing"},
     {"savings"},
     {"history", "clock", "world"},
-    {"store"},
-    {"config", "authority"},
+    {"authority"},
+    {"store", "provenance"},
+    {"config"},
     {"settings"},
     {"core"},
 )

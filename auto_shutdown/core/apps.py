@@ -21,6 +21,15 @@ COMING_UP = frozenset({"starting", "restarting", "autorestarting", "unknown"})
 DEAD = frozenset({"dead", "terminating", "terminated"})
 
 
+#: Of an app that is not removed because it cannot be seen into, what can and what cannot.
+UNSEEN = {
+    "CodeEditor": (
+        "A Code Editor app is not removed by this extension: kernels and terminals of a Jupyter "
+        "server in it are seen from here, the editor's own files, terminals and programs are not."
+    )
+}
+
+
 def is_stuck(context: Context, kernel: Kernel) -> bool:
     """Dead, or on its way up for longer than the grace for that: it does nothing for anybody."""
     if kernel.state in COMING_UP:
@@ -38,7 +47,7 @@ def decide_app(
     """The decision on ``app``, those on what runs in it being ``made``."""
     ref = app.ref
     if app.type != KERNEL_GATEWAY and not app.own:
-        detail = f"Apps of type {app.type} are not removed by this extension."
+        detail = UNSEEN.get(app.type, f"Apps of type {app.type} are not removed by this extension.")
         return context.keep(ref, Reason.NOT_COVERED, detail)
     if not context.policy.enabled:
         return disabled(context, ref)
@@ -49,6 +58,8 @@ def decide_app(
     if app.status != IN_SERVICE:
         detail = f"SageMaker reports it {app.status}; only an app in service can be idle."
         return context.keep(ref, Reason.NOT_IN_SERVICE, detail)
+    # By name, so that what is said of it does not depend on the order in which they are listed.
+    tenants = sorted(tenants, key=lambda tenant: tenant.id)
     holders = [t for t in tenants if _holds_its_app(context, t, made[t.ref])]
     if any(made[holder.ref].reason is Reason.UNKNOWN for holder in holders):
         detail = "What may run in it cannot be read or understood."

@@ -6,12 +6,13 @@ What cannot be understood is left out, never guessed: a lost mark only starts a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from .ledger import Hold, Ledger
-from .marks import Mark
-from .model import Kind, Ref
+from .marks import Mark, moved, shifted
+from .model import Kind, Ref, Snapshot
+from .signals import Signal
 
 _INSTANTS = ("first_seen", "seen_at", "active_at")
 
@@ -33,6 +34,8 @@ def marks_to_json(ledger: Ledger) -> list[dict[str, Any]]:
             "incarnation": mark.incarnation,
             "quiet_since": _text(mark.quiet_since),
             "frozen": mark.frozen,
+            "alone": mark.alone,
+            "working": mark.work.found == "working",
         }
         for ref, mark in ledger.marks.items()
     ]
@@ -45,7 +48,7 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
         try:
             ref = Ref(Kind(entry["kind"]), str(entry["id"]))
             first_seen, seen_at, active_at = (min(_instant(entry[n]), now) for n in _INSTANTS)
-            marks[ref] = Mark(
+            mark = Mark(
                 first_seen,
                 seen_at,
                 active_at,
@@ -58,7 +61,12 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
                 incarnation=str(entry.get("incarnation", "")),
                 quiet_since=_past(entry.get("quiet_since"), now),
                 frozen=entry.get("frozen") is True,
+                alone=entry.get("alone") is True,
             )
+            if entry.get("working") is True:
+                # It was when it was last asked, and until when nobody knows.
+                mark = moved(mark, Signal.BACKGROUND_WORK, now)
+            marks[ref] = mark
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             continue
     return marks
@@ -104,6 +112,23 @@ def _instant(value: Any) -> datetime:
     )
 
 
+def anchor(boot: str | None, now: datetime, monotonic: float) -> dict[str, Any]:
+    """What tells a later run of the same boot by how much the wall clock was stepped since."""
+    return {"boot": boot, "at": _text(now), "monotonic": monotonic}
+
+
+def step_since(document: Any, boot: str | None, now: datetime, monotonic: float) -> timedelta:
+    """By how much the wall clock was stepped since ``document`` was written with its anchor; zero
+    where nobody can tell (another boot, a file without one)."""
+    try:
+        elapsed = timedelta(seconds=monotonic - document["monotonic"])
+        if boot is None or document["boot"] != boot or elapsed < timedelta(0):
+            return timedelta(0)
+        return now - _instant(document["at"]) - elapsed
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return timedelta(0)
+
+
 def restore(
     *,
     marks: Any,
@@ -112,8 +137,10 @@ def restore(
     quiet_until: datetime,
     latest_hold: datetime,
     now: datetime,
+    monotonic: float,
 ) -> Ledger:
-    """The ledger a server starts with.
+    """The ledger a server starts with, ``marks`` and ``holds`` being the documents of an earlier
+    one. A step of the wall clock in between changes no duration.
 
     Marks are trusted only of the same boot and after a clean stop: after anything else there may
     have been activity that was never written down, and old marks would then remove too early
@@ -125,10 +152,19 @@ def restore(
         and marks.get("boot") == boot
         and marks.get("clean") is True
     )
+    known: dict[Ref, Mark] = {}
+    if trusted:
+        step = step_since(marks, boot, now, monotonic)
+        old = marks_from_json(marks.get("marks"), now - step)
+        known = {ref: shifted(mark, step) for ref, mark in old.items()}
+    kept = holds.get("keep_alive") if isinstance(holds, Mapping) else None
+    step = step_since(holds, boot, now, monotonic)
     return Ledger(
         quiet_until,
-        marks=marks_from_json(marks.get("marks"), now) if trusted else {},
+        marks=known,
+        forgotten=frozenset() if trusted else frozenset({Snapshot.KERNELS, Snapshot.TERMINALS}),
         holds={
-            ref: Hold(min(hold.until, latest_hold)) for ref, hold in holds_from_json(holds).items()
+            ref: Hold(min(hold.until + step, latest_hold))
+            for ref, hold in holds_from_json(kept).items()
         },
     )

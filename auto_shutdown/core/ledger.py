@@ -69,7 +69,8 @@ class Veto:
 
 @dataclass(frozen=True)
 class Ledger:
-    """``quiet_until``: nothing at all is removed before it (a start, or a pause of the loop)."""
+    """``quiet_until``: nothing at all is removed before it (a start, or a pause of the loop).
+    ``forgotten``: the sources of whose things all memory was lost, until they are read."""
 
     quiet_until: datetime
     marks: Mapping[Ref, Mark] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class Ledger:
     failures: Mapping[Ref, Failure] = field(default_factory=dict)
     notices: Mapping[Ref, Notice] = field(default_factory=dict)
     vetoes: Mapping[Ref, Veto] = field(default_factory=dict)
+    forgotten: frozenset[str] = frozenset()
 
     def held_until(self, refs: Iterable[Ref], now: datetime) -> datetime | None:
         """The latest keep-alive in force on any of ``refs`` or on everything."""
@@ -97,14 +99,29 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
     """The ledger after a look at the world. Pure.
 
     Marks of what a source no longer lists are dropped; marks of a source that could not be read
-    stay as they are.
+    stay as they are: what it gave last is carried along, and is no news.
     """
     marks: dict[Ref, Mark] = {}
+    known = dict(ledger.marks)
+    tenants: tuple[Resource, ...] = (*snapshot.kernels, *snapshot.terminals)
+    for tenant in tenants if ledger.forgotten else ():
+        if _source_of(tenant.ref) in ledger.forgotten:
+            # Its stamps do not tell of what was known of it beside them (law 5).
+            known.setdefault(tenant.ref, first_sight(now))
     for kernel in snapshot.kernels:
-        marks[kernel.ref] = advance_kernel(ledger.marks.get(kernel.ref), kernel, now)
+        previous = known.get(kernel.ref)
+        carried = previous if Snapshot.KERNELS in snapshot.unread else None
+        marks[kernel.ref] = carried or advance_kernel(previous, kernel, now)
     for terminal in snapshot.terminals:
-        marks[terminal.ref] = advance_terminal(ledger.marks.get(terminal.ref), terminal, now)
-    inside = _inside_apps(ledger.marks, marks, now)
+        previous = known.get(terminal.ref)
+        carried = previous if Snapshot.TERMINALS in snapshot.unread else None
+        marks[terminal.ref] = carried or advance_terminal(previous, terminal, now)
+    left = [
+        mark
+        for ref, mark in ledger.marks.items()
+        if ref not in marks and _source_of(ref) not in snapshot.unread
+    ]
+    inside = _inside_apps(ledger.marks, marks, left, now)
     # A call that was answered too late may have worked all the same.
     over = {app.ref for app in snapshot.apps if app.status != IN_SERVICE}
     for app in snapshot.apps:
@@ -120,6 +137,7 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
         failures={ref: f for ref, f in ledger.failures.items() if ref in marks.keys() - over},
         notices={ref: n for ref, n in ledger.notices.items() if ref in marks},
         vetoes={ref: veto for ref, veto in ledger.vetoes.items() if veto.until > now},
+        forgotten=ledger.forgotten & frozenset(snapshot.unread),
     )
 
 
@@ -138,13 +156,13 @@ def _source_of(ref: Ref) -> str:
 
 
 def _inside_apps(
-    before: Mapping[Ref, Mark], after: Mapping[Ref, Mark], now: datetime
+    before: Mapping[Ref, Mark], after: Mapping[Ref, Mark], left: Iterable[Mark], now: datetime
 ) -> dict[str, Mark]:
     """For each app id, the latest activity of what runs in it, as a mark.
 
     A resource that was not there at the last look is an arrival, and counts as now. One that
     left is no arrival, and counts for nothing: our own shutdown of a kernel must not prolong
-    its app.
+    its app. But what was at work at the last look ended somewhere between the two.
     """
     inside: dict[str, Mark] = {}
     for ref, mark in after.items():
@@ -158,6 +176,10 @@ def _inside_apps(
         for weak in mark.weak.items():
             found = moved(found, *weak)
         inside[mark.app] = found
+    for mark in left:
+        if mark.app is not None and mark.at_work:
+            found = inside.setdefault(mark.app, replace(mark, weak={}))
+            inside[mark.app] = moved(found, mark.signal, now)
     return inside
 
 
@@ -175,7 +197,8 @@ def learn(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> Ledger:
         if answer.others_heard:
             mark = moved(mark, Signal.REQUEST, now)
         mark = replace(mark, stamps={**mark.stamps, **answer.stamps})
-        if answer.working:
+        # What was at work when last asked ended somewhere between: there the idle clock starts.
+        if answer.working or (answer.conclusive and mark.work.found == "working"):
             mark = moved(mark, Signal.BACKGROUND_WORK, now)
         at_work = answer.cores is None or answer.cores >= STUCK_CPU  # unknown is not stuck
         if mark.state == BUSY and answer.conclusive and at_work:

@@ -2,8 +2,9 @@
 
 The one rule of a mark: **it only moves forward.** Evidence moves it; silence, a missing value or
 a departure never moves it back. A stamp is evidence when it *changed* since the last look, and
-then the activity lies between that look and now, whatever the clock that wrote it says: so a
-wrong clock in a gateway, or a step of our own, never makes anything look idle for longer.
+then the activity lies between that look and now, whatever the clock that wrote it says; where it
+names no instant between the two, it counts as now. So a wrong clock in a gateway, or a step of our
+own, never makes anything look idle for longer.
 
 Some evidence is *weak*: output without anybody who asked for it, or the presence of a person. It
 counts too, but only for so long after the last strong evidence (:func:`activity`).
@@ -20,6 +21,9 @@ from .signals import WEAK, Signal
 
 #: The one state of a kernel that is activity in itself.
 BUSY = "busy"
+
+#: The same of a terminal: a command runs in its foreground.
+RUNNING = "running"
 
 #: A busy kernel is at work when it uses this much of one core; below, and silent, for a whole
 #: ``suspect_after_minutes``, it is *suspect* (semantics.md, "Kernels").
@@ -42,7 +46,8 @@ class Mark:
     """What is known of one resource. ``active_at`` is the high-water mark of strong evidence and
     ``signal`` what set it; ``weak`` those of weak evidence. ``stamps`` and ``state`` are as last
     reported, ``seen_at`` is when. ``quiet_since``: nothing was heard of a *busy* kernel since.
-    ``frozen``: its ``last_activity`` stands still although it works."""
+    ``frozen``: its ``last_activity`` stands still although it works. ``alone``: busy, with waiting
+    for a person who is not there."""
 
     first_seen: datetime
     seen_at: datetime
@@ -56,7 +61,13 @@ class Mark:
     incarnation: str = ""
     quiet_since: datetime | None = None
     frozen: bool = False
+    alone: bool = False
     work: Work = Work()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it was at work in itself when it was last seen."""
+        return self.state in (BUSY, RUNNING) and not self.alone
 
 
 def first_sight(now: datetime) -> Mark:
@@ -91,8 +102,9 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
     mark = _advance_stamps(previous, kernel.stamps, now)
     was_busy = previous is not None and previous.state == BUSY
     if kernel.state == BUSY:
-        # One that waits for a person is at work only as long as there may be one.
-        if not kernel.waits_alone:
+        # One that waits for a person is at work as long as there may be one: the last client may
+        # have left at any time since the last look.
+        if not kernel.waits_alone or previous is None or not previous.alone:
             mark = moved(mark, Signal.EXECUTION_STATE, now)
         heard = previous is None or not was_busy or mark.stamps != previous.stamps
         mark = replace(mark, quiet_since=now if heard else mark.quiet_since or now)
@@ -101,18 +113,25 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
         if previous is not None and was_busy and _told(mark) == _told(previous):
             # The cell ended somewhere between the two looks: there the idle clock starts.
             mark = moved(mark, Signal.EXECUTION_STATE, now)
-    mark = replace(mark, app=kernel.app, frozen=_is_frozen(previous, mark, kernel))
+    frozen = _is_frozen(previous, mark, kernel)
+    mark = replace(mark, app=kernel.app, frozen=frozen, alone=kernel.waits_alone)
     if previous is not None and previous.state != kernel.state:
         mark = replace(mark, work=Work())
     return _with_state(mark, previous, kernel.state, now)
 
 
-def _told(mark: Mark) -> Mapping[str, datetime]:
+def _own(stamps: Mapping[str, datetime]) -> dict[str, datetime]:
+    """Those that tell of it alone; a heartbeat is of everything there is."""
+    return {name: at for name, at in stamps.items() if name != Signal.HEARTBEAT}
+
+
+def _told(mark: Mark) -> dict[str, datetime]:
     """What the kernel itself told of its activity. Behind a gateway a request is only what was
     seen on its way there: how long the cell then took, that does not say."""
-    if Signal.LAST_ACTIVITY not in mark.stamps:
-        return mark.stamps
-    return {name: at for name, at in mark.stamps.items() if name != Signal.REQUEST}
+    own = _own(mark.stamps)
+    if Signal.LAST_ACTIVITY in own:
+        own.pop(Signal.REQUEST, None)
+    return own
 
 
 def _is_frozen(previous: Mark | None, mark: Mark, kernel: Kernel) -> bool:
@@ -131,8 +150,8 @@ def advance_terminal(previous: Mark | None, terminal: Terminal, now: datetime) -
     if terminal.unreadable:
         return previous or first_sight(now)
     mark = _advance_stamps(previous, terminal.stamps, now)
-    state = "running" if terminal.running_job else "prompt"
-    if terminal.running_job or (previous is not None and previous.state == "running"):
+    state = RUNNING if terminal.running_job else "prompt"
+    if terminal.running_job or (previous is not None and previous.at_work):
         mark = moved(mark, Signal.FOREGROUND_PROCESS, now)
     return _with_state(replace(mark, app=terminal.app), previous, state, now)
 
@@ -162,6 +181,9 @@ def _advance_stamps(previous: Mark | None, stamps: Mapping[str, datetime], now: 
     evidence (at first sight: as first sight)."""
     if previous is None:
         strong = [(min(at, now), name) for name, at in stamps.items() if name not in WEAK]
+        if all(name in WEAK for name in _own(stamps)):
+            # An old heartbeat does not tell when this began.
+            strong = []
         active_at, signal = max(strong, default=(now, Signal.FIRST_SEEN))
         weak = {name: min(at, now) for name, at in stamps.items() if name in WEAK}
         return Mark(now, now, active_at, signal, stamps=dict(stamps), weak=weak)
@@ -169,8 +191,9 @@ def _advance_stamps(previous: Mark | None, stamps: Mapping[str, datetime], now: 
     for name, at in stamps.items():
         known = previous.stamps.get(name)
         if at != known:
-            floor = previous.seen_at if known is not None else at
-            mark = moved(mark, name, min(max(at, floor), now))
+            # One from before the last look is of a clock that is wrong, or was stepped.
+            believed = known is None or at >= previous.seen_at
+            mark = moved(mark, name, min(at, now) if believed else now)
     return mark
 
 

@@ -31,7 +31,7 @@ class Passes:
 def build(
     *,
     now: datetime,
-    platform: Mapping[str, str | None],
+    platform: Mapping[str, Any],
     passes: Passes,
     faults: Iterable[Fault],
     policy: Policy,
@@ -63,9 +63,19 @@ def build(
             for resource in snapshot.resources
             if resource.ref in decisions
         ],
+        "keep_alive": keep_alives(ledger, now),
         "outcomes": list(outcomes),
         "savings": dict(savings),
     }
+
+
+def keep_alives(ledger: Ledger, now: datetime) -> list[dict[str, Any]]:
+    """The keep-alives in force, each with what it was asked for."""
+    return [
+        {"kind": ref.kind.value, "id": ref.id, "kept_until": iso(held.until)}
+        for ref, held in ledger.holds.items()
+        if held.until > now
+    ]
 
 
 def _fault(fault: Fault) -> dict[str, Any]:
@@ -90,6 +100,7 @@ def _resource(
         "app": None if isinstance(resource, App) else resource.app,
         "paths": list(resource.paths) if isinstance(resource, Kernel) else [],
         "state": resource.status if isinstance(resource, App) else (mark.state if mark else ""),
+        "state_since": iso(mark.state_since) if mark else None,
         "instance_type": resource.instance_type,
         "action": decision.action.value,
         "reason": decision.reason.value,

@@ -10,7 +10,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,11 +59,13 @@ class Call:
 
 @dataclass
 class Api:
-    """The server. ``side`` are further paths, for this Studio's own use: path to JSON."""
+    """The server. ``side`` are further paths, for this Studio's own use: path to JSON;
+    ``further`` are operations in front of moto's, by name."""
 
     apps: Apps
     region: str = "us-west-2"
     side: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    further: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"))
@@ -117,7 +119,7 @@ class Api:
                 start("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
                 return [broken]
             self._check_request(operation, request)
-            handler = self._operations.table.get(operation)
+            handler = self._operations.table.get(operation) or self.further.get(operation)
             if handler is None:
                 return self._pass_on(environ, start, body)
             answer = handler(request)

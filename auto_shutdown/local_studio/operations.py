@@ -60,7 +60,8 @@ class Operations:
             message = "Invalid request provided: JupyterServer App name must be default."
             raise ApiError("ValidationException", message)
         spec = dict(request.get("ResourceSpec") or {})
-        if key[2] == "KernelGateway" and spec.get("InstanceType") in (None, "system"):
+        billed = key[2] in ("KernelGateway", "JupyterLab", "CodeEditor")
+        if billed and spec.get("InstanceType") in (None, "system"):
             spec["InstanceType"] = "ml.t3.medium"
         if key[2] == "JupyterServer":
             spec["InstanceType"] = "system"

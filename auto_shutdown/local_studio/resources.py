@@ -24,9 +24,11 @@ class ApiError(Exception):
 
 @dataclass
 class Delays:
-    """Seconds that an app stays Pending and Deleting at least."""
+    """Seconds that an app stays Pending and Deleting at least. ``ending``: how long what runs in
+    it lives on once it is Deleting."""
 
     pending: float = 0.0
+    ending: float = 0.0
     deleting: float = 0.0
 
 
@@ -130,6 +132,7 @@ class Apps:
 
     def _take_down(self, record: AppRecord) -> None:
         begin = time.monotonic()
+        time.sleep(self.delays.ending)
         self.stop(record)
         time.sleep(max(0.0, self.delays.deleting - (time.monotonic() - begin)))
         record.status = "Deleted"

@@ -137,9 +137,10 @@ class JupyterServerApp:
         instance_type: str = "ml.t3.medium",
     ) -> str:
         """Open a new notebook and start its kernel, bringing up its app; the kernel's id."""
+        spec = {"name": kernelspec(image), "display_name": image}
         notebook = {
             "cells": [],
-            "metadata": {"instance_type": instance_type},
+            "metadata": {"instance_type": instance_type, "kernelspec": spec},
             "nbformat": 4,
             "nbformat_minor": 5,
         }
@@ -169,6 +170,15 @@ class JupyterServerApp:
     def open_terminal(self, name: str | None = None) -> str:
         """Open a terminal; an image terminal by its name."""
         return str(self.request("POST", "api/terminals", {"name": name} if name else {})["name"])
+
+    def type(self, terminal: str, text: str) -> None:
+        """Type into a terminal, and leave it."""
+        address = f"terminals/websocket/{terminal}?token={TOKEN}"
+        connection = create_connection(self.url.replace("http", "ws", 1) + address, timeout=30)
+        connection.recv()  # it is set up by then
+        connection.send(json.dumps(["stdin", text]))
+        connection.recv()  # and has echoed something
+        connection.close()
 
     def status(self) -> dict[str, Any]:
         """The extension's report."""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from .api import Api
 from .gateways import Gateway
+from .instances import CURRENT, Instance, InstanceLab, Instances
 from .jupyter_names import IMAGE_ARN
+from .labs import environment, merge, server_config
 from .operations import ACCOUNT, app_name
 from .processes import Leashed, free_port, wait_for_http
 from .resources import AppRecord, Apps, Delays
-from .server import TOKEN, JupyterServerApp
+from .server import JupyterServerApp
+from .spaces import JUPYTER_LAB, Space
 
 #: Dummy credentials: the API here verifies none.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
@@ -37,14 +40,23 @@ class LocalStudio:
         space_name: str | None = None,
         region: str = "us-west-2",
         delays: Delays | None = None,
+        default_user_settings: Mapping[str, Any] | None = None,
+        default_space_settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.root = root
         self.region = region
         self.user_profile_name = user_profile_name
         self.space_name = space_name
+        role = {"ExecutionRole": f"arn:aws:iam::{ACCOUNT}:role/StudioRole"}
+        self._domain_settings = {
+            "DefaultUserSettings": {**role, **(default_user_settings or {})},
+            "DefaultSpaceSettings": {**role, **(default_space_settings or {})},
+        }
         self.apps = Apps(self._start_app, self._stop_app, delays or Delays())
+        self.instances = Instances(region, self.apps.delays)
+        self._spaces: dict[str, Space] = {}
         side = {"/local-studio/gateways": self.gateways}
-        self.api = Api(self.apps, region, side)
+        self.api = Api(self.apps, region, side, self.instances.table)
         self.servers: list[JupyterServerApp] = []
         self.domain_id = ""
 
@@ -69,7 +81,7 @@ class LocalStudio:
         arn = client.create_domain(
             DomainName="local",
             AuthMode="IAM",
-            DefaultUserSettings={"ExecutionRole": f"arn:aws:iam::{ACCOUNT}:role/StudioRole"},
+            **self._domain_settings,
             SubnetIds=["subnet-local"],
             VpcId="vpc-local",
         )["DomainArn"]
@@ -84,6 +96,7 @@ class LocalStudio:
             with contextlib.suppress(Exception):
                 server.stop()
         self.apps.close()
+        self.instances.close()
         self.api.close()
 
     # -- SageMaker ---------------------------------------------------------------------------
@@ -138,10 +151,13 @@ class LocalStudio:
                 "owner": record.owner[1],
             }
             for record in self.apps.all()
-            if record.status == "InService" and record.runtime is not None
+            if record.status == "InService" and isinstance(record.runtime, Gateway)
         }
 
     def _start_app(self, record: AppRecord) -> Any:
+        space = self._spaces.get(record.owner[1])
+        if space is not None and record.type == space.app_type:
+            return space.launch(record)
         if record.type != "KernelGateway":
             return None  # a record only: nothing of it is needed here
         gateway = Gateway(self.root, record.name)
@@ -151,6 +167,51 @@ class LocalStudio:
     def _stop_app(self, record: AppRecord) -> None:
         if record.runtime is not None:
             record.runtime.stop()
+
+    # -- spaces and notebook instances ---------------------------------------------------------
+
+    def add_space(
+        self,
+        name: str,
+        *,
+        app_type: str = JUPYTER_LAB,
+        shared: bool = False,
+        idle_minutes: int | None = None,
+    ) -> Space:
+        """A space of the user, private or shared; ``idle_minutes`` is its own native limit."""
+        settings: dict[str, Any] = {"AppType": app_type}
+        if idle_minutes is not None:
+            idle = {"IdleSettings": {"IdleTimeoutInMinutes": idle_minutes}}
+            settings[f"{app_type}AppSettings"] = {"AppLifecycleManagement": idle}
+        client = self.client()
+        client.create_space(
+            DomainId=self.domain_id,
+            SpaceName=name,
+            SpaceSettings=settings,
+            OwnershipSettings={"OwnerUserProfileName": self.user_profile_name},
+            SpaceSharingSettings={"SharingType": "Shared" if shared else "Private"},
+        )
+        key = (self.domain_id, name)
+        aws = self._aws_environment()
+        space = Space(self.apps, client, self.root, key, app_type, self.region, aws)
+        self._spaces[name] = space
+        return space
+
+    def add_instance(self, name: str, platform: str = CURRENT) -> Instance:
+        """A notebook instance; one of an ended ``platform`` was created before that ended."""
+        directory = self.root / "instances" / name
+        arn = f"arn:aws:sagemaker:{self.region}:{ACCOUNT}:notebook-instance/{name}"
+        home = directory / "home" / "ec2-user"
+        lab = InstanceLab(
+            directory,
+            home,
+            "/",
+            {"ResourceArn": arn, "ResourceName": name},
+            self._aws_environment(),
+            root_dir=home / "SageMaker",
+        )
+        self.instances.equip(name, lab, platform)
+        return Instance(name, self.client(), self.instances, lab)
 
     # -- the JupyterServer app ---------------------------------------------------------------
 
@@ -166,7 +227,7 @@ class LocalStudio:
     ) -> JupyterServerApp:
         """A JupyterServer app with ``config`` (as in jupyter_server_config.json) on top."""
         port = free_port()
-        settings = _merge(_server_config(port, self.home), config or {})
+        settings = merge(_studio_config(port, self.home), config or {})
         path = self.root / f"jupyter_server_config-{port}.json"
         path.write_text(json.dumps(settings))
         (self.root / "logs").mkdir(exist_ok=True)
@@ -198,16 +259,20 @@ class LocalStudio:
             path.write_text(json.dumps({**metadata, "ResourceArn": arn, "ResourceName": "default"}))
         return path
 
-    def _environment(self) -> dict[str, str]:
-        found = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "AWS"))}
-        jupyter = self.root / "jupyter"
+    def _aws_environment(self) -> dict[str, str]:
         return {
-            **found,
             **CREDENTIALS,
-            "HOME": str(self.home),
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ENDPOINT_URL_SAGEMAKER": self.endpoint_url,
+        }
+
+    def _environment(self) -> dict[str, str]:
+        jupyter = self.root / "jupyter"
+        return {
+            **environment(),
+            **self._aws_environment(),
+            "HOME": str(self.home),
             "AWS_SAGEMAKER_JUPYTERSERVER_IMAGE": "jupyter-server-3",
             "JUPYTER_CONFIG_DIR": str(jupyter / "config"),
             "JUPYTER_DATA_DIR": str(jupyter / "data"),
@@ -221,35 +286,19 @@ class LocalStudio:
         }
 
 
-def _server_config(port: int, home: Path) -> dict[str, Any]:
+def _studio_config(port: int, home: Path) -> dict[str, Any]:
     here = "auto_shutdown.local_studio.jupyter"
-    return {
+    routing = {
         "ServerApp": {
-            "ip": "127.0.0.1",
-            "port": port,
-            "port_retries": 0,
-            "base_url": "/jupyter/default",
-            "open_browser": False,
-            "allow_root": True,
-            "root_dir": str(home),
             "kernel_manager_class": f"{here}.StudioMappingKernelManager",
             "session_manager_class": f"{here}.StudioSessionManager",
             "kernel_spec_manager_class": f"{here}.StudioSpecs",
             "kernel_websocket_connection_class": f"{here}.StudioConnection",
             "jpserver_extensions": {here: True, "auto_shutdown": True},
         },
-        "IdentityProvider": {"token": TOKEN},
         "MappingKernelManager": {
             "kernel_manager_class": f"{here}.StudioKernelManager",
         },
         "TerminalsExtensionApp": {"terminal_manager_class": f"{here}.StudioTerminals"},
-        "LabApp": {"news_url": None, "check_for_updates_class": "jupyterlab.NeverCheckForUpdate"},
     }
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
+    return merge(server_config(port, home, "/jupyter/default"), routing)

@@ -8,6 +8,7 @@ people still see it, and nothing that depends on it is removed.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,10 +16,12 @@ from typing import Protocol, TypeVar
 
 from ..core.model import Answer, App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
 from ..core.signals import Signal
-from ..core.verdict import Outcome, Result
+from ..core.verdict import Fault, Outcome, Result
+from .activity_file import ActivityFile
 from .beats import Beats, BeatSource
 from .kernels import KernelSource, Model, join
-from .platform import Platform, recognise
+from .native import Description
+from .platform import NOTEBOOK_INSTANCE, Platform, recognise
 from .sagemaker import SageMaker, SourceError
 from .terminals import TerminalSource, place
 from .work import WorkSource
@@ -26,7 +29,17 @@ from .work import WorkSource
 #: A source that has not answered by then counts as unread; the next pass asks again.
 SOURCE_SECONDS = 45.0
 
+#: What SageMaker says of the own app is asked for at the start, and again after so long; sooner
+#: where it did not say the instance type, which rules may go by.
+DESCRIBE_SECONDS = 6 * 3600.0
+DESCRIBE_AGAIN_SECONDS = 3600.0
+
+#: An app that SageMaker is deleting can take 20 minutes to end (platform.md 1.3). One that is
+#: still there after that was not ended, and is judged again, by a new clock.
+ENDING_SECONDS = 20 * 60.0
+
 T = TypeVar("T")
+Tenant = TypeVar("Tenant", Kernel, Terminal)
 
 __all__ = ["Platform", "SageMaker", "World", "recognise"]
 
@@ -38,9 +51,12 @@ class Apps(Protocol):
 
     async def delete_app(self, app: App) -> Outcome: ...
 
+    async def describe_own(self) -> Description: ...
+
 
 class World:
-    """What one server can see and remove. ``apps`` is None where there are none to see."""
+    """What one server can see and remove. ``apps`` is None where there are none to see,
+    ``protected_file`` where nothing is to be protected from SageMaker's own idle shutdown."""
 
     def __init__(
         self,
@@ -50,6 +66,8 @@ class World:
         apps: Apps | None,
         server_url: str = "",
         beats: BeatSource | None = None,
+        protected_file: ActivityFile | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.platform = platform
         self._kernel_source = kernels
@@ -59,10 +77,19 @@ class World:
         self._work = WorkSource(kernels, terminals, server_url)
         self._last = self._looked_at = Snapshot()
         self._apps_unread: Unread | None = None
+        self._now = now
+        self._protected_file = protected_file
+        self._unprotected: OSError | None = None
+        self._ended_at: float | None = None
+        self._describing: asyncio.Task[None] | None = None
+        self._described_at: float | None = None
+        self.description = Description()
 
     def close(self) -> None:
         """Let go of what is listened to."""
         self._kernel_source.close()
+        if self._describing is not None:
+            self._describing.cancel()
 
     @property
     def has_apps(self) -> bool:
@@ -84,14 +111,44 @@ class World:
         )
         terminals = place(terminals, apps)
         beats = await self._beat_source.read() if self._beat_source is not None else Beats()
-        own = self.platform.own_app
+        own = self._own_app(beats)
         if own is not None:
-            # The server's own app: everything that is in no other is in it.
-            apps = (replace(own, stamps=beats.server if own.own else {}),)
-            kernels = tuple(replace(k, app=own.id) if k.app is None else k for k in kernels)
-            terminals = tuple(replace(t, app=own.id) if t.app is None else t for t in terminals)
+            # Everything that is in no other app is in it.
+            apps = (own,)
+            kernels = tuple(_within(own, kernel) for kernel in kernels)
+            terminals = tuple(_within(own, terminal) for terminal in terminals)
         self._last = _with_beats(Snapshot(kernels, terminals, apps, unread), beats)
         return self._last
+
+    def _own_app(self, beats: Beats) -> App | None:
+        """The app that this server runs in, with what is reported for the server as a whole."""
+        own = self.platform.own_app
+        if own is None:
+            return None
+        self._describe_when_due()
+        if self._ended_at is not None and self._now() - self._ended_at < ENDING_SECONDS:
+            ending = "Stopping" if self.platform.kind == NOTEBOOK_INSTANCE else "Deleting"
+            own = replace(own, status=ending)
+        own = replace(own, instance_type=self.description.instance_type)
+        return replace(own, stamps=beats.server) if own.own else own
+
+    def _describe_when_due(self) -> None:
+        """In the background: no pass waits for it."""
+        source, at = self._app_source, self._now()
+        known = self.description.instance_type
+        patience = DESCRIBE_SECONDS if known else DESCRIBE_AGAIN_SECONDS
+        if source is None or (
+            self._described_at is not None and at - self._described_at < patience
+        ):
+            return
+
+        async def work() -> None:
+            found = await source.describe_own()
+            # An answer that does not come must not change the limit that goes by it.
+            self.description = replace(found, instance_type=found.instance_type or known)
+
+        self._described_at = at
+        self._describing = asyncio.ensure_future(work())
 
     async def _read_kernels(self, unread: dict[str, Unread]) -> tuple[Kernel, ...]:
         source = self._kernel_source
@@ -135,7 +192,42 @@ class World:
             return await self._terminal_source.remove(resource, only_unmoved)
         if self._app_source is None:
             return Outcome(Result.PERMANENT, "There is no SageMaker here to ask.", "NoPlatform")
-        return await self._app_source.delete_app(resource)
+        outcome = await self._app_source.delete_app(resource)
+        if resource.own and outcome.ended:
+            self._ended_at = self._now()
+        return outcome
+
+    async def protect(self, at: datetime) -> None:
+        """Tell SageMaker's own idle shutdown, where the administrator wants that, that something
+        was at work here at ``at``."""
+        if self._protected_file is None:
+            return
+        try:
+            await asyncio.to_thread(self._protected_file.keep_fresh, at)
+        except OSError as error:
+            self._unprotected = error
+        else:
+            self._unprotected = None
+
+    def faults(self, now: datetime) -> list[Fault]:
+        """That nothing is protected, though it should be."""
+        if self._unprotected is None:
+            return []
+        why = self._unprotected.strerror or type(self._unprotected).__name__
+        message = (
+            f"AutoShutdown.activity_file cannot be written ({why}): what is at work here is not "
+            "protected from SageMaker's own idle shutdown."
+        )
+        remedy = "Make that file writable for this server's user, or set protect_from_native off."
+        return [Fault("activity-file", type(self._unprotected).__name__, message, remedy, now)]
+
+
+def _within(own: App, tenant: Tenant) -> Tenant:
+    """What runs in the server's own app, unless it is in another."""
+    if tenant.app is not None:
+        return tenant
+    instance_type = tenant.instance_type or own.instance_type
+    return replace(tenant, app=own.id, instance_type=instance_type)
 
 
 def _with_beats(snapshot: Snapshot, beats: Beats) -> Snapshot:

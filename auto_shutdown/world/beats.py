@@ -3,7 +3,7 @@
 - ``heartbeat`` in the state directory: everything is at work; ``heartbeat-NAME``: the app NAME is.
   Any shell can touch it, also in another app of the same home.
 - ``settings["last_activity_times"]``: the convention of Jupyter's extensions, for the own app.
-- SageMaker's own file for remote IDEs (platform.md 4), for the own app.
+- SageMaker's own file for remote IDEs (activity_file.py), for the own app.
 - Documents saved, for the own app.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.signals import Signal
+from .activity_file import ActivityFile
 from .stamps import parse_stamp
 
 HEARTBEAT = "heartbeat"
@@ -45,7 +46,9 @@ class Beats:
 class BeatSource:
     """Reads them. ``settings`` are the web application's."""
 
-    def __init__(self, directory: Path, activity_file: str, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, directory: Path, activity_file: ActivityFile, settings: Mapping[str, Any]
+    ) -> None:
         self._directory = directory
         self._activity_file = activity_file
         self._settings = settings
@@ -77,14 +80,7 @@ class BeatSource:
                             apps[entry.name[len(HEARTBEAT) + 1 :]] = at
         except OSError:
             pass
-        return everything, apps, self._read_activity_file()
-
-    def _read_activity_file(self) -> datetime | None:
-        try:
-            with open(self._activity_file, encoding="ascii") as file:
-                return parse_stamp(file.read(64).strip())
-        except (OSError, ValueError):
-            return None
+        return everything, apps, self._activity_file.read()
 
     def _reported(self) -> datetime | None:
         times = self._settings.get("last_activity_times")

@@ -40,4 +40,8 @@ def stop_instance(invoke: Invoke, name: str, allow_irreversible: bool) -> Outcom
             "it all the same.",
         )
     invoke("StopNotebookInstance", "stop_notebook_instance", {"NotebookInstanceName": name})
-    return Outcome(Result.REMOVED, "SageMaker is stopping the notebook instance.")
+    detail = (
+        f"SageMaker has accepted to stop notebook instance {name}, with this server on it. What is "
+        "in its directory SageMaker stays."
+    )
+    return Outcome(Result.REMOVED, detail)

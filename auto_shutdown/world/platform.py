@@ -100,6 +100,13 @@ class Platform:
         )
 
 
+def lasting_directory(platform: Platform, home: Path) -> Path | None:
+    """The directory of ``home`` that outlives what this server runs in, where that is not all of
+    it: of a notebook instance's home a stop leaves only ``SageMaker`` (platform.md 2.3)."""
+    volume = home / "SageMaker"
+    return volume if platform.kind == NOTEBOOK_INSTANCE and volume.is_dir() else None
+
+
 def recognise(
     metadata_path: Path, overrides: Mapping[str, str | None], environ: Mapping[str, str]
 ) -> Platform:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from ..core.model import KERNEL_GATEWAY, App, Snapshot, Unread
 from ..core.verdict import Outcome, Result
 from .aws_errors import CREDENTIALS, classify, read_error, remedy
+from .native import Description, describe
 from .own import stop_instance
 from .platform import NOTEBOOK_INSTANCE_TYPE, Platform
 from .worker import Worker
@@ -120,7 +121,20 @@ class SageMaker:
             await self._call(lambda: self._invoke("DeleteApp", "delete_app", request))
         except Exception as error:
             return self._failure(app, *read_error(error))
+        if ours:
+            detail = (
+                f"SageMaker has accepted to delete the app of space {platform.space_name}, with "
+                "this server in it. The space and its files stay."
+            )
+            return Outcome(Result.REMOVED, detail)
         return Outcome(Result.REMOVED, "SageMaker is deleting the app.")
+
+    async def describe_own(self) -> Description:
+        """What SageMaker says of what this server runs in, as far as it may be read."""
+        try:
+            return await self._call(lambda: describe(self._invoke, self._platform))
+        except Exception:  # no boto3, no answer: then it is not known
+            return Description()
 
     async def _stop_instance(self, app: App) -> Outcome:
         allow = self._allow_irreversible_stop
@@ -164,25 +178,9 @@ class SageMaker:
     def _invoke(self, operation: str, method: str, request: Mapping[str, Any]) -> Any:
         client = self._client
         if client is None:
-            client = self._client = self._make_client()
+            client = self._client = make_client(self._platform.region_name, self._endpoint_url)
         self.calls[operation] += 1
         return getattr(client, method)(**request)
-
-    def _make_client(self) -> Any:
-        from boto3.session import Session
-        from botocore.config import Config
-
-        # Not the default session, which is the host's and is not safe between threads.
-        return Session().client(
-            "sagemaker",
-            region_name=self._platform.region_name,
-            endpoint_url=self._endpoint_url or _endpoint_of_environment(),
-            config=Config(
-                connect_timeout=CONNECT_SECONDS,
-                read_timeout=READ_SECONDS,
-                retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
-            ),
-        )
 
     def _list_in_thread(self) -> list[Any]:
         request: dict[str, Any] = {
@@ -232,6 +230,28 @@ class SageMaker:
             # botocore gives local time; differences of two of those forget a change of the clocks.
             created_at=created_at.astimezone(timezone.utc) if created_at else None,
         )
+
+
+def make_client(
+    region_name: str | None, endpoint_url: str | None = None, session: Any = None, **config: Any
+) -> Any:
+    """A boto3 client of SageMaker; ``config`` is botocore's, over the values here. Blocks."""
+    from boto3.session import Session
+    from botocore.config import Config
+
+    settings: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": READ_SECONDS,
+        "retries": {"total_max_attempts": ATTEMPTS, "mode": "standard"},
+        **config,
+    }
+    # Not the default session, which is the host's and is not safe between threads.
+    return (session or Session()).client(
+        "sagemaker",
+        region_name=region_name,
+        endpoint_url=endpoint_url or _endpoint_of_environment(),
+        config=Config(**settings),
+    )
 
 
 def _liveness(app: App) -> tuple[int, datetime]:

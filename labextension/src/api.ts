@@ -1,7 +1,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { IReport, ISettings, Kind } from './types';
+import type { Change, IChoices, IEntry, IOutcome, IReport, Kind } from './types';
 
 /** What the server refused, in its own words; `field` is what of the request it means. */
 export class RefusedError extends Error {
@@ -19,8 +19,14 @@ export class RefusedError extends Error {
 export class Api {
   private readonly _settings = ServerConnection.makeSettings();
 
-  status(): Promise<IReport> {
-    return this._ask<IReport>('GET', 'status');
+  /** Where the server is; also tells the pages of one server from those of another. */
+  get baseUrl(): string {
+    return this._settings.baseUrl;
+  }
+
+  /** `panel`: whether somebody sees more of it than a glimpse. */
+  status(panel: boolean): Promise<IReport> {
+    return this._ask<IReport>('GET', panel ? 'status' : 'status?panel=false');
   }
 
   check(): Promise<IReport> {
@@ -36,13 +42,27 @@ export class Api {
     return this._tell('PUT', 'keep-alive', { kind, id, minutes });
   }
 
-  remove(kind: Kind, id: string): Promise<{ outcome: string; detail: string }> {
-    return this._ask('POST', 'remove', { kind, id });
+  remove(kind: Kind, id: string): Promise<IOutcome> {
+    return this._ask<IOutcome>('POST', 'remove', { kind, id });
   }
 
-  /** Change settings; null resets one to its default. */
-  patch(change: { [name in keyof ISettings]?: ISettings[name] | null }): Promise<void> {
-    return this._tell('PATCH', 'settings', change);
+  choices(): Promise<IChoices> {
+    return this._ask<IChoices>('GET', 'settings');
+  }
+
+  patch(change: Change): Promise<IChoices> {
+    return this._ask<IChoices>('PATCH', 'settings', change);
+  }
+
+  /** Say that a person is at work with it. */
+  presence(kind: Kind, id: string): Promise<void> {
+    return this._tell('POST', 'activity', { kind, id });
+  }
+
+  /** What was removed before this server started, newest first. */
+  async history(limit: number): Promise<IOutcome[]> {
+    const answer = await this._ask<{ history: IEntry[] }>('GET', `history?limit=${limit}`);
+    return answer.history.map(({ resource, ...rest }) => ({ id: resource, ...rest }));
   }
 
   private async _tell(method: string, path: string, body?: object): Promise<void> {

@@ -1,16 +1,28 @@
 import { ILayoutRestorer } from '@jupyterlab/application';
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { LabIcon } from '@jupyterlab/ui-components';
 
+import { Afterwards } from './afterwards';
+import { Announcer } from './announcer';
 import { Api } from './api';
+import { Choices } from './choices';
+import { Claims } from './claims';
+import { addCommands } from './commands';
 import { Panel } from './panel';
 import { Poller } from './poller';
+import { Preferences } from './preferences';
+import { Presence } from './presence';
+import { Saver } from './saver';
 import { StatusItem } from './statusbar';
+import { hostToasts } from './toasts';
 
-/** A moon over a line that ends: what is idle at night goes. */
+const PLUGIN = 'jupyterlab-auto-shutdown:plugin';
+
+/** A switch that is off. */
 const icon = new LabIcon({
   name: 'auto-shutdown:icon',
   svgstr:
@@ -25,39 +37,74 @@ const icon = new LabIcon({
  * every tab closed.
  */
 const plugin: JupyterFrontEndPlugin<void> = {
-  id: 'jupyterlab-auto-shutdown:plugin',
+  id: PLUGIN,
   autoStart: true,
-  optional: [ITranslator, ICommandPalette, IStatusBar, ILayoutRestorer],
+  optional: [ITranslator, ICommandPalette, IStatusBar, ILayoutRestorer, ISettingRegistry],
   activate: (
     app: JupyterFrontEnd,
     translator: ITranslator | null,
     palette: ICommandPalette | null,
     statusBar: IStatusBar | null,
-    restorer: ILayoutRestorer | null
+    restorer: ILayoutRestorer | null,
+    registry: ISettingRegistry | null
   ): void => {
     const trans = (translator ?? nullTranslator).load('jupyterlab_auto_shutdown');
     const api = new Api();
-    const poller = new Poller(() => api.status());
-    const panel = new Panel(api, poller, trans);
+    const poller = new Poller(panel => api.status(panel));
+    const preferences = new Preferences();
+    const toasts = hostToasts();
+    const afterwards = new Afterwards(app.shell, poller, api, trans);
+    const panel = new Panel({
+      api,
+      poller,
+      choices: new Choices(api, poller),
+      afterwards,
+      trans,
+      announces: () => toasts === null || !preferences.value.notifications,
+      preferences:
+        registry === null
+          ? null
+          : () => void app.commands.execute('settingeditor:open', { query: 'Auto Shutdown' }),
+      visit: path => void app.commands.execute('docmanager:open', { path })
+    });
     panel.title.icon = icon;
     app.shell.add(panel, 'left', { rank: 700 });
     restorer?.add(panel, panel.id);
 
     const open = (): void => app.shell.activateById(panel.id);
-    const category = trans.__('Auto shutdown');
-    const commands: [string, string, () => void][] = [
-      ['auto-shutdown:open', trans.__('Open the Auto Shutdown Panel'), open],
-      ['auto-shutdown:check', trans.__('Check Now What Is Idle'), () => panel.check()]
-    ];
-    for (const [id, label, execute] of commands) {
-      app.commands.addCommand(id, { label, execute });
-      palette?.addItem({ command: id, category });
-    }
+    addCommands(app, panel, poller, palette, trans);
     if (statusBar !== null) {
-      const item = new StatusItem(poller, open, trans);
+      const item = new StatusItem(poller, preferences, open, icon, trans);
       statusBar.registerStatusItem('jupyterlab-auto-shutdown:status', { item, align: 'right' });
     }
-    void app.restored.then(() => poller.refresh());
+    if (toasts !== null) {
+      const name = `jupyterlab-auto-shutdown:announced:${api.baseUrl}`;
+      const page = Math.random().toString(36).slice(2);
+      new Announcer({
+        poller,
+        claims: new Claims(window.localStorage, name, page),
+        toasts,
+        trans,
+        lead: () => preferences.lead,
+        keep: panel.keepAll,
+        open
+      });
+    }
+    new Saver(app.shell, poller);
+    new Presence(
+      app.shell,
+      api,
+      () => preferences.value.presence,
+      () => poller.state.report
+    );
+    if (registry !== null) {
+      // Where the host does not know our schema, the defaults hold.
+      preferences.follow(registry, PLUGIN).catch(() => undefined);
+    }
+    void app.restored.then(async () => {
+      await poller.refresh();
+      await afterwards.remember();
+    });
   }
 };
 

@@ -4,110 +4,151 @@ import { Dialog, ReactWidget, showDialog, showErrorMessage } from '@jupyterlab/a
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Message } from '@lumino/messaging';
 
+import type { Afterwards } from './afterwards';
 import type { Api } from './api';
-import { title } from './model';
+import type { Choices } from './choices';
 import type { Poller } from './poller';
-import type { IResource } from './types';
+import { loss } from './sentences';
+import type { Change, IResource, Kind } from './types';
 import { View } from './view';
 import type { IActions } from './view';
+import { title } from './words';
+
+export interface IPanelOptions {
+  api: Api;
+  poller: Poller;
+  choices: Choices;
+  afterwards: Afterwards;
+  trans: TranslationBundle;
+  /** Whether announcements are to be shown in the panel. */
+  announces(): boolean;
+  preferences: (() => void) | null;
+  visit(path: string): void;
+}
 
 /** The side panel. */
 export class Panel extends ReactWidget implements IActions {
-  constructor(
-    private readonly _api: Api,
-    private readonly _poller: Poller,
-    private readonly _trans: TranslationBundle
-  ) {
+  constructor(private readonly _options: IPanelOptions) {
     super();
+    const { poller, choices, trans, preferences, visit } = _options;
     this.id = 'jupyterlab-auto-shutdown-panel';
     this.addClass('jp-AutoShutdown');
-    this.title.caption = _trans.__('Auto shutdown');
+    this.title.caption = trans.__('Auto Shutdown');
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', this.title.caption);
-    _poller.changed.connect(this._redraw, this);
+    this.preferences = preferences;
+    this.visit = visit;
+    poller.changed.connect(() => this.update());
+    choices.changed.connect(() => this.update());
   }
 
-  keep(resource: IResource, hours: number | null): void {
-    const minutes = hours === null ? null : hours * 60;
-    void this._do(() => this._api.keep(resource.kind, resource.id, minutes));
-  }
+  readonly preferences: (() => void) | null;
+  readonly visit: (path: string) => void;
 
-  remove(resource: IResource): void {
+  readonly keep = (kind: Kind | 'all', id: string, minutes: number | null): void => {
+    void this._do(() => this._options.api.keep(kind, id, minutes));
+  };
+
+  readonly keepAll = (resources: IResource[], hours: number): void => {
+    void this._do(() =>
+      Promise.all(resources.map(r => this._options.api.keep(r.kind, r.id, hours * 60)))
+    );
+  };
+
+  readonly remove = (resource: IResource): void => {
     void this._askAndRemove(resource);
-  }
+  };
 
-  check(): void {
-    void this._do(async () => this._poller.take(await this._api.check()));
-  }
+  readonly check = (): void => {
+    const { api, poller } = this._options;
+    void this._do(async () => poller.take(await api.check()));
+  };
 
-  async change(change: Parameters<Api['patch']>[0]): Promise<void> {
-    await this._api.patch(change);
-    await this._poller.refresh();
+  readonly change = (change: Change): Promise<void> => this._options.choices.patch(change);
+
+  readonly openSettings = (open: boolean): void => {
+    if (open !== this._settingsOpen) {
+      this._settingsOpen = open;
+      this._options.choices.wanted = open;
+      this.update();
+    }
+  };
+
+  /** Open the settings and put the cursor there. */
+  async showSettings(): Promise<void> {
+    this.openSettings(true);
+    const deadline = Date.now() + 5_000;
+    // They may have to be asked for first.
+    while (Date.now() < deadline && !this.isDisposed) {
+      const first = this.node.querySelector<HTMLElement>('[data-setting] input:enabled');
+      if (first !== null) {
+        first.scrollIntoView({ block: 'center' });
+        first.focus();
+        return;
+      }
+      await new Promise(resolve => window.setTimeout(resolve, 50));
+    }
   }
 
   protected render(): JSX.Element {
+    const { poller, choices, afterwards, announces, trans } = this._options;
     return (
       <View
-        state={this._poller.state}
-        now={Date.now()}
-        trans={this._trans}
-        actions={{
-          keep: this.keep.bind(this),
-          remove: this.remove.bind(this),
-          check: this.check.bind(this),
-          change: this.change.bind(this)
-        }}
+        state={poller.state}
+        now={poller.now}
+        choices={choices.value}
+        settingsOpen={this._settingsOpen}
+        announces={announces()}
+        removals={afterwards.removals}
+        trans={trans}
+        actions={this}
       />
     );
   }
 
   protected onAfterShow(message: Message): void {
     super.onAfterShow(message);
-    this._poller.seen = true;
+    this._options.poller.seen = true;
   }
 
   protected onAfterHide(message: Message): void {
     super.onAfterHide(message);
-    this._poller.seen = false;
+    this._options.poller.seen = false;
   }
 
-  private _redraw(): void {
-    // A field that somebody writes in is not drawn anew below their fingers.
-    if (!(
-      document.activeElement instanceof HTMLInputElement &&
-      this.node.contains(document.activeElement)
-    )) {
-      this.update();
+  /** Nothing is drawn for nobody. */
+  protected onUpdateRequest(message: Message): void {
+    if (this.isVisible) {
+      super.onUpdateRequest(message);
     }
   }
 
   private async _askAndRemove(resource: IResource): Promise<void> {
-    const trans = this._trans;
-    const lost =
-      resource.kind === 'app'
-        ? trans.__(
-            'What is in the memory of its kernels is lost, and what was put into its container ' +
-              'outside your home folder. Files in your home folder are kept. On Studio Classic ' +
-              'AWS may not let you start such an app again.'
-          )
-        : trans.__('What is in its memory is lost. Files are kept.');
+    const { api, poller, trans } = this._options;
+    const platform = poller.state.report?.platform.kind ?? 'local';
     const answer = await showDialog({
-      title: trans.__('Shut down %1 now?', title(resource)),
-      body: lost,
-      buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Shut down') })]
+      title: trans.__('Shut down %1 now?', title(resource, trans)),
+      body: loss(resource.kind, platform, trans),
+      buttons: [
+        Dialog.cancelButton({ label: trans.__('Cancel') }),
+        Dialog.warnButton({ label: trans.__('Shut down') })
+      ]
     });
     if (answer.button.accept) {
-      await this._do(() => this._api.remove(resource.kind, resource.id));
+      await this._do(() => api.remove(resource.kind, resource.id));
     }
   }
 
   private async _do(action: () => Promise<unknown>): Promise<void> {
+    const { poller, trans } = this._options;
     try {
       await action();
     } catch (error) {
       const said = error instanceof Error ? error.message : String(error);
-      await showErrorMessage(this._trans.__('Auto shutdown'), said);
+      await showErrorMessage(trans.__('Auto Shutdown'), said);
     }
-    await this._poller.refresh();
+    await poller.acted();
   }
+
+  private _settingsOpen = false;
 }

@@ -1,137 +1,247 @@
 import * as React from 'react';
 
-import type { TranslationBundle } from '@jupyterlab/translation';
+import { typed } from './durations';
+import { OVERRIDES, labels, read } from './fields';
+import type { Minutes, Switch } from './fields';
+import { Rules } from './rules';
+import { promise } from './sentences';
+import type { Change, IChoices, IReport, SettingName } from './types';
+import type { IProps } from './view';
 
-import type { IPolicy, ISettings, SettingName } from './types';
+/** How long somebody may pause in typing before what stands there is saved. */
+const PAUSE = 1_500;
 
-export type Change = { [name in SettingName]?: ISettings[name] | null };
+const SWITCHES: Switch[] = ['keep_terminals', 'protect_connected', 'dry_run'];
 
-interface IProps {
-  policy: IPolicy;
-  trans: TranslationBundle;
-  change(change: Change): Promise<void>;
-}
+type Props = IProps & { report: IReport };
+export type FieldProps = Props & { choices: IChoices };
 
-type Minutes =
-  | 'idle_timeout_minutes'
-  | 'kernel_idle_timeout_minutes'
-  | 'terminal_idle_timeout_minutes'
-  | 'app_idle_timeout_minutes'
-  | 'warn_minutes';
-
-type Switch = 'enabled' | 'keep_terminals' | 'protect_connected' | 'dry_run';
-
-/** Every setting saves itself when it is left; what the server says to it stands beside it. */
-export function SettingsForm({ policy, trans, change }: IProps): JSX.Element {
-  const switches: [Switch, string][] = [
-    ['enabled', trans.__('Shut down what is idle')],
-    ['keep_terminals', trans.__('Keep open terminals, and their app')],
-    ['protect_connected', trans.__('Keep kernels that a tab is connected to')],
-    ['dry_run', trans.__('Only say what would be shut down')]
-  ];
-  const minutes: [Minutes, string][] = [
-    ['idle_timeout_minutes', trans.__('Idle for (minutes)')],
-    ['kernel_idle_timeout_minutes', trans.__('Kernels (minutes; empty: as above)')],
-    ['terminal_idle_timeout_minutes', trans.__('Terminals (minutes; empty: as above)')],
-    ['app_idle_timeout_minutes', trans.__('Apps (minutes; empty: as above)')],
-    ['warn_minutes', trans.__('Announce it before (minutes)')]
-  ];
+/** Every setting saves itself; what is wrong with it stands beside it as it is typed. */
+export function SettingsForm(props: Props): JSX.Element {
+  const { report, choices, trans, actions } = props;
+  if (choices === null) {
+    return <p>{trans.__('Asking the server…')}</p>;
+  }
+  const fields: FieldProps = { ...props, choices };
   return (
     <form className="jp-AutoShutdown-form" onSubmit={event => event.preventDefault()}>
-      <p>{sentence(policy, trans)}</p>
-      {switches.map(([name, label]) => (
-        <Field key={name} name={name} label={label} policy={policy} trans={trans} change={change}>
-          {save => (
-            <input
-              type="checkbox"
-              aria-label={label}
-              checked={policy[name]}
-              disabled={policy.locked.includes(name)}
-              onChange={event => save(event.target.checked)}
-            />
-          )}
-        </Field>
+      <p className="jp-AutoShutdown-promise" role="status">
+        {promise(choices.settings, report.platform, trans).join(' ')}
+      </p>
+      <p className="jp-AutoShutdown-hint">
+        {trans.__(
+          'Your administrator allows limits from %1 to %2.',
+          typed(choices.limits.min_idle_timeout_minutes),
+          typed(choices.limits.max_idle_timeout_minutes)
+        )}
+      </p>
+      <Tick {...fields} name="enabled" />
+      <Time {...fields} name="idle_timeout_minutes" />
+      <Time {...fields} name="warn_minutes" />
+      <fieldset>
+        <legend>{trans.__('A limit of its own for')}</legend>
+        {OVERRIDES.map(name => (
+          <Time key={name} {...fields} name={name as Minutes} />
+        ))}
+      </fieldset>
+      {SWITCHES.map(name => (
+        <Tick key={name} {...fields} name={name} />
       ))}
-      {minutes.map(([name, label]) => (
-        <Field key={name} name={name} label={label} policy={policy} trans={trans} change={change}>
-          {save => (
-            <input
-              key={policy[name]}
-              type="number"
-              min={0}
-              step="any"
-              aria-label={label}
-              defaultValue={policy[name] ?? ''}
-              disabled={policy.locked.includes(name)}
-              onBlur={event => {
-                const text = event.target.value;
-                const value = text === '' ? null : Number(text);
-                if (value !== policy[name]) {
-                  save(value);
-                }
-              }}
-            />
-          )}
-        </Field>
-      ))}
-      {policy.rules.length > 0 && <p>{trans.__('Rules: %1', JSON.stringify(policy.rules))}</p>}
+      <Rules {...fields} />
+      {actions.preferences !== null && (
+        <button type="button" className="jp-AutoShutdown-link" onClick={actions.preferences}>
+          {trans.__('Notifications, status bar, presence…')}
+        </button>
+      )}
     </form>
   );
 }
 
-interface IFieldProps extends IProps {
-  name: SettingName;
-  label: string;
-  children(save: (value: boolean | number | null) => void): JSX.Element;
+/** Saving one setting, and what came of it. */
+export function useSave(
+  name: SettingName,
+  { actions, trans }: FieldProps
+): {
+  /** Whether the server took it. */
+  save(value: Change[SettingName]): Promise<boolean>;
+  refused: string | null;
+  saved: string;
+} {
+  const [refused, setRefused] = React.useState<string | null>(null);
+  const [saved, setSaved] = React.useState('');
+  const save = async (value: Change[SettingName]): Promise<boolean> => {
+    setSaved('');
+    try {
+      await actions.change({ [name]: value } as Change);
+    } catch (error) {
+      setRefused(error instanceof Error ? error.message : String(error));
+      return false;
+    }
+    setRefused(null);
+    setSaved(trans.__('Saved.'));
+    return true;
+  };
+  return { save, refused, saved };
 }
 
-function Field({ name, label, policy, trans, change, children }: IFieldProps): JSX.Element {
-  const [refused, setRefused] = React.useState<string | null>(null);
-  const save = (value: boolean | number | null): void => {
-    change({ [name]: value } as Change).then(
-      () => setRefused(null),
-      (error: unknown) => setRefused(error instanceof Error ? error.message : String(error))
-    );
-  };
-  const locked = policy.locked.includes(name);
+interface IFrameProps extends FieldProps {
+  name: SettingName;
+  wrong: string | null;
+  saved: string;
+  reset(): void;
+  children: React.ReactNode;
+}
+
+/** Who decided a locked setting, as far as the server can tell. */
+export function SetByAdmin({
+  name,
+  report,
+  trans
+}: FieldProps & { name: SettingName }): JSX.Element {
+  const source = report.policy.sources?.[name];
+  return (
+    <p className="jp-AutoShutdown-hint">
+      {source === undefined
+        ? trans.__('Set by your administrator.')
+        : trans.__('Set by your administrator (%1).', source)}
+    </p>
+  );
+}
+
+/** A field with its label, the way back to the default, who decided, and what is wrong. */
+export function Frame(props: IFrameProps): JSX.Element {
+  const { name, choices, trans, wrong, saved, reset, children } = props;
+  const label = labels(trans)[name];
+  const locked = choices.locked.includes(name);
   return (
     <div className="jp-AutoShutdown-field" data-setting={name}>
-      <label>
-        <span>{label}</span>
-        {children(save)}
-      </label>
-      {!locked && (
-        <button
-          type="button"
-          className="jp-Button jp-AutoShutdown-small"
-          title={trans.__('Back to the default')}
-          aria-label={trans.__('Back to the default: %1', label)}
-          onClick={() => save(null)}
-        >
-          ↺
-        </button>
-      )}
-      {locked && <p>{trans.__('Set by your administrator.')}</p>}
-      {refused && (
-        <p role="alert" className="jp-AutoShutdown-bad">
-          {refused}
-        </p>
-      )}
+      <div className="jp-AutoShutdown-line">
+        <label className="jp-AutoShutdown-grow" htmlFor={idOf(name)}>
+          {label}
+        </label>
+        {children}
+        {!locked && name in choices.user ? (
+          <button
+            type="button"
+            className="jp-AutoShutdown-icon"
+            title={trans.__('Back to the default (%1)', shown(choices.defaults[name], props))}
+            aria-label={trans.__('%1: back to the default', label)}
+            onClick={reset}
+          >
+            ↺
+          </button>
+        ) : (
+          <span className="jp-AutoShutdown-gap" />
+        )}
+      </div>
+      {locked && <SetByAdmin {...props} name={name} />}
+      <p
+        id={`${idOf(name)}-said`}
+        role="status"
+        className={wrong === null ? 'jp-AutoShutdown-heard' : 'jp-AutoShutdown-bad'}
+      >
+        {wrong ?? saved}
+      </p>
     </div>
   );
 }
 
-function sentence(policy: IPolicy, trans: TranslationBundle): string {
-  if (!policy.enabled) {
-    return trans.__('Nothing is shut down.');
+export function idOf(name: string): string {
+  return `jp-AutoShutdown-setting-${name}`;
+}
+
+function shown(value: unknown, { trans }: FieldProps): string {
+  if (typeof value === 'boolean') {
+    return value ? trans.__('on') : trans.__('off');
   }
-  const { min_idle_timeout_minutes: low, max_idle_timeout_minutes: high } = policy.limits;
-  return trans.__(
-    'What nobody has used for %1 minutes is shut down, announced %2 minutes before; an instance ' +
-      'is billed until its last app is gone. Your administrator allows %3 to %4 minutes.',
-    policy.idle_timeout_minutes,
-    policy.warn_minutes,
-    low,
-    high
+  return typeof value === 'number' ? typed(value) : trans.__('none');
+}
+
+function Tick(props: FieldProps & { name: Switch }): JSX.Element {
+  const { name, choices } = props;
+  const { save, refused, saved } = useSave(name, props);
+  return (
+    <Frame {...props} wrong={refused} saved={saved} reset={() => void save(null)}>
+      <input
+        id={idOf(name)}
+        type="checkbox"
+        aria-describedby={`${idOf(name)}-said`}
+        checked={choices.settings[name]}
+        disabled={choices.locked.includes(name)}
+        onChange={event => void save(event.target.checked)}
+      />
+    </Frame>
+  );
+}
+
+function Time(props: FieldProps & { name: Minutes }): JSX.Element {
+  const { name, choices, trans } = props;
+  const { save, refused, saved } = useSave(name, props);
+  const stands = choices.settings[name];
+  const [draft, setDraft] = React.useState<string | null>(null);
+  const text = draft ?? (stands === null ? '' : typed(stands));
+  const found = read(name, text, choices.limits, trans);
+
+  const keep = React.useRef<() => void>(() => undefined);
+  keep.current = () => {
+    if (draft === null || !('minutes' in found)) {
+      return;
+    }
+    // What was typed stands there until the server has it.
+    const leave = (): void => setDraft(now => (now === draft ? null : now));
+    if (found.minutes === stands) {
+      leave();
+    } else {
+      void save(found.minutes).then(taken => taken && leave());
+    }
+  };
+  React.useEffect(() => {
+    if (draft === null) {
+      return;
+    }
+    // Saved after a pause, but left as typed until the field is: nobody loses a half-typed word.
+    const timer = window.setTimeout(() => {
+      if ('minutes' in found && found.minutes !== stands) {
+        void save(found.minutes);
+      }
+    }, PAUSE);
+    return () => window.clearTimeout(timer);
+  }, [draft]);
+  React.useEffect(() => () => keep.current(), []);
+
+  const placeholder = OVERRIDES.includes(name)
+    ? trans.__('as above (%1)', typed(choices.settings.idle_timeout_minutes))
+    : '';
+  const wrong = draft !== null && 'wrong' in found ? found.wrong : refused;
+  return (
+    <Frame
+      {...props}
+      wrong={wrong}
+      saved={saved}
+      reset={() => {
+        setDraft(null);
+        void save(null);
+      }}
+    >
+      <input
+        id={idOf(name)}
+        type="text"
+        autoComplete="off"
+        aria-invalid={wrong !== null}
+        aria-describedby={`${idOf(name)}-said`}
+        value={text}
+        placeholder={placeholder}
+        disabled={choices.locked.includes(name)}
+        onChange={event => setDraft(event.target.value)}
+        onBlur={() => keep.current()}
+        onKeyDown={event => {
+          if (event.key === 'Enter') {
+            keep.current();
+          } else if (event.key === 'Escape') {
+            setDraft(null);
+          }
+        }}
+      />
+    </Frame>
   );
 }

@@ -2,46 +2,50 @@ import * as React from 'react';
 
 import { ReactWidget } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import type { LabIcon } from '@jupyterlab/ui-components';
 
-import { duration, nextDue, title, warning } from './model';
 import type { Poller } from './poller';
+import type { Preferences } from './preferences';
+import { countdown, health } from './words';
 
-/** Quiet when all is well; says what stops next once that is announced, and what is wrong. */
+/** Quiet when all is well; says what stops next once that is announced, and is red when nothing
+ * can be stopped. */
 export class StatusItem extends ReactWidget {
   constructor(
     private readonly _poller: Poller,
+    private readonly _preferences: Preferences,
     private readonly _open: () => void,
+    private readonly _icon: LabIcon,
     private readonly _trans: TranslationBundle
   ) {
     super();
     this.addClass('jp-AutoShutdown-status');
-    _poller.changed.connect(() => this.update(), this);
+    _poller.changed.connect(() => this.update());
+    _preferences.changed.connect(() => this.update());
   }
 
   protected render(): JSX.Element {
+    const trans = this._trans;
+    if (!this._preferences.value.statusBar) {
+      return <></>;
+    }
     const { report, error } = this._poller.state;
-    const bad = error !== null || (report !== null && report.health.state === 'failing');
+    const now = this._poller.now;
+    const bad = error !== null || report?.health.state === 'failing';
+    const due = bad || report === null ? null : countdown(report, now, trans);
+    const words = bad ? trans.__('Auto Shutdown cannot work') : due;
+    const why = [health(this._poller.state, now, trans)];
+    why.push(...(error === null ? (report?.health.faults.map(f => f.message) ?? []) : []));
     return (
       <button
-        className={`jp-AutoShutdown-statusButton${bad ? ' jp-mod-bad' : ''}`}
-        title={this._trans.__('Auto shutdown: open its panel')}
+        className={`jp-AutoShutdown-statusButton${bad ? ' jp-mod-bad' : due ? ' jp-mod-warn' : ''}`}
+        title={why.join(' ')}
+        aria-label={trans.__('Auto Shutdown: %1 Open its panel', words ? `${words}.` : why[0])}
         onClick={this._open}
       >
-        {this._words(bad)}
+        <this._icon.react tag="span" elementPosition="center" height="14px" width="14px" />
+        {words !== null && <span>{words}</span>}
       </button>
     );
-  }
-
-  private _words(bad: boolean): string {
-    const { report } = this._poller.state;
-    if (bad) {
-      return this._trans.__('Auto shutdown: trouble');
-    }
-    const now = Date.now();
-    const due = report === null ? null : nextDue(report, now);
-    if (due === null) {
-      return this._trans.__('Auto shutdown');
-    }
-    return this._trans.__('%1 stops in %2', title(due), duration(warning(due, now) ?? 0));
   }
 }

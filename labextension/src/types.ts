@@ -17,6 +17,7 @@ export interface IResource {
   app: string | null;
   paths: string[];
   state: string;
+  state_since: string | null;
   instance_type: string | null;
   action: 'keep' | 'remove';
   reason: string;
@@ -47,6 +48,22 @@ export interface IOutcome {
   outcome: string;
   reason: string;
   detail: string;
+  name: string;
+  paths: string[];
+  app: string | null;
+  rule: string | null;
+  idle_since: string | null;
+}
+
+/** A line of the audit log: an outcome, whose `id` is called `resource` there. */
+export interface IEntry extends Omit<IOutcome, 'id'> {
+  resource: string;
+}
+
+export interface IHold {
+  kind: Kind | 'all';
+  id: string;
+  kept_until: string;
 }
 
 export interface ILimits {
@@ -77,17 +94,39 @@ export interface ISettings {
 
 export type SettingName = keyof ISettings;
 
+/** What is to be changed; null resets a setting to its default. */
+export type Change = { [name in SettingName]?: ISettings[name] | null };
+
 export interface IPolicy extends ISettings {
   locked: SettingName[];
   limits: ILimits;
+  /** Which file, or "command line", sets a setting, where the server can tell. */
+  sources?: { [name: string]: string };
+}
+
+/** The answer to `GET settings`. */
+export interface IChoices {
+  settings: ISettings;
+  user: Partial<ISettings>;
+  defaults: ISettings;
+  limits: ILimits;
+  locked: SettingName[];
+  sources?: { [name: string]: string };
+}
+
+export interface IPlatform {
+  kind: string;
+  /** After how long SageMaker's own idle shutdown acts, where it is on and can be told. */
+  native_idle_timeout_minutes?: number | null;
 }
 
 export interface IReport {
   version: number;
   now: string;
-  platform: { kind: string };
+  platform: IPlatform;
   health: IHealth;
   policy: IPolicy;
   resources: IResource[];
+  keep_alive: IHold[];
   outcomes: IOutcome[];
 }

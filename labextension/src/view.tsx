@@ -2,239 +2,143 @@ import * as React from 'react';
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { billed, clock, duration, grouped, keepChoices, progress, title, warning } from './model';
+import { clock } from './durations';
+import { announced, deadlines, keepChoices, keepers } from './model';
 import type { IState } from './poller';
+import { Removed } from './removed';
+import { Resources } from './resources';
 import { SettingsForm } from './settingsform';
-import type { Change } from './settingsform';
-import type { IHealth, IReport, IResource } from './types';
+import type { Change, IChoices, IHold, IOutcome, IReport, IResource, Kind } from './types';
+import { announcement, health } from './words';
 
+/** What the panel can be asked to do. */
 export interface IActions {
-  keep(resource: IResource, hours: number | null): void;
+  /** Keep for so many minutes; null releases. */
+  keep(kind: Kind | 'all', id: string, minutes: number | null): void;
+  keepAll(resources: IResource[], hours: number): void;
   remove(resource: IResource): void;
   check(): void;
   change(change: Change): Promise<void>;
+  openSettings(open: boolean): void;
+  /** The host's own settings, where it has an editor for them. */
+  preferences: (() => void) | null;
+  /** Open the notebook at this path. */
+  visit(path: string): void;
 }
 
-interface IProps {
+export interface IProps {
   state: IState;
   now: number;
+  choices: IChoices | null;
+  settingsOpen: boolean;
+  /** Whether announcements are shown here, because there are no notifications. */
+  announces: boolean;
+  removals: IOutcome[];
   trans: TranslationBundle;
   actions: IActions;
 }
 
 /** The whole panel, from health to what was removed. */
 export function View(props: IProps): JSX.Element {
-  const { state, trans } = props;
-  const report = state.report;
-  if (report === null) {
-    const text = state.error ?? trans.__('Asking the server…');
-    return <p className={state.error ? 'jp-AutoShutdown-bad' : ''}>{text}</p>;
-  }
+  const { trans, actions, settingsOpen } = props;
+  const report = props.state.report;
   return (
     <>
-      <Health {...props} health={report.health} />
-      <Resources {...props} report={report} />
-      <details className="jp-AutoShutdown-section">
-        <summary>{trans.__('Settings')}</summary>
-        <SettingsForm policy={report.policy} trans={trans} change={props.actions.change} />
-      </details>
-      <Removed report={report} trans={trans} />
+      <Health {...props} />
+      {report !== null && (
+        <>
+          {props.announces && <Announcements {...props} report={report} />}
+          <Everything {...props} report={report} />
+          <Resources {...props} report={report} />
+          <details
+            className="jp-AutoShutdown-section jp-AutoShutdown-settings"
+            open={settingsOpen}
+            onToggle={event => actions.openSettings(event.currentTarget.open)}
+          >
+            <summary>
+              <h2>{trans.__('Settings')}</h2>
+            </summary>
+            {settingsOpen && <SettingsForm {...props} report={report} />}
+          </details>
+          <Removed {...props} report={report} />
+        </>
+      )}
     </>
   );
 }
 
-function Health(props: IProps & { health: IHealth }): JSX.Element {
-  const { health, state, now, trans, actions } = props;
-  const quiet = health.state === 'ok' && state.error === null;
+function Health({ state, now, trans, actions }: IProps): JSX.Element {
+  const { report, error } = state;
+  const name = error !== null ? 'failing' : (report?.health.state ?? 'disabled');
+  const words = health(state, now, trans);
+  const troubled = error !== null || (report !== null && report.health.state !== 'ok');
   return (
-    <section aria-live="polite" className={`jp-AutoShutdown-health jp-mod-${health.state}`}>
-      <p className="jp-AutoShutdown-line">
-        <span aria-hidden="true" className="jp-AutoShutdown-dot" />
-        <span>{quiet ? watching(health, now, trans) : troubled(props)}</span>
-        <button className="jp-Button jp-AutoShutdown-small" onClick={actions.check}>
-          {trans.__('Check now')}
-        </button>
-      </p>
-      {health.faults.map(fault => (
-        <p key={fault.source} className="jp-AutoShutdown-bad">
-          {fault.message} {fault.remedy}
-        </p>
-      ))}
-    </section>
-  );
-}
-
-function watching(health: IHealth, now: number, trans: TranslationBundle): string {
-  if (!health.armed) {
-    return trans.__('Dry run: nothing is removed.');
-  }
-  const pause = health.next_pass === null ? 0 : Date.parse(health.next_pass) - now;
-  if (pause < 1000) {
-    return trans.__('Watching.');
-  }
-  return trans.__('Watching. Next check in %1.', duration(pause));
-}
-
-function troubled({ state, trans }: IProps): string {
-  if (state.error !== null) {
-    return trans.__('The server does not answer; what you see is of before. (%1)', state.error);
-  }
-  switch (state.report?.health.state) {
-    case 'disabled':
-      return trans.__('Switched off: nothing is removed.');
-    case 'failing':
-      return trans.__('Something that should be removed cannot be:');
-    default:
-      return trans.__('Watching, but something does not work:');
-  }
-}
-
-function Resources(props: IProps & { report: IReport }): JSX.Element {
-  const { report, trans } = props;
-  const instances = grouped(report);
-  if (instances.length === 0) {
-    return <p>{trans.__('Nothing is running. Nothing is billed here.')}</p>;
-  }
-  return (
-    <section className="jp-AutoShutdown-section">
-      {instances.map(instance => (
-        <div key={instance.type} className="jp-AutoShutdown-instance">
-          <h3>
-            {instance.type || (billed(instance) ? trans.__('This app') : trans.__('This server'))}
-            <span>{billed(instance) ? trans.__('billed') : trans.__('free')}</span>
-          </h3>
-          {instance.apps.map(({ app, inside }) => (
-            <ul key={app?.id ?? ''}>
-              {app && <Row {...props} resource={app} />}
-              {inside.map(resource => (
-                <Row key={resource.id} {...props} resource={resource} inside={app !== null} />
-              ))}
-            </ul>
-          ))}
-        </div>
-      ))}
-    </section>
-  );
-}
-
-function Row(props: IProps & { resource: IResource; inside?: boolean }): JSX.Element {
-  const { resource, now, trans, inside, state } = props;
-  const soon = warning(resource, now);
-  const part = progress(resource, now);
-  const most = state.report?.policy.limits.max_keep_alive_minutes ?? 0;
-  return (
-    <li
-      className={`jp-AutoShutdown-row${inside ? ' jp-mod-inside' : ''}`}
-      data-kind={resource.kind}
-      data-reason={resource.reason}
+    <section
+      aria-label={trans.__('Health')}
+      className={`jp-AutoShutdown-health jp-mod-${name}`}
+      data-health={name}
     >
-      <details>
-        <summary title={`${resource.detail} (${resource.reason})`}>
-          <span className="jp-AutoShutdown-title">{title(resource)}</span>
-          <span className="jp-AutoShutdown-word">{words(resource, now, trans)}</span>
-        </summary>
-        <p>{resource.detail}</p>
-        <Buttons {...props} most={most} />
-      </details>
-      {part !== null && (
-        <progress
-          aria-label={trans.__('Idle time of %1', title(resource))}
-          className={soon === null ? '' : 'jp-mod-warn'}
-          max={1}
-          value={part}
-        />
-      )}
-      {soon !== null && resource.kept_until === null && (
-        <p className="jp-AutoShutdown-warning">
-          {trans.__('Stops in %1 ', duration(soon))}
+      <div className="jp-AutoShutdown-line">
+        <span aria-hidden="true" className="jp-AutoShutdown-dot" />
+        <span className="jp-AutoShutdown-grow">{words}</span>
+        <button
+          className="jp-AutoShutdown-icon"
+          title={trans.__('Check now')}
+          aria-label={trans.__('Check now')}
+          onClick={actions.check}
+        >
+          ⟳
+        </button>
+      </div>
+      {/* Read out when something goes wrong, and not each time that a number counts down. */}
+      <p role="status" className="jp-AutoShutdown-heard">
+        {troubled ? words : ''}
+      </p>
+      {error === null &&
+        report?.health.faults.map(fault => (
+          <p key={fault.source + fault.code} className="jp-AutoShutdown-bad" title={fault.code}>
+            {fault.message} {fault.remedy}
+          </p>
+        ))}
+    </section>
+  );
+}
+
+/** What is about to stop, where the host has no notifications for it. */
+function Announcements(props: IProps & { report: IReport }): JSX.Element {
+  const { report, now, trans, actions } = props;
+  const hours = keepChoices(report.policy.limits.max_keep_alive_minutes)[0];
+  return (
+    <div role="status">
+      {deadlines(announced(report, now)).map(due => (
+        <p key={due[0].kind + due[0].id} className="jp-AutoShutdown-announcement">
+          <span className="jp-AutoShutdown-grow">{announcement(due, now, trans)}</span>
           <button
-            className="jp-Button jp-AutoShutdown-small"
-            onClick={() => props.actions.keep(resource, keepChoices(most)[0])}
+            className="jp-AutoShutdown-button"
+            onClick={() => actions.keepAll(keepers(due), hours)}
           >
-            {trans.__('Keep 1 h')}
+            {trans.__('Keep %1', hours >= 1 ? `${hours} h` : `${Math.round(hours * 60)} m`)}
           </button>
         </p>
-      )}
-    </li>
-  );
-}
-
-function words(resource: IResource, now: number, trans: TranslationBundle): string {
-  if (resource.kept_until !== null) {
-    return trans.__('kept until %1', clock(resource.kept_until));
-  }
-  if (resource.idle_since === null || resource.due_at === null) {
-    return active(resource.reason, trans);
-  }
-  const limit = duration(resource.limit_minutes * 60_000);
-  return trans.__('idle %1 of %2', duration(now - Date.parse(resource.idle_since)), limit);
-}
-
-/** Why something is not idle, in two or three words; the whole sentence is one click away. */
-function active(reason: string, trans: TranslationBundle): string {
-  const words: Record<string, string> = {
-    busy: trans.__('running a cell'),
-    'suspect-busy': trans.__('busy, but still'),
-    'running-job': trans.__('running a command'),
-    'background-work': trans.__('at work'),
-    'in-use': trans.__('in use'),
-    'terminal-open': trans.__('kept open'),
-    connected: trans.__('connected'),
-    grace: trans.__('starting'),
-    'not-in-service': trans.__('not in service'),
-    'not-covered': trans.__('not covered'),
-    unknown: trans.__('not to be told'),
-    disabled: trans.__('switched off')
-  };
-  return words[reason] ?? reason;
-}
-
-function Buttons(props: IProps & { resource: IResource; most: number }): JSX.Element {
-  const { resource, trans, actions, most } = props;
-  return (
-    <div className="jp-AutoShutdown-buttons">
-      {keepChoices(most).map(hours => (
-        <button
-          key={hours}
-          className="jp-Button jp-AutoShutdown-small"
-          onClick={() => actions.keep(resource, hours)}
-        >
-          {trans.__('Keep %1', duration(hours * 3_600_000))}
-        </button>
       ))}
-      {resource.kept_until !== null && (
-        <button
-          className="jp-Button jp-AutoShutdown-small"
-          onClick={() => actions.keep(resource, null)}
-        >
-          {trans.__('Release')}
-        </button>
-      )}
-      {resource.reason !== 'not-covered' && resource.reason !== 'not-in-service' && (
-        <button
-          className="jp-Button jp-AutoShutdown-small jp-mod-warn"
-          onClick={() => actions.remove(resource)}
-        >
-          {trans.__('Shut down now…')}
-        </button>
-      )}
     </div>
   );
 }
 
-function Removed({ report, trans }: { report: IReport; trans: TranslationBundle }): JSX.Element {
-  const outcomes = [...report.outcomes].reverse().slice(0, 10);
+/** The keep-alive on everything, if there is one. */
+function Everything({ report, now, trans, actions }: IProps & { report: IReport }): JSX.Element {
+  const hold: IHold | undefined = report.keep_alive.find(h => h.kind === 'all');
+  if (hold === undefined) {
+    return <></>;
+  }
   return (
-    <details className="jp-AutoShutdown-section">
-      <summary>{trans.__('Recently stopped')}</summary>
-      {outcomes.length === 0 && <p>{trans.__('Nothing yet.')}</p>}
-      <ul>
-        {outcomes.map((outcome, index) => (
-          <li key={index} title={outcome.reason}>
-            {clock(outcome.at)} {outcome.kind} {outcome.outcome}: {outcome.detail}
-          </li>
-        ))}
-      </ul>
-    </details>
+    <p className="jp-AutoShutdown-line jp-AutoShutdown-everything">
+      <span className="jp-AutoShutdown-grow">
+        {trans.__('Everything is kept until %1.', clock(hold.kept_until, now))}
+      </span>
+      <button className="jp-AutoShutdown-button" onClick={() => actions.keep('all', hold.id, null)}>
+        {trans.__('Release')}
+      </button>
+    </p>
   );
 }

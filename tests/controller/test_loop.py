@@ -13,6 +13,7 @@ from value_world import Bench
 from auto_shutdown.clock import Clock
 from auto_shutdown.core.model import Snapshot
 from auto_shutdown.settings import Limits
+from auto_shutdown.world.native import Description
 
 
 class TestListings:
@@ -105,3 +106,25 @@ async def test_the_loop_runs_and_stops(tmp_path: Path) -> None:
     assert not bench.controller.report()["health"]["armed"]
     assert len(asyncio.all_tasks()) == 1
     assert (tmp_path / "marks-k.json").exists()
+
+
+class TestBesideSageMaker:
+    """SageMaker's own idle shutdown is told of what is at work, as long as it is, and no longer."""
+
+    async def test_told_at_every_pass_of_a_busy_kernel(self, bench: Bench) -> None:
+        bench.world.kernel("k", state="busy")
+        await bench.live(timedelta(minutes=90))
+        told = bench.world.protected
+        gaps = [later - earlier for earlier, later in zip(told, told[1:])]
+        assert max(gaps) <= timedelta(minutes=1)
+        assert bench.clock.now - told[-1] <= timedelta(minutes=1)
+
+    async def test_not_of_one_that_is_idle(self, bench: Bench) -> None:
+        bench.world.kernel("k", state="idle")
+        await bench.live(timedelta(minutes=90))
+        assert bench.world.protected == []
+
+    async def test_its_limit_is_in_the_report(self, bench: Bench) -> None:
+        assert bench.controller.report()["platform"]["native_idle_timeout_minutes"] is None
+        bench.world.description = Description(native_idle_minutes=90.0)
+        assert bench.controller.report()["platform"]["native_idle_timeout_minutes"] == 90

@@ -36,6 +36,12 @@ async def test_kernel_first_then_app_then_the_audit_is_complete(bench: Bench) ->
         (app.id, "removed", "idle"),
         ("k", "removed", "idle"),
     ]
+    # The report tells the same story, for the panel and the notebook that it was.
+    told = bench.controller.report()["outcomes"]
+    assert (told[0]["app"], told[0]["rule"]) == (app.id, "idle_timeout_minutes")
+    for outcome, entry in zip(told, reversed(entries)):
+        story = ("at", "kind", "name", "paths", "app", "rule", "idle_since", "reason")
+        assert [outcome[field] for field in story] == [entry[field] for field in story]
 
 
 async def test_removed_when_due_not_at_the_next_poll(bench: Bench) -> None:
@@ -149,6 +155,7 @@ async def test_what_moved_at_the_last_moment_is_stale(bench: Bench) -> None:
     assert bench.world.removed == []
     outcomes = {o["id"]: o["outcome"] for o in bench.controller.report()["outcomes"]}
     assert outcomes == {"k": "stale", app.id: "stale"}
+    assert bench.controller.report()["outcomes"][0]["app"] == app.id
     assert await bench.controller.read_history(9) == []
 
 

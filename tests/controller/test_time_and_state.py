@@ -10,6 +10,7 @@ import pytest
 from value_world import Bench
 
 from auto_shutdown.core.model import EVERYTHING, Kind, Ref
+from auto_shutdown.core.signals import Signal
 from auto_shutdown.removal import RefusedError
 
 
@@ -49,7 +50,7 @@ async def test_a_restart_removes_nothing_sooner(bench: Bench) -> None:
     app = bench.world.app("a")
     await bench.controller.load()
     await bench.live(timedelta(minutes=100))
-    bench.controller._loop = asyncio.ensure_future(asyncio.sleep(99))
+    stopped(bench)
     await bench.controller.stop()
     bench.controller = bench.make()
     await bench.controller.load()
@@ -57,6 +58,71 @@ async def test_a_restart_removes_nothing_sooner(bench: Bench) -> None:
     assert bench.world.removed == []
     await bench.live(timedelta(minutes=2))
     assert bench.world.removed == [app.id]  # nor later: its mark was kept
+
+
+def stopped(bench: Bench) -> None:
+    """So that ``stop`` has a loop to end."""
+    bench.controller._loop = asyncio.ensure_future(asyncio.sleep(99))
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_step_of_the_clock_while_no_server_runs(hours: int, bench: Bench) -> None:
+    app = bench.world.app("a")
+    bench.world.kernel("k")
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=60))
+    await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 120)
+    stopped(bench)
+    await bench.controller.stop()
+    bench.clock.advance(timedelta(minutes=1))
+    bench.clock.step(timedelta(hours=hours))
+    bench.controller = bench.make()
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=58))
+    assert bench.world.removed == []
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == [app.id]
+    await bench.live(timedelta(minutes=58))
+    assert bench.world.removed == [app.id]
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == [app.id, "k"]
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_what_is_said_after_a_step_is_said_by_the_new_clock(hours: int, bench: Bench) -> None:
+    """Between the step and the next pass: it must not be shifted a second time."""
+    bench.world.kernel("k")
+    bench.world.kernel("used")
+    await bench.live(timedelta(minutes=100))
+    bench.clock.step(timedelta(hours=hours))
+    await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 300)
+    await bench.controller.note_activity(Ref(Kind.KERNEL, "used"), Signal.HEARTBEAT)
+    await bench.live(timedelta(minutes=119))
+    assert bench.world.removed == []
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == ["used"]
+    await bench.live(timedelta(minutes=178))
+    assert bench.world.removed == ["used"]
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == ["used", "k"]
+
+
+async def test_a_keep_alive_is_as_long_after_a_step_and_another_boot(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.world.kernel("k")
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=10))
+    await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 300)
+    bench.clock.step(timedelta(hours=2))
+    await bench.controller.check()
+    monkeypatch.setattr("auto_shutdown.memory.boot_identity", lambda: "another")
+    bench.controller = bench.make()
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=299))
+    assert bench.world.removed == []
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == ["k"]
 
 
 async def test_a_crash_starts_a_new_clock(bench: Bench) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 from auto_shutdown.clock import Moment
 from auto_shutdown.controller import Controller
 from auto_shutdown.core.model import Answer, App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.verdict import Fault, Outcome, Result
 from auto_shutdown.history import History
 from auto_shutdown.settings import Limits
 from auto_shutdown.store import Store
+from auto_shutdown.world.native import Description
 from auto_shutdown.world.platform import Platform
 
 START = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -58,6 +59,8 @@ class ValueWorld:
     before_look: Callable[[Ref], None] = lambda _ref: None
     before_remove: Callable[[Resource], None] = lambda _resource: None
     platform: Platform = ADA
+    description: Description = field(default_factory=Description)
+    protected: list[datetime] = field(default_factory=list)
     has_apps: bool = True
     _listed: tuple[App, ...] = ()
 
@@ -68,6 +71,12 @@ class ValueWorld:
                 self._listed = tuple(self.apps.values())
         kernels, terminals = tuple(self.kernels.values()), tuple(self.terminals.values())
         return Snapshot(kernels, terminals, self._listed, dict(self.unread))
+
+    async def protect(self, at: datetime) -> None:
+        self.protected.append(at)
+
+    def faults(self, now: datetime) -> list[Fault]:
+        return []
 
     async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
         """Whether each works in the background: not, unless ``at_work`` says so."""

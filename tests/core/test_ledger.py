@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from scene import APP, KERNEL, NOW, TERMINAL, ago, mark
@@ -22,7 +22,7 @@ from auto_shutdown.core.ledger import (
     record,
     shift,
 )
-from auto_shutdown.core.model import App, Kernel, Snapshot, Terminal, Unread
+from auto_shutdown.core.model import App, Heard, Kernel, Snapshot, Terminal, Unread
 from auto_shutdown.core.verdict import Action, Decision, Outcome, Reason, Result
 
 MINUTE = timedelta(minutes=1)
@@ -41,6 +41,8 @@ def kernel(**changes: object) -> Kernel:
     return replace(KERNEL, last_activity=STAMP, **changes)  # type: ignore[arg-type]
 
 
+NOBODY = {"waiting_for": "input", "connections": 0}
+
 KERNEL_ROWS = {
     "nothing new": (kernel(), "idle", STAMP),
     "no stamp any more": (replace(kernel(), last_activity=None), "idle", STAMP),
@@ -49,9 +51,16 @@ KERNEL_ROWS = {
     "a changed stamp of a clock that is slow": (
         replace(kernel(), last_activity=ago(hours=9)),
         "idle",
+        NOW,
+    ),
+    "a changed stamp of the last look's instant": (
+        replace(kernel(), last_activity=BEFORE),
+        "idle",
         BEFORE,
     ),
     "busy": (kernel(state="busy"), "idle", NOW),
+    "found waiting, and nobody there": (kernel(state="busy", **NOBODY), "idle", NOW),
+    "first seen busy, and nobody there any more": (kernel(state="busy", **NOBODY), "busy", NOW),
     "still busy": (kernel(state="busy"), "busy", NOW),
     "no longer busy, stamp frozen": (kernel(), "busy", NOW),
     "no longer busy, with the stamp of its end": (
@@ -71,6 +80,13 @@ def test_what_moves_a_kernels_mark(name: str) -> None:
     assert after.marks[KERNEL.ref].active_at == active_at
 
 
+@pytest.mark.parametrize("beat_at", [ago(hours=9), NOW - MINUTE / 3])
+def test_the_end_of_a_cell_that_only_a_heartbeat_came_with(beat_at: datetime) -> None:
+    """Whoever touches the file for everything does not say when this cell ended."""
+    after = advance(kernel_seen(KERNEL, "busy"), Snapshot((kernel(beat_at=beat_at),)), NOW)
+    assert after.marks[KERNEL.ref].active_at == NOW
+
+
 FIRST_SIGHT = {
     "an old stamp": (ago(hours=5), ago(hours=5)),
     "no stamp": (None, NOW),
@@ -86,6 +102,43 @@ def test_first_sight(name: str) -> None:
         terminals = (resource,) if isinstance(resource, Terminal) else ()
         after = advance(EMPTY, Snapshot(kernels, terminals), NOW)
         assert after.marks[resource.ref].active_at == active_at
+
+
+def test_what_is_there_when_all_was_forgotten_begins_with_the_first_look() -> None:
+    """Its stamp does not tell of the presence or the work that were known beside it (law 5)."""
+    lost = replace(EMPTY, forgotten=frozenset({"kernels", "terminals"}))
+    typed = replace(TERMINAL, last_activity=STAMP)
+    unread = {"terminals": Unread("terminals", "x", "x", "x")}
+    first = advance(lost, Snapshot((kernel(),), (), (), unread), BEFORE)
+    assert first.marks[KERNEL.ref].active_at == BEFORE
+    assert first.forgotten == {"terminals"}
+    new = replace(kernel(), id="new")
+    second = advance(first, Snapshot((kernel(), new), (typed,)), NOW)
+    assert second.marks[TERMINAL.ref].active_at == NOW
+    assert second.marks[new.ref].active_at == STAMP, "kernels have been read since"
+    assert second.forgotten == frozenset()
+
+
+BEATEN = {
+    "a kernel not yet heard": Kernel("k", state="idle", heard=Heard()),
+    "a kernel that has only printed": Kernel("k", state="idle", heard=Heard(output_at=NOW)),
+    "a kernel without a stamp": Kernel("k", state="idle"),
+    "a terminal without a stamp": Terminal("1"),
+}
+
+
+@pytest.mark.parametrize("name", BEATEN)
+def test_an_old_heartbeat_does_not_tell_when_a_thing_began(name: str) -> None:
+    """Yesterday's file covers what is started today, and must not make it look a day old."""
+    new = replace(BEATEN[name], beat_at=ago(days=1))
+    snapshot = Snapshot((new,)) if isinstance(new, Kernel) else Snapshot((), (new,))
+    assert advance(EMPTY, snapshot, NOW).marks[new.ref].active_at == NOW
+
+
+def test_a_heartbeat_counts_at_first_sight_beside_a_stamp() -> None:
+    seen = replace(kernel(), beat_at=ago(minutes=3))
+    after = advance(EMPTY, Snapshot((seen,)), NOW).marks[KERNEL.ref]
+    assert (after.active_at, after.signal) == (ago(minutes=3), "heartbeat")
 
 
 def test_a_running_job_is_activity_until_the_look_that_finds_it_ended() -> None:
@@ -132,7 +185,41 @@ class TestApps:
             busy = replace(KERNEL, state="busy")
             ledger = advance(ledger, Snapshot((busy,), (), (APP,)), ago(minutes=minutes))
         ledger = advance(ledger, Snapshot((), (), (APP,)), NOW)
-        assert self.active_at(ledger) == ago(minutes=1)
+        assert self.active_at(ledger) == NOW, "it was at work until somewhere since the last look"
+        later = advance(ledger, Snapshot((), (), (APP,)), NOW + MINUTE)
+        assert self.active_at(later) == NOW
+
+    def test_what_was_closed_while_it_waited_for_nobody_is_no_activity(self) -> None:
+        waiting = replace(KERNEL, state="busy", connections=0, waiting_for="input")
+        ledger = self.settled(waiting)
+        assert self.active_at(advance(ledger, Snapshot((), (), (APP,)), NOW)) == ago(hours=3)
+
+    def test_a_terminal_closed_with_its_job_running_was_at_work(self) -> None:
+        inside = replace(TERMINAL, app=APP.id, running_job="python")
+        ledger = advance(EMPTY, Snapshot((), (inside,), (APP,)), BEFORE)
+        ledger = advance(ledger, Snapshot((), (), (APP,)), NOW)
+        assert (self.active_at(ledger), ledger.marks[APP.ref].signal) == (NOW, "foreground-process")
+
+    @pytest.mark.parametrize("source", ["kernels", "terminals"])
+    def test_what_an_unread_source_gave_last_is_no_news(self, source: str) -> None:
+        """It may even be older than what an answer has told since."""
+        seen = Snapshot((KERNEL,), (TERMINAL,))
+        ledger = advance(EMPTY, seen, BEFORE)
+        newer = {r: replace(m, stamps={"last-activity": NOW}) for r, m in ledger.marks.items()}
+        ledger = replace(ledger, marks=newer)
+        unread = {source: Unread(source, "x", "x", "x")}
+        after = advance(ledger, replace(seen, unread=unread), NOW)
+        stays, moves = (KERNEL, TERMINAL) if source == "kernels" else (TERMINAL, KERNEL)
+        assert after.marks[stays.ref] == ledger.marks[stays.ref]
+        assert after.marks[moves.ref].seen_at == NOW
+
+    def test_what_cannot_be_read_has_not_left(self) -> None:
+        busy = replace(KERNEL, state="busy")
+        ledger = advance(EMPTY, Snapshot((busy,), (), (APP,)), BEFORE)
+        unread = {"kernels": Unread("kernels", "x", "x", "x")}
+        after = advance(ledger, Snapshot((), (), (APP,), unread), NOW)
+        assert after.marks[KERNEL.ref] == ledger.marks[KERNEL.ref]
+        assert self.active_at(after) == BEFORE
 
     def test_an_arrival_is_activity_and_a_departure_is_not(self) -> None:
         old = replace(KERNEL, last_activity=ago(hours=5))

@@ -138,10 +138,10 @@ class TestBusy:
         assert after.marks[KERNEL.ref].quiet_since == still_since
 
     def test_waiting_alone_is_no_activity(self) -> None:
-        ledger = look(EMPTY, self.busy, NOW)
         alone = replace(self.busy, waiting_for="input", connections=0)
+        ledger = look(look(EMPTY, self.busy, ago(hours=1)), alone, NOW)
         after = look(ledger, alone, NOW + HOUR).marks[KERNEL.ref]
-        assert after.active_at == NOW
+        assert after.active_at == NOW, "the last client left since the look before"
         attended = look(ledger, replace(alone, connections=1), NOW + HOUR).marks[KERNEL.ref]
         assert attended.active_at == NOW + HOUR
 
@@ -166,6 +166,20 @@ class TestLearning:
         assert ledger.marks[KERNEL.ref].active_at == ago(hours=3)
         later = replace(KERNEL, last_activity=NOW + MINUTE)
         assert look(ledger, later, NOW + 3 * MINUTE).marks[KERNEL.ref].active_at > NOW
+
+    def test_the_clock_begins_when_work_is_found_to_have_ended(self) -> None:
+        """It ended at any time since the answer before; never is anything idle for longer."""
+        working = learn(self.settled, [Answer(KERNEL.ref, True, working=True)], NOW + MINUTE)
+        for answer, active_at in (
+            ({"conclusive": True}, NOW + HOUR),
+            ({"conclusive": True, "told": False}, NOW + HOUR),
+            ({"conclusive": False}, NOW + MINUTE),
+        ):
+            after = learn(working, [Answer(KERNEL.ref, **answer)], NOW + HOUR)
+            assert after.marks[KERNEL.ref].active_at == active_at
+        ended = learn(working, [Answer(KERNEL.ref, True)], NOW + HOUR)
+        again = learn(ended, [Answer(KERNEL.ref, True)], NOW + 2 * HOUR)
+        assert again.marks[KERNEL.ref].active_at == NOW + HOUR
 
     def test_others_heard_meanwhile_count(self) -> None:
         assert self.after(others_heard=True).active_at == NOW + MINUTE

@@ -64,6 +64,12 @@ class TestOwnApp:
         scene = replace(self.scene(), **changes)  # type: ignore[arg-type]
         assert scene.of(OWN.ref).reason is reason
 
+    def test_of_a_code_editor_it_is_said_what_cannot_be_seen(self) -> None:
+        editor = replace(OWN, type="CodeEditor", own=False)
+        scene = replace(self.scene(), app=editor)
+        detail = scene.of(editor.ref).detail
+        assert "the editor's own files, terminals and programs are not" in detail
+
     def test_a_terminal_at_work_keeps_it(self) -> None:
         scene = with_mark(self.scene(), TERMINAL.ref, work=WORKING)
         assert scene.of(OWN.ref).reason is Reason.IN_USE

@@ -59,7 +59,8 @@ def busy(still: timedelta, found: str = "none", **policy: object) -> Scene:
 
 def waiting(for_what: str, connections: int) -> Scene:
     scene = with_kernel(OK, state="busy", waiting_for=for_what, connections=connections)
-    return with_mark(scene, KERNEL.ref, state="busy", quiet_since=ago(hours=3))
+    alone = connections == 0
+    return with_mark(scene, KERNEL.ref, state="busy", alone=alone, quiet_since=ago(hours=3))
 
 
 WORKING = Work(NOW, NOW, "working", "99 % of a core")

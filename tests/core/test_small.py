@@ -93,21 +93,73 @@ class TestArchive:
             "clean": clean,
             "marks": archive.marks_to_json(settled_ledger()),
         }
-        holds = archive.holds_to_json(hold(settled_ledger(), KERNEL.ref, NOW))
-        ledger = archive.restore(
-            marks=saved, holds=holds, boot=boot, quiet_until=NOW, latest_hold=NOW, now=NOW
-        )
+        ledger = restored(saved, hold(settled_ledger(), KERNEL.ref, NOW), boot)
         assert bool(ledger.marks) is trusted
         assert ledger.holds == {KERNEL.ref: Hold(NOW)}
 
     def test_no_keep_alive_is_longer_than_allowed(self) -> None:
         """A file written by another clock, or by hand, is no way past the administrator."""
-        holds = archive.holds_to_json(hold(settled_ledger(), KERNEL.ref, NOW + timedelta(99)))
         cap = NOW + timedelta(hours=8)
-        ledger = archive.restore(
-            marks=None, holds=holds, boot=None, quiet_until=NOW, latest_hold=cap, now=NOW
-        )
+        ledger = restored(None, hold(settled_ledger(), KERNEL.ref, NOW + timedelta(99)), None, cap)
         assert ledger.holds == {KERNEL.ref: Hold(cap)}
+
+    @pytest.mark.parametrize(
+        ("anchor", "step"),
+        [
+            ({}, timedelta(0)),
+            ({"boot": "b1", "at": NOW.isoformat(), "monotonic": 100.0}, timedelta(hours=1)),
+            ({"boot": "b0", "at": NOW.isoformat(), "monotonic": 100.0}, timedelta(0)),
+            ({"boot": "b1", "at": NOW.isoformat(), "monotonic": 1e9}, timedelta(0)),
+            ({"boot": "b1", "at": NOW.isoformat(), "monotonic": -1e300}, timedelta(0)),
+            ({"boot": "b1", "at": 7, "monotonic": 100.0}, timedelta(0)),
+            ({"boot": "b1", "at": NOW.isoformat(), "monotonic": "long"}, timedelta(0)),
+            ({"boot": "b1", "at": NOW.isoformat()}, timedelta(0)),
+        ],
+    )
+    def test_a_step_while_nothing_ran_changes_no_duration(
+        self, anchor: dict[str, object], step: timedelta
+    ) -> None:
+        """Half a minute of the monotonic clock, and an hour more of the wall clock."""
+        saved = {
+            "boot": "b1",
+            "clean": True,
+            "marks": archive.marks_to_json(settled_ledger()),
+            **anchor,
+        }
+        later = NOW + timedelta(hours=1, seconds=30)
+        kept = hold(settled_ledger(), KERNEL.ref, NOW + timedelta(hours=2))
+        ledger = restored(saved, kept, "b1", now=later, anchor=anchor)
+        # The second of b0 was not trusted at all.
+        marks = [] if anchor.get("boot") == "b0" else [ago(hours=3) + step]
+        assert [ledger.marks[r].active_at for r in ledger.marks if r == KERNEL.ref] == marks
+        assert ledger.holds == {KERNEL.ref: Hold(NOW + timedelta(hours=2) + step)}
+
+    def test_an_anchor_is_read_as_it_was_written(self) -> None:
+        document = archive.anchor("b1", NOW, 100.0)
+        later = NOW - timedelta(minutes=7)
+        step = archive.step_since(document, "b1", later, 160.0)
+        assert step == timedelta(minutes=-8)
+        assert archive.step_since(archive.anchor(None, NOW, 0.0), None, later, 1.0) == timedelta(0)
+        assert archive.step_since(document, "b1", later, 100.0) == timedelta(minutes=-7)
+
+
+def restored(
+    saved: object,
+    kept: Ledger,
+    boot: str | None,
+    cap: datetime | None = None,
+    now: datetime = NOW,
+    anchor: dict[str, object] | None = None,
+) -> Ledger:
+    return archive.restore(
+        marks=saved,
+        holds={"keep_alive": archive.holds_to_json(kept), **(anchor or {})},
+        boot=boot,
+        quiet_until=NOW,
+        latest_hold=cap or now + timedelta(days=9),
+        now=now,
+        monotonic=130.0,
+    )
 
 
 DURATIONS = {

@@ -104,7 +104,19 @@ async def test_status_is_a_report_as_specified(call: Any) -> None:
     for part in ("platform", "health"):
         assert set(report[part]) == set(schema["properties"][part]["required"])
     assert report["platform"]["kind"] == "local"
+    assert report["keep_alive"] == []
     assert report["health"]["armed"] is True
+
+
+async def test_a_glimpse_does_not_count_as_an_open_panel(call: Any, jp_serverapp: Any) -> None:
+    asked: list[bool] = []
+    await call("get", "status", panel="false")
+    controller = jp_serverapp.web_app.settings[CONTROLLER]
+    controller.panel_asked = lambda: asked.append(True)
+    await call("get", "status", panel="false")
+    assert asked == []
+    await call("get", "status")
+    assert asked == [True]
 
 
 BAD_SETTINGS: list[tuple[Any, int, str]] = [
@@ -171,6 +183,7 @@ async def test_a_keep_alive_is_set_seen_and_released(call: Any) -> None:
     status, answer = await call("put", "keep-alive", {"kind": "all", "minutes": 60})
     assert (status, [h["kind"] for h in answer["keep_alive"]]) == (200, ["all"])
     assert (await call("get", "keep-alive"))[1] == answer
+    assert (await call("get", "status"))[1]["keep_alive"] == answer["keep_alive"]
     _, answer = await call("delete", "keep-alive", kind="all")
     assert answer == {"keep_alive": []}
 
@@ -179,6 +192,8 @@ async def test_a_terminal_is_removed_on_request_and_audited(call: Any, jp_fetch:
     await jp_fetch("api", "terminals", method="POST", allow_nonstandard_methods=True)
     status, outcome = await call("post", "remove", {"kind": "terminal", "id": "1"})
     assert (status, outcome["outcome"], outcome["reason"]) == (200, "removed", "requested")
+    assert set(outcome) == set(SPEC["components"]["schemas"]["Outcome"]["required"])
+    assert (outcome["name"], outcome["rule"], outcome["idle_since"]) == ("1", "request", None)
     assert json.loads((await jp_fetch("api", "terminals")).body) == []
     _, answer = await call("get", "history", limit="5")
     assert [(e["resource"], e["outcome"], e["rule"]) for e in answer["history"]] == [
@@ -195,7 +210,7 @@ async def test_a_bad_history_limit_is_refused(limit: str, call: Any) -> None:
 
 
 async def test_check_runs_a_pass(call: Any) -> None:
-    _, before = await call("get", "status")
+    _, before = await call("post", "check")
     status, after = await call("post", "check", {"dry_run": True})
     assert status == 200
     assert after["health"]["last_pass"] > before["health"]["last_pass"]

@@ -67,7 +67,7 @@ def error_of(call: Any, **request: Any) -> tuple[str, str]:
 
 
 def test_the_life_of_an_app(api: Api, client: Any) -> None:
-    api.apps.delays = Delays(pending=0.1, deleting=0.1)
+    api.apps.delays = Delays(pending=0.5, deleting=0.5)
     arn = client.create_app(**APP)["AppArn"]
     assert arn == "arn:aws:sagemaker:us-west-2:123456789012:app/d-local/ada/kernelgateway/x"
     assert client.describe_app(**APP)["Status"] == "Pending"

@@ -54,8 +54,26 @@ def test_the_bundle_is_fresh_and_there_once(wheel: Path) -> None:
     assert place + "install.json" in names
     built = json.loads((BUNDLE / "package.json").read_text())
     assert built["jupyterlab"]["_build"]["load"] == "static/" + Path(entries[0]).name
-    newest_source = max(p.stat().st_mtime for p in (ROOT / "labextension/src").rglob("*.ts"))
+    folders = (ROOT / "labextension" / name for name in ("src", "style", "schema"))
+    sources = [p for folder in folders for p in folder.iterdir() if p.is_file()]
+    assert {p.suffix for p in sources} == {".ts", ".tsx", ".css", ".js", ".json"}
+    newest_source = max(p.stat().st_mtime for p in sources)
     assert (BUNDLE / "package.json").stat().st_mtime >= newest_source, "make build makes it anew"
+
+
+def test_the_bundle_is_small_and_brings_its_schema(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    place = "share/jupyter/labextensions/jupyterlab-auto-shutdown/"
+    bundle = [entry for entry in archive.infolist() if place in entry.filename]
+    loaded = [e for e in bundle if e.filename.endswith((".js", ".css"))]
+    assert 0 < sum(entry.file_size for entry in loaded) < 100_000
+    (schema,) = (e for e in bundle if e.filename.endswith("/plugin.json"))
+    assert set(json.loads(archive.read(schema))["properties"]) == {
+        "statusBar",
+        "notifications",
+        "notificationLeadMinutes",
+        "presence",
+    }
 
 
 def test_what_else_is_in_it(wheel: Path) -> None:
@@ -66,7 +84,9 @@ def test_what_else_is_in_it(wheel: Path) -> None:
     (config,) = (n for n in names if n.endswith("jupyter_server_config.d/auto_shutdown.json"))
     enabled = json.loads(archive.read(config))
     assert enabled == {"ServerApp": {"jpserver_extensions": {"auto_shutdown": True}}}
-    assert wheel.stat().st_size < 200_000
+    scripts = archive.read(next(n for n in names if n.endswith("entry_points.txt"))).decode()
+    assert "jupyter-auto-shutdown = auto_shutdown.cli:main" in scripts
+    assert wheel.stat().st_size < 300_000
     metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist")]
     unconditional = [line for line in required if "extra ==" not in line]

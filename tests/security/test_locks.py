@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from traitlets import TraitError
 
-from auto_shutdown import authority
+from auto_shutdown import authority, provenance
 from auto_shutdown.config import AdminTraits
 from auto_shutdown.core.model import Kernel
 from auto_shutdown.handlers import CONTROLLER
@@ -28,11 +28,21 @@ def admin(tmp_path: Path) -> Path:
     return tmp_path / "etc" / "jupyter"
 
 
-def _read(admin: Path) -> dict[str, Any]:
-    return authority.administrators([admin])
+def _read(*directories: Path, home: Path, **given: Any) -> Any:
+    """The section in force, where ``home`` has a file, too, that could say anything."""
+    (home / "jupyter_server_config.py").parent.mkdir(parents=True, exist_ok=True)
+    (home / "jupyter_server_config.py").touch()
+    files = provenance.read_files([str(home), *map(str, directories)])
+    return authority.in_force(files, given)
 
 
 NAMES = AdminTraits.class_trait_names(config=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
 
 
 class TestWhoseConfiguration:
@@ -45,48 +55,63 @@ class TestWhoseConfiguration:
             "jupyter_auto_shutdown_config.json",
         ],
     )
-    def test_every_file_of_jupyters_is_read(self, file: str, admin: Path) -> None:
+    def test_every_file_of_jupyters_is_read(self, file: str, admin: Path, home: Path) -> None:
         _write(admin / file, {"grace_minutes": 3})
-        assert _read(admin) == {"grace_minutes": 3}
+        assert _read(admin, home=home) == {"grace_minutes": 3}
 
-    def test_a_python_file_is_read(self, admin: Path) -> None:
+    def test_a_python_file_is_read(self, admin: Path, home: Path) -> None:
         _write(admin / "jupyter_server_config.py", "c.AutoShutdown.locked = ['enabled']")
-        assert _read(admin) == {"locked": ["enabled"]}
+        assert _read(admin, home=home) == {"locked": ["enabled"]}
 
-    def test_the_first_directory_wins_name_by_name(self, tmp_path: Path) -> None:
+    def test_python_that_is_not_about_this_extension_is_not_run(
+        self, admin: Path, home: Path
+    ) -> None:
+        _write(admin / "jupyter_config.py", "1 / 0")
+        _write(admin / "jupyter_server_config.json", {"grace_minutes": 3})
+        assert _read(admin, home=home) == {"grace_minutes": 3}
+
+    def test_what_python_adds_to_a_default(self, admin: Path, home: Path) -> None:
+        _write(admin / "jupyter_config.py", "c.AutoShutdown.locked.append('enabled')")
+        app = AdminTraits()
+        authority.obey(app, NAMES, _read(admin, home=home))
+        assert app.locked == ["enabled"]
+
+    def test_the_first_directory_wins_name_by_name(self, tmp_path: Path, home: Path) -> None:
         one, two = tmp_path / "one", tmp_path / "two"
         _write(one / "jupyter_server_config.json", {"grace_minutes": 1})
         _write(two / "jupyter_server_config.json", {"grace_minutes": 2, "dry_run": True})
-        assert authority.administrators([one, two]) == {"grace_minutes": 1, "dry_run": True}
+        assert _read(one, two, home=home) == {"grace_minutes": 1, "dry_run": True}
 
-    @pytest.mark.parametrize("text", ["{", "c.AutoShutdown."])
-    def test_a_broken_file_of_the_administrator_is_an_error(self, text: str, admin: Path) -> None:
+    @pytest.mark.parametrize("text", ["{", "c.AutoShutdown.", "c.AutoShutdown.locked = 1 / 0"])
+    def test_a_broken_file_of_the_administrator_is_an_error(
+        self, text: str, admin: Path, home: Path
+    ) -> None:
         suffix = "json" if text == "{" else "py"
         path = admin / f"jupyter_server_config.{suffix}"
         _write(path, text)
         with pytest.raises(TraitError, match=str(path)):
-            _read(admin)
+            _read(admin, home=home)
 
-    def test_a_broken_file_of_the_user_counts_for_nothing(self, tmp_path: Path) -> None:
-        _write(tmp_path / "jupyter_server_config.d" / "a.json", "{")
-        _write(tmp_path / "jupyter_server_config.d" / "b.json", {"dry_run": True})
-        assert authority.users([tmp_path]) == {"dry_run": True}
+    def test_a_broken_file_of_the_user_counts_for_nothing(self, admin: Path, home: Path) -> None:
+        _write(home / "jupyter_server_config.d" / "a.json", "{")
+        assert _read(home=home) is None
+        _write(admin / "jupyter_server_config.json", {"dry_run": True})
+        assert _read(admin, home=home) == {"dry_run": True}
 
-    def test_over_the_users_and_under_the_command_line(self) -> None:
+    def test_over_the_users_and_under_the_command_line(self, admin: Path, home: Path) -> None:
         app = AdminTraits(
             grace_minutes=999, idle_timeout_minutes=44, locked=[], poll_interval_seconds=7
         )
-        administrator = {"idle_timeout_minutes": 33, "locked": ["dry_run"]}
-        ignored = authority.obey(app, NAMES, administrator, {"poll_interval_seconds": 7})
+        _write(admin / "jupyter_config.json", {"idle_timeout_minutes": 33, "locked": ["dry_run"]})
+        section = _read(admin, home=home, poll_interval_seconds=7)
+        ignored = authority.obey(app, NAMES, section)
         assert set(ignored) == {"grace_minutes", "idle_timeout_minutes"}
         found = (app.idle_timeout_minutes, app.grace_minutes, app.locked, app.poll_interval_seconds)
         assert found == (33, 10, ["dry_run"], 7)
 
-    def test_a_typing_error_is_seen(self) -> None:
-        with pytest.raises(TraitError, match="idle_minutes"):
-            authority.obey(AdminTraits(), NAMES, {"idle_minutes": 33}, {})
+    def test_a_value_that_makes_no_sense_is_seen(self) -> None:
         with pytest.raises(TraitError, match="grace_minutes"):
-            authority.obey(AdminTraits(), NAMES, {"grace_minutes": -1}, {})
+            authority.obey(AdminTraits(), NAMES, {"grace_minutes": -1})
 
     def test_where_a_user_may_write(self, tmp_path: Path) -> None:
         home, own = tmp_path / "home", tmp_path / "elsewhere"
@@ -94,9 +119,9 @@ class TestWhoseConfiguration:
         (home / ".local").mkdir(parents=True)
         link.symlink_to(home)
         theirs = [home, home / ".jupyter", home / ".local/etc/jupyter", own, link / "etc"]
-        assert all(authority.is_users(path, home, own) for path in theirs)
-        assert not authority.is_users(tmp_path / "homes", home, own)
-        assert not authority.is_users(Path("/etc/jupyter"), home, own)
+        assert all(provenance.is_users(path, home, own) for path in theirs)
+        assert not provenance.is_users(tmp_path / "homes", home, own)
+        assert not provenance.is_users(Path("/etc/jupyter"), home, own)
 
 
 @pytest.fixture

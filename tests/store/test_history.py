@@ -45,6 +45,25 @@ def test_a_crash_in_between_is_told_by_the_next_run(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("ends_server", "detail"),
+    [
+        (True, "most likely it was this request that ended it"),
+        (False, "The server ended before it was done."),
+    ],
+)
+def test_a_line_that_the_removal_itself_cut_off_says_so(
+    ends_server: bool, detail: str, tmp_path: Path
+) -> None:
+    History(tmp_path, "k").begin({**ENTRY, "ends_server": ends_server})
+    log = History(tmp_path, "k")
+    log.load()
+    (entry,) = log.read(9)
+    assert entry["outcome"] == "interrupted"
+    assert detail in entry["outcome_detail"]
+    assert log.savings()["removed"]["app"] == 0  # whether it went nobody saw
+
+
 def test_a_torn_line_is_left_out_and_spoils_no_other(tmp_path: Path) -> None:
     History(tmp_path, "k").begin(ENTRY).finish(DONE)
     with file_of(tmp_path).open("ab") as file:

@@ -131,10 +131,11 @@ def test_a_change_by_another_server_is_noticed(tmp_path: Path) -> None:
 
 def test_what_belongs_to_one_server_is_its_own(tmp_path: Path) -> None:
     one, two = Store(tmp_path, "1"), Store(tmp_path, "2")
-    one.save_holds([{"kind": "all"}])
+    one.save_holds({"keep_alive": []})
     one.save_marks({"clean": True})
-    assert (two.load_holds(), two.load_marks()) == ((None, None), {})
-    assert (one.load_holds(), one.load_marks()) == (([{"kind": "all"}], None), {"clean": True})
+    assert (two.load_holds(), two.load_marks()) == (({}, None), {})
+    assert one.load_holds() == ({"keep_alive": []}, None)
+    assert one.load_marks() == {"clean": True}
 
 
 def test_the_key_of_a_server(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leftovers import processes_of
 from rich.console import Console
 
 from auto_shutdown.local_studio import demo
@@ -240,19 +240,6 @@ with LocalStudio(Path(sys.argv[1])) as studio:
     print("ready", flush=True)
     time.sleep(600)
 """
-
-
-def processes_of(root: Path) -> list[int]:
-    """All processes that know ``root`` by their command line or environment."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            known = (path / "cmdline").read_bytes() + (path / "environ").read_bytes()
-        except OSError:
-            continue
-        if str(root).encode() in known and int(path.name) != os.getpid():
-            found.append(int(path.name))
-    return found
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])

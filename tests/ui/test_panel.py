@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from lab_page import (
+    PANEL,
+    PICTURES,
+    ROOT,
+    accessibility,
+    health,
+    opened,
+    picture,
+    quiet_host,
+    row,
+    run,
+    setting,
+    theme,
+    widen,
+)
 
 from auto_shutdown.local_studio.jupyter_names import image_terminal
 from auto_shutdown.local_studio.server import JupyterServerApp
@@ -16,144 +29,273 @@ from auto_shutdown.local_studio.studio import LocalStudio
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-PANEL = "#jupyterlab-auto-shutdown-panel"
-IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+REPORTS = ROOT / "labextension" / "src" / "__tests__" / "reports"
+
+
+class Scene:
+    """A Studio with one of each, for all tests here: busy, idle, kept, a job, an empty app."""
+
+    def __init__(self, studio: LocalStudio) -> None:
+        self.studio = studio
+        traits = {
+            "metadata_path": str(studio.metadata_path),
+            "poll_interval_seconds": 2,
+            "max_idle_timeout_minutes": 480,
+            "max_keep_alive_minutes": 600,
+            "locked": ["dry_run"],
+        }
+        self.server = server = studio.start_server({"AutoShutdown": traits})
+        names = ("train", "eval", "kept")
+        self.kernels = {name: server.open_notebook(f"{name}.ipynb") for name in names}
+        for kernel in self.kernels.values():
+            server.execute(kernel, "1 + 1")
+        server.execute(self.kernels["train"], "import time; time.sleep(900)", wait=False)
+        server.open_terminal(image_terminal("datascience-1.0", "ml.t3.medium"))
+        self.terminal = server.open_terminal()
+        _type(server, self.terminal, "sleep 900\r")
+        self.app = studio.create_app("pytorch-1.8", "ml.g5.xlarge")
+        quiet_host(server)
+        server.request("POST", "auto-shutdown/check")  # it may have been listed while it came up
+
+    def keep_alive(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.server.request("GET", "auto-shutdown/keep-alive")[
+            "keep_alive"
+        ]
+        return found
+
+    def user(self) -> Any:
+        return self.server.request("GET", "auto-shutdown/settings")["user"]
+
+
+def _type(server: JupyterServerApp, terminal: str, text: str) -> None:
+    from websocket import create_connection
+
+    address = server.url.replace("http", "ws", 1) + f"terminals/websocket/{terminal}"
+    connection = create_connection(f"{address}?token={server.token}", timeout=30)
+    connection.send(json.dumps(["stdin", text]))
+    server.wait_for("the command", lambda: "sleep" in str(connection.recv()))
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with LocalStudio(tmp_path_factory.mktemp("studio")) as studio:
+        yield Scene(studio)
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Iterator[LocalStudio]:
-    with LocalStudio(tmp_path) as found:
-        yield found
+def page(browser: Any, scene: Scene) -> Iterator[Any]:
+    context = browser.new_context(locale="en-GB")
+    errors: list[str] = []
+    found = opened(context, scene.server)
+    # The host has errors of its own when its server goes.
+    found.on("pageerror", lambda error: errors.append(f"{error.message} {error.stack}"))
+    yield found
+    context.close()
+    assert [error for error in errors if "auto-shutdown" in error] == []
 
 
-def serve(studio: LocalStudio, **traits: Any) -> JupyterServerApp:
-    given = {"metadata_path": str(studio.metadata_path), "poll_interval_seconds": 2, **traits}
-    return studio.start_server({"AutoShutdown": given})
+def test_every_state_has_its_reason(page: Any, scene: Scene) -> None:
+    busy = row(page, "train.ipynb", "busy")
+    assert "running a cell, " in busy.inner_text()
+    assert busy.locator("progress").count() == 0, "no countdown for the active"
+    idle = row(page, "eval.ipynb", "recent-activity")
+    assert "of 2 h" in idle.inner_text()
+    assert idle.locator("progress").count() == 1
+    job = row(page, "terminal 1", "running-job")
+    assert "running sleep" in job.inner_text()
+    empty = row(page, "pytorch-1-8", "recent-activity")
+    assert "empty · idle" in empty.inner_text()
+    assert "follows its app" in row(page, "image terminal", "in-use").inner_text()
+    assert "Watching" in health(page).inner_text()
+    billed = page.locator(f'{PANEL} [data-instance="ml.t3.medium"]').inner_text()
+    assert "train.ipynb has to end its cell" in billed
+    idle.locator("summary").click()
+    assert "Limit: 2 h (the general limit)" in idle.inner_text()
+    assert "recent-activity" in idle.locator("summary").get_attribute("title")
 
 
-def opened(browser: Any, server: JupyterServerApp, **how: Any) -> Any:
-    """A page of the lab with the panel open."""
-    page = browser.new_page(**how)
-    page.goto(f"{server.url}lab?reset&token={server.token}")
-    page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=90_000)
-    page.click('.jp-SideBar [data-id="jupyterlab-auto-shutdown-panel"]', timeout=60_000)
-    page.wait_for_selector(f"{PANEL} .jp-AutoShutdown-health", timeout=60_000)
-    return page
-
-
-def row(page: Any, name: str) -> Any:
-    return page.locator(f"{PANEL} .jp-AutoShutdown-row", has_text=name).first
-
-
-def reason_of(page: Any, name: str, expected: str) -> None:
-    selector = f'{PANEL} .jp-AutoShutdown-row[data-reason="{expected}"]'
-    page.locator(selector, has_text=name).first.wait_for(timeout=60_000)
-
-
-def setting(page: Any, name: str) -> Any:
-    return page.locator(f'{PANEL} [data-setting="{name}"]')
-
-
-def test_every_state_has_its_reason_and_can_be_kept(browser: Any, studio: LocalStudio) -> None:
-    server = serve(studio)
-    kernels = {name: server.open_notebook(f"{name}.ipynb") for name in ("train", "eval", "kept")}
-    for kernel in kernels.values():
-        server.execute(kernel, "1 + 1")
-    server.execute(kernels["train"], "import time; time.sleep(600)", wait=False)
-    server.open_terminal(image_terminal("datascience-1.0", "ml.t3.medium"))
-    server.open_terminal()
-    studio.create_app("pytorch-1.8", "ml.g5.xlarge")
-    server.request("POST", "auto-shutdown/check")
-    page = opened(browser, server)
-    reason_of(page, "train.ipynb", "busy")
-    reason_of(page, "eval.ipynb", "recent-activity")
-    reason_of(page, "image terminal", "in-use")
-    reason_of(page, "pytorch", "recent-activity")
-    assert "Watching" in page.inner_text(f"{PANEL} .jp-AutoShutdown-health")
-    assert row(page, "train.ipynb").locator("progress").count() == 0, "no countdown for the active"
-    assert row(page, "eval.ipynb").locator("progress").count() == 1
-
-    row(page, "kept.ipynb").locator("summary").click()
-    row(page, "kept.ipynb").get_by_role("button", name="Keep 4 h").click()
-    page.locator(f"{PANEL} .jp-AutoShutdown-row", has_text="kept until").first.wait_for()
-    (kept,) = server.request("GET", "auto-shutdown/keep-alive")["keep_alive"]
-    assert kept["id"] == kernels["kept"]
-    pictures(browser, server)
+def test_keep_alive_for_hours_until_a_time_and_release(page: Any, scene: Scene) -> None:
+    kept = row(page, "kept.ipynb")
+    kept.locator("summary").click()
+    four = kept.get_by_role("button", name="Keep 4 h, until")
+    assert "Until " in four.get_attribute("title"), "the time it ends"
+    four.click()
+    row(page, "kept until", "kept-alive")
+    (held,) = scene.keep_alive()
+    assert held["id"] == scene.kernels["kept"]
     row(page, "kept.ipynb").get_by_role("button", name="Release").click()
-    server.wait_for(
-        "release", lambda: not server.request("GET", "auto-shutdown/keep-alive")["keep_alive"]
-    )
-    page.close()
+    scene.server.wait_for("the release", lambda: not scene.keep_alive())
+
+    row(page, "kept.ipynb", "recent-activity").get_by_role("button", name="until…").click()
+    clock = page.locator(f"{PANEL} input[type=time]")
+    keep = clock.locator("xpath=..").get_by_role("button", name="Keep")
+    later = page.evaluate("h => new Date(Date.now() + h * 36e5).toTimeString().slice(0, 5)", 11)
+    clock.fill(later)
+    assert "At most 10 h" in clock.locator("xpath=..").inner_text(), "capped by the administrator"
+    assert keep.is_disabled()
+    clock.fill(page.evaluate("h => new Date(Date.now() + h * 36e5).toTimeString().slice(0, 5)", 2))
+    keep.click()
+    (held,) = scene.server.wait_for("the keep-alive", scene.keep_alive)
+    assert held["id"] == scene.kernels["kept"]
 
 
-def pictures(browser: Any, server: JupyterServerApp) -> None:
-    """The README's, light and dark; made only where somebody asks for them."""
-    if not os.environ.get("AUTO_SHUTDOWN_PICTURES"):
-        return
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    for name in ("Light", "Dark"):
-        theme = json.dumps({"raw": json.dumps({"theme": f"JupyterLab {name}"})})
-        path = "lab/api/settings/@jupyterlab/apputils-extension:themes"
-        server.request("PUT", path, json.loads(theme))
-        page = opened(browser, server, device_scale_factor=2)
-        page.locator(PANEL).screenshot(path=str(IMAGES / f"panel-{name.lower()}.png"))
-        page.close()
+def test_keep_everything_is_a_command_and_the_panel_says_so(page: Any, scene: Scene) -> None:
+    run(page, "Keep Everything Alive…")
+    page.locator(".jp-Dialog select").select_option(index=1)
+    page.locator(".jp-Dialog button.jp-mod-accept").click()
+    banner = page.locator(f"{PANEL} .jp-AutoShutdown-everything")
+    banner.get_by_text("Everything is kept until").wait_for()
+    assert "all" in {held["kind"] for held in scene.keep_alive()}
+    banner.get_by_role("button", name="Release").click()
+    banner.wait_for(state="detached")
+    assert "all" not in {held["kind"] for held in scene.keep_alive()}
 
 
-def test_shutting_down_asks_first(browser: Any, studio: LocalStudio) -> None:
-    server = serve(studio)
-    app = studio.create_app("pytorch-1.8", "ml.g5.xlarge")
-    server.request("POST", "auto-shutdown/check")  # it may have been listed while it came up
-    page = opened(browser, server)
-    row(page, "pytorch").locator("summary").click()
-    row(page, "pytorch").get_by_role("button", name="Shut down now").click()
+def test_shutting_down_asks_first(page: Any, scene: Scene) -> None:
+    row(page, "pytorch-1-8").locator("summary").click()
+    row(page, "pytorch-1-8").get_by_role("button", name="Shut down now").click()
     dialog = page.locator(".jp-Dialog")
     dialog.wait_for()
-    assert "memory of its kernels is lost" in dialog.inner_text()
+    said = dialog.inner_text()
+    assert "variables in the memory of its kernels are lost" in said
+    assert "Files in your home folder are kept" in said
+    assert "AWS has closed Studio Classic to new apps" in said
     dialog.locator("button.jp-mod-reject").first.click()
-    assert studio.status(app) == "InService"
-    row(page, "pytorch").get_by_role("button", name="Shut down now").click()
+    assert scene.studio.status(scene.app) == "InService"
+    spare = scene.studio.create_app("tensorflow-2.3", "ml.m5.large")
+    page.get_by_role("button", name="Check now").click()
+    row(page, "tensorflow-2-3").locator("summary").click()
+    row(page, "tensorflow-2-3").get_by_role("button", name="Shut down now").click()
     page.locator(".jp-Dialog button.jp-mod-warn").click()
-    server.wait_for("the app goes", lambda: studio.status(app) in ("Deleting", "Deleted"))
-    page.close()
+    scene.server.wait_for(
+        "the app goes", lambda: scene.studio.status(spare) in ("Deleting", "Deleted")
+    )
+    removed = page.locator(f"{PANEL} .jp-AutoShutdown-removed", has_text="tensorflow-2-3")
+    removed.get_by_text("on request").wait_for()
 
 
-def test_settings_are_the_servers(browser: Any, studio: LocalStudio) -> None:
-    server = serve(studio, locked=["dry_run"], max_idle_timeout_minutes=480)
-    page = opened(browser, server)
+def test_settings_are_checked_as_typed_and_kept_by_the_server(page: Any, scene: Scene) -> None:
+    page.locator(".lm-MenuBar-item", has_text="Settings").click()
+    page.locator(".lm-Menu-item", has_text="Auto Shutdown Settings…").click()
+    setting(page, "enabled").wait_for()
+    sentence = page.locator(f"{PANEL} .jp-AutoShutdown-promise")
+    assert "Notebooks and terminals idle for 2 hours are stopped" in sentence.inner_text()
+    assert "Their app is deleted at the same moment" in sentence.inner_text()
+
+    field = setting(page, "idle_timeout_minutes")
+    assert field.get_by_role("button").count() == 0, "nothing to undo yet"
+    field.locator("input").fill("9 h")
+    field.get_by_text("From 10 m to 8 h").wait_for()
+    assert field.locator("input").get_attribute("aria-invalid") == "true"
+    field.locator("input").press("Tab")
+    assert scene.user() == {}
+    field.locator("input").fill("1 h 30 m")
+    field.locator("input").press("Tab")
+    sentence.get_by_text("1 hour 30 minutes").wait_for()
+    assert scene.user() == {"idle_timeout_minutes": 90}
+    field.get_by_role("button").click()
+    sentence.get_by_text("idle for 2 hours").wait_for()
+    assert scene.user() == {}
+
+    # Nobody has to leave the field: what stands there a moment is saved.
+    setting(page, "terminal_idle_timeout_minutes").locator("input").fill("45")
+    sentence.get_by_text("terminals after 45 minutes").wait_for()
+    setting(page, "terminal_idle_timeout_minutes").locator("input").fill("")
+    sentence.get_by_text("Notebooks and terminals idle").wait_for()
+
+    locked = setting(page, "dry_run")
+    assert locked.locator("input").is_disabled()
+    assert "Set by your administrator" in locked.inner_text()
+
+
+def test_rules_are_edited_one_by_one(page: Any, scene: Scene) -> None:
+    run(page, "Auto Shutdown Settings…")
+    rules = setting(page, "rules")
+    rules.get_by_role("button", name="Add a rule").click()
+    rules.get_by_text("Say what it is for").wait_for()
+    first = rules.get_by_role("group", name="Rule 1")
+    first.get_by_label("Instance type").fill("ml.g5.*")
+    first.get_by_label("Idle for").fill("30 m")
+    first.get_by_label("Idle for").press("Enter")
+    expected = [{"instance_type": "ml.g5.*", "idle_timeout_minutes": 30}]
+    scene.server.wait_for("the rule", lambda: scene.user().get("rules") == expected)
+    page.locator(f"{PANEL} .jp-AutoShutdown-promise").get_by_text("1 rule sets").wait_for()
+    row(page, "pytorch-1-8").get_by_text("of 30 m").wait_for()
+    rules.get_by_role("button", name="Rule 1: remove").click()
+    scene.server.wait_for("no rule", lambda: scene.user().get("rules") == [])
+    rules.get_by_role("button", name="Back to the default").click()
+    scene.server.wait_for("the default", lambda: scene.user() == {})
+
+
+def test_by_keyboard_alone(page: Any, scene: Scene) -> None:
+    page.get_by_role("button", name="Check now").focus()
+    names: list[str] = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        name = page.evaluate("document.activeElement.textContent")
+        names.append(name)
+        if "eval.ipynb" in name:
+            break
+    assert "eval.ipynb" in names[-1], names
+    page.keyboard.press("Enter")
+    while page.evaluate("document.activeElement.textContent") != "1 h":
+        page.keyboard.press("Tab")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none", "the focus is seen"
+    page.keyboard.press("Enter")
+    kernel = scene.kernels["eval"]
+    scene.server.wait_for("keep", lambda: kernel in {held["id"] for held in scene.keep_alive()})
+    row(page, "eval.ipynb", "kept-alive").get_by_role("button", name="Release").press("Enter")
+    scene.server.wait_for(
+        "release", lambda: kernel not in {held["id"] for held in scene.keep_alive()}
+    )
+
+
+@pytest.mark.parametrize("name", ["Light", "Dark"])
+def test_themes_narrow_and_accessible(browser: Any, scene: Scene, name: str) -> None:
+    """At 300 px nothing is cut off, and axe finds nothing wrong. The README's pictures."""
+    theme(scene.server, name)
+    scene.server.request(
+        "PUT", "auto-shutdown/keep-alive",
+        {"kind": "kernel", "id": scene.kernels["kept"], "minutes": 240},
+    )  # fmt: skip
+    context = browser.new_context(locale="en-GB", device_scale_factor=2)
+    page = opened(context, scene.server)
+    widen(page, 300)
+    row(page, "kept.ipynb", "kept-alive")
+    assert page.locator(PANEL).bounding_box()["width"] == pytest.approx(300, abs=12)
+    page.mouse.move(800, 400)
+    picture(page.locator(PANEL), f"panel-{name.lower()}")
+    row(page, "eval.ipynb").locator("summary").click()
     page.locator(f"{PANEL} summary", has_text="Settings").click()
-    field = setting(page, "idle_timeout_minutes").locator("input")
-    field.fill("90")
-    field.blur()
-
-    def user() -> Any:
-        return server.request("GET", "auto-shutdown/settings")["user"]
-
-    server.wait_for("the change", lambda: user() == {"idle_timeout_minutes": 90})
-    field = setting(page, "idle_timeout_minutes").locator("input")
-    field.fill("5000")
-    field.blur()
-    refused = setting(page, "idle_timeout_minutes").locator('[role="alert"]')
-    refused.wait_for(timeout=30_000)
-    assert "480" in refused.inner_text()
-    assert user() == {"idle_timeout_minutes": 90}
-    assert setting(page, "dry_run").locator("input").is_disabled()
-    assert "Set by your administrator" in setting(page, "dry_run").inner_text()
-    setting(page, "idle_timeout_minutes").get_by_role("button").click()
-    server.wait_for("the default again", lambda: user() == {})
-    setting(page, "keep_terminals").locator("input").click()
-    server.wait_for("the switch", lambda: user() == {"keep_terminals": True})
-    server.restart()
-    assert user() == {"keep_terminals": True}
-    page.close()
+    setting(page, "enabled").wait_for()
+    setting(page, "rules").get_by_role("button", name="Add a rule").click()
+    wide = page.locator(PANEL).evaluate("node => node.scrollWidth - node.clientWidth")
+    assert wide <= 0, "no sideways scrolling"
+    assert accessibility(page, PANEL) == []
+    assert accessibility(page, ".jp-AutoShutdown-status") == []
+    if PICTURES:
+        page.set_viewport_size({"width": 1280, "height": 1700})
+        page.locator(f"{PANEL} .jp-AutoShutdown-settings").scroll_into_view_if_needed()
+        if name == "Light":
+            picture(page.locator(f"{PANEL} .jp-AutoShutdown-settings"), "settings")
+        report = json.dumps(scene.server.status(), indent=1)
+        REPORTS.mkdir(exist_ok=True)
+        (REPORTS / "studio-classic.json").write_text(report + "\n")
+    context.close()
+    theme(scene.server, "Light")
 
 
-def test_a_server_that_is_gone_and_comes_back(browser: Any, studio: LocalStudio) -> None:
-    server = serve(studio)
-    page = opened(browser, server)
-    health = page.locator(f"{PANEL} .jp-AutoShutdown-health")
-    server.stop()
-    health.get_by_text("The server does not answer").wait_for(timeout=90_000)
-    server.restart()
-    health.get_by_text("Watching").wait_for(timeout=120_000)
-    page.close()
+def test_a_server_that_is_gone_and_comes_back(page: Any, scene: Scene) -> None:
+    """And what was set is still set then. The last test here: it restarts the server."""
+    scene.server.request("PATCH", "auto-shutdown/settings", {"keep_terminals": True})
+    scene.server.stop()
+    health(page).get_by_text("The server does not answer").first.wait_for(timeout=90_000)
+    assert page.locator(".jp-AutoShutdown-statusButton.jp-mod-bad").count() == 1
+    scene.server.restart()
+    health(page).get_by_text("Watching").wait_for(timeout=120_000)
+    assert scene.user() == {"keep_terminals": True}
+    page.keyboard.press("Escape")  # the host's own dialog about it
+    run(page, "Auto Shutdown Settings…")
+    assert setting(page, "keep_terminals").locator("input").is_checked()

@@ -12,6 +12,7 @@ import pytest
 from auto_shutdown.core.model import App, Kernel, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world import World, _with_beats
+from auto_shutdown.world.activity_file import ActivityFile
 from auto_shutdown.world.beats import Beats, BeatSource
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
@@ -27,7 +28,7 @@ def touch(path: Path, at: datetime) -> None:
 
 
 def source(path: Path, **settings: Any) -> BeatSource:
-    return BeatSource(path, str(path / "active"), settings)
+    return BeatSource(path, ActivityFile(str(path / "active")), settings)
 
 
 async def test_nothing_is_no_evidence(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from auto_shutdown.core.model import App
-from auto_shutdown.world.platform import Platform, recognise
+from auto_shutdown.world.platform import Platform, lasting_directory, recognise
 
 ARN = "arn:aws:sagemaker:us-east-2:111122223333:app/d-1/ada/jupyterserver/default"
 CLASSIC = {
@@ -103,3 +103,21 @@ def test_the_arn_that_a_policy_must_allow(tmp_path: Path) -> None:
     app = App("KernelGateway", "x", "InService")
     platform = Platform("studio-classic", "d-1", "ada", region_name="us-east-2")
     assert platform.app_arn(app) == "arn:aws:sagemaker:us-east-2:*:app/d-1/ada/KernelGateway/x"
+
+
+@pytest.mark.parametrize(
+    ("kind", "volume", "lasts"),
+    [
+        ("notebook-instance", True, True),
+        ("notebook-instance", False, False),  # started in some other way: then nothing is known
+        ("studio-space", True, False),  # all of it lasts; that is only a directory of the user's
+        ("local", True, False),
+    ],
+)
+def test_what_a_stop_leaves_of_the_home(
+    kind: str, volume: bool, lasts: bool, tmp_path: Path
+) -> None:
+    if volume:
+        (tmp_path / "SageMaker").mkdir()
+    found = lasting_directory(Platform(kind), tmp_path)
+    assert found == (tmp_path / "SageMaker" if lasts else None)

@@ -1,74 +1,22 @@
 import { describe, expect, it } from 'vitest';
 
 import {
+  announced,
+  appOf,
   billed,
-  duration,
+  deadlines,
+  digest,
   grouped,
+  holdOf,
   keepChoices,
-  nextDue,
+  keepers,
+  minutesUntil,
+  nextMoment,
   progress,
-  title,
+  removals,
   warning
 } from '../model';
-import type { IReport, IResource } from '../types';
-
-const NOW = Date.parse('2026-11-24T12:00:00.000Z');
-const MINUTE = 60_000;
-
-function at(minutes: number): string {
-  return new Date(NOW + minutes * MINUTE).toISOString();
-}
-
-function resource(more: Partial<IResource>): IResource {
-  return {
-    kind: 'kernel',
-    id: 'k',
-    name: 'python3',
-    app: null,
-    paths: [],
-    state: 'idle',
-    instance_type: null,
-    action: 'keep',
-    reason: 'recent-activity',
-    detail: 'Idle.',
-    signal: 'request',
-    limit_minutes: 120,
-    rule: 'idle_timeout_minutes',
-    idle_since: at(-60),
-    warn_at: at(55),
-    due_at: at(60),
-    kept_until: null,
-    billing: false,
-    ...more
-  };
-}
-
-function report(...resources: IResource[]): IReport {
-  return { resources } as unknown as IReport;
-}
-
-const APP = resource({
-  kind: 'app',
-  id: 'KernelGateway/a',
-  name: 'a',
-  instance_type: 'ml.g5.xlarge',
-  billing: true
-});
-
-describe('duration', () => {
-  it.each([
-    [-5, '0 s'],
-    [59_999, '59 s'],
-    [60_000, '1 m'],
-    [3_600_000, '1 h'],
-    [4_320_000, '1 h 12 m'],
-    [3_660_000, '1 h 01 m'],
-    [86_400_000, '1 d'],
-    [100_800_000, '1 d 4 h']
-  ])('%d ms is %s', (milliseconds, words) => {
-    expect(duration(milliseconds)).toBe(words);
-  });
-});
+import { APP, MINUTE, NOW, at, outcome, report, resource } from './given';
 
 describe('grouped', () => {
   it('puts what is billed first, and what runs in no app last', () => {
@@ -109,27 +57,93 @@ describe('progress and warning', () => {
     expect(warning(resource({ warn_at: at(-9), due_at: at(-4) }), NOW)).toBe(0);
   });
 
-  it('names the next that goes', () => {
+  it('announces what is due, the soonest first', () => {
     const later = resource({ id: 'later', warn_at: at(-1), due_at: at(4) });
     const sooner = resource({ id: 'sooner', warn_at: at(-1), due_at: at(2) });
-    expect(nextDue(report(resource({}), later, sooner), NOW)?.id).toBe('sooner');
-    expect(nextDue(report(resource({})), NOW)).toBeNull();
+    const found = report(resource({}), later, sooner);
+    expect(announced(found, NOW).map(r => r.id)).toEqual(['sooner', 'later']);
+    expect(announced(report(resource({})), NOW)).toEqual([]);
+  });
+
+  it.each(['enabled', 'dry_run'] as const)('announces nothing that %s keeps', name => {
+    const found = report(resource({ warn_at: at(-1), due_at: at(4) }));
+    found.policy[name] = !found.policy[name];
+    expect(announced(found, NOW)).toEqual([]);
+  });
+
+  it('knows the next moment at which something happens', () => {
+    expect(nextMoment(report(resource({}), resource({ warn_at: at(-3) })), NOW)).toBe(55 * MINUTE);
+    expect(nextMoment(report(resource({ warn_at: null, due_at: null })), NOW)).toBeNull();
+  });
+
+  it('tells what is due within a minute as one deadline', () => {
+    const due = [2, 2.5, 3, 3.5].map(n => resource({ id: String(n), due_at: at(n) }));
+    expect(deadlines(due).map(group => group.map(r => r.id))).toEqual([['2', '2.5', '3'], ['3.5']]);
+    expect(deadlines([])).toEqual([]);
   });
 });
 
-describe('words', () => {
-  it('titles things as people know them', () => {
-    expect(title(resource({ paths: ['a/b/train.ipynb'] }))).toBe('train.ipynb');
-    expect(title(resource({}))).toBe('python3');
-    expect(title(resource({ kind: 'terminal', id: '1', name: '1' }))).toBe('terminal 1');
-    expect(title(resource({ kind: 'terminal', id: 'arn:x__1__ml.t3.medium' }))).toBe(
-      'image terminal'
-    );
+describe('keep-alives', () => {
+  it('keeps an app for what runs in it', () => {
+    const inside = resource({ id: 'inside', app: APP.id });
+    const elsewhere = resource({ id: 'elsewhere', app: 'KernelGateway/b' });
+    const free = resource({ id: 'free' });
+    const found = keepers([inside, APP, elsewhere, free]);
+    expect(found.map(r => r.id)).toEqual([APP.id, 'elsewhere', 'free']);
+  });
+
+  it('finds the hold that lasts longest', () => {
+    const kernel = resource({ app: APP.id });
+    const own = { kind: 'kernel', id: 'k', kept_until: at(10) } as const;
+    const app = { kind: 'app', id: APP.id, kept_until: at(20) } as const;
+    const all = { kind: 'all', id: 'all', kept_until: at(15) } as const;
+    const other = { kind: 'kernel', id: 'x', kept_until: at(99) } as const;
+    expect(holdOf(kernel, [own, app, all, other])).toBe(app);
+    expect(holdOf(kernel, [own, all, other])).toBe(all);
+    expect(holdOf(kernel, [own, other])).toBe(own);
+    expect(holdOf(kernel, [other])).toBeNull();
   });
 
   it('offers what the administrator allows', () => {
-    expect(keepChoices(1440)).toEqual([1, 4, 8, 24]);
+    expect(keepChoices(1440)).toEqual([1, 4, 8]);
     expect(keepChoices(300)).toEqual([1, 4]);
     expect(keepChoices(30)).toEqual([0.5]);
+  });
+
+  it('keeps until the next time that a clock shows', () => {
+    const noon = new Date(2026, 10, 24, 12, 0, 0).getTime();
+    expect(minutesUntil('13:30', noon)).toBe(90);
+    expect(minutesUntil('11:00', noon)).toBe(23 * 60);
+    expect(minutesUntil('12:00', noon)).toBe(24 * 60);
+    expect(minutesUntil('', noon)).toBeNull();
+  });
+});
+
+describe('what was removed', () => {
+  it('is told once, newest first, with what happened before the server started', () => {
+    const old = outcome({ at: at(-90), id: 'old' });
+    const fresh = outcome({ at: at(-1), id: 'fresh' });
+    const found = removals([old, fresh], [{ ...old }, outcome({ at: at(-300), id: 'older' })]);
+    expect(found.map(o => o.id)).toEqual(['fresh', 'old', 'older']);
+  });
+
+  it('knows whether the app went with its kernel', () => {
+    const kernel = outcome({ app: APP.id });
+    const app = outcome({ kind: 'app', id: APP.id, at: at(1) });
+    expect(appOf(kernel, [kernel, app])).toBe(app);
+    expect(appOf(kernel, [kernel, { ...app, at: at(60) }])).toBeNull();
+    expect(appOf(kernel, [kernel, { ...app, outcome: 'permanent' }])).toBeNull();
+    expect(appOf({ ...kernel, app: null }, [kernel, app])).toBeNull();
+  });
+});
+
+describe('a digest', () => {
+  it('changes with what is seen, and not with the time of a pass', () => {
+    const found = report(resource({}));
+    const again = { ...found, now: at(1), health: { ...found.health, next_pass: at(2) } };
+    expect(digest(again)).toBe(digest(found));
+    expect(digest(report(resource({ reason: 'busy' })))).not.toBe(digest(found));
+    const kept = { ...found, keep_alive: [{ kind: 'all', id: 'all', kept_until: at(9) } as const] };
+    expect(digest(kept)).not.toBe(digest(found));
   });
 });

@@ -2,20 +2,21 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Poller } from '../poller';
 import type { IReport } from '../types';
-
-const REPORT = { version: 1 } as IReport;
+import { NOW, at, report, resource } from './given';
 
 describe('the poller', () => {
-  let asked = 0;
+  let asked: boolean[] = [];
   let fails = false;
   let visibility = 'visible';
   let onVisibility: () => void = () => undefined;
+  let answer: IReport = report();
 
   beforeEach(() => {
-    vi.useFakeTimers();
-    asked = 0;
+    vi.useFakeTimers({ now: NOW });
+    asked = [];
     fails = false;
     visibility = 'visible';
+    answer = report();
     vi.stubGlobal('window', { setTimeout, clearTimeout });
     vi.stubGlobal('document', {
       get visibilityState() {
@@ -34,27 +35,61 @@ describe('the poller', () => {
   });
 
   function poller(): Poller {
-    return new Poller(async () => {
-      asked += 1;
+    return new Poller(async panel => {
+      asked.push(panel);
       if (fails) {
         throw new Error('gone');
       }
-      return REPORT;
+      return { ...answer, now: new Date(Date.now()).toISOString() };
     });
   }
 
-  const minutes = (n: number): Promise<unknown> => vi.advanceTimersByTimeAsync(n * 60_000 + 10);
+  const seconds = (n: number): Promise<unknown> => vi.advanceTimersByTimeAsync(n * 1000 + 10);
+  const minutes = (n: number): Promise<unknown> => seconds(n * 60);
 
-  it('asks once a minute while nobody looks, and six times as often for somebody', async () => {
+  it('asks ever more rarely while nothing changes, and says whether somebody looks', async () => {
     const found = poller();
     await found.refresh();
     await minutes(10);
-    expect(asked).toBe(11);
+    expect(asked).toEqual([false, false, false, false]); // at 0, 1, 3 and 7 minutes
+    asked = [];
     found.seen = true;
-    asked = 0;
     await minutes(10);
-    expect(asked).toBeGreaterThanOrEqual(60);
-    expect(asked).toBeLessThanOrEqual(62);
+    expect(asked.length).toBeGreaterThanOrEqual(10);
+    expect(asked.length).toBeLessThanOrEqual(14);
+    expect(asked).not.toContain(false);
+  });
+
+  it('asks at its shortest pause again once something has changed', async () => {
+    const found = poller();
+    found.seen = true;
+    await minutes(10);
+    answer = report(resource({ reason: 'busy', idle_since: null, warn_at: null, due_at: null }));
+    asked = [];
+    while (asked.length === 0) {
+      await seconds(1);
+    }
+    await seconds(10);
+    expect(asked).toHaveLength(2);
+  });
+
+  it('is there when something is announced, and when it is removed', async () => {
+    answer = report(resource({ warn_at: at(2.1), due_at: at(2.6) }));
+    const found = poller();
+    await found.refresh();
+    await minutes(1); // the first pause; the next would be two minutes
+    asked = [];
+    await seconds(1.1 * 60 + 1.5);
+    expect(asked).toHaveLength(1);
+    await seconds(30);
+    expect(asked).toHaveLength(2);
+  });
+
+  it('looks again soon after something was asked of the server', async () => {
+    const found = poller();
+    await found.acted();
+    await seconds(6.5);
+    expect(asked).toHaveLength(4);
   });
 
   it('asks nothing while the tab is hidden, and at once when it is seen again', async () => {
@@ -62,25 +97,57 @@ describe('the poller', () => {
     await found.refresh();
     visibility = 'hidden';
     onVisibility();
-    asked = 0;
+    asked = [];
     await minutes(60);
-    expect(asked).toBe(0);
+    expect(asked).toEqual([]);
     visibility = 'visible';
     onVisibility();
     await minutes(0);
-    expect(asked).toBe(1);
+    expect(asked).toHaveLength(1);
+  });
+
+  it('asks nothing more when the tab was hidden while it asked', async () => {
+    const found = poller();
+    const asking = found.refresh();
+    visibility = 'hidden';
+    onVisibility();
+    await asking;
+    await minutes(60);
+    expect(asked).toHaveLength(1);
   });
 
   it('asks ever more rarely while there is no answer, and keeps what it knew', async () => {
     const found = poller();
     await found.refresh();
     fails = true;
-    asked = 0;
-    await minutes(60);
-    expect(asked).toBeLessThanOrEqual(14);
-    expect(found.state).toEqual({ report: REPORT, error: 'gone' });
+    asked = [];
+    await minutes(55);
+    expect(asked.length).toBeLessThanOrEqual(14);
+    expect(found.state).toMatchObject({ error: 'gone', status: 0, quiet: false });
+    expect(found.state.report?.resources).toEqual([]);
     fails = false;
     await minutes(5);
     expect(found.state.error).toBeNull();
+  });
+
+  it('is quiet once the server has been gone for an hour, until somebody comes back', async () => {
+    fails = true;
+    const found = poller();
+    await found.refresh();
+    await minutes(70);
+    expect(found.state.quiet).toBe(true);
+    asked = [];
+    await minutes(600);
+    expect(asked).toEqual([]);
+    fails = false;
+    onVisibility();
+    await seconds(0);
+    expect(found.state).toMatchObject({ error: null, quiet: false });
+  });
+
+  it("goes by the server's clock", async () => {
+    const found = new Poller(async () => ({ ...report(), now: at(7) }));
+    await found.refresh();
+    expect(found.now - Date.now()).toBe(7 * 60_000);
   });
 });

@@ -1,0 +1,19 @@
+"""``jupyter auto-shutdown doctor``: everything that has to be right, looked at one by one. It
+changes nothing, deletes nothing, and works with and without a running server."""
+
+from __future__ import annotations
+
+from . import aws, configuration, cullers, host, installation, server
+from .finding import Finding, Level
+from .situation import look
+
+__all__ = ["Finding", "Level", "examine"]
+
+#: In the order in which a person would look.
+PARTS = (host, installation, configuration, server, aws, cullers)
+
+
+def examine(url: str | None = None, port: int | None = None) -> list[Finding]:
+    """What was found, in order."""
+    situation = look(url, port)
+    return [finding for part in PARTS for finding in part.examine(situation)]

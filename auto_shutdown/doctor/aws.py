@@ -1,0 +1,246 @@
+"""SageMaker's API: reached at all, at the same time of day, with credentials, and allowed.
+
+One thing at a time, and no further than the first that fails: what lies behind it cannot be told.
+No call here can remove anything (docs/decisions/016).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from ..core.model import KERNEL_GATEWAY, App
+from ..core.words import duration
+from ..world.aws_errors import (
+    CREDENTIALS,
+    DENIED,
+    FOREIGN,
+    GONE,
+    REGION,
+    THROTTLED,
+    UNREACHABLE,
+    read_error,
+    remedy,
+)
+from ..world.own import RESTARTABLE
+from ..world.platform import LOCAL, NOTEBOOK_INSTANCE, Platform
+from ..world.sagemaker import BadAnswerError, make_client
+from .finding import Finding, failure, ok, warning
+from .situation import Situation
+
+#: AWS refuses a signature made by a clock that is off by more, and this one should not come near.
+MOST_SKEW = timedelta(minutes=5)
+SOME_SKEW = timedelta(minutes=1)
+
+#: Of a request that somebody waits for.
+QUICK: dict[str, Any] = {
+    "connect_timeout": 3,
+    "read_timeout": 10,
+    "retries": {"total_max_attempts": 1, "mode": "standard"},
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of one call. ``code`` is empty when it succeeded with ``value``."""
+
+    code: str = ""
+    message: str = ""
+    value: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def skew(self) -> timedelta | None:
+        """How far this clock is ahead of AWS's; None when the answer says no time."""
+        metadata = self.value.get("ResponseMetadata") or {}
+        try:
+            theirs = parsedate_to_datetime(metadata["HTTPHeaders"]["date"])
+        except (KeyError, TypeError, ValueError):
+            return None
+        return datetime.now(timezone.utc) - theirs
+
+
+def ask(call: Callable[..., Any], **request: Any) -> Answer:
+    try:
+        return Answer(value=call(**request))
+    except Exception as error:
+        code, message = read_error(error)
+        return Answer(code, message, getattr(error, "response", None) or {})
+
+
+def examine(situation: Situation) -> Iterator[Finding]:
+    platform = situation.platform
+    if platform.kind == LOCAL:
+        yield ok("sagemaker", "not on SageMaker: it is not asked")
+        return
+    if platform.region_name is None or _no_boto3():
+        return  # said already
+    try:
+        from boto3.session import Session
+
+        session = Session()
+    except Exception as error:  # AWS_PROFILE names a profile that there is not
+        yield _credentials(read_error(error)[0])
+        return
+    unsigned = ask(_unsigned(platform, session))
+    reached = _endpoint(platform, unsigned)
+    yield reached
+    if reached.remedy:
+        return
+    yield from _clock(unsigned)
+    if unsigned.skew is None or abs(unsigned.skew) <= MOST_SKEW:
+        yield from _signed(platform, session)
+
+
+def _no_boto3() -> bool:
+    try:
+        import boto3  # noqa: F401
+    except ImportError:
+        return True
+    return False
+
+
+def _unsigned(platform: Platform, session: Any) -> Callable[[], Any]:
+    """Nobody's credentials are needed to be answered that they are missing. Also what is wrong
+    with making a client is an answer."""
+
+    def call() -> Any:
+        from botocore import UNSIGNED
+
+        region = platform.region_name
+        client = make_client(region, session=session, **QUICK, signature_version=UNSIGNED)
+        answer = client.list_apps(DomainIdEquals=platform.domain_id or "d-none", MaxResults=1)
+        if "Apps" not in answer:  # botocore makes an empty answer of what is no JSON
+            raise BadAnswerError
+        return answer
+
+    return call
+
+
+def _endpoint(platform: Platform, answer: Answer) -> Finding:
+    region, code = platform.region_name, answer.code
+    advice = remedy(code, "", "", "", region)
+    if code in UNREACHABLE or code == "SSLError":
+        text = (
+            f"SageMaker's API in {region} cannot be reached ({code}). Without a way to the "
+            f"internet the VPC needs the endpoint com.amazonaws.{region}.sagemaker.api"
+        )
+        return failure("endpoint", text, advice)
+    if code in FOREIGN or code.isdigit():
+        return failure("endpoint", f"something other than SageMaker answered ({code})", advice)
+    if code in REGION or code in ("ValueError", "InvalidEndpointError"):
+        return failure("endpoint", f"there is no endpoint for the region {region}", advice)
+    return ok("endpoint", f"SageMaker's API in {region} answers")
+
+
+def _clock(answer: Answer) -> Iterator[Finding]:
+    skew = answer.skew
+    if skew is None:
+        return
+    text = f"{duration(abs(skew))} {'ahead of' if skew > timedelta(0) else 'behind'} AWS's"
+    advice = "Set the clock of this machine (NTP)."
+    if abs(skew) > MOST_SKEW:
+        yield failure("clock", f"{text}: AWS refuses what is signed by it", advice)
+    elif abs(skew) > SOME_SKEW:
+        yield warning("clock", text, advice)
+    else:
+        yield ok("clock", "right")
+
+
+def _signed(platform: Platform, session: Any) -> Iterator[Finding]:
+    try:
+        found = session.get_credentials()
+        client = make_client(platform.region_name, session=session, **QUICK)
+    except Exception as error:
+        yield _credentials(read_error(error)[0])
+        return
+    if found is None:
+        yield _credentials("NoCredentialsError")
+        return
+    findings = list(_actions(platform, client))
+    refused = next((f for f in findings if f.check == "credentials"), None)
+    if refused is not None:
+        yield refused
+        return
+    yield ok("credentials", f"found ({found.method}), and accepted")
+    yield from findings
+
+
+def _credentials(code: str) -> Finding:
+    return failure(
+        "credentials",
+        f"there are none that AWS accepts ({code}); what they allow cannot be told",
+        "Run this in a terminal of the server (cron and sudo do not pass on "
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI), and look at the execution role.",
+    )
+
+
+def _actions(platform: Platform, client: Any) -> Iterator[Finding]:
+    if platform.kind == NOTEBOOK_INSTANCE:
+        yield from _instance(platform, client)
+        return
+    if platform.has_apps:
+        request = {"DomainIdEquals": platform.domain_id, **platform.owner_filter}
+        listed = ask(client.list_apps, **request, MaxResults=100)
+        # ListApps knows no resource types: a policy can allow it on everything only.
+        yield _verdict(platform, "sagemaker:ListApps", '"*"', listed)
+        yield _delete(platform, client, KERNEL_GATEWAY)
+    own = platform.own_app
+    if own is not None and own.own:
+        yield _delete(platform, client, own.type)
+    elif own is not None:
+        yield ok("sagemaker:DeleteApp", f"not needed: a {own.type} app is never deleted")
+
+
+def _delete(platform: Platform, client: Any, app_type: str) -> Finding:
+    """Asks to delete an app that cannot be: AWS looks whether it is allowed before it looks for
+    the app, and then there is none of that name."""
+    name = f"auto-shutdown-doctor-{secrets.token_hex(16)}"
+    request = {"DomainId": platform.domain_id, "AppType": app_type, "AppName": name}
+    answer = ask(client.delete_app, **request, **platform.owner_argument)
+    arn = platform.app_arn(App(app_type, "*", ""))
+    return _verdict(platform, "sagemaker:DeleteApp", arn, answer)
+
+
+def _instance(platform: Platform, client: Any) -> Iterator[Finding]:
+    name, arn = platform.app_name, platform.resource_arn or platform.app_name or "*"
+    described = ask(client.describe_notebook_instance, NotebookInstanceName=name)
+    yield _verdict(platform, "sagemaker:DescribeNotebookInstance", arn, described)
+    identifier = described.value.get("PlatformIdentifier")
+    if not described.code and not RESTARTABLE.match(str(identifier)):
+        yield warning(
+            "irreversible stop",
+            f"on its platform ({identifier}) this instance could not be started again: it is not "
+            "stopped",
+            "Update it to notebook-al2023-v1 while it is stopped.",
+        )
+    stranger = f"auto-shutdown-doctor-{secrets.token_hex(16)}"
+    answer = ask(client.stop_notebook_instance, NotebookInstanceName=stranger)
+    if answer.code in DENIED:
+        # A policy for this one instance denies any other, and to try this one would stop it.
+        yield warning(
+            "sagemaker:StopNotebookInstance",
+            "not allowed on every instance; whether on this one only stopping it would tell",
+            f"See that the role's policy allows it on {arn}.",
+        )
+        return
+    yield _verdict(platform, "sagemaker:StopNotebookInstance", arn, answer)
+
+
+def _verdict(platform: Platform, action: str, resource: str, answer: Answer) -> Finding:
+    code = answer.code
+    advice = remedy(code, answer.message, action, resource, platform.region_name)
+    if code in CREDENTIALS:
+        return _credentials(code)
+    if code in DENIED:
+        return failure(action, f"not allowed ({code})", advice)
+    if code in UNREACHABLE or code in FOREIGN or code.isdigit():
+        return failure(action, f"no answer ({code})", advice)
+    if code in THROTTLED:
+        return warning(action, f"too many requests at the moment ({code})", "Try again later.")
+    if code and code not in GONE and code != "ValidationException":
+        return warning(action, f"an answer not known here ({code})", advice)
+    return ok(action, "allowed")

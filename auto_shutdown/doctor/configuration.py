@@ -1,0 +1,104 @@
+"""The configuration: files that Jupyter skips, names that mean nothing, values that make no sense,
+and who set what."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from .. import provenance
+from ..config import AdminTraits
+from .finding import Finding, failure, ok, warning
+from .situation import Situation
+
+CHECK = "configuration"
+
+
+def examine(situation: Situation) -> Iterator[Finding]:
+    troubles = [*_unreadable(situation), *_error(situation), *_unknown(situation)]
+    yield from troubles or [ok(CHECK, f"{len(situation.files)} files read, all understood")]
+    yield from _overruled(situation)
+    yield from _settings(situation)
+
+
+def _unreadable(situation: Situation) -> Iterator[Finding]:
+    for file in situation.files:
+        if file.problem:
+            effect = "is skipped"
+            if file.whose == provenance.ADMINISTRATOR:
+                effect = "is the administrator's, and keeps the extension from starting"
+            text = f"{file.path} {effect}: {file.problem}"
+            yield failure(CHECK, text, f"Mend {file.path}, and restart the server.")
+
+
+def _error(situation: Situation) -> Iterator[Finding]:
+    unreadable = any(file.problem for file in situation.files)
+    if situation.config_error and not unreadable:
+        remedy = "Mend it, and restart the server; until then nothing is shut down."
+        yield failure(CHECK, situation.config_error, remedy)
+
+
+def _unknown(situation: Situation) -> Iterator[Finding]:
+    known = AdminTraits.class_traits(config=True)
+    for file in situation.files:
+        if provenance.SECTION in file.names:
+            continue  # Python: any of its names may be meant for something else
+        for name in file.section(provenance.SECTION):
+            if name not in known:
+                text = f"{file.path} sets AutoShutdown.{name}, which there is not"
+                yield warning(CHECK, text, "See the README's tables for the names.")
+
+
+def _overruled(situation: Situation) -> Iterator[Finding]:
+    counted = provenance.counting(situation.files)
+    ruling = [
+        str(file.path)
+        for file in counted
+        if file.whose == provenance.ADMINISTRATOR and file.section(provenance.SECTION)
+    ]
+    for file in situation.files:
+        if file not in counted and file.section(provenance.SECTION):
+            text = f"{file.path} counts for nothing here, because of {', '.join(ruling)}"
+            remedy = (
+                f"Take AutoShutdown out of {file.path}; what may be changed is in the settings."
+            )
+            yield warning(CHECK, text, remedy)
+
+
+def _settings(situation: Situation) -> Iterator[Finding]:
+    """Each trait that is set, in which file, and what that overrides."""
+    for name in sorted(AdminTraits.class_traits(config=True)):
+        source = situation.source(provenance.SECTION, name)
+        if not source:
+            continue
+        text = f"{name} = {_shown(situation, name)}, set by {source}"
+        protected = _protected(situation, name, source)
+        if protected:
+            yield warning(
+                CHECK,
+                f"{text}, against {protected}",
+                f"{source} can be changed by this user. If {protected} is to hold, set it in a "
+                "directory that comes first (jupyter --paths) and that users cannot write.",
+            )
+        else:
+            yield ok(CHECK, text)
+
+
+def _shown(situation: Situation, name: str) -> str:
+    return json.dumps(getattr(situation.traits, name), default=str)
+
+
+def _protected(situation: Situation, name: str, source: str) -> str:
+    """A file that users cannot change, overridden by one that they can."""
+    counted = provenance.counting(situation.files)
+    setting = [file.path for file in counted if name in file.section(provenance.SECTION)]
+    if not setting or str(setting[-1]) != source or not _writable(setting[-1]):
+        return ""
+    others = [path for path in setting[:-1] if not _writable(path)]
+    return str(others[-1]) if others else ""
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) or os.access(path.parent, os.W_OK)

@@ -1,0 +1,117 @@
+"""Whatever else shuts things down here, and what comes of both together. It is never a failure:
+two may run side by side, and the earlier one has its way."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ..core.words import duration
+from ..world.platform import STUDIO_SPACE
+from .finding import Finding, ok, warning
+from .installation import enabled_extensions
+from .situation import Situation
+
+CHECK = "other cullers"
+
+
+@dataclass(frozen=True)
+class Trait:
+    """One of Jupyter's own; ``sections`` are the names of its class in Jupyter's releases."""
+
+    sections: tuple[str, ...]
+    name: str
+    limit: str
+    what: str
+
+
+TRAITS = (
+    Trait(
+        ("MappingKernelManager", "AsyncMappingKernelManager"),
+        "cull_idle_timeout",
+        "kernel_idle_timeout_minutes",
+        "Jupyter itself shuts kernels down",
+    ),
+    Trait(
+        ("TerminalManager",),
+        "cull_inactive_timeout",
+        "terminal_idle_timeout_minutes",
+        "Jupyter itself closes terminals, with what runs in them if it is silent,",
+    ),
+    Trait(
+        ("ServerApp",),
+        "shutdown_no_activity_timeout",
+        "app_idle_timeout_minutes",
+        "Jupyter itself ends this server, without kernels and terminals,",
+    ),
+)
+
+#: SageMaker's own agent, and the extension that this one takes the place of.
+AGENT = "jupyter_activity_monitor_extension"
+INCUMBENT = "sagemaker_studio_autoshutdown"
+
+
+def examine(situation: Situation) -> Iterator[Finding]:
+    found = [
+        *(finding for trait in TRAITS for finding in _trait(situation, trait)),
+        *_agent(situation),
+        *_incumbent(situation),
+    ]
+    yield from found or [ok(CHECK, "none: nothing else shuts down what is idle")]
+
+
+def _trait(situation: Situation, trait: Trait) -> Iterator[Finding]:
+    for section in trait.sections:
+        seconds = _seconds(situation.value(section, trait.name))
+        if seconds <= 0:
+            continue
+        own = situation.traits
+        minutes = getattr(own, trait.limit) or own.idle_timeout_minutes
+        here = timedelta(minutes=float(minutes))
+        theirs = timedelta(seconds=seconds)
+        first = "so Jupyter comes first" if theirs < here else "so auto_shutdown comes first"
+        busy = situation.value(section, "cull_busy")
+        also = " It takes busy ones, too." if busy and str(busy) != "False" else ""
+        name = f"{section}.{trait.name}"
+        yield warning(
+            CHECK,
+            f"{trait.what} after {duration(theirs)} ({name}, set by "
+            f"{situation.source(section, trait.name)}); here it is {duration(here)}, {first}. It "
+            f"warns nobody, and knows no keep-alive and no work in the background.{also}",
+            f"Set {name} to 0, and leave it to auto_shutdown.",
+        )
+
+
+def _seconds(value: object) -> float:
+    try:
+        return float(str(value)) if value is not None else 0.0
+    except ValueError:
+        return 0.0
+
+
+def _agent(situation: Situation) -> Iterator[Finding]:
+    if situation.platform.kind != STUDIO_SPACE or not _is_on(situation, AGENT):
+        return
+    yield warning(
+        CHECK,
+        "SageMaker's own agent is here: if idle shutdown is on for the domain, the user profile or "
+        "the space, SageMaker deletes this app by itself, by the age of the last output. A long "
+        "silent cell counts as idle to it, and it warns nobody. The earlier one has its way.",
+        "Give SageMaker's the longer limit, or turn it off (Domain settings, Idle shutdown).",
+    )
+
+
+def _incumbent(situation: Situation) -> Iterator[Finding]:
+    if _is_on(situation, INCUMBENT):
+        yield warning(
+            CHECK,
+            f"the extension {INCUMBENT} is on, too: it removes apps by rules of its own",
+            f"jupyter server extension disable {INCUMBENT}, and take it out of lifecycle scripts.",
+        )
+
+
+def _is_on(situation: Situation, extension: str) -> bool:
+    installed = importlib.util.find_spec(extension) is not None
+    return installed and bool(enabled_extensions(situation).get(extension))

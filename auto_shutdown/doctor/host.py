@@ -1,0 +1,70 @@
+"""Who this server is, and where it keeps its state."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..world.platform import LOCAL
+from .finding import Finding, failure, ok, warning
+from .situation import Situation
+
+
+def examine(situation: Situation) -> Iterator[Finding]:
+    yield from _platform(situation)
+    yield _state(Path(situation.traits.state_dir))
+
+
+def _platform(situation: Situation) -> Iterator[Finding]:
+    platform = situation.platform
+    if platform.problem is not None:
+        yield failure("platform", platform.problem.message, platform.problem.remedy)
+        return
+    yield ok("platform", platform.kind)
+    if platform.kind == LOCAL:
+        return
+    parts = {
+        "domain": platform.domain_id,
+        "space": platform.space_name,
+        "user profile": platform.user_profile_name,
+        "app": platform.app_name,
+        "region": platform.region_name,
+        "account": platform.account_id,
+    }
+    text = ", ".join(f"{name} {value}" for name, value in parts.items() if value)
+    if platform.region_name is None:
+        remedy = "Set AutoShutdown.region_name or the environment variable AWS_REGION."
+        yield failure("identity", f"{text}; the region is not known", remedy)
+    elif not platform.has_apps and platform.own_app is None:
+        remedy = "Set AutoShutdown.domain_id and AutoShutdown.user_profile_name (or space_name)."
+        yield failure("identity", f"{text}; whose apps these are is not known", remedy)
+    else:
+        yield ok("identity", text)
+    told = (situation.report or {}).get("platform", {}).get("kind", platform.kind)
+    if told != platform.kind:
+        yield warning(
+            "platform",
+            f"the running server takes itself for {told}",
+            "It was started with other files or variables: run the doctor in a terminal of it.",
+        )
+
+
+def _state(directory: Path) -> Finding:
+    remedy = "Make it writable for the account of the server, or set AutoShutdown.state_dir."
+    try:
+        if directory.is_dir():
+            with tempfile.TemporaryFile(dir=directory) as file:
+                file.write(b"written by the doctor")
+                file.flush()
+                os.fsync(file.fileno())
+            return ok("state", f"{directory} can be written")
+        parent = next(path for path in directory.absolute().parents if path.exists())
+        if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
+            return ok("state", f"{directory} is made when it is first needed")
+    except OSError as error:
+        text = f"{directory} cannot be written ({type(error).__name__})"
+        return failure("state", f"{text}: settings and the history are lost", remedy)
+    text = f"{directory} cannot be made: settings and the history are lost"
+    return failure("state", text, remedy)

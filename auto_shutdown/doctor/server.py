@@ -1,0 +1,36 @@
+"""The running server, if there is one: whether the extension works in it, and its own faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..client import ExitCode
+from .finding import Finding, failure, ok, warning
+from .situation import Situation
+
+CHECK = "server"
+
+
+def examine(situation: Situation) -> Iterator[Finding]:
+    report, silence = situation.report, situation.silence
+    if silence is not None:
+        what = failure if silence.code is ExitCode.NO_EXTENSION else warning
+        yield what(CHECK, str(silence), silence.remedy)
+    if report is None or situation.client is None:
+        return
+    health = report["health"]
+    where = situation.client.server.url
+    if not report["policy"]["enabled"]:
+        remedy = "jupyter auto-shutdown settings enabled=true"
+        yield warning(CHECK, f"{where}: switched off, nothing is removed", remedy)
+    elif report["policy"]["dry_run"]:
+        remedy = "jupyter auto-shutdown settings dry_run=false"
+        yield warning(CHECK, f"{where}: a rehearsal (dry_run), nothing is removed", remedy)
+    elif not health["armed"]:
+        yield failure(CHECK, f"{where}: it does not watch", "Restart the server; see its log.")
+    elif not health["faults"]:
+        yield ok(CHECK, f"{where}: watching, last look {health['last_ok_pass']}")
+    for fault in health["faults"]:
+        what = failure if health["state"] == "failing" else warning
+        text = f"{where}: {fault['source']}: {fault['message']} ({fault['code']})"
+        yield what(CHECK, text, fault["remedy"])

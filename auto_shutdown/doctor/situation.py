@@ -1,0 +1,178 @@
+"""What the doctor goes by: the configuration as the server reads it, and the running server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.application import JupyterApp
+from traitlets import TraitError
+from traitlets.config import Config
+from traitlets.config.loader import DeferredConfigString
+
+from .. import authority, provenance
+from ..client import Client, ServerError, find
+from ..config import AdminTraits
+from ..world import Platform, recognise
+
+#: ``--Class.trait=value``, and Jupyter's own short form for a file.
+ARGUMENT = re.compile(r"--(?P<section>[A-Z]\w*)\.(?P<name>\w+)(=(?P<value>.*))?", re.DOTALL)
+CONFIG_OPTION = re.compile(r"--(?:config|JupyterApp\.config_file)(?:=(?P<value>.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """``silence`` says why no server could be asked (None: one answered with ``report``).
+    ``config_error`` names what the server would stumble over."""
+
+    directories: Sequence[str]
+    files: Sequence[provenance.ConfigFile]
+    config: Config
+    traits: AdminTraits
+    platform: Platform
+    config_error: str = ""
+    given: frozenset[tuple[str, str]] = frozenset()
+    client: Client | None = None
+    report: dict[str, Any] | None = None
+    silence: ServerError | None = None
+
+    def value(self, section: str, name: str) -> Any:
+        """What is configured for a trait, None when nothing is."""
+        found = self.config[section].get(name) if section in self.config else None
+        return str(found) if isinstance(found, DeferredConfigString) else found
+
+    def source(self, section: str, name: str) -> str:
+        """Where it is configured: a path, or the command line of the running server."""
+        if (section, name) in self.given:
+            return f"the server's {provenance.COMMAND_LINE}"
+        return provenance.source(self.files, section, name)
+
+
+def look(url: str | None = None, port: int | None = None) -> Situation:
+    """The situation here and now. Raises nothing: what fails is part of it."""
+    client, report, silence = _ask(url, port)
+    words = arguments_of(client.server.pid) if client is not None else []
+    config_file = _config_file(words)
+    if client is not None and config_file:  # as seen from where the server was started
+        config_file = os.path.join(f"/proc/{client.server.pid}/cwd", config_file)
+    given = dict(_given(words))
+    reader = _reader(provenance.SERVER_FILE, config_file)
+    directories = reader.config_file_paths
+    config, config_error = _read(reader, directories)
+    for (section, name), value in given.items():
+        config[section][name] = DeferredConfigString(value)
+    files = provenance.read_files(directories, config_file)
+    config_error = _obey(config, files, given) or config_error
+    traits = AdminTraits(config=_of_this_class(config))
+    try:
+        traits.limits()
+    except TraitError as error:
+        config_error = config_error or str(error)
+    platform = recognise(Path(traits.metadata_path), traits.platform_overrides(), os.environ)
+    return Situation(
+        directories=directories,
+        files=files,
+        config=config,
+        traits=traits,
+        platform=platform,
+        config_error=config_error,
+        given=frozenset(given),
+        client=client,
+        report=report,
+        silence=silence,
+    )
+
+
+def _ask(
+    url: str | None, port: int | None
+) -> tuple[Client | None, dict[str, Any] | None, ServerError | None]:
+    try:
+        client = find(url, port)
+    except ServerError as error:
+        return None, None, error
+    try:
+        return client, client.request("GET", "status"), None
+    except ServerError as error:
+        return client, None, error
+
+
+def arguments_of(pid: int | None) -> list[str]:
+    """The command line of a process; empty where it cannot be read. Not to be shown: it may hold
+    a token."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def _given(words: Sequence[str]) -> Iterator[tuple[tuple[str, str], str]]:
+    for word, following in zip(words, [*words[1:], ""]):
+        found = ARGUMENT.fullmatch(word)
+        if found:
+            value = found["value"] if found["value"] is not None else following
+            yield (found["section"], found["name"]), value
+
+
+def _config_file(words: Sequence[str]) -> str:
+    for word, following in zip(words, [*words[1:], ""]):
+        found = CONFIG_OPTION.fullmatch(word)
+        if found:
+            return found["value"] if found["value"] is not None else following
+    return ""
+
+
+def _reader(name: str, config_file: str = "") -> JupyterApp:
+    """Jupyter's own way to read configuration, without a server and without a word."""
+    silent = logging.getLogger("auto_shutdown.doctor")
+    silent.addHandler(logging.NullHandler())
+    silent.propagate = False
+    return JupyterApp(config_file_name=name, config_file=config_file, log=silent)
+
+
+def _read(reader: JupyterApp, directories: Sequence[str]) -> tuple[Config, str]:
+    """Everything in Jupyter's order; and what a configuration file stumbles over, if one does."""
+    config = Config({provenance.SECTION: provenance.drop_ins(directories)})
+    problem = ""
+    for each in (_reader(provenance.EXTENSION_FILE), reader):
+        each.raise_config_file_errors = True
+        try:
+            each.load_config_file(suppress_errors=False)
+        except (Exception, SystemExit) as error:
+            problem = f"A configuration file cannot be loaded ({type(error).__name__})."
+            each.raise_config_file_errors = False
+            each.load_config_file()
+        config.merge(each.config)
+    return config, problem
+
+
+def _obey(
+    config: Config,
+    files: Sequence[provenance.ConfigFile],
+    given: Mapping[tuple[str, str], str],
+) -> str:
+    """Put the section together as the server does; what keeps it from that."""
+    ours = {
+        name: DeferredConfigString(value)
+        for (section, name), value in given.items()
+        if section == provenance.SECTION
+    }
+    try:
+        section = authority.in_force(files, ours)
+    except TraitError as error:
+        return str(error)
+    if section is not None:
+        config[provenance.SECTION] = Config(section)
+    return ""
+
+
+def _of_this_class(config: Config) -> Config:
+    """The section goes by the name of the extension's class; its traits are defined by another,
+    which can be had without a server. Names that it does not know are told elsewhere."""
+    known = AdminTraits.class_traits(config=True)
+    section = {k: v for k, v in config[provenance.SECTION].items() if k in known}
+    return Config({AdminTraits.__name__: section})

@@ -1,0 +1,87 @@
+import { Signal } from '@lumino/signaling';
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import { Choices } from '../choices';
+import type { Poller } from '../poller';
+import type { Change, IChoices } from '../types';
+import { report } from './given';
+
+describe('the settings on the server', () => {
+  let asked = 0;
+  let served: IChoices;
+  let state = { report: report(), error: null as string | null };
+  let emit: () => void;
+  let choices: Choices;
+
+  beforeEach(() => {
+    const { locked, limits, ...settings } = report().policy;
+    asked = 0;
+    served = { settings, user: {}, defaults: settings, limits, locked };
+    state = { report: report(), error: null };
+    const poller = {
+      get state() {
+        return state;
+      },
+      acted: async () => undefined
+    };
+    const changed = new Signal<object, void>({});
+    emit = () => changed.emit();
+    const api = {
+      choices: async () => {
+        asked += 1;
+        return served;
+      },
+      patch: async (change: Change) => {
+        if (change.idle_timeout_minutes === 5) {
+          throw new Error('must be at least 10');
+        }
+        served = { ...served, settings: { ...served.settings, ...(change as object) } };
+        return served;
+      }
+    };
+    choices = new Choices(api, Object.assign(poller, { changed }) as unknown as Poller);
+  });
+
+  const settle = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 0));
+
+  it('are asked for once, and only when the form is open', async () => {
+    emit();
+    await settle();
+    expect(asked).toBe(0);
+    choices.wanted = true;
+    await settle();
+    emit();
+    emit();
+    await settle();
+    expect(asked).toBe(1);
+    expect(choices.value?.settings.idle_timeout_minutes).toBe(120);
+  });
+
+  it('are asked for again when somebody else has changed them', async () => {
+    choices.wanted = true;
+    await settle();
+    served = { ...served, settings: { ...served.settings, keep_terminals: true } };
+    state.report.policy.keep_terminals = true;
+    emit();
+    await settle();
+    expect(choices.value?.settings.keep_terminals).toBe(true);
+    expect(asked).toBe(2);
+  });
+
+  it('are not asked for while the server does not answer', async () => {
+    state.error = 'gone';
+    choices.wanted = true;
+    emit();
+    await settle();
+    expect(asked).toBe(0);
+  });
+
+  it('are what the server says after a change, and stand when it refuses one', async () => {
+    choices.wanted = true;
+    await settle();
+    await choices.patch({ idle_timeout_minutes: 90 });
+    expect(choices.value?.settings.idle_timeout_minutes).toBe(90);
+    await expect(choices.patch({ idle_timeout_minutes: 5 })).rejects.toThrow('at least 10');
+    expect(choices.value?.settings.idle_timeout_minutes).toBe(90);
+  });
+});

@@ -1,0 +1,69 @@
+import { nullTranslator } from '@jupyterlab/translation';
+import { describe, expect, it } from 'vitest';
+
+import { clock, duration, parsed, spelled, typed } from '../durations';
+
+const trans = nullTranslator.load('');
+
+describe('duration', () => {
+  it.each([
+    [-5, '0 s'],
+    [59_999, '59 s'],
+    [60_000, '1 m'],
+    [3_600_000, '1 h'],
+    [4_320_000, '1 h 12 m'],
+    [3_660_000, '1 h 01 m'],
+    [86_400_000, '1 d'],
+    [100_800_000, '1 d 4 h']
+  ])('%d ms is %s', (milliseconds, words) => {
+    expect(duration(milliseconds)).toBe(words);
+  });
+});
+
+describe('what is typed', () => {
+  it.each([
+    ['90', 90],
+    ['90 m', 90],
+    ['2h', 120],
+    ['2 hours', 120],
+    ['1 h 30 m', 90],
+    ['1.5 h', 90],
+    ['1,5 h', 90],
+    ['1:30', 90],
+    ['30 s', 0.5],
+    ['2 d', 2880],
+    ['45min', 45]
+  ])('%s is %d minutes', (text, minutes) => {
+    expect(parsed(text)).toBe(minutes);
+  });
+
+  it.each(['', ' ', 'soon', '-5', '2 x', 'h', '1:75', '1e3'])('%j is no time', text => {
+    expect(parsed(text)).toBeNull();
+  });
+
+  it.each([0, 0.1, 0.5, 5, 10, 59, 60, 90, 90.5, 119.123, 120, 1440, 2000, 525600])(
+    '%d minutes are read again as they were shown',
+    minutes => {
+      expect(parsed(typed(minutes))).toBe(minutes);
+    }
+  );
+});
+
+describe('in sentences', () => {
+  it.each([
+    [120, '2 hours'],
+    [60, '1 hour'],
+    [90, '1 hour 30 minutes'],
+    [0.5, '30 seconds'],
+    [1441.5, '1 day 1 minute'],
+    [0, '0 minutes']
+  ])('%d minutes are %s', (minutes, words) => {
+    expect(spelled(minutes, trans)).toBe(words);
+  });
+
+  it('shows the day only where it is not today', () => {
+    const noon = new Date(2026, 10, 24, 12, 0).getTime();
+    expect(clock(noon + 3_600_000, noon)).not.toMatch(/Nov/);
+    expect(clock(noon + 24 * 3_600_000, noon)).toMatch(/Nov|25/);
+  });
+});

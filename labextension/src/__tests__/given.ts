@@ -1,0 +1,103 @@
+/** Values to begin with; each test says what is different. */
+
+import type { IOutcome, IReport, IResource } from '../types';
+
+export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
+export const MINUTE = 60_000;
+
+export function at(minutes: number): string {
+  return new Date(NOW + minutes * MINUTE).toISOString();
+}
+
+export function resource(more: Partial<IResource>): IResource {
+  return {
+    kind: 'kernel',
+    id: 'k',
+    name: 'python3',
+    app: null,
+    paths: [],
+    state: 'idle',
+    state_since: at(-60),
+    instance_type: null,
+    action: 'keep',
+    reason: 'recent-activity',
+    detail: 'Idle.',
+    signal: 'request',
+    limit_minutes: 120,
+    rule: 'idle_timeout_minutes',
+    idle_since: at(-60),
+    warn_at: at(55),
+    due_at: at(60),
+    kept_until: null,
+    billing: false,
+    ...more
+  };
+}
+
+/** What runs, and no clock runs against it. */
+export function active(reason: string, more: Partial<IResource> = {}): IResource {
+  return resource({ reason, idle_since: null, warn_at: null, due_at: null, ...more });
+}
+
+export const APP = resource({
+  kind: 'app',
+  id: 'KernelGateway/a',
+  name: 'pytorch-1-8-ml-g5-xlarge-bb1b683322cc11dd9988bb1b6833',
+  state: 'InService',
+  instance_type: 'ml.g5.xlarge',
+  billing: true
+});
+
+export function outcome(more: Partial<IOutcome>): IOutcome {
+  return {
+    at: at(0),
+    kind: 'kernel',
+    id: 'k',
+    outcome: 'removed',
+    reason: 'idle',
+    detail: 'Idle 2 h of 2 h.',
+    name: 'python3',
+    paths: ['work/train.ipynb'],
+    app: null,
+    rule: 'idle_timeout_minutes',
+    idle_since: at(-120),
+    ...more
+  };
+}
+
+export function report(...resources: IResource[]): IReport {
+  return {
+    version: 1,
+    now: at(0),
+    platform: { kind: 'studio-classic' },
+    health: {
+      state: 'ok',
+      armed: true,
+      last_pass: at(-1),
+      last_ok_pass: at(-1),
+      next_pass: at(0.5),
+      faults: []
+    },
+    policy: {
+      enabled: true,
+      idle_timeout_minutes: 120,
+      kernel_idle_timeout_minutes: null,
+      terminal_idle_timeout_minutes: null,
+      app_idle_timeout_minutes: null,
+      warn_minutes: 5,
+      keep_terminals: false,
+      protect_connected: false,
+      rules: [],
+      dry_run: false,
+      locked: [],
+      limits: {
+        min_idle_timeout_minutes: 10,
+        max_idle_timeout_minutes: 480,
+        max_keep_alive_minutes: 1440
+      }
+    },
+    resources,
+    keep_alive: [],
+    outcomes: []
+  };
+}

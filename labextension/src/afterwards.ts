@@ -1,0 +1,148 @@
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ISessionContext } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Widget } from '@lumino/widgets';
+
+import type { Api } from './api';
+import { Message } from './message';
+import { appOf, endOf, localPath, removals, telling } from './model';
+import type { Telling } from './model';
+import { contextOf, mainWidgets, restart, sessionOf } from './opened';
+import type { Poller } from './poller';
+import { stopped } from './sentences';
+import type { IOutcome } from './types';
+
+const REMEMBERED = 200;
+
+interface IShown {
+  message: Message;
+  telling: Telling;
+  key: string;
+}
+
+/** Says in each open document that, when and why its kernel was stopped. */
+export class Afterwards {
+  constructor(
+    private readonly _shell: JupyterFrontEnd.IShell,
+    private readonly _poller: Poller,
+    private readonly _api: Pick<Api, 'history' | 'baseUrl'>,
+    private readonly _trans: TranslationBundle
+  ) {
+    _poller.changed.connect(() => this.update());
+  }
+
+  /** What happened before this page, or this server, was there. */
+  async remember(): Promise<void> {
+    try {
+      this._history = await this._api.history(50);
+    } catch {
+      this._history = []; // only the report's own outcomes are shown then
+    }
+    this.update();
+  }
+
+  /** What has been removed, newest first. */
+  get removals(): IOutcome[] {
+    return removals(this._poller.state.report?.outcomes ?? [], this._history);
+  }
+
+  update(): void {
+    const all = this.removals;
+    for (const widget of mainWidgets(this._shell)) {
+      const session = sessionOf(widget);
+      const path = contextOf(widget)?.path ?? session?.path;
+      if (session === null || path === undefined) {
+        continue;
+      }
+      const outcome = endOf(localPath(path), all);
+      if (outcome !== null) {
+        this._tell(widget, session, outcome, all);
+      }
+    }
+  }
+
+  private _tell(
+    widget: Widget,
+    session: ISessionContext,
+    outcome: IOutcome,
+    all: IOutcome[]
+  ): void {
+    const key = `${outcome.at} ${outcome.id}`;
+    const before = this._shown.get(widget);
+    const shown = before?.key === key ? before.telling : null;
+    const kernel = session.session?.kernel?.id ?? null;
+    const now = this._poller.now;
+    const next = this._told.includes(key)
+      ? null
+      : telling(outcome, kernel, session.isReady, shown, now);
+    if (next === shown && (before === undefined || before.key === key)) {
+      return;
+    }
+    before?.message.dispose();
+    this._shown.delete(widget);
+    if (next === null) {
+      this._read(key);
+      return;
+    }
+    const platform = this._poller.state.report?.platform.kind ?? 'local';
+    const sentences = stopped(outcome, appOf(outcome, all), platform, now, this._trans);
+    const buttons = [];
+    if (next === 'stopped') {
+      const press = (): void => void this._restart(session);
+      buttons.push({ label: this._trans.__('Restart kernel'), press });
+    } else {
+      sentences.push(
+        this._trans.__('The kernel that runs now is a new one: run your cells again.')
+      );
+    }
+    const message = new Message(sentences, buttons, {
+      label: this._trans.__('Close this message'),
+      press: () => {
+        this._read(key);
+        this.update();
+      }
+    });
+    this._shown.set(widget, { message, telling: next, key });
+    widget.disposed.connect(() => this._shown.delete(widget));
+    session.kernelChanged.connect(this.update, this);
+    message.attachTo(widget);
+  }
+
+  private async _restart(session: ISessionContext): Promise<void> {
+    try {
+      await restart(session);
+    } catch {
+      // The host has shown its own dialog, with what the server said.
+    }
+    this.update();
+  }
+
+  /** Not to be told again, by this page or another. */
+  private _read(key: string): void {
+    if (!this._told.includes(key)) {
+      const told = [...this._told, key].slice(-REMEMBERED);
+      try {
+        window.localStorage.setItem(this._name, JSON.stringify(told));
+      } catch {
+        this._forgetful.push(key);
+      }
+    }
+  }
+
+  private get _told(): string[] {
+    try {
+      const found: unknown = JSON.parse(window.localStorage.getItem(this._name) ?? '[]');
+      return Array.isArray(found) ? [...(found as string[]), ...this._forgetful] : [];
+    } catch {
+      return this._forgetful;
+    }
+  }
+
+  private get _name(): string {
+    return `jupyterlab-auto-shutdown:told:${this._api.baseUrl}`;
+  }
+
+  private readonly _shown = new Map<Widget, IShown>();
+  private readonly _forgetful: string[] = [];
+  private _history: IOutcome[] = [];
+}

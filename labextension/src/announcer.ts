@@ -1,0 +1,130 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { Claims, IDeadline } from './claims';
+import { announced, deadlines, keepChoices, keepers, warning } from './model';
+import type { Poller } from './poller';
+import { duration } from './durations';
+import type { IToasts } from './toasts';
+import type { IResource } from './types';
+import { announcement } from './words';
+
+interface IShown {
+  keys: string[];
+  message: string;
+  resources: IResource[];
+}
+
+interface IOptions {
+  poller: Poller;
+  claims: Claims;
+  toasts: IToasts;
+  trans: TranslationBundle;
+  /** Milliseconds before the end from which on it is shown; null: not at all. */
+  lead(): number | null;
+  keep(resources: IResource[], hours: number): void;
+  open(): void;
+}
+
+export function keyOf(resource: IResource): string {
+  return `${resource.kind} ${resource.id} ${resource.idle_since ?? ''}`;
+}
+
+/**
+ * One notification for each deadline, in the one page that the person looks at. It goes when they
+ * close it, when what it announces is in use again, and when it is over.
+ */
+export class Announcer {
+  constructor(private readonly _options: IOptions) {
+    _options.poller.changed.connect(() => void this.update());
+    _options.toasts.onClosed(id => this._closed(id));
+    window.addEventListener('pagehide', () => this._leave());
+  }
+
+  async update(): Promise<void> {
+    const { poller, claims, lead } = this._options;
+    const { report, error } = poller.state;
+    if (document.visibilityState === 'hidden') {
+      this._leave();
+      return;
+    }
+    if (report === null || error !== null || this._busy) {
+      return;
+    }
+    const now = poller.now;
+    const most = lead();
+    const due = announced(report, now).filter(r => {
+      const left = warning(r, now);
+      return most !== null && left !== null && left > 0 && left <= most;
+    });
+    this._withdraw(due);
+    if (due.length === 0) {
+      return;
+    }
+    this._busy = true;
+    try {
+      const wanted: IDeadline[] = due.map(r => ({
+        key: keyOf(r),
+        due: Date.parse(r.due_at ?? '')
+      }));
+      const mine = new Set(await claims.take(wanted, Date.now()));
+      const shown = new Set([...this._shown.values()].flatMap(({ keys }) => keys));
+      const fresh = due.filter(r => mine.has(keyOf(r)) && !shown.has(keyOf(r)));
+      deadlines(fresh).forEach(group => this._show(group, now));
+    } finally {
+      this._busy = false;
+    }
+  }
+
+  private _show(resources: IResource[], now: number): void {
+    const { poller, toasts, trans, keep, open } = this._options;
+    const most = poller.state.report?.policy.limits.max_keep_alive_minutes ?? 60;
+    const hours = keepChoices(most)[0];
+    const message = announcement(resources, now, trans);
+    const id = toasts.show(message, [
+      {
+        label: trans.__('Keep %1', duration(hours * 3_600_000)),
+        press: () => keep(keepers(resources), hours)
+      },
+      { label: trans.__('Show'), press: open }
+    ]);
+    this._shown.set(id, { keys: resources.map(keyOf), message, resources });
+  }
+
+  /** What has been used again, kept or removed is no longer announced. */
+  private _withdraw(due: IResource[]): void {
+    const { poller, toasts, trans } = this._options;
+    const still = new Set(due.map(keyOf));
+    for (const [id, shown] of [...this._shown]) {
+      const left = shown.resources.filter(r => still.has(keyOf(r)));
+      if (left.length === 0) {
+        this._shown.delete(id);
+        toasts.dismiss(id);
+      } else if (left.length < shown.resources.length) {
+        shown.resources = left;
+        shown.message = announcement(left, poller.now, trans);
+        toasts.update(id, shown.message);
+      }
+    }
+  }
+
+  private _closed(id: string): void {
+    const shown = this._shown.get(id);
+    if (shown !== undefined) {
+      this._shown.delete(id);
+      void this._options.claims.read(shown.keys);
+    }
+  }
+
+  /** The page cannot be seen: whichever the person looks at now shows them instead. */
+  private _leave(): void {
+    const shown = [...this._shown];
+    this._shown.clear();
+    shown.forEach(([id]) => this._options.toasts.dismiss(id));
+    if (shown.length > 0) {
+      void this._options.claims.release(shown.flatMap(([, { keys }]) => keys));
+    }
+  }
+
+  private readonly _shown = new Map<string, IShown>();
+  private _busy = false;
+}

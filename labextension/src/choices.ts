@@ -1,0 +1,76 @@
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import type { Api } from './api';
+import { settingsDiffer } from './model';
+import type { Poller } from './poller';
+import type { Change, IChoices } from './types';
+
+/** The settings on the server: what is in force, what the user chose, the defaults, the locks. */
+export class Choices {
+  constructor(
+    private readonly _api: Pick<Api, 'choices' | 'patch'>,
+    private readonly _poller: Poller
+  ) {
+    _poller.changed.connect(() => this._follow());
+  }
+
+  get value(): IChoices | null {
+    return this._value;
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** Whether the form is open: only then they are asked for. */
+  set wanted(value: boolean) {
+    this._wanted = value;
+    this._follow();
+  }
+
+  /** Change some; rejects with what the server says to it, and then nothing has changed. */
+  async patch(change: Change): Promise<void> {
+    this._take(await this._api.patch(change));
+    void this._poller.acted();
+  }
+
+  /** Ask for them, at first and when another page or an administrator has changed them. */
+  private _follow(): void {
+    const { report, error } = this._poller.state;
+    const policy = report?.policy;
+    if (!this._wanted || policy === undefined || error !== null || this._asking) {
+      return;
+    }
+    const known = this._value === null ? '' : JSON.stringify(this._value.limits);
+    const outdated =
+      this._value === null ||
+      known !== JSON.stringify(policy.limits) ||
+      settingsDiffer(this._value.settings, policy);
+    if (outdated && this._askedFor !== JSON.stringify(policy)) {
+      this._askedFor = JSON.stringify(policy);
+      this._asking = true;
+      this._api
+        .choices()
+        .then(value => this._take(value))
+        .catch(() => {
+          this._askedFor = ''; // the poller tells what is wrong; tried again when it has gone
+        })
+        .finally(() => {
+          this._asking = false;
+        });
+    }
+  }
+
+  private _take(value: IChoices): void {
+    this._value = value;
+    this._askedFor = '';
+    this._changed.emit();
+  }
+
+  private readonly _changed = new Signal<this, void>(this);
+  private _value: IChoices | null = null;
+  private _wanted = false;
+  private _asking = false;
+  private _askedFor = '';
+}

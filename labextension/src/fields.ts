@@ -1,0 +1,94 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { parsed, typed } from './durations';
+import type { ILimits, IRule, SettingName } from './types';
+
+export type Minutes =
+  | 'idle_timeout_minutes'
+  | 'kernel_idle_timeout_minutes'
+  | 'terminal_idle_timeout_minutes'
+  | 'app_idle_timeout_minutes'
+  | 'warn_minutes';
+
+export type Switch = 'enabled' | 'keep_terminals' | 'protect_connected' | 'dry_run';
+
+/** The longest notice: a day, as the server has it. */
+const MAX_WARN = 1440;
+
+export const OVERRIDES: readonly SettingName[] = [
+  'kernel_idle_timeout_minutes',
+  'terminal_idle_timeout_minutes',
+  'app_idle_timeout_minutes'
+];
+
+/** What was typed: a number of minutes, nothing, or what is wrong with it in words. */
+export type Read = { minutes: number | null } | { wrong: string };
+
+export function labels(trans: TranslationBundle): Record<SettingName, string> {
+  return {
+    enabled: trans.__('Shut down what is idle'),
+    idle_timeout_minutes: trans.__('Idle for'),
+    kernel_idle_timeout_minutes: trans.__('Kernels'),
+    terminal_idle_timeout_minutes: trans.__('Terminals'),
+    app_idle_timeout_minutes: trans.__('Apps'),
+    warn_minutes: trans.__('Tell me before'),
+    keep_terminals: trans.__('Keep open terminals, and their app'),
+    protect_connected: trans.__('Keep notebooks that a tab is connected to'),
+    rules: trans.__('Rules'),
+    dry_run: trans.__('Only report, remove nothing')
+  };
+}
+
+/** Reads a field as it is typed, by the same bounds as the server. */
+export function read(name: Minutes, text: string, limits: ILimits, trans: TranslationBundle): Read {
+  if (text.trim() === '' && OVERRIDES.includes(name)) {
+    return { minutes: null };
+  }
+  const minutes = parsed(text);
+  if (minutes === null) {
+    return { wrong: trans.__('A time such as 90 m, 2 h or 1 h 30 m.') };
+  }
+  const [low, high] =
+    name === 'warn_minutes'
+      ? [0, MAX_WARN]
+      : [limits.min_idle_timeout_minutes, limits.max_idle_timeout_minutes];
+  if (minutes < low || minutes > high) {
+    return { wrong: trans.__('From %1 to %2, please.', typed(low), typed(high)) };
+  }
+  return { minutes };
+}
+
+/** A rule as it is typed. */
+export interface IRuleDraft {
+  instance_type: string;
+  kernel_name: string;
+  image: string;
+  limit: string;
+}
+
+const GLOBS = ['instance_type', 'kernel_name', 'image'] as const;
+
+export function draftOf(rule: IRule): IRuleDraft {
+  return {
+    instance_type: rule.instance_type ?? '',
+    kernel_name: rule.kernel_name ?? '',
+    image: rule.image ?? '',
+    limit: typed(rule.idle_timeout_minutes)
+  };
+}
+
+export function ruleOf(
+  draft: IRuleDraft,
+  limits: ILimits,
+  trans: TranslationBundle
+): { rule: IRule } | { wrong: string } {
+  const globs = GLOBS.map(name => [name, draft[name].trim()] as const).filter(([, v]) => v !== '');
+  if (globs.length === 0) {
+    return { wrong: trans.__('Say what it is for: an instance type, a kernel or an image.') };
+  }
+  const found = read('idle_timeout_minutes', draft.limit, limits, trans);
+  if ('wrong' in found) {
+    return found;
+  }
+  return { rule: { ...Object.fromEntries(globs), idle_timeout_minutes: found.minutes ?? 0 } };
+}

@@ -1,0 +1,135 @@
+import * as React from 'react';
+
+import { clock, duration } from './durations';
+import { holdOf, keepChoices, minutesUntil } from './model';
+import type { IReport, IResource } from './types';
+import type { IProps } from './view';
+
+type Props = IProps & { report: IReport; resource: IResource };
+
+/** Keep alive for so long or until a time, release, and shut down now. */
+export function KeepMenu(props: Props): JSX.Element {
+  const { resource, trans, actions, report } = props;
+  const removable = !['not-covered', 'not-in-service'].includes(resource.reason);
+  if (!removable) {
+    return <></>;
+  }
+  return (
+    <div className="jp-AutoShutdown-buttons">
+      {report.policy.enabled && <Held {...props} />}
+      {report.policy.enabled && <Keep {...props} />}
+      <button
+        className="jp-AutoShutdown-button jp-mod-danger"
+        onClick={() => actions.remove(resource)}
+      >
+        {trans.__('Shut down now…')}
+      </button>
+    </div>
+  );
+}
+
+/** `Kept until 18:30 · release`, where the hold is this one's own to release. */
+function Held({ resource, report, now, trans, actions }: Props): JSX.Element {
+  const hold = holdOf(resource, report.keep_alive);
+  if (hold === null) {
+    return <></>;
+  }
+  const until = clock(hold.kept_until, now);
+  if (hold.kind !== resource.kind || hold.id !== resource.id) {
+    return (
+      <p>
+        {hold.kind === 'all'
+          ? trans.__('Kept until %1, as everything is.', until)
+          : trans.__('Kept until %1, with its app.', until)}
+      </p>
+    );
+  }
+  return (
+    <p className="jp-AutoShutdown-line">
+      <span className="jp-AutoShutdown-grow">{trans.__('Kept until %1', until)}</span>
+      <button
+        className="jp-AutoShutdown-button"
+        onClick={() => actions.keep(resource.kind, resource.id, null)}
+      >
+        {trans.__('Release')}
+      </button>
+    </p>
+  );
+}
+
+function Keep(props: Props): JSX.Element {
+  const { resource, report, now, trans, actions } = props;
+  const [asking, setAsking] = React.useState(false);
+  const most = report.policy.limits.max_keep_alive_minutes;
+  const keep = (minutes: number): void => actions.keep(resource.kind, resource.id, minutes);
+  return (
+    <>
+      <div className="jp-AutoShutdown-line" role="group" aria-label={trans.__('Keep alive')}>
+        <span>{trans.__('Keep')}</span>
+        {keepChoices(most).map(hours => (
+          <button
+            key={hours}
+            className="jp-AutoShutdown-button"
+            title={trans.__('Until %1', clock(now + hours * 3_600_000, now))}
+            aria-label={trans.__(
+              'Keep %1, until %2',
+              duration(hours * 3_600_000),
+              clock(now + hours * 3_600_000, now)
+            )}
+            onClick={() => keep(hours * 60)}
+          >
+            {duration(hours * 3_600_000)}
+          </button>
+        ))}
+        <button
+          className="jp-AutoShutdown-button"
+          aria-expanded={asking}
+          onClick={() => setAsking(!asking)}
+        >
+          {trans.__('until…')}
+        </button>
+      </div>
+      {asking && <Until {...props} most={most} keep={keep} done={() => setAsking(false)} />}
+    </>
+  );
+}
+
+interface IUntilProps extends Props {
+  most: number;
+  keep(minutes: number): void;
+  done(): void;
+}
+
+function Until({ now, most, trans, keep, done }: IUntilProps): JSX.Element {
+  const [time, setTime] = React.useState('');
+  const minutes = minutesUntil(time, now);
+  const wrong = minutes !== null && minutes > most;
+  return (
+    <form
+      className="jp-AutoShutdown-line"
+      onSubmit={event => {
+        event.preventDefault();
+        if (minutes !== null && !wrong) {
+          keep(minutes);
+          done();
+        }
+      }}
+    >
+      <input
+        type="time"
+        autoFocus
+        aria-label={trans.__('Keep until')}
+        value={time}
+        onChange={event => setTime(event.target.value)}
+      />
+      <button className="jp-AutoShutdown-button" disabled={minutes === null || wrong}>
+        {trans.__('Keep')}
+      </button>
+      <span role="status" className={wrong ? 'jp-AutoShutdown-bad' : ''}>
+        {wrong
+          ? trans.__('At most %1.', duration(most * 60_000))
+          : minutes !== null && trans.__('for %1', duration(minutes * 60_000))}
+      </span>
+    </form>
+  );
+}

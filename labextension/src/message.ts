@@ -1,0 +1,60 @@
+import type { BoxPanel } from '@lumino/widgets';
+import { Widget } from '@lumino/widgets';
+
+import type { IButton } from './toasts';
+
+/** A strip above a document, as high as its words need. */
+export class Message extends Widget {
+  constructor(sentences: string[], buttons: IButton[], close: IButton) {
+    super();
+    this.addClass('jp-AutoShutdown-message');
+    this.node.setAttribute('role', 'status');
+    this._inner.className = 'jp-AutoShutdown-messageInner';
+    const text = document.createElement('p');
+    text.textContent = sentences.join(' ');
+    this._inner.append(text, ...buttons.map(button));
+    const cross = button(close);
+    cross.setAttribute('aria-label', close.label);
+    cross.title = close.label;
+    cross.textContent = '×';
+    cross.classList.add('jp-AutoShutdown-close');
+    this._inner.append(cross);
+    this.node.append(this._inner);
+    // Lumino lays widgets out by their least height, which depends on the width that they get.
+    this._observer.observe(this._inner);
+  }
+
+  /** Show it in the header of a document, or of whatever else is in the main area. */
+  attachTo(widget: Widget): void {
+    const header = (widget as Widget & { contentHeader?: BoxPanel }).contentHeader;
+    if (header !== undefined) {
+      header.addWidget(this);
+    } else {
+      widget.node.prepend(this.node); // JupyterLab 3.1 has no header there
+    }
+  }
+
+  dispose(): void {
+    this._observer.disconnect();
+    super.dispose();
+    this.node.remove();
+  }
+
+  private readonly _inner = document.createElement('div');
+  private readonly _observer = new ResizeObserver(() => {
+    const height = `${this._inner.offsetHeight}px`;
+    if (!this.isDisposed && this.node.style.minHeight !== height) {
+      this.node.style.minHeight = height;
+      this.parent?.fit();
+    }
+  });
+}
+
+function button({ label, press }: IButton): HTMLButtonElement {
+  const node = document.createElement('button');
+  node.type = 'button';
+  node.className = 'jp-AutoShutdown-button';
+  node.textContent = label;
+  node.addEventListener('click', press);
+  return node;
+}

@@ -1,0 +1,64 @@
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ISessionContext } from '@jupyterlab/apputils';
+import type { DocumentRegistry } from '@jupyterlab/docregistry';
+import type { Widget } from '@lumino/widgets';
+
+import type { Kind } from './types';
+
+/**
+ * What widgets of the main area are known to have. Looked at by its shape and not by its class: so
+ * it holds for notebooks, consoles, editors and terminals of every version of the host.
+ */
+interface IShape {
+  context?: DocumentRegistry.Context;
+  sessionContext?: ISessionContext;
+  content?: { session?: { name?: string } };
+}
+
+/** The widgets of the main area. Lumino 1 (JupyterLab 3) has iterators of its own kind. */
+export function mainWidgets(shell: JupyterFrontEnd.IShell): Widget[] {
+  const found = shell.widgets('main') as unknown as Iterable<Widget> & { next(): unknown };
+  if (typeof found[Symbol.iterator] === 'function') {
+    return [...found];
+  }
+  const widgets: Widget[] = [];
+  for (let widget = found.next(); widget !== undefined; widget = found.next()) {
+    widgets.push(widget as Widget);
+  }
+  return widgets;
+}
+
+/** The document in a widget, if there is one. */
+export function contextOf(widget: Widget): DocumentRegistry.Context | null {
+  const context = (widget as Widget & IShape).context;
+  return context !== undefined && typeof context.save === 'function' ? context : null;
+}
+
+/** The session of a notebook or console. */
+export function sessionOf(widget: Widget): ISessionContext | null {
+  const shape = widget as Widget & IShape;
+  return shape.sessionContext ?? contextOf(widget)?.sessionContext ?? null;
+}
+
+export function kernelOf(widget: Widget): string | null {
+  return sessionOf(widget)?.session?.kernel?.id ?? null;
+}
+
+/** What a person at work in this widget uses: its kernel or its terminal. */
+export function usedIn(widget: Widget): { kind: Kind; id: string } | null {
+  const kernel = kernelOf(widget);
+  if (kernel !== null) {
+    return { kind: 'kernel', id: kernel };
+  }
+  const shape = widget as Widget & IShape;
+  const terminal = contextOf(widget) === null ? shape.content?.session?.name : undefined;
+  return typeof terminal === 'string' ? { kind: 'terminal', id: terminal } : null;
+}
+
+/** A new kernel of the sort that it had. */
+export async function restart(session: ISessionContext): Promise<void> {
+  // The host may not have noticed yet that the old one is gone.
+  await session.sessionManager.refreshRunning();
+  const name = session.prevKernelName || session.kernelPreference.name;
+  await session.changeKernel(name ? { name } : {});
+}

@@ -1,0 +1,160 @@
+import * as React from 'react';
+
+import { typed } from './durations';
+import { draftOf, ruleOf } from './fields';
+import type { IRuleDraft } from './fields';
+import { SetByAdmin, useSave } from './settingsform';
+import type { FieldProps } from './settingsform';
+import type { IRule } from './types';
+
+/** The rules, first match wins; saved as a whole once each of them makes sense. */
+export function Rules(props: FieldProps): JSX.Element {
+  const { choices, trans } = props;
+  const { save, refused } = useSave('rules', props);
+  const [drafts, setDrafts] = React.useState<IRuleDraft[] | null>(null);
+  const locked = choices.locked.includes('rules');
+  const shown = drafts ?? choices.settings.rules.map(draftOf);
+
+  const store = (list: IRuleDraft[]): void => {
+    const read = list.map(draft => ruleOf(draft, choices.limits, trans));
+    const rules: IRule[] = read.flatMap(found => ('rule' in found ? [found.rule] : []));
+    setDrafts(list);
+    if (rules.length < list.length) {
+      return; // not before all of them make sense
+    }
+    const leave = (): void => setDrafts(now => (now === list ? null : now));
+    if (JSON.stringify(rules) === JSON.stringify(choices.settings.rules)) {
+      leave();
+    } else {
+      void save(rules).then(taken => taken && leave());
+    }
+  };
+  const replaced = (index: number, draft: IRuleDraft): IRuleDraft[] =>
+    shown.map((one, i) => (i === index ? draft : one));
+
+  return (
+    <fieldset className="jp-AutoShutdown-rules" data-setting="rules">
+      <legend>{trans.__('Rules: the first that matches wins')}</legend>
+      {shown.map((draft, index) => (
+        <Rule
+          key={index}
+          {...props}
+          number={index + 1}
+          draft={draft}
+          locked={locked}
+          change={next => setDrafts(replaced(index, next))}
+          store={() => store(shown)}
+          drop={() => store(shown.filter((_, i) => i !== index))}
+          raise={
+            index === 0
+              ? null
+              : () => {
+                  const list = [...shown];
+                  list.splice(index - 1, 2, shown[index], shown[index - 1]);
+                  store(list);
+                }
+          }
+        />
+      ))}
+      {refused !== null && (
+        <p role="alert" className="jp-AutoShutdown-bad">
+          {refused}
+        </p>
+      )}
+      {locked && <SetByAdmin {...props} name="rules" />}
+      {!locked && (
+        <div className="jp-AutoShutdown-line">
+          <button
+            type="button"
+            className="jp-AutoShutdown-button"
+            onClick={() => {
+              const limit = typed(choices.settings.idle_timeout_minutes);
+              setDrafts([...shown, { instance_type: '', kernel_name: '', image: '', limit }]);
+            }}
+          >
+            {trans.__('Add a rule')}
+          </button>
+          {'rules' in choices.user && (
+            <button
+              type="button"
+              className="jp-AutoShutdown-button"
+              onClick={() => {
+                setDrafts(null);
+                void save(null);
+              }}
+            >
+              {trans.__('Back to the default')}
+            </button>
+          )}
+        </div>
+      )}
+    </fieldset>
+  );
+}
+
+interface IRuleProps extends FieldProps {
+  number: number;
+  draft: IRuleDraft;
+  locked: boolean;
+  change(draft: IRuleDraft): void;
+  store(): void;
+  drop(): void;
+  raise: (() => void) | null;
+}
+
+function Rule(props: IRuleProps): JSX.Element {
+  const { number, draft, locked, change, store, drop, raise, trans, choices } = props;
+  const found = ruleOf(draft, choices.limits, trans);
+  const inputs: [keyof IRuleDraft, string, string][] = [
+    ['instance_type', trans.__('Instance type'), 'ml.g5.*'],
+    ['kernel_name', trans.__('Kernel'), 'python3*'],
+    ['image', trans.__('Image'), '*pytorch*'],
+    ['limit', trans.__('Idle for'), '30 m']
+  ];
+  return (
+    <div className="jp-AutoShutdown-rule" role="group" aria-label={trans.__('Rule %1', number)}>
+      {inputs.map(([name, label, example]) => (
+        <label key={name} className="jp-AutoShutdown-line">
+          <span className="jp-AutoShutdown-grow">{label}</span>
+          <input
+            type="text"
+            autoComplete="off"
+            value={draft[name]}
+            placeholder={example}
+            disabled={locked}
+            onChange={event => change({ ...draft, [name]: event.target.value })}
+            onBlur={store}
+            onKeyDown={event => event.key === 'Enter' && store()}
+          />
+        </label>
+      ))}
+      {'wrong' in found && (
+        <p role="status" className="jp-AutoShutdown-bad">
+          {found.wrong}
+        </p>
+      )}
+      {!locked && (
+        <div className="jp-AutoShutdown-line">
+          {raise !== null && (
+            <button
+              type="button"
+              className="jp-AutoShutdown-button"
+              aria-label={trans.__('Rule %1: move up', number)}
+              onClick={raise}
+            >
+              {trans.__('Move up')}
+            </button>
+          )}
+          <button
+            type="button"
+            className="jp-AutoShutdown-button"
+            aria-label={trans.__('Rule %1: remove', number)}
+            onClick={drop}
+          >
+            {trans.__('Remove')}
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}

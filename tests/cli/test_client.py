@@ -1,0 +1,388 @@
+"""Finding the server, and every way in which it may not answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import socketserver
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from jupyter_server.auth.authorizer import AllowAllAuthorizer
+
+from auto_shutdown import client
+from auto_shutdown.client import Client, ExitCode, Server, ServerError, find
+from auto_shutdown.handlers import CONTROLLER
+
+TOKEN = "not-to-be-seen-anywhere"
+
+
+@dataclass
+class Stranger:
+    """A server that answers as told, and notes what it was sent."""
+
+    url: str = ""
+    status: int = 200
+    body: bytes = b'{"health": {}}'
+    headers: dict[str, str] = field(default_factory=dict)
+    got: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return int(self.url.split(":")[2].split("/")[0])
+
+
+def _handler(stranger: Stranger) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            stranger.got.append({"path": self.path, **dict(self.headers)})
+            self.send_response(stranger.status)
+            for name, value in stranger.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(stranger.body)))
+            self.end_headers()
+            self.wfile.write(stranger.body)
+
+        def address_string(self) -> str:
+            return "here"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler
+
+
+@contextmanager
+def serving(context: ssl.SSLContext | None = None) -> Iterator[Stranger]:
+    stranger = Stranger()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(stranger))
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    scheme = "http" if context is None else "https"
+    stranger.url = f"{scheme}://127.0.0.1:{server.server_address[1]}/"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield stranger
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A runtime directory of its own, and nothing in the environment that names a server."""
+    path = tmp_path / "runtime"
+    path.mkdir()
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(path))
+    for name in ("JUPYTER_SERVER_URL", "JUPYTER_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return path
+
+
+def runs(runtime: Path, url: str, **more: Any) -> None:
+    """As the server at ``url`` would have told that it runs."""
+    told = {"url": url, "token": TOKEN, "pid": os.getpid(), "password": False, "version": "2.0"}
+    number = len(list(runtime.iterdir()))
+    (runtime / f"jpserver-{number}.json").write_text(json.dumps({**told, **more}))
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def failing(*, url: str | None = None, port: int | None = None) -> ServerError:
+    with pytest.raises(ServerError) as caught:
+        find(url, port).request("GET", "status")
+    assert TOKEN not in f"{caught.value} {caught.value.remedy}"
+    return caught.value
+
+
+# -- answers that are none -------------------------------------------------------------------
+
+
+def test_no_server_says_how_to_get_one(runtime: Path) -> None:
+    error = failing()
+    assert error.code is ExitCode.NO_SERVER
+    assert "jupyter lab" in error.remedy
+
+
+ANSWERS: list[tuple[int, bytes, ExitCode, str]] = [
+    (200, b"<html>", ExitCode.NO_EXTENSION, "does not have auto_shutdown"),
+    (200, b"[]", ExitCode.NO_EXTENSION, "does not have auto_shutdown"),
+    (404, b"<html>", ExitCode.NO_EXTENSION, "does not have auto_shutdown"),
+    (405, b"", ExitCode.NO_EXTENSION, "does not have auto_shutdown"),
+    (404, b'{"message": "no kernel x", "field": "id"}', ExitCode.TROUBLE, "no kernel x"),
+    (503, b'{"message": "it is starting"}', ExitCode.NO_EXTENSION, "starting"),
+    (503, b"<html>", ExitCode.NO_SERVER, "(503)"),
+    (503, b'{"message": "unread", "field": "id"}', ExitCode.TROUBLE, "unread"),
+    (403, b'{"message": "Forbidden"}', ExitCode.REFUSED, "refuses access"),
+    (403, b'{"message": "locked", "field": "dry_run"}', ExitCode.TROUBLE, "locked"),
+    (401, b"", ExitCode.REFUSED, "refuses access"),
+    (302, b"", ExitCode.REFUSED, "refuses access"),
+    (507, b'{"message": "disk full"}', ExitCode.TROUBLE, "disk full"),
+    (500, b"<html>", ExitCode.NO_SERVER, "(500)"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "code", "told"), ANSWERS, ids=str)
+def test_each_answer_has_its_exit_code(
+    status: int, body: bytes, code: ExitCode, told: str, runtime: Path
+) -> None:
+    with serving() as stranger:
+        stranger.status, stranger.body = status, body
+        runs(runtime, stranger.url)
+        error = failing()
+    assert (error.code, told in str(error)) == (code, True)
+
+
+def test_nobody_listens_any_more(runtime: Path) -> None:
+    runs(runtime, f"http://127.0.0.1:{closed_port()}/")
+    assert failing().code is ExitCode.NO_SERVER
+
+
+def test_no_answer_in_time(runtime: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = Server(f"http://127.0.0.1:{silent.getsockname()[1]}/", TOKEN)
+        with pytest.raises(ServerError, match="does not answer in time"):
+            Client(server).request("GET", "status", seconds=0.05)
+
+
+def test_a_password_is_named_as_the_obstacle(runtime: Path) -> None:
+    with serving() as stranger:
+        stranger.status = 302
+        runs(runtime, stranger.url, token="", password=True)
+        assert "password" in failing().remedy
+
+
+def test_a_redirect_does_not_carry_the_token_away(runtime: Path) -> None:
+    with serving() as stranger, serving() as thief:
+        stranger.status, stranger.headers = 302, {"Location": thief.url}
+        runs(runtime, stranger.url)
+        assert failing().code is ExitCode.REFUSED
+        assert stranger.got[0]["Authorization"] == f"token {TOKEN}"
+        assert thief.got == []
+
+
+def test_a_token_is_in_no_representation() -> None:
+    server = Server("http://localhost/", TOKEN)
+    assert TOKEN not in repr(server) + repr(Client(server)) + str(vars(Client(server)))
+
+
+def test_runtime_files_that_cannot_be_read_are_told(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Any:
+        raise PermissionError(13, "Permission denied", "jpserver-1.json")
+
+    monkeypatch.setattr("jupyter_server.serverapp.list_running_servers", refuse)
+    error = failing()
+    assert (error.code, "jpserver-1.json" in str(error)) == (ExitCode.NO_SERVER, True)
+
+
+# -- several servers -------------------------------------------------------------------------
+
+
+def test_of_several_the_one_that_has_the_extension(runtime: Path) -> None:
+    with serving() as other, serving() as ours:
+        other.status, other.body = 404, b""
+        for url in (f"http://127.0.0.1:{closed_port()}/", other.url, ours.url):
+            runs(runtime, url)
+        assert find().server.url == ours.url
+
+
+def test_of_two_with_the_extension_none_is_guessed(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as one, serving() as two:
+        runs(runtime, one.url)
+        runs(runtime, two.url)
+        error = failing()
+        assert error.code is ExitCode.USAGE
+        assert one.url in error.remedy
+        assert two.url in error.remedy
+        assert find(port=two.port).server.url == two.url
+        assert find(url=one.url.replace("127.0.0.1", "localhost")).server.token == TOKEN
+        # In a terminal of one of them there is nothing to guess.
+        monkeypatch.setenv("JUPYTER_SERVER_URL", two.url.rstrip("/"))
+        assert find().server.url == two.url
+
+
+def test_none_of_several_has_it(runtime: Path) -> None:
+    with serving() as one, serving() as two:
+        for stranger in (one, two):
+            stranger.status = 404
+            runs(runtime, stranger.url)
+        assert "none of them with auto_shutdown" in str(failing())
+
+
+def test_one_that_is_asked_for_and_is_not_there(runtime: Path) -> None:
+    with serving() as one:
+        runs(runtime, one.url)
+        error = failing(port=closed_port())
+        assert (error.code, one.url in error.remedy) == (ExitCode.NO_SERVER, True)
+
+
+def test_a_server_that_is_not_listed_goes_by_its_url(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as one:
+        monkeypatch.setenv("JUPYTER_TOKEN", TOKEN)
+        found = find(url=one.url + "jupyter/default")
+        found.request("GET", "status")
+        assert one.got[0]["path"] == "/jupyter/default/auto-shutdown/status"
+        assert one.got[0]["Authorization"] == f"token {TOKEN}"
+
+
+# -- ways to it ------------------------------------------------------------------------------
+
+
+def test_no_proxy_is_in_between(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as one:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
+        runs(runtime, one.url)
+        assert find().request("GET", "status") == {"health": {}}
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """One that signed itself, as on a notebook instance."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl")
+    place = tmp_path_factory.mktemp("tls")
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x"]
+    files = ["-keyout", str(place / "key"), "-out", str(place / "cert")]
+    subprocess.run([*made, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(place / "cert", place / "key")
+    return context
+
+
+def test_a_self_signed_certificate_is_taken_from_this_machine_only(
+    certificate: ssl.SSLContext, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(certificate) as one:
+        runs(runtime, one.url)
+        assert find().request("GET", "status") == {"health": {}}
+        monkeypatch.setattr(client, "_is_here", lambda _host: False)
+        error = failing()
+    assert (error.code, "not trusted" in str(error)) == (ExitCode.NO_SERVER, True)
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("localhost", True),
+        ("127.0.0.2", True),
+        ("::1", True),
+        (socket.gethostname(), True),
+        ("example.org", False),
+        ("127.example.org", False),
+        ("0.0.0.0", True),
+        ("10.0.0.1", False),
+    ],
+)
+def test_what_is_this_machine(host: str, here: bool) -> None:
+    assert client._is_here(host) is here
+
+
+def test_a_server_on_a_socket_file(runtime: Path, tmp_path: Path) -> None:
+    class Unix(socketserver.ThreadingUnixStreamServer):
+        daemon_threads = True
+
+    stranger = Stranger()
+    path = str(tmp_path / "s")
+    with Unix(path, _handler(stranger)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        runs(runtime, f"http+unix://{quote(path, safe='')}/")
+        assert find().request("GET", "status") == {"health": {}}
+        assert stranger.got[0]["path"] == "/auto-shutdown/status"
+        server.shutdown()
+        thread.join()
+
+
+# -- real servers ----------------------------------------------------------------------------
+
+
+class Nobody(AllowAllAuthorizer):
+    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
+        return resource != "auto_shutdown"
+
+
+async def test_a_real_server_that_starts(command: Any, server: Any) -> None:
+    app = await server()
+    controller = app.web_app.settings.pop(CONTROLLER)
+    said = await command("status")
+    assert (said.code, "starting" in said.err) == (ExitCode.NO_EXTENSION, True)
+    app.web_app.settings[CONTROLLER] = controller
+
+
+async def test_a_real_server_whose_authorizer_says_no(command: Any, server: Any) -> None:
+    app = await server()
+    app.web_app.settings["authorizer"] = Nobody(parent=app)
+    assert (await command("status")).code == ExitCode.REFUSED
+
+
+async def test_a_real_server_that_does_not_know_the_token(
+    command: Any, server: Any, jp_serverapp: Any
+) -> None:
+    await server()
+    with open(jp_serverapp.info_file) as file:  # noqa: ASYNC230
+        told = json.load(file)
+    with open(jp_serverapp.info_file, "w") as file:  # noqa: ASYNC230
+        json.dump({**told, "token": TOKEN}, file)
+    said = await command("settings", "dry_run=true")
+    assert said.code == ExitCode.REFUSED
+    assert TOKEN not in said.out + said.err
+
+
+class TestWithoutAToken:
+    """As in Studio: no token, XSRF protection on, the server at ``/jupyter/default``."""
+
+    @pytest.fixture
+    def jp_base_url(self) -> str:
+        return "/jupyter/default/"
+
+    async def test_every_method_gets_through(
+        self, command: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        app = await server()
+        app.identity_provider.token = ""  # the fixtures insist on one
+        app.write_server_info_file()
+        assert (await command("status")).code == 0
+        assert (await command("check")).code == 0
+        assert (await command("settings", "warn_minutes=3")).code == 0
+        assert (await command("keep-alive", "all")).code == 0
+        assert (await command("keep-alive", "all", "--release")).code == 0
+        # And it is the pair of cookie and header that does it.
+        monkeypatch.setattr(client.secrets, "token_hex", lambda _bytes: "")
+        assert (await command("check")).code == ExitCode.REFUSED
+
+
+class TestWithoutTheExtension:
+    @pytest.fixture
+    def jp_server_config(self) -> dict[str, Any]:
+        return {"ServerApp": {"jpserver_extensions": {}}}
+
+    async def test_it_says_what_to_do(self, command: Any, server: Any, jp_serverapp: Any) -> None:
+        jp_serverapp.web_app.settings[CONTROLLER] = None  # `server` does not wait for it
+        await server()
+        said = await command("status")
+        assert said.code == ExitCode.NO_EXTENSION
+        assert "restart the server" in said.err

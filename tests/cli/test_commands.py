@@ -1,0 +1,261 @@
+"""Each command against a real server: what it does there, what it says, and its exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.commands.status import _show_savings, shown_name
+from auto_shutdown.commands.text import Page
+from auto_shutdown.settings import FIELDS
+
+
+@pytest.fixture
+def admin() -> dict[str, Any]:
+    return {"locked": ["dry_run"]}
+
+
+async def terminal(jp_fetch: Callable[..., Any], name: str = "1") -> None:
+    await jp_fetch("api", "terminals", method="POST", body=json.dumps({"name": name}))
+
+
+async def test_status_is_a_table_for_people(command: Any, server: Any, jp_fetch: Any) -> None:
+    await server()
+    await terminal(jp_fetch)
+    await command("check")
+    said = await command("status")
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert lines[0] == "Watching. Health: ok."
+    told = "Not on SageMaker. Idle is what was not used for 2 h; notice 5 m before."
+    assert lines[1] == told
+    header = next(i for i, line in enumerate(lines) if line.startswith("KIND"))
+    assert lines[header].split() == ["KIND", "NAME", "STATE", "VERDICT", "WHY", "TIME", "LEFT"]
+    cells = lines[header + 1].split()
+    assert cells[:2] == ["terminal", "1"]
+    assert "keep" in cells
+    assert lines[header].index("VERDICT") == lines[header + 1].index("keep")
+    assert "\x1b" not in said.out  # no terminal, no colours
+
+
+async def test_json_is_the_servers_own_answer(command: Any, server: Any, jp_fetch: Any) -> None:
+    await server()
+    for name, path in (("status", "status"), ("settings", "settings"), ("history", "history")):
+        said = await command(name, "--json")
+        answer = json.loads((await jp_fetch("auto-shutdown", path)).body)
+        assert set(said.json) == set(answer)
+        assert said.code == 0
+
+
+async def test_nothing_is_running(command: Any, server: Any) -> None:
+    await server()
+    assert (await command("status")).out.endswith("\nNothing is running.\n")
+
+
+async def test_what_is_not_well_is_told_and_is_no_success(
+    command: Any, server: Any, tmp_path: Path
+) -> None:
+    """A settings file that cannot be read is a fault of the running server."""
+    await server()
+    (tmp_path / "state").mkdir(exist_ok=True)
+    (tmp_path / "state" / "settings.json").write_text("{")
+    said = await command("check")
+    assert said.code == 1
+    assert "Health: degraded." in said.out
+    assert "! settings: " in said.out
+    assert "set again what is missing" in said.out
+
+
+async def test_check_can_rehearse(command: Any, server: Any) -> None:
+    app = await server()
+    said = await command("check", "--dry-run", "--json")
+    assert said.code == 0
+    controller = app.web_app.settings["auto_shutdown_controller"]
+    assert said.json["health"]["last_pass"] == controller.report()["health"]["last_pass"]
+    assert (await command("check")).out.startswith("Nothing was due.\n")
+
+
+async def test_settings_are_shown_set_and_reset(command: Any, server: Any) -> None:
+    await server()
+    shown = (await command("settings")).out
+    assert all(f"\n{name} " in shown for name in FIELDS)
+    assert "Limits may be from 10 to 525600 minutes" in shown
+    said = await command("settings", "idle_timeout_minutes=90", "keep_terminals=true", "--json")
+    assert (said.code, said.json["user"]) == (
+        0,
+        {"idle_timeout_minutes": 90, "keep_terminals": True},
+    )
+    rows = [line.split() for line in (await command("settings")).out.splitlines()]
+    assert ["idle_timeout_minutes", "90", "120", "you"] in rows
+    said = await command("settings", "--reset", "idle_timeout_minutes", "--json")
+    assert said.json["user"] == {"keep_terminals": True}
+    assert (await command("settings", "--reset-all", "--json")).json["user"] == {}
+
+
+async def test_who_decided_a_setting_is_shown(command: Any, server: Any) -> None:
+    await server()
+    lines = (await command("settings")).out.splitlines()
+    (row,) = (line for line in lines if line.startswith("dry_run"))
+    assert row.endswith("locked by the administrator (the program that started the server)")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        ("idle_timeout_minutes=5", 1, "must be at least 10"),
+        ("idle_timeout_minutes=soon", 1, "must be a number of minutes"),
+        ("enabled=1", 1, "must be true or false"),
+        ("no_such=1", 1, "There is no setting 'no_such'"),
+        ("dry_run=true", 1, "set by the administrator"),
+        ("idle_timeout_minutes", 2, "no setting with a value"),
+    ],
+)
+async def test_a_refused_setting_says_why_and_changes_nothing(
+    change: str, code: int, told: str, command: Any, server: Any
+) -> None:
+    await server()
+    said = await command("settings", "keep_terminals=true", change)
+    assert (said.code, said.out) == (code, "")
+    assert told in said.err
+    assert (await command("settings", "--json")).json["user"] == {}
+
+
+async def test_keep_alive_by_any_name_and_released(
+    command: Any, server: Any, jp_fetch: Any
+) -> None:
+    await server()
+    await terminal(jp_fetch, "training")
+    await command("check")
+    assert (await command("keep-alive")).out == "Nothing is kept alive.\n"
+    for name in ("training", "trai"):
+        said = await command("keep-alive", "terminal", name, "--minutes", "90")
+        assert said.code == 0
+        row = said.out.splitlines()[1].split()
+        assert row[:2] == ["terminal", "training"]
+        assert row[-4:] in (["1", "h", "30", "m"], ["1", "h", "29", "m"])
+        said = await command("keep-alive", "--release", "terminal", name)
+        assert said.out == "Nothing is kept alive.\n"
+    said = await command("keep-alive", "all", "--json")
+    assert [hold["kind"] for hold in said.json["keep_alive"]] == ["all"]
+    assert (await command("keep-alive", "all", "--release", "--json")).json == {"keep_alive": []}
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "told"),
+    [
+        (("kernel", "nope"), 1, "There is no kernel nope here. There is: none"),
+        (("terminal", "nope"), 1, "There is: training; traveling"),
+        (("terminal", "tra"), 1, "There is no terminal tra here."),
+        (("terminal", "trai", "--minutes", "0"), 1, "above 0 and at most 1440"),
+        (("all", "--minutes", "9999"), 1, "at most 1440. The bound is 1440."),
+        (("kernel",), 2, "A kind needs a name"),
+        (("all", "it"), 2, "A kind needs a name"),
+        (("--release",), 2, "Nothing is named"),
+        (("ufo", "x"), 2, "invalid choice"),
+    ],
+)
+async def test_a_refused_keep_alive_says_why(
+    argv: tuple[str, ...], code: int, told: str, command: Any, server: Any, jp_fetch: Any
+) -> None:
+    await server()
+    for name in ("training", "traveling"):
+        await terminal(jp_fetch, name)
+    await command("check")
+    said = await command("keep-alive", *argv)
+    assert (said.code, said.out) == (code, "")
+    assert told in said.err
+    assert (await command("keep-alive", "--json")).json == {"keep_alive": []}
+
+
+async def test_what_came_a_moment_ago_can_be_kept(command: Any, server: Any, jp_fetch: Any) -> None:
+    await server()
+    await command("check")
+    await terminal(jp_fetch, "fresh")
+    said = await command("keep-alive", "terminal", "fresh", "--json")
+    assert [hold["id"] for hold in said.json["keep_alive"]] == ["fresh"]
+
+
+async def test_a_name_that_several_have_is_not_guessed(
+    command: Any, server: Any, jp_fetch: Any
+) -> None:
+    await server()
+    for name in ("training-a", "training-b"):
+        await terminal(jp_fetch, name)
+    await command("check")
+    said = await command("keep-alive", "terminal", "training")
+    assert said.code == 1
+    assert "2 of them go by 'training'. Use an id: training-a training-b" in said.err
+
+
+async def test_history_newest_first_and_no_more_than_asked(
+    command: Any, server: Any, jp_fetch: Any
+) -> None:
+    await server()
+    assert (await command("history")).out == "Nothing was removed so far.\n"
+    for name in ("old", "young"):
+        await terminal(jp_fetch, name)
+        body = json.dumps({"kind": "terminal", "id": name})
+        await jp_fetch("auto-shutdown", "remove", method="POST", body=body)
+    lines = (await command("history", "-n", "5")).out.splitlines()
+    assert [line.split()[3:5] for line in lines[1:]] == [["young", "removed"], ["old", "removed"]]
+    newest = (await command("history", "-n", "1", "--json")).json["history"]
+    assert [entry["resource"] for entry in newest] == ["young"]
+    said = await command("history", "-n", "0")
+    assert (said.code, said.out) == (1, "")
+    assert "from 1 to 1000" in said.err
+
+
+async def test_names_of_users_move_no_cursor(command: Any, server: Any, jp_fetch: Any) -> None:
+    await server()
+    await terminal(jp_fetch, "\x1b[2Jgone\nok  terminal")
+    await command("check")
+    for argv in (("status",), ("keep-alive", "terminal", "nope")):
+        said = await command(*argv)
+        assert "\x1b" not in said.out + said.err
+        assert r"\x1b[2Jgone\nok  terminal" in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("hours", "unpriced", "usd", "told"),
+    [
+        (0, 0, 0, ""),
+        (12.25, 0, 3.5, "12.2 instance hours, 3.50 US dollars."),
+        (
+            12,
+            2,
+            3.5,
+            "12.0 instance hours, 3.50 US dollars (2.0 hours of no known price left out).",
+        ),
+        (2, 2, 0, "2.0 instance hours (2.0 hours of no known price left out)."),
+    ],
+)
+def test_savings_are_told_as_far_as_they_are_known(
+    hours: float, unpriced: float, usd: float, told: str
+) -> None:
+    stream = io.StringIO()
+    savings = {"since": "2026-03-01T12:00:00.000Z", "instance_hours": hours, "usd": usd}
+    _show_savings({**savings, "unpriced_hours": unpriced}, Page(stream))
+    assert stream.getvalue().partition(": ")[2] == (told and told + "\n")
+
+
+@pytest.mark.parametrize(
+    ("resource", "name"),
+    [
+        ({"kind": "kernel", "id": "1234567890", "name": "python3", "paths": ["a/b.ipynb"]},
+         "a/b.ipynb"),
+        ({"kind": "kernel", "id": "1234567890",
+          "name": "python3__SAGEMAKER_INTERNAL__arn:aws:x:image/ds", "paths": []},
+         "python3 12345678"),
+        ({"kind": "terminal", "id": "x", "name": "arn:aws:x:image/ds-1.0__2__ml.t3.medium"},
+         "ds-1.0 2"),
+        ({"kind": "app", "id": "KernelGateway/ds", "name": "ds"}, "ds"),
+    ],
+    ids=lambda value: str(value)[:30],
+)  # fmt: skip
+def test_things_go_by_the_names_people_use(resource: dict[str, Any], name: str) -> None:
+    assert shown_name(resource) == name

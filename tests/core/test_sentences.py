@@ -1,0 +1,345 @@
+"""What people read: one sentence for each verdict, and the signal that it goes by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from scene import (
+    APP,
+    IMAGE_TERMINAL,
+    KERNEL,
+    NOW,
+    TERMINAL,
+    Scene,
+    with_kernel,
+    with_ledger,
+    with_mark,
+)
+from test_planner import APP_ROWS, GOES, KERNEL_ROWS, OK, TERMINAL_ROWS, WORKING
+
+from auto_shutdown.core.ledger import Hold
+from auto_shutdown.core.verdict import Action, Decision, Reason
+
+#: Each names a row of the planner's tables.
+SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
+    (KERNEL_ROWS, "disabled", None, "The setting enabled is off: nothing is removed."),
+    (
+        KERNEL_ROWS,
+        "its manager cannot be read",
+        None,
+        "Cannot read the kernels (Broken); nothing that depends on it goes.",
+    ),
+    (KERNEL_ROWS, "it alone cannot be read", None, "This kernel cannot be read: TraitError."),
+    (
+        KERNEL_ROWS,
+        "a state never heard of",
+        "execution-state",
+        "The kernel reports the state 'dreaming', which is not known here.",
+    ),
+    (
+        KERNEL_ROWS,
+        "busy, whatever its stamp",
+        "execution-state",
+        "Running a cell, seen busy for 0 s.",
+    ),
+    (KERNEL_ROWS, "starting", "execution-state", "The kernel is starting; that may take 15 m."),
+    (KERNEL_ROWS, "restarting", "execution-state", "The kernel is restarting; that may take 15 m."),
+    (KERNEL_ROWS, "used an hour ago", "last-activity", "Idle 1 h of 2 h, last by last-activity."),
+    (
+        KERNEL_ROWS,
+        "a stamp of tomorrow",
+        "last-activity",
+        "Idle 0 s of 2 h, last by last-activity.",
+    ),
+    (
+        KERNEL_ROWS,
+        "connected and protected",
+        "connections",
+        "A client is connected, and the setting protect_connected keeps it.",
+    ),
+    (
+        KERNEL_ROWS,
+        "its own longer limit",
+        "last-activity",
+        "Idle 3 h of 8 h, last by last-activity.",
+    ),
+    (KERNEL_ROWS, "kept alive", "last-activity", "Kept alive on request for 1 h more."),
+    (
+        KERNEL_ROWS,
+        "busy, silent and still, for seven hours",
+        "execution-state",
+        "Running a cell, seen busy for 7 h.",
+    ),
+    (
+        KERNEL_ROWS,
+        "busy, silent and still, for eight",
+        "execution-state",
+        "Busy, but silent and at under 1% of a core for 8 h. It is kept; the administrator's max_busy_minutes could end it.",  # noqa: E501
+    ),
+    (
+        KERNEL_ROWS,
+        "busy and silent, its CPU not to be told",
+        "execution-state",
+        "Running a cell, seen busy for 9 h.",
+    ),
+    (
+        KERNEL_ROWS,
+        "still busy for less than the administrator allows",
+        "execution-state",
+        "Running a cell, seen busy for 2 h.",
+    ),
+    (
+        KERNEL_ROWS,
+        "busy while it waits for a person who is there",
+        "execution-state",
+        "Waiting for an answer to input(); a client is connected.",
+    ),
+    (
+        KERNEL_ROWS,
+        "stopped in the debugger, and a person there",
+        "execution-state",
+        "Stopped in the debugger; a client is connected.",
+    ),
+    (
+        KERNEL_ROWS,
+        "its last_activity stands still",
+        "last-activity",
+        "Its last_activity stands still although it works: when it was used is not known.",
+    ),
+    (
+        KERNEL_ROWS,
+        "a thread at work",
+        "background-work",
+        "Something works in the background: 99 % of a core.",
+    ),
+    (
+        KERNEL_ROWS,
+        "not yet asked for work",
+        "last-activity",
+        "Idle 3 h of 2 h; it is asked whether anything works in the background.",
+    ),
+    (KERNEL_ROWS, "printing by itself", "output", "Idle 10 m of 2 h, last by output."),
+    (KERNEL_ROWS, "a person in the lab", "presence", "Idle 10 m of 2 h, last by presence."),
+    (KERNEL_ROWS, "asked for something lately", "request", "Idle 10 m of 2 h, last by request."),
+    (KERNEL_ROWS, "a hook objects", "last-activity", "Kept by backup: the nightly copy runs."),
+    (
+        KERNEL_ROWS,
+        "the server has just started",
+        "last-activity",
+        "Idle 3 h of 2 h; grace or notice runs, 1 h left.",
+    ),
+    (
+        KERNEL_ROWS,
+        "removing it failed",
+        "last-activity",
+        "Idle 3 h of 2 h; removing it failed (ThrottlingException), next try in 1 h.",
+    ),
+    (
+        KERNEL_ROWS,
+        "nobody was told yet",
+        "last-activity",
+        "Idle 3 h of 2 h; grace or notice runs, 5 m left.",
+    ),
+    (
+        GOES,
+        "nobody answers input()",
+        "last-activity",
+        "Waiting for an answer to input(), and nobody connected, for 3 h of 2 h (idle_timeout_minutes), last by last-activity.",  # noqa: E501
+    ),
+    (
+        GOES,
+        "nobody goes on in the debugger",
+        "last-activity",
+        "Stopped in the debugger, and nobody connected, for 3 h of 2 h (idle_timeout_minutes), last by last-activity.",  # noqa: E501
+    ),
+    (
+        GOES,
+        "a kernel that cannot be asked",
+        "last-activity",
+        "Idle 3 h of 2 h (idle_timeout_minutes), last by last-activity. Whether anything worked in the background, nobody knows: it does not answer.",  # noqa: E501
+    ),
+    (
+        GOES,
+        "printing for longer than output counts",
+        "output",
+        "Idle 2 h 30 m of 2 h (idle_timeout_minutes), last by output.",
+    ),
+    (
+        GOES,
+        "a presence past its cap",
+        "presence",
+        "Idle 2 h 30 m of 2 h (idle_timeout_minutes), last by presence.",
+    ),
+    (
+        GOES,
+        "what was heard counts, not a stamp that every reconnect moves",
+        "last-activity",
+        "Idle 3 h of 2 h (idle_timeout_minutes), last by last-activity.",
+    ),
+    (
+        GOES,
+        "its kernelspec's limit is short",
+        "last-activity",
+        "Idle 3 h of 1 h (cull_idle_timeout), last by last-activity.",
+    ),
+    (
+        GOES,
+        "still busy for as long as the administrator allows",
+        "execution-state",
+        "Busy, but silent and at under 1% of a core, 3 h of 3 h (max_busy_minutes), last by execution-state.",  # noqa: E501
+    ),
+    (
+        TERMINAL_ROWS,
+        "unread",
+        None,
+        "Cannot read the terminals (Broken); nothing that depends on it goes.",
+    ),
+    (TERMINAL_ROWS, "unreadable", None, "This terminal cannot be read: bad."),
+    (TERMINAL_ROWS, "a job in the foreground", "foreground-process", "Running python."),
+    (
+        TERMINAL_ROWS,
+        "kept by setting",
+        None,
+        "An open terminal is kept by the setting keep_terminals.",
+    ),
+    (
+        APP_ROWS,
+        "its list cannot be read",
+        None,
+        "Cannot read the apps (Broken); nothing that depends on it goes.",
+    ),
+    (
+        APP_ROWS,
+        "the sessions cannot be read",
+        None,
+        "Cannot read the sessions (Broken); nothing that depends on it goes.",
+    ),
+    (
+        APP_ROWS,
+        "a kernel of its own unreadable",
+        None,
+        "What may run in it cannot be read or understood.",
+    ),
+    (
+        APP_ROWS,
+        "pending",
+        None,
+        "SageMaker reports it Pending; only an app in service can be idle.",
+    ),
+    (
+        APP_ROWS,
+        "deleting",
+        None,
+        "SageMaker reports it Deleting; only an app in service can be idle.",
+    ),
+    (
+        APP_ROWS,
+        "deleted",
+        None,
+        "SageMaker reports it Deleted; only an app in service can be idle.",
+    ),
+    (APP_ROWS, "failed", None, "SageMaker reports it Failed; only an app in service can be idle."),
+    (
+        APP_ROWS,
+        "a status never heard of",
+        None,
+        "SageMaker reports it Napping; only an app in service can be idle.",
+    ),
+    (APP_ROWS, "a busy kernel", "execution-state", "eval.ipynb is kept (busy)."),
+    (APP_ROWS, "a kernel kept alive", "last-activity", "eval.ipynb is kept (kept-alive)."),
+    (
+        APP_ROWS,
+        "a kernel with a longer limit",
+        "last-activity",
+        "train.ipynb is kept (recent-activity).",
+    ),
+    (APP_ROWS, "a kernel that has just arrived", "arrival", "Idle 0 s of 2 h, last by arrival."),
+    (APP_ROWS, "a starting kernel", "execution-state", "eval.ipynb is kept (grace)."),
+    (
+        APP_ROWS,
+        "terminals kept",
+        None,
+        "Terminal arn:aws:sagemaker:us-west-2:236514542706:image/pytorch-1.8__1__ml.g5.xlarge is kept.",  # noqa: E501
+    ),
+    (APP_ROWS, "created again", "in-service", "Idle 0 s of 2 h, last by in-service."),
+    (
+        APP_ROWS,
+        "in service for a moment only",
+        "last-activity",
+        "Idle 3 h of 1 h; grace or notice runs, 1 h left.",
+    ),
+]
+OF = {id(KERNEL_ROWS): KERNEL.ref, id(GOES): KERNEL.ref, id(TERMINAL_ROWS): TERMINAL.ref}
+
+
+@pytest.mark.parametrize(
+    ("rows", "name", "signal", "detail"), SENTENCES, ids=[f"{row[3][:40]}" for row in SENTENCES]
+)
+def test_each_verdict_says_so(
+    rows: dict[str, Any], name: str, signal: str | None, detail: str
+) -> None:
+    decision = rows[name][0].of(OF.get(id(rows), APP.ref))
+    assert (decision.detail, decision.signal) == (detail, signal)
+
+
+def test_what_goes_with_its_app_says_why_the_app_goes() -> None:
+    assert OK.of(IMAGE_TERMINAL.ref) == Decision(
+        IMAGE_TERMINAL.ref,
+        Action.REMOVE,
+        Reason.APP_REMOVED,
+        "Its app is removed: Idle 3 h of 2 h (idle_timeout_minutes), last by last-activity.",
+        None,
+        OK.of(APP.ref).idle_since,
+        OK.of(APP.ref).warn_at,
+        OK.of(APP.ref).due_at,
+    )
+
+
+def test_an_image_terminal_whose_app_stays_or_is_not_known_says_so() -> None:
+    stays = with_kernel(OK, state="busy").of(IMAGE_TERMINAL.ref)
+    assert (stays.reason, stays.detail) == (
+        Reason.IN_USE,
+        "What runs in this terminal cannot be seen from here; it stays while its app does.",
+    )
+    lost = replace(OK, image_terminal=replace(IMAGE_TERMINAL, app=None)).of(IMAGE_TERMINAL.ref)
+    assert (lost.reason, lost.detail) == (
+        Reason.UNKNOWN,
+        "It runs in an app that cannot be told from its name; it is left alone.",
+    )
+
+
+def test_an_app_at_work_says_so() -> None:
+    working = with_mark(OK, APP.ref, work=WORKING).of(APP.ref)
+    assert (working.reason, working.detail, working.signal) == (
+        Reason.BACKGROUND_WORK,
+        "Something works in it: 99 % of a core.",
+        "background-work",
+    )
+
+
+def test_an_image_terminal_that_is_kept_says_so() -> None:
+    until = NOW + timedelta(hours=1)
+    kept = with_ledger(OK, holds={IMAGE_TERMINAL.ref: Hold(until)}).of(IMAGE_TERMINAL.ref)
+    assert kept == Decision(
+        IMAGE_TERMINAL.ref,
+        Action.KEEP,
+        Reason.KEPT_ALIVE,
+        "Kept alive on request; so is the app that it runs in.",
+        kept_until=until,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        ({"paths": ()}, "Kernel python3"),
+        ({"paths": (), "name": ""}, "Kernel k1"),
+        ({}, "train.ipynb"),
+    ],
+)
+def test_a_kernel_without_a_notebook_has_a_name(changes: dict[str, Any], title: str) -> None:
+    scene: Scene = with_kernel(OK, state="busy", **changes)
+    assert scene.of(APP.ref).detail == f"{title} is kept (busy)."

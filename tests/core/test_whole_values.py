@@ -1,0 +1,295 @@
+"""Values as wholes: the report, the parts of a snapshot, and what is shifted or written down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, TERMINAL, Scene, ago, other
+
+from auto_shutdown.core import archive
+from auto_shutdown.core.faults import derive
+from auto_shutdown.core.ledger import (
+    Failure,
+    Hold,
+    Ledger,
+    Notice,
+    Veto,
+    learn,
+    object_to,
+    record,
+    shift,
+)
+from auto_shutdown.core.marks import Mark, Work, shifted
+from auto_shutdown.core.model import Answer, Kind, Ref, Snapshot, Unread
+from auto_shutdown.core.report import Passes, build
+from auto_shutdown.core.verdict import Fault, Outcome, Result
+
+HOUR = timedelta(hours=1)
+FULL = Mark(
+    ago(hours=9),
+    ago(minutes=1),
+    ago(hours=3),
+    "input",
+    stamps={"input": ago(hours=3)},
+    weak={"output": ago(hours=2)},
+    state="busy",
+    state_since=ago(hours=4),
+    app=APP.id,
+    incarnation="i",
+    quiet_since=ago(hours=1),
+    frozen=True,
+    alone=True,
+    work=Work(ago(minutes=2), ago(minutes=3), "none", "CPU"),
+)
+FAILED = Outcome(Result.PERMANENT, "Denied.", "AccessDenied", "Allow it.")
+
+
+def report(scene: Scene, **changes: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "now": NOW,
+        "platform": {"kind": "local"},
+        "passes": Passes(True, NOW, ago(minutes=1), NOW + HOUR),
+        "faults": [Fault("apps", "Throttled", "It failed.", "Wait.", ago(hours=1))],
+        "policy": replace(POLICY, settings={"enabled": True}),
+        "bounds": {"locked": []},
+        "snapshot": scene.snapshot,
+        "ledger": scene.ledger,
+        "plan": scene.plan(),
+        "outcomes": [{"id": "x"}],
+        "savings": {"removed": 1},
+    }
+    return build(**{**given, **changes})
+
+
+def test_the_report_whole() -> None:
+    found = report(Scene())
+    resources = found.pop("resources")
+    assert found == {
+        "version": 1,
+        "now": "2026-03-29T00:59:30.000Z",
+        "platform": {"kind": "local"},
+        "health": {
+            "state": "degraded",
+            "armed": True,
+            "last_pass": "2026-03-29T00:59:30.000Z",
+            "last_ok_pass": "2026-03-29T00:58:30.000Z",
+            "next_pass": "2026-03-29T01:59:30.000Z",
+            "faults": [
+                {
+                    "source": "apps",
+                    "code": "Throttled",
+                    "message": "It failed.",
+                    "remedy": "Wait.",
+                    "since": "2026-03-28T23:59:30.000Z",
+                }
+            ],
+        },
+        "policy": {"enabled": True, "locked": []},
+        "keep_alive": [],
+        "outcomes": [{"id": "x"}],
+        "savings": {"removed": 1},
+    }
+    assert [row["id"] for row in resources] == [
+        KERNEL.id,
+        TERMINAL.id,
+        IMAGE_TERMINAL.id,
+        APP.id,
+    ]
+    assert resources[0] == {
+        "kind": "kernel",
+        "id": "k1",
+        "name": "python3",
+        "app": APP.id,
+        "paths": ["train.ipynb"],
+        "state": "idle",
+        "state_since": "2026-03-28T21:59:30.000Z",
+        "instance_type": "ml.g5.xlarge",
+        "action": "remove",
+        "reason": "idle",
+        "detail": "Idle 3 h of 2 h (idle_timeout_minutes), last by last-activity.",
+        "signal": "last-activity",
+        "limit_minutes": 120.0,
+        "rule": "idle_timeout_minutes",
+        "idle_since": "2026-03-28T21:59:30.000Z",
+        "warn_at": "2026-03-28T23:59:30.000Z",
+        "due_at": "2026-03-29T00:59:30.000Z",
+        "kept_until": None,
+        "billing": False,
+    }
+    terminal, app = resources[1], resources[3]
+    assert (terminal["app"], terminal["paths"], terminal["state"]) == (None, [], "prompt")
+    assert (app["app"], app["state"], app["billing"]) == (None, "InService", True)
+
+
+@pytest.mark.parametrize(
+    ("armed", "policy"),
+    [(False, {}), (True, {"enabled": False}), (True, {"dry_run": True})],
+)
+def test_what_is_not_armed(armed: bool, policy: dict[str, bool]) -> None:
+    found = report(Scene(), passes=Passes(armed), policy=replace(POLICY, **policy))
+    assert found["health"]["armed"] is False
+
+
+def test_what_was_not_decided_is_not_reported() -> None:
+    scene = Scene()
+    assert (
+        report(scene, snapshot=replace(scene.snapshot, kernels=(other(),)))["resources"][0]["kind"]
+        == "terminal"
+    )
+
+
+class TestParts:
+    lost = replace(other(), app=None, unreadable="TraitError")
+    whole = Snapshot((KERNEL, lost), (TERMINAL, IMAGE_TERMINAL), (APP,), {})
+
+    def test_one_is_found(self) -> None:
+        assert [self.whole.find(r.ref) for r in self.whole.resources] == [*self.whole.resources]
+        assert self.whole.find(Ref(Kind.KERNEL, "none")) is None
+
+    def test_what_bears_on_a_kernel_or_terminal_is_itself(self) -> None:
+        unread = {"apps": Unread("apps", "x", "x", "x")}
+        whole = replace(self.whole, unread=unread)
+        assert whole.bearing_on(KERNEL.ref) == Snapshot((KERNEL,), (), (), unread)
+        assert whole.bearing_on(TERMINAL.ref) == Snapshot((), (TERMINAL,), (), unread)
+
+    def test_what_bears_on_an_app_is_what_may_run_in_it(self) -> None:
+        assert self.whole.bearing_on(APP.ref) == Snapshot(
+            (KERNEL, self.lost), (IMAGE_TERMINAL,), (APP,), {}
+        )
+
+
+def test_every_instant_of_a_mark_is_shifted_and_no_stamp() -> None:
+    assert shifted(FULL, HOUR) == replace(
+        FULL,
+        first_seen=ago(hours=8),
+        seen_at=NOW + timedelta(minutes=59),
+        active_at=ago(hours=2),
+        weak={"output": ago(hours=1)},
+        state_since=ago(hours=3),
+        quiet_since=NOW,
+        work=Work(NOW + timedelta(minutes=58), NOW + timedelta(minutes=57), "none", "CPU"),
+    )
+
+
+def test_every_instant_of_a_ledger_is_shifted() -> None:
+    ref = KERNEL.ref
+    ledger = Ledger(
+        NOW,
+        {ref: FULL},
+        {ref: Hold(NOW)},
+        {ref: Failure(1, NOW, FAILED)},
+        {ref: Notice(NOW, ago(hours=1))},
+        {ref: Veto("h", "t", NOW)},
+    )
+    later = NOW + HOUR
+    assert shift(ledger, HOUR) == Ledger(
+        later,
+        {ref: shifted(FULL, HOUR)},
+        {ref: Hold(later)},
+        {ref: Failure(1, later, FAILED)},
+        {ref: Notice(later, NOW)},
+        {ref: Veto("h", "t", later)},
+    )
+
+
+def test_objections_are_added() -> None:
+    old, new = Veto("a", "b", NOW), Veto("c", "d", NOW)
+    ledger = object_to(Ledger(NOW, vetoes={KERNEL.ref: old}), {APP.ref: new})
+    assert ledger.vetoes == {KERNEL.ref: old, APP.ref: new}
+
+
+@pytest.mark.parametrize(
+    ("answer", "work"),
+    [
+        ({"conclusive": False}, Work(NOW, ago(minutes=3), "none", "CPU")),
+        ({"conclusive": True, "detail": "x"}, Work(NOW, NOW, "none", "x")),
+        ({"conclusive": True, "working": True}, Work(NOW, NOW, "working", "")),
+        ({"conclusive": True, "told": False}, Work(NOW, NOW, "untold", "")),
+    ],
+)
+def test_what_is_learnt(answer: dict[str, Any], work: Work) -> None:
+    ledger = Ledger(NOW, {KERNEL.ref: FULL})
+    unknown = Answer(TERMINAL.ref, True)
+    after = learn(ledger, [unknown, Answer(KERNEL.ref, **answer)], NOW)
+    assert after.marks[KERNEL.ref].work == work
+
+
+def test_what_ended_leaves_no_wish_no_failure_and_no_notice() -> None:
+    ref, failure = APP.ref, Failure(1, NOW, FAILED)
+    held = {ref: Hold(NOW), KERNEL.ref: Hold(NOW)}
+    notices = {r: Notice(NOW, NOW) for r in held}
+    ledger = Ledger(NOW, {ref: FULL}, held, dict.fromkeys(held, failure), notices)
+    after = record(ledger, ref, Outcome(Result.REMOVED), NOW)
+    assert (after.marks, set(after.holds), set(after.failures), set(after.notices)) == (
+        {},
+        {KERNEL.ref},
+        {KERNEL.ref},
+        {KERNEL.ref},
+    )
+    stale = record(ledger, ref, Outcome(Result.STALE), NOW)
+    assert stale == replace(ledger, failures={KERNEL.ref: failure})
+    failed = record(Ledger(NOW), ref, FAILED, NOW)
+    assert failed.failures == {ref: Failure(1, NOW + timedelta(minutes=1), FAILED)}
+
+
+def test_faults_say_what_failed_and_what_to_do() -> None:
+    unread = {"kernels": Unread("kernels", "OSError", "Cannot list.", "Wait.")}
+    ledger = Ledger(NOW, failures={APP.ref: Failure(1, NOW, FAILED)})
+    assert derive(Snapshot(unread=unread), ledger, NOW) == [
+        Fault("kernels", "OSError", "Cannot list.", "Wait.", NOW, True),
+        Fault(f"app {APP.id}", "AccessDenied", "Denied.", "Allow it.", NOW, True),
+    ]
+
+
+class TestArchive:
+    def back(self, mark: Mark, now: datetime = NOW, **changes: Any) -> Mark | None:
+        (entry,) = archive.marks_to_json(Ledger(NOW, {KERNEL.ref: mark}))
+        entry.update(changes)
+        return archive.marks_from_json([entry], now).get(KERNEL.ref)
+
+    def test_everything_but_the_answers_comes_back(self) -> None:
+        assert self.back(FULL) == replace(FULL, work=Work())
+
+    def test_what_worked_when_it_was_last_asked_worked_until_now(self) -> None:
+        working = self.back(replace(FULL, work=Work(NOW, NOW, "working")))
+        assert working == replace(FULL, active_at=NOW, signal="background-work", work=Work())
+
+    def test_nothing_of_it_is_of_the_future(self) -> None:
+        then = ago(hours=12)
+        early = self.back(FULL, then)
+        assert early is not None
+        instants = [early.first_seen, early.seen_at, early.active_at, early.state_since]
+        assert {*instants, early.quiet_since, *early.weak.values()} == {then}
+
+    def test_what_is_missing_or_odd_has_its_default(self) -> None:
+        odd = {"app": 7, "frozen": 1, "alone": "yes", "working": 1, "quiet_since": None}
+        plain = {"app": None, "frozen": False, "alone": False, "quiet_since": None}
+        assert self.back(FULL, **odd) == replace(FULL, **plain, work=Work())  # type: ignore[arg-type]
+
+    def test_instants_are_utc_whatever_their_zone(self) -> None:
+        tokyo = NOW.astimezone(timezone(9 * HOUR)).isoformat()
+        for text in (tokyo, NOW.replace(tzinfo=None).isoformat()):
+            mark = self.back(FULL, seen_at=text)
+            assert mark is not None
+            assert (mark.seen_at, mark.seen_at.tzinfo) == (NOW, timezone.utc)
+
+    def test_who_has_forgotten_says_so(self) -> None:
+        marks = {"boot": "b", "clean": True, "marks": []}
+        for saved, boot, forgotten in (
+            (marks, "b", set()),
+            (marks, "c", {"kernels", "terminals"}),
+            (None, "b", {"kernels", "terminals"}),
+        ):
+            ledger = archive.restore(
+                marks=saved,
+                holds=None,
+                boot=boot,
+                quiet_until=NOW + HOUR,
+                latest_hold=NOW,
+                now=NOW,
+                monotonic=1.0,
+            )
+            assert (ledger.quiet_until, ledger.forgotten) == (NOW + HOUR, forgotten)

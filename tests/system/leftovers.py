@@ -1,0 +1,19 @@
+"""What a local Studio must not leave behind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def processes_of(root: Path) -> list[int]:
+    """All processes that know ``root`` by their command line or environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            known = (path / "cmdline").read_bytes() + (path / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(root).encode() in known and int(path.name) != os.getpid():
+            found.append(int(path.name))
+    return found

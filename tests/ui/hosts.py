@@ -1,0 +1,119 @@
+"""The hosts that the one bundle has to work in: each in an environment of its own, made with uv and
+kept below ``.compat`` for the next time. What is tested is the bundle and the package of this tree;
+that the wheel carries just those is the business of tests/packaging."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from auto_shutdown.local_studio.processes import Leashed, free_port, wait_for_http
+from auto_shutdown.local_studio.server import TOKEN, JupyterServerApp
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / ".compat" / "ui"
+BUNDLE = ROOT / "auto_shutdown" / "labextension"
+NAME = "jupyterlab-auto-shutdown"
+
+
+@dataclass(frozen=True)
+class Host:
+    """``module`` is run; a notebook stands at ``page`` below its base URL."""
+
+    name: str
+    packages: tuple[str, ...]
+    module: str = "jupyterlab"
+    page: str = "lab/tree/"
+
+
+HOSTS = (
+    Host("jupyterlab-3.6", ("jupyterlab==3.6.8", "ipykernel")),
+    Host("jupyterlab-4.0", ("jupyterlab==4.0.13", "ipykernel")),
+    Host("notebook-7", ("notebook>=7.6,<8", "ipykernel"), "notebook", "notebooks/"),
+)
+#: The oldest; it has no notifications of its own.
+OLDEST = Host("jupyterlab-3.1", ("jupyterlab==3.1.19", "ipykernel", "setuptools<80"))
+
+
+def environment(host: Host) -> Path:
+    """The interpreter of an environment with this host and our bundle in it."""
+    place = WORK / host.name
+    python = place / "bin" / "python"
+    stamp = place / "made-of.json"
+    made_of = json.dumps([sys.version, *host.packages])
+    if not stamp.exists() or stamp.read_text() != made_of:
+        uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+        assert uv, "make test installs uv"
+        _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, place)
+        _run(uv, "pip", "install", "--quiet", "--python", python, *host.packages)
+        stamp.write_text(made_of)
+    share = place / "share" / "jupyter" / "labextensions" / NAME
+    shutil.rmtree(share, ignore_errors=True)
+    shutil.copytree(BUNDLE, share)
+    enable = place / "etc" / "jupyter" / "jupyter_server_config.d"
+    enable.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "jupyter-config" / "jupyter_server_config.d" / "auto_shutdown.json", enable)
+    return python
+
+
+def _run(*argv: str | Path) -> None:
+    done = subprocess.run(
+        [str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def serve(python: Path, module: str, place: Path, **traits: object) -> JupyterServerApp:
+    """A plain server of that environment below ``place``, with ``traits`` for the extension."""
+    port = free_port()
+    home = place / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    config = {
+        "ServerApp": {
+            "ip": "127.0.0.1",
+            "port": port,
+            "port_retries": 0,
+            "open_browser": False,
+            "allow_root": True,
+            "root_dir": str(home),
+            "token": TOKEN,
+        },
+        "LabApp": {"news_url": None},
+        "AutoShutdown": {
+            "metadata_path": str(place / "none.json"),
+            "poll_interval_seconds": 2,
+            **traits,
+        },
+    }
+    path = place / "config.json"
+    path.write_text(json.dumps(config))
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "AWS", "PYTHON"))}
+    folders = {
+        f"JUPYTER{name}_DIR": str(place / name.strip("_").lower())
+        for name in ("_CONFIG", "_DATA", "_RUNTIME", "LAB_SETTINGS", "LAB_WORKSPACES")
+    }
+    env = {**kept, **folders, "HOME": str(home), "PYTHONPATH": str(ROOT)}
+    env["PATH"] = f"{python.parent}:{os.environ.get('PATH', os.defpath)}"
+
+    def start() -> Leashed:
+        argv = [str(python), "-m", module, f"--config={path}"]
+        process = Leashed(argv, place / "server.log", env, home)
+        wait_for_http(f"http://127.0.0.1:{port}/api", process)
+        return process
+
+    return JupyterServerApp(f"http://127.0.0.1:{port}/", start)
+
+
+def open_notebook(server: JupyterServerApp, path: str) -> str:
+    """A notebook with a kernel of its own, in a plain server."""
+    spec = {"name": "python3", "display_name": "Python 3"}
+    notebook = {"cells": [], "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
+    content = {"type": "notebook", "format": "json", "content": notebook}
+    server.request("PUT", f"api/contents/{path}", content)
+    session = {"path": path, "name": path, "type": "notebook", "kernel": {"name": "python3"}}
+    return str(server.request("POST", "api/sessions", session)["kernel"]["id"])

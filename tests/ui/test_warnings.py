@@ -1,0 +1,217 @@
+"""What is announced, what happens then, and what the notebook says of it afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from lab_page import (
+    IMAGES,
+    PANEL,
+    PICTURES,
+    enter,
+    open_panel,
+    opened,
+    picture,
+    put_settings,
+    quiet_host,
+    row,
+    run,
+    toasts,
+)
+
+from auto_shutdown.local_studio.server import JupyterServerApp
+from auto_shutdown.local_studio.studio import LocalStudio
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+MESSAGE = ".jp-AutoShutdown-message"
+
+
+@pytest.fixture
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStudio]:
+    with LocalStudio(tmp_path_factory.mktemp("studio")) as found:
+        yield found
+
+
+def serve(studio: LocalStudio, idle: float, warn: float, **traits: Any) -> JupyterServerApp:
+    given = {
+        "metadata_path": str(studio.metadata_path),
+        "poll_interval_seconds": 1,
+        "grace_minutes": 0.05,
+        "min_idle_timeout_minutes": 0.1,
+        "idle_timeout_minutes": idle,
+        "warn_minutes": warn,
+        **traits,
+    }
+    server = studio.start_server({"AutoShutdown": given})
+    quiet_host(server)
+    return server
+
+
+def kernels(server: JupyterServerApp) -> set[str]:
+    return {kernel["id"] for kernel in server.request("GET", "api/kernels")}
+
+
+def holds(server: JupyterServerApp) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.request("GET", "auto-shutdown/keep-alive")["keep_alive"]
+    return found
+
+
+def write(page: Any, text: str) -> None:
+    """Type into the first cell; nothing saves it but the person, or we."""
+    page.locator(".jp-Notebook .jp-Cell .cm-content").first.click()
+    page.keyboard.type(text)
+
+
+def content(server: JupyterServerApp, path: str) -> str:
+    return json.dumps(server.request("GET", f"api/contents/{path}")["content"])
+
+
+def test_warned_once_then_stopped_and_the_notebook_says_so(
+    browser: Any, studio: LocalStudio
+) -> None:
+    server = serve(studio, idle=0.6, warn=0.4)
+    put_settings(server, "@jupyterlab/docmanager-extension:plugin", {"autosave": False})
+    put_settings(server, "jupyterlab-auto-shutdown:plugin", {"presence": False})
+    kernel = server.open_notebook("train.ipynb")
+    server.execute(kernel, "1 + 1")
+    context = browser.new_context(locale="en-GB", device_scale_factor=2)
+    page = opened(context, server, "lab/tree/train.ipynb", panel=False)
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    write(page, "precious = 42")
+    other = opened(context, server, panel=False)
+
+    # One notification, whichever of the two pages it is in.
+    def shown() -> int:
+        page.wait_for_timeout(100)
+        return int(toasts(page).count() + toasts(other).count())
+
+    server.wait_for("the warning", shown)
+    page.wait_for_timeout(2_500)  # time enough for the other page to show it, too
+    assert shown() == 1
+    first, second = (page, other) if toasts(page).count() else (other, page)
+    # A page in the background draws no animation: its text is there, and not yet visible.
+    said = toasts(first).first.text_content()
+    assert "train.ipynb" in said
+    assert "stop at " in said, "what runs in an app goes with it, in one sentence"
+    assert " of 36 s" in said, "why"
+
+    # It is where the person looks: that page hidden, the other shows it.
+    first.evaluate("hide(true)")
+    second.evaluate("hide(false)")
+    server.wait_for("it moves", lambda: toasts(first).count() == 0 and toasts(second).count() == 1)
+    first.evaluate("hide(false)")
+    page.wait_for_timeout(500)
+    assert shown() == 1
+    countdown = page.locator(".jp-AutoShutdown-statusButton.jp-mod-warn")
+    countdown.get_by_text("stops in").wait_for()
+    if PICTURES:
+        toasts(second).first.wait_for()
+        second.mouse.move(600, 300)
+        box = toasts(second).first.bounding_box()
+        second.screenshot(
+            path=str(IMAGES / "warning.png"),
+            clip={"x": 1280 - 460, "y": box["y"] - 20, "width": 460, "height": 740 - box["y"]},
+        )
+
+    # Saved before its kernel goes, and nothing is closed.
+    server.wait_for("the save", lambda: "precious = 42" in content(server, "train.ipynb"))
+    assert kernel in kernels(server)
+    server.wait_for("it is stopped", lambda: kernel not in kernels(server))
+    message = page.locator(MESSAGE)
+    message.get_by_text("Auto Shutdown stopped the kernel of this notebook").wait_for()
+    said = message.inner_text()
+    assert "without activity (the general limit)" in said
+    assert "Its app (datascience-1-0-ml-t3-medium" in said
+    assert "AWS has closed Studio Classic to new apps" in said
+    assert page.locator(".jp-Notebook").is_visible()
+    server.wait_for("no warning any more", lambda: shown() == 0)
+    picture(page.locator(".jp-NotebookPanel"), "stopped")
+
+    message.get_by_role("button", name="Restart kernel").click()
+    server.wait_for("a new kernel", lambda: kernels(server) - {kernel})
+    message.wait_for(state="detached")
+    context.close()
+
+
+def test_kept_from_the_notification_the_command_and_the_panel(
+    browser: Any, studio: LocalStudio
+) -> None:
+    server = serve(studio, idle=10, warn=9.9)
+    kernel = server.open_notebook("eval.ipynb")
+    server.execute(kernel, "1 + 1")
+    server.request("POST", "auto-shutdown/check")
+    context = browser.new_context(locale="en-GB")
+    page = opened(context, server, "lab/tree/eval.ipynb", panel=False)
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    warning = toasts(page).first
+    warning.wait_for(timeout=60_000)
+    warning.get_by_role("button", name="Keep 1 h").click()
+    (held,) = server.wait_for("the keep-alive", lambda: holds(server))
+    assert held["kind"] == "app", "the app, and so what runs in it"
+    server.wait_for(
+        "the warning is gone", lambda: page.wait_for_timeout(50) or not toasts(page).count()
+    )
+
+    server.request("DELETE", f"auto-shutdown/keep-alive?kind=app&id={held['id']}")
+    run(page, "Keep the Current Notebook Alive for 1 h")
+    (held,) = server.wait_for("the keep-alive", lambda: holds(server))
+    assert (held["kind"], held["id"]) == ("kernel", kernel)
+
+    server.request("DELETE", f"auto-shutdown/keep-alive?kind=kernel&id={kernel}")
+    open_panel(page)
+    page.get_by_role("button", name="Check now").click()
+    soon = row(page, "eval.ipynb").locator(".jp-AutoShutdown-soon")
+    soon.get_by_text("Stops at").wait_for()
+    soon.get_by_role("button", name="Keep eval.ipynb for 1 h").click()
+    (held,) = server.wait_for("the keep-alive", lambda: holds(server))
+    assert held["id"] == kernel
+    context.close()
+
+
+def test_without_notifications_the_panel_announces(browser: Any, studio: LocalStudio) -> None:
+    server = serve(studio, idle=10, warn=9.9)
+    put_settings(
+        server, "jupyterlab-auto-shutdown:plugin", {"notifications": False, "statusBar": False}
+    )
+    kernel = server.open_notebook("eval.ipynb")
+    server.execute(kernel, "1 + 1")
+    server.request("POST", "auto-shutdown/check")
+    context = browser.new_context(locale="en-GB")
+    page = opened(context, server)
+    announced = page.locator(f"{PANEL} .jp-AutoShutdown-announcement")
+    announced.get_by_text("eval.ipynb").wait_for()
+    assert toasts(page).count() == 0
+    assert page.locator(".jp-AutoShutdown-statusButton").count() == 0
+    # What is used again is not announced any more.
+    server.execute(kernel, "import time; time.sleep(60)", wait=False)
+    server.request("POST", "auto-shutdown/check")
+    page.get_by_role("button", name="Check now").click()
+    announced.wait_for(state="detached")
+    context.close()
+
+
+def test_opened_again_the_next_morning(browser: Any, studio: LocalStudio) -> None:
+    """The page was closed, the server restarted; the notebook gets a new kernel on opening."""
+    server = serve(studio, idle=0.2, warn=0.05)
+    kernel = server.open_notebook("train.ipynb")
+    server.execute(kernel, "1 + 1")
+    server.wait_for("it is stopped", lambda: kernel not in kernels(server))
+    server.request("PATCH", "auto-shutdown/settings", {"enabled": False})
+    server.restart()
+    context = browser.new_context(locale="en-GB")
+    page = opened(context, server, "lab/tree/train.ipynb", panel=False)
+    message = page.locator(MESSAGE)
+    message.get_by_text("The kernel that runs now is a new one").wait_for(timeout=60_000)
+    assert "Auto Shutdown stopped the kernel of this notebook at" in message.inner_text()
+    message.get_by_role("button", name="Close this message").click()
+    message.wait_for(state="detached")
+    enter(page, server, "lab/tree/train.ipynb")
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    open_panel(page)
+    page.locator(f"{PANEL} .jp-AutoShutdown-removed", has_text="train.ipynb").wait_for()
+    assert message.count() == 0, "told once"
+    context.close()

@@ -1,0 +1,257 @@
+"""What is really going on, known by nothing of the product: when each thing was last at work, and
+what may happen to it.
+
+Time is true time, in seconds since the life began, which no clock's step touches. What the product
+is shown of this (stamps by clocks that are wrong, states, answers) is made in ``studio``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+NEVER = float("-inf")
+
+
+@dataclass
+class Cell:
+    """A cell that runs. ``cores`` is the processor time it uses; ``waits`` is ``input`` while it
+    waits for a person."""
+
+    began: float
+    ends: float
+    prints: bool
+    cores: float
+    waits: str | None = None
+
+
+@dataclass
+class Thing:
+    """A kernel, terminal or app; ``strong`` and ``weak`` are its last activity of each kind.
+
+    ``work`` is what is at work in the background, by name the instant it began; ``told`` whether
+    an answer has told of it by now. ``gone`` is when it was removed for good.
+    """
+
+    kind: str
+    id: str
+    born: float
+    app: str | None = None
+    instance_type: str | None = None
+    name: str = ""
+    strong: float = NEVER
+    weak: dict[str, float] = field(default_factory=dict)
+    work: dict[str, float] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+    held_until: float = NEVER
+    failed: float = NEVER
+    excused: float = NEVER
+    gone: float | None = None
+    # Kernels
+    state: str = "idle"
+    cell: Cell | None = None
+    connections: int = 0
+    own_limit: float | None = None
+    unreadable: bool = False
+    up_at: float = 0.0
+    # Terminals
+    job: str | None = None
+    in_image: bool = False
+    # Apps
+    status: str = ""
+    in_service: float = NEVER
+    own: bool = False
+
+    def used(self, at: float) -> None:
+        self.strong = max(self.strong, at)
+
+    def hinted(self, signal: str, at: float) -> None:
+        self.weak[signal] = max(self.weak.get(signal, NEVER), at)
+
+    def attended(self, at: float) -> bool:
+        """Whether it is at work by what anybody can see of it."""
+        cell = self.cell
+        if cell is not None and not (cell.waits and not self.connections):
+            return True
+        return self.job is not None
+
+
+@dataclass
+class Rules:
+    """What was promised, as people read it in the README. Minutes."""
+
+    settings: dict[str, Any]
+    shortest: float
+    longest: float
+    grace: float
+    startup_grace: float
+    caps: dict[str, float]
+    max_busy: float | None
+
+    def limit(self, thing: Thing) -> float:
+        """In seconds."""
+        if thing.own_limit is not None:
+            return min(max(thing.own_limit, self.shortest * MINUTE), self.longest * MINUTE)
+        for rule in self.settings["rules"]:
+            pairs = [
+                (rule.get("instance_type"), thing.instance_type),
+                (rule.get("kernel_name"), thing.name if thing.kind == "kernel" else None),
+            ]
+            if all(v is not None and fnmatchcase(v, g) for g, v in pairs if g is not None):
+                return float(rule["idle_timeout_minutes"]) * MINUTE
+        own = self.settings[f"{thing.kind}_idle_timeout_minutes"]
+        minutes = own if own is not None else self.settings["idle_timeout_minutes"]
+        return float(minutes) * MINUTE
+
+    def window(self, thing: Thing) -> float:
+        """Over so long background work is judged; younger work cannot be told yet."""
+        return min(MINUTE, self.limit(thing) / 4)
+
+    def active_until(self, thing: Thing) -> float:
+        """When it was last active: weak evidence counts for so long after strong."""
+        counted = [
+            min(at, thing.strong + self.caps[signal] * MINUTE) for signal, at in thing.weak.items()
+        ]
+        return max([thing.strong, *counted])
+
+
+@dataclass
+class Host:
+    """What the server is through by now. ``unread`` are the sources that cannot be read,
+    ``objecting`` says a veto hook's word, ``broken`` that not even a look can be had."""
+
+    unread: set[str] = field(default_factory=set)
+    disturbed: float = NEVER  # a start, a step of the clock or a pause, as far as it was noticed
+    objecting: bool = False
+    broken: bool = False
+    everything_held_until: float = NEVER
+
+
+class Oracle:
+    """Judges what is removed, and what stays too long."""
+
+    def __init__(self, rules: Rules, host: Host, things: dict[str, Thing]) -> None:
+        self.rules, self.host, self.things = rules, host, things
+
+    def tenants(self, app: Thing) -> list[Thing]:
+        return [t for t in self.things.values() if t.app == app.id and t.gone is None]
+
+    def app_of(self, thing: Thing) -> Thing | None:
+        return self.things.get(thing.app) if thing.app else None
+
+    # -- wrongly removed ---------------------------------------------------------------------
+
+    def against(self, thing: Thing, now: float) -> list[str]:
+        """Every reason against removing ``thing`` now; empty when that is right."""
+        found = [*self._of_the_host(now), *self._of_its_own(thing, now)]
+        if thing.kind == "app":
+            if thing.status != "InService":
+                found.append(f"it is {thing.status}")
+            if now < thing.in_service + self.rules.grace * MINUTE - 5e-3:
+                found.append("it has just come in service")
+            if self.host.unread:
+                found.append("a source cannot be read")
+            for tenant in self.tenants(thing):
+                if not self._stuck(tenant, now) or self._held(tenant, now):
+                    found += [f"{tenant.id}: {why}" for why in self._of_its_own(tenant, now)]
+        return found
+
+    def _of_the_host(self, now: float) -> list[str]:
+        settings = self.rules.settings
+        found = []
+        if not settings["enabled"] or settings["dry_run"]:
+            found.append("removals are off")
+        if now < self.host.disturbed + self.rules.grace * MINUTE - 5e-3:
+            found.append("the server's grace runs")
+        if self.host.objecting:
+            found.append("a hook objects")
+        return found
+
+    def _of_its_own(self, thing: Thing, now: float) -> list[str]:
+        found = []
+        if self._held(thing, now):
+            found.append("it is kept alive")
+        if thing.unreadable or f"{thing.kind}s" in self.host.unread:
+            found.append("it cannot be read")
+        if thing.attended(now) and not self._stuck_busy(thing, now):
+            found.append("it is at work")
+        for what, began in thing.work.items():
+            if now - began >= self.rules.window(thing) + 1:
+                found.append(f"{what} works in it")
+        if self._stuck(thing, now) and self._goes_with_its_app(thing, now):
+            return found
+        settings = self.rules.settings
+        if settings["protect_connected"] and thing.kind == "kernel" and thing.connections:
+            found.append("a client is connected")
+        if settings["keep_terminals"] and thing.kind == "terminal":
+            found.append("keep_terminals is on")
+        if thing.in_image or self._stuck_busy(thing, now):
+            return found  # the first has its app's clock, the second that of max_busy
+        early = self.rules.active_until(thing) + self.rules.limit(thing) - now
+        if early > 5e-3:
+            found.append(f"used within its limit ({early:.3f} s early)")
+        return found
+
+    def _held(self, thing: Thing, now: float) -> bool:
+        app = self.app_of(thing)
+        ends = [thing.held_until, self.host.everything_held_until]
+        ends += [app.held_until] if app is not None else []
+        if thing.kind == "app":
+            ends += [t.held_until for t in self.tenants(thing) if t.kind == "terminal"]
+        return max(ends) > now + 5e-3
+
+    def _stuck(self, thing: Thing, now: float) -> bool:
+        if thing.state == "dead":
+            return True
+        return thing.state == "starting" and now - thing.born >= self.rules.startup_grace * MINUTE
+
+    def _stuck_busy(self, thing: Thing, now: float) -> bool:
+        """Busy, silent and without processor for as long as the administrator bears."""
+        cell, most = thing.cell, self.rules.max_busy
+        if cell is None or most is None or cell.prints or cell.cores or cell.waits:
+            return False
+        return now - max(cell.began, thing.weak.get("output", NEVER)) >= most * MINUTE
+
+    def _goes_with_its_app(self, thing: Thing, now: float) -> bool:
+        """What can do nothing any more does not hold its app, which takes it along."""
+        app = self.app_of(thing)
+        return app is not None and not self.against(app, now)
+
+    # -- overstayed --------------------------------------------------------------------------
+
+    def ready(self, thing: Thing) -> float:
+        """Since when nothing stands against removing it, as far as the truth goes."""
+        ready = max(self.rules.active_until(thing) + self.rules.limit(thing), thing.excused)
+        if thing.kind == "app":
+            ready = max([ready, *(self.ready(t) for t in self.tenants(thing) if not t.in_image)])
+        return ready
+
+    def excuse(self, thing: Thing, now: float) -> bool:
+        """Whether anything but its own clock keeps it at this instant."""
+        settings = self.rules.settings
+        if not settings["enabled"] or settings["dry_run"]:
+            return True
+        if self.host.objecting or self.host.broken:
+            return True
+        if now < self.host.disturbed + self.rules.grace * MINUTE or self._held(thing, now):
+            return True
+        if thing.unreadable or self.host.unread or thing.attended(now) or thing.work:
+            return True
+        if settings["protect_connected"] and thing.connections:
+            return True
+        if settings["keep_terminals"] and thing.kind == "terminal":
+            return True
+        if thing.state == "starting" and not self._stuck(thing, now):
+            return True
+        if now < thing.failed + HOUR:
+            return True
+        if thing.kind == "app":
+            if thing.status != "InService":
+                return True
+            return any(
+                self.excuse(t, now) and (not self._stuck(t, now) or self._held(t, now))
+                for t in self.tenants(thing)
+            )
+        return False

@@ -1,0 +1,116 @@
+"""SageMaker's timestamp file: kept fresh for its agent, and never activity of ours."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auto_shutdown.world import World
+from auto_shutdown.world import activity_file as module
+from auto_shutdown.world.activity_file import FORMAT, ActivityFile
+from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.terminals import TerminalSource
+
+AT = datetime(2026, 11, 1, 12, 0, 30, 999, tzinfo=timezone.utc)
+THEIRS = "2026-11-01T12:00:00.123Z"
+THEIR_TIME = datetime(2026, 11, 1, 12, 0, 0, 123000, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / ".sagemaker-last-active-timestamp"
+
+
+def as_the_agent_reads(path: Path) -> datetime:
+    return datetime.strptime(path.read_text(), FORMAT).replace(tzinfo=timezone.utc)
+
+
+@given(at=st.floats(1.6e9, 3.8e9).map(lambda at: datetime.fromtimestamp(at, timezone.utc)))
+def test_fresh_to_a_second_and_never_in_the_future(
+    at: datetime, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("active") / "file"
+    ActivityFile(str(path)).keep_fresh(at)
+    assert at - timedelta(seconds=1) < as_the_agent_reads(path) <= at
+    assert ActivityFile(str(path)).read() is None  # also of an earlier run, or another server
+
+
+def test_others_count_also_when_ours_is_in_their_place(path: Path) -> None:
+    path.write_text(THEIRS)
+    file = ActivityFile(str(path))
+    file.keep_fresh(AT)  # unread until now
+    assert as_the_agent_reads(path) > THEIR_TIME
+    assert file.read() == THEIR_TIME
+    later = THEIR_TIME + timedelta(hours=1)
+    path.write_text(later.strftime(FORMAT))
+    assert file.read() == later
+
+
+def test_a_later_stamp_stays(path: Path) -> None:
+    path.write_text("2026-11-01T12:01:00Z")
+    ActivityFile(str(path)).keep_fresh(AT)
+    assert path.read_text() == "2026-11-01T12:01:00Z"
+
+
+def test_it_is_replaced_whole_and_readable_to_all(path: Path) -> None:
+    path.write_text("nonsense" * 10)
+    ActivityFile(str(path)).keep_fresh(AT)
+    assert as_the_agent_reads(path) <= AT
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_another_users_file_in_a_sticky_directory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text(THEIRS + " " * 20)
+    monkeypatch.setattr(module.os, "replace", refused)
+    ActivityFile(str(path)).keep_fresh(AT)
+    assert as_the_agent_reads(path) > THEIR_TIME
+    assert os.listdir(path.parent) == [path.name]
+
+
+def refused(*_: Any) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+class Nothing:
+    """Managers of a server in which nothing runs."""
+
+    def list_kernels(self) -> list[Any]:
+        return []
+
+    list_kernel_ids = list_sessions = list_kernels
+
+
+def world(file: ActivityFile | None) -> World:
+    kernels = KernelSource(Nothing(), Nothing())
+    return World(Platform(), kernels, TerminalSource({}), None, protected_file=file)
+
+
+async def test_what_cannot_be_written_is_a_fault_until_it_can(tmp_path: Path) -> None:
+    place = tmp_path / "missing"
+    found = world(ActivityFile(str(place / "file")))
+    await found.protect(AT)
+    (fault,) = found.faults(AT)
+    assert (fault.source, fault.code) == ("activity-file", "FileNotFoundError")
+    assert not fault.blocking
+    place.mkdir()
+    await found.protect(AT)
+    assert found.faults(AT) == []
+    assert (place / "file").exists()
+
+
+async def test_nothing_is_written_unless_the_administrator_wants_it(path: Path) -> None:
+    found = world(None)
+    await found.protect(AT)
+    assert (os.listdir(path.parent), found.faults(AT)) == ([], [])

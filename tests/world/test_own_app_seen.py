@@ -1,0 +1,134 @@
+"""The server's own app as the world shows it: what SageMaker says of it, and that it is ending."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from auto_shutdown.core.model import App, Snapshot
+from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.world import DESCRIBE_AGAIN_SECONDS, DESCRIBE_SECONDS, ENDING_SECONDS, World
+from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.native import Description
+from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.terminals import TerminalSource
+
+SPACE = Platform("studio-space", "d-1", None, "s", app_type="JupyterLab", app_name="default")
+INSTANCE = Platform("notebook-instance", app_name="mine")
+
+
+class OneKernel:
+    """The managers of a server with one idle kernel."""
+
+    def __init__(self) -> None:
+        self.model = {"id": "k", "name": "python3", "execution_state": "idle", "connections": 0}
+
+    def list_kernel_ids(self) -> list[str]:
+        return ["k"]
+
+    def kernel_model(self, _kernel_id: str) -> dict[str, Any]:
+        return self.model
+
+    def list_kernels(self) -> list[dict[str, Any]]:
+        return [self.model]
+
+    def list_sessions(self) -> list[Any]:
+        return []
+
+
+@dataclass
+class SageMakerSays:
+    """Answers, and how often it was asked for them."""
+
+    description: Description = field(default_factory=Description)
+    outcome: Outcome = field(default_factory=lambda: Outcome(Result.REMOVED))
+    asked: int = 0
+    deleted: int = 0
+
+    async def list_apps(self) -> tuple[App, ...]:
+        raise AssertionError("there is one app, and it is known")
+
+    async def delete_app(self, app: App) -> Outcome:
+        self.deleted += 1
+        return self.outcome
+
+    async def describe_own(self) -> Description:
+        self.asked += 1
+        return self.description
+
+
+@dataclass
+class Scene:
+    platform: Platform = SPACE
+    sagemaker: SageMakerSays = field(default_factory=SageMakerSays)
+    now: float = 0.0
+
+    def __post_init__(self) -> None:
+        managers = OneKernel()
+        kernels = KernelSource(managers, managers)
+        terminals = TerminalSource({})
+        self.world = World(self.platform, kernels, terminals, self.sagemaker, now=lambda: self.now)
+
+    async def look(self) -> Snapshot:
+        """Look, let what goes on beside it come to its end, and look again."""
+        await self.world.observe(list_apps=True)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return await self.world.observe(list_apps=True)
+
+
+async def test_its_instance_type_is_that_of_all_in_it() -> None:
+    scene = Scene(sagemaker=SageMakerSays(Description("ml.g5.xlarge", 90)))
+    found = await scene.look()
+    assert found.apps[0].instance_type == "ml.g5.xlarge"
+    assert [(k.app, k.instance_type) for k in found.kernels] == [
+        ("JupyterLab/default", "ml.g5.xlarge")
+    ]
+    assert scene.world.description.native_idle_minutes == 90
+
+
+async def test_sagemaker_is_asked_every_few_hours_only() -> None:
+    scene = Scene(sagemaker=SageMakerSays(Description("ml.g5.xlarge", 90)))
+    for _ in range(5):
+        await scene.look()
+    scene.now = DESCRIBE_SECONDS - 1
+    await scene.look()
+    assert scene.sagemaker.asked == 1
+    scene.now = DESCRIBE_SECONDS
+    scene.sagemaker.description = Description()
+    found = await scene.look()
+    assert scene.sagemaker.asked == 2
+    # An answer that does not come must not change the limit that rules give by it.
+    assert found.apps[0].instance_type == "ml.g5.xlarge"
+    assert scene.world.description.native_idle_minutes is None
+
+
+async def test_what_is_not_known_is_asked_for_sooner() -> None:
+    scene = Scene()
+    for scene.now in (0.0, DESCRIBE_AGAIN_SECONDS - 1, DESCRIBE_AGAIN_SECONDS):
+        await scene.look()
+    assert scene.sagemaker.asked == 2
+
+
+@pytest.mark.parametrize(("platform", "ending"), [(SPACE, "Deleting"), (INSTANCE, "Stopping")])
+@pytest.mark.parametrize("result", [Result.REMOVED, Result.GONE])
+async def test_once_accepted_it_is_ending(platform: Platform, ending: str, result: Result) -> None:
+    scene = Scene(platform, SageMakerSays(outcome=Outcome(result)))
+    (app,) = (await scene.look()).apps
+    assert app.status == "InService"
+    await scene.world.remove(app)
+    scene.now = ENDING_SECONDS - 1
+    assert (await scene.look()).apps[0].status == ending
+    scene.now = ENDING_SECONDS  # still here: then it was not ended
+    assert (await scene.look()).apps[0].status == "InService"
+
+
+async def test_a_failure_ends_nothing() -> None:
+    scene = Scene(sagemaker=SageMakerSays(outcome=Outcome(Result.PERMANENT)))
+    (app,) = (await scene.look()).apps
+    await scene.world.remove(app)
+    assert (await scene.look()).apps[0].status == "InService"
+    assert scene.sagemaker.deleted == 1
