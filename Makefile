@@ -5,16 +5,16 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 STAMPS := .make
 BUNDLE := auto_shutdown/labextension/package.json
-# The fast part; it runs in other time zones again.
+# The fast part; it runs in each time zone.
 FAST := tests/core tests/settings tests/store tests/world tests/controller tests/http
-ZONES := America/Los_Angeles Asia/Tokyo America/St_Johns
+ZONES := UTC America/Los_Angeles Asia/Tokyo America/St_Johns
 
 # As pip does: behind a proxy with a certificate of its own, only the system knows it.
 export UV_SYSTEM_CERTS ?= 1
 export UV_NATIVE_TLS ?= 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup build lint test demo lab soak test-compat mutation clean
+.PHONY: setup build lint test demo lab bench soak test-compat mutation clean
 
 setup: $(STAMPS)/ready
 
@@ -62,8 +62,8 @@ build: $(STAMPS)/node_modules
 	@$(BIN)/uv build --quiet --python $(BIN)/python
 
 lint: $(STAMPS)/ready
-	ruff check auto_shutdown tests
-	ruff format --check auto_shutdown tests
+	ruff check auto_shutdown bench tests
+	ruff format --check auto_shutdown bench tests
 	mypy
 	cd labextension && jlpm check && jlpm test
 
@@ -71,7 +71,8 @@ test: lint
 	@for zone in $(ZONES); do \
 	  echo "== $$zone"; TZ=$$zone $(BIN)/python -m pytest -q -n 2 -p no:cacheprovider -m "not soak" $(wildcard $(FAST)) || exit 1; \
 	done
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest --durations=15 -m "not soak" $(addprefix --ignore=,$(FAST))
+	@$(BIN)/python tests/compat/run.py --ci
 
 # What takes minutes.
 soak: $(STAMPS)/ready
@@ -82,6 +83,10 @@ demo: $(STAMPS)/ready
 
 lab: $(STAMPS)/ready
 	@$(BIN)/python -m auto_shutdown.local_studio lab
+
+# Prints what is measured and writes nothing here; WRITE=1 writes the page of results.
+bench: $(STAMPS)/ready
+	@$(BIN)/python -m bench $(if $(WRITE),--write docs/performance.md)
 
 # The oldest and the newest supported hosts, on the interpreters found.
 test-compat: $(STAMPS)/ready

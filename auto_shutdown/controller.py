@@ -120,7 +120,7 @@ class Controller:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(Exception):  # it is a fault by then, and in the log
-                await self.check()
+                await self.run_pass()
             delay = (self._next_at or 0.0) - self._clock.read().monotonic
             self._wake.clear()
             with contextlib.suppress(asyncio.TimeoutError):
@@ -129,7 +129,12 @@ class Controller:
     # -- the cycle ---------------------------------------------------------------------------
 
     async def check(self, dry_run: bool = False, list_apps: bool = False) -> dict[str, Any]:
-        """One pass now; the report. ``dry_run`` rehearses, ``list_apps`` asks SageMaker."""
+        """One pass now, as ``run_pass``; the report."""
+        await self.run_pass(dry_run, list_apps)
+        return self.report()
+
+    async def run_pass(self, dry_run: bool = False, list_apps: bool = False) -> None:
+        """One pass now. ``dry_run`` rehearses, ``list_apps`` asks SageMaker."""
         async with self._lock:
             moment = self._clock.read()
             failure: Exception | None = None
@@ -144,7 +149,6 @@ class Controller:
                 self._health.pass_went(failure, moment.now)
                 self._schedule(moment)
                 self._settle_faults(moment.now)
-        return self.report()
 
     async def _cycle(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
         self._mind_the_clock(moment)

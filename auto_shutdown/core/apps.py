@@ -20,6 +20,9 @@ COMING_UP = frozenset({"starting", "restarting", "autorestarting", "unknown"})
 #: States in which a kernel can do nothing any more.
 DEAD = frozenset({"dead", "terminating", "terminated"})
 
+#: Those in which one cannot answer.
+MUTE = COMING_UP | DEAD
+
 
 #: Of an app that is not removed because it cannot be seen into, what can and what cannot.
 UNSEEN = {

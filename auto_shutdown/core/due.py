@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from .ledger import Ledger, has_notice
 from .marks import Mark, activity, first_sight
@@ -22,6 +23,7 @@ WINDOW = timedelta(minutes=1)
 _RECENT = {Signal.OUTPUT: Reason.OUTPUT, Signal.PRESENCE: Reason.PRESENCE}
 
 
+@lru_cache(maxsize=256)  # of the few limits there are, for everything in each pass
 def window_of(limit: timedelta) -> timedelta:
     return min(WINDOW, limit / 4)
 
@@ -110,13 +112,13 @@ def by_the_clock(
                 f" Whether anything worked in the background, nobody knows: {mark.work.detail}."
             )
         return verdict(Action.REMOVE, clock.reason, detail)
-    left = duration(due_at - now)
     if kept_until is not None:
         left = duration(kept_until - now)
         return verdict(Action.KEEP, Reason.KEPT_ALIVE, f"Kept alive on request for {left} more.")
     if ripe_at > now:
         reason = _RECENT.get(clock.signal, Reason.RECENT_ACTIVITY)
         return verdict(Action.KEEP, reason, f"{idle_for}, last by {clock.signal}.")
+    left = duration(due_at - now)
     if failure is not None and failure.retry_at > now:
         detail = f"{idle_for}; removing it failed ({failure.outcome.code}), next try in {left}."
         return verdict(Action.KEEP, Reason.BACKING_OFF, detail)
@@ -150,8 +152,8 @@ def unread(context: Context, ref: Ref, what: Unread) -> Decision:
 
 def unless_vetoed(context: Context, decision: Decision) -> Decision:
     """What a veto hook says of it (docs/veto.md) is the last word before a removal."""
-    veto = context.ledger.veto_on(decision.ref, context.now)
-    if not decision.removes or veto is None:
+    veto = context.ledger.veto_on(decision.ref, context.now) if decision.removes else None
+    if veto is None:
         return decision
     detail = f"Kept by {veto.hook}: {veto.text}."
     return replace(

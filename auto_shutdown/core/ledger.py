@@ -11,6 +11,7 @@ from typing import TypeVar
 from .marks import (
     BUSY,
     STUCK_CPU,
+    Inside,
     Mark,
     Work,
     advance_app,
@@ -82,6 +83,8 @@ class Ledger:
 
     def held_until(self, refs: Iterable[Ref], now: datetime) -> datetime | None:
         """The latest keep-alive in force on any of ``refs`` or on everything."""
+        if not self.holds:
+            return None
         ends = [
             hold.until
             for ref in (EVERYTHING, *refs)
@@ -91,7 +94,7 @@ class Ledger:
 
     def veto_on(self, ref: Ref, now: datetime) -> Veto | None:
         """The objection in force to removing ``ref``."""
-        veto = self.vetoes.get(ref)
+        veto = self.vetoes.get(ref) if self.vetoes else None
         return veto if veto is not None and veto.until > now else None
 
 
@@ -105,7 +108,7 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
     known = dict(ledger.marks)
     tenants: tuple[Resource, ...] = (*snapshot.kernels, *snapshot.terminals)
     for tenant in tenants if ledger.forgotten else ():
-        if _source_of(tenant.ref) in ledger.forgotten:
+        if _SOURCES[tenant.ref.kind] in ledger.forgotten:
             # Its stamps do not tell of what was known of it beside them (law 5).
             known.setdefault(tenant.ref, first_sight(now))
     for kernel in snapshot.kernels:
@@ -119,7 +122,7 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
     left = [
         mark
         for ref, mark in ledger.marks.items()
-        if ref not in marks and _source_of(ref) not in snapshot.unread
+        if ref not in marks and _SOURCES[ref.kind] not in snapshot.unread
     ]
     inside = _inside_apps(ledger.marks, marks, left, now)
     # A call that was answered too late may have worked all the same.
@@ -127,9 +130,10 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
     for app in snapshot.apps:
         previous = ledger.marks.get(app.ref)
         marks[app.ref] = advance_app(previous, app, inside.get(app.id), now)
-    for ref, mark in ledger.marks.items():
-        if ref not in marks and _source_of(ref) in snapshot.unread:
-            marks[ref] = mark
+    if snapshot.unread:
+        for ref, mark in ledger.marks.items():
+            if ref not in marks and _SOURCES[ref.kind] in snapshot.unread:
+                marks[ref] = mark
     return replace(
         ledger,
         marks=marks,
@@ -147,39 +151,36 @@ def glimpse(ledger: Ledger, part: Snapshot, now: datetime) -> Ledger:
     return replace(ledger, marks={**ledger.marks, **seen.marks})
 
 
-def _source_of(ref: Ref) -> str:
-    return {
-        Kind.KERNEL: Snapshot.KERNELS,
-        Kind.TERMINAL: Snapshot.TERMINALS,
-        Kind.APP: Snapshot.APPS,
-    }[ref.kind]
+_SOURCES = {
+    Kind.KERNEL: Snapshot.KERNELS,
+    Kind.TERMINAL: Snapshot.TERMINALS,
+    Kind.APP: Snapshot.APPS,
+}
 
 
 def _inside_apps(
     before: Mapping[Ref, Mark], after: Mapping[Ref, Mark], left: Iterable[Mark], now: datetime
-) -> dict[str, Mark]:
-    """For each app id, the latest activity of what runs in it, as a mark.
+) -> dict[str, Inside]:
+    """For each app id, the latest activity of what runs in it.
 
     A resource that was not there at the last look is an arrival, and counts as now. One that
     left is no arrival, and counts for nothing: our own shutdown of a kernel must not prolong
     its app. But what was at work at the last look ended somewhere between the two.
     """
-    inside: dict[str, Mark] = {}
+    inside: dict[str, Inside] = {}
     for ref, mark in after.items():
         if mark.app is None:
             continue
-        found = inside.setdefault(mark.app, replace(mark, weak={}))
         known = before.get(ref)
         arrived = known is None or known.app != mark.app
-        evidence = (Signal.ARRIVAL, now) if arrived else (mark.signal, mark.active_at)
-        found = moved(found, *evidence)
-        for weak in mark.weak.items():
-            found = moved(found, *weak)
-        inside[mark.app] = found
+        at, signal = (now, Signal.ARRIVAL) if arrived else (mark.active_at, mark.signal)
+        found = inside.get(mark.app)
+        if found is None:
+            found = inside[mark.app] = Inside(at, signal)
+        found.add(at, signal, mark.weak)
     for mark in left:
         if mark.app is not None and mark.at_work:
-            found = inside.setdefault(mark.app, replace(mark, weak={}))
-            inside[mark.app] = moved(found, mark.signal, now)
+            inside.setdefault(mark.app, Inside(now, mark.signal)).add(now, mark.signal, {})
     return inside
 
 
@@ -300,10 +301,13 @@ def _without(mapping: Mapping[Ref, V], ref: Ref) -> dict[Ref, V]:
 def arrivals(ledger: Ledger, resources: Iterable[Resource]) -> bool:
     """Whether anything that runs in an app came or went since the last look: the moment when
     the cached list of apps may be out of date."""
-    now_there = {(r.ref, r.app) for r in resources if not isinstance(r, App) and r.app}
-    then_there = {
-        (ref, mark.app)
-        for ref, mark in ledger.marks.items()
-        if ref.kind is not Kind.APP and mark.app
-    }
-    return now_there != then_there
+    there = 0
+    for resource in resources:
+        if isinstance(resource, App) or not resource.app:
+            continue
+        there += 1
+        mark = ledger.marks.get(resource.ref)
+        if mark is None or mark.app != resource.app:
+            return True
+    was_there = (ref for ref, mark in ledger.marks.items() if mark.app)
+    return there != sum(ref.kind is not Kind.APP for ref in was_there)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from .model import IN_SERVICE, App, Kernel, Terminal
 from .signals import WEAK, Signal
@@ -70,6 +71,21 @@ class Mark:
         return self.state in (BUSY, RUNNING) and not self.alone
 
 
+@dataclass
+class Inside:
+    """The latest activity of all that runs in one app, gathered mark by mark."""
+
+    active_at: datetime
+    signal: str
+    weak: dict[str, datetime] = field(default_factory=dict)
+
+    def add(self, at: datetime, signal: str, weak: Mapping[str, datetime]) -> None:
+        if at > self.active_at:
+            self.active_at, self.signal = at, signal
+        for name, weak_at in weak.items():
+            self.weak[name] = max(weak_at, self.weak.get(name, weak_at))
+
+
 def first_sight(now: datetime) -> Mark:
     """Of what nothing is known before now (law 5)."""
     return Mark(now, now, now, Signal.FIRST_SEEN)
@@ -109,12 +125,12 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
         heard = previous is None or not was_busy or mark.stamps != previous.stamps
         mark = replace(mark, quiet_since=now if heard else mark.quiet_since or now)
     else:
-        mark = replace(mark, quiet_since=None)
+        mark = _with(mark, quiet_since=None)
         if previous is not None and was_busy and _told(mark) == _told(previous):
             # The cell ended somewhere between the two looks: there the idle clock starts.
             mark = moved(mark, Signal.EXECUTION_STATE, now)
     frozen = _is_frozen(previous, mark, kernel)
-    mark = replace(mark, app=kernel.app, frozen=frozen, alone=kernel.waits_alone)
+    mark = _with(mark, app=kernel.app, frozen=frozen, alone=kernel.waits_alone)
     if previous is not None and previous.state != kernel.state:
         mark = replace(mark, work=Work())
     return _with_state(mark, previous, kernel.state, now)
@@ -153,10 +169,10 @@ def advance_terminal(previous: Mark | None, terminal: Terminal, now: datetime) -
     state = RUNNING if terminal.running_job else "prompt"
     if terminal.running_job or (previous is not None and previous.at_work):
         mark = moved(mark, Signal.FOREGROUND_PROCESS, now)
-    return _with_state(replace(mark, app=terminal.app), previous, state, now)
+    return _with_state(_with(mark, app=terminal.app), previous, state, now)
 
 
-def advance_app(previous: Mark | None, app: App, inside: Mark | None, now: datetime) -> Mark:
+def advance_app(previous: Mark | None, app: App, inside: Inside | None, now: datetime) -> Mark:
     """An app's clock (semantics.md, "Apps"), ``inside`` being what moved in it. A new incarnation
     gets a new clock: another CreationTime, or InService after anything else (SageMaker keeps the
     CreationTime of an app that is created again within 24 hours)."""
@@ -168,7 +184,7 @@ def advance_app(previous: Mark | None, app: App, inside: Mark | None, now: datet
         signal = Signal.FIRST_SEEN if previous is None else Signal.IN_SERVICE
         mark = Mark(now, now, now, signal, stamps=dict(app.stamps), incarnation=incarnation)
     else:
-        mark = replace(_advance_stamps(previous, app.stamps, now), incarnation=incarnation)
+        mark = _with(_advance_stamps(previous, app.stamps, now), incarnation=incarnation)
     if inside is not None:
         mark = moved(mark, inside.signal, inside.active_at)
         for signal, at in inside.weak.items():
@@ -187,6 +203,8 @@ def _advance_stamps(previous: Mark | None, stamps: Mapping[str, datetime], now: 
         active_at, signal = max(strong, default=(now, Signal.FIRST_SEEN))
         weak = {name: min(at, now) for name, at in stamps.items() if name in WEAK}
         return Mark(now, now, active_at, signal, stamps=dict(stamps), weak=weak)
+    if stamps.items() <= previous.stamps.items():
+        return _seen(previous, now)
     mark = replace(previous, seen_at=now, stamps={**previous.stamps, **stamps})
     for name, at in stamps.items():
         known = previous.stamps.get(name)
@@ -199,8 +217,25 @@ def _advance_stamps(previous: Mark | None, stamps: Mapping[str, datetime], now: 
 
 def _with_state(mark: Mark, previous: Mark | None, state: str, now: datetime) -> Mark:
     if previous is not None and previous.state == state and previous.state_since is not None:
-        return replace(mark, state=state, state_since=previous.state_since)
-    return replace(mark, state=state, state_since=now)
+        return _with(mark, state=state, state_since=previous.state_since)
+    return _with(mark, state=state, state_since=now)
+
+
+def _with(mark: Mark, **changes: Any) -> Mark:
+    """``replace``, and the mark itself where that would change nothing: as in most passes, for
+    most of what is there."""
+    for name, value in changes.items():
+        if getattr(mark, name) != value:
+            return replace(mark, **changes)
+    return mark
+
+
+def _seen(mark: Mark, now: datetime) -> Mark:
+    """``replace(mark, seen_at=now)``, the one change that every mark has in every pass, without
+    its way through a constructor of all fields."""
+    again = object.__new__(Mark)
+    again.__dict__.update(mark.__dict__, seen_at=now)
+    return again
 
 
 def shifted(mark: Mark, step: timedelta) -> Mark:

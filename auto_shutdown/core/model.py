@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Union
+from functools import cached_property
+from typing import NamedTuple, Union
 
 from .signals import Signal
 
@@ -32,10 +33,13 @@ class Kind(str, Enum):
     APP = "app"
     ALL = "all"
 
+    # Enum's own is Python code, and hashes the name.
+    __hash__ = str.__hash__
 
-@dataclass(frozen=True, order=True)
-class Ref:
-    """The name of one resource: a kernel id, a terminal name, or ``AppType/AppName``."""
+
+class Ref(NamedTuple):
+    """The name of one resource: a kernel id, a terminal name, or ``AppType/AppName``. A tuple,
+    because a pass looks each up a dozen times, and a tuple's hash is not Python code."""
 
     kind: Kind
     id: str
@@ -94,7 +98,7 @@ class Kernel:
     beat_at: datetime | None = None
     asked_at: datetime | None = None
 
-    @property
+    @cached_property
     def ref(self) -> Ref:
         return Ref(Kind.KERNEL, self.id)
 
@@ -109,7 +113,7 @@ class Kernel:
         """Whether it waits for a person, and nobody is connected to it."""
         return self.waiting_for is not None and self.connections == 0
 
-    @property
+    @cached_property
     def stamps(self) -> Mapping[str, datetime]:
         """What its activity is read from. What was heard of its messages is better than its
         ``last_activity``, which before jupyter_server 2.15 moved on every reconnect."""
@@ -140,7 +144,7 @@ class Terminal:
     instance_type: str | None = None
     unreadable: str | None = None
 
-    @property
+    @cached_property
     def ref(self) -> Ref:
         return Ref(Kind.TERMINAL, self.id)
 
@@ -180,12 +184,12 @@ class App:
     own: bool = False
     stamps: Mapping[str, datetime] = field(default_factory=dict, hash=False)
 
-    @property
+    @cached_property
     def id(self) -> str:
         # Names are not unique ("default" is everywhere): the type belongs to the id.
         return f"{self.type}/{self.name}"
 
-    @property
+    @cached_property
     def ref(self) -> Ref:
         return Ref(Kind.APP, self.id)
 
@@ -243,7 +247,7 @@ class Snapshot:
     TERMINALS = "terminals"
     APPS = "apps"
 
-    @property
+    @cached_property
     def resources(self) -> tuple[Resource, ...]:
         return (*self.kernels, *self.terminals, *self.apps)
 

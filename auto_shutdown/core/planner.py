@@ -33,6 +33,8 @@ from .words import duration
 #: The state in which the clock decides.
 QUIET = frozenset({"idle"})
 
+KNOWN = COMING_UP | DEAD | QUIET | {BUSY}
+
 WAITING = {"input": "Waiting for an answer to input()", "debugger": "Stopped in the debugger"}
 
 
@@ -106,7 +108,7 @@ def _decide_kernel(context: Context, kernel: Kernel) -> Decision:
     if kernel.state in COMING_UP and not is_stuck(context, kernel):
         detail = f"The kernel is {kernel.state}; that may take {duration(policy.startup_grace)}."
         return context.keep(ref, Reason.GRACE, detail, Signal.EXECUTION_STATE)
-    if kernel.state not in COMING_UP | DEAD | QUIET | {BUSY}:
+    if kernel.state not in KNOWN:
         detail = f"The kernel reports the state '{kernel.state}', which is not known here."
         return context.keep(ref, Reason.UNKNOWN, detail, Signal.EXECUTION_STATE)
     if mark.work.found == "working":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 from .model import Kernel, Kind, Resource, Terminal, Unread
@@ -81,16 +82,23 @@ class Policy:
         for index, rule in enumerate(self.rules):
             if rule.matches(resource):
                 return rule.idle_timeout, f"rules[{index}]"
-        override = {
+        return self._limit_by_kind[resource.ref.kind]
+
+    @cached_property
+    def _limit_by_kind(self) -> Mapping[Kind, tuple[timedelta, str]]:
+        overrides = {
             Kind.KERNEL: self.kernel_idle_timeout,
             Kind.TERMINAL: self.terminal_idle_timeout,
             Kind.APP: self.app_idle_timeout,
-        }[resource.ref.kind]
-        if override is not None:
-            return override, f"{resource.ref.kind.value}_idle_timeout_minutes"
-        return self.idle_timeout, "idle_timeout_minutes"
+        }
+        return {
+            kind: (self.idle_timeout, "idle_timeout_minutes")
+            if override is None
+            else (override, f"{kind.value}_idle_timeout_minutes")
+            for kind, override in overrides.items()
+        }
 
-    @property
+    @cached_property
     def caps(self) -> Mapping[str, timedelta]:
         """For how long each weak signal counts after the last strong one."""
         return {Signal.OUTPUT: self.output_only, Signal.PRESENCE: self.presence_max}

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from .apps import COMING_UP, DEAD, is_asked
+from .apps import MUTE, is_asked
 from .due import window_of
 from .ledger import Ledger
 from .marks import BUSY, Work
@@ -99,4 +99,4 @@ def _can_be_asked(resource: Resource, terminals: Mapping[str, list[Terminal]]) -
         return is_asked(resource, terminals.get(resource.id, []))
     if isinstance(resource, Terminal):
         return not (resource.in_image or resource.running_job or resource.unreadable)
-    return not (resource.unreadable or resource.state in COMING_UP | DEAD)
+    return not (resource.unreadable or resource.state in MUTE)

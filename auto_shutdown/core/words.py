@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 
 def duration(span: timedelta) -> str:
     """``45 s``, ``12 m``, ``1 h 12 m``, ``3 d 4 h``: seconds only below a minute, two units at
     most, rounded down."""
-    seconds = max(0, int(span.total_seconds()))
+    return _duration(max(0, int(span.total_seconds())))
+
+
+@lru_cache(maxsize=4096)  # a pass says the same few durations of everything
+def _duration(seconds: int) -> str:
     if seconds < 60:
         return f"{seconds} s"
     minutes, hours, days = seconds // 60 % 60, seconds // 3600 % 24, seconds // 86400

@@ -19,7 +19,7 @@ from ..core.signals import Signal
 from ..core.verdict import Fault, Outcome, Result
 from .activity_file import ActivityFile
 from .beats import Beats, BeatSource
-from .kernels import KernelSource, Model, join
+from .kernels import KernelSource, Model
 from .native import Description
 from .platform import NOTEBOOK_INSTANCE, Platform, recognise
 from .sagemaker import SageMaker, SourceError
@@ -99,6 +99,7 @@ class World:
     async def observe(self, list_apps: bool) -> Snapshot:
         """The world now. ``list_apps`` asks SageMaker again (a call to AWS); otherwise its last
         answer stands."""
+        self._looked_at = Snapshot()
         unread: dict[str, Unread] = {}
         if list_apps and self._app_source is not None and self.has_apps:
             await self._refresh_apps(self._app_source)
@@ -159,7 +160,7 @@ class World:
         sessions = await _read(Snapshot.SESSIONS, source.read_sessions, no_sessions, unread)
         if Snapshot.KERNELS in unread:
             return self._last.kernels
-        return tuple(map(source.observed, join(models, unreadable, sessions)))
+        return source.joined(models, unreadable, sessions)
 
     async def _refresh_apps(self, source: Apps) -> None:
         try:

@@ -34,6 +34,10 @@ SHUTDOWN_SECONDS = 60.0
 Model = Mapping[str, Any]
 
 
+#: By kernel id: a model, and the kernel made of it.
+Joined = dict[str, tuple[Model, Kernel]]
+
+
 class KernelSource:
     """Reads and shuts down the kernels of one server.
 
@@ -50,6 +54,7 @@ class KernelSource:
         self._listener = Listener(kernel_manager)
         self._limits: dict[str, timedelta | None] = {}
         self._last_sessions: list[Model] = []
+        self._joined: Joined = {}
 
     async def read(self) -> tuple[dict[str, Model], dict[str, str]]:
         """All kernel models by id, and for each that could not be read, why.
@@ -84,6 +89,15 @@ class KernelSource:
         if kernel_id in self._limits:
             return self._limits[kernel_id]
         return limit_of(self._kernels, kernel_id)
+
+    def joined(
+        self,
+        models: Mapping[str, Model],
+        unreadable: Mapping[str, str],
+        sessions: Iterable[Model],
+    ) -> tuple[Kernel, ...]:
+        """The kernels from what ``read`` and ``read_sessions`` gave, and from what was heard."""
+        return tuple(map(self.observed, join(models, unreadable, sessions, self._joined)))
 
     def observed(self, kernel: Kernel) -> Kernel:
         """With what its model does not say: what was heard of it, and whether it waits."""
@@ -200,15 +214,19 @@ class KernelSource:
 
 
 def join(
-    models: Mapping[str, Model], unreadable: Mapping[str, str], sessions: Iterable[Model]
+    models: Mapping[str, Model],
+    unreadable: Mapping[str, str],
+    sessions: Iterable[Model],
+    before: Joined | None = None,
 ) -> tuple[Kernel, ...]:
-    """Kernels from their models and their sessions.
+    """Kernels from their models and their sessions. Of what is as it was ``before``, the value is
+    taken from there; then ``before`` holds what is now.
 
     A session adds its path, and what only its copy of the model carries (``app_name`` on Studio
     Classic). A session's kernel that the manager did not list counts, too: it may hold an app.
     Sessions with a null kernel, and kernels without session, are common.
     """
-    merged: dict[str, dict[str, Any]] = {key: dict(model) for key, model in models.items()}
+    merged = dict(models)
     paths: dict[str, list[str]] = {}
     for session in sessions:
         model = session.get("kernel")
@@ -216,12 +234,22 @@ def join(
             continue
         kernel_id = str(model["id"])
         if kernel_id not in unreadable:
-            known = merged.setdefault(kernel_id, {})
-            for key, value in model.items():
-                known.setdefault(key, value)
+            listed = merged.get(kernel_id)
+            if listed is None or not model.keys() <= listed.keys():
+                merged[kernel_id] = {**model, **(listed or {})}
         if session.get("path"):
             paths.setdefault(kernel_id, []).append(str(session["path"]))
-    kernels = [_kernel(key, model, tuple(paths.get(key, ()))) for key, model in merged.items()]
+    made: Joined = {}
+    for key, model in merged.items():
+        known, at = (before or {}).get(key), tuple(paths.get(key, ()))
+        if known is None or known[0] != model or known[1].paths != at:
+            # A copy: managers may go on writing into theirs.
+            known = dict(model), _kernel(key, model, at)
+        made[key] = known
+    if before is not None:
+        before.clear()
+        before.update(made)
+    kernels = [kernel for _, kernel in made.values()]
     kernels += [
         Kernel(key, paths=tuple(paths.get(key, ())), unreadable=why)
         for key, why in unreadable.items()

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from ..core.model import KERNEL_GATEWAY, App, Snapshot, Unread
 from ..core.verdict import Outcome, Result
 from .aws_errors import CREDENTIALS, classify, read_error, remedy
+from .loading import in_turns, new_session
 from .native import Description, describe
 from .own import stop_instance
 from .platform import NOTEBOOK_INSTANCE_TYPE, Platform
@@ -236,22 +237,21 @@ def make_client(
     region_name: str | None, endpoint_url: str | None = None, session: Any = None, **config: Any
 ) -> Any:
     """A boto3 client of SageMaker; ``config`` is botocore's, over the values here. Blocks."""
-    from boto3.session import Session
-    from botocore.config import Config
+    with in_turns():
+        from botocore.config import Config
 
-    settings: dict[str, Any] = {
-        "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": READ_SECONDS,
-        "retries": {"total_max_attempts": ATTEMPTS, "mode": "standard"},
-        **config,
-    }
-    # Not the default session, which is the host's and is not safe between threads.
-    return (session or Session()).client(
-        "sagemaker",
-        region_name=region_name,
-        endpoint_url=endpoint_url or _endpoint_of_environment(),
-        config=Config(**settings),
-    )
+        settings: dict[str, Any] = {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
+            "retries": {"total_max_attempts": ATTEMPTS, "mode": "standard"},
+            **config,
+        }
+        return (session or new_session()).client(
+            "sagemaker",
+            region_name=region_name,
+            endpoint_url=endpoint_url or _endpoint_of_environment(),
+            config=Config(**settings),
+        )
 
 
 def _liveness(app: App) -> tuple[int, datetime]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 _STAMP = re.compile(
@@ -26,7 +27,14 @@ def parse_stamp(value: Any) -> datetime | None:
         return (
             value.astimezone(timezone.utc) if value.tzinfo else value.replace(tzinfo=timezone.utc)
         )
-    match = _STAMP.fullmatch(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        raise ValueError(f"not a time stamp: {value!r:.60}")
+    return _parse(value)
+
+
+@lru_cache(maxsize=4096)  # what is idle has the same stamp pass after pass
+def _parse(value: str) -> datetime:
+    match = _STAMP.fullmatch(value)
     if match is None:
         raise ValueError(f"not a time stamp: {value!r:.60}")
     *numbers, fraction, sign, hours, minutes = match.groups()

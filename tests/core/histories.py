@@ -261,10 +261,53 @@ def live(history: list[Look], policy: Policy, past: Past, begin: datetime = BEGI
     return Life(history[-1].snapshot, ledger, plan, now, policy)
 
 
+def onwards(history: list[Look]) -> list[Look]:
+    """``history`` with no stamp that goes away, or back to before what it was. That this counts as
+    activity takes remembering what it was."""
+    latest: dict[Any, datetime] = {}
+    listened: set[Any] = set()
+
+    def kept(value: Any, key: Any) -> Any:
+        if isinstance(value, Heard) or key in listened:
+            value = value or Heard()
+            listened.add(key)
+            return replace(
+                value,
+                **{f.name: kept(getattr(value, f.name), (key, f.name)) for f in fields(value)},
+            )
+        if isinstance(value, datetime) or (value is None and key in latest):
+            latest[key] = max(filter(None, (value, latest.get(key))))
+            return latest[key]
+        return value
+
+    def tenant(thing: Any) -> Any:
+        return replace(
+            thing,
+            **{f.name: kept(getattr(thing, f.name), (thing.ref, f.name)) for f in fields(thing)},
+        )
+
+    def app(thing: App) -> App:
+        stamps = {name: kept(at, (thing.ref, name)) for name, at in thing.stamps.items()}
+        gone = {name: at for (ref, name), at in latest.items() if ref == thing.ref}
+        return replace(thing, stamps={**gone, **stamps})
+
+    def whole(snapshot: Snapshot) -> Snapshot:
+        return replace(
+            snapshot,
+            kernels=tuple(map(tenant, snapshot.kernels)),
+            terminals=tuple(map(tenant, snapshot.terminals)),
+            apps=tuple(map(app, snapshot.apps)),
+        )
+
+    return [replace(seen, snapshot=whole(seen.snapshot)) for seen in history]
+
+
 def shifted(value: Any, by: timedelta) -> Any:
     """``value`` with every instant in it moved."""
     if isinstance(value, datetime):
         return value + by
+    if isinstance(value, Ref):
+        return value
     if isinstance(value, (tuple, list)):
         return type(value)(shifted(item, by) for item in value)
     if isinstance(value, Mapping):

@@ -87,6 +87,13 @@ def test_the_end_of_a_cell_that_only_a_heartbeat_came_with(beat_at: datetime) ->
     assert after.marks[KERNEL.ref].active_at == NOW
 
 
+def test_a_changed_stamp_counts_as_now_also_where_the_last_look_found_nothing_new() -> None:
+    ledger = advance(kernel_seen(KERNEL), Snapshot((kernel(),)), NOW)
+    slow = replace(kernel(), last_activity=ago(hours=9))
+    after = advance(ledger, Snapshot((slow,)), NOW + MINUTE)
+    assert after.marks[KERNEL.ref].active_at == NOW + MINUTE
+
+
 FIRST_SIGHT = {
     "an old stamp": (ago(hours=5), ago(hours=5)),
     "no stamp": (None, NOW),
@@ -334,6 +341,23 @@ def test_arrivals_and_departures_are_noticed() -> None:
     assert arrivals(ledger, (TERMINAL, APP))
     assert arrivals(ledger, (KERNEL, replace(KERNEL, id="k2"), APP))
     assert not arrivals(ledger, (KERNEL, Kernel("free"), APP))
+    assert arrivals(ledger, (replace(KERNEL, app="KernelGateway/other"), TERMINAL, APP))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_apps_clock_is_that_of_the_latest_in_it(order: int) -> None:
+    """Strong and weak evidence each, whichever kernel comes first."""
+    other = replace(KERNEL, id="k2")
+    marks = {
+        KERNEL.ref: mark(ago(hours=2), "idle", APP.id, weak={"output": ago(minutes=9)}),
+        other.ref: mark(ago(hours=1), "idle", APP.id, weak={"output": ago(minutes=40)}),
+        APP.ref: mark(ago(hours=3), "InService", stamps={}),
+    }
+    kernels = (replace(KERNEL, last_activity=None), replace(other, last_activity=None))[::order]
+    app = replace(APP, created_at=None)
+    after = advance(replace(EMPTY, marks=marks), Snapshot(kernels, (), (app,)), NOW)
+    assert after.marks[APP.ref].active_at == ago(hours=1)
+    assert after.marks[APP.ref].weak == {"output": ago(minutes=9)}
 
 
 def test_an_objection_is_in_force_until_its_end() -> None:

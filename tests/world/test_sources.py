@@ -13,7 +13,7 @@ from traitlets import TraitError
 from auto_shutdown.core.model import App, Kernel, Ref, Terminal
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.world import Platform, World, terminals
-from auto_shutdown.world.kernels import KernelSource, join
+from auto_shutdown.world.kernels import Joined, KernelSource, join
 from auto_shutdown.world.stamps import parse_stamp
 from auto_shutdown.world.terminals import TerminalSource, image_of, place
 
@@ -94,6 +94,21 @@ def test_sessions_of_every_shape() -> None:
     assert kernels["k1"].paths == ("a.ipynb", "b.ipynb")
     assert kernels["k2"].app == "KernelGateway/unlisted"
     assert kernels["k3"].unreadable == "TraitError"
+
+
+def test_only_what_changed_is_made_anew() -> None:
+    """Also where a manager goes on writing into the one model that it has of a kernel."""
+    before: Joined = {}
+    model, session = dict(MODEL), {"path": "a.ipynb", "kernel": MODEL}
+    (first,) = join({"k1": model}, {}, [session], before)
+    assert join({"k1": dict(model)}, {}, [session], before)[0] is first
+    model["execution_state"] = "busy"
+    (second,) = join({"k1": model}, {}, [session], before)
+    assert second.state == "busy"
+    (third,) = join({"k1": model}, {}, [{**session, "path": "b.ipynb"}], before)
+    assert third.paths == ("b.ipynb",)
+    assert join({}, {}, [], before) == ()
+    assert before == {}
 
 
 @pytest.mark.parametrize(

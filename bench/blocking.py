@@ -1,0 +1,62 @@
+"""For how long the server's event loop is blocked, by what."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from . import passes
+from .servers import Account, Server
+from .tables import Table, ms
+
+KERNELS, APPS = 100, 100
+REPEATS = 3
+
+ROWS = (
+    ("nothing", "nothing at all"),
+    ("passes", f"passes ({KERNELS} kernels, {APPS} apps)"),
+    ("first-load", "boto3's first load and call, in the worker"),
+    ("calls", f"further calls to SageMaker ({APPS} apps)"),
+    ("load-on-the-loop", "the same load by a handler, as it is often done"),
+)
+
+
+def one_server(root: Path, account: Account, names: tuple[str, ...]) -> dict[str, Any]:
+    """One server without boto3, and what each of ``names`` does to its loop."""
+    config = passes.config(account)
+    # Not one of Studio Classic by itself, or it would have loaded boto3 by then.
+    config["AutoShutdown"] = {"metadata_path": str(root / "none.json")}
+    environment = passes.environment(account, KERNELS, APPS)
+    with Server(root, config, environment) as server:
+        server.settled().get("bench/passes?count=3")
+        return {name: server.get(f"bench/heartbeat?during={name}") for name in names}
+
+
+def measure(root: Path) -> Table:
+    table = Table(
+        "The longest block of the event loop",
+        "A coroutine beats every millisecond in a real server; a block is by how much a beat came "
+        "late, as far as the server itself was at work meanwhile (any of its threads). Medians of "
+        f"{REPEATS} servers, which alternate with servers of the last row.",
+        ("during", "longest", "99 % under", "it took"),
+    )
+    found: dict[str, list[dict[str, float]]] = {name: [] for name, _ in ROWS}
+    ours = tuple(name for name, _ in ROWS[:-1])
+    with Account(APPS) as account:
+        one_server(root / "blocking-compiles", account, ours)
+        for repeat in range(REPEATS):
+            for names in (ours, (ROWS[-1][0],)):
+                home = root / f"blocking-{repeat}-{names[0]}"
+                for name, result in one_server(home, account, names).items():
+                    found[name].append(result)
+    longest = {}
+    for name, title in ROWS:
+        results = found[name]
+        longest[name] = statistics.median(r["longest"] for r in results)
+        p99 = statistics.median(r["p99"] for r in results)
+        took = statistics.median(r["seconds"] for r in results)
+        table.rows.append((title, ms(longest[name]), ms(p99), ms(took)))
+    for name, title in ROWS[1:-1]:
+        table.judge(title, longest[name] * 1000, 5, "ms")
+    return table

@@ -1,0 +1,103 @@
+"""How often SageMaker is asked, for a user and an hour."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from .simulated import Bench
+from .tables import Table
+
+MINUTE = timedelta(minutes=1)
+HOURS = 8
+
+#: What a front end asks /sagemaker/api/apps for, every ten seconds.
+THEIRS = 360
+
+
+def user(root: Path, name: str) -> Bench:
+    """A user of two apps, with a notebook in each."""
+    bench = Bench(root / f"calls-{name}")
+    for number in (1, 2):
+        bench.world.kernel(f"k{number}", bench.world.app(f"app-{number}"))
+    return bench
+
+
+async def idle(bench: Bench) -> None:
+    """Held by a keep-alive of a day, or the apps would be gone: nothing is due, nobody looks."""
+    await bench.controller.run_pass()
+    for app in bench.world.apps.values():
+        await bench.controller.keep_alive(app.ref, 24 * 60)
+    await bench.live(HOURS * 60 * MINUTE)
+
+
+async def busy(bench: Bench) -> None:
+    """Long cells, one kernel at a time, and nobody looks."""
+    bench.world.kernels["k1"] = replace(bench.world.kernels["k1"], state="busy")
+    bench.world.kernels["k2"] = replace(bench.world.kernels["k2"], state="busy")
+    await bench.live(HOURS * 60 * MINUTE)
+
+
+async def working(bench: Bench) -> None:
+    """A cell every five minutes in each, and a notebook opened or closed every half hour."""
+    for minute in range(0, HOURS * 60, 5):
+        for number in (1, 2):
+            kernel = bench.world.kernels[f"k{number}"]
+            bench.world.kernels[kernel.id] = replace(kernel, last_activity=bench.clock.now)
+        if minute % 60 == 0:
+            bench.world.kernel("extra", bench.world.apps["KernelGateway/app-1"])
+        elif minute % 60 == 30:
+            bench.world.kernels.pop("extra", None)
+        await bench.live(5 * MINUTE)
+
+
+async def looking(bench: Bench) -> None:
+    """Working, with the panel open: it asks every ten seconds."""
+    span = timedelta(seconds=10)
+    for step in range(HOURS * 360):
+        if step % 30 == 0:
+            for number in (1, 2):
+                kernel = bench.world.kernels[f"k{number}"]
+                bench.world.kernels[kernel.id] = replace(kernel, last_activity=bench.clock.now)
+        bench.controller.panel_asked()
+        await bench.live(span)
+
+
+async def leaving(bench: Bench) -> None:
+    """Used for an hour, then left: what is idle goes, and the calls of that are counted."""
+    await bench.live(HOURS * 60 * MINUTE)
+
+
+ROWS = (
+    (idle, "idle, nothing due", 6.0),
+    (busy, "long cells, nobody looks", 6.0),
+    (working, "working: cells, notebooks opened and closed", None),
+    (looking, "working, panel open", 60.0),
+    (leaving, "left alone: both apps are removed", None),
+)
+
+
+def measure(root: Path) -> Table:
+    table = Table(
+        "SageMaker calls for a user and an hour",
+        f"The real controller through {HOURS} simulated hours, its calls counted. Beside it what "
+        f"a front end that reads the list of apps every ten seconds asks for: {THEIRS} an hour.",
+        ("user", "ListApps an hour", "DeleteApp in all", "ratio"),
+    )
+    for live, title, target in ROWS:
+        bench = user(root, live.__name__)
+        asyncio.run(_load_and(live, bench))
+        hourly = bench.world.listings / HOURS
+        deleted = sum(name.startswith("KernelGateway/") for name in bench.world.removed)
+        ratio = f"{THEIRS / hourly:.0f}x" if hourly else "-"
+        table.rows.append((title, f"{hourly:.1f}", str(deleted), ratio))
+        if target is not None:
+            table.judge(f"{title}: ListApps an hour", hourly, target, "calls")
+    return table
+
+
+async def _load_and(live: object, bench: Bench) -> None:
+    await bench.controller.load()
+    await live(bench)  # type: ignore[operator]

@@ -1,0 +1,235 @@
+"""A server extension for the benchmarks: many kernels, and the means to measure in the server.
+
+The kernels are ``KernelManager`` objects of Jupyter's own without a process behind them: what it
+costs to list them, by whom and by which way, is what it costs with a process. Their models carry
+app and instance type, as Studio Classic's do. Everything else is the server's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from tornado import web
+from tornado.ioloop import IOLoop
+
+from auto_shutdown.handlers import CONTROLLER
+
+from .names import IMAGE
+
+#: A coroutine that sleeps for so long at a time feels every block of the loop.
+BEAT = 0.001
+
+Work = Callable[[Any], Awaitable[None]]
+
+
+def app_name(index: int) -> str:
+    return f"datascience-1-0-ml-t3-medium-{index:04d}"
+
+
+class CrowdKernelManager(AsyncMappingKernelManager):
+    """Kernels without processes, spread over apps."""
+
+    def fill(self, kernels: int, apps: int) -> list[str]:
+        self.apps_by_kernel: dict[str, str] = {}
+        for index in range(kernels):
+            kernel_id = str(uuid.uuid4())
+            kernel = self.kernel_manager_factory(parent=self, kernel_name="python3")
+            kernel.execution_state = "idle"
+            kernel.last_activity = datetime.now(timezone.utc)
+            kernel.reason = ""
+            self._kernels[kernel_id] = kernel
+            self._kernel_connections[kernel_id] = 1
+            self.apps_by_kernel[kernel_id] = app_name(index % apps)
+        return list(self._kernels)
+
+    def kernel_model(self, kernel_id: str) -> dict[str, Any]:
+        model: dict[str, Any] = super().kernel_model(kernel_id)
+        model["name"] = f"python3__SAGEMAKER_INTERNAL__{IMAGE}"
+        model["app_name"] = self.apps_by_kernel[kernel_id]
+        model["instance_type"] = "ml.t3.medium"
+        return model
+
+    async def shutdown_all(self, now: bool = False) -> None:
+        self._kernels.clear()
+
+
+class AppsHandler(APIHandler):
+    """What ``/sagemaker/api/apps`` answers in Studio Classic, here from memory: the cheapest that
+    it can possibly be."""
+
+    @web.authenticated
+    def get(self) -> None:
+        names = sorted(set(self.kernel_manager.apps_by_kernel.values()))
+        found = [
+            {
+                "app_name": name,
+                "environment_arn": IMAGE,
+                "environment_name": "datascience-1.0",
+                "image_name": "datascience-1.0",
+                "instance_type": "ml.t3.medium",
+            }
+            for name in names
+        ]
+        self.finish(json.dumps(found))
+
+
+class PassesHandler(APIHandler):
+    """Runs passes, and says what processor time one took, and what of it is only Jupyter's own: to
+    list its kernels and sessions."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        controller = self.settings[CONTROLLER]
+        count = int(self.get_argument("count"))
+        begin = time.process_time()
+        for _ in range(count):
+            await controller.run_pass()
+        spent = time.process_time() - begin
+        begin = time.process_time()
+        for _ in range(count):
+            self.kernel_manager.list_kernels()
+            await self.session_manager.list_sessions()
+        listing = time.process_time() - begin
+        seen = len(controller._snapshot.resources)
+        self.finish(
+            json.dumps({"cpu": spent / count, "listing": listing / count, "resources": seen})
+        )
+
+
+class CpuHandler(APIHandler):
+    """The processor time of the server so far."""
+
+    @web.authenticated
+    def get(self) -> None:
+        self.finish(json.dumps({"cpu": time.process_time()}))
+
+
+class HeartbeatHandler(APIHandler):
+    """How long the loop was blocked at most while something was done (``during``)."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        work = WORKS[self.get_argument("during")]
+        heart = Heart()
+        beating = asyncio.ensure_future(heart.beat())
+        await asyncio.sleep(0.2)
+        heart.gaps.clear()
+        begin = time.perf_counter()
+        await work(self)
+        spent = time.perf_counter() - begin
+        heart.stopped = True
+        await beating
+        gaps = sorted(heart.gaps)
+        result = {"longest": gaps[-1], "p99": gaps[int(len(gaps) * 0.99)], "seconds": spent}
+        self.finish(json.dumps(result))
+
+
+class Heart:
+    """Beats every millisecond, and remembers by how much each beat came late, as far as this very
+    process was at work meanwhile: that others had the processor is none of our doing."""
+
+    def __init__(self) -> None:
+        self.gaps: list[float] = []
+        self.stopped = False
+
+    async def beat(self) -> None:
+        last, spent = time.perf_counter(), time.process_time()
+        while not self.stopped:
+            await asyncio.sleep(BEAT)
+            late = time.perf_counter() - last - BEAT
+            self.gaps.append(max(0.0, min(late, time.process_time() - spent)))
+            last, spent = time.perf_counter(), time.process_time()
+
+
+async def nothing(_: APIHandler) -> None:
+    await asyncio.sleep(2.0)
+
+
+async def passes(handler: APIHandler) -> None:
+    for _ in range(20):
+        await handler.settings[CONTROLLER].run_pass()
+        await asyncio.sleep(0.05)
+
+
+def sagemaker() -> Any:
+    """A client of ours of the account in the environment."""
+    from auto_shutdown.world.platform import STUDIO_CLASSIC, Platform
+    from auto_shutdown.world.sagemaker import SageMaker
+
+    platform = Platform(
+        STUDIO_CLASSIC,
+        os.environ["BENCH_DOMAIN"],
+        os.environ["BENCH_OWNER"],
+        region_name=os.environ["AWS_DEFAULT_REGION"],
+    )
+    return SageMaker(platform)
+
+
+#: The client that the first load leaves for the calls.
+_clients: list[Any] = []
+
+
+async def first_load(_: APIHandler) -> None:
+    """boto3's import, its client and the first call, as the extension makes them."""
+    assert "boto3" not in sys.modules, "boto3 had been loaded before"
+    client = sagemaker()
+    _clients.append(client)
+    await client.list_apps()
+
+
+async def calls(_: APIHandler) -> None:
+    for _ in range(20):
+        await _clients[0].list_apps()
+
+
+async def load_on_the_loop(_: APIHandler) -> None:
+    """The same as today's tools do it: a SageMaker client made by the handler itself."""
+    assert "boto3" not in sys.modules, "boto3 had been loaded before"
+    from boto3.session import Session
+
+    client = Session().client("sagemaker")
+    client.list_apps(DomainIdEquals=os.environ["BENCH_DOMAIN"])
+
+
+WORKS: dict[str, Work] = {
+    "nothing": nothing,
+    "passes": passes,
+    "first-load": first_load,
+    "calls": calls,
+    "load-on-the-loop": load_on_the_loop,
+}
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "bench.crowd"}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    handlers = [
+        ("/sagemaker/api/apps", AppsHandler),
+        ("/bench/passes", PassesHandler),
+        ("/bench/cpu", CpuHandler),
+        ("/bench/heartbeat", HeartbeatHandler),
+    ]
+    server.web_app.add_handlers(".*$", handlers)
+    kernels, apps = int(os.environ["BENCH_KERNELS"]), int(os.environ["BENCH_APPS"])
+    ids = server.kernel_manager.fill(kernels, apps)
+
+    async def open_sessions() -> None:
+        for index, kernel_id in enumerate(ids):
+            path = f"work/notebook-{index}.ipynb"
+            await server.session_manager.save_session(
+                str(uuid.uuid4()), path, path, "notebook", kernel_id
+            )
+
+    IOLoop.current().add_callback(open_sessions)

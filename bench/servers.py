@@ -1,0 +1,180 @@
+"""Real ``jupyter server`` processes to measure, each with a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from boto3.session import Session
+
+from auto_shutdown.local_studio.api import Api
+from auto_shutdown.local_studio.operations import ACCOUNT
+from auto_shutdown.local_studio.processes import Leashed, free_port
+from auto_shutdown.local_studio.resources import Apps, Delays
+from auto_shutdown.local_studio.studio import CREDENTIALS
+
+from .names import IMAGE, OWNER, REGION, TOKEN
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Server:
+    """One server, started when made and ended by ``with``."""
+
+    def __init__(
+        self, home: Path, config: dict[str, Any], env: dict[str, str] | None = None
+    ) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        base: dict[str, Any] = {
+            "ServerApp": {
+                "ip": "127.0.0.1",
+                "port": port,
+                "port_retries": 0,
+                "open_browser": False,
+                "allow_root": True,
+                "root_dir": str(home),
+            },
+            "IdentityProvider": {"token": TOKEN},
+        }
+        for name, values in config.items():
+            base[name] = {**base.get(name, {}), **values}
+        path = home / "config.json"
+        path.write_text(json.dumps(base))
+        left_out = ("JUPYTER", "AWS", "PYTHON")
+        found = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
+        found.update(
+            HOME=str(home),
+            JUPYTER_CONFIG_DIR=str(home / "config"),
+            JUPYTER_DATA_DIR=str(home / "data"),
+            JUPYTER_RUNTIME_DIR=str(home / "runtime"),
+            PYTHONPATH=str(ROOT),
+            # Compiled once, as on any host, and not into this tree.
+            PYTHONPYCACHEPREFIX=str(home.parent / "pycache"),
+            **(env or {}),
+        )
+        self.url = f"http://127.0.0.1:{port}/"
+        begin = time.perf_counter()
+        argv = [sys.executable, "-m", "jupyter_server", f"--config={path}"]
+        self.process = Leashed(argv, home / "server.log", found, home)
+        self._until_it_answers()
+        #: From the start of the process to its first answer.
+        self.started_in = time.perf_counter() - begin
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.stop()
+
+    def _until_it_answers(self) -> None:
+        """Asked so often that the answer to "how fast" is one of milliseconds."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.running:
+            try:
+                urllib.request.urlopen(f"{self.url}api", timeout=5).close()
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                time.sleep(0.002)
+            else:
+                return
+        raise RuntimeError(f"the server does not answer:\n{self.process.log[-3000:]}")
+
+    def settled(self) -> Server:
+        """Once the extension has made its first pass, a moment after the server's first answer."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if self.get("auto-shutdown/status")["health"]["last_ok_pass"]:
+                    return self
+            except urllib.error.HTTPError as error:
+                if error.code != 503:
+                    raise
+            time.sleep(0.05)
+        raise TimeoutError(f"the extension did not begin:\n{self.process.log[-3000:]}")
+
+    def get(self, path: str) -> Any:
+        """The JSON at ``path``."""
+        return self._request(path, None)
+
+    def post(self, path: str) -> Any:
+        """The JSON in answer to an empty POST."""
+        return self._request(path, b"{}")
+
+    def _request(self, path: str, body: bytes | None) -> Any:
+        headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, body, headers)
+        with urllib.request.urlopen(request, timeout=300) as response:
+            return json.load(response)
+
+
+class Account:
+    """The SageMaker API on this machine, with ``count`` apps that are records only."""
+
+    def __init__(self, count: int) -> None:
+        self.apps = Apps(lambda _record: None, lambda _record: None, Delays(0, 0))
+        self.api = Api(self.apps, REGION)
+        session = Session("local", "local", region_name=REGION)
+        self._client = session.client("sagemaker", endpoint_url=self.api.url)
+        self.domain_id = self._make_domain()
+        self.create(["ml.t3.medium"] * count)
+
+    def __enter__(self) -> Account:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.apps.close()
+        self.api.close()
+
+    def _make_domain(self) -> str:
+        role = f"arn:aws:iam::{ACCOUNT}:role/StudioRole"
+        arn = self._client.create_domain(
+            DomainName="bench",
+            AuthMode="IAM",
+            DefaultUserSettings={"ExecutionRole": role},
+            SubnetIds=["subnet-local"],
+            VpcId="vpc-local",
+        )["DomainArn"]
+        domain_id = str(arn.rsplit("/", 1)[-1])
+        self._client.create_user_profile(DomainId=domain_id, UserProfileName=OWNER)
+        return domain_id
+
+    def create(self, instance_types: Sequence[str]) -> list[str]:
+        """An app for each; their names."""
+        names = []
+        for index, instance_type in enumerate(instance_types):
+            names.append(f"datascience-1-0-{instance_type.replace('.', '-')}-{index:04d}")
+            self._client.create_app(
+                DomainId=self.domain_id,
+                UserProfileName=OWNER,
+                AppType="KernelGateway",
+                AppName=names[-1],
+                ResourceSpec={"InstanceType": instance_type, "SageMakerImageArn": IMAGE},
+            )
+        return names
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """By what a server finds this account."""
+        return {
+            **CREDENTIALS,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL_SAGEMAKER": self.api.url,
+        }
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What makes a server one of Studio Classic, as traits of the extension."""
+        return {
+            "domain_id": self.domain_id,
+            "user_profile_name": OWNER,
+            "region_name": REGION,
+        }
