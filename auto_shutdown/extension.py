@@ -29,7 +29,7 @@ from .world.activity_file import ActivityFile
 from .world.beats import BeatSource
 from .world.clients import Clients
 from .world.kernels import KernelSource
-from .world.platform import lasting_directory
+from .world.platform import state_directory
 from .world.terminals import TerminalSource
 
 #: A start that is under way when the server stops is waited for so long.
@@ -60,8 +60,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
 
     @default("state_dir")
     def _default_state_dir(self) -> str:
-        lasting = lasting_directory(self._recognise(), Path.home())
-        return str(lasting / ".auto-shutdown") if lasting else super()._default_state_dir()
+        return state_directory(self._recognise(), Path.home(), super()._default_state_dir())
 
     def initialize_handlers(self) -> None:
         """Add the routes, and start the passes as soon as the server's loop runs."""

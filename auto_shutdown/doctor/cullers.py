@@ -92,15 +92,32 @@ def _seconds(value: object) -> float:
 
 
 def _agent(situation: Situation) -> Iterator[Finding]:
-    if situation.platform.kind != STUDIO_SPACE or not _is_on(situation, AGENT):
+    """SageMaker's own. After how long is known where the running server could read it."""
+    if situation.platform.kind != STUDIO_SPACE:
         return
+    minutes = ((situation.report or {}).get("platform") or {}).get("native_idle_timeout_minutes")
+    if minutes is None and not _is_on(situation, AGENT):
+        return
+    begin = "SageMaker's own agent is here: if idle shutdown is on for the domain, the user profile"
+    if minutes is None:
+        text = f"{begin} or the space, SageMaker deletes this app by itself,"
+    else:
+        theirs, here = timedelta(minutes=minutes), timedelta(minutes=_app_minutes(situation))
+        first = "so SageMaker comes first" if theirs < here else "so auto_shutdown comes first"
+        after = f"after {duration(theirs)}; here it is {duration(here)}, {first}. It goes"
+        text = f"SageMaker's own idle shutdown deletes this app {after}"
     yield warning(
         CHECK,
-        "SageMaker's own agent is here: if idle shutdown is on for the domain, the user profile or "
-        "the space, SageMaker deletes this app by itself, by the age of the last output. A long "
-        "silent cell counts as idle to it, and it warns nobody. The earlier one has its way.",
-        "Give SageMaker's the longer limit, or turn it off (Domain settings, Idle shutdown).",
+        f"{text} by the age of the last output. A long silent cell counts as idle to it, and it "
+        "warns nobody. The earlier one has its way.",
+        "Give SageMaker's the longer limit, turn it off (Domain settings, Idle shutdown), or set "
+        "AutoShutdown.protect_from_native.",
     )
+
+
+def _app_minutes(situation: Situation) -> float:
+    own = situation.traits
+    return float(own.app_idle_timeout_minutes or own.idle_timeout_minutes)
 
 
 def _incumbent(situation: Situation) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from .situation import Situation
 
 def examine(situation: Situation) -> Iterator[Finding]:
     yield from _platform(situation)
-    yield _state(Path(situation.traits.state_dir))
+    yield _state(situation.state_directory)
 
 
 def _platform(situation: Situation) -> Iterator[Finding]:

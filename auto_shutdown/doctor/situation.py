@@ -19,6 +19,7 @@ from .. import authority, provenance
 from ..client import Client, ServerError, find
 from ..config import AdminTraits
 from ..world import Platform, recognise
+from ..world.platform import state_directory
 
 #: ``--Class.trait=value``, and Jupyter's own short form for a file.
 ARGUMENT = re.compile(r"--(?P<section>[A-Z]\w*)\.(?P<name>\w+)(=(?P<value>.*))?", re.DOTALL)
@@ -40,6 +41,14 @@ class Situation:
     client: Client | None = None
     report: dict[str, Any] | None = None
     silence: ServerError | None = None
+
+    @property
+    def state_directory(self) -> Path:
+        """Where the server keeps its state."""
+        told = self.traits.state_dir
+        if self.value(provenance.SECTION, "state_dir") is not None:
+            return Path(told)
+        return Path(state_directory(self.platform, Path.home(), told))
 
     def value(self, section: str, name: str) -> Any:
         """What is configured for a trait, None when nothing is."""

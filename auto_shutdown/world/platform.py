@@ -100,11 +100,13 @@ class Platform:
         )
 
 
-def lasting_directory(platform: Platform, home: Path) -> Path | None:
-    """The directory of ``home`` that outlives what this server runs in, where that is not all of
-    it: of a notebook instance's home a stop leaves only ``SageMaker`` (platform.md 2.3)."""
+def state_directory(platform: Platform, home: Path, usual: str) -> str:
+    """Where the state is kept when nobody says otherwise: ``usual``, unless that is lost with what
+    this server runs in. Of a notebook instance's home a stop leaves only ``SageMaker``
+    (platform.md 2.3)."""
     volume = home / "SageMaker"
-    return volume if platform.kind == NOTEBOOK_INSTANCE and volume.is_dir() else None
+    lasts = platform.kind != NOTEBOOK_INSTANCE or not volume.is_dir()
+    return usual if lasts else str(volume / ".auto-shutdown")
 
 
 def recognise(

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from botocore.loaders import JSONFileLoader
 
 import auto_shutdown
 from auto_shutdown import doctor
-from auto_shutdown.doctor import configuration, installation
+from auto_shutdown.doctor import configuration, cullers, installation, situation
 from auto_shutdown.local_studio import api
 from auto_shutdown.local_studio.api import Fault, denied
 from auto_shutdown.local_studio.studio import CREDENTIALS, LocalStudio
@@ -375,6 +376,34 @@ def test_all_is_well(where: Break, host: Host) -> None:
     said = {f.check: f.message for f in findings}
     assert {"credentials", "endpoint", "clock", "state", "panel", "extension"} <= set(said)
     assert said["configuration"].endswith("admin.json")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "first"), [(60, "so SageMaker comes first"), (600, "so auto_shutdown comes first")]
+)
+def test_sagemakers_own_limit_where_the_server_could_read_it(
+    minutes: float, first: str, host: Host
+) -> None:
+    """Also where its agent was not found, and whatever of the two limits is the shorter."""
+    space(host)
+    report = {"platform": {"native_idle_timeout_minutes": minutes}}
+    (found,) = cullers.examine(replace(situation.look(), report=report))
+    assert found.level.value == "warning"
+    assert first in found.message
+    assert "2 h" in found.message
+    assert "protect_from_native" in found.remedy
+
+
+def test_the_state_of_a_notebook_instance_is_where_a_stop_leaves_it(host: Host) -> None:
+    instance(host)
+    volume = host.root / "home" / "SageMaker"
+    volume.mkdir(parents=True)
+    host.patch.setenv("HOME", str(host.root / "home"))
+    host.configure(state_dir=str(host.root / "told"))
+    assert situation.look().state_directory == host.root / "told"
+    admin = host.env / "jupyter_server_config.d" / "admin.json"
+    host.write(admin, {"AutoShutdown": {"metadata_path": str(host.metadata)}})
+    assert situation.look().state_directory == volume / ".auto-shutdown"
 
 
 def test_off_sagemaker_nothing_is_asked(host: Host) -> None:

@@ -23,7 +23,8 @@ from auto_shutdown.core.model import (
     Unread,
 )
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.verdict import Fault, Outcome, Result
+from auto_shutdown.world.native import Description
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.work import HOST_WORK, WORK, Gauge
 
@@ -80,6 +81,7 @@ class Studio:
         self.oracle = Oracle(rules, self.host, self.things)
         self.platform = Platform(platform, "d-1", "ada", region_name="us-west-2")
         self.has_apps = platform == "studio-classic"
+        self.description = Description()
         self.beats: dict[str | None, datetime] = {}
         self.mode: dict[str, str] = {"delete": "ok", "shutdown": "ok"}
         self.requested = False
@@ -95,6 +97,14 @@ class Studio:
         self.seen_at_work: set[str] = set()
         self.unread_since: dict[str, float] = {}
         self.forgotten: set[str] = set()
+
+    # -- what the product reads, beside its snapshots -------------------------------------------
+
+    def faults(self, now: datetime) -> list[Fault]:
+        return []
+
+    async def protect(self, at: datetime) -> None:
+        """There is no idle shutdown of SageMaker's here."""
 
     # -- what happens ------------------------------------------------------------------------
 

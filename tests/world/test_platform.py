@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from auto_shutdown.core.model import App
-from auto_shutdown.world.platform import Platform, lasting_directory, recognise
+from auto_shutdown.world.platform import Platform, recognise, state_directory
 
 ARN = "arn:aws:sagemaker:us-east-2:111122223333:app/d-1/ada/jupyterserver/default"
 CLASSIC = {
@@ -119,5 +119,5 @@ def test_what_a_stop_leaves_of_the_home(
 ) -> None:
     if volume:
         (tmp_path / "SageMaker").mkdir()
-    found = lasting_directory(Platform(kind), tmp_path)
-    assert found == (tmp_path / "SageMaker" if lasts else None)
+    found = state_directory(Platform(kind), tmp_path, "usual")
+    assert found == (str(tmp_path / "SageMaker" / ".auto-shutdown") if lasts else "usual")
