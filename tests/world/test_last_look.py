@@ -188,3 +188,14 @@ async def test_a_terminal_used_at_the_last_moment_stays(
     source, terminal = TerminalSource({"terminal_manager": Terminals()}), Terminal("1", input_at=at)
     outcome: Outcome = await source.remove(terminal, only_unmoved=True)
     assert outcome.result is (Result.STALE if moved else Result.REMOVED)
+
+
+async def test_somebodys_request_is_not_taken_for_an_old_decision(
+    world: World, manager: Manager
+) -> None:
+    """What is unchanged since the last look may be the same object, and is still asked for anew."""
+    await decided(world)
+    (kernel,) = (await world.observe(False)).kernels
+    assert manager.model is not None
+    manager.model.update(execution_state="busy")
+    assert (await world.remove(kernel)).result is Result.REMOVED
