@@ -9,11 +9,29 @@ from collections.abc import Sequence
 
 from ._version import __version__
 from .client import ExitCode, ServerError
-from .commands import demo, doctor, history, keep_alive, settings, status
+from .commands import (
+    demo,
+    doctor,
+    history,
+    iam_policy,
+    keep_alive,
+    lifecycle_config,
+    settings,
+    status,
+)
 from .core.words import printable
 
 #: Each adds its parser.
-MODULES = (status, settings, keep_alive, history, doctor, demo)
+MODULES = (
+    status,
+    settings,
+    keep_alive,
+    history,
+    doctor,
+    lifecycle_config,
+    iam_policy,
+    demo,
+)
 
 EXIT_CODES = """\
 exit codes:

@@ -17,7 +17,7 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"commands"},
-    {"doctor"},
+    {"doctor", "install"},
     {"client"},
     {"extension"},
     {"handlers"},

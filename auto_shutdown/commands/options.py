@@ -28,6 +28,21 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--port", type=int, help="the port it listens on")
 
 
+def add_scope(parser: argparse.ArgumentParser) -> None:
+    """Which AWS account, domain and user something is made for."""
+    option = parser.add_argument_group("whose").add_argument
+    option("--domain", default="", help="the Studio domain (d-…)")
+    option("--user-profile", default="", help="name of the user profile")
+    option("--region", default="", help="the AWS region")
+    option("--account", default="", help="for policies: the AWS account's number")
+    option("--partition", default="", help="for policies, if it does not follow from the region")
+    option(
+        "--shared-spaces",
+        action="store_true",
+        help="for policies: also the apps of shared spaces, which cannot be limited to one's own",
+    )
+
+
 def client_of(arguments: argparse.Namespace) -> Client:
     """A client of the server that the arguments choose. Raises ServerError."""
     return find(arguments.url, arguments.port)

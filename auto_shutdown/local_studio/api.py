@@ -70,7 +70,7 @@ class Api:
     def __post_init__(self) -> None:
         self._model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"))
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._operations = Operations(self.apps, self.region, self._domain_exists)
+        self._operations = Operations(self.apps, self.region, self._find_domain)
         self._lock = threading.Lock()
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
@@ -96,8 +96,8 @@ class Api:
         self._server.shutdown()
         self._server.server_close()
 
-    def _domain_exists(self, domain_id: str) -> bool:
-        return domain_id in sagemaker_backends[ACCOUNT][self.region].domains
+    def _find_domain(self, domain_id: str) -> Any:
+        return sagemaker_backends[ACCOUNT][self.region].domains.get(domain_id)
 
     # -- one request -------------------------------------------------------------------------
 

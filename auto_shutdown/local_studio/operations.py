@@ -7,6 +7,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 from .resources import ApiError, Apps, Key
@@ -19,12 +20,15 @@ DEFAULT_PAGE = 10
 
 
 class Operations:
-    """The handlers by operation name. ``domain_exists`` asks moto."""
+    """The handlers by operation name. ``find_domain`` gives moto's object."""
 
-    def __init__(self, apps: Apps, region: str, domain_exists: Callable[[str], bool]) -> None:
+    def __init__(self, apps: Apps, region: str, find_domain: Callable[[str], Any]) -> None:
         self.apps = apps
         self._region = region
-        self._domain_exists = domain_exists
+        self._find_domain = find_domain
+        #: AWS does not say whether an update of ``…AppSettings`` replaces all of them or only the
+        #: members given. Either can be had here.
+        self.update_replaces = False
         self._named: dict[str, dict[tuple[str, str], Answer]] = {"UserProfile": {}, "Space": {}}
         self._configs: dict[str, Answer] = {}
         self.table: dict[str, Callable[[Request], Answer]] = {
@@ -32,6 +36,7 @@ class Operations:
             "ListApps": self.list_apps,
             "DescribeApp": self.describe_app,
             "DeleteApp": self.delete_app,
+            "UpdateDomain": self.update_domain,
             "CreateStudioLifecycleConfig": self.create_config,
             "DescribeStudioLifecycleConfig": self.describe_config,
             "ListStudioLifecycleConfigs": self.list_configs,
@@ -105,10 +110,33 @@ class Operations:
         return self._arn("app", key[0], key[1][1], key[2].lower(), key[3])
 
     def _check_domain(self, domain_id: str) -> None:
-        if not self._domain_exists(domain_id):
+        if self._find_domain(domain_id) is None:
             raise ApiError("ResourceNotFound", f"Domain [{domain_id}] does not exist.")
 
-    # -- user profiles and spaces ------------------------------------------------------------
+    # -- domains, user profiles and spaces ---------------------------------------------------
+
+    def update_domain(self, request: Request) -> Answer:
+        """The defaults for user profiles and spaces; the rest of it changes nothing here."""
+        self._check_domain(request["DomainId"])
+        domain = self._find_domain(request["DomainId"])
+        for member, attribute in (
+            ("DefaultUserSettings", "default_user_settings"),
+            ("DefaultSpaceSettings", "default_space_settings"),
+        ):
+            if member in request:
+                old = getattr(domain, attribute) or {}
+                setattr(domain, attribute, self._updated(old, request[member]))
+        domain.last_modified_time = datetime.now(timezone.utc)
+        return {"DomainArn": domain.arn}
+
+    def _updated(self, old: Answer, new: Request) -> Answer:
+        """Settings after an update: other members stay, and what is cleared (an empty list, the
+        word None, and structures in which nothing is left) is no longer listed."""
+        found = dict(old)
+        for member, value in new.items():
+            whole = self.update_replaces or not isinstance(value, dict)
+            found[member] = _listed(value if whole else _merged(old.get(member) or {}, value))
+        return {member: value for member, value in found.items() if value not in ({}, [], None)}
 
     def _create(self, sort: str, request: Request) -> Answer:
         key = (request["DomainId"], request[f"{sort}Name"])
@@ -132,7 +160,10 @@ class Operations:
 
     def _update(self, sort: str, request: Request) -> Answer:
         key, found = self._get(sort, request)
-        found.update(request)
+        member = "UserSettings" if sort == "UserProfile" else "SpaceSettings"
+        if member in request:
+            request = {**request, member: self._updated(found.get(member) or {}, request[member])}
+        found.update(request, LastModifiedTime=time.time())
         kind = "user-profile" if sort == "UserProfile" else "space"
         return {f"{sort}Arn": self._arn(kind, *key)}
 
@@ -187,6 +218,21 @@ class Operations:
         self.describe_config(request)
         del self._configs[request["StudioLifecycleConfigName"]]
         return {}
+
+
+def _merged(old: Answer, new: Request) -> Answer:
+    found = dict(old)
+    for member, value in new.items():
+        both = isinstance(value, dict) and isinstance(old.get(member), dict)
+        found[member] = _merged(old[member], value) if both else value
+    return found
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {member: _listed(item) for member, item in value.items()}
+        return {member: item for member, item in kept.items() if item not in ({}, [], None)}
+    return None if value == "None" else value
 
 
 def _owner(request: Request, suffix: str, required: bool) -> tuple[str, str] | None:

@@ -1,0 +1,102 @@
+"""The wheel of what is installed here, made again from its files.
+
+pip keeps no wheel. What it has unpacked, and where to, stands in ``RECORD`` with each file's
+digest; from that a wheel is made that installs the same files. One that came from a build is
+better, so ``--wheel`` takes that.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import sysconfig
+import zipfile
+from importlib.metadata import Distribution, PackageNotFoundError, PackagePath, distribution
+from pathlib import Path
+
+from .errors import UsageError
+from .names import DISTRIBUTION
+
+#: Left by whoever installed it, not part of the wheel.
+_INSTALLER = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
+
+#: Fixed, so that the same files make the same wheel.
+_TIME = (2020, 2, 2, 0, 0, 0)
+
+_REMEDY = "Give one with --wheel (`make build` makes it from a checkout, `pip download` gets it)."
+
+
+def rebuild(directory: Path) -> Path:
+    """Write the wheel into ``directory``. Raises UsageError where that cannot be done honestly."""
+    try:
+        found = distribution(DISTRIBUTION)
+    except PackageNotFoundError:
+        raise UsageError(f"{DISTRIBUTION} is not installed here. {_REMEDY}") from None
+    contents = _contents(found)
+    name = f"{DISTRIBUTION.replace('-', '_')}-{found.version}"
+    record = f"{name}.dist-info/RECORD"
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerows((path, *_digest(content)) for path, content in contents.items())
+    rows.writerow((record, "", ""))
+    path = directory / f"{name}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, content in [*contents.items(), (record, text.getvalue().encode())]:
+            entry = zipfile.ZipInfo(member, _TIME)
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
+    return path
+
+
+def _contents(found: Distribution) -> dict[str, bytes]:
+    """What the wheel holds, by the path in it."""
+    files = found.files or []
+    if not any(str(path) == "auto_shutdown/__init__.py" for path in files):
+        raise UsageError(f"{DISTRIBUTION} is installed as a link to a checkout. {_REMEDY}")
+    data = f"{DISTRIBUTION.replace('-', '_')}-{found.version}.data/data"
+    contents: dict[str, bytes] = {}
+    for path in sorted(files, key=str):
+        if path.suffix == ".pyc" or (
+            path.parent.suffix == ".dist-info" and path.name in _INSTALLER
+        ):
+            continue
+        place = str(path)
+        if path.parts[0] == "..":
+            outside = _under_prefix(path)
+            if outside is None:  # the command's launcher, which installing makes
+                continue
+            place = f"{data}/{outside}"
+        contents[place] = _read(path)
+    return contents
+
+
+def _under_prefix(path: PackagePath) -> str | None:
+    """Where a file outside of site-packages lies below the environment; None for programs."""
+    prefix = Path(sysconfig.get_path("data")).resolve()
+    located = Path(str(path.locate())).resolve()
+    if located.parent == Path(sysconfig.get_path("scripts")).resolve():
+        return None
+    try:
+        return located.relative_to(prefix).as_posix()
+    except ValueError:
+        raise UsageError(
+            f"{located} does not belong to this environment ({prefix}). {_REMEDY}"
+        ) from None
+
+
+def _read(path: PackagePath) -> bytes:
+    located = Path(str(path.locate()))
+    try:
+        content = located.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{located} cannot be read ({type(error).__name__}). {_REMEDY}") from None
+    if path.hash is not None and _digest(content)[0] != f"{path.hash.mode}={path.hash.value}":
+        raise UsageError(f"{located} is not what was installed; somebody has edited it. {_REMEDY}")
+    return content
+
+
+def _digest(content: bytes) -> tuple[str, int]:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return f"sha256={digest}", len(content)

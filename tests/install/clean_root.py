@@ -1,0 +1,254 @@
+"""A root of its own for the generated scripts: SageMaker's folders and users, no network, nothing
+of this machine but ``/usr`` (read-only) and an interpreter. Needs root and `unshare`.
+
+``sudo`` is real in what matters: an unprivileged user comes to be root by it, and only by it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SAGEMAKER_USER = "1000:100"
+CONFIGURATION = "etc/jupyter/jupyter_server_config.d/auto_shutdown_admin.json"
+
+#: In the namespace: ``$1`` is the root, ``$2`` the user, ``$3`` an interpreter's folder.
+ENTER = """
+set -e
+root=$1 user=$2 interpreter=$3
+shift 3
+mount --make-rprivate /
+mount --bind /usr "$root/usr" && mount -o remount,bind,ro "$root/usr"
+mount --rbind /proc "$root/proc"
+for device in null zero urandom; do mount --bind /dev/$device "$root/dev/$device"; done
+if [ -d "$root$interpreter" ]; then mount --bind "$interpreter" "$root$interpreter"; fi
+exec chroot --userspec="$user" "$root" /usr/bin/env -i "$@"
+"""
+
+SUDO = """#!/bin/bash
+[ "$1" = -n ] && shift
+exec /opt/tools/lib/become --reuid=0 --regid=0 --clear-groups -- "$@"
+"""
+
+#: Both note what they are asked, and say that the server runs.
+SUPERVISORCTL = """#!/bin/bash
+echo "supervisorctl $*" >> /opt/tools/calls
+echo "jupyterlabserver   RUNNING   pid 7, uptime 0:00:09"
+"""
+SYSTEMCTL = """#!/bin/bash
+echo "systemctl $*" >> /opt/tools/calls
+"""
+
+#: Starts a server of the environment, waits until it answers, prints the answers.
+SERVER = """
+import fcntl, json, socket, struct, subprocess, sys, time, urllib.request
+log = open("/tmp/server.log", "wb")
+server = subprocess.Popen(
+    [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--port=8888",
+     "--ServerApp.token=t", "--ServerApp.root_dir=/tmp"], stdout=log, stderr=log)
+
+def get(path):
+    address = f"http://127.0.0.1:8888/{path}"
+    request = urllib.request.Request(address, headers={"Authorization": "token t"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.load(answer)
+
+def wait_for(path, seconds):
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return get(path)
+        except Exception as error:
+            if time.monotonic() > end or server.poll() is not None:
+                return {"failed": repr(error)}
+            time.sleep(0.1)
+try:
+    found = {"api/status": wait_for("api/status", 40)}
+    for path in sys.argv[1:]:
+        found[path] = wait_for(path, 10)
+    print(json.dumps(found))
+finally:
+    server.terminate()
+    server.wait(15)
+"""
+
+LOOPBACK = """
+import fcntl, socket, struct
+with socket.socket() as s:
+    fcntl.ioctl(s, 0x8914, struct.pack("16sh14x", b"lo", 1))
+"""
+
+
+def possible() -> str:
+    """Why this cannot be had here; empty where it can."""
+    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("unshare") is None:
+        return "needs Linux, root and unshare"
+    tried = subprocess.run(
+        ["unshare", "--mount", "--net", "true"], capture_output=True, check=False
+    )
+    return "" if tried.returncode == 0 else "namespaces are not allowed here"
+
+
+def make_environment(place: Path, python: str, *packages: str, compiled: bool = True) -> Path:
+    """An environment with pip, as conda's are; compiled where it is used more than once."""
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run([uv, "venv", "--quiet", "--seed", "--python", python, place], check=True)
+    inside = place / "bin" / "python"
+    argv = [uv, "pip", "install", "--quiet", "--python", inside, *packages]
+    subprocess.run(argv, check=True)
+    if compiled:
+        subprocess.run([inside, "-m", "compileall", "-q", "-j0", place / "lib"], check=False)
+    # As in SageMaker's images, the user may write there.
+    subprocess.run(["chown", "-R", SAGEMAKER_USER, place], check=True)
+    return place
+
+
+@dataclass
+class CleanRoot:
+    """``prefix`` is where in it ``environment`` stands."""
+
+    place: Path
+    environment: Path
+    prefix: str
+    user: str = SAGEMAKER_USER
+    home: str = "/home/sagemaker-user"
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("usr", "proc", "dev", "etc", "opt/tools/bin", "opt/tools/lib"):
+            (self.place / name).mkdir(parents=True)
+        for name in ("bin", "sbin", "lib", "lib64"):
+            if Path("/", name).is_symlink():
+                (self.place / name).symlink_to(os.readlink(f"/{name}"))
+        for name in ("null", "zero", "urandom"):
+            (self.place / "dev" / name).touch()
+        self.path("/tmp").mkdir(mode=0o777)
+        self.path("/tmp").chmod(0o1777)
+        self.write(
+            "/etc/passwd", f"root:x:0:0::/root:/bin/sh\nme:x:1000:100::{self.home}:/bin/sh\n"
+        )
+        self.write("/etc/group", "root:x:0:\nusers:x:100:\n")
+        self.path(self.home).mkdir(parents=True)
+        self.interpreter = self._interpreter()
+        self._copy_environment()
+        for name, text in (
+            ("sudo", SUDO),
+            ("supervisorctl", SUPERVISORCTL),
+            ("systemctl", SYSTEMCTL),
+        ):
+            self.tool(name, text)
+        become = shutil.copy(shutil.which("setpriv") or "", self.path("/opt/tools/lib/become"))
+        os.chmod(become, 0o4755)
+        self.write("/opt/tools/calls", "").chmod(0o666)
+        subprocess.run(["chown", "-R", SAGEMAKER_USER, self.path(self.home)], check=True)
+
+    def path(self, inside: str) -> Path:
+        return self.place / inside.lstrip("/")
+
+    def write(self, inside: str, text: str) -> Path:
+        path = self.path(inside)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def tool(self, name: str, text: str) -> None:
+        self.write(f"/opt/tools/bin/{name}", text).chmod(0o755)
+
+    def _interpreter(self) -> str:
+        """The folder of the real Python, made visible under its own path; empty within /usr."""
+        real = (self.environment / "bin" / "python").resolve()
+        if real.is_relative_to("/usr"):
+            return "/nonexistent"
+        folder = real.parents[1]
+        self.path(str(folder)).mkdir(parents=True)
+        return str(folder)
+
+    def _copy_environment(self) -> None:
+        target = self.path(self.prefix)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # As links: nothing here writes into a file that is there, pip makes each anew.
+        subprocess.run(["cp", "-al", self.environment, target], check=True)
+        for program in (target / "bin").iterdir():
+            if program.is_file() and not program.is_symlink():
+                content = program.read_bytes()
+                program.unlink()
+                program.write_bytes(
+                    content.replace(str(self.environment).encode(), self.prefix.encode())
+                )
+                program.chmod(0o755)
+
+    def run(self, *argv: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
+        variables = {
+            "HOME": self.home,
+            "PATH": "/opt/tools/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            **self.variables,
+        }
+        bring_up = f"{sys.executable} -c '{LOOPBACK}'"
+        return subprocess.run(
+            [
+                *("unshare", "--mount", "--net", "bash", "-c", f"{bring_up}\n{ENTER}", "enter"),
+                *(str(self.place), user or self.user, self.interpreter),
+                *(f"{name}={value}" for name, value in variables.items()),
+                *argv,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+
+    def start(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run the lifecycle configuration, as SageMaker does: a file, in the root folder."""
+        return self.run(*self.start_line(script))
+
+    def start_line(self, script: str) -> list[str]:
+        """What runs it, in there."""
+        text = script.replace("RESTART_DELAY=30", "RESTART_DELAY=0")
+        self.write("/on-start.sh", text).chmod(0o755)
+        return ["/on-start.sh"]
+
+    def python(self, *argv: str, user: str | None = None) -> str:
+        done = self.run(f"{self.prefix}/bin/python", *argv, user=user)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def jupyter(self, *argv: str) -> str:
+        done = self.run("/usr/bin/env", f"PATH={self.prefix}/bin:/usr/bin:/bin", "jupyter", *argv)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def packages(self) -> set[str]:
+        """What is installed there, each with its version."""
+        (folder,) = self.path(self.prefix).glob("lib/python3.*/site-packages")
+        names = [path.stem.split("-") for path in folder.glob("*.dist-info")]
+        return {f"{name.replace('_', '-')}=={version}" for name, version in names}
+
+    def calls(self) -> list[str]:
+        return self.path("/opt/tools/calls").read_text().splitlines()
+
+    def called(self, line: str) -> bool:
+        """Whether it comes to that, for a restart comes from the background."""
+        end = time.monotonic() + 20
+        while line not in self.calls() and time.monotonic() < end:
+            time.sleep(0.05)
+        return line in self.calls()
+
+    def tree(self) -> dict[str, tuple[int, int, int]]:
+        """All files there, to see whether anything has been touched."""
+        found = {}
+        for folder in (self.prefix, "/etc", self.home):
+            for path in self.path(folder).rglob("*"):
+                status = path.lstat()
+                if not stat.S_ISDIR(status.st_mode):
+                    key = str(path.relative_to(self.place))
+                    found[key] = (status.st_ino, status.st_size, status.st_mtime_ns)
+        return found

@@ -1,0 +1,292 @@
+"""The policies: known to a linter, and what they allow and forbid, case by case."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.install.attach import Studio, Target
+from auto_shutdown.install.errors import UsageError
+from auto_shutdown.install.iam import Scope, administrator_policy, user_policy
+from auto_shutdown.install.lifecycle import Script
+from auto_shutdown.install.names import PLATFORMS, TARGETS
+from auto_shutdown.local_studio.api import Api
+
+WORLD = Path(__file__).resolve().parents[2] / "auto_shutdown" / "world"
+SCOPE = Scope(region="us-west-2", account="123456789012", domain="d-1")
+WIDE = Scope()
+WHEEL = "s3://bucket/a/jupyterlab_auto_shutdown-0.1.0-py3-none-any.whl"
+
+#: Run by an interpreter of its own: it warns in ways that the suite takes for errors.
+LINT = """
+import json, sys, parliament
+found = parliament.analyze_policy_string(sys.stdin.read()).findings
+print(json.dumps([[f.issue, str(f.detail)] for f in found]))
+"""
+
+
+def lint(policy: Mapping[str, Any]) -> list[list[str]]:
+    # The linter does not know how long a variable's value is, and takes it for a mismatch.
+    text = re.sub(r"\$\{sagemaker:(\w+)\}", r"x\1", json.dumps(policy))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LINT],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: list[list[str]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("scope", [SCOPE, WIDE, Scope("cn-north-1", "123456789012")])
+def test_the_linter_finds_nothing(scope: Scope) -> None:
+    assert lint(user_policy(scope, PLATFORMS, shared_spaces=True, wheel=WHEEL)) == []
+    assert lint(administrator_policy(scope, TARGETS, WHEEL)) == []
+
+
+def test_the_linter_would_find_it() -> None:
+    policy = user_policy(SCOPE)
+    policy["Statement"][0]["Action"] = ["sagemaker:ListApp"]
+    policy["Statement"][1]["Resource"] = ["arn:aws:sagemaker:us-west-2:123456789012:domain/d-1"]
+    issues = {issue for issue, _ in lint(policy)}
+    assert {"UNKNOWN_ACTION", "RESOURCE_MISMATCH"} <= issues
+
+
+# -- what they allow, by IAM's rules --------------------------------------------------------------
+
+
+def filled(pattern: str, context: Mapping[str, str]) -> str | None:
+    """With its variables; None where the request has none of that name: then it matches nothing."""
+    names = re.findall(r"\$\{([^}]+)\}", pattern)
+    if any(name not in context for name in names):
+        return None
+    return re.sub(r"\$\{([^}]+)\}", lambda m: context[m[1]], pattern)
+
+
+def matches(patterns: Sequence[str], value: str, context: Mapping[str, str]) -> bool:
+    return any(
+        p is not None and fnmatchcase(value, p) for p in (filled(p, context) for p in patterns)
+    )
+
+
+def holds(condition: Mapping[str, Any], context: Mapping[str, str]) -> bool:
+    for operator, tests in condition.items():
+        for key, wanted in tests.items():
+            if operator == "Null":
+                if (key not in context) != (wanted == "true"):
+                    return False
+            elif operator in ("ArnLike", "StringEquals"):
+                if key not in context or not matches([wanted], context[key], context):
+                    return False
+            else:
+                raise AssertionError(operator)
+    return True
+
+
+def allows(
+    policy: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str] | None = None
+) -> bool:
+    context = context or {}
+    return any(
+        action in s["Action"]
+        and matches(s["Resource"], resource, context)
+        and holds(s.get("Condition", {}), context)
+        for s in policy["Statement"]
+    )
+
+
+def arn(kind: str, path: str, account: str = "123456789012") -> str:
+    return f"arn:aws:sagemaker:us-west-2:{account}:{kind}/{path}"
+
+
+ADA = {"sagemaker:DomainId": "d-1", "sagemaker:UserProfileName": "ada"}
+ADAS = {
+    "sagemaker:OwnerUserProfileArn": arn("user-profile", "d-1/ada"),
+    "sagemaker:SpaceSharingType": "Private",
+}
+BOBS = {**ADAS, "sagemaker:OwnerUserProfileArn": arn("user-profile", "d-1/bob")}
+#: In a shared space IAM does not know whose session it is.
+TEAM = {"sagemaker:DomainId": "d-1", "sagemaker:SpaceSharingType": "Shared"}
+
+
+@pytest.mark.parametrize("scope", [SCOPE, WIDE], ids=["domain given", "any domain"])
+@pytest.mark.parametrize(
+    ("app", "context", "plain", "shared"),
+    [
+        ("d-1/ada/KernelGateway/x", ADA, True, True),
+        ("d-1/ada/kernelgateway/x", ADA, True, True),
+        ("d-1/bob/KernelGateway/x", ADA, False, False),
+        ("d-2/ada/KernelGateway/x", ADA, False, False),
+        ("d-1/ada/JupyterServer/default", ADA, False, False),
+        ("d-1/ada/Canvas/default", ADA, False, False),
+        # a space of bob's that he has named after ada
+        ("d-1/ada/KernelGateway/x", {**ADA, **BOBS}, False, False),
+        ("d-1/ada/JupyterLab/default", {**ADA, **BOBS}, False, False),
+        ("d-1/mine/JupyterLab/default", {**ADA, **ADAS}, True, True),
+        ("d-1/mine/jupyterlab/default", {**ADA, **ADAS}, True, True),
+        ("d-1/mine/CodeEditor/default", {**ADA, **ADAS}, False, False),
+        ("d-1/his/JupyterLab/default", {**ADA, **BOBS}, False, False),
+        ("d-1/team/JupyterLab/default", TEAM, False, True),
+        ("d-1/team/KernelGateway/x", TEAM, False, True),
+        ("d-1/team/JupyterServer/default", TEAM, False, False),
+        ("d-2/team/JupyterLab/default", TEAM, False, False),
+    ],
+)
+def test_whose_apps_a_user_may_delete(
+    scope: Scope, app: str, context: dict[str, str], plain: bool, shared: bool
+) -> None:
+    action, resource = "sagemaker:DeleteApp", arn("app", app)
+    assert allows(user_policy(scope), action, resource, context) is plain
+    policy = user_policy(scope, shared_spaces=True)
+    assert allows(policy, action, resource, context) is shared
+
+
+@pytest.mark.parametrize(
+    ("given", "partition"),
+    [
+        ({}, "aws"),
+        ({"region": "eu-central-1"}, "aws"),
+        ({"region": "cn-north-1"}, "aws-cn"),
+        ({"region": "us-gov-west-1"}, "aws-us-gov"),
+        ({"region": "eu-central-1", "partition": "aws-eusc"}, "aws-eusc"),
+    ],
+)
+def test_the_partition_follows_from_the_region(given: dict[str, str], partition: str) -> None:
+    assert Scope(**given).arn("domain", "x").startswith(f"arn:{partition}:sagemaker:")
+
+
+def test_no_other_account_or_region() -> None:
+    policy = user_policy(SCOPE)
+    context = {**ADA, **ADAS}
+    mine = "d-1/mine/JupyterLab/default"
+    assert allows(policy, "sagemaker:DeleteApp", arn("app", mine), context)
+    assert not allows(policy, "sagemaker:DeleteApp", arn("app", mine, "2" * 12), context)
+
+
+@pytest.mark.parametrize("scope", [SCOPE, WIDE], ids=["domain given", "any domain"])
+@pytest.mark.parametrize(
+    ("operation", "resource", "allowed"),
+    [
+        ("DescribeApp", arn("app", "d-1/mine/JupyterLab/default"), True),
+        ("DescribeApp", arn("app", "d-1/mine/Canvas/default"), False),
+        ("DescribeSpace", arn("space", "d-1/mine"), True),
+        ("DescribeSpace", arn("space", "d-2/mine"), False),
+        ("DescribeUserProfile", arn("user-profile", "d-1/ada"), True),
+        ("DescribeUserProfile", arn("user-profile", "d-1/bob"), False),
+        ("DescribeDomain", arn("domain", "d-1"), True),
+        ("DescribeDomain", arn("domain", "d-2"), False),
+    ],
+)
+def test_what_is_shown_of_a_space_may_be_read(
+    scope: Scope, operation: str, resource: str, allowed: bool
+) -> None:
+    assert allows(user_policy(scope), f"sagemaker:{operation}", resource, ADA) is allowed
+    classic = user_policy(scope, ["studio-classic"])
+    assert not allows(classic, f"sagemaker:{operation}", resource, ADA)
+
+
+def test_a_notebook_instance_may_stop_itself() -> None:
+    policy = user_policy(Scope(notebook_instance="My-Instance"), ["notebook-instance"])
+    for action in ("sagemaker:StopNotebookInstance", "sagemaker:DescribeNotebookInstance"):
+        for spelling in ("My-Instance", "my-instance"):
+            assert allows(policy, action, arn("notebook-instance", spelling))
+        assert not allows(policy, action, arn("notebook-instance", "other"))
+    assert not allows(policy, "sagemaker:StartNotebookInstance", arn("notebook-instance", "*"))
+
+
+def actions(policy: Mapping[str, Any]) -> set[str]:
+    return {action for s in policy["Statement"] for action in s["Action"]}
+
+
+def test_users_get_what_the_extension_calls_and_nothing_else() -> None:
+    called = {
+        f"sagemaker:{name}"
+        for path in WORLD.glob("*.py")
+        for name in re.findall(r'(?:invoke|ask)\(\s*"([A-Z]\w+)"', path.read_text())
+    }
+    assert {"sagemaker:ListApps", "sagemaker:DeleteApp", "sagemaker:DescribeSpace"} < called
+    assert actions(user_policy(WIDE, PLATFORMS)) == called
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("domain", ""), ("user-profile", "ada"), ("space", "s")]
+)
+def test_administrators_get_what_attaching_calls(
+    api: Api, client: Any, kind: str, name: str
+) -> None:
+    client.create_domain(
+        DomainName="1",
+        AuthMode="IAM",
+        DefaultUserSettings={"ExecutionRole": "arn:aws:iam::123456789012:role/Role"},
+        SubnetIds=["subnet-1"],
+        VpcId="vpc-1",
+    )
+    client.create_user_profile(DomainId="d-1", UserProfileName="ada")
+    client.create_space(DomainId="d-1", SpaceName="s")
+    api.calls.clear()
+    studio, target = Studio(client), Target(kind, "d-1", name)
+    for platform in ("jupyterlab", "jupyter-server"):
+        studio.apply(studio.plan_attach(target, Script(platform)))
+        studio.apply(studio.plan_detach(target, platform))
+    policy = administrator_policy(SCOPE, [kind])
+    for call in api.calls:
+        given = call.request
+        if "StudioLifecycleConfigName" in given:
+            resource = arn("studio-lifecycle-config", given["StudioLifecycleConfigName"])
+        else:
+            resource = arn(kind, "/".join(v for v in ("d-1", name) if v))
+        assert allows(policy, f"sagemaker:{call.operation}", resource), call.operation
+    unused = {"sagemaker:DeleteStudioLifecycleConfig"}  # for the one left over after a detach
+    assert actions(policy) - {f"sagemaker:{call.operation}" for call in api.calls} == unused
+
+
+def test_administrators_touch_no_configuration_of_others() -> None:
+    policy = administrator_policy(SCOPE, TARGETS)
+    theirs, ours = (arn("studio-lifecycle-config", n) for n in ("theirs", "auto-shutdown-x"))
+    assert allows(policy, "sagemaker:DescribeStudioLifecycleConfig", theirs)
+    for action in (
+        "sagemaker:CreateStudioLifecycleConfig",
+        "sagemaker:DeleteStudioLifecycleConfig",
+    ):
+        assert allows(policy, action, ours)
+        assert not allows(policy, action, theirs)
+    assert not allows(policy, "sagemaker:UpdateDomain", arn("domain", "d-2"))
+
+
+def test_the_wheel_in_s3() -> None:
+    place = "arn:aws:s3:::bucket/a/jupyterlab_auto_shutdown-0.1.0-py3-none-any.whl"
+    assert allows(user_policy(SCOPE, wheel=WHEEL), "s3:GetObject", place)
+    assert allows(administrator_policy(SCOPE, wheel=WHEEL), "s3:PutObject", place)
+    assert not allows(user_policy(SCOPE, wheel=WHEEL), "s3:PutObject", place)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"partition": "AWS"},
+        {"region": "us-west-2:*"},
+        {"account": "12"},
+        {"domain": "*"},
+        {"domain": "d-1/*"},
+        {"user_profile": "a*"},
+        {"notebook_instance": "a/b"},
+    ],
+)
+def test_names_that_would_widen_it_are_refused(given: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="cannot be"):
+        Scope(**given)
+
+
+def test_a_wheel_must_be_one_object() -> None:
+    for address in ("s3://bucket/*", "s3://bucket", "https://bucket/x", "s3://b/${aws:username}"):
+        with pytest.raises(UsageError, match="not the S3 address"):
+            user_policy(SCOPE, wheel=address)

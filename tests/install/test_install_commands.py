@@ -1,0 +1,203 @@
+"""The commands: what they print, their exit codes, and that nothing happens without a yes."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown import __version__
+from auto_shutdown.cli import main
+from auto_shutdown.install.lifecycle import Script
+from auto_shutdown.local_studio.api import Api, Fault
+
+WHEEL = f"jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl"
+
+
+def call(*argv: str) -> int:
+    return main(argv)
+
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_the_script_goes_to_the_terminal_or_a_file(tmp_path: Path, capsys: Capture) -> None:
+    assert call("lifecycle-config", "--for", "jupyterlab", "--set", "dry_run=true") == 0
+    text = capsys.readouterr().out
+    assert text == Script("jupyterlab", configuration={"dry_run": True}).render()
+    path = tmp_path / "on-start.sh"
+    argv = (
+        "lifecycle-config",
+        "--for",
+        "jupyterlab",
+        "--set",
+        "dry_run=true",
+        "--output",
+        str(path),
+    )
+    assert call(*argv) == 0
+    assert path.read_bytes() == text.encode()
+    capsys.readouterr()
+    assert call(*argv, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"script": text, "bytes": len(text)}
+
+
+def test_configuration_of_a_file_and_beside_it(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "c.json"
+    file.write_text('{"AutoShutdown": {"dry_run": true, "idle_timeout_minutes": 60}}')
+    more = (
+        "--set",
+        "idle_timeout_minutes=30",
+        "--set",
+        'locked=["dry_run"]',
+        "--set",
+        "state_dir=/x",
+    )
+    assert call("lifecycle-config", "--for", "jupyterlab", "--config", str(file), *more) == 0
+    wanted = {
+        "dry_run": True,
+        "idle_timeout_minutes": 30,
+        "locked": ["dry_run"],
+        "state_dir": "/x",
+    }
+    assert capsys.readouterr().out == Script("jupyterlab", configuration=wanted).render()
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ((), "--for jupyter-server|jupyterlab|notebook-instance"),
+        (("--for", "jupyterlab", "--set", "dry_run"), "write NAME=VALUE"),
+        (("--for", "jupyterlab", "--set", "dryrun=true"), "no trait 'dryrun'"),
+        (("--for", "jupyterlab", "--config", "{bad}"), "is not JSON"),
+        (("--for", "jupyterlab", "--config", "{list}"), "must hold a JSON object"),
+        (("--for", "jupyterlab", "--attach", "domain"), "needs --domain"),
+        (("--for", "jupyterlab", "--attach", "space", "--domain", "d-1"), "--domain and --space"),
+        (
+            ("--for", "notebook-instance", "--attach", "domain", "--domain", "d-1"),
+            "on-start script",
+        ),
+        (("--bundle", "{new}"), "--from s3://"),
+        (
+            ("--for", "jupyterlab", "--wheel", "{wheel}", "--from", "/x/" + WHEEL),
+            "is not the wheel of",
+        ),
+    ],
+)
+def test_wrong_usage_is_two(
+    argv: tuple[str, ...], words: str, tmp_path: Path, capsys: Capture
+) -> None:
+    files = {"bad": "{", "list": "[]", "jupyterlab_auto_shutdown-9.9-py3-none-any.whl": ""}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    names = {"bad": "bad", "list": "list", "new": "new", "wheel": list(files)[-1]}
+    places = {key: str(tmp_path / name) for key, name in names.items()}
+    given = [places.get(a.strip("{}"), a) if a.startswith("{") else a for a in argv]
+    assert call("lifecycle-config", *given) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert captured.out == ""
+
+
+def test_a_file_that_is_not_there_is_one(tmp_path: Path, capsys: Capture) -> None:
+    argv = ("lifecycle-config", "--for", "jupyterlab", "--config", str(tmp_path / "none.json"))
+    assert call(*argv) == 1
+    assert "none.json" in capsys.readouterr().err
+
+
+def test_policies(capsys: Capture) -> None:
+    where = ("--region", "eu-central-1", "--account", "123456789012", "--domain", "d-1")
+    assert call("iam-policy", "--for", "user", *where) == 0
+    user = capsys.readouterr().out
+    assert "arn:aws:sagemaker:eu-central-1:123456789012:app/d-1/" in user
+    assert "Shared" not in user
+    assert "NotebookInstance" not in user
+    assert call("iam-policy", "--for", "user", *where, "--shared-spaces") == 0
+    assert "Shared" in capsys.readouterr().out
+    more = ("--platform", "notebook-instance", "--notebook-instance", "mine")
+    assert call("iam-policy", "--for", "user", *where, *more, "--json") == 0
+    (statement,) = json.loads(capsys.readouterr().out)["Statement"]
+    assert statement["Resource"] == [
+        "arn:aws:sagemaker:eu-central-1:123456789012:notebook-instance/mine"
+    ]
+    assert call("iam-policy", "--for", "administrator", *where, "--attach", "space") == 0
+    assert "sagemaker:UpdateSpace" in capsys.readouterr().out
+    assert call("iam-policy", "--for", "user", "--domain", "*") == 2
+
+
+# -- attach, detach -------------------------------------------------------------------------------
+
+ATTACH = ("lifecycle-config", "--for", "jupyterlab", "--domain", "d-local", "--region", "us-west-2")
+
+
+@pytest.fixture
+def domain(api: Api, client: Any, monkeypatch: pytest.MonkeyPatch) -> Api:
+    client.create_domain(
+        DomainName="local",
+        AuthMode="IAM",
+        DefaultUserSettings={"ExecutionRole": "arn:aws:iam::123456789012:role/Role"},
+        SubnetIds=["subnet-1"],
+        VpcId="vpc-1",
+    )
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", api.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    api.calls.clear()
+    return api
+
+
+def changes(api: Api) -> list[str]:
+    return [call.operation for call in api.calls if not call.operation.startswith("Describe")]
+
+
+def test_without_a_yes_the_plan_is_all(domain: Api, capsys: Capture) -> None:
+    assert call(*ATTACH, "--attach", "domain") == 1
+    captured = capsys.readouterr()
+    assert "Create the lifecycle configuration auto-shutdown-jupyterlab-" in captured.out
+    assert "Nothing was changed; --yes does it." in captured.err
+    assert changes(domain) == []
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
+def test_at_a_terminal_it_asks(
+    domain: Api, monkeypatch: pytest.MonkeyPatch, capsys: Capture, answer: str, code: int
+) -> None:
+    terminal = io.StringIO(answer)
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stdin", terminal)
+    assert call(*ATTACH, "--attach", "domain") == code
+    assert "Do it? [y/N]" in capsys.readouterr().out
+    assert bool(changes(domain)) is (code == 0)
+
+
+def test_there_and_back(domain: Api, client: Any, capsys: Capture) -> None:
+    before = client.describe_domain(DomainId="d-local")["DefaultUserSettings"]
+    assert call(*ATTACH, "--attach", "domain", "--yes") == 0
+    assert changes(domain) == ["CreateStudioLifecycleConfig", "UpdateDomain"]
+    assert client.describe_domain(DomainId="d-local")["DefaultUserSettings"] != before
+    assert call(*ATTACH, "--attach", "domain") == 0
+    assert "Nothing to do" in capsys.readouterr().out
+    assert call(*ATTACH, "--detach", "domain", "--yes", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["applied"], answer["changes"]) == (True, 1)
+    assert client.describe_domain(DomainId="d-local")["DefaultUserSettings"] == before
+
+
+def test_a_call_that_fails_is_one(domain: Api, capsys: Capture) -> None:
+    domain.faults.append(Fault("UpdateDomain", "AccessDeniedException", "secret"))
+    assert call(*ATTACH, "--attach", "domain", "--yes") == 1
+    error = capsys.readouterr().err
+    assert "UpdateDomain failed for domain d-local: AccessDeniedException." in error
+    assert "secret" not in error
+
+
+def test_no_region_is_one(domain: Api, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    assert call(*ATTACH[:-2], "--attach", "domain") == 1
+    assert "give --region" in capsys.readouterr().err
