@@ -406,6 +406,16 @@ def test_the_state_of_a_notebook_instance_is_where_a_stop_leaves_it(host: Host) 
     assert situation.look().state_directory == volume / ".auto-shutdown"
 
 
+def test_it_shows_the_value_that_is_in_force(host: Host) -> None:
+    overruled(host)
+    host.person("c.AutoShutdown.grace_minutes = 999", "jupyter_server_config.py")
+    said = [f.message for f in doctor.examine() if f.check == "configuration"]
+    (limit,) = (message for message in said if message.startswith("idle_timeout_minutes"))
+    assert limit.startswith("idle_timeout_minutes = 60.0, set by ")
+    assert limit.endswith("admin.json")
+    assert not [message for message in said if message.startswith("grace_minutes")]
+
+
 def test_off_sagemaker_nothing_is_asked(host: Host) -> None:
     host.metadata.unlink()
     findings = doctor.examine()

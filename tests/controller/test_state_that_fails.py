@@ -123,8 +123,9 @@ async def test_a_file_that_cannot_be_read_is_tried_again(
     assert bench.controller.preferences.view()["user"] == {"enabled": False}
 
 
+@pytest.mark.parametrize("step", [timedelta(0), timedelta(minutes=20)], ids=str)
 async def test_keep_alives_that_cannot_be_read_hold_everything_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: timedelta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = [{"kind": "kernel", "id": "k", "until": "2026-03-01T20:00:00+00:00"}]
     write(tmp_path / "keep-alive-k.json", {"schema": 1, "keep_alive": held})
@@ -139,13 +140,15 @@ async def test_keep_alives_that_cannot_be_read_hold_everything_meanwhile(
         broken.setattr(Document, "peek", fails)
         bench = await begun(tmp_path)
         bench.world.kernel("other")
-        await bench.live(6 * HOURS)
+        await bench.live(3 * HOURS)
+        bench.clock.step(step)
+        await bench.live(3 * HOURS)
         assert bench.world.removed == []
         assert [h["kind"] for h in bench.controller.keep_alives()] == ["all"]
     await bench.live(1 * HOURS)
     assert [h["id"] for h in bench.controller.keep_alives()] == ["k"]
     assert bench.world.removed == ["other"]
-    await bench.live(1.2 * HOURS)
+    await bench.live(1.2 * HOURS - step)
     assert bench.world.removed == ["other", "k"]
 
 

@@ -63,6 +63,11 @@ KERNEL_ROWS = {
     "first seen busy, and nobody there any more": (kernel(state="busy", **NOBODY), "busy", NOW),
     "still busy": (kernel(state="busy"), "busy", NOW),
     "no longer busy, stamp frozen": (kernel(), "busy", NOW),
+    "no longer busy, a request seen on its way, stamp frozen": (
+        kernel(asked_at=NOW - MINUTE / 2),
+        "busy",
+        NOW,
+    ),
     "no longer busy, with the stamp of its end": (
         replace(kernel(), last_activity=NOW - MINUTE / 2),
         "busy",
