@@ -71,14 +71,19 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 def server(
     jp_serverapp: Any, http_server: Any, http_server_port: Any
 ) -> Callable[[], Awaitable[Any]]:
-    """The server, once the extension has started, with a runtime file that tells its port."""
+    """The server, once the extension has made its first pass, with a runtime file that tells its
+    port. That pass reads what a test is about to write."""
 
     jp_serverapp.port = http_server_port[-1]
     jp_serverapp.write_server_info_file()
 
     async def started() -> Any:
-        for _ in range(500):
-            if CONTROLLER in jp_serverapp.web_app.settings:
+        settings = jp_serverapp.web_app.settings
+        for _ in range(3000):
+            controller = settings.get(CONTROLLER)
+            if controller is None and CONTROLLER in settings:  # a test without the extension
+                return jp_serverapp
+            if controller is not None and controller.report()["health"]["last_pass"]:
                 return jp_serverapp
             await asyncio.sleep(0.01)
         raise TimeoutError("the extension did not start")
