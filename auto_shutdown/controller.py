@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .clock import Clock, Moment
-from .core import archive
 from .core.at_work import last_at_work
 from .core.ledger import Ledger, advance, give_notice, hold, learn, note, object_to, shift
 from .core.model import EVERYTHING, App, Kind, Ref, Snapshot
@@ -29,11 +28,12 @@ from .health import Health
 from .history import History
 from .hooks import Hooks
 from .listing import Listing
+from .memory import Memory
 from .preferences import Preferences
 from .removal import RefusedError, Remover
 from .savings import Account
 from .settings import Limits
-from .store import Store, StoreError, boot_identity
+from .store import Store
 from .world import Platform, World
 
 #: What somebody's words make of a ledger.
@@ -62,7 +62,7 @@ class Controller:
         hooks: Hooks | None = None,
     ) -> None:
         self.preferences = Preferences(limits, store)
-        self._world, self._store, self._history = world, store, history
+        self._world, self._history = world, history
         self._limits, self._clock, self._log = limits, clock, log
         self._interval = limits.poll_interval_seconds
         self._grace = timedelta(minutes=limits.grace_minutes)
@@ -80,8 +80,7 @@ class Controller:
         self._hooks = hooks or Hooks(log)
         self._health = Health(log, standing_faults)
         self._listing = Listing(limits.poll_interval_seconds)
-        self._boot: str | None = None
-        self._holds_shifted = False
+        self._memory = Memory(store, limits)
 
     # -- life --------------------------------------------------------------------------------
 
@@ -97,33 +96,8 @@ class Controller:
         now = self._moment.now
         await self.preferences.load(now)
         await self._account.load(self._world.platform.own_app is not None, now)
-        self._boot = await asyncio.to_thread(boot_identity)
-        marks, holds = await self._load_state()
-        self._ledger = archive.restore(
-            marks=marks,
-            holds=holds,
-            boot=self._boot,
-            quiet_until=now + self._grace,
-            latest_hold=now + timedelta(minutes=self._limits.max_keep_alive_minutes),
-            now=now,
-            monotonic=self._moment.monotonic,
-        )
-        # From here on these marks are out of date; a crash must not leave them for the next run.
-        await self._save_marks(clean=False)
-
-    async def _load_state(self) -> tuple[Any, Any]:
-        marks = holds = None
-        try:
-            marks = await asyncio.to_thread(self._store.load_marks)
-            holds = await asyncio.to_thread(self._store.load_holds)
-        except StoreError as error:
-            self._note_state(error)
-        try:
-            await asyncio.to_thread(self._history.load)
-        except OSError as error:
-            remedy = "Make the state directory writable, or set AutoShutdown.state_dir."
-            self._note_state(StoreError(f"The audit log cannot be read: {error}.", remedy))
-        return marks, holds
+        self._ledger = await self._memory.load(self._moment)
+        await asyncio.to_thread(self._history.load)
 
     async def stop(self) -> None:
         """End the passes; a removal in flight is waited for. The marks are saved as complete."""
@@ -138,7 +112,8 @@ class Controller:
         with contextlib.suppress(asyncio.CancelledError):
             await loop
         # A pass that had to be cut off may have known more than it wrote down.
-        await self._save_marks(clean=between_passes)
+        await self._memory.save_marks(self._ledger, self._moment, clean=between_passes)
+        await asyncio.to_thread(self._history.settle)
         if between_passes:
             self._lock.release()
 
@@ -177,10 +152,8 @@ class Controller:
 
     async def _cycle(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
         self._mind_the_clock(moment)
-        if self._holds_shifted:
-            await self._save_shifted_holds()
         now = moment.now
-        await self.preferences.refresh(now)
+        await self._catch_up(moment)
         policy = self.preferences.policy_for(dry_run)
         await self._observe(moment, list_apps or self._listing_is_due(moment, policy))
         self._plan = decide(self._snapshot, self._ledger, policy, now)
@@ -208,6 +181,13 @@ class Controller:
         at_work = last_at_work(self._snapshot, self._ledger, now)
         if at_work is not None:
             await self._world.protect(at_work)
+
+    async def _catch_up(self, moment: Moment) -> None:
+        """What others have changed, and what could not be read or written so far."""
+        await self.preferences.refresh(moment.now)
+        self._ledger = await self._memory.retry(self._ledger, moment)
+        if self._history.error is not None:
+            await asyncio.to_thread(self._history.settle)
 
     async def _find_out(self, policy: Policy, now: datetime) -> None:
         """What only asking tells: whether anything works in the background of what is due soon,
@@ -249,7 +229,7 @@ class Controller:
         self._moment = moment
         if step:
             self._ledger = shift(self._ledger, step)
-            self._holds_shifted = bool(self._ledger.holds)
+            self._memory.clock_stepped(step)
         if step or late:
             self._ledger = replace(self._ledger, quiet_until=moment.now + self._grace)
 
@@ -276,38 +256,12 @@ class Controller:
     def _settle_faults(self, now: datetime) -> None:
         others = (
             *self.preferences.faults(now),
+            *self._memory.faults(now),
             *self._remover.faults(now),
             *self._hooks.faults(now),
             *self._world.faults(now),
         )
         self._health.settle(self._snapshot, self._ledger, others, now)
-
-    def _note_state(self, error: StoreError) -> None:
-        self._health.state_failed(error, self._clock.read().now)
-
-    async def _save_marks(self, clean: bool) -> None:
-        marks = archive.marks_to_json(self._ledger) if clean else []
-        document = {**self._anchor(), "clean": clean, "marks": marks}
-        try:
-            await asyncio.to_thread(self._store.save_marks, document)
-        except StoreError as error:
-            self._note_state(error)
-
-    async def _save_shifted_holds(self) -> None:
-        """After a step of the clock: of that, another boot could not know."""
-        self._holds_shifted = False
-        try:
-            await self._save_holds()
-        except StoreError as error:
-            self._note_state(error)
-
-    async def _save_holds(self) -> None:
-        """Raises StoreError when they cannot be written."""
-        document = {**self._anchor(), "keep_alive": archive.holds_to_json(self._ledger)}
-        await asyncio.to_thread(self._store.save_holds, document)
-
-    def _anchor(self) -> Mapping[str, Any]:
-        return archive.anchor(self._boot, self._moment.now, self._moment.monotonic)
 
     # -- what people ask ---------------------------------------------------------------------
 
@@ -360,7 +314,7 @@ class Controller:
             until = self._clock.read().now + timedelta(minutes=minutes)
         known = ref if until is not None else None
         async with self._saying(lambda ledger: hold(ledger, ref, until), known):
-            await self._save_holds()
+            await self._memory.save_holds(self._ledger, self._moment)
         self._wake.set()
         return self.keep_alives()
 

@@ -15,7 +15,7 @@ from tornado.ioloop import IOLoop
 from traitlets import default
 from traitlets.config import Config
 
-from . import provenance
+from . import authority, provenance
 from .clock import Clock
 from .config import AdminTraits
 from .controller import Controller
@@ -78,9 +78,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             return
         self._starting = asyncio.current_task()
         try:
-            limits = self.limits()
-            sources = await asyncio.to_thread(self._sources)
-            controller = self._assemble(replace(limits, sources=sources))
+            controller = self._assemble(await self._configured_limits())
             await controller.start()
         except Exception as error:
             self.log.error(
@@ -94,16 +92,25 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         kind, minutes = controller.platform.kind, controller.preferences.policy.idle_timeout
         self.log.info("auto_shutdown: watching (%s); idle after %s.", kind, minutes)
 
-    def _sources(self) -> dict[str, str]:
-        """Where each trait that is configured comes from. Reads files: not for the loop."""
+    async def _configured_limits(self) -> Limits:
+        """The limits, by whoever's configuration counts, and who set what. Raises TraitError."""
         server = self._server
-        given = (getattr(server, "cli_config", {}), getattr(self, "cli_config", {}))
-        return provenance.sources(
-            self.config.get(provenance.SECTION, {}),
-            server.config_file_paths,
-            server.config_file,
-            {name for config in given for name in config.get(provenance.SECTION, {})},
-        )
+        given: dict[str, Any] = {}
+        for config in (getattr(server, "cli_config", {}), getattr(self, "cli_config", {})):
+            given.update(config.get(provenance.SECTION, {}))
+        directories, config_file = server.config_file_paths, server.config_file
+        files = await asyncio.to_thread(provenance.read_files, directories, config_file)
+        section = await asyncio.to_thread(authority.in_force, files, given)
+        if section is not None:
+            names = AdminTraits.class_trait_names(config=True)
+            self._config_error = None  # of a value that does not count
+            ignored = authority.obey(self, names, section)
+            if ignored:
+                told = "auto_shutdown: the administrator configures it; a user's %s is ignored."
+                self.log.warning(told, ", ".join(ignored))
+        configured = self.config.get(provenance.SECTION, {}) if section is None else section
+        sources = provenance.sources(configured, files, given)
+        return replace(self.limits(), sources=sources)
 
     def _assemble(self, limits: Limits) -> Controller:
         server = self._server

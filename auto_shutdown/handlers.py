@@ -4,7 +4,6 @@ writes. Requests here never count as activity of the server."""
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from jupyter_server.auth.decorator import authorized
@@ -16,7 +15,7 @@ from .controller import Controller
 from .core.model import EVERYTHING, Kind, Ref
 from .core.signals import Signal
 from .removal import RefusedError
-from .settings import SettingError
+from .settings import SettingError, json_safe
 from .store import StoreError
 
 #: Where the controller stands in the web application's settings once it has started.
@@ -24,13 +23,16 @@ CONTROLLER = "auto_shutdown_controller"
 
 HISTORY_LIMIT = 1000
 
+#: A body is read on the event loop; the longest settings that are allowed fit in.
+MOST_BYTES = 256 * 1024
+
 
 class RequestError(Exception):
     """A request that is wrong in itself (400)."""
 
     def __init__(self, message: str, field: str, value: Any, bound: Any = None) -> None:
         super().__init__(message)
-        self.answer = {"message": message, "field": field, "value": value}
+        self.answer = {"message": message, "field": field, "value": json_safe(value)}
         if bound is not None:
             self.answer["bound"] = bound
 
@@ -51,9 +53,11 @@ class Handler(APIHandler):
     def body(self) -> dict[str, Any]:
         """The request's JSON object; an empty body is an empty one."""
         text = self.request.body.strip()
+        if len(text) > MOST_BYTES:
+            raise web.HTTPError(413, f"The body is longer than {MOST_BYTES} bytes.")
         try:
             found = json.loads(text.decode("utf-8")) if text else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             raise RequestError("The body is not JSON.", "body", None) from None
         if not isinstance(found, dict):
             raise RequestError("The body must be a JSON object.", "body", None)
@@ -76,7 +80,9 @@ class Handler(APIHandler):
         elif isinstance(error, StoreError):
             status_code, answer = 507, {"message": f"{error} {error.remedy}"}
         elif isinstance(error, web.HTTPError):
-            answer = {"message": error.log_message or self._reason}
+            # With arguments it is a text of tornado's, for its log.
+            told = None if error.args else error.log_message
+            answer = {"message": told or self._reason}
         else:
             answer = {"message": "Unexpected error: see the server's log."}
         self.set_status(status_code)
@@ -190,10 +196,9 @@ def _ref(kind: Any, name: Any, allow_all: bool) -> Ref:
 
 def _minutes(value: Any, most: float) -> float:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not 0 < value <= most:
-        shown = value if not isinstance(value, float) or math.isfinite(value) else str(value)
+    if not number or not 0 < value <= most:  # false for what is not a number, too
         message = f"minutes must be a number above 0 and at most {most:g}."
-        raise RequestError(message, "minutes", shown, most)
+        raise RequestError(message, "minutes", value, most)
     return float(value)
 
 

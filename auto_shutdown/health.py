@@ -11,7 +11,6 @@ from .core.ledger import Ledger
 from .core.model import Snapshot
 from .core.verdict import Fault
 from .core.words import printable
-from .store import StoreError
 
 
 class Health:
@@ -21,7 +20,6 @@ class Health:
     def __init__(self, log: logging.Logger, standing: tuple[Fault, ...]) -> None:
         self._log = log
         self._standing = standing
-        self._state: Fault | None = None
         self._cycle: Fault | None = None
         self._faults: dict[str, Fault] = {}
 
@@ -34,7 +32,7 @@ class Health:
     ) -> None:
         """Take stock after a pass; ``others`` are the faults that the parts themselves know."""
         found = [*self._standing, *derive(snapshot, ledger, now), *others]
-        found += [fault for fault in (self._state, self._cycle) if fault is not None]
+        found += [self._cycle] if self._cycle is not None else []
         self._faults, started, over = settle(self._faults, found)
         for fault in started:
             text = f"{fault.source}: {fault.code}: {fault.message} {fault.remedy}"
@@ -52,7 +50,3 @@ class Health:
         message = f"A pass failed ({type(error).__name__}); nothing is removed by it."
         remedy = "Please report this with the server's log."
         self._cycle = Fault("cycle", type(error).__name__, message, remedy, now, True)
-
-    def state_failed(self, error: StoreError, now: datetime) -> None:
-        """The state on disk cannot be read or written."""
-        self._state = Fault("state", "StateFile", str(error), error.remedy, now)

@@ -3,14 +3,19 @@
 The line's first part is on disk before anything is removed, its second part follows with the
 outcome. So a crash in between leaves an unfinished line, which the next opener completes as
 ``interrupted``: no removal is without its line. The file only ever grows at its end.
+
+What cannot be written (a full disk, a home that is read-only for a while) is owed: kept in memory,
+shown by ``read``, and written as soon as that works again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
 import uuid
+from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,6 +27,9 @@ from .core.words import iso
 #: A file of that size is put aside for a new one; so many old ones are kept.
 ROTATE_BYTES = 5_000_000
 OLD_FILES = 3
+
+#: So many lines may be owed; then the oldest are in the server's log only.
+MOST_OWED = 1000
 
 KINDS = ("kernel", "terminal", "app")
 INTERRUPTED = ',"outcome":"interrupted","outcome_detail":"The server ended before it was done."}\n'
@@ -35,14 +43,14 @@ INTERRUPTED_BY_ITSELF = (
 
 
 class Attempt:
-    """One line that has been begun."""
+    """One line that has been begun; ``written`` when its first part is on disk."""
 
-    def __init__(self, history: History, kind: str) -> None:
+    def __init__(self, history: History, kind: str, line: str, written: bool) -> None:
         self._history = history
-        self.kind = kind
+        self.kind, self.line, self.written = kind, line, written
 
     def finish(self, outcome: Outcome) -> None:
-        """Complete the line. Raises OSError when it cannot be written."""
+        """Complete the line."""
         end = {
             "outcome": outcome.result.value,
             "outcome_detail": outcome.detail,
@@ -53,7 +61,8 @@ class Attempt:
 
 
 class History:
-    """The audit log of one server. Its methods may be called from any thread."""
+    """The audit log of one server. Its methods may be called from any thread; ``error`` is why
+    something is owed."""
 
     def __init__(self, directory: Path, key: str) -> None:
         self._path = directory / f"history-{key}.jsonl"
@@ -61,27 +70,67 @@ class History:
         self._opened = False
         self._since: str | None = None
         self._removed = dict.fromkeys(KINDS, 0)
+        self._unfinished = False
+        self._rest = ""
+        self._owed: deque[str] = deque(maxlen=MOST_OWED)
+        self.error: OSError | None = None
 
     def begin(self, entry: Mapping[str, Any]) -> Attempt:
-        """Write the first part of a line, and see it on disk. Raises OSError."""
+        """Write the first part of a line, and see it on disk. Never raises."""
+        line = json.dumps({"attempt": uuid.uuid4().hex[:12], **entry})[:-1]
         with self._lock:
-            self._open()
-            self._rotate()
-            line = json.dumps({"attempt": uuid.uuid4().hex[:12], **entry})
-            self._append(line[:-1])
-        return Attempt(self, str(entry.get("kind")))
+            written = self._settle() and self._try(line)
+            self._unfinished = written
+        return Attempt(self, str(entry.get("kind")), line, written)
 
     def _complete(self, attempt: Attempt, rest: str, ended: bool) -> None:
         with self._lock:
-            self._append(rest)
+            if attempt.written and self._unfinished:
+                self._rest, self._unfinished = rest, False
+            else:
+                self._owed.append(attempt.line + rest)
+            self._settle()
             if ended and attempt.kind in self._removed:
                 self._removed[attempt.kind] += 1
+
+    def settle(self) -> None:
+        """Write what is owed, if that works by now. Never raises."""
+        with self._lock:
+            self._settle()
+
+    def _settle(self) -> bool:
+        """Bring the file to where a new line can begin; whether that is done."""
+        try:
+            self._open()
+            if self._unfinished:  # its outcome was never told
+                self._rest, self._unfinished = INTERRUPTED, False
+            if self._rest:
+                self._append(self._rest)
+                self._rest = ""
+            while self._owed:
+                self._rotate()
+                self._append(self._owed[0])
+                self._owed.popleft()
+            self._rotate()
+        except OSError as error:
+            self.error = error
+            return False
+        self.error = None
+        return True
+
+    def _try(self, text: str) -> bool:
+        try:
+            self._append(text)
+        except OSError as error:
+            self.error = error
+            return False
+        return True
 
     def read(self, limit: int) -> list[dict[str, Any]]:
         """The newest ``limit`` entries, newest first. A line that cannot be read is left out; one
         that is not finished yet has the outcome ``pending``."""
-        found: list[dict[str, Any]] = []
         with self._lock:
+            found = [entry for line in reversed(self._owed) if (entry := _parse(line))]
             for path in self._files():
                 entries = list(_entries(path))
                 found += entries[::-1]
@@ -94,9 +143,8 @@ class History:
         return {"since": self._since, "removed": dict(self._removed)}
 
     def load(self) -> None:
-        """Complete what a crash left, and count what there is. Raises OSError."""
-        with self._lock:
-            self._open()
+        """Complete what a crash left, and count what there is. Never raises."""
+        self.settle()
 
     def _open(self) -> None:
         if self._opened:
@@ -125,13 +173,19 @@ class History:
             self._append(INTERRUPTED_BY_ITSELF if entry.get("ends_server") else INTERRUPTED)
 
     def _append(self, text: str) -> None:
+        """All of ``text`` at the end of the file, or nothing of it."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         handle = os.open(self._path, flags, 0o600)
+        size = os.fstat(handle).st_size
         try:
             written = memoryview(text.encode())
             while written:
                 written = written[os.write(handle, written) :]
             os.fsync(handle)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, size)  # works on a full disk
+            raise
         finally:
             os.close(handle)
 

@@ -9,10 +9,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from .core.model import Unread
 from .core.policy import Policy
 from .core.verdict import Fault
-from .settings import Limits, merge, validate_patch
+from .settings import Limits, cautious, merge, validate_patch
 from .store import Store, StoreError
+
+_SOURCE = "settings"
 
 
 class Preferences:
@@ -22,13 +25,15 @@ class Preferences:
         self._limits = limits
         self._store = store
         self._user: dict[str, Any] = {}
+        self._known = False
         self._disk: Fault | None = None
         #: Of two that read or write the file, the later one's values must be in force.
         self._lock = asyncio.Lock()
         self.policy, self._problems = merge(limits, {})
 
     async def load(self, now: datetime) -> None:
-        """Read the user's settings. Where that fails the last good ones stay, with a fault."""
+        """Read the user's settings. Where that fails the last good ones stay, with a fault; with
+        none, nothing that they could forbid is done until they can be read."""
         async with self._lock:
             await self._load(now)
 
@@ -36,25 +41,44 @@ class Preferences:
         try:
             user, problem = await asyncio.to_thread(self._store.load_settings)
         except StoreError as error:
-            self._disk = _fault(str(error), error.remedy, now)
+            self._not_read(str(error), error.remedy, now)
             return
-        self._disk = None if problem is None else _fault(problem.message, problem.remedy, now)
-        self._take(user)
+        if problem is None:
+            self._take(user)
+        else:
+            self._not_read(problem.message, problem.remedy, now)
+
+    def _not_read(self, why: str, remedy: str, now: datetime) -> None:
+        if self._known:
+            message = f"{why} What was set before holds."
+            self._disk = Fault(_SOURCE, "StateFile", message, remedy, now)
+            return
+        limits = self._limits
+        message = f"{why} What its user wants is not known: nothing is removed by itself."
+        self.policy, self._problems = merge(limits, cautious(limits))
+        if "enabled" not in limits.locked:
+            self.policy = replace(self.policy, unread=Unread(_SOURCE, "StateFile", message, remedy))
+        else:  # and what its administrator wants, is
+            message = f"{why} The most careful that the administrator allows is in force."
+        self._disk = Fault(_SOURCE, "StateFile", message, remedy, now, blocking=True)
 
     async def refresh(self, now: datetime) -> None:
         """Take over what another server of the same home has changed."""
-        if await asyncio.to_thread(self._store.settings_changed):
-            await self.load(now)
+        async with self._lock:
+            if await asyncio.to_thread(self._store.settings_changed):
+                await self._load(now)
 
     async def patch(self, patch: Any) -> None:
         """Validate and store a change. Raises SettingError (nothing has changed then) or
         StoreError (the change is not in force either)."""
         changes = validate_patch(patch, self._limits)
         async with self._lock:
-            self._take(await asyncio.to_thread(self._store.patch_settings, changes))
+            self._take(
+                await asyncio.to_thread(self._store.patch_settings, changes, dict(self._user))
+            )
 
     def _take(self, user: Mapping[str, Any]) -> None:
-        self._user = dict(user)
+        self._user, self._known, self._disk = dict(user), True, None
         self.policy, self._problems = merge(self._limits, self._user)
 
     def faults(self, now: datetime) -> list[Fault]:
@@ -63,7 +87,7 @@ class Preferences:
             Fault(f"setting {p.field}", "NotInForce", p.message, "Set it again.", now)
             for p in self._problems
         ]
-        return found if self._disk is None else [*found, replace(self._disk)]
+        return found if self._disk is None else [*found, self._disk]
 
     def view(self) -> dict[str, Any]:
         """The answer to ``GET settings``."""
@@ -89,7 +113,3 @@ class Preferences:
     def policy_for(self, dry_run: bool) -> Policy:
         """The policy of one pass; ``dry_run`` makes it a rehearsal, never the other way round."""
         return replace(self.policy, dry_run=True) if dry_run else self.policy
-
-
-def _fault(message: str, remedy: str, now: datetime) -> Fault:
-    return Fault("settings", "StateFile", message, remedy, now)

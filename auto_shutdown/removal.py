@@ -16,7 +16,7 @@ from .core.policy import Policy
 from .core.savings import Freed
 from .core.verdict import Action, Decision, Fault, Outcome, Plan, Reason, Result
 from .core.words import iso, printable
-from .history import History
+from .history import Attempt, History
 from .savings import Account
 from .world import World
 
@@ -50,16 +50,17 @@ class Remover:
         self._account = account
         self._log = log
         self._rehearsed: dict[Ref, datetime | None] = {}
-        self._audit_error: Exception | None = None
         self.outcomes: deque[dict[str, Any]] = deque(maxlen=OUTCOMES)
 
     def faults(self, now: datetime) -> list[Fault]:
-        """That the audit log cannot be written. Removals go on: the server's log has them."""
-        if self._audit_error is None:
+        """That the audit log cannot be written. Removals go on: their lines are owed, and the
+        server's log has them."""
+        error = self._history.error
+        if error is None:
             return []
-        message = f"The audit log cannot be written: {self._audit_error}."
-        remedy = "Make the state directory writable, or set AutoShutdown.state_dir."
-        return [Fault("history", type(self._audit_error).__name__, message, remedy, now)]
+        message = f"The audit log cannot be written: {error}. Its lines are kept until it can."
+        remedy = "Make the state directory writable and not full, or set AutoShutdown.state_dir."
+        return [Fault("history", type(error).__name__, message, remedy, now)]
 
     def to_do(self, plan: Plan, policy: Policy) -> list[Decision]:
         """The removals of ``plan`` in the order to act. Under ``dry_run`` one that has been
@@ -99,6 +100,8 @@ class Remover:
             return ledger, False
         frees = self._account.would_free(resource, snapshot, ledger, now)
         outcome = await self._act(again, resource, policy, now, frees)
+        if outcome.result is Result.STALE:
+            ledger = glimpse(ledger, await self._world.look_again(ref), now)
         return record(ledger, ref, outcome, now), outcome.ended
 
     async def on_request(
@@ -140,8 +143,7 @@ class Remover:
                 self._log.error("auto_shutdown: removing failed", exc_info=error)
                 name = type(error).__name__
                 outcome = Outcome(Result.TEMPORARY, f"Removing it failed: {name}.", name)
-        if attempt is not None:
-            await self._audit(attempt.finish, outcome)
+        await asyncio.to_thread(attempt.finish, outcome)
         if frees is not None and outcome.result is Result.REMOVED:
             await self._account.add(frees)
         self._tell(decision, resource, outcome, policy, now)
@@ -154,8 +156,8 @@ class Remover:
         policy: Policy,
         now: datetime,
         frees: Freed | None,
-    ) -> Any:
-        return await self._audit(
+    ) -> Attempt:
+        return await asyncio.to_thread(
             self._history.begin,
             {
                 "at": iso(now),
@@ -170,15 +172,6 @@ class Remover:
                 **_story(decision, resource, policy),
             },
         )
-
-    async def _audit(self, write: Any, argument: Any) -> Any:
-        try:
-            result = await asyncio.to_thread(write, argument)
-        except Exception as error:
-            self._audit_error = error
-            return None
-        self._audit_error = None
-        return result
 
     def _tell(
         self,

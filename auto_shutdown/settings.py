@@ -19,6 +19,9 @@ GLOBS = ("instance_type", "kernel_name", "image")
 MAX_RULES = 50
 MAX_GLOB = 256
 
+#: What gives a kernel its limit: with all of these locked nothing else prolongs it either.
+_KERNEL_LIMITS = ("idle_timeout_minutes", "kernel_idle_timeout_minutes", "rules")
+
 #: The longest notice: a day.
 MAX_WARN_MINUTES = 1440.0
 
@@ -99,7 +102,7 @@ class SettingError(ValueError):
 
     def to_json(self) -> dict[str, Any]:
         """``{"message", "field", "value", "bound"?}``, safe for JSON."""
-        answer = {"message": str(self), "field": self.field, "value": _json_safe(self.value)}
+        answer = {"message": str(self), "field": self.field, "value": json_safe(self.value)}
         if self.bound is not None:
             answer["bound"] = self.bound
         return answer
@@ -113,13 +116,14 @@ class Problem:
     message: str
 
 
-def _json_safe(value: Any) -> Any:
+def json_safe(value: Any) -> Any:
+    """``value`` for an answer: JSON knows no NaN and no infinity."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, list):
-        return [_json_safe(item) for item in value]
+        return [json_safe(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _json_safe(item) for key, item in value.items()}
+        return {str(key): json_safe(item) for key, item in value.items()}
     return value
 
 
@@ -233,6 +237,16 @@ def merge(limits: Limits, user: Mapping[str, Any]) -> tuple[Policy, list[Problem
     return _policy(settings, limits), problems
 
 
+def cautious(limits: Limits) -> dict[str, Any]:
+    """What a user may have chosen, as far as it removes least: in force while that is not known.
+    What the administrator has locked stands, or a broken file would be a way around it."""
+    longest = limits.max_idle_timeout_minutes
+    most: dict[str, Any] = {name: longest for name, field in FIELDS.items() if field.kind == "idle"}
+    most["rules"] = [{glob: "*", "idle_timeout_minutes": longest} for glob in GLOBS]
+    most.update(keep_terminals=True, protect_connected=True, dry_run=True)
+    return {name: value for name, value in most.items() if name not in limits.locked}
+
+
 def _nearest(name: str, value: Any, limits: Limits) -> Any:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if FIELDS[name].kind == "idle" and number and _finite(value):
@@ -273,5 +287,6 @@ def _policy(settings: Mapping[str, Any], limits: Limits) -> Policy:
         else timedelta(minutes=limits.max_busy_minutes),
         shortest=timedelta(minutes=limits.min_idle_timeout_minutes),
         longest=timedelta(minutes=limits.max_idle_timeout_minutes),
+        own_limit_prolongs=not limits.locked.issuperset(_KERNEL_LIMITS),
         settings=dict(settings),
     )

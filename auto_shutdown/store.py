@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -26,11 +27,17 @@ SCHEMA = 1
 #: How many files that were set aside are kept for each name.
 KEPT_ASIDE = 5
 
+#: A longer file is none of ours.
+MOST_BYTES = 16_000_000
+
 #: How long a change waits for another server's; then it is made without the lock, which risks
 #: one of two changes made in the same instant and never a torn file.
 LOCK_SECONDS = 5.0
 
 PROC = Path("/proc")
+
+#: The signature of a file that has not been read, or not understood.
+_NEVER_READ = object()
 
 
 class StoreError(Exception):
@@ -43,10 +50,11 @@ class StoreError(Exception):
 
 @dataclass(frozen=True)
 class FileProblem:
-    """A file that was set aside because it could not be understood."""
+    """A file that cannot be understood, though it can be read. ``later``: another version's."""
 
     message: str
     remedy: str
+    later: bool = False
 
 
 class Document:
@@ -61,23 +69,41 @@ class Document:
         A file that is torn, foreign or of a later version is set aside under another name, never
         lost, and told. Raises StoreError when it cannot be read at all.
         """
+        found, problem = self.peek()
+        return found, problem and self._set_aside(problem)
+
+    def peek(self) -> tuple[dict[str, Any], FileProblem | None]:
+        """As ``read``, and whatever it finds it leaves in its place."""
         try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
+            content = _content(self.path)
+        except (FileNotFoundError, NotADirectoryError):
             return {}, None
         except OSError as error:
             raise _store_error("read", self.path, error) from error
+        if content is None:
+            return {}, self._problem("is not a file of this extension")
         try:
             found = json.loads(content.decode("utf-8"))
-        except ValueError:
-            return {}, self._set_aside("is not JSON (it may have been cut off)")
+        except (ValueError, RecursionError):
+            return {}, self._problem("is not JSON (it may have been cut off)")
         if not isinstance(found, dict) or not isinstance(found.get("schema"), int):
-            return {}, self._set_aside("is not a file of this extension")
+            return {}, self._problem("is not a file of this extension")
         if found.pop("schema") > SCHEMA:
-            return {}, self._set_aside("was written by a later version")
+            return {}, self._problem("was written by a later version", later=True)
         return found, None
 
-    def _set_aside(self, why: str) -> FileProblem:
+    def _problem(self, why: str, later: bool = False) -> FileProblem:
+        remedy = "Mend it, or move it away and set again what is missing."
+        if later:
+            remedy = "Install that version again, or move it away and set again what is missing."
+        return FileProblem(f"{self.path} {why}.", remedy, later)
+
+    def remove(self) -> None:
+        """Without it, rather than with what is out of date. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(self.path)
+
+    def _set_aside(self, problem: FileProblem) -> FileProblem:
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
         aside = self.path.with_name(f"{self.path.name}.set-aside-{stamp}")
         try:
@@ -87,8 +113,8 @@ class Document:
                 path.unlink()
         except OSError as error:
             raise _store_error("set aside", self.path, error) from error
-        message = f"{self.path} {why}; it was set aside, and the defaults hold."
-        return FileProblem(message, f"See {aside.name} beside it; set again what is missing.")
+        remedy = f"See {aside.name} beside it; set again what is missing."
+        return FileProblem(f"{problem.message} It was set aside.", remedy, problem.later)
 
     def write(self, content: Mapping[str, Any]) -> None:
         """Replace the whole file. Raises StoreError, and then the old one stands."""
@@ -108,6 +134,16 @@ class Document:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
             raise _store_error("write", self.path, error) from error
+
+
+def _content(path: Path) -> bytes | None:
+    """All of a file; None of what is no ordinary one (a pipe would be waited for) or too long."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        content = file.read(MOST_BYTES + 1)
+    return content if len(content) <= MOST_BYTES else None
 
 
 def _sync_directory(path: Path) -> None:
@@ -137,29 +173,41 @@ class Store:
         self._seen: object = None
 
     def load_settings(self) -> tuple[dict[str, Any], FileProblem | None]:
-        """The user's explicit settings, as stored."""
-        self._seen = self._signature()
-        found, problem = self._settings.read()
+        """The user's explicit settings, as stored. A file that is not understood stays: it is
+        what its user wants, and may be another server's, of a later version."""
+        seen, self._seen = self._signature(), _NEVER_READ
+        found, problem = self._settings.peek()
+        if problem is None:
+            self._seen = seen
         settings = found.get("settings", {})
         return (settings if isinstance(settings, dict) else {}), problem
 
     def settings_changed(self) -> bool:
-        """Whether the file is another than the one last read; one ``stat``."""
+        """Whether the file is another than the one last read and understood; one ``stat``."""
         return self._signature() != self._seen
 
-    def patch_settings(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+    def patch_settings(
+        self, changes: Mapping[str, Any], last_good: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Merge ``changes`` into the file (None removes a name), whoever else changes it at the
-        same time; what it then holds. Names not known here are kept: a later version's."""
+        same time; what it then holds. Names not known here are kept: a later version's. Of a file
+        that is not understood ``last_good`` stands in, and it is set aside; a later version's
+        whole file stays. Raises StoreError."""
         with self._lock():
-            settings, _ = self.load_settings()
+            settings, problem = self.load_settings()
+            if problem is not None:
+                if problem.later:
+                    raise StoreError(problem.message, problem.remedy)
+                self._settings.read()
+                settings = dict(last_good or {})
             settings.update(changes)
             kept = {name: value for name, value in settings.items() if value is not None}
             self._settings.write({"settings": kept})
             self._seen = self._signature()
         return kept
 
-    def load_holds(self) -> dict[str, Any]:
-        return self._holds.read()[0]
+    def load_holds(self) -> tuple[dict[str, Any], FileProblem | None]:
+        return self._holds.read()
 
     def save_holds(self, holds: Mapping[str, Any]) -> None:
         self._holds.write(holds)
@@ -168,7 +216,14 @@ class Store:
         return self._marks.read()[0]
 
     def save_marks(self, marks: Mapping[str, Any]) -> None:
-        self._marks.write(marks)
+        """Write them. Where that fails those of an earlier run go: they are out of date. Raises
+        StoreError, then too."""
+        try:
+            self._marks.write(marks)
+        except StoreError:
+            with contextlib.suppress(OSError):
+                self._marks.remove()
+            raise
 
     def load_savings(self) -> dict[str, Any]:
         return self._savings.read()[0]

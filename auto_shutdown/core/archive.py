@@ -67,7 +67,7 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
                 # It was when it was last asked, and until when nobody knows.
                 mark = moved(mark, Signal.BACKGROUND_WORK, now)
             marks[ref] = mark
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             continue
     return marks
 
@@ -84,7 +84,7 @@ def holds_from_json(entries: Any) -> dict[Ref, Hold]:
     for entry in entries if isinstance(entries, list) else []:
         try:
             holds[Ref(Kind(entry["kind"]), str(entry["id"]))] = Hold(_instant(entry["until"]))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
     return holds
 

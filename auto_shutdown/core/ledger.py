@@ -21,7 +21,7 @@ from .marks import (
     moved,
     shifted,
 )
-from .model import EVERYTHING, Answer, App, Kind, Ref, Resource, Snapshot
+from .model import EVERYTHING, IN_SERVICE, Answer, App, Kind, Ref, Resource, Snapshot
 from .signals import Signal
 from .verdict import Decision, Outcome
 
@@ -125,6 +125,8 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
         if ref not in marks and _SOURCES[ref.kind] not in snapshot.unread
     ]
     inside = _inside_apps(ledger.marks, marks, left, now)
+    # A call that was answered too late may have worked all the same.
+    over = {app.ref for app in snapshot.apps if app.status != IN_SERVICE}
     for app in snapshot.apps:
         previous = ledger.marks.get(app.ref)
         marks[app.ref] = advance_app(previous, app, inside.get(app.id), now)
@@ -136,7 +138,7 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
         ledger,
         marks=marks,
         holds={ref: hold for ref, hold in ledger.holds.items() if hold.until > now},
-        failures={ref: f for ref, f in ledger.failures.items() if ref in marks},
+        failures={ref: f for ref, f in ledger.failures.items() if ref in marks.keys() - over},
         notices={ref: n for ref, n in ledger.notices.items() if ref in marks},
         vetoes={ref: veto for ref, veto in ledger.vetoes.items() if veto.until > now},
         forgotten=ledger.forgotten & frozenset(snapshot.unread),

@@ -126,7 +126,7 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
         mark = replace(mark, quiet_since=now if heard else mark.quiet_since or now)
     else:
         mark = _with(mark, quiet_since=None)
-        if previous is not None and was_busy and _own(mark.stamps) == _own(previous.stamps):
+        if previous is not None and was_busy and _told(mark) == _told(previous):
             # The cell ended somewhere between the two looks: there the idle clock starts.
             mark = moved(mark, Signal.EXECUTION_STATE, now)
     frozen = _is_frozen(previous, mark, kernel)
@@ -139,6 +139,15 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
 def _own(stamps: Mapping[str, datetime]) -> dict[str, datetime]:
     """Those that tell of it alone; a heartbeat is of everything there is."""
     return {name: at for name, at in stamps.items() if name != Signal.HEARTBEAT}
+
+
+def _told(mark: Mark) -> dict[str, datetime]:
+    """What the kernel itself told of its activity. Behind a gateway a request is only what was
+    seen on its way there: how long the cell then took, that does not say."""
+    own = _own(mark.stamps)
+    if Signal.LAST_ACTIVITY in own:
+        own.pop(Signal.REQUEST, None)
+    return own
 
 
 def _is_frozen(previous: Mark | None, mark: Mark, kernel: Kernel) -> bool:

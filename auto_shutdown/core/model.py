@@ -78,7 +78,8 @@ class Kernel:
     of its messages (None: they cannot be listened to from here). ``waiting_for`` is ``input`` or
     ``debugger`` while it is busy only with waiting for a person. ``own_limit`` is the
     ``cull_idle_timeout`` of its kernelspec's metadata. ``beat_at`` is when a heartbeat file that
-    covers it was last touched.
+    covers it was last touched. ``asked_at`` is when a client of this server last asked it for
+    something: known a moment before the kernel itself says so, and behind a gateway, too.
     """
 
     id: str
@@ -95,10 +96,17 @@ class Kernel:
     waiting_for: str | None = None
     own_limit: timedelta | None = None
     beat_at: datetime | None = None
+    asked_at: datetime | None = None
 
     @cached_property
     def ref(self) -> Ref:
         return Ref(Kind.KERNEL, self.id)
+
+    @property
+    def request_at(self) -> datetime | None:
+        """When it was last asked for something, by whichever way that is known first."""
+        heard_at = self.heard.request_at if self.heard is not None else None
+        return max((at for at in (heard_at, self.asked_at) if at is not None), default=None)
 
     @property
     def waits_alone(self) -> bool:
@@ -109,10 +117,10 @@ class Kernel:
     def stamps(self) -> Mapping[str, datetime]:
         """What its activity is read from. What was heard of its messages is better than its
         ``last_activity``, which before jupyter_server 2.15 moved on every reconnect."""
-        beat = {Signal.HEARTBEAT: self.beat_at}
+        asked = {Signal.HEARTBEAT: self.beat_at, Signal.REQUEST: self.request_at}
         if self.heard is not None:
-            return _known({**self.heard.stamps, **beat})
-        return _known({Signal.LAST_ACTIVITY: self.last_activity, **beat})
+            return _known({**self.heard.stamps, **asked})
+        return _known({Signal.LAST_ACTIVITY: self.last_activity, **asked})
 
 
 @dataclass(frozen=True)

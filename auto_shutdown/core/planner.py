@@ -41,6 +41,9 @@ WAITING = {"input": "Waiting for an answer to input()", "debugger": "Stopped in 
 def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) -> Plan:
     """Exactly one decision, with one reason, for every resource of ``snapshot``, in its order."""
     context = Context(snapshot, ledger, policy, now)
+    if policy.unread is not None:
+        # What people want is not known, and might be that nothing is removed.
+        return Plan(tuple(unread(context, r.ref, policy.unread) for r in snapshot.resources))
     made: dict[Ref, Decision] = {}
     for kernel in snapshot.kernels:
         made[kernel.ref] = unless_vetoed(context, _decide_kernel(context, kernel))

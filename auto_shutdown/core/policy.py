@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from .model import Kernel, Kind, Resource, Terminal
+from .model import Kernel, Kind, Resource, Terminal, Unread
 from .signals import Signal
 
 
@@ -42,7 +42,10 @@ class Rule:
 @dataclass(frozen=True)
 class Policy:
     """Durations ready for the planner; the field names are those of the settings without their
-    unit. ``settings`` is the same as JSON, for the report."""
+    unit. ``settings`` is the same as JSON, for the report.
+
+    ``own_limit_prolongs``: a kernelspec's own limit may be longer than the settings' (not where
+    the administrator has locked those). ``unread`` is why the user's settings are not known."""
 
     enabled: bool = True
     idle_timeout: timedelta = timedelta(minutes=120)
@@ -62,13 +65,20 @@ class Policy:
     max_busy: timedelta | None = None
     shortest: timedelta = timedelta(0)
     longest: timedelta = timedelta.max
+    own_limit_prolongs: bool = True
+    unread: Unread | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def limit_of(self, resource: Resource) -> tuple[timedelta, str]:
         """How long ``resource`` may be idle, and the name of the setting that says so."""
-        if isinstance(resource, Kernel) and resource.own_limit is not None:
-            # Its kernelspec's author is not this server's administrator, whose bounds hold.
-            return min(max(resource.own_limit, self.shortest), self.longest), "cull_idle_timeout"
+        limit, setting = self._limit_by_settings(resource)
+        if not isinstance(resource, Kernel) or resource.own_limit is None:
+            return limit, setting
+        # Its kernelspec's author is not this server's administrator, whose bounds hold.
+        most = self.longest if self.own_limit_prolongs else limit
+        return min(max(resource.own_limit, self.shortest), most), "cull_idle_timeout"
+
+    def _limit_by_settings(self, resource: Resource) -> tuple[timedelta, str]:
         for index, rule in enumerate(self.rules):
             if rule.matches(resource):
                 return rule.idle_timeout, f"rules[{index}]"

@@ -19,13 +19,17 @@ CHECK = "configuration"
 def examine(situation: Situation) -> Iterator[Finding]:
     troubles = [*_unreadable(situation), *_error(situation), *_unknown(situation)]
     yield from troubles or [ok(CHECK, f"{len(situation.files)} files read, all understood")]
+    yield from _overruled(situation)
     yield from _settings(situation)
 
 
 def _unreadable(situation: Situation) -> Iterator[Finding]:
     for file in situation.files:
         if file.problem:
-            text = f"{file.path} is skipped: {file.problem}"
+            effect = "is skipped"
+            if file.whose == provenance.ADMINISTRATOR:
+                effect = "is the administrator's, and keeps the extension from starting"
+            text = f"{file.path} {effect}: {file.problem}"
             yield failure(CHECK, text, f"Mend {file.path}, and restart the server.")
 
 
@@ -45,6 +49,22 @@ def _unknown(situation: Situation) -> Iterator[Finding]:
             if name not in known:
                 text = f"{file.path} sets AutoShutdown.{name}, which there is not"
                 yield warning(CHECK, text, "See the README's tables for the names.")
+
+
+def _overruled(situation: Situation) -> Iterator[Finding]:
+    counted = provenance.counting(situation.files)
+    ruling = [
+        str(file.path)
+        for file in counted
+        if file.whose == provenance.ADMINISTRATOR and file.section(provenance.SECTION)
+    ]
+    for file in situation.files:
+        if file not in counted and file.section(provenance.SECTION):
+            text = f"{file.path} counts for nothing here, because of {', '.join(ruling)}"
+            remedy = (
+                f"Take AutoShutdown out of {file.path}; what may be changed is in the settings."
+            )
+            yield warning(CHECK, text, remedy)
 
 
 def _settings(situation: Situation) -> Iterator[Finding]:
@@ -72,7 +92,8 @@ def _shown(situation: Situation, name: str) -> str:
 
 def _protected(situation: Situation, name: str, source: str) -> str:
     """A file that users cannot change, overridden by one that they can."""
-    setting = [file.path for file in situation.files if name in file.section(provenance.SECTION)]
+    counted = provenance.counting(situation.files)
+    setting = [file.path for file in counted if name in file.section(provenance.SECTION)]
     if not setting or str(setting[-1]) != source or not _writable(setting[-1]):
         return ""
     others = [path for path in setting[:-1] if not _writable(path)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from traitlets import TraitError
 from traitlets.config import Config
 from traitlets.config.loader import DeferredConfigString
 
-from .. import provenance
+from .. import authority, provenance
 from ..client import Client, ServerError, find
 from ..config import AdminTraits
 from ..world import Platform, recognise
@@ -75,13 +75,14 @@ def look(url: str | None = None, port: int | None = None) -> Situation:
     config, config_error = _read(reader, directories)
     for (section, name), value in given.items():
         config[section][name] = DeferredConfigString(value)
+    files = provenance.read_files(directories, config_file)
+    config_error = _obey(config, files, given) or config_error
     traits = AdminTraits(config=_of_this_class(config))
     try:
         traits.limits()
     except TraitError as error:
         config_error = config_error or str(error)
     platform = recognise(Path(traits.metadata_path), traits.platform_overrides(), os.environ)
-    files = provenance.read_files(directories, config_file)
     return Situation(
         directories=directories,
         files=files,
@@ -156,6 +157,26 @@ def _read(reader: JupyterApp, directories: Sequence[str]) -> tuple[Config, str]:
             each.load_config_file()
         config.merge(each.config)
     return config, problem
+
+
+def _obey(
+    config: Config,
+    files: Sequence[provenance.ConfigFile],
+    given: Mapping[tuple[str, str], str],
+) -> str:
+    """Put the section together as the server does; what keeps it from that."""
+    ours = {
+        name: DeferredConfigString(value)
+        for (section, name), value in given.items()
+        if section == provenance.SECTION
+    }
+    try:
+        section = authority.in_force(files, ours)
+    except TraitError as error:
+        return str(error)
+    if section is not None:
+        config[provenance.SECTION] = Config(section)
+    return ""
 
 
 def _of_this_class(config: Config) -> Config:

@@ -1,24 +1,45 @@
-"""What passes between a kernel and its clients, where this server carries it: the one place where
-``input()`` shows. To the kernel's manager such a kernel is busy, and would be for ever."""
+"""What passes between a kernel and its clients, where this server carries it.
+
+The one place where ``input()`` shows (to the kernel's manager such a kernel is busy, and would be
+for ever), where a request is known before its kernel knows of it, and where one can be held back
+from a kernel that is being shut down.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime, timezone
 from typing import Any
 
 from tornado.websocket import WebSocketHandler
+
+from .messages import COUNTS
 
 #: Where jupyter_server (from 2.0) keeps the class of its websocket connections to kernels, made
 #: to be replaced.
 CONNECTION_CLASS = "kernel_websocket_connection_class"
 
+#: Message types as they stand in a header. In what a cell says of itself the quotes are escaped.
+_ASKING = tuple(f'"{name}"' for name in sorted(COUNTS - {"comm_msg"}))
+_COMM = '"comm_msg"'
+
+#: A page that opens asks its widgets for their state; nobody moved one.
+_BY_ITSELF = '"request_state'
+
+Forward = Callable[[], Any]
+
 
 class Clients:
-    """Knows which kernels wait for an answer to ``input()``."""
+    """Knows which kernels wait for an answer to ``input()``, and when each was last asked."""
 
     def __init__(self) -> None:
         self._waiting: set[str] = set()
+        self._asked: dict[str, datetime] = {}
+        self._held: dict[str, list[Forward]] = {}
+        self._late: set[asyncio.Future[Any]] = set()
 
     def watch(self, web_app: Any) -> None:
         """From now on, for connections that open. Where a server has neither a connection class
@@ -39,25 +60,60 @@ class Clients:
     def waits(self, kernel_id: str) -> bool:
         return kernel_id in self._waiting
 
+    def asked_at(self, kernel_id: str) -> datetime | None:
+        """When a client of this server last asked it for something that counts."""
+        return self._asked.get(kernel_id)
+
     def forget(self, kernel_id: str) -> None:
         """It is busy no more, or gone."""
         self._waiting.discard(kernel_id)
+
+    def attend(self, kernel_ids: Collection[str]) -> None:
+        """These kernels there are, and no others any more."""
+        for gone in [kernel_id for kernel_id in self._asked if kernel_id not in kernel_ids]:
+            del self._asked[gone]
+
+    @contextlib.contextmanager
+    def held_back(self, kernel_id: str) -> Iterator[list[Forward]]:
+        """What clients send to that kernel waits. At the end it goes on its way after all, but
+        for what was taken out of the list: where the kernel is gone, there is nowhere to go."""
+        held = self._held.setdefault(kernel_id, [])
+        try:
+            yield held
+        finally:
+            del self._held[kernel_id]
+            for forward in held:
+                with contextlib.suppress(Exception):  # its client may have left meanwhile
+                    sent = forward()
+                    if inspect.isawaitable(sent):
+                        self._late.add(task := asyncio.ensure_future(sent))
+                        task.add_done_callback(self._late.discard)
+
+    def _pass_on(self, kernel_id: str, message: Any, forward: Forward) -> Any:
+        with contextlib.suppress(Exception):
+            self.note_incoming(kernel_id, message)
+        held = self._held.get(kernel_id)
+        if held is None:
+            return forward()
+        held.append(forward)
+        return None
 
     def _observed_connection(self, base: Any) -> type:
         clients = self
 
         class Observed(base):  # type: ignore[misc]
-            """As the host's own, and tells of ``input()``."""
+            """As the host's own, and tells of ``input()`` and of requests."""
 
             def handle_outgoing_message(self, *message: Any, **more: Any) -> Any:
                 with contextlib.suppress(Exception):
                     clients.note_outgoing(self.kernel_id, *message)
                 return super().handle_outgoing_message(*message, **more)
 
-            def handle_incoming_message(self, *message: Any, **more: Any) -> Any:
-                with contextlib.suppress(Exception):
-                    clients.note_incoming(self.kernel_id, message[0])
-                return super().handle_incoming_message(*message, **more)
+            def handle_incoming_message(self, message: Any, *rest: Any, **more: Any) -> Any:
+                onward = super().handle_incoming_message
+                return clients._pass_on(
+                    getattr(self, "kernel_id", ""), message, lambda: onward(message, *rest, **more)
+                )
 
         return _named_as(base, Observed)
 
@@ -66,7 +122,7 @@ class Clients:
         clients = self
 
         class Observed(base):  # type: ignore[misc]
-            """As the host's own, and tells of ``input()``."""
+            """As the host's own, and tells of ``input()`` and of requests."""
 
             def write_message(self, message: Any, *rest: Any, **more: Any) -> Any:
                 with contextlib.suppress(Exception):
@@ -74,9 +130,10 @@ class Clients:
                 return super().write_message(message, *rest, **more)
 
             def on_message(self, message: Any) -> Any:
-                with contextlib.suppress(Exception):
-                    clients.note_incoming(self.kernel_id, message)
-                return super().on_message(message)
+                onward = super().on_message
+                return clients._pass_on(
+                    getattr(self, "kernel_id", ""), message, lambda: onward(message)
+                )
 
         return _named_as(base, Observed)
 
@@ -97,15 +154,19 @@ class Clients:
     def note_incoming(self, kernel_id: str, message: Any) -> None:
         """A message from client to kernel. An answer ends the waiting; so does another cell, for
         it cannot be told whether that waits behind it (then the kernel only counts as busy)."""
-        if kernel_id not in self._waiting:
-            return
-        names = ("input_reply", "execute_request")
-        if isinstance(message, bytes):
-            answered = any(name.encode() in message for name in names)
-        else:
-            answered = any(name in str(message) for name in names)
-        if answered:
+        asks = any(_says(message, name) for name in _ASKING) or (
+            _says(message, _COMM) and not _says(message, _BY_ITSELF)
+        )
+        if asks:
+            self._asked[kernel_id] = datetime.now(timezone.utc)
+        if kernel_id in self._waiting and any(
+            _says(message, name) for name in ("input_reply", "execute_request")
+        ):
             self._waiting.discard(kernel_id)
+
+
+def _says(message: Any, text: str) -> bool:
+    return (text.encode() if isinstance(message, bytes) else text) in message
 
 
 def _named_as(base: Any, observed: type) -> type:

@@ -69,6 +69,7 @@ class KernelSource:
                 if model is not None:
                     models[kernel_id] = model
         self._listener.attend(models)
+        self._clients.attend({*models, *unreadable})
         self._limits = {kernel_id: self._limit_of(kernel_id) for kernel_id in models}
         return models, unreadable
 
@@ -108,11 +109,13 @@ class KernelSource:
             waiting_for = "input"
         elif ear is not None and ear.stopped:
             waiting_for = "debugger"
-        own_limit = self._limits.get(kernel.id)
-        if ear is None and waiting_for is None and own_limit is None:
+        own_limit, asked_at = self._limits.get(kernel.id), self._clients.asked_at(kernel.id)
+        if ear is None and waiting_for is None and own_limit is None and asked_at is None:
             return kernel
         heard = ear.heard if ear is not None else None
-        return replace(kernel, heard=heard, waiting_for=waiting_for, own_limit=own_limit)
+        return replace(
+            kernel, heard=heard, waiting_for=waiting_for, own_limit=own_limit, asked_at=asked_at
+        )
 
     def pid_of(self, kernel_id: str) -> int | None:
         """The process of a kernel on this host, None for one elsewhere."""
@@ -155,15 +158,49 @@ class KernelSource:
             self._last_sessions = list(await resolve(self._sessions.list_sessions()))
         return self._last_sessions
 
-    async def remove(self, kernel: Kernel) -> Outcome:
-        """Shut one kernel down gracefully; its session goes with it. Never raises."""
-        try:
-            await asyncio.wait_for(
-                resolve(self._kernels.shutdown_kernel(kernel.id)), SHUTDOWN_SECONDS
-            )
-        except Exception as error:
-            return self._failure(kernel, error)
+    async def remove(self, kernel: Kernel, only_unmoved: bool = False) -> Outcome:
+        """Shut one kernel down gracefully; its session goes with it. With ``only_unmoved`` it is
+        looked at once more, and stays if it has moved since it was seen as ``kernel``. Never
+        raises.
+
+        From before that look to the end no request of a client passes to the kernel: a cell is
+        seen, or it never begins (docs/reliability.md, "The race")."""
+        with self._clients.held_back(kernel.id) as held:
+            try:
+                outcome = await asyncio.wait_for(
+                    self._shut_down(kernel, only_unmoved), SHUTDOWN_SECONDS
+                )
+            except Exception as error:
+                outcome = self._failure(kernel, error)
+            if outcome.ended:
+                held.clear()
+        return outcome
+
+    async def _shut_down(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
+        # One coroutine: between the look at a local kernel and its end nothing else has a turn.
+        if only_unmoved and await self._has_moved(kernel):
+            return Outcome(Result.STALE, "It was used at the last moment.")
+        await resolve(self._kernels.shutdown_kernel(kernel.id))
         return Outcome(Result.REMOVED, "The kernel was shut down.")
+
+    async def _has_moved(self, kernel: Kernel) -> bool:
+        """Whether it was asked for something, or works, since it was seen as ``kernel``. Raises
+        what its manager raises: one that cannot be read is not shut down."""
+        ear = self._listener.ear(kernel.id)
+        if ear is not None:
+            ear.catch_up()
+        model = await fresh_model(self._kernels, kernel.id)
+        if not model:
+            raise LookupError("its manager gives no model for it")
+        fresh = self.observed(_kernel(kernel.id, model, kernel.paths))
+        unheard = fresh.heard is None and fresh.last_activity != kernel.last_activity
+        return (
+            bool(fresh.unreadable)
+            or unheard
+            or fresh.request_at != kernel.request_at
+            or (fresh.state == BUSY and kernel.state != BUSY)
+            or (kernel.waiting_for is not None and fresh.connections > kernel.connections)
+        )
 
     def _failure(self, kernel: Kernel, error: Exception) -> Outcome:
         if isinstance(error, KeyError) or getattr(error, "status_code", None) == 404:

@@ -48,6 +48,9 @@ MOST = 200
 
 DELIMITER = b"<IDS|MSG>"
 
+#: zmq.POLLIN, which is not imported for one number.
+POLLIN = 1
+
 _log = logging.getLogger(__name__)
 
 
@@ -78,6 +81,11 @@ class Ear:
     def close(self) -> None:
         if self._stream is not None and not self._stream.closed():
             self._stream.close()
+
+    def catch_up(self) -> None:
+        """Hear at once what has arrived and waits for its turn on the server's loop."""
+        if self._stream is not None and not self._stream.closed():
+            self._stream.flush(POLLIN)
 
     def hear(self, parts: list[bytes]) -> None:
         """Take note of one message, given as it comes from the wire. Never raises: it is called

@@ -56,12 +56,15 @@ class TerminalSource:
         pid = getattr(getattr(pty, "ptyproc", None), "pid", None)
         return pid if isinstance(pid, int) else None
 
-    async def remove(self, terminal: Terminal) -> Outcome:
-        """Close one terminal and what runs in it. Never raises."""
+    async def remove(self, terminal: Terminal, only_unmoved: bool = False) -> Outcome:
+        """Close one terminal and what runs in it; with ``only_unmoved`` not if a key reached it,
+        or a command runs in it, since it was seen as ``terminal``. Never raises."""
         manager = self._settings.get("terminal_manager")
         try:
             if manager is None:
                 raise KeyError(terminal.id)
+            if only_unmoved and _has_moved(manager, terminal):
+                return Outcome(Result.STALE, "It was used at the last moment.")
             closing = resolve(manager.terminate(terminal.id, force=True))
             await asyncio.wait_for(closing, CLOSE_SECONDS)
             await self._until_unlisted(manager, terminal.id)
@@ -84,6 +87,12 @@ class TerminalSource:
             name in getattr(manager, "terminals", {}) and time.monotonic() < deadline
         ):
             await asyncio.sleep(0.01)  # the manager tells nobody when it forgets one
+
+
+def _has_moved(manager: Any, terminal: Terminal) -> bool:
+    pty = getattr(manager, "terminals", {}).get(terminal.id)
+    input_at, _ = device_times(pty)
+    return not terminal.in_image and (input_at != terminal.input_at or bool(foreground_job(pty)))
 
 
 def _model(manager: Any, name: str) -> Mapping[str, Any]:

@@ -206,6 +206,18 @@ def overridden(host: Host) -> None:
     host.patch.setattr(configuration, "_writable", lambda path: path.is_relative_to(host.user))
 
 
+def overruled(host: Host) -> None:
+    """A user's file, and an administrator's that is not in their home."""
+    host.patch.setenv("HOME", str(host.root / "home"))
+    host.configure(idle_timeout_minutes=60)
+    host.person({"AutoShutdown": {"idle_timeout_minutes": 600}})
+
+
+def torn_by_the_administrator(host: Host) -> None:
+    host.patch.setenv("HOME", str(host.root / "home"))
+    host.write(host.env / "jupyter_server_config.d" / "torn.json", "{")
+
+
 def extensions(**switched: bool) -> dict[str, Any]:
     return {"ServerApp": {"jpserver_extensions": switched}}
 
@@ -306,6 +318,10 @@ FAILURES: list[tuple[str, Break, tuple[str, str], str]] = [
      ("failure", "configuration"), "ZeroDivisionError"),
     ("the user overrides the administrator", overridden, ("warning", "configuration"),
      "env/etc/jupyter/jupyter_server_config.d/admin.json"),
+    ("the administrator overrules the user", overruled, ("warning", "configuration"),
+     "user/jupyter_server_config.json counts for nothing"),
+    ("the administrator's drop-in is torn", torn_by_the_administrator,
+     ("failure", "configuration"), "keeps the extension from starting"),
     ("Jupyter culls kernels", lambda h: h.person(CULL_KERNELS, "jupyter_server_config.py"),
      ("warning", "other cullers"), "so Jupyter comes first"),
     ("Jupyter culls terminals",
@@ -388,6 +404,16 @@ def test_the_state_of_a_notebook_instance_is_where_a_stop_leaves_it(host: Host) 
     admin = host.env / "jupyter_server_config.d" / "admin.json"
     host.write(admin, {"AutoShutdown": {"metadata_path": str(host.metadata)}})
     assert situation.look().state_directory == volume / ".auto-shutdown"
+
+
+def test_it_shows_the_value_that_is_in_force(host: Host) -> None:
+    overruled(host)
+    host.person("c.AutoShutdown.grace_minutes = 999", "jupyter_server_config.py")
+    said = [f.message for f in doctor.examine() if f.check == "configuration"]
+    (limit,) = (message for message in said if message.startswith("idle_timeout_minutes"))
+    assert limit.startswith("idle_timeout_minutes = 60.0, set by ")
+    assert limit.endswith("admin.json")
+    assert not [message for message in said if message.startswith("grace_minutes")]
 
 
 def test_off_sagemaker_nothing_is_asked(host: Host) -> None:

@@ -139,16 +139,56 @@ def test_a_setting_has_one_source(
 ) -> None:
     directories = written(tmp_path, files)
     named = str(tmp_path / config_file) if config_file else ""
-    found = provenance.sources({"idle_timeout_minutes"}, directories, named, given)
+    files = provenance.read_files(directories, named)
+    found = provenance.sources({"idle_timeout_minutes"}, files, given)
     assert found["idle_timeout_minutes"].replace(f"{tmp_path}/", "") == expected
 
 
 def test_what_is_not_configured_has_none(tmp_path: Path) -> None:
     text = PY + "c.AutoShutdown.idle_timeout_minutes = 60\nother = 'dry_run'"
-    directories = written(tmp_path, {"user/jupyter_server_config.py": text})
-    assert set(provenance.sources({"idle_timeout_minutes"}, directories)) == {
-        "idle_timeout_minutes"
-    }
+    files = provenance.read_files(written(tmp_path, {"user/jupyter_server_config.py": text}))
+    assert set(provenance.sources({"idle_timeout_minutes"}, files)) == {"idle_timeout_minutes"}
+
+
+#: What lies in a user's home and beside it, whose word counts, and where another name comes from.
+HOMES: list[tuple[str, dict[str, str], str]] = [
+    (
+        "the administrator's drop-in over the user's file",
+        {"system/jupyter_server_config.d/a.json": JSON_60,
+         "user/jupyter_server_config.json": JSON_60},
+        "system/jupyter_server_config.d/a.json",
+    ),
+    (
+        "the administrator's Python over the user's JSON",
+        {"system/jupyter_server_config.py": PY + "c.AutoShutdown.idle_timeout_minutes = 60",
+         "user/jupyter_server_config.json": JSON_60},
+        "system/jupyter_server_config.py",
+    ),
+    (
+        "the user's, where the administrator's speaks of others",
+        {"system/jupyter_server_config.json": '{"Other": {"idle_timeout_minutes": 60}}',
+         "user/jupyter_server_config.d/a.json": JSON_60},
+        "user/jupyter_server_config.d/a.json",
+    ),
+    (
+        "nobody, where the administrator's is silent about that name",
+        {"system/jupyter_server_config.json": '{"AutoShutdown": {"locked": []}}',
+         "user/jupyter_server_config.json": JSON_60},
+        provenance.PROGRAM,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"), [row[1:] for row in HOMES], ids=[r[0] for r in HOMES]
+)
+def test_a_file_in_the_home_is_no_source_where_an_administrator_speaks(
+    files: dict[str, str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    found = provenance.read_files(written(tmp_path, files))
+    sources = provenance.sources({"idle_timeout_minutes"}, found)
+    assert sources["idle_timeout_minutes"].replace(f"{tmp_path}/", "") == expected
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ async def test_a_keep_alive_is_as_long_after_a_step_and_another_boot(
     await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 300)
     bench.clock.step(timedelta(hours=2))
     await bench.controller.check()
-    monkeypatch.setattr("auto_shutdown.controller.boot_identity", lambda: "another")
+    monkeypatch.setattr("auto_shutdown.memory.boot_identity", lambda: "another")
     bench.controller = bench.make()
     await bench.controller.load()
     await bench.live(timedelta(minutes=299))

@@ -22,7 +22,7 @@ from auto_shutdown.core.ledger import (
     record,
     shift,
 )
-from auto_shutdown.core.model import Heard, Kernel, Snapshot, Terminal, Unread
+from auto_shutdown.core.model import App, Heard, Kernel, Snapshot, Terminal, Unread
 from auto_shutdown.core.verdict import Action, Decision, Outcome, Reason, Result
 
 MINUTE = timedelta(minutes=1)
@@ -63,6 +63,11 @@ KERNEL_ROWS = {
     "first seen busy, and nobody there any more": (kernel(state="busy", **NOBODY), "busy", NOW),
     "still busy": (kernel(state="busy"), "busy", NOW),
     "no longer busy, stamp frozen": (kernel(), "busy", NOW),
+    "no longer busy, a request seen on its way, stamp frozen": (
+        kernel(asked_at=NOW - MINUTE / 2),
+        "busy",
+        NOW,
+    ),
     "no longer busy, with the stamp of its end": (
         replace(kernel(), last_activity=NOW - MINUTE / 2),
         "busy",
@@ -366,3 +371,14 @@ def test_an_objection_is_in_force_until_its_end() -> None:
     assert ledger.veto_on(KERNEL.ref, BEFORE) is not None
     assert ledger.veto_on(KERNEL.ref, NOW) is None
     assert ledger.veto_on(TERMINAL.ref, BEFORE) is None
+
+
+def test_a_removal_that_was_answered_too_late_is_no_failure_of_what_is_gone() -> None:
+    """SageMaker lists a deleted app for a day more; it was asked in vain only as it seemed."""
+    app = App("KernelGateway", "a", "InService")
+    ledger = advance(Ledger(NOW), Snapshot(apps=(app,)), NOW)
+    ledger = record(ledger, app.ref, Outcome(Result.TEMPORARY, "No answer."), NOW)
+    assert app.ref in advance(ledger, Snapshot(apps=(app,)), NOW).failures
+    for status in ("Deleting", "Deleted", "Failed"):
+        after = advance(ledger, Snapshot(apps=(replace(app, status=status),)), NOW)
+        assert after.failures == {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,7 +101,54 @@ def test_old_files_are_kept_in_order_and_bounded(
     assert [e["number"] for e in log.read(2)] == [39, 38]
 
 
-def test_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        History(tmp_path / "file", "k").begin(ENTRY)
+def test_what_cannot_be_written_is_owed_and_shown(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    log = History(in_the_way, "k")
+    for number in range(3):
+        log.begin({**ENTRY, "number": number}).finish(DONE)
+    assert isinstance(log.error, OSError)
+    assert [e["number"] for e in log.read(9)] == [2, 1, 0]
+    assert log.savings()["removed"]["app"] == 3
+    in_the_way.unlink()
+    log.settle()
+    assert log.error is None
+    assert [e["number"] for e in History(in_the_way, "k").read(9)] == [2, 1, 0]
+    assert [e["number"] for e in log.read(9)] == [2, 1, 0]
+
+
+@pytest.mark.parametrize("room", range(0, 400, 23))
+def test_a_disk_that_is_full_at_any_byte_spoils_no_line(room: int, tmp_path: Path) -> None:
+    """RLIMIT_FSIZE stands in for the disk; it is lifted again, as a disk is cleared."""
+    code = f"""
+import resource, signal
+from pathlib import Path
+from auto_shutdown.history import History
+from auto_shutdown.core.verdict import Outcome, Result
+log = History(Path({str(tmp_path)!r}), "k")
+done = Outcome(Result.REMOVED, "Gone.")
+log.begin({{"kind": "app", "number": 0}}).finish(done)
+size = log._path.stat().st_size
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + {room}, resource.RLIM_INFINITY))
+log.begin({{"kind": "app", "number": 1}}).finish(done)
+log.begin({{"kind": "app", "number": 2}}).finish(done)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log.begin({{"kind": "app", "number": 3}}).finish(done)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    lines = [json.loads(line) for line in file_of(tmp_path).read_text().splitlines()]
+    assert [(line["number"], line["outcome"]) for line in lines] == [
+        (number, "removed") for number in range(4)
+    ]
+    assert History(tmp_path, "k").read(9) == lines[::-1]
+
+
+def test_a_line_that_was_never_finished_spoils_no_other(tmp_path: Path) -> None:
+    """A pass that is cut off in the middle of a removal."""
+    log = History(tmp_path, "k")
+    forgotten = log.begin(ENTRY)
+    log.begin({**ENTRY, "kind": "kernel"}).finish(DONE)
+    assert [e["outcome"] for e in log.read(9)] == ["removed", "interrupted"]
+    forgotten.finish(Outcome(Result.TEMPORARY, "late"))
+    assert [e["outcome"] for e in log.read(9)] == ["temporary", "removed", "interrupted"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -132,8 +133,9 @@ def test_what_belongs_to_one_server_is_its_own(tmp_path: Path) -> None:
     one, two = Store(tmp_path, "1"), Store(tmp_path, "2")
     one.save_holds({"keep_alive": []})
     one.save_marks({"clean": True})
-    assert (two.load_holds(), two.load_marks()) == ({}, {})
-    assert (one.load_holds(), one.load_marks()) == ({"keep_alive": []}, {"clean": True})
+    assert (two.load_holds(), two.load_marks()) == (({}, None), {})
+    assert one.load_holds() == ({"keep_alive": []}, None)
+    assert one.load_marks() == {"clean": True}
 
 
 def test_the_key_of_a_server(tmp_path: Path) -> None:
@@ -152,3 +154,58 @@ def test_the_boot_identity_is_stable(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     (tmp_path / "1").mkdir()
     (tmp_path / "1/stat").write_text("1 (odd) name) " + " ".join(map(str, range(3, 53))))
     assert boot_identity() == "abc-22"
+
+
+TORN = [b'{"schema": 1, "a', b"", b"[]", b"[" * 100_000, b'{"a": 1}']
+
+
+@pytest.mark.parametrize("content", TORN, ids=lambda c: repr(c[:12]))
+def test_settings_not_understood_stay_until_they_are_changed(
+    content: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "settings.json"
+    path.write_bytes(content)
+    store = Store(tmp_path, "k")
+    settings, problem = store.load_settings()
+    assert (settings, path.read_bytes()) == ({}, content)
+    assert problem is not None
+    assert store.settings_changed(), "it is tried again"
+    assert store.patch_settings({"b": 2}, {"a": 1}) == {"a": 1, "b": 2}
+    (aside,) = tmp_path.glob("*.set-aside-*")
+    assert aside.read_bytes() == content
+
+
+def test_settings_of_a_later_version_are_never_touched(tmp_path: Path) -> None:
+    """Another server of this home may be newer."""
+    path = tmp_path / "settings.json"
+    path.write_text('{"schema": 2, "settings": {"enabled": false}}')
+    store = Store(tmp_path, "k")
+    _, problem = store.load_settings()
+    assert problem is not None
+    with pytest.raises(StoreError, match="later version"):
+        store.patch_settings({"a": 1}, {})
+    assert path.read_text() == '{"schema": 2, "settings": {"enabled": false}}'
+
+
+def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "settings.json")
+    _, problem = Store(tmp_path, "k").load_settings()
+    assert problem is not None
+    (tmp_path / "keep-alive-k.json").symlink_to("/dev/zero")
+    assert Store(tmp_path, "k").load_holds()[1] is not None
+
+
+def test_marks_that_cannot_be_written_are_not_left_out_of_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk at the start, and then a crash: the next start must not trust the old ones."""
+    store = Store(tmp_path, "k")
+    store.save_marks({"clean": True})
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError):
+        store.save_marks({"clean": False})
+    assert store.load_marks() == {}

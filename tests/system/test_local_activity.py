@@ -186,13 +186,14 @@ async def test_tabs_and_reconnects_hold_nothing(lab: Lab) -> None:
     while lab.verdict(kernel) and time.monotonic() - begin < 60:
         await lab.fetch("api", "kernels")
         await lab.fetch("api", "sessions")
-        with contextlib.suppress(HTTPClientError, WebSocketClosedError):  # it may go meanwhile
+        # It may go meanwhile; and from then on there is nobody to answer, nor soon to open.
+        with contextlib.suppress(HTTPClientError, WebSocketClosedError, asyncio.TimeoutError):
             socket = await lab.connect(kernel)
             await lab.send(socket, "kernel_info_request", {})
             await lab.send(socket, "comm_info_request", {})
             debug = {"type": "request", "seq": 1, "command": "debugInfo"}
             await lab.send(socket, "debug_request", debug, "control")
-            await lab.hear(socket, "debug_reply")
+            await asyncio.wait_for(lab.hear(socket, "debug_reply"), LIMIT)
             socket.close()
         await asyncio.sleep(LIMIT / 4)
     assert not lab.verdict(kernel)

@@ -106,7 +106,7 @@ class Life:
         self._wake = True
 
     async def live(self, seconds: float) -> Report:
-        with patch("auto_shutdown.controller.boot_identity", lambda: self.boot):
+        with patch("auto_shutdown.memory.boot_identity", lambda: self.boot):
             await self.start()
             self.people.begin()
             self.accidents()

@@ -212,3 +212,42 @@ class TestClients:
         assert rules[0].target is not Channels
         assert rules[1].target is Terminal
         assert CONNECTION_CLASS not in app.settings
+
+    def test_a_request_is_known_as_it_passes(self) -> None:
+        clients, connection = self.connection()
+        quiet = [
+            '{"header": {"msg_type": "kernel_info_request"}}',
+            '{"content": {"code": "print(\\"execute_request\\")"}, "msg_type": "history_request"}',
+            '{"msg_type": "comm_msg", "data": {"method": "request_states"}}',
+            b'\x00{"msg_type":"comm_info_request"}',
+        ]
+        for message in quiet:
+            connection.handle_incoming_message(message)
+        assert clients.asked_at("k") is None
+        asking = [
+            '{"msg_type": "execute_request"}',
+            b'\x00\x01{"msg_type":"complete_request"}',
+            '{"msg_type": "comm_msg", "data": {"method": "update"}}',
+        ]
+        for message in asking:
+            before = clients.asked_at("k")
+            connection.handle_incoming_message(message)
+            assert clients.asked_at("k") != before
+        clients.attend({"other"})
+        assert clients.asked_at("k") is None
+
+    def test_what_is_held_back_goes_on_in_its_order_or_not_at_all(self) -> None:
+        clients, connection = self.connection()
+        with clients.held_back("k") as held:
+            connection.handle_incoming_message("1")
+            connection.handle_incoming_message("2")
+            assert connection.passed == []
+            assert connection.handle_outgoing_message("{}") == "out", "what a kernel says passes"
+        assert connection.passed == [("{}",), "1", "2"]
+        with clients.held_back("k") as held:
+            connection.handle_incoming_message('{"msg_type": "execute_request"}')
+            held.clear()
+        assert connection.passed == [("{}",), "1", "2"]
+        assert clients.asked_at("k") is not None
+        with clients.held_back("other"):
+            assert connection.handle_incoming_message("3") == "in"

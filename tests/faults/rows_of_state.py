@@ -1,0 +1,165 @@
+"""What can happen to the state on disk, and to the time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from morning import SETTINGS, BareStudio, Morning, Verdict, lived
+from value_world import Bench
+
+FUTURE = json.dumps({"schema": 99, "settings": {"a_later_setting": True}})
+
+
+@contextmanager
+def small_disk(path: Path) -> Iterator[Path]:
+    """A file system of its own, of 256 KB. Raises OSError where one cannot be mounted."""
+    path.mkdir(parents=True)
+    try:
+        _mount("-t", "tmpfs", "-o", "size=256k", "none", str(path))
+    except (subprocess.CalledProcessError, FileNotFoundError) as error:
+        raise OSError("a file system can be mounted by root only") from error
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def _mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True, stderr=subprocess.DEVNULL)
+
+
+def _fill(morning: Morning) -> None:
+    with (morning.path / "filler").open("wb", buffering=0) as file:
+        try:
+            while file.write(b"x" * 512):
+                pass
+        except OSError:
+            pass
+
+
+def _clear(morning: Morning) -> None:
+    (morning.path / "filler").unlink()
+
+
+async def disk_full(root: Path, studio: BareStudio, name: str) -> Verdict:
+    with small_disk(root / name) as path:
+        return await lived(Morning(path, studio, name), _fill, _clear)
+
+
+async def disk_full_from_the_start(root: Path, studio: BareStudio, name: str) -> Verdict:
+    """It is full when the server starts, and what its user then wants cannot be kept."""
+    with small_disk(root / name) as path:
+        morning = Morning(path, studio, name)
+        try:
+            _fill(morning)
+            await morning.controller.load()
+            await morning.pass_by(5)
+            _clear(morning)
+            await morning.settle_in()
+            await morning.pass_by(60)
+            return morning.verdict()
+        finally:
+            morning.close()
+
+
+async def read_only(root: Path, studio: BareStudio, name: str) -> Verdict:
+    with small_disk(root / name) as path:
+        return await lived(
+            Morning(path, studio, name),
+            lambda _: _mount("-o", "remount,ro", str(path)),
+            lambda _: _mount("-o", "remount,rw", str(path)),
+        )
+
+
+async def from_the_future(root: Path, studio: BareStudio, name: str) -> Verdict:
+    """Another server of this home, of a later version, writes the settings for a while."""
+    stored = root / name / "settings.json"
+    before: list[str] = []
+
+    def begins(_: Morning) -> None:
+        before.append(stored.read_text())
+        stored.write_text(FUTURE)
+
+    def ends(_: Morning) -> None:
+        assert stored.read_text() == FUTURE, "it is not ours"
+        stored.write_text(before[0])
+
+    return await lived(Morning(root / name, studio, name), begins, ends)
+
+
+async def torn(root: Path, studio: BareStudio, name: str) -> Verdict:
+    """Somebody edits the settings by hand, and their editor stops in the middle."""
+    stored = root / name / "settings.json"
+    whole: list[str] = []
+
+    def begins(_: Morning) -> None:
+        whole.append(stored.read_text())
+        stored.write_text(whole[0][:25])
+
+    return await lived(
+        Morning(root / name, studio, name), begins, lambda _: stored.write_text(whole[0]) and None
+    )
+
+
+async def two_servers(root: Path, studio: BareStudio, name: str) -> Verdict:
+    """Of one home, and each changes settings while the other does."""
+    one = Morning(root / name, studio, name)
+    other = Bench(root / name)
+
+    async def change(number: int) -> None:
+        await asyncio.gather(
+            one.controller.patch_settings({"warn_minutes": 1}),
+            other.controller.patch_settings({"app_idle_timeout_minutes": 12 + number}),
+            one.controller.patch_settings({"keep_terminals": bool(number % 2)}),
+            other.controller.patch_settings({"protect_connected": bool(number % 2)}),
+        )
+
+    try:
+        await one.begin()
+        await other.controller.load()
+        for number in range(25):
+            await change(number)
+        await other.controller.patch_settings({"app_idle_timeout_minutes": None})
+        await one.pass_by(40)
+        verdict = one.verdict()
+        stored = json.loads((root / name / "settings.json").read_text())["settings"]
+        expected = {**SETTINGS, "keep_terminals": False, "protect_connected": False}
+        return Verdict(
+            verdict.wrongly_removed,
+            verdict.lost + (stored != expected),
+            verdict.recovered,
+            verdict.note,
+        )
+    finally:
+        one.close()
+
+
+async def asleep(root: Path, studio: BareStudio, name: str) -> Verdict:
+    """A whole night in which no clock but the wall's runs, and the kernel was used right before."""
+    night = timedelta(hours=9)
+    return await lived(
+        Morning(root / name, studio, name), lambda m: m.clock.step(night), lambda _: None
+    )
+
+
+async def frozen(root: Path, studio: BareStudio, name: str) -> Verdict:
+    """The process is stopped for longer than a limit: both clocks run, and it does not."""
+    night = timedelta(hours=9)
+    return await lived(
+        Morning(root / name, studio, name), lambda m: m.clock.advance(night), lambda _: None
+    )
+
+
+ROWS = {
+    "The disk is full": (disk_full, disk_full_from_the_start),
+    "The home is read-only": (read_only,),
+    "Settings of a later version, and torn ones": (from_the_future, torn),
+    "Two servers on one home": (two_servers,),
+    "A laptop that sleeps, a process that is stopped, for longer than a limit": (asleep, frozen),
+}

@@ -1,0 +1,120 @@
+"""Faults: nothing wrongly removed, no setting and no audit line lost, recovery without a restart.
+
+Some of each sort here; all of them with ``-m soak``, and in the table of docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rows_of_api
+import rows_of_kills
+import rows_of_processes
+import rows_of_state
+from morning import BareStudio, Morning, Verdict
+
+from auto_shutdown.world import sagemaker
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+#: Of the calls to SageMaker, one for each way in which the product takes them.
+QUICK = (
+    "ListApps-0-AccessDeniedException",
+    "ListApps-garbage",
+    "DeleteApp-0-AccessDeniedException",
+    "DeleteApp-4-InternalFailure",
+    "DeleteApp-20-ResourceNotFound",
+    "DeleteApp-latency",
+    "storm",
+    "wire-half",
+    "credentials-DeleteApp",
+)
+
+#: Of the steps of a server's life: its start, a change of settings, an audit line, DeleteApp.
+QUICK_STEPS = (2, -9, -8)
+
+TRIES = [try_ for tries in rows_of_api.ROWS.values() for try_ in tries]
+STATES = [function for functions in rows_of_state.ROWS.values() for function in functions]
+PROCESSES = [function for functions in rows_of_processes.ROWS.values() for function in functions]
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareStudio]:
+    with BareStudio(tmp_path_factory.mktemp("studio")) as found:
+        yield found
+        assert found.api.invalid_answers == []
+
+
+@pytest.fixture(autouse=True)
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a scene changes of the process is taken back."""
+    for name in ("CONNECT_SECONDS", "READ_SECONDS", "CALL_SECONDS"):
+        monkeypatch.setattr(sagemaker, name, getattr(sagemaker, name))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "local")
+
+
+def _marked(tries: list[Any], quick: Any) -> list[Any]:
+    marks = {True: (), False: (pytest.mark.soak,)}
+    names = [t[0] if isinstance(t, tuple) else t.__name__ for t in tries]
+    return [pytest.param(t, id=name, marks=marks[name in quick]) for t, name in zip(tries, names)]
+
+
+@pytest.mark.parametrize("fault", _marked(TRIES, QUICK))
+async def test_a_call_to_sagemaker(fault: Any, studio: BareStudio, tmp_path: Path) -> None:
+    name, begins, ends = fault
+    verdict = await rows_of_api.run(begins, ends, Morning(tmp_path / "home", studio, name))
+    assert verdict.good, verdict
+
+
+@pytest.mark.parametrize("fault", STATES, ids=lambda f: f.__name__)
+async def test_the_state(fault: Any, studio: BareStudio, tmp_path: Path) -> None:
+    name = fault.__name__.replace("_", "-")
+    try:
+        verdict = await fault(tmp_path, studio, name)
+    except OSError as error:
+        pytest.skip(str(error))
+    assert verdict.good, verdict
+
+
+@pytest.fixture(scope="module")
+def steps(studio: BareStudio, tmp_path_factory: pytest.TempPathFactory) -> int:
+    return rows_of_kills.steps(tmp_path_factory.mktemp("day"), studio)
+
+
+@pytest.mark.parametrize("step", QUICK_STEPS)
+async def test_a_kill(step: int, steps: int, studio: BareStudio, tmp_path: Path) -> None:
+    at = step if step > 0 else steps + step
+    verdict = await rows_of_kills.killed_at(tmp_path, studio, at)
+    assert verdict.good, verdict
+
+
+@pytest.mark.soak
+async def test_every_kill(steps: int, studio: BareStudio, tmp_path: Path) -> None:
+    found = {at: await rows_of_kills.killed_at(tmp_path, studio, at) for at in range(1, steps + 1)}
+    assert all(verdict.good for verdict in found.values()), found
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("fault", PROCESSES, ids=lambda f: f.__name__)
+def test_a_process(fault: Callable[[Path], Verdict], tmp_path: Path) -> None:
+    verdict = fault(tmp_path)
+    assert verdict.good, verdict
+
+
+async def test_a_verdict_can_be_bad(studio: BareStudio, tmp_path: Path) -> None:
+    """The scale itself: an app that must stay is deleted, a setting and a line are gone."""
+    morning = Morning(tmp_path / "home", studio, "bad")
+    try:
+        await morning.begin()
+        (tmp_path / "home" / "settings.json").write_text('{"schema": 1, "settings": {}}')
+        await morning.sagemaker.delete_app(
+            next(app for app in await morning.sagemaker.list_apps() if app.name == "held-bad")
+        )
+        verdict = morning.verdict()
+    finally:
+        morning.close()
+    assert (verdict.wrongly_removed, verdict.lost, verdict.recovered) == (1, 3, False)

@@ -1,0 +1,222 @@
+"""What an administrator forbids holds, whatever a user writes into files or sends; and whose
+configuration counts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from traitlets import TraitError
+
+from auto_shutdown import authority, provenance
+from auto_shutdown.config import AdminTraits
+from auto_shutdown.core.model import Kernel
+from auto_shutdown.handlers import CONTROLLER
+from auto_shutdown.settings import FIELDS, Limits, merge
+
+
+def _write(path: Path, section: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(section if isinstance(section, str) else json.dumps({"AutoShutdown": section}))
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> Path:
+    return tmp_path / "etc" / "jupyter"
+
+
+def _read(*directories: Path, home: Path, **given: Any) -> Any:
+    """The section in force, where ``home`` has a file, too, that could say anything."""
+    (home / "jupyter_server_config.py").parent.mkdir(parents=True, exist_ok=True)
+    (home / "jupyter_server_config.py").touch()
+    files = provenance.read_files([str(home), *map(str, directories)])
+    return authority.in_force(files, given)
+
+
+NAMES = AdminTraits.class_trait_names(config=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+class TestWhoseConfiguration:
+    @pytest.mark.parametrize(
+        "file",
+        [
+            "jupyter_config.json",
+            "jupyter_server_config.json",
+            "jupyter_server_config.d/any.json",
+            "jupyter_auto_shutdown_config.json",
+        ],
+    )
+    def test_every_file_of_jupyters_is_read(self, file: str, admin: Path, home: Path) -> None:
+        _write(admin / file, {"grace_minutes": 3})
+        assert _read(admin, home=home) == {"grace_minutes": 3}
+
+    def test_a_python_file_is_read(self, admin: Path, home: Path) -> None:
+        _write(admin / "jupyter_server_config.py", "c.AutoShutdown.locked = ['enabled']")
+        assert _read(admin, home=home) == {"locked": ["enabled"]}
+
+    def test_python_that_is_not_about_this_extension_is_not_run(
+        self, admin: Path, home: Path
+    ) -> None:
+        _write(admin / "jupyter_config.py", "1 / 0")
+        _write(admin / "jupyter_server_config.json", {"grace_minutes": 3})
+        assert _read(admin, home=home) == {"grace_minutes": 3}
+
+    def test_what_python_adds_to_a_default(self, admin: Path, home: Path) -> None:
+        _write(admin / "jupyter_config.py", "c.AutoShutdown.locked.append('enabled')")
+        app = AdminTraits()
+        authority.obey(app, NAMES, _read(admin, home=home))
+        assert app.locked == ["enabled"]
+
+    def test_the_first_directory_wins_name_by_name(self, tmp_path: Path, home: Path) -> None:
+        one, two = tmp_path / "one", tmp_path / "two"
+        _write(one / "jupyter_server_config.json", {"grace_minutes": 1})
+        _write(two / "jupyter_server_config.json", {"grace_minutes": 2, "dry_run": True})
+        assert _read(one, two, home=home) == {"grace_minutes": 1, "dry_run": True}
+
+    @pytest.mark.parametrize("text", ["{", "c.AutoShutdown.", "c.AutoShutdown.locked = 1 / 0"])
+    def test_a_broken_file_of_the_administrator_is_an_error(
+        self, text: str, admin: Path, home: Path
+    ) -> None:
+        suffix = "json" if text == "{" else "py"
+        path = admin / f"jupyter_server_config.{suffix}"
+        _write(path, text)
+        with pytest.raises(TraitError, match=str(path)):
+            _read(admin, home=home)
+
+    def test_a_broken_file_of_the_user_counts_for_nothing(self, admin: Path, home: Path) -> None:
+        _write(home / "jupyter_server_config.d" / "a.json", "{")
+        assert _read(home=home) is None
+        _write(admin / "jupyter_server_config.json", {"dry_run": True})
+        assert _read(admin, home=home) == {"dry_run": True}
+
+    def test_over_the_users_and_under_the_command_line(self, admin: Path, home: Path) -> None:
+        app = AdminTraits(
+            grace_minutes=999, idle_timeout_minutes=44, locked=[], poll_interval_seconds=7
+        )
+        _write(admin / "jupyter_config.json", {"idle_timeout_minutes": 33, "locked": ["dry_run"]})
+        section = _read(admin, home=home, poll_interval_seconds=7)
+        ignored = authority.obey(app, NAMES, section)
+        assert set(ignored) == {"grace_minutes", "idle_timeout_minutes"}
+        found = (app.idle_timeout_minutes, app.grace_minutes, app.locked, app.poll_interval_seconds)
+        assert found == (33, 10, ["dry_run"], 7)
+
+    def test_a_value_that_makes_no_sense_is_seen(self) -> None:
+        with pytest.raises(TraitError, match="grace_minutes"):
+            authority.obey(AdminTraits(), NAMES, {"grace_minutes": -1})
+
+    def test_where_a_user_may_write(self, tmp_path: Path) -> None:
+        home, own = tmp_path / "home", tmp_path / "elsewhere"
+        link = tmp_path / "link"
+        (home / ".local").mkdir(parents=True)
+        link.symlink_to(home)
+        theirs = [home, home / ".jupyter", home / ".local/etc/jupyter", own, link / "etc"]
+        assert all(provenance.is_users(path, home, own) for path in theirs)
+        assert not provenance.is_users(tmp_path / "homes", home, own)
+        assert not provenance.is_users(Path("/etc/jupyter"), home, own)
+
+
+@pytest.fixture
+def jp_server_config() -> dict[str, Any]:
+    """All that matters here lies in files."""
+    return {"ServerApp": {"jpserver_extensions": {"auto_shutdown": True}}}
+
+
+@pytest.fixture
+def files(
+    jp_environ: Any, jp_env_config_path: Path, jp_config_dir: Path, tmp_path: Path, request: Any
+) -> None:
+    """The administrator's file beside the environment, and a user's in their home."""
+    admin, user = getattr(request, "param", (None, None))
+    if admin is not None:
+        section = {"metadata_path": str(tmp_path / "none"), **admin}
+        _write(jp_env_config_path / "jupyter_server_config.d" / "auto_shutdown_admin.json", section)
+    if user is not None:
+        _write(jp_config_dir / "jupyter_server_config.json", user)
+
+
+async def _limits(jp_serverapp: Any) -> Limits:
+    for _ in range(500):
+        if CONTROLLER in jp_serverapp.web_app.settings:
+            break
+        await asyncio.sleep(0.01)
+    limits: Limits = jp_serverapp.web_app.settings[CONTROLLER]._limits
+    return limits
+
+
+LOCKED = {"idle_timeout_minutes": 33, "locked": ["idle_timeout_minutes", "enabled"]}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        (LOCKED, {"locked": [], "idle_timeout_minutes": 9000, "enabled": False}),
+        (LOCKED, {"idle_timeout_minutes": "soon"}),
+        (LOCKED, {"grace_minutes": 100000, "locked": "x"}),
+        (LOCKED, None),
+    ],
+    indirect=True,
+    ids=["unlocks", "broken", "delays", "nothing"],
+)
+async def test_no_file_in_the_home_changes_what_the_administrator_says(
+    files: None, jp_serverapp: Any
+) -> None:
+    limits = await _limits(jp_serverapp)
+    assert limits.locked == {"idle_timeout_minutes", "enabled"}
+    assert (limits.defaults["idle_timeout_minutes"], limits.defaults["enabled"]) == (33, True)
+    assert limits.grace_minutes == 10
+
+
+@pytest.mark.parametrize("files", [(None, {"idle_timeout_minutes": 44})], indirect=True)
+async def test_without_an_administrator_a_users_file_counts(files: None, jp_serverapp: Any) -> None:
+    assert (await _limits(jp_serverapp)).defaults["idle_timeout_minutes"] == 44
+
+
+BEYOND: dict[str, Any] = {
+    "enabled": False,
+    "idle_timeout_minutes": 525600,
+    "kernel_idle_timeout_minutes": 525600,
+    "terminal_idle_timeout_minutes": 525600,
+    "app_idle_timeout_minutes": 525600,
+    "warn_minutes": 1440,
+    "keep_terminals": True,
+    "protect_connected": True,
+    "rules": [{"kernel_name": "*", "idle_timeout_minutes": 525600}],
+    "dry_run": True,
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_locked_setting_written_into_the_file_is_not_in_force(name: str) -> None:
+    limits = Limits(locked=frozenset({name}))
+    policy, _ = merge(limits, {name: BEYOND[name]})
+    assert policy.settings[name] == limits.defaults[name]
+    assert merge(limits, {})[0] == policy
+
+
+@pytest.mark.parametrize("name", [n for n, f in FIELDS.items() if f.kind == "idle"])
+def test_a_limit_beyond_the_cap_written_into_the_file_is_cut(name: str) -> None:
+    policy, problems = merge(Limits(max_idle_timeout_minutes=480), {name: 525600})
+    assert policy.settings[name] == 480
+    assert [problem.field for problem in problems] == [name]
+
+
+def test_a_kernelspec_of_the_users_is_no_way_around_locked_limits() -> None:
+    from datetime import timedelta
+
+    never = Kernel("k", own_limit=timedelta.max)
+    locked = frozenset({"idle_timeout_minutes", "kernel_idle_timeout_minutes", "rules"})
+    policy, _ = merge(Limits(locked=locked), {})
+    assert policy.limit_of(never)[0] == timedelta(minutes=120)
+    assert policy.limit_of(Kernel("k", own_limit=timedelta(minutes=30)))[0] == timedelta(minutes=30)
+    for name in locked:  # where the user may set one of them, a kernelspec is as good as that
+        policy, _ = merge(Limits(locked=locked - {name}), {})
+        assert policy.limit_of(never)[0] == timedelta(minutes=525600)

@@ -1,0 +1,201 @@
+"""The look right before a removal: what has moved stays, what somebody asked for goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from auto_shutdown.core.model import Heard, Kernel, Terminal
+from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.world import Platform, World
+from auto_shutdown.world import terminals as terminals_module
+from auto_shutdown.world.clients import Clients
+from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.terminals import TerminalSource
+
+MODEL = {
+    "id": "k",
+    "name": "python3",
+    "last_activity": "2026-03-01T12:00:00Z",
+    "execution_state": "idle",
+    "connections": 0,
+}
+CELL = '{"msg_type": "execute_request"}'
+
+
+class Manager:
+    """One kernel, whose model can be changed; ``fails`` is raised by its shutdown."""
+
+    def __init__(self) -> None:
+        self.model: dict[str, Any] | None = dict(MODEL)
+        self.shut_down: list[str] = []
+        self.fails: Exception | None = None
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def __contains__(self, kernel_id: str) -> bool:
+        return True
+
+    def list_kernel_ids(self) -> list[str]:
+        return ["k"]
+
+    def list_kernels(self) -> list[Any]:
+        return [self.model]
+
+    def kernel_model(self, kernel_id: str) -> Any:
+        return self.model
+
+    def get_kernel(self, kernel_id: str) -> Any:
+        return object()
+
+    async def shutdown_kernel(self, kernel_id: str) -> None:
+        self.meanwhile()
+        await asyncio.sleep(0)
+        if self.fails is not None:
+            raise self.fails
+        self.shut_down.append(kernel_id)
+
+
+class Sessions:
+    async def list_sessions(self) -> list[Any]:
+        return []
+
+
+class Ear:
+    """Hears of a cell only when it is told to catch up."""
+
+    stopped = False
+
+    def __init__(self) -> None:
+        self.heard = Heard()
+
+    def catch_up(self) -> None:
+        self.heard = Heard(datetime.now(timezone.utc))
+
+
+@pytest.fixture
+def clients() -> Clients:
+    return Clients()
+
+
+@pytest.fixture
+def manager() -> Manager:
+    return Manager()
+
+
+@pytest.fixture
+def source(manager: Manager, clients: Clients) -> KernelSource:
+    return KernelSource(manager, Sessions(), clients)
+
+
+@pytest.fixture
+def world(source: KernelSource) -> World:
+    return World(Platform(), source, TerminalSource({}), None)
+
+
+async def decided(world: World) -> Kernel:
+    (kernel,) = (await world.observe(False)).kernels
+    (kernel,) = (await world.look_again(kernel.ref)).kernels
+    return kernel
+
+
+async def test_what_has_not_moved_goes(world: World, manager: Manager) -> None:
+    assert (await world.remove(await decided(world))).result is Result.REMOVED
+    assert manager.shut_down == ["k"]
+
+
+MOVES: dict[str, Callable[[Manager, Clients], object]] = {
+    "a cell passes": lambda _, clients: clients.note_incoming("k", CELL),
+    "it is busy": lambda manager, _: manager.model.update(execution_state="busy"),  # type: ignore[union-attr]
+    "its stamp moved": lambda manager, _: manager.model.update(last_activity=None),  # type: ignore[union-attr]
+    "it makes no sense": lambda manager, _: manager.model.update(connections="x"),  # type: ignore[union-attr]
+}
+
+
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
+async def test_what_has_moved_stays_unless_somebody_asked_for_it(
+    move: Callable[[Manager, Clients], object], world: World, manager: Manager, clients: Clients
+) -> None:
+    kernel = await decided(world)
+    move(manager, clients)
+    assert (await world.remove(kernel)).result is Result.STALE
+    assert manager.shut_down == []
+    assert (await world.remove(replace(kernel))).result is Result.REMOVED
+
+
+async def test_what_cannot_be_read_stays(world: World, manager: Manager) -> None:
+    kernel = await decided(world)
+    manager.model = None
+    outcome = await world.remove(kernel)
+    assert (outcome.result, manager.shut_down) == (Result.TEMPORARY, [])
+
+
+async def test_what_waits_in_the_socket_is_heard(
+    world: World, source: KernelSource, manager: Manager
+) -> None:
+    kernel = await decided(world)
+    source._listener._ears["k"] = Ear()  # type: ignore[assignment]
+    assert (await world.remove(replace(kernel, heard=Heard()))).result is Result.REMOVED
+    manager.shut_down.clear()
+    kernel = await decided(world)
+    assert kernel.heard is not None
+    assert (await world.remove(kernel)).result is Result.STALE
+
+
+async def test_a_busy_kernel_that_is_to_go_though_it_is_busy(
+    world: World, manager: Manager
+) -> None:
+    """``max_busy_minutes``: that it is busy is no news."""
+    manager.model = {**MODEL, "execution_state": "busy"}
+    assert (await world.remove(await decided(world))).result is Result.REMOVED
+
+
+@pytest.mark.parametrize(("fails", "passed"), [(None, 0), (RuntimeError("x"), 1)])
+async def test_a_cell_during_the_shutdown_begins_only_if_the_kernel_stays(
+    fails: Exception | None, passed: int, world: World, manager: Manager, clients: Clients
+) -> None:
+    forwarded: list[str] = []
+    manager.fails = fails
+    manager.meanwhile = lambda: clients._pass_on("k", CELL, lambda: forwarded.append(CELL))
+    kernel = await decided(world)
+    outcome = await world.remove(kernel)
+    assert outcome.result is (Result.TEMPORARY if fails else Result.REMOVED)
+    assert len(forwarded) == passed
+    clients._pass_on("k", CELL, lambda: forwarded.append(CELL))
+    assert len(forwarded) == passed + 1
+
+
+class Terminals:
+    def __init__(self) -> None:
+        self.terminals = {"1": object()}
+
+    async def terminate(self, name: str, force: bool) -> None:
+        del self.terminals[name]
+
+
+@pytest.mark.parametrize("moved", ["key", "job", ""])
+async def test_a_terminal_used_at_the_last_moment_stays(
+    moved: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = datetime.now(timezone.utc)
+    times = (None if moved == "key" else at, at)
+    monkeypatch.setattr(terminals_module, "device_times", lambda _: times)
+    monkeypatch.setattr(terminals_module, "foreground_job", lambda _: moved == "job" and "make")
+    source, terminal = TerminalSource({"terminal_manager": Terminals()}), Terminal("1", input_at=at)
+    outcome: Outcome = await source.remove(terminal, only_unmoved=True)
+    assert outcome.result is (Result.STALE if moved else Result.REMOVED)
+
+
+async def test_somebodys_request_is_not_taken_for_an_old_decision(
+    world: World, manager: Manager
+) -> None:
+    """What is unchanged since the last look may be the same object, and is still asked for anew."""
+    await decided(world)
+    (kernel,) = (await world.observe(False)).kernels
+    assert manager.model is not None
+    manager.model.update(execution_state="busy")
+    assert (await world.remove(kernel)).result is Result.REMOVED
