@@ -373,11 +373,14 @@ class Controller:
         async with self._lock:
             moment = self._clock.read()
             self._mind_the_clock(moment)
-            await self._observe(moment, list_apps=ref.kind is Kind.APP and self._world.has_apps)
+            list_apps = ref.kind is Kind.APP and self._world.has_apps
+            await self._observe(moment, list_apps)
             policy = self.preferences.policy
             self._ledger, outcome = await self._remover.on_request(
                 ref, self._snapshot, self._ledger, policy, moment.now
             )
+            # Who asked looks at once, and is to see what SageMaker says of the app by now.
+            await self._observe(moment, list_apps)
             self._settle_faults(moment.now)
         self._wake.set()
         return outcome

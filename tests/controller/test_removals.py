@@ -265,6 +265,8 @@ async def test_removal_on_request(bench: Bench) -> None:
     outcome = await bench.controller.remove(app.ref)
     assert (outcome["outcome"], outcome["reason"]) == ("removed", "requested")
     assert bench.world.removed == ["k", app.id]
+    await bench.controller.check()
+    assert bench.resource(app.id)["state"] == "Deleting", "not as it was listed before"
     for ref, status in (
         (Ref(Kind.APP, "JupyterServer/default"), 409),
         (Ref(Kind.APP, "KernelGateway/hers"), 404),
