@@ -32,7 +32,8 @@ class Host:
 
 
 HOSTS = (
-    Host("jupyterlab-3.6", ("jupyterlab==3.6.8", "ipykernel")),
+    # With a server whose last_activity moves on every reconnect.
+    Host("jupyterlab-3.6", ("jupyterlab==3.6.8", "jupyter_server<2.15", "ipykernel")),
     Host("jupyterlab-4.0", ("jupyterlab==4.0.13", "ipykernel")),
     Host("notebook-7", ("notebook>=7.6,<8", "ipykernel"), "notebook", "notebooks/"),
 )
