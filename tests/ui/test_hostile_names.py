@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_panel import PANEL, opened, serve
+from lab_page import PANEL, opened
 
 from auto_shutdown.local_studio.studio import LocalStudio
 
@@ -25,7 +25,9 @@ def studio(tmp_path: Path) -> Iterator[LocalStudio]:
 
 def test_html_in_a_name_is_inert(browser: Any, studio: LocalStudio) -> None:
     """Of a notebook, a terminal and a rule; in rows, their details, the dialog and the settings."""
-    server = serve(studio)
+    server = studio.start_server(
+        {"AutoShutdown": {"metadata_path": str(studio.metadata_path), "poll_interval_seconds": 2}}
+    )
     kernel = server.open_notebook(f"{HTML.replace('/', '')}.ipynb")
     for name in (HTML, SCRIPT):
         server.open_terminal(name)
