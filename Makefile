@@ -72,7 +72,7 @@ test: lint
 	  echo "== $$zone"; TZ=$$zone $(BIN)/python -m pytest -q -n 2 -p no:cacheprovider -m "not soak" $(wildcard $(FAST)) || exit 1; \
 	done
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
-	$(BIN)/python -m pytest -q --durations=15 -m "not soak" tests/ui
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 -m "not soak" tests/ui
 	@$(BIN)/python tests/compat/run.py --ci
 
 # What takes minutes.

@@ -4,6 +4,7 @@ that the wheel carries just those is the business of tests/packaging."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -42,8 +43,15 @@ OLDEST = Host("jupyterlab-3.1", ("jupyterlab==3.1.19", "ipykernel", "setuptools<
 
 
 def environment(host: Host) -> Path:
-    """The interpreter of an environment with this host and our bundle in it."""
-    place = WORK / host.name
+    """The interpreter of an environment with this host and our bundle in it. One is made at a
+    time: tests run in several processes, and two may want the same."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _made(host, WORK / host.name)
+
+
+def _made(host: Host, place: Path) -> Path:
     python = place / "bin" / "python"
     stamp = place / "made-of.json"
     made_of = json.dumps([sys.version, *host.packages])
@@ -54,8 +62,10 @@ def environment(host: Host) -> Path:
         _run(uv, "pip", "install", "--quiet", "--python", python, *host.packages)
         stamp.write_text(made_of)
     share = place / "share" / "jupyter" / "labextensions" / NAME
-    shutil.rmtree(share, ignore_errors=True)
-    shutil.copytree(BUNDLE, share)
+    built = share / "package.json"  # it names its files by what is in them
+    if not built.exists() or built.read_bytes() != (BUNDLE / "package.json").read_bytes():
+        shutil.rmtree(share, ignore_errors=True)
+        shutil.copytree(BUNDLE, share)
     enable = place / "etc" / "jupyter" / "jupyter_server_config.d"
     enable.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "jupyter-config" / "jupyter_server_config.d" / "auto_shutdown.json", enable)
