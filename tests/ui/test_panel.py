@@ -221,7 +221,7 @@ def test_rules_are_edited_one_by_one(page: Any, scene: Scene) -> None:
     expected = [{"instance_type": "ml.g5.*", "idle_timeout_minutes": 30}]
     scene.server.wait_for("the rule", lambda: scene.user().get("rules") == expected)
     page.locator(f"{PANEL} .jp-AutoShutdown-promise").get_by_text("1 rule sets").wait_for()
-    row(page, "pytorch-1-8").get_by_text("of 30 m").wait_for()
+    row(page, "pytorch-1-8").locator(".jp-AutoShutdown-word").get_by_text("of 30 m").wait_for()
     rules.get_by_role("button", name="Rule 1: remove").click()
     scene.server.wait_for("no rule", lambda: scene.user().get("rules") == [])
     rules.get_by_role("button", name="Back to the default").click()
