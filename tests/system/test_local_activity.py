@@ -118,6 +118,14 @@ class Lab:
         """Run ``code`` to its end and leave."""
         socket = await self.connect(kernel_id)
         await self.execute(socket, code)
+        # An old server may begin to listen only after the kernel's first words: it is "starting"
+        # to it until the next ones.
+        for _ in range(100):
+            model = self.app.kernel_manager.kernel_model(kernel_id)
+            if model["execution_state"] != "starting":
+                break
+            await self.execute(socket, "pass")
+            await asyncio.sleep(0.05)
         socket.close()
 
 
