@@ -138,7 +138,9 @@ class Remover:
             outcome = Outcome(Result.DRY_RUN, "dry_run is on: it would have been removed.")
         else:
             try:
-                outcome = await self._world.remove(resource)
+                # What is to go because it is idle stays if it moves; what somebody asked for, goes.
+                only_unmoved = decision.reason is not Reason.REQUESTED
+                outcome = await self._world.remove(resource, only_unmoved)
             except Exception as error:  # one thing's failure stays that one's
                 self._log.error("auto_shutdown: removing failed", exc_info=error)
                 name = type(error).__name__

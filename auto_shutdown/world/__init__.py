@@ -75,7 +75,7 @@ class World:
         self._app_source = apps
         self._beat_source = beats
         self._work = WorkSource(kernels, terminals, server_url)
-        self._last = self._looked_at = Snapshot()
+        self._last = Snapshot()
         self._apps_unread: Unread | None = None
         self._now = now
         self._protected_file = protected_file
@@ -99,7 +99,6 @@ class World:
     async def observe(self, list_apps: bool) -> Snapshot:
         """The world now. ``list_apps`` asks SageMaker again (a call to AWS); otherwise its last
         answer stands."""
-        self._looked_at = Snapshot()
         unread: dict[str, Unread] = {}
         if list_apps and self._app_source is not None and self.has_apps:
             await self._refresh_apps(self._app_source)
@@ -178,15 +177,11 @@ class World:
     async def look_again(self, ref: Ref) -> Snapshot:
         """What bears on ``ref``, read anew at the last moment. The list of apps is not asked
         for again: its owner does that once for all removals of a pass."""
-        self._looked_at = (await self.observe(list_apps=False)).bearing_on(ref)
-        return self._looked_at
+        return (await self.observe(list_apps=False)).bearing_on(ref)
 
-    async def remove(self, resource: Resource) -> Outcome:
-        """Remove one thing; never raises, never touches anything else.
-
-        What ``look_again`` gave is to go because it is idle: if it has moved since, it stays, and
-        is STALE. Anything else somebody has asked for, and it goes however it is."""
-        only_unmoved = any(resource is seen for seen in self._looked_at.resources)
+    async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
+        """Remove one thing; never raises, never touches anything else. With ``only_unmoved`` a
+        kernel or terminal that has moved since it was seen as ``resource`` stays, and is STALE."""
         if isinstance(resource, Kernel):
             return await self._kernel_source.remove(resource, only_unmoved)
         if isinstance(resource, Terminal):

@@ -158,7 +158,7 @@ class KernelSource:
             self._last_sessions = list(await resolve(self._sessions.list_sessions()))
         return self._last_sessions
 
-    async def remove(self, kernel: Kernel, only_unmoved: bool = False) -> Outcome:
+    async def remove(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
         """Shut one kernel down gracefully; its session goes with it. With ``only_unmoved`` it is
         looked at once more, and stays if it has moved since it was seen as ``kernel``. Never
         raises.

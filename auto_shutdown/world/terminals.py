@@ -56,7 +56,7 @@ class TerminalSource:
         pid = getattr(getattr(pty, "ptyproc", None), "pid", None)
         return pid if isinstance(pid, int) else None
 
-    async def remove(self, terminal: Terminal, only_unmoved: bool = False) -> Outcome:
+    async def remove(self, terminal: Terminal, only_unmoved: bool) -> Outcome:
         """Close one terminal and what runs in it; with ``only_unmoved`` not if a key reached it,
         or a command runs in it, since it was seen as ``terminal``. Never raises."""
         manager = self._settings.get("terminal_manager")

@@ -29,6 +29,7 @@ async def test_kernel_first_then_app_then_the_audit_is_complete(bench: Bench) ->
     assert bench.world.removed == []
     await bench.live(2 * MINUTE)
     assert bench.world.removed == ["k", app.id]
+    assert bench.world.only_unmoved == [True, True], "only if it is idle still"
     # Each line was begun, and not finished, when its removal was made.
     assert ['"outcome"' in line for line in audit] == [False, False]
     entries = await bench.controller.read_history(9)
@@ -187,8 +188,8 @@ async def test_what_people_say_while_a_pass_removes_counts_for_the_rest_of_it(
         }
         asked.append(asyncio.ensure_future(words[said]()))
 
-    async def slowly(resource: Resource) -> Outcome:
-        outcome = await remove(resource)
+    async def slowly(resource: Resource, only_unmoved: bool) -> Outcome:
+        outcome = await remove(resource, only_unmoved)
         await asyncio.sleep(0.05)  # in which a request is read and its file written
         return outcome
 
@@ -265,6 +266,7 @@ async def test_removal_on_request(bench: Bench) -> None:
     outcome = await bench.controller.remove(app.ref)
     assert (outcome["outcome"], outcome["reason"]) == ("removed", "requested")
     assert bench.world.removed == ["k", app.id]
+    assert bench.world.only_unmoved == [False, False], "it is to go however it is"
     await bench.controller.check()
     assert bench.resource(app.id)["state"] == "Deleting", "not as it was listed before"
     for ref, status in (

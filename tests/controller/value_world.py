@@ -53,6 +53,7 @@ class ValueWorld:
     unread: dict[str, Unread] = field(default_factory=dict)
     answers: dict[str, list[Outcome]] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
+    only_unmoved: list[bool] = field(default_factory=list)
     listings: int = 0
     at_work: set[str] = field(default_factory=set)
     asked: list[dict[Ref, timedelta]] = field(default_factory=list)
@@ -89,11 +90,12 @@ class ValueWorld:
         self.before_look(ref)
         return (await self.observe(list_apps=False)).bearing_on(ref)
 
-    async def remove(self, resource: Resource) -> Outcome:
+    async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
         self.before_remove(resource)
         queue = self.answers.get(resource.ref.id, [])
         outcome = queue.pop(0) if queue else Outcome(Result.REMOVED, "Gone.")
         self.removed.append(resource.ref.id)
+        self.only_unmoved.append(only_unmoved)
         if outcome.ended:
             self.kernels.pop(resource.ref.id, None)
             self.terminals.pop(resource.ref.id, None)

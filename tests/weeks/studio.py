@@ -397,7 +397,7 @@ class Studio:
             self.use(self.rng.choice(kernels), Signal.REQUEST)
         return (await self.observe(list_apps=False)).bearing_on(ref)
 
-    async def remove(self, resource: Resource) -> Outcome:
+    async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
         thing = self.things.get(resource.ref.id)
         if thing is None or (thing.kind == "app" and thing.status != "InService"):
             self.counts["already gone"] += 1

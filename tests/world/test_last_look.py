@@ -104,7 +104,7 @@ async def decided(world: World) -> Kernel:
 
 
 async def test_what_has_not_moved_goes(world: World, manager: Manager) -> None:
-    assert (await world.remove(await decided(world))).result is Result.REMOVED
+    assert (await world.remove(await decided(world), only_unmoved=True)).result is Result.REMOVED
     assert manager.shut_down == ["k"]
 
 
@@ -122,15 +122,15 @@ async def test_what_has_moved_stays_unless_somebody_asked_for_it(
 ) -> None:
     kernel = await decided(world)
     move(manager, clients)
-    assert (await world.remove(kernel)).result is Result.STALE
+    assert (await world.remove(kernel, only_unmoved=True)).result is Result.STALE
     assert manager.shut_down == []
-    assert (await world.remove(replace(kernel))).result is Result.REMOVED
+    assert (await world.remove(kernel, only_unmoved=False)).result is Result.REMOVED
 
 
 async def test_what_cannot_be_read_stays(world: World, manager: Manager) -> None:
     kernel = await decided(world)
     manager.model = None
-    outcome = await world.remove(kernel)
+    outcome = await world.remove(kernel, only_unmoved=True)
     assert (outcome.result, manager.shut_down) == (Result.TEMPORARY, [])
 
 
@@ -139,11 +139,12 @@ async def test_what_waits_in_the_socket_is_heard(
 ) -> None:
     kernel = await decided(world)
     source._listener._ears["k"] = Ear()  # type: ignore[assignment]
-    assert (await world.remove(replace(kernel, heard=Heard()))).result is Result.REMOVED
+    requested = replace(kernel, heard=Heard())
+    assert (await world.remove(requested, only_unmoved=False)).result is Result.REMOVED
     manager.shut_down.clear()
     kernel = await decided(world)
     assert kernel.heard is not None
-    assert (await world.remove(kernel)).result is Result.STALE
+    assert (await world.remove(kernel, only_unmoved=True)).result is Result.STALE
 
 
 async def test_a_busy_kernel_that_is_to_go_though_it_is_busy(
@@ -151,7 +152,7 @@ async def test_a_busy_kernel_that_is_to_go_though_it_is_busy(
 ) -> None:
     """``max_busy_minutes``: that it is busy is no news."""
     manager.model = {**MODEL, "execution_state": "busy"}
-    assert (await world.remove(await decided(world))).result is Result.REMOVED
+    assert (await world.remove(await decided(world), only_unmoved=True)).result is Result.REMOVED
 
 
 @pytest.mark.parametrize(("fails", "passed"), [(None, 0), (RuntimeError("x"), 1)])
@@ -162,7 +163,7 @@ async def test_a_cell_during_the_shutdown_begins_only_if_the_kernel_stays(
     manager.fails = fails
     manager.meanwhile = lambda: clients._pass_on("k", CELL, lambda: forwarded.append(CELL))
     kernel = await decided(world)
-    outcome = await world.remove(kernel)
+    outcome = await world.remove(kernel, only_unmoved=True)
     assert outcome.result is (Result.TEMPORARY if fails else Result.REMOVED)
     assert len(forwarded) == passed
     clients._pass_on("k", CELL, lambda: forwarded.append(CELL))
@@ -198,4 +199,4 @@ async def test_somebodys_request_is_not_taken_for_an_old_decision(
     (kernel,) = (await world.observe(False)).kernels
     assert manager.model is not None
     manager.model.update(execution_state="busy")
-    assert (await world.remove(kernel)).result is Result.REMOVED
+    assert (await world.remove(kernel, only_unmoved=False)).result is Result.REMOVED

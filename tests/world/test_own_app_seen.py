@@ -119,7 +119,7 @@ async def test_once_accepted_it_is_ending(platform: Platform, ending: str, resul
     scene = Scene(platform, SageMakerSays(outcome=Outcome(result)))
     (app,) = (await scene.look()).apps
     assert app.status == "InService"
-    await scene.world.remove(app)
+    await scene.world.remove(app, only_unmoved=True)
     scene.now = ENDING_SECONDS - 1
     assert (await scene.look()).apps[0].status == ending
     scene.now = ENDING_SECONDS  # still here: then it was not ended
@@ -129,6 +129,6 @@ async def test_once_accepted_it_is_ending(platform: Platform, ending: str, resul
 async def test_a_failure_ends_nothing() -> None:
     scene = Scene(sagemaker=SageMakerSays(outcome=Outcome(Result.PERMANENT)))
     (app,) = (await scene.look()).apps
-    await scene.world.remove(app)
+    await scene.world.remove(app, only_unmoved=True)
     assert (await scene.look()).apps[0].status == "InService"
     assert scene.sagemaker.deleted == 1

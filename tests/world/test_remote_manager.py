@@ -105,7 +105,7 @@ async def test_what_ran_before_this_server_did_is_seen_with_every_browser_closed
     assert (source.pid_of(before), source.channels_of(before)) == (None, None)
     assert manager.requests == ["GET "]
 
-    outcome = await world.remove(snapshot.kernels[0])
+    outcome = await world.remove(snapshot.kernels[0], only_unmoved=False)
     assert outcome.result is Result.REMOVED
     assert (await world.observe(list_apps=False)).kernels == ()
 

@@ -211,7 +211,7 @@ async def test_a_source_that_fails_is_named_and_the_others_are_read() -> None:
     snapshot = await broken.observe(list_apps=True)
     assert set(snapshot.unread) == {"kernels", "sessions"}
     assert snapshot.terminals == ()
-    assert (await broken.remove(app)).result is Result.PERMANENT
+    assert (await broken.remove(app, False)).result is Result.PERMANENT
 
 
 async def test_an_app_without_resource_spec_takes_its_kernels_instance_type() -> None:
@@ -286,13 +286,13 @@ async def test_a_real_terminal_with_and_without_a_job(
     pty.ptyproc.write("sleep 60\r")
     assert await job_is("sleep")
     (terminal,) = await source.read()
-    assert (await source.remove(terminal)).result is Result.REMOVED
+    assert (await source.remove(terminal, False)).result is Result.REMOVED
     # On a loaded machine the manager may read the end of its output later than it is waited for.
     for _ in range(1200):
         if not await source.read():
             break
         await asyncio.sleep(0.05)
-    assert (await source.remove(terminal)).result is Result.GONE
+    assert (await source.remove(terminal, False)).result is Result.GONE
     assert terminals.foreground_job(None) is None
 
 
@@ -304,6 +304,6 @@ async def test_a_real_kernel_is_seen_and_shut_down(jp_serverapp: Any) -> None:
     (kernel,) = join(models, unreadable, await source.read_sessions())
     assert (kernel.id, kernel.name, kernel.app) == (kernel_id, "python3", None)
     assert kernel.last_activity is not None
-    assert (await source.remove(kernel)).result is Result.REMOVED
-    assert (await source.remove(kernel)).result is Result.GONE
+    assert (await source.remove(kernel, False)).result is Result.REMOVED
+    assert (await source.remove(kernel, False)).result is Result.GONE
     assert await source.read() == ({}, {})
