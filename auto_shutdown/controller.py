@@ -379,8 +379,8 @@ class Controller:
             self._ledger, outcome = await self._remover.on_request(
                 ref, self._snapshot, self._ledger, policy, moment.now
             )
-            # Who asked looks at once, and is to see what SageMaker says of the app by now.
-            await self._observe(moment, list_apps)
+            if list_apps:  # who asked looks at once, and is to see what SageMaker says of it by now
+                await self._observe(moment, list_apps)
             self._settle_faults(moment.now)
         self._wake.set()
         return outcome
