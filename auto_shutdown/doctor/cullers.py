@@ -67,18 +67,15 @@ def _trait(situation: Situation, trait: Trait) -> Iterator[Finding]:
         seconds = _seconds(situation.value(section, trait.name))
         if seconds <= 0:
             continue
-        own = situation.traits
-        minutes = getattr(own, trait.limit) or own.idle_timeout_minutes
-        here = timedelta(minutes=float(minutes))
         theirs = timedelta(seconds=seconds)
-        first = "so Jupyter comes first" if theirs < here else "so auto_shutdown comes first"
         busy = situation.value(section, "cull_busy")
         also = " It takes busy ones, too." if busy and str(busy) != "False" else ""
         name = f"{section}.{trait.name}"
         yield warning(
             CHECK,
             f"{trait.what} after {duration(theirs)} ({name}, set by "
-            f"{situation.source(section, trait.name)}); here it is {duration(here)}, {first}. It "
+            f"{situation.source(section, trait.name)}); "
+            f"{_beside(situation, theirs, trait.limit, 'Jupyter')}. It "
             f"warns nobody, and knows no keep-alive and no work in the background.{also}",
             f"Set {name} to 0, and leave it to auto_shutdown.",
         )
@@ -98,14 +95,18 @@ def _agent(situation: Situation) -> Iterator[Finding]:
     minutes = ((situation.report or {}).get("platform") or {}).get("native_idle_timeout_minutes")
     if minutes is None and not _is_on(situation, AGENT):
         return
-    begin = "SageMaker's own agent is here: if idle shutdown is on for the domain, the user profile"
     if minutes is None:
-        text = f"{begin} or the space, SageMaker deletes this app by itself,"
+        text = (
+            "SageMaker's own agent is here: if idle shutdown is on for the domain, the user "
+            "profile or the space, SageMaker deletes this app by itself,"
+        )
     else:
-        theirs, here = timedelta(minutes=minutes), timedelta(minutes=_app_minutes(situation))
-        first = "so SageMaker comes first" if theirs < here else "so auto_shutdown comes first"
-        after = f"after {duration(theirs)}; here it is {duration(here)}, {first}. It goes"
-        text = f"SageMaker's own idle shutdown deletes this app {after}"
+        theirs = timedelta(minutes=minutes)
+        told = _beside(situation, theirs, "app_idle_timeout_minutes", "SageMaker")
+        text = (
+            f"SageMaker's own idle shutdown deletes this app after {duration(theirs)}; {told}. "
+            "It goes"
+        )
     yield warning(
         CHECK,
         f"{text} by the age of the last output. A long silent cell counts as idle to it, and it "
@@ -115,9 +116,12 @@ def _agent(situation: Situation) -> Iterator[Finding]:
     )
 
 
-def _app_minutes(situation: Situation) -> float:
+def _beside(situation: Situation, theirs: timedelta, limit: str, other: str) -> str:
+    """Our own limit beside that of another, and which of the two has its way."""
     own = situation.traits
-    return float(own.app_idle_timeout_minutes or own.idle_timeout_minutes)
+    here = timedelta(minutes=float(getattr(own, limit) or own.idle_timeout_minutes))
+    first = other if theirs < here else "auto_shutdown"
+    return f"here it is {duration(here)}, so {first} comes first"
 
 
 def _incumbent(situation: Situation) -> Iterator[Finding]:
