@@ -20,7 +20,7 @@ from moto.sagemaker.models import sagemaker_backends
 from .labs import Lab, merge
 from .operations import ACCOUNT, Answer, Request
 from .processes import Leashed
-from .resources import ApiError, Delays
+from .resources import ApiError, Background, Delays
 from .server import JupyterServerApp
 
 #: The platform of what is created now.
@@ -39,7 +39,7 @@ class Instances:
         self._backend = sagemaker_backends[ACCOUNT][region]
         self._delays = delays
         self._lock = threading.RLock()
-        self._threads: list[threading.Thread] = []
+        self._background = Background()
         self._labs: dict[str, Lab] = {}
         self._processes: dict[str, Leashed] = {}
         self._platforms: dict[str, str] = {}
@@ -95,7 +95,7 @@ class Instances:
             instance = self._get(request)
             _check_status(instance, "Stopping", "InService")
             instance.status = "Stopping"
-        self._in_background(lambda: self._take_down(instance))
+        self._background.run(lambda: self._take_down(instance))
         return {}
 
     def update(self, request: Request) -> Answer:
@@ -131,7 +131,7 @@ class Instances:
             time.sleep(self._delays.pending)
             instance.status = "InService"
 
-        self._in_background(work)
+        self._background.run(work)
 
     def _take_down(self, instance: Any) -> None:
         time.sleep(self._delays.ending)
@@ -141,15 +141,9 @@ class Instances:
         time.sleep(self._delays.deleting)
         instance.status = "Stopped"
 
-    def _in_background(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
     def close(self) -> None:
         """End what runs, and take it out of moto, whose state is this process's."""
-        for thread in self._threads:
-            thread.join(60.0)
+        self._background.join()
         for process in self._processes.values():
             process.stop()
         for name in self._platforms:

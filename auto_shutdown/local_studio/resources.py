@@ -32,6 +32,23 @@ class Delays:
     deleting: float = 0.0
 
 
+class Background:
+    """What goes on after a call was answered."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+
+    def run(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def join(self) -> None:
+        """Wait for all of it, a minute each at most."""
+        for thread in self._threads:
+            thread.join(60.0)
+
+
 @dataclass
 class AppRecord:
     """One app. ``owner`` is ("UserProfileName" | "SpaceName", its name)."""
@@ -75,7 +92,7 @@ class Apps:
     def __post_init__(self) -> None:
         self._records: dict[Key, AppRecord] = {}
         self._lock = threading.RLock()
-        self._threads: list[threading.Thread] = []
+        self._background = Background()
 
     def all(self) -> list[AppRecord]:
         with self._lock:
@@ -100,7 +117,7 @@ class Apps:
                 created_at = old.created_at
             record = AppRecord(domain_id, owner, app_type, name, spec, created_at)
             self._records[key] = record
-        self._in_background(lambda: self._bring_up(record))
+        self._background.run(lambda: self._bring_up(record))
         return record
 
     def delete(self, key: Key) -> None:
@@ -118,7 +135,7 @@ class Apps:
                 message = f"Unable to delete App [{name}] while it is Pending."
                 raise ApiError("ResourceInUse", message)
             record.status = "Deleting"
-        self._in_background(lambda: self._take_down(record))
+        self._background.run(lambda: self._take_down(record))
 
     def _bring_up(self, record: AppRecord) -> None:
         begin = time.monotonic()
@@ -138,15 +155,9 @@ class Apps:
         record.status = "Deleted"
         record.deleted_at = datetime.now(timezone.utc)
 
-    def _in_background(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
     def close(self) -> None:
         """End what still runs."""
-        for thread in self._threads:
-            thread.join(60.0)
+        self._background.join()
         for record in self.all():
             if record.runtime is not None and record.status != "Deleted":
                 self.stop(record)

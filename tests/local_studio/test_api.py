@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from answers import error_of
 
 from auto_shutdown.local_studio.api import Api, Fault
 from auto_shutdown.local_studio.operations import app_name
@@ -57,13 +57,6 @@ def wait_for(client: Any, status: str, **request: Any) -> dict[str, Any]:
             return found
         time.sleep(0.01)
     raise TimeoutError(status)
-
-
-def error_of(call: Any, **request: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def test_the_life_of_an_app(api: Api, client: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from answers import error_of
 
 from auto_shutdown.local_studio.studio import LocalStudio
 
@@ -33,13 +33,6 @@ def wait_for(client: Any, status: str) -> dict[str, Any]:
             return found
         time.sleep(0.01)
     raise TimeoutError(status)
-
-
-def error_of(call: Any, **request: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def test_the_life_of_an_instance(studio: LocalStudio) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 
@@ -17,3 +18,11 @@ def processes_of(root: Path) -> list[int]:
         if str(root).encode() in known and int(path.name) != os.getpid():
             found.append(int(path.name))
     return found
+
+
+def left_of(root: Path, seconds: float = 60.0) -> list[int]:
+    """Those that are still there when they have had ``seconds`` to end."""
+    deadline = time.monotonic() + seconds
+    while processes_of(root) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return processes_of(root)

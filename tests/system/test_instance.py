@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from leftovers import processes_of
+from leftovers import left_of, processes_of
 from own_apps import LIMITS, announced, history, needs_containers, row, stamp
 
 from auto_shutdown.local_studio.api import Fault
@@ -124,7 +123,4 @@ def test_no_process_is_left_of_a_space_or_an_instance(tmp_path: Path) -> None:
     owner.send_signal(signal.SIGKILL)
     owner.wait(60)
     owner.stdout.close()
-    deadline = time.monotonic() + 60
-    while processes_of(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert processes_of(tmp_path) == []
+    assert left_of(tmp_path) == []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leftovers import processes_of
+from leftovers import left_of, processes_of
 from rich.console import Console
 
 from auto_shutdown.local_studio import demo
@@ -259,7 +259,4 @@ def test_no_process_is_left_however_it_ends(signum: int, tmp_path: Path) -> None
     owner.send_signal(signum)
     owner.wait(60)
     owner.stdout.close()
-    deadline = time.monotonic() + 60
-    while processes_of(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert processes_of(tmp_path) == []
+    assert left_of(tmp_path) == []
