@@ -80,8 +80,8 @@ class Inside:
     weak: dict[str, datetime] = field(default_factory=dict)
 
     def add(self, at: datetime, signal: str, weak: Mapping[str, datetime]) -> None:
-        if at > self.active_at:
-            self.active_at, self.signal = at, signal
+        # Of two at the same instant always the same one, in whatever order they are listed.
+        self.active_at, self.signal = max((self.active_at, self.signal), (at, signal))
         for name, weak_at in weak.items():
             self.weak[name] = max(weak_at, self.weak.get(name, weak_at))
 

@@ -365,6 +365,23 @@ def test_an_apps_clock_is_that_of_the_latest_in_it(order: int) -> None:
     assert after.marks[APP.ref].weak == {"output": ago(minutes=9)}
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_at_the_same_instant_an_app_names_always_the_same(order: int) -> None:
+    asked, printed = replace(KERNEL, id="k2"), replace(KERNEL, id="k3")
+    marks = {
+        asked.ref: replace(mark(ago(hours=1), "idle", APP.id), signal="request"),
+        printed.ref: replace(mark(ago(hours=1), "idle", APP.id), signal="last-activity"),
+        APP.ref: mark(ago(hours=3), "InService", stamps={}),
+    }
+    kernels = (replace(asked, last_activity=None), replace(printed, last_activity=None))[::order]
+    app = replace(APP, created_at=None)
+    after = advance(replace(EMPTY, marks=marks), Snapshot(kernels, (), (app,)), NOW)
+    assert (after.marks[APP.ref].active_at, after.marks[APP.ref].signal) == (
+        ago(hours=1),
+        "request",
+    )
+
+
 def test_an_objection_is_in_force_until_its_end() -> None:
     """Asked by itself, too: a second look decides on a ledger that only part of has advanced."""
     ledger = replace(EMPTY, vetoes={KERNEL.ref: Veto("hook", "no", NOW)})

@@ -51,7 +51,7 @@ def test_nothing_busy_kept_unread_or_in_grace_goes(life: Life) -> None:
         assert not life.removed
     for kernel in snapshot.kernels:
         if keeps_itself(life, kernel):
-            with_its_app = Ref(Kind.APP, str(kernel.app)) in life.removed
+            with_its_app = any(ref in life.removed for ref in apps_of(life, kernel))
             assert not with_its_app or not holds(life, kernel)
             assert kernel.ref not in life.removed or with_its_app
     for terminal in snapshot.terminals:
@@ -92,6 +92,17 @@ def keeps_itself(life: Life, tenant: Kernel | Terminal) -> bool:
     protected = policy.protect_connected and tenant.connections > 0 and idle
     idle_at_work = tenant.state == "idle" and ledger.marks[tenant.ref].work.found == "working"
     return busy or "kernels" in snapshot.unread or protected or idle_at_work
+
+
+def apps_of(life: Life, kernel: Kernel) -> list[Ref]:
+    """The app that it runs in. Of one that cannot be read only its id is to be believed: it is
+    where it was last seen, and may be in any app if that was in none."""
+    if not kernel.unreadable:
+        return [Ref(Kind.APP, str(kernel.app))]
+    last_seen = life.ledger.marks[kernel.ref].app
+    if last_seen is None:
+        return [app.ref for app in life.snapshot.apps]
+    return [Ref(Kind.APP, last_seen)]
 
 
 def holds(life: Life, kernel: Kernel) -> bool:
