@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hosts import open_notebook, serve
-from lab_page import enter, health, open_panel, opened, put_settings
+from lab_page import HIDEABLE, enter, health, open_panel, opened, put_settings
 
 from auto_shutdown.local_studio.server import JupyterServerApp
 
@@ -51,6 +51,14 @@ class Asked:
         if "/auto-shutdown/" in request.url:
             self._open -= 1
 
+    def wait_for(self, path: str) -> None:
+        """Until it was asked for."""
+        for _ in range(3000):
+            if any(found == path for _, found in self.all):
+                return
+            self._page.wait_for_timeout(20)
+        raise TimeoutError(path)
+
     def settle(self) -> None:
         """Let what was asked be answered, in real time: the page's own clock stands still."""
         for _ in range(200):
@@ -71,8 +79,12 @@ def test_ten_quiet_minutes(browser: Any, server: JupyterServerApp) -> None:
     """Seen, not seen, and hidden. The page's clock is ours: ten minutes take seconds."""
     context = browser.new_context()
     context.clock.install()
-    page = opened(context, server, panel=False)
+    page = context.new_page()
+    page.add_init_script(HIDEABLE)
     asked = Asked(page)
+    enter(page, server)
+    # Its last question of a start, which a slow host may be long in coming to.
+    asked.wait_for("history?limit=50")
     page.wait_for_timeout(500)
     asked.settle()
     page.clock.pause_at(page.evaluate("Date.now() / 1000 + 1"))
