@@ -77,6 +77,11 @@ def test_warned_once_then_stopped_and_the_notebook_says_so(
     put_settings(server, "@jupyterlab/docmanager-extension:plugin", {"autosave": False})
     put_settings(server, "jupyterlab-auto-shutdown:plugin", {"presence": False})
     kernel = server.open_notebook("train.ipynb")
+    # Used when both have been seen, so that the clock of both is that of the cell.
+    server.wait_for(
+        "kernel and app are seen",
+        lambda: {"kernel", "app"} <= {r["kind"] for r in server.status()["resources"]},
+    )
     server.execute(kernel, "1 + 1")
     context = browser.new_context(locale="en-GB", device_scale_factor=2)
     page = opened(context, server, "lab/tree/train.ipynb", panel=False)
