@@ -78,7 +78,20 @@ class Lab:
     async def kernel(self, name: str = "python3") -> str:
         kernel_id = str(await self.app.kernel_manager.start_kernel(kernel_name=name))
         await self.until(lambda: self.verdict(kernel_id))
+        await self._hear_of(kernel_id)
         return kernel_id
+
+    async def _hear_of(self, kernel_id: str) -> None:
+        """An old server may begin to listen only after the kernel's first words: it is "starting"
+        to it until the next ones."""
+        for attempt in range(200):
+            if self.app.kernel_manager.kernel_model(kernel_id)["execution_state"] != "starting":
+                return
+            if attempt > 20:
+                socket = await self.connect(kernel_id)
+                await self.execute(socket, "pass")
+                socket.close()
+            await asyncio.sleep(0.1)
 
     async def connect(self, kernel_id: str) -> Any:
         return await self.ws_fetch("api", "kernels", kernel_id, "channels")
@@ -118,14 +131,6 @@ class Lab:
         """Run ``code`` to its end and leave."""
         socket = await self.connect(kernel_id)
         await self.execute(socket, code)
-        # An old server may begin to listen only after the kernel's first words: it is "starting"
-        # to it until the next ones.
-        for _ in range(100):
-            model = self.app.kernel_manager.kernel_model(kernel_id)
-            if model["execution_state"] != "starting":
-                break
-            await self.execute(socket, "pass")
-            await asyncio.sleep(0.05)
         socket.close()
 
 
