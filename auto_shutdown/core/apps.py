@@ -7,15 +7,13 @@ from dataclasses import replace
 from typing import Union
 
 from .due import Context, by_the_clock, clock_of, disabled, unread
+from .marks import COMING_UP
 from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal
 from .signals import Signal
 from .verdict import Action, Decision, Reason
 
 #: What runs in an app, or in the server's own host.
 Tenant = Union[Kernel, Terminal]
-
-#: States of a kernel on its way to being usable: never activity, but given time to get there.
-COMING_UP = frozenset({"starting", "restarting", "autorestarting", "unknown"})
 
 #: States in which a kernel can do nothing any more.
 DEAD = frozenset({"dead", "terminating", "terminated"})
@@ -34,11 +32,17 @@ UNSEEN = {
 
 
 def is_stuck(context: Context, kernel: Kernel) -> bool:
-    """Dead, or on its way up for longer than the grace for that: it does nothing for anybody."""
-    if kernel.state in COMING_UP:
-        since = context.mark(kernel.ref).state_since or context.now
-        return since + context.policy.startup_grace <= context.now
-    return kernel.state in DEAD
+    """Dead, or on its way up for longer than the grace for that, and nothing given to it to run:
+    it does nothing for anybody."""
+    if kernel.state not in COMING_UP:
+        return kernel.state in DEAD
+    return not is_coming_up(context, kernel) and not context.mark(kernel.ref).runs_unseen
+
+
+def is_coming_up(context: Context, kernel: Kernel) -> bool:
+    """On its way up, and within the grace for that."""
+    since = context.mark(kernel.ref).state_since or context.now
+    return kernel.state in COMING_UP and since + context.policy.startup_grace > context.now
 
 
 def decide_app(

@@ -23,6 +23,9 @@ from .signals import WEAK, Signal
 #: The one state of a kernel that is activity in itself.
 BUSY = "busy"
 
+#: States of a kernel on its way to being usable: no activity, but given time to get there.
+COMING_UP = frozenset({"starting", "restarting", "autorestarting", "unknown"})
+
 #: The same of a terminal: a command runs in its foreground.
 RUNNING = "running"
 
@@ -48,7 +51,8 @@ class Mark:
     ``signal`` what set it; ``weak`` those of weak evidence. ``stamps`` and ``state`` are as last
     reported, ``seen_at`` is when. ``quiet_since``: nothing was heard of a *busy* kernel since.
     ``frozen``: its ``last_activity`` stands still although it works. ``alone``: busy, with waiting
-    for a person who is not there."""
+    for a person who is not there. ``given_cell``: of a kernel seen on its way up only, that it was
+    given a cell and has not been heard of since."""
 
     first_seen: datetime
     seen_at: datetime
@@ -63,12 +67,19 @@ class Mark:
     quiet_since: datetime | None = None
     frozen: bool = False
     alone: bool = False
+    given_cell: bool = False
     work: Work = Work()
 
     @property
     def at_work(self) -> bool:
         """Whether it was at work in itself when it was last seen."""
-        return self.state in (BUSY, RUNNING) and not self.alone
+        return self.runs_unseen or (self.state in (BUSY, RUNNING) and not self.alone)
+
+    @property
+    def runs_unseen(self) -> bool:
+        """Whether it may run a cell although it is reported as coming up (docs/decisions/021): one
+        that was given it, and is not known to give no answer."""
+        return self.given_cell and self.work.found != "untold"
 
 
 @dataclass
@@ -116,8 +127,12 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
         # Where it was is remembered, so that it holds that app and not every one.
         return previous or first_sight(now)
     mark = _advance_stamps(previous, kernel.stamps, now)
-    was_busy = previous is not None and previous.state == BUSY
-    if kernel.state == BUSY:
+    was_busy = previous is not None and (previous.state == BUSY or previous.runs_unseen)
+    given_cell = kernel.state in COMING_UP and (
+        kernel.given_cell or (previous is not None and previous.given_cell)
+    )
+    mark = _with(mark, given_cell=given_cell)
+    if kernel.state == BUSY or mark.runs_unseen:
         # One that waits for a person is at work as long as there may be one: the last client may
         # have left at any time since the last look.
         if not kernel.waits_alone or previous is None or not previous.alone:

@@ -80,6 +80,7 @@ class Kernel:
     ``cull_idle_timeout`` of its kernelspec's metadata. ``beat_at`` is when a heartbeat file that
     covers it was last touched. ``asked_at`` is when a client of this server last asked it for
     something: known a moment before the kernel itself says so, and behind a gateway, too.
+    ``given_cell``: so far seen on its way up only, and a client of this server gave it a cell.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Kernel:
     own_limit: timedelta | None = None
     beat_at: datetime | None = None
     asked_at: datetime | None = None
+    given_cell: bool = False
 
     @cached_property
     def ref(self) -> Ref:

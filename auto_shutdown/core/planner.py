@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from .apps import COMING_UP, DEAD, Tenant, decide_app, following, is_stuck
+from .apps import DEAD, Tenant, decide_app, following, is_coming_up, is_stuck
 from .due import (
     Clock,
     Context,
@@ -23,7 +23,7 @@ from .due import (
     was_asked,
 )
 from .ledger import Ledger
-from .marks import BUSY, STUCK_CPU
+from .marks import BUSY, COMING_UP, STUCK_CPU
 from .model import App, Kernel, Ref, Snapshot, Terminal
 from .policy import Policy
 from .signals import Signal
@@ -105,9 +105,11 @@ def _decide_kernel(context: Context, kernel: Kernel) -> Decision:
     if policy.protect_connected and kernel.connections > 0:
         detail = "A client is connected, and the setting protect_connected keeps it."
         return context.keep(ref, Reason.CONNECTED, detail, "connections")
-    if kernel.state in COMING_UP and not is_stuck(context, kernel):
+    if is_coming_up(context, kernel):
         detail = f"The kernel is {kernel.state}; that may take {duration(policy.startup_grace)}."
         return context.keep(ref, Reason.GRACE, detail, Signal.EXECUTION_STATE)
+    if mark.runs_unseen:
+        return _decide_busy(context, kernel)
     if kernel.state not in KNOWN:
         detail = f"The kernel reports the state '{kernel.state}', which is not known here."
         return context.keep(ref, Reason.UNKNOWN, detail, Signal.EXECUTION_STATE)
@@ -139,11 +141,14 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
     asked = mark.work.found != "untold" and was_asked(mark, context.now, window / 8)
     if still < window or not asked:
         detail = f"Running a cell, seen busy for {running}."
+        if kernel.state != BUSY:
+            detail = f"Given a cell, and not heard of since; reported {kernel.state} for {running}."
         return context.keep(ref, Reason.BUSY, detail, Signal.EXECUTION_STATE)
     found = f"under {STUCK_CPU:.0%} of a core"
+    word = "Busy" if kernel.state == BUSY else "Given a cell"
     if policy.max_busy is None:
         detail = (
-            f"Busy, but silent and at {found} for {duration(still)}. It is kept; the "
+            f"{word}, but silent and at {found} for {duration(still)}. It is kept; the "
             "administrator's max_busy_minutes could end it."
         )
         return context.keep(ref, Reason.SUSPECT_BUSY, detail, Signal.EXECUTION_STATE)
@@ -153,7 +158,7 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
         policy.max_busy,
         "max_busy_minutes",
         Reason.MAX_BUSY,
-        f"Busy, but silent and at {found},",
+        f"{word}, but silent and at {found},",
     )
     decision = by_the_clock(context, ref, clock, refs(ref, kernel.app))
     if decision.reason is Reason.RECENT_ACTIVITY:

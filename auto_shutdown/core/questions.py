@@ -60,16 +60,19 @@ def _schedule(
             terminals.setdefault(terminal.app, []).append(terminal)
     due: dict[Ref, tuple[datetime, timedelta]] = {}
     for resource, decision in zip(snapshot.resources, plan.decisions):
-        if not _can_be_asked(resource, terminals):
-            continue
         mark = ledger.marks.get(resource.ref)
         work = mark.work if mark is not None else Work()
-        if isinstance(resource, Kernel) and resource.state == BUSY and not resource.waits_alone:
-            if resource.heard is None and not resource.connections:
+        unseen = mark is not None and mark.given_cell
+        if not unseen and not _can_be_asked(resource, terminals):
+            continue
+        if isinstance(resource, Kernel) and (
+            unseen or (resource.state == BUSY and not resource.waits_alone)
+        ):
+            if not unseen and resource.heard is None and not resource.connections:
                 continue  # it would lose the output that its gateway keeps for its client
             window = policy.suspect_window / LOOKS_AT_BUSY
             still_since = mark.quiet_since if mark is not None else None
-            at = max(still_since or now, work.asked_at or now - window) + window
+            at = max(still_since or work.asked_at or now, work.asked_at or now - window) + window
             due[resource.ref] = at, window
             continue
         limit, _ = policy.limit_of(resource)

@@ -16,6 +16,7 @@ from typing import Any
 
 from tornado.websocket import WebSocketHandler
 
+from ..core.marks import BUSY, COMING_UP
 from .messages import COUNTS
 
 #: Where jupyter_server (from 2.0) keeps the class of its websocket connections to kernels, made
@@ -25,6 +26,7 @@ CONNECTION_CLASS = "kernel_websocket_connection_class"
 #: Message types as they stand in a header. In what a cell says of itself the quotes are escaped.
 _ASKING = tuple(f'"{name}"' for name in sorted(COUNTS - {"comm_msg"}))
 _COMM = '"comm_msg"'
+_CELL = '"execute_request"'
 
 #: A page that opens asks its widgets for their state; nobody moved one.
 _BY_ITSELF = '"request_state'
@@ -38,6 +40,7 @@ class Clients:
     def __init__(self) -> None:
         self._waiting: set[str] = set()
         self._asked: dict[str, datetime] = {}
+        self._given: set[str] = set()
         self._held: dict[str, list[Forward]] = {}
         self._late: set[asyncio.Future[Any]] = set()
 
@@ -64,14 +67,22 @@ class Clients:
         """When a client of this server last asked it for something that counts."""
         return self._asked.get(kernel_id)
 
-    def forget(self, kernel_id: str) -> None:
-        """It is busy no more, or gone."""
-        self._waiting.discard(kernel_id)
+    def gave_cell(self, kernel_id: str) -> bool:
+        """Whether a client of this server gave it a cell since it was last seen to have come up."""
+        return kernel_id in self._given
+
+    def seen(self, kernel_id: str, state: str) -> None:
+        """It is in that state: what it can no longer wait for, or be about to begin, is over."""
+        if state != BUSY:
+            self._waiting.discard(kernel_id)
+        if state not in COMING_UP:
+            self._given.discard(kernel_id)
 
     def attend(self, kernel_ids: Collection[str]) -> None:
         """These kernels there are, and no others any more."""
         for gone in [kernel_id for kernel_id in self._asked if kernel_id not in kernel_ids]:
             del self._asked[gone]
+        self._given.intersection_update(kernel_ids)
 
     @contextlib.contextmanager
     def held_back(self, kernel_id: str) -> Iterator[list[Forward]]:
@@ -159,6 +170,8 @@ class Clients:
         )
         if asks:
             self._asked[kernel_id] = datetime.now(timezone.utc)
+        if _says(message, _CELL):
+            self._given.add(kernel_id)
         if kernel_id in self._waiting and any(
             _says(message, name) for name in ("input_reply", "execute_request")
         ):

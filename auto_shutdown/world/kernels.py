@@ -103,18 +103,23 @@ class KernelSource:
         """With what its model does not say: what was heard of it, and whether it waits."""
         ear = self._listener.ear(kernel.id)
         waiting_for = None
-        if kernel.state != BUSY:
-            self._clients.forget(kernel.id)
-        elif self._clients.waits(kernel.id):
+        self._clients.seen(kernel.id, kernel.state)
+        if self._clients.waits(kernel.id):
             waiting_for = "input"
-        elif ear is not None and ear.stopped:
+        elif kernel.state == BUSY and ear is not None and ear.stopped:
             waiting_for = "debugger"
         own_limit, asked_at = self._limits.get(kernel.id), self._clients.asked_at(kernel.id)
+        given_cell = self._clients.gave_cell(kernel.id)
         if ear is None and waiting_for is None and own_limit is None and asked_at is None:
             return kernel
         heard = ear.heard if ear is not None else None
         return replace(
-            kernel, heard=heard, waiting_for=waiting_for, own_limit=own_limit, asked_at=asked_at
+            kernel,
+            heard=heard,
+            waiting_for=waiting_for,
+            own_limit=own_limit,
+            asked_at=asked_at,
+            given_cell=given_cell,
         )
 
     def pid_of(self, kernel_id: str) -> int | None:

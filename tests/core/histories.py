@@ -73,6 +73,7 @@ kernels = st.builds(
     waiting_for=st.sampled_from((None, None, "input", "debugger")),
     own_limit=st.none() | minutes(1, 300),
     beat_at=st.none() | instants,
+    given_cell=st.booleans(),
 )
 terminals = st.builds(
     Terminal,

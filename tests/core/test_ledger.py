@@ -206,6 +206,12 @@ class TestApps:
         ledger = self.settled(waiting)
         assert self.active_at(advance(ledger, Snapshot((), (), (APP,)), NOW)) == ago(hours=3)
 
+    def test_a_kernel_that_was_given_a_cell_on_its_way_up_was_at_work(self) -> None:
+        given = replace(KERNEL, state="starting", given_cell=True)
+        ledger = advance(EMPTY, Snapshot((given,), (), (APP,)), BEFORE)
+        ledger = advance(ledger, Snapshot((), (), (APP,)), NOW)
+        assert self.active_at(ledger) == NOW
+
     def test_a_terminal_closed_with_its_job_running_was_at_work(self) -> None:
         inside = replace(TERMINAL, app=APP.id, running_job="python")
         ledger = advance(EMPTY, Snapshot((), (inside,), (APP,)), BEFORE)

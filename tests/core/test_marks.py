@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scene import APP, KERNEL, NOW, OWN, TERMINAL, ago
 
 from auto_shutdown.core.ledger import Ledger, advance, learn, note
-from auto_shutdown.core.marks import Mark, activity, first_sight, moved, shifted
+from auto_shutdown.core.marks import Mark, Work, activity, first_sight, moved, shifted
 from auto_shutdown.core.model import Answer, Heard, Kernel, Snapshot
 from auto_shutdown.core.signals import WEAK, Signal
 
@@ -105,6 +105,42 @@ class TestFrozen:
         assert self.marks(heard, replace(heard, state="busy"), heard) == [False] * 3
 
 
+class TestGivenCell:
+    """A kernel seen on its way up only, that was given a cell."""
+
+    rising = replace(KERNEL, state="starting", last_activity=ago(hours=5))
+    given = replace(rising, given_cell=True)
+
+    def after(self, *looks: Kernel, **work: str) -> Mark:
+        ledger = EMPTY
+        for step, kernel in enumerate(looks):
+            ledger = look(ledger, kernel, NOW + step * MINUTE)
+            marks = {ref: replace(m, work=Work(**work)) for ref, m in ledger.marks.items()}
+            ledger = replace(ledger, marks=marks)
+        return ledger.marks[KERNEL.ref]
+
+    def test_it_is_remembered_until_it_has_come_up(self) -> None:
+        assert not self.after(self.rising).given_cell
+        assert self.after(self.given, self.rising).given_cell, "by a server that was restarted"
+        assert self.after(self.given, replace(self.rising, state="restarting")).given_cell
+        assert not self.after(self.given, replace(self.rising, state="idle")).given_cell
+        assert not self.after(replace(self.given, state="busy")).given_cell
+
+    def test_it_is_activity_until_it_ends_or_gives_no_answer(self) -> None:
+        assert self.after(self.given, self.given).active_at == NOW + MINUTE
+        ended = self.after(self.given, replace(self.rising, state="idle"))
+        assert ended.active_at == NOW + MINUTE
+        assert self.after(self.rising, self.rising).active_at == ago(hours=5)
+        mute = self.after(self.given, self.given, self.given, found="untold")
+        assert mute.active_at == NOW
+
+    def test_it_is_still_since_the_last_message(self) -> None:
+        printed = replace(self.given, last_activity=NOW)
+        assert self.after(self.rising, self.rising).quiet_since is None
+        assert self.after(self.given, self.given).quiet_since == NOW
+        assert self.after(self.given, self.given, printed).quiet_since == NOW + 2 * MINUTE
+
+
 class TestBusy:
     busy = replace(KERNEL, state="busy", last_activity=ago(hours=5))
 
@@ -132,10 +168,10 @@ class TestBusy:
     def test_and_since_it_last_used_the_processor(
         self, answer: dict[str, object], still_since: datetime
     ) -> None:
-        ledger = look(EMPTY, self.busy, NOW)
         made = Answer(**{"ref": KERNEL.ref, "conclusive": True, **answer})  # type: ignore[arg-type]
-        after = learn(ledger, [made], NOW + MINUTE)
-        assert after.marks[KERNEL.ref].quiet_since == still_since
+        for at_it in (self.busy, TestGivenCell.given):
+            after = learn(look(EMPTY, at_it, NOW), [made], NOW + MINUTE)
+            assert after.marks[KERNEL.ref].quiet_since == still_since
 
     def test_waiting_alone_is_no_activity(self) -> None:
         alone = replace(self.busy, waiting_for="input", connections=0)

@@ -87,7 +87,8 @@ def keeps_itself(life: Life, tenant: Kernel | Terminal) -> bool:
             or (not tenant.in_image and ledger.marks[tenant.ref].work.found == "working")
         )
     # Only what the administrator calls stuck may go while it is busy.
-    busy = tenant.state == "busy" and not tenant.waits_alone and policy.max_busy is None
+    at_it = tenant.state == "busy" and not tenant.waits_alone
+    busy = (at_it or ledger.marks[tenant.ref].runs_unseen) and policy.max_busy is None
     idle = tenant.state != "busy"
     protected = policy.protect_connected and tenant.connections > 0 and idle
     idle_at_work = tenant.state == "idle" and ledger.marks[tenant.ref].work.found == "working"
@@ -109,6 +110,7 @@ def holds(life: Life, kernel: Kernel) -> bool:
     """A kernel that can do nothing any more does not hold its app; a keep-alive on it does."""
     held = life.ledger.held_until([kernel.ref, Ref(Kind.APP, str(kernel.app))], life.now)
     stuck = kernel.state in ("dead", "starting", "restarting", "unknown")
+    stuck = stuck and not life.ledger.marks[kernel.ref].runs_unseen
     return bool(held or kernel.unreadable or "kernels" in life.snapshot.unread or not stuck)
 
 

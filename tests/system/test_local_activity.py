@@ -29,7 +29,13 @@ LIMIT = 5.0
 
 
 @pytest.fixture
-def jp_server_config(tmp_path: Path) -> dict[str, Any]:
+def limits() -> dict[str, float]:
+    """Settings that are another test's own."""
+    return {}
+
+
+@pytest.fixture
+def jp_server_config(tmp_path: Path, limits: dict[str, float]) -> dict[str, Any]:
     return {
         "ServerApp": {
             "jpserver_extensions": {"auto_shutdown": True, "jupyter_server_terminals": True}
@@ -42,6 +48,7 @@ def jp_server_config(tmp_path: Path) -> dict[str, Any]:
             "grace_minutes": 0,
             "warn_minutes": 0,
             "poll_interval_seconds": 0.3,
+            **limits,
         },
     }
 
@@ -189,6 +196,31 @@ async def test_a_cell_of_ten_limits_and_nobody_connected(lab: Lab) -> None:
     ended = time.monotonic()
     await lab.until(gone(lab, kernel))
     assert time.monotonic() - ended > LIMIT * 0.8
+
+
+@pytest.mark.parametrize("limits", [{"startup_grace_minutes": 0.01}])
+async def test_a_cell_whose_kernel_the_server_did_not_hear_come_up(lab: Lab) -> None:
+    """As old servers under load miss a kernel's first words, and take it for starting."""
+    kernel = await lab.kernel()
+    socket = await lab.connect(kernel)
+    await lab.execute(socket, "pass")
+    manager = lab.app.kernel_manager.get_kernel(kernel)
+    told = manager._activity_stream._recv_callback
+    manager._activity_stream.stop_on_recv()
+    manager.execution_state = "starting"
+    await lab.execute(socket, f"import time; time.sleep({4 * LIMIT})", wait=False)
+    await lab.hear(socket, "execute_input")
+    socket.close()
+    begin = time.monotonic()
+    verdict = await lab.until(lambda: (v := lab.verdict(kernel))["reason"] == "busy" and v)
+    assert verdict["state"] == "starting"
+    assert "Given a cell, and not heard of since" in verdict["detail"]
+    while time.monotonic() - begin < 3 * LIMIT:
+        assert lab.verdict(kernel), "removed while its cell runs"
+        await asyncio.sleep(0.1)
+    manager._activity_stream.on_recv(told)
+    await lab.until(lambda: lab.verdict(kernel)["state"] == "idle")
+    await lab.until(gone(lab, kernel))
 
 
 async def test_tabs_and_reconnects_hold_nothing(lab: Lab) -> None:

@@ -127,6 +127,18 @@ async def test_what_has_moved_stays_unless_somebody_asked_for_it(
     assert (await world.remove(kernel, only_unmoved=False)).result is Result.REMOVED
 
 
+async def test_a_cell_given_on_the_way_up_is_told_until_it_has_come_up(
+    world: World, manager: Manager, clients: Clients
+) -> None:
+    told = []
+    for state in ("starting", "starting", "idle", "starting"):
+        manager.model["execution_state"] = state  # type: ignore[index]
+        told.append((await decided(world)).given_cell)
+        if len(told) == 1:
+            clients.note_incoming("k", CELL)
+    assert told == [False, True, False, False]
+
+
 async def test_what_cannot_be_read_stays(world: World, manager: Manager) -> None:
     kernel = await decided(world)
     manager.model = None

@@ -236,6 +236,19 @@ class TestClients:
         clients.attend({"other"})
         assert clients.asked_at("k") is None
 
+    def test_a_cell_given_on_the_way_up_is_known_until_it_has_come_up(self) -> None:
+        clients, connection = self.connection()
+        connection.handle_incoming_message('{"msg_type": "complete_request"}')
+        assert not clients.gave_cell("k")
+        connection.handle_incoming_message('{"msg_type": "execute_request"}')
+        clients.seen("k", "starting")
+        assert clients.gave_cell("k")
+        clients.seen("k", "busy")
+        assert not clients.gave_cell("k")
+        connection.handle_incoming_message('{"msg_type": "execute_request"}')
+        clients.attend({"other"})
+        assert not clients.gave_cell("k")
+
     def test_what_is_held_back_goes_on_in_its_order_or_not_at_all(self) -> None:
         clients, connection = self.connection()
         with clients.held_back("k") as held:
