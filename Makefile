@@ -7,6 +7,8 @@ STAMPS := .make
 BUNDLE := auto_shutdown/labextension/package.json
 # The fast part; it runs in each time zone.
 FAST := tests/core tests/settings tests/store tests/world tests/controller tests/http
+# Of a test that passed only at its second try, the first is shown; and at most so many are tried again.
+TWICE := --rerun-show-tracebacks --max-suite-reruns 3
 ZONES := UTC America/Los_Angeles Asia/Tokyo America/St_Johns
 
 # As pip does: behind a proxy with a certificate of its own, only the system knows it.
@@ -71,8 +73,8 @@ test: lint
 	@for zone in $(ZONES); do \
 	  echo "== $$zone"; TZ=$$zone $(BIN)/python -m pytest -q -n 2 -p no:cacheprovider -m "not soak" $(wildcard $(FAST)) || exit 1; \
 	done
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 -m "not soak" tests/ui
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 $(TWICE) -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 $(TWICE) -m "not soak" tests/ui
 	@$(BIN)/python tests/compat/run.py --ci
 
 # What takes minutes.

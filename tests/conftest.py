@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ("pytest_jupyter.jupyter_server",)
@@ -27,3 +28,10 @@ os.environ.setdefault("SHELL", shutil.which("bash") or "/bin/sh")
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts real servers, kernels and browsers is tried twice (docs/decisions/022)."""
+    for item in items:
+        if item.get_closest_marker("slow") is not None:
+            item.add_marker(pytest.mark.flaky(reruns=1))

@@ -74,7 +74,15 @@ HOSTS = (
     Host("current", "3.12", ("jupyter_server", "jupyterlab>=4,<4.4", "boto3<1.40", "ipykernel")),
     Host("newest", "3.13", ("jupyter_server", "jupyterlab", "boto3", "ipykernel"), in_ci=True),
 )
-TOOLS = ("pytest", "pytest-jupyter[server]", "pytest-timeout", "hypothesis", "psutil", "pyyaml")
+TOOLS = (
+    "pytest",
+    "pytest-jupyter[server]",
+    "pytest-rerunfailures",
+    "pytest-timeout",
+    "hypothesis",
+    "psutil",
+    "pyyaml",
+)
 SHOWN = ("jupyter_server", "jupyterlab", "boto3")
 COLUMNS = ("host", "Python", *SHOWN, "server", "tests", "seconds")
 

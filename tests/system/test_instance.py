@@ -116,11 +116,15 @@ with LocalStudio(Path(sys.argv[1])) as studio:
 
 def test_no_process_is_left_of_a_space_or_an_instance(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", OWNER, str(tmp_path)]
-    owner = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert owner.stdout is not None
-    assert owner.stdout.readline() == "ready\n"
-    assert len(processes_of(tmp_path)) >= 8  # server, kernel, its child, init, leash; twice
-    owner.send_signal(signal.SIGKILL)
-    owner.wait(60)
-    owner.stdout.close()
+    said = tmp_path / "owner.log"
+    with said.open("w") as log:
+        owner = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        assert owner.stdout is not None
+        with owner.stdout as told:
+            assert told.readline() == "ready\n", said.read_text()[-6000:]
+        assert len(processes_of(tmp_path)) >= 8  # server, kernel, its child, init, leash; twice
+    finally:
+        owner.send_signal(signal.SIGKILL)
+        owner.wait(60)
     assert left_of(tmp_path) == []
