@@ -147,7 +147,7 @@ def test_a_kernel_held_in_starting_does_not_hold_its_app(studio: LocalStudio) ->
 def test_a_cell_for_one_held_in_starting_holds_its_app_until_it_gives_no_answer(
     studio: LocalStudio,
 ) -> None:
-    server = serve(studio, startup_grace_minutes=0.05, suspect_after_minutes=4)  # asked each 15 s
+    server = serve(studio, startup_grace_minutes=0.05, suspect_after_minutes=2)  # asked each 7.5 s
     app = studio.create_app()
     stop_when_born(studio)
     kernel = open_notebook(server, "stuck.ipynb")

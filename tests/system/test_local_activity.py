@@ -208,14 +208,14 @@ async def test_a_cell_whose_kernel_the_server_did_not_hear_come_up(lab: Lab) -> 
     told = manager._activity_stream._recv_callback
     manager._activity_stream.stop_on_recv()
     manager.execution_state = "starting"
-    await lab.execute(socket, f"import time; time.sleep({4 * LIMIT})", wait=False)
+    await lab.execute(socket, f"import time; time.sleep({3 * LIMIT})", wait=False)
     await lab.hear(socket, "execute_input")
     socket.close()
     begin = time.monotonic()
     verdict = await lab.until(lambda: (v := lab.verdict(kernel))["reason"] == "busy" and v)
     assert verdict["state"] == "starting"
     assert "Given a cell, and not heard of since" in verdict["detail"]
-    while time.monotonic() - begin < 3 * LIMIT:
+    while time.monotonic() - begin < 2 * LIMIT:
         assert lab.verdict(kernel), "removed while its cell runs"
         await asyncio.sleep(0.1)
     manager._activity_stream.on_recv(told)
