@@ -90,6 +90,7 @@ class Life:
         self._events: list[tuple[float, int, Callable[[], Any]]] = []
         self._number = itertools.count()
         self._wake = False
+        self._judged = 0  # of the removals
         self.people = People(self)
 
     @property
@@ -149,8 +150,11 @@ class Life:
             if late > most:
                 worst = max(late, self.report.overstayed.get(thing.id, 0.0))
                 self.report.overstayed[thing.id] = worst
-        new = [r for r in self.studio.removals if r.at == self.studio.t and r.against]
-        self.report.wrong += [f"day {r.at / DAY:.2f}: {r.kind} {r.id}: {r.against}" for r in new]
+        new = self.studio.removals[self._judged :]
+        self._judged += len(new)
+        self.report.wrong += [
+            f"day {r.at / DAY:.2f}: {r.kind} {r.id}: {r.against}" for r in new if r.against
+        ]
         if self.platform == "studio-space" and not self.studio.of_kind("app"):
             await self.kill(HOUR * self.rng.uniform(0.1, 12), new_boot=True)
 

@@ -183,7 +183,8 @@ class Oracle:
         if self._stuck(thing, now) and self._goes_with_its_app(thing, now):
             return found
         settings = self.rules.settings
-        if settings["protect_connected"] and thing.kind == "kernel" and thing.connections:
+        protected = settings["protect_connected"] and thing.kind == "kernel" and thing.connections
+        if protected and not self._stuck_busy(thing, now):  # that rule is the administrator's
             found.append("a client is connected")
         if settings["keep_terminals"] and thing.kind == "terminal":
             found.append("keep_terminals is on")
