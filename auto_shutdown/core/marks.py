@@ -23,11 +23,11 @@ from .signals import WEAK, Signal
 #: The one state of a kernel that is activity in itself.
 BUSY = "busy"
 
-#: States of a kernel on its way to being usable: no activity, but given time to get there.
-COMING_UP = frozenset({"starting", "restarting", "autorestarting", "unknown"})
-
 #: The same of a terminal: a command runs in its foreground.
 RUNNING = "running"
+
+#: States of a kernel on its way to being usable: no activity, but given time to get there.
+COMING_UP = frozenset({"starting", "restarting", "autorestarting", "unknown"})
 
 #: A busy kernel is at work when it uses this much of one core; below, and silent, for a whole
 #: ``suspect_after_minutes``, it is *suspect* (semantics.md, "Kernels").

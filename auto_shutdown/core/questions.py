@@ -72,8 +72,8 @@ def _schedule(
                 continue  # it would lose the output that its gateway keeps for its client
             window = policy.suspect_window / LOOKS_AT_BUSY
             still_since = mark.quiet_since if mark is not None else None
-            at = max(still_since or work.asked_at or now, work.asked_at or now - window) + window
-            due[resource.ref] = at, window
+            known = (at for at in (still_since, work.asked_at) if at is not None)
+            due[resource.ref] = max(known, default=now) + window, window
             continue
         limit, _ = policy.limit_of(resource)
         begin = _when(decision, work, limit)

@@ -170,8 +170,8 @@ class Clients:
         )
         if asks:
             self._asked[kernel_id] = datetime.now(timezone.utc)
-        if _says(message, _CELL):
-            self._given.add(kernel_id)
+            if _says(message, _CELL):
+                self._given.add(kernel_id)
         if kernel_id in self._waiting and any(
             _says(message, name) for name in ("input_reply", "execute_request")
         ):

@@ -154,8 +154,8 @@ def test_a_cell_for_one_held_in_starting_holds_its_app_until_it_gives_no_answer(
     with server.client(kernel) as client:
         client.ask("execute_request", code="1 + 1")
     server.wait_for("the cell counts", lambda: resource(server, kernel)["reason"] == "busy")
-    assert resource(server, app_id := the_app(server)["id"])["reason"] == "in-use"
-    assert studio.status(app) == "InService", app_id
+    assert the_app(server)["reason"] == "in-use"
+    assert studio.status(app) == "InService"
     server.wait_for("its app goes", lambda: studio.status(app) in ("Deleting", "Deleted"), 120)
 
 

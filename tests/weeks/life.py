@@ -42,9 +42,14 @@ class Report:
     days: float = 0.0
     passes: int = 0
     removals: list[Removal] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
     overstayed: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def wrong(self) -> list[str]:
+        """Each removal that something was against, in words."""
+        found = [r for r in self.removals if r.against]
+        return [f"day {r.at / DAY:.2f}: {r.kind} {r.id}: {r.against}" for r in found]
 
 
 class Life:
@@ -90,7 +95,6 @@ class Life:
         self._events: list[tuple[float, int, Callable[[], Any]]] = []
         self._number = itertools.count()
         self._wake = False
-        self._judged = 0  # of the removals
         self.people = People(self)
 
     @property
@@ -150,11 +154,6 @@ class Life:
             if late > most:
                 worst = max(late, self.report.overstayed.get(thing.id, 0.0))
                 self.report.overstayed[thing.id] = worst
-        new = self.studio.removals[self._judged :]
-        self._judged += len(new)
-        self.report.wrong += [
-            f"day {r.at / DAY:.2f}: {r.kind} {r.id}: {r.against}" for r in new if r.against
-        ]
         if self.platform == "studio-space" and not self.studio.of_kind("app"):
             await self.kill(HOUR * self.rng.uniform(0.1, 12), new_boot=True)
 
