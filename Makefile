@@ -6,7 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 STAMPS := .make
 BUNDLE := auto_shutdown/labextension/package.json
 # The fast part; it runs in each time zone, in one process each, all at once.
-FAST := tests/core tests/settings tests/store tests/world tests/controller tests/http
+FAST := tests/core tests/config tests/state tests/world tests/cycle tests/api
 # Of a test that passed only at its second try, the first is shown; and at most so many are tried again.
 TWICE := --rerun-show-tracebacks --max-suite-reruns 3
 ZONES := UTC America/Los_Angeles Asia/Tokyo America/St_Johns

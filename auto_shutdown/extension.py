@@ -15,22 +15,24 @@ from tornado.ioloop import IOLoop
 from traitlets import default
 from traitlets.config import Config
 
-from . import authority, provenance
-from .clock import Clock
-from .config import AdminTraits
-from .controller import Controller
+from .api.handlers import CONTROLLER, routes
+from .config import precedence as authority
+from .config import provenance
+from .config.settings import Limits
+from .config.traits import AdminTraits
 from .core.verdict import Fault
-from .handlers import CONTROLLER, routes
-from .history import History
-from .settings import Limits
-from .store import Store, server_key
-from .world import Platform, SageMaker, World, recognise
+from .cycle.controller import Controller
+from .state.history import History
+from .state.store import Store, server_key
 from .world.activity_file import ActivityFile
-from .world.beats import BeatSource
-from .world.clients import Clients
+from .world.clock import Clock
+from .world.heartbeats import HeartbeatSource
 from .world.kernels import KernelSource
-from .world.platform import state_directory
+from .world.platform import Platform, recognise, state_directory
+from .world.sagemaker import SageMaker
 from .world.terminals import TerminalSource
+from .world.websockets import WebsocketClients
+from .world.world import World
 
 #: A start that is under way when the server stops is waited for so long.
 STOP_SECONDS = 10.0
@@ -121,7 +123,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         directory = Path(self.state_dir)
         settings = server.web_app.settings
         activity_file = ActivityFile(self.activity_file)
-        clients, beats = Clients(), BeatSource(directory, activity_file, settings)
+        clients, beats = WebsocketClients(), HeartbeatSource(directory, activity_file, settings)
         clients.watch(server.web_app)
         with contextlib.suppress(Exception):  # a server without events tells of no saved document
             beats.listen(server.event_logger)

@@ -6,10 +6,10 @@ import json
 import re
 from pathlib import Path
 
-from auto_shutdown.config import AdminTraits
+from auto_shutdown.config.settings import FIELDS
+from auto_shutdown.config.traits import AdminTraits
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import REMOVING, Reason
-from auto_shutdown.settings import FIELDS
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 

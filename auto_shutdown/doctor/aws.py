@@ -26,7 +26,7 @@ from ..world.aws_errors import (
     read_error,
     remedy,
 )
-from ..world.own import RESTARTABLE
+from ..world.own_app import RESTARTABLE
 from ..world.platform import LOCAL, NOTEBOOK_INSTANCE, Platform
 from ..world.sagemaker import BadAnswerError, make_client
 from .finding import Finding, failure, ok, warning

@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import provenance
-from ..config import AdminTraits
+from ..config import provenance
+from ..config.traits import AdminTraits
 from .finding import Finding, failure, ok, warning
 from .situation import Situation
 

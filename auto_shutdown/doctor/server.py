@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..client import ExitCode
+from ..api.client import ExitCode
 from .finding import Finding, failure, ok, warning
 from .situation import Situation
 

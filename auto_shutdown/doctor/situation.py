@@ -15,11 +15,11 @@ from traitlets import TraitError
 from traitlets.config import Config
 from traitlets.config.loader import DeferredConfigString
 
-from .. import authority, provenance
-from ..client import Client, ServerError, find
-from ..config import AdminTraits
-from ..world import Platform, recognise
-from ..world.platform import state_directory
+from ..api.client import Client, ServerError, find
+from ..config import precedence as authority
+from ..config import provenance
+from ..config.traits import AdminTraits
+from ..world.platform import Platform, recognise, state_directory
 
 #: ``--Class.trait=value``, and Jupyter's own short form for a file.
 ARGUMENT = re.compile(r"--(?P<section>[A-Z]\w*)\.(?P<name>\w+)(=(?P<value>.*))?", re.DOTALL)

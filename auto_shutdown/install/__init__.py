@@ -1,1 +1,3 @@
-"""How it gets to where it runs: lifecycle configurations, IAM policies, the offline bundle."""
+"""Installation: lifecycle-configuration scripts, IAM policies, the offline bundle, and how they are
+attached to a domain. Nothing here runs inside a Jupyter server.
+"""

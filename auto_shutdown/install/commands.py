@@ -1,5 +1,5 @@
 """What `jupyter auto-shutdown lifecycle-config` and `iam-policy` do: arguments in, text and exit
-code out. Their parsers are in auto_shutdown.commands.
+code out. Their parsers are in auto_shutdown.cli.
 
 Exit codes: 0 done, 1 not done (a call failed, or nobody said yes), 2 wrong usage.
 """

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from traitlets import TraitError
 
 from .._version import __version__
-from ..config import AdminTraits
+from ..config.traits import AdminTraits
 from .errors import UsageError
 from .names import DISTRIBUTION, ENVIRONMENTS, TITLES
 

@@ -19,11 +19,11 @@ from traitlets import TraitError
 from ..core.marks import BUSY
 from ..core.model import KERNEL_GATEWAY, Kernel
 from ..core.verdict import Outcome, Result
-from .clients import Clients
-from .messages import Listener
-from .reach import channels_of, fresh_model, gateway_arguments, limit_of, pid_of, resolve
+from .iopub import IOPubListener
+from .kernel_access import channels_of, fresh_model, gateway_arguments, limit_of, pid_of, resolve
+from .kernel_usage import Usage, ask
 from .stamps import parse_stamp
-from .usage import Usage, ask
+from .websockets import WebsocketClients
 
 #: What separates kernel and image in the kernelspec names of Studio Classic (platform.md 3).
 SAGEMAKER_INTERNAL = "__SAGEMAKER_INTERNAL__"
@@ -46,12 +46,12 @@ class KernelSource:
     """
 
     def __init__(
-        self, kernel_manager: Any, session_manager: Any, clients: Clients | None = None
+        self, kernel_manager: Any, session_manager: Any, clients: WebsocketClients | None = None
     ) -> None:
         self._kernels = kernel_manager
         self._sessions = session_manager
-        self._clients = clients or Clients()
-        self._listener = Listener(kernel_manager)
+        self._clients = clients or WebsocketClients()
+        self._listener = IOPubListener(kernel_manager)
         self._limits: dict[str, timedelta | None] = {}
         self._last_sessions: list[Model] = []
         self._joined: Joined = {}

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 from ..core.model import KERNEL_GATEWAY, App, Snapshot, Unread
 from ..core.verdict import Outcome, Result
 from .aws_errors import CREDENTIALS, classify, read_error, remedy
-from .loading import in_turns, new_session
-from .native import Description, describe
-from .own import stop_instance
+from .boto3_loading import in_turns, new_session
+from .own_app import stop_instance
+from .own_description import Description, describe
 from .platform import NOTEBOOK_INSTANCE_TYPE, Platform
-from .worker import Worker
+from .worker_thread import Worker
 
 T = TypeVar("T")
 

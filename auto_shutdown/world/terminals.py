@@ -13,14 +13,14 @@ from weakref import WeakKeyDictionary
 
 from ..core.model import IN_SERVICE, App, Terminal
 from ..core.verdict import Outcome, Result
+from .kernel_access import resolve
 from .processes import PROC, read_process
-from .reach import resolve
 from .stamps import parse_stamp
 
 #: The shells that may sit in the foreground without doing anything.
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "csh", "tcsh", "ash"})
 
-#: What only shows other shells: those are looked at when it matters (work.py).
+#: What only shows other shells: those are looked at when it matters (background_work.py).
 MULTIPLEXERS = frozenset({"tmux: client", "screen"})
 
 #: Terminado itself escalates from SIGHUP to SIGKILL within a second or two.

@@ -1,4 +1,4 @@
-/** The shapes of auto_shutdown/rest-api.yml, as far as they are used here. */
+/** The shapes of auto_shutdown/api/rest-api.yml, as far as they are used here. */
 
 export type Kind = 'kernel' | 'terminal' | 'app';
 

@@ -21,9 +21,9 @@ from urllib.parse import quote
 import pytest
 from jupyter_server.auth.authorizer import AllowAllAuthorizer
 
-from auto_shutdown import client
-from auto_shutdown.client import Client, ExitCode, Server, ServerError, find
-from auto_shutdown.handlers import CONTROLLER
+from auto_shutdown.api import client
+from auto_shutdown.api.client import Client, ExitCode, Server, ServerError, find
+from auto_shutdown.api.handlers import CONTROLLER
 
 TOKEN = "not-to-be-seen-anywhere"
 

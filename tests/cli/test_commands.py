@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.commands.status import _show_savings, shown_name
-from auto_shutdown.commands.text import Page
-from auto_shutdown.settings import FIELDS
+from auto_shutdown.cli.status import _show_savings, shown_name
+from auto_shutdown.cli.text import Page
+from auto_shutdown.config.settings import FIELDS
 
 
 @pytest.fixture

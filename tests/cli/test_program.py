@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from auto_shutdown import __version__
-from auto_shutdown.cli import main
-from auto_shutdown.commands import demo
+from auto_shutdown.cli import demo
+from auto_shutdown.cli.main import main
 
 BIN = Path(sys.executable).parent
 
@@ -37,7 +37,7 @@ def test_a_wrong_command_line_is_exit_code_2() -> None:
 
 def test_help_loads_no_server_and_no_boto3() -> None:
     code = (
-        "import sys, auto_shutdown.cli as cli; cli.make_parser().format_help(); "
+        "import sys, auto_shutdown.cli.main as cli; cli.make_parser().format_help(); "
         "print([m for m in sys.modules if m in ('jupyter_server', 'boto3', 'tornado')])"
     )
     assert shell(sys.executable, "-c", code).stdout.strip() == "[]"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from auto_shutdown.commands.text import Page, columns, fitted, left_until
+from auto_shutdown.cli.text import Page, columns, fitted, left_until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 

@@ -207,7 +207,7 @@ def copy_tests() -> None:
     shutil.rmtree(TESTS, ignore_errors=True)
     shutil.copytree(ROOT / "tests", TESTS, ignore=shutil.ignore_patterns("__pycache__"))
     (WORK / "pytest.ini").write_text(
-        "[pytest]\npythonpath = tests/core tests/world tests/controller\n"
+        "[pytest]\npythonpath = tests/core tests/world tests/cycle\n"
         "timeout = 120\nmarkers =\n    slow: slow\n    soak: longer\n"
     )
 

@@ -25,7 +25,7 @@ from histories import (
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
-from auto_shutdown.core import archive
+from auto_shutdown.core import ledger_json as archive
 from auto_shutdown.core.ledger import advance, glimpse, record, shift
 from auto_shutdown.core.model import EVERYTHING, App, Kernel, Kind, Ref, Snapshot, Terminal
 from auto_shutdown.core.planner import decide

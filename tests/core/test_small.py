@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from scene import APP, KERNEL, NOW, ago, settled_ledger
 
-from auto_shutdown.core import archive
+from auto_shutdown.core import ledger_json as archive
 from auto_shutdown.core.faults import derive, health_state, settle
 from auto_shutdown.core.ledger import Failure, Hold, Ledger, hold
 from auto_shutdown.core.marks import Work

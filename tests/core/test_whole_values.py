@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, TERMINAL, Scene, ago, other
 
-from auto_shutdown.core import archive
+from auto_shutdown.core import ledger_json as archive
 from auto_shutdown.core.faults import derive
 from auto_shutdown.core.ledger import (
     Failure,

@@ -20,17 +20,19 @@ from typing import Any
 from value_world import MINUTE, Bench
 from wire import Wire
 
-from auto_shutdown.controller import Controller
+from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import Kind, Ref
-from auto_shutdown.history import History
+from auto_shutdown.cycle.controller import Controller
 from auto_shutdown.local_studio.resources import AppRecord
 from auto_shutdown.local_studio.studio import CREDENTIALS, LocalStudio
-from auto_shutdown.settings import Limits
-from auto_shutdown.store import Store, StoreError
-from auto_shutdown.world import SageMaker, World, sagemaker
+from auto_shutdown.state.history import History
+from auto_shutdown.state.store import Store, StoreError
+from auto_shutdown.world import sagemaker
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.sagemaker import SageMaker
 from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.world import World
 
 #: A user's own, by which lost settings are seen.
 SETTINGS = {"idle_timeout_minutes": 12, "warn_minutes": 1}

@@ -20,9 +20,9 @@ from typing import Any
 
 from morning import SETTINGS, SORTS, BareStudio, Morning, Verdict
 
-from auto_shutdown.world import SageMaker
+from auto_shutdown.world.sagemaker import SageMaker
 
-PATHS = ("tests/faults", "tests/controller")
+PATHS = ("tests/faults", "tests/cycle")
 ROOT = Path(__file__).resolve().parents[2]
 
 

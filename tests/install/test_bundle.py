@@ -173,11 +173,13 @@ def test_the_wheel_again(installed: Path, wheel: Path, tmp_path: Path) -> None:
     assert rebuild(installed, tmp_path / "three").returncode == 0
     assert (tmp_path / "three" / NAME).read_bytes() == made.read_bytes()
 
-    edited = next(installed.parents[1].glob("lib/python3.*/site-packages/auto_shutdown/clock.py"))
+    edited = next(
+        installed.parents[1].glob("lib/python3.*/site-packages/auto_shutdown/world/clock.py")
+    )
     edited.write_text(edited.read_text() + "\n# mine\n")
     done = rebuild(installed, tmp_path / "four")
     assert done.returncode == 1
     assert "somebody has edited it" in done.stderr
-    assert "auto_shutdown/clock.py" in done.stderr
+    assert "auto_shutdown/world/clock.py" in done.stderr
     edited.unlink()
     assert "cannot be read" in rebuild(installed, tmp_path / "five").stderr

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from auto_shutdown.cli import make_parser
-from auto_shutdown.commands import iam_policy, lifecycle_config
+from auto_shutdown.cli import iam_policy, lifecycle_config
+from auto_shutdown.cli.main import make_parser
 from auto_shutdown.install.lifecycle import check_configuration
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "administrators.md").read_text()

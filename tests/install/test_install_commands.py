@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from auto_shutdown import __version__
-from auto_shutdown.cli import main
+from auto_shutdown.cli.main import main
 from auto_shutdown.install.lifecycle import Script
 from auto_shutdown.local_studio.api import Api, Fault
 

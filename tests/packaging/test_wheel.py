@@ -79,13 +79,13 @@ def test_the_bundle_is_small_and_brings_its_schema(wheel: Path) -> None:
 def test_what_else_is_in_it(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     names = archive.namelist()
-    assert "auto_shutdown/rest-api.yml" in names
+    assert "auto_shutdown/api/rest-api.yml" in names
     assert not [n for n in names if n.startswith("tests/") or n.endswith(".ts")]
     (config,) = (n for n in names if n.endswith("jupyter_server_config.d/auto_shutdown.json"))
     enabled = json.loads(archive.read(config))
     assert enabled == {"ServerApp": {"jpserver_extensions": {"auto_shutdown": True}}}
     scripts = archive.read(next(n for n in names if n.endswith("entry_points.txt"))).decode()
-    assert "jupyter-auto-shutdown = auto_shutdown.cli:main" in scripts
+    assert "jupyter-auto-shutdown = auto_shutdown.cli.main:main" in scripts
     assert wheel.stat().st_size < 300_000
     metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist")]

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from traitlets import TraitError
 
-from auto_shutdown import authority, provenance
-from auto_shutdown.config import AdminTraits
+from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.config import precedence as authority
+from auto_shutdown.config import provenance
+from auto_shutdown.config.settings import FIELDS, Limits, merge
+from auto_shutdown.config.traits import AdminTraits
 from auto_shutdown.core.model import Kernel
-from auto_shutdown.handlers import CONTROLLER
-from auto_shutdown.settings import FIELDS, Limits, merge
 
 
 def _write(path: Path, section: Any) -> None:

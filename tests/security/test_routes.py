@@ -18,7 +18,7 @@ from plain_server import PlainServer, serving
 
 import auto_shutdown
 
-SPEC = yaml.safe_load((Path(auto_shutdown.__file__).parent / "rest-api.yml").read_text())
+SPEC = yaml.safe_load((Path(auto_shutdown.__file__).parent / "api" / "rest-api.yml").read_text())
 CALLS = [(path, method) for path, item in SPEC["paths"].items() for method in item]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -149,7 +149,7 @@ def test_a_body_without_end_is_not_read(server: PlainServer) -> None:
 
 
 schema = schemathesis.openapi.from_path(
-    Path(auto_shutdown.__file__).parent / "rest-api.yml",
+    Path(auto_shutdown.__file__).parent / "api" / "rest-api.yml",
 )
 
 

@@ -21,7 +21,7 @@ from programs import computing_while
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketClosedError
 
-from auto_shutdown.handlers import CONTROLLER
+from auto_shutdown.api.handlers import CONTROLLER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -23,10 +23,10 @@ from studio import BrokenWorldError, Removal, Shown, Studio
 from truth import DAY, HOUR, MINUTE, Rules, Thing
 from value_world import Bench, HandClock
 
+from auto_shutdown.config.settings import FIELDS, Limits
 from auto_shutdown.core.model import Kind, Ref
-from auto_shutdown.hooks import Hooks
-from auto_shutdown.removal import RefusedError
-from auto_shutdown.settings import FIELDS, Limits
+from auto_shutdown.cycle.removal import RefusedError
+from auto_shutdown.cycle.veto import VetoHooks
 
 #: What may come on top of limit and notice before it counts as overstayed: a pass, the questions
 #: of the last minutes; for apps also the age of their list (docs/decisions/003).
@@ -111,7 +111,7 @@ class Life:
         self._wake = True
 
     async def live(self, seconds: float) -> Report:
-        with patch("auto_shutdown.memory.boot_identity", lambda: self.boot):
+        with patch("auto_shutdown.state.saved_ledger.boot_identity", lambda: self.boot):
             await self.start()
             self.people.begin()
             self.accidents()
@@ -162,7 +162,7 @@ class Life:
     async def start(self) -> None:
         self.bench.controller = self.bench.make()
         self.studio.begin_anew(self.forgot)
-        self.controller._hooks = Hooks(self.bench.log, {"hook": self.hook})
+        self.controller._hooks = VetoHooks(self.bench.log, {"hook": self.hook})
         await self.controller.load()
         self.serving = True
         self.disturbed()

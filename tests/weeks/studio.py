@@ -24,9 +24,9 @@ from auto_shutdown.core.model import (
 )
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Fault, Outcome, Result
-from auto_shutdown.world.native import Description
+from auto_shutdown.world.background_work import HOST_WORK, WORK, Gauge
+from auto_shutdown.world.own_description import Description
 from auto_shutdown.world.platform import Platform
-from auto_shutdown.world.work import HOST_WORK, WORK, Gauge
 
 IMAGE = "arn:aws:sagemaker:us-west-2:1:image/datascience"
 

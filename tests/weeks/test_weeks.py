@@ -11,7 +11,7 @@ import pytest
 from life import Life
 from truth import DAY, HOUR, MINUTE, Cell, Host, Oracle, Rules, Thing
 
-from auto_shutdown.settings import FIELDS
+from auto_shutdown.config.settings import FIELDS
 
 WEEK = 7 * DAY
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auto_shutdown.world import World
 from auto_shutdown.world import activity_file as module
 from auto_shutdown.world.activity_file import FORMAT, ActivityFile
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.world import World
 
 AT = datetime(2026, 11, 1, 12, 0, 30, 999, tzinfo=timezone.utc)
 THEIRS = "2026-11-01T12:00:00.123Z"

@@ -12,11 +12,12 @@ import pytest
 
 from auto_shutdown.core.model import Heard, Kernel, Terminal
 from auto_shutdown.core.verdict import Outcome, Result
-from auto_shutdown.world import Platform, World
 from auto_shutdown.world import terminals as terminals_module
-from auto_shutdown.world.clients import Clients
 from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.websockets import WebsocketClients
+from auto_shutdown.world.world import World
 
 MODEL = {
     "id": "k",
@@ -78,8 +79,8 @@ class Ear:
 
 
 @pytest.fixture
-def clients() -> Clients:
-    return Clients()
+def clients() -> WebsocketClients:
+    return WebsocketClients()
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def manager() -> Manager:
 
 
 @pytest.fixture
-def source(manager: Manager, clients: Clients) -> KernelSource:
+def source(manager: Manager, clients: WebsocketClients) -> KernelSource:
     return KernelSource(manager, Sessions(), clients)
 
 
@@ -108,7 +109,7 @@ async def test_what_has_not_moved_goes(world: World, manager: Manager) -> None:
     assert manager.shut_down == ["k"]
 
 
-MOVES: dict[str, Callable[[Manager, Clients], object]] = {
+MOVES: dict[str, Callable[[Manager, WebsocketClients], object]] = {
     "a cell passes": lambda _, clients: clients.note_incoming("k", CELL),
     "it is busy": lambda manager, _: manager.model.update(execution_state="busy"),  # type: ignore[union-attr]
     "its stamp moved": lambda manager, _: manager.model.update(last_activity=None),  # type: ignore[union-attr]
@@ -118,7 +119,10 @@ MOVES: dict[str, Callable[[Manager, Clients], object]] = {
 
 @pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
 async def test_what_has_moved_stays_unless_somebody_asked_for_it(
-    move: Callable[[Manager, Clients], object], world: World, manager: Manager, clients: Clients
+    move: Callable[[Manager, WebsocketClients], object],
+    world: World,
+    manager: Manager,
+    clients: WebsocketClients,
 ) -> None:
     kernel = await decided(world)
     move(manager, clients)
@@ -128,7 +132,7 @@ async def test_what_has_moved_stays_unless_somebody_asked_for_it(
 
 
 async def test_a_cell_given_on_the_way_up_is_told_until_it_has_come_up(
-    world: World, manager: Manager, clients: Clients
+    world: World, manager: Manager, clients: WebsocketClients
 ) -> None:
     told = []
     for state in ("starting", "starting", "idle", "starting"):
@@ -169,7 +173,7 @@ async def test_a_busy_kernel_that_is_to_go_though_it_is_busy(
 
 @pytest.mark.parametrize(("fails", "passed"), [(None, 0), (RuntimeError("x"), 1)])
 async def test_a_cell_during_the_shutdown_begins_only_if_the_kernel_stays(
-    fails: Exception | None, passed: int, world: World, manager: Manager, clients: Clients
+    fails: Exception | None, passed: int, world: World, manager: Manager, clients: WebsocketClients
 ) -> None:
     forwarded: list[str] = []
     manager.fails = fails

@@ -17,9 +17,10 @@ from tornado.httpclient import AsyncHTTPClient
 
 from auto_shutdown.core.model import Snapshot
 from auto_shutdown.core.verdict import Result
-from auto_shutdown.world import Platform, World
 from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.world import World
 
 pytest.importorskip("kernel_gateway", reason="no kernel gateway in this environment")
 from auto_shutdown.local_studio.gateways import Gateway

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-from auto_shutdown.world.worker import ClosedError, Worker
+from auto_shutdown.world.worker_thread import ClosedError, Worker
 
 NAME = "worker-under-test"
 SOON = 5.0
@@ -177,7 +177,7 @@ async def test_closing_tells_who_waits_and_ends_the_thread(gate: threading.Event
 def test_a_hanging_call_does_not_keep_the_process() -> None:
     code = (
         "import asyncio, threading\n"
-        "from auto_shutdown.world.worker import Worker\n"
+        "from auto_shutdown.world.worker_thread import Worker\n"
         "async def main():\n"
         "    worker = Worker('w')\n"
         "    try: await worker.run(threading.Event().wait, 0.05)\n"

@@ -12,10 +12,12 @@ from traitlets import TraitError
 
 from auto_shutdown.core.model import App, Kernel, Ref, Terminal
 from auto_shutdown.core.verdict import Outcome, Result
-from auto_shutdown.world import Platform, World, terminals
+from auto_shutdown.world import terminals
 from auto_shutdown.world.kernels import Joined, KernelSource, join
+from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.stamps import parse_stamp
 from auto_shutdown.world.terminals import TerminalSource, image_of, place
+from auto_shutdown.world.world import World
 
 ARN = "arn:aws:sagemaker:us-west-2:236514542706:image/datascience-1.0"
 WHEN = datetime(2021, 6, 14, 19, 34, 13, 627524, timezone.utc)

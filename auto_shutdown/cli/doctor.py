@@ -1,0 +1,46 @@
+"""``doctor``: what is wrong with this installation, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..api.client import ExitCode
+from .options import Commands, add_server, command
+from .text import Page
+
+STYLES = {"ok": "good", "warning": "notice", "failure": "bad"}
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    summary = "Look for what keeps it from working; changes nothing, deletes nothing."
+    parser = command(commands, "doctor", summary, run)
+    add_server(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..doctor import (
+        Level,
+        examine,
+    )  # loads Jupyter, half a second that --help need not wait for
+
+    findings = examine(arguments.url, arguments.port)
+    failures = sum(finding.level is Level.FAILURE for finding in findings)
+    warnings = sum(finding.level is Level.WARNING for finding in findings)
+    page = Page()
+    if arguments.json:
+        found = [finding.to_json() for finding in findings]
+        page.json({"findings": found, "failures": failures, "warnings": warnings})
+    else:
+        width = max(len(finding.check) for finding in findings)
+        for finding in findings:
+            level = finding.level.value
+            page.line(f"{level:<7}  {finding.check:<{width}}  {finding.message}", STYLES[level])
+            if finding.remedy:
+                page.line(f"{'':<7}  {'':<{width}}  -> {finding.remedy}")
+        page.line()
+        page.line(f"{counted(failures, 'failure')}, {counted(warnings, 'warning')}.")
+    return ExitCode.TROUBLE if failures else ExitCode.DONE
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

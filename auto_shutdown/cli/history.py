@@ -1,0 +1,53 @@
+"""``history``: the audit log, newest first."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from ..api.client import ExitCode
+from .options import Commands, add_server, client_of, command
+from .status import shown_name
+from .text import Cell, Page, local_time
+
+HEADER = ("WHEN", "KIND", "NAME", "OUTCOME", "WHY")
+
+STYLES = {"removed": "good", "gone": "good", "dry-run": "dim", "stale": "dim"}
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    summary = "What was removed, when and why; the newest first."
+    parser = command(commands, "history", summary, run)
+    parser.add_argument(
+        "-n", "--limit", type=int, default=20, metavar="N", help="how many (default: 20)"
+    )
+    add_server(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    query = {"limit": arguments.limit}
+    answer = client_of(arguments).request("GET", "history", query=query)
+    page = Page()
+    if arguments.json:
+        page.json(answer)
+    elif answer["history"]:
+        page.table(HEADER, [_row(entry) for entry in answer["history"]], HEADER.index("WHY"))
+    else:
+        page.line("Nothing was removed so far.")
+    return ExitCode.DONE
+
+
+def _row(entry: Mapping[str, Any]) -> list[Cell]:
+    named = {"kind": "", "name": "", "paths": [], **entry, "id": entry.get("resource", "")}
+    outcome = str(entry.get("outcome", ""))
+    why = f"{entry.get('reason', '')}: {entry.get('detail', '')}"
+    if outcome in ("temporary", "permanent", "interrupted"):
+        why = str(entry.get("outcome_detail", why))
+    return [
+        (local_time(entry.get("at")), ""),
+        (str(named["kind"]), ""),
+        (shown_name(named), "strong"),
+        (outcome, STYLES.get(outcome, "bad")),
+        (why, ""),
+    ]

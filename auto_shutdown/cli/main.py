@@ -1,0 +1,68 @@
+"""``jupyter auto-shutdown …``: the parser, and what to do with what it read. No logic."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from .._version import __version__
+from ..api.client import ExitCode, ServerError
+from ..core.words import printable
+from . import demo, doctor, history, iam_policy, keep_alive, lifecycle_config, settings, status
+
+#: Each adds its parser.
+MODULES = (
+    status,
+    settings,
+    keep_alive,
+    history,
+    doctor,
+    lifecycle_config,
+    iam_policy,
+    demo,
+)
+
+EXIT_CODES = """\
+exit codes:
+  0  done, and nothing is wrong
+  1  something is wrong, or was refused: the text says what
+  2  the command line is wrong, or does not say which of several servers
+  3  no server runs, or it does not answer
+  4  the server does not have the extension, or it has not started
+  5  the server refuses access
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jupyter auto-shutdown",
+        description="Shuts down what nobody uses in Amazon SageMaker Studio: see it, steer it.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for module in MODULES:
+        module.add(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
+    arguments = make_parser().parse_args(argv)
+    try:
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+    except ServerError as error:
+        print(printable(f"{error} {error.remedy}".strip()), file=sys.stderr)
+        return int(error.code)
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:  # the reader has seen enough (| head)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.DONE)
+    return code

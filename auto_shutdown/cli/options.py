@@ -1,0 +1,48 @@
+"""The options that several commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from ..api.client import Client, find
+
+Commands = argparse._SubParsersAction  # the only name argparse has for it
+Run = Callable[[argparse.Namespace], int]
+
+
+def command(
+    commands: Commands[argparse.ArgumentParser], name: str, summary: str, run: Run
+) -> argparse.ArgumentParser:
+    """A parser below ``commands`` with ``--json``."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    parser.add_argument("--json", action="store_true", help="write JSON for programs")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """``--url`` and ``--port``."""
+    group = parser.add_argument_group("which server, where several run")
+    group.add_argument("--url", help="the server's address, as jupyter server list shows it")
+    group.add_argument("--port", type=int, help="the port it listens on")
+
+
+def add_scope(parser: argparse.ArgumentParser) -> None:
+    """Which AWS account, domain and user something is made for."""
+    option = parser.add_argument_group("whose").add_argument
+    option("--domain", default="", help="the Studio domain (d-…)")
+    option("--user-profile", default="", help="name of the user profile")
+    option("--region", default="", help="the AWS region")
+    option("--account", default="", help="for policies: the AWS account's number")
+    option("--partition", default="", help="for policies, if it does not follow from the region")
+    option(
+        "--shared-spaces",
+        action="store_true",
+        help="for policies: also the apps of shared spaces, which cannot be limited to one's own",
+    )
+
+
+def client_of(arguments: argparse.Namespace) -> Client:
+    """A client of the server that the arguments choose. Raises ServerError."""
+    return find(arguments.url, arguments.port)

@@ -1,0 +1,159 @@
+"""``status`` and ``check``: the report, as a table that a person can read."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..api.client import ExitCode
+from ..core.words import duration
+from .options import Commands, add_server, client_of, command
+from .text import Cell, Page, instant, left_until, local_time, now_of
+
+HEADER = ("KIND", "NAME", "STATE", "VERDICT", "WHY", "TIME LEFT")
+WHY = HEADER.index("WHY")
+
+#: Of ``platform.kind``.
+PLACES = {
+    "studio-classic": "On Studio Classic",
+    "studio-space": "On a Studio space",
+    "notebook-instance": "On a notebook instance",
+    "local": "Not on SageMaker",
+}
+
+STYLES = {"ok": "good", "disabled": "notice", "degraded": "notice", "failing": "bad"}
+
+#: Where Studio's kernelspecs and image terminals put the image behind the name.
+IMAGE_SEPARATOR = "__"
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    summary = "What is watched, what is kept or removed, why, and when."
+    add_server(command(commands, "status", summary, run_status))
+    summary = "Look at everything now, and remove what is due."
+    check = command(commands, "check", summary, run_check)
+    check.add_argument("--dry-run", action="store_true", help="decide only, remove nothing")
+    add_server(check)
+
+
+def run_status(arguments: argparse.Namespace) -> int:
+    report = client_of(arguments).request("GET", "status")
+    return show(report, Page(), arguments.json)
+
+
+def run_check(arguments: argparse.Namespace) -> int:
+    report = client_of(arguments).request("POST", "check", {"dry_run": arguments.dry_run})
+    page = Page()
+    if not arguments.json:
+        done = [o for o in report["outcomes"] if o["at"] == report["health"]["last_pass"]]
+        for outcome in done:
+            page.line(f"{outcome['kind']} {outcome['id']}: {outcome['outcome']} "
+                      f"({outcome['reason']}: {outcome['detail']})")  # fmt: skip
+        page.line("" if done else "Nothing was due.")
+    return show(report, page, arguments.json)
+
+
+def show(report: Mapping[str, Any], page: Page, as_json: bool) -> int:
+    """The report; trouble when the health is not well."""
+    state = report["health"]["state"]
+    if as_json:
+        page.json(report)
+    else:
+        _show_health(report, page)
+        rows = [_row(each, now_of(report)) for each in _in_order(report["resources"])]
+        page.line()
+        if rows:
+            page.table(HEADER, [[(text, style) for text, style in row] for row in rows], WHY)
+        else:
+            page.line("Nothing is running.")
+    return ExitCode.TROUBLE if state in ("degraded", "failing") else ExitCode.DONE
+
+
+def _show_health(report: Mapping[str, Any], page: Page) -> None:
+    health, platform, now = report["health"], report["platform"], now_of(report)
+    place = PLACES.get(platform["kind"], platform["kind"])
+    owner = platform["space_name"] or platform["user_profile_name"]
+    names = [owner and f"of {owner}", platform["domain_id"] and f"in {platform['domain_id']}"]
+    where = " ".join([place, *filter(None, names)])
+    page.line(f"{_watching(report)} Health: {health['state']}.", STYLES.get(health["state"], ""))
+    policy = report["policy"]
+    limit = duration(timedelta(minutes=policy["idle_timeout_minutes"]))
+    notice = duration(timedelta(minutes=policy["warn_minutes"]))
+    passes = [f"Last look {_ago(health['last_ok_pass'], now)}."]
+    if health["next_pass"]:
+        passes.append(f"Next in {left_until(health['next_pass'], now)}.")
+    page.line(f"{where}. Idle is what was not used for {limit}; notice {notice} before.")
+    page.line(" ".join(passes))
+    _show_savings(report["savings"], page)
+    for fault in health["faults"]:
+        page.line(f"! {fault['source']}: {fault['message']} ({fault['code']})", "bad")
+        page.line(f"  {fault['remedy']}")
+
+
+def _show_savings(savings: Mapping[str, Any], page: Page) -> None:
+    hours, unpriced = savings["instance_hours"], savings["unpriced_hours"]
+    if hours <= 0:
+        return
+    text = f"Not billed since {local_time(savings['since'])}: {hours:.1f} instance hours"
+    if hours > unpriced:
+        text += f", {savings['usd']:.2f} US dollars"
+    if unpriced > 0:
+        text += f" ({unpriced:.1f} hours of no known price left out)"
+    page.line(f"{text}.")
+
+
+def _watching(report: Mapping[str, Any]) -> str:
+    if report["health"]["armed"]:
+        return "Watching."
+    if not report["policy"]["enabled"]:
+        return "Switched off (the setting enabled): nothing is removed."
+    if report["policy"]["dry_run"]:
+        return "Rehearsing (the setting dry_run): nothing is removed."
+    return "Not watching."
+
+
+def _ago(text: Any, now: datetime) -> str:
+    at = instant(text)
+    return "never" if at is None else f"{duration(now - at)} ago"
+
+
+def _in_order(resources: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Each app, and below it what runs in it; then what runs in none."""
+    apps = [r for r in resources if r["kind"] == "app"]
+    ids = {app["id"] for app in apps}
+    for app in apps:
+        yield app
+        yield from ({**r, "inside": True} for r in resources if r["app"] == app["id"])
+    yield from (r for r in resources if r["kind"] != "app" and r["app"] not in ids)
+
+
+def _row(resource: Mapping[str, Any], now: datetime) -> list[Cell]:
+    removes = resource["action"] == "remove"
+    kept = left_until(resource["kept_until"], now)
+    left = f"kept {kept}" if kept and kept != "now" else left_until(resource["due_at"], now)
+    kind = ("  " if resource.get("inside") else "") + resource["kind"]
+    return [
+        (kind, ""),
+        (shown_name(resource), "strong"),
+        (resource["state"] or "-", ""),
+        (resource["action"], "notice" if removes else "good"),
+        (f"{resource['reason']}: {resource['detail']}", "bad" * (resource["reason"] == "unknown")),
+        (left or "-", "notice" if left else ""),
+    ]
+
+
+def shown_name(resource: Mapping[str, Any]) -> str:
+    """What a person calls it: a kernel by its notebook, else by its name and the start of its id;
+    an image terminal by its image."""
+    if resource["kind"] == "kernel":
+        if resource["paths"]:
+            return ", ".join(resource["paths"])
+        name = str(resource["name"]).partition(IMAGE_SEPARATOR)[0]
+        return f"{name} {resource['id'][:8]}".strip()
+    name = str(resource["name"])
+    if resource["kind"] == "terminal" and name.startswith("arn:"):
+        image, _, rest = name.rpartition("/")[2].partition(IMAGE_SEPARATOR)
+        return f"{image} {rest.partition(IMAGE_SEPARATOR)[0]}".strip()
+    return name

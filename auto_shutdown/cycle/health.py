@@ -1,0 +1,52 @@
+"""What works and what does not: the faults of the world, of the state and of the passes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+
+from ..core.faults import derive, settle
+from ..core.ledger import Ledger
+from ..core.model import Snapshot
+from ..core.verdict import Fault
+from ..core.words import printable
+
+
+class Health:
+    """The faults of one server. Each is one line in the log when it begins, and one when it is
+    over, however many passes lie between. ``standing`` are those of its whole life."""
+
+    def __init__(self, log: logging.Logger, standing: tuple[Fault, ...]) -> None:
+        self._log = log
+        self._standing = standing
+        self._cycle: Fault | None = None
+        self._faults: dict[str, Fault] = {}
+
+    @property
+    def faults(self) -> Iterable[Fault]:
+        return self._faults.values()
+
+    def settle(
+        self, snapshot: Snapshot, ledger: Ledger, others: Iterable[Fault], now: datetime
+    ) -> None:
+        """Take stock after a pass; ``others`` are the faults that the parts themselves know."""
+        found = [*self._standing, *derive(snapshot, ledger, now), *others]
+        found += [self._cycle] if self._cycle is not None else []
+        self._faults, started, over = settle(self._faults, found)
+        for fault in started:
+            text = f"{fault.source}: {fault.code}: {fault.message} {fault.remedy}"
+            self._log.warning("auto_shutdown: %s", printable(text))
+        for fault in over:
+            self._log.info("auto_shutdown: %s: recovered.", printable(fault.source))
+
+    def pass_went(self, error: Exception | None, now: datetime) -> None:
+        """A pass was complete, or broke off with ``error``."""
+        if error is None:
+            self._cycle = None
+            return
+        if self._cycle is None:
+            self._log.error("auto_shutdown: a pass failed", exc_info=error)
+        message = f"A pass failed ({type(error).__name__}); nothing is removed by it."
+        remedy = "Please report this with the server's log."
+        self._cycle = Fault("cycle", type(error).__name__, message, remedy, now, True)

@@ -1,0 +1,71 @@
+"""The account of what was saved, kept on disk. Nothing of it bears on what is removed: where it
+cannot be read or written, the sums are lower, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from ..core import savings
+from ..core.ledger import Ledger
+from ..core.model import IN_SERVICE, App, Resource, Snapshot
+from ..core.prices import usd_per_hour
+from ..core.savings import Freed, Savings
+from .store import Store, StoreError
+
+
+class Account:
+    """Of one server. ``prices`` are the administrator's, in US dollars an hour by instance type."""
+
+    def __init__(self, store: Store, region: str | None, prices: Mapping[str, float]) -> None:
+        self._store = store
+        self._region = region
+        self._prices = prices
+        self._savings = Savings()
+
+    async def load(self, own_app: bool, now: datetime) -> None:
+        """Take up the sums of earlier runs. Where the server runs in what it ends (``own_app``)
+        its start is the end of a saving."""
+        try:
+            self._savings = savings.from_json(await asyncio.to_thread(self._store.load_savings))
+        except StoreError:
+            return
+        if own_app:
+            self._savings = savings.all_settled(self._savings, now)
+
+    def would_free(
+        self, resource: Resource, snapshot: Snapshot, ledger: Ledger, now: datetime
+    ) -> Freed | None:
+        """What ends to be billed with ``resource``; None where nothing does."""
+        if not isinstance(resource, App) or not savings.frees_its_instance(
+            resource, snapshot, ledger
+        ):
+            return None
+        rate = usd_per_hour(resource.instance_type, self._region, self._prices)
+        return Freed(resource.instance_type, now, rate)
+
+    async def add(self, freed: Freed) -> None:
+        """It was removed."""
+        self._savings = replace(self._savings, freed=(*self._savings.freed, freed))
+        await self._save()
+
+    async def look(self, snapshot: Snapshot, now: datetime) -> None:
+        """What is in service again is saved no longer."""
+        if not self._savings.freed:
+            return
+        seen = {a.instance_type for a in snapshot.apps if a.status == IN_SERVICE and not a.own}
+        settled = savings.settled(self._savings, seen, now)
+        if settled != self._savings:
+            self._savings = settled
+            await self._save()
+
+    async def _save(self) -> None:
+        with contextlib.suppress(StoreError):  # the audit log meets the same trouble, and says it
+            await asyncio.to_thread(self._store.save_savings, savings.to_json(self._savings))
+
+    def view(self, now: datetime) -> dict[str, Any]:
+        return savings.view(self._savings, now)

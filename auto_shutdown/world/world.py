@@ -1,0 +1,272 @@
+"""The world outside: who we are, what runs, and the means to remove it.
+
+Joins the sources into one :class:`~auto_shutdown.core.model.Snapshot`. Each source is read in its
+own ``try``; one that fails is named in ``Snapshot.unread`` and keeps what it gave last, so that
+people still see it, and nothing that depends on it is removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+from ..core.model import Answer, App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
+from ..core.signals import Signal
+from ..core.verdict import Fault, Outcome, Result
+from .activity_file import ActivityFile
+from .background_work import WorkSource
+from .heartbeats import Heartbeats, HeartbeatSource
+from .kernels import KernelSource, Model
+from .own_description import Description
+from .platform import NOTEBOOK_INSTANCE, Platform, recognise
+from .sagemaker import SageMaker, SourceError
+from .terminals import TerminalSource, place
+
+#: A source that has not answered by then counts as unread; the next pass asks again.
+SOURCE_SECONDS = 45.0
+
+#: What SageMaker says of the own app is asked for at the start, and again after so long; sooner
+#: where it did not say the instance type, which rules may go by.
+DESCRIBE_SECONDS = 6 * 3600.0
+DESCRIBE_AGAIN_SECONDS = 3600.0
+
+#: An app that SageMaker is deleting can take 20 minutes to end (platform.md 1.3). One that is
+#: still there after that was not ended, and is judged again, by a new clock.
+ENDING_SECONDS = 20 * 60.0
+
+T = TypeVar("T")
+Tenant = TypeVar("Tenant", Kernel, Terminal)
+
+__all__ = ["Platform", "SageMaker", "World", "recognise"]
+
+
+class Apps(Protocol):
+    """What the world needs of SageMaker."""
+
+    async def list_apps(self) -> tuple[App, ...]: ...
+
+    async def delete_app(self, app: App) -> Outcome: ...
+
+    async def describe_own(self) -> Description: ...
+
+
+class World:
+    """What one server can see and remove. ``apps`` is None where there are none to see,
+    ``protected_file`` where nothing is to be protected from SageMaker's own idle shutdown."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        kernels: KernelSource,
+        terminals: TerminalSource,
+        apps: Apps | None,
+        server_url: str = "",
+        beats: HeartbeatSource | None = None,
+        protected_file: ActivityFile | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.platform = platform
+        self._kernel_source = kernels
+        self._terminal_source = terminals
+        self._app_source = apps
+        self._beat_source = beats
+        self._work = WorkSource(kernels, terminals, server_url)
+        self._last = Snapshot()
+        self._apps_unread: Unread | None = None
+        self._now = now
+        self._protected_file = protected_file
+        self._unprotected: OSError | None = None
+        self._ended_at: float | None = None
+        self._describing: asyncio.Task[None] | None = None
+        self._described_at: float | None = None
+        self.description = Description()
+
+    def close(self) -> None:
+        """Let go of what is listened to."""
+        self._kernel_source.close()
+        if self._describing is not None:
+            self._describing.cancel()
+
+    @property
+    def has_apps(self) -> bool:
+        """Whether there is a list of apps to ask SageMaker for."""
+        return self._app_source is not None and self.platform.own_app is None
+
+    async def observe(self, list_apps: bool) -> Snapshot:
+        """The world now. ``list_apps`` asks SageMaker again (a call to AWS); otherwise its last
+        answer stands."""
+        unread: dict[str, Unread] = {}
+        if list_apps and self._app_source is not None and self.has_apps:
+            await self._refresh_apps(self._app_source)
+        if self._apps_unread is not None:
+            unread[Snapshot.APPS] = self._apps_unread
+        kernels = await self._read_kernels(unread)
+        apps = _completed(self._last.apps, kernels)
+        terminals = await _read(
+            Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
+        )
+        terminals = place(terminals, apps)
+        beats = await self._beat_source.read() if self._beat_source is not None else Heartbeats()
+        own = self._own_app(beats)
+        if own is not None:
+            # Everything that is in no other app is in it.
+            apps = (own,)
+            kernels = tuple(_within(own, kernel) for kernel in kernels)
+            terminals = tuple(_within(own, terminal) for terminal in terminals)
+        self._last = _with_beats(Snapshot(kernels, terminals, apps, unread), beats)
+        return self._last
+
+    def _own_app(self, beats: Heartbeats) -> App | None:
+        """The app that this server runs in, with what is reported for the server as a whole."""
+        own = self.platform.own_app
+        if own is None:
+            return None
+        self._describe_when_due()
+        if self._ended_at is not None and self._now() - self._ended_at < ENDING_SECONDS:
+            ending = "Stopping" if self.platform.kind == NOTEBOOK_INSTANCE else "Deleting"
+            own = replace(own, status=ending)
+        own = replace(own, instance_type=self.description.instance_type)
+        return replace(own, stamps=beats.server) if own.own else own
+
+    def _describe_when_due(self) -> None:
+        """In the background: no pass waits for it."""
+        source, at = self._app_source, self._now()
+        known = self.description.instance_type
+        patience = DESCRIBE_SECONDS if known else DESCRIBE_AGAIN_SECONDS
+        if source is None or (
+            self._described_at is not None and at - self._described_at < patience
+        ):
+            return
+
+        async def work() -> None:
+            found = await source.describe_own()
+            # An answer that does not come must not change the limit that goes by it.
+            self.description = replace(found, instance_type=found.instance_type or known)
+
+        self._described_at = at
+        self._describing = asyncio.ensure_future(work())
+
+    async def _read_kernels(self, unread: dict[str, Unread]) -> tuple[Kernel, ...]:
+        source = self._kernel_source
+        nothing: tuple[dict[str, Model], dict[str, str]] = ({}, {})
+        models, unreadable = await _read(Snapshot.KERNELS, source.read, nothing, unread)
+        # After the kernels: in gateway mode the sessions are stale before (toolchain.md).
+        no_sessions: list[Model] = []
+        sessions = await _read(Snapshot.SESSIONS, source.read_sessions, no_sessions, unread)
+        if Snapshot.KERNELS in unread:
+            return self._last.kernels
+        return source.joined(models, unreadable, sessions)
+
+    async def _refresh_apps(self, source: Apps) -> None:
+        try:
+            apps = await source.list_apps()
+        except SourceError as error:
+            self._apps_unread = error.unread
+            return
+        self._apps_unread = None
+        self._last = replace(self._last, apps=apps)
+
+    async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
+        """Ask whether anything works in the background; each is judged over the window given."""
+        return await self._work.ask(questions, self._last)
+
+    async def look_again(self, ref: Ref) -> Snapshot:
+        """What bears on ``ref``, read anew at the last moment. The list of apps is not asked
+        for again: its owner does that once for all removals of a pass."""
+        return (await self.observe(list_apps=False)).bearing_on(ref)
+
+    async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
+        """Remove one thing; never raises, never touches anything else. With ``only_unmoved`` a
+        kernel or terminal that has moved since it was seen as ``resource`` stays, and is STALE."""
+        if isinstance(resource, Kernel):
+            return await self._kernel_source.remove(resource, only_unmoved)
+        if isinstance(resource, Terminal):
+            return await self._terminal_source.remove(resource, only_unmoved)
+        if self._app_source is None:
+            return Outcome(Result.PERMANENT, "There is no SageMaker here to ask.", "NoPlatform")
+        outcome = await self._app_source.delete_app(resource)
+        if resource.own and outcome.ended:
+            self._ended_at = self._now()
+        return outcome
+
+    async def protect(self, at: datetime) -> None:
+        """Tell SageMaker's own idle shutdown, where the administrator wants that, that something
+        was at work here at ``at``."""
+        if self._protected_file is None:
+            return
+        try:
+            await asyncio.to_thread(self._protected_file.keep_fresh, at)
+        except OSError as error:
+            self._unprotected = error
+        else:
+            self._unprotected = None
+
+    def faults(self, now: datetime) -> list[Fault]:
+        """That nothing is protected, though it should be."""
+        if self._unprotected is None:
+            return []
+        why = self._unprotected.strerror or type(self._unprotected).__name__
+        message = (
+            f"AutoShutdown.activity_file cannot be written ({why}): what is at work here is not "
+            "protected from SageMaker's own idle shutdown."
+        )
+        remedy = "Make that file writable for this server's user, or set protect_from_native off."
+        return [Fault("activity-file", type(self._unprotected).__name__, message, remedy, now)]
+
+
+def _within(own: App, tenant: Tenant) -> Tenant:
+    """What runs in the server's own app, unless it is in another."""
+    if tenant.app is not None:
+        return tenant
+    instance_type = tenant.instance_type or own.instance_type
+    return replace(tenant, app=own.id, instance_type=instance_type)
+
+
+def _with_beats(snapshot: Snapshot, beats: Heartbeats) -> Snapshot:
+    """The heartbeats, with what they cover: an app's covers what runs in it."""
+    if beats.everything is None and not beats.apps:
+        return snapshot
+
+    def beat(app_id: str | None) -> datetime | None:
+        return beats.of(app_id.partition("/")[2] if app_id else None)
+
+    def with_beat(app: App) -> App:
+        at = beat(app.id)
+        return app if at is None else replace(app, stamps={**app.stamps, Signal.HEARTBEAT: at})
+
+    return replace(
+        snapshot,
+        kernels=tuple(replace(k, beat_at=beat(k.app)) for k in snapshot.kernels),
+        terminals=tuple(replace(t, beat_at=beat(t.app)) for t in snapshot.terminals),
+        apps=tuple(map(with_beat, snapshot.apps)),
+    )
+
+
+def _completed(apps: tuple[App, ...], kernels: tuple[Kernel, ...]) -> tuple[App, ...]:
+    """Apps with the instance type that their kernels know: boto3 before 1.27 drops the
+    ResourceSpec of ListApps, and rules by instance type would then never match an app."""
+    if all(app.instance_type for app in apps):
+        return apps
+    known = {k.app: k.instance_type for k in kernels if k.app and k.instance_type}
+    return tuple(
+        app if app.instance_type else replace(app, instance_type=known.get(app.id)) for app in apps
+    )
+
+
+async def _read(
+    source: str, read: Callable[[], Awaitable[T]], last: T, unread: dict[str, Unread]
+) -> T:
+    try:
+        return await asyncio.wait_for(read(), SOURCE_SECONDS)
+    except Exception as error:
+        unread[source] = Unread(
+            source,
+            type(error).__name__,
+            f"Cannot list the {source}: {type(error).__name__}.",
+            "The next pass tries again. If it stays, the server's log says what its managers do.",
+        )
+        return last

@@ -1,0 +1,80 @@
+"""Whatever is wrong with us, the server starts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.extension import AutoShutdown
+
+BROKEN = """
+import sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "auto_shutdown.cycle.controller":
+            raise RuntimeError("simulated breakage")
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.slow
+def test_a_broken_import_is_one_clear_line_and_the_server_runs(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BROKEN)
+    config = tmp_path / "config.json"
+    extensions = {"auto_shutdown": True}
+    config.write_text(json.dumps({"ServerApp": {"jpserver_extensions": extensions}}))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)}
+    argv = [sys.executable, "-m", "jupyter", "server", f"--config={config}", "--no-browser"]
+    argv += ["--allow-root", f"--port={port}", "--ServerApp.token=", f"--notebook-dir={tmp_path}"]
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(argv, stdout=output, stderr=output, env=env, cwd=tmp_path)
+    try:
+        url, deadline = f"http://127.0.0.1:{port}/api", time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(url, timeout=5) as response:
+                    assert "version" in json.load(response)
+                break
+            except OSError:
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+    finally:
+        process.terminate()
+        process.wait(30)
+    told = [line for line in log.read_text().splitlines() if "simulated breakage" in line]
+    assert len(told) == 1
+    assert "auto_shutdown cannot be loaded, and removes nothing" in told[0]
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_server_that_ends_while_it_begins_leaves_nothing_behind(
+    turns: int, tmp_path: Path, jp_serverapp: Any
+) -> None:
+    """At whatever point of the start: no task goes on, and no file is written after the end."""
+    config = {"state_dir": str(tmp_path / "late"), "metadata_path": str(tmp_path / "none.json")}
+    extension = AutoShutdown(**config)
+    extension.serverapp = jp_serverapp
+    start = asyncio.ensure_future(extension._start())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await extension.stop_extension()
+    await start
+    assert extension._controller is None
+    running = [task for task in asyncio.all_tasks() if "Controller._run" in repr(task.get_coro())]
+    assert running == []

@@ -1,0 +1,91 @@
+"""A real server with the extension, and the command line beside it, as a person runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.cli.main import main
+
+
+@dataclass
+class Said:
+    """What one call of the command line left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Awaitable[Said]]
+
+
+@pytest.fixture
+def admin() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture
+def jp_server_config(tmp_path: Path, admin: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "ServerApp": {
+            "jpserver_extensions": {"auto_shutdown": True, "jupyter_server_terminals": True},
+            "disable_check_xsrf": False,
+        },
+        "AutoShutdown": {
+            "state_dir": str(tmp_path / "state"),
+            "metadata_path": str(tmp_path / "none.json"),
+            **admin,
+        },
+    }
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """``await command("status", "--json")``, in a thread: the server has the loop."""
+
+    async def run(*argv: str) -> Said:
+        capsys.readouterr()
+        try:
+            code = await asyncio.to_thread(main, argv)
+        except SystemExit as error:  # argparse
+            code = int(error.code or 0)
+        out, err = capsys.readouterr()
+        return Said(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def server(
+    jp_serverapp: Any, http_server: Any, http_server_port: Any
+) -> Callable[[], Awaitable[Any]]:
+    """The server, once the extension has made its first pass, with a runtime file that tells its
+    port. That pass reads what a test is about to write."""
+
+    jp_serverapp.port = http_server_port[-1]
+    jp_serverapp.write_server_info_file()
+
+    async def started() -> Any:
+        settings = jp_serverapp.web_app.settings
+        for _ in range(3000):
+            controller = settings.get(CONTROLLER)
+            if controller is None and CONTROLLER in settings:  # a test without the extension
+                return jp_serverapp
+            if controller is not None and controller.report()["health"]["last_pass"]:
+                return jp_serverapp
+            await asyncio.sleep(0.01)
+        raise TimeoutError("the extension did not start")
+
+    return started

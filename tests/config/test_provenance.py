@@ -1,0 +1,299 @@
+"""Who set what: every place that Jupyter reads, in Jupyter's own order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.config import provenance
+
+JSON_60 = json.dumps({"AutoShutdown": {"idle_timeout_minutes": 60}})
+PY = "c = get_config()\n"
+
+#: Files by path, --config, the command line's names, and where idle_timeout_minutes comes from.
+PLACES: list[tuple[str, dict[str, str], str, tuple[str, ...], str]] = [
+    ("nothing", {}, "", (), provenance.PROGRAM),
+    (
+        "a drop-in",
+        {"system/jupyter_server_config.d/a.json": JSON_60},
+        "",
+        (),
+        "system/jupyter_server_config.d/a.json",
+    ),
+    (
+        "the later drop-in of one directory",
+        {"system/jupyter_server_config.d/a.json": JSON_60,
+         "system/jupyter_server_config.d/b.json": JSON_60},
+        "",
+        (),
+        "system/jupyter_server_config.d/b.json",
+    ),
+    (
+        "the user's drop-in over the system's",
+        {"system/jupyter_server_config.d/z.json": JSON_60,
+         "user/jupyter_server_config.d/a.json": JSON_60},
+        "",
+        (),
+        "user/jupyter_server_config.d/a.json",
+    ),
+    (
+        "any configuration file over a drop-in",
+        {"user/jupyter_server_config.d/a.json": JSON_60,
+         "system/jupyter_server_config.json": JSON_60},
+        "",
+        (),
+        "system/jupyter_server_config.json",
+    ),
+    (
+        "JSON over Python",
+        {"user/jupyter_server_config.py": PY + "c.AutoShutdown.idle_timeout_minutes = 60",
+         "user/jupyter_server_config.json": JSON_60},
+        "",
+        (),
+        "user/jupyter_server_config.json",
+    ),
+    (
+        "Python by attribute",
+        {"user/jupyter_server_config.py": PY + "c.AutoShutdown.idle_timeout_minutes = 30 * 2"},
+        "",
+        (),
+        "user/jupyter_server_config.py",
+    ),
+    (
+        "Python by text",
+        {"user/jupyter_config.py": PY + "c['AutoShutdown'].update(idle_timeout_minutes=60)"},
+        "",
+        (),
+        "user/jupyter_config.py",
+    ),
+    (
+        "Python that only comments on it",
+        {"user/jupyter_server_config.py": "# c.AutoShutdown.idle_timeout_minutes = 60"},
+        "",
+        (),
+        provenance.PROGRAM,
+    ),
+    (
+        "Python that speaks of another class",
+        {"user/jupyter_server_config.py": PY + "c.Other.idle_timeout_minutes = 60"},
+        "",
+        (),
+        provenance.PROGRAM,
+    ),
+    (
+        "the server's file over the extension's own",
+        {"user/jupyter_auto_shutdown_config.json": JSON_60,
+         "system/jupyter_server_config.json": JSON_60},
+        "",
+        (),
+        "system/jupyter_server_config.json",
+    ),
+    (
+        "--config instead of the server's files",
+        {"user/jupyter_server_config.json": JSON_60, "mine.json": JSON_60},
+        "mine.json",
+        (),
+        "mine.json",
+    ),
+    (
+        "the command line over all",
+        {"user/jupyter_server_config.json": JSON_60},
+        "",
+        ("idle_timeout_minutes",),
+        provenance.COMMAND_LINE,
+    ),
+    (
+        "a torn file is passed over",
+        {"system/jupyter_server_config.d/a.json": JSON_60,
+         "user/jupyter_server_config.d/b.json": JSON_60[:-1]},
+        "",
+        (),
+        "system/jupyter_server_config.d/a.json",
+    ),
+]  # fmt: skip
+
+
+def written(root: Path, files: dict[str, str]) -> list[str]:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return [str(root / "user"), str(root / "system")]
+
+
+@pytest.mark.parametrize(
+    ("files", "config_file", "given", "expected"),
+    [row[1:] for row in PLACES],
+    ids=[row[0] for row in PLACES],
+)
+def test_a_setting_has_one_source(
+    files: dict[str, str], config_file: str, given: tuple[str, ...], expected: str, tmp_path: Path
+) -> None:
+    directories = written(tmp_path, files)
+    named = str(tmp_path / config_file) if config_file else ""
+    files = provenance.read_files(directories, named)
+    found = provenance.sources({"idle_timeout_minutes"}, files, given)
+    assert found["idle_timeout_minutes"].replace(f"{tmp_path}/", "") == expected
+
+
+def test_what_is_not_configured_has_none(tmp_path: Path) -> None:
+    text = PY + "c.AutoShutdown.idle_timeout_minutes = 60\nother = 'dry_run'"
+    files = provenance.read_files(written(tmp_path, {"user/jupyter_server_config.py": text}))
+    assert set(provenance.sources({"idle_timeout_minutes"}, files)) == {"idle_timeout_minutes"}
+
+
+#: What lies in a user's home and beside it, whose word counts, and where another name comes from.
+HOMES: list[tuple[str, dict[str, str], str]] = [
+    (
+        "the administrator's drop-in over the user's file",
+        {"system/jupyter_server_config.d/a.json": JSON_60,
+         "user/jupyter_server_config.json": JSON_60},
+        "system/jupyter_server_config.d/a.json",
+    ),
+    (
+        "the administrator's Python over the user's JSON",
+        {"system/jupyter_server_config.py": PY + "c.AutoShutdown.idle_timeout_minutes = 60",
+         "user/jupyter_server_config.json": JSON_60},
+        "system/jupyter_server_config.py",
+    ),
+    (
+        "the user's, where the administrator's speaks of others",
+        {"system/jupyter_server_config.json": '{"Other": {"idle_timeout_minutes": 60}}',
+         "user/jupyter_server_config.d/a.json": JSON_60},
+        "user/jupyter_server_config.d/a.json",
+    ),
+    (
+        "nobody, where the administrator's is silent about that name",
+        {"system/jupyter_server_config.json": '{"AutoShutdown": {"locked": []}}',
+         "user/jupyter_server_config.json": JSON_60},
+        provenance.PROGRAM,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"), [row[1:] for row in HOMES], ids=[r[0] for r in HOMES]
+)
+def test_a_file_in_the_home_is_no_source_where_an_administrator_speaks(
+    files: dict[str, str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    found = provenance.read_files(written(tmp_path, files))
+    sources = provenance.sources({"idle_timeout_minutes"}, found)
+    assert sources["idle_timeout_minutes"].replace(f"{tmp_path}/", "") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("jupyter_server_config.d/a.json", "{", "it is not JSON"),
+        ("jupyter_server_config.py", "c.(", "it is not Python"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_so_without_quoting_it(
+    name: str, text: str, what: str, tmp_path: Path
+) -> None:
+    (found,) = provenance.read_files(written(tmp_path, {f"user/{name}": text}))
+    assert (found.path, found.problem) == (tmp_path / "user" / name, what)
+
+
+def test_python_is_never_run(tmp_path: Path) -> None:
+    text = f"open({str(tmp_path / 'ran')!r}, 'w')\nc.AutoShutdown.dry_run = True"
+    (found,) = provenance.read_files(written(tmp_path, {"user/jupyter_config.py": text}))
+    assert "dry_run" in found.section("AutoShutdown")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def jp_server_config(tmp_path: Path) -> dict[str, Any]:
+    return {
+        "ServerApp": {"jpserver_extensions": {"auto_shutdown": True}},
+        "AutoShutdown": {
+            "state_dir": str(tmp_path / "state"),
+            "metadata_path": str(tmp_path / "none.json"),
+        },
+    }
+
+
+@pytest.fixture
+def jp_argv() -> list[str]:
+    return ["--AutoShutdown.warn_minutes=3"]
+
+
+@pytest.fixture
+def drop_in(jp_env_config_path: Path) -> Path:
+    """What an administrator leaves in ``/etc/jupyter``, or here in its stand-in."""
+    path = jp_env_config_path / "jupyter_server_config.d" / "auto_shutdown_admin.json"
+    path.parent.mkdir(parents=True)
+    locked = {"idle_timeout_minutes": 60, "locked": ["dry_run"]}
+    path.write_text(json.dumps({"AutoShutdown": locked}))
+    return path
+
+
+async def test_a_drop_in_is_in_force_and_named(
+    drop_in: Path, jp_serverapp: Any, jp_fetch: Any
+) -> None:
+    """Jupyter itself reads nothing but ``jpserver_extensions`` from there."""
+    for _ in range(500):
+        if CONTROLLER in jp_serverapp.web_app.settings:
+            break
+        await asyncio.sleep(0.01)
+    answer = json.loads((await jp_fetch("auto-shutdown", "settings")).body)
+    assert answer["settings"]["idle_timeout_minutes"] == 60
+    assert answer["locked"] == ["dry_run"]
+    expected = {
+        "idle_timeout_minutes": str(drop_in),
+        "locked": str(drop_in),
+        "warn_minutes": provenance.COMMAND_LINE,
+        "state_dir": provenance.PROGRAM,
+        "metadata_path": provenance.PROGRAM,
+    }
+    assert answer["sources"] == expected
+    report = json.loads((await jp_fetch("auto-shutdown", "status")).body)
+    assert report["policy"]["sources"] == expected
+
+
+LOADED = """
+from jupyter_server.serverapp import ServerApp
+app = ServerApp()
+app.initialize(["--no-browser", "--allow-root", "--port=0"], new_httpserver=False)
+print(app.extension_manager.extension_points["auto_shutdown"].app.idle_timeout_minutes)
+"""
+
+
+DROP_IN, OTHER = "jupyter_server_config.d/a.json", "jupyter_server_config.d/b.json"
+JSON_30 = JSON_60.replace("60", "30")
+
+
+@pytest.mark.parametrize(
+    ("files", "minutes"),
+    [
+        ({f"system/{DROP_IN}": JSON_60, f"system/{OTHER}": JSON_30}, 30),
+        ({f"user/{DROP_IN}": JSON_60, "system/jupyter_server_config.json": JSON_30}, 30),
+        ({f"user/{DROP_IN}": JSON_30, f"system/{OTHER}": JSON_60}, 30),
+        ({"user/jupyter_server_config.json": JSON_30,
+          "user/jupyter_server_config.py": PY + "c.AutoShutdown.idle_timeout_minutes = 60"}, 30),
+        ({"user/jupyter_auto_shutdown_config.json": JSON_60,
+          "system/jupyter_config.json": JSON_30}, 30),
+    ],
+    ids=["drop-ins", "file over drop-in", "user over system", "json over py", "server over own"],
+)  # fmt: skip
+@pytest.mark.slow
+def test_the_order_is_that_of_a_real_server(
+    files: dict[str, str], minutes: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directories = written(tmp_path, files)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", os.pathsep.join(directories))
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert float(done.stdout.split()[-1]) == minutes

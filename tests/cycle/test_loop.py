@@ -1,0 +1,130 @@
+"""The loop: how often SageMaker is asked, one pass at a time, and going on after a broken one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from value_world import Bench
+
+from auto_shutdown.config.settings import Limits
+from auto_shutdown.core.model import Snapshot
+from auto_shutdown.world.clock import Clock
+from auto_shutdown.world.own_description import Description
+
+
+class TestListings:
+    """SageMaker is asked seldom: a thousand users share one account's rate."""
+
+    async def test_at_most_six_an_hour_when_nothing_is_due(self, bench: Bench) -> None:
+        app = bench.world.app("a")
+        bench.world.kernel("k", app, state="busy")
+        await bench.live(timedelta(hours=10))
+        assert bench.world.listings <= 6 * 10
+
+    async def test_once_a_minute_at_most_when_a_panel_is_open(self, bench: Bench) -> None:
+        bench.world.kernel("k", bench.world.app("a"), state="busy")
+        for _ in range(120):
+            bench.controller.panel_asked()
+            await bench.live(timedelta(seconds=30))
+        assert bench.world.listings <= 61
+
+    async def test_dry_run_does_not_ask_again_and_again(self, bench: Bench) -> None:
+        bench.world.app("a")
+        await bench.controller.patch_settings({"dry_run": True})
+        await bench.live(timedelta(hours=12))
+        assert bench.world.listings <= 6 * 12
+
+    async def test_never_without_apps(self, bench: Bench) -> None:
+        bench.world.has_apps = False
+        await bench.live(timedelta(hours=3))
+        assert bench.world.listings == 0
+
+    async def test_removals_act_on_a_list_of_that_moment(self, bench: Bench) -> None:
+        """Somebody deleted it in Studio a moment ago: no second delete."""
+        app = bench.world.app("a")
+        await bench.live(timedelta(minutes=119))
+        bench.world.apps[app.id] = replace(app, status="Deleting")
+        await bench.live(timedelta(minutes=3))
+        assert bench.world.removed == []
+        assert bench.resource(app.id)["reason"] == "not-in-service"
+
+
+async def test_never_two_passes_at_once(bench: Bench) -> None:
+    running, most = 0, 0
+    observe = bench.world.observe
+
+    async def slowly(list_apps: bool) -> Snapshot:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return await observe(list_apps)
+
+    bench.world.observe = slowly  # type: ignore[method-assign]
+    await asyncio.gather(*(bench.controller.check() for _ in range(5)))
+    assert most == 1
+
+
+async def test_a_broken_pass_is_a_fault_and_not_the_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(list_apps: bool) -> Snapshot:
+        raise RuntimeError("boom")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.world, "observe", broken)
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                await bench.controller.check()
+        health = bench.controller.report()["health"]
+        assert (health["state"], [f["code"] for f in health["faults"]]) == (
+            "failing",
+            ["RuntimeError"],
+        )
+    await bench.controller.check()
+    assert bench.controller.report()["health"]["state"] == "ok"
+
+
+async def test_the_loop_runs_and_stops(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=0.01))
+    bench.clock = Clock()  # type: ignore[assignment]
+    bench.controller = bench.make()
+    await bench.controller.start()
+    passes = set()
+    for _ in range(400):
+        passes.add(bench.controller.report()["health"]["last_pass"])
+        if len(passes) > 5:
+            break
+        await asyncio.sleep(0.01)
+    assert len(passes) > 5
+    await bench.controller.stop()
+    assert not bench.controller.report()["health"]["armed"]
+    assert len(asyncio.all_tasks()) == 1
+    assert (tmp_path / "marks-k.json").exists()
+
+
+class TestBesideSageMaker:
+    """SageMaker's own idle shutdown is told of what is at work, as long as it is, and no longer."""
+
+    async def test_told_at_every_pass_of_a_busy_kernel(self, bench: Bench) -> None:
+        bench.world.kernel("k", state="busy")
+        await bench.live(timedelta(minutes=90))
+        told = bench.world.protected
+        gaps = [later - earlier for earlier, later in zip(told, told[1:])]
+        assert max(gaps) <= timedelta(minutes=1)
+        assert bench.clock.now - told[-1] <= timedelta(minutes=1)
+
+    async def test_not_of_one_that_is_idle(self, bench: Bench) -> None:
+        bench.world.kernel("k", state="idle")
+        await bench.live(timedelta(minutes=90))
+        assert bench.world.protected == []
+
+    async def test_its_limit_is_in_the_report(self, bench: Bench) -> None:
+        assert bench.controller.report()["platform"]["native_idle_timeout_minutes"] is None
+        bench.world.description = Description(native_idle_minutes=90.0)
+        assert bench.controller.report()["platform"]["native_idle_timeout_minutes"] == 90

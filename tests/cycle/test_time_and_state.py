@@ -1,0 +1,168 @@
+"""Clocks that step, pauses, restarts, crashes, and state that cannot be written."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from value_world import Bench
+
+from auto_shutdown.core.model import EVERYTHING, Kind, Ref
+from auto_shutdown.core.signals import Signal
+from auto_shutdown.cycle.removal import RefusedError
+
+
+@pytest.mark.parametrize("hours", [1, -1, 24])
+async def test_a_step_of_the_clock_removes_nothing_sooner(hours: int, bench: Bench) -> None:
+    bench.world.app("a")
+    bench.world.kernel("k")
+    await bench.live(timedelta(minutes=100))
+    bench.clock.step(timedelta(hours=hours))
+    await bench.live(timedelta(minutes=19))
+    assert bench.world.removed == []
+    await bench.live(timedelta(minutes=15))
+    assert len(bench.world.removed) == 2  # and no later than a limit and a grace
+
+
+async def test_after_a_long_pause_nothing_goes_in_that_pass(bench: Bench) -> None:
+    bench.world.kernel("k")
+    await bench.controller.patch_settings({"warn_minutes": 0})  # no notice that would delay it
+    await bench.live(timedelta(minutes=90))
+    bench.clock.advance(timedelta(hours=9))  # SIGSTOP, or a very busy machine
+    await bench.controller.check()
+    assert bench.world.removed == []
+    assert bench.resource("k")["reason"] == "grace"
+    await bench.live(timedelta(minutes=11))
+    assert bench.world.removed == ["k"]
+
+
+async def test_a_sleep_that_the_monotonic_clock_does_not_count(bench: Bench) -> None:
+    bench.world.kernel("k")
+    await bench.live(timedelta(minutes=60))
+    bench.clock.step(timedelta(hours=9))  # a laptop's lid
+    await bench.live(timedelta(minutes=55))
+    assert bench.world.removed == []
+
+
+async def test_a_restart_removes_nothing_sooner(bench: Bench) -> None:
+    app = bench.world.app("a")
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=100))
+    stopped(bench)
+    await bench.controller.stop()
+    bench.controller = bench.make()
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=19))
+    assert bench.world.removed == []
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == [app.id]  # nor later: its mark was kept
+
+
+def stopped(bench: Bench) -> None:
+    """So that ``stop`` has a loop to end."""
+    bench.controller._loop = asyncio.ensure_future(asyncio.sleep(99))
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_step_of_the_clock_while_no_server_runs(hours: int, bench: Bench) -> None:
+    app = bench.world.app("a")
+    bench.world.kernel("k")
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=60))
+    await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 120)
+    stopped(bench)
+    await bench.controller.stop()
+    bench.clock.advance(timedelta(minutes=1))
+    bench.clock.step(timedelta(hours=hours))
+    bench.controller = bench.make()
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=58))
+    assert bench.world.removed == []
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == [app.id]
+    await bench.live(timedelta(minutes=58))
+    assert bench.world.removed == [app.id]
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == [app.id, "k"]
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_what_is_said_after_a_step_is_said_by_the_new_clock(hours: int, bench: Bench) -> None:
+    """Between the step and the next pass: it must not be shifted a second time."""
+    bench.world.kernel("k")
+    bench.world.kernel("used")
+    await bench.live(timedelta(minutes=100))
+    bench.clock.step(timedelta(hours=hours))
+    await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 300)
+    await bench.controller.note_activity(Ref(Kind.KERNEL, "used"), Signal.HEARTBEAT)
+    await bench.live(timedelta(minutes=119))
+    assert bench.world.removed == []
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == ["used"]
+    await bench.live(timedelta(minutes=178))
+    assert bench.world.removed == ["used"]
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == ["used", "k"]
+
+
+async def test_a_keep_alive_is_as_long_after_a_step_and_another_boot(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.world.kernel("k")
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=10))
+    await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 300)
+    bench.clock.step(timedelta(hours=2))
+    await bench.controller.check()
+    monkeypatch.setattr("auto_shutdown.state.saved_ledger.boot_identity", lambda: "another")
+    bench.controller = bench.make()
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=299))
+    assert bench.world.removed == []
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == ["k"]
+
+
+async def test_a_crash_starts_a_new_clock(bench: Bench) -> None:
+    """What happened between the last write and the crash is not known."""
+    app = bench.world.app("a")
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=100))
+    bench.controller = bench.make()  # no stop()
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=119))
+    assert bench.world.removed == []
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == [app.id]
+
+
+async def test_keep_alives_hold_survive_a_restart_and_end(bench: Bench) -> None:
+    bench.world.kernel("k")
+    await bench.controller.load()
+    await bench.controller.check()
+    await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 300)
+    bench.controller = bench.make()
+    await bench.controller.load()
+    assert [h["id"] for h in bench.controller.keep_alives()] == ["k"]
+    await bench.live(timedelta(minutes=299))
+    assert bench.world.removed == []
+    await bench.live(timedelta(minutes=2))
+    assert bench.world.removed == ["k"]
+    with pytest.raises(RefusedError):
+        await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 5)
+    assert await bench.controller.keep_alive(EVERYTHING, None) == []
+
+
+async def test_a_state_directory_that_cannot_be_written_is_a_fault_not_an_end(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_text("")
+    bench = Bench(tmp_path / "file")
+    await bench.controller.load()
+    bench.world.kernel("k")
+    await bench.live(timedelta(minutes=121))
+    assert bench.world.removed == ["k"]  # the server's log has it
+    sources = {f["source"] for f in bench.controller.report()["health"]["faults"]}
+    assert sources >= {"state", "history"}

@@ -1,0 +1,208 @@
+"""Veto hooks: their word counts, and their failure stays theirs. And the passes that ask."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import logging
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from value_world import MINUTE, START, Bench
+
+from auto_shutdown.core.ledger import Veto
+from auto_shutdown.core.model import EVERYTHING, Kind, Ref
+from auto_shutdown.core.signals import Signal
+from auto_shutdown.core.verdict import Action, Decision, Reason
+from auto_shutdown.cycle import veto as module
+from auto_shutdown.cycle.removal import RefusedError
+from auto_shutdown.cycle.veto import VetoHooks
+
+LOG = logging.getLogger("test")
+KERNEL = Ref(Kind.KERNEL, "k")
+DUE = Decision(KERNEL, Action.REMOVE, Reason.IDLE, "Idle.")
+HOUR = timedelta(hours=1)
+
+
+async def asynchronous(_decision: Decision) -> str:
+    return "I object."
+
+
+def awaitable(_decision: Decision) -> Any:
+    return asynchronous(_decision)
+
+
+def failing(_decision: Decision) -> str:
+    raise ValueError("the lock file is\nunreadable")
+
+
+def only_apps(decision: Decision) -> str | None:
+    return "an app" if decision.ref.kind is Kind.APP else None
+
+
+@pytest.mark.parametrize(
+    ("hook", "text"),
+    [
+        (lambda _d: "I object.", "I object"),
+        (lambda _d: None, None),
+        (lambda _d: "", ""),
+        (lambda _d: "x\x1b[2J" * 100, ("x\\x1b[2J" * 100)[: module.LONGEST]),
+        (asynchronous, "I object"),
+        (awaitable, "I object"),
+        (failing, "it failed (ValueError: the lock file is\\nunreadable)"),
+        (only_apps, None),
+    ],
+)
+async def test_what_a_hook_says(hook: Any, text: str | None) -> None:
+    vetoes = await VetoHooks(LOG, {"h": hook}).ask([DUE], START)
+    assert vetoes == ({} if text is None else {KERNEL: Veto("h", text, START + MINUTE)})
+
+
+async def test_one_that_hangs_delays_the_others_by_its_time_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "HOOK_SECONDS", 0.05)
+    release, calls = threading.Event(), []
+
+    def hanging(_decision: Decision) -> None:
+        calls.append(1)
+        release.wait(10)
+
+    async def forever(_decision: Decision) -> None:
+        await asyncio.sleep(60)
+
+    hooks = VetoHooks(LOG, {"hanging": hanging, "later": lambda _d: "me too"})
+    other = Decision(Ref(Kind.KERNEL, "other"), Action.REMOVE, Reason.IDLE, "Idle.")
+    vetoes = await hooks.ask([DUE, other], START)
+    assert [v.hook for v in vetoes.values()] == ["hanging", "hanging"]
+    assert len(calls) == 1, "no second thread while the first hangs"
+    (fault,) = hooks.faults(START)
+    assert fault.source == "veto hook hanging"
+    release.set()
+    assert await VetoHooks(LOG, {"f": forever}).ask([DUE], START)
+
+
+async def test_a_hook_that_recovers_is_no_fault_any_more() -> None:
+    works = False
+
+    def moody(_decision: Decision) -> None:
+        if not works:
+            raise OSError
+
+    hooks = VetoHooks(LOG, {"moody": moody})
+    assert await hooks.ask([DUE], START)
+    assert len(hooks.faults(START)) == 1
+    works = True
+    assert await hooks.ask([DUE], START) == {}
+    assert hooks.faults(START) == []
+
+
+async def test_hooks_are_found_by_their_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = importlib.metadata.EntryPoint
+    found = [
+        entry("good", "test_veto:only_apps", module.GROUP),
+        entry("broken", "no_such_module:hook", module.GROUP),
+    ]
+
+    class Points:
+        def select(self, group: str) -> list[Any]:
+            assert group == "auto_shutdown.veto"
+            return found
+
+    monkeypatch.setattr(module, "entry_points", Points)
+    hooks = VetoHooks(LOG)
+    (veto,) = (await hooks.ask([DUE], START)).values()
+    assert (veto.hook, veto.text.startswith("it failed")) == ("broken", True)
+    monkeypatch.setattr(module, "entry_points", lambda: {module.GROUP: found[:1]})
+    assert await VetoHooks(LOG).ask([DUE], START) == {}, "Python 3.9 gives a dict"
+
+
+async def test_an_objection_holds_and_is_asked_again(bench: Bench) -> None:
+    objects, asked = True, []
+
+    def hook(decision: Decision) -> str | None:
+        asked.append(decision.ref)
+        return "backup" if objects else None
+
+    bench.controller._hooks = VetoHooks(LOG, {"h": hook})
+    bench.world.kernel("k", bench.world.app("a"))
+    await bench.live(3 * HOUR)
+    assert bench.world.removed == []
+    row = bench.resource("k")
+    assert (row["reason"], row["detail"]) == ("vetoed", "Kept by h: backup.")
+    assert bench.resource("KernelGateway/a")["action"] == "keep"
+    assert 50 <= asked.count(KERNEL) <= 70, "once a minute, not at every pass"
+    objects = False
+    await bench.live(10 * MINUTE)  # the app's own notice begins when nothing in it is held
+    assert bench.world.removed == ["k", "KernelGateway/a"]
+
+
+class TestAsking:
+    async def test_nobody_who_is_not_due_is_asked(self, bench: Bench) -> None:
+        app = bench.world.app("a")
+        for number in range(1000):
+            bench.world.kernel(f"k{number}", app)
+        await bench.live(110 * MINUTE)
+        assert bench.world.asked == []
+
+    async def test_work_holds_until_it_ends_and_a_limit_more(self, bench: Bench) -> None:
+        app = bench.world.app("a")
+        bench.world.kernel("k", app)
+        bench.world.at_work.add("k")
+        await bench.live(10 * HOUR)
+        assert bench.resource("k")["reason"] == "background-work"
+        assert bench.resource(app.id)["reason"] == "in-use"
+        assert len(bench.world.asked) < 10 * 60 / 5 + 10, "every five minutes"
+        bench.world.at_work.clear()
+        ended = bench.clock.now
+        bench.world.before_remove = lambda _r: gone_at.append(bench.clock.now)
+        gone_at: list[Any] = []
+        await bench.live(4 * HOUR)
+        assert bench.world.removed == ["k", app.id]
+        assert 2 * HOUR <= gone_at[0] - ended <= 2 * HOUR + 6 * MINUTE
+
+    async def test_a_question_at_the_last_moment(self, bench: Bench) -> None:
+        """A thread that begins after the earlier questions is found by the last one."""
+        bench.world.kernel("k", bench.world.app("a"))
+        await bench.live(2 * HOUR - MINUTE / 2)
+        bench.world.at_work.add("k")
+        await bench.live(5 * MINUTE)
+        assert bench.world.removed == []
+
+
+class TestActivity:
+    async def test_presence_of_a_kernel_reaches_its_app(self, bench: Bench) -> None:
+        app = bench.world.app("a")
+        bench.world.kernel("k", app)
+        await bench.live(HOUR)
+        await bench.controller.note_activity(KERNEL)
+        await bench.live(90 * MINUTE)
+        assert bench.resource("k")["reason"] == "presence"
+        assert bench.world.removed == []
+        await bench.live(HOUR)
+        assert bench.world.removed == ["k", app.id]
+
+    async def test_presence_alone_counts_for_so_long(self, bench: Bench) -> None:
+        bench.world.kernel("k", bench.world.app("a"))
+        for _ in range(20):
+            await bench.live(HOUR)
+            if bench.world.removed:
+                break
+            await bench.controller.note_activity(EVERYTHING)
+        assert 13 * HOUR < bench.clock.now - START < 16 * HOUR
+
+    async def test_a_heartbeat_of_an_app_covers_what_runs_in_it(self, bench: Bench) -> None:
+        app, other = bench.world.app("a"), bench.world.app("b")
+        bench.world.kernel("k", app)
+        for _ in range(20):
+            await bench.live(HOUR)
+            await bench.controller.note_activity(app.ref, Signal.HEARTBEAT)
+        assert bench.world.removed == [other.id]
+        assert bench.resource("k")["signal"] == "heartbeat"
+
+    async def test_what_is_not_there_is_refused(self, bench: Bench) -> None:
+        await bench.live(MINUTE)
+        with pytest.raises(RefusedError, match="There is no kernel k here"):
+            await bench.controller.note_activity(KERNEL)

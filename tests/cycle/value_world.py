@@ -1,0 +1,157 @@
+"""A world of values, a clock that is turned by hand, and a way to live through time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from auto_shutdown.config.settings import Limits
+from auto_shutdown.core.model import Answer, App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
+from auto_shutdown.core.verdict import Fault, Outcome, Result
+from auto_shutdown.cycle.controller import Controller
+from auto_shutdown.state.history import History
+from auto_shutdown.state.store import Store
+from auto_shutdown.world.clock import Moment
+from auto_shutdown.world.own_description import Description
+from auto_shutdown.world.platform import Platform
+
+START = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+MINUTE = timedelta(minutes=1)
+ADA = Platform("studio-classic", "d-1", "ada", region_name="us-west-2")
+
+
+class HandClock:
+    """A clock whose hands are moved; ``step`` moves the wall clock alone."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.monotonic = 1000.0
+
+    def read(self) -> Moment:
+        return Moment(self.now, self.monotonic)
+
+    def advance(self, span: timedelta) -> None:
+        self.now += span
+        self.monotonic += span.total_seconds()
+
+    def step(self, span: timedelta) -> None:
+        self.now += span
+
+
+@dataclass
+class ValueWorld:
+    """A world made of values. ``answers`` are what removals come to; ``before_look`` runs before
+    each second look, to move something at the last moment."""
+
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+    terminals: dict[str, Terminal] = field(default_factory=dict)
+    apps: dict[str, App] = field(default_factory=dict)
+    unread: dict[str, Unread] = field(default_factory=dict)
+    answers: dict[str, list[Outcome]] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    only_unmoved: list[bool] = field(default_factory=list)
+    listings: int = 0
+    at_work: set[str] = field(default_factory=set)
+    asked: list[dict[Ref, timedelta]] = field(default_factory=list)
+    before_look: Callable[[Ref], None] = lambda _ref: None
+    before_remove: Callable[[Resource], None] = lambda _resource: None
+    platform: Platform = ADA
+    description: Description = field(default_factory=Description)
+    protected: list[datetime] = field(default_factory=list)
+    has_apps: bool = True
+    _listed: tuple[App, ...] = ()
+
+    async def observe(self, list_apps: bool) -> Snapshot:
+        if list_apps:
+            self.listings += 1
+            if Snapshot.APPS not in self.unread:
+                self._listed = tuple(self.apps.values())
+        kernels, terminals = tuple(self.kernels.values()), tuple(self.terminals.values())
+        return Snapshot(kernels, terminals, self._listed, dict(self.unread))
+
+    async def protect(self, at: datetime) -> None:
+        self.protected.append(at)
+
+    def faults(self, now: datetime) -> list[Fault]:
+        return []
+
+    async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
+        """Whether each works in the background: not, unless ``at_work`` says so."""
+        self.asked.append(dict(questions))
+        return tuple(
+            Answer(ref, True, working=ref.id in self.at_work, cores=0.0) for ref in questions
+        )
+
+    async def look_again(self, ref: Ref) -> Snapshot:
+        self.before_look(ref)
+        return (await self.observe(list_apps=False)).bearing_on(ref)
+
+    async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
+        self.before_remove(resource)
+        queue = self.answers.get(resource.ref.id, [])
+        outcome = queue.pop(0) if queue else Outcome(Result.REMOVED, "Gone.")
+        self.removed.append(resource.ref.id)
+        self.only_unmoved.append(only_unmoved)
+        if outcome.ended:
+            self.kernels.pop(resource.ref.id, None)
+            self.terminals.pop(resource.ref.id, None)
+            app = self.apps.get(resource.ref.id)
+            if app is not None:
+                self.apps[app.id] = replace(app, status="Deleting")
+        return outcome
+
+    def app(self, name: str) -> App:
+        app = App("KernelGateway", name, "InService", "ml.t3.medium", created_at=START)
+        self.apps[app.id] = app
+        return app
+
+    def kernel(self, kernel_id: str, app: App | None = None, **more: Any) -> Kernel:
+        more.setdefault("last_activity", START)
+        kernel = Kernel(kernel_id, "python3", more.pop("state", "idle"), **more)
+        self.kernels[kernel_id] = replace(kernel, app=app.id if app else None)
+        return self.kernels[kernel_id]
+
+
+@dataclass
+class Bench:
+    """Controller, world and clock, and a way to live through time."""
+
+    path: Path
+    limits: Limits = field(default_factory=Limits)
+    world: ValueWorld = field(default_factory=ValueWorld)
+    clock: HandClock = field(default_factory=HandClock)
+
+    def __post_init__(self) -> None:
+        self.log = logging.getLogger("auto_shutdown.bench")
+        self.controller = self.make()
+
+    def make(self) -> Controller:
+        store, history = Store(self.path, "k"), History(self.path, "k")
+        return Controller(
+            self.world,  # type: ignore[arg-type]
+            store,
+            history,
+            self.limits,
+            self.clock,  # type: ignore[arg-type]
+            self.log,
+        )
+
+    async def live(self, span: timedelta) -> None:
+        """Run each pass when it is due, as the loop would."""
+        end = self.clock.now + span
+        while True:
+            await self.controller.check()
+            delay = timedelta(seconds=self.controller._next_at - self.clock.monotonic)  # type: ignore[operator]
+            delay = max(delay, timedelta(milliseconds=1))
+            if self.clock.now + delay > end:
+                self.clock.advance(end - self.clock.now)
+                return
+            self.clock.advance(delay)
+
+    def resource(self, ref_id: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = self.controller.report()["resources"]
+        return next(r for r in found if r["id"] == ref_id)

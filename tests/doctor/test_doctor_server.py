@@ -1,0 +1,59 @@
+"""What the doctor says of a running server: each of its states, on a real one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.api.handlers import CONTROLLER
+
+
+async def said(command: Any) -> tuple[str, str]:
+    """Level and message of the one line on the server."""
+    told = (await command("doctor", "--json")).json
+    (line,) = (f for f in told["findings"] if f["check"] == "server")
+    assert (line["level"] == "ok") == (line["remedy"] == "")
+    return line["level"], line["message"]
+
+
+async def test_it_watches(command: Any, server: Any) -> None:
+    await server()
+    level, message = await said(command)
+    assert (level, "watching" in message) == ("ok", True)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"), [("enabled=false", "switched off"), ("dry_run=true", "rehearsal")]
+)
+async def test_it_was_told_not_to(change: str, word: str, command: Any, server: Any) -> None:
+    await server()
+    assert (await command("settings", change)).code == 0
+    level, message = await said(command)
+    assert (level, word in message) == ("warning", True)
+
+
+async def test_it_has_a_fault_of_its_own(command: Any, server: Any, tmp_path: Path) -> None:
+    await server()
+    (tmp_path / "state").mkdir(exist_ok=True)
+    (tmp_path / "state" / "settings.json").write_text("{")
+    await command("check")
+    level, message = await said(command)
+    assert (level, "settings: " in message) == ("warning", True)
+
+
+async def test_the_extension_has_not_started(command: Any, server: Any) -> None:
+    app = await server()
+    controller = app.web_app.settings.pop(CONTROLLER)
+    level, message = await said(command)
+    app.web_app.settings[CONTROLLER] = controller
+    assert (level, "could not start" in message) == ("failure", True)
+    assert (await command("doctor")).code == 1
+
+
+async def test_nothing_listens_to_the_token(command: Any, server: Any) -> None:
+    app = await server()
+    app.identity_provider.token = "another"
+    level, message = await said(command)
+    assert (level, "refuses access" in message) == ("warning", True)

@@ -1,0 +1,218 @@
+"""State on disk: whole at any time, whoever writes, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from auto_shutdown.state.store import (
+    KEPT_ASIDE,
+    Document,
+    Store,
+    StoreError,
+    boot_identity,
+    server_key,
+)
+
+
+def test_written_and_read_back(tmp_path: Path) -> None:
+    document = Document(tmp_path / "deep" / "x.json")
+    assert document.read() == ({}, None)
+    document.write({"a": 1})
+    assert document.read() == ({"a": 1}, None)
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["x.json"]
+    assert document.path.stat().st_mode & 0o077 == 0
+    assert document.path.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"schema": 1, "a', b"", b"\xff\xfe", b"[]", b'{"a": 1}', b'{"schema": 2}']
+)
+def test_what_is_not_understood_is_set_aside_and_told(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_bytes(content)
+    found, problem = Document(path).read()
+    assert found == {}
+    assert problem is not None
+    assert str(path) in problem.message
+    (aside,) = tmp_path.iterdir()
+    assert aside.name.startswith("settings.json.set-aside-")
+    assert aside.read_bytes() == content
+    assert Document(path).read() == ({}, None)
+
+
+def test_only_some_are_kept_aside(tmp_path: Path) -> None:
+    document = Document(tmp_path / "x.json")
+    for _ in range(KEPT_ASIDE + 3):
+        document.path.write_text("torn")
+        document.read()
+    assert len(list(tmp_path.iterdir())) == KEPT_ASIDE
+
+
+def test_what_cannot_be_written_says_so_and_leaves_the_old(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    with pytest.raises(StoreError) as caught:
+        Document(in_the_way / "x.json").write({})
+    assert "state_dir" in caught.value.remedy
+    assert "x.json" in str(caught.value)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    """RLIMIT_FSIZE stands in for the disk: a write fails in the middle."""
+    code = f"""
+import resource, signal
+from pathlib import Path
+from auto_shutdown.state.store import Document, StoreError
+document = Document(Path({str(tmp_path)!r}) / "x.json")
+document.write({{"a": 1}})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+try:
+    document.write({{"a": "x" * 1000}})
+except StoreError:
+    print("refused", document.read())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "refused ({'a': 1}, None)"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_write_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from auto_shutdown.state.store import Document
+document = Document(Path({str(tmp_path)!r}) / "x.json")
+n = 0
+while True:
+    n += 1
+    document.write({{"n": n, "pad": "x" * 100000}})
+"""
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", code])
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "x.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        found, problem = Document(tmp_path / "x.json").read()
+        assert problem is None
+        assert len(found["pad"]) == 100000
+
+
+def test_two_servers_change_settings_at_once_and_lose_nothing(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from auto_shutdown.state.store import Store
+store = Store(Path(sys.argv[1]), sys.argv[2])
+for n in range(40):
+    store.patch_settings({f"{sys.argv[2]}{n}": n})
+"""
+    both = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name]) for name in ("a", "b")
+    ]
+    assert [process.wait(60) for process in both] == [0, 0]
+    settings, problem = Store(tmp_path, "c").load_settings()
+    assert problem is None
+    assert len(settings) == 80
+
+
+def test_a_change_by_another_server_is_noticed(tmp_path: Path) -> None:
+    one, two = Store(tmp_path, "1"), Store(tmp_path, "2")
+    assert one.load_settings() == ({}, None)
+    assert not one.settings_changed()
+    two.patch_settings({"enabled": False})
+    assert one.settings_changed()
+    assert one.load_settings()[0] == {"enabled": False}
+    assert not one.settings_changed()
+    assert one.patch_settings({"enabled": None, "later_version": [1]}) == {"later_version": [1]}
+    assert not one.settings_changed()
+
+
+def test_what_belongs_to_one_server_is_its_own(tmp_path: Path) -> None:
+    one, two = Store(tmp_path, "1"), Store(tmp_path, "2")
+    one.save_holds({"keep_alive": []})
+    one.save_marks({"clean": True})
+    assert (two.load_holds(), two.load_marks()) == (({}, None), {})
+    assert one.load_holds() == ({"keep_alive": []}, None)
+    assert one.load_marks() == {"clean": True}
+
+
+def test_the_key_of_a_server(tmp_path: Path) -> None:
+    studio = ("d-1", "UserProfileName", "ada", "JupyterServer", "default")
+    assert server_key(studio, "/a", 1) == server_key(studio, "/b", 2)  # outlives its container
+    assert server_key(studio, "/", 1) != server_key((*studio[:2], "bob", *studio[3:]), "/", 1)
+    assert server_key((), "/", 8888) != server_key((), "/", 8889)
+
+
+def test_the_boot_identity_is_stable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert boot_identity() == boot_identity() != ""
+    monkeypatch.setattr("auto_shutdown.state.store.PROC", tmp_path)
+    assert boot_identity() is None
+    (tmp_path / "sys/kernel/random").mkdir(parents=True)
+    (tmp_path / "sys/kernel/random/boot_id").write_text("abc\n")
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/stat").write_text("1 (odd) name) " + " ".join(map(str, range(3, 53))))
+    assert boot_identity() == "abc-22"
+
+
+TORN = [b'{"schema": 1, "a', b"", b"[]", b"[" * 100_000, b'{"a": 1}']
+
+
+@pytest.mark.parametrize("content", TORN, ids=lambda c: repr(c[:12]))
+def test_settings_not_understood_stay_until_they_are_changed(
+    content: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "settings.json"
+    path.write_bytes(content)
+    store = Store(tmp_path, "k")
+    settings, problem = store.load_settings()
+    assert (settings, path.read_bytes()) == ({}, content)
+    assert problem is not None
+    assert store.settings_changed(), "it is tried again"
+    assert store.patch_settings({"b": 2}, {"a": 1}) == {"a": 1, "b": 2}
+    (aside,) = tmp_path.glob("*.set-aside-*")
+    assert aside.read_bytes() == content
+
+
+def test_settings_of_a_later_version_are_never_touched(tmp_path: Path) -> None:
+    """Another server of this home may be newer."""
+    path = tmp_path / "settings.json"
+    path.write_text('{"schema": 2, "settings": {"enabled": false}}')
+    store = Store(tmp_path, "k")
+    _, problem = store.load_settings()
+    assert problem is not None
+    with pytest.raises(StoreError, match="later version"):
+        store.patch_settings({"a": 1}, {})
+    assert path.read_text() == '{"schema": 2, "settings": {"enabled": false}}'
+
+
+def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "settings.json")
+    _, problem = Store(tmp_path, "k").load_settings()
+    assert problem is not None
+    (tmp_path / "keep-alive-k.json").symlink_to("/dev/zero")
+    assert Store(tmp_path, "k").load_holds()[1] is not None
+
+
+def test_marks_that_cannot_be_written_are_not_left_out_of_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk at the start, and then a crash: the next start must not trust the old ones."""
+    store = Store(tmp_path, "k")
+    store.save_marks({"clean": True})
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError):
+        store.save_marks({"clean": False})
+    assert store.load_marks() == {}

@@ -1,0 +1,82 @@
+"""boto3 is loaded in a thread, and the server has its turn meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore
+import pytest
+from botocore.loaders import JSONFileLoader
+
+from auto_shutdown.world import boto3_loading as loading
+from auto_shutdown.world import sagemaker
+
+DATA = Path(botocore.__file__).parent / "data"
+MODEL = str(DATA / "sagemaker" / "2017-07-24" / "service-2")
+
+
+@pytest.fixture(autouse=True)
+def settings_of_python() -> Iterator[tuple[Any, ...]]:
+    before = sys.getswitchinterval(), gc.get_threshold()
+    yield before
+    sys.setswitchinterval(before[0])
+    gc.set_threshold(*before[1])
+
+
+@pytest.mark.parametrize("path", [MODEL, str(DATA / "endpoints"), str(DATA / "partitions")])
+def test_it_reads_what_botocore_reads(path: str) -> None:
+    theirs, ours = JSONFileLoader(), loading.PatientLoader()
+    assert ours.exists(path) == theirs.exists(path)
+    assert ours.load_file(path) == theirs.load_file(path)
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    assert not loading.PatientLoader().exists(str(tmp_path / "none"))
+    assert loading.PatientLoader().load_file(str(tmp_path / "none")) is None
+
+
+def test_other_threads_have_many_turns_in_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[float] = []
+    monkeypatch.setattr(loading.time, "sleep", turns.append)
+    loading.PatientLoader().load_file(MODEL)
+    assert len(turns) > 100
+    assert set(turns) == {0}
+
+
+def test_shorter_turns_and_no_full_collection_for_that_time_only(
+    settings_of_python: tuple[Any, ...],
+) -> None:
+    with contextlib.suppress(KeyError), loading.in_turns():
+        assert sys.getswitchinterval() == pytest.approx(loading.TURN_SECONDS)
+        assert gc.get_threshold()[:2] == settings_of_python[1][:2]
+        assert gc.get_threshold()[2] >= 1000 * settings_of_python[1][2]
+        raise KeyError
+    assert (sys.getswitchinterval(), gc.get_threshold()) == settings_of_python
+
+
+def test_turns_that_are_shorter_already_stay() -> None:
+    sys.setswitchinterval(loading.TURN_SECONDS / 10)
+    with loading.in_turns():
+        assert sys.getswitchinterval() < loading.TURN_SECONDS / 2
+
+
+def test_the_client_is_made_in_turns_and_by_that_loader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    seen: list[Any] = []
+
+    def session() -> Any:
+        found = loading.new_session()
+        loader = found._session.get_component("data_loader").file_loader
+        seen.append((sys.getswitchinterval(), type(loader)))
+        return found
+
+    monkeypatch.setattr(sagemaker, "new_session", session)
+    client = sagemaker.make_client("us-west-2")
+    assert seen == [(pytest.approx(loading.TURN_SECONDS), loading.PatientLoader)]
+    assert "DeleteApp" in client.meta.service_model.operation_names

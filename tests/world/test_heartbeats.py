@@ -1,0 +1,130 @@
+"""What others report: heartbeat files, SageMaker's own file, extensions, saved documents."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.core.model import App, Kernel, Snapshot, Terminal
+from auto_shutdown.core.signals import Signal
+from auto_shutdown.world.activity_file import ActivityFile
+from auto_shutdown.world.heartbeats import Heartbeats, HeartbeatSource
+from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.world import World, _with_beats
+
+AT = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
+LATER = datetime(2026, 11, 1, 13, tzinfo=timezone.utc)
+
+
+def touch(path: Path, at: datetime) -> None:
+    path.touch()
+    os.utime(path, (at.timestamp(), at.timestamp()))
+
+
+def source(path: Path, **settings: Any) -> HeartbeatSource:
+    return HeartbeatSource(path, ActivityFile(str(path / "active")), settings)
+
+
+async def test_nothing_is_no_evidence(tmp_path: Path) -> None:
+    beats = await source(tmp_path / "none").read()
+    assert (beats.everything, beats.apps, beats.server) == (None, {}, {})
+
+
+async def test_heartbeats_of_everything_and_of_one_app(tmp_path: Path) -> None:
+    touch(tmp_path / "heartbeat", AT)
+    touch(tmp_path / "heartbeat-a", LATER)
+    touch(tmp_path / "heartbeats-of-others", LATER)
+    beats = await source(tmp_path).read()
+    assert (beats.of(None), beats.of("a"), beats.of("b")) == (AT, LATER, AT)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-11-01T12:00:00.000000Z", AT),
+        ("2026-11-01T12:00:00Z\n", AT),
+        ("", None),
+        ("not a time", None),
+        ("2026-11-01T12:00:00.000000Z" + "x" * 100, None),
+    ],
+)
+async def test_sagemakers_own_file(tmp_path: Path, text: str, at: datetime | None) -> None:
+    (tmp_path / "active").write_text(text)
+    assert (await source(tmp_path).read()).server == ({Signal.ACTIVITY_FILE: at} if at else {})
+
+
+@pytest.mark.parametrize(
+    ("times", "at"),
+    [
+        ({"a": AT, "b": LATER}, LATER),
+        ({"a": AT, "b": "2026-11-01T13:00:00Z"}, LATER),
+        ({"a": AT, "b": "nonsense", "c": None}, AT),
+        ({}, None),
+        (None, None),
+        ("nonsense", None),
+    ],
+)
+async def test_what_extensions_report(tmp_path: Path, times: Any, at: datetime | None) -> None:
+    beats = await source(tmp_path, last_activity_times=times).read()
+    assert beats.server == ({Signal.EXTENSION: at} if at else {})
+
+
+async def test_a_saved_document(jp_serverapp: Any, jp_fetch: Any, tmp_path: Path) -> None:
+    """By the real server's own event: saving counts, reading does not."""
+    beats = source(tmp_path)
+    beats.listen(jp_serverapp.event_logger)
+    await jp_fetch("api", "contents")
+    assert (await beats.read()).server == {}
+    body = '{"type": "file", "format": "text", "content": "x"}'
+    await jp_fetch("api", "contents", "notes.txt", method="PUT", body=body)
+    assert set((await beats.read()).server) == {Signal.SAVED}
+    await jp_fetch("api", "contents", "notes.txt")
+
+
+class Nothing:
+    """Managers of a server in which nothing runs."""
+
+    def list_kernels(self) -> list[Any]:
+        return []
+
+    list_kernel_ids = list_sessions = list_kernels
+
+
+def world(platform: Platform, beats: HeartbeatSource) -> World:
+    kernels = KernelSource(Nothing(), Nothing())
+    return World(platform, kernels, TerminalSource({}), None, beats=beats)
+
+
+async def test_the_own_app_shows_what_is_reported_for_the_server(tmp_path: Path) -> None:
+    space = Platform("studio-space", "d-1", None, "s", app_type="JupyterLab", app_name="default")
+    touch(tmp_path / "heartbeat", LATER)
+    found = await world(space, source(tmp_path, last_activity_times={"a": AT})).observe(True)
+    (app,) = found.apps
+    assert (app.id, app.own, app.status) == ("JupyterLab/default", True, "InService")
+    assert app.stamps == {Signal.EXTENSION: AT, Signal.HEARTBEAT: LATER}
+
+
+async def test_a_code_editor_is_shown_and_not_judged(tmp_path: Path) -> None:
+    space = Platform("studio-space", "d-1", None, "s", app_type="CodeEditor", app_name="default")
+    (app,) = (await world(space, source(tmp_path)).observe(True)).apps
+    assert (app.type, app.own) == ("CodeEditor", False)
+
+
+def test_a_heartbeat_covers_what_it_should(tmp_path: Path) -> None:
+    snapshot = Snapshot(
+        (Kernel("in", app="KernelGateway/a"), Kernel("beside")),
+        (Terminal("1"),),
+        (App("KernelGateway", "a", "InService"), App("KernelGateway", "b", "InService")),
+    )
+    found = _with_beats(snapshot, Heartbeats(None, {"a": AT}))
+    assert [k.beat_at for k in found.kernels] == [AT, None]
+    assert [t.beat_at for t in found.terminals] == [None]
+    assert [a.stamps for a in found.apps] == [{Signal.HEARTBEAT: AT}, {}]
+    assert _with_beats(snapshot, Heartbeats()) is snapshot
+    assert found.kernels[0].stamps[Signal.HEARTBEAT] == AT
