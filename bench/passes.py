@@ -20,7 +20,7 @@ ROUNDS = {1: 60, 10: 60, 100: 20, 1000: 4}
 
 WHY_NOT = (
     "why not less: Jupyter's own lists alone take more than the target, and every kernel gets its "
-    "verdict anew, with a sentence for people; docs/decisions/019 says why none is kept"
+    "verdict anew, with a sentence for people; docs/decisions/020 says why none is kept"
 )
 
 #: Seconds between two looks: of ours, and of the extension that polls.

@@ -31,7 +31,7 @@ for _number in (signal.SIGINT, signal.SIGHUP):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts real servers, kernels and browsers is tried twice (docs/decisions/022)."""
+    """What starts real servers, kernels and browsers is tried twice (docs/decisions/019)."""
     for item in items:
         if item.get_closest_marker("slow") is not None:
             item.add_marker(pytest.mark.flaky(reruns=1))

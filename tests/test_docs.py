@@ -1,4 +1,4 @@
-"""The README's tables say what the code does."""
+"""The documentation agrees with the code, and its references lead somewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from auto_shutdown.config.traits import AdminTraits
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import REMOVING, Reason
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+ROOT = Path(__file__).resolve().parents[1]
+DECISIONS = ROOT / "docs" / "decisions"
+README = (ROOT / "README.md").read_text()
 
 
 def table(heading: str) -> dict[str, list[str]]:
@@ -50,3 +52,24 @@ def test_reasons() -> None:
     rows = table("Reasons")
     assert set(rows) == {reason.value for reason in Reason}
     assert {r for r, row in rows.items() if row[0] == "remove"} == {r.value for r in REMOVING}
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    pages = sorted(DECISIONS.glob("[0-9]*.md"))
+    assert [int(page.name[:3]) for page in pages] == list(range(1, len(pages) + 1))
+    for page in pages:
+        assert page.read_text().startswith(f"# {int(page.name[:3])}. "), page.name
+
+
+def test_references_to_decisions_lead_to_a_page() -> None:
+    numbers = {page.name[:3] for page in DECISIONS.glob("[0-9]*.md")}
+    texts = [
+        path
+        for folder in ("auto_shutdown", "bench", "docs", "tests", "labextension/src")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".md", ".py", ".sh", ".ts", ".tsx", ".yml") and path.is_file()
+    ]
+    for path in [*texts, *ROOT.glob("*.md")]:
+        for found in re.finditer(r"decisions/(\d{3})|\bdecision (\d+)\b", path.read_text()):
+            number = (found[1] or found[2]).zfill(3)
+            assert number in numbers, f"{path.relative_to(ROOT)}: {found[0]}"

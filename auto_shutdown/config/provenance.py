@@ -61,7 +61,7 @@ def read_files(directories: Sequence[str], config_file: str = "") -> list[Config
 
 def counting(files: Sequence[ConfigFile]) -> Sequence[ConfigFile]:
     """Those that count for this extension: where a file of an administrator speaks of it, a user's
-    do not (docs/decisions/018)."""
+    do not (docs/decisions/015)."""
     if any(file.whose == ADMINISTRATOR and file.section(SECTION) for file in files):
         return [file for file in files if file.whose != USER]
     return files
@@ -76,7 +76,7 @@ def is_users(directory: Path, home: Path, config_dir: Path) -> bool:
 
 def drop_ins(directories: Sequence[str]) -> dict[str, Any]:
     """What the files in ``jupyter_server_config.d`` set. Jupyter itself takes nothing from there
-    but which extensions are on (docs/decisions/015)."""
+    but which extensions are on (docs/decisions/012)."""
     values: dict[str, Any] = {}
     for path in _drop_in_paths(directories):
         values.update(_read(path, USER).section(SECTION))

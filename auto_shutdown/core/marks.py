@@ -77,7 +77,7 @@ class Mark:
 
     @property
     def runs_unseen(self) -> bool:
-        """Whether it may run a cell although it is reported as coming up (docs/decisions/021): one
+        """Whether it may run a cell although it is reported as coming up (docs/decisions/018): one
         that was given it, and is not known to give no answer."""
         return self.given_cell and self.work.found != "untold"
 

@@ -1,7 +1,7 @@
 """SageMaker's API: reached at all, at the same time of day, with credentials, and allowed.
 
 One thing at a time, and no further than the first that fails: what lies behind it cannot be told.
-No call here can remove anything (docs/decisions/016).
+No call here can remove anything (docs/decisions/013).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A thread does not block the event loop, but Python's lock does: only one thread runs at a time, and
 C code keeps the lock until it is done. botocore reads the model of SageMaker (2.6 MB of JSON) in
-one such piece: 0.2 s in which a server answers nobody, measured. See docs/decisions/019.
+one such piece: 0.2 s in which a server answers nobody, measured. See docs/decisions/016.
 """
 
 from __future__ import annotations
