@@ -44,7 +44,7 @@ $(STAMPS)/node_modules: $(STAMPS)/packages labextension/package.json labextensio
 	@touch $@
 
 # Whenever its source changed: the build backend itself keeps a bundle that is there, however old.
-$(BUNDLE): $(STAMPS)/node_modules $(wildcard labextension/src/* labextension/style/* labextension/schema/*) labextension/tsconfig.json
+$(BUNDLE): $(STAMPS)/node_modules $(shell find labextension/src labextension/style labextension/schema -type f) labextension/tsconfig.json
 	@rm -rf auto_shutdown/labextension
 	@cd labextension && jlpm build > $(CURDIR)/$(STAMPS)/build.log 2>&1 || { cat $(CURDIR)/$(STAMPS)/build.log; exit 1; }
 

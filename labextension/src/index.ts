@@ -6,19 +6,19 @@ import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { LabIcon } from '@jupyterlab/ui-components';
 
-import { Afterwards } from './afterwards';
-import { Announcer } from './announcer';
-import { Api } from './api';
-import { Choices } from './choices';
-import { Claims } from './claims';
-import { addCommands } from './commands';
-import { Panel } from './panel';
-import { Poller } from './poller';
-import { Preferences } from './preferences';
-import { Presence } from './presence';
-import { Saver } from './saver';
-import { StatusItem } from './statusbar';
-import { hostToasts } from './toasts';
+import { Afterwards } from './behaviour/stoppedmessages';
+import { Announcer } from './behaviour/announcer';
+import { Api } from './behaviour/api';
+import { Choices } from './behaviour/serversettings';
+import { Claims } from './behaviour/claims';
+import { addCommands } from './behaviour/commands';
+import { Panel } from './behaviour/panelwidget';
+import { Poller } from './behaviour/poller';
+import { Preferences } from './behaviour/preferences';
+import { Presence } from './behaviour/presence';
+import { Saver } from './behaviour/saver';
+import { StatusItem } from './behaviour/statusitem';
+import { hostToasts } from './behaviour/notifications';
 
 const PLUGIN = 'jupyterlab-auto-shutdown:plugin';
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-TYPES = (ROOT / "labextension" / "src" / "types.ts").read_text()
+TYPES = (ROOT / "labextension" / "src" / "model" / "types.ts").read_text()
 SPEC: dict[str, Any] = yaml.safe_load((ROOT / "auto_shutdown" / "api" / "rest-api.yml").read_text())
 SCHEMAS = SPEC["components"]["schemas"]
 REPORT = SCHEMAS["Report"]["properties"]

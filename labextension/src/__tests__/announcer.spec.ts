@@ -2,11 +2,11 @@ import { nullTranslator } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { Announcer } from '../announcer';
-import { Claims } from '../claims';
-import type { Poller } from '../poller';
-import type { IButton } from '../toasts';
-import type { IReport, IResource } from '../types';
+import { Announcer } from '../behaviour/announcer';
+import { Claims } from '../behaviour/claims';
+import type { Poller } from '../behaviour/poller';
+import type { IButton } from '../behaviour/notifications';
+import type { IReport, IResource } from '../model/types';
 import { APP, NOW, active, at, report, resource } from './given';
 
 /** A page with its own announcer; the storage is shared between the pages of a test. */

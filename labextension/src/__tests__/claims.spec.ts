@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { Claims } from '../claims';
+import { Claims } from '../behaviour/claims';
 
 const NOW = 1_000_000;
 const DUE = [{ key: 'kernel k', due: NOW + 300_000 }];

@@ -1,7 +1,7 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { describe, expect, it } from 'vitest';
 
-import { clock, duration, parsed, spelled, typed } from '../durations';
+import { clock, duration, parsed, spelled, typed } from '../model/durations';
 
 const trans = nullTranslator.load('');
 

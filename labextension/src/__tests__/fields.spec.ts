@@ -1,7 +1,7 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { describe, expect, it } from 'vitest';
 
-import { draftOf, read, ruleOf } from '../fields';
+import { draftOf, read, ruleOf } from '../model/fields';
 import { report } from './given';
 
 const trans = nullTranslator.load('');

@@ -1,6 +1,6 @@
 /** Values to begin with; each test says what is different. */
 
-import type { IOutcome, IReport, IResource } from '../types';
+import type { IOutcome, IReport, IResource } from '../model/types';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 export const MINUTE = 60_000;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { Poller } from '../poller';
-import type { IReport } from '../types';
+import { Poller } from '../behaviour/poller';
+import type { IReport } from '../model/types';
 import { NOW, at, report, resource } from './given';
 
 describe('the poller', () => {

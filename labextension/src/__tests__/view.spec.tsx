@@ -4,10 +4,10 @@ import { nullTranslator } from '@jupyterlab/translation';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
 
-import { removals } from '../model';
-import type { IReport } from '../types';
-import { View } from '../view';
-import type { IActions, IProps } from '../view';
+import { removals } from '../model/report';
+import type { IReport } from '../model/types';
+import { View } from '../view/panelview';
+import type { IActions, IProps } from '../view/props';
 import { APP, NOW, at, outcome, report, resource } from './given';
 import recorded from './reports/studio-classic.json';
 

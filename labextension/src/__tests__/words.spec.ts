@@ -1,11 +1,11 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { describe, expect, it } from 'vitest';
 
-import { grouped } from '../model';
-import type { IState } from '../poller';
-import { promise, stopped } from '../sentences';
-import type { IReport } from '../types';
-import { announcement, countdown, doing, health, needs, title } from '../words';
+import { grouped } from '../model/report';
+import type { IState } from '../behaviour/poller';
+import { promise, stopped } from '../model/sentences';
+import type { IReport } from '../model/types';
+import { announcement, countdown, doing, health, needs, title } from '../model/words';
 import { APP, MINUTE, NOW, active, at, outcome, report, resource } from './given';
 
 const trans = nullTranslator.load('');

@@ -1,8 +1,8 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 
 import type { Api } from './api';
-import { mainWidgets, usedIn } from './opened';
-import type { IReport, Kind } from './types';
+import { mainWidgets, usedIn } from './widgets';
+import type { IReport, Kind } from '../model/types';
 
 const EVENTS = ['keydown', 'pointerdown', 'wheel'] as const;
 const AT_MOST_EVERY = 60_000;

@@ -1,9 +1,9 @@
 import { Signal } from '@lumino/signaling';
 import { beforeEach, describe, expect, it } from 'vitest';
 
-import { Choices } from '../choices';
-import type { Poller } from '../poller';
-import type { Change, IChoices } from '../types';
+import { Choices } from '../behaviour/serversettings';
+import type { Poller } from '../behaviour/poller';
+import type { Change, IChoices } from '../model/types';
 import { report } from './given';
 
 describe('the settings on the server', () => {

@@ -4,15 +4,15 @@ import { Dialog, ReactWidget, showDialog, showErrorMessage } from '@jupyterlab/a
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Message } from '@lumino/messaging';
 
-import type { Afterwards } from './afterwards';
+import type { Afterwards } from './stoppedmessages';
 import type { Api } from './api';
-import type { Choices } from './choices';
+import type { Choices } from './serversettings';
 import type { Poller } from './poller';
-import { loss } from './sentences';
-import type { Change, IResource, Kind } from './types';
-import { View } from './view';
-import type { IActions } from './view';
-import { title } from './words';
+import { loss } from '../model/sentences';
+import type { Change, IResource, Kind } from '../model/types';
+import { View } from '../view/panelview';
+import type { IActions } from '../view/props';
+import { title } from '../model/words';
 
 export interface IPanelOptions {
   api: Api;

@@ -1,42 +1,13 @@
 import * as React from 'react';
 
-import type { TranslationBundle } from '@jupyterlab/translation';
-
-import { clock } from './durations';
-import { announced, deadlines, keepChoices, keepers } from './model';
-import type { IState } from './poller';
+import { clock } from '../model/durations';
+import { announced, deadlines, keepChoices, keepers } from '../model/report';
+import type { IProps } from './props';
 import { Removed } from './removed';
 import { Resources } from './resources';
 import { SettingsForm } from './settingsform';
-import type { Change, IChoices, IHold, IOutcome, IReport, IResource, Kind } from './types';
-import { announcement, health } from './words';
-
-/** What the panel can be asked to do. */
-export interface IActions {
-  /** Keep for so many minutes; null releases. */
-  keep(kind: Kind | 'all', id: string, minutes: number | null): void;
-  keepAll(resources: IResource[], hours: number): void;
-  remove(resource: IResource): void;
-  check(): void;
-  change(change: Change): Promise<void>;
-  openSettings(open: boolean): void;
-  /** The host's own settings, where it has an editor for them. */
-  preferences: (() => void) | null;
-  /** Open the notebook at this path. */
-  visit(path: string): void;
-}
-
-export interface IProps {
-  state: IState;
-  now: number;
-  choices: IChoices | null;
-  settingsOpen: boolean;
-  /** Whether announcements are shown here, because there are no notifications. */
-  announces: boolean;
-  removals: IOutcome[];
-  trans: TranslationBundle;
-  actions: IActions;
-}
+import type { IHold, IReport } from '../model/types';
+import { announcement, health } from '../model/words';
 
 /** The whole panel, from health to what was removed. */
 export function View(props: IProps): JSX.Element {

@@ -15,7 +15,7 @@ import {
   progress,
   removals,
   warning
-} from '../model';
+} from '../model/report';
 import { APP, MINUTE, NOW, at, outcome, report, resource } from './given';
 
 describe('grouped', () => {

@@ -6,7 +6,7 @@ import type { LabIcon } from '@jupyterlab/ui-components';
 
 import type { Poller } from './poller';
 import type { Preferences } from './preferences';
-import { countdown, health } from './words';
+import { countdown, health } from '../model/words';
 
 /** Quiet when all is well; says what stops next once that is announced, and is red when nothing
  * can be stopped. */

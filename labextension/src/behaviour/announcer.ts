@@ -1,12 +1,12 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Claims, IDeadline } from './claims';
-import { announced, deadlines, keepChoices, keepers, warning } from './model';
+import { announced, deadlines, keepChoices, keepers, warning } from '../model/report';
 import type { Poller } from './poller';
-import { duration } from './durations';
-import type { IToasts } from './toasts';
-import type { IResource } from './types';
-import { announcement } from './words';
+import { duration } from '../model/durations';
+import type { IToasts } from './notifications';
+import type { IResource } from '../model/types';
+import { announcement } from '../model/words';
 
 interface IShown {
   keys: string[];

@@ -2,9 +2,9 @@ import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
 import type { Api } from './api';
-import { settingsDiffer } from './model';
+import { settingsDiffer } from '../model/report';
 import type { Poller } from './poller';
-import type { Change, IChoices } from './types';
+import type { Change, IChoices } from '../model/types';
 
 /** The settings on the server: what is in force, what the user chose, the defaults, the locks. */
 export class Choices {

@@ -1,12 +1,12 @@
 import * as React from 'react';
 
-import { clock, duration } from './durations';
+import { clock, duration } from '../model/durations';
 import { KeepMenu } from './keepmenu';
-import { billed, grouped, keepChoices, progress, warning } from './model';
-import type { IInstance } from './model';
-import type { IReport, IResource } from './types';
-import type { IProps } from './view';
-import { doing, needs, ruleName, title } from './words';
+import { billed, grouped, keepChoices, progress, warning } from '../model/report';
+import type { IInstance } from '../model/report';
+import type { IReport, IResource } from '../model/types';
+import type { IProps } from './props';
+import { doing, needs, ruleName, title } from '../model/words';
 
 type Props = IProps & { report: IReport };
 

@@ -1,9 +1,9 @@
 import * as React from 'react';
 
-import { clock, duration } from './durations';
-import { holdOf, keepChoices, minutesUntil } from './model';
-import type { IReport, IResource } from './types';
-import type { IProps } from './view';
+import { clock, duration } from '../model/durations';
+import { holdOf, keepChoices, minutesUntil } from '../model/report';
+import type { IReport, IResource } from '../model/types';
+import type { IProps } from './props';
 
 type Props = IProps & { report: IReport; resource: IResource };
 

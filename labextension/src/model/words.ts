@@ -1,9 +1,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { clock, duration } from './durations';
-import { announced, armed, warning } from './model';
-import type { IInstance } from './model';
-import type { IState } from './poller';
+import { announced, armed, warning } from './report';
+import type { IInstance } from './report';
+import type { IState } from './state';
 import type { IReport, IResource } from './types';
 
 /** What people call it. */

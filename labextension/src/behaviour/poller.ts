@@ -2,8 +2,9 @@ import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
 import { RefusedError } from './api';
-import { announced, digest, nextMoment, warning } from './model';
-import type { IReport } from './types';
+import { announced, digest, nextMoment, warning } from '../model/report';
+import type { IState } from '../model/state';
+import type { IReport } from '../model/types';
 
 /** Milliseconds between two questions while somebody sees the panel, and while nobody does; each
  * doubles while nothing changes, up to the second of the pair. */
@@ -17,16 +18,6 @@ const AFTERMATH = [500, 1_500, 4_000];
 /** How often what is shown is drawn anew: by the second where that can be read. */
 const TICK = 10_000;
 const FAST_TICK = 1_000;
-
-/** What is known by now: a report, and whether the server answered last. */
-export interface IState {
-  report: IReport | null;
-  error: string | null;
-  /** The HTTP status of that error; 0 where nobody answered at all. */
-  status: number;
-  /** Whether it is no longer asked by itself. */
-  quiet: boolean;
-}
 
 /**
  * Asks for the report: one question at a time, none while the tab is hidden, rarely while the

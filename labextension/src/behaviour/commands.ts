@@ -3,10 +3,10 @@ import type { ICommandPalette } from '@jupyterlab/apputils';
 import { InputDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { clock, duration } from './durations';
-import { keepChoices } from './model';
-import { usedIn } from './opened';
-import type { Panel } from './panel';
+import { clock, duration } from '../model/durations';
+import { keepChoices } from '../model/report';
+import { usedIn } from './widgets';
+import type { Panel } from './panelwidget';
 import type { Poller } from './poller';
 
 const HOUR = 3_600_000;

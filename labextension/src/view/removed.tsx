@@ -1,9 +1,9 @@
 import * as React from 'react';
 
-import { clock, duration } from './durations';
-import type { IOutcome, IReport } from './types';
-import type { IProps } from './view';
-import { title } from './words';
+import { clock, duration } from '../model/durations';
+import type { IOutcome, IReport } from '../model/types';
+import type { IProps } from './props';
+import { title } from '../model/words';
 
 const SHOWN = 10;
 

@@ -3,7 +3,7 @@ import type { ISessionContext } from '@jupyterlab/apputils';
 import type { DocumentRegistry } from '@jupyterlab/docregistry';
 import type { Widget } from '@lumino/widgets';
 
-import type { Kind } from './types';
+import type { Kind } from '../model/types';
 
 /**
  * What widgets of the main area are known to have. Looked at by its shape and not by its class: so

@@ -1,9 +1,6 @@
 import { Notification } from '@jupyterlab/apputils';
 
-export interface IButton {
-  label: string;
-  press(): void;
-}
+import type { IButton } from '../view/props';
 
 /** What shows a notification on top of the page. */
 export interface IToasts {

@@ -1,7 +1,7 @@
 import type { BoxPanel } from '@lumino/widgets';
 import { Widget } from '@lumino/widgets';
 
-import type { IButton } from './toasts';
+import type { IButton } from './props';
 
 /** A strip above a document, as high as its words need. */
 export class Message extends Widget {

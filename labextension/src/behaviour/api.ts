@@ -1,7 +1,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { Change, IChoices, IEntry, IOutcome, IReport, Kind } from './types';
+import type { Change, IChoices, IEntry, IOutcome, IReport, Kind } from '../model/types';
 
 /** What the server refused, in its own words; `field` is what of the request it means. */
 export class RefusedError extends Error {

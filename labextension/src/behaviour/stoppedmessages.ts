@@ -4,13 +4,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Widget } from '@lumino/widgets';
 
 import type { Api } from './api';
-import { Message } from './message';
-import { appOf, endOf, localPath, removals, telling } from './model';
-import type { Telling } from './model';
-import { contextOf, mainWidgets, restart, sessionOf } from './opened';
+import { Message } from '../view/message';
+import { appOf, endOf, localPath, removals, telling } from '../model/report';
+import type { Telling } from '../model/report';
+import { contextOf, mainWidgets, restart, sessionOf } from './widgets';
 import type { Poller } from './poller';
-import { stopped } from './sentences';
-import type { IOutcome } from './types';
+import { stopped } from '../model/sentences';
+import type { IOutcome } from '../model/types';
 
 const REMEMBERED = 200;
 

@@ -1,7 +1,7 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 
-import { armed } from './model';
-import { contextOf, kernelOf, mainWidgets } from './opened';
+import { armed } from '../model/report';
+import { contextOf, kernelOf, mainWidgets } from './widgets';
 import type { Poller } from './poller';
 
 /** How long before a kernel is stopped its unsaved document is saved, at least. */

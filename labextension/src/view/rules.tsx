@@ -1,11 +1,11 @@
 import * as React from 'react';
 
-import { typed } from './durations';
-import { draftOf, ruleOf } from './fields';
-import type { IRuleDraft } from './fields';
-import { SetByAdmin, useSave } from './settingsform';
-import type { FieldProps } from './settingsform';
-import type { IRule } from './types';
+import { typed } from '../model/durations';
+import { draftOf, ruleOf } from '../model/fields';
+import type { IRuleDraft } from '../model/fields';
+import { SetByAdmin, useSave } from './settingfield';
+import type { FieldProps } from './settingfield';
+import type { IRule } from '../model/types';
 
 /** The rules, first match wins; saved as a whole once each of them makes sense. */
 export function Rules(props: FieldProps): JSX.Element {

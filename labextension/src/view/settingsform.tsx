@@ -1,12 +1,14 @@
 import * as React from 'react';
 
-import { typed } from './durations';
-import { OVERRIDES, labels, read } from './fields';
-import type { Minutes, Switch } from './fields';
+import { typed } from '../model/durations';
+import { OVERRIDES, read } from '../model/fields';
+import type { Minutes, Switch } from '../model/fields';
 import { Rules } from './rules';
-import { promise } from './sentences';
-import type { Change, IChoices, IReport, SettingName } from './types';
-import type { IProps } from './view';
+import { Frame, idOf, useSave } from './settingfield';
+import type { FieldProps } from './settingfield';
+import { promise } from '../model/sentences';
+import type { IReport } from '../model/types';
+import type { IProps } from './props';
 
 /** How long somebody may pause in typing before what stands there is saved. */
 const PAUSE = 1_500;
@@ -14,7 +16,6 @@ const PAUSE = 1_500;
 const SWITCHES: Switch[] = ['keep_terminals', 'protect_connected', 'dry_run'];
 
 type Props = IProps & { report: IReport };
-export type FieldProps = Props & { choices: IChoices };
 
 /** Every setting saves itself; what is wrong with it stands beside it as it is typed. */
 export function SettingsForm(props: Props): JSX.Element {
@@ -55,106 +56,6 @@ export function SettingsForm(props: Props): JSX.Element {
       )}
     </form>
   );
-}
-
-/** Saving one setting, and what came of it. */
-export function useSave(
-  name: SettingName,
-  { actions, trans }: FieldProps
-): {
-  /** Whether the server took it. */
-  save(value: Change[SettingName]): Promise<boolean>;
-  refused: string | null;
-  saved: string;
-} {
-  const [refused, setRefused] = React.useState<string | null>(null);
-  const [saved, setSaved] = React.useState('');
-  const save = async (value: Change[SettingName]): Promise<boolean> => {
-    setSaved('');
-    try {
-      await actions.change({ [name]: value } as Change);
-    } catch (error) {
-      setRefused(error instanceof Error ? error.message : String(error));
-      return false;
-    }
-    setRefused(null);
-    setSaved(trans.__('Saved.'));
-    return true;
-  };
-  return { save, refused, saved };
-}
-
-interface IFrameProps extends FieldProps {
-  name: SettingName;
-  wrong: string | null;
-  saved: string;
-  reset(): void;
-  children: React.ReactNode;
-}
-
-/** Who decided a locked setting, as far as the server can tell. */
-export function SetByAdmin({
-  name,
-  report,
-  trans
-}: FieldProps & { name: SettingName }): JSX.Element {
-  const source = report.policy.sources?.[name];
-  return (
-    <p className="jp-AutoShutdown-hint">
-      {source === undefined
-        ? trans.__('Set by your administrator.')
-        : trans.__('Set by your administrator (%1).', source)}
-    </p>
-  );
-}
-
-/** A field with its label, the way back to the default, who decided, and what is wrong. */
-export function Frame(props: IFrameProps): JSX.Element {
-  const { name, choices, trans, wrong, saved, reset, children } = props;
-  const label = labels(trans)[name];
-  const locked = choices.locked.includes(name);
-  return (
-    <div className="jp-AutoShutdown-field" data-setting={name}>
-      <div className="jp-AutoShutdown-line">
-        <label className="jp-AutoShutdown-grow" htmlFor={idOf(name)}>
-          {label}
-        </label>
-        {children}
-        {!locked && name in choices.user ? (
-          <button
-            type="button"
-            className="jp-AutoShutdown-icon"
-            title={trans.__('Back to the default (%1)', shown(choices.defaults[name], props))}
-            aria-label={trans.__('%1: back to the default', label)}
-            onClick={reset}
-          >
-            ↺
-          </button>
-        ) : (
-          <span className="jp-AutoShutdown-gap" />
-        )}
-      </div>
-      {locked && <SetByAdmin {...props} name={name} />}
-      <p
-        id={`${idOf(name)}-said`}
-        role="status"
-        className={wrong === null ? 'jp-AutoShutdown-heard' : 'jp-AutoShutdown-bad'}
-      >
-        {wrong ?? saved}
-      </p>
-    </div>
-  );
-}
-
-export function idOf(name: string): string {
-  return `jp-AutoShutdown-setting-${name}`;
-}
-
-function shown(value: unknown, { trans }: FieldProps): string {
-  if (typeof value === 'boolean') {
-    return value ? trans.__('on') : trans.__('off');
-  }
-  return typeof value === 'number' ? typed(value) : trans.__('none');
 }
 
 function Tick(props: FieldProps & { name: Switch }): JSX.Element {
