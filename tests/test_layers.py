@@ -22,6 +22,7 @@ LAYERS = (
     {"cycle"},
     {"state"},
     {"config", "world"},
+    {"safe_files"},
     {"core"},
 )
 MODULES = sorted(

@@ -1,0 +1,183 @@
+"""Open files so that no file of another kind, size or owner can harm this server.
+
+Every module that reads or writes a file uses these functions. A path on disk may hold a named pipe
+(opening it waits for ever), a device (it never ends), a symbolic link (it leads to somebody else's
+file) or a file of a gigabyte. So each file is opened without waiting (``O_NONBLOCK``) and without
+following a link in its last component (``O_NOFOLLOW``); then the *open* file is checked, because
+the path may change between a check and an open.
+
+All functions block. Call them from a thread of ours (``world.file_thread``), never from the event
+loop: a network file system can take minutes to answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+#: Files that we create belong to one user and hold their notebooks' paths.
+PRIVATE = 0o600
+PRIVATE_DIRECTORY = 0o700
+
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+class UnsafeFileError(OSError):
+    """The path holds something that is not opened. ``strerror`` says why, ``filename`` where."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(errno.EINVAL, why, str(path))
+
+
+def read_bytes(
+    path: Path, most_bytes: int, *, follow: bool = False, any_owner: bool = False
+) -> bytes:
+    """The whole content of a regular file of at most ``most_bytes`` bytes.
+
+    ``follow`` also reads through a symbolic link: for files of an administrator or of Jupyter, who
+    may have made the link. ``any_owner`` also reads the file of a stranger: only for content that
+    can delay a removal and never cause one. Raises UnsafeFileError for what is not such a file, and
+    OSError as ``open`` does.
+    """
+    handle = open_regular(path, os.O_RDONLY, follow=follow, any_owner=any_owner)
+    with os.fdopen(handle, "rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise UnsafeFileError(path, f"it is longer than {most_bytes} bytes")
+    return content
+
+
+def read_end(path: Path, most_bytes: int) -> tuple[bytes, bool]:
+    """The last ``most_bytes`` bytes of a regular file, and whether that is all of it. Raises as
+    ``read_bytes`` does."""
+    handle = open_regular(path, os.O_RDONLY)
+    with os.fdopen(handle, "rb") as file:
+        start = max(os.fstat(handle).st_size - most_bytes, 0)
+        file.seek(start)
+        return file.read(most_bytes), start == 0
+
+
+def append(path: Path, content: bytes) -> None:
+    """Write all of ``content`` to the end of the file and onto the disk, or nothing of it. Makes
+    the file and its directory where they are missing. Raises OSError."""
+    make_directory(path.parent)
+    handle = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        size = os.fstat(handle).st_size
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+            os.fsync(handle)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, size)  # works on a full disk, too
+            raise
+    finally:
+        os.close(handle)
+
+
+def replace(path: Path, content: bytes, mode: int = PRIVATE) -> None:
+    """Put a new file with ``content`` in the place of ``path``, whole at any time. A symbolic link
+    or a pipe at ``path`` is replaced, never written to. Makes the directory where it is missing.
+    Raises OSError, and then what was there stays."""
+    make_directory(path.parent)
+    if path.is_dir() and not path.is_symlink():
+        raise UnsafeFileError(path, "it is a directory")
+    handle, temporary = tempfile.mkstemp(".tmp", path.name + ".", path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_directory(path.parent)
+
+
+def open_regular(
+    path: Path, flags: int, *, follow: bool = False, any_owner: bool = False, mode: int = PRIVATE
+) -> int:
+    """A descriptor of a regular file. Raises UnsafeFileError for anything else (see the module),
+    and OSError as ``os.open`` does. The caller closes it."""
+    if not follow:
+        flags |= _NOFOLLOW
+    try:
+        handle = os.open(path, flags | _NONBLOCK | getattr(os, "O_CLOEXEC", 0), mode)
+    except OSError as error:
+        why = _unsafe(path, error)
+        if why:
+            raise UnsafeFileError(path, why) from None
+        raise
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsafeFileError(path, f"it is {kind_of(status.st_mode)}")
+        if not any_owner and not _is_trusted(status, path):
+            raise UnsafeFileError(path, f"it belongs to another user (uid {status.st_uid})")
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def make_directory(path: Path) -> None:
+    """Make a private directory, and its parents, unless it is there. Raises OSError."""
+    path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+
+
+def sync_directory(path: Path) -> None:
+    """Put a new name onto the disk, where the file system can do that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def kind_of(mode: int) -> str:
+    """What a file is that is not a regular one, with its article, for a sentence."""
+    kinds = {
+        stat.S_IFDIR: "a directory",
+        stat.S_IFLNK: "a symbolic link",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "not a regular file")
+
+
+def _unsafe(path: Path, error: OSError) -> str:
+    """Why ``os.open`` refused what is not a regular file; empty for any other error."""
+    # O_NOFOLLOW gives ELOOP (on BSD EMLINK or EFTYPE), a pipe without a reader and a socket ENXIO.
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return ""
+    return "" if stat.S_ISREG(mode) else f"it is {kind_of(mode)}"
+
+
+def _is_trusted(status: os.stat_result, path: Path) -> bool:
+    """Whether the file belongs to this process's user, to root, or to the owner of a directory in
+    which only that owner can make files. The last is for network file systems, which may show all
+    files of a home under another user id than the process has."""
+    user = getattr(os, "geteuid", lambda: 0)()  # Windows has no user ids
+    if status.st_uid in (user, 0):
+        return True
+    try:
+        directory = os.stat(path.parent)
+    except OSError:
+        return False
+    shared = directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return not shared and status.st_uid == directory.st_uid
