@@ -52,11 +52,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Notice:
-    """That a removal was announced at ``at``, for a resource idle since ``idle_since``. Activity
-    after it makes it void."""
+    """The removal of a resource was announced at ``at``. Activity after that voids the notice.
+    Evidence of activity before it, however late it arrives, does not."""
 
     at: datetime
-    idle_since: datetime
 
 
 @dataclass(frozen=True)
@@ -229,20 +228,26 @@ def object_to(ledger: Ledger, vetoes: Mapping[Ref, Veto]) -> Ledger:
 
 
 def give_notice(ledger: Ledger, decisions: Iterable[Decision], now: datetime) -> Ledger:
-    """Remember which removals have been announced by now. A notice stands for as long as the
-    resource is idle since the same instant."""
+    """The ledger with a notice for each removal whose ``warn_at`` has passed. A notice stays until
+    the resource is active again, or until the removal moves so far ahead that it is announced
+    anew."""
     notices = dict(ledger.notices)
     for decision in decisions:
         if decision.warn_at is None or decision.warn_at > now or decision.idle_since is None:
             notices.pop(decision.ref, None)
         elif not has_notice(ledger, decision.ref, decision.idle_since):
-            notices[decision.ref] = Notice(now, decision.idle_since)
+            notices[decision.ref] = Notice(now)
     return replace(ledger, notices=notices)
 
 
 def has_notice(ledger: Ledger, ref: Ref, idle_since: datetime) -> bool:
+    """Whether the removal of ``ref``, idle since ``idle_since``, has been announced.
+
+    A notice is void only through activity after it. Evidence that is older than the notice moves
+    ``idle_since`` forward and must not start the notice again: whoever lost that evidence would
+    then remove the resource sooner than whoever remembers it (law 5)."""
     notice = ledger.notices.get(ref)
-    return notice is not None and notice.idle_since == idle_since
+    return notice is not None and notice.at >= idle_since
 
 
 def record(ledger: Ledger, ref: Ref, outcome: Outcome, now: datetime) -> Ledger:
@@ -287,9 +292,7 @@ def shift(ledger: Ledger, step: timedelta) -> Ledger:
         failures={
             ref: replace(f, retry_at=f.retry_at + step) for ref, f in ledger.failures.items()
         },
-        notices={
-            ref: Notice(n.at + step, n.idle_since + step) for ref, n in ledger.notices.items()
-        },
+        notices={ref: Notice(notice.at + step) for ref, notice in ledger.notices.items()},
         vetoes={ref: replace(v, until=v.until + step) for ref, v in ledger.vetoes.items()},
     )
 

@@ -54,16 +54,18 @@ class TestDue:
 
     def test_notice_that_was_given_is_enough(self) -> None:
         scene = with_policy(OK, warn=timedelta(minutes=5))
-        idle_since = ago(hours=3)
-        told = Notice(ago(minutes=5), idle_since)
-        assert with_ledger(scene, notices={KERNEL.ref: told}).of(KERNEL.ref).removes
-        late = Notice(ago(minutes=4), idle_since)
+        early = Notice(ago(minutes=5))
+        assert with_ledger(scene, notices={KERNEL.ref: early}).of(KERNEL.ref).removes
+        late = Notice(ago(minutes=4))
         assert not with_ledger(scene, notices={KERNEL.ref: late}).of(KERNEL.ref).removes
 
-    def test_notice_of_an_earlier_idleness_is_void(self) -> None:
+    def test_only_activity_after_a_notice_voids_it(self) -> None:
+        """The kernel was last active three hours ago. Late evidence of that does not matter."""
         scene = with_policy(OK, warn=timedelta(minutes=5))
-        told = Notice(ago(hours=1), ago(hours=4))
-        assert not with_ledger(scene, notices={KERNEL.ref: told}).of(KERNEL.ref).removes
+        before = Notice(ago(hours=3, minutes=1))
+        assert not with_ledger(scene, notices={KERNEL.ref: before}).of(KERNEL.ref).removes
+        after = Notice(ago(hours=2, minutes=59))
+        assert with_ledger(scene, notices={KERNEL.ref: after}).of(KERNEL.ref).removes
 
     def test_an_app_is_due_with_the_last_of_its_kernels(self) -> None:
         late = other(last_activity=None)

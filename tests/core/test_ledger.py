@@ -318,9 +318,12 @@ def test_a_notice_is_given_once_and_void_after_activity() -> None:
         KERNEL.ref, Action.KEEP, Reason.RECENT_ACTIVITY, ".", idle_since=STAMP, warn_at=BEFORE
     )
     first = give_notice(ledger, [due], NOW)
-    assert give_notice(first, [due], NOW + MINUTE).notices == {KERNEL.ref: Notice(NOW, STAMP)}
-    used = replace(due, idle_since=NOW)
+    assert give_notice(first, [due], NOW + MINUTE).notices == {KERNEL.ref: Notice(NOW)}
+    used = replace(due, idle_since=NOW + MINUTE / 2)
     assert give_notice(first, [used], NOW + MINUTE).notices[KERNEL.ref].at == NOW + MINUTE
+    used_before_the_notice = replace(due, idle_since=NOW - MINUTE / 2)
+    after = give_notice(first, [used_before_the_notice], NOW + MINUTE)
+    assert after.notices[KERNEL.ref].at == NOW
     far = replace(due, warn_at=NOW + MINUTE * 9)
     assert not give_notice(first, [far], NOW).notices
     busy = replace(due, idle_since=None, warn_at=None)
@@ -331,7 +334,7 @@ def test_a_step_of_the_clock_leaves_every_duration_as_it_was() -> None:
     step = timedelta(hours=-1)
     before = replace(
         hold(kernel_seen(KERNEL), KERNEL.ref, NOW + MINUTE),
-        notices={KERNEL.ref: Notice(BEFORE, STAMP)},
+        notices={KERNEL.ref: Notice(BEFORE)},
     )
     before = record(before, KERNEL.ref, Outcome(Result.TEMPORARY), NOW)
     after = shift(before, step)
@@ -339,7 +342,7 @@ def test_a_step_of_the_clock_leaves_every_duration_as_it_was() -> None:
     assert moved.active_at == STAMP + step
     assert moved.stamps == {"last-activity": STAMP}  # another's word, and compared only with itself
     assert after.holds[KERNEL.ref] == Hold(NOW + MINUTE + step)
-    assert after.notices[KERNEL.ref] == Notice(BEFORE + step, STAMP + step)
+    assert after.notices[KERNEL.ref] == Notice(BEFORE + step)
     retry = before.failures[KERNEL.ref].retry_at
     assert after.failures[KERNEL.ref].retry_at == retry + step
     assert after.quiet_until == before.quiet_until + step

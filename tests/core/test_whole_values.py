@@ -182,7 +182,7 @@ def test_every_instant_of_a_ledger_is_shifted() -> None:
         {ref: FULL},
         {ref: Hold(NOW)},
         {ref: Failure(1, NOW, FAILED)},
-        {ref: Notice(NOW, ago(hours=1))},
+        {ref: Notice(NOW)},
         {ref: Veto("h", "t", NOW)},
     )
     later = NOW + HOUR
@@ -191,7 +191,7 @@ def test_every_instant_of_a_ledger_is_shifted() -> None:
         {ref: shifted(FULL, HOUR)},
         {ref: Hold(later)},
         {ref: Failure(1, later, FAILED)},
-        {ref: Notice(later, NOW)},
+        {ref: Notice(later)},
         {ref: Veto("h", "t", later)},
     )
 
@@ -221,7 +221,7 @@ def test_what_is_learnt(answer: dict[str, Any], work: Work) -> None:
 def test_what_ended_leaves_no_wish_no_failure_and_no_notice() -> None:
     ref, failure = APP.ref, Failure(1, NOW, FAILED)
     held = {ref: Hold(NOW), KERNEL.ref: Hold(NOW)}
-    notices = {r: Notice(NOW, NOW) for r in held}
+    notices = {r: Notice(NOW) for r in held}
     ledger = Ledger(NOW, {ref: FULL}, held, dict.fromkeys(held, failure), notices)
     after = record(ledger, ref, Outcome(Result.REMOVED), NOW)
     assert (after.marks, set(after.holds), set(after.failures), set(after.notices)) == (
