@@ -29,7 +29,7 @@ async def idle(bench: Bench) -> None:
     """Held by a keep-alive of a day, or the apps would be gone: nothing is due, nobody looks."""
     await bench.controller.run_pass()
     for app in bench.world.apps.values():
-        await bench.controller.keep_alive(app.ref, 24 * 60)
+        await bench.controller.requests.keep_alive(app.ref, 24 * 60)
     await bench.live(HOURS * 60 * MINUTE)
 
 

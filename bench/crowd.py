@@ -100,7 +100,7 @@ class PassesHandler(APIHandler):
             self.kernel_manager.list_kernels()
             await self.session_manager.list_sessions()
         listing = time.process_time() - begin
-        seen = len(controller._snapshot.resources)
+        seen = len(controller.situation.snapshot.resources)
         self.finish(
             json.dumps({"cpu": spent / count, "listing": listing / count, "resources": seen})
         )

@@ -123,29 +123,29 @@ class SettingsHandler(Handler):
     @web.authenticated
     @authorized
     async def patch(self) -> None:
-        self.answer(await self.controller.patch_settings(self.body()))
+        self.answer(await self.controller.requests.patch_settings(self.body()))
 
 
 class KeepAliveHandler(Handler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        self.answer({"keep_alive": self.controller.keep_alives()})
+        self.answer({"keep_alive": self.controller.requests.keep_alives()})
 
     @web.authenticated
     @authorized
     async def put(self) -> None:
         body = self.body()
         ref = _ref(body.get("kind"), body.get("id"), allow_all=True)
-        minutes = _minutes(body.get("minutes"), self.controller.max_keep_alive_minutes)
-        self.answer({"keep_alive": await self.controller.keep_alive(ref, minutes)})
+        minutes = _minutes(body.get("minutes"), self.controller.requests.max_keep_alive_minutes)
+        self.answer({"keep_alive": await self.controller.requests.keep_alive(ref, minutes)})
 
     @web.authenticated
     @authorized
     async def delete(self) -> None:
         kind, name = self.get_query_argument("kind", None), self.get_query_argument("id", None)
         ref = _ref(kind, name, allow_all=True)
-        self.answer({"keep_alive": await self.controller.keep_alive(ref, None)})
+        self.answer({"keep_alive": await self.controller.requests.keep_alive(ref, None)})
 
 
 class RemoveHandler(Handler):
@@ -154,7 +154,7 @@ class RemoveHandler(Handler):
     async def post(self) -> None:
         body = self.body()
         ref = _ref(body.get("kind"), body.get("id"), allow_all=False)
-        self.answer(await self.controller.remove(ref))
+        self.answer(await self.controller.requests.remove(ref))
 
 
 class ActivityHandler(Handler):
@@ -166,7 +166,7 @@ class ActivityHandler(Handler):
         signal = body.get("signal", Signal.PRESENCE)
         if signal not in (Signal.PRESENCE, Signal.HEARTBEAT):
             raise RequestError("signal must be presence or heartbeat.", "signal", signal)
-        await self.controller.note_activity(ref, signal)
+        await self.controller.requests.note_activity(ref, signal)
         self.set_status(204)
         self.finish()
 
@@ -180,7 +180,7 @@ class HistoryHandler(Handler):
         if not 1 <= limit <= HISTORY_LIMIT:
             message = f"limit must be a whole number from 1 to {HISTORY_LIMIT}."
             raise RequestError(message, "limit", text, HISTORY_LIMIT)
-        self.answer({"history": await self.controller.read_history(limit)})
+        self.answer({"history": await self.controller.requests.read_history(limit)})
 
 
 def _ref(kind: Any, name: Any, allow_all: bool) -> Ref:

@@ -1,5 +1,5 @@
 """Act: one pass after another observes, decides, looks again and removes.
 
-This package owns the order of those steps, the one lock and the timer. It holds no rule (``core``
-has them) and no way to reach a kernel or AWS (``world`` has them).
+This package owns the order of those steps, the timer, and what users ask of a running server. It
+holds no rule (``core`` has them) and cannot reach a kernel or AWS by itself (``world`` can).
 """

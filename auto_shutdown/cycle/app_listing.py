@@ -1,5 +1,8 @@
-"""How often SageMaker is asked for the list of apps. A thousand users share one account's
-undocumented rate, and an app's kernels, which cost nothing to read, show most of what happens."""
+"""How often SageMaker is asked for the list of apps.
+
+A thousand users share the undocumented rate of one account. The kernels of an app, which cost
+nothing to read, show most of what happens in it.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,16 @@ from collections.abc import Iterable
 from ..core.ledger import Ledger, arrivals
 from ..core.model import Resource
 
-#: ListApps is asked at most this often when nobody looks and nothing is due, and at most once a
-#: minute otherwise.
+#: Seconds between two calls of ListApps while no panel is open and nothing is due, and otherwise.
 EVERY = 15 * 60.0
 AT_MOST_EVERY = 60.0
 
-#: A panel that has not asked for the status for that long is closed.
+#: A panel counts as closed when it has not asked for the status for so many seconds.
 PANEL_SECONDS = 120.0
 
 
 class AppListing:
-    """The age of the list. Times in seconds, monotonic; ``interval`` is that of the passes."""
+    """The age of the list. Times in seconds, monotonic; ``interval`` is the poll interval."""
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
@@ -27,7 +29,7 @@ class AppListing:
         self._asked_at: float | None = None
 
     def panel_asked(self, at: float) -> None:
-        """Somebody looks: the list is kept fresh for them, a minute old at most."""
+        """A panel is open: keep the list at most a minute old."""
         self._asked_at = at
 
     def was_made(self, at: float, failed: bool) -> None:
@@ -42,15 +44,16 @@ class AppListing:
             return True
         age = at - self._listed_at
         if self._failures:
-            patience = 2.0 ** min(self._failures - 1, 4)
-            return age >= min(patience * AT_MOST_EVERY, 16 * self._interval)
+            back_off = 2.0 ** min(self._failures - 1, 4)
+            return age >= min(back_off * AT_MOST_EVERY, 16 * self._interval)
         wait = min(EVERY, shortest_limit)
         if self._asked_at is not None and at - self._asked_at < PANEL_SECONDS:
             wait = min(wait, AT_MOST_EVERY)
         return age >= wait
 
     def is_outdated(self, at: float, ledger: Ledger, resources: Iterable[Resource]) -> bool:
-        """A kernel or terminal came to, or left, an app: then apps may have, too."""
+        """Whether a kernel or terminal appeared in an app or left one: then an app may have come
+        or gone, too."""
         return (
             not self._failures
             and self._listed_at is not None

@@ -1,4 +1,4 @@
-"""What works and what does not: the faults of the world, of the state and of the passes."""
+"""The faults in force: of the world, of the state files and of the passes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from ..core.words import printable
 
 
 class Health:
-    """The faults of one server. Each is one line in the log when it begins, and one when it is
-    over, however many passes lie between. ``standing`` are those of its whole life."""
+    """The faults of one server. Each makes one log line when it begins and one when it is over,
+    however many passes lie between. ``standing`` are the faults that last as long as the
+    server."""
 
     def __init__(self, log: logging.Logger, standing: tuple[Fault, ...]) -> None:
         self._log = log
@@ -30,7 +31,7 @@ class Health:
     def settle(
         self, snapshot: Snapshot, ledger: Ledger, others: Iterable[Fault], now: datetime
     ) -> None:
-        """Take stock after a pass; ``others`` are the faults that the parts themselves know."""
+        """Replace the faults after a pass. ``others`` are those that the parts report."""
         found = [*self._standing, *derive(snapshot, ledger, now), *others]
         found += [self._cycle] if self._cycle is not None else []
         self._faults, started, over = settle(self._faults, found)
@@ -40,8 +41,8 @@ class Health:
         for fault in over:
             self._log.info("auto_shutdown: %s: recovered.", printable(fault.source))
 
-    def pass_went(self, error: Exception | None, now: datetime) -> None:
-        """A pass was complete, or broke off with ``error``."""
+    def pass_ended(self, error: Exception | None, now: datetime) -> None:
+        """A pass was complete (None), or ended with ``error``."""
         if error is None:
             self._cycle = None
             return

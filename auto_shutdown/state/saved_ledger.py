@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from ..config.settings import Limits
 from ..core import ledger_json as archive
@@ -22,8 +22,19 @@ from ..world.clock import Moment
 from .store import FileProblem, Store, StoreError, boot_identity
 
 
+class LedgerOwner(Protocol):
+    """Whoever has the ledger in force. It may change during any ``await``."""
+
+    ledger: Ledger
+
+
+@dataclass
+class _Loaded:
+    ledger: Ledger
+
+
 class SavedLedger:
-    """Loads and keeps the ledger of one server."""
+    """Loads and saves the ledger of one server."""
 
     def __init__(self, store: Store, limits: Limits) -> None:
         self._store = store
@@ -36,6 +47,8 @@ class SavedLedger:
         self._lost: FileProblem | None = None
         self._everything_until: datetime | None = None
         self._shifted = False
+        #: Of two writes of the keep-alives the later one must win.
+        self._writing_holds = asyncio.Lock()
 
     async def load(self, moment: Moment) -> Ledger:
         """The ledger to start with: of an earlier run, as far as that can be trusted."""
@@ -53,7 +66,7 @@ class SavedLedger:
         if self._lost is not None:
             with contextlib.suppress(StoreError):
                 # Or the next start would find no file, and no reason to keep anything.
-                await self._write_holds(ledger, moment)
+                await self._write_holds(_Loaded(ledger), moment)
         # From here on these marks are out of date; a crash must not leave them for the next run.
         await self.save_marks(ledger, moment, clean=False)
         return ledger
@@ -84,26 +97,26 @@ class SavedLedger:
         if self._everything_until is not None:
             self._everything_until += step
 
-    async def retry(self, ledger: Ledger, moment: Moment) -> Ledger:
-        """Try again what has failed so far; the ledger after it."""
+    async def retry(self, owner: LedgerOwner, moment: Moment) -> None:
+        """Try again to read and write what has failed so far."""
         if self._outdated is not None:
-            await self.save_marks(ledger, moment, clean=False)
+            await self.save_marks(owner.ledger, moment, clean=False)
         if self._unread is not None:
-            ledger = await self._read_again(ledger, moment)
-        outdated = self._unsaved is not None or (self._shifted and ledger.holds)
+            await self._read_again(owner, moment)
+        outdated = self._unsaved is not None or (self._shifted and owner.ledger.holds)
         if outdated and self._unread is None:
             with contextlib.suppress(StoreError):
-                await self._write_holds(ledger, moment)
-        return ledger
+                await self._write_holds(owner, moment)
 
-    async def _read_again(self, ledger: Ledger, moment: Moment) -> Ledger:
+    async def _read_again(self, owner: LedgerOwner, moment: Moment) -> None:
         holds = await self._read_holds()
         if self._unread is not None or self._lost is not None:
-            return ledger
-        since = dict(ledger.holds)
+            return
+        since = dict(owner.ledger.holds)
         if since.get(EVERYTHING) == Hold(self._everything_until or moment.now):
             del since[EVERYTHING]  # it stood in for those that are known now
-        return replace(ledger, holds={**self._restored(None, holds, moment).holds, **since})
+        restored = self._restored(None, holds, moment).holds
+        owner.ledger = replace(owner.ledger, holds={**restored, **since})
 
     async def save_marks(self, ledger: Ledger, moment: Moment, clean: bool) -> None:
         """Write the marks: as complete (``clean``) at the end, as worthless at the start."""
@@ -116,21 +129,23 @@ class SavedLedger:
         else:
             self._outdated = None
 
-    async def save_holds(self, ledger: Ledger, moment: Moment) -> None:
-        """Write the keep-alives. Raises StoreError; they are tried again then."""
+    async def save_holds(self, owner: LedgerOwner, moment: Moment) -> None:
+        """Write the keep-alives. Raises StoreError; the next pass tries again then."""
         if self._unread is not None:  # those of the file would be lost
             raise self._unread
-        await self._write_holds(ledger, moment)
+        await self._write_holds(owner, moment)
         self._lost = None
 
-    async def _write_holds(self, ledger: Ledger, moment: Moment) -> None:
-        document = {**self._anchor(moment), "keep_alive": archive.holds_to_json(ledger)}
-        try:
-            await asyncio.to_thread(self._store.save_holds, document)
-        except StoreError as error:
-            self._unsaved = error
-            raise
-        self._unsaved, self._shifted = None, False
+    async def _write_holds(self, owner: LedgerOwner, moment: Moment) -> None:
+        async with self._writing_holds:
+            keep_alive = archive.holds_to_json(owner.ledger)
+            document = {**self._anchor(moment), "keep_alive": keep_alive}
+            try:
+                await asyncio.to_thread(self._store.save_holds, document)
+            except StoreError as error:
+                self._unsaved = error
+                raise
+            self._unsaved, self._shifted = None, False
 
     def _anchor(self, moment: Moment) -> dict[str, Any]:
         return archive.anchor(self._boot, moment.now, moment.monotonic)

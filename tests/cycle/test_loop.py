@@ -34,7 +34,7 @@ class TestListings:
 
     async def test_dry_run_does_not_ask_again_and_again(self, bench: Bench) -> None:
         bench.world.app("a")
-        await bench.controller.patch_settings({"dry_run": True})
+        await bench.controller.requests.patch_settings({"dry_run": True})
         await bench.live(timedelta(hours=12))
         assert bench.world.listings <= 6 * 12
 

@@ -32,7 +32,7 @@ async def test_kernel_first_then_app_then_the_audit_is_complete(bench: Bench) ->
     assert bench.world.only_unmoved == [True, True], "only if it is idle still"
     # Each line was begun, and not finished, when its removal was made.
     assert ['"outcome"' in line for line in audit] == [False, False]
-    entries = await bench.controller.read_history(9)
+    entries = await bench.controller.requests.read_history(9)
     assert [(e["resource"], e["outcome"], e["reason"]) for e in entries] == [
         (app.id, "removed", "idle"),
         ("k", "removed", "idle"),
@@ -61,7 +61,7 @@ async def test_what_a_removal_saves_is_counted_and_survives_a_restart(bench: Ben
     first, second = bench.world.app("a"), bench.world.app("b")
     await bench.live(timedelta(minutes=121))
     assert set(bench.world.removed) == {first.id, second.id}
-    newest, older = await bench.controller.read_history(9)
+    newest, older = await bench.controller.requests.read_history(9)
     assert (newest["saved"], older["saved"]) == ({"usd_per_hour": 0.05}, None)
     await bench.live(timedelta(hours=3))
     assert bench.controller.report()["savings"]["instance_hours"] == pytest.approx(3, abs=0.1)
@@ -157,7 +157,7 @@ async def test_what_moved_at_the_last_moment_is_stale(bench: Bench) -> None:
     outcomes = {o["id"]: o["outcome"] for o in bench.controller.report()["outcomes"]}
     assert outcomes == {"k": "stale", app.id: "stale"}
     assert bench.controller.report()["outcomes"][0]["app"] == app.id
-    assert await bench.controller.read_history(9) == []
+    assert await bench.controller.requests.read_history(9) == []
 
 
 async def test_a_kernel_that_arrives_at_the_last_moment_saves_the_app(bench: Bench) -> None:
@@ -182,9 +182,9 @@ async def test_what_people_say_while_a_pass_removes_counts_for_the_rest_of_it(
 
     def speak(_resource: Resource) -> None:
         words = {
-            "kept": lambda: controller.keep_alive(second, 60),
-            "present": lambda: controller.note_activity(second),
-            "switched off": lambda: controller.patch_settings({"enabled": False}),
+            "kept": lambda: controller.requests.keep_alive(second, 60),
+            "present": lambda: controller.requests.note_activity(second),
+            "switched off": lambda: controller.requests.patch_settings({"enabled": False}),
         }
         asked.append(asyncio.ensure_future(words[said]()))
 
@@ -206,13 +206,13 @@ async def test_what_was_removed_while_somebody_asked_to_keep_it_is_refused(bench
     ref = bench.world.kernel("k").ref
     asked: list[asyncio.Future[object]] = []
     bench.world.before_remove = lambda _r: asked.append(
-        asyncio.ensure_future(bench.controller.keep_alive(ref, 60))
+        asyncio.ensure_future(bench.controller.requests.keep_alive(ref, 60))
     )
     await bench.live(timedelta(minutes=121))
     (answer,) = await asyncio.gather(*asked, return_exceptions=True)
     assert isinstance(answer, RefusedError)
-    assert answer.status == 404
-    assert bench.controller.keep_alives() == []
+    assert answer.status == 409
+    assert bench.controller.requests.keep_alives() == []
 
 
 async def test_what_is_gone_at_the_second_look_is_no_error(bench: Bench) -> None:
@@ -239,7 +239,7 @@ async def test_an_error_nobody_thought_of_stays_with_its_resource(bench: Bench) 
 async def test_dry_run_says_once_and_removes_nothing(bench: Bench) -> None:
     app = bench.world.app("a")
     bench.world.kernel("k", app)
-    await bench.controller.patch_settings({"dry_run": True})
+    await bench.controller.requests.patch_settings({"dry_run": True})
     await bench.live(timedelta(hours=6))
     assert bench.world.removed == []
     outcomes = [(o["id"], o["outcome"]) for o in bench.controller.report()["outcomes"]]
@@ -263,7 +263,7 @@ async def test_removal_on_request(bench: Bench) -> None:
     app = bench.world.app("a")
     bench.world.kernel("k", app, state="busy")
     bench.world.apps["JupyterServer/default"] = App("JupyterServer", "default", "InService")
-    outcome = await bench.controller.remove(app.ref)
+    outcome = await bench.controller.requests.remove(app.ref)
     assert (outcome["outcome"], outcome["reason"]) == ("removed", "requested")
     assert bench.world.removed == ["k", app.id]
     assert bench.world.only_unmoved == [False, False], "it is to go however it is"
@@ -275,6 +275,6 @@ async def test_removal_on_request(bench: Bench) -> None:
         (app.ref, 409),
     ):
         with pytest.raises(RefusedError) as caught:
-            await bench.controller.remove(ref)
+            await bench.controller.requests.remove(ref)
         assert caught.value.status == status
     assert bench.world.removed == ["k", app.id]

@@ -117,7 +117,7 @@ async def test_a_file_that_cannot_be_read_is_tried_again(
         assert bench.world.removed == []
         assert set(faults(bench)) == {"settings", "state"}
         with pytest.raises(StoreError):  # it would write over those that are there
-            await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 5)
+            await bench.controller.requests.keep_alive(Ref(Kind.KERNEL, "k"), 5)
     await bench.live(timedelta(minutes=2))
     assert faults(bench) == {}
     assert bench.controller.preferences.view()["user"] == {"enabled": False}
@@ -144,9 +144,9 @@ async def test_keep_alives_that_cannot_be_read_hold_everything_meanwhile(
         bench.clock.step(step)
         await bench.live(3 * HOURS)
         assert bench.world.removed == []
-        assert [h["kind"] for h in bench.controller.keep_alives()] == ["all"]
+        assert [h["kind"] for h in bench.controller.requests.keep_alives()] == ["all"]
     await bench.live(1 * HOURS)
-    assert [h["id"] for h in bench.controller.keep_alives()] == ["k"]
+    assert [h["id"] for h in bench.controller.requests.keep_alives()] == ["k"]
     assert bench.world.removed == ["other"]
     await bench.live(1.2 * HOURS - step)
     assert bench.world.removed == ["other", "k"]
@@ -163,7 +163,7 @@ async def test_keep_alives_that_are_lost_hold_everything_as_long_as_one_can_last
     assert bench.world.removed == []
     await bench.live(0.4 * HOURS)
     assert bench.world.removed == ["k"]
-    assert (await bench.controller.keep_alive(EVERYTHING, None)) == []
+    assert (await bench.controller.requests.keep_alive(EVERYTHING, None)) == []
     assert faults(bench) == {}
 
 
@@ -188,26 +188,26 @@ async def test_what_could_not_be_written_is_written_when_that_works(
     with monkeypatch.context() as broken:
         broken.setattr(Document, "write", full)
         with pytest.raises(StoreError):
-            await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 600)
+            await bench.controller.requests.keep_alive(Ref(Kind.KERNEL, "k"), 600)
         await bench.controller.check()
         assert "No space" in faults(bench)["state"]
     await bench.live(timedelta(minutes=2))
     assert faults(bench) == {}
     bench.controller = bench.make()
     await bench.controller.load()
-    assert [h["id"] for h in bench.controller.keep_alives()] == ["k"]
+    assert [h["id"] for h in bench.controller.requests.keep_alives()] == ["k"]
 
 
 def keeps(bench: Bench) -> Any:
-    return bench.controller.keep_alive(Ref(Kind.KERNEL, "b"), 60)
+    return bench.controller.requests.keep_alive(Ref(Kind.KERNEL, "b"), 60)
 
 
 def switches_off(bench: Bench) -> Any:
-    return bench.controller.patch_settings({"enabled": False})
+    return bench.controller.requests.patch_settings({"enabled": False})
 
 
 def is_present(bench: Bench) -> Any:
-    return bench.controller.note_activity(Ref(Kind.KERNEL, "b"))
+    return bench.controller.requests.note_activity(Ref(Kind.KERNEL, "b"))
 
 
 @pytest.mark.parametrize("asks", [keeps, switches_off, is_present])

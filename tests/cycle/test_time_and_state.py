@@ -28,7 +28,9 @@ async def test_a_step_of_the_clock_removes_nothing_sooner(hours: int, bench: Ben
 
 async def test_after_a_long_pause_nothing_goes_in_that_pass(bench: Bench) -> None:
     bench.world.kernel("k")
-    await bench.controller.patch_settings({"warn_minutes": 0})  # no notice that would delay it
+    await bench.controller.requests.patch_settings(
+        {"warn_minutes": 0}
+    )  # no notice that would delay it
     await bench.live(timedelta(minutes=90))
     bench.clock.advance(timedelta(hours=9))  # SIGSTOP, or a very busy machine
     await bench.controller.check()
@@ -71,7 +73,7 @@ async def test_a_step_of_the_clock_while_no_server_runs(hours: int, bench: Bench
     bench.world.kernel("k")
     await bench.controller.load()
     await bench.live(timedelta(minutes=60))
-    await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 120)
+    await bench.controller.requests.keep_alive(Ref(Kind.KERNEL, "k"), 120)
     stopped(bench)
     await bench.controller.stop()
     bench.clock.advance(timedelta(minutes=1))
@@ -95,8 +97,8 @@ async def test_what_is_said_after_a_step_is_said_by_the_new_clock(hours: int, be
     bench.world.kernel("used")
     await bench.live(timedelta(minutes=100))
     bench.clock.step(timedelta(hours=hours))
-    await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 300)
-    await bench.controller.note_activity(Ref(Kind.KERNEL, "used"), Signal.HEARTBEAT)
+    await bench.controller.requests.keep_alive(Ref(Kind.KERNEL, "k"), 300)
+    await bench.controller.requests.note_activity(Ref(Kind.KERNEL, "used"), Signal.HEARTBEAT)
     await bench.live(timedelta(minutes=119))
     assert bench.world.removed == []
     await bench.live(timedelta(minutes=2))
@@ -113,7 +115,7 @@ async def test_a_keep_alive_is_as_long_after_a_step_and_another_boot(
     bench.world.kernel("k")
     await bench.controller.load()
     await bench.live(timedelta(minutes=10))
-    await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 300)
+    await bench.controller.requests.keep_alive(Ref(Kind.KERNEL, "k"), 300)
     bench.clock.step(timedelta(hours=2))
     await bench.controller.check()
     monkeypatch.setattr("auto_shutdown.state.saved_ledger.boot_identity", lambda: "another")
@@ -142,17 +144,17 @@ async def test_keep_alives_hold_survive_a_restart_and_end(bench: Bench) -> None:
     bench.world.kernel("k")
     await bench.controller.load()
     await bench.controller.check()
-    await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 300)
+    await bench.controller.requests.keep_alive(Ref(Kind.KERNEL, "k"), 300)
     bench.controller = bench.make()
     await bench.controller.load()
-    assert [h["id"] for h in bench.controller.keep_alives()] == ["k"]
+    assert [h["id"] for h in bench.controller.requests.keep_alives()] == ["k"]
     await bench.live(timedelta(minutes=299))
     assert bench.world.removed == []
     await bench.live(timedelta(minutes=2))
     assert bench.world.removed == ["k"]
     with pytest.raises(RefusedError):
-        await bench.controller.keep_alive(Ref(Kind.KERNEL, "k"), 5)
-    assert await bench.controller.keep_alive(EVERYTHING, None) == []
+        await bench.controller.requests.keep_alive(Ref(Kind.KERNEL, "k"), 5)
+    assert await bench.controller.requests.keep_alive(EVERYTHING, None) == []
 
 
 async def test_a_state_directory_that_cannot_be_written_is_a_fault_not_an_end(

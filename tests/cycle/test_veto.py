@@ -177,7 +177,7 @@ class TestActivity:
         app = bench.world.app("a")
         bench.world.kernel("k", app)
         await bench.live(HOUR)
-        await bench.controller.note_activity(KERNEL)
+        await bench.controller.requests.note_activity(KERNEL)
         await bench.live(90 * MINUTE)
         assert bench.resource("k")["reason"] == "presence"
         assert bench.world.removed == []
@@ -190,7 +190,7 @@ class TestActivity:
             await bench.live(HOUR)
             if bench.world.removed:
                 break
-            await bench.controller.note_activity(EVERYTHING)
+            await bench.controller.requests.note_activity(EVERYTHING)
         assert 13 * HOUR < bench.clock.now - START < 16 * HOUR
 
     async def test_a_heartbeat_of_an_app_covers_what_runs_in_it(self, bench: Bench) -> None:
@@ -198,11 +198,11 @@ class TestActivity:
         bench.world.kernel("k", app)
         for _ in range(20):
             await bench.live(HOUR)
-            await bench.controller.note_activity(app.ref, Signal.HEARTBEAT)
+            await bench.controller.requests.note_activity(app.ref, Signal.HEARTBEAT)
         assert bench.world.removed == [other.id]
         assert bench.resource("k")["signal"] == "heartbeat"
 
     async def test_what_is_not_there_is_refused(self, bench: Bench) -> None:
         await bench.live(MINUTE)
         with pytest.raises(RefusedError, match="There is no kernel k here"):
-            await bench.controller.note_activity(KERNEL)
+            await bench.controller.requests.note_activity(KERNEL)

@@ -148,10 +148,10 @@ class Morning(Bench):
     async def settle_in(self) -> None:
         """A user's wishes."""
         await self.controller.load()
-        await self.controller.patch_settings(SETTINGS)
+        await self.controller.requests.patch_settings(SETTINGS)
         await self.controller.check(list_apps=True)
         held = Ref(Kind.APP, f"KernelGateway/{self.app('held')}")
-        await self.controller.keep_alive(held, HELD_MINUTES)
+        await self.controller.requests.keep_alive(held, HELD_MINUTES)
 
     async def pass_by(self, minutes: float) -> None:
         """Live on; a pass that raises would be the server's log's."""

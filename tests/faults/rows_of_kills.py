@@ -79,7 +79,9 @@ async def day(path: Path, url: str, domain_id: str, name: str, at: int) -> None:
     SageMaker._invoke = executioner.around("call", SageMaker._invoke)  # type: ignore[method-assign]
     await morning.controller.load()
     user = morning.controller.preferences.view()["user"]
-    print(json.dumps({"user": user, "holds": morning.controller.keep_alives()}), flush=True)
+    print(
+        json.dumps({"user": user, "holds": morning.controller.requests.keep_alives()}), flush=True
+    )
     await morning.settle_in()
     print(json.dumps({"acknowledged": True}), flush=True)
     await morning.pass_by(30)

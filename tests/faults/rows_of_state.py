@@ -114,10 +114,10 @@ async def two_servers(root: Path, studio: BareStudio, name: str) -> Verdict:
 
     async def change(number: int) -> None:
         await asyncio.gather(
-            one.controller.patch_settings({"warn_minutes": 1}),
-            other.controller.patch_settings({"app_idle_timeout_minutes": 12 + number}),
-            one.controller.patch_settings({"keep_terminals": bool(number % 2)}),
-            other.controller.patch_settings({"protect_connected": bool(number % 2)}),
+            one.controller.requests.patch_settings({"warn_minutes": 1}),
+            other.controller.requests.patch_settings({"app_idle_timeout_minutes": 12 + number}),
+            one.controller.requests.patch_settings({"keep_terminals": bool(number % 2)}),
+            other.controller.requests.patch_settings({"protect_connected": bool(number % 2)}),
         )
 
     try:
@@ -125,7 +125,7 @@ async def two_servers(root: Path, studio: BareStudio, name: str) -> Verdict:
         await other.controller.load()
         for number in range(25):
             await change(number)
-        await other.controller.patch_settings({"app_idle_timeout_minutes": None})
+        await other.controller.requests.patch_settings({"app_idle_timeout_minutes": None})
         await one.pass_by(40)
         verdict = one.verdict()
         stored = json.loads((root / name / "settings.json").read_text())["settings"]

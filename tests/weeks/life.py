@@ -218,11 +218,11 @@ class Life:
         self.after(down, self.start)
 
     def knows(self, thing: Thing) -> bool:
-        return self.controller._snapshot.find(Ref(Kind(thing.kind), thing.id)) is not None
+        return self.controller.situation.snapshot.find(Ref(Kind(thing.kind), thing.id)) is not None
 
     async def request(self, ref: Ref) -> None:
         try:
-            await self.controller.remove(ref)
+            await self.controller.requests.remove(ref)
         except (RefusedError, BrokenWorldError):
             self.studio.counts["requests refused"] += 1
 

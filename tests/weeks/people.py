@@ -304,7 +304,7 @@ class People:
     async def be_present(self) -> None:
         thing = self._any()
         if thing is not None:
-            await self.life.controller.note_activity(_ref(thing))
+            await self.life.controller.requests.note_activity(_ref(thing))
             for each in (thing, *self.studio.oracle.tenants(thing)):
                 each.hinted(Signal.PRESENCE, self.studio.t)
 
@@ -324,7 +324,7 @@ class People:
         thing = self._any() if self.rng.random() < 0.85 else None
         until = self.studio.t + minutes * MINUTE
         ref = _ref(thing) if thing is not None else EVERYTHING
-        await self.life.controller.keep_alive(ref, minutes)
+        await self.life.controller.requests.keep_alive(ref, minutes)
         if thing is not None:
             thing.held_until = until
         else:
@@ -334,7 +334,7 @@ class People:
     async def release(self) -> None:
         thing = self._any()
         if thing is not None:
-            await self.life.controller.keep_alive(_ref(thing), None)
+            await self.life.controller.requests.keep_alive(_ref(thing), None)
             thing.held_until = NEVER
             self.life.woken()
 
@@ -356,7 +356,7 @@ class People:
                 {"dry_run": rng.random() < 0.2},
             ]
         )
-        await self.life.controller.patch_settings(patch)
+        await self.life.controller.requests.patch_settings(patch)
         settings.update(patch)
         if not settings["enabled"] or settings["dry_run"]:
             self.life.after(rng.uniform(0.5, 10) * HOUR, self.all_on_again)
@@ -369,7 +369,7 @@ class People:
             self.life.after(HOUR, self.all_on_again)
             return
         patch = {"enabled": True, "dry_run": False}
-        await self.life.controller.patch_settings(patch)
+        await self.life.controller.requests.patch_settings(patch)
         self.studio.rules.settings.update(patch)
         self.life.woken()
 

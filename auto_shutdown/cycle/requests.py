@@ -1,0 +1,104 @@
+"""What users ask of a running server: settings, keep-alives, presence, removals, the history.
+
+Requests and passes change the same :class:`~auto_shutdown.cycle.situation.Situation`. A request
+takes effect at once, also in the middle of a pass: a resource that somebody keeps while a pass
+removes others is kept. Only a request that has to look at the world waits for the pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from ..core.ledger import hold, note
+from ..core.model import Kind, Ref
+from ..core.report import keep_alives
+from ..core.signals import Signal
+from ..state.history import History
+from .removal import RefusedError, Remover, being_removed
+
+if TYPE_CHECKING:
+    from .controller import Controller
+
+
+class UserRequests:
+    """The requests to one :class:`Controller`. All methods belong to the server's event loop."""
+
+    def __init__(self, controller: Controller, remover: Remover, history: History) -> None:
+        self._controller = controller
+        self._remover = remover
+        self._history = history
+
+    @property
+    def max_keep_alive_minutes(self) -> float:
+        """The longest keep-alive that the administrator allows."""
+        return self._controller.limits.max_keep_alive_minutes
+
+    async def patch_settings(self, patch: Any) -> dict[str, Any]:
+        """Change the user's settings. A pass under way goes by them, and another begins at once.
+
+        Raises SettingError for a wrong value, StoreError when the file cannot be written.
+        """
+        await self._controller.preferences.patch(patch)
+        self._controller.wake()
+        return self._controller.preferences.view()
+
+    def keep_alives(self) -> list[dict[str, Any]]:
+        """The keep-alives in force."""
+        return keep_alives(self._controller.situation.ledger, self._controller.ledger_time())
+
+    async def keep_alive(self, ref: Ref, minutes: float | None) -> list[dict[str, Any]]:
+        """Keep ``ref`` for ``minutes`` from now, or release it (None). Returns the keep-alives in
+        force then.
+
+        Raises RefusedError (404) for an unknown resource. Raises StoreError when the keep-alive
+        cannot be saved; then it holds until the server restarts.
+        """
+        until = None
+        if minutes is not None:
+            await self._require(ref)
+            until = self._controller.ledger_time() + timedelta(minutes=minutes)
+        self._controller.situation.change_ledger(lambda ledger: hold(ledger, ref, until))
+        await self._controller.save_keep_alives()
+        self._controller.wake()
+        return self.keep_alives()
+
+    async def note_activity(self, ref: Ref, signal: str = Signal.PRESENCE) -> None:
+        """Note that a person (presence) or a program (heartbeat) reports ``ref`` as in use. An
+        app covers what runs in it. Raises RefusedError (404) for an unknown resource."""
+        await self._require(ref)
+        now, situation = self._controller.ledger_time(), self._controller.situation
+        covered = situation.covered_by(ref)
+        situation.change_ledger(lambda ledger: note(ledger, covered, signal, now))
+
+    async def _require(self, ref: Ref) -> None:
+        """Raises RefusedError (404) for what is not there. What the last pass did not see may
+        have come since, so the world is looked at once more."""
+        situation = self._controller.situation
+        if self._remover.is_removing(ref):
+            raise being_removed(ref)
+        if not situation.knows(ref):
+            await self._controller.look(list_apps=False)
+        if not situation.knows(ref):
+            raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
+
+    async def remove(self, ref: Ref) -> Mapping[str, Any]:
+        """Remove ``ref`` now; an app with what runs in it. Returns the outcome.
+
+        Raises RefusedError for an unknown resource (404), and for one that is never removed or
+        is being removed already (409).
+        """
+        controller, list_apps = self._controller, ref.kind is Kind.APP
+        await controller.look(list_apps)
+        policy, now = controller.preferences.policy, controller.ledger_time()
+        outcome = await self._remover.remove_on_request(ref, policy, now)
+        if list_apps:  # the report shows at once what SageMaker says of the app by now
+            await controller.look(list_apps)
+        controller.wake()
+        return outcome
+
+    async def read_history(self, limit: int) -> list[dict[str, Any]]:
+        """The newest ``limit`` removals, newest first."""
+        return await asyncio.to_thread(self._history.read, limit)
