@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 import yaml
 from jupyter_server.auth.authorizer import AllowAllAuthorizer
 from tornado.httpclient import HTTPClientError
+from waiting import eventually
 
 import auto_shutdown
 from auto_shutdown.api.handlers import CONTROLLER, ROUTES
@@ -53,10 +53,9 @@ def call(jp_serverapp: Any, jp_fetch: Any) -> Any:
     """``await call(method, path, body)``: status and JSON of an answer."""
 
     async def fetch(method: str, path: str, body: Any = None, **params: str) -> Any:
-        for _ in range(500):
-            if CONTROLLER in jp_serverapp.web_app.settings:
-                break
-            await asyncio.sleep(0.01)
+        await eventually(
+            lambda: CONTROLLER in jp_serverapp.web_app.settings, "the extension starts"
+        )
         text = body if isinstance(body, str) else None if body is None else json.dumps(body)
         more = {"allow_nonstandard_methods": True} if text is None else {"body": text}
         try:
@@ -264,13 +263,10 @@ async def test_a_typing_error_of_the_administrator_leaves_the_server_running(
     """One clear line; and it does not run under other limits than the administrator meant."""
     jp_serverapp.web_app.settings[CONTROLLER] = None  # `call` does not wait for it, then
     assert (await jp_fetch("api", "status")).code == 200
-    told: list[logging.LogRecord] = []
-    for _ in range(500):
-        told = [record for record in records if "could not start" in record.getMessage()]
-        if told:
-            break
-        await asyncio.sleep(0.01)
-    (line,) = told
+    (line,) = await eventually(
+        lambda: [record for record in records if "could not start" in record.getMessage()],
+        "the line in the log",
+    )
     assert next(iter(admin)) in line.getMessage()
     assert line.exc_info is None
     status, answer = await call("get", "status")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import eventually
 
 from auto_shutdown.api.handlers import CONTROLLER
 from auto_shutdown.cli.main import main
@@ -79,13 +80,14 @@ def server(
 
     async def started() -> Any:
         settings = jp_serverapp.web_app.settings
-        for _ in range(3000):
+
+        def watches() -> bool:
             controller = settings.get(CONTROLLER)
-            if controller is None and CONTROLLER in settings:  # a test without the extension
-                return jp_serverapp
-            if controller is not None and controller.report()["health"]["last_pass"]:
-                return jp_serverapp
-            await asyncio.sleep(0.01)
-        raise TimeoutError("the extension did not start")
+            if controller is None:  # None is there in a test without the extension
+                return CONTROLLER in settings
+            return bool(controller.report()["health"]["last_pass"])
+
+        await eventually(watches, "the extension starts")
+        return jp_serverapp
 
     return started

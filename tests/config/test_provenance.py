@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import eventually
 
 from auto_shutdown.api.handlers import CONTROLLER
 from auto_shutdown.config import provenance
@@ -242,10 +242,7 @@ async def test_a_drop_in_is_in_force_and_named(
     drop_in: Path, jp_serverapp: Any, jp_fetch: Any
 ) -> None:
     """Jupyter itself reads nothing but ``jpserver_extensions`` from there."""
-    for _ in range(500):
-        if CONTROLLER in jp_serverapp.web_app.settings:
-            break
-        await asyncio.sleep(0.01)
+    await eventually(lambda: CONTROLLER in jp_serverapp.web_app.settings, "the extension starts")
     answer = json.loads((await jp_fetch("auto-shutdown", "settings")).body)
     assert answer["settings"]["idle_timeout_minutes"] == 60
     assert answer["locked"] == ["dry_run"]

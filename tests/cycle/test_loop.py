@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from value_world import Bench
+from waiting import eventually
 
 from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import Snapshot
@@ -61,7 +62,8 @@ async def test_never_two_passes_at_once(bench: Bench) -> None:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0.01)
+        for _ in range(20):  # a second pass would have every chance to begin
+            await asyncio.sleep(0)
         running -= 1
         return await observe(list_apps)
 
@@ -96,12 +98,12 @@ async def test_the_loop_runs_and_stops(tmp_path: Path) -> None:
     bench.controller = bench.make()
     await bench.controller.start()
     passes = set()
-    for _ in range(400):
+
+    def six_passes() -> bool:
         passes.add(bench.controller.report()["health"]["last_pass"])
-        if len(passes) > 5:
-            break
-        await asyncio.sleep(0.01)
-    assert len(passes) > 5
+        return len(passes) > 5
+
+    await eventually(six_passes, "six passes")
     await bench.controller.stop()
     assert not bench.controller.report()["health"]["armed"]
     assert len(asyncio.all_tasks()) == 1

@@ -189,8 +189,12 @@ async def test_what_people_say_while_a_pass_removes_counts_for_the_rest_of_it(
         asked.append(asyncio.ensure_future(words[said]()))
 
     async def slowly(resource: Resource, only_unmoved: bool) -> Outcome:
+        """Return only after the request has arrived."""
         outcome = await remove(resource, only_unmoved)
-        await asyncio.sleep(0.05)  # in which a request is read and its file written
+        if said == "switched off":  # its file is written in a thread
+            await asked[0]
+        for _ in range(10):  # the other two wait for the pass, so only their start is waited for
+            await asyncio.sleep(0)
         return outcome
 
     remove, bench.world.remove = bench.world.remove, slowly  # type: ignore[method-assign]

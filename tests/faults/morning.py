@@ -7,7 +7,6 @@ stay. Whatever goes wrong meanwhile, :meth:`Morning.verdict` counts what came of
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from value_world import MINUTE, Bench
+from waiting import eventually
 from wire import Wire
 
 from auto_shutdown.config.settings import Limits
@@ -228,7 +228,10 @@ async def lived(morning: Morning, begins: Step, ends: Step, note: str = "") -> V
         ends(morning)
         # The longest wait after so few failures, and a whole limit more.
         await morning.pass_by(32)
-        await asyncio.sleep(0.05)  # the API takes it down in a thread of its own
+        # The API takes the app down in a thread of its own, after it has accepted the request.
+        await eventually(
+            lambda: morning.studio.status(morning.app("idle")) != "Deleting", "the app is gone"
+        )
         await morning.pass_by(2)
         return morning.verdict(note)
     finally:

@@ -237,7 +237,7 @@ class CleanRoot:
 
     def called(self, line: str) -> bool:
         """Whether it comes to that, for a restart comes from the background."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while line not in self.calls() and time.monotonic() < end:
             time.sleep(0.05)
         return line in self.calls()

@@ -50,7 +50,7 @@ def client(api: Api) -> Any:
 
 
 def wait_for(client: Any, status: str, **request: Any) -> dict[str, Any]:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         found: dict[str, Any] = client.describe_app(**{**APP, **request})
         if found["Status"] == status:

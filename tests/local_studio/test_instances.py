@@ -26,7 +26,7 @@ def studio(tmp_path: Path) -> Iterator[LocalStudio]:
 
 
 def wait_for(client: Any, status: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         found: dict[str, Any] = client.describe_notebook_instance(**NAME)
         if found["NotebookInstanceStatus"] == status:

@@ -3,13 +3,13 @@ configuration counts."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from traitlets import TraitError
+from waiting import eventually
 
 from auto_shutdown.api.handlers import CONTROLLER
 from auto_shutdown.config import precedence as authority
@@ -145,10 +145,7 @@ def files(
 
 
 async def _limits(jp_serverapp: Any) -> Limits:
-    for _ in range(500):
-        if CONTROLLER in jp_serverapp.web_app.settings:
-            break
-        await asyncio.sleep(0.01)
+    await eventually(lambda: CONTROLLER in jp_serverapp.web_app.settings, "the extension starts")
     limits: Limits = jp_serverapp.web_app.settings[CONTROLLER]._limits
     return limits
 

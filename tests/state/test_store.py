@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from auto_shutdown.state.store import (
     KEPT_ASIDE,
@@ -96,9 +96,7 @@ while True:
 """
     for _ in range(3):
         process = subprocess.Popen([sys.executable, "-c", code])
-        deadline = time.monotonic() + 20
-        while not (tmp_path / "x.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until((tmp_path / "x.json").exists, "a first write")
         process.send_signal(signal.SIGKILL)
         process.wait()
         found, problem = Document(tmp_path / "x.json").read()

@@ -86,7 +86,7 @@ class Endpoint:
         self.asked.set()
         answer = self.script.popleft() if self.script else self.otherwise
         if answer.held:
-            self._gate.wait(10)
+            self._gate.wait(120)
         return answer
 
 

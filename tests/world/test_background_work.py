@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from auto_shutdown.core.model import App, Kernel, Kind, Ref, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
@@ -264,12 +265,8 @@ class TestByTheTable:
         ours = subprocess.Popen(["sleep", "60"], env={**os.environ, **mark})
         try:
             entry = "JUPYTER_SERVER_URL=http://here/"
-            deadline = (
-                time.monotonic() + 10
-            )  # it has our own environment until it is another program
-            while not processes.environment_has(ours.pid, entry) and time.monotonic() < deadline:
-                time.sleep(0.01)
-            assert processes.environment_has(ours.pid, entry)
+            # Until it is another program, it has our own environment.
+            wait_until(lambda: processes.environment_has(ours.pid, entry), "its environment")
             assert not processes.environment_has(ours.pid, "JUPYTER_SERVER_URL=http://here")
             assert not processes.environment_has(os.getpid(), entry)
         finally:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from waiting import eventually
 
 pytest.importorskip("boto3")
 
@@ -35,17 +36,15 @@ async def test_the_loop_runs_on_while_a_call_hangs_and_another_follows(
 ) -> None:
     maker = SageMaker(ADA, endpoint.url)
     await maker.delete_app(APP)  # boto3 is loaded by now
-    monkeypatch.setattr(sagemaker, "CALL_SECONDS", 0.2)
     endpoint.script.append(Answer(held=True))
-    turns = 0
+    monkeypatch.setattr(sagemaker, "CALL_SECONDS", 0.2)
     call = asyncio.ensure_future(maker.delete_app(APP))
-    while not call.done():
-        turns += 1
-        await asyncio.sleep(0.005)
-    assert turns > 5
-    assert (call.result().result, call.result().code) == (Result.TEMPORARY, "TimedOut")
-    assert "0.2 s" in call.result().detail
-    monkeypatch.setattr(sagemaker, "CALL_SECONDS", 10.0)
+    # The endpoint never answers this call, so only a loop that runs can see it arrive.
+    await eventually(lambda: len(endpoint.requests) == 2, "the call that hangs arrives")
+    outcome = await call
+    assert (outcome.result, outcome.code) == (Result.TEMPORARY, "TimedOut")
+    assert "0.2 s" in outcome.detail
+    monkeypatch.setattr(sagemaker, "CALL_SECONDS", 60.0)
     assert (await maker.delete_app(APP)).result is Result.REMOVED
     endpoint.script.append(Answer(held=True))
     monkeypatch.setattr(sagemaker, "CALL_SECONDS", 0.05)
@@ -65,7 +64,9 @@ async def test_after_a_hang_another_client_is_made(
     endpoint.script.append(Answer(held=True))
     monkeypatch.setattr(sagemaker, "CALL_SECONDS", 0.05)
     assert (await maker.delete_app(APP)).code == "TimedOut"
-    monkeypatch.setattr(sagemaker, "CALL_SECONDS", 10.0)
+    # Only then, or the next call would get the answer that is held.
+    await eventually(lambda: len(endpoint.requests) == 3, "the call that hangs arrives")
+    monkeypatch.setattr(sagemaker, "CALL_SECONDS", 60.0)
     assert (await maker.delete_app(APP)).result is Result.REMOVED
     assert maker._client is not first
     maker.close()
@@ -80,11 +81,8 @@ async def test_botocore_waits_seconds_and_not_minutes(
     outcome = await maker.delete_app(APP)
     assert (outcome.result, outcome.code) == (Result.TEMPORARY, "ReadTimeoutError")
     assert "com.amazonaws.us-west-2.sagemaker.api" in outcome.remedy
-    for _ in range(500):  # a busy machine reads them after nobody waits any more
-        if len(endpoint.requests) == sagemaker.ATTEMPTS:
-            break
-        await asyncio.sleep(0.01)
-    assert len(endpoint.requests) == sagemaker.ATTEMPTS
+    # A busy machine reads them after nobody waits for them any more.
+    await eventually(lambda: len(endpoint.requests) == sagemaker.ATTEMPTS, "every attempt arrives")
     maker.close()
 
 
@@ -154,7 +152,7 @@ async def test_calls_run_in_their_own_daemon_thread(endpoint: Endpoint) -> None:
     maker = SageMaker(ADA, endpoint.url)
     endpoint.script.append(Answer(held=True))
     call = asyncio.ensure_future(maker.delete_app(APP))
-    await asyncio.to_thread(endpoint.asked.wait, 10)
+    assert await asyncio.to_thread(endpoint.asked.wait, 60)
     thread = next(t for t in threading.enumerate() if t.name == "auto-shutdown-sagemaker")
     assert thread.daemon
     assert thread is not threading.current_thread()

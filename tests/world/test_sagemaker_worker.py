@@ -12,6 +12,7 @@ from functools import partial
 from typing import NoReturn
 
 import pytest
+from waiting import eventually
 
 from auto_shutdown.world.worker_thread import ClosedError, Worker
 
@@ -39,11 +40,7 @@ def threads() -> list[threading.Thread]:
 
 
 async def until_none_is_left() -> None:
-    for _ in range(500):
-        if not threads():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"still there: {threads()}")
+    await eventually(lambda: not threads(), "all threads end")
 
 
 async def test_one_thread_one_after_another(worker: Worker) -> None:
@@ -142,11 +139,16 @@ async def test_who_times_out_in_the_queue_does_not_cost_a_thread(
 async def test_stuck_threads_are_bounded_and_end_when_they_come_back(
     worker: Worker, gate: threading.Event
 ) -> None:
-    for _ in range(Worker.MOST_STUCK + 3):
+    async def another_hangs() -> bool:
+        """A call may time out before its thread has begun it: then no thread is stuck."""
         with pytest.raises(asyncio.TimeoutError):
             await worker.run(gate.wait, 0.01)
         assert len(threads()) <= Worker.MOST_STUCK
-    assert len(threads()) == Worker.MOST_STUCK
+        return len(threads()) == Worker.MOST_STUCK
+
+    await eventually(another_hangs, "every thread is stuck")
+    for _ in range(3):
+        assert await another_hangs()
     begin = time.monotonic()
     with pytest.raises(asyncio.TimeoutError):
         await worker.run(lambda: None, 600)  # told at once
@@ -160,9 +162,15 @@ async def test_stuck_threads_are_bounded_and_end_when_they_come_back(
 async def test_closing_tells_who_waits_and_ends_the_thread(gate: threading.Event) -> None:
     worker = Worker(NAME)
     begun: list[str] = []
-    running = asyncio.ensure_future(worker.run(gate.wait, SOON))
+    started = threading.Event()
+
+    def hang() -> None:
+        started.set()
+        gate.wait()
+
+    running = asyncio.ensure_future(worker.run(hang, SOON))
     queued = asyncio.ensure_future(worker.run(lambda: begun.append("queued"), SOON))
-    await asyncio.sleep(0.01)
+    await eventually(started.is_set, "the first call begins")
     worker.close()
     for waiting in (running, queued):
         with pytest.raises(ClosedError):
@@ -182,12 +190,14 @@ def test_a_hanging_call_does_not_keep_the_process() -> None:
         "    worker = Worker('w')\n"
         "    try: await worker.run(threading.Event().wait, 0.05)\n"
         "    except asyncio.TimeoutError: print('given up')\n"
-        "    asyncio.ensure_future(worker.run(threading.Event().wait, 60))\n"
-        "    await asyncio.sleep(0.05)\n"
+        "    begun = threading.Event()\n"
+        "    def hang(): begun.set(); threading.Event().wait()\n"
+        "    asyncio.ensure_future(worker.run(hang, 60))\n"
+        "    while not begun.is_set(): await asyncio.sleep(0)\n"
         "    worker.close()\n"
         "asyncio.run(main())\n"
     )
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True
     )
     assert found.stdout == "given up\n"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
+import psutil
 import pytest
 from traitlets import TraitError
+from waiting import eventually
 
 from auto_shutdown.core.model import App, Kernel, Ref, Terminal
 from auto_shutdown.core.verdict import Outcome, Result
@@ -270,30 +272,37 @@ async def test_a_real_terminal_with_and_without_a_job(
     assert await source.read() == ()
     _, pty = manager.new_named_terminal()
 
-    async def job_is(expected: str | None) -> bool:
-        for _ in range(500):
+    async def job_is(expected: str | None, what: str) -> None:
+        async def seen() -> bool:
             (terminal,) = await source.read()
-            if terminal.running_job == expected:
-                return True
-            await asyncio.sleep(0.02)
-        return False
+            return terminal.running_job == expected
 
-    assert await job_is(None)
-    pty.ptyproc.write("sleep 2 > /dev/null\r")
-    assert await job_is("sleep"), "a silent job"
-    assert await job_is(None), "its end"
+        await eventually(seen, what)
+
+    def foreground() -> str:
+        return psutil.Process(os.tcgetpgrp(pty.ptyproc.fd)).name()
+
+    await job_is(None, "a prompt")
+    pty.ptyproc.write("sleep 600 > /dev/null\r")
+    await job_is("sleep", "a silent job")
+    pty.ptyproc.write("\x03")
+    await job_is(None, "its end")
     pty.ptyproc.write("bash\r")
-    await asyncio.sleep(0.3)
-    assert await job_is(None), "a second shell at its prompt is no job"
-    pty.ptyproc.write("sleep 60\r")
-    assert await job_is("sleep")
+    await eventually(
+        lambda: os.tcgetpgrp(pty.ptyproc.fd) != pty.ptyproc.pid and foreground() == "bash",
+        "a second shell",
+    )
+    await job_is(None, "a second shell at its prompt is no job")
+    pty.ptyproc.write("sleep 600\r")
+    await job_is("sleep", "a job of the second shell")
     (terminal,) = await source.read()
     assert (await source.remove(terminal, False)).result is Result.REMOVED
+
+    async def unlisted() -> bool:
+        return not await source.read()
+
     # On a loaded machine the manager may read the end of its output later than it is waited for.
-    for _ in range(1200):
-        if not await source.read():
-            break
-        await asyncio.sleep(0.05)
+    await eventually(unlisted, "the terminal is listed no more")
     assert (await source.remove(terminal, False)).result is Result.GONE
     assert terminals.foreground_job(None) is None
 
