@@ -1,0 +1,114 @@
+"""Asks kernels on this host whether their main shell is free.
+
+``kernel_info_request`` on the shell channel waits behind a running cell, so its reply proves that
+no cell runs, and silence proves nothing of the kind. Every kernel answers it, in any language
+(Jupyter messaging protocol, "Kernel info"). It reaches the kernel by its connection file, so it
+does not matter whose kernel it is.
+
+Blocking: call it in a worker thread.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+#: A free kernel answers within 30 ms; one that is swapped out or on a loaded host needs longer.
+ANSWER_SECONDS = 2.0
+
+#: The members that make a JSON file a connection file.
+_NEEDED = frozenset({"ip", "transport", "shell_port", "key"})
+
+#: A longer file is no connection file.
+_MOST_BYTES = 64 * 1024
+
+Connection = Mapping[str, Any]
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class ShellAnswer:
+    """``free``: the shell answered. Otherwise it is busy or stuck; or it could not be asked, and
+    ``failure`` says why."""
+
+    free: bool
+    failure: str = ""
+
+
+def read_connection_file(path: Path) -> Connection | None:
+    """The content of a connection file; None for a JSON file of another kind. Raises OSError, and
+    ValueError for what is not JSON."""
+    with open(path, encoding="utf-8") as file:
+        content = json.loads(file.read(_MOST_BYTES))
+    if isinstance(content, dict) and content.keys() >= _NEEDED:
+        return content
+    return None
+
+
+def ask_shells(
+    connections: Mapping[Key, Connection], seconds: float = ANSWER_SECONDS
+) -> dict[Key, ShellAnswer]:
+    """Ask all of these kernels at once; one answer for each, within ``seconds``. Never raises."""
+    import zmq
+
+    poller = zmq.Poller()
+    asked: dict[Any, _Question] = {}
+    answers: dict[Key, ShellAnswer] = {}
+    waiting: dict[Any, Key] = {}
+    for key, connection in connections.items():
+        try:
+            question = _Question(connection)
+        except Exception as error:
+            failure = f"its shell channel cannot be reached ({type(error).__name__})"
+            answers[key] = ShellAnswer(False, failure)
+            continue
+        asked[question.socket] = question
+        waiting[question.socket] = key
+        poller.register(question.socket, zmq.POLLIN)
+    deadline = time.monotonic() + seconds
+    try:
+        while waiting and (left := deadline - time.monotonic()) > 0:
+            for socket, _ in poller.poll(int(left * 1000) + 1):
+                if asked[socket].is_answered():
+                    answers[waiting.pop(socket)] = ShellAnswer(True)
+                    poller.unregister(socket)
+    finally:
+        for question in asked.values():
+            question.close()
+    return {**{key: ShellAnswer(False) for key in waiting.values()}, **answers}
+
+
+class _Question:
+    """One kernel_info_request on its way."""
+
+    def __init__(self, connection: Connection) -> None:
+        import zmq
+        from jupyter_client.client import KernelClient
+
+        client: Any = KernelClient(context=zmq.Context.instance())
+        client.load_connection_info(dict(connection))
+        self._session = client.session
+        self.socket = client.connect_shell()
+        try:
+            self.socket.linger = 0
+            message = self._session.send(self.socket, "kernel_info_request", {})
+        except BaseException:
+            self.close()
+            raise
+        self._id = message["header"]["msg_id"]
+
+    def is_answered(self) -> bool:
+        """Take up what has arrived; whether our reply is among it."""
+        try:
+            _, message = self._session.recv(self.socket)
+        except Exception:
+            return False  # not signed with this kernel's key: not its reply
+        parent = message.get("parent_header") if isinstance(message, Mapping) else None
+        return isinstance(parent, Mapping) and parent.get("msg_id") == self._id
+
+    def close(self) -> None:
+        self.socket.close(linger=0)

@@ -1,0 +1,72 @@
+"""Asking a kernel's shell by its connection file, with real kernels."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+from auto_shutdown.world.shell_probe import ShellAnswer, ask_shells, read_connection_file
+
+
+@pytest.fixture
+def kernel() -> Iterator[tuple[Any, Any]]:
+    manager, client = start_new_kernel()
+    yield manager, client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+def ask(path: str, seconds: float) -> ShellAnswer:
+    connection = read_connection_file(Path(path))
+    assert connection is not None
+    return ask_shells({"k": connection}, seconds)["k"]
+
+
+@pytest.mark.slow
+def test_the_shell_answers_when_no_cell_runs_and_only_then(kernel: tuple[Any, Any]) -> None:
+    manager, client = kernel
+    assert ask(manager.connection_file, 30.0) == ShellAnswer(True)
+    client.execute("import time; time.sleep(3)")
+    while client.get_iopub_msg(timeout=30)["msg_type"] != "execute_input":
+        pass
+    assert ask(manager.connection_file, 0.5) == ShellAnswer(False)
+    assert ask(manager.connection_file, 30.0) == ShellAnswer(True), "it answers when the cell ends"
+
+
+@pytest.mark.slow
+def test_several_kernels_are_asked_at_once(kernel: tuple[Any, Any]) -> None:
+    manager, _ = kernel
+    free = read_connection_file(Path(manager.connection_file))
+    assert free is not None
+    nobody = {**free, "shell_port": 1}
+    begun = time.monotonic()
+    answers = ask_shells({"free": free, **{f"nobody {n}": nobody for n in range(20)}}, 1.0)
+    assert time.monotonic() - begun < 15, "not one after the other"
+    assert answers.pop("free").free
+    assert set(answers.values()) == {ShellAnswer(False)}
+
+
+def test_a_connection_that_makes_no_sense_is_a_failure_and_no_error() -> None:
+    answer = ask_shells({"k": {"transport": "none", "ip": 7}}, 0.1)["k"]
+    assert (answer.free, bool(answer.failure)) == (False, True)
+    assert ask_shells({}, 0.1) == {}
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", json.dumps({"ip": "127.0.0.1", "key": "x"}), "7"])
+def test_other_json_is_no_connection_file(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    assert read_connection_file(path) is None
+
+
+def test_a_file_that_is_not_json_raises(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("{")
+    with pytest.raises(ValueError, match="Expecting"):
+        read_connection_file(path)
