@@ -55,7 +55,7 @@ def decide_app(
     ref = app.ref
     if app.type != KERNEL_GATEWAY and not app.own:
         detail = UNSEEN.get(app.type, f"Apps of type {app.type} are not removed by this extension.")
-        return context.keep(ref, Reason.NOT_COVERED, detail)
+        return context.keep(ref, Reason.NOT_COVERED, detail, app_type=app.type)
     if not context.policy.enabled:
         return disabled(context, ref)
     # What runs in an app is known from all of these together; one missing, and it is not known.
@@ -64,13 +64,13 @@ def decide_app(
             return unread(context, ref, context.snapshot.unread[source])
     if app.status != IN_SERVICE:
         detail = f"SageMaker reports it {app.status}; only an app in service can be idle."
-        return context.keep(ref, Reason.NOT_IN_SERVICE, detail)
+        return context.keep(ref, Reason.NOT_IN_SERVICE, detail, status=app.status)
     # By name, so that what is said of it does not depend on the order in which they are listed.
     tenants = sorted(tenants, key=lambda tenant: tenant.id)
     holders = [t for t in tenants if _holds_its_app(context, t, made[t.ref])]
     if any(made[holder.ref].reason is Reason.UNKNOWN for holder in holders):
         detail = "What may run in it cannot be read or understood."
-        return context.keep(ref, Reason.UNKNOWN, detail)
+        return context.keep(ref, Reason.UNKNOWN, detail, case="inside")
     return _decide_in_service(context, app, holders, tenants, made)
 
 
@@ -104,12 +104,14 @@ def _decide_in_service(
         veto = context.ledger.veto_on(tenant.ref, context.now)
         if veto is not None:
             detail = f"{_title(tenant)} is kept by {veto.hook}: {veto.text}."
-            vetoed = context.keep(ref, Reason.VETOED, detail)
+            named = {"hook": veto.hook, "text": veto.text, **_holder(tenant)}
+            vetoed = context.keep(ref, Reason.VETOED, detail, **named)
             return replace(vetoed, due_at=veto.until)
     mark = context.mark(ref)
     if mark.work.found == "working":
-        detail = f"Something works in it: {mark.work.detail}."
-        return context.keep(ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK)
+        work = mark.work.detail
+        detail = f"Something works in it: {work}."
+        return context.keep(ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work)
     by_clock = by_the_clock(
         context,
         ref,
@@ -126,7 +128,13 @@ def _decide_in_service(
         by_clock = replace(by_clock, warn_at=verdict.warn_at, due_at=verdict.due_at)
         if by_clock.removes or by_clock.reason in (Reason.GRACE, Reason.IN_USE):
             detail = f"{_title(holder)} is kept ({verdict.reason.value})."
-            by_clock = replace(by_clock, action=Action.KEEP, reason=Reason.IN_USE, detail=detail)
+            by_clock = replace(
+                by_clock,
+                action=Action.KEEP,
+                reason=Reason.IN_USE,
+                detail=detail,
+                parameters=_holder(holder, verdict),
+            )
     return by_clock
 
 
@@ -138,9 +146,16 @@ def is_asked(app: App, terminals: Sequence[Terminal]) -> bool:
 
 def _held(context: Context, ref: Ref, holder: Tenant, verdict: Decision) -> Decision:
     if verdict.reason in (Reason.TERMINAL_OPEN, Reason.RUNNING_JOB):
-        return context.keep(ref, verdict.reason, f"Terminal {holder.name} is kept.")
+        detail = f"Terminal {holder.name} is kept."
+        return context.keep(ref, verdict.reason, detail, **_holder(holder, verdict))
     detail = f"{_title(holder)} is kept ({verdict.reason.value})."
-    return context.keep(ref, Reason.IN_USE, detail, verdict.signal)
+    return context.keep(ref, Reason.IN_USE, detail, verdict.signal, **_holder(holder, verdict))
+
+
+def _holder(tenant: Tenant, verdict: Decision | None = None) -> dict[str, str]:
+    """The parameters that name what keeps an app."""
+    named = {"holder_kind": tenant.ref.kind.value, "holder_id": tenant.id}
+    return named if verdict is None else {**named, "holder_reason": verdict.reason.value}
 
 
 def following(tenant: Tenant, own: Decision, app: Decision) -> Decision:
@@ -150,7 +165,7 @@ def following(tenant: Tenant, own: Decision, app: Decision) -> Decision:
         return own
     if app.removes:
         own = replace(own, action=Action.REMOVE, reason=Reason.APP_REMOVED)
-        own = replace(own, detail=f"Its app is removed: {app.detail}")
+        own = replace(own, detail=f"Its app is removed: {app.detail}", parameters={})
     elif not (isinstance(tenant, Terminal) and tenant.in_image and own.reason is Reason.IN_USE):
         return own
     return replace(own, idle_since=app.idle_since, warn_at=app.warn_at, due_at=app.due_at)

@@ -35,9 +35,16 @@ class Context:
     policy: Policy
     now: datetime
 
-    def keep(self, ref: Ref, reason: Reason, detail: str, signal: str | None = None) -> Decision:
-        """A decision to keep that no clock can end."""
-        return Decision(ref, Action.KEEP, reason, detail, signal)
+    def keep(
+        self,
+        ref: Ref,
+        reason: Reason,
+        detail: str,
+        signal: str | None = None,
+        **parameters: str,
+    ) -> Decision:
+        """A decision to keep that no clock can end. ``parameters``: see :class:`Decision`."""
+        return Decision(ref, Action.KEEP, reason, detail, signal, parameters=parameters)
 
     def mark(self, ref: Ref) -> Mark:
         found = self.ledger.marks.get(ref)
@@ -56,6 +63,8 @@ class Clock:
     rule: str
     reason: Reason = Reason.IDLE
     word: str = "Idle"
+    #: What the kernel waits for ("input", "debugger"), or how a busy one came to be suspect.
+    case: str = ""
 
 
 def clock_of(context: Context, resource: Resource) -> Clock:
@@ -100,9 +109,20 @@ def by_the_clock(
         due_at = max(due_at, now + timedelta(milliseconds=10))
     idle_for = f"{clock.word} {duration(now - clock.since)} of {duration(clock.limit)}"
 
-    def verdict(action: Action, reason: Reason, detail: str) -> Decision:
+    def verdict(action: Action, reason: Reason, detail: str, **parameters: str) -> Decision:
+        if clock.case:
+            parameters.setdefault("case", clock.case)
         return Decision(
-            ref, action, reason, detail, clock.signal, clock.since, warn_at, due_at, kept_until
+            ref,
+            action,
+            reason,
+            detail,
+            clock.signal,
+            clock.since,
+            warn_at,
+            due_at,
+            kept_until,
+            parameters,
         )
 
     if due_at <= now:
@@ -111,6 +131,7 @@ def by_the_clock(
             detail += (
                 f" Whether anything worked in the background, nobody knows: {mark.work.detail}."
             )
+            return verdict(Action.REMOVE, clock.reason, detail, work_unknown=mark.work.detail)
         return verdict(Action.REMOVE, clock.reason, detail)
     if kept_until is not None:
         left = duration(kept_until - now)
@@ -121,11 +142,12 @@ def by_the_clock(
     left = duration(due_at - now)
     if failure is not None and failure.retry_at > now:
         detail = f"{idle_for}; removing it failed ({failure.outcome.code}), next try in {left}."
-        return verdict(Action.KEEP, Reason.BACKING_OFF, detail)
+        return verdict(Action.KEEP, Reason.BACKING_OFF, detail, code=failure.outcome.code)
     if asking:
         detail = f"{idle_for}; it is asked whether anything works in the background."
-        return verdict(Action.KEEP, Reason.GRACE, detail)
-    return verdict(Action.KEEP, Reason.GRACE, f"{idle_for}; grace or notice runs, {left} left.")
+        return verdict(Action.KEEP, Reason.GRACE, detail, case="asking")
+    detail = f"{idle_for}; it is removed after the notice or grace period, in {left}."
+    return verdict(Action.KEEP, Reason.GRACE, detail, case="notice")
 
 
 def was_asked(mark: Mark, now: datetime, window: timedelta) -> bool:
@@ -147,7 +169,9 @@ def disabled(context: Context, ref: Ref) -> Decision:
 
 def unread(context: Context, ref: Ref, what: Unread) -> Decision:
     detail = f"Cannot read the {what.source} ({what.code}); nothing that depends on it goes."
-    return context.keep(ref, Reason.UNKNOWN, detail)
+    return context.keep(
+        ref, Reason.UNKNOWN, detail, case="source", source=what.source, code=what.code
+    )
 
 
 def unless_vetoed(context: Context, decision: Decision) -> Decision:
@@ -157,7 +181,12 @@ def unless_vetoed(context: Context, decision: Decision) -> Decision:
         return decision
     detail = f"Kept by {veto.hook}: {veto.text}."
     return replace(
-        decision, action=Action.KEEP, reason=Reason.VETOED, detail=detail, due_at=veto.until
+        decision,
+        action=Action.KEEP,
+        reason=Reason.VETOED,
+        detail=detail,
+        due_at=veto.until,
+        parameters={"hook": veto.hook, "text": veto.text},
     )
 
 

@@ -28,7 +28,7 @@ from .model import App, Kernel, Ref, Snapshot, Terminal
 from .policy import Policy
 from .signals import Signal
 from .verdict import Action, Decision, Plan, Reason
-from .words import duration
+from .words import duration, iso
 
 #: The state in which the clock decides.
 QUIET = frozenset({"idle"})
@@ -94,39 +94,47 @@ def _decide_kernel(context: Context, kernel: Kernel) -> Decision:
         return unread(context, ref, failed)
     if kernel.unreadable:
         return context.keep(
-            ref, Reason.UNKNOWN, f"This kernel cannot be read: {kernel.unreadable}."
+            ref,
+            Reason.UNKNOWN,
+            f"This kernel cannot be read: {kernel.unreadable}.",
+            case="unreadable",
+            error=kernel.unreadable,
         )
     if kernel.state == BUSY and not kernel.waits_alone:
         return _decide_busy(context, kernel)
     mark = context.mark(ref)
     if mark.frozen:
         detail = "Its last_activity stands still although it works: when it was used is not known."
-        return context.keep(ref, Reason.UNKNOWN, detail, Signal.LAST_ACTIVITY)
+        return context.keep(ref, Reason.UNKNOWN, detail, Signal.LAST_ACTIVITY, case="frozen")
     if policy.protect_connected and kernel.connections > 0:
         detail = "A client is connected, and the setting protect_connected keeps it."
         return context.keep(ref, Reason.CONNECTED, detail, "connections")
     if is_coming_up(context, kernel):
         detail = f"The kernel is {kernel.state}; that may take {duration(policy.startup_grace)}."
-        return context.keep(ref, Reason.GRACE, detail, Signal.EXECUTION_STATE)
+        return context.keep(
+            ref, Reason.GRACE, detail, Signal.EXECUTION_STATE, case="starting", state=kernel.state
+        )
     if mark.runs_unseen:
         return _decide_busy(context, kernel)
     if kernel.state not in KNOWN:
         detail = f"The kernel reports the state '{kernel.state}', which is not known here."
-        return context.keep(ref, Reason.UNKNOWN, detail, Signal.EXECUTION_STATE)
-    if mark.work.found == "working":
         return context.keep(
-            ref, Reason.BACKGROUND_WORK, _at_work(mark.work.detail), Signal.BACKGROUND_WORK
+            ref, Reason.UNKNOWN, detail, Signal.EXECUTION_STATE, case="state", state=kernel.state
         )
+    if mark.work.found == "working":
+        return _at_work(context, ref, mark.work.detail)
     clock = clock_of(context, kernel)
     if kernel.waiting_for is not None:
-        clock = replace(clock, word=f"{WAITING[kernel.waiting_for]}, and nobody connected, for")
+        word = f"{WAITING[kernel.waiting_for]}, and nobody connected, for"
+        clock = replace(clock, word=word, case=kernel.waiting_for)
     # What is stuck cannot answer, and computes nothing.
     ask = not is_stuck(context, kernel)
     return by_the_clock(context, ref, clock, refs(ref, kernel.app), ask=ask)
 
 
-def _at_work(detail: str) -> str:
-    return f"Something works in the background: {detail}."
+def _at_work(context: Context, ref: Ref, work: str) -> Decision:
+    detail = f"Something works in the background: {work}."
+    return context.keep(ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work)
 
 
 def _decide_busy(context: Context, kernel: Kernel) -> Decision:
@@ -134,24 +142,35 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
     ref, policy, mark = kernel.ref, context.policy, context.mark(kernel.ref)
     if kernel.waiting_for is not None:
         detail = f"{WAITING[kernel.waiting_for]}; a client is connected."
-        return context.keep(ref, Reason.BUSY, detail, Signal.EXECUTION_STATE)
+        return context.keep(
+            ref, Reason.BUSY, detail, Signal.EXECUTION_STATE, case=kernel.waiting_for
+        )
     running = duration(context.now - (mark.state_since or context.now))
     still = context.now - (mark.quiet_since or context.now)
     window = policy.suspect_window
     asked = mark.work.found != "untold" and was_asked(mark, context.now, window / 8)
     if still < window or not asked:
-        detail = f"Running a cell, seen busy for {running}."
+        detail, case = f"Running a cell, seen busy for {running}.", "cell"
         if kernel.state != BUSY:
             detail = f"Given a cell, and not heard of since; reported {kernel.state} for {running}."
-        return context.keep(ref, Reason.BUSY, detail, Signal.EXECUTION_STATE)
+            case = "unanswered"
+        return context.keep(ref, Reason.BUSY, detail, Signal.EXECUTION_STATE, case=case)
     found = f"under {STUCK_CPU:.0%} of a core"
     word = "Busy" if kernel.state == BUSY else "Given a cell"
+    case = "cell" if kernel.state == BUSY else "unanswered"
     if policy.max_busy is None:
         detail = (
             f"{word}, but silent and at {found} for {duration(still)}. It is kept; the "
             "administrator's max_busy_minutes could end it."
         )
-        return context.keep(ref, Reason.SUSPECT_BUSY, detail, Signal.EXECUTION_STATE)
+        return context.keep(
+            ref,
+            Reason.SUSPECT_BUSY,
+            detail,
+            Signal.EXECUTION_STATE,
+            case=case,
+            silent_since=iso(mark.quiet_since or context.now) or "",
+        )
     clock = Clock(
         mark.quiet_since or context.now,
         Signal.EXECUTION_STATE,
@@ -159,6 +178,7 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
         "max_busy_minutes",
         Reason.MAX_BUSY,
         f"{word}, but silent and at {found},",
+        case,
     )
     decision = by_the_clock(context, ref, clock, refs(ref, kernel.app))
     if decision.reason is Reason.RECENT_ACTIVITY:
@@ -178,11 +198,21 @@ def _decide_terminal(context: Context, terminal: Terminal) -> Decision:
         return unread(context, ref, failed)
     if terminal.unreadable:
         return context.keep(
-            ref, Reason.UNKNOWN, f"This terminal cannot be read: {terminal.unreadable}."
+            ref,
+            Reason.UNKNOWN,
+            f"This terminal cannot be read: {terminal.unreadable}.",
+            case="unreadable",
+            error=terminal.unreadable,
         )
     if terminal.running_job:
         detail = f"Running {terminal.running_job}."
-        return context.keep(ref, Reason.RUNNING_JOB, detail, Signal.FOREGROUND_PROCESS)
+        return context.keep(
+            ref,
+            Reason.RUNNING_JOB,
+            detail,
+            Signal.FOREGROUND_PROCESS,
+            command=terminal.running_job,
+        )
     if policy.keep_terminals:
         detail = "An open terminal is kept by the setting keep_terminals."
         return context.keep(ref, Reason.TERMINAL_OPEN, detail)
@@ -190,9 +220,7 @@ def _decide_terminal(context: Context, terminal: Terminal) -> Decision:
         return _decide_image_terminal(context, terminal)
     work = context.mark(ref).work
     if work.found == "working":
-        return context.keep(
-            ref, Reason.BACKGROUND_WORK, _at_work(work.detail), Signal.BACKGROUND_WORK
-        )
+        return _at_work(context, ref, work.detail)
     covers = refs(ref, terminal.app)
     return by_the_clock(context, ref, clock_of(context, terminal), covers, ask=True)
 
@@ -206,6 +234,6 @@ def _decide_image_terminal(context: Context, terminal: Terminal) -> Decision:
         return Decision(terminal.ref, Action.KEEP, Reason.KEPT_ALIVE, detail, None, kept_until=held)
     if terminal.app is None:
         detail = "It runs in an app that cannot be told from its name; it is left alone."
-        return context.keep(terminal.ref, Reason.UNKNOWN, detail)
+        return context.keep(terminal.ref, Reason.UNKNOWN, detail, case="no-app")
     detail = "What runs in this terminal cannot be seen from here; it stays while its app does."
     return context.keep(terminal.ref, Reason.IN_USE, detail)

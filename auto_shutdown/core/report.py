@@ -105,6 +105,7 @@ def _resource(
         "action": decision.action.value,
         "reason": decision.reason.value,
         "detail": decision.detail,
+        "parameters": dict(decision.parameters),
         "signal": decision.signal,
         "limit_minutes": limit.total_seconds() / 60,
         "rule": rule,

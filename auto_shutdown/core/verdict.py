@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
@@ -53,6 +54,8 @@ class Decision:
     ``detail`` is one sentence for a person; ``signal`` names the evidence of the last activity;
     ``idle_since`` is None while it is active; ``due_at`` is when it will be removed if nothing
     moves (None: no such time can be given), ``warn_at`` when that is announced.
+    ``parameters`` are the facts in ``detail`` that no other field holds, for a reader that builds
+    the sentence in another language (docs/reason-parameters.md).
     """
 
     ref: Ref
@@ -64,6 +67,7 @@ class Decision:
     warn_at: datetime | None = None
     due_at: datetime | None = None
     kept_until: datetime | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def removes(self) -> bool:

@@ -129,7 +129,7 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         KERNEL_ROWS,
         "the server has just started",
         "last-activity",
-        "Idle 3 h of 2 h; grace or notice runs, 1 h left.",
+        "Idle 3 h of 2 h; it is removed after the notice or grace period, in 1 h.",
     ),
     (
         KERNEL_ROWS,
@@ -141,7 +141,7 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         KERNEL_ROWS,
         "nobody was told yet",
         "last-activity",
-        "Idle 3 h of 2 h; grace or notice runs, 5 m left.",
+        "Idle 3 h of 2 h; it is removed after the notice or grace period, in 5 m.",
     ),
     (
         GOES,
@@ -269,7 +269,7 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         APP_ROWS,
         "in service for a moment only",
         "last-activity",
-        "Idle 3 h of 1 h; grace or notice runs, 1 h left.",
+        "Idle 3 h of 1 h; it is removed after the notice or grace period, in 1 h.",
     ),
 ]
 OF = {id(KERNEL_ROWS): KERNEL.ref, id(GOES): KERNEL.ref, id(TERMINAL_ROWS): TERMINAL.ref}

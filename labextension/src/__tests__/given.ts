@@ -22,6 +22,7 @@ export function resource(more: Partial<IResource>): IResource {
     action: 'keep',
     reason: 'recent-activity',
     detail: 'Idle.',
+    parameters: {},
     signal: 'request',
     limit_minutes: 120,
     rule: 'idle_timeout_minutes',

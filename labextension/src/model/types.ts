@@ -21,7 +21,9 @@ export interface IResource {
   instance_type: string | null;
   action: 'keep' | 'remove';
   reason: string;
+  /** One sentence in English; `reason` and `parameters` say the same for other languages. */
   detail: string;
+  parameters: { [name: string]: string };
   signal: string | null;
   limit_minutes: number;
   rule: string;

@@ -1,0 +1,85 @@
+"""The parameters of a reason: each is documented, and the panel can build each sentence from them.
+
+``labextension/src/__tests__/reports/sentences.json`` holds each sentence that the tables of
+``test_planner`` give; the panel's own tests read it. AUTO_SHUTDOWN_RECORD=1 writes it anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scene import APP, IMAGE_TERMINAL, TERMINAL
+from test_planner import APP_ROWS, GOES, KERNEL_ROWS, OK, TERMINAL_ROWS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "reason-parameters.md"
+RECORDED = ROOT / "labextension" / "src" / "__tests__" / "reports" / "sentences.json"
+
+#: Sentences that the tables of ``test_planner`` leave out.
+MORE = {
+    "an app of another type": (replace(OK, app=replace(APP, type="Canvas")), None),
+    "a job in a terminal of the app": (
+        replace(OK, terminal=replace(TERMINAL, app=APP.id, running_job="make")),
+        None,
+    ),
+    "an image terminal whose app is not known": (
+        replace(OK, image_terminal=replace(IMAGE_TERMINAL, app=None)),
+        None,
+    ),
+}
+
+
+def decided() -> list[dict[str, Any]]:
+    """One entry for each sentence: what the report would hold of it."""
+    entries: dict[str, dict[str, Any]] = {}
+    for rows in (KERNEL_ROWS, GOES, TERMINAL_ROWS, APP_ROWS, MORE):
+        for scene, *_ in rows.values():
+            for decision in scene.plan().decisions:
+                entry = {
+                    "kind": decision.ref.kind.value,
+                    "reason": decision.reason.value,
+                    "parameters": dict(decision.parameters),
+                    "idle": decision.idle_since is not None,
+                    "detail": decision.detail,
+                }
+                entries.setdefault(json.dumps(list(entry.values())[:4]), entry)
+    return list(entries.values())
+
+
+def documented() -> dict[str, set[str]]:
+    """The parameters of each reason, with their cases as ``case=…``, as the page lists them."""
+    found: dict[str, set[str]] = {}
+    for line in PAGE.read_text().splitlines():
+        match = re.match(r"\| `([\w-]+)` \| (.+?) \|", line)
+        if match:
+            found.setdefault(match[1], set()).update(re.findall(r"`([^`]+)`", match[2]))
+    return found
+
+
+def test_every_parameter_is_documented() -> None:
+    page = documented()
+    for entry in decided():
+        for name, value in entry["parameters"].items():
+            wanted = f"case={value}" if name == "case" else name
+            assert wanted in page.get(entry["reason"], set()), entry
+
+
+def test_every_documented_case_occurs() -> None:
+    used: dict[str, set[str]] = {}
+    for entry in decided():
+        for name, value in entry["parameters"].items():
+            used.setdefault(entry["reason"], set()).add(f"case={value}" if name == "case" else name)
+    missing = {reason: names - used.get(reason, set()) for reason, names in documented().items()}
+    assert {reason: names for reason, names in missing.items() if names} == {}
+
+
+def test_the_panel_is_tested_with_every_sentence() -> None:
+    entries = decided()
+    if os.environ.get("AUTO_SHUTDOWN_RECORD"):
+        RECORDED.write_text(json.dumps(entries, indent=1) + "\n")
+    assert json.loads(RECORDED.read_text()) == entries, "AUTO_SHUTDOWN_RECORD=1 records it anew"
