@@ -26,6 +26,7 @@ class Account:
         self._region = region
         self._prices = prices
         self._savings = Savings()
+        self._billed_types: tuple[str, ...] = ()
 
     async def load(self, own_app: bool, now: datetime) -> None:
         """Take up the sums of earlier runs. Where the server runs in what it ends (``own_app``)
@@ -55,6 +56,9 @@ class Account:
 
     async def look(self, snapshot: Snapshot, now: datetime) -> None:
         """What is in service again is saved no longer."""
+        self._billed_types = tuple(
+            sorted({a.instance_type for a in snapshot.apps if a.billing and a.instance_type})
+        )
         if not self._savings.freed:
             return
         seen = {a.instance_type for a in snapshot.apps if a.status == IN_SERVICE and not a.own}
@@ -68,4 +72,8 @@ class Account:
             await asyncio.to_thread(self._store.save_savings, savings.to_json(self._savings))
 
     def view(self, now: datetime) -> dict[str, Any]:
-        return savings.view(self._savings, now)
+        """The savings up to ``now``, and the price of each instance type that is billed now."""
+        prices = {
+            name: usd_per_hour(name, self._region, self._prices) for name in self._billed_types
+        }
+        return {**savings.view(self._savings, now), "usd_per_hour": prices}

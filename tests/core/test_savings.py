@@ -15,6 +15,7 @@ from auto_shutdown.core.marks import first_sight
 from auto_shutdown.core.model import App, Snapshot
 from auto_shutdown.core.prices import USD_PER_HOUR, usd_per_hour
 from auto_shutdown.core.savings import (
+    DAYS_KEPT,
     Freed,
     Savings,
     frees_its_instance,
@@ -82,6 +83,28 @@ def test_a_price_is_known_or_unknown(region, given_prices, price) -> None:  # ty
     assert min(USD_PER_HOUR.values()) > 0
 
 
+def test_hours_are_split_at_midnight_utc() -> None:
+    evening = NOW.replace(hour=22, minute=0, second=0, microsecond=0)
+    freed = (Freed("ml.g5.xlarge", evening, 1.41), Freed("ml.odd", evening, None))
+    found = view(Savings(freed=freed), evening + 5 * HOUR)
+    first, second = found["days"]
+    assert (first["day"], second["day"]) == ("2026-03-29", "2026-03-30")
+    assert (first["instance_hours"], first["usd"], first["unpriced_hours"]) == (4, 2.82, 2)
+    assert (second["instance_hours"], second["usd"], second["unpriced_hours"]) == (6, 4.23, 3)
+
+
+def test_days_are_forgotten_after_two_months_and_sums_are_not() -> None:
+    savings = Savings()
+    for day in range(DAYS_KEPT + 5):
+        at = NOW + timedelta(days=day)
+        savings = settled(
+            replace(savings, freed=(replace(G5, at=at),)), {"ml.g5.xlarge"}, at + HOUR
+        )
+    assert len(savings.days) == DAYS_KEPT
+    assert savings.days[-1].day == (NOW + timedelta(days=DAYS_KEPT + 4)).date().isoformat()
+    assert savings.hours == pytest.approx(DAYS_KEPT + 5)
+
+
 @given(st.lists(st.tuples(st.integers(0, 90), st.booleans()), max_size=8))
 def test_on_disk_and_back_is_the_same_and_sums_only_grow(steps: list[tuple[int, bool]]) -> None:
     savings, now, before = Savings(freed=(G5,)), NOW, 0.0
@@ -91,8 +114,12 @@ def test_on_disk_and_back_is_the_same_and_sums_only_grow(steps: list[tuple[int, 
         total = view(savings, now)["instance_hours"]
         assert before <= total <= 24
         before = total
+        assert sum(day.hours for day in savings.days) == pytest.approx(savings.hours, abs=1e-3)
 
 
-@pytest.mark.parametrize("found", [{"hours": "x"}, {"freed": [{}]}, {"freed": 5}, {"freed": [7]}])
+@pytest.mark.parametrize(
+    "found",
+    [{"hours": "x"}, {"freed": [{}]}, {"freed": 5}, {"freed": [7]}, {"days": [{"day": "x"}]}],
+)
 def test_what_makes_no_sense_is_nothing(found: dict[str, object]) -> None:
     assert from_json(found) == Savings()

@@ -111,6 +111,7 @@ def test_the_report_whole() -> None:
         "action": "remove",
         "reason": "idle",
         "detail": "Idle 3 h of 2 h (idle_timeout_minutes), last by last-activity.",
+        "parameters": {},
         "signal": "last-activity",
         "limit_minutes": 120.0,
         "rule": "idle_timeout_minutes",
