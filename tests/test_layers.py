@@ -80,6 +80,19 @@ def test_the_core_has_no_io_and_no_clock(path: Path) -> None:
     assert not {"now", "utcnow", "today"} & set(calls)
 
 
+#: The core of the domain room: facts, findings and actions.
+DOMAIN_CORE = (
+    "actions", "costs", "facts", "findings", "memory", "policy", "report", "report_lines",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOMAIN_CORE)
+def test_the_core_of_the_domain_room_is_pure(name: str) -> None:
+    path = PACKAGE / "domain" / f"{name}.py"
+    assert not {module.split(".")[0] for module, ours in imports(path) if not ours} & IMPURE
+    assert {m.split(".")[0] for m, ours in imports(path) if ours} <= {"core", "_version"}
+
+
 def test_local_studio_stands_alone() -> None:
     for path in (PACKAGE / "local_studio").rglob("*.py"):
         for name, ours in imports(path):

@@ -1,0 +1,274 @@
+"""What services beside SageMaker know: the Canvas metric (CloudWatch), the servers' report lines
+(CloudWatch Logs Insights), tags, and the creations of apps (CloudTrail)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from . import facts as f
+from .errors import CallError
+from .facts import Facts, Item, ItemKey, Point, ServerReport, Unread
+from .pace import Aws
+from .report_lines import MARKER, server_report
+
+if TYPE_CHECKING:
+    from .reader import Scope
+
+#: GetMetricData takes so many queries a call.
+METRICS_A_CALL = 500
+
+#: What one query of Logs Insights can answer.
+MOST_STREAMS = 10_000
+
+#: How often the result of a query is asked for: a query ends within seconds.
+MOST_LOOKS = 60
+LOOK_SECONDS = 1.0
+
+#: CloudTrail is read newest first, and gives up after so many pages (50 events each).
+MOST_PAGES = 400
+
+_STREAM = re.compile(r"(?P<domain>d-[a-z0-9-]+)/(?P<owner>[^/]+)/(?P<type>[^/]+)/(?P<name>[^/]+)")
+
+
+def add(aws: Aws, scope: Scope, facts: Facts, unread: list[Unread]) -> Facts:
+    """``facts`` with the evidence of one region that ``scope`` asks for."""
+    from .reader import attempt
+
+    found: dict[str, Any] = {}
+
+    def tags() -> None:
+        found["tags"] = {**facts.tags, **read_tags(aws)}
+
+    def creations() -> None:
+        back_to = facts.at - scope.created_within
+        found["creations"] = {**facts.creations, **read_creations(aws, back_to)}
+        found["creations_since"] = {**facts.creations_since, aws.region: back_to}
+
+    def canvas() -> None:
+        apps = [i for i in facts.items if i.type == f.CANVAS and i.region == aws.region]
+        points = read_canvas(aws, apps, facts.at - scope.points_within, facts.at)
+        found["canvas"] = {**facts.canvas, **points}
+
+    def reports() -> None:
+        lines = read_reports(aws, scope.log_group, facts.at - scope.report_window, facts.at)
+        found["reports"] = (*facts.reports, *lines)
+
+    for source, work in (
+        (f.TAGS, tags),
+        (f.CREATIONS, creations),
+        (f.CANVAS_METRIC, canvas),
+        (f.REPORTS, reports),
+    ):
+        if source in scope.sources:
+            attempt(source, aws, unread, work)
+    return replace(facts, **found)
+
+
+# -- Canvas ------------------------------------------------------------------------------------
+
+
+def read_canvas(
+    aws: Aws, apps: Sequence[Item], start: datetime, end: datetime
+) -> dict[ItemKey, tuple[Point, ...]]:
+    """The points of the Canvas metric of ``apps``, by app; an app without points is left out."""
+    alive = [app for app in apps if app.status == f.IN_SERVICE]
+    found: dict[ItemKey, list[Point]] = {}
+    for first in range(0, len(alive), METRICS_A_CALL):
+        batch = alive[first : first + METRICS_A_CALL]
+        queries = [_query(number, app) for number, app in enumerate(batch)]
+        request: dict[str, Any] = {
+            "MetricDataQueries": queries,
+            "StartTime": start,
+            "EndTime": end + f.RESOLUTION,
+        }
+        while True:
+            answer = aws.call("cloudwatch", "get_metric_data", **request)
+            for result in answer.get("MetricDataResults", ()):
+                app = batch[int(result["Id"][1:])]
+                pairs = zip(result.get("Timestamps", ()), result.get("Values", ()))
+                points = found.setdefault(app.key, [])
+                points += [
+                    Point(at.astimezone(timezone.utc), timedelta(seconds=float(value)))
+                    for at, value in pairs
+                ]
+            if not answer.get("NextToken"):
+                break
+            request["NextToken"] = answer["NextToken"]
+    return {key: tuple(sorted(p, key=lambda x: x.at)) for key, p in found.items() if p}
+
+
+def _query(number: int, app: Item) -> dict[str, Any]:
+    return {
+        "Id": f"m{number}",
+        "MetricStat": {
+            "Metric": {
+                "Namespace": "/aws/sagemaker/Canvas/AppActivity",
+                "MetricName": "TimeSinceLastActive",
+                "Dimensions": [
+                    {"Name": "DomainId", "Value": app.domain_id},
+                    {"Name": "UserProfileName", "Value": app.owner},
+                ],
+            },
+            "Period": int(f.RESOLUTION.total_seconds()),
+            "Stat": "Minimum",
+        },
+        "ReturnData": True,
+    }
+
+
+# -- report lines ------------------------------------------------------------------------------
+
+
+def read_reports(
+    aws: Aws, log_group: str, start: datetime, end: datetime
+) -> tuple[ServerReport, ...]:
+    """The newest report line of each server, with one query for all users. Sums of savings are
+    the growth from its first line in that time to its last."""
+    query = (
+        "fields @timestamp, @message, @logStream"
+        f" | filter @message like '{MARKER}'"
+        " | stats latest(@message) as newest, earliest(@message) as first by @logStream"
+    )
+    request = {
+        "logGroupName": log_group,
+        "startTime": int(start.timestamp()),
+        "endTime": int(end.timestamp()) + 1,
+        "queryString": query,
+        "limit": MOST_STREAMS,
+    }
+    try:
+        query_id = aws.call("logs", "start_query", **request)["queryId"]
+    except CallError as error:
+        if error.code != "ResourceNotFoundException":
+            raise
+        message = f"The log group {log_group} does not exist in {aws.region}."
+        advice = "Studio makes it with the first app. Turn AutoShutdown.report_to_log on."
+        raise CallError(error.code, message, advice) from None
+    rows = _result(aws, query_id)
+    if len(rows) >= MOST_STREAMS:
+        message = f"More than {MOST_STREAMS} servers reported in {aws.region}."
+        raise CallError("TooMany", message, "Read a shorter time: --reports-within.")
+    return tuple(report for row in rows if (report := _of_row(aws.region, row)) is not None)
+
+
+def _result(aws: Aws, query_id: str) -> list[Mapping[str, str]]:
+    for _ in range(MOST_LOOKS):
+        answer = aws.call("logs", "get_query_results", queryId=query_id)
+        status = answer.get("status")
+        if status == "Complete":
+            return [{c["field"]: c["value"] for c in row} for row in answer.get("results", ())]
+        if status not in ("Scheduled", "Running", "Unknown"):
+            break
+        aws.pace.rest(LOOK_SECONDS / aws.pace.speed)
+    message = f"The query of CloudWatch Logs Insights in {aws.region} did not complete ({status})."
+    raise CallError("QueryFailed", message, "Run it again, or read a shorter time.")
+
+
+def _of_row(region: str, row: Mapping[str, str]) -> ServerReport | None:
+    place = _STREAM.match(row.get("@logStream", ""))
+    if place is None:
+        return None
+    return server_report(region, place, row.get("newest", ""), row.get("first", ""))
+
+
+def read_newest_report(
+    aws: Aws, log_group: str, item: Item, start: datetime, end: datetime
+) -> ServerReport | None:
+    """A report line of one app's own server since ``start``; None: there is none."""
+    app_type = f.JUPYTER_SERVER if item.type == f.KERNEL_GATEWAY else item.type
+    request: dict[str, Any] = {
+        "logGroupName": log_group,
+        "logStreamNamePrefix": f"{item.domain_id}/{item.owner}/{app_type}/",
+        "filterPattern": f'"{MARKER}"',
+        "startTime": int(start.timestamp() * 1000),
+        "endTime": int(end.timestamp() * 1000),
+    }
+    newest = None
+    while True:
+        answer = aws.call("logs", "filter_log_events", **request)
+        for event in answer.get("events", ()):
+            place = _STREAM.match(event.get("logStreamName", ""))
+            message = event.get("message", "")
+            report = server_report(aws.region, place, message) if place else None
+            if report is not None and (newest is None or report.at > newest.at):
+                newest = report
+        if not answer.get("nextToken"):
+            return newest
+        request["nextToken"] = answer["nextToken"]
+
+
+# -- tags --------------------------------------------------------------------------------------
+
+
+def read_tags(aws: Aws) -> dict[str, dict[str, str]]:
+    """All tags of SageMaker's resources in the region, by the last part of the ARN in lower case:
+    AWS was seen to write app types in lower case there."""
+    found = {}
+    request: dict[str, Any] = {"ResourceTypeFilters": ["sagemaker"], "ResourcesPerPage": 100}
+    seen: set[str] = set()
+    while True:
+        answer = aws.call("resourcegroupstaggingapi", "get_resources", **request)
+        if "ResourceTagMappingList" not in answer:
+            raise CallError("BadAnswer", "tag:GetResources gave no list.", "Run it again.")
+        for mapping in answer["ResourceTagMappingList"]:
+            resource = mapping["ResourceARN"].split(":", 5)[-1].lower()
+            found[resource] = {tag["Key"]: tag["Value"] for tag in mapping.get("Tags", ())}
+        token = answer.get("PaginationToken")
+        if not token or token in seen:
+            return found
+        seen.add(token)
+        request["PaginationToken"] = token
+
+
+# -- CloudTrail --------------------------------------------------------------------------------
+
+
+def read_creations(aws: Aws, back_to: datetime) -> dict[ItemKey, datetime]:
+    """When each app was last created, from the CreateApp events since ``back_to``. Raises
+    CallError where they cannot be read that far: then nothing is known."""
+    found: dict[ItemKey, datetime] = {}
+    for event in _events(aws, back_to):
+        key = _created(aws.region, event)
+        at = event.get("EventTime")
+        if key is not None and isinstance(at, datetime):
+            at = at.astimezone(timezone.utc)
+            found[key] = max(at, found.get(key, at))
+    return found
+
+
+def _events(aws: Aws, back_to: datetime) -> Iterator[Mapping[str, Any]]:
+    request: dict[str, Any] = {
+        "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": "CreateApp"}],
+        "StartTime": back_to,
+        "MaxResults": 50,
+    }
+    for _ in range(MOST_PAGES):
+        answer = aws.call("cloudtrail", "lookup_events", **request)
+        yield from answer.get("Events", ())
+        if not answer.get("NextToken"):
+            return
+        request["NextToken"] = answer["NextToken"]
+    message = f"CloudTrail has more than {MOST_PAGES * 50} CreateApp events since {back_to:%F}."
+    raise CallError("TooMany", message, "Use shorter limits for apps of an age.")
+
+
+def _created(region: str, event: Mapping[str, Any]) -> ItemKey | None:
+    """The app of a CreateApp event; Amplify has a CreateApp, too."""
+    try:
+        record = json.loads(event.get("CloudTrailEvent") or "{}")
+    except ValueError:
+        return None
+    asked = record.get("requestParameters") or {}
+    ours = record.get("eventSource") == "sagemaker.amazonaws.com" and not record.get("errorCode")
+    space, profile = asked.get("spaceName"), asked.get("userProfileName")
+    if not ours or not (space or profile):
+        return None
+    kind = f.SPACE if space else f.USER_PROFILE
+    owner = str(space or profile).lower()
+    names = (str(asked.get(name)) for name in ("appType", "appName"))
+    return ItemKey(region, f.APP, str(asked.get("domainId")), kind, owner, *names)

@@ -1,0 +1,339 @@
+"""Reads SageMaker's own lists into facts: domains, apps, user profiles, spaces, notebook instances
+and tracking servers, paced (:mod:`.pace`). What other services know is read by :mod:`.evidence`.
+
+Each source is read on its own. A source that fails is named in ``Facts.unread`` with what to do,
+and what was read of it so far is kept: shown, but never taken for complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from . import evidence
+from . import facts as f
+from .errors import CallError, OutOfTimeError
+from .facts import Domain, DomainKey, Facts, Item, OwnerKey, Profile, Space, Unread
+from .pace import Aws
+
+PAGE_SIZE = 100
+
+#: What every command reads. The others are read where a command needs them.
+LISTS = frozenset({f.DOMAINS, f.APPS, f.PROFILES, f.SPACES, f.INSTANCES, f.TRACKING_SERVERS})
+EVIDENCE = frozenset({f.CANVAS_METRIC, f.REPORTS, f.TAGS, f.CREATIONS})
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is read. ``domains`` empty: all. ``created_within``: how far back CloudTrail is read for
+    creations of apps. ``points_within``: how far back the Canvas metric is read. ``describe_most``:
+    so many user profiles or notebook instances are described one by one (5 a second); above that
+    they count as unread."""
+
+    regions: tuple[str, ...]
+    domains: frozenset[str] = frozenset()
+    sources: frozenset[str] = LISTS | EVIDENCE
+    report_window: timedelta = timedelta(hours=24)
+    report_interval: timedelta = timedelta(minutes=15)
+    log_group: str = "/aws/sagemaker/studio"
+    created_within: timedelta = timedelta(hours=72)
+    points_within: timedelta = timedelta(hours=3)
+    describe_most: int = 500
+
+
+@dataclass
+class _Draft:
+    """The facts of all regions while they are read."""
+
+    domains: dict[DomainKey, Domain] = field(default_factory=dict)
+    profiles: dict[OwnerKey, Profile] = field(default_factory=dict)
+    spaces: dict[OwnerKey, Space] = field(default_factory=dict)
+    items: dict[f.ItemKey, Item] = field(default_factory=dict)
+    unread: list[Unread] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+class Reader:
+    """``aws`` gives the API of a region; ``now`` the time in aware UTC."""
+
+    def __init__(
+        self, aws: Callable[[str], Aws], scope: Scope, now: Callable[[], datetime]
+    ) -> None:
+        self._aws = aws
+        self.scope = scope
+        self._now = now
+
+    def read(self) -> Facts:
+        """Read everything. Never raises for a source that fails."""
+        draft = _Draft()
+        for region in self.scope.regions:
+            self._read_region(self._aws(region), draft)
+        facts = Facts(
+            at=self._now(),
+            regions=self.scope.regions,
+            domains=draft.domains,
+            profiles=draft.profiles,
+            spaces=draft.spaces,
+            items=tuple(draft.items.values()),
+            report_interval=self.scope.report_interval,
+            asked=self.scope.sources,
+        )
+        for region in self.scope.regions:
+            facts = evidence.add(self._aws(region), self.scope, facts, draft.unread)
+        return replace(facts, unread=tuple(draft.unread), at=self._now())
+
+    def _read_region(self, aws: Aws, draft: _Draft) -> None:
+        # Apps before their owners: an owner made meanwhile is then known, and its app no orphan.
+        steps: tuple[tuple[str, Callable[[Aws, _Draft], None]], ...] = (
+            (f.DOMAINS, self._read_domains),
+            (f.APPS, self._read_apps),
+            (f.PROFILES, self._read_profiles),
+            (f.SPACES, self._read_spaces),
+            (f.INSTANCES, self._read_instances),
+            (f.TRACKING_SERVERS, self._read_tracking_servers),
+            (f.PROFILE_SETTINGS, self._read_profile_settings),
+        )
+        for source, step in steps:
+            if source in self.scope.sources:
+                attempt(source, aws, draft.unread, lambda step=step: step(aws, draft))  # type: ignore[misc]
+
+    # -- lists -------------------------------------------------------------------------------
+
+    def _by_domain(self, aws: Aws, method: str, member: str) -> Iterator[Mapping[str, Any]]:
+        filters: list[dict[str, str]] = [{"DomainIdEquals": d} for d in sorted(self.scope.domains)]
+        for chosen in filters or [{}]:
+            for entry in aws.pages("sagemaker", method, member, MaxResults=PAGE_SIZE, **chosen):
+                if isinstance(entry, Mapping) and entry.get("DomainId"):
+                    yield entry
+
+    def _read_domains(self, aws: Aws, draft: _Draft) -> None:
+        for entry in aws.pages("sagemaker", "list_domains", "Domains", MaxResults=PAGE_SIZE):
+            domain_id = str(entry.get("DomainId"))
+            if self.scope.domains and domain_id not in self.scope.domains:
+                continue
+            domain = Domain(
+                aws.region, domain_id, str(entry.get("DomainName", "")), str(entry.get("Status"))
+            )
+            draft.domains[domain.key] = domain
+        for key, domain in list(draft.domains.items()):
+            if key.region != aws.region:
+                continue
+            settings = aws.call("sagemaker", "describe_domain", DomainId=domain.id)
+            draft.domains[key] = replace(domain, settings=settings)
+
+    def _read_apps(self, aws: Aws, draft: _Draft) -> None:
+        for entry in self._by_domain(aws, "list_apps", "Apps"):
+            item = app_of(aws.region, entry)
+            if item is not None:
+                draft.items[item.key] = _living(draft.items.get(item.key), item)
+
+    def _read_profiles(self, aws: Aws, draft: _Draft) -> None:
+        for entry in self._by_domain(aws, "list_user_profiles", "UserProfiles"):
+            profile = Profile(
+                aws.region,
+                str(entry["DomainId"]),
+                str(entry.get("UserProfileName", "")),
+                str(entry.get("Status", "")),
+                utc(entry.get("CreationTime")),
+            )
+            draft.profiles[profile.key] = profile
+
+    def _read_spaces(self, aws: Aws, draft: _Draft) -> None:
+        for entry in self._by_domain(aws, "list_spaces", "Spaces"):
+            space = space_of(aws.region, entry)
+            draft.spaces[space.key] = space
+            item = Item(
+                f.SPACE,
+                aws.region,
+                "SpaceStorage",
+                space.name,
+                space.status,
+                domain_id=space.domain_id,
+                owner_kind=f.SPACE,
+                owner=space.name,
+                created_at=space.created_at,
+                storage_gb=space.storage_gb,
+            )
+            draft.items[item.key] = item
+
+    def _read_instances(self, aws: Aws, draft: _Draft) -> None:
+        method, member = "list_notebook_instances", "NotebookInstances"
+        found = []
+        for entry in aws.pages("sagemaker", method, member, MaxResults=PAGE_SIZE):
+            item = Item(
+                f.NOTEBOOK_INSTANCE,
+                aws.region,
+                "NotebookInstance",
+                str(entry.get("NotebookInstanceName")),
+                str(entry.get("NotebookInstanceStatus")),
+                instance_type=entry.get("InstanceType"),
+                created_at=utc(entry.get("CreationTime")),
+                changed_at=utc(entry.get("LastModifiedTime")),
+            )
+            draft.items[item.key] = item
+            found.append(item)
+        for item in found[: self.scope.describe_most]:
+            description = aws.call(
+                "sagemaker", "describe_notebook_instance", NotebookInstanceName=item.name
+            )
+            draft.items[item.key] = replace(
+                item,
+                storage_gb=description.get("VolumeSizeInGB"),
+                platform=description.get("PlatformIdentifier"),
+            )
+
+    def _read_tracking_servers(self, aws: Aws, draft: _Draft) -> None:
+        method, member = "list_mlflow_tracking_servers", "TrackingServerSummaries"
+        for entry in aws.pages("sagemaker", method, member, MaxResults=PAGE_SIZE):
+            item = Item(
+                f.TRACKING_SERVER,
+                aws.region,
+                "MLflowTrackingServer",
+                str(entry.get("TrackingServerName")),
+                str(entry.get("TrackingServerStatus")),
+                created_at=utc(entry.get("CreationTime")),
+                changed_at=utc(entry.get("LastModifiedTime")),
+            )
+            draft.items[item.key] = item
+
+    def _read_profile_settings(self, aws: Aws, draft: _Draft) -> None:
+        """One description for each user profile; only ``domain check`` needs them."""
+        profiles = [p for p in draft.profiles.values() if p.region == aws.region]
+        if len(profiles) > self.scope.describe_most:
+            raise CallError(
+                "TooMany",
+                f"{len(profiles)} user profiles were not described one by one.",
+                f"--describe {len(profiles)} does it; it takes {len(profiles) // 5 // 60 + 1} min.",
+            )
+        for profile in profiles:
+            answer = aws.call(
+                "sagemaker",
+                "describe_user_profile",
+                DomainId=profile.domain_id,
+                UserProfileName=profile.name,
+            )
+            settings = answer.get("UserSettings") or {}
+            draft.profiles[profile.key] = replace(profile, settings=settings)
+
+    # -- second looks ------------------------------------------------------------------------
+
+    def look_again(self, item: Item) -> Item | None:
+        """The app as it is at this moment; None when it is gone. Raises CallError."""
+        try:
+            answer = self._aws(item.region).call("sagemaker", "describe_app", **app_request(item))
+        except CallError as error:
+            if is_missing(error):
+                return None
+            raise
+        return app_of(item.region, {**answer, **owner_request(item), "DomainId": item.domain_id})
+
+    def owner_exists(self, item: Item) -> bool:
+        """Whether the user profile or space of an app exists. Raises CallError."""
+        method = "describe_space" if item.owner_kind == f.SPACE else "describe_user_profile"
+        request = {"DomainId": item.domain_id, **owner_request(item)}
+        try:
+            self._aws(item.region).call("sagemaker", method, **request)
+        except CallError as error:
+            if is_missing(error):
+                return False
+            raise
+        return True
+
+
+def attempt(source: str, aws: Aws, unread: list[Unread], work: Callable[[], None]) -> None:
+    """Do ``work``; a failure is named in ``unread``."""
+    try:
+        work()
+    except CallError as error:
+        unread.append(Unread(source, aws.region, error.code, error.message, error.remedy))
+    except OutOfTimeError:
+        message = f"The time of the run was over before {source} were read."
+        unread.append(Unread(source, aws.region, "OutOfTime", message, "Give it more time."))
+
+
+def app_of(region: str, entry: Mapping[str, Any]) -> Item | None:
+    """An app of ListApps or DescribeApp; None for what has no name or no owner."""
+    space, profile = entry.get("SpaceName"), entry.get("UserProfileName")
+    if not entry.get("AppName") or not (space or profile):
+        return None
+    spec = entry.get("ResourceSpec") or {}
+    return Item(
+        f.APP,
+        region,
+        str(entry.get("AppType")),
+        str(entry["AppName"]),
+        str(entry.get("Status")),
+        domain_id=str(entry.get("DomainId")),
+        owner_kind=f.SPACE if space else f.USER_PROFILE,
+        owner=str(space or profile),
+        instance_type=spec.get("InstanceType"),
+        created_at=utc(entry.get("CreationTime")),
+    )
+
+
+def space_of(region: str, entry: Mapping[str, Any]) -> Space:
+    settings = entry.get("SpaceSettingsSummary") or {}
+    storage = (settings.get("SpaceStorageSettings") or {}).get("EbsStorageSettings") or {}
+    return Space(
+        region,
+        str(entry["DomainId"]),
+        str(entry.get("SpaceName", "")),
+        str(entry.get("Status", "")),
+        (entry.get("OwnershipSettingsSummary") or {}).get("OwnerUserProfileName"),
+        (entry.get("SpaceSharingSettingsSummary") or {}).get("SharingType"),
+        settings.get("AppType"),
+        storage.get("EbsVolumeSizeInGb"),
+        utc(entry.get("CreationTime")),
+        utc(entry.get("LastModifiedTime")),
+    )
+
+
+def owner_request(item: Item) -> dict[str, str]:
+    """The member of a request that names the owner of an app: exactly one of the two."""
+    return {"SpaceName" if item.owner_kind == f.SPACE else "UserProfileName": item.owner}
+
+
+def app_request(item: Item) -> dict[str, str]:
+    """The members by which DescribeApp and DeleteApp know an app."""
+    names = {"DomainId": item.domain_id, "AppType": item.type, "AppName": item.name}
+    return {**names, **owner_request(item)}
+
+
+def is_missing(error: CallError) -> bool:
+    """Whether AWS says that there is no such resource. For an app that is a ValidationException
+    with a text, whatever the service's model declares (platform.md 1.2)."""
+    if error.code in ("ResourceNotFound", "ResourceNotFoundException"):
+        return True
+    return error.code == "ValidationException" and "recordnotfound" in error.text.lower().replace(
+        " ", ""
+    )
+
+
+def utc(instant: Any) -> datetime | None:
+    """botocore gives local time; differences of two of those forget a change of the clocks."""
+    return instant.astimezone(timezone.utc) if isinstance(instant, datetime) else None
+
+
+def _living(known: Item | None, new: Item) -> Item:
+    """Which of two records of one name counts: the living one, then the newer."""
+    if known is None:
+        return new
+    oldest = datetime.min.replace(tzinfo=timezone.utc)
+
+    def rank(item: Item) -> tuple[bool, datetime]:
+        alive = item.status not in ("Deleted", "Failed", "Deleting")
+        return alive, item.created_at or oldest
+
+    return new if rank(new) > rank(known) else known
+
+
+def regions_of(session: Any, chosen: Iterable[str], all_regions: bool) -> tuple[str, ...]:
+    """The regions to read: those given, all that botocore knows, or the session's own."""
+    if all_regions:
+        return tuple(sorted(session.get_available_regions("sagemaker")))
+    found = tuple(dict.fromkeys(chosen)) or ((session.region_name,) if session.region_name else ())
+    if not found:
+        raise CallError("NoRegion", "No region is given.", "Give --region, or set AWS_REGION.")
+    return found

@@ -1,0 +1,217 @@
+"""One run of ``domain tidy``: read, plan, give notices, look again, delete.
+
+The order protects people: a notice is sent and then written to the state; only a notice that an
+earlier run wrote leads to a deletion; the state is taken (and so another run excluded) before the
+first deletion; each deletion has its audit line on disk before the call; and each app is looked at
+once more at the last moment. What is not done in time is left to the next run.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..core.verdict import Result
+from ..core.words import iso
+from ..world.aws_errors import classify
+from . import facts as f
+from .actions import CLOUDTRAIL_DELAY, Decision, Plan, Step, decide, plan, still_valid
+from .errors import CallError, ConflictError, OutOfTimeError
+from .evidence import read_canvas, read_creations, read_newest_report
+from .facts import Facts
+from .memory import Memory, Notice
+from .notices import Notifier
+from .pace import Aws
+from .policy import DomainPolicy
+from .reader import Reader, app_request
+from .stores import AuditLog, StateStore
+
+#: A run is over by then, whatever happened to it. The scheduled function has 15 minutes.
+LEASE = timedelta(minutes=20)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of one planned deletion. ``code`` is AWS's, for a failure."""
+
+    decision: Decision
+    result: Result
+    detail: str
+    code: str = ""
+
+
+@dataclass
+class Run:
+    """What one run did. ``left`` deletions are due and were not tried; ``ended`` says why."""
+
+    facts: Facts
+    plan: Plan
+    dry_run: bool
+    noticed: tuple[Decision, ...] = ()
+    attempts: list[Attempt] = field(default_factory=list)
+    left: int = 0
+    ended: str = ""
+
+    @property
+    def failed(self) -> bool:
+        bad = (Result.TEMPORARY, Result.PERMANENT)
+        return bool(self.ended) or any(a.result in bad for a in self.attempts)
+
+
+class Tidy:
+    """``aws`` gives the API of a region, ``now`` the time in aware UTC."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        policy: DomainPolicy,
+        store: StateStore,
+        audit: AuditLog,
+        notifier: Notifier,
+        aws: Callable[[str], Aws],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._reader, self._policy = reader, policy
+        self._store, self._audit, self._notifier = store, audit, notifier
+        self._aws, self._now = aws, now
+        self._run_id = uuid.uuid4().hex[:12]
+
+    def run(self, dry_run: bool) -> Run:
+        """One run. ``dry_run``, or that of the policy: only the plan. Raises DomainError where the
+        state or the audit log does not work: nothing is deleted then."""
+        dry_run = dry_run or self._policy.dry_run
+        memory, version = self._store.load()
+        if dry_run:
+            return self._read_and_plan(memory, dry_run)[0]
+        if memory.is_taken(self._now()):
+            raise ConflictError(f"Another run ({memory.run}) is at work; this one gives way.")
+        memory = memory.taken(self._run_id, self._now() + LEASE)
+        version = self._store.save(memory, version)
+        try:
+            done, memory = self._read_and_plan(memory, dry_run)
+            memory = self._give_notices(done, memory)
+            version = self._store.save(memory, version)
+            memory = self._delete(done, memory)
+        finally:
+            self._store.save(memory.released(), version)
+        return done
+
+    def _read_and_plan(self, memory: Memory, dry_run: bool) -> tuple[Run, Memory]:
+        facts = self._reader.read()
+        memory = still_valid(memory, facts, self._policy)
+        return Run(facts, plan(facts, self._policy, memory), dry_run), memory
+
+    # -- notices -----------------------------------------------------------------------------
+
+    def _give_notices(self, done: Run, memory: Memory) -> Memory:
+        """The memory with the notices that were sent. Where sending fails, none is remembered."""
+        decisions = done.plan.of_step(Step.NOTICE)
+        if not decisions:
+            return memory
+        try:
+            self._notifier.send(decisions, done.facts, self._policy)
+        except (CallError, OutOfTimeError) as error:
+            done.ended = f"Notices were not given: {error}"
+            return memory
+        given_at = self._now()
+        for decision in decisions:
+            self._audit.write({**self._entry("notice", decision), "at": iso(given_at)})
+        done.noticed = decisions
+        notices = {d.item.key: Notice(d.rule, given_at, d.item.created_at) for d in decisions}
+        return memory.with_notices(notices)
+
+    # -- deletions ---------------------------------------------------------------------------
+
+    def _delete(self, done: Run, memory: Memory) -> Memory:
+        due = done.plan.of_step(Step.DELETE)
+        for number, decision in enumerate(due):
+            if number >= self._policy.max_deletions:
+                done.left = len(due) - number
+                break
+            try:
+                attempt = self._delete_one(decision, done.facts, memory)
+            except OutOfTimeError as error:
+                done.left, done.ended = len(due) - number, str(error)
+                break
+            done.attempts.append(attempt)
+            if attempt.result in (Result.REMOVED, Result.GONE, Result.STALE):
+                memory = memory.without(decision.item.key)
+        return memory
+
+    def _delete_one(self, decision: Decision, facts: Facts, memory: Memory) -> Attempt:
+        """Try one deletion. Another app is not concerned by what goes wrong here."""
+        item = decision.item
+        try:
+            again = self._decide_again(decision, facts, memory)
+        except CallError as error:
+            # Nothing was tried, but the administrator should know.
+            return self._audited(decision, "", Result.TEMPORARY, error.message, error.code)
+        if again is None:
+            return self._audited(decision, "", Result.GONE, "The app was already gone.")
+        if again.step is not Step.DELETE or again.rule != decision.rule:
+            return self._audited(decision, "", Result.STALE, again.detail)
+        number = uuid.uuid4().hex[:12]
+        self._audit.write({**self._entry("delete", again, number), "at": iso(self._now())})
+        try:
+            self._aws(item.region).call("sagemaker", "delete_app", **app_request(item))
+        except CallError as error:
+            result = classify(error.code, error.text)
+            if result is Result.GONE:
+                return self._audited(again, number, result, "The app was already gone.", error.code)
+            text = f"{error.message} {error.remedy}"
+            return self._audited(again, number, result, text, error.code)
+        except OutOfTimeError:
+            self._audited(again, number, Result.STALE, "Not tried: the time of the run was over.")
+            raise
+        return self._audited(again, number, Result.REMOVED, "SageMaker is deleting the app.")
+
+    def _decide_again(self, decision: Decision, facts: Facts, memory: Memory) -> Decision | None:
+        """The decision by what is known at this moment; None when the app is gone."""
+        item = self._reader.look_again(decision.item)
+        if item is None:
+            return None
+        aws, now, scope = self._aws(item.region), self._now(), self._reader.scope
+        fresh: dict[str, Any] = {"at": now, "items": (item,)}
+        created = read_creations(aws, facts.at - CLOUDTRAIL_DELAY)
+        fresh["creations"] = {**facts.creations, **created}
+        if item.type == f.CANVAS:
+            points = read_canvas(aws, [item], now - scope.points_within, now)
+            fresh["canvas"] = {item.key: points.get(item.key, ())}
+        if decision.rule == "without_extension":
+            report = read_newest_report(aws, scope.log_group, item, facts.at, now)
+            fresh["reports"] = (*facts.reports, *(() if report is None else (report,)))
+        if decision.rule == "orphans" and self._reader.owner_exists(item):
+            return replace(decision, step=Step.KEEP, detail="Its owner exists.")
+        return decide(item, replace(facts, **fresh), self._policy, memory.notices.get(item.key))
+
+    # -- audit -------------------------------------------------------------------------------
+
+    def _audited(
+        self, decision: Decision, number: str, result: Result, text: str, code: str = ""
+    ) -> Attempt:
+        entry = self._entry("outcome", decision, number)
+        outcome = {"outcome": result.value, "outcome_detail": text, "code": code}
+        self._audit.write({**entry, **outcome, "at": iso(self._now())})
+        return Attempt(decision, result, text, code)
+
+    def _entry(self, event: str, decision: Decision, number: str = "") -> dict[str, Any]:
+        item = decision.item
+        return {
+            "event": event,
+            "run": self._run_id,
+            "attempt": number,
+            **item.key._asdict(),
+            "owner": item.owner,
+            "created_at": iso(item.created_at),
+            "rule": decision.rule,
+            "detail": decision.detail,
+        }
+
+
+def interrupted(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The deletions of an audit log that were begun and have no outcome: a run ended there."""
+    ended = {e["attempt"] for e in entries if e["event"] == "outcome"}
+    return [e for e in entries if e["event"] == "delete" and e["attempt"] not in ended]
