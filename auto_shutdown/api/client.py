@@ -1,39 +1,42 @@
-"""The running server, found as ``jupyter server list`` finds it, and asked over its HTTP contract.
+"""Finds the running server as ``jupyter server list`` finds it, and calls its HTTP contract.
 
-A token is read from Jupyter's own runtime files, sent to the server it belongs to, and shown
-nowhere. Redirects are not followed: they would take the token elsewhere.
+A token is read from Jupyter's own runtime files, sent to the server that it belongs to, and shown
+nowhere. Redirects are not followed, because they could take the token elsewhere.
 """
 
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import json
 import os
 import secrets
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
+
+from .connection import ANY_ADDRESS, UNIX_SCHEME, Answer, exchange
 
 #: Seconds. A check may delete an app; a status takes milliseconds.
 ANSWER_SECONDS = 60.0
 PROBE_SECONDS = 5.0
 
-UNIX_SCHEME = "http+unix"
-
-#: For a server that was started by hand, elsewhere or by another user; Jupyter's own variable.
+#: The token of a server that was started by hand, elsewhere or by another user. The variable is
+#: Jupyter's own.
 TOKEN_VARIABLE = "JUPYTER_TOKEN"
 
-#: Set by Jupyter in its terminals and kernels: the server that we were started from.
+#: Jupyter sets this in its terminals and kernels: the server that started them.
 SERVER_VARIABLE = "JUPYTER_SERVER_URL"
+
+#: Asks a person for the password of the server at a URL. None when nobody can be asked.
+AskPassword = Callable[[str], str]
 
 
 class ExitCode(IntEnum):
-    """What the command line's exit codes mean; docs/command-line.md has them in words."""
+    """What the command line's exit codes mean; docs/command-line.md explains them."""
 
     DONE = 0
     TROUBLE = 1
@@ -45,7 +48,7 @@ class ExitCode(IntEnum):
 
 
 class ServerError(Exception):
-    """What failed, in ``str()``; ``remedy`` says what to do, ``code`` is the exit code."""
+    """``str()`` says what failed, ``remedy`` what to do; ``code`` is the exit code."""
 
     def __init__(self, code: ExitCode, message: str, remedy: str) -> None:
         super().__init__(message)
@@ -55,13 +58,12 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """One running server, as its runtime file has it."""
+    """One running server, as its runtime file describes it."""
 
     url: str
     token: str = field(default="", repr=False)
     pid: int | None = None
     version: str = ""
-    password: bool = False
 
     @property
     def port(self) -> int | None:
@@ -70,93 +72,109 @@ class Server:
 
 
 def running_servers() -> list[Server]:
-    """The servers of this user on this machine."""
+    """The servers of this user on this machine. Raises ServerError."""
     from jupyter_server.serverapp import list_running_servers
 
     try:
-        found = list(list_running_servers())
+        described = list(list_running_servers())
     except OSError as error:
         remedy = "Make Jupyter's runtime directory (jupyter --runtime-dir) readable."
         message = f"Jupyter's runtime files cannot be read: {error}."
         raise ServerError(ExitCode.NO_SERVER, message, remedy) from None
-    return [_server(each) for each in found if each.get("url")]
+    return [_server(each) for each in described if each.get("url")]
 
 
-def _server(found: Mapping[str, Any]) -> Server:
-    url = str(found["url"])
+def _server(description: Mapping[str, Any]) -> Server:
+    url = str(description["url"])
+    if str(description.get("hostname", "-")) in ANY_ADDRESS:
+        # It listens on every address, and its URL shows the machine's name instead, which need not
+        # resolve. Every such server answers on localhost.
+        parts = urlsplit(url)
+        netloc = f"localhost:{parts.port}" if parts.port else "localhost"
+        url = parts._replace(netloc=netloc).geturl()
     return Server(
         url=url if url.endswith("/") else url + "/",
-        token=str(found.get("token") or ""),
-        pid=found.get("pid"),
-        version=str(found.get("version") or ""),
-        password=bool(found.get("password")),
+        token=str(description.get("token") or ""),
+        pid=description.get("pid"),
+        version=str(description.get("version") or ""),
     )
 
 
-def find(url: str | None = None, port: int | None = None) -> Client:
-    """A client of the server asked for, or of the only one that has the extension. Raises
-    ServerError."""
+def find(
+    url: str | None = None, port: int | None = None, ask_password: AskPassword | None = None
+) -> Client:
+    """A client of the server that ``url`` and ``port`` choose, or of the only one that has the
+    extension. ``ask_password`` is called when that server wants a password. Raises ServerError."""
     servers = running_servers()
-    chosen = [server for server in servers if _asked_for(server, url, port)]
+    chosen = [server for server in servers if _is_chosen(server, url, port)]
     if not chosen and url is not None and port is None:
         chosen = [Server(url.rstrip("/") + "/", os.environ.get(TOKEN_VARIABLE, ""))]
     if not chosen:
         raise _none_running(servers)
-    return Client(chosen[0] if len(chosen) == 1 else _only_one(chosen))
+    return Client(chosen[0] if len(chosen) == 1 else _only_one(chosen), ask_password)
 
 
-def _asked_for(server: Server, url: str | None, port: int | None) -> bool:
+def _is_chosen(server: Server, url: str | None, port: int | None) -> bool:
     if port is not None and server.port != port:
         return False
     return url is None or _place(server.url) == _place(url)
 
 
 def _place(url: str) -> tuple[int | None, str, str]:
-    """What tells the servers of one machine apart, by whatever name the machine goes."""
+    """Port, socket file and path: these distinguish the servers of one machine, whichever of its
+    names or addresses a URL uses."""
     parts = urlsplit(url)
-    host = parts.netloc if parts.scheme == UNIX_SCHEME else ""
-    return Server(url).port, host, parts.path.rstrip("/")
+    socket_file = parts.netloc if parts.scheme == UNIX_SCHEME else ""
+    return Server(url).port, socket_file, parts.path.rstrip("/")
 
 
 def _none_running(others: Iterable[Server]) -> ServerError:
     urls = " ".join(server.url for server in others)
     if urls:
-        message, remedy = "No running Jupyter server is the one asked for.", f"There is: {urls}"
+        message = "No running Jupyter server matches --url or --port."
+        remedy = f"These servers run: {urls}"
     else:
         message = "No Jupyter server of this user runs on this machine."
         remedy = (
-            "Start one (jupyter lab), or run this in a terminal of the server; "
-            f"--url and {TOKEN_VARIABLE} name one that is not listed by: jupyter server list"
+            "Start one (jupyter lab), or run this in a terminal of the server. For a server that "
+            "`jupyter server list` does not show, use --url and put its token into "
+            f"{TOKEN_VARIABLE}."
         )
     return ServerError(ExitCode.NO_SERVER, message, remedy)
 
 
 def _only_one(servers: list[Server]) -> Server:
-    """Of several: the one whose terminal this is, or the only one that has the extension."""
+    """Of several servers: the one whose terminal this is, or the only one with the extension."""
     here = os.environ.get(SERVER_VARIABLE)
     home = [s for s in servers if here is not None and _place(s.url) == _place(here)]
-    answering = home or [server for server in servers if Client(server).answers()]
-    if len(answering) == 1:
-        return answering[0]
-    urls = " ".join(server.url for server in answering or servers)
-    which = "have auto_shutdown" if answering else "run, none of them with auto_shutdown"
-    message = f"{len(answering or servers)} servers {which}."
+    problems = {} if home else {server: Client(server).probe() for server in servers}
+    with_extension = home or [server for server, problem in problems.items() if problem is None]
+    if not with_extension:  # one that wants a password may have it
+        refused = ExitCode.REFUSED
+        with_extension = [s for s, p in problems.items() if p is not None and p.code is refused]
+    if len(with_extension) == 1:
+        return with_extension[0]
+    urls = " ".join(server.url for server in with_extension or servers)
+    which = "have auto_shutdown" if with_extension else "run, none of them with auto_shutdown"
+    message = f"{len(with_extension or servers)} servers {which}."
     raise ServerError(ExitCode.USAGE, message, f"Choose one with --url or --port: {urls}")
 
 
 class Client:
-    """Asks one server. Every method raises ServerError, and nothing else."""
+    """Calls one server. Every method raises ServerError, and nothing else."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, ask_password: AskPassword | None = None) -> None:
         self.server = server
+        self._ask_password = ask_password
+        self._login_cookies: tuple[str, ...] = ()
 
-    def answers(self) -> bool:
-        """Whether the extension is there and at work."""
+    def probe(self) -> ServerError | None:
+        """Why the extension does not answer; None when it does."""
         try:
             self.request("GET", "status", seconds=PROBE_SECONDS)
-        except ServerError:
-            return False
-        return True
+        except ServerError as error:
+            return error
+        return None
 
     def request(
         self,
@@ -166,35 +184,67 @@ class Client:
         query: Mapping[str, Any] | None = None,
         seconds: float = ANSWER_SECONDS,
     ) -> Any:
-        """One request below ``auto-shutdown/``; its JSON, None for an empty answer."""
-        target = f"{urlsplit(self.server.url).path}auto-shutdown/{path}"
+        """Send one request below ``auto-shutdown/``. Returns its JSON, None for an empty answer."""
+        target = f"auto-shutdown/{path}"
         if query:
             target += "?" + urlencode(query)
         text = None if body is None else json.dumps(body)
+        answer = self._exchange(method, target, text, self._headers(method), seconds)
+        if _is_refusal(answer) and self._log_in(seconds):
+            answer = self._exchange(method, target, text, self._headers(method), seconds)
+        return self._read(answer)
+
+    def _exchange(
+        self,
+        method: str,
+        target: str,
+        body: str | None,
+        headers: Mapping[str, str],
+        seconds: float,
+    ) -> Answer:
+        path = urlsplit(self.server.url).path + target
         try:
-            connection = _connection(self.server.url, seconds)
-            try:
-                connection.request(method, target, text, self._headers(method))
-                response = connection.getresponse()
-                answer = response.read()
-            finally:
-                connection.close()
+            return exchange(self.server.url, method, path, body, headers, seconds)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise self._silent(error) from None
-        return self._read(response.status, answer)
+            failure = error
+        # Here and not in the handler: a traceback could show a header.
+        raise self._no_answer(failure)
 
     def _headers(self, method: str) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self.server.token:
             return {**headers, "Authorization": f"token {self.server.token}"}
+        cookies = [*self._login_cookies]
         if method != "GET":
-            # Jupyter asks for XSRF protection of whatever comes without a token, as in Studio: a
-            # cookie, and the same in a header. A page of another origin could not set both.
+            # Without a token, as in Studio, Jupyter wants XSRF protection: one value both as a
+            # cookie and as a header. A page of another origin could not set both.
             pair = secrets.token_hex(16)
-            headers.update({"Cookie": f"_xsrf={pair}", "X-XSRFToken": pair})
-        return headers
+            headers["X-XSRFToken"] = pair
+            cookies.append(f"_xsrf={pair}")
+        return {**headers, "Cookie": "; ".join(cookies)} if cookies else headers
 
-    def _silent(self, error: Exception) -> ServerError:
+    def _log_in(self, seconds: float) -> bool:
+        """Ask a person for the server's password and log in with it, as the login page does.
+        Returns whether the server accepted it. The password is kept nowhere."""
+        if self.server.token or self._login_cookies or self._ask_password is None:
+            return False
+        if self._exchange("GET", "login", None, {}, seconds).status != 200:
+            return False  # it has no login page, or needs no login and refuses for another reason
+        pair = secrets.token_hex(16)
+        body = urlencode({"password": self._ask_password(self.server.url), "_xsrf": pair})
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Cookie": f"_xsrf={pair}",
+        }
+        answer = self._exchange("POST", "login", body, headers, seconds)
+        if answer.status == 401:
+            message = f"The server at {self.server.url} does not accept this password."
+            raise ServerError(ExitCode.REFUSED, message, "Try again with the right one.")
+        cookies = tuple(c for c in answer.cookies if not c.startswith("_xsrf="))
+        self._login_cookies = cookies
+        return bool(cookies)
+
+    def _no_answer(self, error: Exception) -> ServerError:
         if isinstance(error, socket.timeout):
             what = "does not answer in time"
         elif isinstance(error, ssl.SSLError):
@@ -206,86 +256,73 @@ class Client:
             ExitCode.NO_SERVER, message, "Look at its log; jupyter server list shows what runs."
         )
 
-    def _read(self, status: int, text: bytes) -> Any:
+    def _read(self, response: Answer) -> Any:
+        status = response.status
         try:
-            answer = json.loads(text) if text else {}
+            answer = json.loads(response.body) if response.body else {}
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise self._foreign(status)
+            raise self._not_ours(status)
         if status in (200, 204):
             return answer or None
         ours = "message" in answer
-        if ours and ("field" in answer or status in (400, 409, 507)):
+        if status == 503 and ours and "field" not in answer:
+            raise _not_started(answer)
+        if ours and ("field" in answer or status in (400, 409, 429, 507)):
             raise _refusal(answer)
-        if status == 503 and ours:
-            message = "auto_shutdown is starting on this server, or could not start."
-            remedy = "Try again in some seconds; if it stays, the server's log has one line on it."
-            raise ServerError(ExitCode.NO_EXTENSION, message, remedy)
-        raise self._foreign(status)
+        raise self._not_ours(status)
 
-    def _foreign(self, status: int) -> ServerError:
+    def _not_ours(self, status: int) -> ServerError:
+        """An answer that the extension did not give."""
         url = self.server.url
         if status in (301, 302, 401, 403):
             message = f"The server at {url} refuses access ({status})."
-            remedy = (
-                "It asks for a password: give it a token, too (IdentityProvider.token)"
-                if self.server.password
-                else "Use the account that started it"
-            )
-            remedy += f", or name it with --url and its token in {TOKEN_VARIABLE}."
-            return ServerError(ExitCode.REFUSED, message, remedy)
+            return ServerError(ExitCode.REFUSED, message, self._about_access())
         if status in (200, 204, 404, 405):
             message = f"The server at {url} does not have auto_shutdown."
             remedy = (
-                "If it was installed after the server started, restart the server; otherwise see "
-                "what jupyter server extension list says, and: jupyter auto-shutdown doctor"
+                "If it was installed after the server started, restart the server. Otherwise see "
+                "what `jupyter server extension list` and `jupyter auto-shutdown doctor` say."
             )
             return ServerError(ExitCode.NO_EXTENSION, message, remedy)
         message = f"The server at {url} answered with an error ({status})."
         return ServerError(ExitCode.NO_SERVER, message, "Look at its log.")
 
+    def _about_access(self) -> str:
+        if self.server.token:
+            return f"Its token is another one: put it into {TOKEN_VARIABLE}, and use --url."
+        return (
+            "It has no token that this account can read, so it probably wants a password. At a "
+            "terminal this command asks for it. For scripts and jobs, set a token beside the "
+            "password (c.IdentityProvider.token in jupyter_server_config.py) and restart the "
+            f"server; or put the token into {TOKEN_VARIABLE}, and use --url."
+        )
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Jupyter redirects to its login page, or refuses with its own sentence."""
+    if answer.status == 403:
+        try:
+            return "field" not in json.loads(answer.body)
+        except (TypeError, ValueError):
+            return True
+    return answer.status in (301, 302, 401)
+
+
+def _not_started(answer: Mapping[str, Any]) -> ServerError:
+    """503: the extension is starting, or could not start and says why with a remedy."""
+    if answer.get("remedy"):
+        message = str(answer["message"])
+        return ServerError(ExitCode.NO_EXTENSION, message, str(answer["remedy"]))
+    message = "auto_shutdown is starting on this server, or could not start."
+    remedy = "Try again in some seconds. If it stays so, the server's log has one line about it."
+    return ServerError(ExitCode.NO_EXTENSION, message, remedy)
+
 
 def _refusal(answer: Mapping[str, Any]) -> ServerError:
     bound = answer.get("bound")
-    remedy = "" if bound is None else f"The bound is {json.dumps(bound)}."
+    remedy = str(answer.get("remedy") or "")
+    if bound is not None:
+        remedy = f"The bound is {json.dumps(bound)}. {remedy}".strip()
     return ServerError(ExitCode.TROUBLE, str(answer["message"]), remedy)
-
-
-def _connection(url: str, seconds: float) -> http.client.HTTPConnection:
-    """No proxy is used: the server is on this machine, or on a host somebody named."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme == UNIX_SCHEME:
-        return _UnixConnection(unquote(parts.netloc), seconds)
-    here = _is_here(host)
-    name = "localhost" if here else host
-    if parts.scheme == "https":
-        # A notebook instance serves a certificate that it signed itself. On the way to the same
-        # machine there is nobody that it would protect from.
-        context = ssl._create_unverified_context() if here else ssl.create_default_context()
-        return http.client.HTTPSConnection(name, parts.port, timeout=seconds, context=context)
-    return http.client.HTTPConnection(name, parts.port, timeout=seconds)
-
-
-def _is_here(host: str) -> bool:
-    """Whether it is this machine; 0.0.0.0 is how a server says that it listens everywhere."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        names = ("localhost", socket.gethostname().lower(), socket.getfqdn().lower())
-        return host.lower() in names
-    return address.is_loopback or address.is_unspecified
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """To a server that listens on a socket file (``--sock``)."""
-
-    def __init__(self, path: str, seconds: float) -> None:
-        super().__init__("localhost", timeout=seconds)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)

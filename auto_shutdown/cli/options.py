@@ -1,9 +1,11 @@
-"""The options that several commands have in common."""
+"""The options that several commands share, and the client that they choose."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
+from getpass import getpass
 
 from ..api.client import Client, find
 
@@ -14,7 +16,7 @@ Run = Callable[[argparse.Namespace], int]
 def command(
     commands: Commands[argparse.ArgumentParser], name: str, summary: str, run: Run
 ) -> argparse.ArgumentParser:
-    """A parser below ``commands`` with ``--json``."""
+    """Add a parser with ``--json`` to ``commands``."""
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
     parser.add_argument("--json", action="store_true", help="write JSON for programs")
     parser.set_defaults(run=run)
@@ -44,5 +46,10 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
 
 
 def client_of(arguments: argparse.Namespace) -> Client:
-    """A client of the server that the arguments choose. Raises ServerError."""
-    return find(arguments.url, arguments.port)
+    """A client of the server that the arguments choose. At a terminal it asks for the password of
+    a server that wants one. Raises ServerError."""
+    return find(arguments.url, arguments.port, _ask_password if sys.stdin.isatty() else None)
+
+
+def _ask_password(url: str) -> str:
+    return getpass(f"Password of the server at {url}: ")

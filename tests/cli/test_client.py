@@ -19,11 +19,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from jupyter_server.auth import IdentityProvider, passwd
 from jupyter_server.auth.authorizer import AllowAllAuthorizer
+from jupyter_server.serverapp import ServerApp
 
-from auto_shutdown.api import client
+from auto_shutdown.api import client, connection
 from auto_shutdown.api.client import Client, ExitCode, Server, ServerError, find
 from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.cli import options
 
 TOKEN = "not-to-be-seen-anywhere"
 
@@ -93,7 +96,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def runs(runtime: Path, url: str, **more: Any) -> None:
-    """As the server at ``url`` would have told that it runs."""
+    """Write the runtime file that the server at ``url`` would have written."""
     told = {"url": url, "token": TOKEN, "pid": os.getpid(), "password": False, "version": "2.0"}
     number = len(list(runtime.iterdir()))
     (runtime / f"jpserver-{number}.json").write_text(json.dumps({**told, **more}))
@@ -128,6 +131,13 @@ ANSWERS: list[tuple[int, bytes, ExitCode, str]] = [
     (405, b"", ExitCode.NO_EXTENSION, "does not have auto_shutdown"),
     (404, b'{"message": "no kernel x", "field": "id"}', ExitCode.TROUBLE, "no kernel x"),
     (503, b'{"message": "it is starting"}', ExitCode.NO_EXTENSION, "starting"),
+    (
+        503,
+        b'{"message": "x is no number", "remedy": "Mend it."}',
+        ExitCode.NO_EXTENSION,
+        "x is no number",
+    ),
+    (429, b'{"message": "too many checks"}', ExitCode.TROUBLE, "too many checks"),
     (503, b"<html>", ExitCode.NO_SERVER, "(503)"),
     (503, b'{"message": "unread", "field": "id"}', ExitCode.TROUBLE, "unread"),
     (403, b'{"message": "Forbidden"}', ExitCode.REFUSED, "refuses access"),
@@ -165,8 +175,18 @@ def test_no_answer_in_time(runtime: Path) -> None:
 def test_a_password_is_named_as_the_obstacle(runtime: Path) -> None:
     with serving() as stranger:
         stranger.status = 302
-        runs(runtime, stranger.url, token="", password=True)
-        assert "password" in failing().remedy
+        runs(runtime, stranger.url, token="")
+        remedy = failing().remedy
+    assert "it probably wants a password. At a terminal this command asks for it." in remedy
+    assert "set a token beside the password (c.IdentityProvider.token" in remedy
+    assert "Use the account that started it" not in remedy
+
+
+def test_another_token_than_the_listed_one(runtime: Path) -> None:
+    with serving() as stranger:
+        stranger.status = 403
+        runs(runtime, stranger.url)
+        assert failing().remedy.startswith("Its token is another one: put it into JUPYTER_TOKEN")
 
 
 def test_a_redirect_does_not_carry_the_token_away(runtime: Path) -> None:
@@ -279,7 +299,7 @@ def test_a_self_signed_certificate_is_taken_from_this_machine_only(
     with serving(certificate) as one:
         runs(runtime, one.url)
         assert find().request("GET", "status") == {"health": {}}
-        monkeypatch.setattr(client, "_is_here", lambda _host: False)
+        monkeypatch.setattr(connection, "is_this_machine", lambda _host: False)
         error = failing()
     assert (error.code, "not trusted" in str(error)) == (ExitCode.NO_SERVER, True)
 
@@ -291,14 +311,42 @@ def test_a_self_signed_certificate_is_taken_from_this_machine_only(
         ("127.0.0.2", True),
         ("::1", True),
         (socket.gethostname(), True),
-        ("example.org", False),
-        ("127.example.org", False),
+        ("no-such-host.invalid", False),
         ("0.0.0.0", True),
-        ("10.0.0.1", False),
+        ("192.0.2.1", False),
     ],
 )
-def test_what_is_this_machine(host: str, here: bool) -> None:
-    assert client._is_here(host) is here
+def test_which_hosts_are_this_machine(host: str, here: bool) -> None:
+    assert connection.is_this_machine(host) is here
+
+
+@contextmanager
+def listening(address: str) -> Iterator[Stranger]:
+    """A server on ``address`` only, as ``--ip`` makes one."""
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+    stranger = Stranger()
+    with Server((address, 0), _handler(stranger)) as server:
+        stranger.url = f"http://server:{server.server_address[1]}/"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield stranger
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("ip", ["::1", "127.0.0.2", "::", "0.0.0.0", socket.gethostname(), ""])
+def test_a_server_is_reached_at_the_address_that_it_listens_on(ip: str, runtime: Path) -> None:
+    """The description is Jupyter's own, for a server that was started with ``--ip``."""
+    address = socket.getaddrinfo(ip or "127.0.0.1", 0)[0][4][0]
+    with listening(str(address)) as stranger:
+        app = ServerApp(ip=ip, port=stranger.port, log_level="CRITICAL")
+        app.identity_provider = IdentityProvider(parent=app, token=TOKEN)
+        runs(runtime, **app.server_info())
+        assert find().request("GET", "status") == {"health": {}}
+        assert stranger.got[0]["Authorization"] == f"token {TOKEN}"
 
 
 def test_a_server_on_a_socket_file(runtime: Path, tmp_path: Path) -> None:
@@ -373,6 +421,61 @@ class TestWithoutAToken:
         # And it is the pair of cookie and header that does it.
         monkeypatch.setattr(client.secrets, "token_hex", lambda _bytes: "")
         assert (await command("check")).code == ExitCode.REFUSED
+
+
+class TestWithAPassword:
+    """As ``jupyter server password`` leaves it: a hashed password, and no token."""
+
+    async def started(self, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        app = await server()
+        app.identity_provider.token = ""
+        app.identity_provider.hashed_password = passwd("right", "sha256")
+        app.web_app.settings["cookie_secret"] = b"of this test alone"
+        app.write_server_info_file()
+        monkeypatch.setattr(options.sys.stdin, "isatty", lambda: True)
+
+    async def test_a_person_is_asked_once_and_let_in(
+        self, command: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await self.started(server, monkeypatch)
+        prompts: list[str] = []
+        monkeypatch.setattr(options, "getpass", lambda text: prompts.append(text) or "right")
+        said = await command("settings", "warn_minutes=3", "--json")
+        assert (said.code, said.json["user"]) == (0, {"warn_minutes": 3})
+        (prompt,) = prompts
+        assert prompt.startswith("Password of the server at http://")
+        assert (await command("keep-alive", "all")).code == 0
+        assert len(prompts) == 2  # one for each command, though it asks the server twice
+
+    async def test_a_wrong_password_is_refused(
+        self, command: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await self.started(server, monkeypatch)
+        monkeypatch.setattr(options, "getpass", lambda _text: "wrong")
+        said = await command("status")
+        assert (said.code, said.out) == (ExitCode.REFUSED, "")
+        assert "does not accept this password" in said.err
+        assert "wrong" not in said.err
+
+    async def test_a_job_reads_what_to_do(
+        self, command: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await self.started(server, monkeypatch)
+        monkeypatch.setattr(options.sys.stdin, "isatty", lambda: False)
+        said = await command("status")
+        assert said.code == ExitCode.REFUSED
+        assert "set a token beside the password" in said.err
+
+
+class TestBelowABaseUrlWithALetter:
+    @pytest.fixture
+    def jp_base_url(self) -> str:
+        return "/münchen/"
+
+    async def test_it_is_reached(self, command: Any, server: Any) -> None:
+        await server()
+        assert (await command("status")).code == 0
+        assert (await command("keep-alive", "all")).code == 0
 
 
 class TestWithoutTheExtension:

@@ -1,0 +1,148 @@
+"""HTTP connections to a Jupyter server: by host name, by IP address, or by socket file.
+
+The standard library's client alone, because a command must start in milliseconds. No proxy is
+used: the server runs on this machine, or on a host that the caller named.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, urlsplit
+
+UNIX_SCHEME = "http+unix"
+
+#: Addresses on which a server listens everywhere. Nobody can connect to them.
+ANY_ADDRESS = frozenset({"", "*", "0.0.0.0", "::"})
+
+#: Characters that stand for themselves in a path; ``%`` because escapes may be there already.
+_PLAIN = "/%:@!$&'()*+,;=~-._"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered. ``cookies`` are the ``name=value`` pairs that it set."""
+
+    status: int
+    body: bytes
+    cookies: tuple[str, ...] = ()
+    retry_after: str = ""
+
+
+def exchange(
+    url: str,
+    method: str,
+    path: str,
+    body: str | None,
+    headers: Mapping[str, str],
+    seconds: float,
+) -> Answer:
+    """Send one request to the server at ``url`` and return its answer. ``path`` is the whole path
+    with its query. Redirects are not followed. Raises OSError, HTTPException or ValueError."""
+    escaped = quote(path, safe=_PLAIN + "?")
+    answer = _exchange_once(url, method, escaped, body, headers, seconds)
+    if answer.status == 404 and escaped != path and _is_latin(path):
+        # A base URL with a letter such as "ä" in it: Jupyter's routes then hold the letter itself,
+        # and tornado reads request lines as Latin-1, so that only the plain byte reaches them.
+        answer = _exchange_once(url, method, path, body, headers, seconds)
+    return answer
+
+
+def _exchange_once(
+    url: str,
+    method: str,
+    path: str,
+    body: str | None,
+    headers: Mapping[str, str],
+    seconds: float,
+) -> Answer:
+    connection = _connection(url, seconds)
+    try:
+        connection.request(method, path, body, dict(headers))
+        response = connection.getresponse()
+        content = response.read()
+        cookies = response.headers.get_all("Set-Cookie") or []
+        return Answer(
+            response.status,
+            content,
+            tuple(cookie.partition(";")[0] for cookie in cookies),
+            response.headers.get("Retry-After", ""),
+        )
+    finally:
+        connection.close()
+
+
+def _is_latin(path: str) -> bool:
+    try:
+        path.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return " " not in path
+
+
+class _LatinPaths:
+    """Lets a path with Latin-1 letters through, which ``http.client`` refuses."""
+
+    def _encode_request(self, request: str) -> bytes:
+        return request.encode("latin-1")
+
+
+class _HTTPConnection(_LatinPaths, http.client.HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_LatinPaths, http.client.HTTPSConnection):
+    pass
+
+
+class _UnixConnection(_LatinPaths, http.client.HTTPConnection):
+    """To a server that listens on a socket file (``--sock``)."""
+
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _connection(url: str, seconds: float) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    if parts.scheme == UNIX_SCHEME:
+        return _UnixConnection(unquote(parts.netloc), seconds)
+    host = parts.hostname or ""
+    if host in ANY_ADDRESS:
+        host = "localhost"
+    if parts.scheme == "https":
+        # A notebook instance serves a certificate that it signed itself. Nobody can stand between
+        # two processes of one machine, so there the certificate need not be trusted.
+        trusted = not is_this_machine(host)
+        context = ssl.create_default_context() if trusted else ssl._create_unverified_context()
+        return _HTTPSConnection(host, parts.port, timeout=seconds, context=context)
+    return _HTTPConnection(host, parts.port, timeout=seconds)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether every address of ``host`` belongs to a network interface of this machine."""
+    if host in ANY_ADDRESS:
+        return True
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    return bool(found) and all(_is_own(family, address) for family, *_, address in found)
+
+
+def _is_own(family: int, address: tuple[object, ...]) -> bool:
+    """Only an address of this machine can be bound to."""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address[0], 0, *address[2:]))
+    except OSError:
+        return False
+    return True
