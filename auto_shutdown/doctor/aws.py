@@ -6,6 +6,7 @@ No call here can remove anything (docs/decisions/013).
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from ..world.aws_errors import (
     REGION,
     THROTTLED,
     UNREACHABLE,
+    proxy_in_use,
     read_error,
     remedy,
 )
@@ -124,10 +126,15 @@ def _endpoint(platform: Platform, answer: Answer) -> Finding:
     region, code = platform.region_name, answer.code
     advice = remedy(code, "", "", "", region)
     if code in UNREACHABLE or code == "SSLError":
-        text = (
-            f"SageMaker's API in {region} cannot be reached ({code}). Without a way to the "
-            f"internet the VPC needs the endpoint com.amazonaws.{region}.sagemaker.api"
-        )
+        proxy = proxy_in_use(os.environ)
+        text = f"SageMaker's API in {region} cannot be reached ({code})"
+        if proxy:
+            text += f" through the proxy of the variable {proxy}"
+        else:
+            text += (
+                ". Without a way to the internet the VPC needs the endpoint "
+                f"com.amazonaws.{region}.sagemaker.api"
+            )
         return failure("endpoint", text, advice)
     if code in FOREIGN or code.isdigit():
         return failure("endpoint", f"something other than SageMaker answered ({code})", advice)

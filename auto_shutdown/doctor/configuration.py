@@ -1,5 +1,5 @@
-"""The configuration: files that Jupyter skips, names that mean nothing, values that make no sense,
-and who set what."""
+"""The configuration: files that Jupyter skips, unknown names, invalid values, and which file set
+which trait."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def _unreadable(situation: Situation) -> Iterator[Finding]:
             if file.whose == provenance.ADMINISTRATOR:
                 effect = "is the administrator's, and keeps the extension from starting"
             text = f"{file.path} {effect}: {file.problem}"
-            yield failure(CHECK, text, f"Mend {file.path}, and restart the server.")
+            yield failure(CHECK, text, f"Correct {file.path}, and restart the server.")
 
 
 def _error(situation: Situation) -> Iterator[Finding]:
     unreadable = any(file.problem for file in situation.files)
     if situation.config_error and not unreadable:
-        remedy = "Mend it, and restart the server; until then nothing is shut down."
+        remedy = "Correct it, and restart the server. Until then nothing is shut down."
         yield failure(CHECK, situation.config_error, remedy)
 
 
@@ -44,11 +44,24 @@ def _unknown(situation: Situation) -> Iterator[Finding]:
     known = AdminTraits.class_traits(config=True)
     for file in situation.files:
         if provenance.SECTION in file.names:
-            continue  # Python: any of its names may be meant for something else
+            continue  # Python code: its names may be meant for something else
+        for section in _misspelt_sections(file):
+            text = f"{file.path} has a section {section!r}, which Jupyter does not read"
+            yield warning(CHECK, text, f"Write it as {provenance.SECTION}, and restart the server.")
         for name in file.section(provenance.SECTION):
             if name not in known:
-                text = f"{file.path} sets AutoShutdown.{name}, which there is not"
-                yield warning(CHECK, text, "See the README's tables for the names.")
+                text = f"{file.path} sets AutoShutdown.{name}, which does not exist"
+                yield warning(CHECK, text, "docs/administrators.md lists the names.")
+
+
+def _misspelt_sections(file: provenance.ConfigFile) -> list[str]:
+    """Sections of a JSON file that were meant for us: traitlets tells capitals apart."""
+    plain = provenance.SECTION.lower()
+    return [
+        name
+        for name in file.content
+        if name != provenance.SECTION and str(name).lower().replace("_", "") == plain
+    ]
 
 
 def _overruled(situation: Situation) -> Iterator[Finding]:
@@ -68,7 +81,7 @@ def _overruled(situation: Situation) -> Iterator[Finding]:
 
 
 def _settings(situation: Situation) -> Iterator[Finding]:
-    """Each trait that is set, in which file, and what that overrides."""
+    """Each trait that is set, the file that sets it, and the file that this overrides."""
     for name in sorted(AdminTraits.class_traits(config=True)):
         source = situation.source(provenance.SECTION, name)
         if not source:
@@ -79,8 +92,8 @@ def _settings(situation: Situation) -> Iterator[Finding]:
             yield warning(
                 CHECK,
                 f"{text}, against {protected}",
-                f"{source} can be changed by this user. If {protected} is to hold, set it in a "
-                "directory that comes first (jupyter --paths) and that users cannot write.",
+                f"This user can change {source}. To enforce {protected}, put it into a directory "
+                "that comes first (jupyter --paths) and that users cannot write.",
             )
         else:
             yield ok(CHECK, text)

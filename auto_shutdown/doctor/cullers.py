@@ -1,5 +1,5 @@
-"""Whatever else shuts things down here, and what comes of both together. It is never a failure:
-two may run side by side, and the earlier one has its way."""
+"""Everything else that shuts things down here, and which of the two acts first. It is never a
+failure: two such tools may run side by side, and the one with the shorter limit wins."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from ..core.words import duration
 from ..world.platform import STUDIO_SPACE
+from . import cron
 from .finding import Finding, ok, warning
 from .installation import enabled_extensions
 from .situation import Situation
@@ -48,7 +49,7 @@ TRAITS = (
     ),
 )
 
-#: SageMaker's own agent, and the extension that this one takes the place of.
+#: SageMaker's own agent, and the extension of aws-samples for Studio Classic.
 AGENT = "jupyter_activity_monitor_extension"
 INCUMBENT = "sagemaker_studio_autoshutdown"
 
@@ -58,8 +59,9 @@ def examine(situation: Situation) -> Iterator[Finding]:
         *(finding for trait in TRAITS for finding in _trait(situation, trait)),
         *_agent(situation),
         *_incumbent(situation),
+        *cron.examine(situation, CHECK),
     ]
-    yield from found or [ok(CHECK, "none: nothing else shuts down what is idle")]
+    yield from found or [ok(CHECK, "none: nothing else shuts down idle resources")]
 
 
 def _trait(situation: Situation, trait: Trait) -> Iterator[Finding]:
@@ -69,15 +71,15 @@ def _trait(situation: Situation, trait: Trait) -> Iterator[Finding]:
             continue
         theirs = timedelta(seconds=seconds)
         busy = situation.value(section, "cull_busy")
-        also = " It takes busy ones, too." if busy and str(busy) != "False" else ""
+        also = " It shuts down busy kernels, too." if busy and str(busy) != "False" else ""
         name = f"{section}.{trait.name}"
         yield warning(
             CHECK,
             f"{trait.what} after {duration(theirs)} ({name}, set by "
             f"{situation.source(section, trait.name)}); "
-            f"{_beside(situation, theirs, trait.limit, 'Jupyter')}. It "
-            f"warns nobody, and knows no keep-alive and no work in the background.{also}",
-            f"Set {name} to 0, and leave it to auto_shutdown.",
+            f"{_beside(situation, theirs, trait.limit, 'Jupyter')}. It warns nobody, and knows "
+            f"neither keep-alives nor work in the background.{also}",
+            f"Set {name} to 0, so that auto_shutdown alone decides.",
         )
 
 
@@ -89,7 +91,7 @@ def _seconds(value: object) -> float:
 
 
 def _agent(situation: Situation) -> Iterator[Finding]:
-    """SageMaker's own. After how long is known where the running server could read it."""
+    """SageMaker's own idle shutdown. Its limit is known if the running server could read it."""
     if situation.platform.kind != STUDIO_SPACE:
         return
     minutes = ((situation.report or {}).get("platform") or {}).get("native_idle_timeout_minutes")
@@ -102,22 +104,22 @@ def _agent(situation: Situation) -> Iterator[Finding]:
         )
     else:
         theirs = timedelta(minutes=minutes)
-        told = _beside(situation, theirs, "app_idle_timeout_minutes", "SageMaker")
+        order = _beside(situation, theirs, "app_idle_timeout_minutes", "SageMaker")
         text = (
-            f"SageMaker's own idle shutdown deletes this app after {duration(theirs)}; {told}. "
-            "It goes"
+            f"SageMaker's own idle shutdown deletes this app after {duration(theirs)}; {order}. "
+            "It decides"
         )
     yield warning(
         CHECK,
-        f"{text} by the age of the last output. A long silent cell counts as idle to it, and it "
-        "warns nobody. The earlier one has its way.",
+        f"{text} by the age of the last output. It takes a long silent cell for idle, and warns "
+        "nobody. The tool with the shorter limit acts first.",
         "Give SageMaker's the longer limit, turn it off (Domain settings, Idle shutdown), or set "
         "AutoShutdown.protect_from_native.",
     )
 
 
 def _beside(situation: Situation, theirs: timedelta, limit: str, other: str) -> str:
-    """Our own limit beside that of another, and which of the two has its way."""
+    """Our own limit beside the other's, and which of the two acts first."""
     own = situation.traits
     here = timedelta(minutes=float(getattr(own, limit) or own.idle_timeout_minutes))
     first = other if theirs < here else "auto_shutdown"

@@ -1,4 +1,5 @@
-"""The running server, if there is one: whether the extension works in it, and its own faults."""
+"""The running server, if there is one: whether the extension works in it, and the faults that it
+reports itself."""
 
 from __future__ import annotations
 
@@ -12,10 +13,12 @@ CHECK = "server"
 
 
 def examine(situation: Situation) -> Iterator[Finding]:
-    report, silence = situation.report, situation.silence
-    if silence is not None:
-        what = failure if silence.code is ExitCode.NO_EXTENSION else warning
-        yield what(CHECK, str(silence), silence.remedy)
+    report, problem = situation.report, situation.server_problem
+    if problem is not None:
+        # Without any server the rest can still be right. A server that runs and does not answer
+        # means that nothing is known of it.
+        unknown = situation.client is not None or problem.code is ExitCode.USAGE
+        yield (failure if unknown else warning)(CHECK, str(problem), problem.remedy)
     if report is None or situation.client is None:
         return
     health = report["health"]
@@ -25,12 +28,12 @@ def examine(situation: Situation) -> Iterator[Finding]:
         yield warning(CHECK, f"{where}: switched off, nothing is removed", remedy)
     elif report["policy"]["dry_run"]:
         remedy = "jupyter auto-shutdown settings dry_run=false"
-        yield warning(CHECK, f"{where}: a rehearsal (dry_run), nothing is removed", remedy)
+        yield warning(CHECK, f"{where}: a dry run (dry_run), nothing is removed", remedy)
     elif not health["armed"]:
         yield failure(CHECK, f"{where}: it does not watch", "Restart the server; see its log.")
     elif not health["faults"]:
         yield ok(CHECK, f"{where}: watching, last look {health['last_ok_pass']}")
     for fault in health["faults"]:
-        what = failure if health["state"] == "failing" else warning
+        level = failure if health["state"] == "failing" else warning
         text = f"{where}: {fault['source']}: {fault['message']} ({fault['code']})"
-        yield what(CHECK, text, fault["remedy"])
+        yield level(CHECK, text, fault["remedy"])

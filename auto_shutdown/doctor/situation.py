@@ -1,4 +1,4 @@
-"""What the doctor goes by: the configuration as the server reads it, and the running server."""
+"""What the doctor examines: the configuration as the server reads it, and the running server."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ CONFIG_OPTION = re.compile(r"--(?:config|JupyterApp\.config_file)(?:=(?P<value>.
 
 @dataclass(frozen=True)
 class Situation:
-    """``silence`` says why no server could be asked (None: one answered with ``report``).
-    ``config_error`` names what the server would stumble over."""
+    """``server_problem`` says why no server answered (None: one answered with ``report``).
+    ``config_error`` names what keeps the server from reading its configuration. ``given`` are
+    section and trait of each option of the running server's command line."""
 
     directories: Sequence[str]
     files: Sequence[provenance.ConfigFile]
@@ -40,15 +41,15 @@ class Situation:
     given: frozenset[tuple[str, str]] = frozenset()
     client: Client | None = None
     report: dict[str, Any] | None = None
-    silence: ServerError | None = None
+    server_problem: ServerError | None = None
 
     @property
     def state_directory(self) -> Path:
         """Where the server keeps its state."""
-        told = self.traits.state_dir
+        directory = self.traits.state_dir
         if self.value(provenance.SECTION, "state_dir") is not None:
-            return Path(told)
-        return Path(state_directory(self.platform, Path.home(), told))
+            return Path(directory)
+        return Path(state_directory(self.platform, Path.home(), directory))
 
     def value(self, section: str, name: str) -> Any:
         """What is configured for a trait, None when nothing is."""
@@ -63,8 +64,8 @@ class Situation:
 
 
 def look(url: str | None = None, port: int | None = None) -> Situation:
-    """The situation here and now. Raises nothing: what fails is part of it."""
-    client, report, silence = _ask(url, port)
+    """Examine this host now. Raises nothing: every failure is part of the result."""
+    client, report, server_problem = _ask(url, port)
     words = arguments_of(client.server.pid) if client is not None else []
     config_file = _config_file(words)
     if client is not None and config_file:  # as seen from where the server was started
@@ -93,7 +94,7 @@ def look(url: str | None = None, port: int | None = None) -> Situation:
         given=frozenset(given),
         client=client,
         report=report,
-        silence=silence,
+        server_problem=server_problem,
     )
 
 
@@ -111,8 +112,8 @@ def _ask(
 
 
 def arguments_of(pid: int | None) -> list[str]:
-    """The command line of a process; empty where it cannot be read. Not to be shown: it may hold
-    a token."""
+    """The command line of a process; empty where it cannot be read. Never show it: it may hold a
+    token."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
     except OSError:
@@ -136,7 +137,7 @@ def _config_file(words: Sequence[str]) -> str:
 
 
 def _reader(name: str, config_file: str = "") -> JupyterApp:
-    """Jupyter's own way to read configuration, without a server and without a word."""
+    """Jupyter's own way to read configuration, without a server and without log lines."""
     silent = logging.getLogger("auto_shutdown.doctor")
     silent.addHandler(logging.NullHandler())
     silent.propagate = False
@@ -144,7 +145,8 @@ def _reader(name: str, config_file: str = "") -> JupyterApp:
 
 
 def _read(reader: JupyterApp, directories: Sequence[str]) -> tuple[Config, str]:
-    """Everything in Jupyter's order; and what a configuration file stumbles over, if one does."""
+    """All configuration files, in Jupyter's order, and the problem of one that cannot be loaded
+    (empty without one)."""
     config = Config({provenance.SECTION: provenance.drop_ins(directories)})
     problem = ""
     for each in (_reader(provenance.EXTENSION_FILE), reader):
@@ -164,7 +166,8 @@ def _obey(
     files: Sequence[provenance.ConfigFile],
     given: Mapping[tuple[str, str], str],
 ) -> str:
-    """Put the section together as the server does; what keeps it from that."""
+    """Put our section into ``config`` as the server does. Returns what keeps the server from doing
+    so (empty without such a problem)."""
     ours = {
         name: DeferredConfigString(value)
         for (section, name), value in given.items()
@@ -180,8 +183,8 @@ def _obey(
 
 
 def _of_this_class(config: Config) -> Config:
-    """The section goes by the name of the extension's class; its traits are defined by another,
-    which can be had without a server. Names that it does not know are told elsewhere."""
+    """The section carries the name of the extension's class. ``AdminTraits`` defines the same
+    traits and needs no server. Unknown names are left out here; ``configuration`` reports them."""
     known = AdminTraits.class_traits(config=True)
     section = {k: v for k, v in config[provenance.SECTION].items() if k in known}
     return Config({AdminTraits.__name__: section})

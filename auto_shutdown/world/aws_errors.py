@@ -8,8 +8,10 @@ nowhere: an InvalidSignatureException, for one, quotes the session token.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from ..core.verdict import Result
 
@@ -139,6 +141,9 @@ def remedy(code: str, message: str, action: str, resource: str, region: str | No
         text = message.lower()
         hints = [hint for words, hint in DENIAL_HINTS if words in text]
         return " ".join([f"Allow {action} on {resource} in the execution role's policy.", *hints])
+    proxy = proxy_in_use(os.environ)
+    if proxy and code in UNREACHABLE:
+        return about_proxy(code, proxy, region)
     for codes, advice in _ADVICE:
         if code in codes:
             return advice.format(region=region or "REGION")
@@ -148,6 +153,31 @@ def remedy(code: str, message: str, action: str, resource: str, region: str | No
             "AWS_ENDPOINT_URL_SAGEMAKER."
         )
     return "It is tried again. If it stays, look up the code in SageMaker's API reference."
+
+
+def proxy_in_use(environ: Mapping[str, str]) -> str:
+    """The variable that sends HTTPS calls to a proxy, and the proxy's host and port in brackets;
+    empty without one. Name and password of the proxy's user are left out."""
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):  # the order of urllib
+        value = environ.get(name)
+        if value:
+            place = urlsplit(value if "//" in value else f"//{value}").netloc.rpartition("@")[2]
+            return f"{name} ({place})"
+    return ""
+
+
+def about_proxy(code: str, proxy: str, region: str | None) -> str:
+    """What to do when SageMaker cannot be reached and calls go through a proxy."""
+    host = f"api.sagemaker.{region or 'REGION'}.amazonaws.com"
+    if code == "ProxyConnectionError":
+        return (
+            f"The proxy of the variable {proxy} cannot be reached: correct the variable, or add "
+            f"{host} to NO_PROXY if the VPC has an endpoint for it."
+        )
+    return (
+        f"Check the proxy of the variable {proxy}, then the network. If the VPC has the endpoint "
+        f"com.amazonaws.{region or 'REGION'}.sagemaker.api, add {host} to NO_PROXY."
+    )
 
 
 _ADVICE: tuple[tuple[frozenset[str], str], ...] = (

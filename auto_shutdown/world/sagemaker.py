@@ -191,6 +191,7 @@ class SageMaker:
         }
         give_up_at = time.monotonic() + CALL_SECONDS  # by then nobody waits for it
         found: list[Any] = []
+        used_tokens: set[str] = set()
         for _ in range(MOST_PAGES):
             page = self._invoke("ListApps", "list_apps", request)
             # botocore makes an empty answer of a body that is no JSON. To read that as "no apps"
@@ -198,11 +199,13 @@ class SageMaker:
             if "Apps" not in page:
                 raise BadAnswerError
             found += page["Apps"]
-            if not page.get("NextToken"):
+            token = page.get("NextToken")
+            if not token:
                 return found
-            request["NextToken"] = page["NextToken"]
-            if time.monotonic() > give_up_at:
-                break
+            if token in used_tokens or time.monotonic() > give_up_at:
+                break  # a token that comes again would lead round in a circle
+            used_tokens.add(token)
+            request["NextToken"] = token
         raise BadAnswerError
 
     def _app(self, detail: Any) -> App | None:

@@ -24,7 +24,7 @@ from botocore.loaders import JSONFileLoader
 
 import auto_shutdown
 from auto_shutdown import doctor
-from auto_shutdown.doctor import configuration, cullers, installation, situation
+from auto_shutdown.doctor import configuration, cron, cullers, installation, situation
 from auto_shutdown.local_studio import api
 from auto_shutdown.local_studio.api import Fault, denied
 from auto_shutdown.local_studio.studio import CREDENTIALS, LocalStudio
@@ -78,10 +78,14 @@ class Host:
             "JUPYTER_DATA_DIR": str(self.root / "data"),
             "JUPYTER_RUNTIME_DIR": str(self.root / "runtime"),
             "AWS_EC2_METADATA_DISABLED": "true",
+            "PATH": os.pathsep.join(  # without sudo, which would show this machine's crontab
+                p for p in os.environ["PATH"].split(os.pathsep) if not Path(p, "sudo").exists()
+            ),
             "AWS_ENDPOINT_URL_SAGEMAKER": self.studio.endpoint_url,
         }
         for name, value in environ.items():
             self.patch.setenv(name, value)
+        self.patch.setattr(cron, "CRONTABS", (self.root / "cron",))
         share = str(self.root / "env" / "share" / "jupyter")
         for name, value in (
             ("ENV_JUPYTER_PATH", [share]),
@@ -165,11 +169,14 @@ def expired(host: Host) -> None:
         host.fault(operation, "ExpiredTokenException", "The security token is expired: SECRET")
 
 
-def nobody_there(host: Host) -> None:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    host.patch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", f"http://127.0.0.1:{port}")
+        return int(probe.getsockname()[1])
+
+
+def nobody_there(host: Host) -> None:
+    host.patch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", f"http://127.0.0.1:{free_port()}")
 
 
 def clock(seconds: float) -> Break:
@@ -250,6 +257,37 @@ def incumbent(host: Host) -> None:
     host.person(extensions(sagemaker_studio_autoshutdown=True))
 
 
+def proxy_down(host: Host) -> None:
+    """Calls of AWS go through a proxy on which nobody listens. Its password must not be shown."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):  # the local endpoint speaks HTTP
+        host.patch.setenv(name, f"http://me:SECRET@127.0.0.1:{free_port()}")
+    for name in ("no_proxy", "NO_PROXY"):
+        host.patch.delenv(name, raising=False)
+
+
+def crontab(line: str) -> Break:
+    """A line in root's crontab, in a file that this account may read."""
+
+    def write(host: Host) -> None:
+        host.write(host.root / "cron" / "root", line + "\n")
+
+    return write
+
+
+def hidden_crontab(host: Host) -> None:
+    """Root's crontab can only be read through sudo, as in Studio."""
+    sudo = host.root / "bin" / "sudo"
+    host.write(
+        sudo, "#!/bin/sh\necho '*/5 * * * * /usr/bin/python /root/autostop.py --time 3600'\n"
+    )
+    sudo.chmod(0o755)
+    host.patch.setenv("PATH", f"{sudo.parent}:{os.environ['PATH']}")
+
+
+AUTO_STOP = (
+    "*/2 * * * * /bin/bash -ic '/opt/conda/bin/python /var/tmp/auto-stop-idle/"
+    "sagemaker_studio_jlab_auto_stop_idle/auto_stop_idle.py --idle-time 3600'"
+)
 PLATFORMS = ("classic", "space", "instance")
 CULL_KERNELS = "c.MappingKernelManager.cull_idle_timeout = 60 * 60\n"
 
@@ -272,6 +310,18 @@ FAILURES: list[tuple[str, Break, tuple[str, str], str]] = [
      ("warning", DELETE), "NeverHeardOfException"),
     ("the endpoint is not reached", nobody_there, ("failure", "endpoint"),
      "com.amazonaws.us-west-2.sagemaker.api"),
+    ("the proxy is down", proxy_down, ("failure", "endpoint"),
+     "The proxy of the variable HTTPS_PROXY (127.0.0.1:"),
+    ("auto_stop_idle.py in cron", crontab(AUTO_STOP), ("warning", "other cullers"),
+     "auto_stop_idle.py runs from cron"),
+    ("autostop.py in cron", crontab("*/5 * * * * /usr/bin/python /home/x/autostop.py --time 3600"),
+     ("warning", "other cullers"), "lifecycle-config --attach … --replace"),
+    ("another script in cron", crontab("@hourly root aws sagemaker delete-app --app-name default"),
+     ("warning", "other cullers"), "a script that deletes apps"),
+    ("root's hidden crontab", hidden_crontab, ("warning", "other cullers"), "root's crontab"),
+    ("a section in lower case",
+     lambda h: h.person({"auto_shutdown": {"dry_run": True}}, "jupyter_server_config.d/x.json"),
+     ("warning", "configuration"), "has a section 'auto_shutdown'"),
     ("a proxy answers", lambda h: h.studio.api.faults.append(Fault("ListApps", garbage=True)),
      ("failure", "endpoint"), "NO_PROXY"),
     ("the clock is fast", clock(600), ("failure", "clock"), "ahead of"),
@@ -414,6 +464,14 @@ def test_it_shows_the_value_that_is_in_force(host: Host) -> None:
     assert limit.startswith("idle_timeout_minutes = 60.0, set by ")
     assert limit.endswith("admin.json")
     assert not [message for message in said if message.startswith("grace_minutes")]
+
+
+@pytest.mark.parametrize(
+    "line", ["# */5 * * * * python autostop.py", "*/5 * * * * /usr/bin/backup", ""]
+)
+def test_other_crontabs_are_no_concern_of_ours(line: str, host: Host) -> None:
+    crontab(line)(host)
+    assert troubles(doctor.examine()) == []
 
 
 def test_off_sagemaker_nothing_is_asked(host: Host) -> None:

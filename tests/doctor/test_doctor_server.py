@@ -25,7 +25,7 @@ async def test_it_watches(command: Any, server: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "word"), [("enabled=false", "switched off"), ("dry_run=true", "rehearsal")]
+    ("change", "word"), [("enabled=false", "switched off"), ("dry_run=true", "dry run")]
 )
 async def test_it_was_told_not_to(change: str, word: str, command: Any, server: Any) -> None:
     await server()
@@ -52,8 +52,21 @@ async def test_the_extension_has_not_started(command: Any, server: Any) -> None:
     assert (await command("doctor")).code == 1
 
 
-async def test_nothing_listens_to_the_token(command: Any, server: Any) -> None:
+async def test_a_server_that_refuses_access_is_a_failure(command: Any, server: Any) -> None:
+    """Nothing is known of it then, so the doctor must not end with success."""
     app = await server()
     app.identity_provider.token = "another"
     level, message = await said(command)
-    assert (level, "refuses access" in message) == ("warning", True)
+    assert (level, "refuses access" in message) == ("failure", True)
+    assert (await command("doctor")).code == 1
+
+
+async def test_a_server_that_is_listed_and_not_reached_is_a_failure(
+    command: Any, server: Any, jp_serverapp: Any
+) -> None:
+    app = await server()
+    app.port = 9  # nobody listens there
+    app.write_server_info_file()
+    level, message = await said(command)
+    assert (level, "cannot be reached" in message) == ("failure", True)
+    assert (await command("doctor")).code == 1

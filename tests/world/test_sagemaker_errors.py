@@ -193,3 +193,20 @@ def test_a_code_is_always_one_plain_word(code: str) -> None:
     told, _ = read_error(ClientError({"Error": {"Code": code, "Message": "m"}}))
     assert set(told) <= set(string.ascii_letters + string.digits + "_.:-")
     assert 0 < len(told) <= 80
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("ProxyConnectionError", "The proxy of the variable https_proxy (proxy:3128) cannot be"),
+        ("ConnectTimeoutError", "Check the proxy of the variable https_proxy (proxy:3128)"),
+    ],
+)
+def test_a_proxy_in_between_is_named(
+    code: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://me:secret@proxy:3128")
+    advice = remedy(code, "", "sagemaker:ListApps", "*", "us-west-2")
+    assert advice.startswith(words)
+    assert "api.sagemaker.us-west-2.amazonaws.com to NO_PROXY" in advice
+    assert "secret" not in advice

@@ -220,6 +220,12 @@ async def test_an_answer_that_is_none_is_never_an_empty_list(
     assert await maker.list_apps() == ()
 
 
+async def test_a_token_that_is_repeated_ends_the_list(endpoint: Endpoint, maker: SageMaker) -> None:
+    endpoint.always(listing(RECORD, NextToken="again"))
+    assert (await unread_of(maker)).code == "BadAnswer"
+    assert len(endpoint.requests) == 2
+
+
 async def test_garbage_with_status_200_names_what_answers(
     endpoint: Endpoint, maker: SageMaker
 ) -> None:

@@ -1,0 +1,88 @@
+"""Other tools that stop idle apps from cron. AWS's samples install themselves into root's crontab,
+where neither Jupyter nor SageMaker shows them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from .. import safe_files
+from ..world.other_tools import tools_in
+from ..world.platform import LOCAL
+from .finding import Finding, warning
+from .situation import Situation
+
+#: Crontabs of Debian and of Amazon Linux: files, and directories of files.
+CRONTABS = (
+    Path("/etc/crontab"),
+    Path("/etc/cron.d"),
+    Path("/var/spool/cron/crontabs"),
+    Path("/var/spool/cron"),
+)
+
+#: Root's crontab, for an account that may use sudo without a password, as in Studio.
+AS_ROOT = ("sudo", "-n", "crontab", "-l", "-u", "root")
+
+MOST_BYTES = 1_000_000
+SUDO_SECONDS = 5.0
+
+REMEDY = (
+    "Leave one of the two to do the work: take the other tool out of its lifecycle configuration "
+    "(where it had the default slot, `jupyter auto-shutdown lifecycle-config --attach … --replace` "
+    "does that) and start the app again."
+)
+
+
+def examine(situation: Situation, check: str) -> Iterator[Finding]:
+    """One warning for each tool that a crontab starts."""
+    found: dict[str, str] = {}
+    for where, text in _crontabs(situation.platform.kind != LOCAL):
+        for tool in tools_in(text):
+            found.setdefault(tool, where)
+    for tool, where in found.items():
+        yield warning(
+            check,
+            f"{tool} runs from cron ({where}): it deletes this app by rules of its own, warns "
+            "nobody, and knows neither keep-alives nor work in the background",
+            REMEDY,
+        )
+
+
+def _crontabs(may_use_sudo: bool) -> Iterator[tuple[str, str]]:
+    """Each crontab that can be read: where it is, and its text."""
+    root_was_read = False
+    for place in CRONTABS:
+        for path in _files(place):
+            try:
+                text = safe_files.read_bytes(path, MOST_BYTES, follow=True, any_owner=True)
+            except OSError:
+                continue
+            root_was_read = root_was_read or path.name == "root"
+            yield str(path), text.decode("utf-8", "replace")
+    if may_use_sudo and not root_was_read and shutil.which(AS_ROOT[0]):
+        text_of_root = _root_crontab()
+        if text_of_root:
+            yield "root's crontab", text_of_root
+
+
+def _files(place: Path) -> list[Path]:
+    try:
+        return sorted(place.iterdir()) if place.is_dir() else [place]
+    except OSError:
+        return []
+
+
+def _root_crontab() -> str:
+    try:
+        done = subprocess.run(
+            AS_ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=SUDO_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
