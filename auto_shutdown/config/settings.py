@@ -16,6 +16,8 @@ from ..core.policy import Policy, Rule
 
 #: What may stand in a rule besides its limit.
 GLOBS = ("instance_type", "kernel_name", "image")
+#: What a rule may say of what it matches.
+RULED = ("idle_timeout_minutes", "only_when_it_saves")
 MAX_RULES = 50
 MAX_GLOB = 256
 
@@ -60,9 +62,16 @@ FIELDS: Mapping[str, Field] = {
         "rules",
         [],
         "Limits of their own for what matches, first match wins: a list of objects with globs "
-        "(instance_type, kernel_name, image) and idle_timeout_minutes.",
+        "(instance_type, kernel_name, image) and idle_timeout_minutes, only_when_it_saves or "
+        "both.",
     ),
     "dry_run": Field("bool", False, "Decide and report, remove nothing."),
+    "only_when_it_saves": Field(
+        "bool",
+        False,
+        "Keep an idle app, kernel or terminal while stopping it would save nothing, because its "
+        "instance stays billed.",
+    ),
 }
 
 
@@ -199,7 +208,7 @@ def _validate_rules(name: str, value: Any, limits: Limits) -> list[dict[str, Any
 def _validate_rule(where: str, rule: Any, limits: Limits) -> dict[str, Any]:
     if not isinstance(rule, Mapping):
         raise SettingError(f"{where} must be an object.", where, rule)
-    known = (*GLOBS, "idle_timeout_minutes")
+    known = (*GLOBS, *RULED)
     for key, value in rule.items():
         if key not in known:
             message = f"{where} has an unknown key {key!r}."
@@ -210,8 +219,12 @@ def _validate_rule(where: str, rule: Any, limits: Limits) -> dict[str, Any]:
     if not any(key in rule for key in GLOBS):
         message = f"{where} needs at least one of {', '.join(GLOBS)}."
         raise SettingError(message, where, dict(rule))
-    minutes = f"{where}.idle_timeout_minutes"
-    _validate_number(minutes, rule.get("idle_timeout_minutes"), *_bounds("idle", limits))
+    if "only_when_it_saves" in rule and not isinstance(rule["only_when_it_saves"], bool):
+        message = f"{where}.only_when_it_saves must be true or false."
+        raise SettingError(message, f"{where}.only_when_it_saves", rule["only_when_it_saves"])
+    if "idle_timeout_minutes" in rule or "only_when_it_saves" not in rule:
+        minutes = f"{where}.idle_timeout_minutes"
+        _validate_number(minutes, rule.get("idle_timeout_minutes"), *_bounds("idle", limits))
     return dict(rule)
 
 
@@ -243,7 +256,8 @@ def cautious(limits: Limits) -> dict[str, Any]:
     longest = limits.max_idle_timeout_minutes
     most: dict[str, Any] = {name: longest for name, field in FIELDS.items() if field.kind == "idle"}
     most["rules"] = [{glob: "*", "idle_timeout_minutes": longest} for glob in GLOBS]
-    most.update(keep_terminals=True, protect_connected=True, dry_run=True)
+    cautions = ("keep_terminals", "protect_connected", "dry_run", "only_when_it_saves")
+    most.update(dict.fromkeys(cautions, True))
     return {name: value for name, value in most.items() if name not in limits.locked}
 
 
@@ -271,12 +285,16 @@ def _policy(settings: Mapping[str, Any], limits: Limits) -> Policy:
         protect_connected=settings["protect_connected"],
         rules=tuple(
             Rule(
-                timedelta(minutes=rule["idle_timeout_minutes"]),
+                timedelta(minutes=rule["idle_timeout_minutes"])
+                if "idle_timeout_minutes" in rule
+                else None,
+                only_when_it_saves=rule.get("only_when_it_saves"),
                 **{key: rule[key] for key in GLOBS if key in rule},
             )
             for rule in settings["rules"]
         ),
         dry_run=settings["dry_run"],
+        only_when_it_saves=settings["only_when_it_saves"],
         grace=timedelta(minutes=limits.grace_minutes),
         startup_grace=timedelta(minutes=limits.startup_grace_minutes),
         output_only=timedelta(minutes=limits.output_only_minutes),

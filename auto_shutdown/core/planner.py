@@ -29,6 +29,7 @@ from .policy import Policy
 from .signals import Signal
 from .verdict import Action, Decision, Plan, Reason
 from .words import duration, iso
+from .worth_stopping import keep_apps, keep_tenants
 
 #: The state in which the clock decides.
 QUIET = frozenset({"idle"})
@@ -52,10 +53,12 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
     inside = _what_runs_where(snapshot, ledger)
     for app in snapshot.apps:
         tenants = inside.get(app.id, []) + inside.get(None, [])
-        decision = unless_vetoed(context, decide_app(context, app, tenants, made))
-        made[app.ref] = decision
-        for tenant in tenants:
-            made[tenant.ref] = following(tenant, made[tenant.ref], decision)
+        made[app.ref] = unless_vetoed(context, decide_app(context, app, tenants, made))
+    keep_apps(context, made)
+    for app in snapshot.apps:
+        for tenant in inside.get(app.id, []) + inside.get(None, []):
+            made[tenant.ref] = following(tenant, made[tenant.ref], made[app.ref])
+    keep_tenants(context, made)
     return Plan(
         tuple(
             held_by(context, made[r.ref], None if isinstance(r, App) else r.app)

@@ -9,19 +9,21 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from .model import Kernel, Kind, Resource, Terminal, Unread
+from .model import App, Kernel, Kind, Resource, Terminal, Unread
 from .signals import Signal
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A limit for what matches every glob given; a glob on something a resource does not have
-    (a kernel name on an app) does not match."""
+    """What holds for the resources that match every glob given: an idle limit, whether a stop has
+    to save something, or both. A glob on something that a resource does not have (a kernel name on
+    an app) does not match."""
 
-    idle_timeout: timedelta
+    idle_timeout: timedelta | None = None
     instance_type: str | None = None
     kernel_name: str | None = None
     image: str | None = None
+    only_when_it_saves: bool | None = None
 
     def matches(self, resource: Resource) -> bool:
         kernel_name = resource.name if isinstance(resource, Kernel) else None
@@ -57,6 +59,7 @@ class Policy:
     protect_connected: bool = False
     rules: tuple[Rule, ...] = ()
     dry_run: bool = False
+    only_when_it_saves: bool = False
     grace: timedelta = timedelta(minutes=10)
     startup_grace: timedelta = timedelta(minutes=15)
     output_only: timedelta = timedelta(minutes=480)
@@ -80,7 +83,7 @@ class Policy:
 
     def _limit_by_settings(self, resource: Resource) -> tuple[timedelta, str]:
         for index, rule in enumerate(self.rules):
-            if rule.matches(resource):
+            if rule.idle_timeout is not None and rule.matches(resource):
                 return rule.idle_timeout, f"rules[{index}]"
         return self._limit_by_kind[resource.ref.kind]
 
@@ -98,6 +101,13 @@ class Policy:
             for kind, override in overrides.items()
         }
 
+    def stops_only_to_save(self, app: App) -> bool:
+        """Whether ``app``, and what runs in it, is kept while stopping it would save nothing."""
+        for rule in self.rules:
+            if rule.only_when_it_saves is not None and rule.matches(app):
+                return rule.only_when_it_saves
+        return self.only_when_it_saves
+
     @cached_property
     def caps(self) -> Mapping[str, timedelta]:
         """For how long each weak signal counts after the last strong one."""
@@ -111,4 +121,5 @@ class Policy:
     def shortest_app_limit(self) -> timedelta:
         """The soonest that any app could be due; decides how often ListApps is worth a call."""
         base = self.app_idle_timeout if self.app_idle_timeout is not None else self.idle_timeout
-        return min([base, *(rule.idle_timeout for rule in self.rules if not rule.kernel_name)])
+        limits = (rule.idle_timeout for rule in self.rules if not rule.kernel_name)
+        return min([base, *(limit for limit in limits if limit is not None)])

@@ -37,6 +37,7 @@ class Reason(str, Enum):
     TERMINAL_OPEN = "terminal-open"
     IN_USE = "in-use"
     BACKING_OFF = "backing-off"
+    SAVES_NOTHING = "saves-nothing"
     IDLE = "idle"
     APP_REMOVED = "app-removed"
     MAX_BUSY = "max-busy"

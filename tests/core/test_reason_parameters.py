@@ -15,6 +15,7 @@ from typing import Any
 
 from scene import APP, IMAGE_TERMINAL, TERMINAL
 from test_planner import APP_ROWS, GOES, KERNEL_ROWS, OK, TERMINAL_ROWS
+from test_worth_stopping import ON, planned
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reason-parameters.md"
@@ -37,17 +38,20 @@ MORE = {
 def decided() -> list[dict[str, Any]]:
     """One entry for each sentence: what the report would hold of it."""
     entries: dict[str, dict[str, Any]] = {}
+    plans = [planned(ON)]
     for rows in (KERNEL_ROWS, GOES, TERMINAL_ROWS, APP_ROWS, MORE):
         for scene, *_ in rows.values():
-            for decision in scene.plan().decisions:
-                entry = {
-                    "kind": decision.ref.kind.value,
-                    "reason": decision.reason.value,
-                    "parameters": dict(decision.parameters),
-                    "idle": decision.idle_since is not None,
-                    "detail": decision.detail,
-                }
-                entries.setdefault(json.dumps(list(entry.values())[:4]), entry)
+            plans.append(scene.plan())
+    for plan in plans:
+        for decision in plan.decisions:
+            entry = {
+                "kind": decision.ref.kind.value,
+                "reason": decision.reason.value,
+                "parameters": dict(decision.parameters),
+                "idle": decision.idle_since is not None,
+                "detail": decision.detail,
+            }
+            entries.setdefault(json.dumps(list(entry.values())[:4]), entry)
     return list(entries.values())
 
 

@@ -186,6 +186,7 @@ BEYOND: dict[str, Any] = {
     "app_idle_timeout_minutes": 525600,
     "warn_minutes": 1440,
     "keep_terminals": True,
+    "only_when_it_saves": True,
     "protect_connected": True,
     "rules": [{"kernel_name": "*", "idle_timeout_minutes": 525600}],
     "dry_run": True,

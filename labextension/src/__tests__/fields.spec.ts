@@ -46,3 +46,13 @@ describe('a rule', () => {
     expect(short).toEqual({ wrong: expect.stringContaining('From 10 m') });
   });
 });
+
+describe('a rule that says when a stop has to save something', () => {
+  const rule = { instance_type: 'ml.g5.*', only_when_it_saves: true };
+
+  it('keeps that when it is edited here, with and without a limit', () => {
+    expect(ruleOf(draftOf(rule), limits, trans)).toEqual({ rule });
+    const draft = { ...draftOf(rule), limit: '30 m' };
+    expect(ruleOf(draft, limits, trans)).toEqual({ rule: { ...rule, idle_timeout_minutes: 30 } });
+  });
+});

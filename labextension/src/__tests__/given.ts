@@ -90,6 +90,7 @@ export function report(...resources: IResource[]): IReport {
       protect_connected: false,
       rules: [],
       dry_run: false,
+      only_when_it_saves: false,
       locked: [],
       limits: {
         min_idle_timeout_minutes: 10,

@@ -10,7 +10,8 @@ export type Minutes =
   | 'app_idle_timeout_minutes'
   | 'warn_minutes';
 
-export type Switch = 'enabled' | 'keep_terminals' | 'protect_connected' | 'dry_run';
+export type Switch =
+  'enabled' | 'keep_terminals' | 'protect_connected' | 'dry_run' | 'only_when_it_saves';
 
 /** The longest notice: a day, as the server has it. */
 const MAX_WARN = 1440;
@@ -35,7 +36,8 @@ export function labels(trans: TranslationBundle): Record<SettingName, string> {
     keep_terminals: trans.__('Keep open terminals, and their app'),
     protect_connected: trans.__('Keep notebooks that a tab is connected to'),
     rules: trans.__('Rules'),
-    dry_run: trans.__('Only report, remove nothing')
+    dry_run: trans.__('Only report, remove nothing'),
+    only_when_it_saves: trans.__('Keep what costs nothing more while its instance is billed')
   };
 }
 
@@ -64,6 +66,8 @@ export interface IRuleDraft {
   kernel_name: string;
   image: string;
   limit: string;
+  /** Set elsewhere, and kept as it is when the rule is edited here. */
+  only_when_it_saves?: boolean;
 }
 
 const GLOBS = ['instance_type', 'kernel_name', 'image'] as const;
@@ -73,8 +77,14 @@ export function draftOf(rule: IRule): IRuleDraft {
     instance_type: rule.instance_type ?? '',
     kernel_name: rule.kernel_name ?? '',
     image: rule.image ?? '',
-    limit: typed(rule.idle_timeout_minutes)
+    limit: rule.idle_timeout_minutes === undefined ? '' : typed(rule.idle_timeout_minutes),
+    ...savingOf(rule)
   };
+}
+
+function savingOf(rule: IRule | IRuleDraft): Pick<IRule, 'only_when_it_saves'> {
+  const { only_when_it_saves } = rule;
+  return only_when_it_saves === undefined ? {} : { only_when_it_saves };
 }
 
 export function ruleOf(
@@ -86,9 +96,13 @@ export function ruleOf(
   if (globs.length === 0) {
     return { wrong: trans.__('Say what it is for: an instance type, a kernel or an image.') };
   }
+  const rule = { ...Object.fromEntries(globs), ...savingOf(draft) };
+  if (draft.limit.trim() === '' && draft.only_when_it_saves !== undefined) {
+    return { rule };
+  }
   const found = read('idle_timeout_minutes', draft.limit, limits, trans);
   if ('wrong' in found) {
     return found;
   }
-  return { rule: { ...Object.fromEntries(globs), idle_timeout_minutes: found.minutes ?? 0 } };
+  return { rule: { ...rule, idle_timeout_minutes: found.minutes ?? 0 } };
 }

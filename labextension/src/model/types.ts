@@ -78,7 +78,9 @@ export interface IRule {
   instance_type?: string;
   kernel_name?: string;
   image?: string;
-  idle_timeout_minutes: number;
+  /** A rule has this, `only_when_it_saves`, or both. */
+  idle_timeout_minutes?: number;
+  only_when_it_saves?: boolean;
 }
 
 export interface ISettings {
@@ -92,6 +94,7 @@ export interface ISettings {
   protect_connected: boolean;
   rules: IRule[];
   dry_run: boolean;
+  only_when_it_saves: boolean;
 }
 
 export type SettingName = keyof ISettings;

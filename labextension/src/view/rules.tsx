@@ -105,7 +105,7 @@ interface IRuleProps extends FieldProps {
 function Rule(props: IRuleProps): JSX.Element {
   const { number, draft, locked, change, store, drop, raise, trans, choices } = props;
   const found = ruleOf(draft, choices.limits, trans);
-  const inputs: [keyof IRuleDraft, string, string][] = [
+  const inputs: [Exclude<keyof IRuleDraft, 'only_when_it_saves'>, string, string][] = [
     ['instance_type', trans.__('Instance type'), 'ml.g5.*'],
     ['kernel_name', trans.__('Kernel'), 'python3*'],
     ['image', trans.__('Image'), '*pytorch*'],

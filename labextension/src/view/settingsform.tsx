@@ -13,7 +13,7 @@ import type { IProps } from './props';
 /** How long somebody may pause in typing before what stands there is saved. */
 const PAUSE = 1_500;
 
-const SWITCHES: Switch[] = ['keep_terminals', 'protect_connected', 'dry_run'];
+const SWITCHES: Switch[] = ['keep_terminals', 'protect_connected', 'only_when_it_saves', 'dry_run'];
 
 type Props = IProps & { report: IReport };
 

@@ -1,0 +1,126 @@
+"""Keep an idle resource while stopping it would save nothing (the setting ``only_when_it_saves``).
+
+SageMaker bills an instance until its last app is gone, and an owner has one instance of each type
+(AWS, "Dive deep into Amazon SageMaker Studio Notebooks architecture"). So an idle app beside one
+that stays costs nothing more, and neither does an idle kernel in an app that stays.
+
+A resource that waits here takes the times of the resource that it waits for. So people are warned
+of all of them at once, and all of them go in the same pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from .due import Context
+from .model import FREE_APP_TYPES, IN_SERVICE, App, Kernel, Ref, Terminal
+from .verdict import Action, Decision, Reason
+from .words import duration
+
+_NEVER = datetime.max.replace(tzinfo=timezone.utc)
+
+#: An app in one of these states has an instance, or is about to get one.
+_BILLED_STATES = frozenset({IN_SERVICE, "Pending"})
+
+#: The clock is over for these; nothing but this module would hold the resource.
+_OVER_ITS_LIMIT = frozenset({Reason.IDLE, Reason.GRACE})
+
+#: The clock still runs for these, and would end before it saves anything.
+_WITHIN_ITS_LIMIT = frozenset({Reason.RECENT_ACTIVITY, Reason.PRESENCE, Reason.OUTPUT})
+
+
+def keep_apps(context: Context, decisions: MutableMapping[Ref, Decision]) -> None:
+    """Change the decision on each app whose instance stays billed because of another app."""
+    decided = dict(decisions)
+    for app in context.snapshot.apps:
+        if not context.policy.stops_only_to_save(app):
+            continue
+        staying = [
+            other for other in _on_same_instance(context, app) if not decided[other.ref].removes
+        ]
+        if not staying:
+            continue
+        last = max(staying, key=lambda other: (_end(decided[other.ref]), other.id))
+        why = f"{last.name} keeps the same {app.instance_type} billed"
+        holder = {"case": "instance", **_holder(decided[last.ref])}
+        decisions[app.ref] = _wait_for(context, decided[app.ref], decided[last.ref], why, holder)
+
+
+def keep_tenants(context: Context, decisions: MutableMapping[Ref, Decision]) -> None:
+    """Change the decision on each kernel and terminal whose billed app stays."""
+    staying = {
+        app.id: app
+        for app in context.snapshot.apps
+        if context.policy.stops_only_to_save(app)
+        and _is_billed(app)
+        and not decisions[app.ref].removes
+    }
+    if not staying:
+        return
+    tenants: tuple[Kernel | Terminal, ...] = (
+        *context.snapshot.kernels,
+        *context.snapshot.terminals,
+    )
+    for tenant in tenants:
+        app = staying.get(tenant.app or "")
+        if app is not None:
+            decision, of_app = decisions[tenant.ref], decisions[app.ref]
+            why = f"its app {app.name} stays. {of_app.detail}".rstrip(".")
+            holder = {"case": "app", **_holder(of_app)}
+            decisions[tenant.ref] = _wait_for(context, decision, of_app, why, holder)
+
+
+def _on_same_instance(context: Context, app: App) -> list[App]:
+    """The other billed apps of the same owner and instance type. None where the type is unknown:
+    then nobody knows what shares its instance."""
+    if app.instance_type is None:
+        return []
+    return [
+        other
+        for other in context.snapshot.apps
+        if other.ref != app.ref and other.instance_type == app.instance_type and _is_billed(other)
+    ]
+
+
+def _is_billed(app: App) -> bool:
+    return app.type not in FREE_APP_TYPES and app.status in _BILLED_STATES
+
+
+def _end(decision: Decision) -> datetime:
+    """When the resource goes; the end of time where nobody can say."""
+    return decision.due_at or _NEVER
+
+
+def _holder(decision: Decision) -> dict[str, str]:
+    """The parameters that name the app that stays, and why it stays."""
+    return {
+        "holder_kind": decision.ref.kind.value,
+        "holder_id": decision.ref.id,
+        "holder_reason": decision.reason.value,
+    }
+
+
+def _wait_for(
+    context: Context, own: Decision, other: Decision, why: str, parameters: Mapping[str, str]
+) -> Decision:
+    """``own``, changed so that the resource goes no sooner than ``other``. ``why`` goes into the
+    sentence, ``parameters`` into the report (docs/reason-parameters.md)."""
+    if own.idle_since is None or own.due_at is None:
+        return own
+    if other.due_at is not None and not own.removes and own.due_at >= other.due_at:
+        return own
+    if own.reason in _OVER_ITS_LIMIT:
+        idle = duration(context.now - own.idle_since)
+        detail = f"Idle {idle}. Kept because stopping it would save nothing: {why}."
+        own = replace(
+            own,
+            action=Action.KEEP,
+            reason=Reason.SAVES_NOTHING,
+            detail=detail,
+            parameters=parameters,
+        )
+    elif own.reason not in _WITHIN_ITS_LIMIT:
+        return own
+    return replace(own, warn_at=other.warn_at, due_at=other.due_at)
