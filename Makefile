@@ -7,8 +7,6 @@ STAMPS := .make
 BUNDLE := auto_shutdown/labextension/package.json
 # The fast part; it runs in each time zone, in one process each, all at once.
 FAST := tests/core tests/config tests/state tests/world tests/cycle tests/api
-# Of a test that passed only at its second try, the first is shown; and at most so many are tried again.
-TWICE := --rerun-show-tracebacks --max-suite-reruns 3
 ZONES := UTC America/Los_Angeles Asia/Tokyo America/St_Johns
 
 # As pip does: behind a proxy with a certificate of its own, only the system knows it.
@@ -71,8 +69,8 @@ lint: $(STAMPS)/ready
 
 test: lint
 	@printf '%s\n' $(ZONES) | xargs -P 4 -I ZONE tests/in_zone.sh ZONE $(BIN)/python -m pytest -q -p no:cacheprovider -m "not soak" $(wildcard $(FAST))
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile --durations=15 $(TWICE) -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 $(TWICE) -m "not soak" tests/ui
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --durations=15 -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 -m "not soak" tests/ui
 	@$(BIN)/python tests/compat/run.py --ci
 
 # What takes minutes.

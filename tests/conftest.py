@@ -6,8 +6,9 @@ import os
 import shutil
 import signal
 
-import pytest
 from hypothesis import HealthCheck, settings
+
+from auto_shutdown.local_studio import ports
 
 pytest_plugins = ("pytest_jupyter.jupyter_server",)
 
@@ -31,9 +32,5 @@ for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts real servers, kernels and browsers is tried twice (docs/decisions/019)."""
-    for item in items:
-        if item.get_closest_marker("slow") is not None:
-            item.add_marker(pytest.mark.flaky(reruns=1))
+# The kernels of servers that run in this process.
+ports.use_for_kernels()

@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from .processes import Leashed, free_port, wait_for_http
+from .ports import PORTS, free_port
+from .processes import Leashed, wait_for_http
 
 
 class Gateway:
@@ -23,6 +24,7 @@ class Gateway:
             [
                 sys.executable,
                 "-m",
+                PORTS,
                 "kernel_gateway",
                 "--KernelGatewayApp.ip=127.0.0.1",
                 f"--KernelGatewayApp.port={self.port}",

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .container import contained, possible
-from .processes import Leashed, free_port, wait_for_http
+from .ports import PORTS, free_port
+from .processes import Leashed, wait_for_http
 from .server import TOKEN
 
 
@@ -61,7 +62,7 @@ class Lab:
         self.metadata_path.write_text(json.dumps(self.metadata))
         config = self.directory / "jupyter_server_config.json"
         config.write_text(json.dumps(merge(self._config(), self.config)))
-        argv = [sys.executable, "-m", "jupyterlab", f"--config={config}"]
+        argv = [sys.executable, "-m", PORTS, "jupyterlab", f"--config={config}"]
         process = Leashed(
             contained(argv) if isolated() else argv,
             self.directory / "server.log",

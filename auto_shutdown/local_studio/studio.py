@@ -17,7 +17,8 @@ from .instances import CURRENT, Instance, InstanceLab, Instances
 from .jupyter_names import IMAGE_ARN
 from .labs import environment, merge, server_config
 from .operations import ACCOUNT, app_name
-from .processes import Leashed, free_port, wait_for_http
+from .ports import PORTS, free_port
+from .processes import Leashed, wait_for_http
 from .resources import AppRecord, Apps, Delays
 from .server import JupyterServerApp
 from .spaces import JUPYTER_LAB, Space
@@ -231,7 +232,7 @@ class LocalStudio:
         path = self.root / f"jupyter_server_config-{port}.json"
         path.write_text(json.dumps(settings))
         (self.root / "logs").mkdir(exist_ok=True)
-        argv = [sys.executable, "-m", "jupyterlab", f"--config={path}"]
+        argv = [sys.executable, "-m", PORTS, "jupyterlab", f"--config={path}"]
         log = self.root / "logs" / f"server-{port}.log"
         environment = {**self._environment(), **(env or {})}
 

@@ -77,7 +77,6 @@ HOSTS = (
 TOOLS = (
     "pytest",
     "pytest-jupyter[server]",
-    "pytest-rerunfailures",
     "pytest-timeout",
     "hypothesis",
     "psutil",

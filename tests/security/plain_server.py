@@ -14,7 +14,8 @@ from typing import Any
 
 from jupyter_server.auth.authorizer import AllowAllAuthorizer
 
-from auto_shutdown.local_studio.processes import Leashed, free_port, wait_for_http
+from auto_shutdown.local_studio.ports import PORTS, free_port
+from auto_shutdown.local_studio.processes import Leashed, wait_for_http
 
 HERE = Path(__file__).resolve().parent
 TOKEN = "a-token-that-nobody-guesses"
@@ -81,7 +82,7 @@ def serving(root: Path, more: dict[str, Any] | None = None, **traits: Any) -> It
     }
     env = {**kept, **jupyter, "HOME": str(root), "PYTHONPATH": str(HERE)}
 
-    argv = [sys.executable, "-m", "jupyter_server", f"--config={path}"]
+    argv = [sys.executable, "-m", PORTS, "jupyter_server", f"--config={path}"]
     process = Leashed(argv, root / "server.log", env, root)
     try:
         wait_for_http(url + "api", process)

@@ -146,7 +146,7 @@ def files(
 
 async def _limits(jp_serverapp: Any) -> Limits:
     await eventually(lambda: CONTROLLER in jp_serverapp.web_app.settings, "the extension starts")
-    limits: Limits = jp_serverapp.web_app.settings[CONTROLLER]._limits
+    limits: Limits = jp_serverapp.web_app.settings[CONTROLLER].limits
     return limits
 
 

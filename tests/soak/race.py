@@ -34,7 +34,8 @@ from typing import Any, Protocol
 from jupyter_client import BlockingKernelClient
 from websocket import WebSocketTimeoutException
 
-from auto_shutdown.local_studio.processes import Leashed, free_port, wait_for_http
+from auto_shutdown.local_studio.ports import PORTS, free_port
+from auto_shutdown.local_studio.processes import Leashed, wait_for_http
 from auto_shutdown.local_studio.server import TOKEN, JupyterServerApp, KernelClient
 
 HERE = Path(__file__).resolve().parent
@@ -247,6 +248,7 @@ def gateway(root: Path, env: dict[str, str]) -> Iterator[str]:
     argv = [
         sys.executable,
         "-m",
+        PORTS,
         "kernel_gateway",
         "--KernelGatewayApp.ip=127.0.0.1",
         f"--KernelGatewayApp.port={port}",
@@ -287,7 +289,7 @@ def server(root: Path, env: dict[str, str], gateway_url: str | None) -> Iterator
         config["GatewayClient"] = {"url": gateway_url}
     path = root / f"config-{manager}.json"
     path.write_text(json.dumps(config))
-    argv = [sys.executable, "-m", "jupyter_server", f"--config={path}"]
+    argv = [sys.executable, "-m", PORTS, "jupyter_server", f"--config={path}"]
     log = root / f"server-{manager}.log"
 
     def start() -> Leashed:

@@ -13,7 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from auto_shutdown.local_studio.processes import Leashed, free_port, wait_for_http
+from auto_shutdown.local_studio.ports import PORTS, free_port
+from auto_shutdown.local_studio.processes import Leashed, wait_for_http
 from auto_shutdown.local_studio.server import TOKEN, JupyterServerApp
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,7 +113,7 @@ def serve(python: Path, module: str, place: Path, **traits: object) -> JupyterSe
     env["PATH"] = f"{python.parent}:{os.environ.get('PATH', os.defpath)}"
 
     def start() -> Leashed:
-        argv = [str(python), "-m", module, f"--config={path}"]
+        argv = [str(python), "-m", PORTS, module, f"--config={path}"]
         process = Leashed(argv, place / "server.log", env, home)
         wait_for_http(f"http://127.0.0.1:{port}/api", process)
         return process
