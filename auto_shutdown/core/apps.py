@@ -32,15 +32,14 @@ UNSEEN = {
 
 
 def is_stuck(context: Context, kernel: Kernel) -> bool:
-    """Dead, or on its way up for longer than the grace for that, and nothing given to it to run:
-    it does nothing for anybody."""
+    """Dead, or starting for longer than the grace for that: it does nothing for anybody."""
     if kernel.state not in COMING_UP:
         return kernel.state in DEAD
-    return not is_coming_up(context, kernel) and not context.mark(kernel.ref).runs_unseen
+    return not is_coming_up(context, kernel)
 
 
 def is_coming_up(context: Context, kernel: Kernel) -> bool:
-    """On its way up, and within the grace for that."""
+    """Whether it is starting, and within the grace for that."""
     since = context.mark(kernel.ref).state_since or context.now
     return kernel.state in COMING_UP and since + context.policy.startup_grace > context.now
 

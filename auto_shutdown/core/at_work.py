@@ -20,7 +20,7 @@ def last_at_work(snapshot: Snapshot, ledger: Ledger, now: datetime) -> datetime 
     at_work = (
         any(kernel.state == BUSY and not kernel.waits_alone for kernel in snapshot.kernels)
         or any(terminal.running_job for terminal in snapshot.terminals)
-        or any(m.runs_unseen or m.work.found == "working" for m in ledger.marks.values())
+        or any(m.work.found == "working" for m in ledger.marks.values())
         or any(hold.until > now for hold in ledger.holds.values())
         or any(veto.until > now for veto in ledger.vetoes.values())
     )

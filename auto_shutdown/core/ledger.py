@@ -201,7 +201,7 @@ def learn(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> Ledger:
         if answer.working or (answer.conclusive and mark.work.found == "working"):
             mark = moved(mark, Signal.BACKGROUND_WORK, now)
         at_work = answer.cores is None or answer.cores >= STUCK_CPU  # unknown is not stuck
-        if (mark.state == BUSY or mark.given_cell) and answer.conclusive and at_work:
+        if mark.state == BUSY and answer.conclusive and at_work:
             mark = replace(mark, quiet_since=now)
         marks[answer.ref] = replace(mark, work=_learnt(mark.work, answer, now))
     return replace(ledger, marks=marks)

@@ -33,9 +33,7 @@ def marks_to_json(ledger: Ledger) -> list[dict[str, Any]]:
             "app": mark.app,
             "incarnation": mark.incarnation,
             "quiet_since": _text(mark.quiet_since),
-            "frozen": mark.frozen,
             "alone": mark.alone,
-            "given_cell": mark.given_cell,
             "working": mark.work.found == "working",
         }
         for ref, mark in ledger.marks.items()
@@ -61,9 +59,7 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
                 app=entry["app"] if isinstance(entry.get("app"), str) else None,
                 incarnation=str(entry.get("incarnation", "")),
                 quiet_since=_past(entry.get("quiet_since"), now),
-                frozen=entry.get("frozen") is True,
                 alone=entry.get("alone") is True,
-                given_cell=entry.get("given_cell") is True,
             )
             if entry.get("working") is True:
                 # It was when it was last asked, and until when nobody knows.

@@ -50,9 +50,7 @@ class Mark:
     """What is known of one resource. ``active_at`` is the high-water mark of strong evidence and
     ``signal`` what set it; ``weak`` those of weak evidence. ``stamps`` and ``state`` are as last
     reported, ``seen_at`` is when. ``quiet_since``: nothing was heard of a *busy* kernel since.
-    ``frozen``: its ``last_activity`` stands still although it works. ``alone``: busy, with waiting
-    for a person who is not there. ``given_cell``: of a kernel seen on its way up only, that it was
-    given a cell and has not been heard of since."""
+    ``alone``: it is busy only with waiting for a person, and nobody is connected."""
 
     first_seen: datetime
     seen_at: datetime
@@ -65,21 +63,13 @@ class Mark:
     app: str | None = None
     incarnation: str = ""
     quiet_since: datetime | None = None
-    frozen: bool = False
     alone: bool = False
-    given_cell: bool = False
     work: Work = Work()
 
     @property
     def at_work(self) -> bool:
         """Whether it was at work in itself when it was last seen."""
-        return self.runs_unseen or (self.state in (BUSY, RUNNING) and not self.alone)
-
-    @property
-    def runs_unseen(self) -> bool:
-        """Whether it may run a cell although it is reported as coming up (docs/decisions/018): one
-        that was given it, and is not known to give no answer."""
-        return self.given_cell and self.work.found != "untold"
+        return self.state in (BUSY, RUNNING) and not self.alone
 
 
 @dataclass
@@ -127,12 +117,8 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
         # Where it was is remembered, so that it holds that app and not every one.
         return previous or first_sight(now)
     mark = _advance_stamps(previous, kernel.stamps, now)
-    was_busy = previous is not None and (previous.state == BUSY or previous.runs_unseen)
-    given_cell = kernel.state in COMING_UP and (
-        kernel.given_cell or (previous is not None and previous.given_cell)
-    )
-    mark = _with(mark, given_cell=given_cell)
-    if kernel.state == BUSY or mark.runs_unseen:
+    was_busy = previous is not None and previous.state == BUSY
+    if kernel.state == BUSY:
         # One that waits for a person is at work as long as there may be one: the last client may
         # have left at any time since the last look.
         if not kernel.waits_alone or previous is None or not previous.alone:
@@ -144,8 +130,7 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
         if previous is not None and was_busy and _told(mark) == _told(previous):
             # The cell ended somewhere between the two looks: there the idle clock starts.
             mark = moved(mark, Signal.EXECUTION_STATE, now)
-    frozen = _is_frozen(previous, mark, kernel)
-    mark = _with(mark, app=kernel.app, frozen=frozen, alone=kernel.waits_alone)
+    mark = _with(mark, app=kernel.app, alone=kernel.waits_alone)
     if previous is not None and previous.state != kernel.state:
         mark = replace(mark, work=Work())
     return _with_state(mark, previous, kernel.state, now)
@@ -163,18 +148,6 @@ def _told(mark: Mark) -> dict[str, datetime]:
     if Signal.LAST_ACTIVITY in own:
         own.pop(Signal.REQUEST, None)
     return own
-
-
-def _is_frozen(previous: Mark | None, mark: Mark, kernel: Kernel) -> bool:
-    """A kernel seen idle and then busy has been asked something, and its ``last_activity`` must
-    have moved with that. Where it did not, it cannot be believed (jupyter-server-documents#240).
-    """
-    stamp = kernel.stamps.get(Signal.LAST_ACTIVITY)
-    if previous is None or stamp is None:
-        return False
-    if stamp != previous.stamps.get(Signal.LAST_ACTIVITY):
-        return False
-    return previous.frozen or (previous.state == "idle" and kernel.state == BUSY)
 
 
 def advance_terminal(previous: Mark | None, terminal: Terminal, now: datetime) -> Mark:

@@ -53,8 +53,8 @@ EVERYTHING = Ref(Kind.ALL, "all")
 
 
 @dataclass(frozen=True)
-class Heard:
-    """When a kernel was last heard being asked for something, and last printing; None: never."""
+class IOPubActivity:
+    """When the IOPub channel of a kernel last showed a request, and last output; None: never."""
 
     request_at: datetime | None = None
     output_at: datetime | None = None
@@ -70,17 +70,18 @@ def _known(stamps: Mapping[str, datetime | None]) -> dict[str, datetime]:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One kernel as its manager reports it.
+    """One kernel, by what its manager reports and what is known of its messages.
 
-    ``last_activity`` is the stamp exactly as reported (None: not reported); ``app`` is the id of
-    the app it runs in (None: in the server's own host); ``unreadable`` says why its model could
-    not be read, and then nothing else but the id is to be believed. ``heard`` is what was heard
-    of its messages (None: they cannot be listened to from here). ``waiting_for`` is ``input`` or
-    ``debugger`` while it is busy only with waiting for a person. ``own_limit`` is the
-    ``cull_idle_timeout`` of its kernelspec's metadata. ``beat_at`` is when a heartbeat file that
-    covers it was last touched. ``asked_at`` is when a client of this server last asked it for
-    something: known a moment before the kernel itself says so, and behind a gateway, too.
-    ``given_cell``: so far seen on its way up only, and a client of this server gave it a cell.
+    ``state`` is ``busy`` while its manager says so or a request of it has not finished (see
+    :mod:`auto_shutdown.world.requests`). ``last_activity`` is the stamp exactly as reported (None:
+    not reported); ``app`` is the id of the app it runs in (None: in the server's own host);
+    ``unreadable`` says why its model could not be read, and then nothing else but the id is to be
+    believed. ``iopub`` is what its IOPub channel showed (None: it cannot be read from here).
+    ``waiting_for`` is ``input`` or ``debugger`` while the kernel is busy only with waiting for a
+    person. ``own_limit`` is the ``cull_idle_timeout`` of its kernelspec's metadata. ``beat_at`` is
+    when a heartbeat file that covers it was last touched. ``request_sent_at`` is when a client of
+    this server last sent it a request that counts: known a moment before the kernel itself says
+    so, and for a kernel behind a gateway, too.
     """
 
     id: str
@@ -93,12 +94,11 @@ class Kernel:
     image: str | None = None
     paths: tuple[str, ...] = ()
     unreadable: str | None = None
-    heard: Heard | None = None
+    iopub: IOPubActivity | None = None
     waiting_for: str | None = None
     own_limit: timedelta | None = None
     beat_at: datetime | None = None
-    asked_at: datetime | None = None
-    given_cell: bool = False
+    request_sent_at: datetime | None = None
 
     @cached_property
     def ref(self) -> Ref:
@@ -106,9 +106,9 @@ class Kernel:
 
     @property
     def request_at(self) -> datetime | None:
-        """When it was last asked for something, by whichever way that is known first."""
-        heard_at = self.heard.request_at if self.heard is not None else None
-        return max((at for at in (heard_at, self.asked_at) if at is not None), default=None)
+        """When it last got a request that counts, by whichever way that is known first."""
+        iopub_at = self.iopub.request_at if self.iopub is not None else None
+        return max((at for at in (iopub_at, self.request_sent_at) if at is not None), default=None)
 
     @property
     def waits_alone(self) -> bool:
@@ -117,12 +117,12 @@ class Kernel:
 
     @cached_property
     def stamps(self) -> Mapping[str, datetime]:
-        """What its activity is read from. What was heard of its messages is better than its
-        ``last_activity``, which before jupyter_server 2.15 moved on every reconnect."""
-        asked = {Signal.HEARTBEAT: self.beat_at, Signal.REQUEST: self.request_at}
-        if self.heard is not None:
-            return _known({**self.heard.stamps, **asked})
-        return _known({Signal.LAST_ACTIVITY: self.last_activity, **asked})
+        """What its activity is read from. Its messages tell more than its ``last_activity``, which
+        before jupyter_server 2.15 moved on every reconnect."""
+        others = {Signal.HEARTBEAT: self.beat_at, Signal.REQUEST: self.request_at}
+        if self.iopub is not None:
+            return _known({**self.iopub.stamps, **others})
+        return _known({Signal.LAST_ACTIVITY: self.last_activity, **others})
 
 
 @dataclass(frozen=True)

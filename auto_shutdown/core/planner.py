@@ -106,9 +106,6 @@ def _decide_kernel(context: Context, kernel: Kernel) -> Decision:
     if kernel.state == BUSY and not kernel.waits_alone:
         return _decide_busy(context, kernel)
     mark = context.mark(ref)
-    if mark.frozen:
-        detail = "Its last_activity stands still although it works: when it was used is not known."
-        return context.keep(ref, Reason.UNKNOWN, detail, Signal.LAST_ACTIVITY, case="frozen")
     if policy.protect_connected and kernel.connections > 0:
         detail = "A client is connected, and the setting protect_connected keeps it."
         return context.keep(ref, Reason.CONNECTED, detail, "connections")
@@ -117,8 +114,6 @@ def _decide_kernel(context: Context, kernel: Kernel) -> Decision:
         return context.keep(
             ref, Reason.GRACE, detail, Signal.EXECUTION_STATE, case="starting", state=kernel.state
         )
-    if mark.runs_unseen:
-        return _decide_busy(context, kernel)
     if kernel.state not in KNOWN:
         detail = f"The kernel reports the state '{kernel.state}', which is not known here."
         return context.keep(
@@ -153,17 +148,12 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
     window = policy.suspect_window
     asked = mark.work.found != "untold" and was_asked(mark, context.now, window / 8)
     if still < window or not asked:
-        detail, case = f"Running a cell, seen busy for {running}.", "cell"
-        if kernel.state != BUSY:
-            detail = f"Given a cell, and not heard of since; reported {kernel.state} for {running}."
-            case = "unanswered"
-        return context.keep(ref, Reason.BUSY, detail, Signal.EXECUTION_STATE, case=case)
+        detail = f"Running a cell, seen busy for {running}."
+        return context.keep(ref, Reason.BUSY, detail, Signal.EXECUTION_STATE, case="cell")
     found = f"under {STUCK_CPU:.0%} of a core"
-    word = "Busy" if kernel.state == BUSY else "Given a cell"
-    case = "cell" if kernel.state == BUSY else "unanswered"
     if policy.max_busy is None:
         detail = (
-            f"{word}, but silent and at {found} for {duration(still)}. It is kept; the "
+            f"Busy, but silent and at {found} for {duration(still)}. It is kept; the "
             "administrator's max_busy_minutes could end it."
         )
         return context.keep(
@@ -171,7 +161,7 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
             Reason.SUSPECT_BUSY,
             detail,
             Signal.EXECUTION_STATE,
-            case=case,
+            case="cell",
             silent_since=iso(mark.quiet_since or context.now) or "",
         )
     clock = Clock(
@@ -180,8 +170,8 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
         policy.max_busy,
         "max_busy_minutes",
         Reason.MAX_BUSY,
-        f"{word}, but silent and at {found},",
-        case,
+        f"Busy, but silent and at {found},",
+        "cell",
     )
     decision = by_the_clock(context, ref, clock, refs(ref, kernel.app))
     if decision.reason is Reason.RECENT_ACTIVITY:

@@ -62,13 +62,10 @@ def _schedule(
     for resource, decision in zip(snapshot.resources, plan.decisions):
         mark = ledger.marks.get(resource.ref)
         work = mark.work if mark is not None else Work()
-        unseen = mark is not None and mark.given_cell
-        if not unseen and not _can_be_asked(resource, terminals):
+        if not _can_be_asked(resource, terminals):
             continue
-        if isinstance(resource, Kernel) and (
-            unseen or (resource.state == BUSY and not resource.waits_alone)
-        ):
-            if not unseen and resource.heard is None and not resource.connections:
+        if isinstance(resource, Kernel) and resource.state == BUSY and not resource.waits_alone:
+            if resource.iopub is None and not resource.connections:
                 continue  # it would lose the output that its gateway keeps for its client
             window = policy.suspect_window / LOOKS_AT_BUSY
             still_since = mark.quiet_since if mark is not None else None

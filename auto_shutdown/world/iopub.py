@@ -1,35 +1,24 @@
-"""What a kernel's messages say of activity.
+"""What a kernel's own messages say of its activity.
 
-For kernels in this server's reach each message on the IOPub channel is listened to: before
-jupyter_server 2.15 ``last_activity`` moves with every reconnect and every debugger's question, and
-never does it tell a cell that was run from a thread that prints for ever.
+This server subscribes to the IOPub channel of each kernel on this host. It carries the messages of
+all clients. ``last_activity`` says less: before jupyter_server 2.15 it moves with every reconnect
+and every question of a debugger, and it never tells a cell from a thread that prints for ever.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core.model import Heard
+from ..core.model import IOPubActivity
 from .kernel_access import pid_of
+from .requests import COUNTS, KernelRequests, Requests
 
-#: Requests that a person (or a program of theirs) makes of a kernel. Not here: what tabs send by
-#: themselves (kernel_info, comm_info, history, debug_request), and usage_request, which is ours.
-COUNTS = frozenset(
-    {
-        "execute_request",
-        "complete_request",
-        "inspect_request",
-        "is_complete_request",
-        "comm_msg",
-        "interrupt_request",
-    }
-)
-
-#: What a kernel says by itself.
+#: What a kernel prints or shows.
 OUTPUT = frozenset(
     {
         "stream",
@@ -42,11 +31,16 @@ OUTPUT = frozenset(
     }
 )
 
-#: More than these are not listened to, but read by their ``last_activity``: each costs a socket,
-#: and a process has only so many.
+#: A server subscribes to at most so many kernels: each costs a socket, and a process has only so
+#: many. The others are known by their ``last_activity`` and by what passes this server.
 MOST = 200
 
 DELIMITER = b"<IDS|MSG>"
+
+#: So many messages wait for the server's loop before one is lost. By default it is 1,000, which a
+#: loop that shows plots exceeds while the server is busy, and the last message to come is lost
+#: first: the one that says that the cell has ended.
+WAITING_MESSAGES = 100_000
 
 #: zmq.POLLIN, which is not imported for one number.
 POLLIN = 1
@@ -54,19 +48,22 @@ POLLIN = 1
 _log = logging.getLogger(__name__)
 
 
-class Ear:
-    """Listens to one kernel."""
+class IOPubSubscription:
+    """Reads the IOPub channel of one kernel. ``requests`` learns from it which of the kernel's
+    requests run; ``in_debugger`` says that the kernel is stopped at a breakpoint."""
 
-    def __init__(self) -> None:
+    def __init__(self, requests: KernelRequests | None = None, pid: int | None = None) -> None:
+        self.requests = requests or KernelRequests()
+        self.pid = pid
+        self.in_debugger = False
         self._request_at: datetime | None = None
         self._output_at: datetime | None = None
-        self._asked_by_page = ""
-        self.stopped = False
+        self._sent_by_page = ""
         self._stream: Any = None
 
     @property
-    def heard(self) -> Heard:
-        return Heard(self._request_at, self._output_at)
+    def activity(self) -> IOPubActivity:
+        return IOPubActivity(self._request_at, self._output_at)
 
     def open(self, kernel: Any) -> bool:
         """Connect to the kernel; False where that is not possible."""
@@ -75,21 +72,25 @@ class Ear:
             stream.close()
             return False
         self._stream = stream
-        stream.on_recv(self.hear)
+        with contextlib.suppress(Exception):  # a stream of another kind keeps its own limit
+            _let_messages_wait(stream.socket)
+        stream.on_recv(self.receive)
+        self.requests.on_iopub = True
         return True
 
     def close(self) -> None:
+        self.requests.on_iopub = False
         if self._stream is not None and not self._stream.closed():
             self._stream.close()
 
     def catch_up(self) -> None:
-        """Hear at once what has arrived and waits for its turn on the server's loop."""
+        """Read the messages that have arrived and wait for their turn on the server's loop."""
         if self._stream is not None and not self._stream.closed():
             self._stream.flush(POLLIN)
 
-    def hear(self, parts: list[bytes]) -> None:
-        """Take note of one message, given as it comes from the wire. Never raises: it is called
-        by the server's event loop."""
+    def receive(self, parts: list[bytes]) -> None:
+        """Take note of one message as it comes from the wire. Never raises: the server's event
+        loop calls it."""
         try:
             start = parts.index(DELIMITER)
             header, parent = json.loads(parts[start + 2]), json.loads(parts[start + 3])
@@ -99,69 +100,101 @@ class Ear:
 
     def _note(self, kind: str, parent: dict[str, Any], content: bytes) -> None:
         now = datetime.now(timezone.utc)
-        asked_for = parent.get("msg_type")
+        parent_kind = parent.get("msg_type")
         if kind == "status":
-            state = json.loads(content).get("execution_state")
-            if state == "starting" or (asked_for in COUNTS and asked_for != "comm_msg"):
+            state = str(json.loads(content).get("execution_state"))
+            self.requests.has_status(state, parent)
+            if state == "starting" or (parent_kind in COUNTS and parent_kind != "comm_msg"):
                 self._request_at = now
-                self.stopped = False
+                self.in_debugger = False
             elif (
-                asked_for == "comm_msg"
+                parent_kind == "comm_msg"
                 and state == "idle"
-                # A page that opens asks all widgets for their state; nobody moved one.
-                and parent.get("msg_id") != self._asked_by_page
+                # A page that opens asks for the state of all widgets. No person moved one.
+                and parent.get("msg_id") != self._sent_by_page
             ):
                 self._request_at = now
+        elif kind == "shutdown_reply":
+            self.requests.ended()
         elif kind == "debug_event":
-            self.stopped = _stopped(json.loads(content).get("event"), self.stopped)
+            event = json.loads(content).get("event")
+            self.in_debugger = _is_stopped_after(event, self.in_debugger)
         elif kind in OUTPUT:
-            if kind == "comm_msg" and asked_for == "comm_msg":
+            if kind == "comm_msg" and parent_kind == "comm_msg":
                 if json.loads(content).get("data", {}).get("method") == "update_states":
-                    self._asked_by_page = str(parent.get("msg_id"))
+                    self._sent_by_page = str(parent.get("msg_id"))
                 return
             self._output_at = now
 
 
-def _stopped(event: Any, before: bool) -> bool:
+def _let_messages_wait(socket: Any) -> None:
+    """Raise the number of messages that may wait. It holds for connections made after it."""
+    import zmq
+
+    endpoint = socket.getsockopt(zmq.LAST_ENDPOINT)
+    socket.disconnect(endpoint)
+    socket.setsockopt(zmq.RCVHWM, WAITING_MESSAGES)
+    socket.connect(endpoint)
+
+
+def _is_stopped_after(event: Any, before: bool) -> bool:
     if event == "stopped":
         return True
     return False if event in ("continued", "terminated", "exited") else before
 
 
 class IOPubListener:
-    """Listens to the kernels of one manager, where that runs them itself."""
+    """Subscribes to the kernels of one manager, where that runs them on this host."""
 
-    def __init__(self, manager: Any) -> None:
+    def __init__(self, manager: Any, requests: Requests | None = None) -> None:
         self._manager = manager
-        self._ears: dict[str, Ear | None] = {}
+        self._requests = requests or Requests()
+        self._subscriptions: dict[str, IOPubSubscription | None] = {}
 
     def attend(self, kernel_ids: Iterable[str]) -> None:
-        """Listen to these, and to no others any more."""
+        """Subscribe to these kernels, and end the subscriptions to all others."""
         there = set(kernel_ids)
-        for gone in [kernel_id for kernel_id in self._ears if kernel_id not in there]:
+        for gone in [kernel_id for kernel_id in self._subscriptions if kernel_id not in there]:
             self._drop(gone)
         for kernel_id in there:
-            if kernel_id not in self._ears and len(self._ears) < MOST:
-                self._ears[kernel_id] = self._open(kernel_id)
+            subscription = self._subscriptions.get(kernel_id)
+            if subscription is not None:
+                self._notice_a_new_process(kernel_id, subscription)
+            elif kernel_id not in self._subscriptions:
+                self.subscribe(kernel_id)
 
-    def ear(self, kernel_id: str) -> Ear | None:
-        return self._ears.get(kernel_id)
+    def subscribe(self, kernel_id: str) -> None:
+        """Subscribe to one kernel, if that is possible and there are not too many."""
+        if kernel_id not in self._subscriptions and len(self._subscriptions) < MOST:
+            self._subscriptions[kernel_id] = self._open(kernel_id)
+
+    def subscription(self, kernel_id: str) -> IOPubSubscription | None:
+        return self._subscriptions.get(kernel_id)
 
     def close(self) -> None:
-        for kernel_id in list(self._ears):
+        for kernel_id in list(self._subscriptions):
             self._drop(kernel_id)
 
-    def _drop(self, kernel_id: str) -> None:
-        ear = self._ears.pop(kernel_id)
-        if ear is not None:
-            ear.close()
+    def _notice_a_new_process(self, kernel_id: str, subscription: IOPubSubscription) -> None:
+        """A restart by SIGKILL leaves no message; it changes the process."""
+        pid = pid_of(self._manager, kernel_id)
+        if pid is not None and pid != subscription.pid:
+            if subscription.pid is not None:
+                subscription.requests.ended()
+            subscription.pid = pid
 
-    def _open(self, kernel_id: str) -> Ear | None:
-        ear = Ear()
+    def _drop(self, kernel_id: str) -> None:
+        subscription = self._subscriptions.pop(kernel_id)
+        if subscription is not None:
+            subscription.close()
+
+    def _open(self, kernel_id: str) -> IOPubSubscription | None:
         try:
             # A kernel behind a gateway has the methods of a local one, but no address here.
-            if pid_of(self._manager, kernel_id) is None:
+            pid = pid_of(self._manager, kernel_id)
+            if pid is None:
                 return None
-            return ear if ear.open(self._manager.get_kernel(kernel_id)) else None
+            subscription = IOPubSubscription(self._requests.of(kernel_id), pid)
+            return subscription if subscription.open(self._manager.get_kernel(kernel_id)) else None
         except Exception:
             return None

@@ -19,7 +19,7 @@ from typing import Any
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from .iopub import COUNTS
+from .requests import COUNTS
 
 #: The answer takes about 30 ms; a kernel that has none by then is not waited for.
 ASK_SECONDS = 2.0

@@ -16,12 +16,14 @@ from typing import Any
 
 from traitlets import TraitError
 
-from ..core.marks import BUSY
+from ..core.apps import DEAD
+from ..core.marks import BUSY, COMING_UP
 from ..core.model import KERNEL_GATEWAY, Kernel
 from ..core.verdict import Outcome, Result
-from .iopub import IOPubListener
+from .iopub import IOPubListener, IOPubSubscription
 from .kernel_access import channels_of, fresh_model, gateway_arguments, limit_of, pid_of, resolve
 from .kernel_usage import Usage, ask
+from .requests import KernelRequests
 from .stamps import parse_stamp
 from .websockets import WebsocketClients
 
@@ -51,7 +53,8 @@ class KernelSource:
         self._kernels = kernel_manager
         self._sessions = session_manager
         self._clients = clients or WebsocketClients()
-        self._listener = IOPubListener(kernel_manager)
+        self._requests = self._clients.requests
+        self._listener = IOPubListener(kernel_manager, self._requests)
         self._limits: dict[str, timedelta | None] = {}
         self._last_sessions: list[Model] = []
         self._joined: Joined = {}
@@ -69,7 +72,7 @@ class KernelSource:
                 if model is not None:
                     models[kernel_id] = model
         self._listener.attend(models)
-        self._clients.attend({*models, *unreadable})
+        self._requests.keep_only({*models, *unreadable})
         self._limits = {kernel_id: self._limit_of(kernel_id) for kernel_id in models}
         return models, unreadable
 
@@ -100,27 +103,32 @@ class KernelSource:
         return tuple(map(self.observed, join(models, unreadable, sessions, self._joined)))
 
     def observed(self, kernel: Kernel) -> Kernel:
-        """With what its model does not say: what was heard of it, and whether it waits."""
-        ear = self._listener.ear(kernel.id)
-        waiting_for = None
-        self._clients.seen(kernel.id, kernel.state)
-        if self._clients.waits(kernel.id):
-            waiting_for = "input"
-        elif kernel.state == BUSY and ear is not None and ear.stopped:
-            waiting_for = "debugger"
-        own_limit, asked_at = self._limits.get(kernel.id), self._clients.asked_at(kernel.id)
-        given_cell = self._clients.gave_cell(kernel.id)
-        if ear is None and waiting_for is None and own_limit is None and asked_at is None:
+        """With what its model does not say: what its messages tell, and whether it waits."""
+        requests, subscription = self._requests.known(kernel.id), self._subscription(kernel.id)
+        own_limit = self._limits.get(kernel.id)
+        if requests is None and subscription is None and own_limit is None:
             return kernel
-        heard = ear.heard if ear is not None else None
+        state, waiting_for = kernel.state, None
+        if requests is not None and state in DEAD:
+            requests.ended()
+        elif requests is not None:
+            state = _state_by_messages(state, requests)
+            if requests.waits_for_input(kernel.state):
+                waiting_for = "input"
+        if waiting_for is None and state == BUSY and subscription and subscription.in_debugger:
+            waiting_for = "debugger"
         return replace(
             kernel,
-            heard=heard,
+            state=state,
+            connections=max(kernel.connections, self._clients.connections(kernel.id)),
+            iopub=subscription.activity if subscription is not None else None,
             waiting_for=waiting_for,
             own_limit=own_limit,
-            asked_at=asked_at,
-            given_cell=given_cell,
+            request_sent_at=requests.sent_at if requests is not None else None,
         )
+
+    def _subscription(self, kernel_id: str) -> IOPubSubscription | None:
+        return self._listener.subscription(kernel_id)
 
     def pid_of(self, kernel_id: str) -> int | None:
         """The process of a kernel on this host, None for one elsewhere."""
@@ -191,17 +199,17 @@ class KernelSource:
     async def _has_moved(self, kernel: Kernel) -> bool:
         """Whether it was asked for something, or works, since it was seen as ``kernel``. Raises
         what its manager raises: one that cannot be read is not shut down."""
-        ear = self._listener.ear(kernel.id)
-        if ear is not None:
-            ear.catch_up()
+        subscription = self._subscription(kernel.id)
+        if subscription is not None:
+            subscription.catch_up()
         model = await fresh_model(self._kernels, kernel.id)
         if not model:
             raise LookupError("its manager gives no model for it")
         fresh = self.observed(_kernel(kernel.id, model, kernel.paths))
-        unheard = fresh.heard is None and fresh.last_activity != kernel.last_activity
+        stamp_moved = fresh.iopub is None and fresh.last_activity != kernel.last_activity
         return (
             bool(fresh.unreadable)
-            or unheard
+            or stamp_moved
             or fresh.request_at != kernel.request_at
             or (fresh.state == BUSY and kernel.state != BUSY)
             or (kernel.waiting_for is not None and fresh.connections > kernel.connections)
@@ -216,6 +224,16 @@ class KernelSource:
             type(error).__name__,
             "It is tried again; the server's log has what its kernel manager says.",
         )
+
+
+def _state_by_messages(state: str, requests: KernelRequests) -> str:
+    """The state of a kernel, corrected by its messages. They only ever add activity: a kernel with
+    an unfinished request is busy, and one that has sent a message is no longer starting."""
+    if state in COMING_UP and not requests.came_up:
+        return state
+    if requests.unfinished:
+        return BUSY
+    return "idle" if state in COMING_UP else state
 
 
 def join(

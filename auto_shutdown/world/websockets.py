@@ -1,8 +1,12 @@
-"""What passes between a kernel and its clients, where this server carries it.
+"""What passes between kernels and their clients on the websockets of this server.
 
 The one place where ``input()`` shows (to the kernel's manager such a kernel is busy, and would be
-for ever), where a request is known before its kernel knows of it, and where one can be held back
-from a kernel that is being shut down.
+for ever), where a request is known before its kernel knows of it, and where a request can be held
+back from a kernel that is being shut down. For kernels in other containers, it is also where the
+begin and end of each request show.
+
+The websocket handler is observed, not its connection class: extensions replace that class, and not
+each of them calls the methods of jupyter_server's own.
 """
 
 from __future__ import annotations
@@ -11,78 +15,60 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Callable, Collection, Iterator
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from tornado.websocket import WebSocketHandler
 
-from ..core.marks import BUSY, COMING_UP
-from .iopub import COUNTS
+from .kernel_messages import LONGEST_STATUS, read
+from .requests import COUNTS, Requests
 
-#: Where jupyter_server (from 2.0) keeps the class of its websocket connections to kernels, made
-#: to be replaced.
-CONNECTION_CLASS = "kernel_websocket_connection_class"
+#: What a client sends that matters here.
+INCOMING = COUNTS | {"input_reply"}
 
-#: Message types as they stand in a header. In what a cell says of itself the quotes are escaped.
-_ASKING = tuple(f'"{name}"' for name in sorted(COUNTS - {"comm_msg"}))
-_COMM = '"comm_msg"'
-_CELL = '"execute_request"'
+#: The same of what a kernel sends.
+OUTGOING = frozenset({"status", "execute_reply", "input_request", "shutdown_reply"})
 
-#: A page that opens asks its widgets for their state; nobody moved one.
-_BY_ITSELF = '"request_state'
+#: A page that opens asks its widgets for their state. No person moved one.
+_SENT_BY_PAGES = frozenset({"request_state", "request_states"})
 
 Forward = Callable[[], Any]
 
 
 class WebsocketClients:
-    """Knows which kernels wait for an answer to ``input()``, and when each was last asked."""
+    """Follows the requests of this server's clients, for connections that open after
+    :meth:`watch`."""
 
-    def __init__(self) -> None:
-        self._waiting: set[str] = set()
-        self._asked: dict[str, datetime] = {}
-        self._given: set[str] = set()
+    def __init__(self, requests: Requests | None = None) -> None:
+        self.requests = requests or Requests()
+        self._connections: dict[str, set[int]] = {}
         self._held: dict[str, list[Forward]] = {}
         self._late: set[asyncio.Future[Any]] = set()
 
     def watch(self, web_app: Any) -> None:
-        """From now on, for connections that open. Where a server has neither a connection class
-        nor the handlers of older ones, nothing is known."""
-        base = web_app.settings.get(CONNECTION_CLASS)
-        if isinstance(base, type):
-            web_app.settings[CONNECTION_CLASS] = self._observed_connection(base)
-            return
+        """Observe the handlers of kernel websockets. Nothing is known where a server has none."""
         for rule in _rules(web_app.default_router):
             target = rule.target
             if (
                 isinstance(target, type)
                 and issubclass(target, WebSocketHandler)
+                and "kernels" in _pattern(rule)
                 and "channels" in _pattern(rule)
             ):
-                rule.target = self._observed_handler(target)
+                rule.target = self._observed(target)
 
-    def waits(self, kernel_id: str) -> bool:
-        return kernel_id in self._waiting
+    def request_sent_at(self, kernel_id: str) -> datetime | None:
+        """When a client of this server last sent it a request that counts."""
+        known = self.requests.known(kernel_id)
+        return known.sent_at if known is not None else None
 
-    def asked_at(self, kernel_id: str) -> datetime | None:
-        """When a client of this server last asked it for something that counts."""
-        return self._asked.get(kernel_id)
+    def connections(self, kernel_id: str) -> int:
+        """How many clients are connected to it through this server."""
+        return len(self._connections.get(kernel_id, ()))
 
-    def gave_cell(self, kernel_id: str) -> bool:
-        """Whether a client of this server gave it a cell since it was last seen to have come up."""
-        return kernel_id in self._given
-
-    def seen(self, kernel_id: str, state: str) -> None:
-        """It is in that state: what it can no longer wait for, or be about to begin, is over."""
-        if state != BUSY:
-            self._waiting.discard(kernel_id)
-        if state not in COMING_UP:
-            self._given.discard(kernel_id)
-
-    def attend(self, kernel_ids: Collection[str]) -> None:
-        """These kernels there are, and no others any more."""
-        for gone in [kernel_id for kernel_id in self._asked if kernel_id not in kernel_ids]:
-            del self._asked[gone]
-        self._given.intersection_update(kernel_ids)
+    def keep_only(self, kernel_ids: Collection[str]) -> None:
+        """Forget the kernels that are not there any more."""
+        self.requests.keep_only(kernel_ids)
 
     @contextlib.contextmanager
     def held_back(self, kernel_id: str) -> Iterator[list[Forward]]:
@@ -100,8 +86,9 @@ class WebsocketClients:
                         self._late.add(task := asyncio.ensure_future(sent))
                         task.add_done_callback(self._late.discard)
 
-    def _pass_on(self, kernel_id: str, message: Any, forward: Forward) -> Any:
-        with contextlib.suppress(Exception):
+    def pass_on(self, kernel_id: str, message: Any, forward: Forward) -> Any:
+        """Note a message from a client, and forward it to the kernel unless it is held back."""
+        with contextlib.suppress(Exception):  # whatever it is, the host knows what to do with it
             self.note_incoming(kernel_id, message)
         held = self._held.get(kernel_id)
         if held is None:
@@ -109,31 +96,57 @@ class WebsocketClients:
         held.append(forward)
         return None
 
-    def _observed_connection(self, base: Any) -> type:
+    def note_incoming(self, kernel_id: str, raw: Any) -> None:
+        """A message from a client to the kernel."""
+        message = read(raw, INCOMING)
+        if message is None:
+            return
+        requests = self.requests.of(kernel_id)
+        if message.kind == "input_reply":
+            requests.input_for = None
+        elif not (message.kind == "comm_msg" and _is_sent_by_a_page(message.content)):
+            requests.sent(message.header)
+
+    def note_outgoing(self, kernel_id: str, raw: Any) -> None:
+        """A message from the kernel to a client."""
+        message = read(raw, OUTGOING, LONGEST_STATUS)
+        if message is None:
+            return
+        requests = self.requests.of(kernel_id)
+        if message.kind == "status":
+            requests.has_status(str(message.content.get("execution_state")), message.parent)
+        elif message.kind == "execute_reply":
+            requests.has_finished(message.parent_id)
+        elif message.kind == "input_request":
+            requests.input_for = message.parent_id
+        else:
+            requests.ended()
+
+    def _opened(self, kernel_id: str, connection: int) -> None:
+        self._connections.setdefault(kernel_id, set()).add(connection)
+
+    def _closed(self, kernel_id: str, connection: int) -> None:
+        connections = self._connections.get(kernel_id, set())
+        connections.discard(connection)
+        known = self.requests.known(kernel_id)
+        if not connections:
+            self._connections.pop(kernel_id, None)
+            if known is not None and not known.on_iopub:
+                known.no_longer_heard()
+
+    def _observed(self, base: Any) -> type:
         clients = self
 
         class Observed(base):  # type: ignore[misc]
-            """As the host's own, and tells of ``input()`` and of requests."""
+            """The host's own handler, whose messages are noted as they pass."""
 
-            def handle_outgoing_message(self, *message: Any, **more: Any) -> Any:
-                with contextlib.suppress(Exception):
-                    clients.note_outgoing(self.kernel_id, *message)
-                return super().handle_outgoing_message(*message, **more)
+            def open(self, *args: Any, **more: Any) -> Any:
+                clients._opened(getattr(self, "kernel_id", ""), id(self))
+                return super().open(*args, **more)
 
-            def handle_incoming_message(self, message: Any, *rest: Any, **more: Any) -> Any:
-                onward = super().handle_incoming_message
-                return clients._pass_on(
-                    getattr(self, "kernel_id", ""), message, lambda: onward(message, *rest, **more)
-                )
-
-        return _named_as(base, Observed)
-
-    def _observed_handler(self, base: Any) -> type:
-        """The same for the websocket handlers of jupyter_server 2.0.0rc3 and before."""
-        clients = self
-
-        class Observed(base):  # type: ignore[misc]
-            """As the host's own, and tells of ``input()`` and of requests."""
+            def on_close(self, *args: Any, **more: Any) -> Any:
+                clients._closed(getattr(self, "kernel_id", ""), id(self))
+                return super().on_close(*args, **more)
 
             def write_message(self, message: Any, *rest: Any, **more: Any) -> Any:
                 with contextlib.suppress(Exception):
@@ -141,50 +154,17 @@ class WebsocketClients:
                 return super().write_message(message, *rest, **more)
 
             def on_message(self, message: Any) -> Any:
-                onward = super().on_message
-                return clients._pass_on(
-                    getattr(self, "kernel_id", ""), message, lambda: onward(message)
-                )
+                forward = super().on_message
+                kernel_id = getattr(self, "kernel_id", "")
+                return clients.pass_on(kernel_id, message, lambda: forward(message))
 
-        return _named_as(base, Observed)
-
-    def note_outgoing(self, kernel_id: str, *message: Any) -> None:
-        """A message from kernel to client: of a local kernel its channel and parts, else the text
-        of the whole. (What a kernel prints stands in it with its quotes escaped.)"""
-        if len(message) > 1:
-            channel = message[0]
-            name = channel if isinstance(channel, str) else getattr(channel, "channel", "")
-            asks = name == "stdin"
-        elif isinstance(message[0], bytes):
-            asks = b'"input_request"' in message[0]
-        else:
-            asks = '"input_request"' in message[0]
-        if asks:
-            self._waiting.add(kernel_id)
-
-    def note_incoming(self, kernel_id: str, message: Any) -> None:
-        """A message from client to kernel. An answer ends the waiting; so does another cell, for
-        it cannot be told whether that waits behind it (then the kernel only counts as busy)."""
-        asks = any(_says(message, name) for name in _ASKING) or (
-            _says(message, _COMM) and not _says(message, _BY_ITSELF)
-        )
-        if asks:
-            self._asked[kernel_id] = datetime.now(timezone.utc)
-            if _says(message, _CELL):
-                self._given.add(kernel_id)
-        if kernel_id in self._waiting and any(
-            _says(message, name) for name in ("input_reply", "execute_request")
-        ):
-            self._waiting.discard(kernel_id)
+        Observed.__name__, Observed.__qualname__ = base.__name__, base.__qualname__
+        return Observed
 
 
-def _says(message: Any, text: str) -> bool:
-    return (text.encode() if isinstance(message, bytes) else text) in message
-
-
-def _named_as(base: Any, observed: type) -> type:
-    observed.__name__, observed.__qualname__ = base.__name__, base.__qualname__
-    return observed
+def _is_sent_by_a_page(content: Any) -> bool:
+    data = content.get("data")
+    return isinstance(data, dict) and data.get("method") in _SENT_BY_PAGES
 
 
 def _rules(router: Any) -> Iterator[Any]:

@@ -25,7 +25,7 @@ from auto_shutdown.core.model import (
     EVERYTHING,
     Answer,
     App,
-    Heard,
+    IOPubActivity,
     Kernel,
     Kind,
     Ref,
@@ -69,11 +69,10 @@ kernels = st.builds(
     instance_type=st.sampled_from((None, "ml.g5.xlarge")),
     image=st.sampled_from((None, "arn:aws:sagemaker:us-west-2:1:image/pytorch")),
     unreadable=st.sampled_from((None,) * 8 + ("TraitError",)),
-    heard=st.none() | st.builds(Heard, maybe, maybe),
+    iopub=st.none() | st.builds(IOPubActivity, maybe, maybe),
     waiting_for=st.sampled_from((None, None, "input", "debugger")),
     own_limit=st.none() | minutes(1, 300),
     beat_at=st.none() | instants,
-    given_cell=st.booleans(),
 )
 terminals = st.builds(
     Terminal,
@@ -269,8 +268,8 @@ def onwards(history: list[Look]) -> list[Look]:
     listened: set[Any] = set()
 
     def kept(value: Any, key: Any) -> Any:
-        if isinstance(value, Heard) or key in listened:
-            value = value or Heard()
+        if isinstance(value, IOPubActivity) or key in listened:
+            value = value or IOPubActivity()
             listened.add(key)
             return replace(
                 value,
@@ -313,7 +312,7 @@ def shifted(value: Any, by: timedelta) -> Any:
         return type(value)(shifted(item, by) for item in value)
     if isinstance(value, Mapping):
         return {key: shifted(item, by) for key, item in value.items()}
-    if isinstance(value, (Look, Snapshot, Kernel, Terminal, App, Heard)):
+    if isinstance(value, (Look, Snapshot, Kernel, Terminal, App, IOPubActivity)):
         return replace(
             value, **{f.name: shifted(getattr(value, f.name), by) for f in fields(value)}
         )

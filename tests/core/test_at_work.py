@@ -37,7 +37,6 @@ AT_WORK = {
         NOW,
     ),
     "a job in the background": (QUIET, marked(work=Work(NOW, NOW, "working")), NOW),
-    "a cell that nobody sees": (QUIET, marked(state="starting", given_cell=True), NOW),
     "none found": (QUIET, marked(work=Work(NOW, NOW, "none")), None),
     "a keep-alive": (QUIET, replace(NOTHING, holds={EVERYTHING: Hold(SOON)}), NOW),
     "one that is over": (QUIET, replace(NOTHING, holds={EVERYTHING: Hold(NOW)}), None),

@@ -22,7 +22,7 @@ from auto_shutdown.core.ledger import (
     record,
     shift,
 )
-from auto_shutdown.core.model import App, Heard, Kernel, Snapshot, Terminal, Unread
+from auto_shutdown.core.model import App, IOPubActivity, Kernel, Snapshot, Terminal, Unread
 from auto_shutdown.core.verdict import Action, Decision, Outcome, Reason, Result
 
 MINUTE = timedelta(minutes=1)
@@ -64,7 +64,7 @@ KERNEL_ROWS = {
     "still busy": (kernel(state="busy"), "busy", NOW),
     "no longer busy, stamp frozen": (kernel(), "busy", NOW),
     "no longer busy, a request seen on its way, stamp frozen": (
-        kernel(asked_at=NOW - MINUTE / 2),
+        kernel(request_sent_at=NOW - MINUTE / 2),
         "busy",
         NOW,
     ),
@@ -132,8 +132,8 @@ def test_what_is_there_when_all_was_forgotten_begins_with_the_first_look() -> No
 
 
 BEATEN = {
-    "a kernel not yet heard": Kernel("k", state="idle", heard=Heard()),
-    "a kernel that has only printed": Kernel("k", state="idle", heard=Heard(output_at=NOW)),
+    "a kernel not yet heard": Kernel("k", state="idle", iopub=IOPubActivity()),
+    "a kernel that has only printed": Kernel("k", state="idle", iopub=IOPubActivity(output_at=NOW)),
     "a kernel without a stamp": Kernel("k", state="idle"),
     "a terminal without a stamp": Terminal("1"),
 }
@@ -205,12 +205,6 @@ class TestApps:
         waiting = replace(KERNEL, state="busy", connections=0, waiting_for="input")
         ledger = self.settled(waiting)
         assert self.active_at(advance(ledger, Snapshot((), (), (APP,)), NOW)) == ago(hours=3)
-
-    def test_a_kernel_that_was_given_a_cell_on_its_way_up_was_at_work(self) -> None:
-        given = replace(KERNEL, state="starting", given_cell=True)
-        ledger = advance(EMPTY, Snapshot((given,), (), (APP,)), BEFORE)
-        ledger = advance(ledger, Snapshot((), (), (APP,)), NOW)
-        assert self.active_at(ledger) == NOW
 
     def test_a_terminal_closed_with_its_job_running_was_at_work(self) -> None:
         inside = replace(TERMINAL, app=APP.id, running_job="python")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scene import APP, KERNEL, NOW, OWN, TERMINAL, ago
 
 from auto_shutdown.core.ledger import Ledger, advance, learn, note
-from auto_shutdown.core.marks import Mark, Work, activity, first_sight, moved, shifted
-from auto_shutdown.core.model import Answer, Heard, Kernel, Snapshot
+from auto_shutdown.core.marks import Mark, activity, first_sight, moved, shifted
+from auto_shutdown.core.model import Answer, Kernel, Snapshot
 from auto_shutdown.core.signals import WEAK, Signal
 
 MINUTE = timedelta(minutes=1)
@@ -72,75 +72,6 @@ def test_a_step_of_the_clock_moves_every_instant_of_ours() -> None:
     assert after.work.asked_at is None
 
 
-class TestFrozen:
-    """A kernel whose last_activity stands still although it works."""
-
-    stale = replace(KERNEL, last_activity=ago(hours=5))
-
-    def marks(self, *kernels: Kernel) -> list[bool]:
-        ledger, found = EMPTY, []
-        for step, kernel in enumerate(kernels):
-            ledger = look(ledger, kernel, NOW + step * MINUTE)
-            found.append(ledger.marks[KERNEL.ref].frozen)
-        return found
-
-    def test_busy_after_idle_with_the_same_stamp(self) -> None:
-        busy = replace(self.stale, state="busy")
-        assert self.marks(self.stale, busy, self.stale) == [False, True, True]
-
-    def test_until_it_moves(self) -> None:
-        busy = replace(self.stale, state="busy")
-        thawed = replace(self.stale, last_activity=NOW)
-        assert self.marks(self.stale, busy, thawed) == [False, True, False]
-
-    def test_not_when_the_stamp_moved_with_the_cell(self) -> None:
-        busy = replace(self.stale, state="busy", last_activity=NOW)
-        assert self.marks(self.stale, busy, replace(busy, state="idle")) == [False] * 3
-
-    def test_not_from_starting_to_idle(self) -> None:
-        assert self.marks(replace(self.stale, state="starting"), self.stale) == [False, False]
-
-    def test_not_where_messages_are_heard(self) -> None:
-        heard = replace(self.stale, heard=Heard(request_at=ago(hours=5)))
-        assert self.marks(heard, replace(heard, state="busy"), heard) == [False] * 3
-
-
-class TestGivenCell:
-    """A kernel seen on its way up only, that was given a cell."""
-
-    rising = replace(KERNEL, state="starting", last_activity=ago(hours=5))
-    given = replace(rising, given_cell=True)
-
-    def after(self, *looks: Kernel, **work: str) -> Mark:
-        ledger = EMPTY
-        for step, kernel in enumerate(looks):
-            ledger = look(ledger, kernel, NOW + step * MINUTE)
-            marks = {ref: replace(m, work=Work(**work)) for ref, m in ledger.marks.items()}
-            ledger = replace(ledger, marks=marks)
-        return ledger.marks[KERNEL.ref]
-
-    def test_it_is_remembered_until_it_has_come_up(self) -> None:
-        assert not self.after(self.rising).given_cell
-        assert self.after(self.given, self.rising).given_cell, "by a server that was restarted"
-        assert self.after(self.given, replace(self.rising, state="restarting")).given_cell
-        assert not self.after(self.given, replace(self.rising, state="idle")).given_cell
-        assert not self.after(replace(self.given, state="busy")).given_cell
-
-    def test_it_is_activity_until_it_ends_or_gives_no_answer(self) -> None:
-        assert self.after(self.given, self.given).active_at == NOW + MINUTE
-        ended = self.after(self.given, replace(self.rising, state="idle"))
-        assert ended.active_at == NOW + MINUTE
-        assert self.after(self.rising, self.rising).active_at == ago(hours=5)
-        mute = self.after(self.given, self.given, self.given, found="untold")
-        assert mute.active_at == NOW
-
-    def test_it_is_still_since_the_last_message(self) -> None:
-        printed = replace(self.given, last_activity=NOW)
-        assert self.after(self.rising, self.rising).quiet_since is None
-        assert self.after(self.given, self.given).quiet_since == NOW
-        assert self.after(self.given, self.given, printed).quiet_since == NOW + 2 * MINUTE
-
-
 class TestBusy:
     busy = replace(KERNEL, state="busy", last_activity=ago(hours=5))
 
@@ -169,9 +100,8 @@ class TestBusy:
         self, answer: dict[str, object], still_since: datetime
     ) -> None:
         made = Answer(**{"ref": KERNEL.ref, "conclusive": True, **answer})  # type: ignore[arg-type]
-        for at_it in (self.busy, TestGivenCell.given):
-            after = learn(look(EMPTY, at_it, NOW), [made], NOW + MINUTE)
-            assert after.marks[KERNEL.ref].quiet_since == still_since
+        after = learn(look(EMPTY, self.busy, NOW), [made], NOW + MINUTE)
+        assert after.marks[KERNEL.ref].quiet_since == still_since
 
     def test_waiting_alone_is_no_activity(self) -> None:
         alone = replace(self.busy, waiting_for="input", connections=0)

@@ -28,7 +28,7 @@ from scene import (
 
 from auto_shutdown.core.ledger import Failure, Hold, Veto
 from auto_shutdown.core.marks import Work
-from auto_shutdown.core.model import EVERYTHING, Heard, Kernel
+from auto_shutdown.core.model import EVERYTHING, IOPubActivity, Kernel
 from auto_shutdown.core.policy import Policy, Rule
 from auto_shutdown.core.verdict import REMOVING, Action, Decision, Outcome, Reason, Result
 
@@ -63,22 +63,6 @@ def waiting(for_what: str, connections: int) -> Scene:
     return with_mark(scene, KERNEL.ref, state="busy", alone=alone, quiet_since=ago(hours=3))
 
 
-def given_cell(span: timedelta = 3 * HOUR, found: str = "none", **policy: object) -> Scene:
-    """Seen in starting for so long, and given a cell meanwhile."""
-    scene = with_policy(with_kernel(OK, state="starting", given_cell=True), **policy)
-    since = NOW - span
-    work = Work(NOW, NOW, found)
-    return with_mark(
-        scene,
-        KERNEL.ref,
-        state="starting",
-        given_cell=True,
-        state_since=since,
-        quiet_since=since,
-        work=work,
-    )
-
-
 WORKING = Work(NOW, NOW, "working", "99 % of a core")
 INCONCLUSIVE = Work(NOW)
 UNTOLD = Work(NOW, NOW, "untold", "it does not answer")
@@ -93,9 +77,6 @@ KERNEL_ROWS = {
     "busy, whatever its stamp": (with_kernel(OK, state="busy"), Reason.BUSY),
     "starting": (with_kernel(OK, state="starting"), Reason.GRACE),
     "restarting": (with_kernel(OK, state="restarting"), Reason.GRACE),
-    "just starting, and given a cell": (given_cell(timedelta(minutes=14)), Reason.GRACE),
-    "stuck in starting, but given a cell": (given_cell(), Reason.BUSY),
-    "given a cell, and still for eight hours": (given_cell(8 * HOUR), Reason.SUSPECT_BUSY),
     "used an hour ago": (with_kernel(OK, last_activity=ago(hours=1)), Reason.RECENT_ACTIVITY),
     "a stamp of tomorrow": (with_kernel(OK, last_activity=NOW + HOUR), Reason.RECENT_ACTIVITY),
     "connected and protected": (with_policy(OK, protect_connected=True), Reason.CONNECTED),
@@ -127,10 +108,6 @@ KERNEL_ROWS = {
     ),
     "busy while it waits for a person who is there": (waiting("input", 1), Reason.BUSY),
     "stopped in the debugger, and a person there": (waiting("debugger", 1), Reason.BUSY),
-    "its last_activity stands still": (
-        with_mark(OK, KERNEL.ref, frozen=True, stamps={"last-activity": KERNEL.last_activity}),
-        Reason.UNKNOWN,
-    ),
     "a thread at work": (with_mark(OK, KERNEL.ref, work=WORKING), Reason.BACKGROUND_WORK),
     "not yet asked for work": (with_mark(OK, KERNEL.ref, work=Work()), Reason.GRACE),
     "asked, not long enough watched": (
@@ -150,7 +127,7 @@ KERNEL_ROWS = {
         Reason.PRESENCE,
     ),
     "asked for something lately": (
-        with_kernel(OK, heard=Heard(request_at=ago(minutes=10))),
+        with_kernel(OK, iopub=IOPubActivity(request_at=ago(minutes=10))),
         Reason.RECENT_ACTIVITY,
     ),
     "its kernelspec's own limit": (
@@ -317,25 +294,6 @@ def test_the_app_goes_all_the_same(name: str) -> None:
     assert APP_GOES_ALL_THE_SAME[name].of(APP.ref).reason is Reason.IDLE
 
 
-@pytest.mark.parametrize(
-    ("scene", "kernel", "app"),
-    [
-        (given_cell(), Reason.BUSY, Reason.IN_USE),
-        (given_cell(9 * HOUR), Reason.SUSPECT_BUSY, Reason.IN_USE),
-        (given_cell(found="working"), Reason.BUSY, Reason.IN_USE),
-        (given_cell(found=""), Reason.BUSY, Reason.IN_USE),
-        (given_cell(found="untold"), Reason.IDLE, Reason.IDLE),
-        (given_cell(9 * HOUR, max_busy=8 * HOUR), Reason.MAX_BUSY, Reason.RECENT_ACTIVITY),
-    ],
-)
-def test_a_kernel_that_was_given_a_cell_is_no_stuck_start(
-    scene: Scene, kernel: Reason, app: Reason
-) -> None:
-    """Its server may have missed its first words. Only one that gives no answer is stuck."""
-    assert scene.of(KERNEL.ref).reason is kernel
-    assert scene.of(APP.ref).reason is app
-
-
 TERMINAL_ROWS = {
     "disabled": (with_policy(OK, enabled=False), Reason.DISABLED),
     "unread": (replace(OK, unread=("terminals",)), Reason.UNKNOWN),
@@ -409,7 +367,7 @@ GOES = {
         Reason.IDLE,
     ),
     "what was heard counts, not a stamp that every reconnect moves": (
-        with_kernel(OK, last_activity=NOW, heard=Heard(request_at=ago(hours=3))),
+        with_kernel(OK, last_activity=NOW, iopub=IOPubActivity(request_at=ago(hours=3))),
         Reason.IDLE,
     ),
     "its kernelspec's limit is short": (

@@ -90,7 +90,7 @@ def keeps_itself(life: Life, tenant: Kernel | Terminal) -> bool:
         )
     # Only what the administrator calls stuck may go while it is busy.
     at_it = tenant.state == "busy" and not tenant.waits_alone
-    busy = (at_it or ledger.marks[tenant.ref].runs_unseen) and policy.max_busy is None
+    busy = at_it and policy.max_busy is None
     idle = tenant.state != "busy"
     protected = policy.protect_connected and tenant.connections > 0 and idle
     idle_at_work = tenant.state == "idle" and ledger.marks[tenant.ref].work.found == "working"
@@ -112,7 +112,6 @@ def holds(life: Life, kernel: Kernel) -> bool:
     """A kernel that can do nothing any more does not hold its app; a keep-alive on it does."""
     held = life.ledger.held_until([kernel.ref, Ref(Kind.APP, str(kernel.app))], life.now)
     stuck = kernel.state in ("dead", "starting", "restarting", "unknown")
-    stuck = stuck and not life.ledger.marks[kernel.ref].runs_unseen
     return bool(held or kernel.unreadable or "kernels" in life.snapshot.unread or not stuck)
 
 
@@ -188,7 +187,7 @@ def with_more(history: list[Look], index: int, what: str) -> Look:
     if what in ("request", "output"):
         name = f"{what}_at"
         kernels = tuple(
-            replace(k, heard=replace(k.heard, **{name: at})) if k.heard else k for k in kernels
+            replace(k, iopub=replace(k.iopub, **{name: at})) if k.iopub else k for k in kernels
         )
     elif what == "busy":
         kernels = tuple(replace(k, state="busy", waiting_for=None) for k in kernels)
@@ -271,7 +270,7 @@ def moved_stamps(old: Any, new: Any, now: Any) -> list[Any]:
         if r is None or r.unreadable:
             return {}
         if isinstance(r, Kernel):
-            own = r.heard.request_at if r.heard else r.last_activity
+            own = r.iopub.request_at if r.iopub else r.last_activity
         else:
             own = r.input_at or r.last_activity
         return {"own": own, "beat": r.beat_at}

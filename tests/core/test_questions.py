@@ -143,33 +143,3 @@ class TestBusy:
     def test_not_behind_a_gateway_that_keeps_its_output(self) -> None:
         """Asking would make the gateway drop what it keeps for a client that has left."""
         assert KERNEL.ref not in asked(self.scene(3 * HOUR, None, connections=0))
-
-
-class TestGivenCell:
-    """A kernel seen on its way up only, that was given a cell: only asking can tell."""
-
-    def scene(self, still: timedelta, work: Work, given_cell: bool = True) -> Scene:
-        scene = idle_for(still)
-        since = NOW - still
-        rising = mark(since, "starting", APP.id, work=work, given_cell=given_cell)
-        rising = replace(rising, quiet_since=since if given_cell else None)
-        kernel = replace(scene.kernel, state="starting", connections=0)
-        marks = {**scene.ledger.marks, KERNEL.ref: rising}
-        return replace(scene, kernel=kernel, ledger=replace(scene.ledger, marks=marks))
-
-    @pytest.mark.parametrize(
-        ("still", "work", "expected"),
-        [
-            (29 * MINUTE, Work(), False),
-            (30 * MINUTE, Work(), True),
-            (HOUR, Work(ago(minutes=29), ago(minutes=29), "none"), False),
-            (HOUR, Work(ago(minutes=30), ago(minutes=30), "none"), True),
-            (HOUR, Work(ago(minutes=29), ago(minutes=29), "untold"), False),
-            (HOUR, Work(ago(minutes=30), ago(minutes=30), "untold"), True),
-        ],
-    )
-    def test_asked_now_and_then(self, still: timedelta, work: Work, expected: bool) -> None:
-        assert (KERNEL.ref in asked(self.scene(still, work))) is expected
-
-    def test_one_that_was_given_nothing_is_not(self) -> None:
-        assert KERNEL.ref not in asked(self.scene(3 * HOUR, Work(), given_cell=False))

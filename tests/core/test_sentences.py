@@ -105,12 +105,6 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
     ),
     (
         KERNEL_ROWS,
-        "its last_activity stands still",
-        "last-activity",
-        "Its last_activity stands still although it works: when it was used is not known.",
-    ),
-    (
-        KERNEL_ROWS,
         "a thread at work",
         "background-work",
         "Something works in the background: 99 % of a core.",

@@ -40,9 +40,7 @@ FULL = Mark(
     app=APP.id,
     incarnation="i",
     quiet_since=ago(hours=1),
-    frozen=True,
     alone=True,
-    given_cell=True,
     work=Work(ago(minutes=2), ago(minutes=3), "none", "CPU"),
 )
 FAILED = Outcome(Result.PERMANENT, "Denied.", "AccessDenied", "Allow it.")
@@ -267,8 +265,8 @@ class TestArchive:
         assert {*instants, early.quiet_since, *early.weak.values()} == {then}
 
     def test_what_is_missing_or_odd_has_its_default(self) -> None:
-        odd = {"app": 7, "frozen": 1, "alone": "yes", "given_cell": 1, "working": 1}
-        plain = {"app": None, "frozen": False, "alone": False, "given_cell": False}
+        odd = {"app": 7, "alone": "yes", "working": 1}
+        plain = {"app": None, "alone": False}
         expected = replace(FULL, **plain, quiet_since=None, work=Work())  # type: ignore[arg-type]
         assert self.back(FULL, **odd, quiet_since=None) == expected
 

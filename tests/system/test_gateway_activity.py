@@ -144,21 +144,6 @@ def test_a_kernel_held_in_starting_does_not_hold_its_app(studio: LocalStudio) ->
     server.wait_for("its app goes", lambda: studio.status(app) in ("Deleting", "Deleted"), 90)
 
 
-def test_a_cell_for_one_held_in_starting_holds_its_app_until_it_gives_no_answer(
-    studio: LocalStudio,
-) -> None:
-    server = serve(studio, startup_grace_minutes=0.05, suspect_after_minutes=2)  # asked each 7.5 s
-    app = studio.create_app()
-    stop_when_born(studio)
-    kernel = open_notebook(server, "stuck.ipynb")
-    with server.client(kernel) as client:
-        client.ask("execute_request", code="1 + 1")
-    server.wait_for("the cell counts", lambda: resource(server, kernel)["reason"] == "busy")
-    assert the_app(server)["reason"] == "in-use"
-    assert studio.status(app) == "InService"
-    server.wait_for("its app goes", lambda: studio.status(app) in ("Deleting", "Deleted"), 120)
-
-
 def stop_when_born(studio: LocalStudio) -> None:
     """Stops the next kernel of this Studio before it can say anything."""
     known = {p.pid for p in psutil.process_iter()}

@@ -14,7 +14,7 @@ from value_world import HandClock
 from auto_shutdown.core.model import (
     Answer,
     App,
-    Heard,
+    IOPubActivity,
     Kernel,
     Ref,
     Resource,
@@ -296,7 +296,7 @@ class Studio:
             thing.connections,
             thing.app,
             thing.instance_type,
-            heard=Heard(shown.request_at, shown.output_at) if shown.heard else None,
+            iopub=IOPubActivity(shown.request_at, shown.output_at) if shown.heard else None,
             waiting_for=cell.waits if cell is not None else None,
             own_limit=None if thing.own_limit is None else timedelta(seconds=thing.own_limit),
             beat_at=self._beat(thing.app),

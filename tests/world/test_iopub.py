@@ -1,4 +1,4 @@
-"""What a kernel's messages say: each row as they come from the wire."""
+"""What the IOPub channel of a kernel tells: each row as it comes from the wire."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import json
 from typing import Any
 
 import pytest
-from tornado.web import Application
-from tornado.websocket import WebSocketHandler
 
-from auto_shutdown.world.iopub import DELIMITER, Ear, IOPubListener
-from auto_shutdown.world.websockets import CONNECTION_CLASS, WebsocketClients
+from auto_shutdown.world.iopub import DELIMITER, IOPubListener, IOPubSubscription
+from auto_shutdown.world.requests import Requests
 
 
-def wire(kind: str, asked_for: str = "", asked: str = "1", **content: Any) -> list[bytes]:
-    parent = {"msg_type": asked_for, "msg_id": asked} if asked_for else {}
+def wire(kind: str, parent_kind: str = "", parent_id: str = "1", **content: Any) -> list[bytes]:
+    parent = {"msg_type": parent_kind, "msg_id": parent_id} if parent_kind else {}
     parts = [{"msg_type": kind}, parent, {}, content]
     return [b"topic", DELIMITER, b"signature", *(json.dumps(part).encode() for part in parts)]
 
 
-def status(asked_for: str, *states: str, asked: str = "1") -> list[list[bytes]]:
-    return [wire("status", asked_for, asked, execution_state=s) for s in states or ("busy", "idle")]
+def status(parent_kind: str, *states: str, parent_id: str = "1") -> list[list[bytes]]:
+    return [
+        wire("status", parent_kind, parent_id, execution_state=s)
+        for s in states or ("busy", "idle")
+    ]
 
 
 NO_PARENT = [DELIMITER, b"s", b'{"msg_type": "status"}', b"null", b"{}", b"{}"]
@@ -49,8 +50,9 @@ ROWS = {
         None,
     ),
     "a page that reads the history": (status("history_request"), None),
+    "a page that makes a subshell": (status("create_subshell_request"), None),
     "a debugger's question": (status("debug_request"), None),
-    "our own question": (status("usage_request"), None),
+    "a question for the processor time": (status("usage_request"), None),
     "a thread that prints": ([wire("stream", "execute_request", text="x")], "output"),
     "a plot by a thread": ([wire("display_data", "execute_request")], "output"),
     "a progress bar that ticks by itself": ([wire("comm_msg", "execute_request")], "output"),
@@ -60,31 +62,79 @@ ROWS = {
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_what_is_heard(name: str) -> None:
+def test_which_messages_are_activity(name: str) -> None:
     messages, signal = ROWS[name]
-    ear = Ear()
+    subscription = IOPubSubscription()
     for message in messages:
-        ear.hear(message)
-    assert set(ear.heard.stamps) == ({signal} if signal else set())
+        subscription.receive(message)
+    assert set(subscription.activity.stamps) == ({signal} if signal else set())
 
 
 def test_a_widget_moved_after_a_page_opened_counts() -> None:
-    ear = Ear()
+    subscription = IOPubSubscription()
     for message in ROWS["a page that opens its widgets"][0]:
-        ear.hear(message)
-    for message in status("comm_msg", asked="2"):
-        ear.hear(message)
-    assert set(ear.heard.stamps) == {"request"}
+        subscription.receive(message)
+    for message in status("comm_msg", parent_id="2"):
+        subscription.receive(message)
+    assert set(subscription.activity.stamps) == {"request"}
+
+
+#: Messages, and how many requests are unfinished after each.
+UNFINISHED = {
+    "a cell": (status("execute_request"), [1, 0]),
+    "the button of a widget": (status("comm_msg"), [1, 0]),
+    "other requests end meanwhile": (
+        [
+            *status("execute_request", "busy"),
+            *status("create_subshell_request", parent_id="2"),
+            *status("usage_request", parent_id="3"),
+            *status("comm_msg", parent_id="4"),
+            *status("execute_request", "idle"),
+        ],
+        [1, 1, 1, 1, 1, 2, 1, 0],
+    ),
+    "two at once": (
+        [
+            *status("execute_request", "busy", parent_id="1"),
+            *status("execute_request", "busy", parent_id="2"),
+            *status("execute_request", "idle", parent_id="1"),
+            *status("execute_request", "idle", parent_id="2"),
+        ],
+        [1, 2, 1, 0],
+    ),
+    "the kernel starts anew": (
+        [*status("execute_request", "busy"), wire("status", execution_state="starting")],
+        [1, 0],
+    ),
+    "the kernel says that it shuts down": (
+        [*status("execute_request", "busy"), wire("shutdown_reply", "shutdown_request")],
+        [1, 0],
+    ),
+    "requests that do not count": (
+        [*status("kernel_info_request"), *status("debug_request")],
+        [0] * 4,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNFINISHED)
+def test_a_request_is_unfinished_until_its_own_idle(name: str) -> None:
+    messages, expected = UNFINISHED[name]
+    subscription, found = IOPubSubscription(), []
+    for message in messages:
+        subscription.receive(message)
+        found.append(subscription.requests.unfinished)
+    assert found == expected
 
 
 def test_a_stop_in_the_debugger_and_its_end() -> None:
-    ear, found = Ear(), []
+    subscription, found = IOPubSubscription(), []
     for event in ("initialized", "stopped", "output", "continued", "stopped"):
-        ear.hear(wire("debug_event", "execute_request", event=event))
-        found.append(ear.stopped)
+        subscription.receive(wire("debug_event", "execute_request", event=event))
+        found.append(subscription.in_debugger)
     assert found == [False, True, True, False, True]
-    ear.hear(status("execute_request", "idle")[0])
-    assert not ear.stopped
+    subscription.receive(status("execute_request", "idle")[0])
+    assert not subscription.in_debugger
 
 
 class Stream:
@@ -115,18 +165,34 @@ class FakeManager(dict):  # type: ignore[type-arg]
         return self[kernel_id]
 
 
-def test_local_kernels_are_listened_to_while_they_are_there() -> None:
+def test_a_server_subscribes_to_local_kernels_while_they_are_there() -> None:
     manager = FakeManager(a=FakeKernel(7), far=FakeKernel(None))
     listener = IOPubListener(manager)
-    listener.attend(["a", "far", "never-heard-of"])
-    ear = listener.ear("a")
-    assert ear is not None
+    listener.attend(["a", "far", "unknown"])
+    subscription = listener.subscription("a")
+    assert subscription is not None
     manager["a"].stream.listener(wire("stream", "execute_request"))
-    assert set(ear.heard.stamps) == {"output"}
-    assert listener.ear("far") is None, "its stream would connect to nowhere"
+    assert set(subscription.activity.stamps) == {"output"}
+    assert listener.subscription("far") is None, "its stream would connect to nowhere"
     listener.attend(["far"])
     assert manager["a"].stream.closed()
-    assert listener.ear("a") is None
+    assert listener.subscription("a") is None
+
+
+def test_a_new_process_has_no_unfinished_requests() -> None:
+    """A restart by SIGKILL leaves no message."""
+    manager, requests = FakeManager(a=FakeKernel(7)), Requests()
+    listener = IOPubListener(manager, requests)
+    listener.attend(["a"])
+    manager["a"].stream.listener(status("execute_request", "busy")[0])
+    listener.attend(["a"])
+    assert requests.of("a").unfinished == 1
+    manager["a"].provisioner.pid = 8
+    listener.attend(["a"])
+    assert requests.of("a").unfinished == 0
+    manager["a"].stream.listener(status("execute_request", "busy")[0])
+    listener.attend(["a"])
+    assert requests.of("a").unfinished == 1
 
 
 def test_no_stream_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,133 +200,7 @@ def test_no_stream_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("auto_shutdown.world.iopub.MOST", 1)
     listener = IOPubListener(manager)
     listener.attend(["a", "b"])
-    assert [k for k in ("a", "b") if listener.ear(k)] in (["a"], ["b"]), "not beyond the bound"
+    found = [k for k in ("a", "b") if listener.subscription(k)]
+    assert found in (["a"], ["b"]), "not beyond the bound"
     listener.close()
     assert {k.stream.closed() for k in manager.values() if hasattr(k.stream, "listener")} == {True}
-
-
-class Connection:
-    """A host's connection class, as small as can be."""
-
-    kernel_id = "k"
-
-    def __init__(self) -> None:
-        self.passed: list[Any] = []
-
-    def handle_outgoing_message(self, *message: Any) -> str:
-        self.passed.append(message)
-        return "out"
-
-    def handle_incoming_message(self, message: Any) -> str:
-        self.passed.append(message)
-        return "in"
-
-
-class TestClients:
-    def connection(self) -> tuple[WebsocketClients, Connection]:
-        clients, app = WebsocketClients(), Application(**{CONNECTION_CLASS: Connection})
-        clients.watch(app)
-        return clients, app.settings[CONNECTION_CLASS]()
-
-    @pytest.mark.parametrize(
-        "message",
-        [
-            ("stdin", [b"x"]),
-            (type("Stream", (), {"channel": "stdin"})(), [b"x"]),
-            ('{"header": {"msg_type": "input_request"}}',),
-        ],
-    )
-    @pytest.mark.parametrize(
-        "answer", ['{"msg_type": "input_reply"}', b"..input_reply..", "execute_request"]
-    )
-    def test_from_the_question_to_the_answer(self, message: Any, answer: Any) -> None:
-        clients, connection = self.connection()
-        connection.handle_outgoing_message("iopub", [b"x"])
-        connection.handle_outgoing_message("{}")
-        assert not clients.waits("k")
-        assert connection.handle_outgoing_message(*message) == "out"
-        connection.handle_incoming_message('{"msg_type": "complete_request"}')
-        assert clients.waits("k")
-        assert connection.handle_incoming_message(answer) == "in"
-        assert not clients.waits("k")
-        assert len(connection.passed) == 5, "all of it reached the host"
-
-    def test_whatever_goes_wrong_here_the_message_passes(self) -> None:
-        _, connection = self.connection()
-        del type(connection).__mro__[1].kernel_id
-        try:
-            assert connection.handle_outgoing_message("stdin", [b"x"]) == "out"
-        finally:
-            Connection.kernel_id = "k"
-
-    def test_a_server_without_such_a_class(self) -> None:
-        """Its handlers are told of, then; and no other's."""
-
-        class Channels(WebSocketHandler):
-            kernel_id = "k"
-
-        class Terminal(WebSocketHandler):
-            pass
-
-        app = Application(
-            [(r"/api/kernels/(\w+)/channels", Channels), (r"/terminals/websocket", Terminal)]
-        )
-        clients = WebsocketClients()
-        clients.watch(app)
-        rules = app.wildcard_router.rules
-        assert issubclass(rules[0].target, Channels)
-        assert rules[0].target is not Channels
-        assert rules[1].target is Terminal
-        assert CONNECTION_CLASS not in app.settings
-
-    def test_a_request_is_known_as_it_passes(self) -> None:
-        clients, connection = self.connection()
-        quiet = [
-            '{"header": {"msg_type": "kernel_info_request"}}',
-            '{"content": {"code": "print(\\"execute_request\\")"}, "msg_type": "history_request"}',
-            '{"msg_type": "comm_msg", "data": {"method": "request_states"}}',
-            b'\x00{"msg_type":"comm_info_request"}',
-        ]
-        for message in quiet:
-            connection.handle_incoming_message(message)
-        assert clients.asked_at("k") is None
-        asking = [
-            '{"msg_type": "execute_request"}',
-            b'\x00\x01{"msg_type":"complete_request"}',
-            '{"msg_type": "comm_msg", "data": {"method": "update"}}',
-        ]
-        for message in asking:
-            before = clients.asked_at("k")
-            connection.handle_incoming_message(message)
-            assert clients.asked_at("k") != before
-        clients.attend({"other"})
-        assert clients.asked_at("k") is None
-
-    def test_a_cell_given_on_the_way_up_is_known_until_it_has_come_up(self) -> None:
-        clients, connection = self.connection()
-        connection.handle_incoming_message('{"msg_type": "complete_request"}')
-        assert not clients.gave_cell("k")
-        connection.handle_incoming_message('{"msg_type": "execute_request"}')
-        clients.seen("k", "starting")
-        assert clients.gave_cell("k")
-        clients.seen("k", "busy")
-        assert not clients.gave_cell("k")
-        connection.handle_incoming_message('{"msg_type": "execute_request"}')
-        clients.attend({"other"})
-        assert not clients.gave_cell("k")
-
-    def test_what_is_held_back_goes_on_in_its_order_or_not_at_all(self) -> None:
-        clients, connection = self.connection()
-        with clients.held_back("k") as held:
-            connection.handle_incoming_message("1")
-            connection.handle_incoming_message("2")
-            assert connection.passed == []
-            assert connection.handle_outgoing_message("{}") == "out", "what a kernel says passes"
-        assert connection.passed == [("{}",), "1", "2"]
-        with clients.held_back("k") as held:
-            connection.handle_incoming_message('{"msg_type": "execute_request"}')
-            held.clear()
-        assert connection.passed == [("{}",), "1", "2"]
-        assert clients.asked_at("k") is not None
-        with clients.held_back("other"):
-            assert connection.handle_incoming_message("3") == "in"

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.core.model import Heard, Kernel, Terminal
+from auto_shutdown.core.model import IOPubActivity, Kernel, Terminal
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.world import terminals as terminals_module
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.requests import KernelRequests
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.websockets import WebsocketClients
 from auto_shutdown.world.world import World
@@ -26,7 +27,7 @@ MODEL = {
     "execution_state": "idle",
     "connections": 0,
 }
-CELL = '{"msg_type": "execute_request"}'
+CELL = '{"header": {"msg_type": "execute_request", "msg_id": "1"}}'
 
 
 class Manager:
@@ -66,16 +67,18 @@ class Sessions:
         return []
 
 
-class Ear:
-    """Hears of a cell only when it is told to catch up."""
+class Subscription:
+    """A message about a cell waits in its socket until it is told to catch up."""
 
-    stopped = False
+    in_debugger = False
+    pid = None
+    requests = KernelRequests()
 
     def __init__(self) -> None:
-        self.heard = Heard()
+        self.activity = IOPubActivity()
 
     def catch_up(self) -> None:
-        self.heard = Heard(datetime.now(timezone.utc))
+        self.activity = IOPubActivity(datetime.now(timezone.utc))
 
 
 @pytest.fixture
@@ -131,18 +134,6 @@ async def test_what_has_moved_stays_unless_somebody_asked_for_it(
     assert (await world.remove(kernel, only_unmoved=False)).result is Result.REMOVED
 
 
-async def test_a_cell_given_on_the_way_up_is_told_until_it_has_come_up(
-    world: World, manager: Manager, clients: WebsocketClients
-) -> None:
-    told = []
-    for state in ("starting", "starting", "idle", "starting"):
-        manager.model["execution_state"] = state  # type: ignore[index]
-        told.append((await decided(world)).given_cell)
-        if len(told) == 1:
-            clients.note_incoming("k", CELL)
-    assert told == [False, True, False, False]
-
-
 async def test_what_cannot_be_read_stays(world: World, manager: Manager) -> None:
     kernel = await decided(world)
     manager.model = None
@@ -150,16 +141,16 @@ async def test_what_cannot_be_read_stays(world: World, manager: Manager) -> None
     assert (outcome.result, manager.shut_down) == (Result.TEMPORARY, [])
 
 
-async def test_what_waits_in_the_socket_is_heard(
+async def test_a_message_that_waits_in_the_socket_is_read_before_a_removal(
     world: World, source: KernelSource, manager: Manager
 ) -> None:
     kernel = await decided(world)
-    source._listener._ears["k"] = Ear()  # type: ignore[assignment]
-    requested = replace(kernel, heard=Heard())
+    source._listener._subscriptions["k"] = Subscription()  # type: ignore[assignment]
+    requested = replace(kernel, iopub=IOPubActivity())
     assert (await world.remove(requested, only_unmoved=False)).result is Result.REMOVED
     manager.shut_down.clear()
     kernel = await decided(world)
-    assert kernel.heard is not None
+    assert kernel.iopub is not None
     assert (await world.remove(kernel, only_unmoved=True)).result is Result.STALE
 
 
@@ -177,12 +168,12 @@ async def test_a_cell_during_the_shutdown_begins_only_if_the_kernel_stays(
 ) -> None:
     forwarded: list[str] = []
     manager.fails = fails
-    manager.meanwhile = lambda: clients._pass_on("k", CELL, lambda: forwarded.append(CELL))
+    manager.meanwhile = lambda: clients.pass_on("k", CELL, lambda: forwarded.append(CELL))
     kernel = await decided(world)
     outcome = await world.remove(kernel, only_unmoved=True)
     assert outcome.result is (Result.TEMPORARY if fails else Result.REMOVED)
     assert len(forwarded) == passed
-    clients._pass_on("k", CELL, lambda: forwarded.append(CELL))
+    clients.pass_on("k", CELL, lambda: forwarded.append(CELL))
     assert len(forwarded) == passed + 1
 
 

@@ -1,0 +1,169 @@
+"""The requests that each kernel has not finished: the truth about "busy".
+
+A kernel's ``execution_state`` is the state of the last status message that its manager tracks, and
+a kernel at work answers on other channels meanwhile. So each request is followed by itself. A
+kernel is at work from the ``busy`` to the ``idle`` with the same parent message. A cell that waits
+behind another one is work, too, from the moment at which it was sent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from ..core.marks import BUSY
+
+#: Requests that a person (or a program of theirs) makes of a kernel. Not here: the requests that
+#: pages send on their own (kernel_info, comm_info, history, debug_request, create_subshell) and
+#: usage_request, which this extension and jupyter-resource-usage send.
+COUNTS = frozenset(
+    {
+        "execute_request",
+        "complete_request",
+        "inspect_request",
+        "is_complete_request",
+        "comm_msg",
+        "interrupt_request",
+    }
+)
+
+#: Those that run code. An interrupt ends code; the interrupted cell tells of its own end.
+RUNS_CODE = COUNTS - {"interrupt_request"}
+
+#: States in which the process of a kernel has ended, or is about to.
+_ENDED = frozenset({"restarting", "autorestarting", "dead", "terminating", "terminated"})
+
+#: A request that has not begun although the shell has answered so many later questions never
+#: reached the kernel. One answer is not enough: a kernel's shell takes turns between its clients,
+#: so that a question can overtake a cell that waits behind another cell.
+ANSWERS_BEFORE_LOST = 2
+
+#: So many finished requests are remembered, because two messages of one end may arrive apart.
+_REMEMBERED = 64
+
+
+@dataclass
+class Request:
+    """One request. ``at`` is when it was sent or has begun, by the monotonic clock; ``answers``
+    counts the shell's answers to questions that were asked after it was sent."""
+
+    subshell: str | None
+    at: float
+    started: bool
+    answers: int = 0
+
+
+@dataclass
+class KernelRequests:
+    """The unfinished requests of one kernel, by message id.
+
+    ``on_iopub`` says that this server reads the kernel's IOPub channel.
+    ``sent_at`` is when a client of this server last sent a request that counts. ``came_up`` says
+    that the kernel has sent a message since it was last started. ``input_for`` is the id of the
+    request that waits in ``input()``. ``unheard_subshells`` are the subshells whose requests were
+    not finished when the last way to hear of their end was closed.
+    """
+
+    on_iopub: bool = False
+    sent_at: datetime | None = None
+    came_up: bool = False
+    input_for: str | None = None
+    unheard_subshells: set[str] = field(default_factory=set)
+    _unfinished: dict[str, Request] = field(default_factory=dict)
+    _finished: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+    @property
+    def unfinished(self) -> int:
+        """How many requests run, or wait for their turn."""
+        return len(self._unfinished)
+
+    def waits_for_input(self, state: str) -> bool:
+        """Whether it waits in ``input()``; ``state`` is what its manager reports."""
+        if self.input_for is None:
+            return False
+        return self.input_for in self._unfinished or state == BUSY
+
+    def sent(self, header: Mapping[str, Any]) -> None:
+        """A client of this server sends a request with ``header``."""
+        kind = header.get("msg_type")
+        if kind not in COUNTS:
+            return
+        self.sent_at = datetime.now(timezone.utc)
+        # Only cells wait for their turn for long. What else was sent counts when it begins.
+        if kind == "execute_request":
+            self._unfinished[str(header.get("msg_id"))] = Request(
+                header.get("subshell_id"), time.monotonic(), started=False
+            )
+
+    def has_status(self, state: str, parent: Mapping[str, Any]) -> None:
+        """The kernel reports ``state`` for the request whose header is ``parent``."""
+        request_id = str(parent.get("msg_id") or "")
+        if state in _ENDED:
+            self.ended()
+        elif state == "starting":
+            # What ran has ended with the process. What was sent since waits for the new one.
+            self.came_up = True
+            self._unfinished = {i: r for i, r in self._unfinished.items() if not r.started}
+        elif state == "busy":
+            self.came_up = True
+            counts = parent.get("msg_type") in RUNS_CODE and request_id
+            if counts and request_id not in self._finished:
+                subshell = parent.get("subshell_id")
+                self._unfinished[request_id] = Request(subshell, time.monotonic(), started=True)
+        elif state == "idle":
+            self.came_up = True
+            self.has_finished(request_id)
+
+    def has_finished(self, request_id: str) -> None:
+        if self._unfinished.pop(request_id, None) is not None:
+            self._finished.append(request_id)
+        if self.input_for == request_id:
+            self.input_for = None
+
+    def ended(self) -> None:
+        """The process of the kernel has ended, and with it all requests."""
+        self._unfinished.clear()
+        self.unheard_subshells.clear()
+        self.input_for, self.came_up = None, False
+
+    def no_longer_heard(self) -> None:
+        """Nothing tells of the end of these requests any more: the last client of a kernel in
+        another container left. Its shell is asked before it is removed."""
+        self.unheard_subshells |= {r.subshell for r in self._unfinished.values() if r.subshell}
+        self._unfinished.clear()
+
+    def shell_answered(self, asked_at: float, one_by_one: bool) -> None:
+        """Its shells answered a question that was asked at ``asked_at`` (monotonic). A kernel that
+        handles the requests of its main shell ``one_by_one`` has then finished what it had begun
+        before."""
+        self.came_up = True
+        self.unheard_subshells.clear()
+        for request_id, request in list(self._unfinished.items()):
+            if request.subshell is not None or request.at >= asked_at:
+                continue
+            request.answers += 1
+            if one_by_one if request.started else request.answers >= ANSWERS_BEFORE_LOST:
+                self.has_finished(request_id)
+
+
+class Requests:
+    """The requests of all kernels of this server."""
+
+    def __init__(self) -> None:
+        self._by_kernel: dict[str, KernelRequests] = {}
+
+    def of(self, kernel_id: str) -> KernelRequests:
+        """Those of one kernel, empty for one that is new."""
+        return self._by_kernel.setdefault(kernel_id, KernelRequests())
+
+    def known(self, kernel_id: str) -> KernelRequests | None:
+        return self._by_kernel.get(kernel_id)
+
+    def keep_only(self, kernel_ids: Collection[str]) -> None:
+        """Forget the kernels that are not there any more."""
+        for gone in [kernel_id for kernel_id in self._by_kernel if kernel_id not in kernel_ids]:
+            del self._by_kernel[gone]

@@ -1,0 +1,142 @@
+"""The unfinished requests of one kernel: what begins, what ends, and what has no end to hear."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from auto_shutdown.world.requests import KernelRequests, Requests
+
+
+def cell(name: str = "1", subshell: str | None = None) -> dict[str, Any]:
+    return {"msg_type": "execute_request", "msg_id": name, "subshell_id": subshell}
+
+
+def running(*cells: dict[str, Any]) -> KernelRequests:
+    requests = KernelRequests()
+    for each in cells or (cell(),):
+        requests.has_status("busy", each)
+    return requests
+
+
+def test_a_cell_waits_for_its_turn_from_the_moment_it_is_sent() -> None:
+    requests = KernelRequests()
+    found = []
+    for name in "123":
+        requests.sent(cell(name))
+    for name in "123":
+        requests.has_status("busy", cell(name))
+        found.append(requests.unfinished)
+        requests.has_status("idle", cell(name))
+        found.append(requests.unfinished)
+    assert found == [3, 2, 2, 1, 1, 0]
+    assert requests.sent_at is not None
+
+
+@pytest.mark.parametrize("kind", ["complete_request", "comm_msg", "interrupt_request"])
+def test_other_requests_only_count_when_they_begin(kind: str) -> None:
+    """A kernel may drop them without a word."""
+    requests = KernelRequests()
+    requests.sent({"msg_type": kind, "msg_id": "1"})
+    assert requests.unfinished == 0
+    assert requests.sent_at is not None
+
+
+def test_what_does_not_count_is_not_noted() -> None:
+    requests = KernelRequests()
+    requests.sent({"msg_type": "kernel_info_request", "msg_id": "1"})
+    requests.has_status("busy", {"msg_type": "kernel_info_request", "msg_id": "1"})
+    requests.has_status("busy", {"msg_type": "execute_request"})
+    assert (requests.unfinished, requests.sent_at) == (0, None)
+
+
+def test_a_late_copy_of_a_message_does_not_begin_a_request_again() -> None:
+    """Each message may come by the IOPub channel and by a websocket."""
+    requests = running()
+    requests.has_status("idle", cell())
+    requests.has_status("busy", cell())
+    assert requests.unfinished == 0
+
+
+@pytest.mark.parametrize("state", ["restarting", "dead", "terminating"])
+def test_the_end_of_the_process_is_the_end_of_all(state: str) -> None:
+    requests = running(cell("1"), cell("2", "sub"))
+    requests.input_for = "1"
+    requests.sent(cell("3"))
+    requests.has_status(state, {})
+    assert (requests.unfinished, requests.input_for, requests.came_up) == (0, None, False)
+
+
+def test_a_cell_sent_to_a_kernel_that_starts_is_not_lost() -> None:
+    requests = running(cell("1"))
+    requests.sent(cell("2"))
+    requests.has_status("starting", {})
+    assert requests.unfinished == 1
+
+
+class TestInput:
+    def test_it_waits_until_the_answer_or_the_end_of_its_request(self) -> None:
+        requests = running()
+        requests.input_for = "1"
+        assert requests.waits_for_input("idle"), "whatever its manager says"
+        requests.has_status("idle", cell("2"))
+        assert requests.waits_for_input("idle")
+        requests.has_status("idle", cell("1"))
+        assert not requests.waits_for_input("busy")
+
+    def test_without_a_way_to_hear_its_end_the_manager_tells(self) -> None:
+        requests = running()
+        requests.input_for = "1"
+        requests.no_longer_heard()
+        assert requests.waits_for_input("busy")
+        assert not requests.waits_for_input("idle")
+
+
+class TestShellAnswers:
+    def test_a_kernel_that_works_one_by_one_has_finished_what_it_had_begun(self) -> None:
+        requests = running()
+        requests.shell_answered(time.monotonic(), one_by_one=True)
+        assert requests.unfinished == 0
+
+    def test_one_that_may_work_at_several_has_not(self) -> None:
+        requests = running()
+        for _ in range(5):
+            requests.shell_answered(time.monotonic(), one_by_one=False)
+        assert requests.unfinished == 1
+
+    def test_a_subshell_does_not_depend_on_the_main_shell(self) -> None:
+        requests = running(cell("1", "sub"))
+        requests.shell_answered(time.monotonic(), one_by_one=True)
+        assert requests.unfinished == 1
+
+    def test_what_began_after_the_question_is_not_ended_by_its_answer(self) -> None:
+        asked_at = time.monotonic()
+        requests = running()
+        requests.shell_answered(asked_at, one_by_one=True)
+        assert requests.unfinished == 1
+
+    def test_a_question_may_overtake_a_cell_that_waits_once(self) -> None:
+        requests = KernelRequests()
+        requests.sent(cell())
+        requests.shell_answered(time.monotonic(), one_by_one=True)
+        assert requests.unfinished == 1
+        requests.shell_answered(time.monotonic(), one_by_one=True)
+        assert requests.unfinished == 0, "it never reached the kernel"
+
+    def test_subshells_that_nobody_hears_are_remembered_until_they_answer(self) -> None:
+        requests = running(cell("1"), cell("2", "sub"))
+        requests.no_longer_heard()
+        assert (requests.unfinished, requests.unheard_subshells) == (0, {"sub"})
+        requests.shell_answered(time.monotonic(), one_by_one=False)
+        assert requests.unheard_subshells == set()
+
+
+def test_only_kernels_that_are_there_are_remembered() -> None:
+    requests = Requests()
+    assert requests.known("k") is None
+    kernel = requests.of("k")
+    assert requests.known("k") is kernel
+    requests.keep_only({"other"})
+    assert requests.known("k") is None

@@ -1,0 +1,251 @@
+"""What passes this server's websockets, in each form that a message has."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from jupyter_server.services.kernels.connection.base import (
+    serialize_binary_message,
+    serialize_msg_to_ws_v1,
+)
+from tornado.web import Application
+from tornado.websocket import WebSocketHandler
+
+from auto_shutdown.world.kernel_messages import read
+from auto_shutdown.world.websockets import WebsocketClients
+
+Form = Callable[..., Any]
+
+
+def message(kind: str, parent: str = "", channel: str = "shell", **content: Any) -> dict[str, Any]:
+    parent_header = {"msg_id": parent, "msg_type": "execute_request"} if parent else {}
+    return {
+        "header": {"msg_id": "1", "msg_type": kind},
+        "parent_header": parent_header,
+        "metadata": {},
+        "content": content,
+        "buffers": [],
+        "channel": channel,
+    }
+
+
+def as_text(whole: dict[str, Any]) -> str:
+    return json.dumps({**whole, "buffers": []})
+
+
+def as_v1(whole: dict[str, Any]) -> bytes:
+    names = ("header", "parent_header", "metadata", "content")
+    parts = [json.dumps(whole[name]).encode() for name in names]
+    packed: bytes = serialize_msg_to_ws_v1([*parts, *whole["buffers"]], whole["channel"])
+    return packed
+
+
+def as_text_with_buffers(whole: dict[str, Any]) -> bytes:
+    packed: bytes = serialize_binary_message({**whole, "buffers": [b"a buffer"]})
+    return packed
+
+
+def as_bytes(whole: dict[str, Any]) -> bytes:
+    return as_text(whole).encode()
+
+
+FORMS = [as_text, as_v1, as_text_with_buffers, as_bytes]
+
+
+@pytest.mark.parametrize("form", FORMS)
+class TestForms:
+    def test_each_form_gives_the_same_message(self, form: Form) -> None:
+        sent = message("status", "cell", "iopub", execution_state="idle")
+        found = read(form(sent), {"status"})
+        assert found is not None
+        assert (found.channel, found.kind, found.parent_id) == ("iopub", "status", "cell")
+        assert found.content == {"execution_state": "idle"}
+
+    def test_other_types_are_left_alone(self, form: Form) -> None:
+        assert read(form(message("stream", text='"status"')), {"status"}) is None
+        odd = message("stream", data={"application/json": {"status": 1}})
+        assert read(form(odd), {"status"}) is None
+
+    def test_long_messages_are_output(self, form: Form) -> None:
+        long = message("status", text="x" * 100)
+        assert read(form(long), {"status"}, longest=100) is None
+
+    def test_a_message_with_buffers(self, form: Form) -> None:
+        found = read(form({**message("comm_msg", data=1), "buffers": [b"x"] * 3}), {"comm_msg"})
+        assert found is not None
+        assert found.content == {"data": 1}
+
+
+@pytest.mark.parametrize("odd", [b"", b"\x00" * 20, b"\xff" * 20, struct.pack("<Q", 7), "", "{}"])
+def test_what_is_no_message_is_none_or_an_error_that_passes(odd: Any) -> None:
+    clients = WebsocketClients()
+    assert clients.pass_on("k", odd, lambda: "passed") == "passed"
+    assert clients.request_sent_at("k") is None
+
+
+class Channels(WebSocketHandler):
+    """A host's websocket handler for kernels, as small as can be."""
+
+    kernel_id = "k"
+
+    def __init__(self) -> None:
+        self.passed: list[Any] = []
+
+    def open(self, *_: Any) -> str:  # type: ignore[override]
+        return "opened"
+
+    def on_close(self) -> None:
+        self.passed.append("closed")
+
+    def write_message(self, message: Any, binary: bool = False) -> Any:
+        self.passed.append(message)
+        return "out"
+
+    def on_message(self, message: Any) -> Any:
+        self.passed.append(message)
+        return "in"
+
+
+class Terminal(WebSocketHandler):
+    pass
+
+
+def observed(clients: WebsocketClients) -> Channels:
+    app = Application(
+        [(r"/api/kernels/(\w+)/channels", Channels), (r"/terminals/websocket", Terminal)]
+    )
+    clients.watch(app)
+    rules = app.wildcard_router.rules
+    assert rules[1].target is Terminal
+    assert rules[0].target is not Channels
+    made: Channels = rules[0].target()
+    made.open()
+    return made
+
+
+@pytest.fixture
+def clients() -> WebsocketClients:
+    return WebsocketClients()
+
+
+@pytest.fixture
+def channel(clients: WebsocketClients) -> Channels:
+    return observed(clients)
+
+
+@pytest.mark.parametrize("form", FORMS)
+class TestRequests:
+    def test_a_cell_from_the_moment_it_is_sent_to_its_own_idle(
+        self, form: Form, clients: WebsocketClients, channel: Channels
+    ) -> None:
+        requests = clients.requests.of("k")
+        assert channel.on_message(form(message("execute_request"))) == "in"
+        assert requests.unfinished == 1
+        for state in ("busy", "idle"):
+            other = message("status", "another", "iopub", execution_state=state)
+            assert channel.write_message(form(other)) == "out"
+        assert requests.unfinished == 1
+        channel.write_message(form(message("status", "1", "iopub", execution_state="idle")))
+        assert requests.unfinished == 0
+        assert len(channel.passed) == 4, "all of it reached the host"
+
+    def test_its_reply_ends_it_too(
+        self, form: Form, clients: WebsocketClients, channel: Channels
+    ) -> None:
+        channel.on_message(form(message("execute_request")))
+        channel.write_message(form(message("execute_reply", "1", status="ok")))
+        assert clients.requests.of("k").unfinished == 0
+
+    def test_from_the_question_to_the_answer(
+        self, form: Form, clients: WebsocketClients, channel: Channels
+    ) -> None:
+        requests = clients.requests.of("k")
+        channel.on_message(form(message("execute_request")))
+        channel.write_message(form(message("input_request", "1", "stdin", prompt="?")))
+        channel.on_message(form(message("complete_request")))
+        assert requests.waits_for_input("idle")
+        channel.on_message(form(message("input_reply", channel="stdin", value="x")))
+        assert not requests.waits_for_input("busy")
+
+    def test_the_end_of_the_kernel(
+        self, form: Form, clients: WebsocketClients, channel: Channels
+    ) -> None:
+        channel.on_message(form(message("execute_request")))
+        channel.write_message(form(message("shutdown_reply", channel="iopub")))
+        assert clients.requests.of("k").unfinished == 0
+
+    @pytest.mark.parametrize(
+        ("kind", "content", "counts"),
+        [
+            ("execute_request", {"code": "1"}, True),
+            ("complete_request", {}, True),
+            ("comm_msg", {"data": {"method": "update"}}, True),
+            ("comm_msg", {"data": {"method": "request_states"}}, False),
+            ("kernel_info_request", {}, False),
+            ("comm_info_request", {}, False),
+            ("history_request", {"code": '"execute_request"'}, False),
+        ],
+    )
+    def test_which_requests_count(
+        self,
+        form: Form,
+        kind: str,
+        content: Any,
+        counts: bool,
+        clients: WebsocketClients,
+        channel: Channels,
+    ) -> None:
+        channel.on_message(form(message(kind, **content)))
+        assert (clients.request_sent_at("k") is not None) is counts
+
+
+class TestConnections:
+    def test_who_is_connected(self, clients: WebsocketClients, channel: Channels) -> None:
+        other = observed(clients)
+        assert clients.connections("k") == 2
+        other.on_close()
+        channel.on_close()
+        assert clients.connections("k") == 0
+        assert channel.passed == ["closed"]
+
+    @pytest.mark.parametrize(("on_iopub", "unfinished"), [(False, 0), (True, 1)])
+    def test_after_the_last_client_only_the_iopub_channel_tells_of_an_end(
+        self, on_iopub: bool, unfinished: int, clients: WebsocketClients, channel: Channels
+    ) -> None:
+        requests, other = clients.requests.of("k"), observed(clients)
+        requests.on_iopub = on_iopub
+        channel.on_message(as_text(message("execute_request")))
+        other.on_close()
+        assert requests.unfinished == 1
+        channel.on_close()
+        assert requests.unfinished == unfinished
+
+    def test_whatever_goes_wrong_here_the_message_passes(
+        self, channel: Channels, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delattr(Channels, "kernel_id")
+        assert channel.write_message(as_text(message("status"))) == "out"
+        assert channel.on_message(as_text(message("execute_request"))) == "in"
+        channel.on_close()
+
+
+def test_what_is_held_back_goes_on_in_its_order_or_not_at_all(
+    clients: WebsocketClients, channel: Channels
+) -> None:
+    with clients.held_back("k") as held:
+        channel.on_message("1")
+        channel.on_message("2")
+        assert channel.passed == []
+        assert channel.write_message("{}") == "out", "what a kernel says passes"
+    assert channel.passed == ["{}", "1", "2"]
+    with clients.held_back("k") as held:
+        channel.on_message(as_text(message("execute_request")))
+        held.clear()
+    assert channel.passed == ["{}", "1", "2"]
+    assert clients.request_sent_at("k") is not None
+    with clients.held_back("other"):
+        assert channel.on_message("3") == "in"
