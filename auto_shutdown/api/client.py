@@ -28,8 +28,11 @@ PROBE_SECONDS = 5.0
 #: Jupyter's own.
 TOKEN_VARIABLE = "JUPYTER_TOKEN"
 
-#: Jupyter sets this in its terminals and kernels: the server that started them.
+#: Jupyter sets this in its terminals: the server that started them.
 SERVER_VARIABLE = "JUPYTER_SERVER_URL"
+
+#: jupyter_client sets this in kernels: the process of the server that started them.
+PARENT_VARIABLE = "JPY_PARENT_PID"
 
 #: Asks a person for the password of the server at a URL. None when nobody can be asked.
 AskPassword = Callable[[str], str]
@@ -144,9 +147,11 @@ def _none_running(others: Iterable[Server]) -> ServerError:
 
 
 def _only_one(servers: list[Server]) -> Server:
-    """Of several servers: the one whose terminal this is, or the only one with the extension."""
-    here = os.environ.get(SERVER_VARIABLE)
-    home = [s for s in servers if here is not None and _place(s.url) == _place(here)]
+    """Of several servers: the one whose kernel or terminal this is, or the only one with the
+    extension."""
+    here, parent = os.environ.get(SERVER_VARIABLE), os.environ.get(PARENT_VARIABLE)
+    home = [s for s in servers if parent is not None and str(s.pid) == parent]
+    home = home or [s for s in servers if here is not None and _place(s.url) == _place(here)]
     problems = {} if home else {server: Client(server).probe() for server in servers}
     with_extension = home or [server for server, problem in problems.items() if problem is None]
     if not with_extension:  # one that wants a password may have it

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..api.client import ExitCode
+from .names import full_name
 from .options import Commands, add_server, client_of, command
-from .status import shown_name
-from .text import Cell, Page, local_time
+from .text import Cell, Column, Page, local_time
 
-HEADER = ("WHEN", "KIND", "NAME", "OUTCOME", "WHY")
+HEADER = ("WHEN", "KIND", Column("NAME", keep_end=True), "OUTCOME", Column("WHY", below=True))
 
 STYLES = {"removed": "good", "gone": "good", "dry-run": "dim", "stale": "dim"}
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         page.json(answer)
     elif answer["history"]:
-        page.table(HEADER, [_row(entry) for entry in answer["history"]], HEADER.index("WHY"))
+        page.table(HEADER, [_row(entry) for entry in answer["history"]])
     else:
         page.line("Nothing was removed so far.")
     return ExitCode.DONE
@@ -47,7 +47,7 @@ def _row(entry: Mapping[str, Any]) -> list[Cell]:
     return [
         (local_time(entry.get("at")), ""),
         (str(named["kind"]), ""),
-        (shown_name(named), "strong"),
+        (full_name(named), "strong"),
         (outcome, STYLES.get(outcome, "bad")),
         (why, ""),
     ]

@@ -1,4 +1,4 @@
-"""``jupyter auto-shutdown …``: the parser, and what to do with what it read. No logic."""
+"""``jupyter auto-shutdown …``: the parser, and the errors of all commands. No logic."""
 
 from __future__ import annotations
 
@@ -10,13 +10,24 @@ from collections.abc import Sequence
 from .._version import __version__
 from ..api.client import ExitCode, ServerError
 from ..core.words import printable
-from . import demo, doctor, history, iam_policy, keep_alive, lifecycle_config, settings, status
+from . import (
+    demo,
+    doctor,
+    history,
+    iam_policy,
+    keep_alive,
+    lifecycle_config,
+    remove,
+    settings,
+    status,
+)
 
-#: Each adds its parser.
+#: Each adds the parser of its command.
 MODULES = (
     status,
     settings,
     keep_alive,
+    remove,
     history,
     doctor,
     lifecycle_config,
@@ -38,7 +49,7 @@ exit codes:
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jupyter auto-shutdown",
-        description="Shuts down what nobody uses in Amazon SageMaker Studio: see it, steer it.",
+        description="See and control what auto_shutdown shuts down in Amazon SageMaker Studio.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""``settings``: shown with who decided each, changed, reset."""
+"""``settings``: show each setting with who decided it, change settings, reset them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from ..api.client import ExitCode, ServerError
 from .options import Commands, add_server, client_of, command
-from .text import Cell, Page
+from .text import Cell, Column, Page
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -51,7 +51,7 @@ def _change(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         remedy = "Write NAME=VALUE, for example idle_timeout_minutes=90."
-        raise ServerError(ExitCode.USAGE, f"{text!r} is no setting with a value.", remedy)
+        raise ServerError(ExitCode.USAGE, f"{text!r} is not a setting with a value.", remedy)
     try:
         return name.strip(), json.loads(value)
     except ValueError:
@@ -60,12 +60,14 @@ def _change(text: str) -> tuple[str, Any]:
 
 def _show(view: Mapping[str, Any], page: Page) -> None:
     rows = [_row(name, value, view) for name, value in view["settings"].items()]
-    page.table(("SETTING", "VALUE", "DEFAULT", "DECIDED BY"), rows, 1)
+    page.table(
+        ("SETTING", Column("VALUE"), Column("DEFAULT"), Column("DECIDED BY", below=True)), rows
+    )
     page.line()
     limits = view["limits"]
     page.line(
-        f"Limits may be from {limits['min_idle_timeout_minutes']:g} to "
-        f"{limits['max_idle_timeout_minutes']:g} minutes, a keep-alive up to "
+        f"Idle timeouts may be from {limits['min_idle_timeout_minutes']:g} to "
+        f"{limits['max_idle_timeout_minutes']:g} minutes, a keep-alive at most "
         f"{limits['max_keep_alive_minutes']:g}."
     )
 

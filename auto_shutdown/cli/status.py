@@ -9,11 +9,18 @@ from typing import Any
 
 from ..api.client import ExitCode
 from ..core.words import duration
+from .names import Key, key_of, short_names
 from .options import Commands, add_server, client_of, command
-from .text import Cell, Page, instant, left_until, local_time, now_of
+from .text import Cell, Column, Page, instant, left_until, local_time, now_of
 
-HEADER = ("KIND", "NAME", "STATE", "VERDICT", "WHY", "TIME LEFT")
-WHY = HEADER.index("WHY")
+HEADER = (
+    "KIND",
+    Column("NAME", keep_end=True),
+    "STATE",
+    "VERDICT",
+    Column("WHY", below=True),
+    "TIME LEFT",
+)
 
 #: Of ``platform.kind``.
 PLACES = {
@@ -24,9 +31,6 @@ PLACES = {
 }
 
 STYLES = {"ok": "good", "disabled": "notice", "degraded": "notice", "failing": "bad"}
-
-#: Where Studio's kernelspecs and image terminals put the image behind the name.
-IMAGE_SEPARATOR = "__"
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -56,16 +60,17 @@ def run_check(arguments: argparse.Namespace) -> int:
 
 
 def show(report: Mapping[str, Any], page: Page, as_json: bool) -> int:
-    """The report; trouble when the health is not well."""
+    """Print the report. The exit code is trouble when its health is degraded or failing."""
     state = report["health"]["state"]
     if as_json:
         page.json(report)
     else:
         _show_health(report, page)
-        rows = [_row(each, now_of(report)) for each in _in_order(report["resources"])]
+        names = short_names(report["resources"])
+        rows = [_row(each, names, now_of(report)) for each in _in_order(report["resources"])]
         page.line()
         if rows:
-            page.table(HEADER, [[(text, style) for text, style in row] for row in rows], WHY)
+            page.table(HEADER, rows)
         else:
             page.line("Nothing is running.")
     return ExitCode.TROUBLE if state in ("degraded", "failing") else ExitCode.DONE
@@ -83,8 +88,8 @@ def _show_health(report: Mapping[str, Any], page: Page) -> None:
     notice = duration(timedelta(minutes=policy["warn_minutes"]))
     passes = [f"Last look {_ago(health['last_ok_pass'], now)}."]
     if health["next_pass"]:
-        passes.append(f"Next in {left_until(health['next_pass'], now)}.")
-    page.line(f"{where}. Idle is what was not used for {limit}; notice {notice} before.")
+        passes.append(f"Next look in {left_until(health['next_pass'], now)}.")
+    page.line(f"{where}. Idle timeout: {limit}; a notice comes {notice} before a removal.")
     page.line(" ".join(passes))
     _show_savings(report["savings"], page)
     for fault in health["faults"]:
@@ -100,7 +105,7 @@ def _show_savings(savings: Mapping[str, Any], page: Page) -> None:
     if hours > unpriced:
         text += f", {savings['usd']:.2f} US dollars"
     if unpriced > 0:
-        text += f" ({unpriced:.1f} hours of no known price left out)"
+        text += f" ({unpriced:.1f} hours without a known price are left out)"
     page.line(f"{text}.")
 
 
@@ -110,7 +115,7 @@ def _watching(report: Mapping[str, Any]) -> str:
     if not report["policy"]["enabled"]:
         return "Switched off (the setting enabled): nothing is removed."
     if report["policy"]["dry_run"]:
-        return "Rehearsing (the setting dry_run): nothing is removed."
+        return "Dry run (the setting dry_run): nothing is removed."
     return "Not watching."
 
 
@@ -120,7 +125,7 @@ def _ago(text: Any, now: datetime) -> str:
 
 
 def _in_order(resources: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Each app, and below it what runs in it; then what runs in none."""
+    """Each app followed by what runs in it; then what runs in no app."""
     apps = [r for r in resources if r["kind"] == "app"]
     ids = {app["id"] for app in apps}
     for app in apps:
@@ -129,31 +134,16 @@ def _in_order(resources: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     yield from (r for r in resources if r["kind"] != "app" and r["app"] not in ids)
 
 
-def _row(resource: Mapping[str, Any], now: datetime) -> list[Cell]:
+def _row(resource: Mapping[str, Any], names: Mapping[Key, str], now: datetime) -> list[Cell]:
     removes = resource["action"] == "remove"
     kept = left_until(resource["kept_until"], now)
     left = f"kept {kept}" if kept and kept != "now" else left_until(resource["due_at"], now)
     kind = ("  " if resource.get("inside") else "") + resource["kind"]
     return [
         (kind, ""),
-        (shown_name(resource), "strong"),
+        (names[key_of(resource)], "strong"),
         (resource["state"] or "-", ""),
         (resource["action"], "notice" if removes else "good"),
         (f"{resource['reason']}: {resource['detail']}", "bad" * (resource["reason"] == "unknown")),
         (left or "-", "notice" if left else ""),
     ]
-
-
-def shown_name(resource: Mapping[str, Any]) -> str:
-    """What a person calls it: a kernel by its notebook, else by its name and the start of its id;
-    an image terminal by its image."""
-    if resource["kind"] == "kernel":
-        if resource["paths"]:
-            return ", ".join(resource["paths"])
-        name = str(resource["name"]).partition(IMAGE_SEPARATOR)[0]
-        return f"{name} {resource['id'][:8]}".strip()
-    name = str(resource["name"])
-    if resource["kind"] == "terminal" and name.startswith("arn:"):
-        image, _, rest = name.rpartition("/")[2].partition(IMAGE_SEPARATOR)
-        return f"{image} {rest.partition(IMAGE_SEPARATOR)[0]}".strip()
-    return name

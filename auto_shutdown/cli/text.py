@@ -1,5 +1,5 @@
-"""Text for people: lines, tables and colours. Names are chosen by users, so everything that is
-written goes through ``printable``; colours only on a terminal, and not with NO_COLOR."""
+"""Text for people: lines, tables and colours. Users choose names, so every text goes through
+``printable``. Colours appear on a terminal only, and not with NO_COLOR."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
@@ -16,15 +17,31 @@ from ..core.words import duration, printable
 
 COLOURS = {"good": "32", "notice": "33", "bad": "31", "dim": "2", "strong": "1"}
 
-#: A cell, and the style it is written in.
+#: The text of a cell, and the style it is written in.
 Cell = tuple[str, str]
 
-#: Below this a column is not cut, however narrow the terminal.
-NARROWEST = 12
+#: A column is not cut to fewer characters, however narrow the terminal.
+NARROWEST = 8
+
+#: A sentence cut to less than this says nothing; it goes below its row instead.
+READABLE = 30
+
+INDENT = "    "
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that gives way on a narrow terminal. ``below`` puts its texts below their rows,
+    where whole sentences fit; ``keep_end`` cuts the beginning, for paths."""
+
+    title: str
+    below: bool = False
+    keep_end: bool = False
 
 
 class Page:
-    """Where text goes."""
+    """Writes lines and tables to a stream, in colours and at the width of a terminal if the stream
+    is one. Every text goes through ``printable``."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
@@ -34,23 +51,57 @@ class Page:
         self._width = shutil.get_terminal_size().columns if terminal else None
 
     def line(self, text: str = "", style: str = "") -> None:
-        self._write(self._styled(printable(text), style))
+        """Write one line, wrapped between words on a terminal."""
+        text = printable(text)
+        for part in [text] if self._width is None else wrapped(text, self._width):
+            self._write(self._styled(part, style))
 
-    def table(self, header: Sequence[str], rows: Iterable[Sequence[Cell]], wide: int) -> None:
-        """Columns aligned; the one numbered ``wide`` is cut where the terminal is too narrow."""
+    def table(self, header: Sequence[str | Column], rows: Iterable[Sequence[Cell]]) -> None:
+        """Write aligned columns. Where the terminal is too narrow, each ``Column`` gives way."""
+        titles = [each if isinstance(each, Column) else Column(each) for each in header]
+        flexible = [isinstance(each, Column) for each in header]
         cells = [[(printable(text), style) for text, style in row] for row in rows]
-        titles = [(title, "dim") for title in header]
-        widths = [max(map(columns, texts)) for texts in _by_column([titles, *cells])]
-        if self._width is not None:
-            excess = sum(widths) + 2 * (len(widths) - 1) - self._width
-            if excess > 0:
-                widths[wide] = max(widths[wide] - excess, NARROWEST)
-        for row in [titles, *cells]:
+        table = [[(column.title, "dim") for column in titles], *cells]
+        widths = [max(map(columns, texts)) for texts in _by_column(table)]
+        below = self._fit(widths, titles, flexible)
+        for row in table:
             parts = [
-                self._styled(fitted(text, width), style)
-                for (text, style), width in zip(row, widths)
+                self._styled(fitted(text, width, column.keep_end), style)
+                for index, ((text, style), width, column) in enumerate(zip(row, widths, titles))
+                if index != below
             ]
             self._write("  ".join(parts).rstrip())
+            if below is not None and row is not table[0]:
+                text, style = row[below]
+                for part in wrapped(INDENT + text, self._width or 0):
+                    self._write(self._styled(part, style))
+
+    def _fit(
+        self, widths: list[int], titles: Sequence[Column], flexible: Sequence[bool]
+    ) -> int | None:
+        """Change ``widths`` so that the row fits. Returns the column that goes below its row."""
+        excess = self._excess(widths)
+        below = next((i for i, column in enumerate(titles) if column.below), None)
+        if excess <= 0:
+            return None
+        if below is not None:
+            if widths[below] - excess >= READABLE:
+                widths[below] -= excess
+                return None
+            excess -= widths[below] + 2
+        # The widest first, and columns that hold a state or a time last.
+        order = sorted(range(len(widths)), key=lambda i: (not flexible[i], -widths[i]))
+        for index in order:
+            if index != below and excess > 0:
+                cut = min(excess, max(widths[index] - NARROWEST, 0))
+                widths[index] -= cut
+                excess -= cut
+        return below
+
+    def _excess(self, widths: Sequence[int]) -> int:
+        if self._width is None:
+            return 0
+        return sum(widths) + 2 * (len(widths) - 1) - self._width
 
     def json(self, value: Any) -> None:
         self._write(json.dumps(value, indent=2))
@@ -69,7 +120,7 @@ def _by_column(rows: Sequence[Sequence[Cell]]) -> Iterable[list[str]]:
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal ``text`` takes."""
+    """How many columns of a terminal ``text`` fills."""
     return sum(_columns_of(character) for character in text)
 
 
@@ -79,30 +130,50 @@ def _columns_of(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
 
 
-def fitted(text: str, width: int) -> str:
-    """``text`` in exactly ``width`` columns, cut with an ellipsis or filled with blanks."""
+def fitted(text: str, width: int, keep_end: bool = False) -> str:
+    """``text`` in exactly ``width`` columns: cut with an ellipsis (at its beginning with
+    ``keep_end``), or filled with blanks."""
     if columns(text) > width:
         while text and columns(text) > width - 1:
-            text = text[:-1]
-        text += "…"
+            text = text[1:] if keep_end else text[:-1]
+        text = "…" + text if keep_end else text + "…"
     return text + " " * (width - columns(text))
 
 
+def wrapped(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` columns, broken between words, each with the
+    indentation of the first. A longer word is broken."""
+    indent = text[: len(text) - len(text.lstrip())]
+    lines, line = [], indent
+    for word in text.split():
+        if line.strip() and columns(line) + 1 + columns(word) > width:
+            lines.append(line)
+            line = indent
+        line += (" " if line.strip() else "") + word
+        while columns(line) > width > len(indent) + 1:
+            end = len(line)
+            while columns(line[:end]) > width:
+                end -= 1
+            lines.append(line[:end])
+            line = indent + line[end:]
+    return [*lines, line]
+
+
 def instant(text: Any) -> datetime | None:
-    """An instant of the report."""
+    """Read an instant of the report."""
     if not text:
         return None
     return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
 
 
 def local_time(text: Any) -> str:
-    """When, on the reader's own clock."""
+    """An instant of the report on the reader's own clock."""
     at = instant(text)
     return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def left_until(text: Any, now: datetime) -> str:
-    """How long until an instant of the report, ``now`` when it is over."""
+    """The time until an instant of the report; ``now`` when it has passed."""
     at = instant(text)
     if at is None:
         return ""
@@ -110,5 +181,5 @@ def left_until(text: Any, now: datetime) -> str:
 
 
 def now_of(report: Mapping[str, Any]) -> datetime:
-    """The server's clock is what its instants are measured by."""
+    """The time on the server's clock, which made all instants of the report."""
     return instant(report.get("now")) or datetime.now(timezone.utc)

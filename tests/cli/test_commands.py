@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.cli.status import _show_savings, shown_name
+from auto_shutdown.api.client import ServerError
+from auto_shutdown.cli.names import find_id, full_name, short_names
+from auto_shutdown.cli.status import _show_savings
 from auto_shutdown.cli.text import Page
 from auto_shutdown.config.settings import FIELDS
 
@@ -32,8 +34,7 @@ async def test_status_is_a_table_for_people(command: Any, server: Any, jp_fetch:
     assert said.code == 0
     lines = said.out.splitlines()
     assert lines[0] == "Watching. Health: ok."
-    told = "Not on SageMaker. Idle is what was not used for 2 h; notice 5 m before."
-    assert lines[1] == told
+    assert lines[1] == ("Not on SageMaker. Idle timeout: 2 h; a notice comes 5 m before a removal.")
     header = next(i for i, line in enumerate(lines) if line.startswith("KIND"))
     assert lines[header].split() == ["KIND", "NAME", "STATE", "VERDICT", "WHY", "TIME", "LEFT"]
     cells = lines[header + 1].split()
@@ -84,7 +85,7 @@ async def test_settings_are_shown_set_and_reset(command: Any, server: Any) -> No
     await server()
     shown = (await command("settings")).out
     assert all(f"\n{name} " in shown for name in FIELDS)
-    assert "Limits may be from 10 to 525600 minutes" in shown
+    assert "Idle timeouts may be from 10 to 525600 minutes" in shown
     said = await command("settings", "idle_timeout_minutes=90", "keep_terminals=true", "--json")
     assert (said.code, said.json["user"]) == (
         0,
@@ -112,7 +113,7 @@ async def test_who_decided_a_setting_is_shown(command: Any, server: Any) -> None
         ("enabled=1", 1, "must be true or false"),
         ("no_such=1", 1, "There is no setting 'no_such'"),
         ("dry_run=true", 1, "set by the administrator"),
-        ("idle_timeout_minutes", 2, "no setting with a value"),
+        ("idle_timeout_minutes", 2, "not a setting with a value"),
     ],
 )
 async def test_a_refused_setting_says_why_and_changes_nothing(
@@ -148,14 +149,14 @@ async def test_keep_alive_by_any_name_and_released(
 @pytest.mark.parametrize(
     ("argv", "code", "told"),
     [
-        (("kernel", "nope"), 1, "There is no kernel nope here. There is: none"),
-        (("terminal", "nope"), 1, "There is: training; traveling"),
+        (("kernel", "nope"), 1, "There is no kernel nope here. These exist: none"),
+        (("terminal", "nope"), 1, "These exist: training; traveling"),
         (("terminal", "tra"), 1, "There is no terminal tra here."),
         (("terminal", "trai", "--minutes", "0"), 1, "above 0 and at most 1440"),
         (("all", "--minutes", "9999"), 1, "at most 1440. The bound is 1440."),
         (("kernel",), 2, "A kind needs a name"),
         (("all", "it"), 2, "A kind needs a name"),
-        (("--release",), 2, "Nothing is named"),
+        (("--release",), 2, "--release needs a resource"),
         (("ufo", "x"), 2, "invalid choice"),
     ],
 )
@@ -189,7 +190,8 @@ async def test_a_name_that_several_have_is_not_guessed(
     await command("check")
     said = await command("keep-alive", "terminal", "training")
     assert said.code == 1
-    assert "2 of them go by 'training'. Use an id: training-a training-b" in said.err
+    assert "2 of them have the name 'training'. Use a path or an id." in said.err
+    assert "training-a: training-a; training-b: training-b" in said.err
 
 
 async def test_history_newest_first_and_no_more_than_asked(
@@ -229,9 +231,9 @@ async def test_names_of_users_move_no_cursor(command: Any, server: Any, jp_fetch
             12,
             2,
             3.5,
-            "12.0 instance hours, 3.50 US dollars (2.0 hours of no known price left out).",
+            "12.0 instance hours, 3.50 US dollars (2.0 hours without a known price are left out).",
         ),
-        (2, 2, 0, "2.0 instance hours (2.0 hours of no known price left out)."),
+        (2, 2, 0, "2.0 instance hours (2.0 hours without a known price are left out)."),
     ],
 )
 def test_savings_are_told_as_far_as_they_are_known(
@@ -258,4 +260,38 @@ def test_savings_are_told_as_far_as_they_are_known(
     ids=lambda value: str(value)[:30],
 )  # fmt: skip
 def test_things_go_by_the_names_people_use(resource: dict[str, Any], name: str) -> None:
-    assert shown_name(resource) == name
+    assert full_name(resource) == name
+
+
+def kernel(id_: str, *paths: str) -> dict[str, Any]:
+    return {"kind": "kernel", "id": id_, "name": "python3", "paths": list(paths)}
+
+
+def test_paths_are_shown_where_file_names_are_not_unique() -> None:
+    """And where two kernels share one notebook, the start of their ids."""
+    resources = [
+        kernel("11111111-x", "a/train.ipynb"),
+        kernel("22222222-x", "b/train.ipynb"),
+        kernel("33333333-x", "deep/alone.ipynb"),
+        kernel("44444444-x", "twice.ipynb"),
+        kernel("55555555-x", "twice.ipynb"),
+        {"kind": "terminal", "id": "alone.ipynb", "name": "alone.ipynb"},
+    ]
+    assert list(short_names(resources).values()) == [
+        "a/train.ipynb",
+        "b/train.ipynb",
+        "alone.ipynb",
+        "twice.ipynb 44444444",
+        "twice.ipynb 55555555",
+        "alone.ipynb",
+    ]
+
+
+def test_a_file_name_of_two_notebooks_is_answered_with_their_paths() -> None:
+    resources = [kernel("11111111-x", "a/train.ipynb"), kernel("22222222-x", "b/train.ipynb")]
+    with pytest.raises(ServerError) as caught:
+        find_id(resources, "train.ipynb")
+    assert caught.value.remedy == (
+        "Use a path or an id. a/train.ipynb: 11111111-x; b/train.ipynb: 22222222-x"
+    )
+    assert find_id(resources, "b/train.ipynb") == "22222222-x"

@@ -51,7 +51,7 @@ def test_a_morning_in_a_terminal(studio: LocalStudio) -> None:
     assert f"Studio Classic of ada in {studio.domain_id}" in lines[1]
     rows = [line.split() for line in lines]
     app = next(i for i, row in enumerate(rows) if row[:1] == ["app"])
-    assert rows[app + 1][:2] == ["kernel", "deep/train.ipynb"]
+    assert rows[app + 1][:2] == ["kernel", "train.ipynb"]
 
     # Kept, by the name of the notebook, within the administrator's bound.
     held = json_of("keep-alive", "kernel", "train.ipynb", "--minutes", "240")["keep_alive"]

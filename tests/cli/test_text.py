@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from auto_shutdown.cli.text import Page, columns, fitted, left_until
+from auto_shutdown.cli.text import Column, Page, columns, fitted, left_until, wrapped
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
@@ -17,11 +18,16 @@ class Terminal(io.StringIO):
         return True
 
 
-def written(stream: io.StringIO) -> str:
+def written(stream: io.StringIO, name: str = "x") -> str:
     page = Page(stream)
     page.line("all is well", "good")
-    page.table(("A", "WHY", "B"), [[("x", ""), ("a long reason " * 9, "bad"), ("end", "")]], 1)
+    header = ("KIND", Column("NAME", keep_end=True), Column("WHY", below=True), "LEFT")
+    page.table(header, [[("app", ""), (name, ""), ("a long reason " * 9, "bad"), ("end", "")]])
     return stream.getvalue()
+
+
+def plain(text: str) -> list[str]:
+    return re.sub(r"\x1b\[\d*m", "", text).splitlines()
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +40,25 @@ def eighty(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_terminal_has_colours_and_an_edge() -> None:
     text = written(Terminal())
     assert "\x1b[32mall is well\x1b[0m" in text
-    plain = [line for line in text.replace("\x1b[0m", "").split("\n") if "reason" in line]
-    assert "…" in plain[0]
-    assert plain[0].endswith("  end")
-    assert columns(plain[0].replace("\x1b[31m", "")) == 60
+    (row,) = (line for line in plain(text) if "reason" in line)
+    assert "…" in row
+    assert row.endswith("  end")
+    assert columns(row) in (59, 60)  # a blank before the cut is dropped
+
+
+@pytest.mark.parametrize("width", [28, 40, 60, 80, 200])
+def test_a_table_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a path stays, and on a narrow terminal the sentence is whole, below its row."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = plain(written(Terminal(), "projects/of/last/year/deep/train.ipynb"))
+    assert max(map(columns, lines)) <= width
+    row = next(line for line in lines if line.startswith("app"))
+    assert "n.ipynb" in row
+    if width <= 80:
+        below = " ".join(line.strip() for line in lines if line.startswith("    "))
+        assert below == ("a long reason " * 9).strip()
+    if width == 200:
+        assert "  a long reason a long reason" in row
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
@@ -73,7 +94,7 @@ def test_control_characters_are_written_out() -> None:
     stream = io.StringIO()
     page = Page(stream)
     name, shown = "a\x1b]0;b\x07\nc", "a\\x1b]0;b\\x07\\nc\n"
-    page.table(("N",), [[(name, "")]], 0)
+    page.table(("N",), [[(name, "")]])
     page.line(name)
     assert stream.getvalue() == f"N\n{shown}{shown}"
 
@@ -89,3 +110,17 @@ def test_control_characters_are_written_out() -> None:
 )
 def test_the_time_left(text: str | None, expected: str) -> None:
     assert left_until(text, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", [""]),
+        ("a bc", ["a bc"]),
+        ("  one two three", ["  one two", "  three"]),
+        ("  onetwothreefour", ["  onetwoth", "  reefour"]),
+        ("日本語日本語", ["日本語日本", "語"]),
+    ],
+)
+def test_lines_are_broken_between_words(text: str, lines: list[str]) -> None:
+    assert wrapped(text, 10) == lines

@@ -1,0 +1,101 @@
+"""What resources are called: the short name that a table shows, and the resource that a name on
+the command line means."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..api.client import ExitCode, ServerError
+
+Resource = Mapping[str, Any]
+Key = tuple[str, str]
+
+#: Studio puts this between name and image in the names of kernelspecs and image terminals.
+IMAGE_SEPARATOR = "__"
+
+#: A shorter beginning of an id is more likely a slip than a choice.
+SHORTEST_START = 4
+
+#: Characters of an id that are shown beside a name.
+ID_START = 8
+
+
+def full_name(resource: Resource) -> str:
+    """A kernel by the paths of its notebooks, else by its name and the start of its id; an image
+    terminal by its image; anything else by its name."""
+    name = str(resource["name"])
+    if resource["kind"] == "kernel":
+        if resource["paths"]:
+            return ", ".join(resource["paths"])
+        return f"{name.partition(IMAGE_SEPARATOR)[0]} {resource['id'][:ID_START]}".strip()
+    if resource["kind"] == "terminal" and name.startswith("arn:"):
+        image, _, rest = name.rpartition("/")[2].partition(IMAGE_SEPARATOR)
+        return f"{image} {rest.partition(IMAGE_SEPARATOR)[0]}".strip()
+    return name
+
+
+def short_names(resources: Iterable[Resource]) -> dict[Key, str]:
+    """A name for each resource (by kind and id) that no other of its kind has: the notebook's file
+    name, its path where two files share that name, and the start of the id where two kernels
+    share a path."""
+    resources = list(resources)
+    names = {key_of(r): _file_names(r) for r in resources}
+    for better in (full_name, _with_id):
+        count = Counter((kind, name) for (kind, _), name in names.items())
+        for resource in resources:
+            key = key_of(resource)
+            if count[key[0], names[key]] > 1:
+                names[key] = better(resource)
+    return names
+
+
+def key_of(resource: Resource) -> Key:
+    return str(resource["kind"]), str(resource["id"])
+
+
+def _file_names(resource: Resource) -> str:
+    if resource["kind"] == "kernel" and resource["paths"]:
+        return ", ".join(path.rpartition("/")[2] for path in resource["paths"])
+    return full_name(resource)
+
+
+def _with_id(resource: Resource) -> str:
+    return f"{full_name(resource)} {resource['id'][:ID_START]}"
+
+
+def find_id(resources: Iterable[Resource], name: str) -> str | None:
+    """The id of the resource that ``name`` means, None for no resource. Raises ServerError when
+    several have that name."""
+    resources = list(resources)
+    for means in (_is_exactly, _has_name, _starts_with):
+        matches = {str(r["id"]): r for r in resources if means(r, name)}
+        if len(matches) > 1:
+            choices = "; ".join(f"{full_name(r)}: {id_}" for id_, r in sorted(matches.items()))
+            message = f"{len(matches)} of them have the name {name!r}."
+            remedy = f"Use a path or an id. {choices}"
+            raise ServerError(ExitCode.TROUBLE, message, remedy)
+        if matches:
+            return next(iter(matches))
+    return None
+
+
+def _is_exactly(resource: Resource, name: str) -> bool:
+    return bool(resource["id"] == name)
+
+
+def _has_name(resource: Resource, name: str) -> bool:
+    paths = resource["paths"]
+    file_names = [path.rpartition("/")[2] for path in paths]
+    return name in (resource["name"], resource["id"].rpartition("/")[2], *paths, *file_names)
+
+
+def _starts_with(resource: Resource, name: str) -> bool:
+    return len(name) >= SHORTEST_START and str(resource["id"]).startswith(name)
+
+
+def unknown_name(error: ServerError, resources: Iterable[Resource]) -> ServerError:
+    """The server's refusal of a name, with the names that exist as the remedy."""
+    known = "; ".join(sorted({full_name(r) for r in resources})) or "none"
+    return ServerError(error.code, str(error), f"These exist: {known}")

@@ -1,0 +1,145 @@
+"""``remove``: end a kernel, terminal or app now. It asks first."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from ..api.client import Client, ExitCode, ServerError
+from ..core.verdict import Reason
+from ..world.platform import NOTEBOOK_INSTANCE, STUDIO_SPACE
+from . import this
+from .names import find_id, key_of, short_names, unknown_name
+from .options import Commands, add_server, client_of, command
+from .text import Page
+
+KINDS = ("kernel", "terminal", "app")
+
+#: Reasons of a resource that nobody would miss. With any other one, somebody may be using it.
+NOT_IN_USE = frozenset(
+    {
+        Reason.IDLE.value,
+        Reason.APP_REMOVED.value,
+        Reason.MAX_BUSY.value,
+        Reason.REQUESTED.value,
+        Reason.BACKING_OFF.value,
+        Reason.IN_USE.value,  # an app because of what runs in it, which is looked at itself
+        Reason.NOT_COVERED.value,
+    }
+)
+
+#: Outcomes after which the resource is gone, or would be without dry_run.
+DONE = ("removed", "gone", "dry-run")
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    summary = "Remove a kernel, a terminal or an app now; it asks first."
+    parser = command(commands, "remove", summary, run)
+    parser.add_argument("kind", nargs="?", choices=KINDS, help="default with --this: kernel")
+    parser.add_argument(
+        "name", nargs="?", help="which one: its id, the start of it, its name, or its notebook"
+    )
+    parser.add_argument(
+        "--this",
+        action="store_true",
+        help="the kernel (or, with `app`, the app) in which this command runs",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask; needed in scripts")
+    parser.add_argument(
+        "--even-if-in-use",
+        action="store_true",
+        help="with --yes: also if it, or something else in the app, is in use",
+    )
+    add_server(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    kind = arguments.kind or ("kernel" if arguments.this else None)
+    if kind is None or (arguments.name is None) is not arguments.this:
+        remedy = "Write for example: remove kernel train.ipynb, or: remove app --this --yes"
+        raise ServerError(ExitCode.USAGE, "remove needs one resource.", remedy)
+    client = _client(arguments)
+    # A look at everything now: a report can be a minute old, and the kernel busy since then.
+    report = client.request("POST", "check", {"dry_run": True})
+    resources = report["resources"]
+    name = _id(client, report, kind, arguments)
+    named = next((r for r in resources if key_of(r) == (kind, name)), None)
+    in_use = _in_use(report, kind, name)
+    if not arguments.yes:
+        _show(named, in_use, kind, name, Page())
+        if arguments.json or not _ask():
+            print("Nothing was removed; --yes does it without asking.", file=sys.stderr)
+            return ExitCode.TROUBLE
+    elif in_use and not arguments.even_if_in_use:
+        message = f"The {kind} {name} is in use: {'; '.join(in_use)}."
+        remedy = "Nothing was removed. Use --even-if-in-use as well to remove it all the same."
+        raise ServerError(ExitCode.TROUBLE, message, remedy)
+    try:
+        outcome = client.request("POST", "remove", {"kind": kind, "id": name})
+    except ServerError as error:
+        if named is not None or arguments.this:
+            raise
+        raise unknown_name(error, [r for r in resources if r["kind"] == kind]) from None
+    page = Page()
+    if arguments.json:
+        page.json(outcome)
+    else:
+        text = outcome.get("outcome_detail") or outcome.get("detail") or ""
+        page.line(f"{kind} {name}: {outcome['outcome']}. {text}".strip())
+    return ExitCode.DONE if outcome["outcome"] in DONE else ExitCode.TROUBLE
+
+
+def _client(arguments: argparse.Namespace) -> Client:
+    try:
+        return client_of(arguments)
+    except ServerError as error:
+        advice = this.gateway_advice() if arguments.this else ""
+        if error.code is not ExitCode.NO_SERVER or not advice:
+            raise
+        raise ServerError(error.code, str(error), advice) from None
+
+
+def _id(client: Client, report: Mapping[str, Any], kind: str, arguments: argparse.Namespace) -> str:
+    same_kind = [r for r in report["resources"] if r["kind"] == kind]
+    if not arguments.this:
+        return find_id(same_kind, arguments.name) or str(arguments.name)
+    if kind == "app":
+        return this.app_here(client, report)
+    if kind == "kernel":
+        return this.kernel_here(same_kind)
+    message = "A terminal cannot be found with --this."
+    raise ServerError(ExitCode.USAGE, message, "Name it: remove terminal 1")
+
+
+def _in_use(report: Mapping[str, Any], kind: str, name: str) -> list[str]:
+    """What would be lost in use: the resource itself, and everything in an app. The kernel or
+    terminal that this command runs in does not count: its work is this command."""
+    resources = report["resources"]
+    # In a space and on an instance everything runs in the one app.
+    all_inside = kind == "app" and report["platform"]["kind"] in (STUDIO_SPACE, NOTEBOOK_INSTANCE)
+    own = this.own_resources(resources)
+    names = short_names(resources)
+    return [
+        f"{r['kind']} {names[key_of(r)]} ({r['reason']}: {r['detail'].rstrip('.')})"
+        for r in resources
+        if key_of(r) not in own
+        and r["reason"] not in NOT_IN_USE
+        and (key_of(r) == (kind, name) or (kind == "app" and (all_inside or r["app"] == name)))
+    ]
+
+
+def _show(
+    named: Mapping[str, Any] | None, in_use: list[str], kind: str, name: str, page: Page
+) -> None:
+    label = name if named is None else short_names([named])[key_of(named)]
+    page.line(f"This removes the {kind} {label}, with all that runs in it and its variables.")
+    for each in in_use:
+        page.line(f"  In use: {each}.", "bad")
+
+
+def _ask() -> bool:
+    if not sys.stdin.isatty():
+        return False
+    return input("Remove it? [y/N] ").strip().lower() in ("y", "yes")

@@ -1,0 +1,103 @@
+"""``--this``: the kernel or the app in which the command itself runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..api.client import SERVER_VARIABLE, Client, ExitCode, ServerError
+from ..config.traits import AdminTraits
+from ..world.platform import STUDIO_CLASSIC
+
+PROC = Path("/proc")
+
+#: SageMaker puts it into each of its containers.
+METADATA = Path(str(AdminTraits.metadata_path.default_value))
+
+#: Jupyter starts each kernel with its connection file as an argument; the id is in its name.
+CONNECTION_FILE = re.compile(
+    r"kernel-([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32})\.json"
+)
+
+
+def own_kernel_id() -> str | None:
+    """The id of the kernel that this process descends from; None outside of a kernel."""
+    for arguments in _ancestors():
+        for argument in arguments:
+            match = CONNECTION_FILE.search(argument)
+            if match:
+                return match[1]
+    return None
+
+
+def _ancestors() -> Iterator[list[str]]:
+    """The command lines of the processes above this one, the nearest first."""
+    pid = os.getppid()
+    while pid > 1:
+        try:
+            arguments = (PROC / str(pid) / "cmdline").read_text(errors="replace").split("\0")
+            # The name in brackets may hold anything; after it come the state and the parent.
+            parent = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2]
+        except OSError:
+            return
+        yield arguments
+        pid = int(parent.split()[1])
+
+
+def kernel_here(resources: Iterable[Mapping[str, Any]]) -> str:
+    """The id of the kernel that this command runs in. Raises ServerError outside of one."""
+    found = own_kernel_id()
+    if found is None:
+        message = "This command does not run in a kernel, so --this names none."
+        remedy = "Name the kernel (remove kernel train.ipynb), or the app: remove app --this"
+        raise ServerError(ExitCode.USAGE, message, remedy)
+    # A kernel behind a gateway has the same id here as there.
+    return next((str(r["id"]) for r in resources if r["id"] == found), found)
+
+
+def app_here(client: Client, report: Mapping[str, Any]) -> str:
+    """The id of the app that the server runs in. Raises ServerError where it has none."""
+    apps = [r for r in report["resources"] if r["kind"] == "app"]
+    if report["platform"]["kind"] == STUDIO_CLASSIC or not apps:
+        message = f"The server at {client.server.url} runs in no app that it may remove."
+        remedy = "See the apps with `jupyter auto-shutdown status`, and name one."
+        raise ServerError(ExitCode.TROUBLE, message, remedy)
+    return str(apps[0]["id"])
+
+
+def own_resources(resources: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """Kind and id of the kernel, or of the terminal, in which this command runs. The terminal is
+    known only where the server has no other."""
+    kernel = own_kernel_id()
+    if kernel is not None:
+        return {("kernel", kernel)}
+    terminals = [str(r["id"]) for r in resources if r["kind"] == "terminal"]
+    if os.environ.get(SERVER_VARIABLE) and len(terminals) == 1:
+        return {("terminal", terminals[0])}
+    return set()
+
+
+def gateway_advice() -> str:
+    """In a KernelGateway app of Studio Classic no Jupyter server can be asked: the AWS command that
+    ends this app. Empty elsewhere."""
+    try:
+        metadata = json.loads(METADATA.read_text(encoding="utf-8"))
+        if metadata["AppType"] != "KernelGateway":
+            return ""
+        owner, option = metadata.get("UserProfileName"), "--user-profile-name"
+        if not owner:
+            owner, option = metadata["SpaceName"], "--space-name"
+        # The name is the last part of the ARN; ResourceName can be cut.
+        name = metadata["ResourceArn"].rsplit("/", 1)[-1]
+        region = metadata["ResourceArn"].split(":")[3]
+        words = ["aws", "sagemaker", "delete-app", "--domain-id", metadata["DomainId"]]
+        words += [option, owner, "--app-type", "KernelGateway", "--app-name", name]
+        words += ["--region", region]
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return ""
+    return f"From here, this ends the app with all its kernels: {shlex.join(words)}"
