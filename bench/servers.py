@@ -15,10 +15,9 @@ from typing import Any
 from boto3.session import Session
 
 from auto_shutdown.local_studio.api import Api
-from auto_shutdown.local_studio.operations import ACCOUNT
 from auto_shutdown.local_studio.ports import free_port
 from auto_shutdown.local_studio.processes import Leashed
-from auto_shutdown.local_studio.resources import Apps, Delays
+from auto_shutdown.local_studio.resources import ACCOUNT, Apps, Delays
 from auto_shutdown.local_studio.studio import CREDENTIALS
 
 from .names import IMAGE, OWNER, REGION, TOKEN

@@ -13,6 +13,7 @@ from ..core.words import printable
 from . import (
     demo,
     doctor,
+    domain,
     history,
     iam_policy,
     keep_alive,
@@ -32,6 +33,7 @@ MODULES = (
     doctor,
     lifecycle_config,
     iam_policy,
+    domain,
     demo,
 )
 

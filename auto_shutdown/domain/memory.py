@@ -57,8 +57,9 @@ def to_json(memory: Memory) -> dict[str, Any]:
         {
             **key._asdict(),
             "rule": notice.rule,
-            "given_at": iso(notice.given_at),
-            "created_at": iso(notice.created_at),
+            "given_at": notice.given_at.isoformat(),
+            # To the microsecond: it is compared with what AWS says later.
+            "created_at": notice.created_at.isoformat() if notice.created_at else None,
         }
         for key, notice in memory.notices.items()
     ]

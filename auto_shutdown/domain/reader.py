@@ -39,7 +39,7 @@ class Scope:
     report_interval: timedelta = timedelta(minutes=15)
     log_group: str = "/aws/sagemaker/studio"
     created_within: timedelta = timedelta(hours=72)
-    points_within: timedelta = timedelta(hours=3)
+    points_within: timedelta = timedelta(hours=1)
     describe_most: int = 500
 
 

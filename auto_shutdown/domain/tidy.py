@@ -185,7 +185,10 @@ class Tidy:
             fresh["reports"] = (*facts.reports, *(() if report is None else (report,)))
         if decision.rule == "orphans" and self._reader.owner_exists(item):
             return replace(decision, step=Step.KEEP, detail="Its owner exists.")
-        return decide(item, replace(facts, **fresh), self._policy, memory.notices.get(item.key))
+        notice = memory.notices.get(item.key)
+        again = decide(item, replace(facts, **fresh), self._policy, notice)
+        uncovered = replace(decision, step=Step.KEEP, detail="No rule covers the app any more.")
+        return again or uncovered
 
     # -- audit -------------------------------------------------------------------------------
 

@@ -21,8 +21,11 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.sagemaker.models import sagemaker_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from .operations import ACCOUNT, Operations
-from .resources import ApiError, Apps
+from .logs_insights import LogsInsights
+from .operations import Operations
+from .resources import ACCOUNT, ApiError, Apps, NotOursError
+from .tracking_servers import TrackingServers
+from .trail import Trail
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
@@ -70,7 +73,7 @@ class Api:
     def __post_init__(self) -> None:
         self._model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"))
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._operations = Operations(self.apps, self.region, self._find_domain)
+        self._fill()
         self._lock = threading.Lock()
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
@@ -83,6 +86,23 @@ class Api:
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
         self._thread.start()
+
+    def _fill(self) -> None:
+        self.trail = Trail(self.region)
+        self._operations = Operations(self.apps, self.region, self._find_domain, self.trail)
+        self._tracking_servers = TrackingServers(self.region)
+        #: Operations of services other than SageMaker, by the wire's target.
+        self.others: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            **self.trail.others,
+            **LogsInsights(self.region).others,
+        }
+
+    def empty(self) -> None:
+        """Forget everything but what moto keeps (``POST /moto-api/reset`` empties that)."""
+        self.apps.forget()
+        self._fill()
+        self.faults.clear()
+        self.calls.clear()
 
     @property
     def url(self) -> str:
@@ -106,9 +126,11 @@ class Api:
         if path in self.side:
             return _send(start, 200, self.side[path]())
         target = environ.get("HTTP_X_AMZ_TARGET", "")
-        if not target.startswith("SageMaker."):
+        short = target.rpartition("cloudtrail.v20131101.")[2]
+        other = self.others.get(short)
+        if other is None and not target.startswith("SageMaker."):
             return self._pass_on(environ, start)
-        operation = target.partition(".")[2]
+        operation = target.rpartition(".")[2]
         length = int(environ.get("CONTENT_LENGTH") or 0)
         body = environ["wsgi.input"].read(length)
         try:
@@ -118,12 +140,20 @@ class Api:
             if broken is not None:
                 start("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
                 return [broken]
+            if other is not None:
+                return _send(start, 200, other(request))
             self._check_request(operation, request)
-            handler = self._operations.table.get(operation) or self.further.get(operation)
+            handler = (
+                self._operations.table.get(operation)
+                or self._tracking_servers.table.get(operation)
+                or self.further.get(operation)
+            )
             if handler is None:
                 return self._pass_on(environ, start, body)
             answer = handler(request)
             self._check_answer(operation, answer)
+        except NotOursError:
+            return self._pass_on(environ, start, body)
         except ApiError as error:
             return _send(start, error.status, {"__type": error.code, "message": str(error)})
         except Exception as error:

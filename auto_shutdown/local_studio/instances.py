@@ -18,9 +18,9 @@ from moto.sagemaker.exceptions import SagemakerClientError
 from moto.sagemaker.models import sagemaker_backends
 
 from .labs import Lab, merge
-from .operations import ACCOUNT, Answer, Request
+from .operations import Answer, Request
 from .processes import Leashed
-from .resources import ApiError, Background, Delays
+from .resources import ACCOUNT, ApiError, Background, Delays
 from .server import JupyterServerApp
 
 #: The platform of what is created now.

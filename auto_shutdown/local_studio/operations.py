@@ -10,20 +10,27 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from .resources import ApiError, Apps, Key
+from .resources import ACCOUNT, ApiError, Apps, Key, NotOursError, page
+from .tags import Tags
+from .trail import Trail
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
-
-ACCOUNT = "123456789012"
-DEFAULT_PAGE = 10
 
 
 class Operations:
     """The handlers by operation name. ``find_domain`` gives moto's object."""
 
-    def __init__(self, apps: Apps, region: str, find_domain: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        apps: Apps,
+        region: str,
+        find_domain: Callable[[str], Any],
+        trail: Trail | None = None,
+    ) -> None:
         self.apps = apps
+        self.tags = Tags(region)
+        self._trail = trail or Trail(region)
         self._region = region
         self._find_domain = find_domain
         #: AWS does not say whether an update of ``…AppSettings`` replaces all of them or only the
@@ -36,7 +43,10 @@ class Operations:
             "ListApps": self.list_apps,
             "DescribeApp": self.describe_app,
             "DeleteApp": self.delete_app,
+            "DescribeDomain": self.describe_domain,
             "UpdateDomain": self.update_domain,
+            "DeleteDomain": self.delete_domain,
+            **self.tags.table,
             "CreateStudioLifecycleConfig": self.create_config,
             "DescribeStudioLifecycleConfig": self.describe_config,
             "ListStudioLifecycleConfigs": self.list_configs,
@@ -71,7 +81,10 @@ class Operations:
         if key[2] == "JupyterServer":
             spec["InstanceType"] = "system"
         self.apps.create(key, spec)
-        return {"AppArn": self._app_arn(key)}
+        arn = self._app_arn(key)
+        self.tags.put(arn, request.get("Tags"))
+        self._trail.record("CreateApp", request)
+        return {"AppArn": arn}
 
     def list_apps(self, request: Request) -> Answer:
         owner = _owner(request, "Equals", required=False)
@@ -81,7 +94,7 @@ class Operations:
             if request.get("DomainIdEquals") in (None, record.domain_id)
             and owner in (None, record.owner)
         ]
-        return _page("Apps", [record.details() for record in records], request)
+        return page("Apps", [record.details() for record in records], request)
 
     def describe_app(self, request: Request) -> Answer:
         key = self._key(request)
@@ -96,8 +109,25 @@ class Operations:
         return {**record.details(), "AppArn": self._app_arn(key), **moving}
 
     def delete_app(self, request: Request) -> Answer:
-        self.apps.delete(self._key(request))
+        key = self._key(request)
+        if key[2] == "RStudioServerPro" and self._alive(key[0], app_type="RSessionGateway"):
+            message = f"Unable to delete App [{key[3]}] because RSessionGateway App(s) exist."
+            raise ApiError("ResourceInUse", message)
+        self.apps.delete(key)
+        self._trail.record("DeleteApp", request)
         return {}
+
+    def _alive(
+        self, domain_id: str, owner: tuple[str, str] | None = None, app_type: str = ""
+    ) -> bool:
+        """Whether the domain (or one owner in it) has apps that are neither deleted nor failed."""
+        return any(
+            app.domain_id == domain_id
+            and app.status not in ("Deleted", "Failed")
+            and owner in (None, app.owner)
+            and app_type in ("", app.type)
+            for app in self.apps.all()
+        )
 
     @staticmethod
     def _key(request: Request) -> Key:
@@ -114,6 +144,23 @@ class Operations:
             raise ApiError("ResourceNotFound", f"Domain [{domain_id}] does not exist.")
 
     # -- domains, user profiles and spaces ---------------------------------------------------
+
+    def describe_domain(self, request: Request) -> Answer:
+        """moto's, with the error of the real one."""
+        self._check_domain(request["DomainId"])
+        raise NotOursError
+
+    def delete_domain(self, request: Request) -> Answer:
+        domain_id = request["DomainId"]
+        self._check_domain(domain_id)
+        for sort, named in self._named.items():
+            if any(key[0] == domain_id for key in named):
+                message = f"Unable to delete Domain [{domain_id}] because {sort}(s) exist in it."
+                raise ApiError("ResourceInUse", message)
+        if self._alive(domain_id):
+            message = f"Unable to delete Domain [{domain_id}] because App(s) exist in it."
+            raise ApiError("ResourceInUse", message)
+        raise NotOursError
 
     def update_domain(self, request: Request) -> Answer:
         """The defaults for user profiles and spaces; the rest of it changes nothing here."""
@@ -147,7 +194,9 @@ class Operations:
         times = {"CreationTime": now, "LastModifiedTime": now, "Status": "InService"}
         self._named[sort][key] = {**{k: v for k, v in request.items() if k != "Tags"}, **times}
         kind = "user-profile" if sort == "UserProfile" else "space"
-        return {f"{sort}Arn": self._arn(kind, *key)}
+        arn = self._arn(kind, *key)
+        self.tags.put(arn, request.get("Tags"))
+        return {f"{sort}Arn": arn}
 
     def _get(self, sort: str, request: Request) -> tuple[tuple[str, str], Answer]:
         key = (request["DomainId"], request[f"{sort}Name"])
@@ -169,9 +218,7 @@ class Operations:
 
     def _delete(self, sort: str, request: Request) -> Answer:
         key, _ = self._get(sort, request)
-        owner = (f"{sort}Name", key[1])
-        alive = [a for a in self.apps.all() if a.owner == owner and a.status != "Deleted"]
-        if alive:
+        if self._alive(key[0], (f"{sort}Name", key[1])):
             message = f"Unable to delete {sort} [{key[1]}] because App(s) are associated with it."
             raise ApiError("ResourceInUse", message)
         del self._named[sort][key]
@@ -181,11 +228,11 @@ class Operations:
         wanted = request.get("DomainIdEquals")
         names = ("DomainId", f"{sort}Name", "Status", "CreationTime", "LastModifiedTime")
         found = [
-            {name: value for name, value in item.items() if name in names}
+            {**{n: v for n, v in item.items() if n in names}, **_summaries(sort, item)}
             for (domain_id, _), item in self._named[sort].items()
             if wanted in (None, domain_id)
         ]
-        return _page(f"{sort}s", found, request)
+        return page(f"{sort}s", found, request)
 
     # -- lifecycle configurations ------------------------------------------------------------
 
@@ -212,12 +259,26 @@ class Operations:
     def list_configs(self, request: Request) -> Answer:
         hidden = "StudioLifecycleConfigContent"
         found = [{k: v for k, v in c.items() if k != hidden} for c in self._configs.values()]
-        return _page("StudioLifecycleConfigs", found, request)
+        return page("StudioLifecycleConfigs", found, request)
 
     def delete_config(self, request: Request) -> Answer:
         self.describe_config(request)
         del self._configs[request["StudioLifecycleConfigName"]]
         return {}
+
+
+def _summaries(sort: str, item: Answer) -> Answer:
+    """What ListSpaces tells beside the names: owner, sharing and a part of the settings."""
+    if sort != "Space":
+        return {}
+    settings = item.get("SpaceSettings") or {}
+    names = ("AppType", "RemoteAccess", "SpaceStorageSettings")
+    found = {
+        "OwnershipSettingsSummary": item.get("OwnershipSettings"),
+        "SpaceSharingSettingsSummary": item.get("SpaceSharingSettings"),
+        "SpaceSettingsSummary": {n: settings[n] for n in names if n in settings},
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _merged(old: Answer, new: Request) -> Answer:
@@ -243,19 +304,6 @@ def _owner(request: Request, suffix: str, required: bool) -> tuple[str, str] | N
         message = "Exactly one of UserProfileName and SpaceName must be specified."
         raise ApiError("ValidationException", message)
     return given[0] if given else None
-
-
-def _page(member: str, found: list[Answer], request: Request) -> Answer:
-    """One page of the API's default ten, with the token of the next."""
-    size = int(request.get("MaxResults") or DEFAULT_PAGE)
-    try:
-        start = int(request.get("NextToken") or 0)
-    except ValueError:
-        raise ApiError("ValidationException", "Invalid pagination token.") from None
-    answer: Answer = {member: found[start : start + size]}
-    if start + size < len(found):
-        answer["NextToken"] = str(start + size)
-    return answer
 
 
 def app_name(record_image: str, instance_type: str, seed: str) -> str:

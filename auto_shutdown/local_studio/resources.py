@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+ACCOUNT = "123456789012"
+
+#: Of the list operations, where a request names no other.
+DEFAULT_PAGE = 10
+
 #: A deleted app stays listed for that long.
 RETENTION = timedelta(hours=24)
 
@@ -20,6 +25,23 @@ class ApiError(Exception):
         super().__init__(message)
         self.code = code
         self.status = status
+
+
+class NotOursError(Exception):
+    """A request that moto answers."""
+
+
+def page(member: str, found: list[dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
+    """One page of the API's default ten, with the token of the next."""
+    size = int(request.get("MaxResults") or DEFAULT_PAGE)
+    try:
+        start = int(request.get("NextToken") or 0)
+    except ValueError:
+        raise ApiError("ValidationException", "Invalid pagination token.") from None
+    answer: dict[str, Any] = {member: found[start : start + size]}
+    if start + size < len(found):
+        answer["NextToken"] = str(start + size)
+    return answer
 
 
 @dataclass
@@ -101,6 +123,12 @@ class Apps:
                 if record.deleted_at is not None and record.deleted_at < old:
                     del self._records[key]
             return list(self._records.values())
+
+    def forget(self) -> None:
+        """Forget all apps, once what goes on in the background is over."""
+        self._background.join()
+        with self._lock:
+            self._records.clear()
 
     def find(self, key: Key) -> AppRecord | None:
         with self._lock:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .labs import Lab, merge
-from .operations import ACCOUNT
 from .processes import Leashed
-from .resources import AppRecord, Apps, Key
+from .resources import ACCOUNT, AppRecord, Apps, Key
 from .server import JupyterServerApp
 
 JUPYTER_LAB = "JupyterLab"

@@ -16,10 +16,10 @@ from .gateways import Gateway
 from .instances import CURRENT, Instance, InstanceLab, Instances
 from .jupyter_names import IMAGE_ARN
 from .labs import environment, merge, server_config
-from .operations import ACCOUNT, app_name
+from .operations import app_name
 from .ports import PORTS, free_port
 from .processes import Leashed, wait_for_http
-from .resources import AppRecord, Apps, Delays
+from .resources import ACCOUNT, AppRecord, Apps, Delays
 from .server import JupyterServerApp
 from .spaces import JUPYTER_LAB, Space
 

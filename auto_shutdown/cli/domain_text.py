@@ -1,0 +1,173 @@
+"""What the ``domain`` commands write for people."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ..core.words import duration
+from .text import Cell, Page, columns, instant
+
+if TYPE_CHECKING:
+    from ..domain.findings import Finding
+    from ..domain.tidy import Run
+
+STYLES = {"ok": "good", "warning": "notice", "failure": "bad"}
+
+#: Short names for the table.
+TYPES = {
+    "KernelGateway": "Classic kernel",
+    "RSessionGateway": "RStudio session",
+    "RStudioServerPro": "RStudio server",
+    "NotebookInstance": "Notebook inst.",
+    "MLflowTrackingServer": "MLflow server",
+    "SpaceStorage": "Space storage",
+}
+
+EXTENSION = {"seen": "yes", "silent": "silent", "no report seen": "no", "unknown": "?"}
+
+#: The columns that are left out first where the terminal is narrow.
+LEAST_NEEDED = ("REGION", "DOMAIN", "TEAM", "INSTANCE", "COST")
+
+
+def show_report(page: Page, report: Mapping[str, Any], limit: int) -> None:
+    """The most expensive rows, the sums, and what is unknown."""
+    now = instant(report["at"])
+    assert now is not None
+    rows = report["rows"]
+    if rows:
+        _table(page, [_cells(row, now) for row in rows[:limit]], _useless(rows))
+        if len(rows) > limit:
+            page.line(f"… and {len(rows) - limit} more (--limit {len(rows)}, --csv, --html)", "dim")
+    else:
+        page.line("Nothing is billed here, as far as it could be read.")
+    page.line()
+    _show_sums(page, report)
+    for unread in report["unread"]:
+        page.line(f"unknown: {unread['source']}: {unread['message']} {unread['remedy']}", "bad")
+
+
+def _cells(row: Mapping[str, Any], now: datetime) -> dict[str, Cell]:
+    owner = row["owner"] or row["space"] or row["name"]
+    if row["space"] and row["owner"]:
+        owner = f"{row['owner']} ({row['space']})"
+    hours, rate, cost = row["hours"], row["usd_per_hour"], row["usd"]
+    since = instant(row["idle_since"])
+    idle = duration(now - since) if since is not None else ("in use" if row["in_use"] else "?")
+    extension = EXTENSION.get(row["extension"] or "", "-")
+    return {
+        "REGION": (row["region"], ""),
+        "DOMAIN": (row["domain"] or "-", ""),
+        "OWNER": (owner + (" (gone)" if row["orphan"] else ""), "strong"),
+        "TEAM": (row["team"] or "-", ""),
+        "TYPE": (TYPES.get(row["type"], row["type"]), ""),
+        "INSTANCE": ((row["instance_type"] or "?").removeprefix("ml."), ""),
+        "RUNS": ("?" if hours is None else duration(timedelta(hours=hours)), ""),
+        "$/H": ("?" if rate is None else f"{rate:.2f}", ""),
+        "COST": ("?" if cost is None else f"{cost:,.2f}", ""),
+        "IDLE": (idle, "bad" if since is not None else ""),
+        "EXT": (extension, "bad" if extension == "no" else ""),
+    }
+
+
+def _useless(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The columns that say the same of every row."""
+    names = {"REGION": "region", "DOMAIN": "domain", "TEAM": "team"}
+    known = list(rows)
+    return {title for title, name in names.items() if len({row[name] for row in known}) == 1}
+
+
+def _table(page: Page, rows: Sequence[Mapping[str, Cell]], without: set[str]) -> None:
+    titles = [title for title in rows[0] if title not in without]
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        for title in LEAST_NEEDED:
+            if _width(titles, rows) > width and title in titles:
+                titles.remove(title)
+    page.table(titles, [[row[t] for t in titles] for row in rows], titles.index("OWNER"))
+
+
+def _width(titles: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> int:
+    """With the owner at its narrowest."""
+    widths = [
+        max(len(title), 12 if title == "OWNER" else max(columns(row[title][0]) for row in rows))
+        for title in titles
+    ]
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _show_sums(page: Page, report: Mapping[str, Any]) -> None:
+    total = report["totals"]["all"]
+    unpriced = f", and {total['unpriced']} without a known price" if total["unpriced"] else ""
+    page.line(
+        f"{total['resources']} billed now: ${total['usd_per_hour']:.2f} an hour{unpriced}; "
+        f"${total['usd']:,.2f} since they run (estimates: hours x list price).",
+        "strong",
+    )
+    for name in ("domain", "team", "type", "instance_type", "owner"):
+        groups = report["totals"][f"by_{name}"]
+        if len(groups) > 1:
+            parts = [f"{g['name'] or '-'} ${g['usd_per_hour']:.2f}/h" for g in groups[:5]]
+            more = f" and {len(groups) - 5} more" if len(groups) > 5 else ""
+            page.line(f"  by {name.replace('_', ' ')}: {', '.join(parts)}{more}")
+    saved, would = report["saved"], report["would_save"]
+    if saved["instance_hours"]:
+        page.line(f"Saved in that time: {_amount(saved)}.", "good")
+    if would["instance_hours"] or report["would_remove"]:
+        kinds = ", ".join(f"{n} {kind}s" for kind, n in sorted(report["would_remove"].items()))
+        page.line(f"The dry runs would have removed {kinds or 'nothing'}: {_amount(would)}.")
+
+
+def _amount(sums: Mapping[str, Any]) -> str:
+    hours = f"{sums['instance_hours']:.1f} instance hours, ${sums['usd']:,.2f}"
+    unpriced = sums["unpriced_hours"]
+    return hours + (f" ({unpriced:.1f} h without a known price)" if unpriced else "")
+
+
+def show_findings(page: Page, findings: Sequence[Finding]) -> None:
+    width = max(len(finding.check) for finding in findings)
+    for finding in findings:
+        level = finding.level.value
+        page.line(f"{level:<7}  {finding.check:<{width}}  {finding.message}", STYLES[level])
+        if finding.remedy:
+            page.line(f"{'':<7}  {'':<{width}}  -> {finding.remedy}")
+
+
+def show_run(page: Page, run: Run, as_json: bool) -> None:
+    """The plan and what was done of it."""
+    attempts = {attempt.decision.item: attempt for attempt in run.attempts}
+    noticed = {decision.item for decision in run.noticed}
+    rows: list[list[Cell]] = []
+    values: list[dict[str, Any]] = []
+    for decision in run.plan.decisions:
+        item, attempt = decision.item, attempts.get(decision.item)
+        step = decision.step.value
+        if attempt is not None:
+            step = attempt.result.value
+        elif item in noticed:
+            step = "noticed"
+        why = attempt.detail if attempt is not None else decision.detail
+        due = "" if decision.due_at is None else f"{decision.due_at:%Y-%m-%d %H:%M} UTC"
+        owner = run.facts.person(item) or item.owner
+        rows.append([(owner, "strong"), (item.type, ""), (step, ""), (due, ""), (why, "")])
+        about = {"rule": decision.rule, "step": step, "due_at": due, "why": why, "person": owner}
+        values.append({**item.key._asdict(), **about})
+    if as_json:
+        more = {"dry_run": run.dry_run, "left": run.left, "ended": run.ended}
+        page.json({"plan": values, **more, "unread": [vars(u) for u in run.facts.unread]})
+        return
+    if rows:
+        page.table(("OWNER", "TYPE", "STEP", "DUE", "WHY"), rows, 4)
+    else:
+        page.line("The rules of the policy cover no app here.")
+    for unread in run.facts.unread:
+        page.line(f"unknown, so kept: {unread.source}: {unread.message} {unread.remedy}", "bad")
+    if run.dry_run:
+        page.line("A dry run: no notice was given and nothing was deleted.", "dim")
+    if run.left:
+        page.line(f"{run.left} deletions are left to the next run.")
+    if run.ended:
+        page.line(run.ended, "bad")

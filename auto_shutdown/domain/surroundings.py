@@ -1,0 +1,119 @@
+"""What surrounds the apps: the account's number, lifecycle configurations, quotas, budgets and the
+bill. ``domain check`` reads most of it; each source on its own, as in :mod:`.reader`."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from . import facts as f
+from .errors import CallError
+from .facts import Facts, LifecycleConfig, Unread
+from .pace import Aws
+from .reader import PAGE_SIZE, Scope, attempt
+
+#: What ``domain check`` reads beside the lists and the evidence.
+FOR_CHECK = frozenset({f.LIFECYCLE_CONFIGS, f.QUOTAS, f.BUDGETS, f.PROFILE_SETTINGS})
+
+#: Cost Explorer's name of the service.
+SERVICE = "Amazon SageMaker"
+
+
+def add(aws_of: Callable[[str], Aws], scope: Scope, facts: Facts) -> Facts:
+    """``facts`` with the surroundings that ``scope`` asks for."""
+    unread: list[Unread] = list(facts.unread)
+    found: dict[str, Any] = {"account": _account(aws_of(scope.regions[0]))}
+    configs: list[LifecycleConfig] = []
+    quotas: dict[tuple[str, str], float] = {}
+    for region in scope.regions:
+        aws = aws_of(region)
+        if f.LIFECYCLE_CONFIGS in scope.sources:
+            attempt(f.LIFECYCLE_CONFIGS, aws, unread, lambda aws=aws: _configs(aws, configs))  # type: ignore[misc]
+        if f.QUOTAS in scope.sources:
+            attempt(f.QUOTAS, aws, unread, lambda aws=aws: _quotas(aws, quotas))  # type: ignore[misc]
+    first = aws_of(scope.regions[0])
+    if f.BUDGETS in scope.sources:
+
+        def budgets() -> None:
+            found["budgets"] = _budgets(first, found["account"])
+
+        attempt(f.BUDGETS, first, unread, budgets)
+    if f.BILL in scope.sources:
+
+        def bill() -> None:
+            found["billed"] = read_bill(first, facts.at, 14)
+
+        attempt(f.BILL, first, unread, bill)
+    found.update(unread=tuple(unread), lifecycle_configs=tuple(configs), quotas=quotas)
+    return replace(facts, **found)
+
+
+def _account(aws: Aws) -> str:
+    """The account's number; empty where it cannot be read (it is only shown)."""
+    try:
+        return str(aws.call("sts", "get_caller_identity").get("Account", ""))
+    except CallError:
+        return ""
+
+
+def _configs(aws: Aws, found: list[LifecycleConfig]) -> None:
+    method, member = "list_studio_lifecycle_configs", "StudioLifecycleConfigs"
+    listed = list(aws.pages("sagemaker", method, member, MaxResults=PAGE_SIZE))
+    for entry in listed:
+        name = str(entry.get("StudioLifecycleConfigName"))
+        answer = aws.call(
+            "sagemaker", "describe_studio_lifecycle_config", StudioLifecycleConfigName=name
+        )
+        try:
+            content = base64.b64decode(answer.get("StudioLifecycleConfigContent") or "")
+        except ValueError:
+            content = b""
+        found.append(
+            LifecycleConfig(
+                aws.region,
+                name,
+                str(entry.get("StudioLifecycleConfigArn")),
+                str(entry.get("StudioLifecycleConfigAppType")),
+                content.decode(errors="replace"),
+            )
+        )
+
+
+def _quotas(aws: Aws, found: dict[tuple[str, str], float]) -> None:
+    """SageMaker has thousands of quotas; those on apps are kept."""
+    method = "list_service_quotas"
+    for quota in aws.pages(
+        "service-quotas", method, "Quotas", ServiceCode="sagemaker", MaxResults=100
+    ):
+        name = str(quota.get("QuotaName"))
+        if " apps running on " in name.lower():
+            found[(aws.region, name)] = float(quota.get("Value") or 0)
+
+
+def _budgets(aws: Aws, account: str) -> int:
+    if not account:
+        message = "The account's number is not known."
+        raise CallError("NoAccount", message, "Allow sts:GetCallerIdentity.")
+    answer = aws.call("budgets", "describe_budgets", AccountId=account, MaxResults=100)
+    return len(answer.get("Budgets") or ())
+
+
+def read_bill(aws: Aws, now: datetime, days: int) -> dict[str, float]:
+    """What AWS billed for SageMaker, in US dollars by day (UTC). A request costs one cent."""
+    start = (now - timedelta(days=days - 1)).date()
+    answer = aws.call(
+        "ce",
+        "get_cost_and_usage",
+        TimePeriod={"Start": start.isoformat(), "End": (now.date() + timedelta(1)).isoformat()},
+        Granularity="DAILY",
+        Metrics=["UnblendedCost"],
+        Filter={"Dimensions": {"Key": "SERVICE", "Values": [SERVICE]}},
+    )
+    return {
+        entry["TimePeriod"]["Start"]: float(entry["Total"]["UnblendedCost"]["Amount"])
+        for entry in answer.get("ResultsByTime", ())
+        if entry.get("Total")
+    }

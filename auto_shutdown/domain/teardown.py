@@ -1,0 +1,255 @@
+"""``domain teardown``: removes a whole Studio domain in the one order that works.
+
+Apps (RStudio sessions before the RStudio server), then spaces, user profiles, and the domain with
+an explicit retention policy for its file system. Nothing is remembered between runs: each run looks
+at what is there and goes on from it, so that it can be interrupted anywhere and run again. A
+JupyterServer app that Studio starts again by itself is found by the next look and deleted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import facts as f
+from .errors import CallError
+from .facts import Item, Space
+from .pace import Aws
+from .reader import PAGE_SIZE, app_of, app_request, is_missing, space_of
+
+#: States of an app that is already gone for this purpose. A Failed app needs no deletion.
+GONE = frozenset({"Deleted", "Failed"})
+
+#: Seconds between two looks at what is on its way, and for how long it is waited for: an app was
+#: reported to take 20 minutes to go.
+LOOK_SECONDS = 10.0
+WAIT_SECONDS = 40 * 60.0
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is in a domain now. ``apps`` are those that still have to go."""
+
+    domain: Mapping[str, Any] | None
+    apps: tuple[Item, ...] = ()
+    spaces: tuple[Space, ...] = ()
+    profiles: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.apps or self.spaces or self.profiles)
+
+
+@dataclass
+class Result:
+    """``deleted`` counts what was asked to go; ``failed`` are sentences; ``remains`` what AWS keeps
+    and how to remove it; ``done``: the domain is gone."""
+
+    deleted: dict[str, int] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    remains: list[str] = field(default_factory=list)
+    done: bool = False
+
+
+class Teardown:
+    """``keep_files``: the domain's EFS file system, with the homes of Studio Classic, is retained.
+    ``tell`` gets a sentence for each step."""
+
+    def __init__(
+        self,
+        aws: Aws,
+        domain_id: str,
+        keep_files: bool,
+        tell: Callable[[str], None],
+        audit: Callable[[Mapping[str, Any]], None] = lambda entry: None,
+    ) -> None:
+        self._aws, self._domain_id = aws, domain_id
+        self._keep_files, self._tell, self._audit = keep_files, tell, audit
+        self._result = Result()
+
+    def look(self) -> Contents:
+        """What is there now. Raises CallError."""
+        try:
+            domain = self._call("describe_domain", DomainId=self._domain_id)
+        except CallError as error:
+            if is_missing(error):
+                return Contents(None)
+            raise
+        entries = self._list("list_apps", "Apps")
+        apps = [app for entry in entries if (app := app_of(self._aws.region, entry))]
+        spaces = [space_of(self._aws.region, e) for e in self._list("list_spaces", "Spaces")]
+        profiles = [str(e["UserProfileName"]) for e in self._list(*_PROFILES)]
+        alive = tuple(app for app in apps if app.status not in GONE)
+        return Contents(domain, alive, tuple(spaces), tuple(profiles))
+
+    def plan(self, contents: Contents) -> list[str]:
+        """What will be done, in order, for a person to read."""
+        if contents.domain is None:
+            return [f"The domain {self._domain_id} does not exist: nothing to do."]
+        name = contents.domain.get("DomainName", "")
+        lines = [f"Remove the domain {self._domain_id} ({name}) in {self._aws.region}, in order:"]
+        groups: dict[str, int] = {}
+        for app in sorted(contents.apps, key=_order):
+            groups[app.type] = groups.get(app.type, 0) + 1
+        lines += [f"  delete {_counted(count, f'{sort} app')}" for sort, count in groups.items()]
+        if contents.spaces:
+            size = sum(space.storage_gb or 0 for space in contents.spaces)
+            text = _counted(len(contents.spaces), "space")
+            lines.append(f"  delete {text}, with the files in them ({size} GB): {_some(contents)}")
+        if contents.profiles:
+            lines.append(f"  delete {_counted(len(contents.profiles), 'user profile')}")
+        kept = "kept" if self._keep_files else "deleted, with every home directory in it"
+        lines.append(f"  delete the domain; its file system (EFS) is {kept}")
+        return lines + [f"It will remain: {line}" for line in self._remains(contents.domain)]
+
+    def run(self) -> Result:
+        """Do it, from whatever state the domain is in. What fails is in the result; another run
+        goes on. Raises OutOfTimeError, CallError only where the domain cannot be read."""
+        while True:
+            contents = self.look()
+            if contents.domain is None:
+                self._result.done = True
+                return self._result
+            self._result.remains = self._remains(contents.domain)
+            if contents.apps:
+                moved = self._delete_apps(contents.apps)
+            elif contents.spaces:
+                moved = self._delete_spaces(contents.spaces)
+            elif contents.profiles:
+                moved = self._delete_profiles(contents.profiles)
+            else:
+                moved = self._delete_domain(contents.domain)
+            if not moved:
+                return self._result
+
+    # -- one stage each: whether to go on ------------------------------------------------------
+
+    def _delete_apps(self, apps: tuple[Item, ...]) -> bool:
+        sessions = [app for app in apps if app.type == f.R_SESSION]
+        # The RStudio server is refused while a session is there.
+        batch = [app for app in apps if not (sessions and app.type == f.R_SERVER)]
+        failed = len(self._result.failed)
+        for app in batch:
+            if app.status == f.IN_SERVICE:
+                where = f"{app.owner}/{app.type}/{app.name}"
+                self._delete(f"{app.type} app", where, "delete_app", app_request(app))
+        if len(self._result.failed) > failed:
+            return False
+        keys = {app.key for app in batch}
+        return self._wait("apps", lambda now: not any(app.key in keys for app in now.apps))
+
+    def _delete_spaces(self, spaces: tuple[Space, ...]) -> bool:
+        failed = len(self._result.failed)
+        for space in spaces:
+            if space.status not in ("Deleting",):
+                request = {"DomainId": self._domain_id, "SpaceName": space.name}
+                self._delete("space", space.name, "delete_space", request)
+        if len(self._result.failed) > failed:
+            return False
+        return self._wait("spaces", lambda now: bool(now.apps) or not now.spaces)
+
+    def _delete_profiles(self, profiles: tuple[str, ...]) -> bool:
+        failed = len(self._result.failed)
+        for name in profiles:
+            request = {"DomainId": self._domain_id, "UserProfileName": name}
+            self._delete("user profile", name, "delete_user_profile", request)
+        if len(self._result.failed) > failed:
+            return False
+        return self._wait("user profiles", lambda now: bool(now.apps) or not now.profiles)
+
+    def _delete_domain(self, domain: Mapping[str, Any]) -> bool:
+        if domain.get("Status") != "Deleting":
+            policy = {"HomeEfsFileSystem": "Retain" if self._keep_files else "Delete"}
+            request = {"DomainId": self._domain_id, "RetentionPolicy": policy}
+            failed = len(self._result.failed)
+            self._delete("domain", self._domain_id, "delete_domain", request)
+            if len(self._result.failed) > failed:
+                return False
+        return self._wait("the domain", lambda now: now.domain is None or not now.empty)
+
+    def _delete(self, kind: str, name: str, method: str, request: Mapping[str, Any]) -> None:
+        """One deletion. Something that is gone, or is on its way, is what was wanted."""
+        self._audit({"event": "delete", "kind": kind, "name": name, **request})
+        outcome, code = "removed", ""
+        try:
+            self._call(method, **request)
+        except CallError as error:
+            code = error.code
+            busy = error.code == "ResourceInUse" and kind != "domain"
+            if is_missing(error) or ("delet" in error.text.lower() and not busy):
+                outcome = "gone"
+            elif busy:
+                # Its app came back, or has not quite gone: the next look sees it.
+                outcome = "in-use"
+            else:
+                outcome = "failed"
+                self._result.failed.append(f"{kind} {name}: {error}")
+        self._audit(
+            {"event": "outcome", "kind": kind, "name": name, "outcome": outcome, "code": code}
+        )
+        if outcome == "removed":
+            self._tell(f"deleting {kind} {name}")
+            self._result.deleted[kind] = self._result.deleted.get(kind, 0) + 1
+
+    def _wait(self, what: str, over: Callable[[Contents], bool]) -> bool:
+        """Wait until ``over``; False when that takes too long."""
+        pace = self._aws.pace
+        give_up_at = pace.monotonic() + WAIT_SECONDS / pace.speed
+        self._tell(f"waiting for {what} to go")
+        while pace.monotonic() < give_up_at:
+            if over(self.look()):
+                return True
+            pace.rest(LOOK_SECONDS / pace.speed)
+        minutes = WAIT_SECONDS / 60
+        text = f"{what} did not go within {minutes:g} min; run the same command again."
+        self._result.failed.append(text)
+        return False
+
+    # -- what AWS keeps ------------------------------------------------------------------------
+
+    def _remains(self, domain: Mapping[str, Any]) -> list[str]:
+        """What stays behind, and how to remove it."""
+        found = []
+        file_system, region = domain.get("HomeEfsFileSystemId"), self._aws.region
+        if self._keep_files and file_system:
+            found.append(
+                f"the EFS file system {file_system} and its mount targets, which block subnets: "
+                f"aws efs describe-mount-targets --file-system-id {file_system} --region {region}, "
+                "delete-mount-target for each, then delete-file-system."
+            )
+        found.append(
+            f"the security groups security-group-for-inbound-nfs-{self._domain_id} and "
+            f"…-outbound-nfs-{self._domain_id}, which refer to each other: remove their rules, "
+            "then delete both (aws ec2 revoke-security-group-ingress, delete-security-group)."
+        )
+        found.append(
+            "lifecycle configurations and images that were attached: aws sagemaker "
+            f"list-studio-lifecycle-configs, list-images --region {region}."
+        )
+        return found
+
+    def _list(self, method: str, member: str) -> list[Mapping[str, Any]]:
+        request = {"DomainIdEquals": self._domain_id, "MaxResults": PAGE_SIZE}
+        return list(self._aws.pages("sagemaker", method, member, **request))
+
+    def _call(self, method: str, **request: Any) -> dict[str, Any]:
+        return self._aws.call("sagemaker", method, **request)
+
+
+_PROFILES = ("list_user_profiles", "UserProfiles")
+
+
+def _order(app: Item) -> tuple[int, str]:
+    """The RStudio server last."""
+    return (app.type == f.R_SERVER, app.type)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _some(contents: Contents) -> str:
+    names = [space.name for space in contents.spaces]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

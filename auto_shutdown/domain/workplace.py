@@ -1,0 +1,129 @@
+"""Puts the parts together for a command or the scheduled function: which regions, with which
+credentials, at which pace, and what each command reads."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from . import facts as f
+from . import surroundings
+from .errors import CallError, DomainError, PolicyError
+from .facts import Facts
+from .pace import Aws, Pace
+from .policy import DomainPolicy, parse
+from .reader import EVIDENCE, LISTS, Reader, Scope, regions_of
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+@dataclass
+class Workplace:
+    """``session`` is boto3's. Rates are an account's and region's, so each region has its own
+    pace. ``until``: the instant of ``time.monotonic`` at which everything has to end."""
+
+    session: Any
+    until: float | None = None
+    speed: float = 1.0
+    now: Callable[[], datetime] = utc_now
+    _regions: dict[str, Aws] = field(default_factory=dict)
+
+    def aws(self, region: str) -> Aws:
+        if region not in self._regions:
+            pace = Pace(until=self.until, speed=self.speed)
+            self._regions[region] = Aws(region, self.session, pace)
+        return self._regions[region]
+
+    def reader(self, scope: Scope) -> Reader:
+        return Reader(self.aws, scope, self.now)
+
+    def read(self, scope: Scope) -> Facts:
+        """The facts with their surroundings."""
+        return surroundings.add(self.aws, scope, self.reader(scope).read())
+
+    def calls(self) -> int:
+        """How many requests were sent so far."""
+        return sum(sum(aws.calls.values()) for aws in self._regions.values())
+
+
+def connect(
+    regions: Iterable[str],
+    all_regions: bool,
+    profile: str | None = None,
+    seconds: float | None = None,
+) -> tuple[Workplace, tuple[str, ...]]:
+    """A workplace with the credentials that the AWS command line would take, and the regions.
+    Raises DomainError."""
+    try:
+        from boto3.session import Session
+        from botocore.exceptions import BotoCoreError
+    except ImportError:
+        message = "This needs boto3: pip install 'jupyterlab-auto-shutdown[sagemaker]'."
+        raise DomainError(message) from None
+    try:
+        session = Session(profile_name=profile)
+        found = regions_of(session, regions, all_regions)
+    except CallError as error:
+        raise DomainError(str(error)) from None
+    except BotoCoreError as error:
+        message = f"No AWS session ({type(error).__name__}): check the profile and credentials."
+        raise DomainError(message) from None
+    until = None if seconds is None else time.monotonic() + seconds
+    return Workplace(session, until), found
+
+
+def load_policy(path: Path | None) -> DomainPolicy:
+    """The policy of a JSON file, or the one of no file, which does nothing. Raises PolicyError."""
+    if path is None:
+        return DomainPolicy()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise PolicyError(f"{path}: {error.strerror or error}.") from None
+    except ValueError as error:
+        raise PolicyError(f"{path} is not JSON: {error}.") from None
+    try:
+        return parse(content)
+    except PolicyError as error:
+        raise PolicyError(f"{path}: {error}") from None
+
+
+def scope_of_report(
+    regions: tuple[str, ...], policy: DomainPolicy, window: timedelta, bill: bool = False
+) -> Scope:
+    sources = LISTS | EVIDENCE | ({f.BILL} if bill else frozenset())
+    return Scope(regions, policy.domains, sources, report_window=window)
+
+
+def scope_of_check(
+    regions: tuple[str, ...], policy: DomainPolicy, window: timedelta, describe: int
+) -> Scope:
+    return Scope(
+        regions,
+        policy.domains,
+        LISTS | EVIDENCE | surroundings.FOR_CHECK,
+        report_window=window,
+        describe_most=describe,
+        created_within=max(policy.checks.long_running + timedelta(hours=1), timedelta(hours=1)),
+    )
+
+
+def scope_of_tidy(regions: tuple[str, ...], policy: DomainPolicy) -> Scope:
+    """CloudTrail is read back as far as the longest limit of a rule that goes by age, and as far
+    as a notice can be old."""
+    limits = [rule.limit for name, rule in policy.rules.items() if name != "canvas" and rule.delete]
+    back = max([*limits, policy.notice + timedelta(hours=24)])
+    unneeded = {f.INSTANCES, f.TRACKING_SERVERS}
+    return Scope(
+        regions,
+        policy.domains,
+        (LISTS - unneeded) | EVIDENCE,
+        created_within=back + timedelta(hours=1),
+    )
