@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..core.words import duration
-from .text import Cell, Page, columns, instant
+from .text import Cell, Column, Page, columns, instant
 
 if TYPE_CHECKING:
     from ..domain.findings import Finding
@@ -87,7 +87,8 @@ def _table(page: Page, rows: Sequence[Mapping[str, Cell]], without: set[str]) ->
         for title in LEAST_NEEDED:
             if _width(titles, rows) > width and title in titles:
                 titles.remove(title)
-    page.table(titles, [[row[t] for t in titles] for row in rows], titles.index("OWNER"))
+    header = [Column(title) if title == "OWNER" else title for title in titles]
+    page.table(header, [[row[t] for t in titles] for row in rows])
 
 
 def _width(titles: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> int:
@@ -160,7 +161,7 @@ def show_run(page: Page, run: Run, as_json: bool) -> None:
         page.json({"plan": values, **more, "unread": [vars(u) for u in run.facts.unread]})
         return
     if rows:
-        page.table(("OWNER", "TYPE", "STEP", "DUE", "WHY"), rows, 4)
+        page.table((Column("OWNER"), "TYPE", "STEP", "DUE", Column("WHY", below=True)), rows)
     else:
         page.line("The rules of the policy cover no app here.")
     for unread in run.facts.unread:
