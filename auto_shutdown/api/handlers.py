@@ -14,6 +14,7 @@ from tornado import web
 from ..config.settings import SettingError, json_safe
 from ..core.model import EVERYTHING, Kind, Ref
 from ..core.signals import Signal
+from ..core.words import printable
 from ..cycle.controller import Controller
 from ..cycle.removal import RefusedError
 from ..state.store import StoreError
@@ -22,6 +23,9 @@ from ..state.store import StoreError
 CONTROLLER = "auto_shutdown_controller"
 
 HISTORY_LIMIT = 1000
+
+#: The longest note on a keep-alive, in characters.
+MOST_NOTE = 200
 
 #: A body is read on the event loop; the longest settings that are allowed fit in.
 MOST_BYTES = 256 * 1024
@@ -137,8 +141,9 @@ class KeepAliveHandler(Handler):
     async def put(self) -> None:
         body = self.body()
         ref = _ref(body.get("kind"), body.get("id"), allow_all=True)
-        minutes = _minutes(body.get("minutes"), self.controller.requests.max_keep_alive_minutes)
-        self.answer({"keep_alive": await self.controller.requests.keep_alive(ref, minutes)})
+        requests, note = self.controller.requests, _note(body.get("note", ""))
+        minutes = _minutes(body.get("minutes"), requests.max_keep_alive_minutes)
+        self.answer({"keep_alive": await requests.keep_alive(ref, minutes, note)})
 
     @web.authenticated
     @authorized
@@ -200,6 +205,13 @@ def _minutes(value: Any, most: float) -> float:
         message = f"minutes must be a number above 0 and at most {most:g}."
         raise RequestError(message, "minutes", value, most)
     return float(value)
+
+
+def _note(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MOST_NOTE:
+        message = f"note must be a text of at most {MOST_NOTE} characters."
+        raise RequestError(message, "note", value, MOST_NOTE)
+    return printable(" ".join(value.split()))
 
 
 ROUTES = {

@@ -25,6 +25,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "name", nargs="?", help="which one: its id, the start of it, its name, or its notebook"
     )
     parser.add_argument("--minutes", type=float, default=60, help="for how long (default: 60)")
+    parser.add_argument("--note", default="", help="why, for whoever sees it (200 characters)")
     parser.add_argument("--release", action="store_true", help="end its keep-alive instead")
     add_server(parser)
 
@@ -60,7 +61,8 @@ def _do(client: Client, arguments: argparse.Namespace) -> Any:
     try:
         if arguments.release:
             return client.request("DELETE", "keep-alive", query=ref)
-        return client.request("PUT", "keep-alive", {**ref, "minutes": arguments.minutes})
+        wanted = {**ref, "minutes": arguments.minutes, "note": arguments.note}
+        return client.request("PUT", "keep-alive", wanted)
     except ServerError as error:
         if kind == "all" or find_id(known, name):
             raise
@@ -80,17 +82,22 @@ def _names(client: Client) -> dict[Key, str]:
 
 
 def _show(held: Iterable[Mapping[str, Any]], names: Mapping[Key, str], page: Page) -> None:
-    now = datetime.now(timezone.utc)
+    now, held = datetime.now(timezone.utc), list(held)
     rows = [
         [
             (hold["kind"], ""),
             (names.get((hold["kind"], hold["id"]), hold["id"]), "strong"),
             (local_time(hold["kept_until"]), ""),
             (left_until(hold["kept_until"], now), "notice"),
+            (hold.get("note", ""), ""),
         ]
         for hold in held
     ]
     if rows:
-        page.table(("KIND", Column("NAME", keep_end=True), "KEPT UNTIL", "TIME LEFT"), rows)
+        titles = ("KIND", Column("NAME", keep_end=True), "KEPT UNTIL", "TIME LEFT")
+        if any(hold.get("note") for hold in held):
+            page.table((*titles, Column("NOTE")), rows)
+        else:
+            page.table(titles, [row[:-1] for row in rows])
     else:
         page.line("Nothing is kept alive.")

@@ -87,7 +87,8 @@ def by_the_clock(
     """
     now, policy, ledger, mark = context.now, context.policy, context.ledger, context.mark(ref)
     ripe_at = clock.since + clock.limit
-    kept_until = ledger.held_until(covers, now)
+    hold = ledger.hold_on(covers, now)
+    kept_until = None if hold is None else hold.until
     calm_at = ledger.quiet_until
     if in_service_since is not None:
         calm_at = max(calm_at, in_service_since + policy.grace)
@@ -133,9 +134,11 @@ def by_the_clock(
             )
             return verdict(Action.REMOVE, clock.reason, detail, work_unknown=mark.work.detail)
         return verdict(Action.REMOVE, clock.reason, detail)
-    if kept_until is not None:
-        left = duration(kept_until - now)
-        return verdict(Action.KEEP, Reason.KEPT_ALIVE, f"Kept alive on request for {left} more.")
+    if hold is not None:
+        left = duration(hold.until - now)
+        detail = f"Kept alive on request for {left} more{': ' + hold.note if hold.note else ''}."
+        noted = {"note": hold.note} if hold.note else {}
+        return verdict(Action.KEEP, Reason.KEPT_ALIVE, detail, **noted)
     if ripe_at > now:
         reason = _RECENT.get(clock.signal, Reason.RECENT_ACTIVITY)
         return verdict(Action.KEEP, reason, f"{idle_for}, last by {clock.signal}.")

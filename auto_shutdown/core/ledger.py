@@ -36,9 +36,11 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Hold:
-    """A keep-alive: its resource is not removed before ``until``."""
+    """A keep-alive: its resource is not removed before ``until``. ``note`` is the user's reason
+    for it, in their own words; empty where they gave none."""
 
     until: datetime
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,21 @@ class Ledger:
     vetoes: Mapping[Ref, Veto] = field(default_factory=dict)
     forgotten: frozenset[str] = frozenset()
 
-    def held_until(self, refs: Iterable[Ref], now: datetime) -> datetime | None:
-        """The latest keep-alive in force on any of ``refs`` or on everything."""
+    def hold_on(self, refs: Iterable[Ref], now: datetime) -> Hold | None:
+        """The keep-alive in force on any of ``refs`` or on everything that ends last."""
         if not self.holds:
             return None
-        ends = [
-            hold.until
+        in_force = [
+            hold
             for ref in (EVERYTHING, *refs)
             if (hold := self.holds.get(ref)) is not None and hold.until > now
         ]
-        return max(ends, default=None)
+        return max(in_force, key=lambda hold: hold.until, default=None)
+
+    def held_until(self, refs: Iterable[Ref], now: datetime) -> datetime | None:
+        """When the last of these keep-alives ends; None where none is in force."""
+        hold = self.hold_on(refs, now)
+        return None if hold is None else hold.until
 
     def veto_on(self, ref: Ref, now: datetime) -> Veto | None:
         """The objection in force to removing ``ref``."""
@@ -273,11 +280,11 @@ def record(ledger: Ledger, ref: Ref, outcome: Outcome, now: datetime) -> Ledger:
     return replace(ledger, failures={**ledger.failures, ref: failure})
 
 
-def hold(ledger: Ledger, ref: Ref, until: datetime | None) -> Ledger:
+def hold(ledger: Ledger, ref: Ref, until: datetime | None, note: str = "") -> Ledger:
     """Set a keep-alive on ``ref``, or release it (``until`` None)."""
     holds = _without(ledger.holds, ref)
     if until is not None:
-        holds[ref] = Hold(until)
+        holds[ref] = Hold(until, note)
     return replace(ledger, holds=holds)
 
 
@@ -288,7 +295,7 @@ def shift(ledger: Ledger, step: timedelta) -> Ledger:
         ledger,
         quiet_until=ledger.quiet_until + step,
         marks={ref: shifted(mark, step) for ref, mark in ledger.marks.items()},
-        holds={ref: Hold(hold.until + step) for ref, hold in ledger.holds.items()},
+        holds={ref: replace(hold, until=hold.until + step) for ref, hold in ledger.holds.items()},
         failures={
             ref: replace(f, retry_at=f.retry_at + step) for ref, f in ledger.failures.items()
         },

@@ -72,7 +72,7 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
 
 def holds_to_json(ledger: Ledger) -> list[dict[str, Any]]:
     return [
-        {"kind": ref.kind.value, "id": ref.id, "until": _text(hold.until)}
+        {"kind": ref.kind.value, "id": ref.id, "until": _text(hold.until), "note": hold.note}
         for ref, hold in ledger.holds.items()
     ]
 
@@ -81,8 +81,9 @@ def holds_from_json(entries: Any) -> dict[Ref, Hold]:
     holds: dict[Ref, Hold] = {}
     for entry in entries if isinstance(entries, list) else []:
         try:
-            holds[Ref(Kind(entry["kind"]), str(entry["id"]))] = Hold(_instant(entry["until"]))
-        except (KeyError, TypeError, ValueError, OverflowError):
+            until, note = _instant(entry["until"]), str(entry.get("note", ""))
+            holds[Ref(Kind(entry["kind"]), str(entry["id"]))] = Hold(until, note)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
             continue
     return holds
 
@@ -162,7 +163,7 @@ def restore(
         marks=known,
         forgotten=frozenset() if trusted else frozenset({Snapshot.KERNELS, Snapshot.TERMINALS}),
         holds={
-            ref: Hold(min(hold.until + step, latest_hold))
+            ref: Hold(min(hold.until + step, latest_hold), hold.note)
             for ref, hold in holds_from_json(kept).items()
         },
     )

@@ -72,7 +72,7 @@ def build(
 def keep_alives(ledger: Ledger, now: datetime) -> list[dict[str, Any]]:
     """The keep-alives in force, each with what it was asked for."""
     return [
-        {"kind": ref.kind.value, "id": ref.id, "kept_until": iso(held.until)}
+        {"kind": ref.kind.value, "id": ref.id, "kept_until": iso(held.until), "note": held.note}
         for ref, held in ledger.holds.items()
         if held.until > now
     ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from ..core.due import refs
 from ..core.ledger import glimpse, record
 from ..core.model import IN_SERVICE, KERNEL_GATEWAY, App, Kind, Ref, Resource, Snapshot
 from ..core.planner import decide
@@ -178,11 +179,18 @@ class Remover:
         for each in (*inside, resource):
             if self.is_removing(each.ref):
                 continue
-            requested = Decision(each.ref, Action.REMOVE, Reason.REQUESTED, REQUESTED)
+            detail = REQUESTED + self._note_of(each, now)
+            requested = Decision(each.ref, Action.REMOVE, Reason.REQUESTED, detail)
             frees = self._savings.would_free(each, snapshot, situation.ledger, now)
             outcome = await self._remove(each, _Removal(requested, each, policy, now, frees))
             situation.ledger = record(situation.ledger, each.ref, outcome, now)
         return self.outcomes[-1]
+
+    def _note_of(self, resource: Resource, now: datetime) -> str:
+        """The user's note on the keep-alive that the removal overrides, as a sentence."""
+        covers = refs(resource.ref, None if isinstance(resource, App) else resource.app)
+        hold = self._situation.ledger.hold_on(covers, now)
+        return f" It was kept alive: {hold.note}." if hold is not None and hold.note else ""
 
     async def _remove(self, resource: Resource, removal: _Removal) -> Outcome:
         """Begin the audit line, remove the resource, finish the line. ``dry_run`` removes

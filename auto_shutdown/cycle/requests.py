@@ -49,9 +49,11 @@ class UserRequests:
         """The keep-alives in force."""
         return keep_alives(self._controller.situation.ledger, self._controller.ledger_time())
 
-    async def keep_alive(self, ref: Ref, minutes: float | None) -> list[dict[str, Any]]:
-        """Keep ``ref`` for ``minutes`` from now, or release it (None). Returns the keep-alives in
-        force then.
+    async def keep_alive(
+        self, ref: Ref, minutes: float | None, note: str = ""
+    ) -> list[dict[str, Any]]:
+        """Keep ``ref`` for ``minutes`` from now, or release it (None). ``note`` is the user's
+        reason. Returns the keep-alives in force then.
 
         Raises RefusedError (404) for an unknown resource. Raises StoreError when the keep-alive
         cannot be saved; then it holds until the server restarts.
@@ -60,7 +62,7 @@ class UserRequests:
         if minutes is not None:
             await self._require(ref)
             until = self._controller.ledger_time() + timedelta(minutes=minutes)
-        self._controller.situation.change_ledger(lambda ledger: hold(ledger, ref, until))
+        self._controller.situation.change_ledger(lambda ledger: hold(ledger, ref, until, note))
         await self._controller.save_keep_alives()
         self._controller.wake()
         return self.keep_alives()

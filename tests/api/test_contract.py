@@ -180,6 +180,15 @@ async def test_bad_keep_alives_are_refused(body: Any, code: int, field: str, cal
     assert (await call("get", "keep-alive"))[1] == {"keep_alive": []}
 
 
+async def test_a_keep_alive_carries_the_users_note(call: Any) -> None:
+    body = {"kind": "all", "minutes": 60, "note": " waits for\nthe colleague's\x07 review "}
+    _, answer = await call("put", "keep-alive", body)
+    assert [h["note"] for h in answer["keep_alive"]] == ["waits for the colleague's\\x07 review"]
+    for note in ("x" * 201, 5, None):
+        status, answer = await call("put", "keep-alive", {**body, "note": note})
+        assert (status, answer["field"]) == (400, "note")
+
+
 async def test_a_keep_alive_is_set_seen_and_released(call: Any) -> None:
     status, answer = await call("put", "keep-alive", {"kind": "all", "minutes": 60})
     assert (status, [h["kind"] for h in answer["keep_alive"]]) == (200, ["all"])

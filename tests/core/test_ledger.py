@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from scene import APP, KERNEL, NOW, TERMINAL, ago, mark
+from scene import APP, KERNEL, NOW, TERMINAL, ago, mark, settled_ledger
 
 from auto_shutdown.core.ledger import (
     LONGEST_RETRY,
@@ -22,7 +22,16 @@ from auto_shutdown.core.ledger import (
     record,
     shift,
 )
-from auto_shutdown.core.model import App, IOPubActivity, Kernel, Snapshot, Terminal, Unread
+from auto_shutdown.core.ledger_json import holds_from_json, holds_to_json
+from auto_shutdown.core.model import (
+    EVERYTHING,
+    App,
+    IOPubActivity,
+    Kernel,
+    Snapshot,
+    Terminal,
+    Unread,
+)
 from auto_shutdown.core.verdict import Action, Decision, Outcome, Reason, Result
 
 MINUTE = timedelta(minutes=1)
@@ -296,6 +305,16 @@ def test_failures_back_off_up_to_an_hour_and_end_with_success() -> None:
     assert not record(ledger, APP.ref, Outcome(Result.GONE), NOW).failures
     assert not record(ledger, APP.ref, Outcome(Result.STALE), NOW).failures
     assert not advance(ledger, Snapshot(), NOW).failures  # it is no longer there
+
+
+def test_the_note_of_a_keep_alive_is_that_of_the_one_that_ends_last() -> None:
+    ledger = hold(settled_ledger(), EVERYTHING, NOW + MINUTE, "a review")
+    ledger = hold(ledger, KERNEL.ref, NOW + 2 * MINUTE, "a demo")
+    assert ledger.hold_on([KERNEL.ref], NOW) == Hold(NOW + 2 * MINUTE, "a demo")
+    assert ledger.hold_on([], NOW) == Hold(NOW + MINUTE, "a review")
+    assert holds_from_json(holds_to_json(ledger)) == ledger.holds
+    old = [{"kind": "all", "id": "all", "until": "2026-03-29T01:00:00Z"}]
+    assert [h.note for h in holds_from_json(old).values()] == [""], "a file of an earlier version"
 
 
 def test_a_keep_alive_ends() -> None:

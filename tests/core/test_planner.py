@@ -98,6 +98,10 @@ KERNEL_ROWS = {
     ),
     "kept alive": (with_ledger(OK, holds={KERNEL.ref: Hold(NOW + HOUR)}), Reason.KEPT_ALIVE),
     "its app kept alive": (with_ledger(OK, holds={APP.ref: Hold(NOW + HOUR)}), Reason.KEPT_ALIVE),
+    "kept alive, with a note": (
+        with_ledger(OK, holds={KERNEL.ref: Hold(NOW + HOUR, "waits for a review")}),
+        Reason.KEPT_ALIVE,
+    ),
     "all kept alive": (with_ledger(OK, holds={EVERYTHING: Hold(NOW + HOUR)}), Reason.KEPT_ALIVE),
     "busy, silent and still, for seven hours": (busy(7 * HOUR), Reason.BUSY),
     "busy, silent and still, for eight": (busy(8 * HOUR), Reason.SUSPECT_BUSY),

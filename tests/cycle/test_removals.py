@@ -267,8 +267,12 @@ async def test_removal_on_request(bench: Bench) -> None:
     app = bench.world.app("a")
     bench.world.kernel("k", app, state="busy")
     bench.world.apps["JupyterServer/default"] = App("JupyterServer", "default", "InService")
+    await bench.controller.run_pass(list_apps=True)
+    await bench.controller.requests.keep_alive(app.ref, 60, "waits for a review")
     outcome = await bench.controller.requests.remove(app.ref)
     assert (outcome["outcome"], outcome["reason"]) == ("removed", "requested")
+    (newest,) = await bench.controller.requests.read_history(1)
+    assert newest["detail"].endswith("It was kept alive: waits for a review.")
     assert bench.world.removed == ["k", app.id]
     assert bench.world.only_unmoved == [False, False], "it is to go however it is"
     await bench.controller.check()

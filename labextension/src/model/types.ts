@@ -66,6 +66,8 @@ export interface IHold {
   kind: Kind | 'all';
   id: string;
   kept_until: string;
+  /** The reason that the user gave; empty where they gave none. */
+  note?: string;
 }
 
 export interface ILimits {
