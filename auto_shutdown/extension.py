@@ -135,6 +135,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             server.connection_url,
             beats,
             activity_file if self.protect_from_native else None,
+            runtime_directory=Path(server.runtime_dir),
         )
         key = server_key(platform.identity, server.base_url, server.port)
         return Controller(

@@ -42,7 +42,7 @@ def _row(entry: Mapping[str, Any]) -> list[Cell]:
     named = {"kind": "", "name": "", "paths": [], **entry, "id": entry.get("resource", "")}
     outcome = str(entry.get("outcome", ""))
     why = f"{entry.get('reason', '')}: {entry.get('detail', '')}"
-    if outcome in ("temporary", "permanent", "interrupted"):
+    if outcome in ("still-there", "temporary", "permanent", "interrupted"):
         why = str(entry.get("outcome_detail", why))
     return [
         (local_time(entry.get("at")), ""),

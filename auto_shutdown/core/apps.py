@@ -139,8 +139,8 @@ def _decide_in_service(
 
 def is_asked(app: App, terminals: Sequence[Terminal]) -> bool:
     """Whether an app must be asked for work that none of its kernels shows: what runs in an
-    image terminal, or beside everything in the server's own app."""
-    return app.own or any(terminal.in_image for terminal in terminals)
+    image terminal, beside everything in the server's own app, or for another server."""
+    return app.own or app.shared or any(terminal.in_image for terminal in terminals)
 
 
 def _held(context: Context, ref: Ref, holder: Tenant, verdict: Decision) -> Decision:

@@ -20,7 +20,11 @@ from .words import duration
 WINDOW = timedelta(minutes=1)
 
 #: What is recent only by a weak signal says so.
-_RECENT = {Signal.OUTPUT: Reason.OUTPUT, Signal.PRESENCE: Reason.PRESENCE}
+_RECENT = {
+    Signal.OUTPUT: Reason.OUTPUT,
+    Signal.PRESENCE: Reason.PRESENCE,
+    Signal.BACKGROUND_IO: Reason.BACKGROUND_WORK,
+}
 
 
 @lru_cache(maxsize=256)  # of the few limits there are, for everything in each pass
@@ -104,6 +108,11 @@ def by_the_clock(
     elif warn_at <= now:
         # Nobody has been told yet: the notice runs from now (a limit that was just lowered).
         due_at = now + warn
+    if ask and due_at <= now and mark.work.found == "unread":
+        detail = f"Whether anything works in the background is not known: {mark.work.detail}."
+        parameters = {"case": "work", "work_unknown": mark.work.detail}
+        unknown = context.keep(ref, Reason.UNKNOWN, detail, clock.signal, **parameters)
+        return replace(unknown, kept_until=kept_until)
     asking = ask and due_at <= now and not was_asked(mark, now, window_of(clock.limit))
     if asking:
         due_at = (mark.work.asked_at or now) + window_of(clock.limit)

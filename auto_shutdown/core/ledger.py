@@ -203,6 +203,8 @@ def learn(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> Ledger:
             continue
         if answer.others_heard:
             mark = moved(mark, Signal.REQUEST, now)
+        for signal, at in answer.activity.items():
+            mark = moved(mark, signal, min(at, now))
         mark = replace(mark, stamps={**mark.stamps, **answer.stamps})
         # What was at work when last asked ended somewhere between: there the idle clock starts.
         if answer.working or (answer.conclusive and mark.work.found == "working"):
@@ -217,6 +219,11 @@ def learn(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> Ledger:
 def _learnt(work: Work, answer: Answer, now: datetime) -> Work:
     if not answer.conclusive:
         return replace(work, asked_at=now)
+    if answer.unread:
+        # What was at work may still be.
+        if work.found == "working":
+            return replace(work, asked_at=now)
+        return replace(work, asked_at=now, found="unread", detail=answer.detail)
     found = "working" if answer.working else "none" if answer.told else "untold"
     return Work(now, now, found, answer.detail)
 

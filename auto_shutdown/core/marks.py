@@ -37,7 +37,8 @@ STUCK_CPU = 0.01
 @dataclass(frozen=True)
 class Work:
     """What was last found out about work in the background. ``found`` is ``""`` (nothing yet),
-    ``working``, ``none``, or ``untold`` (it cannot be asked, or does not answer)."""
+    ``working``, ``none``, ``untold`` (it cannot be asked, or does not answer), or ``unread`` (what
+    shows it could not be read, so it is unknown)."""
 
     asked_at: datetime | None = None
     answered_at: datetime | None = None

@@ -174,7 +174,8 @@ class App:
     """One SageMaker app of our own domain and owner, as ListApps gives it.
 
     ``type`` and ``status`` are strings, not enums: SageMaker adds new ones. ``own`` is the app
-    that this server itself runs in; ``stamps`` is what is reported for it as a whole.
+    that this server itself runs in; ``stamps`` is what is reported for it as a whole. ``shared``:
+    another Jupyter server may have kernels in it that this one does not see.
     """
 
     type: str
@@ -185,6 +186,7 @@ class App:
     created_at: datetime | None = None
     own: bool = False
     stamps: Mapping[str, datetime] = field(default_factory=dict, hash=False)
+    shared: bool = False
 
     @cached_property
     def id(self) -> str:
@@ -211,7 +213,9 @@ class Answer:
 
     ``conclusive``: it was watched for long enough, or cannot be told (``told`` False). ``cores``
     is the processor time it used, in cores. ``stamps`` are the kernel's after the question, and
-    ``others_heard`` whether anybody else was heard at it meanwhile.
+    ``others_heard`` whether anybody else was heard at it meanwhile. ``activity`` is evidence that
+    was found with its instant, by signal. ``unread``: what the answer depends on could not be
+    read, so nothing is known, and ``ref`` is not removed.
     """
 
     ref: Ref
@@ -222,6 +226,8 @@ class Answer:
     detail: str = ""
     stamps: Mapping[str, datetime] = field(default_factory=dict, hash=False)
     others_heard: bool = False
+    activity: Mapping[str, datetime] = field(default_factory=dict, hash=False)
+    unread: bool = False
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,11 @@ class Policy:
     @cached_property
     def caps(self) -> Mapping[str, timedelta]:
         """For how long each weak signal counts after the last strong one."""
-        return {Signal.OUTPUT: self.output_only, Signal.PRESENCE: self.presence_max}
+        return {
+            Signal.OUTPUT: self.output_only,
+            Signal.PRESENCE: self.presence_max,
+            Signal.BACKGROUND_IO: self.suspect_after,
+        }
 
     @property
     def suspect_window(self) -> timedelta:

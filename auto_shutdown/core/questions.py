@@ -81,8 +81,11 @@ def _schedule(
 
 def _when(decision: Decision, work: Work, limit: timedelta) -> datetime | None:
     window = window_of(limit)
-    if decision.reason is Reason.BACKGROUND_WORK and work.asked_at is not None:
+    works = decision.reason is Reason.BACKGROUND_WORK and decision.due_at is None
+    if works and work.asked_at is not None:
         return work.asked_at + max(window, min(RECHECK, limit / 4))
+    if work.found == "unread" and work.asked_at is not None:
+        return work.asked_at + window
     if decision.due_at is None or decision.reason is Reason.APP_REMOVED:
         return None
     begin = decision.due_at - AHEAD * window

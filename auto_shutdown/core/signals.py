@@ -20,6 +20,10 @@ class Signal:
     FOREGROUND_PROCESS = "foreground-process"
     #: Processor time, with nothing to show for it.
     BACKGROUND_WORK = "background-work"
+    #: Bytes read or written, or a connection to another host, by what computes next to nothing.
+    BACKGROUND_IO = "background-io"
+    #: Another Jupyter server says when something in it was last active.
+    OTHER_SERVER = "other-server"
     #: A person at the keyboard, as the panel reports it.
     PRESENCE = "presence"
     #: Somebody's program says that it is at work (a file touched, a call made).
@@ -36,6 +40,6 @@ class Signal:
     FIRST_SEEN = "first-seen"
 
 
-#: Signals that count only for so long after the last other one: some programs print for ever,
-#: and a person's presence in the lab is a hint.
-WEAK = frozenset({Signal.OUTPUT, Signal.PRESENCE})
+#: Signals that count only for so long after the last other one: some programs print for ever, some
+#: keep a connection open, and a person's presence in the lab is a hint.
+WEAK = frozenset({Signal.OUTPUT, Signal.PRESENCE, Signal.BACKGROUND_IO})

@@ -110,6 +110,7 @@ class Result(str, Enum):
     GONE = "gone"  # somebody else was faster: success
     STALE = "stale"  # it moved between the decision and the second look: expected, no error
     DRY_RUN = "dry-run"
+    STILL_THERE = "still-there"  # it was ended as asked, and goes on: tried again later
     TEMPORARY = "temporary"
     PERMANENT = "permanent"
 
@@ -130,7 +131,7 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        return self.result in (Result.TEMPORARY, Result.PERMANENT)
+        return self.result in (Result.STILL_THERE, Result.TEMPORARY, Result.PERMANENT)
 
 
 @dataclass(frozen=True)

@@ -1,69 +1,53 @@
 """Work in the background: what neither a kernel's state nor anything printed shows.
 
-Judged over a window, by processor time: of the process tree of a local kernel or terminal, of a
-kernel in another container by asking it, of an app by what its kernels say of their host.
+Local kernels, terminals and the server's own app are judged by the processes on this host
+(survey.py, evidence.py). A kernel in another container is asked for its processor time, and an app
+is judged by what its kernels say of their host. Other Jupyter servers are asked for what they run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
-from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot, Terminal
-from . import processes
+from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot
+from ..core.signals import Signal
+from ..core.verdict import Fault
+from . import foreign_kernels, other_servers
+from .evidence import CONTAINER_CORES, HOST_CORES, WORK_CORES, Gauge, Reading, Sample, Use
+from .foreign_kernels import ForeignKernel
 from .kernel_usage import Usage
 from .kernels import KernelSource
-from .processes import Process, Table
-from .terminals import SHELLS, TerminalSource
+from .other_servers import Tenant, UnansweredError
+from .processes import Process, UnreadableError
+from .shell_probe import ANSWER_SECONDS, ShellAnswer
+from .survey import Survey, Surveyor
+from .terminals import TerminalSource
 
-#: From here on it is work, in cores: an idle Python kernel uses under 0.001, one thread at 5 % of a
-#: core 0.047 (measured: docs/decisions/006).
-WORK = 0.03
-
-#: The same for a whole host, where agents and drivers have ticks of their own.
-HOST_WORK = 0.25
-
-#: The same for all processes of the container that this server runs in, itself left out.
-OWN_WORK = 0.10
-
-#: A sample older than this begins no window: an average over a longer time would hide the end.
-OLDEST = 15 * 60.0
-
-#: So many kernels are asked at once.
+#: So many kernels behind gateways are asked at once.
 AT_ONCE = 8
 
-Sample = Mapping[Hashable, float]
+#: Whether another Jupyter server runs here is looked up again after so long (seconds).
+SERVERS_SECONDS = 10.0
 
 
-@dataclass
-class Gauge:
-    """Processor time of one thing over a sliding window. Times in seconds, monotonic."""
+@dataclass(frozen=True)
+class Others:
+    """What is not this server's: the kernels with what their shells answered, and what other
+    servers say of theirs. ``failure``: a server that does not say it."""
 
-    samples: deque[tuple[float, Sample]] = field(default_factory=deque)
-
-    def add(self, at: float, sample: Sample, window: float) -> float | None:
-        """Take up a sample; cores used over the last ``window`` seconds (or somewhat more), None
-        while it has not been watched for so long."""
-        while self.samples and at - self.samples[0][0] > max(OLDEST, 2 * window):
-            self.samples.popleft()
-        # A timer may fire a moment early; for that no other window need pass.
-        while len(self.samples) > 1 and at - self.samples[1][0] >= window * 0.95:
-            self.samples.popleft()
-        self.samples.append((at, sample))
-        begin, base = self.samples[0]
-        if at - begin < window * 0.95:
-            return None
-        return processes.used_between(base, sample) / (at - begin)
+    kernels: Mapping[ForeignKernel, ShellAnswer] = field(default_factory=dict)
+    tenants: Sequence[Tenant] = ()
+    failure: str = ""
 
 
 class WorkSource:
     """Asks for work in the background. ``server_url`` is what the server gives its terminals as
-    ``JUPYTER_SERVER_URL``: by that a job is known that has left its terminal."""
+    ``JUPYTER_SERVER_URL``, ``runtime_directory`` where it keeps its runtime file."""
 
     def __init__(
         self,
@@ -71,38 +55,239 @@ class WorkSource:
         terminals: TerminalSource,
         server_url: str = "",
         now: Callable[[], float] = time.monotonic,
+        runtime_directory: Path | None = None,
     ) -> None:
         self._now = now
         self._kernels = kernels
         self._terminals = terminals
-        self._mark = f"JUPYTER_SERVER_URL={server_url}" if server_url else ""
-        self._gauges: dict[Ref, Gauge] = {}
+        self._surveyor = Surveyor(server_url, runtime_directory, now)
+        self._gauges: dict[tuple[Ref, str], Gauge] = {}
         self._spent: dict[Ref, tuple[float, float]] = {}
+        self._problem: UnreadableError | None = None
+        self._unanswered = ""
+        self._servers_at: float | None = None
+        self._beside_others = False
 
     async def ask(
         self, questions: Mapping[Ref, timedelta], snapshot: Snapshot
     ) -> tuple[Answer, ...]:
         """One answer for each question, or more; never raises for one that fails."""
         self._forget(snapshot)
-        found = {ref: snapshot.find(ref) for ref in questions}
-        pids = {
-            ref: self._kernels.pid_of(ref.id)
-            if ref.kind is Kind.KERNEL
-            else self._terminals.pid_of(ref.id)
-            for ref, resource in found.items()
-            if isinstance(resource, (Kernel, Terminal))
+        resources = {ref: snapshot.find(ref) for ref in questions}
+        roots = self._roots(snapshot)
+        local = {
+            ref: resource
+            for ref, resource in resources.items()
+            if ref in roots or (isinstance(resource, App) and (resource.own or resource.shared))
         }
-        table: Table = {}
-        if any(pids.values()) or any(isinstance(r, App) and r.own for r in found.values()):
-            table = await asyncio.to_thread(processes.read_table)
-        detached: list[Process] = []
-        if any(isinstance(found[ref], Terminal) and pid for ref, pid in pids.items()):
-            detached = await asyncio.to_thread(self._detached, table)
+        answers: list[Answer] = []
+        if local:
+            apps = [resource for resource in local.values() if isinstance(resource, App)]
+            try:
+                survey = await asyncio.to_thread(self._look, roots, snapshot, apps)
+            except UnreadableError as error:
+                self._problem = error
+                answers += [_unread(ref, str(error)) for ref in local]
+            else:
+                self._problem = None
+                others = await self._ask_others(survey, snapshot) if apps else Others()
+                windows = {ref: questions[ref].total_seconds() for ref in local}
+                answers += await self._judge_local(windows, local, survey, roots, others)
+        return await self._with_hosts(answers, questions, resources, snapshot)
+
+    def faults(self, now: datetime) -> list[Fault]:
+        """What could not be read when it was last asked for: nothing that depends on it goes."""
+        faults = []
+        if self._problem is not None:
+            message = f"{self._problem}: whether anything works in the background is not known."
+            code, remedy = self._problem.code, self._problem.remedy
+            faults.append(Fault("processes", code, _sentence(message), remedy, now))
+        if self._unanswered:
+            message = f"{self._unanswered}: whether its kernels are at work is not known."
+            remedy = "Stop that server, or start it with a token, so that this one may ask it."
+            faults.append(Fault("other-servers", "Unanswered", _sentence(message), remedy, now))
+        return faults
+
+    async def beside_other_servers(self) -> bool:
+        """Whether another Jupyter server runs here, so that this one does not see all kernels. A
+        look that fails counts as yes."""
+        now = self._now()
+        if self._servers_at is None or now - self._servers_at >= SERVERS_SECONDS:
+            self._servers_at = now
+            try:
+                found = await asyncio.to_thread(self._surveyor.servers_now)
+                self._beside_others = bool(found)
+            except UnreadableError as error:
+                self._problem = error
+                self._beside_others = True
+            if not self._beside_others:
+                self._unanswered = ""
+        return self._beside_others
+
+    def _forget(self, snapshot: Snapshot) -> None:
+        there = {resource.ref for resource in snapshot.resources}
+        for key in [key for key in self._gauges if key[0] not in there]:
+            del self._gauges[key]
+        for ref in [ref for ref in self._spent if ref not in there]:
+            del self._spent[ref]
+
+    def _roots(self, snapshot: Snapshot) -> dict[Ref, int]:
+        """The processes of the kernels and terminals that run on this host."""
+        pids: dict[Ref, int | None] = {k.ref: self._kernels.pid_of(k.id) for k in snapshot.kernels}
+        pids.update((t.ref, self._terminals.pid_of(t.id)) for t in snapshot.terminals)
+        return {ref: pid for ref, pid in pids.items() if pid}
+
+    # -- by the processes on this host -------------------------------------------------------
+
+    def _look(self, roots: Mapping[Ref, int], snapshot: Snapshot, apps: Sequence[App]) -> Survey:
+        return self._surveyor.look(roots, snapshot, beyond=any(app.own for app in apps))
+
+    async def _judge_local(
+        self,
+        windows: Mapping[Ref, float],
+        resources: Mapping[Ref, object],
+        survey: Survey,
+        roots: Mapping[Ref, int],
+        others: Others,
+    ) -> list[Answer]:
+        def work() -> list[Answer]:
+            return [
+                self._judge_one(ref, resources[ref], window, survey, roots, others)
+                for ref, window in windows.items()
+            ]
+
+        return await asyncio.to_thread(work)
+
+    def _judge_one(
+        self,
+        ref: Ref,
+        resource: object,
+        window: float,
+        survey: Survey,
+        roots: Mapping[Ref, int],
+        others: Others,
+    ) -> Answer:
+        try:
+            if isinstance(resource, App):
+                if not resource.own:
+                    return _of_tenants(
+                        ref, [t for t in others.tenants if t.app == resource.name], others
+                    )
+                return self._judge_own_app(ref, window, survey, others)
+            members = survey.of(ref)
+            return self._judge_members(ref, members, roots[ref], window, survey)
+        except (OSError, UnreadableError) as error:
+            return _unread(ref, f"its processes cannot be read ({error})")
+
+    def _judge_members(
+        self, ref: Ref, members: Sequence[Process], root: int, window: float, survey: Survey
+    ) -> Answer:
+        """A kernel or terminal, by the processes that it started."""
+        use = self._use(ref, "members", survey.sample(members), window)
+        program = survey.program_of(members)
+        if program is not None:
+            return _works(ref, f"{program.command}, detached, runs")
+        answer = _answer(ref, use, WORK_CORES, "its processes")
+        return self._with_signs_of_life(answer, use, members, root, survey)
+
+    def _judge_own_app(self, ref: Ref, window: float, survey: Survey, others: Others) -> Answer:
+        """The app that this server runs in: jobs that no kernel or terminal of its answers for,
+        what other servers run, and everything else in this container."""
+        jobs = survey.adrift
+        use = self._use(ref, "jobs", survey.sample(jobs), window)
+        rest = [p for p in survey.table.values() if p.pid != self._surveyor.server]
+        whole = self._use(ref, "rest", {p.key: Reading(p.cpu) for p in rest}, window)
+        said = _of_tenants(ref, [t for t in others.tenants if t.app is None], others)
+        if said.working or said.unread:
+            return said
+        for kernel, shell in others.kernels.items():
+            if not shell.free and not shell.failure:
+                return _works(ref, f"{kernel} runs a cell")
+        owned = survey.attribution.owners
+        program = next((p for p in survey.programs if p.pid not in owned), None)
+        if program is not None:
+            return _works(ref, f"{program.command} runs in a terminal that is not this server's")
+        answer = _answer(ref, use, WORK_CORES, "jobs")
+        if not answer.working:
+            answer = _answer(ref, whole, CONTAINER_CORES, "processes", only_cores=True)
+        answer = self._with_signs_of_life(answer, use, jobs, None, survey)
+        if any(shell.failure for shell in others.kernels.values()):
+            answer = _alive(answer)
+        return replace(answer, activity={**said.activity, **answer.activity})
+
+    def _use(self, ref: Ref, what: str, sample: Sample, window: float) -> Use | None:
+        return self._gauges.setdefault((ref, what), Gauge()).add(self._now(), sample, window)
+
+    def _with_signs_of_life(
+        self,
+        answer: Answer,
+        use: Use | None,
+        members: Sequence[Process],
+        root: int | None,
+        survey: Survey,
+    ) -> Answer:
+        if answer.working:
+            return answer
+        alive = use is not None and use.is_sign_of_life
+        if alive or survey.connected(members, root) is not None:
+            return _alive(answer)
+        return answer
+
+    async def _ask_others(self, survey: Survey, snapshot: Snapshot) -> Others:
+        """Other servers are asked first: of what they answer for, no shell need be asked."""
+        own = {resource.ref.id for resource in snapshot.resources}
+        tenants: list[Tenant] = []
+        failure = ""
+        for server in survey.servers:
+            try:
+                tenants += [t for t in await other_servers.tenants_of(server) if t.id not in own]
+            except UnansweredError as error:
+                failure = str(error)
+        self._unanswered = failure
+        spared = {t.id for t in tenants if t.is_judged or not t.may_be_asked}
+        kernels = [kernel for kernel in survey.kernels if kernel.kernel_id not in spared]
+        answers = await asyncio.to_thread(foreign_kernels.ask, kernels, ANSWER_SECONDS)
+        return Others(answers, tenants, failure)
+
+    # -- by asking the kernel ----------------------------------------------------------------
+
+    async def _with_hosts(
+        self,
+        answers: Sequence[Answer],
+        questions: Mapping[Ref, timedelta],
+        resources: Mapping[Ref, object],
+        snapshot: Snapshot,
+    ) -> tuple[Answer, ...]:
+        """The answers, and those for what runs in another container. An app there that has an
+        image terminal must be found idle by other servers and by its own host."""
+        with_terminals = {t.app for t in snapshot.terminals if t.in_image}
+        by_ref = {answer.ref: answer for answer in answers}
+        open_questions = {
+            ref: window
+            for ref, window in questions.items()
+            if ref not in by_ref
+            or (ref.id in with_terminals and not (by_ref[ref].working or by_ref[ref].unread))
+        }
+        merged = list(answers)
+        for answer in await self._ask_elsewhere(open_questions, resources, snapshot):
+            first = by_ref.get(answer.ref)
+            if first is not None:
+                merged.remove(first)
+                answer = replace(answer, activity=first.activity)
+            merged.append(answer)
+        return tuple(merged)
+
+    async def _ask_elsewhere(
+        self,
+        questions: Mapping[Ref, timedelta],
+        resources: Mapping[Ref, object],
+        snapshot: Snapshot,
+    ) -> list[Answer]:
         answers: list[Answer] = []
         to_ask: dict[str, list[tuple[Ref, float]]] = {}
         for ref, window in questions.items():
-            seconds, resource = window.total_seconds(), found[ref]
-            if isinstance(resource, App) and not resource.own:
+            seconds, resource = window.total_seconds(), resources[ref]
+            if isinstance(resource, App):
                 # Its kernels know the processor of their host; one of them is enough.
                 inside = [k.id for k in snapshot.kernels if k.app == resource.id]
                 reachable = next((i for i in inside if self._kernels.channels_of(i)), None)
@@ -110,56 +295,11 @@ class WorkSource:
                     answers.append(_untold(ref, "no kernel in it can be asked"))
                 else:
                     to_ask.setdefault(reachable, []).append((ref, seconds))
-            elif isinstance(resource, App):
-                answers.append(self._judge(ref, _others(table), seconds, OWN_WORK, "processes"))
-            elif pids.get(ref) and table:
-                members = processes.tree(table, [int(pids[ref] or 0)])
-                beside = detached if isinstance(resource, Terminal) else []
-                answers.append(self._judge_tree(ref, members, beside, seconds))
             elif isinstance(resource, Kernel) and self._kernels.channels_of(ref.id):
                 to_ask.setdefault(ref.id, []).append((ref, seconds))
             elif resource is not None:
                 answers.append(_untold(ref, "its processes cannot be seen from here"))
-        answers += await self._ask_kernels(to_ask)
-        return tuple(answers)
-
-    def _forget(self, snapshot: Snapshot) -> None:
-        there = {resource.ref for resource in snapshot.resources}
-        for known in (self._gauges, self._spent):
-            for ref in [ref for ref in known if ref not in there]:
-                del known[ref]
-
-    # -- by the process table ----------------------------------------------------------------
-
-    def _judge_tree(
-        self, ref: Ref, members: list[Process], detached: list[Process], window: float
-    ) -> Answer:
-        job = _silent_job(detached)
-        if job is not None:
-            return Answer(ref, conclusive=True, working=True, detail=f"{job}, detached, runs")
-        return self._judge(ref, members + detached, window, WORK, "its processes")
-
-    def _judge(
-        self, ref: Ref, members: list[Process], window: float, enough: float, whose: str
-    ) -> Answer:
-        sample: Sample = {process.key: process.cpu for process in members}
-        cores = self._gauges.setdefault(ref, Gauge()).add(self._now(), sample, window)
-        return _answer(ref, cores, enough, whose)
-
-    def _detached(self, table: Table) -> list[Process]:
-        """What was started from a terminal of this server and has left it (setsid, tmux, screen):
-        whose it was nobody can tell any more, so it counts for every terminal."""
-        if not self._mark:
-            return []
-        server = os.getpid()
-        ours = {process.pid for process in processes.tree(table, [server])}
-        return [
-            process
-            for process in table.values()
-            if process.pid not in ours and processes.environment_has(process.pid, self._mark)
-        ]
-
-    # -- by asking the kernel ----------------------------------------------------------------
+        return answers + await self._ask_kernels(to_ask)
 
     async def _ask_kernels(self, to_ask: Mapping[str, list[tuple[Ref, float]]]) -> list[Answer]:
         gate = asyncio.Semaphore(AT_ONCE)
@@ -177,7 +317,7 @@ class WorkSource:
     ) -> list[Answer]:
         own = Ref(Kind.KERNEL, kernel_id)
         if not any(ref == own for ref, _ in refs):
-            # It was asked for its app's sake; that has moved its stamps all the same.
+            # It was asked for the sake of its app; that has moved its stamps all the same.
             refs = [*refs, (own, 0.0)]
         return [self._judge_usage(ref, window, usage) for ref, window in refs]
 
@@ -200,33 +340,53 @@ class WorkSource:
         self._spent[ref] = (now, spent)
         if not window:
             return Answer(ref, conclusive=False)
-        over = self._gauges.setdefault(ref, Gauge()).add(now, {"cpu": spent}, window)
+        over = self._use(ref, "asked", {"cpu": Reading(spent)}, window)
         if ref.kind is Kind.KERNEL:
-            return _answer(ref, over, WORK, "the kernel")
-        return _answer(ref, over, HOST_WORK, "its host")
+            return _answer(ref, over, WORK_CORES, "the kernel")
+        return _answer(ref, over, HOST_CORES, "its host")
 
 
-def _answer(ref: Ref, cores: float | None, enough: float, whose: str) -> Answer:
-    if cores is None:
+def _answer(
+    ref: Ref, use: Use | None, enough: float, whose: str, only_cores: bool = False
+) -> Answer:
+    if use is None:
         return Answer(ref, conclusive=False)
-    detail = f"{whose} used {cores:.0%} of a core"
-    return Answer(ref, conclusive=True, working=cores >= enough, cores=cores, detail=detail)
+    working = use.cores >= enough or (not only_cores and use.is_work(enough))
+    detail = f"{whose} {use}"
+    return Answer(ref, conclusive=True, working=working, cores=use.cores, detail=detail)
+
+
+def _works(ref: Ref, detail: str) -> Answer:
+    return Answer(ref, conclusive=True, working=True, detail=detail)
+
+
+def _alive(answer: Answer) -> Answer:
+    """The answer with a sign of life as of now: weak evidence of activity."""
+    now = datetime.now(timezone.utc)
+    return replace(answer, activity={**answer.activity, Signal.BACKGROUND_IO: now})
+
+
+def _of_tenants(ref: Ref, tenants: Iterable[Tenant], others: Others) -> Answer:
+    """An app, by what other servers say of their kernels and terminals in it."""
+    if others.failure:
+        return _unread(ref, others.failure)
+    activity: dict[str, datetime] = {}
+    for tenant in tenants:
+        if tenant.active_at is None:
+            return _works(ref, f"{tenant} is at work")
+        latest = activity.get(Signal.OTHER_SERVER, tenant.active_at)
+        activity[Signal.OTHER_SERVER] = max(latest, tenant.active_at)
+    detail = "nothing of another server works in it"
+    return Answer(ref, conclusive=True, detail=detail, activity=activity)
+
+
+def _unread(ref: Ref, why: str) -> Answer:
+    return Answer(ref, conclusive=True, unread=True, detail=why)
 
 
 def _untold(ref: Ref, why: str) -> Answer:
     return Answer(ref, conclusive=True, told=False, detail=why)
 
 
-def _others(table: Table) -> list[Process]:
-    """Everything in this container but the server itself, which polls and serves."""
-    return [process for process in table.values() if process.pid != os.getpid()]
-
-
-def _silent_job(detached: list[Process]) -> str | None:
-    """The command in the foreground of a detached shell (a pane of tmux or screen)."""
-    by_group = {process.group: process for process in detached if process.pid == process.group}
-    for process in detached:
-        if process.command in SHELLS and process.foreground not in (-1, 0, process.group):
-            job = by_group.get(process.foreground)
-            return job.command if job is not None else "a command"
-    return None
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

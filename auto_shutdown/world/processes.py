@@ -1,24 +1,49 @@
 """The process table of this host, from ``/proc``: no package of the host's environment is needed.
 
-Where there is no ``/proc`` (macOS, Windows) the table is empty, and nothing can be told from it.
+A process that has ended is left out. Anything else that cannot be read raises: a table with holes
+would make work in it look idle. Where there is no ``/proc`` (macOS), psutil is used if it is
+installed. Sources: proc(5), proc_pid_stat(5), proc_pid_io(5).
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PROC = Path("/proc")
 
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
+#: A process that ended between the listing and the reading answers with one of these.
+_ENDED = frozenset({errno.ENOENT, errno.ESRCH})
+
+#: What another user's process, or a security module, answers with.
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
+
+
+class UnreadableError(Exception):
+    """The processes cannot be read, so nothing is known of the work in them. ``code`` is short
+    (``EMFILE``), ``remedy`` is what a person can do."""
+
+    def __init__(self, code: str, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.remedy = remedy
+
 
 @dataclass(frozen=True)
 class Process:
-    """One line of the table. ``cpu`` is processor time in seconds, with that of the children it
-    has waited for; ``foreground`` is the foreground process group of its terminal (-1: none)."""
+    """One line of the table. Of counters, all are totals since the process started.
+
+    ``started`` is the start time (clock ticks since boot), ``cpu`` the processor time in seconds,
+    with that of the children it has waited for; ``child_faults`` counts their page faults, so it
+    grows whenever a child has ended. ``session`` is the POSIX session, ``terminal`` the number of
+    the controlling terminal (0: none), ``foreground`` its foreground process group (-1: none).
+    """
 
     pid: int
     parent: int
@@ -28,33 +53,61 @@ class Process:
     cpu: float
     command: str
     state: str = "S"
+    session: int = 0
+    terminal: int = 0
+    child_faults: int = 0
 
     @property
     def key(self) -> tuple[int, int]:
-        """A process id is used again; with the start it is unique."""
+        """A process id is used again; with the start time it is unique."""
         return self.pid, self.started
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether only its exit status is left (a zombie)."""
+        return self.state in "ZX"
 
 
 Table = Mapping[int, Process]
 
 
 def read_table() -> dict[int, Process]:
-    """All processes that can be seen. Reads a small file for each: not for the event loop."""
+    """All processes on this host. Raises UnreadableError. Reads a small file for each process, so
+    never call it on the event loop."""
+    if not PROC.exists():
+        return _table_of_psutil()
     try:
         names = os.listdir(PROC)
-    except OSError:
-        return {}
-    found = (read_process(int(name)) for name in names if name.isdigit())
-    return {process.pid: process for process in found if process is not None}
+        read = (read_process(int(name)) for name in names if name.isdigit())
+        table = {process.pid: process for process in read if process is not None}
+    except OSError as error:
+        raise unreadable(error) from error
+    own = os.getpid()
+    if own not in table:
+        raise UnreadableError(
+            "Hidden",
+            f"{PROC} does not list even this server's own process",
+            "Mount /proc in the container that this server runs in.",
+        )
+    if _hides_others():
+        raise UnreadableError(
+            "Hidden",
+            f"{PROC} hides the processes of other users",
+            "Mount /proc without hidepid, or give this server's user the group of the gid option.",
+        )
+    return table
 
 
 def read_process(pid: int) -> Process | None:
-    """One process; None when it is not there (any more)."""
+    """One process; None when there is no such process (any more). Raises OSError when there may
+    be one and it cannot be read."""
     try:
         text = (PROC / str(pid) / "stat").read_text(errors="replace")
-    except OSError:
-        return None
-    # The command stands in parentheses and may hold any character (proc(5)).
+    except OSError as error:
+        if error.errno in _ENDED:
+            return None
+        raise
+    # The command stands in parentheses and may hold any character.
     head, _, tail = text.rpartition(")")
     fields = tail.split()
     try:
@@ -62,14 +115,109 @@ def read_process(pid: int) -> Process | None:
             pid=pid,
             parent=int(fields[1]),
             group=int(fields[2]),
+            session=int(fields[3]),
+            terminal=int(fields[4]),
             foreground=int(fields[5]),
+            child_faults=int(fields[8]),
             started=int(fields[19]),
             cpu=sum(int(ticks) for ticks in fields[11:15]) / _TICKS,
             command=head.partition("(")[2],
             state=fields[0],
         )
-    except (IndexError, ValueError):
+    except (IndexError, ValueError) as error:
+        if not text:  # it ended while it was read
+            return None
+        raise OSError(errno.EIO, f"{PROC}/{pid}/stat is not as proc(5) has it") from error
+
+
+def read_io(pid: int) -> int | None:
+    """Bytes that the process has read and written so far, through files, pipes and (where it uses
+    read and write, as OpenSSL does) sockets. None for another user's process and for one that has
+    ended. Raises OSError."""
+    text = _read(pid, "io")
+    if text is None:
         return None
+    counters = dict(line.split(b": ", 1) for line in text.splitlines() if b": " in line)
+    try:
+        return int(counters[b"rchar"]) + int(counters[b"wchar"])
+    except (KeyError, ValueError):
+        return None  # a kernel without I/O accounting
+
+
+def read_arguments(pid: int) -> tuple[str, ...]:
+    """The command line; empty for a process that has ended or hides it. Raises OSError."""
+    text = _read(pid, "cmdline") or b""
+    return tuple(part.decode(errors="replace") for part in text.rstrip(b"\0").split(b"\0"))
+
+
+def read_environment(pid: int, names: Iterable[str]) -> dict[str, str]:
+    """The variables ``names`` of the environment that the process was started with. The rest (it
+    can hold secrets) is dropped. Empty for another user's process. Raises OSError."""
+    wanted = {name.encode() for name in names}
+    found: dict[str, str] = {}
+    for entry in (_read(pid, "environ") or b"").split(b"\0"):
+        name, separator, value = entry.partition(b"=")
+        if separator and name in wanted:
+            found[name.decode()] = value.decode(errors="replace")
+    return found
+
+
+def read_sockets(pid: int) -> frozenset[int]:
+    """The inodes of the sockets that the process has open; empty for another user's process."""
+    directory = PROC / str(pid) / "fd"
+    inodes = set()
+    try:
+        for name in os.listdir(directory):
+            try:
+                target = os.readlink(directory / name)
+            except OSError as error:
+                if error.errno in _ENDED:
+                    continue
+                raise
+            if target.startswith("socket:["):
+                inodes.add(int(target[8:-1]))
+    except OSError as error:
+        if error.errno not in _ENDED | _FORBIDDEN:
+            raise
+    return frozenset(inodes)
+
+
+def _read(pid: int, name: str) -> bytes | None:
+    try:
+        return (PROC / str(pid) / name).read_bytes()
+    except OSError as error:
+        if error.errno in _ENDED | _FORBIDDEN:
+            return None
+        raise
+
+
+def remote_connections() -> frozenset[int]:
+    """The inodes of all established TCP connections to another host (no loopback address). Empty
+    where the table cannot be had. Raises OSError for want of file descriptors."""
+    inodes = set()
+    for name in ("tcp", "tcp6"):
+        try:
+            lines = (PROC / "net" / name).read_text().splitlines()[1:]
+        except FileNotFoundError:
+            continue  # no IPv6, or no network at all
+        for line in lines:
+            fields = line.split()
+            if len(fields) > 9 and fields[3] == ESTABLISHED and not _is_loopback(fields[2]):
+                inodes.add(int(fields[9]))
+    return frozenset(inodes)
+
+
+#: The state of a connection in ``/proc/net/tcp``.
+ESTABLISHED = "01"
+
+
+def _is_loopback(address: str) -> bool:
+    """``0100007F:1F90``: words in the host's byte order, so little-endian where this runs."""
+    host = address.partition(":")[0]
+    if len(host) == 8:
+        return host.endswith("7F")
+    mapped = host.startswith("0" * 16 + "FFFF0000")
+    return host == "0" * 24 + "01000000" or (mapped and host.endswith("7F"))
 
 
 def tree(table: Table, roots: Iterable[int]) -> list[Process]:
@@ -77,27 +225,99 @@ def tree(table: Table, roots: Iterable[int]) -> list[Process]:
     children: dict[int, list[int]] = {}
     for process in table.values():
         children.setdefault(process.parent, []).append(process.pid)
-    found: dict[int, Process] = {}
+    members: dict[int, Process] = {}
     waiting = [pid for pid in roots if pid in table]
     while waiting:
         pid = waiting.pop()
-        if pid not in found:
-            found[pid] = table[pid]
+        if pid not in members:
+            members[pid] = table[pid]
             waiting += children.get(pid, [])
-    return list(found.values())
+    return list(members.values())
 
 
-def environment_has(pid: int, entry: str) -> bool:
-    """Whether the environment that ``pid`` was started with holds ``NAME=value``. The rest of it
-    (it can hold secrets) is not looked at."""
+def ancestors(table: Table, pid: int) -> set[int]:
+    """The process ``pid`` and all its ancestors."""
+    found: set[int] = set()
+    while pid in table and pid not in found:
+        found.add(pid)
+        pid = table[pid].parent
+    return found
+
+
+def unreadable(error: OSError) -> UnreadableError:
+    """What it means for the process table that a file of it could not be read."""
+    code = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    remedies = {
+        "EMFILE": "Close what holds so many files open, or raise the limit (ulimit -n).",
+        "ENFILE": "This host has no file descriptors left: close what holds so many files open.",
+    }
+    remedy = remedies.get(code, "See that this server's user may read /proc (proc(5), hidepid).")
+    return UnreadableError(code, f"{PROC} cannot be read ({error.strerror or code})", remedy)
+
+
+def _hides_others() -> bool:
+    """Whether ``/proc`` is mounted so that other users' processes are left out (hidepid), and this
+    process is not exempt. Process 1 cannot be seen then, unless it is this user's own."""
     try:
-        entries = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
+        os.stat(PROC / "1" / "stat")
+        mounts = (PROC / "self" / "mountinfo").read_text(errors="replace")
+    except (FileNotFoundError, PermissionError):
+        return True
+    for line in mounts.splitlines():
+        fields = line.split()
+        if len(fields) > 4 and fields[4] == str(PROC):
+            options = dict(o.partition("=")[::2] for o in fields[-1].split(","))
+            hides = options.get("hidepid", "0") not in ("0", "off")
+            exempt = os.geteuid() == 0 or options.get("gid") in [str(gid) for gid in os.getgroups()]
+            if hides and not exempt:
+                return True
+    return False
+
+
+def _table_of_psutil() -> dict[int, Process]:
+    try:
+        import psutil
+    except ImportError as error:
+        raise UnreadableError(
+            "NoProcessTable",
+            "this system has no /proc, and psutil is not installed",
+            "Install psutil in the environment of the Jupyter server.",
+        ) from error
+    own: Any = psutil
+    table = {}
+    for process in own.process_iter():
+        line = _of_psutil(own, process)
+        if line is not None:
+            table[line.pid] = line
+    return table
+
+
+def _of_psutil(psutil: Any, process: Any) -> Process | None:
+    """One process as psutil has it. Another user's may hide its times, and then counts as idle:
+    macOS shows them to nobody but root."""
+    try:
+        with process.oneshot():
+            pid = process.pid
+            times = process.cpu_times() if _is_own(psutil, process) else None
+            return Process(
+                pid=pid,
+                parent=process.ppid() or 0,
+                group=os.getpgid(pid),
+                session=os.getsid(pid),
+                foreground=-1,
+                started=int(process.create_time() * 100),
+                cpu=0.0 if times is None else times.user + times.system,
+                command=process.name(),
+                state="Z" if process.status() == psutil.STATUS_ZOMBIE else "S",
+            )
+    except (psutil.NoSuchProcess, psutil.ZombieProcess, ProcessLookupError):
+        return None
+    except (psutil.AccessDenied, PermissionError):
+        return None
+
+
+def _is_own(psutil: Any, process: Any) -> bool:
+    try:
+        return bool(process.uids().real == os.getuid())
+    except psutil.AccessDenied:
         return False
-    return entry.encode() in entries
-
-
-def used_between(before: Mapping[Hashable, float], after: Mapping[Hashable, float]) -> float:
-    """Processor time in seconds used from one sample to the next, each by process. One that is
-    new counts in full; one that has ended counts with the parent that waited for it."""
-    return sum(max(0.0, cpu - before.get(key, 0.0)) for key, cpu in after.items())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,19 +15,21 @@ from weakref import WeakKeyDictionary
 
 from ..core.model import IN_SERVICE, App, Terminal
 from ..core.verdict import Outcome, Result
+from . import processes
+from .foreground import MULTIPLEXERS, is_prompt, is_shell
 from .kernel_access import resolve
-from .processes import PROC, read_process
+from .processes import PROC, read_arguments, read_process
 from .stamps import parse_stamp
-
-#: The shells that may sit in the foreground without doing anything.
-SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "csh", "tcsh", "ash"})
-
-#: What only shows other shells: those are looked at when it matters (background_work.py).
-MULTIPLEXERS = frozenset({"tmux: client", "screen"})
 
 #: Terminado itself escalates from SIGHUP to SIGKILL within a second or two.
 CLOSE_SECONDS = 30.0
-UNLISTED_SECONDS = 5.0
+
+#: The manager forgets a terminal within milliseconds of the end of its last process.
+UNLISTED_SECONDS = 3.0
+
+
+#: What a terminal is called whose model gives no name.
+UNNAMED = "?"
 
 
 class TerminalSource:
@@ -45,9 +49,10 @@ class TerminalSource:
         try:
             models = await resolve(manager.list())
         except AttributeError:
-            # One that has said nothing yet has no last_activity, and then none can be listed.
+            # A terminal without output so far has no last_activity, and then none can be listed.
             models = [_model(manager, name) for name in list(ptys)]
-        return tuple(_terminal(model, ptys.get(model["name"])) for model in models)
+        shell = shell_of(manager)
+        return tuple(_terminal(model, ptys, shell) for model in models)
 
     def pid_of(self, name: str) -> int | None:
         """The shell of a terminal of this host; None for an image terminal's."""
@@ -57,17 +62,21 @@ class TerminalSource:
         return pid if isinstance(pid, int) else None
 
     async def remove(self, terminal: Terminal, only_unmoved: bool) -> Outcome:
-        """Close one terminal and what runs in it; with ``only_unmoved`` not if a key reached it,
-        or a command runs in it, since it was seen as ``terminal``. Never raises."""
+        """Close one terminal and end what runs in it. With ``only_unmoved`` it stays if a key
+        reached it, or a command runs in it, since it was seen as ``terminal``. Never raises."""
         manager = self._settings.get("terminal_manager")
         try:
             if manager is None:
                 raise KeyError(terminal.id)
+            pty = getattr(manager, "terminals", {}).get(terminal.id)
             if only_unmoved and _has_moved(manager, terminal):
                 return Outcome(Result.STALE, "It was used at the last moment.")
             closing = resolve(manager.terminate(terminal.id, force=True))
             await asyncio.wait_for(closing, CLOSE_SECONDS)
-            await self._until_unlisted(manager, terminal.id)
+            if not await _is_unlisted(manager, terminal.id):
+                _hang_up(pty)
+                if not await _is_unlisted(manager, terminal.id):
+                    return _still_there(terminal)
         except Exception as error:
             if isinstance(error, KeyError) or getattr(error, "status_code", None) == 404:
                 return Outcome(Result.GONE, "The terminal was already gone.")
@@ -79,20 +88,42 @@ class TerminalSource:
             )
         return Outcome(Result.REMOVED, "The terminal was closed.")
 
-    async def _until_unlisted(self, manager: Any, name: str) -> None:
-        """The manager forgets a terminal a moment after its shell has ended, when the end of its
-        output has been read. Until then the next look would still find it."""
-        deadline = time.monotonic() + UNLISTED_SECONDS
-        while (  # noqa: ASYNC110
-            name in getattr(manager, "terminals", {}) and time.monotonic() < deadline
-        ):
-            await asyncio.sleep(0.01)  # the manager tells nobody when it forgets one
+
+async def _is_unlisted(manager: Any, name: str) -> bool:
+    """Whether the manager forgets the terminal within ``UNLISTED_SECONDS``: it does so when the
+    last process that has the device open has ended."""
+    deadline = time.monotonic() + UNLISTED_SECONDS
+    while name in getattr(manager, "terminals", {}):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.01)  # the manager notifies nobody when it forgets a terminal
+    return True
+
+
+def _hang_up(pty: Any) -> None:
+    """Send SIGHUP to the terminal's foreground, as the kernel does when the shell of a terminal
+    ends (credentials(7), "Sessions"). Another user's program (``su -``) may not be signalled."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.killpg(os.tcgetpgrp(pty.ptyproc.fd), signal.SIGHUP)
+
+
+def _still_there(terminal: Terminal) -> Outcome:
+    return Outcome(
+        Result.STILL_THERE,
+        f"The shell of terminal {terminal.id} was ended, but a program in it runs on.",
+        "StillThere",
+        "End that program (ps -ef, kill); one of another user (su, sudo) only that user can end. "
+        "The removal is tried again.",
+    )
 
 
 def _has_moved(manager: Any, terminal: Terminal) -> bool:
+    """Raises OSError when that cannot be read: such a terminal is not closed."""
+    if terminal.in_image:
+        return False
     pty = getattr(manager, "terminals", {}).get(terminal.id)
     input_at, _ = device_times(pty)
-    return not terminal.in_image and (input_at != terminal.input_at or bool(foreground_job(pty)))
+    return input_at != terminal.input_at or bool(foreground_job(pty, shell_of(manager)))
 
 
 def _model(manager: Any, name: str) -> Mapping[str, Any]:
@@ -103,38 +134,49 @@ def _model(manager: Any, name: str) -> Mapping[str, Any]:
     return found
 
 
-def _terminal(model: Mapping[str, Any], pty: Any) -> Terminal:
-    name = str(model["name"])
+def _terminal(model: Any, ptys: Mapping[str, Any], shell: str) -> Terminal:
+    """What a model and its device say. One that cannot be understood or read says so: it is not
+    idle because of that."""
+    try:
+        name = str(model["name"])
+    except (KeyError, TypeError) as error:
+        return Terminal(UNNAMED, unreadable=f"its model has no name ({type(error).__name__})")
     try:
         last_activity = parse_stamp(model.get("last_activity"))
-    except ValueError as error:
+        environment, instance_type = image_of(name)
+        if environment is not None:
+            # Its shell is in another container: what this server can see of it is not the truth.
+            return Terminal(
+                name, last_activity, environment=environment, instance_type=instance_type
+            )
+        pty = ptys.get(name)
+        read_at, written_at = device_times(pty)
+        return Terminal(name, last_activity, read_at, written_at, foreground_job(pty, shell))
+    except (AttributeError, TypeError, ValueError) as error:
         return Terminal(name, unreadable=str(error))
-    environment, instance_type = image_of(name)
-    if environment is not None:
-        # Its shell is in another container: what this server can see of it is not the truth.
-        return Terminal(name, last_activity, environment=environment, instance_type=instance_type)
-    read_at, written_at = device_times(pty)
-    return Terminal(name, last_activity, read_at, written_at, foreground_job(pty))
+    except OSError as error:
+        return Terminal(name, unreadable=str(processes.unreadable(error)))
 
 
 def device_times(pty: Any) -> tuple[datetime | None, datetime | None]:
     """When a terminal's device was last read (a key reached a program) and last written (a
     program printed): what ``w`` shows as a user's idle time. Linux keeps them in steps of 8 s.
-    Two Nones where there is no such device.
+    Two Nones where there is no such device. Raises OSError when there is one and it cannot be
+    read.
     """
     try:
-        found = os.stat(_device(pty))
-    except (AttributeError, OSError, TypeError, ValueError):
+        status = os.stat(_device(pty))
+    except (AttributeError, TypeError, ValueError, FileNotFoundError, ProcessLookupError):
         return None, None
-    return _instant(found.st_atime), _instant(found.st_mtime)
+    return _instant(status.st_atime), _instant(status.st_mtime)
 
 
-#: By terminal: what a shell that has ended left running can still print there.
+#: The device of each terminal: a program can still print there when the shell has ended.
 _devices: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 def _device(pty: Any) -> str:
-    """The terminal that a shell was started in; its name does not change."""
+    """The device that a shell was started on; its name does not change."""
     if pty not in _devices:
         path = os.readlink(PROC / str(pty.ptyproc.pid) / "fd" / "0")
         if not path.startswith("/dev/pts/"):
@@ -156,51 +198,43 @@ def image_of(name: str) -> tuple[str | None, str | None]:
     return None, None
 
 
-def foreground_job(pty: Any) -> str | None:
+def shell_of(manager: Any) -> str:
+    """The name of the program that the manager starts as the shell of its terminals."""
+    command = getattr(manager, "shell_command", None)
+    return os.path.basename(str(command[0])) if command else ""
+
+
+def foreground_job(pty: Any, shell: str = "") -> str | None:
     """The name of the command in a terminal's foreground, without its arguments (they can hold
-    secrets); None at an idle prompt or where that cannot be told.
+    secrets); None at an idle prompt. ``shell`` is what the terminal was started with.
 
-    The shell has a job when the terminal's foreground process group is not its own. A second
-    shell in the foreground that has no child is a prompt, too.
+    Looks at the leader of the foreground process group alone, which is cheap enough for every
+    pass; survey.py looks at the whole group before a removal. Raises OSError when the processes
+    cannot be read.
     """
-    try:
-        process = pty.ptyproc
-        group = os.tcgetpgrp(process.fd)
-        if group == process.pid or _has_ended(process.pid):
-            return None
-        name = _command(group)
-        if name in MULTIPLEXERS or (name in SHELLS and not _has_children(group)):
-            return None
-        return name or "a command"
-    except (AttributeError, OSError):
+    process = getattr(pty, "ptyproc", None)
+    if process is None or not PROC.exists():
         return None
-
-
-def _has_ended(pid: int) -> bool:
-    """Whether the shell is gone: then what its device still says is of the past."""
-    if not PROC.exists():
-        return False
-    shell = read_process(pid)
-    return shell is None or shell.state in "ZX"
-
-
-def _command(pid: int) -> str:
     try:
-        return (PROC / str(pid) / "comm").read_text(errors="replace").strip()
-    except OSError:  # not Linux, or it has just ended
-        return ""
-
-
-def _has_children(pid: int) -> bool:
-    try:
-        return bool((PROC / str(pid) / "task" / str(pid) / "children").read_text().strip())
+        group = os.tcgetpgrp(process.fd)
     except OSError:
-        return True  # not to be told: then it may have
+        return None  # the device is closed: the terminal is about to be forgotten
+    root = read_process(process.pid)
+    if root is None or root.has_ended:
+        return None  # what the device still says is of the past
+    leader = root if group == process.pid else read_process(group)
+    if leader is None:
+        return "a command"  # the first of several in a pipe has ended
+    if leader.command in MULTIPLEXERS or (leader is root and leader.command == shell[:15]):
+        return None
+    if is_shell(leader.command) and is_prompt(read_arguments(leader.pid)):
+        return None
+    return leader.command
 
 
 def place(terminals: Iterable[Terminal], apps: Iterable[App]) -> tuple[Terminal, ...]:
-    """Say of each image terminal in which app it runs: the one of its image and instance type,
-    or the only one of that type where the image cannot be compared."""
+    """Fill in the app of each image terminal: the one of its image and instance type, or the only
+    one of that type where the images cannot be compared."""
     alive = [app for app in apps if app.status == IN_SERVICE]
 
     def placed(terminal: Terminal) -> Terminal:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from ..core.model import Answer, App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
@@ -56,7 +57,8 @@ class Apps(Protocol):
 
 class World:
     """What one server can see and remove. ``apps`` is None where there are none to see,
-    ``protected_file`` where nothing is to be protected from SageMaker's own idle shutdown."""
+    ``protected_file`` where nothing is to be protected from SageMaker's own idle shutdown.
+    ``runtime_directory`` is where this server keeps its runtime file, and others theirs."""
 
     def __init__(
         self,
@@ -68,13 +70,14 @@ class World:
         beats: HeartbeatSource | None = None,
         protected_file: ActivityFile | None = None,
         now: Callable[[], float] = time.monotonic,
+        runtime_directory: Path | None = None,
     ) -> None:
         self.platform = platform
         self._kernel_source = kernels
         self._terminal_source = terminals
         self._app_source = apps
         self._beat_source = beats
-        self._work = WorkSource(kernels, terminals, server_url)
+        self._work = WorkSource(kernels, terminals, server_url, runtime_directory=runtime_directory)
         self._last = Snapshot()
         self._apps_unread: Unread | None = None
         self._now = now
@@ -106,6 +109,8 @@ class World:
             unread[Snapshot.APPS] = self._apps_unread
         kernels = await self._read_kernels(unread)
         apps = _completed(self._last.apps, kernels)
+        if apps and await self._work.beside_other_servers():
+            apps = tuple(replace(app, shared=True) for app in apps)
         terminals = await _read(
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
@@ -206,16 +211,19 @@ class World:
             self._unprotected = None
 
     def faults(self, now: datetime) -> list[Fault]:
-        """That nothing is protected, though it should be."""
+        """What cannot be read of the work in the background; and that nothing is protected, though
+        it should be."""
+        faults = self._work.faults(now)
         if self._unprotected is None:
-            return []
+            return faults
         why = self._unprotected.strerror or type(self._unprotected).__name__
         message = (
             f"AutoShutdown.activity_file cannot be written ({why}): what is at work here is not "
             "protected from SageMaker's own idle shutdown."
         )
         remedy = "Make that file writable for this server's user, or set protect_from_native off."
-        return [Fault("activity-file", type(self._unprotected).__name__, message, remedy, now)]
+        code = type(self._unprotected).__name__
+        return [*faults, Fault("activity-file", code, message, remedy, now)]
 
 
 def _within(own: App, tenant: Tenant) -> Tenant:

@@ -66,6 +66,7 @@ def waiting(for_what: str, connections: int) -> Scene:
 WORKING = Work(NOW, NOW, "working", "99 % of a core")
 INCONCLUSIVE = Work(NOW)
 UNTOLD = Work(NOW, NOW, "untold", "it does not answer")
+UNREAD = Work(NOW, NOW, "unread", "/proc cannot be read (Too many open files)")
 VETO = Veto("backup", "the nightly copy runs", NOW + timedelta(minutes=1))
 VETOED_UNTIL_NOW = replace(VETO, until=NOW)
 
@@ -113,6 +114,7 @@ KERNEL_ROWS = {
     "busy while it waits for a person who is there": (waiting("input", 1), Reason.BUSY),
     "stopped in the debugger, and a person there": (waiting("debugger", 1), Reason.BUSY),
     "a thread at work": (with_mark(OK, KERNEL.ref, work=WORKING), Reason.BACKGROUND_WORK),
+    "its processes cannot be read": (with_mark(OK, KERNEL.ref, work=UNREAD), Reason.UNKNOWN),
     "not yet asked for work": (with_mark(OK, KERNEL.ref, work=Work()), Reason.GRACE),
     "asked, not long enough watched": (
         with_mark(OK, KERNEL.ref, work=INCONCLUSIVE),
@@ -305,6 +307,11 @@ TERMINAL_ROWS = {
     "a job in the foreground": (
         replace(OK, terminal=replace(TERMINAL, running_job="python")),
         Reason.RUNNING_JOB,
+    ),
+    "its processes cannot be read": (with_mark(OK, TERMINAL.ref, work=UNREAD), Reason.UNKNOWN),
+    "a job that only moves bytes": (
+        with_mark(OK, TERMINAL.ref, weak={"background-io": ago(minutes=10)}),
+        Reason.BACKGROUND_WORK,
     ),
     "a detached job at work": (
         with_mark(OK, TERMINAL.ref, work=WORKING),

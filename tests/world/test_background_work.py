@@ -12,15 +12,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from waiting import wait_until
 
 from auto_shutdown.core.model import App, Kernel, Kind, Ref, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world import background_work as work
-from auto_shutdown.world import processes
-from auto_shutdown.world.background_work import Gauge, WorkSource
+from auto_shutdown.world import evidence, processes
+from auto_shutdown.world.background_work import WorkSource
+from auto_shutdown.world.evidence import Gauge, Reading, Use, use_between
 from auto_shutdown.world.kernel_usage import Usage
-from auto_shutdown.world.processes import Process, read_process, read_table, tree, used_between
 
 STAMP = datetime(2026, 1, 1, tzinfo=timezone.utc)
 KERNEL = Kernel("k", app="KernelGateway/a")
@@ -31,10 +29,10 @@ MINUTE = timedelta(minutes=1)
 
 class TestGauge:
     def gauge(self, *points: tuple[float, float], window: float = 60.0) -> float | None:
-        gauge, found = Gauge(), None
+        gauge, use = Gauge(), None
         for at, cpu in points:
-            found = gauge.add(at, {"p": cpu}, window)
-        return found
+            use = gauge.add(at, {"p": Reading(cpu)}, window)
+        return None if use is None else use.cores
 
     def test_nothing_before_a_whole_window(self) -> None:
         assert self.gauge((0, 0)) is None
@@ -51,56 +49,41 @@ class TestGauge:
         assert self.gauge(*points) == pytest.approx(0.1)
 
     def test_a_window_never_begins_long_ago(self) -> None:
-        assert self.gauge((0, 0), (work.OLDEST + 1, 600)) is None
+        assert self.gauge((0, 0), (evidence.OLDEST + 1, 600)) is None
 
     def test_a_process_that_ended_takes_nothing_away(self) -> None:
-        before = {(1, 0): 5.0, (2, 0): 50.0}
-        assert used_between(before, {(1, 0): 6.0}) == 1.0
-        assert used_between(before, {(1, 0): 6.0, (2, 0): 49.0}) == 1.0
-        assert used_between(before, {(1, 0): 5.0, (2, 9): 1.0}) == 1.0, "another of that id"
+        before = {(1, 0): Reading(5.0, 100), (2, 0): Reading(50.0, 900)}
+        assert use_between(before, {(1, 0): Reading(6.0, 300)}, 1.0) == Use(1.0, 1.0, 200, False)
+        less = {(1, 0): Reading(6.0, 100), (2, 0): Reading(49.0, 0)}
+        assert use_between(before, less, 1.0) == Use(1.0, 1.0, 0, False)
+
+    def test_a_new_process_counts_in_full_and_is_a_child_that_came(self) -> None:
+        before = {(1, 0): Reading(5.0), (2, 0): Reading(7.0)}
+        another = {(1, 0): Reading(5.0), (2, 9): Reading(1.0, 50)}
+        assert use_between(before, another, 1.0) == Use(1.0, 1.0, 50, True), "another of that id"
+
+    def test_a_child_that_came_and_went_between_two_looks_is_seen(self) -> None:
+        before, after = {1: Reading(5.0, 0, 10)}, {1: Reading(5.0, 0, 11)}
+        assert use_between(before, after, 60.0).children
+        assert not use_between(before, before, 60.0).children
 
 
-def process(pid: int, parent: int, **more: Any) -> Process:
-    found = {"group": pid, "foreground": -1, "started": 7, "cpu": 0.0, "command": "python", **more}
-    return Process(pid, parent, **found)
+MIB = 1024 * 1024
 
 
-class TestTable:
-    def test_a_tree_is_what_descends(self) -> None:
-        table = {p.pid: p for p in (process(1, 0), process(2, 1), process(3, 2), process(4, 1))}
-        assert {p.pid for p in tree(table, [2])} == {2, 3}
-        assert {p.pid for p in tree(table, [1])} == {1, 2, 3, 4}
-        assert tree(table, [99]) == []
-
-    @pytest.mark.skipif(not processes.PROC.exists(), reason="no /proc here")
-    def test_this_process_is_in_it(self) -> None:
-        own = read_table()[os.getpid()]
-        assert own.parent == os.getppid()
-        assert own.cpu > 0
-        assert own.group == os.getpgrp()
-
-    def test_a_command_may_hold_anything(self, tmp_path: Any, monkeypatch: Any) -> None:
-        stat = "42 (a) b (c) S 1 40 40 34816 41 4194304 1 0 0 0 300 50 20 30 20 0 1 0 777 0 0"
-        (tmp_path / "42").mkdir()
-        (tmp_path / "42" / "stat").write_text(stat)
-        (tmp_path / "43").mkdir()
-        (tmp_path / "43" / "stat").write_text("43 (torn")
-        monkeypatch.setattr(processes, "PROC", tmp_path)
-        found = read_process(42)
-        assert found is not None
-        assert (found.command, found.parent, found.group, found.foreground) == (
-            "a) b (c",
-            1,
-            40,
-            41,
-        )
-        assert (found.started, found.cpu) == (777, pytest.approx(4.0))
-        assert read_process(43) is None
-        assert set(read_table()) == {42}
-
-    def test_no_proc_no_table(self, tmp_path: Any, monkeypatch: Any) -> None:
-        monkeypatch.setattr(processes, "PROC", tmp_path / "none")
-        assert read_table() == {}
+@pytest.mark.parametrize(
+    ("use", "work", "life"),
+    {
+        "nothing": (Use(60, 0.0, 0, False), False, False),
+        "an idle kernel": (Use(60, 0.001, 500, False), False, False),
+        "a request to a remote API": (Use(60, 0.001, 5000, False), False, True),
+        "an upload": (Use(60, 0.01, 60 * MIB, False), True, True),
+        "a job at 6 % of a core": (Use(60, 0.06, 0, False), True, False),
+        "a shell loop": (Use(60, 0.0, 0, True), True, False),
+    }.values(),
+)
+def test_what_is_work_and_what_a_sign_of_life(use: Use, work: bool, life: bool) -> None:
+    assert (use.is_work(), use.is_sign_of_life) == (work, life)
 
 
 class FakeKernels:
@@ -245,30 +228,44 @@ class TestByTheTable:
         answer = await self.until_conclusive(source, Terminal("1").ref, snapshot)
         assert (answer.working, answer.cores) == (False, 0.0)
 
+    @pytest.mark.parametrize("error", [OSError(24, "Too many open files"), OSError(13, "Denied")])
+    async def test_what_cannot_be_read_is_unknown_and_a_fault(
+        self, waiting: int, monkeypatch: Any, error: OSError
+    ) -> None:
+        own = App("JupyterLab", "default", "InService", own=True)
+        source = WorkSource(FakeKernels(pids={"local": waiting}), FakeTerminals())  # type: ignore[arg-type]
+        snapshot = Snapshot((LOCAL,), (), (own,))
+        questions = dict.fromkeys((LOCAL.ref, own.ref), timedelta(seconds=0.1))
+
+        def fails() -> Any:
+            raise processes.unreadable(error)
+
+        monkeypatch.setattr(processes, "read_table", fails)
+        answers = await source.ask(questions, snapshot)
+        assert {a.ref: (a.unread, a.working) for a in answers} == {
+            LOCAL.ref: (True, False),
+            own.ref: (True, False),
+        }
+        (fault,) = source.faults(STAMP)
+        assert fault.code in ("EMFILE", "EACCES")
+        assert fault.remedy
+        monkeypatch.undo()
+        answers = await source.ask(questions, snapshot)
+        assert not any(a.unread for a in answers)
+        assert source.faults(STAMP) == []
+
+    async def test_io_that_cannot_be_read_is_unknown(self, waiting: int, monkeypatch: Any) -> None:
+        source = WorkSource(FakeKernels(pids={"local": waiting}), FakeTerminals())  # type: ignore[arg-type]
+
+        def fails(_pid: int, _name: str) -> Any:
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr(processes, "_read", fails)
+        (answer,) = await source.ask({LOCAL.ref: MINUTE}, Snapshot((LOCAL,)))
+        assert answer.unread
+
     async def test_the_own_app_is_everything_but_the_server(self, burning: int) -> None:
         own = App("JupyterLab", "default", "InService", own=True)
         source = WorkSource(FakeKernels(), FakeTerminals())  # type: ignore[arg-type]
         answer = await self.until_conclusive(source, own.ref, Snapshot((), (), (own,)))
         assert answer.working
-
-    async def test_a_silent_job_in_a_pane_of_tmux_is_a_job(self, monkeypatch: Any) -> None:
-        """Told by the foreground of the pane's shell."""
-        pane = process(10, 1, command="bash", foreground=11)
-        job = process(11, 10, command="sleep")
-        source = WorkSource(FakeKernels(), FakeTerminals({"1": os.getpid()}), "http://x/")  # type: ignore[arg-type]
-        monkeypatch.setattr(source, "_detached", lambda _table: [pane, job])
-        answers = await source.ask({Terminal("1").ref: MINUTE}, Snapshot((), (Terminal("1"),)))
-        assert (answers[0].working, answers[0].detail) == (True, "sleep, detached, runs")
-
-    def test_a_detached_process_is_known_by_its_environment(self) -> None:
-        mark = {"JUPYTER_SERVER_URL": "http://here/"}
-        ours = subprocess.Popen(["sleep", "60"], env={**os.environ, **mark})
-        try:
-            entry = "JUPYTER_SERVER_URL=http://here/"
-            # Until it is another program, it has our own environment.
-            wait_until(lambda: processes.environment_has(ours.pid, entry), "its environment")
-            assert not processes.environment_has(ours.pid, "JUPYTER_SERVER_URL=http://here")
-            assert not processes.environment_has(os.getpid(), entry)
-        finally:
-            ours.kill()
-            ours.wait()

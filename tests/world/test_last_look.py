@@ -192,7 +192,7 @@ async def test_a_terminal_used_at_the_last_moment_stays(
     at = datetime.now(timezone.utc)
     times = (None if moved == "key" else at, at)
     monkeypatch.setattr(terminals_module, "device_times", lambda _: times)
-    monkeypatch.setattr(terminals_module, "foreground_job", lambda _: moved == "job" and "make")
+    monkeypatch.setattr(terminals_module, "foreground_job", lambda *_: moved == "job" and "make")
     source, terminal = TerminalSource({"terminal_manager": Terminals()}), Terminal("1", input_at=at)
     outcome: Outcome = await source.remove(terminal, only_unmoved=True)
     assert outcome.result is (Result.STALE if moved else Result.REMOVED)

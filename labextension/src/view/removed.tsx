@@ -44,6 +44,7 @@ export function Removed(props: IProps & { report: IReport }): JSX.Element {
 
 function why(outcome: IOutcome, { trans }: IProps): string {
   switch (outcome.outcome) {
+    case 'still-there':
     case 'temporary':
     case 'permanent':
       return trans.__('could not be stopped');

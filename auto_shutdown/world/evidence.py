@@ -1,0 +1,127 @@
+"""Evidence of work in a set of processes: what they used between two samples of their counters.
+
+Processor time shows most work. A job that waits for the network or for another machine uses next
+to none, so three more kinds count: bytes read and written, child processes that came or went, and
+open connections to another host. The thresholds are measured: docs/decisions, "What is work".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from . import processes
+from .processes import Process
+
+#: Processor time that is work, in cores. An idle Python kernel uses under 0.001.
+WORK_CORES = 0.03
+
+#: The same for a whole host in another container, where agents and drivers have ticks of their own.
+HOST_CORES = 0.25
+
+#: The same for everything in this server's own container that is nobody's job: supervisors, agents,
+#: language servers, the processes that extensions of this server started.
+CONTAINER_CORES = 0.10
+
+#: Bytes a second that are work (an upload, a copy). A JupyterLab server that serves one open page
+#: moves a fifth of it.
+WORK_BYTES = 256 * 1024
+
+#: Bytes in one window that are a sign of life, so weak evidence: a request to a remote API every
+#: minute. An idle kernel reads and writes less.
+LIFE_BYTES = 2 * 1024
+
+#: No window begins with a sample that is older (seconds): its average would hide the end of work.
+OLDEST = 15 * 60.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The counters of one process since it started: processor seconds, bytes read and written, and
+    page faults of the children that have ended."""
+
+    cpu: float = 0.0
+    bytes: int = 0
+    child_faults: int = 0
+
+
+Sample = Mapping[Hashable, Reading]
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a set of processes used over a window of ``seconds``."""
+
+    seconds: float
+    cores: float
+    bytes: int
+    children: bool
+
+    @property
+    def bytes_per_second(self) -> float:
+        return self.bytes / self.seconds
+
+    def is_work(self, enough_cores: float = WORK_CORES) -> bool:
+        """Whether this can only be work."""
+        return self.cores >= enough_cores or self.bytes_per_second >= WORK_BYTES or self.children
+
+    @property
+    def is_sign_of_life(self) -> bool:
+        """Whether it may be work, or only something that keeps itself alive."""
+        return self.bytes >= LIFE_BYTES
+
+    def __str__(self) -> str:
+        said = f"used {self.cores:.0%} of a core"
+        if self.bytes_per_second >= WORK_BYTES:
+            said += f", moved {self.bytes_per_second / 1024:.0f} KiB/s"
+        if self.children:
+            said += ", started other processes"
+        return said
+
+
+def use_between(before: Sample, after: Sample, seconds: float) -> Use:
+    """What was used from one sample to the next. Each process is compared with itself: one that is
+    new counts in full, one that has ended counts with the parent that waited for it."""
+    nothing = Reading()
+    cpu, moved, children = 0.0, 0, False
+    for key, reading in after.items():
+        known = before.get(key)
+        children = children or known is None or reading.child_faults > known.child_faults
+        known = known or nothing
+        cpu += max(0.0, reading.cpu - known.cpu)
+        moved += max(0, reading.bytes - known.bytes)
+    return Use(seconds, cpu / seconds, moved, children)
+
+
+@dataclass
+class Gauge:
+    """The samples of one resource over a sliding window. Times in seconds, monotonic."""
+
+    samples: deque[tuple[float, Sample]] = field(default_factory=deque)
+
+    def add(self, at: float, sample: Sample, window: float) -> Use | None:
+        """Take up a sample; the use over the last ``window`` seconds (or somewhat more), None
+        until the resource has been watched for so long."""
+        while self.samples and at - self.samples[0][0] > max(OLDEST, 2 * window):
+            self.samples.popleft()
+        # A timer may fire a moment early; that is no reason to wait for another window.
+        while len(self.samples) > 1 and at - self.samples[1][0] >= window * 0.95:
+            self.samples.popleft()
+        self.samples.append((at, sample))
+        begin, base = self.samples[0]
+        if at - begin < window * 0.95:
+            return None
+        return use_between(base, sample, at - begin)
+
+
+def sample_of(
+    members: Iterable[Process], read_io: Callable[[int], int | None] = processes.read_io
+) -> Sample:
+    """The counters of ``members`` now. Raises OSError when they cannot be read; another user's
+    process, whose I/O nobody else may read, is judged by its processor time and its children."""
+    return {
+        process.key: Reading(process.cpu, read_io(process.pid) or 0, process.child_faults)
+        for process in members
+        if not process.has_ended
+    }

@@ -1,0 +1,128 @@
+"""Kernels on this host that are not this server's: of papermill, nbclient, ``nbconvert --execute``,
+jupyter-scheduler, an IDE, a second Jupyter server. A kernel manager shows only its own.
+
+Each is found by its command line, which names its connection file, and is asked on its shell.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import processes
+from .processes import Process, Table
+from .shell_probe import Connection, ShellAnswer, ask_shells, read_connection_file
+
+#: What a connection file is called where nobody chose another name (jupyter_client).
+USUAL_NAME = "kernel-"
+
+
+@dataclass(frozen=True)
+class ForeignKernel:
+    """One such kernel. ``program`` is what started it; ``connection`` is None, and ``failure``
+    says why, where it cannot be asked."""
+
+    process: Process
+    path: Path
+    program: str
+    #: It holds the key that signs the kernel's messages.
+    connection: Connection | None = field(compare=False, repr=False)
+    failure: str = ""
+
+    @property
+    def kernel_id(self) -> str:
+        """The id that its manager gave it, where the file has its usual name."""
+        name = self.path.stem
+        return name[len(USUAL_NAME) :] if name.startswith(USUAL_NAME) else name
+
+    def __str__(self) -> str:
+        of = f" of {self.program}" if self.program else ""
+        return f"a kernel{of} (process {self.process.pid})"
+
+
+def find(
+    table: Table,
+    own_pids: Collection[int],
+    own_ids: Collection[str],
+    arguments: Callable[[int], Sequence[str]] = processes.read_arguments,
+) -> list[ForeignKernel]:
+    """The kernels that are not this server's: neither one of ``own_pids`` nor with the connection
+    file of one of ``own_ids``. Raises OSError for want of file descriptors."""
+    found: dict[Path, ForeignKernel] = {}
+    for process in table.values():
+        if process.pid in own_pids or process.has_ended:
+            continue
+        words = arguments(process.pid)
+        for path in _json_files(process.pid, words):
+            kernel = _kernel(table, process, path, words, arguments)
+            # A launcher (conda run) names the same file as the kernel that it started.
+            if kernel is not None and kernel.kernel_id not in own_ids:
+                found[path] = kernel
+    return list(found.values())
+
+
+def ask(kernels: Sequence[ForeignKernel], seconds: float) -> Mapping[ForeignKernel, ShellAnswer]:
+    """Ask them all at once, as :func:`~auto_shutdown.world.shell_probe.ask_shells`."""
+    askable = {k.path: k.connection for k in kernels if k.connection is not None}
+    answers = ask_shells(askable, seconds) if askable else {}
+    return {k: answers.get(k.path, ShellAnswer(False, k.failure)) for k in kernels}
+
+
+def _json_files(pid: int, words: Sequence[str]) -> list[Path]:
+    """The JSON files that a command line names (``-f FILE``, ``--option=FILE``, ``FILE``)."""
+    paths = []
+    for word in words[1:]:
+        name = word.rpartition("=")[2]
+        if name.endswith(".json"):
+            path = Path(name)
+            if not path.is_absolute():
+                try:
+                    path = Path(os.readlink(processes.PROC / str(pid) / "cwd")) / path
+                except OSError:
+                    continue  # another user's, or it has ended
+            paths.append(path)
+    return paths
+
+
+def _kernel(
+    table: Table,
+    process: Process,
+    path: Path,
+    words: Sequence[str],
+    arguments: Callable[[int], Sequence[str]],
+) -> ForeignKernel | None:
+    parent = table.get(process.parent)
+    program = _program(arguments(parent.pid)) if parent is not None and parent.pid > 1 else ""
+    try:
+        connection = read_connection_file(path)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
+        if not path.name.startswith(USUAL_NAME):
+            return None
+        failure = f"its connection file cannot be read ({type(error).__name__})"
+        return ForeignKernel(process, path, program, None, failure)
+    except ValueError:
+        return None
+    if connection is None:
+        return None
+    return ForeignKernel(process, path, program, connection)
+
+
+def _program(words: Sequence[str]) -> str:
+    """What a command line runs, as people call it: ``papermill``, ``nbconvert``; no arguments, for
+    they can hold secrets."""
+    names = [Path(word).name for word in words]
+    if not names:
+        return ""
+    if not names[0].startswith("python"):
+        return names[0]
+    for index, word in enumerate(words[1:], 1):
+        if word == "-m" and len(words) > index + 1:
+            return words[index + 1]
+        if not word.startswith("-"):
+            return names[index]
+    return names[0]

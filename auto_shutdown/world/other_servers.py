@@ -1,0 +1,222 @@
+"""Other Jupyter servers in this container or home, and when something in them was last active.
+
+A server sees only the kernels and terminals of its own managers. A second one beside it (``jupyter
+lab`` in a terminal) may have a kernel at work in the app that this one is about to remove, so it is
+asked: for our own report where it has this extension, else for its kernels and terminals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from . import processes
+from .processes import Table
+from .stamps import parse_stamp
+
+#: Each question to another server waits so long for its answer.
+ANSWER_SECONDS = 5.0
+
+#: A server's runtime file: ``jpserver-PID.json`` (jupyter_server), ``nbserver-PID.json`` (notebook
+#: before 7).
+PREFIXES = ("jpserver-", "nbserver-")
+
+
+@dataclass(frozen=True)
+class OtherServer:
+    """A running server, from its runtime file."""
+
+    pid: int
+    url: str
+    token: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        return f"the Jupyter server at {self.url} (process {self.pid})"
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A kernel or terminal of another server. ``active_at`` is its last activity, None while it is
+    at work or kept; ``app`` is the name of the KernelGateway app that it runs in (None: the
+    server's own host). ``is_judged``: that server has this extension, so what it says is not only
+    Jupyter's word; ``may_be_asked``: a kernel_info_request on its shell moves no
+    ``last_activity`` there (jupyter_server 2.15 and newer)."""
+
+    server: OtherServer
+    id: str
+    name: str
+    kind: str
+    active_at: datetime | None
+    app: str | None = None
+    is_judged: bool = False
+    may_be_asked: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} of {self.server}"
+
+
+class UnansweredError(Exception):
+    """Another server does not say what runs in it."""
+
+
+def find(table: Table, directories: Iterable[Path], own_pid: int) -> list[OtherServer]:
+    """The other servers that have a runtime file in one of ``directories`` and are still running.
+    Raises OSError, but for a directory that is not there."""
+    found: dict[int, OtherServer] = {}
+    for directory in directories:
+        try:
+            names = os.listdir(directory)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for name in names:
+            prefix = next((p for p in PREFIXES if name.startswith(p)), None)
+            if prefix is None or not name.endswith(".json"):
+                continue
+            pid = name[len(prefix) : -len(".json")]
+            # A home can be another container's, too, and a file can outlive its server.
+            if pid.isdigit() and int(pid) != own_pid and int(pid) in table:
+                server = _read(directory / name, int(pid))
+                if server is not None and _is_python(table, server.pid):
+                    found[server.pid] = server
+    return list(found.values())
+
+
+def runtime_directories(table: Table, own: Path) -> list[Path]:
+    """Where servers of this host keep their runtime files: our own directory, and those of servers
+    that were started with another home or runtime directory. Raises OSError."""
+    directories = {own}
+    for process in table.values():
+        if not process.has_ended and is_server(processes.read_arguments(process.pid)):
+            names = ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "XDG_DATA_HOME", "HOME")
+            given = processes.read_environment(process.pid, names)
+            if "JUPYTER_RUNTIME_DIR" in given:
+                directories.add(Path(given["JUPYTER_RUNTIME_DIR"]))
+            elif "JUPYTER_DATA_DIR" in given:
+                directories.add(Path(given["JUPYTER_DATA_DIR"], "runtime"))
+            elif "XDG_DATA_HOME" in given:
+                directories.add(Path(given["XDG_DATA_HOME"], "jupyter", "runtime"))
+            elif "HOME" in given:
+                directories.add(Path(given["HOME"], ".local", "share", "jupyter", "runtime"))
+    return sorted(directories)
+
+
+#: Programs that are a Jupyter server with kernels and terminals, and their modules.
+_PROGRAMS = ("jupyter-lab", "jupyter-server", "jupyter-notebook", "jupyter-nbclassic", "jupyterhub")
+_MODULES = ("jupyterlab", "jupyter_server", "notebook", "nbclassic", "jupyterhub")
+
+
+def is_server(arguments: Sequence[str]) -> bool:
+    """Whether a command line starts a Jupyter server."""
+    for index, word in enumerate(arguments[:4]):
+        name = Path(word).name
+        if name.startswith(_PROGRAMS):
+            return True
+        if word == "-m" and len(arguments) > index + 1:
+            return arguments[index + 1].split(".")[0] in _MODULES
+        if name == "jupyter" and len(arguments) > index + 1:
+            return arguments[index + 1] in ("lab", "server", "notebook", "nbclassic")
+    return False
+
+
+def _is_python(table: Table, pid: int) -> bool:
+    command = table[pid].command
+    return command.startswith(("python", "jupyter", "pt_main"))
+
+
+def _read(path: Path, pid: int) -> OtherServer | None:
+    """None for a file that is being written, or has just gone."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        url = str(content["url"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        return None
+    return OtherServer(
+        pid, url if url.endswith("/") else url + "/", str(content.get("token") or "")
+    )
+
+
+async def tenants_of(server: OtherServer) -> list[Tenant]:
+    """The kernels and terminals of ``server``. Raises UnansweredError."""
+    try:
+        report = await _get(server, "auto-shutdown/status")
+    except UnansweredError:
+        report = None
+    try:
+        if isinstance(report, Mapping):
+            return [_of_report(server, row) for row in report["resources"] if _is_tenant(row)]
+        kernels = await _get(server, "api/kernels?no_track_activity=1")
+        version = (await _get(server, "api"))["version"]
+        found = [_of_model(server, "kernel", model, _is_newer(version)) for model in kernels]
+        try:
+            terminals = await _get(server, "api/terminals?no_track_activity=1")
+        except UnansweredError:
+            return found  # a server without terminals answers 404
+        return found + [_of_model(server, "terminal", model) for model in terminals]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnansweredError(f"{server} gives an answer that is not understood") from error
+
+
+def _is_tenant(row: Mapping[str, Any]) -> bool:
+    return row["kind"] in ("kernel", "terminal")
+
+
+def _of_report(server: OtherServer, row: Mapping[str, Any]) -> Tenant:
+    """A row of our own report: ``idle_since`` is null while it is at work."""
+    at = None if row.get("kept_until") else parse_stamp(row.get("idle_since"))
+    app = _app_name(row.get("app"))
+    return Tenant(server, str(row["id"]), str(row["name"]), str(row["kind"]), at, app, True)
+
+
+def _app_name(app_id: Any) -> str | None:
+    """A report names apps as ``Type/Name``; only KernelGateway apps are apart from the server."""
+    kind, _, name = str(app_id or "").partition("/")
+    return name if kind == "KernelGateway" else None
+
+
+def _is_newer(version: Any) -> bool:
+    """Whether kernel_info moves no ``last_activity`` in that version of jupyter_server."""
+    major, minor = (int(part) for part in str(version).split(".")[:2])
+    return (major, minor) >= (2, 15)
+
+
+def _of_model(
+    server: OtherServer, kind: str, model: Mapping[str, Any], may_be_asked: bool = False
+) -> Tenant:
+    """A model of Jupyter's REST API."""
+    at = parse_stamp(model.get("last_activity"))
+    if model.get("execution_state") == "busy":
+        at = None
+    app = model.get("app_name")
+    tenant_id = str(model.get("id") or model["name"])
+    name = str(model.get("name") or tenant_id)
+    app = str(app) if app else None
+    return Tenant(server, tenant_id, name, kind, at, app, may_be_asked=may_be_asked)
+
+
+async def _get(server: OtherServer, path: str) -> Any:
+    from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+
+    request = HTTPRequest(
+        server.url + path,
+        headers={"Authorization": f"token {server.token}"} if server.token else {},
+        request_timeout=ANSWER_SECONDS,
+        connect_timeout=ANSWER_SECONDS,
+        follow_redirects=False,
+        # A certificate of a server on this host is its own; there is nobody in between.
+        validate_cert=False,
+    )
+    try:
+        response = await asyncio.wait_for(AsyncHTTPClient().fetch(request), 2 * ANSWER_SECONDS)
+        return json.loads(response.body)
+    except Exception as error:  # refused, timed out, redirected to a login page, no JSON
+        status = getattr(error, "code", None)
+        why = f"HTTP {status}" if status else type(error).__name__
+        raise UnansweredError(f"{server} does not say what runs in it ({why})") from error

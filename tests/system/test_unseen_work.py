@@ -1,0 +1,242 @@
+"""Work that no kernel manager shows, with real processes: each job keeps the app of its space while
+it lasts, and the app goes one limit later. What is idle beside it keeps nothing."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from own_apps import LIMITS, needs_containers, row
+
+from auto_shutdown.local_studio.processes import free_port
+from auto_shutdown.local_studio.server import JupyterServerApp
+from auto_shutdown.local_studio.spaces import Space
+from auto_shutdown.local_studio.studio import LocalStudio
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), needs_containers]
+
+OWN = "JupyterLab/default"
+LIMIT = 60 * LIMITS["idle_timeout_minutes"]
+
+#: So many spaces at once: each is a whole JupyterLab, and there may be two cores.
+AT_ONCE = 3
+
+#: A program that waits, and uses next to nothing.
+WAITS = "import os, sys, time\nwhile os.path.exists(sys.argv[1]): time.sleep(0.3)\n"
+
+#: One that uses about 6 % of a core.
+COMPUTES = """
+import os, sys, time
+while os.path.exists(sys.argv[1]):
+    begun = time.process_time()
+    while time.process_time() - begun < 0.012:
+        pass
+    time.sleep(0.188)
+"""
+
+#: One that writes 1 MiB a second at about 1 % of a core.
+COPIES = """
+import os, sys, time
+while os.path.exists(sys.argv[1]):
+    with open(os.devnull, "wb") as target:
+        target.write(bytes(512 * 1024))
+    time.sleep(0.5)
+"""
+
+#: One that sends a small request every three seconds.
+ASKS = """
+import os, sys, time
+while os.path.exists(sys.argv[1]):
+    with open(os.devnull, "wb") as target:
+        target.write(bytes(4096))
+    time.sleep(3)
+"""
+
+SILENT_CELL = "import os, time\nwhile os.path.exists({!r}): time.sleep(0.3)"
+
+
+class Desk:
+    """A space, its server, and the file whose end is the end of the job."""
+
+    def __init__(self, space: Space, server: JupyterServerApp) -> None:
+        self.space, self.server = space, server
+        self.home = space.lab.home
+        self.flag = self.home / "at-work"
+        self.flag.touch()
+
+    def program(self, name: str, text: str) -> str:
+        """A command line that runs ``text`` until the flag is gone."""
+        path = self.home / f"{name}.py"
+        path.write_text(text)
+        return f"{sys.executable} {path} {self.flag}"
+
+    def in_a_terminal(self, *lines: str, close: bool = True) -> str:
+        """Type into a new terminal, and close it once the commands have been carried out."""
+        terminal = self.server.open_terminal()
+        done = self.home / f"typed-{terminal}"
+        self.server.type(terminal, "".join(f"{line}\r" for line in (*lines, f"touch {done}")))
+        self.server.wait_for("what was typed", done.exists)
+        if close:
+            self.server.request("DELETE", f"api/terminals/{terminal}")
+        return terminal
+
+    def in_a_kernel(self, code: str) -> str:
+        kernel = str(self.server.request("POST", "api/kernels", {"name": "python3"})["id"])
+        self.server.execute(kernel, code)
+        return kernel
+
+
+def pane_of_tmux(desk: Desk) -> None:
+    command = desk.program("pane", WAITS)
+    desk.in_a_terminal(f"tmux -S {desk.home}/t new-session -d '{command}'")
+
+
+def shell_of_tmux(desk: Desk) -> None:
+    """The command was typed in the pane's shell."""
+    command = desk.program("typed", WAITS)
+    tmux = f"tmux -S {desk.home}/t"
+    desk.in_a_terminal(f"{tmux} new-session -d", f"{tmux} send-keys '{command}' Enter", "sleep 1")
+
+
+def window_of_screen(desk: Desk) -> None:
+    command = desk.program("window", WAITS)
+    folder = desk.home / ".screen"
+    folder.mkdir(mode=0o700)
+    desk.in_a_terminal(f"SCREENDIR={folder} screen -dmS x {command}")
+
+
+def nbconvert(desk: Desk) -> None:
+    """Its own kernel, with a silent cell."""
+    cell = {
+        "cell_type": "code",
+        "source": SILENT_CELL.format(str(desk.flag)),
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+    }
+    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    (desk.home / "in.ipynb").write_text(json.dumps(notebook))
+    convert = f"{sys.executable} -m jupyter nbconvert --to notebook --execute {desk.home}/in.ipynb"
+    desk.in_a_terminal(f"nohup {convert} > {desk.home}/convert.log 2>&1 &")
+
+
+def second_server(desk: Desk) -> None:
+    """A plain Jupyter server with a kernel in a silent cell."""
+    port = free_port()
+    options = (
+        f"--ServerApp.port={port} --ServerApp.base_url=/ --ServerApp.allow_root=True "
+        "--ServerApp.jpserver_extensions=\"{'auto_shutdown': False}\" "
+        f"--IdentityProvider.token={JupyterServerApp.token} --ServerApp.ip=127.0.0.1"
+    )
+    log = desk.home / "second.log"
+    command = f"nohup {sys.executable} -m jupyter_server {options} > {log} 2>&1 &"
+    desk.in_a_terminal(command)
+    second = object.__new__(JupyterServerApp)
+    second.url = f"http://127.0.0.1:{port}/"
+
+    def answers() -> object:
+        try:
+            return second.request("GET", "api")
+        except OSError:
+            return None
+
+    desk.server.wait_for("the second server", answers)
+    kernel = second.request("POST", "api/kernels", {"name": "python3"})["id"]
+    second.execute(kernel, SILENT_CELL.format(str(desk.flag)), wait=False)
+
+
+def orphan_of_a_kernel(desk: Desk) -> None:
+    """The kernel is gone, its job is re-parented to process 1."""
+    command = desk.program("orphan", COMPUTES)
+    kernel = desk.in_a_kernel(f"import os; os.system('setsid nohup {command} > /dev/null 2>&1 &')")
+    desk.server.request("DELETE", f"api/kernels/{kernel}")
+
+
+def job_of_a_kernel(desk: Desk) -> None:
+    """The kernel is still there, and would be ended with its job."""
+    command = desk.program("job", COMPUTES)
+    kernel = desk.in_a_kernel(f"import os; os.system('nohup {command} > /dev/null 2>&1 &')")
+    desk.server.wait_for(
+        "it holds its kernel",
+        lambda: row(desk.server, kernel).get("reason") == "background-work",
+    )
+
+
+def upload(desk: Desk) -> None:
+    desk.in_a_terminal(f"setsid nohup {desk.program('upload', COPIES)} > /dev/null 2>&1 &")
+
+
+def loop_of_a_shell(desk: Desk) -> None:
+    loop = f"while [ -e {desk.flag} ]; do sleep 2; done"
+    desk.in_a_terminal(f"setsid nohup sh -c '{loop}' > /dev/null 2>&1 &")
+
+
+def loop_that_polls(desk: Desk) -> None:
+    desk.in_a_terminal(f"setsid nohup {desk.program('poll', ASKS)} > /dev/null 2>&1 &")
+
+
+JOBS: dict[str, Callable[[Desk], None]] = {
+    job.__name__: job
+    for job in (
+        pane_of_tmux,
+        shell_of_tmux,
+        window_of_screen,
+        nbconvert,
+        second_server,
+        orphan_of_a_kernel,
+        job_of_a_kernel,
+        upload,
+        loop_of_a_shell,
+        loop_that_polls,
+    )
+}
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[LocalStudio]:
+    for needed in ("tmux", "screen"):
+        assert shutil.which(needed), f"{needed} is not installed (see .ci/run)"
+    with LocalStudio(tmp_path) as found:
+        yield found
+
+
+def open_space(studio: LocalStudio, name: str) -> Desk:
+    space = studio.add_space(name.replace("_", "-"))
+    return Desk(space, space.start({"AutoShutdown": LIMITS}))
+
+
+def while_it_lasts_and_a_limit_more(desk: Desk, job: Callable[[Desk], None]) -> str:
+    """Run one job. Returns what was wrong, empty when nothing was."""
+    job(desk)
+    begun, seen = time.monotonic(), set()
+    while time.monotonic() - begun < 2.5 * LIMIT:
+        own = row(desk.server, OWN)
+        if not own:
+            return f"removed while at work, {seen}\n{desk.server.log[-2000:]}"
+        seen.add(f"{own['reason']}: {own['detail']}")
+        time.sleep(0.3)
+    desk.flag.unlink()
+    ended = time.monotonic()
+    try:
+        desk.server.wait_for("the app goes", lambda: desk.space.status == "Deleted", 90)
+    except TimeoutError as error:
+        return f"kept for nothing: {row(desk.server, OWN)}\n{error}"
+    lasted = time.monotonic() - ended
+    print(f"{job.__name__}: gone {lasted:.1f} s after its end; {sorted(seen)}")
+    return f"removed {lasted:.1f} s after its end" if lasted < 0.5 * LIMIT else ""
+
+
+def test_each_job_keeps_its_app_while_it_lasts(studio: LocalStudio) -> None:
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+
+        def work(name: str) -> str:
+            return while_it_lasts_and_a_limit_more(open_space(studio, name), JOBS[name])
+
+        found = dict(zip(JOBS, pool.map(work, JOBS)))
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
