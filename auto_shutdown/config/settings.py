@@ -95,6 +95,8 @@ class Limits:
     suspect_after_minutes: float = 480
     max_busy_minutes: float | None = None
     hourly_prices: Mapping[str, float] = field(default_factory=dict)
+    report_to_log: bool = False
+    report_to_log_names: bool = False
     #: Where the administrator set what is set: trait to path, or "command line".
     sources: Mapping[str, str] = field(default_factory=dict)
 

@@ -86,6 +86,13 @@ class AdminTraits(Configurable):
         key_trait=Unicode(),
         help="US dollars an hour by instance type, where the built-in prices do not hold.",
     ).tag(config=True)
+    report_to_log = Bool(
+        False,
+        help="Write a line of JSON on the state of this server to its log, for `domain report`.",
+    ).tag(config=True)
+    report_to_log_names = Bool(
+        False, help="That line also names notebooks, terminals and what runs in them."
+    ).tag(config=True)
     protect_from_native = Bool(
         False, help="Keep SageMaker's own idle shutdown off while anything here is at work or kept."
     ).tag(config=True)
@@ -182,6 +189,8 @@ class AdminTraits(Configurable):
             presence_max_minutes=self.presence_max_minutes,
             suspect_after_minutes=self.suspect_after_minutes,
             max_busy_minutes=self.max_busy_minutes,
+            report_to_log=self.report_to_log,
+            report_to_log_names=self.report_to_log_names,
             hourly_prices={str(name): float(usd) for name, usd in self.hourly_prices.items()},
         )
         for name, value in limits.defaults.items():

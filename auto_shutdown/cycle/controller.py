@@ -34,6 +34,7 @@ from ..world.world import World
 from .app_listing import AppListing
 from .health import Health
 from .removal import Remover
+from .report_line import ReportLine
 from .requests import UserRequests
 from .situation import Situation
 from .veto import VetoHooks
@@ -75,6 +76,7 @@ class Controller:
         self._remover = Remover(world, history, self._savings, self.situation, log)
         self._hooks = hooks or VetoHooks(log)
         self._health = Health(log, standing_faults)
+        self._report_line = ReportLine(limits, world.platform.region_name, log)
         self._app_listing = AppListing(limits.poll_interval_seconds)
         self._saved_ledger = SavedLedger(store, limits)
         self.requests = UserRequests(self, self._remover, history)
@@ -155,6 +157,13 @@ class Controller:
                 self._health.pass_ended(failure, moment.now)
                 self._schedule_next_pass(moment)
                 self._settle_faults(moment.now)
+                self._report_line.pass_ended(
+                    moment,
+                    self.report,
+                    self.situation.snapshot,
+                    self.situation.plan,
+                    self.preferences.policy.dry_run,
+                )
 
     async def _cycle(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
         now = moment.now

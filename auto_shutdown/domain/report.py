@@ -53,6 +53,15 @@ COLUMNS = (
 
 UNKNOWN = "unknown"
 NO_OWNER = "no owner"
+NO_TEAM = "no team"
+
+#: How the sums name rows without a value.
+NOBODY = {
+    "owner": NO_OWNER,
+    "team": NO_TEAM,
+    "domain": "no domain",
+    "instance_type": "no instance type",
+}
 
 
 def build(facts: Facts, policy: DomainPolicy) -> dict[str, Any]:
@@ -182,7 +191,7 @@ def _totals(rows: Iterable[Mapping[str, Any]], name: str) -> list[dict[str, Any]
     """Sums by one column, the most expensive first. ``unpriced`` resources are in no amount."""
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        groups[row[name] or (NO_OWNER if name in ("owner", "team", "domain") else "")].append(row)
+        groups[row[name] or NOBODY.get(name, UNKNOWN)].append(row)
     found = [{"name": key, **_sum(group)} for key, group in groups.items()]
     return sorted(found, key=lambda entry: (-entry["usd_per_hour"], entry["name"]))
 
@@ -221,7 +230,7 @@ def _whose(report: ServerReport, facts: Facts, policy: DomainPolicy) -> tuple[st
         owner_kind=key.kind,
         owner=report.owner,
     )
-    return facts.person(item) or NO_OWNER, facts.tag(item, policy.team_tag) or NO_OWNER
+    return facts.person(item) or NO_OWNER, facts.tag(item, policy.team_tag) or NO_TEAM
 
 
 def _view(sums: Sums) -> dict[str, float]:

@@ -1,0 +1,193 @@
+"""The report line: one line of JSON on the server's standard output, which SageMaker ships to
+CloudWatch Logs, where ``jupyter auto-shutdown domain report`` reads those of all users.
+
+A line is written when what it says has changed, once a minute at most, and every 15 minutes in any
+case. It is off unless the administrator turns ``report_to_log`` on, and it names no notebook, path
+or command unless ``report_to_log_names`` asks for them. The schema stands in docs/domain.md; it has
+a version. The line goes to the file descriptor and not through logging, which would put a prefix
+before it, and from a thread of its own: a standard output that nobody reads must not hold up the
+server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from .._version import __version__
+from ..config.settings import Limits
+from ..core.model import Snapshot
+from ..core.prices import usd_per_hour
+from ..core.rehearsal import Rehearsal, advance, totals
+from ..core.verdict import Plan
+from ..world.clock import Moment
+
+#: Of the line's schema; raised when a member changes its meaning.
+VERSION = 1
+
+#: At least so often, and at most.
+INTERVAL = timedelta(minutes=15)
+SHORTEST = timedelta(minutes=1)
+
+#: A write to a pipe up to this is in one piece (POSIX: PIPE_BUF is 4096 on Linux), so nothing
+#: else that writes there can end up inside the line. Apps that do not fit are only counted.
+MOST_BYTES = 4096
+
+STANDARD_OUTPUT = 1
+
+Write = Callable[[bytes], None]
+
+
+class ReportLine:
+    """Writes the line after passes. ``region`` is for the prices."""
+
+    def __init__(
+        self, limits: Limits, region: str | None, log: logging.Logger, write: Write | None = None
+    ) -> None:
+        self._limits, self._region, self._log = limits, region, log
+        self._failed = False
+        self._write = write or _InBackground().write
+        self._rehearsal = Rehearsal()
+        self._written: Any = None
+        self._written_at: float | None = None
+
+    def pass_ended(
+        self,
+        moment: Moment,
+        report: Callable[[], Mapping[str, Any]],
+        snapshot: Snapshot,
+        plan: Plan,
+        dry_run: bool,
+    ) -> None:
+        """Write the line if it is time. Never raises: a report must not end a pass."""
+        if not self._limits.report_to_log:
+            return
+        try:
+            rates = self._rates(snapshot)
+            self._rehearsal = advance(self._rehearsal, snapshot, plan, dry_run, moment.now, rates)
+            sums = totals(self._rehearsal, moment.now, rates)
+            line = compose(report(), sums, self._rehearsal, self._limits.report_to_log_names)
+            if self._is_time(moment.monotonic, _what_matters(line)):
+                self._write(encode(line))
+        except Exception as error:
+            if not self._failed:
+                self._log.error("auto_shutdown: no report line", exc_info=error)
+            self._failed = True
+
+    def _rates(self, snapshot: Snapshot) -> dict[str, float | None]:
+        names = {app.instance_type for app in snapshot.apps if app.instance_type}
+        names |= set(self._rehearsal.freed)
+        return {n: usd_per_hour(n, self._region, self._limits.hourly_prices) for n in names}
+
+    def _is_time(self, monotonic: float, content: Any) -> bool:
+        if self._written_at is not None:
+            age = monotonic - self._written_at
+            if age < SHORTEST.total_seconds():
+                return False
+            if content == self._written and age < INTERVAL.total_seconds():
+                return False
+        self._written, self._written_at = content, monotonic
+        return True
+
+
+def compose(
+    report: Mapping[str, Any], sums: Rehearsal, rehearsal: Rehearsal, with_names: bool
+) -> dict[str, Any]:
+    """The line of a report."""
+    due = {(ref.kind.value, ref.id) for ref in rehearsal.due}
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    for resource in report["resources"]:
+        reasons[resource["kind"]][resource["reason"]] += 1
+    savings = report["savings"]
+    line = {
+        # First: the reader finds a line by it.
+        "auto_shutdown_report": VERSION,
+        "at": report["now"],
+        "version": __version__,
+        "platform": report["platform"]["kind"],
+        "health": report["health"]["state"],
+        "enabled": report["policy"]["enabled"],
+        "dry_run": report["policy"]["dry_run"],
+        "idle_timeout_minutes": report["policy"]["idle_timeout_minutes"],
+        "reasons": {kind: dict(sorted(counts.items())) for kind, counts in reasons.items()},
+        "removed": savings.get("removed", {}),
+        "saved": {name: savings.get(name, 0) for name in _SUMS},
+        "would_remove": dict(sums.counts),
+        "would_save": {
+            "instance_hours": round(sums.hours, 2),
+            "usd": round(sums.usd, 2),
+            "unpriced_hours": round(sums.unpriced_hours, 2),
+        },
+        "apps": [_app(r, due) for r in report["resources"] if r["kind"] == "app"],
+    }
+    if with_names:
+        names = ("kind", "id", "name", "paths", "action", "reason", "detail", "idle_since")
+        line["resources"] = [
+            {name: resource[name] for name in names} for resource in report["resources"]
+        ]
+    return line
+
+
+_SUMS = ("instance_hours", "usd", "unpriced_hours")
+
+
+def _app(resource: Mapping[str, Any], due: set[tuple[str, str]]) -> dict[str, Any]:
+    app_type, _, name = str(resource["id"]).partition("/")
+    return {
+        "type": app_type,
+        "name": name,
+        "state": resource["state"],
+        "instance_type": resource["instance_type"],
+        "action": resource["action"],
+        "reason": resource["reason"],
+        "idle_since": resource["idle_since"],
+        "due_at": resource["due_at"],
+        "would_remove": ("app", resource["id"]) in due,
+    }
+
+
+def _what_matters(line: Mapping[str, Any]) -> Any:
+    """What makes a line new. Instants and sums move all the time, and kernels often."""
+    apps = [
+        {name: app[name] for name in ("type", "name", "state", "action", "would_remove")}
+        for app in line["apps"]
+    ]
+    names = ("health", "enabled", "dry_run", "removed", "would_remove")
+    return [apps, {name: line[name] for name in names}]
+
+
+def encode(line: Mapping[str, Any]) -> bytes:
+    """The bytes of a line. ASCII without line breaks, so that no name can begin a line."""
+    kept = dict(line)
+    while True:
+        text = json.dumps(kept, separators=(",", ":")).encode() + b"\n"
+        if len(text) <= MOST_BYTES or not kept["apps"] or "resources" in kept:
+            return text
+        kept["apps"] = kept["apps"][: len(kept["apps"]) * 3 // 4]
+        kept["apps_left_out"] = len(line["apps"]) - len(kept["apps"])
+
+
+class _InBackground:
+    """Writes to standard output in a thread. While a write does not end, lines are dropped."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+
+    def write(self, text: bytes) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._thread = threading.Thread(target=_write, args=(text,), daemon=True)
+        self._thread.start()
+
+
+def _write(text: bytes) -> None:
+    with contextlib.suppress(OSError):  # a standard output that was closed
+        while text:
+            text = text[os.write(STANDARD_OUTPUT, text) :]
