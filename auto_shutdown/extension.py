@@ -23,7 +23,8 @@ from .config.traits import AdminTraits
 from .core.verdict import Fault
 from .cycle.controller import Controller
 from .state.history import History
-from .state.store import Store, server_key
+from .state.identity import server_key
+from .state.store import Store
 from .world.activity_file import ActivityFile
 from .world.clock import Clock
 from .world.heartbeats import HeartbeatSource

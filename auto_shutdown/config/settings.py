@@ -263,6 +263,40 @@ def cautious(limits: Limits) -> dict[str, Any]:
     return {name: value for name, value in most.items() if name not in limits.locked}
 
 
+def careful_part(
+    changes: Mapping[str, Any], user: Mapping[str, Any], limits: Limits
+) -> dict[str, Any]:
+    """Those of the validated ``changes`` to ``user``'s settings that can only keep more, each by
+    itself: they may be in force at once. A change of the rules is never among them."""
+    careful: dict[str, Any] = {}
+    for name, value in changes.items():
+        before, after = (
+            merge(limits, {k: v for k, v in each.items() if v is not None})[0]
+            for each in ({**user, **careful}, {**user, **careful, name: value})
+        )
+        if before.settings != after.settings and _keeps_no_less(after, before):
+            careful[name] = value
+    return careful
+
+
+def _keeps_no_less(one: Policy, other: Policy) -> bool:
+    def limit(policy: Policy, override: timedelta | None) -> timedelta:
+        return policy.idle_timeout if override is None else override
+
+    return (
+        one.enabled <= other.enabled
+        and one.dry_run >= other.dry_run
+        and one.keep_terminals >= other.keep_terminals
+        and one.protect_connected >= other.protect_connected
+        and one.warn >= other.warn
+        and one.rules == other.rules
+        and all(
+            limit(one, getattr(one, name)) >= limit(other, getattr(other, name))
+            for name in ("kernel_idle_timeout", "terminal_idle_timeout", "app_idle_timeout")
+        )
+    )
+
+
 def _nearest(name: str, value: Any, limits: Limits) -> Any:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if FIELDS[name].kind == "idle" and number and _finite(value):

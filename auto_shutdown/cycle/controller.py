@@ -96,7 +96,7 @@ class Controller:
         await self.preferences.load(now)
         await self._savings.load(self._world.platform.own_app is not None, now)
         self.situation.ledger = await self._saved_ledger.load(self._moment)
-        await asyncio.to_thread(self._history.load)
+        await self._history.write_owed()
 
     async def stop(self) -> None:
         """End the passes, after the removal in flight. Saves the marks of activity as complete."""
@@ -116,7 +116,7 @@ class Controller:
         await self._saved_ledger.save_marks(
             self.situation.ledger, self._moment, clean=between_passes
         )
-        await asyncio.to_thread(self._history.settle)
+        await self._history.write_owed()
         if between_passes:
             self._one_pass_at_a_time.release()
 
@@ -205,7 +205,7 @@ class Controller:
         await self.preferences.refresh(moment.now)
         await self._saved_ledger.retry(self.situation, moment)
         if self._history.error is not None:
-            await asyncio.to_thread(self._history.settle)
+            await self._history.write_owed()
 
     def _app_list_is_due(self, moment: Moment, policy: Policy) -> bool:
         shortest = policy.shortest_app_limit().total_seconds()

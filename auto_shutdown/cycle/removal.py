@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -109,16 +108,18 @@ class Remover:
     def faults(self, now: datetime) -> list[Fault]:
         """Whether the audit log cannot be written. Removals go on: the history keeps their lines
         until it can, and the server's log has them."""
-        error = self._history.error
-        if error is None:
+        problem = self._history.problem
+        if problem is None:
             return []
-        message = f"The audit log cannot be written: {error}. Its lines are kept until it can."
-        remedy = "Make the state directory writable and not full, or set AutoShutdown.state_dir."
-        return [Fault("history", type(error).__name__, message, remedy, now)]
+        message = f"The audit log: {problem} Its lines are kept in memory until then."
+        return [Fault("history", "StateFile", message, problem.remedy, now)]
 
     def removals_to_carry_out(self, policy: Policy) -> list[Decision]:
         """The removals of the plan in the order to act. Under ``dry_run`` each removal is
         rehearsed once for the same idleness."""
+        self._rehearsed = {  # no more than there are resources, however long it runs
+            ref: since for ref, since in self._rehearsed.items() if self._situation.knows(ref)
+        }
         return [
             decision
             for decision in self._situation.plan.removals
@@ -198,13 +199,13 @@ class Remover:
         ref = resource.ref
         self._removing.add(ref)
         try:
-            attempt = await asyncio.to_thread(self._history.begin, removal.audit_line())
+            attempt = await self._history.begin_line(removal.audit_line())
             if removal.policy.dry_run:
                 self._rehearsed[ref] = removal.decision.idle_since
                 outcome = Outcome(Result.DRY_RUN, "dry_run is on: it would have been removed.")
             else:
                 outcome = await self._end(resource, removal.decision)
-            await asyncio.to_thread(attempt.finish, outcome)
+            await self._history.finish_line(attempt, outcome)
         finally:
             self._removing.discard(ref)
         if removal.frees is not None and outcome.result is Result.REMOVED:

@@ -7,7 +7,6 @@ removes others is kept. Only a request that has to look at the world waits for t
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -103,4 +102,4 @@ class UserRequests:
 
     async def read_history(self, limit: int) -> list[dict[str, Any]]:
         """The newest ``limit`` removals, newest first."""
-        return await asyncio.to_thread(self._history.read, limit)
+        return await self._history.read_newest(limit)

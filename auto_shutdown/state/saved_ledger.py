@@ -1,8 +1,11 @@
-"""What outlives a server: the marks of activity and the keep-alives, on disk as far as that works.
+"""The marks of activity and the keep-alives of one server, loaded at its start and kept on disk.
 
-What cannot be read or written is tried again at every pass, and is a fault until it works: nobody
-has to restart anything. Until the keep-alives are known everything is kept, for as long as the
-longest of them could last.
+A file that cannot be read or written is tried again at every pass, and is a fault until it works:
+nobody has to restart anything. Until the keep-alives are known everything is kept, for as long as
+the longest keep-alive could last.
+
+Another server of the same identity has files of its own. Its keep-alives count here, too: both
+servers may be about to end the same app.
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from ..config.settings import Limits
-from ..core import ledger_json as archive
+from ..core import ledger_json
 from ..core.ledger import Hold, Ledger, hold
-from ..core.model import EVERYTHING
+from ..core.model import EVERYTHING, Ref
 from ..core.verdict import Fault
 from ..world.clock import Moment
-from .store import FileProblem, Store, StoreError, boot_identity
+from .document import FileProblem, StoreError
+from .identity import boot_identity
+from .store import Store
 
 
 class LedgerOwner(Protocol):
@@ -49,13 +54,16 @@ class SavedLedger:
         self._shifted = False
         #: Of two writes of the keep-alives the later one must win.
         self._writing_holds = asyncio.Lock()
+        #: Keep-alives of other servers, and own ones for the same resources that end sooner.
+        self._of_others: dict[Ref, Hold] = {}
+        self._own_below: dict[Ref, Hold] = {}
 
     async def load(self, moment: Moment) -> Ledger:
-        """The ledger to start with: of an earlier run, as far as that can be trusted."""
-        self._boot = await asyncio.to_thread(boot_identity)
+        """The ledger to start with: that of an earlier run, as far as it can be trusted."""
         marks: Any = None
         try:
-            marks = await asyncio.to_thread(self._store.load_marks)
+            self._boot = await self._store.run(boot_identity)
+            marks = await self._store.run(self._store.load_marks)
         except StoreError as error:
             self._outdated = error
         holds = await self._read_holds()
@@ -69,10 +77,12 @@ class SavedLedger:
                 await self._write_holds(_Loaded(ledger), moment)
         # From here on these marks are out of date; a crash must not leave them for the next run.
         await self.save_marks(ledger, moment, clean=False)
-        return ledger
+        loaded = _Loaded(ledger)
+        await self._add_others(loaded, moment)
+        return loaded.ledger
 
     def _restored(self, marks: Any, holds: Any, moment: Moment) -> Ledger:
-        return archive.restore(
+        return ledger_json.restore(
             marks=marks,
             holds=holds,
             boot=self._boot,
@@ -84,7 +94,7 @@ class SavedLedger:
 
     async def _read_holds(self) -> Any:
         try:
-            holds, self._lost = await asyncio.to_thread(self._store.load_holds)
+            holds, self._lost = await self._store.run(self._store.load_holds)
         except StoreError as error:
             self._unread = error
             return None
@@ -92,13 +102,16 @@ class SavedLedger:
         return holds
 
     def clock_stepped(self, step: timedelta) -> None:
-        """The wall clock was: of that, another boot could not know by what is on disk."""
+        """The wall clock was stepped. The keep-alives on disk have to be written anew: a server of
+        another boot could not tell the step from the files."""
         self._shifted = True
+        self._of_others = {ref: Hold(h.until + step) for ref, h in self._of_others.items()}
         if self._everything_until is not None:
             self._everything_until += step
 
     async def retry(self, owner: LedgerOwner, moment: Moment) -> None:
-        """Try again to read and write what has failed so far."""
+        """Try again to read and write what has failed so far, and read the keep-alives of other
+        servers of this identity."""
         if self._outdated is not None:
             await self.save_marks(owner.ledger, moment, clean=False)
         if self._unread is not None:
@@ -107,6 +120,34 @@ class SavedLedger:
         if outdated and self._unread is None:
             with contextlib.suppress(StoreError):
                 await self._write_holds(owner, moment)
+        await self._add_others(owner, moment)
+
+    async def _add_others(self, owner: LedgerOwner, moment: Moment) -> None:
+        """Let the ledger hold what other servers of this identity hold by now."""
+        try:
+            documents = await self._store.run(self._store.load_other_holds)
+        except StoreError:
+            return  # what they held so far still counts
+        if documents is None:
+            return
+        others: dict[Ref, Hold] = {}
+        for document in documents:
+            for ref, each in self._restored(None, document, moment).holds.items():
+                others[ref] = max(each, others.get(ref, each), key=lambda hold: hold.until)
+        own = self._own_holds(owner.ledger)
+        self._of_others, self._own_below = others, {}
+        longest = dict(own)
+        for ref, other in others.items():
+            if ref not in own or own[ref].until < other.until:
+                longest[ref] = other
+                if ref in own:
+                    self._own_below[ref] = own[ref]
+        owner.ledger = replace(owner.ledger, holds=longest)
+
+    def _own_holds(self, ledger: Ledger) -> dict[Ref, Hold]:
+        """The keep-alives that were given on this server, also where another's lasts longer."""
+        own = {ref: h for ref, h in ledger.holds.items() if self._of_others.get(ref) != h}
+        return {**{ref: h for ref, h in self._own_below.items() if ref in ledger.holds}, **own}
 
     async def _read_again(self, owner: LedgerOwner, moment: Moment) -> None:
         holds = await self._read_holds()
@@ -114,16 +155,16 @@ class SavedLedger:
             return
         since = dict(owner.ledger.holds)
         if since.get(EVERYTHING) == Hold(self._everything_until or moment.now):
-            del since[EVERYTHING]  # it stood in for those that are known now
+            del since[EVERYTHING]  # it stood in for those that are known by now
         restored = self._restored(None, holds, moment).holds
         owner.ledger = replace(owner.ledger, holds={**restored, **since})
 
     async def save_marks(self, ledger: Ledger, moment: Moment, clean: bool) -> None:
-        """Write the marks: as complete (``clean``) at the end, as worthless at the start."""
-        marks = archive.marks_to_json(ledger) if clean else []
+        """Write the marks: complete (``clean``) when the server stops, none while it runs."""
+        marks = ledger_json.marks_to_json(ledger) if clean else []
         document = {**self._anchor(moment), "clean": clean, "marks": marks}
         try:
-            await asyncio.to_thread(self._store.save_marks, document)
+            await self._store.run(self._store.save_marks, document)
         except StoreError as error:
             self._outdated = error
         else:
@@ -138,20 +179,21 @@ class SavedLedger:
 
     async def _write_holds(self, owner: LedgerOwner, moment: Moment) -> None:
         async with self._writing_holds:
-            keep_alive = archive.holds_to_json(owner.ledger)
+            own = replace(owner.ledger, holds=self._own_holds(owner.ledger))
+            keep_alive = ledger_json.holds_to_json(own)
             document = {**self._anchor(moment), "keep_alive": keep_alive}
             try:
-                await asyncio.to_thread(self._store.save_holds, document)
+                await self._store.run(self._store.save_holds, document)
             except StoreError as error:
                 self._unsaved = error
                 raise
             self._unsaved, self._shifted = None, False
 
     def _anchor(self, moment: Moment) -> dict[str, Any]:
-        return archive.anchor(self._boot, moment.now, moment.monotonic)
+        return ledger_json.anchor(self._boot, moment.now, moment.monotonic)
 
     def faults(self, now: datetime) -> list[Fault]:
-        """What cannot be read or written at this time."""
+        """The files that cannot be read or written at this time."""
         for error in (self._unread, self._unsaved, self._outdated):
             if error is not None:
                 return [Fault("state", "StateFile", str(error), error.remedy, now)]

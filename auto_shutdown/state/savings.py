@@ -1,9 +1,8 @@
-"""The account of what was saved, kept on disk. Nothing of it bears on what is removed: where it
-cannot be read or written, the sums are lower, and nothing else."""
+"""The account of what was saved, kept on disk. No removal depends on it: where the file cannot be
+read or written, the sums are lower, and nothing else changes."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,11 +14,13 @@ from ..core.ledger import Ledger
 from ..core.model import IN_SERVICE, App, Resource, Snapshot
 from ..core.prices import usd_per_hour
 from ..core.savings import Freed, Savings
-from .store import Store, StoreError
+from .document import StoreError
+from .store import Store
 
 
 class Account:
-    """Of one server. ``prices`` are the administrator's, in US dollars an hour by instance type."""
+    """The account of one server. ``prices`` are the administrator's, in US dollars an hour by
+    instance type."""
 
     def __init__(self, store: Store, region: str | None, prices: Mapping[str, float]) -> None:
         self._store = store
@@ -29,10 +30,10 @@ class Account:
         self._billed_types: tuple[str, ...] = ()
 
     async def load(self, own_app: bool, now: datetime) -> None:
-        """Take up the sums of earlier runs. Where the server runs in what it ends (``own_app``)
-        its start is the end of a saving."""
+        """Continue the sums of earlier runs. Where the server runs in the app that it ends
+        (``own_app``), the server's start ends the saving."""
         try:
-            self._savings = savings.from_json(await asyncio.to_thread(self._store.load_savings))
+            self._savings = savings.from_json(await self._store.run(self._store.load_savings))
         except StoreError:
             return
         if own_app:
@@ -41,7 +42,7 @@ class Account:
     def would_free(
         self, resource: Resource, snapshot: Snapshot, ledger: Ledger, now: datetime
     ) -> Freed | None:
-        """What ends to be billed with ``resource``; None where nothing does."""
+        """What is no longer billed once ``resource`` is removed; None where that saves nothing."""
         if not isinstance(resource, App) or not savings.frees_its_instance(
             resource, snapshot, ledger
         ):
@@ -50,12 +51,12 @@ class Account:
         return Freed(resource.instance_type, now, rate)
 
     async def add(self, freed: Freed) -> None:
-        """It was removed."""
+        """Count what was removed."""
         self._savings = replace(self._savings, freed=(*self._savings.freed, freed))
         await self._save()
 
     async def look(self, snapshot: Snapshot, now: datetime) -> None:
-        """What is in service again is saved no longer."""
+        """End the saving of what is in service again."""
         self._billed_types = tuple(
             sorted({a.instance_type for a in snapshot.apps if a.billing and a.instance_type})
         )
@@ -68,8 +69,8 @@ class Account:
             await self._save()
 
     async def _save(self) -> None:
-        with contextlib.suppress(StoreError):  # the audit log meets the same trouble, and says it
-            await asyncio.to_thread(self._store.save_savings, savings.to_json(self._savings))
+        with contextlib.suppress(StoreError):  # the audit log reports the same trouble
+            await self._store.run(self._store.save_savings, savings.to_json(self._savings))
 
     def view(self, now: datetime) -> dict[str, Any]:
         """The savings up to ``now``, and the price of each instance type that is billed now."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ class FileThread:
     def __init__(self, name: str, seconds: float = FILE_SECONDS) -> None:
         self._worker = Worker(f"auto-shutdown-{name}")
         self._seconds = seconds
+        # Nobody may call ``close`` (a test, a server that could not start): then no thread stays.
+        weakref.finalize(self, self._worker.close).atexit = False
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """The function's result, or its exception. Raises TimeoutError (an OSError) after the time

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import threading
+import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from auto_shutdown import safe_files
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.state import history as module
 from auto_shutdown.state.history import History
+from auto_shutdown.world.file_thread import FileThread
 
 ENTRY = {"at": "2026-01-01T00:00:00.000Z", "kind": "app", "resource": "KernelGateway/x"}
 DONE = Outcome(Result.REMOVED, "Gone.")
@@ -151,4 +158,142 @@ def test_a_line_that_was_never_finished_spoils_no_other(tmp_path: Path) -> None:
     log.begin({**ENTRY, "kind": "kernel"}).finish(DONE)
     assert [e["outcome"] for e in log.read(9)] == ["removed", "interrupted"]
     forgotten.finish(Outcome(Result.TEMPORARY, "late"))
-    assert [e["outcome"] for e in log.read(9)] == ["temporary", "removed", "interrupted"]
+    assert [e["outcome"] for e in log.read(9)] == ["temporary", "removed"]
+    lines = [json.loads(line)["outcome"] for line in file_of(tmp_path).read_text().splitlines()]
+    assert lines == ["interrupted", "removed", "temporary"], "the file keeps both"
+
+
+KINDS_OF_FILE = {
+    "pipe": os.mkfifo,
+    "link": lambda path: path.symlink_to(path.with_name("target")),
+    "directory": Path.mkdir,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_FILE)
+def test_a_log_that_is_no_regular_file_is_a_fault_and_blocks_nothing(
+    kind: str, tmp_path: Path
+) -> None:
+    (tmp_path / "target").write_text("not ours")
+    path = file_of(tmp_path)
+    KINDS_OF_FILE[kind](path)
+    log = History(tmp_path, "k")
+    log.load()
+    log.begin(ENTRY).finish(DONE)
+    assert [e["outcome"] for e in log.read(9)] == ["removed"], "shown, though it is not on disk"
+    assert log.problem is not None
+    assert str(path) in str(log.problem)
+    assert log.problem.remedy == f"Move {path} away."
+    assert (tmp_path / "target").read_text() == "not ours"
+    path.rename(tmp_path / "aside")
+    log.settle()
+    assert log.problem is None
+    assert [json.loads(line)["outcome"] for line in path.read_text().splitlines()] == ["removed"]
+
+
+def test_the_state_directory_is_made_again(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    log = History(directory, "k")
+    log.begin(ENTRY).finish(DONE)
+    shutil.rmtree(directory)
+    log.begin({**ENTRY, "kind": "kernel"}).finish(DONE)
+    assert log.problem is None
+    assert [e["kind"] for e in log.read(9)] == ["kernel"]
+
+
+def test_only_the_end_of_a_huge_log_is_read(tmp_path: Path) -> None:
+    """1 GB: once 30 seconds and 2 GB of memory at each start. The file is sparse here."""
+    path = file_of(tmp_path)
+    line = json.dumps({**ENTRY, "attempt": "x", "outcome": "removed"}) + "\n"
+    with path.open("wb") as file:
+        file.truncate(1_000_000_000)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\n" + line.encode())
+    log = History(tmp_path, "k")
+    tracemalloc.start()
+    log.load()
+    assert [e["attempt"] for e in log.read(9)] == ["x"]
+    assert tracemalloc.get_traced_memory()[1] < 10 * module.MOST_READ_BYTES
+    tracemalloc.stop()
+    assert log.savings()["removed"]["app"] == 1
+    assert not path.exists(), "it was put aside at once, and the next line begins a new file"
+
+
+def test_lines_that_are_owed_are_rotated_while_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROTATE_BYTES", 600)
+    in_the_way = tmp_path / "state"
+    in_the_way.write_text("")
+    log = History(in_the_way, "k")
+    for number in range(20):
+        log.begin({**ENTRY, "number": number}).finish(DONE)
+    in_the_way.unlink()
+    log.settle()
+    sizes = [path.stat().st_size for path in in_the_way.iterdir()]
+    assert len(sizes) == 1 + module.OLD_FILES
+    assert max(sizes) < 600 + 300, "no file is longer than one line beyond the bound"
+
+
+def test_a_line_is_on_the_disk_before_anything_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bytes] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        fsync(handle)
+        synced.append(file_of(tmp_path).read_bytes())
+
+    monkeypatch.setattr(os, "fsync", noted)
+    attempt = History(tmp_path, "k").begin(ENTRY)
+    assert synced == [attempt.line.encode()]
+    attempt.finish(DONE)
+    assert synced[-1] == file_of(tmp_path).read_bytes()
+
+
+async def test_a_file_system_that_hangs_owes_the_line_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.05)
+    log = History(tmp_path, "k")
+    log._files = FileThread("test", seconds=0.1)
+    append = safe_files.append
+
+    def hangs(path: Path, content: bytes) -> None:
+        free.wait()
+        append(path, content)
+
+    monkeypatch.setattr(safe_files, "append", hangs)
+    attempts = []
+    for number in range(5):
+        attempts.append(await log.begin_line({**ENTRY, "number": number}))
+        await log.finish_line(attempts[-1], DONE)
+    assert log.problem is not None
+    assert log.savings()["removed"]["app"] == 5
+    free.set()
+    deadline = time.monotonic() + 20
+    while log.problem is not None and time.monotonic() < deadline:
+        await log.write_owed()
+    assert [e["number"] for e in await log.read_newest(9)] == [4, 3, 2, 1, 0]
+    assert {e["outcome"] for e in await log.read_newest(9)} == {"removed"}
+
+
+def test_the_logs_of_two_servers_of_one_identity_read_as_one(tmp_path: Path) -> None:
+    one, two = History(tmp_path, "k", ["k-2"]), History(tmp_path, "k-2", ["k"])
+    for number in range(24):
+        log = (one, two)[number % 2]
+        at = f"2026-01-01T00:00:{number:02}.000Z"
+        attempt = log.begin({**ENTRY, "at": at, "number": number})
+        (two, one)[number % 2].begin({**ENTRY, "at": at, "number": -1}).finish(DONE)
+        attempt.finish(DONE)
+    for log in (one, two):
+        found = log.read(100)
+        assert len(found) == 48
+        assert {e["outcome"] for e in found} == {"removed"}
+        assert [e["number"] for e in found if e["number"] >= 0] == list(range(23, -1, -1))
+    assert History(tmp_path, "k", ["k-2"]).savings()["removed"]["app"] == 0
+    again = History(tmp_path, "k", ["k-2"])
+    again.load()
+    assert again.savings()["removed"]["app"] == 48

@@ -11,14 +11,7 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
-from auto_shutdown.state.store import (
-    KEPT_ASIDE,
-    Document,
-    Store,
-    StoreError,
-    boot_identity,
-    server_key,
-)
+from auto_shutdown.state.store import KEPT_ASIDE, Document, Store, StoreError
 
 
 def test_written_and_read_back(tmp_path: Path) -> None:
@@ -141,24 +134,6 @@ def test_what_belongs_to_one_server_is_its_own(tmp_path: Path) -> None:
     assert (two.load_holds(), two.load_marks()) == (({}, None), {})
     assert one.load_holds() == ({"keep_alive": []}, None)
     assert one.load_marks() == {"clean": True}
-
-
-def test_the_key_of_a_server(tmp_path: Path) -> None:
-    studio = ("d-1", "UserProfileName", "ada", "JupyterServer", "default")
-    assert server_key(studio, "/a", 1) == server_key(studio, "/b", 2)  # outlives its container
-    assert server_key(studio, "/", 1) != server_key((*studio[:2], "bob", *studio[3:]), "/", 1)
-    assert server_key((), "/", 8888) != server_key((), "/", 8889)
-
-
-def test_the_boot_identity_is_stable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert boot_identity() == boot_identity() != ""
-    monkeypatch.setattr("auto_shutdown.state.store.PROC", tmp_path)
-    assert boot_identity() is None
-    (tmp_path / "sys/kernel/random").mkdir(parents=True)
-    (tmp_path / "sys/kernel/random/boot_id").write_text("abc\n")
-    (tmp_path / "1").mkdir()
-    (tmp_path / "1/stat").write_text("1 (odd) name) " + " ".join(map(str, range(3, 53))))
-    assert boot_identity() == "abc-22"
 
 
 TORN = [b'{"schema": 1, "a', b"", b"[]", b"[" * 100_000, b'{"a": 1}']
