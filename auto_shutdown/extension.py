@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,20 @@ from traitlets import default
 from traitlets.config import Config
 
 from .api.handlers import CONTROLLER, routes
-from .config import precedence as authority
+from .api.startup import failed
 from .config import provenance
+from .config.loading import configured_limits
+from .config.problems import ConfigurationError
 from .config.settings import Limits
 from .config.traits import AdminTraits
 from .core.verdict import Fault
 from .cycle.controller import Controller
 from .state.history import History
-from .state.identity import server_key
+from .state.identity import ClaimedKey, claim_key, server_key
 from .state.store import Store
 from .world.activity_file import ActivityFile
 from .world.clock import Clock
+from .world.file_thread import FileThread
 from .world.heartbeats import HeartbeatSource
 from .world.kernels import KernelSource
 from .world.platform import Platform, recognise, state_directory
@@ -37,6 +39,9 @@ from .world.world import World
 
 #: A start that is under way when the server stops is waited for so long.
 STOP_SECONDS = 10.0
+
+#: So long may the configuration and the state directory take to be read.
+START_SECONDS = 60.0
 
 
 class AutoShutdown(AdminTraits, ExtensionApp):
@@ -49,11 +54,26 @@ class AutoShutdown(AdminTraits, ExtensionApp):
     _controller: Controller | None = None
     _sagemaker: SageMaker | None = None
     _world: World | None = None
+    _store: Store | None = None
+    _history: History | None = None
+    _claim: ClaimedKey | None = None
+    _platform = Platform()
     _starting: asyncio.Task[None] | None = None
     _stopped = False
 
+    def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        """Keep an error of Jupyter's for ``limits()``. The server would only log it, and run this
+        extension without what could not be read."""
+        self.serverapp = serverapp
+        try:
+            super()._link_jupyter_server_extension(serverapp)
+        except Exception as error:
+            message = f"The configuration cannot be loaded ({type(error).__name__}: {error})."
+            self._config_error = self._config_error or ConfigurationError(message)
+
     def load_config_file(self, *given: Any, **named: Any) -> None:
-        """What Jupyter leaves out first, so that every file it does read wins over it."""
+        """Load the drop-ins, which Jupyter leaves out, before the files that it reads: so those
+        win."""
         found = provenance.drop_ins(self.config_file_paths)
         self.update_config(Config({provenance.SECTION: found}))
         super().load_config_file(*given, **named)
@@ -80,44 +100,50 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         if self._stopped:  # a server that ends as soon as it has begun
             return
         self._starting = asyncio.current_task()
+        files = FileThread("start", START_SECONDS)
         try:
-            controller = self._assemble(await self._configured_limits())
+            limits = await self._configured_limits(files)
+            key = await files.run(self._claim_key)
+            controller = self._assemble(limits, key)
             await controller.start()
         except Exception as error:
-            self.log.error(
-                "auto_shutdown could not start, and removes nothing: %s: %s",
-                type(error).__name__,
-                error,
-            )
+            why = failed(self._server.web_app.settings, error)
+            self.log.error("%s %s", why.message, why.remedy)
             return
+        finally:
+            files.close()
         self._controller = controller
         self._server.web_app.settings[CONTROLLER] = controller
         kind, minutes = controller.platform.kind, controller.preferences.policy.idle_timeout
         self.log.info("auto_shutdown: watching (%s); idle after %s.", kind, minutes)
 
-    async def _configured_limits(self) -> Limits:
-        """The limits, by whoever's configuration counts, and who set what. Raises TraitError."""
+    async def _configured_limits(self, files: FileThread) -> Limits:
+        """Raises ConfigurationError unless everything that configures us is understood."""
         server = self._server
-        given: dict[str, Any] = {}
-        for config in (getattr(server, "cli_config", {}), getattr(self, "cli_config", {})):
-            given.update(config.get(provenance.SECTION, {}))
-        directories, config_file = server.config_file_paths, server.config_file
-        files = await asyncio.to_thread(provenance.read_files, directories, config_file)
-        section = await asyncio.to_thread(authority.in_force, files, given)
-        if section is not None:
-            names = AdminTraits.class_trait_names(config=True)
-            self._config_error = None  # of a value that does not count
-            ignored = authority.obey(self, names, section)
-            if ignored:
-                told = "auto_shutdown: the administrator configures it; a user's %s is ignored."
-                self.log.warning(told, ", ".join(ignored))
-        configured = self.config.get(provenance.SECTION, {}) if section is None else section
-        sources = provenance.sources(configured, files, given)
-        return replace(self.limits(), sources=sources)
+        loaded = [getattr(each, "_loaded_config_files", None) for each in (server, self)]
+        limits, ignored = await configured_limits(
+            self,
+            files.run,
+            directories=server.config_file_paths,
+            config_file=server.config_file,
+            merged=(server.config, self.config),
+            command_lines=[getattr(each, "cli_config", {}) for each in (server, self)],
+            loaded=None if None in loaded else [path for paths in loaded for path in paths or ()],
+        )
+        if ignored:
+            text = "auto_shutdown: the administrator configures it; a user's %s is ignored."
+            self.log.warning(text, ", ".join(ignored))
+        return limits
 
-    def _assemble(self, limits: Limits) -> Controller:
+    def _claim_key(self) -> ClaimedKey:
+        platform, server = self._recognise(), self._server
+        self._platform = platform
+        key = server_key(platform.identity, server.base_url, server.port)
+        return claim_key(Path(self.state_dir), key)
+
+    def _assemble(self, limits: Limits, claim: ClaimedKey) -> Controller:
         server = self._server
-        platform = self._recognise()
+        platform, self._claim = self._platform, claim
         if platform.has_apps or platform.own_app is not None:
             allow = self.allow_irreversible_stop
             self._sagemaker = SageMaker(platform, allow_irreversible_stop=allow)
@@ -138,11 +164,12 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             activity_file if self.protect_from_native else None,
             runtime_directory=Path(server.runtime_dir),
         )
-        key = server_key(platform.identity, server.base_url, server.port)
+        self._store = Store(directory, claim.key, claim.others)
+        self._history = History(directory, claim.key, claim.others)
         return Controller(
             self._world,
-            Store(directory, key),
-            History(directory, key),
+            self._store,
+            self._history,
             limits,
             Clock(),
             self.log,
@@ -157,8 +184,11 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         controller, self._controller = self._controller, None
         if controller is not None:
             await asyncio.shield(controller.stop())
-        if self._world is not None:
-            self._world.close()
+        for each in (self._store, self._history, self._world):
+            if each is not None:
+                each.close()
+        if self._claim is not None:
+            self._claim.release()
         if self._sagemaker is not None:
             self._sagemaker.close()
 

@@ -82,11 +82,12 @@ def append(path: Path, content: bytes) -> None:
         os.close(handle)
 
 
-def replace(path: Path, content: bytes, mode: int = PRIVATE) -> None:
+def replace(path: Path, content: bytes, mode: int = PRIVATE, make_parents: bool = True) -> None:
     """Put a new file with ``content`` in the place of ``path``, whole at any time. A symbolic link
-    or a pipe at ``path`` is replaced, never written to. Makes the directory where it is missing.
-    Raises OSError, and then what was there stays."""
-    make_directory(path.parent)
+    or a pipe at ``path`` is replaced, never written to. ``make_parents`` makes the directory where
+    it is missing. Raises OSError, and then what was there stays."""
+    if make_parents:
+        make_directory(path.parent)
     if path.is_dir() and not path.is_symlink():
         raise UnsafeFileError(path, "it is a directory")
     handle, temporary = tempfile.mkstemp(".tmp", path.name + ".", path.parent)
@@ -102,6 +103,19 @@ def replace(path: Path, content: bytes, mode: int = PRIVATE) -> None:
             os.unlink(temporary)
         raise
     sync_directory(path.parent)
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Write ``content`` into the file that is there, where the directory allows no replacement (a
+    sticky one, such as ``/tmp``). Never through a link of either kind. Raises OSError."""
+    handle = open_regular(path, os.O_WRONLY)
+    try:
+        if os.fstat(handle).st_nlink != 1:
+            raise UnsafeFileError(path, "it has a second name (a hard link)")
+        os.write(handle, content)
+        os.ftruncate(handle, len(content))
+    finally:
+        os.close(handle)
 
 
 def open_regular(
@@ -161,6 +175,8 @@ def kind_of(mode: int) -> str:
 def _unsafe(path: Path, error: OSError) -> str:
     """Why ``os.open`` refused what is not a regular file; empty for any other error."""
     # O_NOFOLLOW gives ELOOP (on BSD EMLINK or EFTYPE), a pipe without a reader and a socket ENXIO.
+    if isinstance(error, PermissionError):
+        return ""
     try:
         mode = os.lstat(path).st_mode
     except OSError:

@@ -18,6 +18,7 @@ from ..core.words import printable
 from ..cycle.controller import Controller
 from ..cycle.removal import RefusedError
 from ..state.store import StoreError
+from .startup import NotStarted, why_not_started
 
 #: Where the controller stands in the web application's settings once it has started.
 CONTROLLER = "auto_shutdown_controller"
@@ -41,6 +42,19 @@ class RequestError(Exception):
             self.answer["bound"] = bound
 
 
+class UnavailableError(Exception):
+    """The extension does not watch (503): it is starting, or it could not start."""
+
+    def __init__(self, why: NotStarted) -> None:
+        super().__init__(why.message)
+        self.answer = {"message": why.message, "remedy": why.remedy}
+        self.retry_seconds = why.retry_seconds
+
+
+#: Errors whose answer says all there is to say.
+ANSWERED = (RequestError, SettingError, RefusedError, UnavailableError)
+
+
 class Handler(APIHandler):
     """What all have in common: authorisation's resource, no tracking, errors as JSON."""
 
@@ -51,7 +65,7 @@ class Handler(APIHandler):
     def controller(self) -> Controller:
         found = self.settings.get(CONTROLLER)
         if not isinstance(found, Controller):
-            raise web.HTTPError(503, "auto_shutdown is starting, or could not start: see the log.")
+            raise UnavailableError(why_not_started(self.settings))
         return found
 
     def body(self) -> dict[str, Any]:
@@ -76,13 +90,17 @@ class Handler(APIHandler):
         answer: dict[str, Any]
         if isinstance(error, RequestError):
             status_code, answer = 400, error.answer
+        elif isinstance(error, UnavailableError):
+            status_code, answer = 503, error.answer
+            if error.retry_seconds is not None:
+                self.set_header("Retry-After", str(error.retry_seconds))
         elif isinstance(error, SettingError):
             status_code, answer = (403 if error.locked else 400), error.to_json()
         elif isinstance(error, RefusedError):
             status_code = error.status
             answer = {"message": str(error), "field": error.field, "value": error.value}
         elif isinstance(error, StoreError):
-            status_code, answer = 507, {"message": f"{error} {error.remedy}"}
+            status_code, answer = 507, {"message": str(error), "remedy": error.remedy}
         elif isinstance(error, web.HTTPError):
             # With arguments it is a text of tornado's, for its log.
             told = None if error.args else error.log_message
@@ -95,7 +113,9 @@ class Handler(APIHandler):
 
     def log_exception(self, *exc_info: Any) -> None:
         """What the client did wrong is told to the client, and is no error of this server."""
-        if not isinstance(exc_info[1], (RequestError, SettingError, RefusedError)):
+        if not isinstance(
+            exc_info[1], (RequestError, SettingError, RefusedError, UnavailableError)
+        ):
             super().log_exception(*exc_info)
 
 

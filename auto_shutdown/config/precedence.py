@@ -1,10 +1,10 @@
 """Whose configuration counts.
 
-Jupyter merges its configuration files so that what lies in a user's home wins over what lies in
-``/etc`` or in the environment. For limits that an administrator sets that will not do: where a file
-of theirs speaks of this extension, the files in the user's home count for nothing, and the section
-is put together anew from those that do. The command line counts in any case: whoever has that in
-their hands has the server. Where there is nothing to overrule, what Jupyter merged stands.
+Jupyter merges its configuration files so that those in a user's home win over those in ``/etc`` or
+in the environment. An administrator's limits and locks would then be worth nothing. So where a file
+of an administrator has a section for this extension, the files in the user's home do not count, and
+the section is put together anew from the others. The command line always counts: whoever writes it
+starts the server. Where there is nothing to overrule, Jupyter's own order holds.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from traitlets import HasTraits, TraitError
-from traitlets.config.loader import DeferredConfig, LazyConfigValue, PyFileConfigLoader
+from traitlets import HasTraits
+from traitlets.config.loader import PyFileConfigLoader
 
-from .provenance import ADMINISTRATOR, SECTION, ConfigFile, counting
+from .problems import Problem, raise_first, unreadable
+from .provenance import SECTION, ConfigFile, counting
+from .traits import set_trait
 
 Section = Mapping[str, Any]
 
 
 def in_force(files: Sequence[ConfigFile], given: Section) -> Section | None:
-    """The section as the files that count have it, with what was ``given`` on the command line
-    over it; None where no file is overruled, and Jupyter's own order holds.
+    """The section as the files that count have it, under what was ``given`` on the command line;
+    None where no file is overruled, and Jupyter's own order holds.
 
-    Raises TraitError for a file of an administrator that cannot be read: what it forbids is not
-    known."""
-    for file in files:
-        if file.whose == ADMINISTRATOR and file.problem:
-            raise _unknown(file, file.problem)
+    Runs an administrator's Python files a second time, so it may block. Raises ConfigurationError
+    for a file that counts and cannot be read.
+    """
+    raise_first(unreadable(files))
     counted = counting(files)
     if len(counted) == len(files):
         return None
@@ -39,36 +40,52 @@ def in_force(files: Sequence[ConfigFile], given: Section) -> Section | None:
 
 
 def _values(file: ConfigFile) -> Section:
-    """What a file sets. Python has to be run for that, a second time."""
     if SECTION not in file.names:
         return file.section(SECTION)
+    values, why = run(file)
+    if why:
+        message = f"{file.path} is the administrator's, and what it says is not known: {why}."
+        raise_first([Problem(message, f"Correct {file.path}, and restart the server.")])
+    return {str(name): value for name, value in values.get(SECTION, {}).items()}
+
+
+def run(file: ConfigFile) -> tuple[Mapping[str, Any], str]:
+    """Run a Python configuration file as Jupyter does. Returns what it configures, and why it
+    could not be run to its end (empty when it could)."""
+    loader = PyFileConfigLoader(file.path.name, str(file.path.parent))
     try:
-        found = PyFileConfigLoader(file.path.name, str(file.path.parent)).load_config()
+        return loader.load_config(), ""
     except (Exception, SystemExit) as error:
-        raise _unknown(file, f"it raises {type(error).__name__}") from None
-    return {str(name): value for name, value in found.get(SECTION, {}).items()}
+        return {}, f"it raises {type(error).__name__}"
 
 
-def _unknown(file: ConfigFile, why: str) -> TraitError:
-    return TraitError(f"{file.path} is the administrator's, and what it says is not known: {why}.")
+def failed_to_load(files: Sequence[ConfigFile], loaded: Iterable[str]) -> list[Problem]:
+    """The Python files that count and that Jupyter could not run to their end.
+
+    ``loaded`` are the paths that Jupyter lists as loaded. A file that configures nothing is not
+    among them either, so a file that may configure something and is not listed is run again.
+    """
+    listed = {str(path) for path in loaded}
+    problems = []
+    for file in counting(files):
+        if file.problem or not file.may_configure or str(file.path) in listed:
+            continue
+        values, why = run(file)
+        if why or values:
+            why = why or "it could not be loaded when the server started"
+            message = f"{file.path} is skipped by Jupyter, with all that it says: {why}."
+            problems.append(Problem(message, f"Correct {file.path}, and restart the server."))
+    return problems
 
 
 def obey(app: HasTraits, names: Iterable[str], section: Section) -> list[str]:
-    """Set the traits ``names`` to what ``section`` says, all others of them to their defaults. The
-    names of those that somebody else had set. Raises TraitError."""
+    """Set the traits ``names`` to what ``section`` says, and all others of them to their defaults.
+    Returns the names of those that somebody else had set. Raises TraitError."""
     ignored: list[str] = []
-    # The default of the state's place goes by what is said of the platform.
+    # The default of state_dir depends on the traits that describe the platform.
     for name in sorted(names, key=lambda name: name == "state_dir"):
         before, default = getattr(app, name), app.trait_defaults(name)
-        _set(app, name, section.get(name, default))
+        set_trait(app, name, section.get(name, default))
         if before not in (default, getattr(app, name)):
             ignored.append(name)
     return ignored
-
-
-def _set(app: HasTraits, name: str, value: Any) -> None:
-    if isinstance(value, DeferredConfig):  # of the command line: a text until its trait is known
-        value = value.get_value(app.traits()[name])
-    elif isinstance(value, LazyConfigValue):  # of Python: what was added to the default
-        value = value.get_value(app.trait_defaults(name))
-    setattr(app, name, value)

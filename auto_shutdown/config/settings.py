@@ -288,6 +288,7 @@ def _keeps_no_less(one: Policy, other: Policy) -> bool:
         and one.dry_run >= other.dry_run
         and one.keep_terminals >= other.keep_terminals
         and one.protect_connected >= other.protect_connected
+        and one.only_when_it_saves >= other.only_when_it_saves
         and one.warn >= other.warn
         and one.rules == other.rules
         and all(

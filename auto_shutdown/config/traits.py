@@ -1,21 +1,25 @@
 """The administrator's traits, on the class ``AutoShutdown``: defaults for users, bounds, locks,
 and who this server is.
 
-A bad value is a TraitError that names the trait, and the extension then does not start: an
-administrator's typing error must be seen, not guessed around.
+A bad value is a ConfigurationError that names the trait and its bound, and the extension then does
+not start: an administrator must see a typing error, nobody guesses what it meant.
 """
 
 from __future__ import annotations
 
+import ast
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from jupyter_core.paths import jupyter_data_dir
-from traitlets import Any as AnyTrait
-from traitlets import Bool, Dict, Float, List, TraitError, Unicode, default, validate
-from traitlets.config import Configurable
+from traitlets import Bool, Dict, Float, HasTraits, List, TraitError, Unicode, default, validate
+from traitlets.config import Config, Configurable
+from traitlets.config.loader import DeferredConfig, LazyConfigValue
 
+from .problems import ConfigurationError, misunderstood, raise_first
+from .provenance import SECTION
 from .settings import FIELDS, Limits, SettingError
 from .settings import validate as validate_setting
 
@@ -25,12 +29,49 @@ ACTIVITY_FILE = "/tmp/.sagemaker-last-active-timestamp"
 METADATA_PATH = "/opt/ml/metadata/resource-metadata.json"
 
 
+#: Ten years. A longer span is a typing error, and dates end in the year 9999.
+MOST_MINUTES = 5_256_000.0
+
+#: What each number may be: the least, whether that is allowed itself, and the most.
+BOUNDS: Mapping[str, tuple[float, bool, float]] = {
+    "min_idle_timeout_minutes": (0, False, MOST_MINUTES),
+    "max_idle_timeout_minutes": (0, False, MOST_MINUTES),
+    "max_keep_alive_minutes": (0, False, MOST_MINUTES),
+    "suspect_after_minutes": (0, False, MOST_MINUTES),
+    "max_busy_minutes": (0, False, MOST_MINUTES),
+    "grace_minutes": (0, True, MOST_MINUTES),
+    "startup_grace_minutes": (0, True, MOST_MINUTES),
+    "output_only_minutes": (0, True, MOST_MINUTES),
+    "presence_max_minutes": (0, True, MOST_MINUTES),
+    "poll_interval_seconds": (0.01, True, 86400),
+}
+MOST_USD_PER_HOUR = 100_000.0
+
+#: What a lock on idle_timeout_minutes locks with it, because each of them is a way around it.
+FOLLOW_IDLE_TIMEOUT = (
+    "kernel_idle_timeout_minutes",
+    "terminal_idle_timeout_minutes",
+    "app_idle_timeout_minutes",
+    "rules",
+)
+
+
+class _NullableFloat(Float[Any, Any]):
+    """A number or null, also on the command line."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(None, allow_none=True, help=text)
+
+    def from_string(self, s: str) -> Any:
+        return None if s.strip().lower() in ("null", "none", "") else float(s)
+
+
 def _minutes(value: float, text: str) -> Any:
     return Float(value, help=text).tag(config=True)
 
 
 def _nullable(name: str) -> Any:
-    return AnyTrait(None, allow_none=True, help=FIELDS[name].doc).tag(config=True)
+    return _NullableFloat(FIELDS[name].doc).tag(config=True)
 
 
 def _name(text: str) -> Any:
@@ -55,7 +96,14 @@ class AdminTraits(Configurable):
     min_idle_timeout_minutes = _minutes(10, "The shortest limit a user may choose.")
     max_idle_timeout_minutes = _minutes(525600, "The longest limit a user may choose.")
     locked = List(
-        Unicode(), help="Names of settings that users cannot change; their value is the one here."
+        Unicode(),
+        help="Names of settings that users cannot change; their value is the one here. "
+        "idle_timeout_minutes locks its overrides and the rules with it.",
+    ).tag(config=True)
+    unlocked = List(
+        Unicode(),
+        help="Names of settings that stay open though a lock on idle_timeout_minutes would lock "
+        "them with it.",
     ).tag(config=True)
     grace_minutes = _minutes(
         10, "Nothing is removed for so long after a start, a long pause, or an app's start."
@@ -70,10 +118,8 @@ class AdminTraits(Configurable):
     suspect_after_minutes = _minutes(
         480, "A busy kernel that is silent and uses no processor for so long is shown as suspect."
     )
-    max_busy_minutes = AnyTrait(
-        None,
-        allow_none=True,
-        help="A suspect kernel that has been so for this long is removed; null: never.",
+    max_busy_minutes = _NullableFloat(
+        "A kernel that has been suspect for so long is removed; null: never."
     ).tag(config=True)
     max_keep_alive_minutes = _minutes(1440, "The longest keep-alive a user may ask for.")
     poll_interval_seconds = _minutes(60, "How often, in seconds, everything is looked at.")
@@ -111,76 +157,91 @@ class AdminTraits(Configurable):
     _config_error: TraitError | None = None
 
     def _load_config(self, cfg: Any, section_names: Any = None, traits: Any = None) -> None:
-        """Keep an error for ``limits()``. jupyter_server would only log it, with a traceback, and
-        then run this extension without the administrator's configuration."""
+        """Keep the first error for ``limits()``. Jupyter would only log it, drop whatever comes
+        after the bad value, and run this extension with the defaults instead."""
         try:
             super()._load_config(cfg, section_names, traits)
-        except TraitError as error:
-            self._config_error = error
+        except Exception as error:
+            self._config_error = self._config_error or self._named(error, cfg)
+
+    def _named(self, error: Exception, config: Config) -> TraitError:
+        """The same error, naming its trait."""
+        section = config.get(SECTION, config.get(type(self).__name__, {}))
+        try:
+            raise_first(misunderstood(section, self.traits(config=True)))
+        except ConfigurationError as found:
+            return found
+        if isinstance(error, TraitError):
+            return ConfigurationError(str(error))
+        for name, value in section.items():
+            try:
+                AdminTraits(config=Config({AdminTraits.__name__: {name: value}}))
+                set_trait(AdminTraits(), name, value)
+            except TraitError as found:
+                return ConfigurationError(str(found))
+            except Exception as found:
+                return ConfigurationError(f"{SECTION}.{name} cannot be used: {found}.")
+        return ConfigurationError(f"The section {SECTION} cannot be used: {error}.")
 
     @default("state_dir")
     def _default_state_dir(self) -> str:
         return os.path.join(jupyter_data_dir(), "auto-shutdown")
 
-    @validate(
-        "min_idle_timeout_minutes",
-        "max_idle_timeout_minutes",
-        "max_keep_alive_minutes",
-        "poll_interval_seconds",
-        "suspect_after_minutes",
-    )
-    def _above_zero(self, proposal: Any) -> float:
-        return _number(proposal, above_zero=True)
-
-    @validate("max_busy_minutes")
-    def _none_or_above_zero(self, proposal: Any) -> float | None:
-        value = proposal["value"]
-        if value is None or value == "null":
+    @validate(*BOUNDS)
+    def _within_bounds(self, proposal: Any) -> float | None:
+        value, name = proposal["value"], proposal["trait"].name
+        if value is None:
             return None
-        try:
-            return _number({**proposal, "value": float(value)}, above_zero=True)
-        except (TypeError, ValueError):
-            message = f"AutoShutdown.max_busy_minutes must be a number or null, not {value!r}."
-            raise TraitError(message) from None
+        low, allowed, high = BOUNDS[name]
+        if not math.isfinite(value) or not low <= value <= high or (value == low and not allowed):
+            least = f"at least {low:g}" if allowed else f"above {low:g}"
+            raise TraitError(
+                f"{SECTION}.{name} must be {least} and at most {high:.0f}, not {value!r}."
+            )
+        return float(value)
 
-    @validate(
-        "grace_minutes", "startup_grace_minutes", "output_only_minutes", "presence_max_minutes"
-    )
-    def _not_below_zero(self, proposal: Any) -> float:
-        return _number(proposal, above_zero=False)
+    @validate("state_dir", "activity_file", "metadata_path")
+    def _a_path(self, proposal: Any) -> str:
+        if "\0" in proposal["value"]:
+            raise TraitError(f"{SECTION}.{proposal['trait'].name} must be a path, without NUL.")
+        return str(proposal["value"])
 
     @validate("hourly_prices")
     def _prices(self, proposal: Any) -> dict[str, float]:
         for name, usd in proposal["value"].items():
-            if not math.isfinite(usd) or usd < 0:
-                raise TraitError(
-                    f"AutoShutdown.hourly_prices: {name} must be 0 or more, not {usd}."
-                )
+            if not 0 <= usd <= MOST_USD_PER_HOUR:  # false for what is not a number, too
+                bound = f"0 or more and at most {MOST_USD_PER_HOUR:.0f}"
+                raise TraitError(f"{SECTION}.hourly_prices: {name} must be {bound}, not {usd}.")
         return dict(proposal["value"])
 
-    @validate("locked")
+    @validate("locked", "unlocked")
     def _known_names(self, proposal: Any) -> list[str]:
-        for name in proposal["value"]:
-            if name not in FIELDS:
+        name = proposal["trait"].name
+        found = _as_list(proposal["value"])
+        for each in found:
+            if each not in FIELDS:
                 known = ", ".join(FIELDS)
-                raise TraitError(f"AutoShutdown.locked: there is no setting {name!r} ({known}).")
-        return list(proposal["value"])
+                raise TraitError(
+                    f"{SECTION}.{name}: there is no setting {each!r} ({known}). On the command "
+                    f"line write --{SECTION}.{name}=dry_run, once for each name."
+                )
+        return found
 
     def limits(self) -> Limits:
         """The limits, checked against each other. Raises TraitError naming the trait."""
         if self._config_error is not None:
-            raise TraitError(str(self._config_error))
+            raise self._config_error
         low, high = self.min_idle_timeout_minutes, self.max_idle_timeout_minutes
         if low > high:
-            raise TraitError(
-                f"AutoShutdown.min_idle_timeout_minutes ({low:g}) is above "
-                f"AutoShutdown.max_idle_timeout_minutes ({high:g})."
+            raise ConfigurationError(
+                f"{SECTION}.min_idle_timeout_minutes ({low:g}) is above "
+                f"{SECTION}.max_idle_timeout_minutes ({high:g})."
             )
         limits = Limits(
             defaults={name: _plain(getattr(self, name)) for name in FIELDS},
             min_idle_timeout_minutes=low,
             max_idle_timeout_minutes=high,
-            locked=frozenset(self.locked),
+            locked=self._all_locked(),
             grace_minutes=self.grace_minutes,
             max_keep_alive_minutes=self.max_keep_alive_minutes,
             poll_interval_seconds=self.poll_interval_seconds,
@@ -197,18 +258,29 @@ class AdminTraits(Configurable):
             try:
                 validate_setting(name, value, limits)
             except SettingError as error:
-                raise TraitError(f"AutoShutdown.{error} It is {value!r}.") from None
+                raise ConfigurationError(f"{SECTION}.{error} It is {value!r}.") from None
         return limits
 
+    def _all_locked(self) -> frozenset[str]:
+        locked, unlocked = frozenset(self.locked), frozenset(self.unlocked)
+        both = sorted(locked & unlocked)
+        if both:
+            raise ConfigurationError(
+                f"{SECTION}.locked and {SECTION}.unlocked both name {both[0]}."
+            )
+        if "idle_timeout_minutes" not in locked:
+            return locked
+        return locked | frozenset(FOLLOW_IDLE_TIMEOUT) - unlocked
+
     def platform_overrides(self) -> dict[str, str]:
-        """What is configured of the identity, in place of the metadata file."""
+        """The parts of the identity that are configured; they win over the metadata file."""
         names = ("domain_id", "user_profile_name", "space_name", "region_name")
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
 
 def _plain(value: Any) -> Any:
-    """Plain JSON: traitlets reads a list of objects from the command line as its own types, and
-    a whole number of minutes reads better without its ``.0``."""
+    """As plain JSON. traitlets reads a list of objects from the command line as types of its own;
+    and a whole number of minutes is easier to read without its ``.0``."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
@@ -216,9 +288,23 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _number(proposal: Any, above_zero: bool) -> float:
-    value, name = proposal["value"], proposal["trait"].name
-    if not math.isfinite(value) or value < 0 or (above_zero and value == 0):
-        bound = "above 0" if above_zero else "0 or more"
-        raise TraitError(f"AutoShutdown.{name} must be {bound}, not {value!r}.")
-    return float(value)
+def _as_list(value: Any) -> list[str]:
+    """The list, also where traitlets took a whole list on the command line for its first item."""
+    if len(value) == 1 and value[0].lstrip().startswith("["):
+        try:
+            found = ast.literal_eval(value[0].strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return list(value)
+        if isinstance(found, list) and all(isinstance(each, str) for each in found):
+            return found
+    return list(value)
+
+
+def set_trait(app: HasTraits, name: str, value: Any) -> None:
+    """Set a trait to a value of a configuration. Raises TraitError, and whatever a value raises
+    that cannot be read."""
+    if isinstance(value, DeferredConfig):  # of the command line: a text until its trait is known
+        value = value.get_value(app.traits()[name])
+    elif isinstance(value, LazyConfigValue):  # of Python: what was added to the default
+        value = value.get_value(app.trait_defaults(name))
+    setattr(app, name, value)

@@ -93,6 +93,7 @@ class Store:
                 settings = dict(last_good or {})
             settings.update(changes)
             kept = {name: value for name, value in settings.items() if value is not None}
+            self._settings_read = _NEVER_READ  # unless the write works, the caller has to load
             self._settings.write({"settings": kept})
             self._settings_read = _signature(self._settings.path)
         return kept

@@ -1,75 +1,79 @@
-"""SageMaker's file of the last activity: its own agent reads it, remote IDEs write it, and so does
-this server where ``protect_from_native`` is on (docs/decisions/008).
+"""SageMaker's file of the last activity. SageMaker's agent reads it and remote IDEs write it; this
+server writes it where ``protect_from_native`` is on (docs/decisions/008).
 
-What this server wrote must never count as activity for itself, also not after a restart, or for
-another server of the same home. So its stamps carry a mark: a fraction of a second that nobody
-else writes but by a chance of one in a million, and then one stamp is missed and the next is not.
+A stamp that this server wrote must never count as activity, also not after a restart or for another
+server of the same home. So our stamps carry a mark: a fraction of a second that another program
+writes only by a chance of one in a million.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import threading
 from datetime import datetime, timedelta
+from pathlib import Path
 
+from .. import safe_files
 from .stamps import parse_stamp
 
 #: The mark, in microseconds.
-OURS = 271828
+OUR_MICROSECOND = 271828
 
-#: As the agent reads it: it knows no other form.
+#: The one form that SageMaker's agent reads.
 FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+#: A stamp is 27 characters. Whatever is longer than this holds none.
+MOST_BYTES = 4096
+MOST_CHARACTERS = 64
 
 
 class ActivityFile:
-    """Read and written from any thread, never from the event loop."""
+    """Reads and writes the file. Its methods block; call them from a thread of ours.
+
+    ``problem`` says why a file that is there was not read at the last look.
+    """
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = Path(path)
+        self.problem: safe_files.UnsafeFileError | None = None
         self._lock = threading.Lock()
-        self._others: datetime | None = None
+        self._by_others: datetime | None = None
 
     def read(self) -> datetime | None:
-        """When others last reported activity; None: never, as far as can be told."""
+        """When another program last reported activity; None if none has."""
         with self._lock:
-            self._look()
-            return self._others
+            self._read_stamp()
+            return self._by_others
 
     def keep_fresh(self, at: datetime) -> None:
-        """Say that something is at work here, as of ``at`` (UTC) or less than a second before.
-        Never back: a later stamp stays. Raises OSError."""
-        stamp = (at - timedelta(microseconds=OURS)).replace(microsecond=OURS)
+        """Write that something was at work at ``at`` (UTC), to within a second and never after it.
+        A later stamp in the file stays. Raises OSError."""
+        stamp = (at - timedelta(microseconds=OUR_MICROSECOND)).replace(microsecond=OUR_MICROSECOND)
         with self._lock:
-            found = self._look()
-            if found is None or found < stamp:
-                self._write(stamp.strftime(FORMAT))
+            present = self._read_stamp()
+            if present is None or present < stamp:
+                self._write(stamp.strftime(FORMAT).encode("ascii"))
 
-    def _look(self) -> datetime | None:
-        """What is in the file. What others wrote is remembered: ours may be in its place next."""
+    def _read_stamp(self) -> datetime | None:
+        """The stamp in the file. One of another program is remembered, because ours may replace
+        it. Any owner may write it: a stamp can only delay a removal."""
+        self.problem = None
         try:
-            with open(self._path, encoding="ascii") as file:
-                found = parse_stamp(file.read(64).strip())
-        except (OSError, ValueError):
+            content = safe_files.read_bytes(self.path, MOST_BYTES, any_owner=True)
+            stamp = parse_stamp(content[:MOST_CHARACTERS].decode("ascii").strip())
+        except safe_files.UnsafeFileError as error:
+            self.problem = error
             return None
-        if found is not None and found.microsecond != OURS:
-            self._others = found
-        return found
+        except (OSError, ValueError, OverflowError):
+            return None
+        if stamp is not None and stamp.microsecond != OUR_MICROSECOND:
+            self._by_others = stamp
+        return stamp
 
-    def _write(self, text: str) -> None:
-        directory, name = os.path.split(self._path)
-        handle, temporary = tempfile.mkstemp(".tmp", name + ".", directory)
+    def _write(self, text: bytes) -> None:
+        if self.problem is not None:
+            raise self.problem
         try:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, self._path)
+            safe_files.replace(self.path, text, mode=0o644, make_parents=False)
         except PermissionError:
             # Another user's file in a sticky directory: it cannot be replaced, perhaps written.
-            with open(self._path, "r+", encoding="ascii") as file:
-                file.write(text)
-                file.truncate()
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+            safe_files.overwrite(self.path, text)

@@ -1,4 +1,4 @@
-"""What others say of activity: files that are touched, and what this server's extensions report.
+"""Activity that others report: files that they touch, and what this server's extensions say.
 
 - ``heartbeat`` in the state directory: everything is at work; ``heartbeat-NAME``: the app NAME is.
   Any shell can touch it, also in another app of the same home.
@@ -9,19 +9,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from .. import safe_files
+from ..core.model import Unread
 from ..core.signals import Signal
 from .activity_file import ActivityFile
+from .file_thread import FileThread
 from .stamps import parse_stamp
 
 HEARTBEAT = "heartbeat"
+OF_AN_APP = f"{HEARTBEAT}-"
+
+#: More heartbeat files than this are not read.
+MOST_HEARTBEATS = 1000
 
 #: The event that a server emits when a document is saved.
 CONTENTS_EVENT = "https://events.jupyter.org/jupyter_server/contents_service/v1"
@@ -44,7 +51,8 @@ class Heartbeats:
 
 
 class HeartbeatSource:
-    """Reads them. ``settings`` are the web application's."""
+    """Reads the reports. ``settings`` are the web application's. ``problems`` are the files that
+    were left out at the last look."""
 
     def __init__(
         self, directory: Path, activity_file: ActivityFile, settings: Mapping[str, Any]
@@ -53,11 +61,13 @@ class HeartbeatSource:
         self._activity_file = activity_file
         self._settings = settings
         self._saved_at: datetime | None = None
+        self._files = FileThread("heartbeats")
+        self.problems: tuple[Unread, ...] = ()
 
     async def read(self) -> Heartbeats:
-        """What there is. A file that cannot be read is none: it is said by whoever touches it
-        that it counts, and nobody touches it then."""
-        everything, apps, activity = await asyncio.to_thread(self._read_files)
+        """The reports now. Raises OSError when the directory cannot be read: then nobody knows
+        what is at work."""
+        everything, apps, activity = await self._files.run(self._read_files)
         server = {
             Signal.EXTENSION: self._reported(),
             Signal.ACTIVITY_FILE: activity,
@@ -66,21 +76,42 @@ class HeartbeatSource:
         known = {signal: at for signal, at in server.items() if at is not None}
         return Heartbeats(everything, apps, known)
 
+    def close(self) -> None:
+        """Read no more."""
+        self._files.close()
+
     def _read_files(self) -> tuple[datetime | None, dict[str, datetime], datetime | None]:
-        everything: datetime | None = None
-        apps: dict[str, datetime] = {}
+        times: dict[str, datetime] = {}
+        problems: list[Unread] = []
+        for path in self._paths():
+            try:
+                times[path.name] = _touched_at(path)
+            except FileNotFoundError:
+                continue  # deleted since it was listed
+            except (OSError, ValueError, OverflowError) as error:
+                why = error.strerror if isinstance(error, OSError) else "its date is out of range"
+                problems.append(_left_out(path, str(why)))
+            if len(times) >= MOST_HEARTBEATS:
+                problems.append(_left_out(path, f"there are more than {MOST_HEARTBEATS} of them"))
+                break
+        activity = self._activity_file.read()
+        refused = self._activity_file.problem
+        if refused is not None:
+            problems.append(_left_out(self._activity_file.path, str(refused.strerror)))
+        self.problems = tuple(problems)
+        everything = times.pop(HEARTBEAT, None)
+        return everything, {name[len(OF_AN_APP) :]: at for name, at in times.items()}, activity
+
+    def _paths(self) -> list[Path]:
         try:
             with os.scandir(self._directory) as entries:
-                for entry in entries:
-                    if entry.name.startswith(HEARTBEAT):
-                        at = datetime.fromtimestamp(entry.stat().st_mtime, timezone.utc)
-                        if entry.name == HEARTBEAT:
-                            everything = at
-                        elif entry.name.startswith(HEARTBEAT + "-"):
-                            apps[entry.name[len(HEARTBEAT) + 1 :]] = at
-        except OSError:
-            pass
-        return everything, apps, self._activity_file.read()
+                return [
+                    Path(entry.path)
+                    for entry in entries
+                    if entry.name == HEARTBEAT or entry.name.startswith(OF_AN_APP)
+                ]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def _reported(self) -> datetime | None:
         times = self._settings.get("last_activity_times")
@@ -102,3 +133,16 @@ class HeartbeatSource:
                 self._saved_at = datetime.now(timezone.utc)
 
         event_logger.add_listener(schema_id=CONTENTS_EVENT, listener=on_event)
+
+
+def _touched_at(path: Path) -> datetime:
+    """When a regular file was last touched. Raises OSError, ValueError or OverflowError."""
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise safe_files.UnsafeFileError(path, f"it is {safe_files.kind_of(status.st_mode)}")
+    return datetime.fromtimestamp(status.st_mtime, timezone.utc)
+
+
+def _left_out(path: Path, why: str) -> Unread:
+    message = f"{path} does not count as activity: {why}."
+    return Unread("heartbeats", "LeftOut", message, f"Delete {path}, or touch it anew.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import safe_files
 from ..core.model import IN_SERVICE, App, Unread
 
 STUDIO_CLASSIC = "studio-classic"
@@ -24,6 +25,10 @@ NOTEBOOK_INSTANCE_TYPE = "NotebookInstance"
 
 #: The app types of the newer Studio, one local app in a space.
 SPACE_APP_TYPES = ("JupyterLab", "CodeEditor")
+
+
+#: A longer metadata file is not SageMaker's.
+MOST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,10 @@ class Platform:
 
     @property
     def identity(self) -> tuple[str | None, ...]:
-        """What tells this server from others of the same home; empty of words off SageMaker."""
-        if self.kind == LOCAL:
+        """Who this server is among those of the same home, whatever its host is called; no words
+        off SageMaker. Also of an app that is not looked after here (kind local), because its
+        container, too, has a new host name at each start."""
+        if self.kind == LOCAL and not (self.app_type and self.owner):
             return ()
         return (self.domain_id, self.owner_key, self.owner, self.app_type, self.app_name)
 
@@ -149,9 +156,13 @@ def recognise(
 
 def _read(path: Path) -> tuple[Mapping[str, Any], Unread | None]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        # SageMaker or an administrator may have put a link there.
+        content = safe_files.read_bytes(path, MOST_BYTES, follow=True)
+        found = json.loads(content.decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}, None
+    except safe_files.UnsafeFileError as error:
+        return {}, _problem(path, "UnsafeFile", str(error.strerror))
     except OSError as error:
         return {}, _problem(path, type(error).__name__, "it cannot be read")
     except (ValueError, RecursionError) as error:

@@ -20,6 +20,7 @@ from ..core.signals import Signal
 from ..core.verdict import Fault, Outcome, Result
 from .activity_file import ActivityFile
 from .background_work import WorkSource
+from .file_thread import FileThread
 from .heartbeats import Heartbeats, HeartbeatSource
 from .kernels import KernelSource, Model
 from .own_description import Description
@@ -82,6 +83,7 @@ class World:
         self._apps_unread: Unread | None = None
         self._now = now
         self._protected_file = protected_file
+        self._files = FileThread("protected-file")
         self._unprotected: OSError | None = None
         self._ended_at: float | None = None
         self._describing: asyncio.Task[None] | None = None
@@ -91,6 +93,9 @@ class World:
     def close(self) -> None:
         """Let go of what is listened to."""
         self._kernel_source.close()
+        self._files.close()
+        if self._beat_source is not None:
+            self._beat_source.close()
         if self._describing is not None:
             self._describing.cancel()
 
@@ -115,7 +120,7 @@ class World:
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
         terminals = place(terminals, apps)
-        beats = await self._beat_source.read() if self._beat_source is not None else Heartbeats()
+        beats = await self._read_heartbeats(unread)
         own = self._own_app(beats)
         if own is not None:
             # Everything that is in no other app is in it.
@@ -124,6 +129,21 @@ class World:
             terminals = tuple(_within(own, terminal) for terminal in terminals)
         self._last = _with_beats(Snapshot(kernels, terminals, apps, unread), beats)
         return self._last
+
+    async def _read_heartbeats(self, unread: dict[str, Unread]) -> Heartbeats:
+        """What others report. While it cannot be read, nobody knows what is at work."""
+        if self._beat_source is None:
+            return Heartbeats()
+        try:
+            return await self._beat_source.read()
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            message = f"The heartbeat files cannot be read: {why}. Nothing is removed meanwhile."
+            remedy = "Make the state directory readable, or set AutoShutdown.state_dir to another."
+            found = Unread("heartbeats", type(error).__name__, message, remedy)
+            unread.setdefault(Snapshot.KERNELS, found)
+            unread.setdefault(Snapshot.TERMINALS, found)
+            return Heartbeats()
 
     def _own_app(self, beats: Heartbeats) -> App | None:
         """The app that this server runs in, with what is reported for the server as a whole."""
@@ -204,18 +224,22 @@ class World:
         if self._protected_file is None:
             return
         try:
-            await asyncio.to_thread(self._protected_file.keep_fresh, at)
+            await self._files.run(self._protected_file.keep_fresh, at)
         except OSError as error:
             self._unprotected = error
         else:
             self._unprotected = None
 
     def faults(self, now: datetime) -> list[Fault]:
-        """What cannot be read of the work in the background; and that nothing is protected, though
-        it should be."""
-        faults = self._work.faults(now)
+        """What cannot be read of the work in the background, heartbeat files that are left out, and
+        that nothing is protected though it should be."""
+        problems = self._beat_source.problems if self._beat_source is not None else ()
+        left_out = [Fault(p.source, p.code, p.message, p.remedy, now) for p in problems[:1]]
+        return [*self._work.faults(now), *left_out, *self._protection_faults(now)]
+
+    def _protection_faults(self, now: datetime) -> list[Fault]:
         if self._unprotected is None:
-            return faults
+            return []
         why = self._unprotected.strerror or type(self._unprotected).__name__
         message = (
             f"AutoShutdown.activity_file cannot be written ({why}): what is at work here is not "
@@ -223,7 +247,7 @@ class World:
         )
         remedy = "Make that file writable for this server's user, or set protect_from_native off."
         code = type(self._unprotected).__name__
-        return [*faults, Fault("activity-file", code, message, remedy, now)]
+        return [Fault("activity-file", code, message, remedy, now)]
 
 
 def _within(own: App, tenant: Tenant) -> Tenant:

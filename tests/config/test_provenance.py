@@ -194,8 +194,8 @@ def test_a_file_in_the_home_is_no_source_where_an_administrator_speaks(
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [
-        ("jupyter_server_config.d/a.json", "{", "it is not JSON"),
-        ("jupyter_server_config.py", "c.(", "it is not Python"),
+        ("jupyter_server_config.d/a.json", "{", "it is not JSON (line 1)"),
+        ("jupyter_server_config.py", "c.(", "it is not Python (line 1)"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_so_without_quoting_it(

@@ -15,7 +15,7 @@ from auto_shutdown.api.handlers import CONTROLLER
 from auto_shutdown.config import precedence as authority
 from auto_shutdown.config import provenance
 from auto_shutdown.config.settings import FIELDS, Limits, merge
-from auto_shutdown.config.traits import AdminTraits
+from auto_shutdown.config.traits import FOLLOW_IDLE_TIMEOUT, AdminTraits
 from auto_shutdown.core.model import Kernel
 
 
@@ -93,9 +93,13 @@ class TestWhoseConfiguration:
         with pytest.raises(TraitError, match=str(path)):
             _read(admin, home=home)
 
-    def test_a_broken_file_of_the_user_counts_for_nothing(self, admin: Path, home: Path) -> None:
-        _write(home / "jupyter_server_config.d" / "a.json", "{")
-        assert _read(home=home) is None
+    def test_a_broken_file_of_the_user_counts_only_where_no_administrator_speaks(
+        self, admin: Path, home: Path
+    ) -> None:
+        path = home / "jupyter_server_config.d" / "a.json"
+        _write(path, "{")
+        with pytest.raises(TraitError, match=str(path)):
+            _read(home=home)
         _write(admin / "jupyter_server_config.json", {"dry_run": True})
         assert _read(admin, home=home) == {"dry_run": True}
 
@@ -168,7 +172,7 @@ async def test_no_file_in_the_home_changes_what_the_administrator_says(
     files: None, jp_serverapp: Any
 ) -> None:
     limits = await _limits(jp_serverapp)
-    assert limits.locked == {"idle_timeout_minutes", "enabled"}
+    assert limits.locked == {"idle_timeout_minutes", "enabled", *FOLLOW_IDLE_TIMEOUT}
     assert (limits.defaults["idle_timeout_minutes"], limits.defaults["enabled"]) == (33, True)
     assert limits.grace_minutes == 10
 

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auto_shutdown.world import activity_file as module
 from auto_shutdown.world.activity_file import FORMAT, ActivityFile
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
@@ -73,7 +72,7 @@ def test_another_users_file_in_a_sticky_directory(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path.write_text(THEIRS + " " * 20)
-    monkeypatch.setattr(module.os, "replace", refused)
+    monkeypatch.setattr(os, "replace", refused)
     ActivityFile(str(path)).keep_fresh(AT)
     assert as_the_agent_reads(path) > THEIR_TIME
     assert os.listdir(path.parent) == [path.name]

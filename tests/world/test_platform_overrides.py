@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from auto_shutdown import safe_files
 from auto_shutdown.core.model import App
 from auto_shutdown.world.platform import Platform, recognise
 
@@ -218,11 +219,11 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 def test_a_refusal_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As above, for who runs the tests as root."""
 
-    def refuse(*_: object, **__: object) -> str:
+    def refuse(*_: object, **__: object) -> bytes:
         raise PermissionError("no")
 
     path = written(tmp_path, CLASSIC)
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(safe_files, "read_bytes", refuse)
     platform = recognise(path, {}, {})
     assert platform.kind == "local"
     assert platform.problem is not None

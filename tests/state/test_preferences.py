@@ -1,0 +1,136 @@
+"""The user's settings: what forbids a removal is in force before it is on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.config.settings import Limits
+from auto_shutdown.state.document import Document, StoreError
+from auto_shutdown.state.preferences import Preferences
+from auto_shutdown.state.store import Store
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+
+
+async def preferences(path: Path, **user: Any) -> Preferences:
+    found = Preferences(Limits(), Store(path, "k"))
+    await found.load(NOW)
+    if user:
+        await found.patch(user)
+    return found
+
+
+def on_disk(path: Path) -> Any:
+    return json.loads((path / "settings.json").read_text())["settings"]
+
+
+#: A change, what is in force while the disk hangs, and what is then.
+CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"enabled": False}, {"enabled": False}),
+    ({"dry_run": True}, {"dry_run": True}),
+    ({"keep_terminals": True}, {"keep_terminals": True}),
+    ({"protect_connected": True}, {"protect_connected": True}),
+    ({"only_when_it_saves": True}, {"only_when_it_saves": True}),
+    ({"idle_timeout_minutes": 240}, {"idle_timeout_minutes": 240}),
+    ({"kernel_idle_timeout_minutes": 240}, {"kernel_idle_timeout_minutes": 240}),
+    ({"warn_minutes": 30}, {"warn_minutes": 30}),
+    # Shorter than what is in force:
+    ({"idle_timeout_minutes": 30}, {}),
+    ({"app_idle_timeout_minutes": 30}, {}),
+    ({"warn_minutes": 1}, {}),
+    ({"rules": [{"kernel_name": "*", "idle_timeout_minutes": 600}]}, {}),
+    # Of several, those that forbid:
+    ({"dry_run": True, "idle_timeout_minutes": 30}, {"dry_run": True}),
+]
+
+
+@pytest.mark.parametrize(("change", "at_once"), CHANGES, ids=[str(c) for c, _ in CHANGES])
+async def test_what_forbids_is_in_force_before_it_is_on_disk(
+    change: dict[str, Any], at_once: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await preferences(tmp_path)
+    before = dict(user.policy.settings)
+    free, write = threading.Event(), Document.write
+
+    def slow(self: Document, content: Any) -> None:
+        free.wait(60)
+        write(self, content)
+
+    monkeypatch.setattr(Document, "write", slow)
+    changing = asyncio.ensure_future(user.patch(change))
+    await asyncio.sleep(0)  # the request begins, and waits for the disk
+    assert user.policy.settings == {**before, **at_once}
+    free.set()
+    await changing
+    assert user.policy.settings == {**before, **change}
+    assert on_disk(tmp_path) == change
+    assert user.faults(NOW) == []
+
+
+async def test_what_permits_waits_for_the_disk(tmp_path: Path) -> None:
+    user = await preferences(tmp_path, enabled=False, dry_run=True, idle_timeout_minutes=600)
+    changing = asyncio.ensure_future(
+        user.patch({"enabled": True, "dry_run": False, "idle_timeout_minutes": None})
+    )
+    await asyncio.sleep(0)
+    policy = user.policy
+    assert (policy.enabled, policy.dry_run) == (False, True)
+    assert policy.settings["idle_timeout_minutes"] == 600
+    await changing
+    assert user.policy.enabled
+    assert user.policy.settings["idle_timeout_minutes"] == 120
+
+
+async def test_a_write_that_fails_is_reported_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await preferences(tmp_path, warn_minutes=7)
+
+    def full(*_: Any) -> None:
+        raise StoreError("Cannot write x: No space left on device.", "Make room.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Document, "write", full)
+        with pytest.raises(StoreError) as caught:
+            await user.patch({"dry_run": True, "idle_timeout_minutes": 30})
+        assert str(caught.value) == (
+            "Cannot write x: No space left on device. Until then dry_run holds in this server only."
+        )
+        await user.refresh(NOW)
+        (fault,) = user.faults(NOW)
+        assert fault.message == str(caught.value)
+        assert fault.remedy == "Make room."
+    assert user.policy.dry_run
+    assert user.policy.settings["idle_timeout_minutes"] == 120
+    assert user.view()["user"] == {"warn_minutes": 7, "dry_run": True}
+    assert on_disk(tmp_path) == {"warn_minutes": 7}
+    await user.refresh(NOW)
+    assert on_disk(tmp_path) == {"warn_minutes": 7, "dry_run": True}
+    assert user.faults(NOW) == []
+
+
+async def test_another_servers_change_does_not_undo_what_is_not_on_disk_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await preferences(tmp_path)
+    write = Document.write
+
+    def refused(*_: Any) -> None:
+        raise StoreError("No.", "Wait.")
+
+    monkeypatch.setattr(Document, "write", refused)
+    with pytest.raises(StoreError):
+        await user.patch({"enabled": False})
+    monkeypatch.setattr(Document, "write", write)
+    Store(tmp_path, "other").patch_settings({"warn_minutes": 9})
+    monkeypatch.setattr(Document, "write", refused)
+    await user.refresh(NOW)
+    assert not user.policy.enabled
+    assert user.policy.settings["warn_minutes"] == 9
