@@ -1,4 +1,4 @@
-"""Other Jupyter servers in this container or home, and when something in them was last active.
+"""Other Jupyter servers of this home in this container, and when something in them was last active.
 
 A server sees only the kernels and terminals of its own managers. A second one beside it (``jupyter
 lab`` in a terminal) may have a kernel at work in the app that this one is about to remove, so it is
@@ -87,23 +87,31 @@ def find(table: Table, directories: Iterable[Path], own_pid: int) -> list[OtherS
     return list(found.values())
 
 
-def runtime_directories(table: Table, own: Path) -> list[Path]:
-    """Where servers of this host keep their runtime files: our own directory, and those of servers
-    that were started with another home or runtime directory. Raises OSError."""
+def runtime_directories(table: Table, own: Path, home: str) -> list[Path]:
+    """Where servers of this home keep their runtime files: our own directory, and those of running
+    servers of the same ``home`` that were started with a directory of their own. Raises
+    OSError."""
     directories = {own}
     for process in table.values():
         if not process.has_ended and is_server(processes.read_arguments(process.pid)):
-            names = ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "XDG_DATA_HOME", "HOME")
-            given = processes.read_environment(process.pid, names)
-            if "JUPYTER_RUNTIME_DIR" in given:
-                directories.add(Path(given["JUPYTER_RUNTIME_DIR"]))
-            elif "JUPYTER_DATA_DIR" in given:
-                directories.add(Path(given["JUPYTER_DATA_DIR"], "runtime"))
-            elif "XDG_DATA_HOME" in given:
-                directories.add(Path(given["XDG_DATA_HOME"], "jupyter", "runtime"))
-            elif "HOME" in given:
-                directories.add(Path(given["HOME"], ".local", "share", "jupyter", "runtime"))
+            given = processes.read_environment(process.pid, _PLACES)
+            if given.get("HOME") == home:
+                directories.add(_runtime_directory(given))
     return sorted(directories)
+
+
+#: The variables that say where Jupyter keeps its files (jupyter_core.paths).
+_PLACES = ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "XDG_DATA_HOME", "HOME")
+
+
+def _runtime_directory(given: Mapping[str, str]) -> Path:
+    if "JUPYTER_RUNTIME_DIR" in given:
+        return Path(given["JUPYTER_RUNTIME_DIR"])
+    if "JUPYTER_DATA_DIR" in given:
+        return Path(given["JUPYTER_DATA_DIR"], "runtime")
+    if "XDG_DATA_HOME" in given:
+        return Path(given["XDG_DATA_HOME"], "jupyter", "runtime")
+    return Path(given["HOME"], ".local", "share", "jupyter", "runtime")
 
 
 #: Programs that are a Jupyter server with kernels and terminals, and their modules.

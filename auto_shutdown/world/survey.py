@@ -132,10 +132,12 @@ class Surveyor:
         )
 
     def other_servers(self, table: Table) -> list[OtherServer]:
-        """The Jupyter servers on this host beside this one. Raises OSError."""
+        """The Jupyter servers of this home that run beside this one. Raises OSError."""
         if self.runtime_directory is None:
             return []
-        directories = other_servers.runtime_directories(table, self.runtime_directory)
+        directories = other_servers.runtime_directories(
+            table, self.runtime_directory, os.environ.get("HOME", "")
+        )
         return other_servers.find(table, directories, self.server)
 
     def servers_now(self) -> list[OtherServer]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from own_apps import LIMITS, needs_containers, row
 
-from auto_shutdown.local_studio.processes import free_port
+from auto_shutdown.local_studio.ports import free_port
 from auto_shutdown.local_studio.server import JupyterServerApp
 from auto_shutdown.local_studio.spaces import Space
 from auto_shutdown.local_studio.studio import LocalStudio
