@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -304,8 +304,15 @@ def server(root: Path, env: dict[str, str], gateway_url: str | None) -> Iterator
         found.stop()
 
 
-def run(side: str, tries: int, kernels: int, root: Path, seed: int) -> Tally:
-    """So many tries of one side, on so many kernels at once."""
+def run(
+    side: str,
+    tries: int,
+    kernels: int,
+    root: Path,
+    seed: int,
+    enough: Callable[[Tally], bool] = lambda _tally: False,
+) -> Tally:
+    """``tries`` tries of one side on ``kernels`` kernels at once; fewer when ``enough`` says so."""
     lines = root / "removals.jsonl"
     lines.touch()
     env = _environment(root, lines)
@@ -333,7 +340,7 @@ def run(side: str, tries: int, kernels: int, root: Path, seed: int) -> Tally:
             try:
                 while True:
                     with turn:
-                        if failures or next(left, None) is None:
+                        if failures or enough(tally) or next(left, None) is None:
                             return
                     one.once(tally)
             except BaseException as error:
