@@ -1,101 +1,146 @@
 # Each target does all its own set-up, from a fresh clone and with no virtual environment active.
 SHELL := /bin/bash
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 STAMPS := .make
 BUNDLE := auto_shutdown/labextension/package.json
-# The fast part; it runs in each time zone, in one process each, all at once.
+# Tests that need no process of their own. `make test` runs them in each time zone, all at once.
 FAST := tests/core tests/config tests/state tests/world tests/cycle tests/api
 ZONES := UTC America/Los_Angeles Asia/Tokyo America/St_Johns
-
-# As pip does: behind a proxy with a certificate of its own, only the system knows it.
+PYTEST := $(BIN)/python -m pytest -q
+# pip and uv should trust the certificates of the system, as a proxy of one's own needs.
 export UV_SYSTEM_CERTS ?= 1
 export UV_NATIVE_TLS ?= 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup build lint test demo lab bench soak test-compat mutation clean
+.PHONY: help setup check-node build lint test-panel fast test soak demo demo-domain lab docs bench \
+  test-compat mutation pre-commit clean
 
-setup: $(STAMPS)/ready
+help:  ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
+	  while IFS=$$'\t' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
+
+setup: check-node $(STAMPS)/ready  ## Set up .venv with everything that development needs (1 to 3 minutes).
+
+# The panel is built with node. Say at once when it is missing, before minutes of other work.
+check-node:
+	@command -v node > /dev/null || { \
+	  echo "This needs node 20 or newer, to build the JupyterLab panel. Install it first."; \
+	  echo "Without node you can run: make demo, make docs"; exit 1; }
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { \
+	  echo "This needs node 20 or newer; node $$(node --version) is installed."; exit 1; }
 
 $(STAMPS)/venv:
 	@mkdir -p $(STAMPS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "Development needs Python 3.10 or newer: make PYTHON=python3.11 …"; exit 1; }
+	@echo "Making a virtual environment in $(VENV) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "Cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@touch $@
 
 # uv, because resolving JupyterLab's requirements takes it seconds and pip minutes.
-$(STAMPS)/packages: $(STAMPS)/venv pyproject.toml
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python editables hatchling hatch-jupyter-builder 'jupyter-builder>=1.2,<2'
+define install_extra
 	@$(BIN)/python -c 'import tomllib' 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python tomli
-	@$(BIN)/python tests/packaging/requirements.py dev > $(STAMPS)/dev.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(STAMPS)/dev.txt
+	@$(BIN)/python tests/packaging/requirements.py $(1) > $(STAMPS)/$(1).txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(STAMPS)/$(1).txt
+endef
+
+$(STAMPS)/packages: $(STAMPS)/venv pyproject.toml
+	@echo "Installing the Python packages for development …"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python editables hatchling hatch-jupyter-builder 'jupyter-builder>=1.2,<2'
+	$(call install_extra,dev)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $(STAMPS)/agent jupyter-activity-monitor-extension==0.3.2
 	@touch $@
 
-$(STAMPS)/node_modules: $(STAMPS)/packages labextension/package.json labextension/yarn.lock
-	@command -v node > /dev/null || { echo "The panel is built with node 20 or newer; install it first."; exit 1; }
+$(STAMPS)/node_modules: $(STAMPS)/packages labextension/package.json labextension/yarn.lock | check-node
+	@echo "Installing the panel's node packages …"
 	@cd labextension && jlpm install --immutable > $(CURDIR)/$(STAMPS)/jlpm.log 2>&1 || { cat $(CURDIR)/$(STAMPS)/jlpm.log; exit 1; }
 	@touch $@
 
 # Whenever its source changed: the build backend itself keeps a bundle that is there, however old.
-$(BUNDLE): $(STAMPS)/node_modules $(shell find labextension/src labextension/style labextension/schema -type f) labextension/tsconfig.json
+PANEL_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f)
+$(BUNDLE): $(STAMPS)/node_modules $(PANEL_SOURCES) labextension/tsconfig.json
+	@echo "Building the panel …"
 	@rm -rf auto_shutdown/labextension
 	@cd labextension && jlpm build > $(CURDIR)/$(STAMPS)/build.log 2>&1 || { cat $(CURDIR)/$(STAMPS)/build.log; exit 1; }
 
-# An editable install leaves out what Jupyter finds by its place: the bundle, install.json and the
-# server's configuration are copied there.
+# An editable install leaves out the files that Jupyter finds by their place: the bundle, install.json
+# and the server's configuration. They are copied there.
 SHARE := $(VENV)/share/jupyter/labextensions/jupyterlab-auto-shutdown
-$(STAMPS)/ready: $(STAMPS)/packages $(BUNDLE) jupyter-config/jupyter_server_config.d/auto_shutdown.json install.json
+SERVER_CONFIG := jupyter-config/jupyter_server_config.d/auto_shutdown.json
+$(STAMPS)/ready: $(STAMPS)/packages $(BUNDLE) $(SERVER_CONFIG) install.json
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	@rm -rf $(SHARE) && mkdir -p $(SHARE) $(VENV)/etc/jupyter/jupyter_server_config.d
 	@cp -r auto_shutdown/labextension/* install.json $(SHARE)/
-	@cp jupyter-config/jupyter_server_config.d/auto_shutdown.json $(VENV)/etc/jupyter/jupyter_server_config.d/
+	@cp $(SERVER_CONFIG) $(VENV)/etc/jupyter/jupyter_server_config.d/
 	@touch $@
 
-# The wheel and the sdist, with a bundle made anew.
-build: $(STAMPS)/node_modules
+# The demo needs no panel, and so no node: the packages of the local Studio, and this folder on the path.
+$(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
+	@echo "Installing JupyterLab, a kernel gateway and a SageMaker API stand-in …"
+	$(call install_extra,demo)
+	@touch $@
+
+build: check-node $(STAMPS)/node_modules  ## Build the wheel and the sdist into dist/, with a fresh bundle of the panel.
 	@rm -rf dist auto_shutdown/labextension
 	@$(BIN)/uv build --quiet --python $(BIN)/python
+	@ls dist/*
 
-lint: $(STAMPS)/ready
+lint: check-node $(STAMPS)/ready  ## Check style and types, Python and TypeScript.
 	ruff check auto_shutdown bench tests
 	ruff format --check auto_shutdown bench tests
 	mypy
-	cd labextension && jlpm check && jlpm test
+	cd labextension && jlpm check
 
-test: lint
-	@printf '%s\n' $(ZONES) | xargs -P 4 -I ZONE tests/in_zone.sh ZONE $(BIN)/python -m pytest -q -p no:cacheprovider -m "not soak" $(wildcard $(FAST))
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile --durations=15 -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 -m "not soak" tests/ui
+test-panel: check-node $(STAMPS)/node_modules  ## Run the panel's own unit tests.
+	cd labextension && jlpm test
+
+fast: lint test-panel  ## Lint, types and unit tests: run it before each commit (under two minutes).
+	$(PYTEST) -n 2 --hypothesis-profile=few -m "not soak and not slow" $(wildcard $(FAST)) tests/test_layers.py tests/test_docs.py
+
+test: lint test-panel  ## Run everything that CI runs, browser tests included (about 20 minutes).
+	@printf '%s\n' $(ZONES) | xargs -P 4 -I ZONE tests/in_zone.sh ZONE $(PYTEST) -p no:cacheprovider -m "not soak" $(wildcard $(FAST))
+	$(PYTEST) -n 3 --dist loadfile --durations=15 -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
+	$(PYTEST) -n 2 --dist loadfile --durations=15 -m "not soak" tests/ui
 	@$(BIN)/python tests/compat/run.py --ci
 
-# What takes minutes.
-soak: $(STAMPS)/ready
-	$(BIN)/python -m pytest -m soak
+soak: check-node $(STAMPS)/ready  ## Long tests: many tries, random examples, all fast tests on a busy machine (an hour).
+	$(PYTEST) -m soak
+	$(PYTEST) -m "hypothesis and not soak" --hypothesis-profile=random
+	$(BIN)/python tests/soak/under_load.py -q -m "not soak" $(wildcard $(FAST))
 
-demo: $(STAMPS)/ready
-	@$(BIN)/python -m auto_shutdown.local_studio demo
+demo: $(STAMPS)/demo  ## Watch it remove the idle and keep the busy, in a small Studio (about a minute).
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m auto_shutdown.local_studio demo
 
-lab: $(STAMPS)/ready
+lab: check-node $(STAMPS)/ready  ## Open the demo's Studio in JupyterLab, with short limits.
 	@$(BIN)/python -m auto_shutdown.local_studio lab
 
-# Prints what is measured and writes nothing here; WRITE=1 writes the page of results.
-bench: $(STAMPS)/ready
+docs: $(STAMPS)/docs  ## Build the documentation site into site/, strictly.
+	@$(BIN)/python docs/reference.py
+	@$(BIN)/mkdocs build --quiet --strict
+
+$(STAMPS)/docs: $(STAMPS)/venv pyproject.toml
+	@echo "Installing mkdocs …"
+	$(call install_extra,docs)
+	@touch $@
+
+bench: check-node $(STAMPS)/ready  ## Measure what it costs; WRITE=1 writes docs/performance.md.
 	@$(BIN)/python -m bench $(if $(WRITE),--write docs/performance.md)
 
-# The oldest and the newest supported hosts, on the interpreters found.
-test-compat: $(STAMPS)/ready
+test-compat: check-node $(STAMPS)/ready  ## Test the oldest and the newest supported hosts, on the interpreters found.
 	@$(BIN)/python tests/compat/run.py
 
-# Does a test fail for every broken line of core/? docs/mutation.md; about five minutes.
-mutation: $(STAMPS)/ready
+mutation: check-node $(STAMPS)/ready  ## Check that a test fails for each broken line of core/ (five minutes).
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python 'mutmut>=3.8,<4'
 	rm -rf mutants && mutmut run --max-children 1
 	@mutmut results | grep -v ': killed'
 
-clean:
-	rm -rf $(VENV) $(STAMPS) .compat mutants dist auto_shutdown/labextension labextension/lib labextension/node_modules
+pre-commit: $(STAMPS)/packages  ## Run the pre-commit hooks on all files.
+	@$(BIN)/pre-commit run --all-files
+
+clean:  ## Delete everything that these targets have made.
+	rm -rf $(VENV) $(STAMPS) .compat mutants dist site auto_shutdown/labextension labextension/lib labextension/node_modules

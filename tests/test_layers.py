@@ -106,3 +106,9 @@ def test_importing_loads_no_boto3(module: str) -> None:
     code = f"import sys, {module}; print([m for m in sys.modules if m.startswith('boto')])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_files_of_tests_have_different_names() -> None:
+    """pytest imports them by their bare names, and cannot run two of one name together."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -5,28 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from types import FrameType
 
-from .demo import run
-from .studio import LocalStudio
-
-
-def lab() -> int:
-    """The Studio, left open until Ctrl-C."""
-    with tempfile.TemporaryDirectory() as root, LocalStudio(Path(root)) as studio:
-        limits = {"min_idle_timeout_minutes": 1, "metadata_path": str(studio.metadata_path)}
-        server = studio.start_server({"AutoShutdown": limits})
-        print(f"JupyterLab of this Studio: {server.url}lab?token={server.token}")
-        print("Open a notebook: its app is started for it. Ctrl-C ends everything.", flush=True)
-        threading.Event().wait()
-    return 0
-
-
-def demo() -> int:
-    with tempfile.TemporaryDirectory() as root:
-        return run(Path(root))
+COMMANDS = ("demo", "lab")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -34,13 +16,18 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    commands = {"demo": demo, "lab": lab}
-    if len(arguments) != 1 or arguments[0] not in commands:
+    if len(arguments) != 1 or arguments[0] not in COMMANDS:
         print(__doc__, file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _interrupt)
+    # The imports below take seconds on a cold disk.
+    print("Loading the local Studio …", flush=True)
     try:
-        return commands[arguments[0]]()
+        from . import demo, lab
+
+        run = demo.run if arguments[0] == "demo" else lab.run
+        with tempfile.TemporaryDirectory() as root:
+            return run(Path(root))
     except KeyboardInterrupt:
         return 130
 

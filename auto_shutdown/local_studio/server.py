@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -68,6 +68,11 @@ class KernelClient:
         """Until the kernel says that it is in ``state`` because of ``asked``."""
         while self.hear("status", asked)["content"]["execution_state"] != state:
             pass
+
+
+def _code_cell(source: str) -> dict[str, Any]:
+    empty: dict[str, Any] = {"execution_count": None, "metadata": {}, "outputs": []}
+    return {"cell_type": "code", "id": uuid.uuid4().hex[:8], "source": source, **empty}
 
 
 class JupyterServerApp:
@@ -135,11 +140,13 @@ class JupyterServerApp:
         path: str,
         image: str = "datascience-1.0",
         instance_type: str = "ml.t3.medium",
+        cells: Sequence[str] = (),
     ) -> str:
-        """Open a new notebook and start its kernel, bringing up its app; the kernel's id."""
+        """Open a new notebook with these ``cells`` of code and start its kernel, bringing up its
+        app; the kernel's id."""
         spec = {"name": kernelspec(image), "display_name": image}
         notebook = {
-            "cells": [],
+            "cells": [_code_cell(source) for source in cells],
             "metadata": {"instance_type": instance_type, "kernelspec": spec},
             "nbformat": 4,
             "nbformat_minor": 5,

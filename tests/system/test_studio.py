@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -52,9 +56,23 @@ def resource(server: JupyterServerApp, ref_id: str) -> dict[str, Any]:
 
 
 def test_the_demo_tells_the_truth(tmp_path: Path) -> None:
+    """On a narrow terminal: no line is too long, and the table shows what became of each thing."""
     out = io.StringIO()
-    assert demo.run(tmp_path, Console(file=out, width=200)) == 0, out.getvalue()
-    assert "through DeleteApp(" in out.getvalue()
+    console = Console(file=out, width=60, height=24, force_terminal=True, color_system="standard")
+    assert demo.run(tmp_path, console) == 0, out.getvalue()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+    assert max(map(len, re.split(r"[\r\n]", text))) <= 60
+    for shown in (
+        "Notice: ",
+        "stops in ",
+        "removed ",
+        "kept ",
+        "Saved: $1.52 an hour",
+        "with DeleteApp",
+    ):
+        assert shown in text, shown
+    assert "\x1b[31mremoved" in out.getvalue()
+    assert "\x1b[32mkept" in out.getvalue()
 
 
 def test_the_demo_fails_when_the_wrong_thing_happens(
@@ -65,7 +83,26 @@ def test_the_demo_fails_when_the_wrong_thing_happens(
     monkeypatch.setattr(demo, "DEADLINE_SECONDS", 3)
     out = io.StringIO()
     assert demo.run(tmp_path, Console(file=out, width=200)) == 1
-    assert "FAIL they are gone" in out.getvalue()
+    assert "FAIL The two idle apps are gone." in out.getvalue()
+
+
+def test_ctrl_c_ends_the_lab_without_an_error(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "auto_shutdown.local_studio", "lab"]
+    env = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    env.pop("DISPLAY", None)
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=env)
+    assert process.stdout is not None
+    lines = list(iter(process.stdout.readline, "Ctrl-C ends everything.\n"))
+    address = next(line.strip() for line in lines if "/lab/tree/left.ipynb?token=" in line)
+    url = address.partition("/lab/")[0]
+    with urllib.request.urlopen(f"{url}/api/sessions?{address.partition('?')[2]}") as answer:
+        paths = {session["path"] for session in json.load(answer)}
+    assert paths == {"left.ipynb", "training.ipynb", "kept.ipynb"}
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    assert "Ended" in process.stdout.read()
+    process.stdout.close()
+    assert left_of(tmp_path) == []
 
 
 def test_one_delete_fails_the_other_app_goes_and_health_says_so(studio: LocalStudio) -> None:
