@@ -30,6 +30,7 @@ from .world.activity_file import ActivityFile
 from .world.clock import Clock
 from .world.file_thread import FileThread
 from .world.heartbeats import HeartbeatSource
+from .world.kernel_access import channels_through
 from .world.kernels import KernelSource
 from .world.platform import Platform, recognise, state_directory
 from .world.sagemaker import SageMaker
@@ -156,7 +157,9 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             beats.listen(server.event_logger)
         self._world = World(
             platform,
-            KernelSource(server.kernel_manager, server.session_manager, clients),
+            KernelSource(
+                server.kernel_manager, server.session_manager, clients, channels_through(server)
+            ),
             TerminalSource(settings),
             self._sagemaker,
             server.connection_url,

@@ -78,10 +78,11 @@ class Kernel:
     ``unreadable`` says why its model could not be read, and then nothing else but the id is to be
     believed. ``iopub`` is what its IOPub channel showed (None: it cannot be read from here).
     ``waiting_for`` is ``input`` or ``debugger`` while the kernel is busy only with waiting for a
-    person. ``own_limit`` is the ``cull_idle_timeout`` of its kernelspec's metadata. ``beat_at`` is
-    when a heartbeat file that covers it was last touched. ``request_sent_at`` is when a client of
-    this server last sent it a request that counts: known a moment before the kernel itself says
-    so, and for a kernel behind a gateway, too.
+    person. ``shell_silent``: its shell did not answer the last question whether it is free, so it
+    may run a cell. ``own_limit`` is the ``cull_idle_timeout`` of its kernelspec's metadata.
+    ``beat_at`` is when a heartbeat file that covers it was last touched. ``request_sent_at`` is
+    when a client of this server last sent it a request that counts: known a moment before the
+    kernel itself says so, and for a kernel behind a gateway, too.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Kernel:
     unreadable: str | None = None
     iopub: IOPubActivity | None = None
     waiting_for: str | None = None
+    shell_silent: bool = False
     own_limit: timedelta | None = None
     beat_at: datetime | None = None
     request_sent_at: datetime | None = None

@@ -143,13 +143,16 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
         return context.keep(
             ref, Reason.BUSY, detail, Signal.EXECUTION_STATE, case=kernel.waiting_for
         )
+    case = "unanswered" if kernel.shell_silent else "cell"
     running = duration(context.now - (mark.state_since or context.now))
     still = context.now - (mark.quiet_since or context.now)
     window = policy.suspect_window
     asked = mark.work.found != "untold" and was_asked(mark, context.now, window / 8)
     if still < window or not asked:
         detail = f"Running a cell, seen busy for {running}."
-        return context.keep(ref, Reason.BUSY, detail, Signal.EXECUTION_STATE, case="cell")
+        if kernel.shell_silent:
+            detail = f"Its shell has not answered for {running}, so it may run a cell."
+        return context.keep(ref, Reason.BUSY, detail, Signal.EXECUTION_STATE, case=case)
     found = f"under {STUCK_CPU:.0%} of a core"
     if policy.max_busy is None:
         detail = (
@@ -161,7 +164,7 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
             Reason.SUSPECT_BUSY,
             detail,
             Signal.EXECUTION_STATE,
-            case="cell",
+            case=case,
             silent_since=iso(mark.quiet_since or context.now) or "",
         )
     clock = Clock(
@@ -171,7 +174,7 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
         "max_busy_minutes",
         Reason.MAX_BUSY,
         f"Busy, but silent and at {found},",
-        "cell",
+        case,
     )
     decision = by_the_clock(context, ref, clock, refs(ref, kernel.app))
     if decision.reason is Reason.RECENT_ACTIVITY:

@@ -65,6 +65,11 @@ def _schedule(
         if not _can_be_asked(resource, terminals):
             continue
         if isinstance(resource, Kernel) and resource.state == BUSY and not resource.waits_alone:
+            if resource.shell_silent:
+                limit, _ = policy.limit_of(resource)
+                asked_at = work.asked_at or (mark.state_since if mark is not None else None) or now
+                due[resource.ref] = asked_at + _until_asked_again(limit), window_of(limit)
+                continue
             if resource.iopub is None and not resource.connections:
                 continue  # it would lose the output that its gateway keeps for its client
             window = policy.suspect_window / LOOKS_AT_BUSY
@@ -83,7 +88,7 @@ def _when(decision: Decision, work: Work, limit: timedelta) -> datetime | None:
     window = window_of(limit)
     works = decision.reason is Reason.BACKGROUND_WORK and decision.due_at is None
     if works and work.asked_at is not None:
-        return work.asked_at + max(window, min(RECHECK, limit / 4))
+        return work.asked_at + _until_asked_again(limit)
     if work.found == "unread" and work.asked_at is not None:
         return work.asked_at + window
     if decision.due_at is None or decision.reason is Reason.APP_REMOVED:
@@ -95,6 +100,11 @@ def _when(decision: Decision, work: Work, limit: timedelta) -> datetime | None:
         return work.asked_at + window  # it would only cost its time-out once more
     # At the very moment of a removal, whatever was asked before.
     return min(work.asked_at + window, max(decision.due_at, work.asked_at + window / 8))
+
+
+def _until_asked_again(limit: timedelta) -> timedelta:
+    """How long after it was found at work something is asked again."""
+    return max(window_of(limit), min(RECHECK, limit / 4))
 
 
 def _can_be_asked(resource: Resource, terminals: Mapping[str, list[Terminal]]) -> bool:

@@ -3,8 +3,9 @@ gateway, its kernelspec. Managers differ; what one does not have is None, and ne
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -28,8 +29,9 @@ def kernel_of(manager: Any, kernel_id: str) -> Any:
 async def fresh_model(manager: Any, kernel_id: str) -> Mapping[str, Any]:
     """The model of a kernel as it is now: in gateway mode ``kernel_model()`` gives what was last
     read. Raises what the manager raises."""
-    kernel = kernel_of(manager, kernel_id)
-    refresh = getattr(kernel, "refresh_model", None)
+    refresh = None
+    with contextlib.suppress(LookupError):
+        refresh = getattr(kernel_of(manager, kernel_id), "refresh_model", None)
     model: Mapping[str, Any] = await resolve(
         refresh() if refresh is not None else manager.kernel_model(kernel_id)
     )
@@ -45,6 +47,15 @@ def pid_of(manager: Any, kernel_id: str) -> int | None:
     except Exception:
         return None
     return pid if isinstance(pid, int) and pid > 0 else None
+
+
+def connection_of(manager: Any, kernel_id: str) -> Mapping[str, Any] | None:
+    """How to connect to a kernel on this host: the content of its connection file."""
+    try:
+        found = kernel_of(manager, kernel_id).get_connection_info()
+        return found if found.get("shell_port") or found.get("transport") == "ipc" else None
+    except Exception:
+        return None
 
 
 def channels_of(manager: Any, kernel_id: str) -> str | None:
@@ -65,6 +76,21 @@ def gateway_arguments() -> Mapping[str, Any]:
     client: Any = GatewayClient.instance()
     arguments: Mapping[str, Any] = client.load_connection_args()
     return arguments
+
+
+def channels_through(server: Any) -> Callable[[str], tuple[str, Mapping[str, Any]]]:
+    """The websocket of a kernel through ``server``, the one that this extension runs in: for
+    kernel managers that do not tell where their kernels are (Studio Classic's)."""
+
+    def channels(kernel_id: str) -> tuple[str, Mapping[str, Any]]:
+        provider = getattr(server, "identity_provider", None)
+        token = getattr(provider, "token", None) or getattr(server, "token", None)
+        url = f"{str(server.connection_url).rstrip('/')}/api/kernels/{kernel_id}/channels"
+        headers = {"Authorization": f"token {token}"} if token else {}
+        # Its certificate is made for the name by which people know it.
+        return url.replace("http", "ws", 1), {"headers": headers, "validate_cert": False}
+
+    return channels
 
 
 def limit_of(manager: Any, kernel_id: str) -> timedelta | None:

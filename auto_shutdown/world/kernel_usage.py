@@ -1,18 +1,21 @@
-"""Asking a kernel in another container for its processor time: ``usage_request`` on the control
-channel (ipykernel 6.11 and newer), through the websocket of its gateway.
+"""Asks a kernel over a websocket: whether its shell is free, and how much processor time it used.
 
-Each such request moves the kernel's ``last_activity``, and opening the websocket does so with old
-gateways. That is our own doing and no activity: the stamp is read after it, and everything heard
-on the websocket meanwhile tells whether anybody else was at the kernel.
+``kernel_info_request`` on the shell channel waits behind a running cell; ``usage_request`` on the
+control channel does not (ipykernel 6.11 and newer). The websocket is that of the kernel's gateway.
+
+With older gateways each question moves the kernel's ``last_activity``, and so does opening the
+websocket. This is no activity: the stamp is read after the answer and then known, and the messages
+on the websocket tell whether another client used the kernel meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -20,48 +23,56 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 from .requests import COUNTS
+from .shell_probe import ANSWER_SECONDS, ShellAnswer
 
-#: The answer takes about 30 ms; a kernel that has none by then is not waited for.
-ASK_SECONDS = 2.0
-
-#: How long the model's stamp may take to come to rest after the answer.
+#: How long the stamp of the model may take to come to rest after the answer.
 REST_SECONDS = 2.0
 REST_STEP = 0.1
 
 Stamps = Mapping[str, datetime]
 
+NO_ANSWER = ShellAnswer(False)
+
 
 @dataclass(frozen=True)
 class Usage:
-    """``kernel_cores`` and ``host_cores``: processor time since the last such request, in cores
-    (None: the kernel does not say). ``failure`` says why there is no answer."""
+    """What a kernel answered. ``kernel_cores`` and ``host_cores``: processor time since the last
+    such question, in cores (None: the kernel does not say). ``failure`` says why there is no
+    answer. ``shell`` is the answer of its shell. ``stamps`` are the kernel's after the questions,
+    and ``others_heard`` says that another client sent a request meanwhile."""
 
     kernel_cores: float | None = None
     host_cores: float | None = None
     failure: str = ""
     stamps: Stamps = field(default_factory=dict, hash=False)
     others_heard: bool = False
+    shell: ShellAnswer = NO_ANSWER
 
 
 async def ask(
-    url: str, arguments: Mapping[str, Any], read_stamps: Callable[[], Awaitable[Stamps]]
+    url: str,
+    arguments: Mapping[str, Any],
+    read_stamps: Callable[[], Awaitable[Stamps]],
+    subshells: Collection[str] = (),
+    with_usage: bool = True,
 ) -> Usage:
     """Ask the kernel whose websocket is ``url``. ``arguments`` are for its HTTPRequest (the
-    gateway's credentials), ``read_stamps`` reads its model. Never raises."""
-    conversation = _Conversation()
-    failure = ""
+    credentials), ``read_stamps`` reads its model. ``subshells`` have to answer like the main shell.
+    Never raises."""
+    conversation = _Conversation(subshells, with_usage)
+    failure = unreachable = ""
     try:
-        await asyncio.wait_for(conversation.hold(url, arguments), ASK_SECONDS)
+        await asyncio.wait_for(conversation.hold(url, arguments), ANSWER_SECONDS)
     except asyncio.TimeoutError:
-        failure = f"it did not answer within {ASK_SECONDS:g} s"
+        failure = f"it did not answer within {ANSWER_SECONDS:g} s"
     except Exception as error:
-        failure = f"it cannot be reached ({type(error).__name__})"
-    return conversation.usage(failure, await _stamps_at_rest(read_stamps))
+        failure = unreachable = f"it cannot be reached ({type(error).__name__})"
+    return conversation.usage(failure, unreachable, await _stamps_at_rest(read_stamps))
 
 
 async def _stamps_at_rest(read_stamps: Callable[[], Awaitable[Stamps]]) -> Stamps:
-    """The stamps, when two readings are the same: a gateway notes our own request a moment late.
-    None when they cannot be read; what they then are at the next look counts as activity."""
+    """The stamps, when two readings are the same: a gateway notes a request a moment late. Empty
+    when they cannot be read; what they then are at the next look counts as activity."""
     try:
         before = await read_stamps()
         for _ in range(int(REST_SECONDS / REST_STEP)):
@@ -76,61 +87,91 @@ async def _stamps_at_rest(read_stamps: Callable[[], Awaitable[Stamps]]) -> Stamp
 
 
 class _Conversation:
-    """One question on one websocket, and what was heard meanwhile."""
+    """The questions on one websocket, and what came back."""
 
-    def __init__(self) -> None:
+    def __init__(self, subshells: Collection[str], with_usage: bool) -> None:
         self._session = uuid.uuid4().hex
-        self._id = uuid.uuid4().hex
+        self._usage_id = uuid.uuid4().hex if with_usage else ""
+        self._shell_ids: dict[str, str | None] = {uuid.uuid4().hex: None}
+        self._shell_ids.update((uuid.uuid4().hex, subshell) for subshell in subshells)
+        self._unanswered = set(self._shell_ids)
         self._reply: Mapping[str, Any] | None = None
-        self._at_rest = False
+        self._implementation = ""
+        self._waiting_for_idle = {self._usage_id, *self._shell_ids} - {""}
         self._others = False
 
     async def hold(self, url: str, arguments: Mapping[str, Any]) -> None:
+        """Ask, and read until all is answered. Raises what the connection raises."""
         request = HTTPRequest(f"{url}?session_id={self._session}", **arguments)
         socket = await websocket_connect(request)
         try:
-            await socket.write_message(self._question())
-            while self._reply is None or not self._at_rest:
+            for shell_id, subshell in self._shell_ids.items():
+                await socket.write_message(
+                    self._question(shell_id, "kernel_info_request", "shell", subshell)
+                )
+            if self._usage_id:
+                await socket.write_message(
+                    self._question(self._usage_id, "usage_request", "control", None)
+                )
+            while self._unanswered or self._waiting_for_idle or self._usage_is_missing():
                 text = await socket.read_message()
                 if text is None:
                     raise ConnectionError
-                self._hear(json.loads(text))
+                self._read(json.loads(text))
         finally:
             socket.close()
 
-    def _question(self) -> str:
+    def _usage_is_missing(self) -> bool:
+        return bool(self._usage_id) and self._reply is None
+
+    def _question(self, name: str, kind: str, channel: str, subshell: str | None) -> str:
         header = {
-            "msg_id": self._id,
-            "msg_type": "usage_request",
+            "msg_id": name,
+            "msg_type": kind,
             "session": self._session,
             "username": "auto_shutdown",
             "date": datetime.now(timezone.utc).isoformat(),
             "version": "5.3",
         }
+        if subshell is not None:
+            header["subshell_id"] = subshell
         parts = {"header": header, "parent_header": {}, "metadata": {}, "content": {}}
-        return json.dumps({**parts, "buffers": [], "channel": "control"})
+        return json.dumps({**parts, "buffers": [], "channel": channel})
 
-    def _hear(self, message: Mapping[str, Any]) -> None:
+    def _read(self, message: Mapping[str, Any]) -> None:
         header, parent = message.get("header") or {}, message.get("parent_header") or {}
         kind, content = header.get("msg_type"), message.get("content") or {}
-        if parent.get("msg_id") == self._id:
-            if kind == "usage_reply":
-                self._reply = content
-            elif kind == "status" and content.get("execution_state") == "idle":
-                self._at_rest = True
-        elif parent.get("msg_type") in COUNTS:
+        parent_id = parent.get("msg_id")
+        if kind == "usage_reply" and parent_id == self._usage_id:
+            self._reply = content
+        elif kind == "kernel_info_reply" and parent_id in self._shell_ids:
+            self._unanswered.discard(parent_id)
+            self._implementation = str(content.get("implementation") or "")
+        elif kind == "status" and content.get("execution_state") == "idle":
+            self._waiting_for_idle.discard(parent_id)
+        if parent.get("msg_type") in COUNTS:
             self._others = True
 
-    def usage(self, failure: str, stamps: Stamps) -> Usage:
-        if self._reply is None:
-            failure = failure or "it did not answer"
-            return Usage(failure=failure, stamps=stamps, others_heard=self._others)
-        percent, host = self._reply.get("kernel_cpu"), self._reply.get("host_cpu_percent")
-        cores = self._reply.get("cpu_count") or 1
-        return Usage(
-            kernel_cores=None if percent is None else float(percent) / 100,
-            # ipykernel leaves out a zero: of an idle host, and of the first question ever.
-            host_cores=float(host or 0.0) / 100 * float(cores),
-            stamps=stamps,
-            others_heard=self._others,
+    def usage(self, failure: str, unreachable: str, stamps: Stamps) -> Usage:
+        shell = ShellAnswer(
+            not self._unanswered, unreachable if self._unanswered else "", self._implementation
         )
+        found = Usage(stamps=stamps, others_heard=self._others, shell=shell)
+        if self._reply is None:
+            return replace(found, failure=failure or "it did not answer")
+        percent = _number(self._reply.get("kernel_cpu"))
+        host = _number(self._reply.get("host_cpu_percent"))
+        cores = _number(self._reply.get("cpu_count"))
+        return replace(
+            found,
+            kernel_cores=None if percent is None else percent / 100,
+            # ipykernel leaves out a zero: of an idle host, and of the first question ever.
+            host_cores=(host or 0.0) / 100 * (cores or 1.0),
+        )
+
+
+def _number(value: Any) -> float | None:
+    """A number as it is; None for anything else that a kernel may answer."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) else None

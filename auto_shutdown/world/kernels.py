@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from traitlets import TraitError
@@ -19,11 +19,14 @@ from traitlets import TraitError
 from ..core.apps import DEAD
 from ..core.marks import BUSY, COMING_UP
 from ..core.model import KERNEL_GATEWAY, Kernel
+from ..core.signals import Signal
 from ..core.verdict import Outcome, Result
 from .iopub import IOPubListener, IOPubSubscription
-from .kernel_access import channels_of, fresh_model, gateway_arguments, limit_of, pid_of, resolve
-from .kernel_usage import Usage, ask
+from .kernel_access import channels_of, fresh_model, limit_of, pid_of, resolve
+from .kernel_usage import Usage
 from .requests import KernelRequests
+from .shell_probe import ShellAnswer
+from .shells import OwnChannels, Shells
 from .stamps import parse_stamp
 from .websockets import WebsocketClients
 
@@ -32,6 +35,10 @@ SAGEMAKER_INTERNAL = "__SAGEMAKER_INTERNAL__"
 
 #: A kernel gets this long to shut down. Jupyter itself kills it after 5 s; a gateway may be slow.
 SHUTDOWN_SECONDS = 60.0
+
+#: Why a kernel is not shut down at the last moment.
+USED = "It was used at the last moment."
+SILENT = "Its shell did not answer at the last moment"
 
 Model = Mapping[str, Any]
 
@@ -43,18 +50,24 @@ Joined = dict[str, tuple[Model, Kernel]]
 class KernelSource:
     """Reads and shuts down the kernels of one server.
 
-    Parameters are the server's ``kernel_manager`` and ``session_manager``, and what is known of
-    its clients.
+    Parameters are the server's ``kernel_manager`` and ``session_manager``, what is known of its
+    clients, and how a kernel is reached through this server.
     """
 
     def __init__(
-        self, kernel_manager: Any, session_manager: Any, clients: WebsocketClients | None = None
+        self,
+        kernel_manager: Any,
+        session_manager: Any,
+        clients: WebsocketClients | None = None,
+        own_channels: OwnChannels | None = None,
     ) -> None:
         self._kernels = kernel_manager
         self._sessions = session_manager
         self._clients = clients or WebsocketClients()
         self._requests = self._clients.requests
         self._listener = IOPubListener(kernel_manager, self._requests)
+        self._shells = Shells(kernel_manager, self._requests, own_channels)
+        self._just_asked: dict[str, ShellAnswer] = {}
         self._limits: dict[str, timedelta | None] = {}
         self._last_sessions: list[Model] = []
         self._joined: Joined = {}
@@ -108,6 +121,9 @@ class KernelSource:
         own_limit = self._limits.get(kernel.id)
         if requests is None and subscription is None and own_limit is None:
             return kernel
+        if requests is not None and requests.unreachable and not kernel.unreadable:
+            why = f"its shell could not be asked whether a cell runs: {requests.unreachable}"
+            return replace(kernel, unreadable=why)
         state, waiting_for = kernel.state, None
         if requests is not None and state in DEAD:
             requests.ended()
@@ -124,6 +140,7 @@ class KernelSource:
             iopub=subscription.activity if subscription is not None else None,
             waiting_for=waiting_for,
             own_limit=own_limit,
+            shell_silent=requests is not None and requests.shell_silent,
             request_sent_at=requests.sent_at if requests is not None else None,
         )
 
@@ -139,15 +156,17 @@ class KernelSource:
         return channels_of(self._kernels, kernel_id)
 
     async def ask_usage(self, kernel_id: str) -> Usage:
-        """Ask one for its processor time. Never raises."""
-        url = channels_of(self._kernels, kernel_id)
-        if url is None:
-            return Usage(failure="it cannot be asked from here")
+        """Ask one in another container for its processor time, and its shell. Never raises."""
+        usage = await self._shells.ask_by_websocket(kernel_id, with_usage=True)
+        self._just_asked[kernel_id] = usage.shell
+        return usage
 
-        async def stamps() -> Mapping[str, datetime]:
-            return _kernel(kernel_id, await fresh_model(self._kernels, kernel_id), ()).stamps
-
-        return await ask(url, gateway_arguments(), stamps)
+    async def ask_shells(self, kernel_ids: Iterable[str]) -> dict[str, ShellAnswer]:
+        """Ask the shells of these kernels, but for those that ``ask_usage`` has just asked. Never
+        raises."""
+        just_asked, self._just_asked = self._just_asked, {}
+        missing = [kernel_id for kernel_id in kernel_ids if kernel_id not in just_asked]
+        return {**just_asked, **await self._shells.ask_all(missing)}
 
     def close(self) -> None:
         """Listen no more."""
@@ -190,11 +209,30 @@ class KernelSource:
         return outcome
 
     async def _shut_down(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
-        # One coroutine: between the look at a local kernel and its end nothing else has a turn.
-        if only_unmoved and await self._has_moved(kernel):
-            return Outcome(Result.STALE, "It was used at the last moment.")
+        if only_unmoved:
+            refused = await self._may_be_at_work(kernel)
+            if refused:
+                return Outcome(Result.STALE, refused)
         await resolve(self._kernels.shutdown_kernel(kernel.id))
         return Outcome(Result.REMOVED, "The kernel was shut down.")
+
+    async def _may_be_at_work(self, kernel: Kernel) -> str:
+        """Why an idle kernel must not be shut down after all; empty if it may be.
+
+        Its shell answers first, then its messages and model are read once more. Between that
+        reading of a local kernel and its end nothing else has a turn on the server's loop."""
+        if kernel.state == "idle":
+            if await self._has_moved(kernel):
+                return USED
+            answer = await self._shells.ask(kernel.id)
+            if not answer.shell.free:
+                return f"{SILENT}: {answer.shell.failure}" if answer.shell.failure else SILENT
+            if answer.others_heard:
+                return USED
+            # Our own question moves the stamp of a kernel behind an older gateway.
+            stamp = answer.stamps.get(Signal.LAST_ACTIVITY, kernel.last_activity)
+            kernel = replace(kernel, last_activity=stamp)
+        return USED if await self._has_moved(kernel) else ""
 
     async def _has_moved(self, kernel: Kernel) -> bool:
         """Whether it was asked for something, or works, since it was seen as ``kernel``. Raises
@@ -228,10 +266,11 @@ class KernelSource:
 
 def _state_by_messages(state: str, requests: KernelRequests) -> str:
     """The state of a kernel, corrected by its messages. They only ever add activity: a kernel with
-    an unfinished request is busy, and one that has sent a message is no longer starting."""
+    an unfinished request or a silent shell is busy, and one that has sent a message is no longer
+    starting."""
     if state in COMING_UP and not requests.came_up:
         return state
-    if requests.unfinished:
+    if requests.unfinished or requests.shell_silent:
         return BUSY
     return "idle" if state in COMING_UP else state
 

@@ -42,6 +42,9 @@ _ENDED = frozenset({"restarting", "autorestarting", "dead", "terminating", "term
 #: so that a question can overtake a cell that waits behind another cell.
 ANSWERS_BEFORE_LOST = 2
 
+#: A kernel whose shell could not be asked is unknown for so long; then it is asked again.
+UNREACHABLE_SECONDS = 60.0
+
 #: So many finished requests are remembered, because two messages of one end may arrive apart.
 _REMEMBERED = 64
 
@@ -64,7 +67,8 @@ class KernelRequests:
     ``on_iopub`` says that this server reads the kernel's IOPub channel.
     ``sent_at`` is when a client of this server last sent a request that counts. ``came_up`` says
     that the kernel has sent a message since it was last started. ``input_for`` is the id of the
-    request that waits in ``input()``. ``unheard_subshells`` are the subshells whose requests were
+    request that waits in ``input()``. ``shell_silent`` says that its shell did not answer the last
+    question. ``unheard_subshells`` are the subshells whose requests were
     not finished when the last way to hear of their end was closed.
     """
 
@@ -72,7 +76,9 @@ class KernelRequests:
     sent_at: datetime | None = None
     came_up: bool = False
     input_for: str | None = None
+    shell_silent: bool = False
     unheard_subshells: set[str] = field(default_factory=set)
+    _unreachable: tuple[float, str] | None = None
     _unfinished: dict[str, Request] = field(default_factory=dict)
     _finished: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
@@ -85,7 +91,9 @@ class KernelRequests:
         """Whether it waits in ``input()``; ``state`` is what its manager reports."""
         if self.input_for is None:
             return False
-        return self.input_for in self._unfinished or state == BUSY
+        if self.shell_silent or state == BUSY:
+            return True
+        return self.input_for in self._unfinished
 
     def sent(self, header: Mapping[str, Any]) -> None:
         """A client of this server sends a request with ``header``."""
@@ -117,6 +125,8 @@ class KernelRequests:
         elif state == "idle":
             self.came_up = True
             self.has_finished(request_id)
+            if parent.get("msg_type") == "execute_request" and not parent.get("subshell_id"):
+                self.shell_silent = False
 
     def has_finished(self, request_id: str) -> None:
         if self._unfinished.pop(request_id, None) is not None:
@@ -128,7 +138,8 @@ class KernelRequests:
         """The process of the kernel has ended, and with it all requests."""
         self._unfinished.clear()
         self.unheard_subshells.clear()
-        self.input_for, self.came_up = None, False
+        self.input_for, self.came_up, self.shell_silent = None, False, False
+        self._unreachable = None
 
     def no_longer_heard(self) -> None:
         """Nothing tells of the end of these requests any more: the last client of a kernel in
@@ -140,7 +151,7 @@ class KernelRequests:
         """Its shells answered a question that was asked at ``asked_at`` (monotonic). A kernel that
         handles the requests of its main shell ``one_by_one`` has then finished what it had begun
         before."""
-        self.came_up = True
+        self.came_up, self.shell_silent, self._unreachable = True, False, None
         self.unheard_subshells.clear()
         for request_id, request in list(self._unfinished.items()):
             if request.subshell is not None or request.at >= asked_at:
@@ -148,6 +159,22 @@ class KernelRequests:
             request.answers += 1
             if one_by_one if request.started else request.answers >= ANSWERS_BEFORE_LOST:
                 self.has_finished(request_id)
+        if self.input_for not in self._unfinished:
+            self.input_for = None
+
+    def shell_is_silent(self, failure: str) -> None:
+        """Its shell did not answer, or could not be asked because of ``failure``."""
+        if failure:
+            self._unreachable = (time.monotonic() + UNREACHABLE_SECONDS, failure)
+        else:
+            self.shell_silent, self._unreachable = True, None
+
+    @property
+    def unreachable(self) -> str:
+        """Why its shell could not be asked, a short time ago; empty where it could."""
+        if self._unreachable is None or self._unreachable[0] < time.monotonic():
+            return ""
+        return self._unreachable[1]
 
 
 class Requests:

@@ -33,10 +33,11 @@ Key = TypeVar("Key")
 @dataclass(frozen=True)
 class ShellAnswer:
     """``free``: the shell answered. Otherwise it is busy or stuck; or it could not be asked, and
-    ``failure`` says why."""
+    ``failure`` says why. ``implementation`` is the kernel's name for itself, as in its reply."""
 
     free: bool
     failure: str = ""
+    implementation: str = ""
 
 
 def read_connection_file(path: Path) -> Connection | None:
@@ -73,8 +74,9 @@ def ask_shells(
     try:
         while waiting and (left := deadline - time.monotonic()) > 0:
             for socket, _ in poller.poll(int(left * 1000) + 1):
-                if asked[socket].is_answered():
-                    answers[waiting.pop(socket)] = ShellAnswer(True)
+                question = asked[socket]
+                if question.is_answered():
+                    answers[waiting.pop(socket)] = ShellAnswer(True, "", question.implementation)
                     poller.unregister(socket)
     finally:
         for question in asked.values():
@@ -100,6 +102,7 @@ class _Question:
             self.close()
             raise
         self._id = message["header"]["msg_id"]
+        self.implementation = ""
 
     def is_answered(self) -> bool:
         """Take up what has arrived; whether our reply is among it."""
@@ -108,7 +111,12 @@ class _Question:
         except Exception:
             return False  # not signed with this kernel's key: not its reply
         parent = message.get("parent_header") if isinstance(message, Mapping) else None
-        return isinstance(parent, Mapping) and parent.get("msg_id") == self._id
+        if not isinstance(parent, Mapping) or parent.get("msg_id") != self._id:
+            return False
+        content = message.get("content")
+        if isinstance(content, Mapping):
+            self.implementation = str(content.get("implementation") or "")
+        return True
 
     def close(self) -> None:
         self.socket.close(linger=0)

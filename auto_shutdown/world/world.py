@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from ..core.model import Answer, App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
+from ..core.marks import BUSY
+from ..core.model import Answer, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal, Unread
 from ..core.signals import Signal
 from ..core.verdict import Fault, Outcome, Result
 from .activity_file import ActivityFile
@@ -26,6 +27,7 @@ from .kernels import KernelSource, Model
 from .own_description import Description
 from .platform import NOTEBOOK_INSTANCE, Platform, recognise
 from .sagemaker import SageMaker, SourceError
+from .shell_probe import ShellAnswer
 from .terminals import TerminalSource, place
 
 #: A source that has not answered by then counts as unread; the next pass asks again.
@@ -39,6 +41,9 @@ DESCRIBE_AGAIN_SECONDS = 3600.0
 #: An app that SageMaker is deleting can take 20 minutes to end (platform.md 1.3). One that is
 #: still there after that was not ended, and is judged again, by a new clock.
 ENDING_SECONDS = 20 * 60.0
+
+#: The finding about a kernel whose shell is silent.
+NO_ANSWER = "its shell does not answer, so it may run a cell"
 
 T = TypeVar("T")
 Tenant = TypeVar("Tenant", Kernel, Terminal)
@@ -197,7 +202,15 @@ class World:
 
     async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
         """Ask whether anything works in the background; each is judged over the window given."""
-        return await self._work.ask(questions, self._last)
+        answers = await self._work.ask(questions, self._last)
+        kernels = {k.id: k for k in self._last.kernels if k.ref in questions}
+        shells = await self._kernel_source.ask_shells(kernels)
+        return tuple(
+            with_shell(answer, kernels[answer.ref.id], shells[answer.ref.id])
+            if answer.ref.kind is Kind.KERNEL and answer.ref.id in kernels
+            else answer
+            for answer in answers
+        )
 
     async def look_again(self, ref: Ref) -> Snapshot:
         """What bears on ``ref``, read anew at the last moment. The list of apps is not asked
@@ -248,6 +261,16 @@ class World:
         remedy = "Make that file writable for this server's user, or set protect_from_native off."
         code = type(self._unprotected).__name__
         return [Fault("activity-file", code, message, remedy, now)]
+
+
+def with_shell(answer: Answer, kernel: Kernel, shell: ShellAnswer) -> Answer:
+    """The answer about work in the background, corrected by the shell of an idle kernel."""
+    if shell.free or kernel.state == BUSY:
+        return answer
+    if shell.failure:
+        detail = f"its shell cannot be asked whether a cell runs ({shell.failure})"
+        return replace(answer, conclusive=True, working=False, unread=True, detail=detail)
+    return replace(answer, conclusive=True, working=True, told=True, unread=False, detail=NO_ANSWER)
 
 
 def _within(own: App, tenant: Tenant) -> Tenant:

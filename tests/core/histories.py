@@ -71,6 +71,7 @@ kernels = st.builds(
     unreadable=st.sampled_from((None,) * 8 + ("TraitError",)),
     iopub=st.none() | st.builds(IOPubActivity, maybe, maybe),
     waiting_for=st.sampled_from((None, None, "input", "debugger")),
+    shell_silent=st.booleans(),
     own_limit=st.none() | minutes(1, 300),
     beat_at=st.none() | instants,
 )

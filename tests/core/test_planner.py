@@ -57,6 +57,11 @@ def busy(still: timedelta, found: str = "none", **policy: object) -> Scene:
     )
 
 
+def unanswered(still: timedelta, **policy: object) -> Scene:
+    """Its shell has been silent for so long."""
+    return with_kernel(busy(still, **policy), shell_silent=True)
+
+
 def waiting(for_what: str, connections: int) -> Scene:
     scene = with_kernel(OK, state="busy", waiting_for=for_what, connections=connections)
     alone = connections == 0
@@ -111,6 +116,8 @@ KERNEL_ROWS = {
         busy(2 * HOUR, max_busy=3 * HOUR),
         Reason.BUSY,
     ),
+    "its shell does not answer": (unanswered(HOUR), Reason.BUSY),
+    "its shell has not answered for eight hours": (unanswered(8 * HOUR), Reason.SUSPECT_BUSY),
     "busy while it waits for a person who is there": (waiting("input", 1), Reason.BUSY),
     "stopped in the debugger, and a person there": (waiting("debugger", 1), Reason.BUSY),
     "a thread at work": (with_mark(OK, KERNEL.ref, work=WORKING), Reason.BACKGROUND_WORK),

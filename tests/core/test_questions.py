@@ -140,6 +140,17 @@ class TestBusy:
     ) -> None:
         assert (KERNEL.ref in asked(self.scene(still, asked_ago))) is expected
 
+    @pytest.mark.parametrize(
+        ("asked_ago", "expected"), [(None, True), (4 * MINUTE, False), (5 * MINUTE, True)]
+    )
+    def test_a_silent_shell_is_asked_soon_again(
+        self, asked_ago: timedelta | None, expected: bool
+    ) -> None:
+        """The idle clock starts when it is found to answer."""
+        scene = self.scene(10 * MINUTE, asked_ago, connections=0)
+        scene = replace(scene, kernel=replace(scene.kernel, shell_silent=True))
+        assert (KERNEL.ref in asked(scene)) is expected
+
     def test_not_behind_a_gateway_that_keeps_its_output(self) -> None:
         """Asking would make the gateway drop what it keeps for a client that has left."""
         assert KERNEL.ref not in asked(self.scene(3 * HOUR, None, connections=0))

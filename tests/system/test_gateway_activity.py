@@ -122,17 +122,26 @@ def burning() -> Iterator[None]:
             process.wait()
 
 
-def test_a_kernel_that_cannot_answer_is_not_waited_for(studio: LocalStudio) -> None:
-    """Frozen: it goes at its time, and the audit line says that it could not be asked."""
+def test_a_kernel_whose_shell_does_not_answer_is_busy(studio: LocalStudio) -> None:
+    """Stopped from outside, as by a debugger: nobody knows whether it runs a cell."""
     server = serve(studio)
-    kernel = open_notebook(server, "frozen.ipynb")
+    kernel = open_notebook(server, "stopped.ipynb")
     server.execute(kernel, "import os; open('pid', 'w').write(str(os.getpid()))")
     (pid_file,) = studio.root.rglob("pid")
-    os.kill(int(pid_file.read_text()), signal.SIGSTOP)
-    server.wait_for("it goes", lambda: not resource(server, kernel), 90)
-    entries = server.request("GET", "auto-shutdown/history")["history"]
-    entry = next(e for e in entries if e["resource"] == kernel)
-    assert "did not answer within" in entry["detail"]
+    pid = int(pid_file.read_text())
+    os.kill(pid, signal.SIGSTOP)
+    stopped = time.monotonic()
+    verdict = server.wait_for(
+        "it is busy", lambda: (r := resource(server, kernel))["reason"] == "busy" and r
+    )
+    assert "Its shell has not answered" in verdict["detail"]
+    while time.monotonic() - stopped < 3 * LIMIT:
+        assert resource(server, kernel), "removed although its shell does not answer"
+        time.sleep(0.2)
+    os.kill(pid, signal.SIGCONT)
+    continued = time.monotonic()
+    server.wait_for("it goes", lambda: not resource(server, kernel))
+    assert time.monotonic() - continued > LIMIT * 0.6
 
 
 def test_a_kernel_held_in_starting_does_not_hold_its_app(studio: LocalStudio) -> None:

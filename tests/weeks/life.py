@@ -88,6 +88,7 @@ class Life:
         self.skew = timedelta(seconds=rng.choice((0, 0, 0.2)))
         self.tells_keys = rng.random() < 0.8
         self.studio.last_minute = 0.15
+        self.studio.jupyter.after = self.after
         self.serving = False
         self.boot = "boot-0"
         self.forgot = False  # whether the next start knows nothing of before

@@ -163,6 +163,7 @@ class People:
         kernel = self.one("kernel")
         if kernel is not None:
             kernel.cell, kernel.work, kernel.told, kernel.state = None, {}, set(), "idle"
+            self.studio.jupyter.ends(kernel)
             self.studio.use(kernel, Signal.REQUEST)
 
     def kernel_breaks(self) -> None:
@@ -172,6 +173,7 @@ class People:
             return
         if self.rng.random() < 0.3:
             kernel.cell, kernel.work, kernel.state = None, {}, "dead"
+            self.studio.jupyter.ends(kernel)
         else:
             kernel.unreadable = True
             self.life.after(self.rng.uniform(1, 90) * MINUTE, lambda: _readable(kernel))
@@ -193,9 +195,13 @@ class People:
         cores = 0.0 if waits else self.rng.choice((0.0, 1.0, 1.0))
         now = self.studio.t
         self.studio.use(kernel, Signal.REQUEST)
-        if self.studio.shown[kernel.id].heard or kernel.app is not None:
+        heard = self.studio.shown[kernel.id].heard
+        if heard or kernel.app is not None or waits:
             kernel.connections = max(kernel.connections, 1)
         kernel.cell = cell = Cell(now, now + seconds, prints, cores, waits)
+        # Of a subshell behind a gateway a new server would know nothing: docs/reliability.md.
+        cell.in_subshell = heard and not waits and self.rng.random() < 0.1
+        self.studio.jupyter.cell_begins(kernel, cell, on_iopub=heard)
         self.life.after(seconds, lambda: self.end_cell(kernel, cell))
 
     def end_cell(self, kernel: Thing, cell: Cell) -> None:
@@ -210,6 +216,7 @@ class People:
         self.studio.use(kernel, Signal.REQUEST)
         kernel.cell = None
         kernel.told.clear()
+        self.studio.jupyter.cell_ends(kernel, cell)
 
     def ask_a_person(self) -> None:
         self.start_cell(self.rng.uniform(1, 200) * MINUTE, waits="input")

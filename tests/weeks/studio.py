@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from jupyter import Jupyter
 from truth import NEVER, Host, Oracle, Rules, Thing
 from value_world import HandClock
 
@@ -24,9 +25,11 @@ from auto_shutdown.core.model import (
 )
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Fault, Outcome, Result
-from auto_shutdown.world.background_work import HOST_WORK, WORK, Gauge
+from auto_shutdown.world.evidence import HOST_CORES, WORK_CORES, Gauge, Reading
 from auto_shutdown.world.own_description import Description
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.shell_probe import ShellAnswer
+from auto_shutdown.world.world import with_shell
 
 IMAGE = "arn:aws:sagemaker:us-west-2:1:image/datascience"
 
@@ -97,6 +100,7 @@ class Studio:
         self.seen_at_work: set[str] = set()
         self.unread_since: dict[str, float] = {}
         self.forgotten: set[str] = set()
+        self.jupyter = Jupyter(rng, self.counts)
 
     # -- what the product reads, beside its snapshots -------------------------------------------
 
@@ -134,7 +138,7 @@ class Studio:
         at = self.t if at is None else at
         shown = self.shown[thing.id]
         wall = self.clock.now - timedelta(seconds=self.t - at)
-        if thing.cell is None:
+        if thing.cell is None or thing.cell.waits:
             told = shown.heard if thing.kind == "kernel" else shown.tells_keys
             # Where keys cannot be told from output, all of it counts.
             thing.hinted(Signal.OUTPUT, at) if told else thing.used(at)
@@ -199,6 +203,7 @@ class Studio:
         self.forgotten = {thing.id for thing in self.alive()} if forgot else set()
         self._listed, self._kernels, self._terminals, self._lagging = (), [], (), {}
         self.seen_at_work = set()
+        self.jupyter.server_starts()
 
     # -- what the controller calls -----------------------------------------------------------
 
@@ -287,19 +292,21 @@ class Studio:
         shown = self.shown[thing.id]
         if thing.unreadable:
             return Kernel(thing.id, unreadable="TraitError when reading its model")
-        cell = thing.cell
-        return Kernel(
+        kernel = Kernel(
             thing.id,
             thing.name,
-            "busy" if cell is not None else thing.state,
+            self.jupyter.state(thing),
             shown.last_activity,
             thing.connections,
             thing.app,
             thing.instance_type,
-            iopub=IOPubActivity(shown.request_at, shown.output_at) if shown.heard else None,
-            waiting_for=cell.waits if cell is not None else None,
-            own_limit=None if thing.own_limit is None else timedelta(seconds=thing.own_limit),
             beat_at=self._beat(thing.app),
+        )
+        return replace(
+            self.jupyter.observed(thing, kernel),
+            iopub=IOPubActivity(shown.request_at, shown.output_at) if shown.heard else None,
+            own_limit=None if thing.own_limit is None else timedelta(seconds=thing.own_limit),
+            request_sent_at=None,
         )
 
     def _terminal(self, thing: Thing) -> Terminal:
@@ -331,7 +338,21 @@ class Studio:
 
     async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
         self.counts["questions"] += len(questions)
-        return tuple(self._answer(ref, window.total_seconds()) for ref, window in questions.items())
+        answers = [self._answer(ref, window.total_seconds()) for ref, window in questions.items()]
+        return tuple(map(self._with_shell, answers))
+
+    def _with_shell(self, answer: Answer) -> Answer:
+        """As the product's own world has it: the shell is asked, too."""
+        thing = self.things.get(answer.ref.id)
+        if thing is None or thing.kind != "kernel":
+            return answer
+        kernel = self._kernel(thing)
+        if thing.app is not None:
+            self.jupyter.answers_a_question(thing)
+        shell = ShellAnswer(self.jupyter.shell_answers(thing))
+        if not shell.free:
+            self.excuse(thing, self.rules.limit(thing))
+        return with_shell(answer, kernel, shell)
 
     def spend(self, thing: Thing) -> None:
         """Bring its processor time up to date."""
@@ -364,11 +385,12 @@ class Studio:
         for worker in workers:
             self.spend(worker)
             total += self.shown[worker.id].spent
-        sample = {w.id: self.shown[w.id].spent for w in workers}
-        cores = self.shown[ref.id].gauge.add(self.t, sample, window)
-        if cores is None:
+        sample = {w.id: Reading(self.shown[w.id].spent) for w in workers}
+        used = self.shown[ref.id].gauge.add(self.t, sample, window)
+        if used is None:
             return Answer(ref, conclusive=False)
-        working = cores >= (HOST_WORK if thing.kind == "app" else WORK)
+        cores = used.cores
+        working = cores >= (HOST_CORES if thing.kind == "app" else WORK_CORES)
         if working or self.shown[ref.id].working:
             # Its clock begins when it is found to have ended; that of all terminals, for whose a
             # detached job is nobody can tell.
@@ -404,6 +426,13 @@ class Studio:
             return Outcome(Result.GONE, "It was already gone.")
         if resource.ref.id in self._removed:
             self.counts["removed twice"] += 1
+        if (
+            isinstance(resource, Kernel)
+            and only_unmoved
+            and resource.state == "idle"
+            and not self.jupyter.shell_answers(thing)
+        ):
+            return Outcome(Result.STALE, "Its shell did not answer.")
         if not self.requested:
             self._judge(thing)
         mode = self.mode["delete" if thing.kind == "app" else "shutdown"]

@@ -83,10 +83,22 @@ class TestTheOracle:
 
 async def test_a_wrong_removal_is_seen(tmp_path: Path) -> None:
     """A product that took half the limit that was promised would be found out."""
-    life = Life(8, tmp_path)
+    life = Life(4, tmp_path)
     life.studio.rules.settings["idle_timeout_minutes"] = 240
     report = await life.live(DAY)
     assert any("used within its limit" in line for line in report.wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 5])
+async def test_a_product_that_believes_execution_state_is_found_out(
+    seed: int, tmp_path: Path
+) -> None:
+    """It neither follows requests nor asks shells."""
+    life = Life(seed, tmp_path)
+    life.studio.jupyter.follows = False
+    report = await life.live(WEEK / 2)
+    assert any("it is at work" in line for line in report.wrong), report.counts
 
 
 async def test_what_overstays_is_seen(tmp_path: Path) -> None:

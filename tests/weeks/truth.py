@@ -18,13 +18,15 @@ NEVER = float("-inf")
 @dataclass
 class Cell:
     """A cell that runs. ``cores`` is the processor time it uses; ``waits`` is ``input`` while it
-    waits for a person."""
+    waits for a person. ``parent`` is the header of the request that runs now."""
 
     began: float
     ends: float
     prints: bool
     cores: float
     waits: str | None = None
+    in_subshell: bool = False
+    parent: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from auto_shutdown.core.model import IOPubActivity, Kernel, Terminal
+from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.world import terminals as terminals_module
+from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.requests import KernelRequests
+from auto_shutdown.world.shell_probe import ShellAnswer
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.websockets import WebsocketClients
 from auto_shutdown.world.world import World
@@ -81,6 +84,25 @@ class Subscription:
         self.activity = IOPubActivity(datetime.now(timezone.utc))
 
 
+class FakeShells:
+    """Gives one answer, and notes who was asked. ``meanwhile`` happens before the answer."""
+
+    def __init__(self) -> None:
+        self.answer = Usage(shell=ShellAnswer(True))
+        self.asked: list[str] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    async def ask(self, kernel_id: str) -> Usage:
+        self.asked.append(kernel_id)
+        self.meanwhile()
+        return self.answer
+
+
+@pytest.fixture
+def shells() -> FakeShells:
+    return FakeShells()
+
+
 @pytest.fixture
 def clients() -> WebsocketClients:
     return WebsocketClients()
@@ -92,8 +114,10 @@ def manager() -> Manager:
 
 
 @pytest.fixture
-def source(manager: Manager, clients: WebsocketClients) -> KernelSource:
-    return KernelSource(manager, Sessions(), clients)
+def source(manager: Manager, clients: WebsocketClients, shells: FakeShells) -> KernelSource:
+    made = KernelSource(manager, Sessions(), clients)
+    made._shells = shells  # type: ignore[assignment]
+    return made
 
 
 @pytest.fixture
@@ -132,6 +156,59 @@ async def test_what_has_moved_stays_unless_somebody_asked_for_it(
     assert (await world.remove(kernel, only_unmoved=True)).result is Result.STALE
     assert manager.shut_down == []
     assert (await world.remove(kernel, only_unmoved=False)).result is Result.REMOVED
+
+
+NO_REMOVAL = {
+    "its shell is silent": Usage(shell=ShellAnswer(False)),
+    "its shell cannot be asked": Usage(shell=ShellAnswer(False, "no way")),
+    "another client was heard": Usage(shell=ShellAnswer(True), others_heard=True),
+}
+
+
+@pytest.mark.parametrize("answer", NO_REMOVAL.values(), ids=NO_REMOVAL)
+async def test_an_idle_kernel_is_only_shut_down_after_its_shell_has_answered(
+    answer: Usage, world: World, manager: Manager, shells: FakeShells
+) -> None:
+    shells.answer = answer
+    kernel = await decided(world)
+    outcome = await world.remove(kernel, only_unmoved=True)
+    assert (outcome.result, manager.shut_down) == (Result.STALE, [])
+    assert answer.shell.failure in outcome.detail
+    assert (await world.remove(kernel, only_unmoved=False)).result is Result.REMOVED
+    assert shells.asked == ["k"], "a user's request does not ask"
+
+
+async def test_a_cell_that_begins_while_the_shell_is_asked_is_seen(
+    world: World, manager: Manager, clients: WebsocketClients, shells: FakeShells
+) -> None:
+    shells.meanwhile = lambda: manager.model.update(execution_state="busy")  # type: ignore[union-attr]
+    outcome = await world.remove(await decided(world), only_unmoved=True)
+    assert (outcome.result, manager.shut_down) == (Result.STALE, [])
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_stamp_that_our_own_question_moves_is_no_activity(
+    known: bool, world: World, manager: Manager, shells: FakeShells
+) -> None:
+    """Behind older gateways every question moves it."""
+    at = datetime(2026, 3, 2, tzinfo=timezone.utc)
+    shells.meanwhile = lambda: manager.model.update(last_activity=at.isoformat())  # type: ignore[union-attr]
+    stamps = {Signal.LAST_ACTIVITY: at} if known else {}
+    shells.answer = Usage(shell=ShellAnswer(True), stamps=stamps)
+    outcome = await world.remove(await decided(world), only_unmoved=True)
+    assert outcome.result is (Result.REMOVED if known else Result.STALE)
+
+
+async def test_a_kernel_that_waits_for_a_person_is_not_asked(
+    world: World, manager: Manager, shells: FakeShells
+) -> None:
+    """It cannot answer. So it is with one that is dead, or stuck in starting."""
+    manager.model = {**MODEL, "execution_state": "busy"}
+    kernel = replace(await decided(world), waiting_for="input")
+    assert (await world.remove(kernel, only_unmoved=True)).result is Result.REMOVED
+    manager.model = {**MODEL, "execution_state": "starting"}
+    assert (await world.remove(await decided(world), only_unmoved=True)).result is Result.REMOVED
+    assert shells.asked == []
 
 
 async def test_what_cannot_be_read_stays(world: World, manager: Manager) -> None:

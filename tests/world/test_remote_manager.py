@@ -111,6 +111,28 @@ async def test_what_ran_before_this_server_did_is_seen_with_every_browser_closed
     assert (await world.observe(list_apps=False)).kernels == ()
 
 
+async def test_an_idle_kernel_of_such_a_manager_can_be_removed(gateway: Gateway) -> None:
+    """Its manager does not tell where the kernel is, so its shell is asked through this server;
+    here the gateway stands for it."""
+    kernel_id = start_kernel(gateway)
+    manager = OldRemoteManager(gateway.url)
+
+    def through_this_server(kernel_id: str) -> Any:
+        return f"{gateway.url.replace('http', 'ws', 1)}/api/kernels/{kernel_id}/channels", {}
+
+    source = KernelSource(manager, NoSessions(), None, through_this_server)
+    world = World(Platform(), source, TerminalSource({}), None)
+    for _ in range(50):  # it may have to come up first
+        kernel = next(k for k in (await world.observe(False)).kernels if k.id == kernel_id)
+        await source.ask_shells([kernel_id])
+        if kernel.state == "idle":
+            break
+    outcome = await world.remove(kernel, only_unmoved=True)
+    assert outcome.result is Result.REMOVED, outcome
+    await world.observe(False)
+    assert kernel_id not in manager
+
+
 async def test_a_gateway_that_does_not_answer_is_no_empty_list(gateway: Gateway) -> None:
     kernel = start_kernel(gateway)
     manager = OldRemoteManager(gateway.url)

@@ -133,6 +133,39 @@ class TestShellAnswers:
         assert requests.unheard_subshells == set()
 
 
+class TestSilentShell:
+    @pytest.mark.parametrize(
+        "ends",
+        [
+            lambda requests: requests.shell_answered(time.monotonic(), one_by_one=False),
+            lambda requests: requests.has_status("idle", cell("of somebody else")),
+            lambda requests: requests.ended(),
+        ],
+    )
+    def test_until_it_answers_or_ends_a_cell(self, ends: Any) -> None:
+        requests = KernelRequests()
+        requests.shell_is_silent("")
+        for other in ({}, cell("in a subshell", "sub"), {"msg_type": "usage_request"}):
+            requests.has_status("idle", other)
+        assert (requests.shell_silent, requests.unreachable) == (True, "")
+        ends(requests)
+        assert not requests.shell_silent
+
+    def test_one_that_cannot_be_asked_is_unknown_for_a_while(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        requests = KernelRequests()
+        requests.shell_is_silent("refused")
+        assert (requests.shell_silent, requests.unreachable) == (False, "refused")
+        monkeypatch.setattr("auto_shutdown.world.requests.UNREACHABLE_SECONDS", -1.0)
+        requests.shell_is_silent("refused")
+        assert requests.unreachable == ""
+        monkeypatch.undo()
+        requests.shell_is_silent("refused")
+        requests.shell_answered(time.monotonic(), one_by_one=True)
+        assert requests.unreachable == ""
+
+
 def test_only_kernels_that_are_there_are_remembered() -> None:
     requests = Requests()
     assert requests.known("k") is None

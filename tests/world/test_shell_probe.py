@@ -31,12 +31,14 @@ def ask(path: str, seconds: float) -> ShellAnswer:
 @pytest.mark.slow
 def test_the_shell_answers_when_no_cell_runs_and_only_then(kernel: tuple[Any, Any]) -> None:
     manager, client = kernel
-    assert ask(manager.connection_file, 30.0) == ShellAnswer(True)
+    assert ask(manager.connection_file, 30.0) == ShellAnswer(True, "", "ipython")
     client.execute("import time; time.sleep(3)")
     while client.get_iopub_msg(timeout=30)["msg_type"] != "execute_input":
         pass
     assert ask(manager.connection_file, 0.5) == ShellAnswer(False)
-    assert ask(manager.connection_file, 30.0) == ShellAnswer(True), "it answers when the cell ends"
+    assert ask(manager.connection_file, 30.0) == ShellAnswer(True, "", "ipython"), (
+        "it answers when the cell ends"
+    )
 
 
 @pytest.mark.slow

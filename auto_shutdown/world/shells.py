@@ -1,0 +1,122 @@
+"""Asks the shells of this server's kernels whether they are free, wherever the kernels run.
+
+A kernel on this host is asked by its connection file's content, in a worker thread, all at once; a
+kernel behind a gateway on a websocket of our own; a kernel of any other manager on a websocket to
+this server, which carries it to wherever that manager has it.
+
+What an answer says is kept with the requests of the kernel: a silent shell may run a cell, so the
+kernel is busy until the shell answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from ..core.model import Kernel
+from .kernel_access import channels_of, connection_of, fresh_model, gateway_arguments
+from .kernel_usage import Usage, ask
+from .requests import Requests
+from .shell_probe import Connection, ShellAnswer, ask_shells
+from .stamps import parse_stamp
+
+#: So many kernels in other containers are asked at once. Each costs a connection to its gateway.
+AT_ONCE = 8
+
+#: So many kernels on this host are asked at once. Each costs a socket.
+AT_ONCE_HERE = 64
+
+#: Kernels that handle the requests of their main shell one by one: an answer proves that all
+#: earlier requests have ended. ipykernel calls itself so, in each of its versions.
+ONE_BY_ONE = frozenset({"ipython"})
+
+#: The websocket of a kernel through this server, and the arguments of its HTTPRequest.
+OwnChannels = Callable[[str], "tuple[str, Mapping[str, Any]]"]
+
+
+class Shells:
+    """The shells of the kernels of ``manager``. ``own_channels`` gives the websocket of a kernel
+    through this server (None: there is no such way)."""
+
+    def __init__(
+        self, manager: Any, requests: Requests, own_channels: OwnChannels | None = None
+    ) -> None:
+        self._manager = manager
+        self._requests = requests
+        self._own_channels = own_channels
+
+    async def ask_all(self, kernel_ids: Iterable[str]) -> dict[str, ShellAnswer]:
+        """One answer for each of these kernels. Never raises."""
+        here: dict[str, Connection] = {}
+        elsewhere: list[str] = []
+        for kernel_id in kernel_ids:
+            connection = None
+            if channels_of(self._manager, kernel_id) is None:
+                connection = connection_of(self._manager, kernel_id)
+            if connection is None:
+                elsewhere.append(kernel_id)
+            else:
+                here[kernel_id] = connection
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def ask_one(kernel_id: str) -> dict[str, ShellAnswer]:
+            async with gate:
+                return {kernel_id: (await self.ask_by_websocket(kernel_id, False)).shell}
+
+        answers: dict[str, ShellAnswer] = {}
+        for some in await asyncio.gather(self._ask_here(here), *map(ask_one, elsewhere)):
+            answers.update(some)
+        return answers
+
+    async def ask(self, kernel_id: str) -> Usage:
+        """Ask one shell; with the kernel's stamps after the question where that may move them."""
+        if channels_of(self._manager, kernel_id) is None:
+            connection = connection_of(self._manager, kernel_id)
+            if connection is not None:
+                answers = await self._ask_here({kernel_id: connection})
+                return Usage(shell=answers[kernel_id])
+        return await self.ask_by_websocket(kernel_id, False)
+
+    async def ask_by_websocket(self, kernel_id: str, with_usage: bool) -> Usage:
+        """Ask a kernel in another container, ``with_usage`` also for its processor time."""
+        url, arguments = channels_of(self._manager, kernel_id), gateway_arguments
+        if url is None and self._own_channels is not None and not with_usage:
+            url, own_arguments = self._own_channels(kernel_id)
+            arguments = lambda: own_arguments  # noqa: E731
+        if url is None:
+            failure = "it cannot be asked from here"
+            return Usage(failure=failure, shell=ShellAnswer(False, failure))
+        asked_at = time.monotonic()
+        known = self._requests.known(kernel_id)
+        subshells = sorted(known.unheard_subshells) if known is not None else []
+
+        async def stamps() -> Mapping[str, datetime]:
+            model = await fresh_model(self._manager, kernel_id)
+            last_activity = parse_stamp(model.get("last_activity"))
+            return Kernel(kernel_id, last_activity=last_activity).stamps
+
+        usage = await ask(url, arguments(), stamps, subshells, with_usage)
+        self._note(kernel_id, usage.shell, asked_at)
+        return usage
+
+    async def _ask_here(self, connections: Mapping[str, Connection]) -> dict[str, ShellAnswer]:
+        found: dict[str, ShellAnswer] = {}
+        names = list(connections)
+        for first in range(0, len(names), AT_ONCE_HERE):
+            some = {name: connections[name] for name in names[first : first + AT_ONCE_HERE]}
+            asked_at = time.monotonic()
+            answers = await asyncio.to_thread(ask_shells, some)
+            for kernel_id, answer in answers.items():
+                self._note(kernel_id, answer, asked_at)
+            found.update(answers)
+        return found
+
+    def _note(self, kernel_id: str, answer: ShellAnswer, asked_at: float) -> None:
+        requests = self._requests.of(kernel_id)
+        if answer.free:
+            requests.shell_answered(asked_at, answer.implementation in ONE_BY_ONE)
+        else:
+            requests.shell_is_silent(answer.failure)

@@ -1,0 +1,148 @@
+"""What Jupyter says of the kernels of a life: the state that a manager reports, and the messages
+that the product hears.
+
+A manager's state is that of the last status message, whatever that was about. So it is wrong here
+in the ways of a real one. The product's own code (``KernelSource``) follows the messages, which
+come from a life and not from a wire.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from truth import MINUTE, Cell, Thing
+
+from auto_shutdown.core.model import Kernel
+from auto_shutdown.world.kernels import KernelSource
+
+#: Requests that a kernel answers while it runs a cell. Each answer ends with a status "idle".
+MEANWHILE = ("create_subshell_request", "usage_request", "comm_info_request", "debug_request")
+
+
+class NoManager:
+    """The product asks it only for kernels of which it has no messages."""
+
+    def get_kernel(self, kernel_id: str) -> Any:
+        raise KeyError(kernel_id)
+
+
+class Jupyter:
+    """Messages and managers' states. ``after`` schedules what happens later in the life."""
+
+    def __init__(self, rng: random.Random, counts: Counter[str]) -> None:
+        self.rng, self.counts = rng, counts
+        self.after: Callable[[float, Callable[[], Any]], None] = lambda *_: None
+        self.source = KernelSource(NoManager(), None)
+        #: Whether the product follows messages and asks shells. A life without tests the oracle.
+        self.follows = True
+        self._states: dict[str, str] = {}
+        self._number = 0
+
+    def server_starts(self) -> None:
+        """A new server has heard nothing yet."""
+        self.source = KernelSource(NoManager(), None)
+
+    # -- what a kernel does --------------------------------------------------------------------
+
+    def cell_begins(self, kernel: Thing, cell: Cell, on_iopub: bool) -> None:
+        """A cell, or a queue of three of which the last two wait for their turn."""
+        requests = self.source._requests.of(kernel.id)
+        requests.on_iopub = on_iopub
+        queue = [self._request(cell) for _ in range(3 if self.rng.random() < 0.2 else 1)]
+        if kernel.connections:
+            for parent in queue:
+                requests.sent(parent)
+        part = (cell.ends - cell.began) / len(queue)
+        for number, parent in enumerate(queue):
+            turn = self._turn(kernel, cell, parent, queue[number - 1] if number else None)
+            self.after(part * number, turn) if number else turn()
+        self._answer_others(kernel, cell)
+
+    def _request(self, cell: Cell) -> dict[str, Any]:
+        self._number += 1
+        parent: dict[str, Any] = {"msg_type": "execute_request", "msg_id": str(self._number)}
+        return {**parent, "subshell_id": "sub"} if cell.in_subshell else parent
+
+    def _turn(self, kernel: Thing, cell: Cell, parent: Any, before: Any) -> Callable[[], None]:
+        def begin() -> None:
+            if kernel.cell is not cell and before is not None:
+                return  # it ended before its time
+            if before is not None:
+                self._status(kernel, "idle", before)
+            self._status(kernel, "busy", parent)
+            cell.parent = parent
+            if cell.waits and self.hears(kernel):
+                self.source._requests.of(kernel.id).input_for = parent["msg_id"]
+
+        return begin
+
+    def _answer_others(self, kernel: Thing, cell: Cell) -> None:
+        """Now and then the kernel answers something else while its cell runs: a lie begins."""
+
+        def answer() -> None:
+            if kernel.cell is not cell or kernel.gone is not None:
+                return
+            parent = {"msg_type": self.rng.choice(MEANWHILE), "msg_id": "other"}
+            self._status(kernel, "busy", parent)
+            self._status(kernel, "idle", parent)
+            self.counts["busy kernels that read idle"] += 1
+            self._answer_others(kernel, cell)
+
+        if self.rng.random() < 0.8:
+            self.after(self.rng.expovariate(1 / (8 * MINUTE)), answer)
+
+    def cell_ends(self, kernel: Thing, cell: Cell) -> None:
+        self._status(kernel, "idle", cell.parent)
+
+    def ends(self, kernel: Thing) -> None:
+        """The process of the kernel ended."""
+        self._states.pop(kernel.id, None)
+        self.source._requests.of(kernel.id).ended()
+
+    def answers_a_question(self, kernel: Thing) -> None:
+        """Its manager takes the answer to the product's usage_request for the kernel's state."""
+        self._states[kernel.id] = "idle"
+
+    def _status(self, kernel: Thing, state: str, parent: Any) -> None:
+        self._states[kernel.id] = state
+        if self.hears(kernel):
+            self.source._requests.of(kernel.id).has_status(state, parent)
+
+    def hears(self, kernel: Thing) -> bool:
+        """Whether the messages of the kernel reach the product."""
+        return self.source._requests.of(kernel.id).on_iopub or kernel.connections > 0
+
+    # -- what the product sees -----------------------------------------------------------------
+
+    def observed(self, thing: Thing, kernel: Kernel) -> Kernel:
+        """The kernel as the product sees it, its manager's state being what it is."""
+        requests = self.source._requests.of(kernel.id)
+        if not thing.connections and not requests.on_iopub:
+            requests.no_longer_heard()
+        if not self.follows:
+            return kernel
+        seen = self.source.observed(kernel)
+        self.counts["looks that the messages corrected"] += seen.state != kernel.state
+        return seen
+
+    def state(self, thing: Thing) -> str:
+        """By the manager."""
+        return self._states.get(thing.id, "idle") if thing.state == "idle" else thing.state
+
+    def shell_answers(self, thing: Thing) -> bool:
+        """The truth: whether its shells answer the product's question."""
+        requests = self.source._requests.of(thing.id)
+        in_subshell = thing.cell is not None and thing.cell.in_subshell
+        free = thing.cell is None or (in_subshell and "sub" not in requests.unheard_subshells)
+        if not self.follows:
+            return True
+        if free:
+            requests.shell_answered(time.monotonic(), one_by_one=True)
+        else:
+            self.counts["shells that were silent"] += 1
+            requests.shell_is_silent("")
+        return free

@@ -1,0 +1,281 @@
+"""The question whether a shell is free: real kernels on this host and behind a real gateway, asked
+by each of the three ways."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.manager import AsyncKernelManager
+from tornado.httpclient import AsyncHTTPClient
+
+from auto_shutdown.core.model import Kernel, Snapshot
+from auto_shutdown.world import shells as shells_module
+from auto_shutdown.world.kernel_usage import Usage, ask
+from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.requests import Requests
+from auto_shutdown.world.shell_probe import ShellAnswer
+from auto_shutdown.world.shells import Shells
+from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.world import World
+
+FREE = ShellAnswer(True, "", "ipython")
+
+
+class Manager(dict):  # type: ignore[type-arg]
+    """Kernel managers by id."""
+
+    def get_kernel(self, kernel_id: str) -> Any:
+        return self[kernel_id]
+
+    def kernel_model(self, kernel_id: str) -> Any:
+        return {"id": kernel_id}
+
+
+class Behind:
+    """A kernel behind a gateway: its manager knows its address there."""
+
+    def __init__(self, url: str) -> None:
+        self.kernel_url = url
+
+    async def refresh_model(self) -> Any:
+        return json.loads((await AsyncHTTPClient().fetch(self.kernel_url)).body)
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    pytest.importorskip("kernel_gateway", reason="no kernel gateway in this environment")
+    from auto_shutdown.local_studio.gateways import Gateway
+
+    found = Gateway(tmp_path_factory.mktemp("gateway"), "app")
+    try:
+        found.wait()
+        yield found
+    finally:
+        found.stop()
+
+
+def start(gateway: Any) -> str:
+    request = urllib.request.Request(f"{gateway.url}/api/kernels", data=b"{}", method="POST")
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return f"{gateway.url}/api/kernels/{json.load(answer)['id']}"
+
+
+@pytest.fixture
+def flag(tmp_path: Path) -> Path:
+    """A cell runs while this file is there."""
+    found = tmp_path / "flag"
+    found.touch()
+    return found
+
+
+def end_cell(flag: Path) -> None:
+    flag.unlink()
+
+
+def while_there(flag: Path) -> str:
+    return f"import os, time\nwhile os.path.exists({str(flag)!r}): time.sleep(0.02)"
+
+
+async def answers(shells: Shells, free: bool) -> Usage:
+    """The answer, once it is as expected: a kernel that has just started takes its time."""
+    deadline = time.monotonic() + 60
+    while True:
+        found = await shells.ask("k")
+        if found.shell.free is free or time.monotonic() > deadline:
+            return found
+
+
+@pytest.mark.slow
+async def test_a_kernel_on_this_host(flag: Path) -> None:
+    local, requests = AsyncKernelManager(), Requests()
+    await local.start_kernel()
+    shells = Shells(Manager(k=local), requests)
+    assert (await answers(shells, True)).shell == FREE
+    client = local.client()
+    client.start_channels()
+    await client.wait_for_ready()
+    client.execute(while_there(flag))
+    assert (await answers(shells, False)).shell == ShellAnswer(False)
+    assert requests.of("k").shell_silent
+    end_cell(flag)
+    assert (await answers(shells, True)).shell == FREE
+    assert not requests.of("k").shell_silent
+    client.stop_channels()
+    await local.shutdown_kernel(now=True)
+
+
+@pytest.mark.slow
+async def test_a_kernel_behind_a_gateway(gateway: Any, flag: Path) -> None:
+    requests = Requests()
+    url = start(gateway)
+    shells = Shells(Manager(k=Behind(url)), requests)
+    assert (await answers(shells, True)).shell == FREE
+    before = (await Behind(url).refresh_model())["last_activity"]
+    usage = await shells.ask("k")
+    assert (usage.shell, usage.others_heard) == (FREE, False)
+    after = (await Behind(url).refresh_model())["last_activity"]
+    assert before == after, "the question is no activity here"
+    page = await connected(url)
+    await send(page, "execute_request", code=while_there(flag))
+    busy = await answers(shells, False)
+    assert busy.shell == ShellAnswer(False)
+    assert requests.of("k").shell_silent
+    usage = await shells.ask_by_websocket("k", with_usage=True)
+    assert usage.shell.free is False
+    assert usage.kernel_cores is not None, "the control channel answers meanwhile"
+    end_cell(flag)
+    assert (await answers(shells, True)).shell == FREE
+    page.close()
+
+
+@pytest.mark.slow
+async def test_a_kernel_of_a_manager_that_does_not_tell_where_it_is(gateway: Any) -> None:
+    url = start(gateway)
+    asked = []
+
+    def through_this_server(kernel_id: str) -> Any:
+        asked.append(kernel_id)
+        return url.replace("http", "ws", 1) + "/channels", {}
+
+    shells = Shells(Manager(k=object()), Requests(), through_this_server)
+    assert (await answers(shells, True)).shell == FREE
+    assert "k" in asked
+    found = await Shells(Manager(k=object()), Requests()).ask("k")
+    assert (found.shell.free, found.shell.failure) == (False, "it cannot be asked from here")
+
+
+@pytest.mark.slow
+async def test_a_subshell_has_to_answer_too(gateway: Any, flag: Path) -> None:
+    """JupyterLab runs the callbacks of widgets there; the main shell is free meanwhile."""
+    url, requests = start(gateway), Requests()
+    shells = Shells(Manager(k=Behind(url)), requests)
+    assert (await answers(shells, True)).shell == FREE
+    page = await connected(url)
+    await send(page, "create_subshell_request", channel="control")
+    subshell = (await receive(page, "create_subshell_reply"))["content"]["subshell_id"]
+    await send(page, "execute_request", subshell, code=while_there(flag))
+    await receive(page, "execute_input")
+    assert (await shells.ask("k")).shell == FREE
+    requests.of("k").unheard_subshells.add(subshell)
+    assert (await shells.ask("k")).shell == ShellAnswer(False, "", "ipython")
+    end_cell(flag)
+    assert (await answers(shells, True)).shell == FREE
+    assert requests.of("k").unheard_subshells == set()
+    page.close()
+
+
+async def connected(url: str) -> Any:
+    from tornado.websocket import websocket_connect
+
+    return await websocket_connect(url.replace("http", "ws", 1) + "/channels?session_id=page")
+
+
+async def send(
+    page: Any, kind: str, subshell: str | None = None, channel: str = "shell", **content: Any
+) -> None:
+    header = {"msg_id": kind, "msg_type": kind, "session": "page", "username": "", "version": "5.3"}
+    if subshell is not None:
+        header["subshell_id"] = subshell
+    header["date"] = datetime.now(timezone.utc).isoformat()
+    parts = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
+    await page.write_message(json.dumps({**parts, "channel": channel}))
+
+
+async def receive(page: Any, kind: str) -> Any:
+    while True:
+        message = json.loads(await asyncio.wait_for(page.read_message(), 60))
+        if message["header"]["msg_type"] == kind:
+            return message
+
+
+async def test_a_gateway_that_refuses_is_a_failure_and_no_silence() -> None:
+    requests = Requests()
+    shells = Shells(Manager(k=Behind("http://127.0.0.1:1/api/kernels/k")), requests)
+    found = await shells.ask_all(["k"])
+    assert not found["k"].free
+    assert "cannot be reached" in found["k"].failure
+    assert requests.of("k").unreachable == found["k"].failure
+
+
+async def test_a_gateway_that_does_not_answer_is_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy kernel of an old gateway keeps the websocket from opening."""
+    monkeypatch.setattr("auto_shutdown.world.kernel_usage.ANSWER_SECONDS", 0.05)
+    silent = socket.create_server(("127.0.0.1", 0))
+    port = silent.getsockname()[1]
+
+    async def stamps() -> Any:
+        return {}
+
+    usage = await ask(f"ws://127.0.0.1:{port}/", {}, stamps)
+    assert usage.shell == ShellAnswer(False)
+    assert "did not answer within" in usage.failure
+    silent.close()
+
+
+async def test_many_kernels_of_this_host_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+
+    def ask_shells(connections: Any) -> Any:
+        batches.append(len(connections))
+        return dict.fromkeys(connections, FREE)
+
+    class Local:
+        def get_connection_info(self) -> Any:
+            return {"shell_port": 1}
+
+    monkeypatch.setattr(shells_module, "ask_shells", ask_shells)
+    names = [str(n) for n in range(100)]
+    found = await Shells(Manager(dict.fromkeys(names, Local())), Requests()).ask_all(names)
+    assert (set(found), set(found.values())) == (set(names), {FREE})
+    assert batches == [64, 36]
+
+
+class TestAnswersAboutWork:
+    """What ``World.ask`` makes of the answer of a shell."""
+
+    @pytest.mark.parametrize(
+        ("state", "shell", "expected"),
+        [
+            ("idle", FREE, (False, False)),
+            ("idle", ShellAnswer(False), (True, False)),
+            ("idle", ShellAnswer(False, "refused"), (False, True)),
+            ("busy", ShellAnswer(False), (False, False)),
+        ],
+    )
+    async def test_a_silent_shell_is_work_and_one_that_cannot_be_asked_is_unknown(
+        self, state: str, shell: ShellAnswer, expected: tuple[bool, bool]
+    ) -> None:
+        source = KernelSource(Manager(), None)
+        world = World(Platform(), source, TerminalSource({}), None)
+
+        async def ask_all(kernel_ids: Any) -> Any:
+            return dict.fromkeys(kernel_ids, shell)
+
+        source._shells.ask_all = ask_all  # type: ignore[method-assign]
+        kernel = Kernel("k", state=state)
+        world._last = Snapshot((kernel,))
+        (answer,) = await world.ask({kernel.ref: timedelta(minutes=1)})
+        assert (answer.working, answer.unread) == expected
+
+    def test_a_kernel_whose_shell_cannot_be_asked_is_unknown(self) -> None:
+        source = KernelSource(Manager(), None)
+        source._requests.of("k").shell_is_silent("refused")
+        assert "refused" in str(source.observed(Kernel("k", state="idle")).unreadable)
+
+    def test_a_silent_shell_makes_a_kernel_busy(self) -> None:
+        source = KernelSource(Manager(), None)
+        source._requests.of("k").shell_is_silent("")
+        seen = source.observed(Kernel("k", state="idle"))
+        assert (seen.state, seen.shell_silent) == ("busy", True)
+        dead = source.observed(Kernel("k", state="dead"))
+        assert (dead.state, dead.shell_silent) == ("dead", False)
