@@ -4,37 +4,30 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
-import { LabIcon } from '@jupyterlab/ui-components';
 
-import { Afterwards } from './behaviour/stoppedmessages';
 import { Announcer } from './behaviour/announcer';
 import { Api } from './behaviour/api';
-import { Choices } from './behaviour/serversettings';
 import { Claims } from './behaviour/claims';
 import { addCommands } from './behaviour/commands';
-import { Panel } from './behaviour/panelwidget';
+import { listenToServer } from './behaviour/events';
+import { Look } from './behaviour/look';
+import { addNotebookItems } from './behaviour/notebookitem';
+import { hostNotifications } from './behaviour/notifications';
+import { PanelWidget } from './behaviour/panelwidget';
 import { Poller } from './behaviour/poller';
 import { Preferences } from './behaviour/preferences';
 import { Presence } from './behaviour/presence';
 import { Saver } from './behaviour/saver';
+import { ServerSettings } from './behaviour/serversettings';
 import { StatusItem } from './behaviour/statusitem';
-import { hostToasts } from './behaviour/notifications';
+import { StoppedMessages } from './behaviour/stoppedmessages';
+import { setLanguage } from './model/durations';
+import { panelIcon } from './view/icons';
 
 const PLUGIN = 'jupyterlab-auto-shutdown:plugin';
 
-/** A switch that is off. */
-const icon = new LabIcon({
-  name: 'auto-shutdown:icon',
-  svgstr:
-    '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">' +
-    '<path class="jp-icon3" fill="#616161" d="M12 3a1.2 1.2 0 0 1 1.2 1.2v7a1.2 1.2 0 0 1-2.4 0v-7A1.2 1.2 ' +
-    '0 0 1 12 3zm5.2 2.6a1.2 1.2 0 0 1 1.7 0 9 9 0 1 1-13.8 0 1.2 1.2 0 1 1 1.8 1.6 6.6 6.6 0 1 0 10.2 ' +
-    '0 1.2 1.2 0 0 1 .1-1.6z"/></svg>'
-});
-
 /**
- * The part in the browser. Nothing of the shutdown depends on it: the server acts alone, with
- * every tab closed.
+ * The part in the browser. The server shuts down what is idle by itself, with every tab closed.
  */
 const plugin: JupyterFrontEndPlugin<void> = {
   id: PLUGIN,
@@ -48,42 +41,51 @@ const plugin: JupyterFrontEndPlugin<void> = {
     restorer: ILayoutRestorer | null,
     registry: ISettingRegistry | null
   ): void => {
+    setLanguage((translator ?? nullTranslator).languageCode);
     const trans = (translator ?? nullTranslator).load('jupyterlab_auto_shutdown');
     const api = new Api();
     const poller = new Poller(panel => api.status(panel));
     const preferences = new Preferences();
-    const toasts = hostToasts();
-    const afterwards = new Afterwards(app.shell, poller, api, trans);
-    const panel = new Panel({
+    const notifications = hostNotifications();
+    const stopped = new StoppedMessages(app.shell, poller, api, trans);
+    const stored = (name: string): string => `jupyterlab-auto-shutdown:${name}:${api.baseUrl}`;
+    const panel = new PanelWidget({
       api,
       poller,
-      choices: new Choices(api, poller),
-      afterwards,
+      settings: new ServerSettings(api, poller),
+      stopped,
+      look: new Look(window.localStorage, stored('look')),
       trans,
-      announces: () => toasts === null || !preferences.value.notifications,
+      announces: () => notifications === null || !preferences.value.notifications,
       preferences:
         registry === null
           ? null
           : () => void app.commands.execute('settingeditor:open', { query: 'Auto Shutdown' }),
-      visit: path => void app.commands.execute('docmanager:open', { path })
+      openNotebook: path => void app.commands.execute('docmanager:open', { path }),
+      openTerminal: name => void app.commands.execute('terminal:open', { name })
     });
-    panel.title.icon = icon;
+    panel.title.icon = panelIcon;
     app.shell.add(panel, 'left', { rank: 700 });
     restorer?.add(panel, panel.id);
 
     const open = (): void => app.shell.activateById(panel.id);
-    addCommands(app, panel, poller, palette, trans);
+    addCommands({ app, panel, poller, palette, notifications, trans });
+    addNotebookItems(
+      app,
+      poller,
+      (kernel, minutes) => panel.keep('kernel', kernel, minutes),
+      trans
+    );
     if (statusBar !== null) {
-      const item = new StatusItem(poller, preferences, open, icon, trans);
+      const item = new StatusItem(poller, preferences, open, trans);
       statusBar.registerStatusItem('jupyterlab-auto-shutdown:status', { item, align: 'right' });
     }
-    if (toasts !== null) {
-      const name = `jupyterlab-auto-shutdown:announced:${api.baseUrl}`;
+    if (notifications !== null) {
       const page = Math.random().toString(36).slice(2);
       new Announcer({
         poller,
-        claims: new Claims(window.localStorage, name, page),
-        toasts,
+        claims: new Claims(window.localStorage, stored('announced'), page),
+        notifications,
         trans,
         lead: () => preferences.lead,
         keep: panel.keepAll,
@@ -101,9 +103,10 @@ const plugin: JupyterFrontEndPlugin<void> = {
       // Where the host does not know our schema, the defaults hold.
       preferences.follow(registry, PLUGIN).catch(() => undefined);
     }
+    listenToServer(app.serviceManager, poller.onServerEvent);
     void app.restored.then(async () => {
       await poller.refresh();
-      await afterwards.remember();
+      await stopped.loadHistory();
     });
   }
 };

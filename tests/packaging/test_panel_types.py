@@ -30,7 +30,7 @@ SAME = {
     "IOutcome": SCHEMAS["Outcome"]["required"],
     "IHold": SCHEMAS["KeepAlive"]["required"],
     "ISettings": SCHEMAS["SettingsPatch"]["properties"],
-    "IChoices": SPEC["components"]["responses"]["Settings"]["content"]["application/json"][
+    "ISettingsAnswer": SPEC["components"]["responses"]["Settings"]["content"]["application/json"][
         "schema"
     ]["required"],
 }

@@ -55,7 +55,8 @@ def test_the_bundle_is_fresh_and_there_once(wheel: Path) -> None:
     built = json.loads((BUNDLE / "package.json").read_text())
     assert built["jupyterlab"]["_build"]["load"] == "static/" + Path(entries[0]).name
     folders = (ROOT / "labextension" / name for name in ("src", "style", "schema"))
-    sources = [p for folder in folders for p in folder.iterdir() if p.is_file()]
+    files = (p for folder in folders for p in folder.rglob("*") if p.is_file())
+    sources = [p for p in files if "__tests__" not in p.parts]
     assert {p.suffix for p in sources} == {".ts", ".tsx", ".css", ".js", ".json"}
     newest_source = max(p.stat().st_mtime for p in sources)
     assert (BUNDLE / "package.json").stat().st_mtime >= newest_source, "make build makes it anew"

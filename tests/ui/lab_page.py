@@ -49,7 +49,7 @@ def enter(page: Any, server: JupyterServerApp, path: str = "lab") -> None:
 
 def open_panel(page: Any) -> None:
     page.click('.jp-SideBar [data-id="jupyterlab-auto-shutdown-panel"]', timeout=60_000)
-    page.wait_for_selector(f"{PANEL} .jp-AutoShutdown-row, {PANEL} p.jp-AutoShutdown-section")
+    page.wait_for_selector(f"{PANEL} .jp-AS-row, {PANEL} p.jp-AS-section")
 
 
 def run(page: Any, command: str) -> None:
@@ -66,7 +66,7 @@ def run(page: Any, command: str) -> None:
 def row(page: Any, name: str, reason: str | None = None) -> Any:
     """The row of this name; with ``reason`` once it has that."""
     wanted = f'[data-reason="{reason}"]' if reason else ""
-    found = page.locator(f"{PANEL} .jp-AutoShutdown-row{wanted}", has_text=name).first
+    found = page.locator(f"{PANEL} .jp-AS-row{wanted}", has_text=name).first
     found.wait_for(timeout=60_000)
     return found
 
@@ -76,7 +76,7 @@ def setting(page: Any, name: str) -> Any:
 
 
 def health(page: Any) -> Any:
-    return page.locator(f"{PANEL} .jp-AutoShutdown-health")
+    return page.locator(f"{PANEL} .jp-AS-health")
 
 
 def toasts(page: Any) -> Any:

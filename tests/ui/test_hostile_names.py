@@ -35,12 +35,13 @@ def test_html_in_a_name_is_inert(browser: Any, studio: LocalStudio) -> None:
     server.request("PATCH", "auto-shutdown/settings", {"rules": [rule]})
     server.request("POST", "auto-shutdown/check")
     page = opened(browser, server)
-    page.locator(f"{PANEL} .jp-AutoShutdown-row", has_text="<img src=x").first.wait_for()
+    page.locator(f"{PANEL} .jp-AS-row", has_text="<img src=x").first.wait_for()
     assert "<svg onload" in page.inner_text(PANEL)
-    for summary in page.locator(f"{PANEL} summary").all():
-        summary.click()
-    button = page.locator(f"{PANEL} .jp-AutoShutdown-row", has_text="<svg onload").first
-    button.get_by_role("button", name="Shut down now").click()
+    page.locator(f"{PANEL} [data-fold=settings]").click()
+    for words in page.locator(f"{PANEL} .jp-AS-row .jp-AS-word").all():
+        words.click()
+    button = page.locator(f"{PANEL} .jp-AS-row", has_text="<svg onload").first
+    button.locator(".jp-mod-danger").click()
     dialog = page.locator(".jp-Dialog")
     dialog.wait_for()
     for place in (page.locator(PANEL), dialog):

@@ -29,6 +29,10 @@ from auto_shutdown.local_studio.studio import LocalStudio
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
+NAME_OF_FOCUS = """
+  (document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()
+"""
+
 REPORTS = ROOT / "labextension" / "src" / "__tests__" / "reports"
 
 
@@ -97,37 +101,41 @@ def page(browser: Any, scene: Scene) -> Iterator[Any]:
 
 def test_every_state_has_its_reason(page: Any, scene: Scene) -> None:
     busy = row(page, "train.ipynb", "busy")
-    assert "running a cell, " in busy.inner_text()
+    assert "running " in busy.inner_text()
     assert busy.locator("progress").count() == 0, "no countdown for the active"
     idle = row(page, "eval.ipynb", "recent-activity")
-    assert "of 2 h" in idle.inner_text()
+    assert "/ 2 h" in idle.inner_text()
     assert idle.locator("progress").count() == 1
     job = row(page, "terminal 1", "running-job")
     assert "running sleep" in job.inner_text()
     empty = row(page, "pytorch-1-8", "recent-activity")
     assert "empty · idle" in empty.inner_text()
-    assert "follows its app" in row(page, "image terminal", "in-use").inner_text()
+    assert "follows its app" in row(page, "terminal of datascience-1.0", "in-use").inner_text()
     assert "Watching" in health(page).inner_text()
     billed = page.locator(f'{PANEL} [data-instance="ml.t3.medium"]').inner_text()
-    assert "train.ipynb has to end its cell" in billed
-    idle.locator("summary").click()
+    assert "$0.05/h" in billed
+    instance = page.locator(f'{PANEL} [data-instance="ml.t3.medium"] > .jp-AS-line .jp-AS-word')
+    assert "Stops when train.ipynb's cell has ended" in instance.get_attribute("title")
+    idle.locator(".jp-AS-word").click()
     assert "Limit: 2 h (the general limit)" in idle.inner_text()
-    assert "recent-activity" in idle.locator("summary").get_attribute("title")
+    assert "recent-activity" in idle.locator(".jp-AS-word").get_attribute("title")
 
 
 def test_keep_alive_for_hours_until_a_time_and_release(page: Any, scene: Scene) -> None:
     kept = row(page, "kept.ipynb")
-    kept.locator("summary").click()
-    four = kept.get_by_role("button", name="Keep 4 h, until")
+    kept.locator(".jp-AS-word").click()
+    four = kept.get_by_role("button", name="Keep kept.ipynb for 4 h")
     assert "Until " in four.get_attribute("title"), "the time it ends"
     four.click()
     row(page, "kept until", "kept-alive")
     (held,) = scene.keep_alive()
     assert held["id"] == scene.kernels["kept"]
-    row(page, "kept.ipynb").get_by_role("button", name="Release").click()
+    row(page, "kept.ipynb").get_by_role("button", name="Release kept.ipynb").click()
     scene.server.wait_for("the release", lambda: not scene.keep_alive())
 
-    row(page, "kept.ipynb", "recent-activity").get_by_role("button", name="until…").click()
+    row(page, "kept.ipynb", "recent-activity").get_by_role(
+        "button", name="Keep kept.ipynb until…"
+    ).click()
     clock = page.locator(f"{PANEL} input[type=time]")
     keep = clock.locator("xpath=..").get_by_role("button", name="Keep")
     later = page.evaluate("h => new Date(Date.now() + h * 36e5).toTimeString().slice(0, 5)", 11)
@@ -144,7 +152,7 @@ def test_keep_everything_is_a_command_and_the_panel_says_so(page: Any, scene: Sc
     run(page, "Keep Everything Alive…")
     page.locator(".jp-Dialog select").select_option(index=1)
     page.locator(".jp-Dialog button.jp-mod-accept").click()
-    banner = page.locator(f"{PANEL} .jp-AutoShutdown-everything")
+    banner = page.locator(f"{PANEL} .jp-AS-everything")
     banner.get_by_text("Everything is kept until").wait_for()
     assert "all" in {held["kind"] for held in scene.keep_alive()}
     banner.get_by_role("button", name="Release").click()
@@ -153,25 +161,25 @@ def test_keep_everything_is_a_command_and_the_panel_says_so(page: Any, scene: Sc
 
 
 def test_shutting_down_asks_first(page: Any, scene: Scene) -> None:
-    row(page, "pytorch-1-8").locator("summary").click()
-    row(page, "pytorch-1-8").get_by_role("button", name="Shut down now").click()
+    row(page, "pytorch-1-8").locator(".jp-AS-word").click()
+    row(page, "pytorch-1-8").get_by_role("button", name="Shut down pytorch-1-8 now").click()
     dialog = page.locator(".jp-Dialog")
     dialog.wait_for()
     said = dialog.inner_text()
-    assert "variables in the memory of its kernels are lost" in said
+    assert "Stopping ends the variables in memory" in said
     assert "Files in your home folder are kept" in said
     assert "AWS has closed Studio Classic to new apps" in said
     dialog.locator("button.jp-mod-reject").first.click()
     assert scene.studio.status(scene.app) == "InService"
     spare = scene.studio.create_app("tensorflow-2.3", "ml.m5.large")
     page.get_by_role("button", name="Check now").click()
-    row(page, "tensorflow-2-3").locator("summary").click()
-    row(page, "tensorflow-2-3").get_by_role("button", name="Shut down now").click()
+    row(page, "tensorflow-2-3").locator(".jp-AS-word").click()
+    row(page, "tensorflow-2-3").get_by_role("button", name="Shut down tensorflow-2-3 now").click()
     page.locator(".jp-Dialog button.jp-mod-warn").click()
     scene.server.wait_for(
         "the app goes", lambda: scene.studio.status(spare) in ("Deleting", "Deleted")
     )
-    removed = page.locator(f"{PANEL} .jp-AutoShutdown-removed", has_text="tensorflow-2-3")
+    removed = page.locator(f"{PANEL} .jp-AS-removed", has_text="tensorflow-2-3")
     removed.get_by_text("on request").wait_for()
 
 
@@ -179,14 +187,14 @@ def test_settings_are_checked_as_typed_and_kept_by_the_server(page: Any, scene: 
     page.locator(".lm-MenuBar-item", has_text="Settings").click()
     page.locator(".lm-Menu-item", has_text="Auto Shutdown Settings…").click()
     setting(page, "enabled").wait_for()
-    sentence = page.locator(f"{PANEL} .jp-AutoShutdown-promise")
+    sentence = page.locator(f"{PANEL} .jp-AS-promise")
     assert "Notebooks and terminals idle for 2 hours are stopped" in sentence.inner_text()
     assert "Their app is deleted at the same moment" in sentence.inner_text()
 
     field = setting(page, "idle_timeout_minutes")
     assert field.get_by_role("button").count() == 0, "nothing to undo yet"
     field.locator("input").fill("9 h")
-    field.get_by_text("From 10 m to 8 h").wait_for()
+    field.get_by_text("Must be from 10 m to 8 h").wait_for()
     assert field.locator("input").get_attribute("aria-invalid") == "true"
     field.locator("input").press("Tab")
     assert scene.user() == {}
@@ -198,10 +206,16 @@ def test_settings_are_checked_as_typed_and_kept_by_the_server(page: Any, scene: 
     sentence.get_by_text("idle for 2 hours").wait_for()
     assert scene.user() == {}
 
-    # Nobody has to leave the field: what stands there a moment is saved.
-    setting(page, "terminal_idle_timeout_minutes").locator("input").fill("45")
+    # Only Enter, or leaving the field, saves; and what was saved is seen to be saved.
+    terminals = setting(page, "terminal_idle_timeout_minutes")
+    terminals.locator("input").fill("4")
+    terminals.locator("input").fill("45")
+    assert scene.user() == {}
+    terminals.locator("input").press("Enter")
     sentence.get_by_text("terminals after 45 minutes").wait_for()
-    setting(page, "terminal_idle_timeout_minutes").locator("input").fill("")
+    terminals.get_by_text("✓ Saved").wait_for()
+    terminals.locator("input").fill("")
+    terminals.locator("input").press("Enter")
     sentence.get_by_text("Notebooks and terminals idle").wait_for()
 
     locked = setting(page, "dry_run")
@@ -213,15 +227,15 @@ def test_rules_are_edited_one_by_one(page: Any, scene: Scene) -> None:
     run(page, "Auto Shutdown Settings…")
     rules = setting(page, "rules")
     rules.get_by_role("button", name="Add a rule").click()
-    rules.get_by_text("Say what it is for").wait_for()
+    rules.get_by_text("Enter what the rule is for").wait_for()
     first = rules.get_by_role("group", name="Rule 1")
     first.get_by_label("Instance type").fill("ml.g5.*")
     first.get_by_label("Idle for").fill("30 m")
     first.get_by_label("Idle for").press("Enter")
     expected = [{"instance_type": "ml.g5.*", "idle_timeout_minutes": 30}]
     scene.server.wait_for("the rule", lambda: scene.user().get("rules") == expected)
-    page.locator(f"{PANEL} .jp-AutoShutdown-promise").get_by_text("1 rule sets").wait_for()
-    row(page, "pytorch-1-8").locator(".jp-AutoShutdown-word").get_by_text("of 30 m").wait_for()
+    page.locator(f"{PANEL} .jp-AS-promise").get_by_text("1 rule sets").wait_for()
+    row(page, "pytorch-1-8").locator(".jp-AS-word").get_by_text("/ 30 m").wait_for()
     rules.get_by_role("button", name="Rule 1: remove").click()
     scene.server.wait_for("no rule", lambda: scene.user().get("rules") == [])
     rules.get_by_role("button", name="Back to the default").click()
@@ -230,17 +244,20 @@ def test_rules_are_edited_one_by_one(page: Any, scene: Scene) -> None:
 
 def test_by_keyboard_alone(page: Any, scene: Scene) -> None:
     page.get_by_role("button", name="Check now").focus()
-    names: list[str] = []
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        name = page.evaluate("document.activeElement.textContent")
-        names.append(name)
-        if "eval.ipynb" in name:
-            break
-    assert "eval.ipynb" in names[-1], names
+
+    def tab_to(label: str) -> None:
+        """Press Tab until the focus is on the button of this accessible name."""
+        names: list[str] = []
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            names.append(page.evaluate(NAME_OF_FOCUS))
+            if names[-1].startswith(label):
+                return
+        raise AssertionError(names)
+
+    tab_to("eval.ipynb: idle")
     page.keyboard.press("Enter")
-    while page.evaluate("document.activeElement.textContent") != "1 h":
-        page.keyboard.press("Tab")
+    tab_to("Keep eval.ipynb for 1 h")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline != "none", "the focus is seen"
     page.keyboard.press("Enter")
@@ -267,19 +284,19 @@ def test_themes_narrow_and_accessible(browser: Any, scene: Scene, name: str) -> 
     assert page.locator(PANEL).bounding_box()["width"] == pytest.approx(300, abs=12)
     page.mouse.move(800, 400)
     picture(page.locator(PANEL), f"panel-{name.lower()}")
-    row(page, "eval.ipynb").locator("summary").click()
-    page.locator(f"{PANEL} summary", has_text="Settings").click()
+    row(page, "eval.ipynb").locator(".jp-AS-word").click()
+    page.locator(f"{PANEL} [data-fold=settings]").click()
     setting(page, "enabled").wait_for()
     setting(page, "rules").get_by_role("button", name="Add a rule").click()
     wide = page.locator(PANEL).evaluate("node => node.scrollWidth - node.clientWidth")
     assert wide <= 0, "no sideways scrolling"
     assert accessibility(page, PANEL) == []
-    assert accessibility(page, ".jp-AutoShutdown-status") == []
+    assert accessibility(page, ".jp-AS-status") == []
     if PICTURES:
         page.set_viewport_size({"width": 1280, "height": 1700})
-        page.locator(f"{PANEL} .jp-AutoShutdown-settings").scroll_into_view_if_needed()
+        page.locator(f"{PANEL} [data-section=settings]").scroll_into_view_if_needed()
         if name == "Light":
-            picture(page.locator(f"{PANEL} .jp-AutoShutdown-settings"), "settings")
+            picture(page.locator(f"{PANEL} [data-section=settings]"), "settings")
         report = json.dumps(scene.server.status(), indent=1)
         REPORTS.mkdir(exist_ok=True)
         (REPORTS / "studio-classic.json").write_text(report + "\n")
@@ -292,7 +309,7 @@ def test_a_server_that_is_gone_and_comes_back(page: Any, scene: Scene) -> None:
     scene.server.request("PATCH", "auto-shutdown/settings", {"keep_terminals": True})
     scene.server.stop()
     health(page).get_by_text("The server does not answer").first.wait_for(timeout=90_000)
-    assert page.locator(".jp-AutoShutdown-statusButton.jp-mod-bad").count() == 1
+    assert page.locator(".jp-AS-statusButton.jp-mod-bad").count() == 1
     scene.server.restart()
     health(page).get_by_text("Watching").wait_for(timeout=120_000)
     assert scene.user() == {"keep_terminals": True}

@@ -27,7 +27,7 @@ from auto_shutdown.local_studio.studio import LocalStudio
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-MESSAGE = ".jp-AutoShutdown-message"
+MESSAGE = ".jp-AS-message"
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_warned_once_then_stopped_and_the_notebook_says_so(
     said = toasts(first).first.text_content()
     assert "train.ipynb" in said
     assert "stop at " in said, "what runs in an app goes with it, in one sentence"
-    assert " of 36 s" in said, "why"
+    assert " / 36 s" in said, "why"
 
     # It is where the person looks: that page hidden, the other shows it.
     first.evaluate("hide(true)")
@@ -111,7 +111,7 @@ def test_warned_once_then_stopped_and_the_notebook_says_so(
     first.evaluate("hide(false)")
     page.wait_for_timeout(500)
     assert shown() == 1
-    countdown = page.locator(".jp-AutoShutdown-statusButton.jp-mod-warn")
+    countdown = page.locator(".jp-AS-statusButton.jp-mod-warn")
     countdown.get_by_text("stops in").wait_for()
     if PICTURES:
         toasts(second).first.wait_for()
@@ -169,7 +169,7 @@ def test_kept_from_the_notification_the_command_and_the_panel(
     server.request("DELETE", f"auto-shutdown/keep-alive?kind=kernel&id={kernel}")
     open_panel(page)
     page.get_by_role("button", name="Check now").click()
-    soon = row(page, "eval.ipynb").locator(".jp-AutoShutdown-soon")
+    soon = row(page, "eval.ipynb").locator(".jp-AS-soon")
     soon.get_by_text("Stops at").wait_for()
     soon.get_by_role("button", name="Keep eval.ipynb for 1 h").click()
     (held,) = server.wait_for("the keep-alive", lambda: holds(server))
@@ -187,10 +187,10 @@ def test_without_notifications_the_panel_announces(browser: Any, studio: LocalSt
     server.request("POST", "auto-shutdown/check")
     context = browser.new_context(locale="en-GB")
     page = opened(context, server)
-    announced = page.locator(f"{PANEL} .jp-AutoShutdown-announcement")
+    announced = page.locator(f"{PANEL} .jp-AS-announcement")
     announced.get_by_text("eval.ipynb").wait_for()
     assert toasts(page).count() == 0
-    assert page.locator(".jp-AutoShutdown-statusButton").count() == 0
+    assert page.locator(".jp-AS-statusButton").count() == 0
     # What is used again is not announced any more.
     server.execute(kernel, "import time; time.sleep(60)", wait=False)
     server.request("POST", "auto-shutdown/check")
@@ -217,6 +217,6 @@ def test_opened_again_the_next_morning(browser: Any, studio: LocalStudio) -> Non
     enter(page, server, "lab/tree/train.ipynb")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     open_panel(page)
-    page.locator(f"{PANEL} .jp-AutoShutdown-removed", has_text="train.ipynb").wait_for()
+    page.locator(f"{PANEL} .jp-AS-removed", has_text="train.ipynb").wait_for()
     assert message.count() == 0, "told once"
     context.close()

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Announcer } from '../behaviour/announcer';
 import { Claims } from '../behaviour/claims';
 import type { Poller } from '../behaviour/poller';
-import type { IButton } from '../behaviour/notifications';
+import type { IButton } from '../view/props';
 import type { IReport, IResource } from '../model/types';
 import { APP, NOW, active, at, report, resource } from './given';
 
@@ -22,7 +22,7 @@ class Page {
     this.announcer = new Announcer({
       poller: poller as unknown as Poller,
       claims: new Claims(storage, 'n', name),
-      toasts: {
+      notifications: {
         show: (message, buttons) => {
           const id = `${name}${this.shown.size}-${Math.random()}`;
           this.shown.set(id, { message, buttons });
@@ -35,6 +35,7 @@ class Page {
           }
         },
         dismiss: id => void this.shown.delete(id),
+        tell: () => undefined,
         onClosed: closed => {
           this.closed = closed;
         }

@@ -9,14 +9,16 @@ describe('duration', () => {
   it.each([
     [-5, '0 s'],
     [59_999, '59 s'],
-    [60_000, '1 m'],
+    [60_000, '1 m 00 s'],
+    [119_000, '1 m 59 s'],
+    [120_000, '2 m'],
     [3_600_000, '1 h'],
     [4_320_000, '1 h 12 m'],
     [3_660_000, '1 h 01 m'],
     [86_400_000, '1 d'],
     [100_800_000, '1 d 4 h']
   ])('%d ms is %s', (milliseconds, words) => {
-    expect(duration(milliseconds)).toBe(words);
+    expect(duration(milliseconds, trans)).toBe(words);
   });
 });
 
@@ -32,7 +34,10 @@ describe('what is typed', () => {
     ['1:30', 90],
     ['30 s', 0.5],
     ['2 d', 2880],
-    ['45min', 45]
+    ['45min', 45],
+    ['2 Std. 30 Min.', 150],
+    ['2시간', 120],
+    ['2 小时 30 分钟', 150]
   ])('%s is %d minutes', (text, minutes) => {
     expect(parsed(text)).toBe(minutes);
   });

@@ -20,11 +20,11 @@ describe('a field', () => {
   });
 
   it.each([
-    ['idle_timeout_minutes', '9', 'From 10 m to 8 h'],
-    ['idle_timeout_minutes', '8 h 1 s', 'From 10 m to 8 h'],
-    ['idle_timeout_minutes', '', 'A time such as'],
-    ['warn_minutes', '25 h', 'From 0 m to 1 d'],
-    ['warn_minutes', 'soon', 'A time such as']
+    ['idle_timeout_minutes', '9', 'Must be from 10 m to 8 h'],
+    ['idle_timeout_minutes', '8 h 1 s', 'Must be from 10 m to 8 h'],
+    ['idle_timeout_minutes', '', 'Enter a time such as'],
+    ['warn_minutes', '25 h', 'Must be from 0 m to 1 d'],
+    ['warn_minutes', 'soon', 'Enter a time such as']
   ] as const)('%s refuses %j as it is typed', (name, text, words) => {
     expect(read(name, text, limits, trans)).toEqual({ wrong: expect.stringContaining(words) });
   });
@@ -41,9 +41,9 @@ describe('a rule', () => {
 
   it('needs something that it is for, and a limit within the bounds', () => {
     const nothing = ruleOf({ ...draft, instance_type: ' ' }, limits, trans);
-    expect(nothing).toEqual({ wrong: expect.stringContaining('Say what it is for') });
+    expect(nothing).toEqual({ wrong: expect.stringContaining('Enter what the rule is for') });
     const short = ruleOf({ ...draft, limit: '1 m' }, limits, trans);
-    expect(short).toEqual({ wrong: expect.stringContaining('From 10 m') });
+    expect(short).toEqual({ wrong: expect.stringContaining('Must be from 10 m') });
   });
 });
 

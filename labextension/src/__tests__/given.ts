@@ -100,6 +100,15 @@ export function report(...resources: IResource[]): IReport {
     },
     resources,
     keep_alive: [],
-    outcomes: []
+    outcomes: [],
+    savings: {
+      since: at(-60 * 24 * 10),
+      instance_hours: 0,
+      usd: 0,
+      unpriced_hours: 0,
+      priced_as_of: '2026-09',
+      days: [],
+      usd_per_hour: { 'ml.g5.xlarge': 1.41 }
+    }
   };
 }

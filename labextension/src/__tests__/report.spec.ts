@@ -23,7 +23,7 @@ describe('grouped', () => {
     const kernel = resource({ app: APP.id });
     const free = resource({ kind: 'terminal', id: '1', name: '1' });
     const server = { ...APP, id: 'JupyterServer/default', instance_type: 'system', billing: false };
-    const found = grouped(report(kernel, free, server, APP));
+    const found = grouped(report(kernel, free, server, APP).resources);
     expect(found.map(i => [i.type, billed(i)])).toEqual([
       ['ml.g5.xlarge', true],
       ['system', false],
@@ -35,12 +35,12 @@ describe('grouped', () => {
 
   it('leaves out apps that are gone, and loses nothing that was in them', () => {
     const kernel = resource({ app: APP.id });
-    const found = grouped(report(kernel, { ...APP, state: 'Deleted' }));
+    const found = grouped(report(kernel, { ...APP, state: 'Deleted' }).resources);
     expect(found).toEqual([{ type: '', apps: [{ app: null, inside: [kernel] }] }]);
   });
 
   it('has nothing to say of nothing', () => {
-    expect(grouped(report())).toEqual([]);
+    expect(grouped(report().resources)).toEqual([]);
   });
 });
 

@@ -1,17 +1,17 @@
 import { Signal } from '@lumino/signaling';
 import { beforeEach, describe, expect, it } from 'vitest';
 
-import { Choices } from '../behaviour/serversettings';
+import { ServerSettings } from '../behaviour/serversettings';
 import type { Poller } from '../behaviour/poller';
-import type { Change, IChoices } from '../model/types';
+import type { Change, ISettingsAnswer } from '../model/types';
 import { report } from './given';
 
 describe('the settings on the server', () => {
   let asked = 0;
-  let served: IChoices;
+  let served: ISettingsAnswer;
   let state = { report: report(), error: null as string | null };
   let emit: () => void;
-  let choices: Choices;
+  let choices: ServerSettings;
 
   beforeEach(() => {
     const { locked, limits, ...settings } = report().policy;
@@ -27,7 +27,7 @@ describe('the settings on the server', () => {
     const changed = new Signal<object, void>({});
     emit = () => changed.emit();
     const api = {
-      choices: async () => {
+      settings: async () => {
         asked += 1;
         return served;
       },
@@ -39,7 +39,7 @@ describe('the settings on the server', () => {
         return served;
       }
     };
-    choices = new Choices(api, Object.assign(poller, { changed }) as unknown as Poller);
+    choices = new ServerSettings(api, Object.assign(poller, { changed }) as unknown as Poller);
   });
 
   const settle = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 0));

@@ -2,35 +2,52 @@ import * as React from 'react';
 
 import { nullTranslator } from '@jupyterlab/translation';
 import { renderToStaticMarkup } from 'react-dom/server';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { removals } from '../model/report';
-import type { IReport } from '../model/types';
-import { View } from '../view/panelview';
-import type { IActions, IProps } from '../view/props';
-import { APP, NOW, at, outcome, report, resource } from './given';
+import type { IReport, IResource } from '../model/types';
+import { h } from '../view/jsx';
+import { PanelView } from '../view/panelview';
+import type { IActions, ILook, IProps } from '../view/props';
+import { APP, NOW, active, at, outcome, report, resource } from './given';
 import recorded from './reports/studio-classic.json';
+
+// The host's icons need a browser; what they look like is tested there.
+vi.mock('@jupyterlab/ui-components', () => {
+  class LabIcon {
+    react = (): null => null;
+  }
+  const icon = new LabIcon();
+  const names = ['caretDown', 'caretRight', 'ellipses', 'kernel', 'launcher', 'notebook'];
+  names.push('refresh', 'search', 'settings', 'terminal', 'undo');
+  return { LabIcon, ...Object.fromEntries(names.map(name => [`${name}Icon`, icon])) };
+});
 
 const nothing = (): void => undefined;
 const ACTIONS: IActions = {
   keep: nothing,
   keepAll: nothing,
   remove: nothing,
+  removeIdle: nothing,
   check: nothing,
   change: async () => undefined,
-  openSettings: nothing,
+  showSettings: nothing,
+  help: nothing,
   preferences: null,
-  visit: nothing
+  visit: nothing,
+  opener: () => nothing,
+  look: nothing
 };
+const LOOK: ILook = { folded: ['settings'], filtering: false, filter: '', order: 'place' };
 
 /** The panel as HTML. */
 function drawn(found: IReport | null, more: Partial<IProps> = {}): string {
   return renderToStaticMarkup(
-    <View
-      state={{ report: found, error: null, status: 200, quiet: false }}
+    <PanelView
+      state={{ report: found, error: null, remedy: '', status: 200, quiet: false }}
       now={found === null ? NOW : Date.parse(found.now)}
-      choices={null}
-      settingsOpen={false}
+      settings={null}
+      look={LOOK}
       announces={false}
       removals={removals(found?.outcomes ?? [], [])}
       trans={nullTranslator.load('')}
@@ -40,7 +57,7 @@ function drawn(found: IReport | null, more: Partial<IProps> = {}): string {
   );
 }
 
-/** What stands there, without tags. */
+/** The text of the page, without tags. */
 function text(html: string): string {
   return html.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ');
 }
@@ -51,7 +68,7 @@ describe('the panel of a recorded report', () => {
   const html = drawn(found);
 
   it('shows every resource that is there, with its reason', () => {
-    const rows = [...html.matchAll(/data-kind="(\w+)" data-reason="([\w-]+)"/g)];
+    const rows = [...html.matchAll(/data-kind="(\w+)" data-id="[^"]*" data-reason="([\w-]+)"/g)];
     const there = found.resources.filter(r => r.state !== 'Deleted');
     expect(rows.map(row => `${row[1]} ${row[2]}`).sort()).toEqual(
       there.map(r => `${r.kind} ${r.reason}`).sort()
@@ -63,16 +80,15 @@ describe('the panel of a recorded report', () => {
 
   it('says it in words, and the code only on hover', () => {
     const said = text(html);
-    expect(said).toContain('Watching.');
+    expect(said).toContain('Watching');
     const types = new Set(found.resources.filter(r => r.billing).map(r => r.instance_type));
     expect(said).toContain(`${types.size} instances`);
-    expect(said).toMatch(/train\.ipynb running a cell, \d+ \w/);
-    expect(said).toMatch(/eval\.ipynb idle .+ of 2 h/);
+    expect(said).toMatch(/train\.ipynb running \d+ \w/);
+    expect(said).toMatch(/eval\.ipynb idle .+ \/ 2 h/);
     expect(said).toMatch(/kept\.ipynb kept until/);
     expect(said).toContain('terminal 1 running sleep');
     expect(said).toMatch(/pytorch-1-8 empty · idle/);
-    expect(said).toContain('train.ipynb has to end its cell');
-    const words = [...html.matchAll(/jp-AutoShutdown-word">([^<]*)/g)].map(match => match[1]);
+    const words = [...html.matchAll(/class="jp-AS-word"[^>]*>([^<]*)/g)].map(match => match[1]);
     const codes = new Set(found.resources.map(r => r.reason));
     expect(words.length).toBeGreaterThan(5);
     expect(words.filter(word => codes.has(word))).toEqual([]);
@@ -86,12 +102,14 @@ describe('the panel of a recorded report', () => {
 
 describe('the panel', () => {
   it('teaches when there is nothing', () => {
-    expect(text(drawn(report()))).toContain('Nothing is running. Nothing is billed here.');
+    expect(text(drawn(report()))).toContain(
+      'Nothing is running, and nothing is billed as far as this server can see.'
+    );
   });
 
   it('asks at first, and says when nobody answers', () => {
     expect(text(drawn(null))).toContain('Asking the server');
-    const gone = { report: null, error: 'Failed to fetch', status: 0, quiet: false };
+    const gone = { report: null, error: 'Failed to fetch', remedy: '', status: 0, quiet: false };
     const html = drawn(null, { state: gone });
     expect(text(html)).toContain('The server does not answer.');
     expect(html).toContain('data-health="failing"');
@@ -111,7 +129,7 @@ describe('the panel', () => {
     ];
     const html = drawn(bad);
     expect(text(html)).toContain('lacks sagemaker:DeleteApp. Nothing is removed until it has it.');
-    expect(html).toMatch(/role="status"[^>]*>Something that should be removed cannot be/);
+    expect(html).toMatch(/role="status"[^>]*>Something that should be stopped cannot be stopped/);
   });
 
   it('gives a clock time, and the button to keep it, only within the warning', () => {
@@ -121,57 +139,153 @@ describe('the panel', () => {
     expect(text(drawn(due))).toMatch(/Stops at .+, in 4 m/);
     expect(drawn(due)).toContain('aria-label="Keep eval.ipynb for 1 h"');
     expect(text(drawn(due, { announces: true }))).toMatch(
-      /eval\.ipynb stops at .+: idle 1 h of 2 h/
+      /eval\.ipynb stops at .+: idle 1 h \/ 2 h/
     );
     due.policy.dry_run = true;
     expect(text(drawn(due, { announces: true }))).not.toMatch(/[Ss]tops at/);
   });
 
-  it('says who keeps it, and lets only that be released', () => {
-    const kernel = resource({ app: APP.id, kept_until: at(60) });
-    const found = report(kernel, APP);
-    found.keep_alive = [{ kind: 'app', id: APP.id, kept_until: at(60) }];
-    expect(text(drawn(found))).toMatch(/Kept until .+, with its app\./);
+  it.each([
+    ['dry run', (found: IReport) => void (found.policy.dry_run = true)],
+    ['switched off', (found: IReport) => void (found.policy.enabled = false)],
+    ['not armed', (found: IReport) => void (found.health.armed = false)]
+  ])('announces no stop and offers no Keep for one: %s', (_, change) => {
+    const found = report({ ...APP, warn_at: at(-1), due_at: at(4) });
+    change(found);
+    const html = drawn(found, { announces: true });
+    expect(html).not.toMatch(/\b[Ss]tops (at|in|when)/);
+    expect(html).not.toContain('Keep pytorch-1-8 for 1 h');
+  });
+
+  it('tells two notebooks of one name apart, in texts and in accessible names', () => {
+    const due = { warn_at: at(-1), due_at: at(4) };
+    const one = resource({ id: '1', paths: ['a/eval.ipynb'], ...due });
+    const html = drawn(report(one, resource({ id: '2', paths: ['b/eval.ipynb'] })));
+    expect(text(html)).toMatch(/eval\.ipynb a\/ .+ eval\.ipynb b\//);
+    for (const name of ['Open eval.ipynb (b/)', 'Keep eval.ipynb (a/) for 1 h']) {
+      expect(html).toContain(`aria-label="${name}"`);
+    }
+  });
+
+  it('leaves out instances, administrators and money on a plain host', () => {
+    const found = report(resource({ paths: ['a.ipynb'] }));
+    found.platform.kind = 'local';
+    const { locked, limits, ...settings } = found.policy;
+    const html = drawn(found, {
+      settings: { settings, user: {}, defaults: settings, limits, locked },
+      look: { ...LOOK, folded: [] }
+    });
+    expect(text(html)).not.toMatch(/administrator|instance|\bapps?\b|\$|Saved this/i);
+  });
+
+  it('shows prices, their sum, and that one is unknown', () => {
+    expect(text(drawn(report(APP)))).toMatch(/1 instance · \$1\.41\/h/);
+    const odd = { ...APP, id: 'KernelGateway/b', instance_type: 'ml.odd' };
+    const both = text(drawn(report(APP, odd)));
+    expect(both).toMatch(/2 instances · at least \$1\.41\/h/);
+    expect(both).toContain('ml.odd price unknown');
+    expect(text(drawn(report(odd)))).not.toContain('$0');
+  });
+
+  it('shows what this month saved, by day, and what has no price', () => {
+    const found = report(APP);
+    const day = (name: string, hours: number, usd: number, unpriced: number): object => ({
+      day: name,
+      instance_hours: hours,
+      usd,
+      unpriced_hours: unpriced
+    });
+    found.savings.days = [
+      day('2026-10-31', 24, 99, 0),
+      day('2026-11-02', 12, 16.92, 0),
+      day('2026-11-24', 30, 0, 30)
+    ] as IReport['savings']['days'];
+    const html = drawn(found);
+    expect(text(html)).toMatch(/Saved this month 42 h · \$16\.92/);
+    expect(text(html)).toContain('The price of 30 h of them is not known');
+    expect(html.match(/<rect/g)).toHaveLength(24);
+  });
+
+  it('filters and sorts', () => {
+    const found = report(
+      APP,
+      resource({ id: '1', paths: ['b.ipynb'], app: APP.id }),
+      resource({ id: '2', paths: ['a.ipynb'], app: APP.id, due_at: at(5) })
+    );
+    const shown = (look: Partial<ILook>): string[] =>
+      [...drawn(found, { look: { ...LOOK, ...look } }).matchAll(/data-id="([^"]+)"/g)].map(
+        match => match[1]
+      );
+    expect(shown({})).toEqual([APP.id, '1', '2']);
+    expect(shown({ filter: 'A.IPY' })).toEqual([APP.id, '2']);
+    expect(shown({ filter: 'pytorch' })).toEqual([APP.id, '1', '2']);
+    expect(shown({ order: 'name' }).slice(1)).toEqual(['2', '1']);
+    expect(text(drawn(found, { look: { ...LOOK, filter: 'zzz' } }))).toContain('Nothing matches');
+  });
+
+  it('offers to filter from ten rows on', () => {
+    const rows = (count: number): IResource[] =>
+      Array.from({ length: count }, (_, n) => resource({ id: String(n) }));
+    expect(drawn(report(...rows(9)))).not.toContain('Filter and sort');
+    expect(drawn(report(...rows(10)))).toContain('Filter and sort');
+  });
+
+  it('folds instances, apps and sections', () => {
+    const found = report(APP, resource({ id: '1', paths: ['b.ipynb'], app: APP.id }));
+    const shown = (...folded: string[]): number =>
+      (drawn(found, { look: { ...LOOK, folded } }).match(/data-id=/g) ?? []).length;
+    expect(shown()).toBe(2);
+    expect(shown(`app ${APP.id}`)).toBe(1);
+    expect(shown('instance ml.g5.xlarge')).toBe(0);
+    expect(shown('billed')).toBe(0);
+  });
+
+  it('says that everything is kept, and lets it be released', () => {
+    const found = report(resource({ app: APP.id, kept_until: at(60) }), APP);
     found.keep_alive = [{ kind: 'all', id: 'all', kept_until: at(60) }];
     expect(text(drawn(found))).toMatch(/Everything is kept until/);
-    expect(text(drawn(found))).toMatch(/Kept until .+, as everything is\./);
     expect(drawn(found).match(/>Release</g)).toHaveLength(1);
   });
 
-  it('offers no button for what is not ours to stop', () => {
-    const foreign = { ...APP, reason: 'not-covered', idle_since: null, due_at: null };
-    expect(text(drawn(report(foreign)))).not.toContain('Shut down now');
-  });
-
-  it('tells what was stopped, why, and what could not be', () => {
-    const found = report();
+  it('lists failures first, with their reason', () => {
+    const found = report(active('busy'));
     found.outcomes = [
       outcome({ at: at(-3) }),
       outcome({ at: at(-2), kind: 'app', id: 'a', name: 'tensorflow', reason: 'idle' }),
-      outcome({ at: at(-1), kind: 'app', id: 'b', name: 'mxnet', outcome: 'permanent' }),
+      outcome({
+        at: at(-4),
+        kind: 'app',
+        id: 'b',
+        name: 'mxnet',
+        outcome: 'permanent',
+        detail: 'The role lacks sagemaker:DeleteApp.'
+      }),
       outcome({ at: at(-1), id: 'moved', outcome: 'stale' })
     ];
-    const said = text(drawn(found));
+    const html = drawn(found);
+    const said = text(html);
     expect(said).toMatch(/train\.ipynb idle 1 h 57 m open/);
-    expect(said).toContain('tensorflow nothing active left on it');
-    expect(said).toContain('mxnet could not be stopped');
-    expect(drawn(found).match(/data-outcome/g)).toHaveLength(3);
+    expect(said).toContain('tensorflow nothing in it was in use');
+    expect(said).toMatch(/mxnet could not be stopped The role lacks sagemaker:DeleteApp\./);
+    expect(said.indexOf('mxnet')).toBeLessThan(said.indexOf('tensorflow'));
+    expect(said).toContain('1 failed');
+    expect(html.match(/data-outcome/g)).toHaveLength(3);
   });
 
   it('shows who decided, and the way back to the default', () => {
     const found = report();
     const { locked, limits, ...settings } = found.policy;
     found.policy.sources = { dry_run: 'jupyter_server_config.d/admin.json' };
-    const choices = {
+    const answer = {
       settings: { ...settings, idle_timeout_minutes: 90 },
       user: { idle_timeout_minutes: 90 },
       defaults: settings,
       limits,
       locked: [...locked, 'dry_run' as const]
     };
-    const html = drawn(found, { choices, settingsOpen: true });
+    const html = drawn(found, { settings: answer, look: { ...LOOK, folded: [] } });
     expect(text(html)).toContain('Notebooks and terminals idle for 1 hour 30 minutes are stopped.');
-    expect(text(html)).toContain('Set by your administrator (jupyter_server_config.d/admin.json).');
+    expect(text(html)).toContain('Set by your administrator. (jupyter_server_config.d/admin.json)');
     expect(html.match(/Back to the default \(2 h\)/g)).toHaveLength(1);
     const labelled = [...html.matchAll(/<input id="([^"]+)"/g)].map(match => match[1]);
     expect(labelled.length).toBeGreaterThan(8);

@@ -3,43 +3,49 @@ import { describe, expect, it } from 'vitest';
 
 import { grouped } from '../model/report';
 import type { IState } from '../behaviour/poller';
-import { promise, stopped } from '../model/sentences';
-import type { IReport } from '../model/types';
-import { announcement, countdown, doing, health, needs, title } from '../model/words';
+import { fullName, keyOf, nameAmong, namesOf, title } from '../model/names';
+import { promise, stopped } from '../model/promise';
+import { explain, instanceSentence, instanceWords } from '../model/sentences';
+import type { IContext } from '../model/sentences';
+import type { IReport, IResource } from '../model/types';
+import { announcement, countdown, doing, health } from '../model/words';
+import recorded from './reports/sentences.json';
 import { APP, MINUTE, NOW, active, at, outcome, report, resource } from './given';
 
 const trans = nullTranslator.load('');
 
 function state(found: IReport | null, more: Partial<IState> = {}): IState {
-  return { report: found, error: null, status: 200, quiet: false, ...more };
+  return { report: found, error: null, remedy: '', status: 200, quiet: false, ...more };
 }
 
 describe('health', () => {
-  it('says that it watches, and when it looks again', () => {
-    expect(health(state(report()), NOW, trans)).toBe('Watching. Next check in 30 s.');
+  it('says that it watches', () => {
+    expect(health(state(report()), trans)).toBe('Watching');
     const dry = report();
     dry.policy.dry_run = true;
-    expect(health(state(dry), NOW, trans)).toMatch(/^Dry run: nothing is removed/);
+    expect(health(state(dry), trans)).toMatch(/^Dry run: nothing is stopped/);
   });
 
   it.each([
     ['disabled', 'Switched off'],
-    ['failing', 'cannot be'],
+    ['failing', 'cannot be stopped'],
     ['degraded', 'does not work']
   ] as const)('%s is said in words', (name, words) => {
     const found = report();
     found.health.state = name;
-    expect(health(state(found), NOW, trans)).toContain(words);
+    expect(health(state(found), trans)).toContain(words);
   });
 
   it.each([
     [0, false, 'does not answer'],
-    [0, true, 'no longer asked'],
+    [0, true, 'stopped asking'],
     [403, false, 'logged in'],
     [404, false, 'does not run here'],
-    [503, false, 'Starting']
+    [503, false, 'Bad trait. Mend it.']
   ])('an answer of %d says what to do', (status, quiet, words) => {
-    const said = health(state(report(), { error: 'Failed to fetch', status, quiet }), NOW, trans);
+    const error = status === 503 ? 'Bad trait.' : 'Failed to fetch';
+    const found = state(report(), { error, remedy: 'Mend it.', status, quiet });
+    const said = health(found, trans);
     expect(said).toContain(words);
   });
 });
@@ -49,8 +55,11 @@ describe('titles', () => {
     expect(title(resource({ paths: ['a/b/train.ipynb'] }), trans)).toBe('train.ipynb');
     expect(title(resource({}), trans)).toBe('python3');
     expect(title(resource({ kind: 'terminal', id: '1', name: '1' }), trans)).toBe('terminal 1');
-    const image = resource({ kind: 'terminal', id: 'arn:x__1__ml.t3.medium' });
-    expect(title(image, trans)).toBe('image terminal');
+    const image = resource({
+      kind: 'terminal',
+      id: 'arn:aws:sagemaker:us-west-2:1:image/pytorch-1.8__1__ml.t3.medium'
+    });
+    expect(title(image, trans)).toBe('terminal of pytorch-1.8');
     expect(title(APP, trans)).toBe('pytorch-1-8');
     expect(title({ ...APP, name: 'default' }, trans)).toBe('default');
   });
@@ -58,14 +67,19 @@ describe('titles', () => {
 
 describe('what a resource does', () => {
   it.each([
-    [active('busy', { state_since: at(-184) }), 'running a cell, 3 h 04 m'],
-    [active('running-job', { kind: 'terminal', detail: 'Running python.' }), 'running python'],
+    [active('busy', { state_since: at(-184) }), 'running 3 h 04 m'],
+    [
+      active('running-job', { kind: 'terminal', parameters: { command: 'python' } }),
+      'running python'
+    ],
+    [active('busy', { parameters: { case: 'input' } }), 'waiting for input'],
+    [active('vetoed', { parameters: { hook: 'backup' } }), 'kept by backup'],
     [active('in-use', { kind: 'terminal' }), 'follows its app'],
     [active('in-use', { kind: 'app' }), 'in use'],
-    [active('unknown'), 'cannot be told'],
+    [active('unknown'), 'activity not known'],
     [active('not-in-service', { state: 'Pending' }), 'pending'],
     [active('some-new-reason'), 'some-new-reason'],
-    [resource({}), 'idle 1 h of 2 h']
+    [resource({}), 'idle 1 h / 2 h']
   ])('%#', (found, words) => {
     expect(doing(found, NOW, trans)).toBe(words);
   });
@@ -73,36 +87,143 @@ describe('what a resource does', () => {
   it('says until when it is kept, until that is about to end', () => {
     const kept = resource({ kept_until: at(90), warn_at: at(85), due_at: at(90) });
     expect(doing(kept, NOW, trans)).toMatch(/^kept until /);
-    expect(doing(kept, NOW + 86 * MINUTE, trans)).toBe('idle 2 h 26 m of 2 h');
+    expect(doing(kept, NOW + 86 * MINUTE, trans)).toBe('idle 2 h 26 m / 2 h');
   });
 });
 
-describe('what an instance needs', () => {
+function context(found: IReport, more: Partial<IContext> = {}): IContext {
+  const names = namesOf(found.resources, trans);
+  return { report: found, names, answered: true, now: NOW, trans, ...more };
+}
+
+describe('a billed instance', () => {
   const train = { paths: ['train.ipynb'], app: APP.id };
-  function said(...inside: Parameters<typeof report>): string {
-    return needs(grouped(report(...inside))[0], NOW, trans);
+  const inUse = active('in-use', { ...APP, reason: 'in-use', idle_since: null, due_at: null });
+
+  function said(found: IReport): [string, string] {
+    const [instance] = grouped(found.resources);
+    return [instanceWords(instance, context(found)), instanceSentence(instance, context(found))];
   }
 
-  it('names what holds it, and the time that has to pass then', () => {
-    const app = active('in-use', { ...APP, reason: 'in-use', idle_since: null, due_at: null });
-    expect(said(app, active('busy', train))).toBe(
-      'To become idle: train.ipynb has to end its cell; then 2 h without activity.'
-    );
+  it('says what has to happen, in plain words', () => {
+    expect(said(report(inUse, active('busy', train)))).toEqual([
+      'in use',
+      "Stops when train.ipynb's cell has ended and nobody has used it for 2 h."
+    ]);
   });
 
   it('only counts time for what is idle', () => {
-    expect(said(APP, resource(train))).toBe('To become idle: 1 h more without activity.');
+    expect(said(report(APP, resource(train)))).toEqual([
+      'idle 1 h / 2 h',
+      'Stops when nobody has used it for another 1 h.'
+    ]);
   });
 
   it('gives a clock time only within the warning', () => {
-    expect(said({ ...APP, warn_at: at(-1), due_at: at(4) })).toMatch(/^Stops at /);
+    expect(said(report({ ...APP, warn_at: at(-1), due_at: at(4) }))[0]).toMatch(/^stops at /);
   });
 
   it('says when it cannot end by itself', () => {
     const canvas = active('not-covered', { ...APP, reason: 'not-covered', name: 'canvas' });
-    expect(said({ ...canvas, due_at: null })).toContain('canvas is never removed from here');
-    expect(said({ ...APP, state: 'Deleting' })).toContain('Being deleted');
-    expect(said(APP, resource({ ...train, kept_until: at(240) }))).toContain('is kept until');
+    const foreign = report({ ...canvas, idle_since: null, due_at: null });
+    expect(said(foreign)[1]).toContain('canvas is never stopped from here');
+    expect(said(report({ ...APP, state: 'Deleting' }))[1]).toContain('SageMaker deletes it');
+    const kept = resource({ ...train, kept_until: at(240) });
+    expect(said(report(APP, kept))[1]).toContain('train.ipynb is no longer kept');
+  });
+
+  const due = { ...APP, warn_at: at(-1), due_at: at(4) };
+  const cannot = (found: IReport): void => {
+    found.health.state = 'failing';
+    found.health.faults = [
+      { source: 'cycle', code: 'X', message: 'A pass failed.', remedy: '', since: at(-9) }
+    ];
+  };
+  it.each([
+    ['dry run', (found: IReport) => void (found.policy.dry_run = true)],
+    ['disabled', (found: IReport) => void (found.policy.enabled = false)],
+    ['failing', cannot],
+    ['not armed', (found: IReport) => void (found.health.armed = false)]
+  ])('announces no stop: %s', (_, change) => {
+    const found = report(due, resource({ ...train, warn_at: at(-1), due_at: at(4) }));
+    change(found);
+    const words = [
+      ...said(found),
+      ...found.resources.map(r => explain(r, context(found)).join(' '))
+    ];
+    expect(words.join(' ')).not.toMatch(/\b[Ss]tops (at|when|in)/);
+    expect(countdown(found, NOW, trans)).toBeNull();
+  });
+
+  it('cannot be stopped without a permission, and its kernels still can', () => {
+    const inside = resource({ ...train, warn_at: at(-1), due_at: at(4) });
+    const found = report(due, inside);
+    found.health.state = 'failing';
+    found.health.faults = [
+      { source: 'apps', code: 'X', message: 'The role lacks it.', remedy: '', since: at(-9) }
+    ];
+    expect(said(found)[1]).toBe('It cannot be stopped: The role lacks it.');
+    expect(explain(inside, context(found)).join(' ')).toContain('It stops at');
+  });
+
+  it('says nothing of the future while the server does not answer', () => {
+    const found = report(due);
+    expect(explain(due, context(found, { answered: false })).join(' ')).not.toContain('stop at');
+    expect(explain(due, context(found)).join(' ')).toContain('It stops at');
+  });
+});
+
+describe('the sentence of every verdict that the server can give', () => {
+  it.each(recorded)('$kind $reason $parameters', entry => {
+    const found = resource({
+      kind: entry.kind as 'kernel',
+      reason: entry.reason,
+      parameters: entry.parameters as unknown as Record<string, string>,
+      detail: 'ENGLISH OF THE SERVER'
+    });
+    if (!entry.idle) {
+      Object.assign(found, { idle_since: null, due_at: null, warn_at: null });
+    }
+    if (entry.reason === 'kept-alive') {
+      found.kept_until = at(60);
+    }
+    const said = explain(found, context(report(found))).join(' ');
+    expect(said).not.toBe('');
+    expect(said).not.toMatch(/ENGLISH|undefined|NaN|Invalid|: \.| \(\)/);
+    expect(doing(found, NOW, trans)).not.toMatch(/undefined|NaN|^[a-z]+-[a-z-]+$/);
+  });
+});
+
+describe('names', () => {
+  const kernel = (id: string, path: string): IResource => resource({ id, paths: [path] });
+
+  it('have a place only where the title alone is not enough', () => {
+    const all = [kernel('1', 'a/train.ipynb'), kernel('2', 'train.ipynb'), kernel('3', 'x.ipynb')];
+    const names = namesOf(all, trans);
+    expect(all.map(r => fullName(names.get(keyOf(r)) ?? { title: '', place: '' }))).toEqual([
+      'train.ipynb (a/)',
+      'train.ipynb (./)',
+      'x.ipynb'
+    ]);
+  });
+
+  it('tell two kernels of one notebook apart, and two without one', () => {
+    const all = [kernel('aaaaaaaaa', 'a/t.ipynb'), kernel('bbbbbbbbb', 'a/t.ipynb')];
+    expect(all.map(r => nameAmong(r, all, trans))).toEqual([
+      't.ipynb (a/ aaaaa)',
+      't.ipynb (a/ bbbbb)'
+    ]);
+    const bare = [resource({ id: 'cccccccccc' }), resource({ id: 'dddddddddd' })];
+    expect(bare.map(r => nameAmong(r, bare, trans))).toEqual([
+      'python3 (ccccc)',
+      'python3 (ddddd)'
+    ]);
+  });
+
+  it('stand in a notification', () => {
+    const due = { warn_at: at(-1), due_at: at(4) };
+    const all = [{ ...kernel('1', 'a/t.ipynb'), ...due }, kernel('2', 'b/t.ipynb')];
+    expect(announcement([all[0]], all, NOW, trans)).toMatch(/^t\.ipynb \(a\/\) stops at/);
   });
 });
 
@@ -111,15 +232,15 @@ describe('announcements', () => {
 
   it('say what, when and why', () => {
     const kernel = resource({ ...due, paths: ['eval.ipynb'] });
-    expect(announcement([kernel], NOW, trans)).toMatch(
-      /^eval\.ipynb stops at .+: idle 1 h of 2 h\.$/
+    expect(announcement([kernel], [kernel], NOW, trans)).toMatch(
+      /^eval\.ipynb stops at .+: idle 1 h \/ 2 h\.$/
     );
   });
 
   it('begin with the notebooks, and fit into a notification', () => {
     const name = 'a-very-long-name-that-somebody-gave-to-a-notebook-once.ipynb';
     const kernels = [1, 2, 3].map(n => resource({ ...due, id: String(n), paths: [n + name] }));
-    const said = announcement([{ ...APP, ...due }, ...kernels], NOW, trans);
+    const said = announcement([{ ...APP, ...due }, ...kernels], kernels, NOW, trans);
     expect(said.startsWith('1a-very-long')).toBe(true);
     expect(said).toContain('and 2 more');
     expect(said.length).toBeLessThanOrEqual(140);
@@ -139,7 +260,7 @@ describe('the promise of the settings', () => {
 
   it('says what happens to what, on each platform', () => {
     expect(said('local')).toBe(
-      'Notebooks and terminals idle for 2 hours are stopped. You are told 5 minutes before.'
+      'Notebooks and terminals idle for 2 hours are stopped. You get a notice 5 minutes before.'
     );
     expect(said('studio-classic')).toContain('deleted at the same moment, and an instance');
     expect(said('studio-space')).toContain('the space and its files stay');
@@ -147,13 +268,13 @@ describe('the promise of the settings', () => {
   });
 
   it.each([
-    [{ enabled: false }, 'Nothing is shut down'],
+    [{ enabled: false }, 'Nothing is stopped'],
     [{ terminal_idle_timeout_minutes: 30 }, 'terminals after 30 minutes'],
     [{ app_idle_timeout_minutes: 240 }, 'deleted after 4 hours'],
     [{ keep_terminals: true }, 'Open terminals stay'],
-    [{ protect_connected: true }, 'stays, as long as that tab'],
+    [{ protect_connected: true }, 'open in a browser stays'],
     [{ rules: [{ image: 'x', idle_timeout_minutes: 9 }] }, '1 rule sets'],
-    [{ dry_run: true }, 'nothing is removed (dry run)']
+    [{ dry_run: true }, 'nothing is stopped (dry run)']
   ])('%j', (more, words) => {
     expect(said('studio-classic', more)).toContain(words);
   });

@@ -4,7 +4,7 @@ import type { Claims, IDeadline } from './claims';
 import { announced, deadlines, keepChoices, keepers, warning } from '../model/report';
 import type { Poller } from './poller';
 import { duration } from '../model/durations';
-import type { IToasts } from './notifications';
+import type { INotifications } from './notifications';
 import type { IResource } from '../model/types';
 import { announcement } from '../model/words';
 
@@ -17,26 +17,26 @@ interface IShown {
 interface IOptions {
   poller: Poller;
   claims: Claims;
-  toasts: IToasts;
+  notifications: INotifications;
   trans: TranslationBundle;
-  /** Milliseconds before the end from which on it is shown; null: not at all. */
+  /** Milliseconds before the deadline from which on it is shown; null: not at all. */
   lead(): number | null;
   keep(resources: IResource[], hours: number): void;
   open(): void;
 }
 
-export function keyOf(resource: IResource): string {
+export function deadlineKey(resource: IResource): string {
   return `${resource.kind} ${resource.id} ${resource.idle_since ?? ''}`;
 }
 
 /**
- * One notification for each deadline, in the one page that the person looks at. It goes when they
- * close it, when what it announces is in use again, and when it is over.
+ * One notification for each deadline, in the page that the user looks at. It disappears when the
+ * user closes it, when the resources are in use again, and when the deadline is over.
  */
 export class Announcer {
   constructor(private readonly _options: IOptions) {
     _options.poller.changed.connect(() => void this.update());
-    _options.toasts.onClosed(id => this._closed(id));
+    _options.notifications.onClosed(id => this._closed(id));
     window.addEventListener('pagehide', () => this._leave());
   }
 
@@ -63,46 +63,52 @@ export class Announcer {
     this._busy = true;
     try {
       const wanted: IDeadline[] = due.map(r => ({
-        key: keyOf(r),
+        key: deadlineKey(r),
         due: Date.parse(r.due_at ?? '')
       }));
       const mine = new Set(await claims.take(wanted, Date.now()));
       const shown = new Set([...this._shown.values()].flatMap(({ keys }) => keys));
-      const fresh = due.filter(r => mine.has(keyOf(r)) && !shown.has(keyOf(r)));
+      const fresh = due.filter(r => mine.has(deadlineKey(r)) && !shown.has(deadlineKey(r)));
       deadlines(fresh).forEach(group => this._show(group, now));
     } finally {
       this._busy = false;
     }
   }
 
+  /** Every resource, so that names are told apart. */
+  private get _all(): IResource[] {
+    return this._options.poller.state.report?.resources ?? [];
+  }
+
   private _show(resources: IResource[], now: number): void {
-    const { poller, toasts, trans, keep, open } = this._options;
+    const { poller, notifications, trans, keep, open } = this._options;
     const most = poller.state.report?.policy.limits.max_keep_alive_minutes ?? 60;
     const hours = keepChoices(most)[0];
-    const message = announcement(resources, now, trans);
-    const id = toasts.show(message, [
+    const message = announcement(resources, this._all, now, trans);
+    const id = notifications.show(message, [
       {
-        label: trans.__('Keep %1', duration(hours * 3_600_000)),
+        label: trans.__('Keep %1', duration(hours * 3_600_000, trans)),
+        primary: true,
         press: () => keep(keepers(resources), hours)
       },
       { label: trans.__('Show'), press: open }
     ]);
-    this._shown.set(id, { keys: resources.map(keyOf), message, resources });
+    this._shown.set(id, { keys: resources.map(deadlineKey), message, resources });
   }
 
-  /** What has been used again, kept or removed is no longer announced. */
+  /** Withdraw what has been used again, kept or removed. */
   private _withdraw(due: IResource[]): void {
-    const { poller, toasts, trans } = this._options;
-    const still = new Set(due.map(keyOf));
+    const { poller, notifications, trans } = this._options;
+    const still = new Set(due.map(deadlineKey));
     for (const [id, shown] of [...this._shown]) {
-      const left = shown.resources.filter(r => still.has(keyOf(r)));
+      const left = shown.resources.filter(r => still.has(deadlineKey(r)));
       if (left.length === 0) {
         this._shown.delete(id);
-        toasts.dismiss(id);
+        notifications.dismiss(id);
       } else if (left.length < shown.resources.length) {
         shown.resources = left;
-        shown.message = announcement(left, poller.now, trans);
-        toasts.update(id, shown.message);
+        shown.message = announcement(left, this._all, poller.now, trans);
+        notifications.update(id, shown.message);
       }
     }
   }
@@ -115,11 +121,11 @@ export class Announcer {
     }
   }
 
-  /** The page cannot be seen: whichever the person looks at now shows them instead. */
+  /** The page is hidden: the page that the user looks at now shows them instead. */
   private _leave(): void {
     const shown = [...this._shown];
     this._shown.clear();
-    shown.forEach(([id]) => this._options.toasts.dismiss(id));
+    shown.forEach(([id]) => this._options.notifications.dismiss(id));
     if (shown.length > 0) {
       void this._options.claims.release(shown.flatMap(([, { keys }]) => keys));
     }

@@ -1,30 +1,31 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { Change, IChoices, IEntry, IOutcome, IReport, Kind } from '../model/types';
+import type { Change, IEntry, IOutcome, IReport, ISettingsAnswer, Kind } from '../model/types';
 
-/** What the server refused, in its own words; `field` is what of the request it means. */
+/** The server answered with an error: its message, what to do, and which field it is about. */
 export class RefusedError extends Error {
   constructor(
     message: string,
     readonly status: number,
-    readonly field?: string
+    readonly field?: string,
+    readonly remedy: string = ''
   ) {
     super(message);
   }
 }
 
-/** The HTTP contract (rest-api.yml). Every method rejects with a RefusedError for an answer that
- * is none, and with what `fetch` throws when there is no server. */
+/** The HTTP contract (rest-api.yml). Every method rejects with a RefusedError when the server
+ * answers with an error, and with the error of `fetch` when there is no server. */
 export class Api {
   private readonly _settings = ServerConnection.makeSettings();
 
-  /** Where the server is; also tells the pages of one server from those of another. */
+  /** The address of the server; names under which pages of one server share what they store. */
   get baseUrl(): string {
     return this._settings.baseUrl;
   }
 
-  /** `panel`: whether somebody sees more of it than a glimpse. */
+  /** `panel`: whether somebody looks at the panel, and not only at the status bar. */
   status(panel: boolean): Promise<IReport> {
     return this._ask<IReport>('GET', panel ? 'status' : 'status?panel=false');
   }
@@ -33,30 +34,30 @@ export class Api {
     return this._ask<IReport>('POST', 'check', {});
   }
 
-  /** Keep one thing for so long from now; null releases it. */
+  /** Keep one resource for so many minutes from now; null releases it. */
   keep(kind: Kind | 'all', id: string, minutes: number | null): Promise<void> {
     if (minutes === null) {
       const query = `?kind=${kind}&id=${encodeURIComponent(id)}`;
-      return this._tell('DELETE', `keep-alive${query}`);
+      return this._send('DELETE', `keep-alive${query}`);
     }
-    return this._tell('PUT', 'keep-alive', { kind, id, minutes });
+    return this._send('PUT', 'keep-alive', { kind, id, minutes });
   }
 
   remove(kind: Kind, id: string): Promise<IOutcome> {
     return this._ask<IOutcome>('POST', 'remove', { kind, id });
   }
 
-  choices(): Promise<IChoices> {
-    return this._ask<IChoices>('GET', 'settings');
+  settings(): Promise<ISettingsAnswer> {
+    return this._ask<ISettingsAnswer>('GET', 'settings');
   }
 
-  patch(change: Change): Promise<IChoices> {
-    return this._ask<IChoices>('PATCH', 'settings', change);
+  patch(change: Change): Promise<ISettingsAnswer> {
+    return this._ask<ISettingsAnswer>('PATCH', 'settings', change);
   }
 
-  /** Say that a person is at work with it. */
+  /** Report that a person uses it. */
   presence(kind: Kind, id: string): Promise<void> {
-    return this._tell('POST', 'activity', { kind, id });
+    return this._send('POST', 'activity', { kind, id });
   }
 
   /** What was removed before this server started, newest first. */
@@ -65,7 +66,7 @@ export class Api {
     return answer.history.map(({ resource, ...rest }) => ({ id: resource, ...rest }));
   }
 
-  private async _tell(method: string, path: string, body?: object): Promise<void> {
+  private async _send(method: string, path: string, body?: object): Promise<void> {
     await this._ask<unknown>(method, path, body);
   }
 
@@ -78,16 +79,22 @@ export class Api {
     const response = await ServerConnection.makeRequest(url, init, this._settings);
     const text = await response.text();
     if (!response.ok) {
-      const said = parsed(text);
-      throw new RefusedError(said.message ?? response.statusText, response.status, said.field);
+      const { message, field, remedy } = errorOf(text);
+      throw new RefusedError(message ?? response.statusText, response.status, field, remedy);
     }
     return (text ? JSON.parse(text) : undefined) as T;
   }
 }
 
-function parsed(text: string): { message?: string; field?: string } {
+interface IErrorAnswer {
+  message?: string;
+  field?: string;
+  remedy?: string;
+}
+
+function errorOf(text: string): IErrorAnswer {
   try {
-    return JSON.parse(text) as { message?: string; field?: string };
+    return JSON.parse(text) as IErrorAnswer;
   } catch {
     return {}; // a proxy's page
   }

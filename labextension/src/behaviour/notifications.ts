@@ -2,33 +2,44 @@ import { Notification } from '@jupyterlab/apputils';
 
 import type { IButton } from '../view/props';
 
-/** What shows a notification on top of the page. */
-export interface IToasts {
+/** Shows notifications on top of the page. */
+export interface INotifications {
+  /** One that stays until the user closes it; its id. */
   show(message: string, buttons: IButton[]): string;
   update(id: string, message: string): void;
   dismiss(id: string): void;
-  /** Called with the id of each that the person has closed. */
+  /** One that goes by itself: the result of a command. */
+  tell(message: string): void;
+  /** Call `closed` with the id of each that the user has closed. */
   onClosed(closed: (id: string) => void): void;
 }
 
+/** How long the result of a command is shown. */
+const TOLD = 5_000;
+
 /** The host's own notifications; null where it has none (JupyterLab before 3.6). */
-export function hostToasts(): IToasts | null {
-  const found: typeof Notification | undefined = Notification;
-  if (found === undefined) {
+export function hostNotifications(): INotifications | null {
+  const host: typeof Notification | undefined = Notification;
+  if (host === undefined) {
     return null;
   }
   return {
     show: (message, buttons) =>
-      found.emit(message, 'warning', {
+      host.emit(message, 'warning', {
         autoClose: false,
-        actions: buttons.map(({ label, press }) => ({ label, callback: press }))
+        actions: buttons.map(({ label, primary, press }) => ({
+          label,
+          callback: press,
+          displayType: primary ? 'accent' : 'default'
+        }))
       }),
     update: (id, message) => {
-      found.update({ id, message, autoClose: false });
+      host.update({ id, message, autoClose: false });
     },
-    dismiss: id => found.dismiss(id),
+    dismiss: id => host.dismiss(id),
+    tell: message => void host.emit(message, 'success', { autoClose: TOLD }),
     onClosed: closed => {
-      found.manager.changed.connect((_, change) => {
+      host.manager.changed.connect((_, change) => {
         if (change.type === 'removed') {
           closed(change.notification.id);
         }

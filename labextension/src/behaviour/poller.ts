@@ -1,28 +1,34 @@
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import { RefusedError } from './api';
 import { announced, digest, nextMoment, warning } from '../model/report';
 import type { IState } from '../model/state';
 import type { IReport } from '../model/types';
+import { RefusedError } from './api';
 
-/** Milliseconds between two questions while somebody sees the panel, and while nobody does; each
- * doubles while nothing changes, up to the second of the pair. */
+/** Milliseconds between two requests while the panel is seen, and while it is not. Each doubles
+ * while nothing changes, up to the second of the pair. */
 const SEEN: [number, number] = [10_000, 60_000];
 const UNSEEN: [number, number] = [60_000, 300_000];
+/** The same where the server sends events: polling then only checks that none was lost. */
+const SEEN_WITH_EVENTS: [number, number] = [60_000, 300_000];
 const LONGEST = 300_000;
-/** A server that has not answered for so long is gone; it is not asked for any more. */
+/** The panel stops asking a server that has not answered for so long. */
 const PATIENCE = 3_600_000;
-/** The server acts on what it was asked a moment after it has answered. */
-const AFTERMATH = [500, 1_500, 4_000];
-/** How often what is shown is drawn anew: by the second where that can be read. */
-const TICK = 10_000;
+/** The server acts a moment after it has answered a request to act. */
+const AFTER_ACTION = [500, 1_500, 4_000];
+/** Least milliseconds between two requests that events cause: panel seen, and not seen. */
+const EVENT_GAP = { seen: 300, unseen: 5_000 };
+/** Milliseconds between two drawings: where seconds are shown, and otherwise. */
 const FAST_TICK = 1_000;
+const TICK = 10_000;
+/** Ages and countdowns below this show seconds. */
+const SHOWS_SECONDS = 120_000;
 
 /**
- * Asks for the report: one question at a time, none while the tab is hidden, rarely while the
- * panel is not seen or nothing changes, ever more rarely while the server does not answer, and not
- * at all once it has been gone for an hour.
+ * Requests the report: one request at a time, none while the tab is hidden, at once when an event
+ * says that something changed, rarely while nobody looks or nothing changes, ever more rarely while
+ * the server does not answer, and not at all once it has been gone for an hour.
  */
 export class Poller {
   constructor(private readonly _status: (panel: boolean) => Promise<IReport>) {
@@ -33,12 +39,12 @@ export class Poller {
     return this._state;
   }
 
-  /** The server's clock. */
+  /** The server's clock, in milliseconds. */
   get now(): number {
     return Date.now() + this._ahead;
   }
 
-  /** Emitted with every answer, and from time to time for what counts down. */
+  /** Emitted with every answer, and from time to time because ages grow. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -54,37 +60,52 @@ export class Poller {
     }
   }
 
-  /** Ask now, and go on from there. */
+  /** The server says that its report has changed: request it, soon and only once. */
+  readonly onServerEvent = (): void => {
+    this._eventsArrive = true;
+    this._eventPending = true;
+    if (document.visibilityState === 'hidden' || this._disposed || this._asking) {
+      return; // it is requested when the tab is seen, or when the answer is there
+    }
+    const gap = this._seen ? EVENT_GAP.seen : EVENT_GAP.unseen;
+    const pause = Math.max(0, this._askedAt + gap - Date.now());
+    window.clearTimeout(this._timer);
+    this._timer = window.setTimeout(() => void this.refresh(), pause);
+  };
+
+  /** Request the report now, and go on from there. */
   async refresh(): Promise<void> {
     window.clearTimeout(this._timer);
     if (this._asking || this._disposed) {
       return;
     }
     this._asking = true;
+    this._eventPending = false;
+    this._askedAt = Date.now();
     try {
       this.take(await this._status(this._seen));
     } catch (error) {
-      this._failed(error);
+      this._fail(error);
     } finally {
       this._asking = false;
       this._plan();
     }
   }
 
-  /** Something was asked of the server: see what comes of it, now and in the next seconds. */
+  /** The server was asked to act: see what comes of it, now and in the next seconds. */
   async acted(): Promise<void> {
-    this._aftermath = [...AFTERMATH];
+    this._afterAction = [...AFTER_ACTION];
     await this.refresh();
   }
 
-  /** A report that came with the answer to something else. */
+  /** A report that came with the answer to another request. */
   take(report: IReport): void {
-    const found = digest(report);
-    this._unchanged = found === this._digest ? this._unchanged + 1 : 0;
-    this._digest = found;
+    const next = digest(report);
+    this._unchanged = next === this._digest ? this._unchanged + 1 : 0;
+    this._digest = next;
     this._failures = 0;
     this._ahead = Date.parse(report.now) - Date.now();
-    this._set({ report, error: null, status: 200, quiet: false });
+    this._set({ report, error: null, remedy: '', status: 200, quiet: false });
   }
 
   dispose(): void {
@@ -95,7 +116,7 @@ export class Poller {
     Signal.clearData(this);
   }
 
-  private _failed(error: unknown): void {
+  private _fail(error: unknown): void {
     this._failures += 1;
     if (this._failures === 1) {
       this._failingSince = Date.now();
@@ -103,6 +124,7 @@ export class Poller {
     this._set({
       report: this._state.report,
       error: error instanceof Error ? error.message : String(error),
+      remedy: error instanceof RefusedError ? error.remedy : '',
       status: error instanceof RefusedError ? error.status : 0,
       quiet: Date.now() - this._failingSince >= PATIENCE
     });
@@ -113,15 +135,21 @@ export class Poller {
     if (document.visibilityState === 'hidden' || this._disposed || this._state.quiet) {
       return;
     }
+    if (this._eventPending && this._failures === 0) {
+      this.onServerEvent();
+      return;
+    }
     this._timer = window.setTimeout(() => void this.refresh(), this._pause());
   }
 
   private _pause(): number {
-    const [shortest, longest] = this._seen ? SEEN : UNSEEN;
+    const whileSeen = this._eventsArrive ? SEEN_WITH_EVENTS : SEEN;
+    const [shortest, longest] = this._seen ? whileSeen : UNSEEN;
     if (this._failures > 0) {
-      return Math.min(shortest * 2 ** (this._failures - 1), LONGEST);
+      const first = this._seen ? SEEN[0] : UNSEEN[0];
+      return Math.min(first * 2 ** (this._failures - 1), LONGEST);
     }
-    const soon = this._aftermath.shift();
+    const soon = this._afterAction.shift();
     if (soon !== undefined) {
       return soon;
     }
@@ -136,14 +164,12 @@ export class Poller {
     this._tick();
   }
 
-  /** Draw anew, and again after a while. */
+  /** Draw, and again after a while because ages grow. */
   private _tick(): void {
     window.clearTimeout(this._ticking);
     this._changed.emit();
     if (document.visibilityState !== 'hidden' && this._state.report !== null) {
-      const [first] = announced(this._state.report, this.now);
-      const left = first === undefined ? null : warning(first, this.now);
-      const pause = left !== null && left < 90_000 ? FAST_TICK : TICK;
+      const pause = showsSeconds(this._state.report, this.now) ? FAST_TICK : TICK;
       this._ticking = window.setTimeout(() => this._tick(), pause);
     }
   }
@@ -151,7 +177,7 @@ export class Poller {
   private readonly _onVisibility = (): void => {
     if (document.visibilityState === 'hidden') {
       window.clearTimeout(this._timer);
-      this._tick(); // whoever shows something on top of the page takes it away
+      this._tick(); // notifications on top of the page are taken away
     } else {
       this._unchanged = 0;
       void this.refresh();
@@ -159,11 +185,14 @@ export class Poller {
   };
 
   private readonly _changed = new Signal<this, void>(this);
-  private _state: IState = { report: null, error: null, status: 0, quiet: false };
+  private _state: IState = { report: null, error: null, remedy: '', status: 0, quiet: false };
   private _timer = 0;
   private _ticking = 0;
   private _asking = false;
-  private _aftermath: number[] = [];
+  private _askedAt = 0;
+  private _eventsArrive = false;
+  private _eventPending = false;
+  private _afterAction: number[] = [];
   private _disposed = false;
   private _seen = false;
   private _failures = 0;
@@ -171,4 +200,18 @@ export class Poller {
   private _unchanged = 0;
   private _digest = '';
   private _ahead = 0;
+}
+
+/** Whether an age or a countdown on the screen shows seconds. */
+function showsSeconds(report: IReport, now: number): boolean {
+  const [first] = announced(report, now);
+  const left = first === undefined ? null : warning(first, now);
+  if (left !== null && left < SHOWS_SECONDS) {
+    return true;
+  }
+  const recent = (at: string | null): boolean =>
+    at !== null && now - Date.parse(at) < SHOWS_SECONDS;
+  return report.resources.some(
+    r => recent(r.idle_since) || (r.reason === 'busy' && recent(r.state_since))
+  );
 }

@@ -8,9 +8,10 @@ const EVENTS = ['keydown', 'pointerdown', 'wheel'] as const;
 const AT_MOST_EVERY = 60_000;
 
 /**
- * Tells the server that a person is at work: a real key, click or scroll, at most once a minute for
- * each thing, and only for the thing that it went to. What a script does counts for nothing, nor
- * does a tab that is merely open.
+ * Reports to the server that a person uses a notebook or terminal: after a real key, click or
+ * scroll in it, at most once a minute for each. Neither events made by a script nor a tab that is
+ * merely open count. Resources that the last report does not list are left out: the server would
+ * answer 404 for a kernel that is gone, and a new one needs no presence yet.
  */
 export class Presence {
   constructor(
@@ -31,19 +32,23 @@ export class Presence {
     const target = event.target;
     const widget = mainWidgets(this._shell).find(w => w.node.contains(target));
     const used = widget === undefined ? null : (usedIn(widget) ?? this._ownApp());
-    if (used === null) {
+    if (used === null || !this._isListed(used)) {
       return;
     }
     const key = `${used.kind} ${used.id}`;
     const now = Date.now();
-    if (now - (this._told.get(key) ?? -Infinity) >= AT_MOST_EVERY) {
-      this._told.set(key, now);
-      // Whatever is wrong with the server is told elsewhere, and not at each key.
+    if (now - (this._lastReported.get(key) ?? -Infinity) >= AT_MOST_EVERY) {
+      this._lastReported.set(key, now);
+      // The panel shows what is wrong with the server.
       this._api.presence(used.kind, used.id).catch(() => undefined);
     }
   };
 
-  /** A text file has no kernel: what is used is the app that the server itself runs in. */
+  private _isListed({ kind, id }: { kind: Kind; id: string }): boolean {
+    return this._report()?.resources.some(r => r.kind === kind && r.id === id) ?? false;
+  }
+
+  /** A text file has no kernel: its user uses the app that the server itself runs in. */
   private _ownApp(): { kind: Kind; id: string } | null {
     const report = this._report();
     if (!['studio-space', 'notebook-instance'].includes(report?.platform.kind ?? '')) {
@@ -53,5 +58,5 @@ export class Presence {
     return app === undefined ? null : { kind: 'app', id: app.id };
   }
 
-  private readonly _told = new Map<string, number>();
+  private readonly _lastReported = new Map<string, number>();
 }

@@ -4,18 +4,18 @@ import { Signal } from '@lumino/signaling';
 import type { Api } from './api';
 import { settingsDiffer } from '../model/report';
 import type { Poller } from './poller';
-import type { Change, IChoices } from '../model/types';
+import type { Change, ISettingsAnswer } from '../model/types';
 
-/** The settings on the server: what is in force, what the user chose, the defaults, the locks. */
-export class Choices {
+/** The settings on the server: what is in force, the user's own, the defaults, the locks. */
+export class ServerSettings {
   constructor(
-    private readonly _api: Pick<Api, 'choices' | 'patch'>,
+    private readonly _api: Pick<Api, 'settings' | 'patch'>,
     private readonly _poller: Poller
   ) {
     _poller.changed.connect(() => this._follow());
   }
 
-  get value(): IChoices | null {
+  get value(): ISettingsAnswer | null {
     return this._value;
   }
 
@@ -23,19 +23,19 @@ export class Choices {
     return this._changed;
   }
 
-  /** Whether the form is open: only then they are asked for. */
+  /** Whether the form is open: only then the settings are requested. */
   set wanted(value: boolean) {
     this._wanted = value;
     this._follow();
   }
 
-  /** Change some; rejects with what the server says to it, and then nothing has changed. */
+  /** Change some settings. Rejects with the error of the server; then nothing has changed. */
   async patch(change: Change): Promise<void> {
     this._take(await this._api.patch(change));
     void this._poller.acted();
   }
 
-  /** Ask for them, at first and when another page or an administrator has changed them. */
+  /** Request the settings at first, and when another page or an administrator has changed them. */
   private _follow(): void {
     const { report, error } = this._poller.state;
     const policy = report?.policy;
@@ -51,10 +51,10 @@ export class Choices {
       this._askedFor = JSON.stringify(policy);
       this._asking = true;
       this._api
-        .choices()
+        .settings()
         .then(value => this._take(value))
         .catch(() => {
-          this._askedFor = ''; // the poller tells what is wrong; tried again when it has gone
+          this._askedFor = ''; // the poller shows the error; the next answer tries again
         })
         .finally(() => {
           this._asking = false;
@@ -62,14 +62,14 @@ export class Choices {
     }
   }
 
-  private _take(value: IChoices): void {
+  private _take(value: ISettingsAnswer): void {
     this._value = value;
     this._askedFor = '';
     this._changed.emit();
   }
 
   private readonly _changed = new Signal<this, void>(this);
-  private _value: IChoices | null = null;
+  private _value: ISettingsAnswer | null = null;
   private _wanted = false;
   private _asking = false;
   private _askedFor = '';

@@ -2,24 +2,24 @@ import * as React from 'react';
 
 import { ReactWidget } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { LabIcon } from '@jupyterlab/ui-components';
 
+import { countdown, health } from '../model/words';
+import { panelIcon } from '../view/icons';
 import type { Poller } from './poller';
 import type { Preferences } from './preferences';
-import { countdown, health } from '../model/words';
+import { h } from '../view/jsx';
 
-/** Quiet when all is well; says what stops next once that is announced, and is red when nothing
- * can be stopped. */
+/** The item in the status bar: quiet when all is well, the next announced stop, or red when
+ * nothing can be stopped. */
 export class StatusItem extends ReactWidget {
   constructor(
     private readonly _poller: Poller,
     private readonly _preferences: Preferences,
     private readonly _open: () => void,
-    private readonly _icon: LabIcon,
     private readonly _trans: TranslationBundle
   ) {
     super();
-    this.addClass('jp-AutoShutdown-status');
+    this.addClass('jp-AS-status');
     _poller.changed.connect(() => this.update());
     _preferences.changed.connect(() => this.update());
   }
@@ -34,16 +34,17 @@ export class StatusItem extends ReactWidget {
     const bad = error !== null || report?.health.state === 'failing';
     const due = bad || report === null ? null : countdown(report, now, trans);
     const words = bad ? trans.__('Auto Shutdown cannot work') : due;
-    const why = [health(this._poller.state, now, trans)];
+    const why = [health(this._poller.state, trans)];
     why.push(...(error === null ? (report?.health.faults.map(f => f.message) ?? []) : []));
     return (
       <button
-        className={`jp-AutoShutdown-statusButton${bad ? ' jp-mod-bad' : due ? ' jp-mod-warn' : ''}`}
+        type="button"
+        className={`jp-AS-statusButton${bad ? ' jp-mod-bad' : due ? ' jp-mod-warn' : ''}`}
         title={why.join(' ')}
-        aria-label={trans.__('Auto Shutdown: %1 Open its panel', words ? `${words}.` : why[0])}
+        aria-label={trans.__('Auto Shutdown: %1. Open its panel', words ?? why[0])}
         onClick={this._open}
       >
-        <this._icon.react tag="span" elementPosition="center" height="14px" width="14px" />
+        <panelIcon.react tag="span" elementPosition="center" height="14px" width="14px" />
         {words !== null && <span>{words}</span>}
       </button>
     );

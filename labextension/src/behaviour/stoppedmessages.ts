@@ -5,23 +5,25 @@ import type { Widget } from '@lumino/widgets';
 
 import type { Api } from './api';
 import { Message } from '../view/message';
-import { appOf, endOf, localPath, removals, telling } from '../model/report';
+import { localPath } from '../model/names';
+import { appOf, endOf, removals, telling } from '../model/report';
 import type { Telling } from '../model/report';
 import { contextOf, mainWidgets, restart, sessionOf } from './widgets';
 import type { Poller } from './poller';
-import { stopped } from '../model/sentences';
+import { stopped } from '../model/promise';
 import type { IOutcome } from '../model/types';
 
 const REMEMBERED = 200;
 
+/** The message in one document. */
 interface IShown {
   message: Message;
   telling: Telling;
   key: string;
 }
 
-/** Says in each open document that, when and why its kernel was stopped. */
-export class Afterwards {
+/** Shows in each open document that its kernel was stopped, when and why. */
+export class StoppedMessages {
   constructor(
     private readonly _shell: JupyterFrontEnd.IShell,
     private readonly _poller: Poller,
@@ -31,17 +33,17 @@ export class Afterwards {
     _poller.changed.connect(() => this.update());
   }
 
-  /** What happened before this page, or this server, was there. */
-  async remember(): Promise<void> {
+  /** Load the removals from before this page or this server was started. */
+  async loadHistory(): Promise<void> {
     try {
       this._history = await this._api.history(50);
     } catch {
-      this._history = []; // only the report's own outcomes are shown then
+      this._history = []; // the outcomes in the report are shown all the same
     }
     this.update();
   }
 
-  /** What has been removed, newest first. */
+  /** The removals, newest first. */
   get removals(): IOutcome[] {
     return removals(this._poller.state.report?.outcomes ?? [], this._history);
   }
@@ -56,12 +58,12 @@ export class Afterwards {
       }
       const outcome = endOf(localPath(path), all);
       if (outcome !== null) {
-        this._tell(widget, session, outcome, all);
+        this._show(widget, session, outcome, all);
       }
     }
   }
 
-  private _tell(
+  private _show(
     widget: Widget,
     session: ISessionContext,
     outcome: IOutcome,
@@ -72,7 +74,7 @@ export class Afterwards {
     const shown = before?.key === key ? before.telling : null;
     const kernel = session.session?.kernel?.id ?? null;
     const now = this._poller.now;
-    const next = this._told.includes(key)
+    const next = this._readKeys.includes(key)
       ? null
       : telling(outcome, kernel, session.isReady, shown, now);
     if (next === shown && (before === undefined || before.key === key)) {
@@ -81,7 +83,7 @@ export class Afterwards {
     before?.message.dispose();
     this._shown.delete(widget);
     if (next === null) {
-      this._read(key);
+      this._markRead(key);
       return;
     }
     const platform = this._poller.state.report?.platform.kind ?? 'local';
@@ -98,7 +100,7 @@ export class Afterwards {
     const message = new Message(sentences, buttons, {
       label: this._trans.__('Close this message'),
       press: () => {
-        this._read(key);
+        this._markRead(key);
         this.update();
       }
     });
@@ -117,32 +119,32 @@ export class Afterwards {
     this.update();
   }
 
-  /** Not to be told again, by this page or another. */
-  private _read(key: string): void {
-    if (!this._told.includes(key)) {
-      const told = [...this._told, key].slice(-REMEMBERED);
+  /** Remember that the user has read it: no page shows it again. */
+  private _markRead(key: string): void {
+    if (!this._readKeys.includes(key)) {
+      const keys = [...this._readKeys, key].slice(-REMEMBERED);
       try {
-        window.localStorage.setItem(this._name, JSON.stringify(told));
+        window.localStorage.setItem(this._name, JSON.stringify(keys));
       } catch {
-        this._forgetful.push(key);
+        this._unstoredKeys.push(key);
       }
     }
   }
 
-  private get _told(): string[] {
+  private get _readKeys(): string[] {
     try {
-      const found: unknown = JSON.parse(window.localStorage.getItem(this._name) ?? '[]');
-      return Array.isArray(found) ? [...(found as string[]), ...this._forgetful] : [];
+      const stored: unknown = JSON.parse(window.localStorage.getItem(this._name) ?? '[]');
+      return Array.isArray(stored) ? [...(stored as string[]), ...this._unstoredKeys] : [];
     } catch {
-      return this._forgetful;
+      return this._unstoredKeys;
     }
   }
 
   private get _name(): string {
-    return `jupyterlab-auto-shutdown:told:${this._api.baseUrl}`;
+    return `jupyterlab-auto-shutdown:read:${this._api.baseUrl}`;
   }
 
   private readonly _shown = new Map<Widget, IShown>();
-  private readonly _forgetful: string[] = [];
+  private readonly _unstoredKeys: string[] = [];
   private _history: IOutcome[] = [];
 }

@@ -22,40 +22,40 @@ export const OVERRIDES: readonly SettingName[] = [
   'app_idle_timeout_minutes'
 ];
 
-/** What was typed: a number of minutes, nothing, or what is wrong with it in words. */
+/** The minutes that were typed, null for an empty field, or what is wrong with the text. */
 export type Read = { minutes: number | null } | { wrong: string };
 
 export function labels(trans: TranslationBundle): Record<SettingName, string> {
   return {
-    enabled: trans.__('Shut down what is idle'),
+    enabled: trans.__('Shut down when idle'),
     idle_timeout_minutes: trans.__('Idle for'),
     kernel_idle_timeout_minutes: trans.__('Kernels'),
     terminal_idle_timeout_minutes: trans.__('Terminals'),
     app_idle_timeout_minutes: trans.__('Apps'),
-    warn_minutes: trans.__('Tell me before'),
-    keep_terminals: trans.__('Keep open terminals, and their app'),
-    protect_connected: trans.__('Keep notebooks that a tab is connected to'),
+    warn_minutes: trans.__('Notice before'),
+    keep_terminals: trans.__('Keep open terminals'),
+    protect_connected: trans.__('Keep notebooks open in a browser'),
     rules: trans.__('Rules'),
-    dry_run: trans.__('Only report, remove nothing'),
-    only_when_it_saves: trans.__('Keep what costs nothing more while its instance is billed')
+    dry_run: trans.__('Only report (dry run)'),
+    only_when_it_saves: trans.__('Keep what saves nothing when stopped')
   };
 }
 
-/** Reads a field as it is typed, by the same bounds as the server. */
+/** Reads the text of a field, by the same bounds as the server. */
 export function read(name: Minutes, text: string, limits: ILimits, trans: TranslationBundle): Read {
   if (text.trim() === '' && OVERRIDES.includes(name)) {
     return { minutes: null };
   }
   const minutes = parsed(text);
   if (minutes === null) {
-    return { wrong: trans.__('A time such as 90 m, 2 h or 1 h 30 m.') };
+    return { wrong: trans.__('Enter a time such as 90 m, 2 h or 1 h 30 m.') };
   }
   const [low, high] =
     name === 'warn_minutes'
       ? [0, MAX_WARN]
       : [limits.min_idle_timeout_minutes, limits.max_idle_timeout_minutes];
   if (minutes < low || minutes > high) {
-    return { wrong: trans.__('From %1 to %2, please.', typed(low), typed(high)) };
+    return { wrong: trans.__('Must be from %1 to %2.', typed(low), typed(high)) };
   }
   return { minutes };
 }
@@ -94,7 +94,9 @@ export function ruleOf(
 ): { rule: IRule } | { wrong: string } {
   const globs = GLOBS.map(name => [name, draft[name].trim()] as const).filter(([, v]) => v !== '');
   if (globs.length === 0) {
-    return { wrong: trans.__('Say what it is for: an instance type, a kernel or an image.') };
+    return {
+      wrong: trans.__('Enter what the rule is for: an instance type, a kernel or an image.')
+    };
   }
   const rule = { ...Object.fromEntries(globs), ...savingOf(draft) };
   if (draft.limit.trim() === '' && draft.only_when_it_saves !== undefined) {

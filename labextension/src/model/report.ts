@@ -1,16 +1,18 @@
-import type { IHold, IOutcome, IPolicy, IReport, IResource } from './types';
+import { localPath } from './names';
+import type { IFault, IHold, IOutcome, IPolicy, IReport, IResource } from './types';
 
+/** One instance type: the apps on it, each with the kernels and terminals in it. */
 export interface IInstance {
-  /** Empty for what runs in the server's own host. */
+  /** Empty for resources in the server's own host. */
   type: string;
   apps: { app: IResource | null; inside: IResource[] }[];
 }
 
-/** Instance type, then app, then what runs in it; what is billed first, as the server lists it. */
-export function grouped(report: IReport): IInstance[] {
-  const apps = report.resources.filter(r => r.kind === 'app' && r.state !== 'Deleted');
+/** By instance type, then app, then what runs in it; billed instances first. */
+export function grouped(resources: IResource[]): IInstance[] {
+  const apps = resources.filter(r => r.kind === 'app' && r.state !== 'Deleted');
   const known = new Set(apps.map(app => app.id));
-  const tenants = report.resources.filter(r => r.kind !== 'app');
+  const tenants = resources.filter(r => r.kind !== 'app');
   const instances = new Map<string, IInstance>();
   for (const app of apps) {
     const type = app.instance_type ?? '';
@@ -19,34 +21,135 @@ export function grouped(report: IReport): IInstance[] {
     instance.apps.push({ app, inside: tenants.filter(r => r.app === app.id) });
     instances.set(key, instance);
   }
-  const found = [...instances.values()];
-  found.sort((one, other) => Number(billed(other)) - Number(billed(one)));
+  const all = [...instances.values()];
+  all.sort((one, other) => Number(billed(other)) - Number(billed(one)));
   const free = tenants.filter(r => r.app === null || !known.has(r.app));
   if (free.length > 0) {
-    found.push({ type: '', apps: [{ app: null, inside: free }] });
+    all.push({ type: '', apps: [{ app: null, inside: free }] });
   }
-  return found;
+  return all;
 }
 
 export function billed(instance: IInstance): boolean {
   return instance.apps.some(({ app }) => app?.billing ?? false);
 }
 
+/** Everything of an instance: its apps and what runs in them. */
+export function membersOf(instance: IInstance): IResource[] {
+  return instance.apps.flatMap(({ app, inside }) => (app === null ? inside : [app, ...inside]));
+}
+
+export type Order = 'place' | 'name' | 'soonest';
+
+/** From so many kernels and terminals on, the panel offers to filter and sort. */
+export const MANY = 10;
+
+/**
+ * The resources whose name, path, app, image or instance type contains `text`, each with the app
+ * that it runs in, in the order asked for.
+ */
+export function selected(resources: IResource[], text: string, order: Order): IResource[] {
+  const wanted = text.trim().toLowerCase();
+  const matches = (r: IResource): boolean =>
+    [r.name, r.id, r.instance_type ?? '', ...r.paths].some(part =>
+      part.toLowerCase().includes(wanted)
+    );
+  const direct = resources.filter(matches);
+  const apps = new Set(direct.map(r => r.app));
+  const whole = new Set(direct.filter(r => r.kind === 'app').map(r => r.id));
+  const shown =
+    wanted === ''
+      ? [...resources]
+      : resources.filter(
+          r =>
+            direct.includes(r) ||
+            (r.kind === 'app' && apps.has(r.id)) ||
+            (r.app !== null && whole.has(r.app))
+        );
+  if (order === 'name') {
+    const name = (r: IResource): string => r.paths[0]?.split('/').pop() ?? r.name;
+    shown.sort((a, b) => name(a).localeCompare(name(b)));
+  } else if (order === 'soonest') {
+    const due = (r: IResource): number => (r.due_at === null ? Infinity : Date.parse(r.due_at));
+    shown.sort((a, b) => (due(a) === due(b) ? 0 : due(a) - due(b)));
+  }
+  return shown;
+}
+
+/** Reasons under which a resource only waits for its idle timeout. */
+const IDLE_REASONS = ['recent-activity', 'grace', 'backing-off', 'idle', 'app-removed'];
+
+/** What is idle now and may be shut down together: an app instead of what runs in it. */
+export function idleNow(report: IReport): IResource[] {
+  const idle = report.resources.filter(
+    r => r.idle_since !== null && r.due_at !== null && IDLE_REASONS.includes(r.reason)
+  );
+  return keepers(idle);
+}
+
+/** Why what is due is not removed: `stops` where it is. */
+export type Mode = 'stops' | 'dry-run' | 'off' | 'blocked' | 'unknown';
+
+/** Faults that keep every resource from being removed, by their source. */
+const GENERAL_SOURCES = ['cycle', 'kernels', 'settings'];
+
+/** The fault that keeps this resource from being removed; null where none does. */
+export function blockingFault(resource: IResource, report: IReport): IFault | null {
+  const { faults, state } = report.health;
+  const own = faults.find(f => f.source.endsWith(resource.id));
+  if (own !== undefined) {
+    return own;
+  }
+  if (state !== 'failing') {
+    return null;
+  }
+  return (
+    faults.find(
+      f =>
+        GENERAL_SOURCES.includes(f.source) ||
+        (resource.kind === 'app' && /^(apps?\b|sagemaker)/.test(f.source))
+    ) ?? null
+  );
+}
+
+/** Whether this resource is removed when it is due; `answered`: the server answered last. */
+export function modeOf(resource: IResource, report: IReport, answered: boolean): Mode {
+  if (!answered) {
+    return 'unknown';
+  }
+  if (!report.policy.enabled) {
+    return 'off';
+  }
+  if (report.policy.dry_run) {
+    return 'dry-run';
+  }
+  if (resource.reason === 'backing-off' || blockingFault(resource, report) !== null) {
+    return 'blocked';
+  }
+  return report.health.armed ? 'stops' : 'blocked';
+}
+
+/** Whether only time has to pass until it is removed. Until a hook's objection ends, none counts. */
+export function onTheClock(resource: IResource): boolean {
+  return resource.idle_since !== null && resource.due_at !== null && resource.reason !== 'vetoed';
+}
+
 /** How far something idle is on its way, between 0 and 1; null for what is active. */
 export function progress(resource: IResource, now: number): number | null {
-  if (resource.idle_since === null || resource.due_at === null) {
+  if (!onTheClock(resource)) {
     return null;
   }
   const limit = resource.limit_minutes * 60_000;
-  return Math.min(1, Math.max(0, (now - Date.parse(resource.idle_since)) / limit));
+  return Math.min(1, Math.max(0, (now - Date.parse(resource.idle_since ?? '')) / limit));
 }
 
 /** Milliseconds until it is removed, once that has been announced; null before. */
 export function warning(resource: IResource, now: number): number | null {
-  if (resource.warn_at === null || resource.due_at === null || Date.parse(resource.warn_at) > now) {
+  const { warn_at, due_at, reason } = resource;
+  if (warn_at === null || due_at === null || reason === 'vetoed' || Date.parse(warn_at) > now) {
     return null;
   }
-  return Math.max(0, Date.parse(resource.due_at) - now);
+  return Math.max(0, Date.parse(due_at) - now);
 }
 
 /** Whether what is due is really removed, rather than only reported. */
@@ -54,12 +157,14 @@ export function armed(report: IReport): boolean {
   return report.policy.enabled && !report.policy.dry_run;
 }
 
-/** What has been announced, the soonest first; nothing in a dry run. */
+/** What has been announced and will be removed, the soonest first; nothing in a dry run. */
 export function announced(report: IReport, now: number): IResource[] {
   if (!armed(report)) {
     return [];
   }
-  const due = report.resources.filter(r => warning(r, now) !== null);
+  const due = report.resources.filter(
+    r => warning(r, now) !== null && modeOf(r, report, true) === 'stops'
+  );
   return due.sort((a, b) => Date.parse(a.due_at ?? '') - Date.parse(b.due_at ?? ''));
 }
 
@@ -151,12 +256,15 @@ export function ended(outcome: IOutcome): boolean {
   return outcome.outcome === 'removed' || outcome.outcome === 'gone';
 }
 
-/** What of a report says whether anything has changed; the times of its passes do not. */
+/** A text that changes when something in the report that is shown changes. */
 export function digest(report: IReport): string {
   const { resources, policy, keep_alive, outcomes } = report;
   const seen = resources.map(r => [
     r.id,
     r.reason,
+    r.state,
+    r.state_since,
+    r.parameters,
     r.idle_since,
     r.warn_at,
     r.due_at,
@@ -166,18 +274,13 @@ export function digest(report: IReport): string {
   return JSON.stringify([seen, policy, keep_alive, outcomes.length, state, faults]);
 }
 
-/** Whether two policies would be told in different words. */
+/** Whether two policies differ in what the panel says of them. */
 export function settingsDiffer(one: Partial<IPolicy>, other: Partial<IPolicy>): boolean {
   const names = Object.keys(one) as (keyof IPolicy)[];
   return names.some(name => JSON.stringify(one[name]) !== JSON.stringify(other[name]));
 }
 
-/** A path without the drive that real-time collaboration puts before it. */
-export function localPath(path: string): string {
-  return path.replace(/^[^/]*:/, '');
-}
-
-/** What is older than this is no news any more. */
+/** A removal that is older than this is not mentioned in a newly opened document. */
 const NEWS = 7 * 86_400_000;
 
 export type Telling = 'stopped' | 'new-kernel' | null;
@@ -212,4 +315,26 @@ export function endOf(path: string, all: IOutcome[]): IOutcome | null {
     o => o.kind === 'kernel' && o.outcome === 'removed' && o.paths.map(localPath).includes(path)
   );
   return found ?? null;
+}
+
+/** Whether the removal was tried and failed. */
+export function failed(outcome: IOutcome): boolean {
+  return ['temporary', 'permanent', 'still-there'].includes(outcome.outcome);
+}
+
+/** How many removals the panel lists. */
+const LISTED = 10;
+
+/** The removals to list: failures of the last day first, then the newest. */
+export function listedRemovals(all: IOutcome[], now: number): IOutcome[] {
+  const shown = all.filter(o => o.outcome !== 'stale' && o.outcome !== 'gone');
+  const urgent = (o: IOutcome): boolean => failed(o) && now - Date.parse(o.at) < 86_400_000;
+  // One entry for each resource that keeps failing: its newest try.
+  const tries = new Set<string>();
+  const first = shown.filter(o => {
+    const again = urgent(o) && tries.has(o.id);
+    tries.add(urgent(o) ? o.id : '');
+    return !again;
+  });
+  return [...first.filter(urgent), ...first.filter(o => !urgent(o))].slice(0, LISTED);
 }

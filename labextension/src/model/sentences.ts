@@ -1,168 +1,351 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { clock, duration, spelled } from './durations';
-import type { IOutcome, IPlatform, ISettings } from './types';
-import { ruleName } from './words';
+import { clock, duration, limitText } from './durations';
+import { fullName, keyOf, title } from './names';
+import type { IName } from './names';
+import { blockingFault, membersOf, modeOf, onTheClock, warning } from './report';
+import type { IInstance, Mode } from './report';
+import type { IReport, IResource } from './types';
+import { doing } from './words';
 
-/** What the settings mean, as one would say it to a colleague. */
-export function promise(
-  settings: ISettings,
-  platform: IPlatform,
-  trans: TranslationBundle
-): string[] {
-  if (!settings.enabled) {
-    return [trans.__('Nothing is shut down, and what is billed stays billed.')];
-  }
-  const said = [...whatStops(settings, platform, trans)];
-  if (settings.rules.length > 0) {
-    said.push(
-      trans._n(
-        '%1 rule sets a limit of its own.',
-        '%1 rules set limits of their own.',
-        settings.rules.length
-      )
-    );
-  }
-  if (settings.keep_terminals) {
-    said.push(trans.__('Open terminals stay, and hold their app.'));
-  }
-  if (settings.protect_connected) {
-    said.push(trans.__('A notebook open in some tab stays, as long as that tab is connected.'));
-  }
-  if (settings.warn_minutes > 0) {
-    said.push(trans.__('You are told %1 before.', spelled(settings.warn_minutes, trans)));
-  }
-  if (settings.dry_run) {
-    said.push(trans.__('For now this is only reported: nothing is removed (dry run).'));
-  }
-  const native = platform.native_idle_timeout_minutes;
-  if (native !== undefined && native !== null) {
-    said.push(trans.__("SageMaker's own idle shutdown: after %1.", spelled(native, trans)));
-  }
-  return said;
+/** What sentences need to know besides the resource itself. */
+export interface IContext {
+  report: IReport;
+  names: Map<string, IName>;
+  /** Whether the server answered last: otherwise nothing is said of the future. */
+  answered: boolean;
+  now: number;
+  trans: TranslationBundle;
 }
 
-function* whatStops(
-  settings: ISettings,
-  platform: IPlatform,
-  trans: TranslationBundle
-): Generator<string> {
-  const general = settings.idle_timeout_minutes;
-  const kernels = settings.kernel_idle_timeout_minutes ?? general;
-  const terminals = settings.terminal_idle_timeout_minutes ?? general;
-  const apps = settings.app_idle_timeout_minutes ?? general;
-  const words = (minutes: number): string => spelled(minutes, trans);
-  const together = kernels === terminals || settings.keep_terminals;
-  if (settings.keep_terminals) {
-    yield trans.__('Notebooks idle for %1 are stopped.', words(kernels));
-  } else if (together) {
-    yield trans.__('Notebooks and terminals idle for %1 are stopped.', words(kernels));
-  } else {
-    yield trans.__(
-      'Notebooks idle for %1 are stopped, terminals after %2.',
-      words(kernels),
-      words(terminals)
-    );
-  }
-  const latest = Math.max(kernels, settings.keep_terminals ? 0 : terminals);
-  switch (platform.kind) {
-    case 'studio-classic':
-      yield apps <= latest
-        ? trans.__('Their app is deleted at the same moment, and an instance with its last app.')
-        : trans.__(
-            'Their app is deleted after %1, and an instance with its last app.',
-            words(apps)
-          );
-      break;
-    case 'studio-space':
-      yield apps <= latest
-        ? trans.__(
-            'When nothing runs any more, this app is deleted at the same moment; the space and its files stay.'
-          )
-        : trans.__(
-            'After %1 without activity this app is deleted; the space and its files stay.',
-            words(apps)
-          );
-      break;
-    case 'notebook-instance':
-      yield apps <= latest
-        ? trans.__(
-            'When nothing runs any more, this notebook instance is stopped at the same moment; its files stay.'
-          )
-        : trans.__(
-            'After %1 without activity this notebook instance is stopped; its files stay.',
-            words(apps)
-          );
-      break;
-  }
+export function nameIn(resource: IResource, { names, trans }: IContext): string {
+  const name = names.get(keyOf(resource));
+  return name === undefined ? title(resource, trans) : fullName(name);
 }
 
-/** What is lost when it is shut down now. */
-export function loss(kind: string, platform: string, trans: TranslationBundle): string {
-  if (kind !== 'app') {
-    return kind === 'terminal'
-      ? trans.__('What runs in it ends. Files are kept.')
-      : trans.__('The variables in its memory are lost. Files are kept.');
-  }
-  const said = [
-    trans.__(
-      'The variables in the memory of its kernels are lost. Files in your home folder are kept; ' +
-        'what was put elsewhere in its container (installed packages, /tmp) is lost. Its instance ' +
-        'stops being billed once its last app is gone.'
-    )
-  ];
-  if (platform === 'studio-classic') {
-    said.push(noWayBack(trans));
-  }
-  return said.join(' ');
+/** Why a resource is kept or removed, and what happens next, in whole sentences. */
+export function explain(resource: IResource, context: IContext): string[] {
+  const why = onTheClock(resource) ? idle(resource, context) : active(resource, context);
+  return [...why, ...keptUntil(resource, context), ...next(resource, context)];
 }
 
-/** Platform facts (AWS has closed Studio Classic to new apps), and not more than is known. */
-function noWayBack(trans: TranslationBundle): string {
-  return trans.__(
-    'AWS has closed Studio Classic to new apps: your account may not be able to start it again.'
-  );
-}
-
-/** What a notebook says whose kernel was stopped: when, after how long, by which rule. */
-export function stopped(
-  outcome: IOutcome,
-  app: IOutcome | null,
-  platform: string,
-  now: number,
-  trans: TranslationBundle
-): string[] {
-  const at = clock(outcome.at, now);
+function idle(resource: IResource, { now, trans }: IContext): string[] {
+  const { parameters, kind } = resource;
+  const age = duration(now - Date.parse(resource.idle_since ?? ''), trans);
+  const limit = limitText(resource.limit_minutes, trans);
   const said: string[] = [];
-  if (outcome.reason === 'requested') {
-    said.push(
-      trans.__('The kernel of this notebook was stopped at %1, because somebody asked for it.', at)
-    );
-  } else if (outcome.idle_since === null) {
-    said.push(
-      trans.__('Auto Shutdown stopped the kernel of this notebook at %1: %2', at, outcome.detail)
-    );
-  } else {
-    const idle = duration(Date.parse(outcome.at) - Date.parse(outcome.idle_since));
-    const rule = ruleName(outcome.rule, trans);
+  if (kind === 'terminal' && resource.reason === 'in-use') {
+    said.push(trans.__('It stops together with its app; nobody can see what runs in it.'));
+  } else if (resource.reason === 'max-busy') {
+    said.push(trans.__('It is busy, but has shown no sign of work for %1 of %2.', age, limit));
+  } else if (parameters.case === 'input') {
     said.push(
       trans.__(
-        'Auto Shutdown stopped the kernel of this notebook at %1, after %2 without activity (%3).',
-        at,
-        idle,
-        rule
+        'It has waited for an answer to input() for %1 of %2, and nobody is there.',
+        age,
+        limit
       )
     );
-  }
-  said.push(trans.__('Its variables are gone; the file and its outputs are kept.'));
-  if (app !== null && platform === 'studio-classic') {
+  } else if (parameters.case === 'debugger') {
     said.push(
-      trans.__(
-        'Its app (%1) was deleted too. Starting a kernel asks SageMaker for a new app, which takes minutes.',
-        app.name
-      ),
-      noWayBack(trans)
+      trans.__('It has stood in the debugger for %1 of %2, and nobody is there.', age, limit)
     );
+  } else {
+    said.push(trans.__('Idle for %1; the limit is %2.', age, limit));
+  }
+  const last = signalText(resource.signal, trans);
+  if (last !== '') {
+    said.push(trans.__('Last activity: %1.', last));
+  }
+  if (parameters.work_unknown) {
+    said.push(trans.__('Whether anything works in the background could not be found out.'));
+  }
+  if (parameters.case === 'asking') {
+    said.push(trans.__('It is now asked whether anything works in the background.'));
   }
   return said;
+}
+
+function active(resource: IResource, context: IContext): string[] {
+  const { now, trans } = context;
+  const { parameters, kind, reason } = resource;
+  const since = resource.state_since === null ? 0 : now - Date.parse(resource.state_since);
+  switch (reason) {
+    case 'disabled':
+      return [trans.__('Auto Shutdown is switched off, so this is not stopped.')];
+    case 'unknown':
+      return [unknown(resource, trans)];
+    case 'not-covered':
+      return [trans.__('Apps of type %1 are never stopped from here.', parameters.app_type ?? '')];
+    case 'not-in-service':
+      return [trans.__('SageMaker reports it as %1.', parameters.status ?? resource.state)];
+    case 'grace':
+      return [trans.__('The kernel is starting; it is left alone for a while.')];
+    case 'busy':
+      switch (parameters.case) {
+        case 'input':
+          return [trans.__('It waits for an answer to input(), and a browser is connected.')];
+        case 'debugger':
+          return [trans.__('It stands in the debugger, and a browser is connected.')];
+        case 'unanswered':
+          return [trans.__('It was sent a cell and has reported nothing since.')];
+      }
+      return [trans.__('Running a cell for %1.', duration(since, trans))];
+    case 'suspect-busy': {
+      const silent = now - Date.parse(parameters.silent_since ?? '');
+      return [
+        trans.__(
+          'Busy, but without output and processor time for %1. It is kept; an administrator can limit this with max_busy_minutes.',
+          duration(silent, trans)
+        )
+      ];
+    }
+    case 'connected':
+      return [trans.__('It is open in a browser, and your settings keep such notebooks.')];
+    case 'running-job':
+      return kind === 'terminal'
+        ? [trans.__('Running %1.', parameters.command ?? '')]
+        : [heldBy(resource, context)];
+    case 'background-work':
+      return [trans.__('Something works in the background: %1.', parameters.work ?? '')];
+    case 'terminal-open':
+      return kind === 'terminal'
+        ? [trans.__('Your settings keep open terminals.')]
+        : [heldBy(resource, context)];
+    case 'in-use':
+      return kind === 'terminal'
+        ? [trans.__('It stops together with its app; nobody can see what runs in it.')]
+        : [heldBy(resource, context)];
+    case 'vetoed':
+      return [trans.__('Kept by %1: %2.', parameters.hook ?? '', parameters.text ?? '')];
+    case 'saves-nothing':
+      return [savesNothing(resource, context)];
+    case 'kept-alive':
+      return [];
+    default:
+      return [resource.detail];
+  }
+}
+
+function unknown({ parameters }: IResource, trans: TranslationBundle): string {
+  switch (parameters.case) {
+    case 'frozen':
+      return trans.__(
+        'The server does not record when it was used, so it is not known whether it is idle.'
+      );
+    case 'state':
+      return trans.__('It reports the unknown state "%1".', parameters.state ?? '');
+    case 'source':
+      return trans.__(
+        'The %1 cannot be read (%2).',
+        parameters.source ?? '',
+        parameters.code ?? ''
+      );
+    case 'no-app':
+      return trans.__('It is not known in which app it runs, so it is left alone.');
+    case 'work':
+      return trans.__('Whether anything works in the background could not be found out.');
+    case 'inside':
+      return trans.__('Something in it cannot be read, so it is left alone.');
+    default:
+      return trans.__('It cannot be read: %1.', parameters.error ?? '');
+  }
+}
+
+/** Idle, and kept because its end would save nothing. */
+function savesNothing(resource: IResource, context: IContext): string {
+  const { report, now, trans } = context;
+  const { holder_id: id, case: kind } = resource.parameters;
+  const holder = report.resources.find(r => r.id === id);
+  const name = holder === undefined ? (id ?? '') : nameIn(holder, context);
+  const age = duration(now - Date.parse(resource.idle_since ?? ''), trans);
+  return kind === 'app'
+    ? trans.__('Idle for %1. Stopping it would save nothing: its app %2 stays.', age, name)
+    : trans.__(
+        'Idle for %1. Stopping it would save nothing: %2 keeps the instance billed.',
+        age,
+        name
+      );
+}
+
+/** What keeps an app: `train.ipynb keeps it (running 3 h 04 m).` */
+function heldBy(resource: IResource, context: IContext): string {
+  const { report, now, trans } = context;
+  const { holder_kind: kind, holder_id: id } = resource.parameters;
+  const holder = report.resources.find(r => r.kind === kind && r.id === id);
+  if (holder === undefined) {
+    return trans.__('Something in it is in use.');
+  }
+  const words = doing(holder, now, trans);
+  return trans.__('%1 keeps it (%2).', nameIn(holder, context), words);
+}
+
+function keptUntil(resource: IResource, { now, trans }: IContext): string[] {
+  if (resource.kept_until === null) {
+    return [];
+  }
+  const until = clock(resource.kept_until, now);
+  const { note } = resource.parameters;
+  return [
+    note
+      ? trans.__('Kept on request until %1: %2', until, note)
+      : trans.__('Kept on request until %1.', until)
+  ];
+}
+
+/** What happens next, in the mood of the mode. */
+function next(resource: IResource, context: IContext): string[] {
+  const { report, answered, now, trans } = context;
+  if (resource.due_at === null || resource.reason === 'vetoed') {
+    return [];
+  }
+  const announced = warning(resource, now) !== null;
+  const at = clock(resource.due_at, now);
+  const mode: Mode = modeOf(resource, report, answered);
+  switch (mode) {
+    case 'stops':
+      return announced ? [trans.__('It stops at %1 unless somebody uses it.', at)] : [];
+    case 'dry-run':
+      return announced ? [trans.__('It would stop at %1 (dry run).', at)] : [];
+    case 'blocked': {
+      const fault = blockingFault(resource, report);
+      const why = fault === null ? (resource.parameters.code ?? '') : fault.message;
+      return [trans.__('It cannot be stopped: %1', why)];
+    }
+    default:
+      return [];
+  }
+}
+
+/** What the last activity was, by the name of its signal. */
+function signalText(signal: string | null, trans: TranslationBundle): string {
+  switch (signal) {
+    case 'execution-state':
+      return trans.__('it ran a cell');
+    case 'last-activity':
+      return trans.__('as the server reports it');
+    case 'request':
+      return trans.__('a request to the kernel');
+    case 'output':
+      return trans.__('output that nobody asked for');
+    case 'input':
+      return trans.__('a key pressed in the terminal');
+    case 'foreground-process':
+      return trans.__('a command in the terminal');
+    case 'background-work':
+      return trans.__('work in the background');
+    case 'background-io':
+      return trans.__('a program in the background read or wrote');
+    case 'other-server':
+      return trans.__('another server of yours');
+    case 'presence':
+      return trans.__('somebody typing or scrolling');
+    case 'heartbeat':
+      return trans.__('a program reported that it works');
+    case 'extension':
+      return trans.__('an extension of the server');
+    case 'activity-file':
+      return trans.__('a remote editor');
+    case 'saved':
+      return trans.__('a document was saved');
+    case 'arrival':
+      return trans.__('a kernel or terminal was started in it');
+    case 'in-service':
+      return trans.__('its start');
+    case 'first-seen':
+      return trans.__('when Auto Shutdown first saw it');
+    default:
+      return '';
+  }
+}
+
+/** A billed instance in a few words: `in use`, `stops at 14:05`, `idle 1 h / 2 h`. */
+export function instanceWords(instance: IInstance, context: IContext): string {
+  const { now, trans, report, answered } = context;
+  const apps = instance.apps.flatMap(({ app }) => (app === null ? [] : [app]));
+  if (apps.every(app => app.state === 'Deleting')) {
+    return trans.__('being deleted');
+  }
+  if (apps.some(app => app.due_at === null || app.reason === 'in-use')) {
+    const foreign = apps.find(app => app.reason === 'not-covered');
+    return foreign === undefined ? trans.__('in use') : doing(foreign, now, trans);
+  }
+  const [last] = [...apps].sort((a, b) => Date.parse(b.due_at ?? '') - Date.parse(a.due_at ?? ''));
+  if (warning(last, now) !== null && modeOf(last, report, answered) === 'stops') {
+    return trans.__('stops at %1', clock(last.due_at ?? now, now));
+  }
+  return doing(last, now, trans);
+}
+
+/** When a billed instance stops, and what has to happen before. */
+export function instanceSentence(instance: IInstance, context: IContext): string {
+  const { now, trans, report, answered } = context;
+  const apps = instance.apps.flatMap(({ app }) => (app === null ? [] : [app]));
+  const all = membersOf(instance);
+  if (apps.every(app => app.state === 'Deleting')) {
+    return trans.__('SageMaker deletes it; it is billed until that is done.');
+  }
+  const foreign = apps.find(app => app.reason === 'not-covered');
+  if (foreign !== undefined) {
+    return trans.__('%1 is never stopped from here. Stop it yourself.', nameIn(foreign, context));
+  }
+  if (!report.policy.enabled) {
+    return trans.__('It is billed as long as Auto Shutdown is switched off.');
+  }
+  const dry = report.policy.dry_run;
+  const blocked = apps.find(app => modeOf(app, report, answered) === 'blocked');
+  if (blocked !== undefined) {
+    const fault = blockingFault(blocked, report);
+    return trans.__('It cannot be stopped: %1', fault?.message ?? blocked.parameters.code ?? '');
+  }
+  const conditions = all.flatMap(r => condition(r, context));
+  if (conditions.length > 0) {
+    const limit = limitText(Math.max(...all.map(r => r.limit_minutes)), trans);
+    const shown = conditions.slice(0, 3).join(', ') + (conditions.length > 3 ? ', …' : '');
+    return dry
+      ? trans.__('Would stop when %1 and nobody has used it for %2.', shown, limit)
+      : trans.__('Stops when %1 and nobody has used it for %2.', shown, limit);
+  }
+  const due = Math.max(...apps.map(app => (app.due_at === null ? 0 : Date.parse(app.due_at))));
+  if (due <= now) {
+    return trans.__('It is due and is checked once more.');
+  }
+  const left = duration(due - now, trans);
+  return dry
+    ? trans.__('Would stop when nobody has used it for another %1.', left)
+    : trans.__('Stops when nobody has used it for another %1.', left);
+}
+
+/** What has to happen before this resource can be idle; empty where only time has to pass. */
+function condition(resource: IResource, context: IContext): string[] {
+  const { now, trans } = context;
+  const name = nameIn(resource, context);
+  if (resource.kept_until !== null && warning(resource, now) === null) {
+    return [trans.__('%1 is no longer kept (%2)', name, clock(resource.kept_until, now))];
+  }
+  if (
+    resource.kind === 'app' &&
+    ['in-use', 'running-job', 'terminal-open'].includes(resource.reason)
+  ) {
+    return []; // the resources in it give the condition
+  }
+  switch (resource.reason) {
+    case 'busy':
+    case 'suspect-busy':
+      return [trans.__("%1's cell has ended", name)];
+    case 'running-job':
+      return [trans.__("%1's command has ended", name)];
+    case 'background-work':
+      return [trans.__('the background work of %1 has ended', name)];
+    case 'terminal-open':
+      return [trans.__('%1 is closed', name)];
+    case 'connected':
+      return [trans.__('no browser shows %1', name)];
+    case 'vetoed':
+      return [trans.__('%1 no longer keeps %2', resource.parameters.hook ?? '', name)];
+    case 'unknown':
+      return [trans.__('%1 can be read', name)];
+    default:
+      return [];
+  }
 }

@@ -55,6 +55,8 @@ export interface IOutcome {
   app: string | null;
   rule: string | null;
   idle_since: string | null;
+  /** What the try came to, where it failed; only in the audit log. */
+  outcome_detail?: string;
 }
 
 /** A line of the audit log: an outcome, whose `id` is called `resource` there. */
@@ -112,7 +114,7 @@ export interface IPolicy extends ISettings {
 }
 
 /** The answer to `GET settings`. */
-export interface IChoices {
+export interface ISettingsAnswer {
   settings: ISettings;
   user: Partial<ISettings>;
   defaults: ISettings;
@@ -136,4 +138,25 @@ export interface IReport {
   resources: IResource[];
   keep_alive: IHold[];
   outcomes: IOutcome[];
+  savings: ISavings;
+}
+
+/** Amounts of one day of UTC. */
+export interface ISavedDay {
+  day: string;
+  instance_hours: number;
+  usd: number;
+  unpriced_hours: number;
+}
+
+export interface ISavings {
+  /** When the log of removals begins; null where it is empty. */
+  since: string | null;
+  instance_hours: number;
+  usd: number;
+  unpriced_hours: number;
+  priced_as_of: string;
+  days: ISavedDay[];
+  /** By instance type that is billed now; null where the price is unknown. */
+  usd_per_hour: { [instanceType: string]: number | null };
 }

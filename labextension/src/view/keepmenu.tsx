@@ -2,12 +2,13 @@ import * as React from 'react';
 
 import { clock, duration } from '../model/durations';
 import { holdOf, keepChoices, minutesUntil } from '../model/report';
-import type { IReport, IResource } from '../model/types';
-import type { IProps } from './props';
+import type { IResource } from '../model/types';
+import type { IReportProps } from './props';
+import { h } from './jsx';
 
-type Props = IProps & { report: IReport; resource: IResource };
+type Props = IReportProps & { resource: IResource; name: string };
 
-/** Keep alive for so long or until a time, release, and shut down now. */
+/** Keep for some hours or until a time, release, and shut down now. */
 export function KeepMenu(props: Props): JSX.Element {
   const { resource, trans, actions, report } = props;
   const removable = !['not-covered', 'not-in-service'].includes(resource.reason);
@@ -15,11 +16,13 @@ export function KeepMenu(props: Props): JSX.Element {
     return <></>;
   }
   return (
-    <div className="jp-AutoShutdown-buttons">
+    <div className="jp-AS-buttons">
       {report.policy.enabled && <Held {...props} />}
       {report.policy.enabled && <Keep {...props} />}
       <button
-        className="jp-AutoShutdown-button jp-mod-danger"
+        type="button"
+        className="jp-AS-button jp-mod-danger"
+        aria-label={trans.__('Shut down %1 now…', props.name)}
         onClick={() => actions.remove(resource)}
       >
         {trans.__('Shut down now…')}
@@ -28,8 +31,8 @@ export function KeepMenu(props: Props): JSX.Element {
   );
 }
 
-/** `Kept until 18:30 · release`, where the hold is this one's own to release. */
-function Held({ resource, report, now, trans, actions }: Props): JSX.Element {
+/** `Kept until 18:30 · Release`; no button where the hold is on its app or on everything. */
+function Held({ resource, report, name, now, trans, actions }: Props): JSX.Element {
   const hold = holdOf(resource, report.keep_alive);
   if (hold === null) {
     return <></>;
@@ -45,10 +48,12 @@ function Held({ resource, report, now, trans, actions }: Props): JSX.Element {
     );
   }
   return (
-    <p className="jp-AutoShutdown-line">
-      <span className="jp-AutoShutdown-grow">{trans.__('Kept until %1', until)}</span>
+    <p className="jp-AS-line">
+      <span className="jp-AS-grow">{trans.__('Kept until %1', until)}</span>
       <button
-        className="jp-AutoShutdown-button"
+        type="button"
+        className="jp-AS-button"
+        aria-label={trans.__('Release %1', name)}
         onClick={() => actions.keep(resource.kind, resource.id, null)}
       >
         {trans.__('Release')}
@@ -58,32 +63,30 @@ function Held({ resource, report, now, trans, actions }: Props): JSX.Element {
 }
 
 function Keep(props: Props): JSX.Element {
-  const { resource, report, now, trans, actions } = props;
+  const { resource, report, name, now, trans, actions } = props;
   const [asking, setAsking] = React.useState(false);
   const most = report.policy.limits.max_keep_alive_minutes;
   const keep = (minutes: number): void => actions.keep(resource.kind, resource.id, minutes);
   return (
     <>
-      <div className="jp-AutoShutdown-line" role="group" aria-label={trans.__('Keep alive')}>
+      <div className="jp-AS-line" role="group" aria-label={trans.__('Keep alive')}>
         <span>{trans.__('Keep')}</span>
         {keepChoices(most).map(hours => (
           <button
             key={hours}
-            className="jp-AutoShutdown-button"
+            className="jp-AS-button"
             title={trans.__('Until %1', clock(now + hours * 3_600_000, now))}
-            aria-label={trans.__(
-              'Keep %1, until %2',
-              duration(hours * 3_600_000),
-              clock(now + hours * 3_600_000, now)
-            )}
+            aria-label={trans.__('Keep %1 for %2', name, duration(hours * 3_600_000, trans))}
             onClick={() => keep(hours * 60)}
           >
-            {duration(hours * 3_600_000)}
+            {duration(hours * 3_600_000, trans)}
           </button>
         ))}
         <button
-          className="jp-AutoShutdown-button"
+          className="jp-AS-button"
+          type="button"
           aria-expanded={asking}
+          aria-label={trans.__('Keep %1 until…', name)}
           onClick={() => setAsking(!asking)}
         >
           {trans.__('until…')}
@@ -106,7 +109,7 @@ function Until({ now, most, trans, keep, done }: IUntilProps): JSX.Element {
   const wrong = minutes !== null && minutes > most;
   return (
     <form
-      className="jp-AutoShutdown-line"
+      className="jp-AS-line"
       onSubmit={event => {
         event.preventDefault();
         if (minutes !== null && !wrong) {
@@ -122,13 +125,13 @@ function Until({ now, most, trans, keep, done }: IUntilProps): JSX.Element {
         value={time}
         onChange={event => setTime(event.target.value)}
       />
-      <button className="jp-AutoShutdown-button" disabled={minutes === null || wrong}>
+      <button className="jp-AS-button" disabled={minutes === null || wrong}>
         {trans.__('Keep')}
       </button>
-      <span role="status" className={wrong ? 'jp-AutoShutdown-bad' : ''}>
+      <span role="status" className={wrong ? 'jp-AS-bad' : ''}>
         {wrong
-          ? trans.__('At most %1.', duration(most * 60_000))
-          : minutes !== null && trans.__('for %1', duration(minutes * 60_000))}
+          ? trans.__('At most %1.', duration(most * 60_000, trans))
+          : minutes !== null && trans.__('for %1', duration(minutes * 60_000, trans))}
       </span>
     </form>
   );

@@ -7,9 +7,9 @@ import type { IButton } from './props';
 export class Message extends Widget {
   constructor(sentences: string[], buttons: IButton[], close: IButton) {
     super();
-    this.addClass('jp-AutoShutdown-message');
+    this.addClass('jp-AS-message');
     this.node.setAttribute('role', 'status');
-    this._inner.className = 'jp-AutoShutdown-messageInner';
+    this._inner.className = 'jp-AS-messageInner';
     const text = document.createElement('p');
     text.textContent = sentences.join(' ');
     this._inner.append(text, ...buttons.map(button));
@@ -17,7 +17,7 @@ export class Message extends Widget {
     cross.setAttribute('aria-label', close.label);
     cross.title = close.label;
     cross.textContent = '×';
-    cross.classList.add('jp-AutoShutdown-close');
+    cross.classList.add('jp-AS-close');
     this._inner.append(cross);
     this.node.append(this._inner);
     // Lumino lays widgets out by their least height, which depends on the width that they get.
@@ -53,7 +53,7 @@ export class Message extends Widget {
 function button({ label, press }: IButton): HTMLButtonElement {
   const node = document.createElement('button');
   node.type = 'button';
-  node.className = 'jp-AutoShutdown-button';
+  node.className = 'jp-AS-button';
   node.textContent = label;
   node.addEventListener('click', press);
   return node;

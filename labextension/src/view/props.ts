@@ -1,36 +1,62 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { IName } from '../model/names';
+import type { Order } from '../model/report';
 import type { IState } from '../model/state';
-import type { Change, IChoices, IOutcome, IResource, Kind } from '../model/types';
+import type { Change, IOutcome, IReport, IResource, ISettingsAnswer, Kind } from '../model/types';
 
 export interface IButton {
   label: string;
+  /** Whether it is the one that people want. */
+  primary?: boolean;
   press(): void;
 }
 
-/** What the panel can be asked to do. */
+/** What the user can ask of the panel. */
 export interface IActions {
-  /** Keep for so many minutes; null releases. */
+  /** Keep one resource (or everything) for so many minutes; null releases it. */
   keep(kind: Kind | 'all', id: string, minutes: number | null): void;
   keepAll(resources: IResource[], hours: number): void;
   remove(resource: IResource): void;
+  /** Ask which of the idle resources to shut down, and do it. */
+  removeIdle(): void;
   check(): void;
   change(change: Change): Promise<void>;
-  openSettings(open: boolean): void;
-  /** The host's own settings, where it has an editor for them. */
+  showSettings(): void;
+  help(): void;
+  /** Open the host's own settings editor; null where the host has none. */
   preferences: (() => void) | null;
   /** Open the notebook at this path. */
   visit(path: string): void;
+  /** Open the notebook or terminal; null where there is nothing to open. */
+  opener(resource: IResource): (() => void) | null;
+  look(change: Partial<ILook>): void;
+}
+
+/** How the user has arranged the panel; kept in the browser. */
+export interface ILook {
+  /** Keys of the sections, instances and apps that are folded. */
+  folded: string[];
+  filtering: boolean;
+  filter: string;
+  order: Order;
 }
 
 export interface IProps {
   state: IState;
   now: number;
-  choices: IChoices | null;
-  settingsOpen: boolean;
+  settings: ISettingsAnswer | null;
+  look: ILook;
   /** Whether announcements are shown here, because there are no notifications. */
   announces: boolean;
   removals: IOutcome[];
   trans: TranslationBundle;
   actions: IActions;
+}
+
+/** The properties of everything that needs a report. */
+export interface IReportProps extends IProps {
+  report: IReport;
+  /** The names of all resources of the report, each told from the others. */
+  names: Map<string, IName>;
 }

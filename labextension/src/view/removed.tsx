@@ -1,48 +1,83 @@
-import * as React from 'react';
-
 import { clock, duration } from '../model/durations';
-import type { IOutcome, IReport } from '../model/types';
-import type { IProps } from './props';
-import { title } from '../model/words';
+import { fullName, keyOf, namesOf } from '../model/names';
+import type { IName } from '../model/names';
+import { failed, listedRemovals } from '../model/report';
+import type { IOutcome } from '../model/types';
+import { Section } from './folding';
+import type { IReportProps } from './props';
+import { h } from './jsx';
 
-const SHOWN = 10;
-
-/** What was removed lately, and what could not be, newest first. */
-export function Removed(props: IProps & { report: IReport }): JSX.Element {
-  const { removals, now, trans, actions } = props;
-  const shown = removals.filter(o => o.outcome !== 'stale' && o.outcome !== 'gone').slice(0, SHOWN);
+/** What was removed lately, and what could not be: failures first, then the newest. */
+export function Removed(props: IReportProps): JSX.Element {
+  const { removals, now, trans } = props;
+  const shown = listedRemovals(removals, now);
+  const failures = shown.filter(failed).length;
+  const names = namesOf(shown, trans);
   return (
-    <section className="jp-AutoShutdown-section">
-      <h2>{trans.__('Recently stopped')}</h2>
-      {shown.length === 0 && <p>{trans.__('Nothing yet.')}</p>}
+    <Section
+      {...props}
+      fold="stopped"
+      label={trans.__('Recently stopped')}
+      side={
+        failures > 0 && (
+          <span className="jp-AS-count jp-mod-bad">
+            {trans._n('%1 failed', '%1 failed', failures)}
+          </span>
+        )
+      }
+    >
+      {shown.length === 0 && <p className="jp-AS-hint">{trans.__('Nothing yet.')}</p>}
       <ul>
         {shown.map(outcome => (
-          <li
+          <Entry
             key={`${outcome.at} ${outcome.kind} ${outcome.id}`}
-            className="jp-AutoShutdown-removed"
-            title={`${outcome.detail} (${outcome.reason})`}
-            data-outcome={outcome.outcome}
-          >
-            <span className="jp-AutoShutdown-time">{clock(outcome.at, now)}</span>
-            <span className="jp-AutoShutdown-title">{title(outcome, trans)}</span>
-            <span className="jp-AutoShutdown-word">{why(outcome, props)}</span>
-            {outcome.kind === 'kernel' && outcome.paths.length > 0 && (
-              <button
-                className="jp-AutoShutdown-link"
-                aria-label={trans.__('Open %1', outcome.paths[0])}
-                onClick={() => actions.visit(outcome.paths[0])}
-              >
-                {trans.__('open')}
-              </button>
-            )}
-          </li>
+            {...props}
+            outcome={outcome}
+            name={names.get(keyOf(outcome))}
+          />
         ))}
       </ul>
-    </section>
+    </Section>
   );
 }
 
-function why(outcome: IOutcome, { trans }: IProps): string {
+interface IEntryProps extends IReportProps {
+  outcome: IOutcome;
+  name: IName | undefined;
+}
+
+function Entry(props: IEntryProps): JSX.Element {
+  const { outcome, name, now, trans, actions } = props;
+  const bad = failed(outcome);
+  const title = name === undefined ? outcome.name : name.title;
+  return (
+    <li className={`jp-AS-removed${bad ? ' jp-AS-bad' : ''}`} data-outcome={outcome.outcome}>
+      <div className="jp-AS-line" title={`${outcome.detail} (${outcome.reason})`}>
+        <span className="jp-AS-time">{clock(outcome.at, now)}</span>
+        <span className="jp-AS-name">
+          <bdi className="jp-AS-title">{title}</bdi>
+          {name !== undefined && name.place !== '' && (
+            <bdi className="jp-AS-place">{name.place}</bdi>
+          )}
+        </span>
+        <span className="jp-AS-why">{why(outcome, props)}</span>
+        {outcome.kind === 'kernel' && outcome.paths.length > 0 && !bad && (
+          <button
+            type="button"
+            className="jp-AS-link"
+            aria-label={trans.__('Open %1', name === undefined ? title : fullName(name))}
+            onClick={() => actions.visit(outcome.paths[0])}
+          >
+            {trans.__('open')}
+          </button>
+        )}
+      </div>
+      {bad && <p>{outcome.outcome_detail || outcome.detail}</p>}
+    </li>
+  );
+}
+
+function why(outcome: IOutcome, { trans }: IReportProps): string {
   switch (outcome.outcome) {
     case 'still-there':
     case 'temporary':
@@ -52,12 +87,14 @@ function why(outcome: IOutcome, { trans }: IProps): string {
       return trans.__('would have been stopped');
     case 'pending':
       return trans.__('being stopped');
+    case 'interrupted':
+      return trans.__('interrupted');
   }
   if (outcome.reason === 'requested') {
     return trans.__('on request');
   }
   if (outcome.kind === 'app' && outcome.reason === 'idle') {
-    return trans.__('nothing active left on it');
+    return trans.__('nothing in it was in use');
   }
   if (outcome.reason === 'app-removed') {
     return trans.__('with its app');
@@ -66,5 +103,5 @@ function why(outcome: IOutcome, { trans }: IProps): string {
     return outcome.reason;
   }
   const idle = Date.parse(outcome.at) - Date.parse(outcome.idle_since);
-  return trans.__('idle %1', duration(idle));
+  return trans.__('idle %1', duration(idle, trans));
 }

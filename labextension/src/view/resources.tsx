@@ -1,159 +1,147 @@
 import * as React from 'react';
 
-import { clock, duration } from '../model/durations';
-import { KeepMenu } from './keepmenu';
-import { billed, grouped, keepChoices, progress, warning } from '../model/report';
+import { dollars } from '../model/durations';
+import { keyOf } from '../model/names';
+import { billed, grouped, idleNow, selected } from '../model/report';
 import type { IInstance } from '../model/report';
-import type { IReport, IResource } from '../model/types';
-import type { IProps } from './props';
-import { doing, needs, ruleName, title } from '../model/words';
-
-type Props = IProps & { report: IReport };
+import { priceOf } from '../model/money';
+import { instanceSentence, instanceWords } from '../model/sentences';
+import { FoldButton, Section, isFolded } from './folding';
+import type { IReportProps } from './props';
+import { Row, contextOf } from './row';
+import { h } from './jsx';
 
 /** What is billed, and then what is free. */
-export function Resources(props: Props): JSX.Element {
-  const { report, trans } = props;
-  const instances = grouped(report);
-  const paid = instances.filter(billed);
-  const free = instances.filter(instance => !billed(instance));
-  if (instances.length === 0) {
+export function Resources(props: IReportProps): JSX.Element {
+  const { report, trans, look } = props;
+  const local = report.platform.kind === 'local';
+  if (report.resources.filter(r => r.state !== 'Deleted').length === 0) {
     return (
-      <p className="jp-AutoShutdown-section">
-        {trans.__('Nothing is running. Nothing is billed here.')}
+      <p className="jp-AS-section" data-section="none">
+        {local
+          ? trans.__('Nothing is running. Open a notebook, and it appears here.')
+          : trans.__('Nothing is running, and nothing is billed as far as this server can see.')}
       </p>
     );
   }
+  const resources = selected(report.resources, look.filter, look.order);
+  const instances = grouped(resources);
+  const paid = instances.filter(billed);
+  const free = instances.filter(instance => !billed(instance));
+  const idle = <ShutDownIdle {...props} />;
   return (
     <>
-      {(paid.length > 0 || report.platform.kind !== 'local') && (
-        <section className="jp-AutoShutdown-section">
-          <h2>
-            {trans.__('Billing now')}
-            <span>{trans._n('%1 instance', '%1 instances', paid.length)}</span>
-          </h2>
-          {paid.length === 0 && <p>{trans.__('Nothing is billed here.')}</p>}
+      {paid.length > 0 && (
+        <Section {...props} fold="billed" label={trans.__('Billed now')} side={idle}>
           {paid.map(instance => (
-            <Instance key={instance.type} {...props} instance={instance} paid={true} />
+            <Instance key={instance.type} {...props} instance={instance} />
           ))}
-        </section>
+        </Section>
       )}
       {free.length > 0 && (
-        <section className="jp-AutoShutdown-section">
-          <h2>{report.platform.kind === 'local' ? trans.__('Running') : trans.__('Free')}</h2>
+        <Section
+          {...props}
+          fold="free"
+          label={local ? trans.__('Running') : trans.__('Free')}
+          side={
+            paid.length === 0 ? (
+              idle
+            ) : (
+              <span className="jp-AS-count">
+                {free.flatMap(i => i.apps.flatMap(({ inside }) => inside)).length}
+              </span>
+            )
+          }
+        >
           {free.map(instance => (
-            <Instance key={instance.type} {...props} instance={instance} paid={false} />
+            <Apps key={instance.type} {...props} instance={instance} />
           ))}
-        </section>
+        </Section>
+      )}
+      {instances.length === 0 && (
+        <p className="jp-AS-section" role="status">
+          {trans.__('Nothing matches the filter.')}
+        </p>
       )}
     </>
   );
 }
 
-function Instance(props: Props & { instance: IInstance; paid: boolean }): JSX.Element {
-  const { instance, paid, trans, now } = props;
+function ShutDownIdle({ report, trans, actions }: IReportProps): JSX.Element {
+  if (idleNow(report).length === 0) {
+    return <></>;
+  }
   return (
-    <div className="jp-AutoShutdown-instance" data-instance={instance.type}>
-      {paid && (
-        <>
-          <h3>{instance.type || trans.__('This app')}</h3>
-          <p className="jp-AutoShutdown-needs">{needs(instance, now, trans)}</p>
-        </>
-      )}
+    <button
+      type="button"
+      className="jp-AS-link"
+      title={trans.__('Shut down all that is idle now; asks first')}
+      onClick={actions.removeIdle}
+    >
+      {trans.__('Shut down idle…')}
+    </button>
+  );
+}
+
+interface IInstanceProps extends IReportProps {
+  instance: IInstance;
+}
+
+/** A billed instance: its price, its state, and what is on it. */
+function Instance(props: IInstanceProps): JSX.Element {
+  const { instance, report, trans } = props;
+  const [open, setOpen] = React.useState(false);
+  const context = contextOf(props);
+  const fold = `instance ${instance.type}`;
+  const name = instance.type || trans.__('this instance');
+  const price = priceOf(instance.type, report);
+  const words = instanceWords(instance, context);
+  return (
+    <div className="jp-AS-instance" data-instance={instance.type}>
+      <div className="jp-AS-line">
+        <h3>
+          <FoldButton {...props} fold={fold} label={name} />
+        </h3>
+        <span
+          className="jp-AS-price"
+          title={
+            price === null
+              ? trans.__('The price is not known here.')
+              : trans.__('List price as of %1.', report.savings.priced_as_of)
+          }
+        >
+          {price === null ? trans.__('price unknown') : trans.__('%1/h', dollars(price))}
+        </span>
+        <button
+          type="button"
+          className="jp-AS-word"
+          aria-expanded={open}
+          aria-label={trans.__('%1: %2. Details', name, words)}
+          title={instanceSentence(instance, context)}
+          onClick={() => setOpen(!open)}
+        >
+          {words}
+        </button>
+      </div>
+      {open && <p className="jp-AS-details">{instanceSentence(instance, context)}</p>}
+      {!isFolded(props, fold) && <Apps {...props} />}
+    </div>
+  );
+}
+
+function Apps(props: IInstanceProps): JSX.Element {
+  const { instance } = props;
+  return (
+    <>
       {instance.apps.map(({ app, inside }) => (
         <ul key={app?.id ?? ''}>
           {app !== null && <Row {...props} resource={app} empty={inside.length === 0} />}
-          {inside.map(resource => (
-            <Row key={resource.id} {...props} resource={resource} inside={app !== null} />
-          ))}
+          {(app === null || !isFolded(props, keyOf(app))) &&
+            inside.map(resource => (
+              <Row key={keyOf(resource)} {...props} resource={resource} inside={app !== null} />
+            ))}
         </ul>
       ))}
-    </div>
-  );
-}
-
-interface IRowProps extends Props {
-  resource: IResource;
-  inside?: boolean;
-  empty?: boolean;
-}
-
-function Row(props: IRowProps): JSX.Element {
-  const { resource, now, trans, inside, empty, report } = props;
-  const soon = report.policy.dry_run ? null : warning(resource, now);
-  const part = progress(resource, now);
-  const name = title(resource, trans);
-  const words = doing(resource, now, trans);
-  return (
-    <li
-      className={`jp-AutoShutdown-row${inside ? ' jp-mod-inside' : ''}`}
-      data-kind={resource.kind}
-      data-reason={resource.reason}
-    >
-      <details>
-        <summary title={`${resource.detail} (${resource.reason})`}>
-          <span className="jp-AutoShutdown-title">{name}</span>
-          <span className="jp-AutoShutdown-word">
-            {empty && resource.kind === 'app' && resource.state === 'InService'
-              ? trans.__('empty · %1', words)
-              : words}
-          </span>
-        </summary>
-        <Facts {...props} />
-        <KeepMenu {...props} />
-      </details>
-      {part !== null && (
-        <progress
-          aria-label={trans.__('Idle time of %1', name)}
-          className={soon === null ? '' : 'jp-mod-warn'}
-          max={1}
-          value={part}
-        />
-      )}
-      {soon !== null && <Soon {...props} left={soon} />}
-    </li>
-  );
-}
-
-/** Why, in a sentence, and what was measured against what. */
-function Facts({ resource, trans, now }: IRowProps): JSX.Element {
-  const limit = duration(resource.limit_minutes * 60_000);
-  return (
-    <div className="jp-AutoShutdown-facts">
-      <p>{resource.detail}</p>
-      <p>
-        {resource.reason === 'not-covered'
-          ? null
-          : trans.__('Limit: %1 (%2).', limit, ruleName(resource.rule, trans))}
-        {resource.idle_since !== null &&
-          ' ' + trans.__('Last active at %1.', clock(resource.idle_since, now))}
-      </p>
-      {[...resource.paths.slice(0, 3), resource.kind === 'app' ? resource.name : '']
-        .filter(path => path !== '' && path !== title(resource, trans))
-        .map(path => (
-          <p key={path} className="jp-AutoShutdown-path">
-            {path}
-          </p>
-        ))}
-    </div>
-  );
-}
-
-/** A clock time, which appears only inside the warning. */
-function Soon(props: IRowProps & { left: number }): JSX.Element {
-  const { resource, left, trans, now, actions, report } = props;
-  const hours = keepChoices(report.policy.limits.max_keep_alive_minutes)[0];
-  return (
-    <p className="jp-AutoShutdown-soon">
-      <span className="jp-AutoShutdown-grow">
-        {trans.__('Stops at %1, in %2', clock(resource.due_at ?? now, now), duration(left))}
-      </span>
-      <button
-        className="jp-AutoShutdown-button"
-        aria-label={trans.__('Keep %1 for %2', title(resource, trans), duration(hours * 3_600_000))}
-        onClick={() => actions.keep(resource.kind, resource.id, hours * 60)}
-      >
-        {trans.__('Keep %1', duration(hours * 3_600_000))}
-      </button>
-    </p>
+    </>
   );
 }

@@ -3,27 +3,28 @@ import * as React from 'react';
 import { typed } from '../model/durations';
 import { draftOf, ruleOf } from '../model/fields';
 import type { IRuleDraft } from '../model/fields';
-import { SetByAdmin, useSave } from './settingfield';
+import { SetElsewhere, useSave } from './settingfield';
 import type { FieldProps } from './settingfield';
 import type { IRule } from '../model/types';
+import { h } from './jsx';
 
 /** The rules, first match wins; saved as a whole once each of them makes sense. */
 export function Rules(props: FieldProps): JSX.Element {
-  const { choices, trans } = props;
-  const { save, refused } = useSave('rules', props);
+  const { settings, trans } = props;
+  const { save, refused, saved } = useSave('rules', props);
   const [drafts, setDrafts] = React.useState<IRuleDraft[] | null>(null);
-  const locked = choices.locked.includes('rules');
-  const shown = drafts ?? choices.settings.rules.map(draftOf);
+  const locked = settings.locked.includes('rules');
+  const shown = drafts ?? settings.settings.rules.map(draftOf);
 
   const store = (list: IRuleDraft[]): void => {
-    const read = list.map(draft => ruleOf(draft, choices.limits, trans));
-    const rules: IRule[] = read.flatMap(found => ('rule' in found ? [found.rule] : []));
+    const read = list.map(draft => ruleOf(draft, settings.limits, trans));
+    const rules: IRule[] = read.flatMap(one => ('rule' in one ? [one.rule] : []));
     setDrafts(list);
     if (rules.length < list.length) {
       return; // not before all of them make sense
     }
     const leave = (): void => setDrafts(now => (now === list ? null : now));
-    if (JSON.stringify(rules) === JSON.stringify(choices.settings.rules)) {
+    if (JSON.stringify(rules) === JSON.stringify(settings.settings.rules)) {
       leave();
     } else {
       void save(rules).then(taken => taken && leave());
@@ -33,7 +34,7 @@ export function Rules(props: FieldProps): JSX.Element {
     shown.map((one, i) => (i === index ? draft : one));
 
   return (
-    <fieldset className="jp-AutoShutdown-rules" data-setting="rules">
+    <fieldset className="jp-AS-rules" data-setting="rules">
       <legend>{trans.__('Rules: the first that matches wins')}</legend>
       {shown.map((draft, index) => (
         <Rule
@@ -57,27 +58,32 @@ export function Rules(props: FieldProps): JSX.Element {
         />
       ))}
       {refused !== null && (
-        <p role="alert" className="jp-AutoShutdown-bad">
+        <p role="alert" className="jp-AS-bad">
           {refused}
         </p>
       )}
-      {locked && <SetByAdmin {...props} name="rules" />}
+      {saved && (
+        <p role="status" className="jp-AS-saved">
+          {trans.__('✓ Saved')}
+        </p>
+      )}
+      {locked && <SetElsewhere {...props} name="rules" />}
       {!locked && (
-        <div className="jp-AutoShutdown-line">
+        <div className="jp-AS-line">
           <button
             type="button"
-            className="jp-AutoShutdown-button"
+            className="jp-AS-button"
             onClick={() => {
-              const limit = typed(choices.settings.idle_timeout_minutes);
+              const limit = typed(settings.settings.idle_timeout_minutes);
               setDrafts([...shown, { instance_type: '', kernel_name: '', image: '', limit }]);
             }}
           >
             {trans.__('Add a rule')}
           </button>
-          {'rules' in choices.user && (
+          {'rules' in settings.user && (
             <button
               type="button"
-              className="jp-AutoShutdown-button"
+              className="jp-AS-button"
               onClick={() => {
                 setDrafts(null);
                 void save(null);
@@ -103,19 +109,24 @@ interface IRuleProps extends FieldProps {
 }
 
 function Rule(props: IRuleProps): JSX.Element {
-  const { number, draft, locked, change, store, drop, raise, trans, choices } = props;
-  const found = ruleOf(draft, choices.limits, trans);
+  const { number, draft, locked, change, store, drop, raise, trans, settings } = props;
+  const drafted = ruleOf(draft, settings.limits, trans);
   const inputs: [Exclude<keyof IRuleDraft, 'only_when_it_saves'>, string, string][] = [
     ['instance_type', trans.__('Instance type'), 'ml.g5.*'],
     ['kernel_name', trans.__('Kernel'), 'python3*'],
     ['image', trans.__('Image'), '*pytorch*'],
     ['limit', trans.__('Idle for'), '30 m']
   ];
+  // A plain host has no instance types and images; a rule that names one shows it all the same.
+  const local = props.report.platform.kind === 'local';
+  const offered = inputs.filter(
+    ([name]) => !local || draft[name] !== '' || name === 'kernel_name' || name === 'limit'
+  );
   return (
-    <div className="jp-AutoShutdown-rule" role="group" aria-label={trans.__('Rule %1', number)}>
-      {inputs.map(([name, label, example]) => (
-        <label key={name} className="jp-AutoShutdown-line">
-          <span className="jp-AutoShutdown-grow">{label}</span>
+    <div className="jp-AS-rule" role="group" aria-label={trans.__('Rule %1', number)}>
+      {offered.map(([name, label, example]) => (
+        <label key={name} className="jp-AS-line">
+          <span className="jp-AS-grow">{label}</span>
           <input
             type="text"
             autoComplete="off"
@@ -128,17 +139,17 @@ function Rule(props: IRuleProps): JSX.Element {
           />
         </label>
       ))}
-      {'wrong' in found && (
-        <p role="status" className="jp-AutoShutdown-bad">
-          {found.wrong}
+      {'wrong' in drafted && (
+        <p role="status" className="jp-AS-bad">
+          {drafted.wrong}
         </p>
       )}
       {!locked && (
-        <div className="jp-AutoShutdown-line">
+        <div className="jp-AS-line">
           {raise !== null && (
             <button
               type="button"
-              className="jp-AutoShutdown-button"
+              className="jp-AS-button"
               aria-label={trans.__('Rule %1: move up', number)}
               onClick={raise}
             >
@@ -147,7 +158,7 @@ function Rule(props: IRuleProps): JSX.Element {
           )}
           <button
             type="button"
-            className="jp-AutoShutdown-button"
+            className="jp-AS-button"
             aria-label={trans.__('Rule %1: remove', number)}
             onClick={drop}
           >

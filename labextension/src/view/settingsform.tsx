@@ -1,56 +1,53 @@
 import * as React from 'react';
 
-import { typed } from '../model/durations';
+import { limitText, typed } from '../model/durations';
 import { OVERRIDES, read } from '../model/fields';
 import type { Minutes, Switch } from '../model/fields';
+import { promise } from '../model/promise';
 import { Rules } from './rules';
 import { Frame, idOf, useSave } from './settingfield';
 import type { FieldProps } from './settingfield';
-import { promise } from '../model/sentences';
-import type { IReport } from '../model/types';
-import type { IProps } from './props';
-
-/** How long somebody may pause in typing before what stands there is saved. */
-const PAUSE = 1_500;
+import type { IReportProps } from './props';
+import { h } from './jsx';
 
 const SWITCHES: Switch[] = ['keep_terminals', 'protect_connected', 'only_when_it_saves', 'dry_run'];
 
-type Props = IProps & { report: IReport };
-
-/** Every setting saves itself; what is wrong with it stands beside it as it is typed. */
-export function SettingsForm(props: Props): JSX.Element {
-  const { report, choices, trans, actions } = props;
-  if (choices === null) {
+/** A setting is saved on Enter and when its field is left; a mistake is shown beside it. */
+export function SettingsForm(props: IReportProps): JSX.Element {
+  const { report, settings, trans, actions } = props;
+  if (settings === null) {
     return <p>{trans.__('Asking the server…')}</p>;
   }
-  const fields: FieldProps = { ...props, choices };
+  const fields: FieldProps = { ...props, settings };
+  const local = report.platform.kind === 'local';
+  const low = limitText(settings.limits.min_idle_timeout_minutes, trans);
+  const high = limitText(settings.limits.max_idle_timeout_minutes, trans);
+  const overrides = OVERRIDES.filter(name => !local || name !== 'app_idle_timeout_minutes');
   return (
-    <form className="jp-AutoShutdown-form" onSubmit={event => event.preventDefault()}>
-      <p className="jp-AutoShutdown-promise" role="status">
-        {promise(choices.settings, report.platform, trans).join(' ')}
+    <form className="jp-AS-form" onSubmit={event => event.preventDefault()}>
+      <p className="jp-AS-promise" role="status">
+        {promise(settings.settings, report.platform, trans).join(' ')}
       </p>
-      <p className="jp-AutoShutdown-hint">
-        {trans.__(
-          'Your administrator allows limits from %1 to %2.',
-          typed(choices.limits.min_idle_timeout_minutes),
-          typed(choices.limits.max_idle_timeout_minutes)
-        )}
+      <p className="jp-AS-hint">
+        {local
+          ? trans.__('Limits from %1 to %2 are possible.', low, high)
+          : trans.__('Your administrator allows limits from %1 to %2.', low, high)}
       </p>
       <Tick {...fields} name="enabled" />
       <Time {...fields} name="idle_timeout_minutes" />
       <Time {...fields} name="warn_minutes" />
       <fieldset>
         <legend>{trans.__('A limit of its own for')}</legend>
-        {OVERRIDES.map(name => (
+        {overrides.map(name => (
           <Time key={name} {...fields} name={name as Minutes} />
         ))}
       </fieldset>
-      {SWITCHES.map(name => (
+      {SWITCHES.filter(name => !local || name !== 'only_when_it_saves').map(name => (
         <Tick key={name} {...fields} name={name} />
       ))}
       <Rules {...fields} />
       {actions.preferences !== null && (
-        <button type="button" className="jp-AutoShutdown-link" onClick={actions.preferences}>
+        <button type="button" className="jp-AS-link" onClick={actions.preferences}>
           {trans.__('Notifications, status bar, presence…')}
         </button>
       )}
@@ -59,16 +56,16 @@ export function SettingsForm(props: Props): JSX.Element {
 }
 
 function Tick(props: FieldProps & { name: Switch }): JSX.Element {
-  const { name, choices } = props;
+  const { name, settings } = props;
   const { save, refused, saved } = useSave(name, props);
   return (
     <Frame {...props} wrong={refused} saved={saved} reset={() => void save(null)}>
       <input
         id={idOf(name)}
         type="checkbox"
-        aria-describedby={`${idOf(name)}-said`}
-        checked={choices.settings[name]}
-        disabled={choices.locked.includes(name)}
+        aria-describedby={`${idOf(name)}-result`}
+        checked={settings.settings[name]}
+        disabled={settings.locked.includes(name)}
         onChange={event => void save(event.target.checked)}
       />
     </Frame>
@@ -76,44 +73,40 @@ function Tick(props: FieldProps & { name: Switch }): JSX.Element {
 }
 
 function Time(props: FieldProps & { name: Minutes }): JSX.Element {
-  const { name, choices, trans } = props;
+  const { name, settings, trans } = props;
   const { save, refused, saved } = useSave(name, props);
-  const stands = choices.settings[name];
+  const inForce = settings.settings[name];
   const [draft, setDraft] = React.useState<string | null>(null);
-  const text = draft ?? (stands === null ? '' : typed(stands));
-  const found = read(name, text, choices.limits, trans);
+  const text = draft ?? (inForce === null ? '' : typed(inForce));
+  const typedIn = read(name, text, settings.limits, trans);
 
-  const keep = React.useRef<() => void>(() => undefined);
-  keep.current = () => {
-    if (draft === null || !('minutes' in found)) {
+  // What was typed stands in the field until the server has it.
+  const finish = React.useRef<() => void>(() => undefined);
+  finish.current = () => {
+    if (draft === null || !('minutes' in typedIn)) {
       return;
     }
-    // What was typed stands there until the server has it.
     const leave = (): void => setDraft(now => (now === draft ? null : now));
-    if (found.minutes === stands) {
+    if (typedIn.minutes === inForce) {
       leave();
     } else {
-      void save(found.minutes).then(taken => taken && leave());
+      void save(typedIn.minutes).then(taken => taken && leave());
     }
   };
+  // A draft that the server took later, when it was back, is no longer a draft.
   React.useEffect(() => {
-    if (draft === null) {
-      return;
-    }
-    // Saved after a pause, but left as typed until the field is: nobody loses a half-typed word.
-    const timer = window.setTimeout(() => {
-      if ('minutes' in found && found.minutes !== stands) {
-        void save(found.minutes);
+    if (draft !== null && 'minutes' in typedIn && typedIn.minutes === inForce) {
+      if (document.activeElement?.id !== idOf(name)) {
+        setDraft(null);
       }
-    }, PAUSE);
-    return () => window.clearTimeout(timer);
-  }, [draft]);
-  React.useEffect(() => () => keep.current(), []);
+    }
+  }, [inForce]);
+  React.useEffect(() => () => finish.current(), []);
 
   const placeholder = OVERRIDES.includes(name)
-    ? trans.__('as above (%1)', typed(choices.settings.idle_timeout_minutes))
+    ? trans.__('as above (%1)', typed(settings.settings.idle_timeout_minutes))
     : '';
-  const wrong = draft !== null && 'wrong' in found ? found.wrong : refused;
+  const wrong = draft !== null && 'wrong' in typedIn ? typedIn.wrong : refused;
   return (
     <Frame
       {...props}
@@ -129,15 +122,15 @@ function Time(props: FieldProps & { name: Minutes }): JSX.Element {
         type="text"
         autoComplete="off"
         aria-invalid={wrong !== null}
-        aria-describedby={`${idOf(name)}-said`}
+        aria-describedby={`${idOf(name)}-result`}
         value={text}
         placeholder={placeholder}
-        disabled={choices.locked.includes(name)}
+        disabled={settings.locked.includes(name)}
         onChange={event => setDraft(event.target.value)}
-        onBlur={() => keep.current()}
+        onBlur={() => finish.current()}
         onKeyDown={event => {
           if (event.key === 'Enter') {
-            keep.current();
+            finish.current();
           } else if (event.key === 'Escape') {
             setDraft(null);
           }

@@ -1,0 +1,25 @@
+import type { ServiceManager } from '@jupyterlab/services';
+
+/** The end of the schema id of the event that says that the report has changed. */
+const CHANGED = /auto[-_]shutdown[/:.].*\bchanged\b/;
+
+interface IEvent {
+  schema_id?: string;
+}
+
+interface IStream {
+  connect(slot: (sender: unknown, event: IEvent) => void): void;
+}
+
+/**
+ * Calls `changed` for each event of the server that says that its report has changed. Hosts before
+ * JupyterLab 4 have no event stream; there the panel only polls.
+ */
+export function listenToServer(manager: ServiceManager.IManager, changed: () => void): void {
+  const { events } = manager as unknown as { events?: { stream?: IStream } };
+  events?.stream?.connect((_, event) => {
+    if (CHANGED.test(event.schema_id ?? '')) {
+      changed();
+    }
+  });
+}

@@ -1,0 +1,40 @@
+import type { Order } from '../model/report';
+import type { IProps } from './props';
+import { h } from './jsx';
+
+/** Filter and order of the rows. */
+export function FilterBar({ look, trans, actions }: IProps): JSX.Element {
+  const orders: [Order, string][] = [
+    ['place', trans.__('by app')],
+    ['name', trans.__('by name')],
+    ['soonest', trans.__('soonest to stop')]
+  ];
+  return (
+    <div className="jp-AS-filter" role="search">
+      <input
+        type="text"
+        autoFocus
+        aria-label={trans.__('Filter by name, folder, app or instance type')}
+        placeholder={trans.__('Filter')}
+        value={look.filter}
+        onChange={event => actions.look({ filter: event.target.value })}
+        onKeyDown={event => {
+          if (event.key === 'Escape') {
+            actions.look({ filtering: false, filter: '' });
+          }
+        }}
+      />
+      <select
+        aria-label={trans.__('Order')}
+        value={look.order}
+        onChange={event => actions.look({ order: event.target.value as Order })}
+      >
+        {orders.map(([order, label]) => (
+          <option key={order} value={order}>
+            {label}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}

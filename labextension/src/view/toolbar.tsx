@@ -1,0 +1,93 @@
+import * as React from 'react';
+
+import { dollars } from '../model/durations';
+import { rateOf } from '../model/money';
+import { MANY, billed, grouped } from '../model/report';
+import { health } from '../model/words';
+import { Icon } from './icons';
+import type { IProps } from './props';
+import { h } from './jsx';
+
+interface IToolProps {
+  icon: 'refresh' | 'search' | 'settings' | 'help';
+  label: string;
+  pressed?: boolean;
+  press(): void;
+}
+
+function Tool({ icon, label, pressed, press }: IToolProps): JSX.Element {
+  return (
+    <button
+      type="button"
+      className="jp-AS-icon"
+      title={label}
+      aria-label={label}
+      aria-pressed={pressed}
+      onClick={press}
+    >
+      <Icon name={icon} />
+    </button>
+  );
+}
+
+/** Health in one line, and the buttons of the whole panel. */
+export function Toolbar(props: IProps): JSX.Element {
+  const { state, trans, actions, look } = props;
+  const { report, error } = state;
+  const many = (report?.resources.filter(r => r.kind !== 'app').length ?? 0) >= MANY;
+  const state_ = error !== null ? 'failing' : (report?.health.state ?? 'disabled');
+  const words = health(state, trans);
+  const troubled = error !== null || (report !== null && report.health.state !== 'ok');
+  return (
+    <section
+      aria-label={trans.__('Health')}
+      className={`jp-AS-health jp-mod-${state_}`}
+      data-health={state_}
+    >
+      <div className="jp-AS-toolbar">
+        <span aria-hidden="true" className="jp-AS-dot" />
+        <span className="jp-AS-grow">{words}</span>
+        <Tool icon="refresh" label={trans.__('Check now')} press={actions.check} />
+        {many && (
+          <Tool
+            icon="search"
+            label={trans.__('Filter and sort')}
+            pressed={look.filtering}
+            press={() => actions.look({ filtering: !look.filtering, filter: '' })}
+          />
+        )}
+        <Tool icon="settings" label={trans.__('Settings')} press={actions.showSettings} />
+        <Tool icon="help" label={trans.__('Help')} press={actions.help} />
+      </div>
+      {!troubled && <Summary {...props} />}
+      {/* Screen readers read this when something goes wrong. */}
+      <p role="status" className="jp-AS-spoken">
+        {troubled ? words : ''}
+      </p>
+      {error === null &&
+        report?.health.faults.map(fault => (
+          <p key={fault.source + fault.code} className="jp-AS-bad" title={fault.code}>
+            {fault.message} {fault.remedy}
+          </p>
+        ))}
+    </section>
+  );
+}
+
+/** `2 instances · $1.52/h`; nothing on a host without instances. */
+function Summary({ state, trans }: IProps): JSX.Element {
+  const { report } = state;
+  if (report === null || report.platform.kind === 'local') {
+    return <></>;
+  }
+  const types = grouped(report.resources)
+    .filter(billed)
+    .map(instance => instance.type);
+  const { usd, unpriced } = rateOf(types, report);
+  const parts = [trans._n('%1 instance', '%1 instances', types.length)];
+  if (types.length > unpriced) {
+    const known = dollars(usd);
+    parts.push(unpriced === 0 ? trans.__('%1/h', known) : trans.__('at least %1/h', known));
+  }
+  return <p className="jp-AS-summary">{parts.join(' · ')}</p>;
+}

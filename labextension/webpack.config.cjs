@@ -1,0 +1,13 @@
+const path = require('path');
+
+module.exports = {
+  module: {
+    rules: [
+      {
+        test: /base\.css$/,
+        enforce: 'pre',
+        use: [path.resolve(__dirname, 'minify-css.cjs')]
+      }
+    ]
+  }
+};
