@@ -30,6 +30,7 @@ from .world.activity_file import ActivityFile
 from .world.clock import Clock
 from .world.file_thread import FileThread
 from .world.heartbeats import HeartbeatSource
+from .world.host_activity import HostActivity
 from .world.kernel_access import channels_through
 from .world.kernels import KernelSource
 from .world.platform import Platform, recognise, state_directory
@@ -39,7 +40,7 @@ from .world.websockets import WebsocketClients
 from .world.world import World
 
 #: A start that is under way when the server stops is waited for so long.
-STOP_SECONDS = 10.0
+STOP_SECONDS = 2.0
 
 #: So long may the configuration and the state directory take to be read.
 START_SECONDS = 60.0
@@ -164,7 +165,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             self._sagemaker,
             server.connection_url,
             beats,
-            activity_file if self.protect_from_native else None,
+            HostActivity(activity_file, settings) if self.protect_from_native else None,
             runtime_directory=Path(server.runtime_dir),
         )
         self._store = Store(directory, claim.key, claim.others)

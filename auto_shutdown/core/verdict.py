@@ -38,6 +38,7 @@ class Reason(str, Enum):
     IN_USE = "in-use"
     BACKING_OFF = "backing-off"
     SAVES_NOTHING = "saves-nothing"
+    SHUTTING_DOWN = "shutting-down"
     IDLE = "idle"
     APP_REMOVED = "app-removed"
     MAX_BUSY = "max-busy"

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -38,9 +40,25 @@ from .report_line import ReportLine
 from .requests import UserRequests
 from .situation import Situation
 from .veto import VetoHooks
+from .watchdog import GIVE_UP_SECONDS, LATE_SECONDS, Watchdog
 
-#: A stop of the server waits that long for a pass in flight.
-STOP_SECONDS = 10.0
+#: Seconds that a stop of the server waits for the step under way, for a pass that was cancelled,
+#: and for the state files: together less than 5.
+STOP_SECONDS = 2.5
+CANCEL_SECONDS = 0.5
+SAVE_SECONDS = 1.5
+
+#: Seconds that a request waits for a pass to end. Then it is answered from what is known.
+CHECK_SECONDS = 30.0
+LOOK_SECONDS = 10.0
+
+#: Seconds that a pass waits for one removal, and for all. Then it goes on, and the removals go on
+#: beside it.
+REMOVAL_SECONDS = 10.0
+REMOVALS_SECONDS = 30.0
+
+#: Seconds between two looks at a pass that has not ended.
+WATCH_SECONDS = 5.0
 
 
 class Controller:
@@ -68,12 +86,16 @@ class Controller:
         self._one_pass_at_a_time = asyncio.Lock()
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
+        self._passes_begun: set[asyncio.Task[None]] = set()
+        self._watchdog = Watchdog()
         self._moment = clock.read()
         self._next_at: float | None = None
         self._passes = Passes(armed=False)
         self.situation = Situation(Ledger(quiet_until=self._moment.now + self._grace))
         self._savings = Account(store, world.platform.region_name, limits.hourly_prices)
-        self._remover = Remover(world, history, self._savings, self.situation, log)
+        self._remover = Remover(
+            world, history, self._savings, self.situation, self.ledger_time, self.wake, log
+        )
         self._hooks = hooks or VetoHooks(log)
         self._health = Health(log, standing_faults)
         self._report_line = ReportLine(limits, world.platform.region_name, log)
@@ -99,35 +121,59 @@ class Controller:
         await self._history.write_owed()
 
     async def stop(self) -> None:
-        """End the passes, after the removal in flight. Saves the marks of activity as complete."""
+        """End the passes, and save the marks of activity. Takes at most 5 s, whatever hangs: a
+        removal that has not ended by then is not waited for."""
         self._passes = replace(self._passes, armed=False)
         loop, self._loop = self._loop, None
         if loop is None:
             return
-        between_passes = False
-        with contextlib.suppress(asyncio.TimeoutError):
-            between_passes = await asyncio.wait_for(
-                self._one_pass_at_a_time.acquire(), STOP_SECONDS
-            )
+        between_passes = await _acquired(self._one_pass_at_a_time, STOP_SECONDS)
         loop.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await loop
+        for task in self._passes_begun:
+            task.cancel()
+        await asyncio.wait({loop, *self._passes_begun}, timeout=CANCEL_SECONDS)
         # A pass that was cut off may have seen more than the ledger says: then it is not clean.
-        await self._saved_ledger.save_marks(
-            self.situation.ledger, self._moment, clean=between_passes
-        )
-        await self._history.write_owed()
+        await _within(SAVE_SECONDS, self._save(clean=between_passes))
         if between_passes:
             self._one_pass_at_a_time.release()
 
+    async def _save(self, clean: bool) -> None:
+        await self._saved_ledger.save_marks(self.situation.ledger, self._moment, clean=clean)
+        await self._history.write_owed()
+
     async def _run(self) -> None:
         while True:
-            with contextlib.suppress(Exception):  # run_pass has made it a fault and logged it
-                await self.run_pass()
-            delay = (self._next_at or 0.0) - self._clock.read().monotonic
             self._wake.clear()
+            await self._watch(self._begin_pass())
+            delay = (self._next_at or 0.0) - self._clock.read().monotonic
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), max(delay, 0.0))
+
+    def _begin_pass(self, dry_run: bool = False, list_apps: bool = False) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(self.run_pass(dry_run, list_apps))
+        self._passes_begun.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._passes_begun.discard(task)
+            if not task.cancelled():
+                task.exception()  # run_pass has made it a fault and logged it
+
+        task.add_done_callback(ended)
+        return task
+
+    async def _watch(self, running: asyncio.Task[None]) -> None:
+        """Wait for a pass. Report one that is late; give up one that does not end."""
+        while not running.done():
+            await asyncio.wait({running}, timeout=WATCH_SECONDS)
+            seconds = self._watchdog.seconds
+            if running.done() or seconds < LATE_SECONDS:
+                continue
+            now = self._clock.read().now
+            self._health.pass_is_late(self._watchdog.waiting_for, seconds, now)
+            self._settle_faults(now)
+            if seconds >= GIVE_UP_SECONDS:
+                for task in self._passes_begun:
+                    task.cancel()
 
     def wake(self) -> None:
         """Begin the next pass at once."""
@@ -136,8 +182,12 @@ class Controller:
     # -- the cycle ---------------------------------------------------------------------------
 
     async def check(self, dry_run: bool = False, list_apps: bool = False) -> dict[str, Any]:
-        """Run a pass now, as ``run_pass``. Returns the report."""
-        await self.run_pass(dry_run, list_apps)
+        """Run a pass now, as ``run_pass``. Returns the report, also when the pass has not ended
+        after ``CHECK_SECONDS``."""
+        running = self._begin_pass(dry_run, list_apps)
+        await asyncio.wait({running}, timeout=CHECK_SECONDS)
+        if running.done():
+            running.result()  # raises what went wrong
         return self.report()
 
     async def run_pass(self, dry_run: bool = False, list_apps: bool = False) -> None:
@@ -145,14 +195,15 @@ class Controller:
         the apps."""
         async with self._one_pass_at_a_time:
             moment = self._clock.read()
-            failure: Exception | None = None
+            failure: BaseException | None = None
             try:
                 await self._cycle(moment, dry_run, list_apps)
                 self._passes = replace(self._passes, last_ok_pass=moment.now)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 failure = error
                 raise
             finally:
+                self._watchdog.pass_ended()
                 self._passes = replace(self._passes, last_pass=moment.now)
                 self._health.pass_ended(failure, moment.now)
                 self._schedule_next_pass(moment)
@@ -183,8 +234,9 @@ class Controller:
 
         await self._carry_out_removals(moment, dry_run)
 
+        self._watchdog.step("writing what was saved")
         await self._savings.look(self.situation.snapshot, now)
-        await self._tell_native_idle_shutdown(now)
+        await self._report_at_work(now)
 
     def _adjust_to_clock(self, moment: Moment) -> None:
         """Keep every duration what it was after a step of the wall clock. After a step or a long
@@ -202,6 +254,7 @@ class Controller:
 
     async def _retry_state_files(self, moment: Moment) -> None:
         """Read what other servers of this home have changed. Try again what failed so far."""
+        self._watchdog.step("reading the state files")
         await self.preferences.refresh(moment.now)
         await self._saved_ledger.retry(self.situation, moment)
         if self._history.error is not None:
@@ -213,6 +266,7 @@ class Controller:
 
     async def _observe(self, moment: Moment, list_apps: bool) -> None:
         situation = self.situation
+        self._watchdog.step("reading the kernels, terminals and apps")
         snapshot = await self._world.observe(list_apps)
         outdated = self._world.has_apps and self._app_listing.is_outdated(
             moment.monotonic, situation.ledger, snapshot.resources
@@ -230,6 +284,7 @@ class Controller:
         situation = self.situation
         asked = questions(situation.snapshot, situation.plan, situation.ledger, policy, now)
         if asked:
+            self._watchdog.step("asking what is due whether it works in the background")
             answers = await self._world.ask(asked)
             situation.ledger = learn(situation.ledger, answers, now)
             situation.decide(policy, now)
@@ -238,6 +293,7 @@ class Controller:
         """Ask the veto hooks about what is due now."""
         situation = self.situation
         removals = situation.plan.removals
+        self._watchdog.step("asking the veto hooks")
         vetoes = await self._hooks.ask(removals, now) if removals else {}
         if vetoes:
             situation.ledger = object_to(situation.ledger, vetoes)
@@ -258,8 +314,11 @@ class Controller:
         current_policy = partial(self.preferences.policy_for, dry_run)
         removals = self._remover.removals_to_carry_out(current_policy())
         any_ended = False
+        give_up_at = time.monotonic() + REMOVALS_SECONDS
         for decision in removals:
-            ended = await self._remover.carry_out(decision, current_policy, now)
+            self._watchdog.step(f"removing {decision.ref}")
+            patience = min(REMOVAL_SECONDS, max(give_up_at - time.monotonic(), 0.0))
+            ended = await self._remover.carry_out(decision, current_policy, now, patience)
             any_ended = any_ended or ended
         policy = current_policy()
         if any_ended:
@@ -267,11 +326,12 @@ class Controller:
         if removals:
             self.situation.decide(policy, now)
 
-    async def _tell_native_idle_shutdown(self, now: datetime) -> None:
+    async def _report_at_work(self, now: datetime) -> None:
         """Tell whoever else would stop this server that something is at work."""
         at_work = last_at_work(self.situation.snapshot, self.situation.ledger, now)
         if at_work is not None:
-            await self._world.protect(at_work)
+            self._watchdog.step("telling the host that something is at work")
+            await self._world.report_at_work(at_work)
 
     def _schedule_next_pass(self, moment: Moment) -> None:
         """The next pass runs at the next warning or removal, or after the poll interval."""
@@ -338,13 +398,20 @@ class Controller:
         """A panel is open: the list of apps is kept at most a minute old."""
         self._app_listing.panel_asked(self._clock.read().monotonic)
 
-    async def look(self, list_apps: bool) -> None:
-        """Observe the world after the pass under way, without removing anything."""
-        async with self._one_pass_at_a_time:
+    async def look(self, list_apps: bool) -> bool:
+        """Observe the world after the pass under way, without removing anything. Returns False
+        when that pass has not ended after ``LOOK_SECONDS``."""
+        if not await _acquired(self._one_pass_at_a_time, LOOK_SECONDS):
+            return False
+        try:
             moment = self._clock.read()
             self._adjust_to_clock(moment)
             await self._observe(moment, list_apps and self._world.has_apps)
             self._settle_faults(moment.now)
+        finally:
+            self._watchdog.pass_ended()
+            self._one_pass_at_a_time.release()
+        return True
 
     def ledger_time(self) -> datetime:
         """Now, by the clock that the instants of the ledger are given in. The next pass shifts
@@ -358,3 +425,20 @@ class Controller:
     async def save_keep_alives(self) -> None:
         """Write the keep-alives. Raises StoreError; they are tried again then."""
         await self._saved_ledger.save_holds(self.situation, self._moment)
+
+
+async def _acquired(lock: asyncio.Lock, seconds: float) -> bool:
+    """Take ``lock``, if that works within ``seconds``."""
+    try:
+        await asyncio.wait_for(lock.acquire(), seconds)
+    except asyncio.TimeoutError:
+        return False
+    return True
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
+    """Do ``work``, and leave it to itself when it takes longer."""
+    task = asyncio.ensure_future(work)
+    await asyncio.wait({task}, timeout=seconds)
+    if task.done():
+        task.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,6 +12,11 @@ from ..core.ledger import Ledger
 from ..core.model import Snapshot
 from ..core.verdict import Fault
 from ..core.words import printable
+
+_LATE_REMEDY = (
+    "Wait: it goes on when that answers. If it stays, look at what that step needs (a disk, a "
+    "gateway, the network), and restart the server."
+)
 
 
 class Health:
@@ -22,6 +28,7 @@ class Health:
         self._log = log
         self._standing = standing
         self._cycle: Fault | None = None
+        self._late: Fault | None = None
         self._faults: dict[str, Fault] = {}
 
     @property
@@ -33,7 +40,7 @@ class Health:
     ) -> None:
         """Replace the faults after a pass. ``others`` are those that the parts report."""
         found = [*self._standing, *derive(snapshot, ledger, now), *others]
-        found += [self._cycle] if self._cycle is not None else []
+        found += [fault for fault in (self._late or self._cycle,) if fault is not None]
         self._faults, started, over = settle(self._faults, found)
         for fault in started:
             text = f"{fault.source}: {fault.code}: {fault.message} {fault.remedy}"
@@ -41,13 +48,28 @@ class Health:
         for fault in over:
             self._log.info("auto_shutdown: %s: recovered.", printable(fault.source))
 
-    def pass_ended(self, error: Exception | None, now: datetime) -> None:
+    def pass_ended(self, error: BaseException | None, now: datetime) -> None:
         """A pass was complete (None), or ended with ``error``."""
+        self._late = None
         if error is None:
             self._cycle = None
+            return
+        if isinstance(error, asyncio.CancelledError):
+            message = "A pass did not end, and was given up; nothing is removed by it."
+            remedy = (
+                "See the faults beside this one; if it stays, report this with the server's log."
+            )
+            self._cycle = Fault("cycle", "PassGivenUp", message, remedy, now, True)
             return
         if self._cycle is None:
             self._log.error("auto_shutdown: a pass failed", exc_info=error)
         message = f"A pass failed ({type(error).__name__}); nothing is removed by it."
         remedy = "Please report this with the server's log."
         self._cycle = Fault("cycle", type(error).__name__, message, remedy, now, True)
+
+    def pass_is_late(self, step: str, seconds: float, now: datetime) -> None:
+        """A pass has been in ``step`` for so many ``seconds``, and has not ended."""
+        message = (
+            f"A pass has been waiting for {seconds:.0f} s: {step}. Nothing is removed meanwhile."
+        )
+        self._late = Fault("cycle", "PassLate", message, _LATE_REMEDY, now, True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 from ..core.due import refs
@@ -14,12 +15,12 @@ from ..core.ledger import glimpse, record
 from ..core.model import IN_SERVICE, KERNEL_GATEWAY, App, Kind, Ref, Resource, Snapshot
 from ..core.planner import decide
 from ..core.policy import Policy
-from ..core.savings import Freed
 from ..core.verdict import Action, Decision, Fault, Outcome, Reason, Result
-from ..core.words import iso, printable
+from ..core.words import printable
 from ..state.history import History
 from ..state.savings import Account
 from ..world.world import World
+from .audit import Removal
 from .situation import Situation
 
 #: How many outcomes the report carries; the history has them all.
@@ -27,6 +28,17 @@ OUTCOMES = 50
 
 #: What a person who asked for a removal reads as its reason.
 REQUESTED = "Somebody asked for it."
+
+#: Seconds that a request waits for its removal, before it is answered that it is under way.
+REQUEST_SECONDS = 20.0
+
+#: A removal that has taken longer is a fault. Nothing cancels it.
+LATE = timedelta(seconds=60)
+
+LATE_REMEDY = (
+    "Wait: nothing else is tried meanwhile. If it stays, see what the kernel manager writes to the "
+    "server's log, and restart the server."
+)
 
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
 
@@ -41,50 +53,6 @@ class RefusedError(Exception):
         self.value = value
 
 
-@dataclass(frozen=True)
-class _Removal:
-    """One removal: why, of what, under which policy. ``frees`` is the instance that it frees.
-    ``resource`` is None where it has gone by itself."""
-
-    decision: Decision
-    resource: Resource | None
-    policy: Policy
-    now: datetime
-    frees: Freed | None = None
-
-    def description(self) -> dict[str, Any]:
-        """The names and paths of the resource, and the rule that removes it: for the audit log
-        and the report."""
-        resource, requested = self.resource, self.decision.reason is Reason.REQUESTED
-        rule = "request" if requested else None
-        if rule is None and resource is not None:
-            rule = self.policy.limit_of(resource)[1]
-        return {
-            "name": self.decision.ref.id if resource is None else resource.name,
-            "paths": list(getattr(resource, "paths", ())),
-            "app": None if resource is None or isinstance(resource, App) else resource.app,
-            "rule": rule,
-            "idle_since": iso(self.decision.idle_since),
-        }
-
-    def audit_line(self) -> dict[str, Any]:
-        """The entry of the audit log, without its outcome."""
-        resource, decision = self.resource, self.decision
-        saved = None if self.frees is None else {"usd_per_hour": self.frees.usd_per_hour}
-        return {
-            "at": iso(self.now),
-            "kind": decision.ref.kind.value,
-            "resource": decision.ref.id,
-            "ends_server": isinstance(resource, App) and resource.own,
-            "instance_type": resource.instance_type if resource is not None else None,
-            "reason": decision.reason.value,
-            "detail": decision.detail,
-            "signal": decision.signal,
-            "saved": saved,
-            **self.description(),
-        }
-
-
 class Remover:
     """Removes what was decided, if a second look still says so."""
 
@@ -94,25 +62,34 @@ class Remover:
         history: History,
         savings: Account,
         situation: Situation,
+        ledger_time: Callable[[], datetime],
+        wake: Callable[[], None],
         log: logging.Logger,
     ) -> None:
         self._world = world
         self._history = history
         self._savings = savings
         self._situation = situation
+        self._ledger_time = ledger_time
+        self._wake = wake
         self._log = log
         self._rehearsed: dict[Ref, datetime | None] = {}
-        self._removing: set[Ref] = set()
+        self._claimed: dict[Ref, asyncio.Task[Outcome]] = {}
         self.outcomes: deque[dict[str, Any]] = deque(maxlen=OUTCOMES)
 
     def faults(self, now: datetime) -> list[Fault]:
-        """Whether the audit log cannot be written. Removals go on: the history keeps their lines
-        until it can, and the server's log has them."""
+        """Removals that take too long, and an audit log that cannot be written. Removals go on
+        without it: the history keeps their lines until it can, and the server's log has them."""
+        found = [
+            Fault(str(ref), "ShutdownLate", _late_message(ref, since, now), LATE_REMEDY, now)
+            for ref, since in self._situation.removals_under_way.items()
+            if now - since >= LATE
+        ]
         problem = self._history.problem
-        if problem is None:
-            return []
-        message = f"The audit log: {problem} Its lines are kept in memory until then."
-        return [Fault("history", "StateFile", message, problem.remedy, now)]
+        if problem is not None:
+            message = f"The audit log: {problem} Its lines are kept in memory until then."
+            found.append(Fault("history", "StateFile", message, problem.remedy, now))
+        return found
 
     def removals_to_carry_out(self, policy: Policy) -> list[Decision]:
         """The removals of the plan in the order to act. Under ``dry_run`` each removal is
@@ -128,16 +105,21 @@ class Remover:
         ]
 
     def is_removing(self, ref: Ref) -> bool:
-        """Whether a removal of ``ref`` has begun and not ended yet."""
-        return ref in self._removing
+        """Whether ``ref`` is being removed at this moment, and nothing can stop that any more."""
+        return ref in self._situation.removals_under_way
 
     async def carry_out(
-        self, decision: Decision, current_policy: Callable[[], Policy], now: datetime
+        self,
+        decision: Decision,
+        current_policy: Callable[[], Policy],
+        now: datetime,
+        patience: float,
     ) -> bool:
-        """Look again, decide again, and carry out one removal of the plan. Returns whether the
-        resource is gone. Never raises for the failure of one resource."""
+        """Look again, decide again, and carry out one removal of the plan. Waits for it for at most
+        ``patience`` seconds; after that it goes on beside the passes. Returns whether the resource
+        is gone. Never raises for the failure of one resource."""
         ref, situation = decision.ref, self._situation
-        if self.is_removing(ref):
+        if ref in self._claimed or self._waits_for_tenants(ref, now):
             return False
         before = situation.snapshot
         fresh = await self._world.look_again(_decided_with(decision, before))
@@ -145,24 +127,43 @@ class Remover:
         policy, resource = current_policy(), fresh.find(ref)
         if resource is None:
             outcome = Outcome(Result.GONE, "It was gone before it could be removed.")
-            self._note_outcome(_Removal(decision, before.find(ref), policy, now), outcome)
+            self._note_outcome(Removal(decision, before.find(ref), policy, now), outcome)
             situation.ledger = record(situation.ledger, ref, outcome, now)
             return True
-        again = decide(fresh, situation.ledger, policy, now).of(ref)
+
+        def decide_again() -> Decision | None:
+            return decide(fresh, situation.ledger, current_policy(), now).of(ref)
+
+        again = decide_again()
         if again is None or not again.removes:
-            changed = "" if again is None else f" {again.detail}"
-            outcome = Outcome(Result.STALE, f"It moved at the last moment.{changed}")
-            self._note_outcome(_Removal(decision, resource, policy, now), outcome)
+            self._note_outcome(Removal(decision, resource, policy, now), _stale(again))
             return False
         frees = self._savings.would_free(resource, before, situation.ledger, now)
-        outcome = await self._remove(resource, _Removal(again, resource, policy, now, frees))
-        if outcome.result is Result.STALE:
-            fresh = await self._world.look_again(ref)
-            situation.ledger = glimpse(situation.ledger, fresh, now)
-        situation.ledger = record(situation.ledger, ref, outcome, now)
-        return outcome.ended
+        removal = Removal(again, resource, policy, now, frees)
+        task = self._begin(resource, removal, current_policy, decide_again)
+        await asyncio.wait({task}, timeout=patience)
+        if not task.done():
+            task.add_done_callback(self._ended_beside_the_pass)
+            return False
+        return task.result().ended
 
-    async def remove_on_request(self, ref: Ref, policy: Policy, now: datetime) -> Mapping[str, Any]:
+    def _ended_beside_the_pass(self, _task: asyncio.Task[Outcome]) -> None:
+        self._wake()
+
+    def _waits_for_tenants(self, ref: Ref, now: datetime) -> bool:
+        """Whether a kernel or terminal of the app ``ref`` is being shut down right now. One that
+        takes too long is a fault, and does not hold its app any more."""
+        if ref.kind is not Kind.APP:
+            return False
+        since = self._situation.removals_under_way
+        return any(
+            tenant in since and now - since[tenant] < LATE
+            for tenant in self._situation.covered_by(ref)
+        )
+
+    async def remove_on_request(
+        self, ref: Ref, current_policy: Callable[[], Policy], now: datetime
+    ) -> Mapping[str, Any]:
         """Remove ``ref``, with what runs in it, because a user requested it. Returns the outcome.
         Raises RefusedError."""
         situation = self._situation
@@ -170,7 +171,7 @@ class Remover:
         resource = snapshot.find(ref)
         if resource is None:
             raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
-        if self.is_removing(ref):
+        if ref in self._claimed:
             raise being_removed(ref)
         inside: list[Resource] = []
         if isinstance(resource, App):
@@ -178,13 +179,17 @@ class Remover:
             inside += [kernel for kernel in snapshot.kernels if kernel.app == ref.id]
             inside += [terminal for terminal in snapshot.terminals if terminal.app == ref.id]
         for each in (*inside, resource):
-            if self.is_removing(each.ref):
+            if each.ref in self._claimed:
                 continue
             detail = REQUESTED + self._note_of(each, now)
             requested = Decision(each.ref, Action.REMOVE, Reason.REQUESTED, detail)
             frees = self._savings.would_free(each, snapshot, situation.ledger, now)
-            outcome = await self._remove(each, _Removal(requested, each, policy, now, frees))
-            situation.ledger = record(situation.ledger, each.ref, outcome, now)
+            removal = Removal(requested, each, current_policy(), now, frees)
+            task = self._begin(each, removal, current_policy, partial(_the_same, requested))
+            await asyncio.wait({task}, timeout=REQUEST_SECONDS)
+            if not task.done() and each is resource:
+                under_way = "It is still being shut down; the report shows when that is done."
+                return removal.reported(Outcome(Result.TEMPORARY, under_way))
         return self.outcomes[-1]
 
     def _note_of(self, resource: Resource, now: datetime) -> str:
@@ -193,57 +198,103 @@ class Remover:
         hold = self._situation.ledger.hold_on(covers, now)
         return f" It was kept alive: {hold.note}." if hold is not None and hold.note else ""
 
-    async def _remove(self, resource: Resource, removal: _Removal) -> Outcome:
-        """Begin the audit line, remove the resource, finish the line. ``dry_run`` removes
-        nothing."""
+    def _begin(
+        self,
+        resource: Resource,
+        removal: Removal,
+        current_policy: Callable[[], Policy],
+        decide_again: Callable[[], Decision | None],
+    ) -> asyncio.Task[Outcome]:
+        """Begin the removal in a task of its own, which nothing cancels: a kernel manager whose
+        shutdown is cancelled half way can never shut that kernel down again."""
         ref = resource.ref
-        self._removing.add(ref)
-        try:
-            attempt = await self._history.begin_line(removal.audit_line())
-            if removal.policy.dry_run:
-                self._rehearsed[ref] = removal.decision.idle_since
-                outcome = Outcome(Result.DRY_RUN, "dry_run is on: it would have been removed.")
-            else:
-                outcome = await self._end(resource, removal.decision)
-            await self._history.finish_line(attempt, outcome)
-        finally:
-            self._removing.discard(ref)
+        task = asyncio.ensure_future(self._remove(resource, removal, current_policy, decide_again))
+        self._claimed[ref] = task
+
+        def ended(_task: asyncio.Task[Outcome]) -> None:
+            del self._claimed[ref]
+            self._situation.removals_under_way.pop(ref, None)
+
+        task.add_done_callback(ended)
+        return task
+
+    async def _remove(
+        self,
+        resource: Resource,
+        removal: Removal,
+        current_policy: Callable[[], Policy],
+        decide_again: Callable[[], Decision | None],
+    ) -> Outcome:
+        """Begin the audit line, remove the resource, finish the line. ``dry_run`` removes
+        nothing. Never raises."""
+        ref, situation = resource.ref, self._situation
+        attempt = await self._history.begin_line(removal.audit_line())
+        again = decide_again()  # writing the line may have taken seconds
+        if again is None or not again.removes:
+            outcome = _stale(again)
+        elif current_policy().dry_run:
+            self._rehearsed[ref] = removal.decision.idle_since
+            outcome = Outcome(Result.DRY_RUN, "dry_run is on: it would have been removed.")
+        else:
+            outcome = await self._end(resource, removal)
+        await self._history.finish_line(attempt, outcome)
         if removal.frees is not None and outcome.result is Result.REMOVED:
             await self._savings.add(removal.frees)
         self._note_outcome(removal, outcome)
+        now = self._ledger_time()
+        if outcome.result is Result.STALE:
+            fresh = await self._world.look_again(ref)
+            situation.ledger = glimpse(situation.ledger, fresh, now)
+        situation.ledger = record(situation.ledger, ref, outcome, now)
         return outcome
 
-    async def _end(self, resource: Resource, decision: Decision) -> Outcome:
-        """Remove the resource. Never raises: the other removals go on."""
+    async def _end(self, resource: Resource, removal: Removal) -> Outcome:
+        """Remove the resource, and see that it is gone. Never raises: the other removals go on."""
         # Skip the removal if the resource became active since the decision. A removal that a user
         # requested always proceeds.
-        only_unmoved = decision.reason is not Reason.REQUESTED
+        only_unmoved = removal.decision.reason is not Reason.REQUESTED
+        self._situation.removals_under_way[resource.ref] = removal.now
         try:
-            return await self._world.remove(resource, only_unmoved)
+            outcome = await self._world.remove(resource, only_unmoved)
+            if outcome.ended and not await self._world.is_gone(resource):
+                return _still_there(resource)
+            return outcome
         except Exception as error:
             self._log.error("auto_shutdown: removing failed", exc_info=error)
             name = type(error).__name__
             return Outcome(Result.TEMPORARY, f"Removing it failed: {name}.", name)
 
-    def _note_outcome(self, removal: _Removal, outcome: Outcome) -> None:
+    def _note_outcome(self, removal: Removal, outcome: Outcome) -> None:
         """Show ``outcome`` in the report and in the server's log."""
-        decision, description = removal.decision, removal.description()
-        kind = decision.ref.kind.value
-        self.outcomes.append(
-            {
-                "at": iso(removal.now),
-                "kind": kind,
-                "id": decision.ref.id,
-                "outcome": outcome.result.value,
-                "reason": decision.reason.value,
-                "detail": outcome.detail if outcome.failed else decision.detail,
-                **description,
-            }
-        )
+        self.outcomes.append(removal.reported(outcome))
         if not outcome.failed:  # a failure is a fault, and logged as one
-            text = f"{kind} {description['name']}: {outcome.result.value} "
-            text += f"({decision.reason.value}: {decision.detail})"
-            self._log.info("auto_shutdown: %s", printable(text))
+            self._log.info("auto_shutdown: %s", printable(removal.log_line(outcome)))
+
+
+def _the_same(decision: Decision) -> Decision:
+    return decision
+
+
+def _late_message(ref: Ref, since: datetime, now: datetime) -> str:
+    seconds = (now - since).total_seconds()
+    return f"The {ref} has been shutting down for {seconds:.0f} s and is not gone yet."
+
+
+def _stale(again: Decision | None) -> Outcome:
+    changed = "" if again is None else f" {again.detail}"
+    return Outcome(Result.STALE, f"It moved at the last moment.{changed}")
+
+
+def _still_there(resource: Resource) -> Outcome:
+    if resource.ref.kind is Kind.TERMINAL:
+        remedy = "Leave the programs that run in it (exit, Ctrl-D), or end them with kill."
+        detail = "The terminal was told to close, and is still there."
+    else:
+        remedy = (
+            "See what the kernel manager writes to the server's log; restart the server if need be."
+        )
+        detail = "The kernel was shut down, and its manager still lists it."
+    return Outcome(Result.STILL_THERE, detail, "StillThere", remedy)
 
 
 def being_removed(ref: Ref) -> RefusedError:

@@ -77,11 +77,16 @@ class UserRequests:
     async def _require(self, ref: Ref) -> None:
         """Raises RefusedError (404) for what is not there. What the last pass did not see may
         have come since, so the world is looked at once more."""
-        situation = self._controller.situation
+        situation, looked = self._controller.situation, True
         if self._remover.is_removing(ref):
             raise being_removed(ref)
         if not situation.knows(ref):
-            await self._controller.look(list_apps=False)
+            looked = await self._controller.look(list_apps=False)
+        if not looked:
+            message = (
+                f"Whether there is a {ref} cannot be told: a pass has not ended yet. Try again."
+            )
+            raise RefusedError(503, message, "id", ref.id)
         if not situation.knows(ref):
             raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
 
@@ -93,8 +98,9 @@ class UserRequests:
         """
         controller, list_apps = self._controller, ref.kind is Kind.APP
         await controller.look(list_apps)
-        policy, now = controller.preferences.policy, controller.ledger_time()
-        outcome = await self._remover.remove_on_request(ref, policy, now)
+        outcome = await self._remover.remove_on_request(
+            ref, lambda: controller.preferences.policy, controller.ledger_time()
+        )
         if list_apps:  # the report shows at once what SageMaker says of the app by now
             await controller.look(list_apps)
         controller.wake()

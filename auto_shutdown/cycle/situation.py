@@ -14,6 +14,7 @@ from ..core.ledger import Ledger
 from ..core.model import EVERYTHING, App, Ref, Snapshot
 from ..core.planner import decide
 from ..core.policy import Policy
+from ..core.under_way import with_removals_under_way
 from ..core.verdict import Plan
 
 
@@ -24,6 +25,8 @@ class Situation:
     ledger: Ledger
     snapshot: Snapshot = field(default_factory=Snapshot)
     plan: Plan = field(default_factory=Plan)
+    #: What is being removed at this moment, and since when.
+    removals_under_way: dict[Ref, datetime] = field(default_factory=dict)
 
     def change_ledger(self, change: Callable[[Ledger], Ledger]) -> None:
         """Replace the ledger by what ``change`` (pure) makes of it."""
@@ -31,7 +34,8 @@ class Situation:
 
     def decide(self, policy: Policy, now: datetime) -> None:
         """Make the plan for the last snapshot anew."""
-        self.plan = decide(self.snapshot, self.ledger, policy, now)
+        plan = decide(self.snapshot, self.ledger, policy, now)
+        self.plan = with_removals_under_way(plan, self.removals_under_way)
 
     def knows(self, ref: Ref) -> bool:
         """Whether ``ref`` was there in the last snapshot."""

@@ -13,6 +13,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -20,11 +21,15 @@ from ..core.ledger import Veto
 from ..core.model import Ref
 from ..core.verdict import Decision, Fault
 from ..core.words import printable
+from ..world.worker_thread import ClosedError, Worker
 
 GROUP = "auto_shutdown.veto"
 
 #: Seconds that a hook has for one decision.
 HOOK_SECONDS = 5.0
+
+#: Seconds that the hooks have to be imported.
+LOAD_SECONDS = 30.0
 
 #: How long an objection holds before the hook is asked again.
 VETO_LASTS = timedelta(minutes=1)
@@ -42,7 +47,9 @@ class VetoHooks:
         self._log = log
         self._hooks = hooks
         self._broken: dict[str, str] = {}
-        self._running: dict[str, asyncio.Future[Any]] = {}
+        self._loader = Worker("auto-shutdown-veto", most_stuck=1)
+        #: A thread for each hook: one that hangs must not hold up the others.
+        self._threads: dict[str, Worker] = {}
 
     def faults(self, now: datetime) -> list[Fault]:
         """The hooks whose last call failed."""
@@ -54,13 +61,19 @@ class VetoHooks:
 
     async def ask(self, removals: Iterable[Decision], now: datetime) -> dict[Ref, Veto]:
         """The objections to ``removals``. Never raises."""
-        if self._hooks is None:
-            self._hooks = await asyncio.to_thread(self._load)
         vetoes: dict[Ref, Veto] = {}
-        if not self._hooks:
-            return vetoes
+        hooks = self._hooks
+        if hooks is None:
+            try:
+                hooks = self._hooks = await self._loader.run(self._load, LOAD_SECONDS)
+            except (asyncio.TimeoutError, ClosedError):
+                why = self._failed("(any)", f"it cannot be loaded within {LOAD_SECONDS:g} s")
+                until = now + VETO_LASTS
+                return {decision.ref: Veto("(any)", why, until) for decision in removals}
+            self._broken.pop("(any)", None)
+            self._loader.close()
         for decision in removals:
-            for name, hook in self._hooks.items():
+            for name, hook in hooks.items():
                 text = await self._ask_one(name, hook, decision)
                 if text is not None:
                     vetoes[decision.ref] = Veto(name, text, now + VETO_LASTS)
@@ -100,13 +113,16 @@ class VetoHooks:
     async def _call(self, name: str, hook: Hook, decision: Decision) -> Any:
         if inspect.iscoroutinefunction(hook):
             return await hook(decision)
-        running = self._running.get(name)
-        if running is not None and not running.done():
-            # A thread cannot be ended. While it hangs, no second one is started.
-            raise asyncio.TimeoutError
-        self._running[name] = asyncio.ensure_future(asyncio.to_thread(hook, decision))
-        answer = await asyncio.shield(self._running[name])
+        # A thread cannot be ended. While it hangs, no second one is started.
+        thread = self._threads.setdefault(name, Worker(f"auto-shutdown-veto-{name}", most_stuck=1))
+        answer = await thread.run(partial(hook, decision), HOOK_SECONDS)
         return await answer if inspect.isawaitable(answer) else answer
+
+    def close(self) -> None:
+        """Ask no more. Does not wait for a hook that hangs."""
+        self._loader.close()
+        for thread in self._threads.values():
+            thread.close()
 
     def _failed(self, name: str, text: str) -> str:
         text = printable(text)[:LONGEST]

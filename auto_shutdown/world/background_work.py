@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot
 from ..core.signals import Signal
 from ..core.verdict import Fault
 from . import foreign_kernels, other_servers
 from .evidence import CONTAINER_CORES, HOST_CORES, WORK_CORES, Gauge, Reading, Sample, Use
+from .file_thread import FileThread
 from .foreign_kernels import ForeignKernel
 from .kernel_usage import Usage
 from .kernels import KernelSource
@@ -30,6 +32,11 @@ from .terminals import TerminalSource
 
 #: So many kernels behind gateways are asked at once.
 AT_ONCE = 8
+
+#: A look at all processes, or a question to kernels of others, that takes longer (seconds) failed.
+THREAD_SECONDS = 30.0
+
+T = TypeVar("T")
 
 #: Whether another Jupyter server runs here is looked up again after so long (seconds).
 SERVERS_SECONDS = 10.0
@@ -66,6 +73,7 @@ class WorkSource:
         self._problem: UnreadableError | None = None
         self._unanswered = ""
         self._servers_at: float | None = None
+        self._thread = FileThread("processes", THREAD_SECONDS)
         self._beside_others = False
 
     async def ask(
@@ -84,15 +92,14 @@ class WorkSource:
         if local:
             apps = [resource for resource in local.values() if isinstance(resource, App)]
             try:
-                survey = await asyncio.to_thread(self._look, roots, snapshot, apps)
-            except UnreadableError as error:
-                self._problem = error
-                answers += [_unread(ref, str(error)) for ref in local]
-            else:
-                self._problem = None
+                survey = await self._in_thread(self._look, roots, snapshot, apps)
                 others = await self._ask_others(survey, snapshot) if apps else Others()
                 windows = {ref: questions[ref].total_seconds() for ref in local}
                 answers += await self._judge_local(windows, local, survey, roots, others)
+                self._problem = None
+            except UnreadableError as error:
+                self._problem = error
+                answers += [_unread(ref, str(error)) for ref in local]
         return await self._with_hosts(answers, questions, resources, snapshot)
 
     def faults(self, now: datetime) -> list[Fault]:
@@ -115,7 +122,7 @@ class WorkSource:
         if self._servers_at is None or now - self._servers_at >= SERVERS_SECONDS:
             self._servers_at = now
             try:
-                found = await asyncio.to_thread(self._surveyor.servers_now)
+                found = await self._in_thread(self._surveyor.servers_now)
                 self._beside_others = bool(found)
             except UnreadableError as error:
                 self._problem = error
@@ -123,6 +130,16 @@ class WorkSource:
             if not self._beside_others:
                 self._unanswered = ""
         return self._beside_others
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run ``function`` in a thread of ours. Raises UnreadableError when it is late."""
+        try:
+            return await self._thread.run(function, *arguments)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            message = f"The processes of this host cannot be read: {why}"
+            remedy = "The next pass tries again."
+            raise UnreadableError(type(error).__name__, message, remedy) from error
 
     def _forget(self, snapshot: Snapshot) -> None:
         there = {resource.ref for resource in snapshot.resources}
@@ -156,7 +173,7 @@ class WorkSource:
                 for ref, window in windows.items()
             ]
 
-        return await asyncio.to_thread(work)
+        return await self._in_thread(work)
 
     def _judge_one(
         self,
@@ -246,7 +263,7 @@ class WorkSource:
         self._unanswered = failure
         spared = {t.id for t in tenants if t.is_judged or not t.may_be_asked}
         kernels = [kernel for kernel in survey.kernels if kernel.kernel_id not in spared]
-        answers = await asyncio.to_thread(foreign_kernels.ask, kernels, ANSWER_SECONDS)
+        answers = await self._in_thread(foreign_kernels.ask, kernels, ANSWER_SECONDS)
         return Others(answers, tenants, failure)
 
     # -- by asking the kernel ----------------------------------------------------------------

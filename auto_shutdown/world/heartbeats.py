@@ -22,6 +22,7 @@ from ..core.model import Unread
 from ..core.signals import Signal
 from .activity_file import ActivityFile
 from .file_thread import FileThread
+from .host_activity import LAST_ACTIVITY_TIMES, OWN_ENTRY
 from .stamps import parse_stamp
 
 HEARTBEAT = "heartbeat"
@@ -114,9 +115,11 @@ class HeartbeatSource:
             return []
 
     def _reported(self) -> datetime | None:
-        times = self._settings.get("last_activity_times")
+        times = self._settings.get(LAST_ACTIVITY_TIMES)
         found = []
-        for value in list(times.values()) if isinstance(times, Mapping) else []:
+        for extension, value in list(times.items()) if isinstance(times, Mapping) else []:
+            if extension == OWN_ENTRY:  # what we report ourselves is no evidence
+                continue
             try:
                 at = parse_stamp(value)
             except ValueError:

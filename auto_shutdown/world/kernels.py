@@ -7,7 +7,6 @@ for all.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -32,9 +31,6 @@ from .websockets import WebsocketClients
 
 #: What separates kernel and image in the kernelspec names of Studio Classic (platform.md 3).
 SAGEMAKER_INTERNAL = "__SAGEMAKER_INTERNAL__"
-
-#: A kernel gets this long to shut down. Jupyter itself kills it after 5 s; a gateway may be slow.
-SHUTDOWN_SECONDS = 60.0
 
 #: Why a kernel is not shut down at the last moment.
 USED = "It was used at the last moment."
@@ -193,20 +189,23 @@ class KernelSource:
     async def remove(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
         """Shut one kernel down gracefully; its session goes with it. With ``only_unmoved`` it is
         looked at once more, and stays if it has moved since it was seen as ``kernel``. Never
-        raises.
+        raises. Never cancel it: a kernel manager whose shutdown is cancelled half way can never
+        shut that kernel down again.
 
         From before that look to the end no request of a client passes to the kernel: a cell is
         seen, or it never begins (docs/reliability.md, "The race")."""
         with self._clients.held_back(kernel.id) as held:
             try:
-                outcome = await asyncio.wait_for(
-                    self._shut_down(kernel, only_unmoved), SHUTDOWN_SECONDS
-                )
+                outcome = await self._shut_down(kernel, only_unmoved)
             except Exception as error:
                 outcome = self._failure(kernel, error)
             if outcome.ended:
                 held.clear()
         return outcome
+
+    def is_listed(self, kernel_id: str) -> bool:
+        """Whether the kernel's manager still has it. Does not ask a gateway."""
+        return kernel_id in set(self._kernels.list_kernel_ids())
 
     async def _shut_down(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
         if only_unmoved:

@@ -88,6 +88,10 @@ class TerminalSource:
             )
         return Outcome(Result.REMOVED, "The terminal was closed.")
 
+    def is_listed(self, name: str) -> bool:
+        """Whether the terminal's manager still has it."""
+        return name in getattr(self._settings.get("terminal_manager"), "terminals", {})
+
 
 async def _is_unlisted(manager: Any, name: str) -> bool:
     """Whether the manager forgets the terminal within ``UNLISTED_SECONDS``: it does so when the

@@ -1,10 +1,10 @@
-"""A thread for calls that block: boto3's.
+"""A thread of our own for calls that block (boto3, files, veto hooks).
 
-Not an executor: Python waits for an executor's threads at exit, and a call that hangs must not
-keep the server from ending. A thread stuck in a call is given up and another takes its place.
+Not an executor: other extensions may hold all threads of the server's executor, and Python waits
+for an executor's threads at exit. A call that hangs must not keep the server from ending. A thread
+stuck in a call is given up and another takes its place.
 
-A call that nobody waits for any more never begins. What it would have done was decided a while
-ago, and the world has moved since (semantics.md, Apps, 10).
+A call whose caller has stopped waiting never begins: the world has changed since it was decided.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ class Worker:
     #: Given-up threads that may be stuck at the same time; more would be a leak.
     MOST_STUCK = 3
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, most_stuck: int = MOST_STUCK) -> None:
         self._name = name
+        self._most_stuck = most_stuck
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._waiting: set[_Job] = set()
         self._stuck: list[_Thread] = []
@@ -58,7 +59,8 @@ class Worker:
             self._waiting.discard(job)
 
     def close(self) -> None:
-        """Let the thread end when it is done; it is not waited for. Who waits is told."""
+        """Let the thread end when it is done, without waiting for it. Pending calls raise
+        ClosedError."""
         self._closed = True
         for job in self._waiting:
             job.abandon()
@@ -68,20 +70,20 @@ class Worker:
         if self._closed:
             raise ClosedError("the worker has been closed")
         self._stuck = [thread for thread in self._stuck if thread.is_alive()]
-        if len(self._stuck) >= self.MOST_STUCK:
+        if len(self._stuck) >= self._most_stuck:
             raise asyncio.TimeoutError("earlier calls have not come back yet")
         if self._thread is None:
             self._thread = _Thread(self._jobs, self._name)
             self._thread.start()
 
     def _give_up(self, job: _Job) -> None:
-        """Replace the thread if it is ``job`` that it is stuck in, not one before it."""
+        """Replace the thread if it is stuck in ``job``, not in an earlier one."""
         thread = self._thread
         if thread is None or not thread.leave(job):
             return
         self._stuck.append(thread)
         self._thread = None
-        if len(self._stuck) < self.MOST_STUCK:
+        if len(self._stuck) < self._most_stuck:
             self._prepare()  # for those that wait behind it
 
 
@@ -100,17 +102,17 @@ class _Job:
         except Exception as error:
             # A future refuses StopIteration.
             strange = isinstance(error, StopIteration)
-            self.tell(error=RuntimeError("StopIteration") if strange else error)
+            self.settle(error=RuntimeError("StopIteration") if strange else error)
         except BaseException as error:
             # SystemExit, raised again on the loop, would end the server.
-            self.tell(error=RuntimeError(type(error).__name__))
+            self.settle(error=RuntimeError(type(error).__name__))
         else:
-            self.tell(result=result)
+            self.settle(result=result)
 
-    def tell(self, result: Any = None, error: Exception | None = None) -> None:
+    def settle(self, result: Any = None, error: Exception | None = None) -> None:
         """Settle the future, from any thread."""
 
-        def settle() -> None:
+        def settle_on_the_loop() -> None:
             if self.future.done():  # given up by then
                 return
             if error is None:
@@ -119,10 +121,10 @@ class _Job:
                 self.future.set_exception(error)
 
         with contextlib.suppress(RuntimeError):  # the loop may have ended
-            self._loop.call_soon_threadsafe(settle)
+            self._loop.call_soon_threadsafe(settle_on_the_loop)
 
     def abandon(self) -> None:
-        """From the loop's thread: do not begin; if begun, nobody listens."""
+        """From the loop's thread: do not begin. If it has begun, its result is ignored."""
         self.abandoned = True
         self.future.cancel()
 
@@ -151,7 +153,7 @@ class _Thread(threading.Thread):
                 self._current = None
 
     def leave(self, job: _Job) -> bool:
-        """Give this thread up if it is in ``job`` now; it ends when it comes back."""
+        """Give this thread up if it runs ``job`` now; it ends when ``job`` returns."""
         with self._lock:
             self._given_up = self._current is job
             return self._given_up

@@ -13,16 +13,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..core.marks import BUSY
 from ..core.model import Answer, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal, Unread
 from ..core.signals import Signal
 from ..core.verdict import Fault, Outcome, Result
-from .activity_file import ActivityFile
 from .background_work import WorkSource
-from .file_thread import FileThread
 from .heartbeats import Heartbeats, HeartbeatSource
+from .host_activity import HostActivity
 from .kernels import KernelSource, Model
 from .own_description import Description
 from .platform import NOTEBOOK_INSTANCE, Platform, recognise
@@ -44,6 +43,12 @@ ENDING_SECONDS = 20 * 60.0
 
 #: The finding about a kernel whose shell is silent.
 NO_ANSWER = "its shell does not answer, so it may run a cell"
+#: Seconds that a manager has to forget a kernel or terminal after its end.
+UNLISTED_SECONDS = 5.0
+
+_UNREAD_REMEDY = (
+    "The next pass tries again. If it stays, the server's log says what its managers do."
+)
 
 T = TypeVar("T")
 Tenant = TypeVar("Tenant", Kernel, Terminal)
@@ -63,8 +68,8 @@ class Apps(Protocol):
 
 class World:
     """What one server can see and remove. ``apps`` is None where there are none to see,
-    ``protected_file`` where nothing is to be protected from SageMaker's own idle shutdown.
-    ``runtime_directory`` is where this server keeps its runtime file, and others theirs."""
+    ``host_activity`` where the host is not told what is at work. ``runtime_directory`` is where
+    this server keeps its runtime file, and others theirs."""
 
     def __init__(
         self,
@@ -74,7 +79,7 @@ class World:
         apps: Apps | None,
         server_url: str = "",
         beats: HeartbeatSource | None = None,
-        protected_file: ActivityFile | None = None,
+        host_activity: HostActivity | None = None,
         now: Callable[[], float] = time.monotonic,
         runtime_directory: Path | None = None,
     ) -> None:
@@ -85,11 +90,10 @@ class World:
         self._beat_source = beats
         self._work = WorkSource(kernels, terminals, server_url, runtime_directory=runtime_directory)
         self._last = Snapshot()
+        self._pending: dict[str, asyncio.Future[Any]] = {}
         self._apps_unread: Unread | None = None
         self._now = now
-        self._protected_file = protected_file
-        self._files = FileThread("protected-file")
-        self._unprotected: OSError | None = None
+        self._host_activity = host_activity
         self._ended_at: float | None = None
         self._describing: asyncio.Task[None] | None = None
         self._described_at: float | None = None
@@ -98,9 +102,9 @@ class World:
     def close(self) -> None:
         """Let go of what is listened to."""
         self._kernel_source.close()
-        self._files.close()
-        if self._beat_source is not None:
-            self._beat_source.close()
+        for part in (self._beat_source, self._host_activity):
+            if part is not None:
+                part.close()
         if self._describing is not None:
             self._describing.cancel()
 
@@ -121,7 +125,7 @@ class World:
         apps = _completed(self._last.apps, kernels)
         if apps and await self._work.beside_other_servers():
             apps = tuple(replace(app, shared=True) for app in apps)
-        terminals = await _read(
+        terminals = await self._read(
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
         terminals = place(terminals, apps)
@@ -162,6 +166,28 @@ class World:
         own = replace(own, instance_type=self.description.instance_type)
         return replace(own, stamps=beats.server) if own.own else own
 
+    async def _read(
+        self, source: str, read: Callable[[], Awaitable[T]], last: T, unread: dict[str, Unread]
+    ) -> T:
+        """What ``read`` returns; ``last`` and an entry in ``unread`` when it fails or is late. A
+        call that is late is not cancelled (it may not obey), and no second one begins meanwhile."""
+        pending = self._pending.pop(source, None)
+        if pending is None or pending.done():
+            pending = asyncio.ensure_future(read())
+        await asyncio.wait({pending}, timeout=SOURCE_SECONDS)
+        try:
+            if pending.done():
+                found: T = pending.result()
+                return found
+            self._pending[source] = pending
+            text = f"The {source} have not been listed within {SOURCE_SECONDS:g} s."
+            code = "TimedOut"
+        except Exception as error:
+            code = type(error).__name__
+            text = f"Cannot list the {source}: {code}."
+        unread[source] = Unread(source, code, text, _UNREAD_REMEDY)
+        return last
+
     def _describe_when_due(self) -> None:
         """In the background: no pass waits for it."""
         source, at = self._app_source, self._now()
@@ -183,10 +209,10 @@ class World:
     async def _read_kernels(self, unread: dict[str, Unread]) -> tuple[Kernel, ...]:
         source = self._kernel_source
         nothing: tuple[dict[str, Model], dict[str, str]] = ({}, {})
-        models, unreadable = await _read(Snapshot.KERNELS, source.read, nothing, unread)
+        models, unreadable = await self._read(Snapshot.KERNELS, source.read, nothing, unread)
         # After the kernels: in gateway mode the sessions are stale before (toolchain.md).
         no_sessions: list[Model] = []
-        sessions = await _read(Snapshot.SESSIONS, source.read_sessions, no_sessions, unread)
+        sessions = await self._read(Snapshot.SESSIONS, source.read_sessions, no_sessions, unread)
         if Snapshot.KERNELS in unread:
             return self._last.kernels
         return source.joined(models, unreadable, sessions)
@@ -231,36 +257,32 @@ class World:
             self._ended_at = self._now()
         return outcome
 
-    async def protect(self, at: datetime) -> None:
-        """Tell SageMaker's own idle shutdown, where the administrator wants that, that something
-        was at work here at ``at``."""
-        if self._protected_file is None:
-            return
-        try:
-            await self._files.run(self._protected_file.keep_fresh, at)
-        except OSError as error:
-            self._unprotected = error
-        else:
-            self._unprotected = None
+    async def is_gone(self, resource: Resource) -> bool:
+        """Whether a kernel or terminal that was shut down is no longer listed, after some seconds
+        for its manager to notice. An app is deleted by SageMaker, which takes minutes: True."""
+        if isinstance(resource, App):
+            return True
+        source = self._kernel_source if isinstance(resource, Kernel) else self._terminal_source
+        deadline = self._now() + UNLISTED_SECONDS
+        while source.is_listed(resource.id):
+            if self._now() >= deadline:
+                return False
+            await asyncio.sleep(0.05)  # the managers tell nobody when they forget one
+        return True
+
+    async def report_at_work(self, at: datetime) -> None:
+        """Tell the host, where the administrator wants that, that something was at work here at
+        ``at``."""
+        if self._host_activity is not None:
+            await self._host_activity.report(at)
 
     def faults(self, now: datetime) -> list[Fault]:
         """What cannot be read of the work in the background, heartbeat files that are left out, and
-        that nothing is protected though it should be."""
+        what cannot be told to the host."""
         problems = self._beat_source.problems if self._beat_source is not None else ()
         left_out = [Fault(p.source, p.code, p.message, p.remedy, now) for p in problems[:1]]
-        return [*self._work.faults(now), *left_out, *self._protection_faults(now)]
-
-    def _protection_faults(self, now: datetime) -> list[Fault]:
-        if self._unprotected is None:
-            return []
-        why = self._unprotected.strerror or type(self._unprotected).__name__
-        message = (
-            f"AutoShutdown.activity_file cannot be written ({why}): what is at work here is not "
-            "protected from SageMaker's own idle shutdown."
-        )
-        remedy = "Make that file writable for this server's user, or set protect_from_native off."
-        code = type(self._unprotected).__name__
-        return [Fault("activity-file", code, message, remedy, now)]
+        host = self._host_activity.faults(now) if self._host_activity is not None else []
+        return [*self._work.faults(now), *left_out, *host]
 
 
 def with_shell(answer: Answer, kernel: Kernel, shell: ShellAnswer) -> Answer:
@@ -310,18 +332,3 @@ def _completed(apps: tuple[App, ...], kernels: tuple[Kernel, ...]) -> tuple[App,
     return tuple(
         app if app.instance_type else replace(app, instance_type=known.get(app.id)) for app in apps
     )
-
-
-async def _read(
-    source: str, read: Callable[[], Awaitable[T]], last: T, unread: dict[str, Unread]
-) -> T:
-    try:
-        return await asyncio.wait_for(read(), SOURCE_SECONDS)
-    except Exception as error:
-        unread[source] = Unread(
-            source,
-            type(error).__name__,
-            f"Cannot list the {source}: {type(error).__name__}.",
-            "The next pass tries again. If it stays, the server's log says what its managers do.",
-        )
-        return last

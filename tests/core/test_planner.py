@@ -363,8 +363,9 @@ def test_every_reason_stands_in_a_table_here() -> None:
     rows = [*KERNEL_ROWS.values(), *APP_ROWS.values(), *TERMINAL_ROWS.values()]
     covered = {reason for _, reason in rows} | {Reason.IDLE, Reason.APP_REMOVED, Reason.MAX_BUSY}
     # requested: decided by a person, not by the planner. not-covered: its own test above.
-    # saves-nothing: tests/core/test_worth_stopping.py.
+    # saves-nothing: tests/core/test_worth_stopping.py. shutting-down: test_under_way.py.
     elsewhere = {Reason.REQUESTED, Reason.NOT_COVERED, Reason.SAVES_NOTHING}
+    elsewhere.add(Reason.SHUTTING_DOWN)
     assert set(Reason) - covered == elsewhere
 
 

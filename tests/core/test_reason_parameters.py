@@ -13,9 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scene import APP, IMAGE_TERMINAL, TERMINAL
+from scene import APP, IMAGE_TERMINAL, NOW, TERMINAL
 from test_planner import APP_ROWS, GOES, KERNEL_ROWS, OK, TERMINAL_ROWS
 from test_worth_stopping import ON, planned
+
+from auto_shutdown.core.under_way import with_removals_under_way
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reason-parameters.md"
@@ -42,6 +44,7 @@ def decided() -> list[dict[str, Any]]:
     for rows in (KERNEL_ROWS, GOES, TERMINAL_ROWS, APP_ROWS, MORE):
         for scene, *_ in rows.values():
             plans.append(scene.plan())
+    plans.append(with_removals_under_way(OK.plan(), {OK.kernel.ref: NOW}))
     for plan in plans:
         for decision in plan.decisions:
             entry = {

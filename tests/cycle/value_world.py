@@ -59,6 +59,8 @@ class ValueWorld:
     asked: list[dict[Ref, timedelta]] = field(default_factory=list)
     before_look: Callable[[Ref], None] = lambda _ref: None
     before_remove: Callable[[Resource], None] = lambda _resource: None
+    #: What stays listed although it was removed.
+    immortal: set[str] = field(default_factory=set)
     platform: Platform = ADA
     description: Description = field(default_factory=Description)
     protected: list[datetime] = field(default_factory=list)
@@ -73,7 +75,7 @@ class ValueWorld:
         kernels, terminals = tuple(self.kernels.values()), tuple(self.terminals.values())
         return Snapshot(kernels, terminals, self._listed, dict(self.unread))
 
-    async def protect(self, at: datetime) -> None:
+    async def report_at_work(self, at: datetime) -> None:
         self.protected.append(at)
 
     def faults(self, now: datetime) -> list[Fault]:
@@ -89,6 +91,9 @@ class ValueWorld:
     async def look_again(self, ref: Ref) -> Snapshot:
         self.before_look(ref)
         return (await self.observe(list_apps=False)).bearing_on(ref)
+
+    async def is_gone(self, resource: Resource) -> bool:
+        return resource.ref.id not in self.immortal
 
     async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
         self.before_remove(resource)

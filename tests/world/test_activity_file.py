@@ -14,10 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auto_shutdown.world.activity_file import FORMAT, ActivityFile
-from auto_shutdown.world.kernels import KernelSource
-from auto_shutdown.world.platform import Platform
-from auto_shutdown.world.terminals import TerminalSource
-from auto_shutdown.world.world import World
 
 AT = datetime(2026, 11, 1, 12, 0, 30, 999, tzinfo=timezone.utc)
 THEIRS = "2026-11-01T12:00:00.123Z"
@@ -80,36 +76,3 @@ def test_another_users_file_in_a_sticky_directory(
 
 def refused(*_: Any) -> None:
     raise PermissionError(errno.EPERM, "Operation not permitted")
-
-
-class Nothing:
-    """Managers of a server in which nothing runs."""
-
-    def list_kernels(self) -> list[Any]:
-        return []
-
-    list_kernel_ids = list_sessions = list_kernels
-
-
-def world(file: ActivityFile | None) -> World:
-    kernels = KernelSource(Nothing(), Nothing())
-    return World(Platform(), kernels, TerminalSource({}), None, protected_file=file)
-
-
-async def test_what_cannot_be_written_is_a_fault_until_it_can(tmp_path: Path) -> None:
-    place = tmp_path / "missing"
-    found = world(ActivityFile(str(place / "file")))
-    await found.protect(AT)
-    (fault,) = found.faults(AT)
-    assert (fault.source, fault.code) == ("activity-file", "FileNotFoundError")
-    assert not fault.blocking
-    place.mkdir()
-    await found.protect(AT)
-    assert found.faults(AT) == []
-    assert (place / "file").exists()
-
-
-async def test_nothing_is_written_unless_the_administrator_wants_it(path: Path) -> None:
-    found = world(None)
-    await found.protect(AT)
-    assert (os.listdir(path.parent), found.faults(AT)) == ([], [])

@@ -81,6 +81,7 @@ function why(outcome: IOutcome, { trans }: IReportProps): string {
   switch (outcome.outcome) {
     case 'still-there':
     case 'temporary':
+    case 'still-there':
     case 'permanent':
       return trans.__('could not be stopped');
     case 'dry-run':

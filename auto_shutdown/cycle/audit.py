@@ -1,0 +1,76 @@
+"""What one removal looks like in the audit log, in the report and in the server's log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..core.model import App, Resource
+from ..core.policy import Policy
+from ..core.savings import Freed
+from ..core.verdict import Decision, Outcome, Reason
+from ..core.words import iso
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One removal: why, of what, under which policy. ``frees`` is the instance that it frees.
+    ``resource`` is None where it has gone by itself."""
+
+    decision: Decision
+    resource: Resource | None
+    policy: Policy
+    now: datetime
+    frees: Freed | None = None
+
+    def description(self) -> dict[str, Any]:
+        """The names and paths of the resource, and the rule that removes it: for the audit log
+        and the report."""
+        resource, requested = self.resource, self.decision.reason is Reason.REQUESTED
+        rule = "request" if requested else None
+        if rule is None and resource is not None:
+            rule = self.policy.limit_of(resource)[1]
+        return {
+            "name": self.decision.ref.id if resource is None else resource.name,
+            "paths": list(getattr(resource, "paths", ())),
+            "app": None if resource is None or isinstance(resource, App) else resource.app,
+            "rule": rule,
+            "idle_since": iso(self.decision.idle_since),
+        }
+
+    def audit_line(self) -> dict[str, Any]:
+        """The entry of the audit log, without its outcome."""
+        resource, decision = self.resource, self.decision
+        saved = None if self.frees is None else {"usd_per_hour": self.frees.usd_per_hour}
+        return {
+            "at": iso(self.now),
+            "kind": decision.ref.kind.value,
+            "resource": decision.ref.id,
+            "ends_server": isinstance(resource, App) and resource.own,
+            "instance_type": resource.instance_type if resource is not None else None,
+            "reason": decision.reason.value,
+            "detail": decision.detail,
+            "signal": decision.signal,
+            "saved": saved,
+            **self.description(),
+        }
+
+    def reported(self, outcome: Outcome) -> dict[str, Any]:
+        """The entry of the report's ``outcomes``."""
+        decision = self.decision
+        return {
+            "at": iso(self.now),
+            "kind": decision.ref.kind.value,
+            "id": decision.ref.id,
+            "outcome": outcome.result.value,
+            "reason": decision.reason.value,
+            "detail": outcome.detail if outcome.failed else decision.detail,
+            **self.description(),
+        }
+
+    def log_line(self, outcome: Outcome) -> str:
+        """One sentence for the server's log."""
+        decision, name = self.decision, self.description()["name"]
+        kind, result = decision.ref.kind.value, outcome.result.value
+        return f"{kind} {name}: {result} ({decision.reason.value}: {decision.detail})"

@@ -1,0 +1,40 @@
+"""Notices a pass that does not end, and names the step that it waits for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+#: A step of a pass that has taken longer (seconds) is a fault. The longest that a step may take by
+#: itself is the time limit of a source or of a call to SageMaker.
+LATE_SECONDS = 60.0
+
+#: A pass whose step has taken longer is cancelled, and the next one begins. No removal is cancelled
+#: with it.
+GIVE_UP_SECONDS = 300.0
+
+
+class Watchdog:
+    """Is told of each step of a pass. By the monotonic clock of this host, in seconds."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._step = ""
+        self._since: float | None = None
+
+    def step(self, doing: str) -> None:
+        """The pass begins to do this ("reading the state files")."""
+        self._step, self._since = doing, self._now()
+
+    def pass_ended(self) -> None:
+        self._since = None
+
+    @property
+    def waiting_for(self) -> str:
+        """The step under way, or the last one."""
+        return self._step
+
+    @property
+    def seconds(self) -> float:
+        """For how long the step has been under way; 0 between passes."""
+        return 0.0 if self._since is None else self._now() - self._since

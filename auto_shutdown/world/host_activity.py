@@ -1,0 +1,65 @@
+"""Tells whoever else would stop this server that something is at work in it.
+
+Others decide by Jupyter's own stamps, which do not show a silent cell or a job in the background:
+
+- SageMaker's own idle shutdown reads the time in a file (activity_file.py);
+- ``shutdown_no_activity_timeout``, JupyterHub's culler and controllers that poll ``/api/status``
+  read the latest of the kernels' stamps and of ``settings["last_activity_times"]``, where each
+  extension of the server may have an entry.
+
+Both are kept fresh while something is at work or kept by our evidence, and only where the
+administrator has set ``protect_from_native``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from datetime import datetime
+from typing import Any
+
+from ..core.verdict import Fault
+from .activity_file import ActivityFile
+from .file_thread import FileThread
+
+#: Where jupyter_server keeps the activity that extensions report, and our name there.
+LAST_ACTIVITY_TIMES = "last_activity_times"
+OWN_ENTRY = "auto_shutdown"
+
+
+class HostActivity:
+    """Reports our evidence of activity to the host. ``settings`` are the web application's."""
+
+    def __init__(self, activity_file: ActivityFile, settings: MutableMapping[str, Any]) -> None:
+        self._file = activity_file
+        self._settings = settings
+        self._thread = FileThread("activity-report")
+        self._error: OSError | None = None
+
+    async def report(self, at: datetime) -> None:
+        """Report that something was at work here at ``at``. Never raises."""
+        times = self._settings.setdefault(LAST_ACTIVITY_TIMES, {})
+        if isinstance(times, MutableMapping):
+            reported = times.get(OWN_ENTRY)
+            times[OWN_ENTRY] = max(reported, at) if isinstance(reported, datetime) else at
+        try:
+            await self._thread.run(self._file.keep_fresh, at)
+        except OSError as error:
+            self._error = error
+        else:
+            self._error = None
+
+    def close(self) -> None:
+        """Report no more. Does not wait for a file system that hangs."""
+        self._thread.close()
+
+    def faults(self, now: datetime) -> list[Fault]:
+        """That SageMaker's own idle shutdown cannot be told."""
+        if self._error is None:
+            return []
+        why = self._error.strerror or type(self._error).__name__
+        message = (
+            f"AutoShutdown.activity_file cannot be written ({why}): what is at work here is not "
+            "protected from SageMaker's own idle shutdown."
+        )
+        remedy = "Make that file writable for this server's user, or set protect_from_native off."
+        return [Fault("activity-file", type(self._error).__name__, message, remedy, now)]

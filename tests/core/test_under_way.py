@@ -1,0 +1,27 @@
+"""What is being removed is shown so, and nothing else is decided about it."""
+
+from __future__ import annotations
+
+from scene import NOW
+from test_planner import OK
+
+from auto_shutdown.core.under_way import with_removals_under_way
+from auto_shutdown.core.verdict import Action, Reason
+
+
+def test_only_what_is_under_way_changes() -> None:
+    plan, ref = OK.plan(), OK.kernel.ref
+    changed = with_removals_under_way(plan, {ref: NOW})
+    before, after = plan.of(ref), changed.of(ref)
+    assert before is not None
+    assert after is not None
+    assert (before.action, after.action) == (Action.REMOVE, Action.KEEP)
+    assert (after.reason, after.detail) == (
+        Reason.SHUTTING_DOWN,
+        "Shutting down since 00:59:30 UTC.",
+    )
+    assert (after.warn_at, after.due_at) == (before.warn_at, before.due_at), "the notice stands"
+    assert [d for d in changed.decisions if d.ref != ref] == [
+        d for d in plan.decisions if d.ref != ref
+    ]
+    assert with_removals_under_way(plan, {}) is plan

@@ -1,0 +1,142 @@
+"""A real server beside what hangs: slow shutdowns, taken threads, a stop in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_local_activity import Lab, gone
+
+from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.cycle import controller, removal
+from auto_shutdown.local_studio.api import Fault
+from auto_shutdown.local_studio.studio import LocalStudio
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+LIMIT = 3.0
+
+#: What a kernel that holds up its own end runs: it stays until the file is gone.
+ENDS_LATE = """
+import atexit, os, time
+def hold():
+    while os.path.exists({flag!r}):
+        time.sleep(0.05)
+atexit.register(hold)
+"""
+
+
+@pytest.fixture
+def jp_server_config(tmp_path: Path) -> dict[str, Any]:
+    return {
+        "ServerApp": {
+            "jpserver_extensions": {"auto_shutdown": True, "jupyter_server_terminals": True}
+        },
+        "KernelManager": {"shutdown_wait_time": 300},
+        "AutoShutdown": {
+            "state_dir": str(tmp_path / "state"),
+            "metadata_path": str(tmp_path / "none.json"),
+            "activity_file": str(tmp_path / "active"),
+            "min_idle_timeout_minutes": 0.01,
+            "idle_timeout_minutes": LIMIT / 60,
+            "grace_minutes": 0,
+            "warn_minutes": 0,
+            "poll_interval_seconds": 0.3,
+        },
+    }
+
+
+@pytest.fixture
+def lab(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Lab:
+    return Lab(jp_serverapp, jp_fetch, jp_ws_fetch)
+
+
+def faults(lab: Lab) -> dict[str, str]:
+    health = lab.settings[CONTROLLER].report()["health"]
+    return {fault["code"]: fault["message"] for fault in health["faults"]}
+
+
+async def test_a_kernel_that_ends_late_is_waited_for_beside_the_passes(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``shutdown_wait_time`` of 300 s, and an exit hook: nothing is cancelled half way."""
+    monkeypatch.setattr(controller, "REMOVAL_SECONDS", 0.2)
+    monkeypatch.setattr(removal, "LATE", timedelta(seconds=2))
+    flag = tmp_path / "hold"
+    flag.touch()
+    slow = await lab.kernel()
+    await lab.run(slow, ENDS_LATE.format(flag=str(flag)))
+    await lab.until(lambda: lab.verdict(slow)["reason"] == "shutting-down")
+    await lab.until(lambda: "ShutdownLate" in faults(lab))
+    other = await lab.kernel()
+    await lab.until(gone(lab, other))  # the passes go on
+    assert slow in lab.app.kernel_manager
+    body = json.dumps({"kind": "all", "minutes": 5})
+    await lab.fetch("auto-shutdown", "keep-alive", method="PUT", body=body)
+    flag.unlink()
+    await lab.until(gone(lab, slow))
+    assert slow not in lab.app.kernel_manager
+    await lab.until(lambda: not faults(lab))
+    outcomes = {o["id"]: o["outcome"] for o in lab.settings[CONTROLLER].report()["outcomes"]}
+    assert outcomes == {slow: "removed", other: "removed"}
+
+
+async def test_other_extensions_may_hold_all_threads_of_the_server(lab: Lab) -> None:
+    free, loop = threading.Event(), asyncio.get_running_loop()
+    await lab.until(lambda: CONTROLLER in lab.settings)
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    held = loop.run_in_executor(None, free.wait)
+    try:
+        kernel = await lab.app.kernel_manager.start_kernel()
+        for path, method, body in (
+            ("keep-alive", "PUT", {"kind": "all", "minutes": 5}),
+            ("settings", "PATCH", {"warn_minutes": 0.01}),
+            ("keep-alive?kind=all", "DELETE", None),
+            ("history", "GET", None),
+            ("check", "POST", {}),
+        ):
+            text = None if body is None else json.dumps(body)
+            path, _, query = path.partition("?")
+            params = dict([query.split("=")]) if query else None
+            answer = await asyncio.wait_for(
+                lab.fetch("auto-shutdown", path, method=method, body=text, params=params), 20
+            )
+            assert answer.code == 200
+        await lab.until(gone(lab, kernel))
+        outcomes = lab.settings[CONTROLLER].report()["outcomes"]
+        assert [o["outcome"] for o in outcomes] == ["removed"]
+        assert faults(lab) == {}
+    finally:
+        free.set()
+        await held
+
+
+def test_a_stop_does_not_wait_for_sagemaker(tmp_path: Path) -> None:
+    """DeleteApp hangs when the server is told to stop: ``docker stop`` kills after 10 s."""
+    with LocalStudio(tmp_path) as studio:
+        traits = {
+            "metadata_path": str(studio.metadata_path),
+            "min_idle_timeout_minutes": 0.01,
+            "idle_timeout_minutes": 0.05,
+            "grace_minutes": 0.02,
+            "warn_minutes": 0,
+            "poll_interval_seconds": 1,
+        }
+        studio.api.faults.append(Fault("DeleteApp", hang=60))
+        server = studio.start_server({"AutoShutdown": traits})
+        studio.client().create_app(
+            DomainId=studio.domain_id,
+            AppType="KernelGateway",
+            AppName="idle",
+            ResourceSpec={"InstanceType": "ml.t3.medium"},
+            **dict([studio.owner]),
+        )
+        server.wait_for("DeleteApp", lambda: studio.api.count("DeleteApp"), 60)
+        server.process.signal(15)
+        server.wait_for("the server ends", lambda: not server.process.running, 9)

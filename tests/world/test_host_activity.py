@@ -1,0 +1,71 @@
+"""What the host is told: SageMaker's file, and jupyter_server's own record of activity."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from auto_shutdown.world.activity_file import ActivityFile
+from auto_shutdown.world.heartbeats import HeartbeatSource
+from auto_shutdown.world.host_activity import OWN_ENTRY, HostActivity
+from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.world import World
+
+AT = datetime(2026, 11, 1, 12, 0, 30, 999, tzinfo=timezone.utc)
+
+
+class Nothing:
+    """Managers of a server in which nothing runs."""
+
+    def list_kernels(self) -> list[Any]:
+        return []
+
+    list_kernel_ids = list_sessions = list_kernels
+
+
+def world(host_activity: HostActivity | None) -> World:
+    kernels = KernelSource(Nothing(), Nothing())
+    return World(Platform(), kernels, TerminalSource({}), None, host_activity=host_activity)
+
+
+async def test_a_file_that_cannot_be_written_is_a_fault_until_it_can(tmp_path: Path) -> None:
+    place = tmp_path / "missing"
+    place.write_text("")  # a file where its directory should be
+    found = world(HostActivity(ActivityFile(str(place / "file")), {}))
+    await found.report_at_work(AT)
+    (fault,) = found.faults(AT)
+    assert fault.source == "activity-file"
+    assert "cannot be written" in fault.message
+    assert not fault.blocking
+    place.unlink()
+    place.mkdir()
+    await found.report_at_work(AT)
+    assert found.faults(AT) == []
+    assert (place / "file").exists()
+    found.close()
+
+
+async def test_nothing_is_told_unless_the_administrator_wants_it(tmp_path: Path) -> None:
+    found = world(None)
+    await found.report_at_work(AT)
+    assert (os.listdir(tmp_path), found.faults(AT)) == ([], [])
+
+
+async def test_jupyter_server_sees_it_and_we_do_not(jp_serverapp: Any, tmp_path: Path) -> None:
+    """By the real server: ``last_activity()`` is what cullers and controllers poll."""
+    settings = jp_serverapp.web_app.settings
+    file = ActivityFile(str(tmp_path / "active"))
+    host = HostActivity(file, settings)
+    later = datetime.now(timezone.utc) + timedelta(minutes=5)
+    await host.report(later)
+    assert jp_serverapp.web_app.last_activity() == later
+    await host.report(AT)
+    assert jp_serverapp.web_app.last_activity() == later, "it only moves forward"
+    assert set(settings["last_activity_times"]) == {OWN_ENTRY}
+    beats = HeartbeatSource(tmp_path, file, settings)
+    assert (await beats.read()).server == {}, "our own report is no evidence for us"
+    host.close()
