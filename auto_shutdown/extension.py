@@ -35,6 +35,7 @@ from .world.kernel_access import channels_through
 from .world.kernels import KernelSource
 from .world.platform import Platform, recognise, state_directory
 from .world.sagemaker import SageMaker
+from .world.stop_switch import StopSwitch, switch_arn
 from .world.terminals import TerminalSource
 from .world.websockets import WebsocketClients
 from .world.world import World
@@ -58,6 +59,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
     _world: World | None = None
     _store: Store | None = None
     _history: History | None = None
+    _switch: StopSwitch | None = None
     _claim: ClaimedKey | None = None
     _platform = Platform()
     _starting: asyncio.Task[None] | None = None
@@ -178,7 +180,18 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             Clock(),
             self.log,
             _platform_faults(platform, Clock()),
+            switch=self._stop_switch(platform, limits),
         )
+
+    def _stop_switch(self, platform: Platform, limits: Limits) -> StopSwitch:
+        self._switch = StopSwitch(
+            self.stop_tag,
+            switch_arn(platform),
+            self._sagemaker.list_tags if self._sagemaker is not None else None,
+            self.stop_file,
+            required="stop_tag" in limits.sources,
+        )
+        return self._switch
 
     async def stop_extension(self) -> None:
         """Called when the server stops."""
@@ -188,7 +201,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         controller, self._controller = self._controller, None
         if controller is not None:
             await asyncio.shield(controller.stop())
-        for each in (self._store, self._history, self._world):
+        for each in (self._store, self._history, self._world, self._switch):
             if each is not None:
                 each.close()
         if self._claim is not None:

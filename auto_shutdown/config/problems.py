@@ -3,7 +3,7 @@
 Jupyter skips a file that it cannot load, and traitlets drops what stands behind an option that it
 cannot read. The server then runs with defaults that nobody chose. For this extension that would
 mean: armed although somebody wrote ``enabled=false`` or ``dry_run=true``. So it does not start
-while there is any such problem, and says which (docs/decisions/021).
+while there is any such problem, and says which (docs/decisions/022).
 """
 
 from __future__ import annotations

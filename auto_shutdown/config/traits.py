@@ -26,6 +26,9 @@ from .settings import validate as validate_setting
 #: Where SageMaker's agent and remote IDEs leave the time of the last activity (platform.md 4).
 ACTIVITY_FILE = "/tmp/.sagemaker-last-active-timestamp"
 
+#: The tag's key; its value is the reason that people read.
+STOP_TAG = "auto-shutdown:stop"
+
 METADATA_PATH = "/opt/ml/metadata/resource-metadata.json"
 
 
@@ -142,6 +145,13 @@ class AdminTraits(Configurable):
     protect_from_native = Bool(
         False, help="Keep SageMaker's own idle shutdown off while anything here is at work or kept."
     ).tag(config=True)
+    stop_tag = Unicode(
+        STOP_TAG,
+        help="The tag that stops all removals while the Studio domain (or the notebook instance) "
+        "has it; empty: none. Where this is configured, a server that may not read the tags "
+        "removes nothing.",
+    ).tag(config=True)
+    stop_file = _name("A file that stops all removals while it is there.")
     state_dir = _name("Where settings, keep-alives and the history are kept.")
     activity_file = Unicode(
         ACTIVITY_FILE, help="The file in which remote IDEs report activity to SageMaker's agent."
@@ -200,7 +210,7 @@ class AdminTraits(Configurable):
             )
         return float(value)
 
-    @validate("state_dir", "activity_file", "metadata_path")
+    @validate("state_dir", "activity_file", "metadata_path", "stop_file")
     def _a_path(self, proposal: Any) -> str:
         if "\0" in proposal["value"]:
             raise TraitError(f"{SECTION}.{proposal['trait'].name} must be a path, without NUL.")

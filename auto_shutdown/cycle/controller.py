@@ -32,8 +32,10 @@ from ..state.savings import Account
 from ..state.store import Store
 from ..world.clock import Clock, Moment
 from ..world.platform import Platform
+from ..world.stop_switch import StopSwitch
 from ..world.world import World
 from .app_listing import AppListing
+from .emergency_stop import EmergencyStop
 from .health import Health
 from .removal import Remover
 from .report_line import ReportLine
@@ -77,6 +79,7 @@ class Controller:
         log: logging.Logger,
         standing_faults: tuple[Fault, ...] = (),
         hooks: VetoHooks | None = None,
+        switch: StopSwitch | None = None,
     ) -> None:
         self.limits = limits
         self.preferences = Preferences(limits, store)
@@ -97,6 +100,7 @@ class Controller:
             world, history, self._savings, self.situation, self.ledger_time, self.wake, log
         )
         self._hooks = hooks or VetoHooks(log)
+        self._emergency_stop = EmergencyStop(switch or StopSwitch())
         self._health = Health(log, standing_faults)
         self._report_line = ReportLine(limits, world.platform.region_name, log)
         self._app_listing = AppListing(limits.poll_interval_seconds)
@@ -290,11 +294,14 @@ class Controller:
             situation.decide(policy, now)
 
     async def _ask_veto_hooks(self, policy: Policy, now: datetime) -> None:
-        """Ask the veto hooks about what is due now."""
+        """Ask the administrator's switch, and then the veto hooks, about what is due now."""
         situation = self.situation
         removals = situation.plan.removals
-        self._watchdog.step("asking the veto hooks")
-        vetoes = await self._hooks.ask(removals, now) if removals else {}
+        self._watchdog.step("asking whether an administrator has stopped removals")
+        vetoes = await self._emergency_stop.objections(removals, now)
+        if removals and not vetoes:
+            self._watchdog.step("asking the veto hooks")
+            vetoes = await self._hooks.ask(removals, now)
         if vetoes:
             situation.ledger = object_to(situation.ledger, vetoes)
             situation.decide(policy, now)
@@ -316,6 +323,9 @@ class Controller:
         any_ended = False
         give_up_at = time.monotonic() + REMOVALS_SECONDS
         for decision in removals:
+            # An administrator may stop everything while a long row of removals is carried out.
+            stopped = await self._emergency_stop.objections([decision], self._clock.read().now)
+            self.situation.ledger = object_to(self.situation.ledger, stopped)
             self._watchdog.step(f"removing {decision.ref}")
             patience = min(REMOVAL_SECONDS, max(give_up_at - time.monotonic(), 0.0))
             ended = await self._remover.carry_out(decision, current_policy, now, patience)
@@ -383,6 +393,7 @@ class Controller:
             *self._saved_ledger.faults(now),
             *self._remover.faults(now),
             *self._hooks.faults(now),
+            *self._emergency_stop.faults(now),
             *self._world.faults(now),
         )
         self._health.settle(self.situation.snapshot, self.situation.ledger, others, now)

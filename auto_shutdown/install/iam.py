@@ -79,8 +79,15 @@ def user_policy(
         statements.append(_read_own_space(scope))
     if shared_spaces:
         statements.append(_delete_shared(scope, platforms))
+    if {"studio-classic", "studio-space"} & set(platforms):
+        domain = scope.arn("domain", scope.domain or DOMAIN_VARIABLE)
+        statements.append(_allow("ReadStopSwitch", ["sagemaker:ListTags"], [domain]))
     if "notebook-instance" in platforms:
-        actions = ["sagemaker:DescribeNotebookInstance", "sagemaker:StopNotebookInstance"]
+        actions = [
+            "sagemaker:DescribeNotebookInstance",
+            "sagemaker:ListTags",
+            "sagemaker:StopNotebookInstance",
+        ]
         # In ARNs the name was seen in lower case; IAM compares to the letter.
         names = dict.fromkeys([scope.notebook_instance or "*", scope.notebook_instance.lower()])
         resources = [scope.arn("notebook-instance", name) for name in names if name]

@@ -14,7 +14,7 @@ Request = dict[str, Any]
 Answer = dict[str, Any]
 
 #: The kinds of resource, as in their ARNs, whose tags are kept here.
-KINDS = frozenset({"app", "user-profile", "space", "mlflow-tracking-server"})
+KINDS = frozenset({"app", "domain", "user-profile", "space", "mlflow-tracking-server"})
 
 
 class Tags:

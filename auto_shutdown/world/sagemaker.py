@@ -34,6 +34,8 @@ ATTEMPTS = 2
 
 PAGE_SIZE = 100
 MOST_PAGES = 100
+#: A resource has at most 50 tags, and a page holds so many.
+MOST_TAG_PAGES = 5
 
 #: botocore reads this variable itself from 1.31 on; older ones are told.
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_SAGEMAKER"
@@ -130,6 +132,10 @@ class SageMaker:
             return Outcome(Result.REMOVED, detail)
         return Outcome(Result.REMOVED, "SageMaker is deleting the app.")
 
+    async def list_tags(self, arn: str) -> dict[str, str]:
+        """The tags of a resource. Raises what boto3 raises, or asyncio.TimeoutError."""
+        return await self._call(lambda: self._list_tags_in_thread(arn))
+
     async def describe_own(self) -> Description:
         """What SageMaker says of what this server runs in, as far as it may be read."""
         try:
@@ -205,6 +211,20 @@ class SageMaker:
             if token in used_tokens or time.monotonic() > give_up_at:
                 break  # a token that comes again would lead round in a circle
             used_tokens.add(token)
+            request["NextToken"] = token
+        raise BadAnswerError
+
+    def _list_tags_in_thread(self, arn: str) -> dict[str, str]:
+        request: dict[str, Any] = {"ResourceArn": arn}
+        tags: dict[str, str] = {}
+        for _ in range(MOST_TAG_PAGES):
+            page = self._invoke("ListTags", "list_tags", request)
+            if "Tags" not in page:
+                raise BadAnswerError
+            tags.update({str(tag["Key"]): str(tag["Value"]) for tag in page["Tags"]})
+            token = page.get("NextToken")
+            if not token:
+                return tags
             request["NextToken"] = token
         raise BadAnswerError
 

@@ -1,0 +1,60 @@
+"""Ask the administrator's switch before anything is removed, and object while it is set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from ..core.ledger import Veto
+from ..core.model import Ref
+from ..core.verdict import Decision, Fault
+from ..core.words import printable
+from ..world.stop_switch import Stop, StopSwitch
+
+#: The name under which the objection is shown.
+NAME = "administrator"
+
+#: An answer "not stopped" counts for so long: removals due in one minute cost one call.
+FRESH = timedelta(seconds=30)
+
+#: While it is set, the switch is read again after so long; sooner where it could not be read.
+STOPPED_FOR = timedelta(minutes=5)
+UNKNOWN_FOR = timedelta(minutes=1)
+
+
+class EmergencyStop:
+    """Knows the last answer of the switch. Nothing is asked while nothing is due."""
+
+    def __init__(self, switch: StopSwitch) -> None:
+        self._switch = switch
+        self._read_at: datetime | None = None
+        self._stop: Stop | None = None
+
+    async def objections(self, removals: Iterable[Decision], now: datetime) -> dict[Ref, Veto]:
+        """An objection to each of ``removals`` while the switch is set or cannot be read."""
+        decisions = list(removals)
+        # While it is set, the report says so: then it is read also with nothing due.
+        if (decisions or self._stop is not None) and not self._is_fresh(now):
+            self._stop, self._read_at = await self._switch.read(), now
+        if self._stop is None:
+            return {}
+        text = printable(self._stop.message).rstrip(".")
+        return {d.ref: Veto(NAME, text, now + self._lasts()) for d in decisions}
+
+    def _is_fresh(self, now: datetime) -> bool:
+        # A wall clock that was set back makes an answer old, too.
+        return self._read_at is not None and timedelta(0) <= now - self._read_at < self._lasts()
+
+    def _lasts(self) -> timedelta:
+        if self._stop is None:
+            return FRESH
+        return STOPPED_FOR if self._stop.known else UNKNOWN_FOR
+
+    def faults(self, now: datetime) -> list[Fault]:
+        """That removals are stopped, for the panel and the doctor."""
+        if self._stop is None:
+            return []
+        code = "Stopped" if self._stop.known else "Unknown"
+        return [
+            Fault("stop-switch", code, self._stop.message, self._stop.remedy, now, blocking=True)
+        ]

@@ -1,0 +1,129 @@
+"""Where an administrator stops all removals at once, and how a server reads it.
+
+On SageMaker the switch is a tag on the domain (on a notebook instance: on the instance). Every
+server reaches SageMaker's API anyway, also in a domain without internet, and setting a tag is one
+call for all users. Elsewhere it is a file (docs/decisions/023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import safe_files
+from .aws_errors import read_error
+from .file_thread import FileThread
+from .platform import NOTEBOOK_INSTANCE, Platform
+
+#: The reason that an administrator wrote is shown up to so many characters.
+MOST_CHARACTERS = 200
+MOST_BYTES = 10_000
+
+#: An answer of AWS's that the role may not read the tags.
+NOT_ALLOWED = ("AccessDeniedException", "AccessDenied")
+
+ListTags = Callable[[str], Awaitable[Mapping[str, str]]]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Removals are stopped; ``known`` is False when the switch could not be read. ``message`` and
+    ``remedy`` are sentences for the person whose idle resources stay."""
+
+    message: str
+    remedy: str
+    known: bool = True
+
+
+def switch_arn(platform: Platform) -> str | None:
+    """What carries the tag: the domain, or the notebook instance. None where that is not known."""
+    if platform.kind == NOTEBOOK_INSTANCE:
+        return platform.resource_arn
+    if not (platform.domain_id and platform.region_name and platform.account_id):
+        return None
+    where = f"{platform.partition}:sagemaker:{platform.region_name}:{platform.account_id}"
+    return f"arn:{where}:domain/{platform.domain_id}"
+
+
+class StopSwitch:
+    """Reads the switch of one server.
+
+    ``tag`` is the tag's key and ``file`` the file's path; empty: there is none. ``required`` says
+    that the administrator configured the tag, so a server that may not read it removes nothing;
+    otherwise the switch is not available there, which is no obstacle.
+    """
+
+    def __init__(
+        self,
+        tag: str = "",
+        arn: str | None = None,
+        list_tags: ListTags | None = None,
+        file: str = "",
+        required: bool = False,
+    ) -> None:
+        self._tag, self._arn, self._list_tags = tag, arn, list_tags
+        self._file = Path(file) if file else None
+        self._required = required
+        self._files = FileThread("stop-switch")
+
+    async def read(self) -> Stop | None:
+        """None: nobody has stopped the removals. Never raises."""
+        return await self._read_file() or await self._read_tag()
+
+    def close(self) -> None:
+        """Read no more."""
+        self._files.close()
+
+    async def _read_tag(self) -> Stop | None:
+        if not self._tag or self._arn is None or self._list_tags is None:
+            return None
+        try:
+            tags = await self._list_tags(self._arn)
+        except Exception as error:
+            code = read_error(error)[0]
+            if code in NOT_ALLOWED and not self._required:
+                return None
+            remedy = "The next pass tries again."
+            if code in NOT_ALLOWED:
+                remedy = f"Allow the role of this server sagemaker:ListTags on {self._arn}."
+            return self._unknown(f"the tags of {self._arn}", code, remedy)
+        if self._tag not in tags:
+            return None
+        return _stopped(tags[self._tag], f"the tag {self._tag} of {self._arn}")
+
+    async def _read_file(self) -> Stop | None:
+        if self._file is None:
+            return None
+        try:
+            content = await self._files.run(_content, self._file)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            remedy = f"Make {self._file} a file that this server can read, or delete it."
+            return self._unknown(str(self._file), why, remedy)
+        return None if content is None else _stopped(content, f"the file {self._file}")
+
+    def _unknown(self, what: str, why: str, remedy: str) -> Stop:
+        message = (
+            f"Whether an administrator has stopped all removals is not known: {what} cannot be "
+            f"read ({why}). Nothing is removed meanwhile."
+        )
+        return Stop(message, remedy, known=False)
+
+
+def _content(path: Path) -> str | None:
+    """Raises OSError."""
+    try:
+        return safe_files.read_bytes(path, MOST_BYTES, follow=True).decode("utf-8", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _stopped(reason: Any, where: str) -> Stop:
+    shown = " ".join(str(reason).split())[:MOST_CHARACTERS].rstrip(".")
+    because = f": {shown}" if shown else ""
+    return Stop(
+        f"An administrator has stopped all removals{because}.",
+        f"They go on when the administrator deletes {where}.",
+    )

@@ -1,0 +1,138 @@
+"""The administrator's switch: a tag or a file, and safe when it cannot be read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from morning import BareStudio
+
+from auto_shutdown.local_studio.studio import CREDENTIALS
+from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.sagemaker import SageMaker
+from auto_shutdown.world.stop_switch import Stop, StopSwitch, switch_arn
+
+ARN = "arn:aws:sagemaker:us-east-1:123456789012:domain/d-1"
+TAG = "auto-shutdown:stop"
+STOPPED = Stop(
+    "An administrator has stopped all removals: incident 7.",
+    f"They go on when the administrator deletes the tag {TAG} of {ARN}.",
+)
+
+
+class RefusalError(Exception):
+    def __init__(self, code: str) -> None:
+        self.response = {"Error": {"Code": code, "Message": "no"}}
+
+
+def switch(answer: Any, **more: Any) -> StopSwitch:
+    async def list_tags(arn: str) -> Any:
+        assert arn == ARN
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return StopSwitch(TAG, ARN, list_tags, **more)
+
+
+async def test_the_tag_and_its_reason() -> None:
+    assert await switch({}).read() is None
+    assert await switch({"auto-shutdown:stopped": "x"}).read() is None
+    assert await switch({TAG: "incident 7."}).read() == STOPPED
+    found = await switch({TAG: ""}).read()
+    assert found is not None
+    assert found.message == "An administrator has stopped all removals."
+    long = await switch({TAG: "a\n\x1b[2J" + "x" * 1000}).read()
+    assert long is not None
+    assert len(long.message) < 300
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredToken", "InternalFailure"])
+async def test_what_cannot_be_read_stops(code: str) -> None:
+    for error in (RefusalError(code), asyncio.TimeoutError(), OSError("no route")):
+        found = await switch(error).read()
+        assert found is not None
+        assert not found.known
+        assert "is not known" in found.message
+        assert "Nothing is removed meanwhile." in found.message
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException"])
+async def test_without_permission_it_is_no_obstacle_unless_it_is_configured(code: str) -> None:
+    assert await switch(RefusalError(code)).read() is None
+    found = await switch(RefusalError(code), required=True).read()
+    assert found is not None
+    assert found.remedy == f"Allow the role of this server sagemaker:ListTags on {ARN}."
+
+
+async def test_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "stop"
+    found = StopSwitch(file=str(path))
+    assert await found.read() is None
+    path.write_text("incident 7\n")
+    stop = await found.read()
+    assert stop is not None
+    assert stop.message == STOPPED.message
+    assert str(path) in stop.remedy
+    path.unlink()
+    assert await found.read() is None
+    os.mkfifo(path)
+    stop = await found.read()
+    assert stop is not None
+    assert not stop.known
+    assert "it is a named pipe" in stop.message
+    found.close()
+
+
+async def test_nothing_configured_asks_nobody() -> None:
+    assert await StopSwitch().read() is None
+    assert await StopSwitch(TAG, None, None).read() is None
+
+
+def test_what_carries_the_tag() -> None:
+    classic = Platform("studio-classic", "d-1", "ada", region_name="us-east-1")
+    assert switch_arn(classic) is None, "the account is not known"
+    known = Platform(
+        "studio-space", "d-1", None, "s", "us-east-1", account_id="123456789012", partition="aws"
+    )
+    assert switch_arn(known) == ARN
+    instance = "arn:aws:sagemaker:us-east-1:1:notebook-instance/n"
+    assert switch_arn(Platform("notebook-instance", resource_arn=instance)) == instance
+    assert switch_arn(Platform()) is None
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareStudio]:
+    with BareStudio(tmp_path_factory.mktemp("studio")) as found:
+        yield found
+
+
+@pytest.mark.slow
+async def test_on_the_wire(studio: BareStudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call of an administrator, and boto3 in the server."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    platform = Platform(
+        "studio-classic",
+        studio.domain_id,
+        studio.user_profile_name,
+        region_name=studio.region,
+        account_id="123456789012",
+    )
+    sagemaker = SageMaker(platform, studio.api.url)
+    arn = switch_arn(platform)
+    assert arn is not None
+    found = StopSwitch(TAG, arn, sagemaker.list_tags)
+    assert await found.read() is None
+    studio.client().add_tags(ResourceArn=arn, Tags=[{"Key": TAG, "Value": "incident 7"}])
+    stop = await found.read()
+    assert stop is not None
+    assert (stop.message, stop.known) == (STOPPED.message, True)
+    studio.client().delete_tags(ResourceArn=arn, TagKeys=[TAG])
+    assert await found.read() is None
+    assert sagemaker.calls["ListTags"] == 3
+    sagemaker.close()
