@@ -91,8 +91,8 @@ build: check-node $(STAMPS)/node_modules  ## Build the wheel and the sdist into 
 	@ls dist/*
 
 lint: check-node $(STAMPS)/ready  ## Check style and types, Python and TypeScript.
-	ruff check auto_shutdown bench tests
-	ruff format --check auto_shutdown bench tests
+	ruff check auto_shutdown bench docs tests
+	ruff format --check auto_shutdown bench docs tests
 	mypy
 	cd labextension && jlpm check
 
@@ -102,7 +102,7 @@ test-panel: check-node $(STAMPS)/node_modules  ## Run the panel's own unit tests
 fast: lint test-panel  ## Lint, types and unit tests: run it before each commit (under two minutes).
 	$(PYTEST) -n 2 --hypothesis-profile=few -m "not soak and not slow" $(wildcard $(FAST)) tests/test_layers.py tests/test_docs.py
 
-test: lint test-panel  ## Run everything that CI runs, browser tests included (about 20 minutes).
+test: lint test-panel docs  ## Run everything that CI runs, browser tests included (about 20 minutes).
 	@printf '%s\n' $(ZONES) | xargs -P 4 -I ZONE tests/in_zone.sh ZONE $(PYTEST) -p no:cacheprovider -m "not soak" $(wildcard $(FAST))
 	$(PYTEST) -n 3 --dist loadfile --durations=15 -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
 	$(PYTEST) -n 2 --dist loadfile --durations=15 -m "not soak" tests/ui
@@ -120,8 +120,8 @@ lab: check-node $(STAMPS)/ready  ## Open the demo's Studio in JupyterLab, with s
 	@$(BIN)/python -m auto_shutdown.local_studio lab
 
 docs: $(STAMPS)/docs  ## Build the documentation site into site/, strictly.
-	@$(BIN)/python docs/reference.py
 	@$(BIN)/mkdocs build --quiet --strict
+	@echo "The documentation is in site/index.html."
 
 $(STAMPS)/docs: $(STAMPS)/venv pyproject.toml
 	@echo "Installing mkdocs …"

@@ -48,7 +48,7 @@ START_SECONDS = 60.0
 
 
 class AutoShutdown(AdminTraits, ExtensionApp):
-    """Administrators configure it as ``c.AutoShutdown.…`` (see the README)."""
+    """Administrators configure it as ``c.AutoShutdown.…`` (docs/reference/settings.md)."""
 
     name = "auto_shutdown"
     extension_url = "/auto-shutdown/status"

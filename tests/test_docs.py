@@ -13,12 +13,13 @@ from auto_shutdown.core.verdict import REMOVING, Reason
 
 ROOT = Path(__file__).resolve().parents[1]
 DECISIONS = ROOT / "docs" / "decisions"
-README = (ROOT / "README.md").read_text()
+REFERENCE = ROOT / "docs" / "reference"
 
 
-def table(heading: str) -> dict[str, list[str]]:
-    """The rows of the first table below ``heading``, by their first cell."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+def table(page: str, heading: str = "") -> dict[str, list[str]]:
+    """The rows of a page's first table, or of the first below ``heading``, by their first cell."""
+    text = (REFERENCE / page).read_text()
+    section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0] if heading else text
     rows = [
         re.split(r"\s*\|\s*", line.strip("| ")) for line in section.splitlines() if line[:1] == "|"
     ]
@@ -26,7 +27,7 @@ def table(heading: str) -> dict[str, list[str]]:
 
 
 def test_settings() -> None:
-    rows = table("Settings")
+    rows = table("settings.md", "Settings of a user")
     assert {name: json.loads(row[0].strip("`")) for name, row in rows.items()} == {
         name: field.default for name, field in FIELDS.items()
     }
@@ -34,7 +35,7 @@ def test_settings() -> None:
 
 
 def test_traits_of_the_administrator() -> None:
-    rows = table("For administrators")
+    rows = table("settings.md", "Traits of the administrator")
     traits = {n: t for n, t in AdminTraits.class_traits(config=True).items() if n not in FIELDS}
     assert set(rows) == set(traits)
     for name, (default, text) in rows.items():
@@ -45,11 +46,11 @@ def test_traits_of_the_administrator() -> None:
 
 def test_signals() -> None:
     names = {value for key, value in vars(Signal).items() if key.isupper()}
-    assert set(table("Signals")) == names
+    assert set(table("signals.md")) == names
 
 
 def test_reasons() -> None:
-    rows = table("Reasons")
+    rows = table("reasons.md")
     assert set(rows) == {reason.value for reason in Reason}
     assert {r for r, row in rows.items() if row[0] == "remove"} == {r.value for r in REMOVING}
 

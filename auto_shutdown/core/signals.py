@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Signal:
-    """Plain strings; each has a row in the README, held by a test."""
+    """Plain strings; each has a row in docs/reference/signals.md, held by a test."""
 
     #: A kernel is, or was since the last look, busy.
     EXECUTION_STATE = "execution-state"
