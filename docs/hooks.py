@@ -28,6 +28,12 @@ def on_config(config: Any) -> Any:
     pages = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     decisions = ["decisions/index.md", *(f"decisions/{page.name}" for page in pages)]
     config["nav"].append({"Decisions": decisions})
+    # A page that nobody has put into the menu yet is still found.
+    listed = str(config["nav"])
+    pages = sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+    others = [name for name in pages if f"'{name}'" not in listed]
+    if others:
+        config["nav"].append({"More": others})
     return config
 
 

@@ -17,7 +17,7 @@ class Action(str, Enum):
 
 
 class Reason(str, Enum):
-    """Why a resource is kept or removed. Each has a row in docs/reference/reasons.md, held by a test."""
+    """Why a resource is kept or removed. Each has a row in docs/reference/reasons.md."""
 
     DISABLED = "disabled"
     UNKNOWN = "unknown"
