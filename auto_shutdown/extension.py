@@ -14,7 +14,9 @@ from tornado.ioloop import IOLoop
 from traitlets import default
 from traitlets.config import Config
 
+from .api.events import JupyterEvents
 from .api.handlers import CONTROLLER, routes
+from .api.metrics import Metrics
 from .api.startup import failed
 from .config import provenance
 from .config.loading import configured_limits
@@ -27,6 +29,7 @@ from .state.history import History
 from .state.identity import ClaimedKey, claim_key, server_key
 from .state.store import Store
 from .world.activity_file import ActivityFile
+from .world.change_signals import ChangeSignals
 from .world.clock import Clock
 from .world.file_thread import FileThread
 from .world.heartbeats import HeartbeatSource
@@ -60,6 +63,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
     _store: Store | None = None
     _history: History | None = None
     _switch: StopSwitch | None = None
+    _metrics: Metrics | None = None
     _claim: ClaimedKey | None = None
     _platform = Platform()
     _starting: asyncio.Task[None] | None = None
@@ -172,7 +176,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         )
         self._store = Store(directory, claim.key, claim.others)
         self._history = History(directory, claim.key, claim.others)
-        return Controller(
+        controller = Controller(
             self._world,
             self._store,
             self._history,
@@ -182,6 +186,23 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             _platform_faults(platform, Clock()),
             switch=self._stop_switch(platform, limits),
         )
+        clients.requests.on_change = controller.wake
+        self._connect(controller)
+        return controller
+
+    def _connect(self, controller: Controller) -> None:
+        """Connect the controller to this server's signals, events and metrics, as far as the
+        server has them."""
+        server = self._server
+        signals = ChangeSignals(controller.wake)
+        signals.watch_requests(server.web_app)
+        with contextlib.suppress(Exception):  # a server before 2.1
+            signals.listen(server.event_logger)
+        with contextlib.suppress(Exception):  # a server without events
+            controller.announcer.add(JupyterEvents(server.event_logger))
+        with contextlib.suppress(ImportError):  # without prometheus_client there are no metrics
+            self._metrics = Metrics(controller.report, lambda: controller.unsignalled_changes)
+            controller.announcer.add(self._metrics)
 
     def _stop_switch(self, platform: Platform, limits: Limits) -> StopSwitch:
         self._switch = StopSwitch(
@@ -201,7 +222,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         controller, self._controller = self._controller, None
         if controller is not None:
             await asyncio.shield(controller.stop())
-        for each in (self._store, self._history, self._world, self._switch):
+        for each in (self._store, self._history, self._world, self._switch, self._metrics):
             if each is not None:
                 each.close()
         if self._claim is not None:

@@ -34,6 +34,7 @@ from ..world.clock import Clock, Moment
 from ..world.platform import Platform
 from ..world.stop_switch import StopSwitch
 from ..world.world import World
+from .announcer import Announcer
 from .app_listing import AppListing
 from .emergency_stop import EmergencyStop
 from .health import Health
@@ -58,6 +59,9 @@ LOOK_SECONDS = 10.0
 #: beside it.
 REMOVAL_SECONDS = 10.0
 REMOVALS_SECONDS = 30.0
+
+#: Several changes within so many seconds are looked at by one pass.
+COALESCE_SECONDS = 0.3
 
 #: Seconds between two looks at a pass that has not ended.
 WATCH_SECONDS = 5.0
@@ -91,17 +95,27 @@ class Controller:
         self._loop: asyncio.Task[None] | None = None
         self._passes_begun: set[asyncio.Task[None]] = set()
         self._watchdog = Watchdog()
+        self._had_a_pass = False
+        self.unsignalled_changes = 0
         self._moment = clock.read()
         self._next_at: float | None = None
         self._passes = Passes(armed=False)
         self.situation = Situation(Ledger(quiet_until=self._moment.now + self._grace))
+        self.announcer = Announcer(log)
         self._savings = Account(store, world.platform.region_name, limits.hourly_prices)
         self._remover = Remover(
-            world, history, self._savings, self.situation, self.ledger_time, self.wake, log
+            world,
+            history,
+            self._savings,
+            self.situation,
+            self.ledger_time,
+            self.wake,
+            self.announcer,
+            log,
         )
         self._hooks = hooks or VetoHooks(log)
         self._emergency_stop = EmergencyStop(switch or StopSwitch())
-        self._health = Health(log, standing_faults)
+        self._health = Health(log, standing_faults, self.announcer)
         self._report_line = ReportLine(limits, world.platform.region_name, log)
         self._app_listing = AppListing(limits.poll_interval_seconds)
         self._saved_ledger = SavedLedger(store, limits)
@@ -136,6 +150,7 @@ class Controller:
         for task in self._passes_begun:
             task.cancel()
         await asyncio.wait({loop, *self._passes_begun}, timeout=CANCEL_SECONDS)
+        self._hooks.close()
         # A pass that was cut off may have seen more than the ledger says: then it is not clean.
         await _within(SAVE_SECONDS, self._save(clean=between_passes))
         if between_passes:
@@ -147,11 +162,29 @@ class Controller:
 
     async def _run(self) -> None:
         while True:
+            signalled = self._wake.is_set()
             self._wake.clear()
+            before, outcomes = self._observed(), self._remover.outcomes_so_far
             await self._watch(self._begin_pass())
+            self._count_unsignalled(before, signalled or outcomes != self._remover.outcomes_so_far)
             delay = (self._next_at or 0.0) - self._clock.read().monotonic
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), max(delay, 0.0))
+                await asyncio.sleep(COALESCE_SECONDS)
+
+    def _observed(self) -> frozenset[tuple[str, str]]:
+        """The kernels with their states, and the terminals: what signals tell of."""
+        snapshot = self.situation.snapshot
+        kernels = {(kernel.id, kernel.state) for kernel in snapshot.kernels}
+        return frozenset(kernels | {(terminal.id, "") for terminal in snapshot.terminals})
+
+    def _count_unsignalled(self, before: frozenset[tuple[str, str]], explained: bool) -> None:
+        """Count a poll that found a change of which no signal told: on a server that has all
+        signals that is a defect (the first pass finds everything)."""
+        # A signal that comes while the pass runs tells of what the pass has found already.
+        if not explained and not self._wake.is_set() and self._had_a_pass:
+            self.unsignalled_changes += before != self._observed()
+        self._had_a_pass = True
 
     def _begin_pass(self, dry_run: bool = False, list_apps: bool = False) -> asyncio.Task[None]:
         task = asyncio.ensure_future(self.run_pass(dry_run, list_apps))
@@ -311,8 +344,14 @@ class Controller:
         return any(decision.ref.kind is Kind.APP for decision in removals)
 
     def _give_notice(self, now: datetime) -> None:
+        """Remember which removals are announced by now, and announce the new ones."""
         situation = self.situation
+        before = situation.ledger.notices
         situation.ledger = give_notice(situation.ledger, situation.plan.decisions, now)
+        for decision, resource in zip(situation.plan.decisions, situation.snapshot.resources):
+            notice = situation.ledger.notices.get(decision.ref)
+            if notice is not None and notice != before.get(decision.ref):
+                self.announcer.notice(decision, resource)
 
     async def _carry_out_removals(self, moment: Moment, dry_run: bool) -> None:
         """Carry out the removals of the plan, each alone, and observe what they changed."""
@@ -397,6 +436,12 @@ class Controller:
             *self._world.faults(now),
         )
         self._health.settle(self.situation.snapshot, self.situation.ledger, others, now)
+        self.announcer.report_may_have_changed(
+            self.situation,
+            self.preferences.policy,
+            self._health.faults,
+            self._remover.outcomes_so_far,
+        )
 
     @property
     def platform(self) -> Platform:

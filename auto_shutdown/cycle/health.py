@@ -12,6 +12,7 @@ from ..core.ledger import Ledger
 from ..core.model import Snapshot
 from ..core.verdict import Fault
 from ..core.words import printable
+from .announcer import Announcer
 
 _LATE_REMEDY = (
     "Wait: it goes on when that answers. If it stays, look at what that step needs (a disk, a "
@@ -24,8 +25,11 @@ class Health:
     however many passes lie between. ``standing`` are the faults that last as long as the
     server."""
 
-    def __init__(self, log: logging.Logger, standing: tuple[Fault, ...]) -> None:
+    def __init__(
+        self, log: logging.Logger, standing: tuple[Fault, ...], announcer: Announcer
+    ) -> None:
         self._log = log
+        self._announcer = announcer
         self._standing = standing
         self._cycle: Fault | None = None
         self._late: Fault | None = None
@@ -45,7 +49,9 @@ class Health:
         for fault in started:
             text = f"{fault.source}: {fault.code}: {fault.message} {fault.remedy}"
             self._log.warning("auto_shutdown: %s", printable(text))
+            self._announcer.fault(fault, over=False)
         for fault in over:
+            self._announcer.fault(fault, over=True)
             self._log.info("auto_shutdown: %s: recovered.", printable(fault.source))
 
     def pass_ended(self, error: BaseException | None, now: datetime) -> None:

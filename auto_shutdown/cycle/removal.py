@@ -20,6 +20,7 @@ from ..core.words import printable
 from ..state.history import History
 from ..state.savings import Account
 from ..world.world import World
+from .announcer import Announcer
 from .audit import Removal
 from .situation import Situation
 
@@ -64,6 +65,7 @@ class Remover:
         situation: Situation,
         ledger_time: Callable[[], datetime],
         wake: Callable[[], None],
+        announcer: Announcer,
         log: logging.Logger,
     ) -> None:
         self._world = world
@@ -72,9 +74,11 @@ class Remover:
         self._situation = situation
         self._ledger_time = ledger_time
         self._wake = wake
+        self._announcer = announcer
         self._log = log
         self._rehearsed: dict[Ref, datetime | None] = {}
         self._claimed: dict[Ref, asyncio.Task[Outcome]] = {}
+        self.outcomes_so_far = 0
         self.outcomes: deque[dict[str, Any]] = deque(maxlen=OUTCOMES)
 
     def faults(self, now: datetime) -> list[Fault]:
@@ -266,7 +270,10 @@ class Remover:
 
     def _note_outcome(self, removal: Removal, outcome: Outcome) -> None:
         """Show ``outcome`` in the report and in the server's log."""
-        self.outcomes.append(removal.reported(outcome))
+        reported = removal.reported(outcome)
+        self.outcomes.append(reported)
+        self.outcomes_so_far += 1
+        self._announcer.removal(reported)
         if not outcome.failed:  # a failure is a fault, and logged as one
             self._log.info("auto_shutdown: %s", printable(removal.log_line(outcome)))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -69,7 +69,8 @@ class KernelRequests:
     that the kernel has sent a message since it was last started. ``input_for`` is the id of the
     request that waits in ``input()``. ``shell_silent`` says that its shell did not answer the last
     question. ``unheard_subshells`` are the subshells whose requests were
-    not finished when the last way to hear of their end was closed.
+    not finished when the last way to hear of their end was closed. ``on_change`` is called when
+    the kernel begins or ends its work.
     """
 
     on_iopub: bool = False
@@ -78,6 +79,7 @@ class KernelRequests:
     input_for: str | None = None
     shell_silent: bool = False
     unheard_subshells: set[str] = field(default_factory=set)
+    on_change: Callable[[], None] = field(default=lambda: None, compare=False)
     _unreachable: tuple[float, str] | None = None
     _unfinished: dict[str, Request] = field(default_factory=dict)
     _finished: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
@@ -109,6 +111,12 @@ class KernelRequests:
 
     def has_status(self, state: str, parent: Mapping[str, Any]) -> None:
         """The kernel reports ``state`` for the request whose header is ``parent``."""
+        was_at_work = bool(self._unfinished)
+        self._note_status(state, parent)
+        if bool(self._unfinished) != was_at_work or state in _ENDED or state == "starting":
+            self.on_change()
+
+    def _note_status(self, state: str, parent: Mapping[str, Any]) -> None:
         request_id = str(parent.get("msg_id") or "")
         if state in _ENDED:
             self.ended()
@@ -182,10 +190,18 @@ class Requests:
 
     def __init__(self) -> None:
         self._by_kernel: dict[str, KernelRequests] = {}
+        #: Called when any kernel begins or ends its work.
+        self.on_change: Callable[[], None] = lambda: None
 
     def of(self, kernel_id: str) -> KernelRequests:
         """Those of one kernel, empty for one that is new."""
-        return self._by_kernel.setdefault(kernel_id, KernelRequests())
+        found = self._by_kernel.get(kernel_id)
+        if found is None:
+            found = self._by_kernel[kernel_id] = KernelRequests(on_change=self._changed)
+        return found
+
+    def _changed(self) -> None:
+        self.on_change()
 
     def known(self, kernel_id: str) -> KernelRequests | None:
         return self._by_kernel.get(kernel_id)

@@ -20,7 +20,7 @@ pytest.importorskip("jupyter_activity_monitor_extension.handler")
 from jupyter_activity_monitor_extension import handler as agent
 
 from auto_shutdown.api.handlers import CONTROLLER
-from auto_shutdown.world.activity_file import OURS, ActivityFile
+from auto_shutdown.world.activity_file import OUR_MICROSECOND, ActivityFile
 
 pytestmark = [
     pytest.mark.slow,
@@ -156,4 +156,4 @@ async def test_what_is_kept_alive_is_protected(lab: Lab, activity_file: Path) ->
     await lab.fetch("auto-shutdown", "keep-alive", method="PUT", body=body)
     await lab.until(lambda: written(activity_file))
     assert datetime.now(timezone.utc) - await lab.last_active() < WATCHED
-    assert written(activity_file).endswith(f".{OURS}Z")
+    assert written(activity_file).endswith(f".{OUR_MICROSECOND}Z")

@@ -1,0 +1,123 @@
+"""Tells observers what happened: the report changed, a removal was announced or made, a fault.
+
+Observers are the events and the metrics of the HTTP contract (``api``). One that fails is logged
+and never disturbs a pass.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from ..core.model import Resource
+from ..core.policy import Policy
+from ..core.verdict import Decision, Fault
+from ..core.words import iso
+from .situation import Situation
+
+
+class Observer(Protocol):
+    """All methods are called on the server's event loop, and must not block."""
+
+    def changed(self, sequence: int) -> None:
+        """The report has changed; ``sequence`` counts the changes since the server started."""
+
+    def notice(self, notice: Mapping[str, Any]) -> None:
+        """A removal was announced: kind, id, name, paths, app, reason, due_at."""
+
+    def removal(self, outcome: Mapping[str, Any]) -> None:
+        """A removal has ended: an entry of the report's ``outcomes``."""
+
+    def fault(self, fault: Mapping[str, Any]) -> None:
+        """A fault began or is over: source, code, message, remedy, since, state."""
+
+
+class Announcer:
+    """The observers of one server."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._observers: list[Observer] = []
+        self._sequence = 0
+        self._shown: object = None
+
+    def add(self, observer: Observer) -> None:
+        self._observers.append(observer)
+
+    def report_may_have_changed(
+        self,
+        situation: Situation,
+        policy: Policy,
+        faults: Iterable[Fault],
+        outcomes: int,
+    ) -> None:
+        """Announce ``changed`` if the report says something else than when it was last announced.
+        Ages and the instants of passes alone are no change."""
+        decisions = {decision.ref: decision for decision in situation.plan.decisions}
+        shown = (
+            [
+                _shown(resource, decisions[resource.ref])
+                for resource in situation.snapshot.resources
+                if resource.ref in decisions
+            ],
+            {ref: hold.until for ref, hold in situation.ledger.holds.items()},
+            policy,
+            [(fault.source, fault.code) for fault in faults],
+            outcomes,
+        )
+        if shown == self._shown:
+            return
+        self._shown = shown
+        self._sequence += 1
+        self._tell(lambda observer: observer.changed(self._sequence))
+
+    def notice(self, decision: Decision, resource: Resource) -> None:
+        notice = {
+            "kind": decision.ref.kind.value,
+            "id": decision.ref.id,
+            "name": resource.name,
+            "paths": list(getattr(resource, "paths", ())),
+            "app": getattr(resource, "app", None),
+            "reason": decision.reason.value,
+            "idle_since": iso(decision.idle_since),
+            "due_at": iso(decision.due_at),
+        }
+        self._tell(lambda observer: observer.notice(notice))
+
+    def removal(self, outcome: Mapping[str, Any]) -> None:
+        self._tell(lambda observer: observer.removal(outcome))
+
+    def fault(self, fault: Fault, over: bool) -> None:
+        described = {
+            "source": fault.source,
+            "code": fault.code,
+            "message": fault.message,
+            "remedy": fault.remedy,
+            "since": iso(fault.since),
+            "state": "over" if over else "started",
+        }
+        self._tell(lambda observer: observer.fault(described))
+
+    def _tell(self, call: Callable[[Observer], None]) -> None:
+        for observer in self._observers:
+            try:
+                call(observer)
+            except Exception as error:
+                self._log.error("auto_shutdown: an observer failed", exc_info=error)
+
+
+def _shown(resource: Resource, decision: Decision) -> tuple[object, ...]:
+    """What a row of the report shows of a resource, without its sentence, which holds ages."""
+    return (
+        decision.ref,
+        getattr(resource, "state", None) or getattr(resource, "status", None),
+        getattr(resource, "paths", None),
+        resource.instance_type,
+        decision.reason,
+        decision.signal,
+        decision.idle_since,
+        decision.warn_at,
+        decision.due_at,
+        decision.kept_until,
+    )
