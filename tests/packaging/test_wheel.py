@@ -119,3 +119,14 @@ def test_one_version() -> None:
 
 def test_lock_files_name_no_host() -> None:
     assert "://" not in (ROOT / "labextension" / "yarn.lock").read_text()
+
+
+def test_the_wheel_brings_the_panel_in_other_languages(wheel: Path) -> None:
+    """JupyterLab finds the catalogues below the package that the entry point names."""
+    archive = zipfile.ZipFile(wheel)
+    (entries,) = (n for n in archive.namelist() if n.endswith("/entry_points.txt"))
+    text = archive.read(entries).decode()
+    assert "[jupyterlab.locale]\njupyterlab_auto_shutdown = auto_shutdown" in text
+    for language in ("de_DE", "ko_KR", "zh_CN"):
+        name = f"auto_shutdown/locale/{language}/LC_MESSAGES/jupyterlab_auto_shutdown.json"
+        assert json.loads(archive.read(name))[""]["language"] == language

@@ -145,6 +145,71 @@ describe('the poller', () => {
     expect(found.state).toMatchObject({ error: null, quiet: false });
   });
 
+  it('asks at once when the server says that something changed, and once for many events', async () => {
+    const found = poller();
+    found.seen = true;
+    await seconds(5);
+    asked = [];
+    for (let n = 0; n < 20; n += 1) {
+      found.onServerEvent();
+    }
+    await seconds(0);
+    expect(asked).toHaveLength(1);
+    await seconds(5);
+    expect(asked).toHaveLength(1);
+  });
+
+  it('asks at most a few times a second, however many events there are', async () => {
+    const found = poller();
+    found.seen = true;
+    await seconds(5);
+    asked = [];
+    for (let n = 0; n < 100; n += 1) {
+      found.onServerEvent();
+      await vi.advanceTimersByTimeAsync(20);
+    }
+    expect(asked.length).toBeLessThanOrEqual(8);
+    expect(asked.length).toBeGreaterThanOrEqual(5);
+  });
+
+  it('polls rarely where events arrive', async () => {
+    const found = poller();
+    found.seen = true;
+    found.onServerEvent();
+    await minutes(1);
+    asked = [];
+    await minutes(10);
+    expect(asked.length).toBeLessThanOrEqual(4);
+    expect(asked.length).toBeGreaterThanOrEqual(2);
+  });
+
+  it('does not lose an event that comes while it asks', async () => {
+    let answered: (found: IReport) => void = () => undefined;
+    let requests = 0;
+    const found = new Poller(() => {
+      requests += 1;
+      return new Promise(resolve => (answered = resolve));
+    });
+    found.seen = true;
+    found.onServerEvent();
+    expect(requests).toBe(1);
+    answered({ ...report(), now: new Date(Date.now()).toISOString() });
+    await seconds(0.5);
+    expect(requests).toBe(2);
+  });
+
+  it('asks nothing for an event while the tab is hidden', async () => {
+    const found = poller();
+    found.seen = true;
+    await seconds(0);
+    visibility = 'hidden';
+    onVisibility();
+    asked = [];
+    found.onServerEvent();
+    await minutes(5);
+    expect(asked).toEqual([]);
+  });
+
   it("goes by the server's clock", async () => {
     const found = new Poller(async () => ({ ...report(), now: at(7) }));
     await found.refresh();

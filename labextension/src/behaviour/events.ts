@@ -1,7 +1,8 @@
 import type { ServiceManager } from '@jupyterlab/services';
 
-/** The end of the schema id of the event that says that the report has changed. */
-const CHANGED = /auto[-_]shutdown[/:.].*\bchanged\b/;
+/** The schema of the event that says that the report has changed, in any version
+ * (auto_shutdown/api/event_schemas/changed.yaml). */
+const CHANGED = 'urn:auto-shutdown:event:changed:';
 
 interface IEvent {
   schema_id?: string;
@@ -18,7 +19,7 @@ interface IStream {
 export function listenToServer(manager: ServiceManager.IManager, changed: () => void): void {
   const { events } = manager as unknown as { events?: { stream?: IStream } };
   events?.stream?.connect((_, event) => {
-    if (CHANGED.test(event.schema_id ?? '')) {
+    if (event.schema_id?.startsWith(CHANGED)) {
       changed();
     }
   });

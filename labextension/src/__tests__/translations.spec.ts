@@ -1,0 +1,153 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+import * as ts from 'typescript';
+import { describe, expect, it } from 'vitest';
+
+const SOURCE = resolve(__dirname, '..');
+const SCHEMA = resolve(__dirname, '..', '..', 'schema', 'plugin.json');
+const LOCALE = resolve(__dirname, '..', '..', '..', 'auto_shutdown', 'locale');
+const DOMAIN = 'jupyterlab_auto_shutdown';
+/** Between the context of a text and the text itself. */
+const CONTEXT_END = '\u0004';
+
+interface ICatalogue {
+  [text: string]: string[] | { language: string; pluralForms: string; domain: string };
+}
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap(entry => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      return entry.name === '__tests__' ? [] : sourceFiles(path);
+    }
+    return /\.tsx?$/.test(entry.name) ? [path] : [];
+  });
+}
+
+/** The text of a string literal, or of several with a plus between them. */
+function literal(node: ts.Expression): string {
+  if (ts.isStringLiteralLike(node)) {
+    return node.text;
+  }
+  if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.PlusToken) {
+    return literal(node.left) + literal(node.right);
+  }
+  throw new Error(`A text to translate has to be a literal: ${node.getText()}`);
+}
+
+/** The texts that the code gives to the translator; those with a plural have both forms. */
+function textsIn(path: string): { text: string; plural: string | null }[] {
+  const code = readFileSync(path, 'utf8');
+  const file = ts.createSourceFile(path, code, ts.ScriptTarget.Latest, true, ts.ScriptKind.TSX);
+  const found: { text: string; plural: string | null }[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression)) {
+      const name = node.expression.name.text;
+      if (name === '__') {
+        found.push({ text: literal(node.arguments[0]), plural: null });
+      } else if (name === '_n') {
+        found.push({ text: literal(node.arguments[0]), plural: literal(node.arguments[1]) });
+      }
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return found;
+}
+
+/** Text that stands in the markup without a translator: `>Save<`, or a literal attribute. */
+function untranslated(path: string): string[] {
+  const code = readFileSync(path, 'utf8');
+  const file = ts.createSourceFile(path, code, ts.ScriptTarget.Latest, true, ts.ScriptKind.TSX);
+  const spoken = ['title', 'aria-label', 'placeholder', 'alt', 'label'];
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isJsxText(node) && /\p{L}{2,}/u.test(node.text)) {
+      found.push(node.text.trim());
+    }
+    if (
+      ts.isJsxAttribute(node) &&
+      spoken.includes(node.name.getText()) &&
+      node.initializer !== undefined &&
+      ts.isStringLiteral(node.initializer)
+    ) {
+      found.push(node.initializer.text);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return found;
+}
+
+const FILES = sourceFiles(SOURCE);
+
+/** Each text that has to be translated, and its plural. */
+const TEXTS = new Map<string, string | null>();
+for (const { text, plural } of FILES.flatMap(textsIn)) {
+  TEXTS.set(text, plural);
+}
+const schema = JSON.parse(readFileSync(SCHEMA, 'utf8')) as {
+  title: string;
+  description: string;
+  properties: { [name: string]: { title: string; description: string } };
+};
+for (const part of [schema, ...Object.values(schema.properties)]) {
+  TEXTS.set(`schema${CONTEXT_END}${part.title}`, null);
+  TEXTS.set(`schema${CONTEXT_END}${part.description}`, null);
+}
+
+const placeholders = (text: string): string[] => [...new Set(text.match(/%\d/g) ?? [])].sort();
+
+/** How many forms a plural has, by the catalogue's own rule. */
+const FORMS: Record<string, number> = { de_DE: 2, ko_KR: 1, zh_CN: 1 };
+
+describe('the texts of the panel', () => {
+  it('are found in the code', () => {
+    expect(TEXTS.size).toBeGreaterThan(200);
+    expect(TEXTS.get('%1 instance')).toBe('%1 instances');
+  });
+
+  it.each(FILES.map(path => [path.slice(SOURCE.length + 1), path]))(
+    '%s shows nothing that is not translated',
+    (_, path) => {
+      expect(untranslated(path)).toEqual([]);
+    }
+  );
+});
+
+describe.each(Object.keys(FORMS))('the catalogue %s', name => {
+  const path = join(LOCALE, name, 'LC_MESSAGES', `${DOMAIN}.json`);
+  const catalogue = JSON.parse(readFileSync(path, 'utf8')) as ICatalogue;
+
+  it('says what it is', () => {
+    expect(catalogue['']).toMatchObject({ language: name, domain: DOMAIN });
+    const { pluralForms } = catalogue[''] as { pluralForms: string };
+    expect(pluralForms).toContain(`nplurals=${FORMS[name]};`);
+  });
+
+  it('has every text, and no other', () => {
+    const translated = new Set(Object.keys(catalogue).filter(text => text !== ''));
+    const missing = [...TEXTS.keys()].filter(text => !translated.has(text));
+    const unused = [...translated].filter(text => !TEXTS.has(text));
+    expect({ missing, unused }).toEqual({ missing: [], unused: [] });
+  });
+
+  it('keeps the placeholders of every text', () => {
+    const wrong: string[] = [];
+    for (const [text, plural] of TEXTS) {
+      const forms = (catalogue[text] ?? []) as string[];
+      const expected = plural === null ? 1 : FORMS[name];
+      if (
+        forms.length !== expected ||
+        forms.some(
+          form =>
+            form.trim() === '' || placeholders(form).join() !== placeholders(plural ?? text).join()
+        )
+      ) {
+        wrong.push(text);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+});
