@@ -1,4 +1,4 @@
-"""``iam-policy``: what the role of a user, or an administrator, has to be allowed."""
+"""``iam-policy``: the permissions that a user's role, or an administrator, needs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         choices=TARGETS,
         help="administrator: what is attached to; may be repeated (default: domain)",
     )
-    option("--notebook-instance", default="", help="its name (default: any)")
+    option(
+        "--notebook-instance", default="", help="its name (default: any, and the command says so)"
+    )
     option("--wheel", default="", metavar="S3", help="S3 address from which the wheel is installed")
     add_scope(parser)
 

@@ -31,11 +31,12 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 
 
 def add_scope(parser: argparse.ArgumentParser) -> None:
-    """Which AWS account, domain and user something is made for."""
-    option = parser.add_argument_group("whose").add_argument
-    option("--domain", default="", help="the Studio domain (d-…)")
-    option("--user-profile", default="", help="name of the user profile")
-    option("--region", default="", help="the AWS region")
+    """The AWS account, domain and user that a policy or a script is for."""
+    option = parser.add_argument_group("for which account, domain and user").add_argument
+    several = "; lifecycle-config takes several, separated by commas"
+    option("--domain", default="", help=f"the Studio domain (d-…){several}, and patterns")
+    option("--user-profile", default="", help=f"the user profile{several}, and patterns")
+    option("--region", default="", help=f"the AWS region{several}")
     option("--account", default="", help="for policies: the AWS account's number")
     option("--partition", default="", help="for policies, if it does not follow from the region")
     option(

@@ -1,3 +1,3 @@
-"""Installation: lifecycle-configuration scripts, IAM policies, the offline bundle, and how they are
-attached to a domain. Nothing here runs inside a Jupyter server.
+"""Installation: lifecycle-configuration scripts and attaching them to a domain, IAM policies,
+CloudFormation templates, and the offline bundle. Nothing here runs inside a Jupyter server.
 """

@@ -30,8 +30,8 @@ STUDIO = {"jupyter-server": "studio-classic", "jupyterlab": "studio-space"}
 
 @dataclass(frozen=True)
 class Bundle:
-    """What goes into the folder. ``script`` is the one that each platform's is made from; a
-    source that ends with ``/`` gets the wheel's name."""
+    """The contents of the folder. Each platform's script is made from ``script``; the wheel's name
+    is added to a source that ends with ``/``."""
 
     platforms: Sequence[str]
     script: Script
@@ -40,7 +40,7 @@ class Bundle:
     shared_spaces: bool = False
 
     def write(self, directory: Path) -> list[Path]:
-        """Write it, all or nothing of its contents checked before. Raises UsageError."""
+        """Write the whole folder, or nothing. Raises UsageError."""
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise UsageError(f"{directory} must be a new or an empty folder.")
         if not self.script.source.endswith("/"):
@@ -73,7 +73,9 @@ class Bundle:
             raise UsageError(f"The scripts would install {source}, but the wheel is {wheel.name}.")
         texts: dict[str, str] = {}
         for platform in self.platforms:
-            script = replace(self.script, platform=platform, source=source, sha256=digest)
+            script = replace(
+                self.script, platform=platform, source=source, sha256=digest, as_code=True
+            )
             texts[f"on-start-{platform}.sh"] = script.render()
         for name, policy in self._policies(source).items():
             texts[name] = json.dumps(policy, indent=2) + "\n"
@@ -91,7 +93,7 @@ class Bundle:
         return [*paths, directory / CHECKSUMS]
 
     def _options(self, source: str, wheel: str) -> str:
-        """What attaches the very script that lies beside, when given to the command line."""
+        """The options with which the command line attaches the script that lies in the folder."""
         script = self.script
         given = {
             "--from": source,
@@ -114,7 +116,7 @@ class Bundle:
         if studio:
             found[USER] = user_policy(self.scope, studio, self.shared_spaces, wheel)
         if "notebook-instance" in self.platforms:
-            # Of its own: no role needs both.
+            # In a file of its own, because no role needs both.
             found[INSTANCE] = user_policy(self.scope, ["notebook-instance"], wheel=wheel)
         return found
 
@@ -168,13 +170,14 @@ Everything needed to install it where there is no internet access.
 {scripts}
 
 The scripts hold your configuration and the wheel's SHA-256, change no other package, and never fail
-the start of an app: whatever goes wrong is in the log, and the app starts without.
+the start of an app: if something goes wrong, the log says so and the app starts without
+auto_shutdown.
 """
 
 
 def _place(source: str, wheel: str) -> str:
     if source.startswith("s3://"):
-        text = "Put the wheel where the scripts get it; the policies let the roles read it there."
+        text = "Put the wheel where the scripts get it. The policies let the roles read it there."
         return _step(text, f"aws s3 cp {wheel} {source}")
     if source.startswith("/"):
         return _step(

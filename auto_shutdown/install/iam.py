@@ -1,8 +1,8 @@
-"""IAM policies of least privilege: for the role that users' apps run with, and for whoever
+"""IAM policies of least privilege: for the role of users' apps, and for the administrator who
 attaches lifecycle configurations (platform.md 7).
 
-What an action can be limited to is AWS's, not ours: ``ListApps`` knows no resource and no
-condition, so that whoever may list their own apps may list everybody's.
+AWS decides what an action can be limited to. ``ListApps`` has neither a resource nor a condition:
+a user who may list their own apps may list everybody's. ``gives_away`` says so in words.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _BUCKET_AND_KEY = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^\s*?$]
 
 @dataclass(frozen=True)
 class Scope:
-    """What a policy is for; an empty text is anything, or IAM's own variable where it has one.
-    The partition follows from the region."""
+    """What a policy is limited to. An empty text means any, or IAM's own variable where there is
+    one. The partition follows from the region."""
 
     region: str = ""
     account: str = ""
@@ -67,8 +67,8 @@ def user_policy(
     shared_spaces: bool = False,
     wheel: str = "",
 ) -> dict[str, Any]:
-    """For the execution role of a domain, its user profiles or a notebook instance: remove one's
-    own apps, and nobody else's. ``wheel`` is its S3 address, if the scripts install it from there.
+    """For the execution role of a domain, its user profiles or a notebook instance: remove the
+    user's own apps and nobody else's. ``wheel`` is its S3 address, if scripts install it from S3.
     """
     statements: list[Statement] = []
     if "studio-classic" in platforms:
@@ -91,7 +91,8 @@ def user_policy(
         # In ARNs the name was seen in lower case; IAM compares to the letter.
         names = dict.fromkeys([scope.notebook_instance or "*", scope.notebook_instance.lower()])
         resources = [scope.arn("notebook-instance", name) for name in names if name]
-        statements.append(_allow("StopOwnNotebookInstance", actions, resources))
+        sid = "StopOwnNotebookInstance" if scope.notebook_instance else "StopAnyNotebookInstance"
+        statements.append(_allow(sid, actions, resources))
     if wheel:
         statements.append(_wheel(scope, "ReadWheel", "s3:GetObject", wheel))
     return _policy(statements)
@@ -165,9 +166,9 @@ def _apps(scope: Scope, owner: str, app_type: str) -> list[str]:
 def administrator_policy(
     scope: Scope, targets: Sequence[str] = ("domain",), wheel: str = ""
 ) -> dict[str, Any]:
-    """For whoever runs ``lifecycle-config --attach`` and ``--detach``: read any lifecycle
-    configuration (what was attached before is run first), make and delete only ours, and update
-    what is attached to."""
+    """For the administrator who runs ``lifecycle-config``: read any lifecycle configuration (ours
+    runs an earlier one first), create and delete only ours, update the target, and look at the
+    domain's user profiles and spaces for the plan."""
     config = "studio-lifecycle-config"
     make = ["sagemaker:CreateStudioLifecycleConfig", "sagemaker:DeleteStudioLifecycleConfig"]
     statements = [
@@ -177,8 +178,30 @@ def administrator_policy(
             [scope.arn(config, "*")],
         ),
         _allow("MakeOwnLifecycleConfigurations", make, [scope.arn(config, f"{PREFIX}*")]),
+        # AWS lets nobody limit these lists.
+        _allow(
+            "ListForThePlan",
+            [
+                "sagemaker:ListDomains",
+                "sagemaker:ListSpaces",
+                "sagemaker:ListStudioLifecycleConfigs",
+                "sagemaker:ListUserProfiles",
+            ],
+            ["*"],
+        ),
     ]
     domain = scope.domain or "*"
+    statements.append(
+        _allow(
+            "ReadSettingsForThePlan",
+            [f"sagemaker:Describe{noun}" for noun in ("Domain", "Space", "UserProfile")],
+            [
+                scope.arn("domain", domain),
+                scope.arn("space", domain, "*"),
+                scope.arn("user-profile", domain, "*"),
+            ],
+        )
+    )
     for target in targets:
         noun = "".join(word.capitalize() for word in target.split("-"))
         parts = {
@@ -186,11 +209,53 @@ def administrator_policy(
             "user-profile": [domain, scope.user_profile or "*"],
             "space": [domain, "*"],
         }[target]
-        actions = [f"sagemaker:Describe{noun}", f"sagemaker:Update{noun}"]
+        actions = [f"sagemaker:Update{noun}"]
         statements.append(_allow(f"AttachTo{noun}", actions, [scope.arn(target, *parts)]))
     if wheel:
         statements.append(_wheel(scope, "UploadWheel", "s3:PutObject", wheel))
     return _policy(statements)
+
+
+#: What a statement allows beyond the user's own, and how to narrow it, by its Sid.
+_WIDE = {
+    "ListApps": (
+        "{sid}: the user sees the names of all apps of the account. AWS does not let anybody limit "
+        "sagemaker:ListApps."
+    ),
+    "DeleteAppsOfSharedSpaces": (
+        "{sid}: every user with this policy may end the apps of every shared space of the domain. "
+        "IAM does not know who acts in a shared space."
+    ),
+    "StopAnyNotebookInstance": (
+        "{sid}: the role may stop every notebook instance{where}. Give --notebook-instance NAME to "
+        "limit it to one."
+    ),
+}
+
+
+def gives_away(policy: dict[str, Any]) -> list[str]:
+    """What ``policy`` allows beyond its purpose, one sentence each: an account, a region or a name
+    that is missing, and actions that AWS does not let anybody limit."""
+    found = []
+    for statement in policy["Statement"]:
+        arns = [r for r in statement["Resource"] if r.startswith("arn:") and ":sagemaker:" in r]
+        missing = _missing(arns)
+        where = "" if missing else " of this account in this region"
+        if statement["Sid"] in _WIDE:
+            found.append(_WIDE[statement["Sid"]].format(sid=statement["Sid"], where=where))
+        if missing:
+            options = " and ".join(f"--{each}" for each in missing)
+            found.append(
+                f"{statement['Sid']}: it holds in every {' and '.join(missing)}. Give {options} to "
+                "limit it."
+            )
+    return found
+
+
+def _missing(arns: Sequence[str]) -> list[str]:
+    """Region and account, as far as one of the ARNs leaves them open."""
+    parts = {"region": 3, "account": 4}
+    return [name for name, at in parts.items() if any(arn.split(":")[at] == "*" for arn in arns)]
 
 
 def _wheel(scope: Scope, sid: str, action: str, address: str) -> Statement:

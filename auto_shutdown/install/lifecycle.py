@@ -1,7 +1,8 @@
-"""The `on-start` script of a lifecycle configuration: what an administrator attaches to a domain,
+"""The `on-start` script of a lifecycle configuration, which an administrator attaches to a domain,
 a user profile, a space or a notebook instance (platform.md 2.3 to 2.5).
 
-The script is one file, ``on_start.sh``, below a head of shell variables that is made here.
+The script consists of a head with shell variables, which ``Script.render`` writes and
+``read_script`` reads, and of the file ``on_start.sh``.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from .names import DISTRIBUTION, ENVIRONMENTS, TITLES
 #: SageMaker takes 16,384 characters of base64.
 MOST_BYTES = 12_288
 
-#: Seconds of the five minutes that an app's start may take. With a script of somebody else's
-#: before it, which takes what it takes, it may wait for longer.
+#: Seconds of the five minutes that an app's start may take. Another script that runs first takes
+#: part of that time, so the limit is later then.
 DEADLINE = 180
 DEADLINE_AFTER_PREVIOUS = 240
 
@@ -41,8 +42,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Previous:
-    """A lifecycle configuration of somebody else, whose place this one takes and whose script it
-    runs first."""
+    """Somebody else's lifecycle configuration. Ours takes its place and runs its script first."""
 
     arn: str
     content: bytes
@@ -50,9 +50,13 @@ class Previous:
 
 @dataclass(frozen=True)
 class Script:
-    """What an ``on-start`` script is made of. ``source`` is a requirement for an index, an
-    ``s3://`` address or an absolute path of the wheel; ``configuration`` the traits of
-    ``AutoShutdown``."""
+    """What an ``on-start`` script is made of.
+
+    ``source`` is a requirement for an index, an ``s3://`` address or an absolute path of the wheel;
+    ``configuration`` holds traits of ``AutoShutdown``. ``replaces`` names the configuration of ours
+    that this one replaces, for ``--rollback``. ``as_code`` marks a script that something other than
+    ``--attach`` attaches: Terraform, CloudFormation, CDK or a person.
+    """
 
     platform: str
     source: str = f"{DISTRIBUTION}=={__version__}"
@@ -62,9 +66,11 @@ class Script:
     region: str = ""
     configuration: Mapping[str, Any] = field(default_factory=dict)
     previous: Previous | None = None
+    replaces: str = ""
+    as_code: bool = False
 
     def render(self) -> str:
-        """The script. Raises UsageError for what cannot work, before anybody's app meets it."""
+        """The script's text. Raises UsageError for a script that could not work."""
         self._check()
         version = version_of(self.source)
         head = [
@@ -72,6 +78,10 @@ class Script:
             f"# auto_shutdown {version} for {TITLES[self.platform]}, on start.",
             "# Made by `jupyter auto-shutdown lifecycle-config`; to change it, make it again.",
         ]
+        if self.as_code:
+            head.append(_AS_CODE)
+        if self.replaces:
+            head.append(f"{_REPLACES}{self.replaces}")
         if self.previous is not None:
             head.append(f"{_PREVIOUS_ARN}{self.previous.arn}")
         variables = {
@@ -94,7 +104,7 @@ class Script:
         if size >= MOST_BYTES:
             raise UsageError(
                 f"The script would have {size} bytes, and SageMaker takes fewer than {MOST_BYTES}: "
-                "shorten the configuration (rules), or the script that it shall run first."
+                "shorten the configuration (rules), or the script that it runs first."
             )
         return text
 
@@ -148,12 +158,13 @@ def version_of(source: str) -> str:
     return found[1]
 
 
-#: Named as people name it, for what traitlets say of a value.
+#: With the name that people use, because traitlets put it into their messages.
 _AutoShutdown = type("AutoShutdown", (AdminTraits,), {})
 
 
 def check_configuration(configuration: Mapping[str, Any]) -> None:
-    """As the server would, so that a typing error is seen here and not by five hundred people."""
+    """Check it as the server does, so that the administrator meets an error and not five hundred
+    users. Raises UsageError."""
     known = AdminTraits.class_traits(config=True)
     for name in configuration:
         if name not in known:
@@ -165,17 +176,50 @@ def check_configuration(configuration: Mapping[str, Any]) -> None:
 
 
 def configuration_text(configuration: Mapping[str, Any]) -> str:
-    """The file that the script writes; empty for none."""
+    """The text of the file that the script writes; empty without a configuration."""
     if not configuration:
         return ""
     return json.dumps({"AutoShutdown": dict(configuration)}, indent=1, sort_keys=True)
 
 
-# -- scripts of somebody else's, run first --------------------------------------------------------
+# -- reading a script again ------------------------------------------------------------------------
 
+_AS_CODE = (
+    "# Attached by other means than --attach (as code, or by hand): change or detach it there."
+)
+_REPLACES = "# Replaces, and --rollback puts back: "
 _PREVIOUS_ARN = "# Runs first, and is the default again when this is detached: "
-_PREVIOUS_LINE = re.compile(r"^PREVIOUS=([A-Za-z0-9+/=]+)$", re.MULTILINE)
-_ARN_LINE = re.compile(rf"^{re.escape(_PREVIOUS_ARN)}(\S+)$", re.MULTILINE)
+_HEAD = re.compile(r"\A#!/bin/bash\n# auto_shutdown .*?(?=\n\n)", re.DOTALL)
+_COMMENT = re.compile(r"^(# .*?: )(\S+)$", re.MULTILINE)
+
+
+def read_script(text: str) -> Script | None:
+    """The parts of a script that ``Script.render`` made; None for any other script."""
+    head = _HEAD.match(text)
+    if head is None:
+        return None
+    try:
+        words = shlex.split(head[0], comments=True)
+        values = dict(word.split("=", 1) for word in words)
+        configuration = json.loads(values["CONFIGURATION"] or "{}").get("AutoShutdown", {})
+        comments = dict(_COMMENT.findall(head[0]))
+        packed, arn = values["PREVIOUS"], comments.get(_PREVIOUS_ARN)
+        previous = Previous(arn, gzip.decompress(base64.b64decode(packed))) if arn else None
+        platform, environment = values["PLATFORM"], values["ENVIRONMENT"]
+        return Script(
+            platform=platform,
+            source=values["SOURCE"],
+            sha256=values["SHA256"],
+            index_url=values["INDEX_URL"],
+            environment="" if environment == ENVIRONMENTS.get(platform) else environment,
+            region=values["REGION"],
+            configuration=configuration,
+            previous=previous,
+            replaces=comments.get(_REPLACES, ""),
+            as_code=f"\n{_AS_CODE}" in head[0],
+        )
+    except (ValueError, KeyError, AttributeError, OSError, EOFError):
+        return None
 
 
 def _packed(content: bytes) -> str:
@@ -183,11 +227,3 @@ def _packed(content: bytes) -> str:
     packed = bytearray(gzip.compress(content, mtime=0))
     packed[9] = 255
     return base64.b64encode(packed).decode()
-
-
-def previous_of(script: str) -> Previous | None:
-    """What a script made here runs first."""
-    arn, packed = _ARN_LINE.search(script), _PREVIOUS_LINE.search(script)
-    if not arn or not packed:
-        return None
-    return Previous(arn[1], gzip.decompress(base64.b64decode(packed[1])))

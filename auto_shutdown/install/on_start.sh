@@ -1,6 +1,6 @@
 
-# What follows is the same in every script; what differs stands above. Nothing here may ever fail
-# the start of the app: it says what went wrong, and the start goes on.
+# The rest is the same in every script; the variables above differ. Nothing here may ever fail the
+# start of the app: the script logs what went wrong, and the app starts without auto shutdown.
 set -u
 SECONDS=0
 STATUS=0
@@ -15,7 +15,7 @@ export PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 say() { echo "auto-shutdown: $*"; }
 
-# Whatever may have to wait runs within the time: SageMaker gives it five minutes in all.
+# Runs a command that may take long, until the deadline: SageMaker allows five minutes in all.
 within() {
   local left=$((DEADLINE - SECONDS))
   if ((left <= 0)); then
@@ -29,7 +29,7 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then within "$@"; else within sudo -n "$@"; fi
 }
 
-# The lifecycle configuration that was the default before this one. Its verdict stays its own.
+# Runs the lifecycle configuration that was the default before. Its exit code becomes ours.
 run_previous() {
   local script
   script=$(mktemp) && base64 -d <<<"$PREVIOUS" | gunzip >"$script" && chmod 700 "$script" || return
@@ -39,24 +39,24 @@ run_previous() {
   say "the lifecycle configuration from before ended with $STATUS after $SECONDS s"
 }
 
-# The version that a server of this environment loads; fails where it would load none.
+# Prints the version that a server of this environment loads; fails if it would load none.
 installed() {
   within "$PYTHON" -c 'import importlib.metadata, auto_shutdown.extension
 print(importlib.metadata.version("jupyterlab-auto-shutdown"))' 2>/dev/null
 }
 
-# With --isolated, so that no pip.conf and no variable of the user's sends it elsewhere (--user).
+# --isolated, so that neither a pip.conf nor a variable of the user redirects it (--user).
 run_pip() {
   local command=$1 options=()
   shift
-  # Some distributions close their environment to pip; a pip that heeds that knows the option.
+  # Some distributions close their environment to pip; a pip that obeys them knows the option.
   compgen -G "$ENVIRONMENT/lib/python3.*/EXTERNALLY-MANAGED" >/dev/null &&
     options=(--break-system-packages)
   within "$PYTHON" -m pip --isolated --disable-pip-version-check --no-input "$command" \
     ${options[@]+"${options[@]}"} "$@" >"$WORK/log" 2>&1
 }
 
-# Prints the wheel's path, or the requirement.
+# Gets the wheel. Prints its path, or the requirement for an index.
 fetch() {
   local wheel
   case $SOURCE in
@@ -75,7 +75,7 @@ except Exception as error:
       echo "$wheel"
       ;;
     /*)
-      # Copied, for pip's own syntax reads some characters of a path in its own way.
+      # A copy, because some characters of a path have a meaning in a requirements file.
       wheel=$WORK/${SOURCE##*/}
       within cp -- "$SOURCE" "$wheel" 2>"$WORK/log" || return
       echo "$wheel"
@@ -94,11 +94,11 @@ install_wheel() {
   CHANGED=yes
   [ "$(installed)" = "$VERSION" ] && return
   run_pip uninstall --yes jupyterlab-auto-shutdown
-  echo "What came from there is not a $VERSION that loads; it was taken out again." >"$WORK/log"
+  echo "That wheel is not a version $VERSION that loads; it was uninstalled again." >"$WORK/log"
   return 1
 }
 
-# Puts the configuration into file $1 by way of $2; nothing where it stands there already.
+# Writes the configuration into file $1 with the rights of $2, unless it is there already.
 put() {
   [ "$(cat "$1" 2>/dev/null)" = "$CONFIGURATION" ] && return
   printf '%s\n' "$CONFIGURATION" >"$WORK/configuration"
@@ -115,23 +115,25 @@ write_configuration() {
   fi
 }
 
-# A server that has begun before all this was there has not seen it.
+# A server that started before the installation does not load it. It is restarted, but never while a
+# kernel or a terminal runs in it: a process in the background waits for that.
 restart() {
+  local command=(supervisorctl -c "$SUPERVISOR" restart jupyterlabserver)
   if [ "$PLATFORM" = notebook-instance ]; then
     within systemctl --quiet is-active jupyter-server.service || return 0
-    say "restarting the server"
-    within systemctl --no-block restart jupyter-server.service
-  elif within supervisorctl -c "$SUPERVISOR" status jupyterlabserver 2>/dev/null |
-    grep -Eq 'STARTING|RUNNING'; then
-    say "restarting the server in $RESTART_DELAY s"
-    nohup bash -c "sleep $RESTART_DELAY; supervisorctl -c $SUPERVISOR restart jupyterlabserver" \
-      </dev/null >/dev/null 2>&1 &
+    command=(systemctl --no-block restart jupyter-server.service)
+  else
+    within supervisorctl -c "$SUPERVISOR" status jupyterlabserver 2>/dev/null |
+      grep -Eq 'STARTING|RUNNING' || return 0
   fi
+  say "the server runs already; it is restarted as soon as no kernel and no terminal runs in it"
+  nohup "$PYTHON" -m auto_shutdown.install.restart "$PLATFORM" "$RESTART_DELAY" "${command[@]}" \
+    </dev/null >/dev/null 2>&1 &
 }
 
 main() {
   cd /
-  # What a user has put in their home must not come in the way of this.
+  # Packages in the user's home must not interfere.
   export PYTHONNOUSERSITE=1
   unset PYTHONPATH PYTHONHOME
   if [ -n "${SAGEMAKER_RECOVERY_MODE:-}" ] && [ "$SAGEMAKER_RECOVERY_MODE" != false ]; then
@@ -142,19 +144,19 @@ main() {
     say "there is no Python 3.9 or newer at $PYTHON; nothing is done"
     return
   fi
-  # First what the administrator decided: without it, nothing is armed.
+  # The configuration comes first: without it, nothing may be armed.
   if ! write_configuration; then
     say "the configuration cannot be written; nothing is installed: $(tail -n 2 "$WORK/log")"
     return
   fi
   if [ "$(installed)" = "$VERSION" ]; then
-    say "$VERSION is there already"
+    say "$VERSION is installed already"
   elif install_wheel; then
     say "$VERSION installed in $ENVIRONMENT"
   else
     say "not installed from $SOURCE: $(tail -n 3 "$WORK/log")"
   fi
-  [ -z "$CHANGED" ] || restart
+  [ -z "$CHANGED" ] || ! installed >/dev/null || restart
 }
 
 [ -z "$PREVIOUS" ] || run_previous

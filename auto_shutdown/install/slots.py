@@ -1,9 +1,10 @@
-"""Where a lifecycle configuration stands in SageMaker's settings, and how to put one there and
-take it out again without touching anything beside it. Pure: settings in, settings out.
+"""The slots in SageMaker's settings that hold a lifecycle configuration, and how to fill and empty
+one without touching anything beside it. Pure: settings in, settings out.
 
-One runs by itself at each start: for JupyterLab in domains and user profiles the built-in one,
-which AWS provides for administrators and which runs before the user's choice; elsewhere the
-default of ``DefaultResourceSpec``, which also has to be in the list ``LifecycleConfigArns``.
+Only one configuration runs by itself at each start. For JupyterLab in domains and user profiles it
+is the built-in one, which AWS provides for administrators and which runs before the user's choice.
+Elsewhere it is the default of ``DefaultResourceSpec``, which also has to be in the list
+``LifecycleConfigArns``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-#: SageMaker's word for "no longer any", where a member cannot be left out (its pattern has it).
+#: SageMaker's value for "none", where a member cannot be left out (the API's pattern allows it).
 CLEARED = "None"
 
 Settings = Mapping[str, Any]
@@ -27,16 +28,20 @@ _GROUPS = {
 
 @dataclass(frozen=True)
 class Slot:
-    """``group`` and ``block`` say where in a description; ``built_in`` and ``listed`` which of
-    the members it is."""
+    """``group`` and ``block`` are the place in a description; ``built_in`` and ``listed`` say which
+    members of the block hold the configuration."""
 
     group: str
     block: str
     built_in: bool
     listed: bool
 
+    @property
+    def app_type(self) -> str:
+        return self.block.removesuffix("AppSettings")
+
     def current(self, description: Settings) -> str | None:
-        """The ARN that stands there."""
+        """The ARN in the slot; None for an empty one."""
         block = self._block(description)
         if self.built_in:
             arn = block.get("BuiltInLifecycleConfigArn")
@@ -45,10 +50,10 @@ class Slot:
         return arn if arn and arn != CLEARED else None
 
     def put(self, description: Settings, arn: str | None, instead_of: str | None) -> dict[str, Any]:
-        """The block with ``arn`` there (None: nothing), and ``instead_of`` out of the list.
+        """The block with ``arn`` in the slot (None: empty), and without ``instead_of`` in the list.
 
-        The whole block, as it was described: AWS does not say whether an update replaces a block
-        or only the members given, and so this is right in both cases.
+        It is the whole block as described. AWS does not document whether an update replaces a block
+        or only the given members, and this is right in both cases.
         """
         block: dict[str, Any] = deepcopy(dict(self._block(description)))
         if self.built_in:
@@ -63,8 +68,8 @@ class Slot:
         return block
 
     def take_out(self, description: Settings, ours: str, previous: str | None) -> dict[str, Any]:
-        """The block as it was before ``ours`` came: with ``previous`` in its place, and the list
-        without ``ours``. Where the list did not have ``previous``, it does not get it."""
+        """The block as it was before ``ours`` was attached: ``previous`` in the slot, and the list
+        without ``ours``. ``previous`` is not added to the list."""
         block = self.put(description, previous, ours)
         listed = self._block(description).get("LifecycleConfigArns")
         if self.listed:
@@ -76,8 +81,8 @@ class Slot:
 
 
 def slots(kind: str, app_type: str, description: Settings) -> tuple[Slot, ...]:
-    """The slots of a domain, user profile or space. A domain that has no settings for shared
-    spaces gets none: they need an execution role, which is not ours to choose."""
+    """The slots of a domain, user profile or space. A domain without settings for shared spaces has
+    no slot for them: such settings need an execution role, which the administrator must choose."""
     built_in = app_type == "JupyterLab" and kind != "space"
     listed = app_type == "JupyterServer"
     return tuple(

@@ -1,8 +1,8 @@
-"""The wheel of what is installed here, made again from its files.
+"""Makes a wheel again from the files that are installed here.
 
-pip keeps no wheel. What it has unpacked, and where to, stands in ``RECORD`` with each file's
-digest; from that a wheel is made that installs the same files. One that came from a build is
-better, so ``--wheel`` takes that.
+pip keeps no wheel. ``RECORD`` lists each file that it unpacked, with its place and digest; from it
+a wheel is made that installs the same files. The wheel of a build is better, so ``--wheel`` takes
+one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from .errors import UsageError
 from .names import DISTRIBUTION
 
-#: Left by whoever installed it, not part of the wheel.
+#: Written by the installer, not part of the wheel.
 _INSTALLER = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
 
 #: Fixed, so that the same files make the same wheel.
@@ -29,7 +29,8 @@ _REMEDY = "Give one with --wheel (`make build` makes it from a checkout, `pip do
 
 
 def rebuild(directory: Path) -> Path:
-    """Write the wheel into ``directory``. Raises UsageError where that cannot be done honestly."""
+    """Write the wheel into ``directory``. Raises UsageError if the files are not those that were
+    installed."""
     try:
         found = distribution(DISTRIBUTION)
     except PackageNotFoundError:
@@ -65,7 +66,7 @@ def _contents(found: Distribution) -> dict[str, bytes]:
         place = str(path)
         if path.parts[0] == "..":
             outside = _under_prefix(path)
-            if outside is None:  # the command's launcher, which installing makes
+            if outside is None:  # the command's launcher, which the installer makes
                 continue
             place = f"{data}/{outside}"
         contents[place] = _read(path)
@@ -73,7 +74,7 @@ def _contents(found: Distribution) -> dict[str, bytes]:
 
 
 def _under_prefix(path: PackagePath) -> str | None:
-    """Where a file outside of site-packages lies below the environment; None for programs."""
+    """The path below the environment of a file outside of site-packages; None for programs."""
     prefix = Path(sysconfig.get_path("data")).resolve()
     located = Path(str(path.locate())).resolve()
     if located.parent == Path(sysconfig.get_path("scripts")).resolve():
@@ -93,7 +94,7 @@ def _read(path: PackagePath) -> bytes:
     except OSError as error:
         raise UsageError(f"{located} cannot be read ({type(error).__name__}). {_REMEDY}") from None
     if path.hash is not None and _digest(content)[0] != f"{path.hash.mode}={path.hash.value}":
-        raise UsageError(f"{located} is not what was installed; somebody has edited it. {_REMEDY}")
+        raise UsageError(f"{located} was edited since it was installed. {_REMEDY}")
     return content
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -257,14 +258,33 @@ class Operations:
         return self._configs[name]
 
     def list_configs(self, request: Request) -> Answer:
-        hidden = "StudioLifecycleConfigContent"
-        found = [{k: v for k, v in c.items() if k != hidden} for c in self._configs.values()]
+        hidden, part = "StudioLifecycleConfigContent", request.get("NameContains", "")
+        found = [
+            {k: v for k, v in config.items() if k != hidden}
+            for name, config in self._configs.items()
+            if part in name
+        ]
         return page("StudioLifecycleConfigs", found, request)
 
     def delete_config(self, request: Request) -> Answer:
-        self.describe_config(request)
+        arn = self.describe_config(request)["StudioLifecycleConfigArn"]
+        if any(arn in json.dumps(item, default=str) for item in self._settings()):
+            message = f"Studio Lifecycle Config [{arn}] is attached, and cannot be deleted."
+            raise ApiError("ResourceInUse", message)
         del self._configs[request["StudioLifecycleConfigName"]]
         return {}
+
+    def _settings(self) -> list[Any]:
+        """The settings of all domains, user profiles and spaces."""
+        named = [item for items in self._named.values() for item in items.values()]
+        ids = {key[0] for items in self._named.values() for key in items}
+        domains = [self._find_domain(domain_id) for domain_id in ids]
+        defaults = [
+            [domain.default_user_settings, domain.default_space_settings]
+            for domain in domains
+            if domain is not None
+        ]
+        return [*named, *defaults]
 
 
 def _summaries(sort: str, item: Answer) -> Answer:

@@ -6,12 +6,12 @@ of this machine but ``/usr`` (read-only) and an interpreter. Needs root and `uns
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,9 @@ SUDO = """#!/bin/bash
 [ "$1" = -n ] && shift
 exec /opt/tools/lib/become --reuid=0 --regid=0 --clear-groups -- "$@"
 """
+
+#: With the processes in a namespace of their own, none outlives a run.
+UNSHARE = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child")
 
 #: Both note what they are asked, and say that the server runs.
 SUPERVISORCTL = """#!/bin/bash
@@ -79,6 +82,40 @@ finally:
     server.wait(15)
 """
 
+#: Plays a server that was started long ago: asked what runs in it, it answers with what /opt/tools
+#: holds. The arguments are a command, after which it waits until the server is restarted, or was
+#: asked for its kernels a second time, and was not.
+OLD_SERVER = """
+import http.server, json, ssl, subprocess, sys, threading, time
+
+def read(name):
+    return open("/opt/tools/" + name).read()
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        name = self.path.partition("?")[0].rpartition("/")[2]
+        found = {"status": {"started": "2020-01-01T00:00:00Z"}, "terminals": []}
+        found["kernels"] = json.loads(read("kernels"))
+        body = json.dumps(found[name]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        with open("/opt/tools/asked", "a") as file:
+            file.write(self.path + "\\n")
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 8888), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+code = subprocess.call(sys.argv[1:])
+end = time.monotonic() + 90
+while time.monotonic() < end:
+    if " restart " in read("calls") or read("asked").count("api/kernels") > 1:
+        break
+    time.sleep(0.05)
+sys.exit(code)
+"""
+
 LOOPBACK = """
 import fcntl, socket, struct
 with socket.socket() as s:
@@ -90,9 +127,7 @@ def possible() -> str:
     """Why this cannot be had here; empty where it can."""
     if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("unshare") is None:
         return "needs Linux, root and unshare"
-    tried = subprocess.run(
-        ["unshare", "--mount", "--net", "true"], capture_output=True, check=False
-    )
+    tried = subprocess.run([*UNSHARE, "true"], capture_output=True, check=False)
     return "" if tried.returncode == 0 else "namespaces are not allowed here"
 
 
@@ -194,7 +229,7 @@ class CleanRoot:
         bring_up = f"{sys.executable} -c '{LOOPBACK}'"
         return subprocess.run(
             [
-                *("unshare", "--mount", "--net", "bash", "-c", f"{bring_up}\n{ENTER}", "enter"),
+                *(*UNSHARE, "bash", "-c", f"{bring_up}\n{ENTER}", "enter"),
                 *(str(self.place), user or self.user, self.interpreter),
                 *(f"{name}={value}" for name, value in variables.items()),
                 *argv,
@@ -235,12 +270,15 @@ class CleanRoot:
     def calls(self) -> list[str]:
         return self.path("/opt/tools/calls").read_text().splitlines()
 
-    def called(self, line: str) -> bool:
-        """Whether it comes to that, for a restart comes from the background."""
-        end = time.monotonic() + 60
-        while line not in self.calls() and time.monotonic() < end:
-            time.sleep(0.05)
-        return line in self.calls()
+    def start_beside_server(
+        self, script: str, kernels: list[str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the lifecycle configuration while a server runs that has these kernels, and wait for
+        the restart, which comes from the background, or for its omission."""
+        self.write("/opt/tools/kernels", json.dumps([{"id": each} for each in kernels]))
+        self.write("/opt/tools/asked", "").chmod(0o666)
+        python = f"{self.prefix}/bin/python"
+        return self.run(python, "-c", OLD_SERVER, *self.start_line(script))
 
     def tree(self) -> dict[str, tuple[int, int, int]]:
         """All files there, to see whether anything has been touched."""

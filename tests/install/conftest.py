@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -40,10 +41,32 @@ def server() -> Iterator[Api]:
 
 @pytest.fixture(params=[False, True], ids=["update merges", "update replaces"])
 def api(server: Api, request: pytest.FixtureRequest) -> Api:
-    """The server without anything in it. What AWS does of the two, it does not say."""
+    """The server without anything in it. AWS does not document which of the two it does."""
+    return emptied(server, request.param)
+
+
+@pytest.fixture
+def account(server: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """The server without anything in it, and an administrator's shell that the commands find it
+    from. The digest of the wheel is known, as after ``pip install`` of a wheel."""
+    use_endpoint(monkeypatch, server.url)
+    monkeypatch.setattr("auto_shutdown.install.commands.default_digest", lambda _source: "d" * 64)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    return emptied(server, False)
+
+
+def use_endpoint(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """The commands make their own clients, with credentials of the environment."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+
+
+def emptied(server: Api, update_replaces: bool) -> Api:
     urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", b"")).close()
     server._operations = Operations(server.apps, server.region, server._find_domain)
-    server._operations.update_replaces = request.param
+    server._operations.update_replaces = update_replaces
     server.faults.clear()
     server.calls.clear()
     return server
@@ -55,7 +78,7 @@ def sagemaker(server: Api) -> Any:
     from botocore.config import Config
 
     session = Session("local", "local", region_name="us-west-2")
-    once = Config(retries={"total_max_attempts": 1}, read_timeout=5)
+    once = Config(retries={"total_max_attempts": 1}, read_timeout=60)
     return session.client("sagemaker", endpoint_url=server.url, config=once)
 
 

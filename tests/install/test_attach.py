@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.install.attach import Plan, Studio, Target
+from auto_shutdown.install.attach import Studio
+from auto_shutdown.install.calls import Calls
 from auto_shutdown.install.errors import AttachError, UsageError
-from auto_shutdown.install.lifecycle import Script, previous_of
+from auto_shutdown.install.lifecycle import Previous, Script, read_script
+from auto_shutdown.install.plan import Plan
+from auto_shutdown.install.target import Target
 from auto_shutdown.local_studio.api import Api, Fault, denied
 
 ROLE = "arn:aws:iam::123456789012:role/StudioRole"
@@ -25,7 +28,7 @@ OLD = b"#!/bin/bash\necho old\n"
 
 @pytest.fixture
 def studio(client: Any) -> Studio:
-    return Studio(client, sleep=lambda _seconds: None)
+    return Studio(Calls(client, sleep=lambda _seconds: None))
 
 
 def make_config(client: Any, name: str, content: bytes = OLD) -> str:
@@ -62,7 +65,7 @@ def make_studio(client: Any, app_settings: Mapping[str, Any]) -> None:
 
 def described(studio: Studio, target: Target) -> dict[str, Any]:
     """As SageMaker has it, but for when and by whose request."""
-    found = copy.deepcopy(dict(studio.describe(target)))
+    found = copy.deepcopy(dict(studio._calls.describe(target)))
     del found["LastModifiedTime"], found["ResponseMetadata"]
     return found
 
@@ -87,6 +90,12 @@ def detach(studio: Studio, target: Target, platform: str) -> Plan:
 def config_of(client: Any, arn: str) -> str:
     found = client.describe_studio_lifecycle_config(StudioLifecycleConfigName=arn.split("/")[-1])
     return base64.b64decode(found["StudioLifecycleConfigContent"]).decode()
+
+
+def previous_of(text: str) -> Previous | None:
+    script = read_script(text)
+    assert script is not None
+    return script.previous
 
 
 CUSTOM = [{"ImageName": "ours", "AppImageConfigName": "c"}]
@@ -299,7 +308,7 @@ def test_an_update_is_waited_for(api: Api, client: Any) -> None:
         slept.append(seconds)
         domain.status = "InService" if len(slept) == 2 else "Updating"
 
-    attach(Studio(client, sleep), DOMAIN, Script("jupyterlab"))
+    attach(Studio(Calls(client, sleep=sleep)), DOMAIN, Script("jupyterlab"))
     assert len(slept) == 2
 
 

@@ -179,7 +179,7 @@ def test_the_wheel_again(installed: Path, wheel: Path, tmp_path: Path) -> None:
     edited.write_text(edited.read_text() + "\n# mine\n")
     done = rebuild(installed, tmp_path / "four")
     assert done.returncode == 1
-    assert "somebody has edited it" in done.stderr
+    assert "was edited since it was installed" in done.stderr
     assert "auto_shutdown/world/clock.py" in done.stderr
     edited.unlink()
     assert "cannot be read" in rebuild(installed, tmp_path / "five").stderr

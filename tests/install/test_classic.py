@@ -3,6 +3,7 @@ offline bundle, without an index and without a network."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -64,7 +65,8 @@ def test_from_the_bundle(wheel: Path, tmp_path: Path) -> None:
     assert report["policy"]["idle_timeout_minutes"] == 45
     # An administrator's own machine may be as old.
     printed = root.jupyter("auto-shutdown", "lifecycle-config", "--for", "jupyterlab")
-    assert printed == Script("jupyterlab").render()
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()  # of the wheel that pip installed
+    assert printed == Script("jupyterlab", sha256=digest, as_code=True).render()
     assert "ListApps" in root.jupyter("auto-shutdown", "iam-policy", "--for", "user")
 
 

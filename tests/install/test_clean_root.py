@@ -29,6 +29,8 @@ WHEEL = f"/opt/wheels/jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl"
 ADMIN = {"dry_run": True, "locked": ["dry_run"], "idle_timeout_minutes": 60}
 OURS = {f"jupyterlab-auto-shutdown=={__version__}"}
 
+RESTART = "supervisorctl -c /etc/supervisor/conf.d/supervisord.conf restart jupyterlabserver"
+
 Make = Callable[..., CleanRoot]
 
 
@@ -68,12 +70,12 @@ def test_studio_classic(make_root: Make) -> None:
     root = make_root()
     before = root.packages()
     text = script()
-    done = root.start(text)
+    done = root.start_beside_server(text, [])
     assert done.returncode == 0, done.stdout
     assert f"{__version__} installed in {ENVIRONMENTS['jupyter-server']}" in done.stdout
+    assert "it is restarted as soon as no kernel and no terminal runs in it" in done.stdout
     assert root.packages() == before | OURS
-    restart = "supervisorctl -c /etc/supervisor/conf.d/supervisord.conf restart jupyterlabserver"
-    assert root.called(restart)
+    assert RESTART in root.calls()
     report = server(root, "auto-shutdown/status")["auto-shutdown/status"]
     assert {name: report["policy"][name] for name in ADMIN} == ADMIN
     assert report["health"]["armed"] is False  # a dry run
@@ -81,7 +83,7 @@ def test_studio_classic(make_root: Make) -> None:
     tree, calls = root.tree(), root.calls()
     again = root.start(text)
     assert again.returncode == 0
-    assert f"{__version__} is there already" in again.stdout
+    assert f"{__version__} is installed already" in again.stdout
     assert root.tree() == tree
     assert root.calls() == calls
 
@@ -111,16 +113,23 @@ def test_without_sudo(make_root: Make) -> None:
     assert json.loads(root.path(str(file)).read_text()) == {"AutoShutdown": ADMIN}
 
 
+def test_a_server_in_which_a_kernel_runs_is_not_restarted(make_root: Make) -> None:
+    """Somebody was faster than the installation: their kernel must not die of it."""
+    root = make_root()
+    done = root.start_beside_server(script(), ["kernel"])
+    assert done.returncode == 0, done.stdout
+    assert root.path("/opt/tools/asked").read_text().count("/jupyter/default/api/kernels") > 1
+    assert RESTART not in root.calls()
+
+
 def test_notebook_instance(make_root: Make) -> None:
     root = make_root("notebook-instance", user="0:0", home="/root")
     done = root.start(script("notebook-instance"))
     assert done.returncode == 0, done.stdout
     assert root.packages() >= OURS
     assert root.path(CONFIGURATION).exists()
-    assert root.calls() == [
-        "systemctl --quiet is-active jupyter-server.service",
-        "systemctl --no-block restart jupyter-server.service",
-    ]
+    # The server does not answer here, so it is not known to be unused, and is not restarted.
+    assert root.calls() == ["systemctl --quiet is-active jupyter-server.service"]
 
 
 def test_a_space_whose_server_has_not_begun_needs_no_restart(make_root: Make) -> None:

@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.install.attach import Studio, Target
+from auto_shutdown.cli.main import main
 from auto_shutdown.install.errors import UsageError
-from auto_shutdown.install.iam import Scope, administrator_policy, user_policy
-from auto_shutdown.install.lifecycle import Script
+from auto_shutdown.install.iam import Scope, administrator_policy, gives_away, user_policy
 from auto_shutdown.install.names import PLATFORMS, TARGETS
 from auto_shutdown.local_studio.api import Api
 
@@ -203,6 +202,37 @@ def test_a_notebook_instance_may_stop_itself() -> None:
     assert not allows(policy, "sagemaker:StartNotebookInstance", arn("notebook-instance", "*"))
 
 
+@pytest.mark.parametrize(
+    ("scope", "platforms", "told"),
+    [
+        (SCOPE, ["studio-space"], []),
+        (SCOPE, ["studio-classic"], ["ListApps: the user sees the names of all apps"]),
+        (WIDE, ["studio-space"],
+         ["DeleteAppsOfOwnSpaces: it holds in every region and account. Give --region and --",
+          "ReadWhatIsShownOfSpaces: it holds in every region and account."]),
+        (WIDE, ["notebook-instance"],
+         ["StopAnyNotebookInstance: the role may stop every notebook instance. Give --notebook-",
+          "StopAnyNotebookInstance: it holds in every region and account."]),
+        (SCOPE, ["notebook-instance"],
+         ["StopAnyNotebookInstance: the role may stop every notebook instance of this account in"]),
+        (Scope("us-west-2", "123456789012", notebook_instance="nb"), ["notebook-instance"], []),
+        (Scope("us-west-2", notebook_instance="nb"), ["notebook-instance"],
+         ["StopOwnNotebookInstance: it holds in every account. Give --account to limit it."]),
+    ],
+)  # fmt: skip
+def test_a_policy_says_what_it_gives_away(
+    scope: Scope, platforms: list[str], told: list[str]
+) -> None:
+    found = gives_away(user_policy(scope, platforms))
+    assert len(found) == len(told)
+    assert all(text.startswith(words) for text, words in zip(found, told)), found
+
+
+def test_shared_spaces_are_said_to_be_everybodys() -> None:
+    (text,) = gives_away(user_policy(SCOPE, ["studio-space"], shared_spaces=True))
+    assert "may end the apps of every shared space of the domain" in text
+
+
 def actions(policy: Mapping[str, Any]) -> set[str]:
     return {action for s in policy["Statement"] for action in s["Action"]}
 
@@ -221,32 +251,47 @@ def test_users_get_what_the_extension_calls_and_nothing_else() -> None:
     ("kind", "name"), [("domain", ""), ("user-profile", "ada"), ("space", "s")]
 )
 def test_administrators_get_what_attaching_calls(
-    api: Api, client: Any, kind: str, name: str
+    account: Api, sagemaker: Any, kind: str, name: str
 ) -> None:
-    client.create_domain(
+    """Everything that ``lifecycle-config`` asks SageMaker for, and nothing else."""
+    sagemaker.create_domain(
         DomainName="1",
         AuthMode="IAM",
         DefaultUserSettings={"ExecutionRole": "arn:aws:iam::123456789012:role/Role"},
         SubnetIds=["subnet-1"],
         VpcId="vpc-1",
     )
-    client.create_user_profile(DomainId="d-1", UserProfileName="ada")
-    client.create_space(DomainId="d-1", SpaceName="s")
-    api.calls.clear()
-    studio, target = Studio(client), Target(kind, "d-1", name)
+    sagemaker.create_user_profile(DomainId="d-1", UserProfileName="ada")
+    sagemaker.create_space(DomainId="d-1", SpaceName="s")
+    account.calls.clear()
+    target = ("--domain", "d-*", f"--{kind}", name) if name else ("--domain", "d-*")
+    where = (*target, "--region", "us-west-2", "--yes", "--sha256", "a" * 64)
     for platform in ("jupyterlab", "jupyter-server"):
-        studio.apply(studio.plan_attach(target, Script(platform)))
-        studio.apply(studio.plan_detach(target, platform))
+        for action in (
+            ("--attach", kind),
+            ("--attach", kind, "--set", "dry_run=true"),
+            ("--rollback", kind),
+            ("--update", kind, "--from", "jupyterlab-auto-shutdown==9.9"),
+            ("--show", kind),
+            ("--detach", kind),
+            ("--delete-unused",),
+        ):
+            assert main(["lifecycle-config", "--for", platform, *where, *action]) == 0, action
     policy = administrator_policy(SCOPE, [kind])
-    for call in api.calls:
+    for call in account.calls:
         given = call.request
         if "StudioLifecycleConfigName" in given:
             resource = arn("studio-lifecycle-config", given["StudioLifecycleConfigName"])
+        elif call.operation.startswith("List"):
+            resource = "*"
         else:
-            resource = arn(kind, "/".join(v for v in ("d-1", name) if v))
+            noun = re.sub(
+                r"(?<=.)(?=[A-Z])", "-", re.sub("^[A-Z][a-z]+", "", call.operation)
+            ).lower()
+            names = (given["DomainId"], given.get("UserProfileName"), given.get("SpaceName"))
+            resource = arn(noun, "/".join(v for v in names if v))
         assert allows(policy, f"sagemaker:{call.operation}", resource), call.operation
-    unused = {"sagemaker:DeleteStudioLifecycleConfig"}  # for the one left over after a detach
-    assert actions(policy) - {f"sagemaker:{call.operation}" for call in api.calls} == unused
+    assert actions(policy) == {f"sagemaker:{call.operation}" for call in account.calls}
 
 
 def test_administrators_touch_no_configuration_of_others() -> None:

@@ -11,8 +11,11 @@ import pytest
 
 from auto_shutdown import __version__
 from auto_shutdown.cli.main import main
+from auto_shutdown.install.digest import default_digest
 from auto_shutdown.install.lifecycle import Script
 from auto_shutdown.local_studio.api import Api, Fault
+
+pytestmark = pytest.mark.usefixtures("account")
 
 WHEEL = f"jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl"
 
@@ -24,10 +27,14 @@ def call(*argv: str) -> int:
 Capture = pytest.CaptureFixture[str]
 
 
+def printed(configuration: dict[str, Any]) -> str:
+    return Script("jupyterlab", sha256="d" * 64, configuration=configuration, as_code=True).render()
+
+
 def test_the_script_goes_to_the_terminal_or_a_file(tmp_path: Path, capsys: Capture) -> None:
     assert call("lifecycle-config", "--for", "jupyterlab", "--set", "dry_run=true") == 0
     text = capsys.readouterr().out
-    assert text == Script("jupyterlab", configuration={"dry_run": True}).render()
+    assert text == printed({"dry_run": True})
     path = tmp_path / "on-start.sh"
     argv = (
         "lifecycle-config",
@@ -43,6 +50,42 @@ def test_the_script_goes_to_the_terminal_or_a_file(tmp_path: Path, capsys: Captu
     capsys.readouterr()
     assert call(*argv, "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"script": text, "bytes": len(text)}
+
+
+def test_where_a_written_script_installs_from_is_said(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "on-start.sh"
+    assert call("lifecycle-config", "--for", "jupyterlab", "--output", str(path)) == 0
+    assert (
+        f"It installs jupyterlab-auto-shutdown=={__version__} (SHA-256 {'d' * 64})."
+        in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    "action", [(), ("--output", "{x}"), ("--attach", "domain"), ("--update", "domain")]
+)
+def test_without_a_digest_nothing_is_made(
+    action: tuple[str, ...],
+    account: Api,
+    client: Any,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Whoever owned our name on the index would run code in every app."""
+    make_domain(client)
+    assert call(*ATTACH, "--attach", "domain", "--yes") == 0
+    monkeypatch.setattr("auto_shutdown.install.commands.default_digest", default_digest)
+    monkeypatch.setattr("auto_shutdown.install.digest.installed_digest", lambda: "")
+    account.calls.clear()
+    capsys.readouterr()
+    given = [str(tmp_path / "x") if word == "{x}" else word for word in action]
+    assert call(*ATTACH, *given) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "is not known here. Without it the apps would install whatever" in captured.err
+    assert f"pip download --no-deps jupyterlab-auto-shutdown=={__version__}" in captured.err
+    assert changes(account) == []
 
 
 def test_configuration_of_a_file_and_beside_it(tmp_path: Path, capsys: Capture) -> None:
@@ -63,7 +106,7 @@ def test_configuration_of_a_file_and_beside_it(tmp_path: Path, capsys: Capture) 
         "locked": ["dry_run"],
         "state_dir": "/x",
     }
-    assert capsys.readouterr().out == Script("jupyterlab", configuration=wanted).render()
+    assert capsys.readouterr().out == printed(wanted)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +177,18 @@ ATTACH = ("lifecycle-config", "--for", "jupyterlab", "--domain", "d-local", "--r
 
 
 @pytest.fixture
-def domain(api: Api, client: Any, monkeypatch: pytest.MonkeyPatch) -> Api:
+def client(sagemaker: Any) -> Any:
+    return sagemaker
+
+
+@pytest.fixture
+def domain(account: Api, client: Any) -> Api:
+    make_domain(client)
+    account.calls.clear()
+    return account
+
+
+def make_domain(client: Any) -> None:
     client.create_domain(
         DomainName="local",
         AuthMode="IAM",
@@ -142,22 +196,19 @@ def domain(api: Api, client: Any, monkeypatch: pytest.MonkeyPatch) -> Api:
         SubnetIds=["subnet-1"],
         VpcId="vpc-1",
     )
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", api.url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    api.calls.clear()
-    return api
 
 
 def changes(api: Api) -> list[str]:
-    return [call.operation for call in api.calls if not call.operation.startswith("Describe")]
+    return [
+        call.operation for call in api.calls if not call.operation.startswith(("Describe", "List"))
+    ]
 
 
 def test_without_a_yes_the_plan_is_all(domain: Api, capsys: Capture) -> None:
     assert call(*ATTACH, "--attach", "domain") == 1
     captured = capsys.readouterr()
     assert "Create the lifecycle configuration auto-shutdown-jupyterlab-" in captured.out
+    assert f"jupyterlab-auto-shutdown=={__version__} (SHA-256 {'d' * 64})." in captured.out
     assert "Nothing was changed; --yes does it." in captured.err
     assert changes(domain) == []
 
@@ -201,3 +252,11 @@ def test_no_region_is_one(domain: Api, monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     assert call(*ATTACH[:-2], "--attach", "domain") == 1
     assert "give --region" in capsys.readouterr().err
+
+
+def test_a_policy_for_an_instance_says_what_it_gives_away(capsys: Capture) -> None:
+    assert call("iam-policy", "--for", "user", "--platform", "notebook-instance") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["Statement"][0]["Sid"] == "StopAnyNotebookInstance"
+    assert "the role may stop every notebook instance." in captured.err
+    assert "Give --region and --account to limit it." in captured.err

@@ -18,7 +18,7 @@ from auto_shutdown.install.lifecycle import (
     MOST_BYTES,
     Previous,
     Script,
-    previous_of,
+    read_script,
 )
 from auto_shutdown.install.names import ENVIRONMENTS
 
@@ -101,7 +101,31 @@ def test_the_version_is_the_sources() -> None:
     assert "\nVERSION=7.8.9\n" in Script("jupyterlab", WHEEL.replace("0.1.0", "7.8.9")).render()
 
 
-def test_what_a_script_runs_first_can_be_read_from_it() -> None:
-    assert previous_of(Script("jupyterlab", previous=PREVIOUS).render()) == PREVIOUS
-    assert previous_of(Script("jupyterlab").render()) is None
-    assert previous_of("#!/bin/bash\necho hello\n") is None
+@pytest.mark.parametrize("platform", ENVIRONMENTS)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        EVERYTHING,
+        {"environment": "/opt/other", "index_url": "https://example.com/simple"},
+        {"replaces": "auto-shutdown-jupyterlab-0-1-0-abc", "as_code": True},
+        {"configuration": {"state_dir": "it's\n\nPREVIOUS=x\n# Replaces: y"}},
+    ],
+    ids=str,
+)
+def test_a_script_can_be_read_again(platform: str, more: dict[str, Any]) -> None:
+    script = Script(platform, **more)
+    assert read_script(script.render()) == script
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#!/bin/bash\necho hello\n",
+        "",
+        "#!/bin/bash\n# auto_shutdown 1\nPLATFORM='x\n\n",
+        "#!/bin/bash\n# auto_shutdown 1\nPLATFORM=x\n\n",
+    ],
+)
+def test_any_other_script_is_not_ours(text: str) -> None:
+    assert read_script(text) is None

@@ -1,0 +1,128 @@
+"""``--show``: what is attached where in a domain, and what has drifted from what was attached, or
+from what the administrator wants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .calls import Calls, name_of_arn
+from .errors import AttachError
+from .lifecycle import Script, read_script
+from .survey import (
+    Survey,
+    Use,
+    about_overrides,
+    about_tools,
+    delete_command,
+    left_over,
+    look,
+    where_ours_run,
+)
+from .target import Target
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The script that the administrator expects to run."""
+
+    script: Script
+
+    def differences(self, present: Script) -> Iterator[str]:
+        """What ``present`` installs or configures otherwise, in words."""
+        for name in ("source", "sha256", "index_url", "environment"):
+            here, there = getattr(present, name), getattr(self.script, name)
+            if here != there:
+                yield f"{name} is {here or 'nothing'} and should be {there or 'nothing'}"
+        have, want = dict(present.configuration), dict(self.script.configuration)
+        for name in sorted({*have, *want}):
+            if have.get(name) != want.get(name) or (name in have) != (name in want):
+                yield f"{name} is {_shown(have, name)} and should be {_shown(want, name)}"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is to be said of one target. ``drifts`` are what is not as it was left or wanted."""
+
+    target: Target
+    region: str
+    attached: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    drifts: list[str] = field(default_factory=list)
+
+    def text(self) -> list[str]:
+        return [
+            f"-- {self.target} ({self.region})",
+            *(self.attached or ["None of ours is attached."]),
+            *(f"Mind: {text}" for text in self.remarks),
+            *(f"Drift: {text}" for text in self.drifts),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "target": str(self.target),
+            "region": self.region,
+            "attached": self.attached,
+            "remarks": self.remarks,
+            "drifts": self.drifts,
+        }
+
+
+def show(calls: Calls, target: Target, app_type: str, wanted: Wanted | None = None) -> Page:
+    """Look at the domain of ``target``. Raises AttachError if the target itself cannot be read."""
+    calls.describe(target)
+    survey = look(calls, target.domain_id, app_type)
+    if target.kind != "domain":
+        uses = tuple(use for use in survey.uses if use.target == target)
+        survey = replace(survey, uses=uses, own_settings=())
+    remarks = [*about_overrides(survey), *about_tools(survey.uses), *survey.unread]
+    drifts = list(_drifts(survey, target, wanted))
+    if target.kind == "domain":
+        try:
+            for name in left_over(calls, [survey]):
+                remarks.append(
+                    f"{name} is attached nowhere in this domain. To delete it: "
+                    f"{delete_command(name, calls.region)}"
+                )
+                drifts += _newer(calls, survey, name)
+        except AttachError as error:
+            remarks.append(f"our lifecycle configurations could not be listed: {error}")
+    return Page(target, calls.region, where_ours_run(survey), remarks, drifts)
+
+
+def _drifts(survey: Survey, target: Target, wanted: Wanted | None) -> Iterator[str]:
+    if wanted is None:
+        return
+    here = [use for use in survey.uses if use.target == target and use.in_our_slot]
+    if not any(use.ours for use in here):
+        yield f"{target} should run auto_shutdown, and {_instead(here)} runs there."
+    for use in here:
+        for difference in wanted.differences(use.ours) if use.ours else ():
+            yield f"{name_of_arn(use.arn)}: {difference}."
+
+
+def _instead(uses: list[Use]) -> str:
+    return name_of_arn(uses[0].arn) if uses else "nothing"
+
+
+def _newer(calls: Calls, survey: Survey, name: str) -> Iterator[str]:
+    """An unattached configuration of ``--attach`` that replaced the one which runs now: somebody
+    has put the older one back since then."""
+    arn = calls.find_config(name)
+    script = read_script(calls.content(arn)) if arn else None
+    if script is None or script.as_code or not script.replaces:
+        return
+    running = {name_of_arn(use.arn) for use in survey.uses if use.in_our_slot}
+    before = script.replaces
+    if before in running:
+        yield (
+            f"{name} was attached with --attach in the place of {before}, and {before} runs again: "
+            "--rollback, the console, or a stack (Terraform, CloudFormation, CDK) put it back. If "
+            "a stack manages this domain, change the configuration there."
+        )
+
+
+def _shown(configuration: dict[str, Any], name: str) -> str:
+    return json.dumps(configuration[name]) if name in configuration else "not set"

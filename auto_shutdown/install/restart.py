@@ -1,0 +1,94 @@
+"""Restarts a server that had started before the extension was installed, as soon as nothing runs in
+it. The on-start script starts this module in the background:
+
+    python -m auto_shutdown.install.restart PLATFORM DELAY COMMAND …
+
+It ends without a restart if the server was started after this module, or after a day. If the server
+does not say what runs in it, it is not restarted.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from ..api.connection import exchange
+from .names import SERVERS
+
+#: Seconds.
+LOOK_SECONDS = 5.0
+GIVE_UP_SECONDS = 24 * 3600.0
+ANSWER_SECONDS = 5.0
+
+
+class _NoAnswerError(Exception):
+    """The server does not answer, or not with what was asked for."""
+
+
+def restart_when_unused(
+    url: str,
+    command: Sequence[str],
+    began: datetime,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Wait until no kernel and no terminal runs in the server at ``url``, then run ``command``,
+    which restarts it. Returns whether it did; False if the server was started after ``began``
+    (aware UTC), or never was without work."""
+    for _ in range(int(GIVE_UP_SECONDS / LOOK_SECONDS)):
+        try:
+            if _started(url) > began:
+                return False
+            if not _list(url, "api/kernels") and not _list(url, "api/terminals"):
+                subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
+                return True
+        except _NoAnswerError:
+            pass  # it starts, or it refuses: then it is not known what runs in it
+        sleep(LOOK_SECONDS)
+    return False
+
+
+def _started(url: str) -> datetime:
+    text = str(_get(url, "api/status").get("started", ""))
+    try:
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise _NoAnswerError from None
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+
+
+def _list(url: str, path: str) -> list[Any]:
+    found = _get(url, path)
+    if not isinstance(found, list):
+        raise _NoAnswerError
+    return found
+
+
+def _get(url: str, path: str) -> Any:
+    base = "/" + url.partition("://")[2].partition("/")[2]
+    try:
+        answer = exchange(url, "GET", f"{base}{path}?no_track_activity=1", None, {}, ANSWER_SECONDS)
+        if answer.status == 404 and path == "api/terminals":
+            return []  # terminals are switched off
+        if answer.status != 200:
+            raise _NoAnswerError
+        return json.loads(answer.body)
+    except (OSError, http.client.HTTPException, ValueError):
+        raise _NoAnswerError from None
+
+
+def main(arguments: Sequence[str]) -> int:
+    platform, delay, *command = arguments
+    began = datetime.now(timezone.utc)
+    time.sleep(float(delay))
+    restart_when_unused(SERVERS[platform], command, began)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

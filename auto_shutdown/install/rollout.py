@@ -1,0 +1,161 @@
+"""Attach, detach, update and roll back on many targets: one plan for all, one question, and a
+failure that stops nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .attach import Studio
+from .calls import Calls
+from .errors import AttachError, UsageError
+from .names import APP_TYPES
+from .plan import Plan
+from .survey import Survey, about_overrides, about_tools, delete_command, left_over, look
+from .target import Target, choose, split
+
+#: Makes a plan for one target.
+PlanMaker = Callable[[Studio, Target], Plan]
+
+
+@dataclass
+class Job:
+    """One target, its plan, and what became of it. ``notes`` are what the survey of its domain
+    found."""
+
+    calls: Calls
+    target: Target
+    plan: Plan | None = None
+    error: str = ""
+    applied: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def has_changes(self) -> bool:
+        return self.plan is not None and bool(self.plan.changes)
+
+    def lines(self) -> list[str]:
+        if self.plan is None:
+            return [f"Not planned: {self.error}"]
+        return self.plan.lines() + [f"Mind: {note}" for note in self.notes]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "target": str(self.target),
+            "region": self.calls.region,
+            "plan": self.lines(),
+            "changes": len(self.plan.changes) if self.plan else 0,
+            "applied": self.applied,
+            "error": self.error,
+        }
+
+
+def select(
+    make_calls: Callable[[str], Calls], kind: str, regions: str, domains: str, names: str
+) -> tuple[list[Job], list[str]]:
+    """The targets that the options choose (names and patterns, separated by commas), and what
+    failed while looking for them. Raises UsageError when nothing is chosen."""
+    if not domains or (kind != "domain" and not names):
+        needed = "--domain" if kind == "domain" else f"--domain and --{kind}"
+        raise UsageError(f"Attaching to a {kind} needs {needed}.")
+    jobs: list[Job] = []
+    errors: list[AttachError | UsageError] = []
+    for region in split(regions) or [""]:
+        try:
+            calls = make_calls(region)
+            for domain in choose(split(domains), f"domain in {calls.region}", _domains(calls)):
+                jobs += [Job(calls, target) for target in _targets(calls, kind, domain, names)]
+        except (AttachError, UsageError) as error:
+            errors.append(error)
+    if not jobs:
+        raise type(errors[0])(" ".join(map(str, errors)))
+    return jobs, [str(error) for error in errors]
+
+
+def _domains(calls: Calls) -> Callable[[], Iterable[tuple[str, ...]]]:
+    return lambda: [
+        (str(each["DomainId"]), str(each.get("DomainName", "")))
+        for each in calls.list("Domains", calls.region)
+    ]
+
+
+def _targets(calls: Calls, kind: str, domain: str, names: str) -> Iterator[Target]:
+    if kind == "domain":
+        yield Target(kind, domain)
+        return
+    nouns = {"user-profile": "UserProfiles", "space": "Spaces"}[kind]
+
+    def known() -> Iterable[tuple[str, ...]]:
+        listed = calls.list(nouns, f"domain {domain}", DomainIdEquals=domain)
+        return [(str(each[f"{nouns[:-1]}Name"]),) for each in listed]
+
+    noun = kind.replace("-", " ")
+    for name in choose(split(names), f"{noun} of domain {domain}", known):
+        yield Target(kind, domain, name)
+
+
+def make_plans(jobs: Iterable[Job], make_plan: PlanMaker, platform: str, replace: bool) -> None:
+    """Plan each job. A failure stays with its job; with a single job it is raised."""
+    jobs = list(jobs)
+    for job in jobs:
+        try:
+            job.plan = make_plan(Studio(job.calls), job.target)
+        except (AttachError, UsageError) as error:
+            if len(jobs) == 1:
+                raise
+            job.error = str(error)
+    _survey(jobs, platform, replace)
+
+
+def _survey(jobs: list[Job], platform: str, replace: bool) -> None:
+    """Look once at each domain, and note what the administrator has to know at its first job."""
+    domains: dict[tuple[int, str], list[Job]] = {}
+    for job in jobs:
+        if job.has_changes:
+            domains.setdefault((id(job.calls), job.target.domain_id), []).append(job)
+    for group in domains.values():
+        calls, domain_id = group[0].calls, group[0].target.domain_id
+        survey = look(calls, domain_id, APP_TYPES[platform])
+        group[0].notes = list(notes(calls, survey, group, replace))
+
+
+def notes(calls: Calls, survey: Survey, jobs: Iterable[Job], replace: bool) -> Iterator[str]:
+    """What a survey of the domain has to say about these plans."""
+    planned = {job.target: job.plan for job in jobs if job.plan is not None}
+    attaches = any(change.script for plan in planned.values() for change in plan.changes)
+    if attaches and any(target.kind == "domain" for target in planned):
+        yield from about_overrides(survey)
+    if attaches:
+        taken_out = [c.old for plan in planned.values() for c in plan.changes if c.old and replace]
+        yield from about_tools(survey.uses, taken_out)
+    for text in survey.unread:
+        yield f"not everything could be looked at: {text}"
+    freed = {(target, change.old) for target, plan in planned.items() for change in plan.changes}
+    stays = {use.arn for use in survey.uses if (use.target, use.arn) not in freed}
+    try:
+        names = left_over(calls, [survey], {arn for _, arn in freed if arn and arn not in stays})
+    except AttachError as error:
+        yield f"our lifecycle configurations could not be listed: {error}"
+        return
+    kept = {change.name for plan in planned.values() for change in plan.changes}
+    for name in names:
+        if name not in kept:
+            yield (
+                f"{name} is then attached nowhere in this domain, and stays for running apps"
+                f"{' and for --rollback' if attaches else ''}. To delete it: "
+                f"{delete_command(name, calls.region)}"
+            )
+
+
+def carry_out(jobs: Iterable[Job]) -> None:
+    """Apply each plan with changes. A failure stays with its job."""
+    for job in jobs:
+        if job.plan is None or not job.plan.changes:
+            continue
+        try:
+            Studio(job.calls).apply(job.plan)
+        except (AttachError, UsageError) as error:
+            job.error = str(error)
+        else:
+            job.applied = True
