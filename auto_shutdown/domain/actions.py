@@ -297,13 +297,13 @@ def _no_cloudtrail(facts: Facts, item: Item) -> str:
 def _exception(item: Item, facts: Facts, policy: DomainPolicy) -> _Kept | None:
     """The exception that covers ``item``, or that may."""
     exceptions = policy.exceptions
-    if exceptions.owners:
-        person = facts.person(item)
-        if person is None and not facts.was_read(SPACES, item.region, item.domain_id):
-            why = "Its owner is unknown, and the policy has exceptions for owners."
-            return _Kept(why, unknown=True)
-        if person is not None and _named(item.domain_id, person, exceptions.owners):
-            return _Kept(f"The policy excepts the owner {person}.")
+    person = facts.person(item)
+    if person is None and (exceptions.owners or exceptions.tags):
+        # A tag of the owner counts, too.
+        if not facts.was_read(SPACES, item.region, item.domain_id):
+            return _Kept("Its owner is unknown, and the policy has exceptions.", unknown=True)
+    elif person is not None and _named(item.domain_id, person, exceptions.owners):
+        return _Kept(f"The policy excepts the owner {person}.")
     if item.owner_kind == SPACE and _named(item.domain_id, item.owner, exceptions.spaces):
         return _Kept(f"The policy excepts the space {item.owner}.")
     if exceptions.tags and not facts.was_read(TAGS, item.region):

@@ -131,13 +131,7 @@ class Reader:
 
     def _read_profiles(self, aws: Aws, draft: _Draft) -> None:
         for entry in self._by_domain(aws, "list_user_profiles", "UserProfiles"):
-            profile = Profile(
-                aws.region,
-                str(entry["DomainId"]),
-                str(entry.get("UserProfileName", "")),
-                str(entry.get("Status", "")),
-                utc(entry.get("CreationTime")),
-            )
+            profile = profile_of(aws.region, entry)
             draft.profiles[profile.key] = profile
 
     def _read_spaces(self, aws: Aws, draft: _Draft) -> None:
@@ -270,6 +264,16 @@ def app_of(region: str, entry: Mapping[str, Any]) -> Item | None:
         owner=str(space or profile),
         instance_type=spec.get("InstanceType"),
         created_at=utc(entry.get("CreationTime")),
+    )
+
+
+def profile_of(region: str, entry: Mapping[str, Any]) -> Profile:
+    return Profile(
+        region,
+        str(entry["DomainId"]),
+        str(entry.get("UserProfileName", "")),
+        str(entry.get("Status", "")),
+        utc(entry.get("CreationTime")),
     )
 
 

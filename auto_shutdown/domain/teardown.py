@@ -8,18 +8,22 @@ JupyterServer app that Studio starts again by itself is found by the next look a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.verdict import Result as Verdict
+from ..world.aws_errors import classify
 from . import facts as f
 from .errors import CallError
-from .facts import Item, Space
+from .facts import Item, Profile, Space
 from .pace import Aws
-from .reader import PAGE_SIZE, app_of, app_request, is_missing, space_of
+from .reader import PAGE_SIZE, app_of, app_request, is_missing, profile_of, space_of
 
 #: States of an app that is already gone for this purpose. A Failed app needs no deletion.
 GONE = frozenset({"Deleted", "Failed"})
+
+DELETING = "Deleting"
 
 #: Seconds between two looks at what is on its way, and for how long it is waited for: an app was
 #: reported to take 20 minutes to go.
@@ -34,7 +38,7 @@ class Contents:
     domain: Mapping[str, Any] | None
     apps: tuple[Item, ...] = ()
     spaces: tuple[Space, ...] = ()
-    profiles: tuple[str, ...] = ()
+    profiles: tuple[Profile, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -67,6 +71,7 @@ class Teardown:
         self._aws, self._domain_id = aws, domain_id
         self._keep_files, self._tell, self._audit = keep_files, tell, audit
         self._result = Result()
+        self._stage, self._give_up_at = "", 0.0
 
     def look(self) -> Contents:
         """What is there now. Raises CallError."""
@@ -79,7 +84,7 @@ class Teardown:
         entries = self._list("list_apps", "Apps")
         apps = [app for entry in entries if (app := app_of(self._aws.region, entry))]
         spaces = [space_of(self._aws.region, e) for e in self._list("list_spaces", "Spaces")]
-        profiles = [str(e["UserProfileName"]) for e in self._list(*_PROFILES)]
+        profiles = [profile_of(self._aws.region, e) for e in self._list(*_PROFILES)]
         alive = tuple(app for app in apps if app.status not in GONE)
         return Contents(domain, alive, tuple(spaces), tuple(profiles))
 
@@ -137,36 +142,46 @@ class Teardown:
         if len(self._result.failed) > failed:
             return False
         keys = {app.key for app in batch}
-        return self._wait("apps", lambda now: not any(app.key in keys for app in now.apps))
+
+        def on_their_way(now: Contents) -> bool:
+            # One that was Pending and is in service by now is deleted in the next round.
+            return any(a.key in keys and a.status != f.IN_SERVICE for a in now.apps)
+
+        return self._wait("apps", lambda now: not on_their_way(now))
 
     def _delete_spaces(self, spaces: tuple[Space, ...]) -> bool:
         failed = len(self._result.failed)
         for space in spaces:
-            if space.status not in ("Deleting",):
+            if space.status != DELETING:
                 request = {"DomainId": self._domain_id, "SpaceName": space.name}
                 self._delete("space", space.name, "delete_space", request)
         if len(self._result.failed) > failed:
             return False
-        return self._wait("spaces", lambda now: bool(now.apps) or not now.spaces)
+        return self._wait("spaces", lambda now: not _are_going(now, now.spaces))
 
-    def _delete_profiles(self, profiles: tuple[str, ...]) -> bool:
+    def _delete_profiles(self, profiles: tuple[Profile, ...]) -> bool:
         failed = len(self._result.failed)
-        for name in profiles:
-            request = {"DomainId": self._domain_id, "UserProfileName": name}
-            self._delete("user profile", name, "delete_user_profile", request)
+        for profile in profiles:
+            if profile.status != DELETING:
+                request = {"DomainId": self._domain_id, "UserProfileName": profile.name}
+                self._delete("user profile", profile.name, "delete_user_profile", request)
         if len(self._result.failed) > failed:
             return False
-        return self._wait("user profiles", lambda now: bool(now.apps) or not now.profiles)
+        return self._wait("user profiles", lambda now: not _are_going(now, now.profiles))
 
     def _delete_domain(self, domain: Mapping[str, Any]) -> bool:
-        if domain.get("Status") != "Deleting":
+        if domain.get("Status") != DELETING:
             policy = {"HomeEfsFileSystem": "Retain" if self._keep_files else "Delete"}
             request = {"DomainId": self._domain_id, "RetentionPolicy": policy}
             failed = len(self._result.failed)
             self._delete("domain", self._domain_id, "delete_domain", request)
             if len(self._result.failed) > failed:
                 return False
-        return self._wait("the domain", lambda now: now.domain is None or not now.empty)
+
+        def on_its_way(now: Contents) -> bool:
+            return now.domain is not None and now.domain.get("Status") == DELETING
+
+        return self._wait("the domain", lambda now: not on_its_way(now))
 
     def _delete(self, kind: str, name: str, method: str, request: Mapping[str, Any]) -> None:
         """One deletion. Something that is gone, or is on its way, is what was wanted."""
@@ -176,11 +191,10 @@ class Teardown:
             self._call(method, **request)
         except CallError as error:
             code = error.code
-            busy = error.code == "ResourceInUse" and kind != "domain"
-            if is_missing(error) or ("delet" in error.text.lower() and not busy):
+            if is_missing(error) or classify(error.code, error.text) is Verdict.GONE:
                 outcome = "gone"
-            elif busy:
-                # Its app came back, or has not quite gone: the next look sees it.
+            elif error.code == "ResourceInUse":
+                # An app came back, or has not quite gone: the next round sees it.
                 outcome = "in-use"
             else:
                 outcome = "failed"
@@ -195,9 +209,10 @@ class Teardown:
     def _wait(self, what: str, over: Callable[[Contents], bool]) -> bool:
         """Wait until ``over``; False when that takes too long."""
         pace = self._aws.pace
-        give_up_at = pace.monotonic() + WAIT_SECONDS / pace.speed
-        self._tell(f"waiting for {what} to go")
-        while pace.monotonic() < give_up_at:
+        if self._stage != what:
+            self._stage, self._give_up_at = what, pace.monotonic() + WAIT_SECONDS / pace.speed
+            self._tell(f"waiting for {what} to go")
+        while pace.monotonic() < self._give_up_at:
             if over(self.look()):
                 return True
             pace.rest(LOOK_SECONDS / pace.speed)
@@ -238,6 +253,11 @@ class Teardown:
 
 
 _PROFILES = ("list_user_profiles", "UserProfiles")
+
+
+def _are_going(now: Contents, group: Sequence[Space | Profile]) -> bool:
+    """Whether all that is left of a group is being deleted, and no app came back."""
+    return not now.apps and bool(group) and all(each.status == DELETING for each in group)
 
 
 def _order(app: Item) -> tuple[int, str]:

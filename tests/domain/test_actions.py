@@ -191,7 +191,11 @@ def test_exceptions(exceptions: Any) -> None:
 
 @pytest.mark.parametrize(
     ("exceptions", "source"),
-    [({"tags": {"keep": "*"}}, f.TAGS), ({"owners": ["bob"]}, f.SPACES)],
+    [
+        ({"tags": {"keep": "*"}}, f.TAGS),
+        ({"tags": {"keep": "*"}}, f.SPACES),
+        ({"owners": ["bob"]}, f.SPACES),
+    ],
 )
 def test_exceptions_that_cannot_be_read_keep(exceptions: Any, source: str) -> None:
     lab = app("TensorBoard", owner="other", owner_kind=f.SPACE)

@@ -1,0 +1,224 @@
+"""``domain report``, ``check`` and ``tidy`` as an administrator runs them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_account import REGION, Account, line
+
+from auto_shutdown.cli.main import main
+from auto_shutdown.domain import workplace
+from auto_shutdown.domain.memory import Memory
+from auto_shutdown.domain.pace import Pace
+from auto_shutdown.domain.stores import FileState
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workplace, "Pace", lambda **given: Pace(**{**given, "speed": 1000}))
+
+
+def run(*argv: str) -> int:
+    return main(["domain", *argv])
+
+
+def policy_file(tmp_path: Path, **content: Any) -> str:
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps({"version": 1, **content}))
+    return str(path)
+
+
+def fill(account: Account) -> None:
+    account.start("JupyterLab", 30, SpaceName="lab")
+    account.start("RSessionGateway", 50, "session-1", UserProfileName="cleo")
+    account.log("d-one/lab/JupyterLab/default", line())
+
+
+def test_report_as_a_table(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(account)
+    assert run("report", "--region", REGION) == 0
+    said = capsys.readouterr().out
+    assert "ada (lab)" in said
+    assert "RStudio session" in said
+    assert "billed now: $0.23 an hour, and 1 without a known price" in said
+    assert "red $0.12/h" in said
+
+
+def test_the_table_fits_a_narrow_terminal(
+    account: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(account)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert run("report") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "OWNER" in lines[0]
+    assert "$/H" in lines[0]
+
+
+def test_report_for_programs_and_spreadsheets(
+    account: Account, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    fill(account)
+    page = tmp_path / "page.html"
+    assert run("report", "--json", "--html", str(page)) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {row["type"] for row in found["rows"]} == {
+        "JupyterLab",
+        "RSessionGateway",
+        "SpaceStorage",
+    }
+    assert "<title>" in page.read_text()
+    assert run("report", "--csv", "-") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 3
+    assert rows[0]["usd_per_hour"] == "0.115"
+
+
+def test_report_of_one_domain(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(account)
+    account.make_domain("two")
+    assert run("report", "--domain", "d-two") == 0
+    assert "Nothing is billed here" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"), [((), 0), (("--fail-on", "warning"), 1), (("--fail-on", "never"), 0)]
+)
+def test_check_and_its_exit_code(
+    account: Account, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], code: int
+) -> None:
+    account.start("JupyterLab", 100, SpaceName="lab")
+    account.log("d-one/lab/JupyterLab/default", line())
+    account.api.others["ServiceQuotasV20190624.ListServiceQuotas"] = lambda request: {
+        "Quotas": [
+            {
+                "QuotaName": "Studio JupyterLab Apps running on ml.m5.large instances",
+                "Value": 1.0,
+            }
+        ]
+    }
+    assert run("check", *argv) == code
+    said = capsys.readouterr().out
+    assert "1 run for more than 3 d" in said
+    assert "1 of 1" in said
+    assert "failure" not in said
+
+
+def test_check_fails_on_a_failure(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    account.start("TensorBoard", 100)
+    account.lose_owner("bob")
+    assert run("check", "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["counts"]["failure"] >= 1
+    (orphans,) = [x for x in found["findings"] if x["check"] == "orphans"]
+    assert orphans["level"] == "failure"
+
+
+def test_tidy_from_notice_to_deletion(
+    account: Account, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    account.start("TensorBoard", 100)
+    topic = account.session.client("sns").create_topic(Name="notices")["TopicArn"]
+    notify = {"sns_topic_arn": topic, "event_bus": "default"}
+    policy = policy_file(
+        tmp_path, dry_run=False, notify=notify, tensorboard={"delete": True, "age_hours": 24}
+    )
+    state, audit = tmp_path / "state.json", tmp_path / "audit.jsonl"
+    argv = ["tidy", "--policy", policy, "--state", str(state), "--audit", str(audit)]
+    assert run(*argv, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "A dry run" in said
+    assert not state.exists()
+    assert run(*argv) == 0
+    assert "noticed" in capsys.readouterr().out
+    assert account.statuses() == {"bob/TensorBoard": "InService"}
+    store = FileState(state)
+    memory, version = store.load()
+    ((key, notice),) = memory.notices.items()
+    aged = type(notice)(notice.rule, notice.given_at - timedelta(hours=2), notice.created_at)
+    store.save(Memory({key: aged}), version)
+    assert run(*argv, "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)["plan"]
+    assert row["step"] == "removed"
+    account.wait_for(lambda: account.statuses() == {"bob/TensorBoard": "Deleted"})
+    assert [json.loads(text)["event"] for text in audit.read_text().splitlines()] == [
+        "notice",
+        "delete",
+        "outcome",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"version": 2}, '"version" must be 1'),
+        ({"canvass": {}}, 'Do you mean "canvas"?'),
+        ({"canvas": {"delete": "yes"}}, '"canvas.delete" must be true or false'),
+        ({"canvas": {"idle_minutes": 5}}, '"canvas.idle_minutes" must be from 30'),
+        ({"canvas": {"idle_minutes": float("nan")}}, "must be from 30"),
+        ({"notice_minutes": 1}, "from 15"),
+        ({"max_deletions": True}, "a whole number"),
+        ({"domains": ["x"]}, "a domain's id"),
+        ({"exceptions": {"owners": ["a b"]}}, "NAME or DOMAIN/NAME"),
+        ({"notify": {"sns_topic_arn": "topic"}}, "not the ARN of an SNS topic"),
+        ({"prices": {"Canvas": -1}}, "US dollars an hour"),
+        ({"dry_run": False, "orphans": {"delete": True}}, 'needs "notify"'),
+        ({"checks": {}}, 'Do you mean "check"?'),
+    ],
+)
+def test_a_policy_that_makes_no_sense_does_nothing(
+    account: Account,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    content: dict[str, Any],
+    words: str,
+) -> None:
+    assert run("tidy", "--policy", policy_file(tmp_path, **content)) == 1
+    said = capsys.readouterr().err
+    assert words in said
+    assert "policy.json" in said
+    assert account.api.count("ListApps") == 0
+
+
+def test_a_policy_file_that_is_none(
+    account: Account, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "policy.json"
+    assert run("tidy", "--policy", str(path)) == 1
+    assert "No such file" in capsys.readouterr().err
+    path.write_text("{,}")
+    assert run("tidy", "--policy", str(path)) == 1
+    assert "is not JSON" in capsys.readouterr().err
+    path.write_bytes(b'\xef\xbb\xbf{"version": 1}')  # a byte order mark is no matter
+    assert run("tidy", "--policy", str(path), "--state", str(tmp_path / "s")) == 0
+    assert run("tidy") == 2
+
+
+def test_a_region_that_is_not_there(
+    account: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    assert run("report") == 1
+    assert "Give --region" in capsys.readouterr().err
+    assert run("report", "--profile", "nobody") == 1
+    assert "No AWS session (ProfileNotFound)" in capsys.readouterr().err
+
+
+def test_names_that_a_spreadsheet_would_run() -> None:
+    from auto_shutdown.domain.report import COLUMNS, csv_rows
+
+    row = {**dict.fromkeys(COLUMNS), "owner": "=1+1", "hours": -1.5}
+    _, found = csv_rows({"rows": [row]})
+    assert found[COLUMNS.index("owner")] == "'=1+1"
+    assert found[COLUMNS.index("hours")] == -1.5
+    assert found[COLUMNS.index("team")] == ""

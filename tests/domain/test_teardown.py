@@ -1,0 +1,214 @@
+"""``domain teardown`` against the AWS API: an empty account, from wherever it was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aws_account import REGION, Account
+
+from auto_shutdown.domain.pace import Aws, Pace
+from auto_shutdown.domain.teardown import Result, Teardown
+from auto_shutdown.local_studio.api import Fault, denied
+from auto_shutdown.local_studio.resources import Delays
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, a crash, the laptop's lid."""
+
+
+def fill(account: Account) -> None:
+    """A domain with one of each sort, an app that failed, and a neighbour with the same names."""
+    account.start("JupyterLab", SpaceName="lab")
+    account.start("KernelGateway", name="datascience", UserProfileName="ada")
+    account.start("JupyterServer", UserProfileName="ada")
+    account.start("RSessionGateway", name="session-1", UserProfileName="cleo")
+    account.start("RStudioServerPro", UserProfileName="domain-shared")
+    account.start("Canvas").status = "Failed"
+    account.make_domain("two")
+    account.sagemaker.create_user_profile(DomainId="d-two", UserProfileName="ada")
+    app = {"UserProfileName": "ada", "AppType": "Canvas", "AppName": "default"}
+    account.sagemaker.create_app(DomainId="d-two", **app)
+
+
+def restarts_by_itself(account: Account) -> None:
+    """Studio starts ada's JupyterServer app again, just before her profile is deleted."""
+    original = account.api._operations.table["DeleteUserProfile"]
+    restarted = []
+
+    def delete(request: dict[str, Any]) -> dict[str, Any]:
+        if request["UserProfileName"] == "ada" and not restarted:
+            restarted.append(True)
+            account.start("JupyterServer", UserProfileName="ada")
+        return original(request)
+
+    account.api._operations.table["DeleteUserProfile"] = delete
+
+
+def aws_of(account: Account) -> Aws:
+    return Aws(REGION, account.session, Pace(speed=400))
+
+
+def teardown(account: Account, aws: Aws | None = None, **more: Any) -> Result:
+    given = {"keep_files": True, "tell": lambda text: None, **more}
+    return Teardown(aws or aws_of(account), "d-one", **given).run()
+
+
+def what_is_left(account: Account) -> tuple[Any, ...]:
+    one = {"DomainIdEquals": "d-one"}
+    return (
+        [d["DomainId"] for d in account.sagemaker.list_domains()["Domains"]],
+        account.sagemaker.list_user_profiles(**one)["UserProfiles"],
+        account.sagemaker.list_spaces(**one)["Spaces"],
+        {a.status for a in account.api.apps.all() if a.domain_id == "d-one"} - {"Deleted"},
+    )
+
+
+EMPTY = (["d-two"], [], [], {"Failed"})
+
+
+def interrupt_at(aws: Aws, number: int, after: bool) -> None:
+    """Raise at the deletion of that number, before or after AWS has got it."""
+    call, seen = aws.call, []
+
+    def interrupted(service: str, method: str, **request: Any) -> Any:
+        if method.startswith("delete"):
+            seen.append(method)
+        if len(seen) == number and method.startswith("delete"):
+            if after:
+                call(service, method, **request)
+            raise Interrupted
+        return call(service, method, **request)
+
+    aws.call = interrupted  # type: ignore[method-assign]
+
+
+def test_an_empty_account_and_what_remains(account: Account) -> None:
+    fill(account)
+    restarts_by_itself(account)
+    told: list[str] = []
+    entries: list[Any] = []
+    result = teardown(account, tell=told.append, audit=entries.append)
+    assert result.done
+    assert result.failed == []
+    assert what_is_left(account) == EMPTY
+    assert result.deleted["JupyterServer app"] == 2
+    assert result.deleted["user profile"] == 3
+    assert "one-efs-id" in result.remains[0]
+    deleted = [c.request for c in account.api.calls if c.operation == "DeleteDomain"]
+    assert deleted == [{"DomainId": "d-one", "RetentionPolicy": {"HomeEfsFileSystem": "Retain"}}]
+    order = [c.operation for c in account.api.calls if c.operation.startswith("Delete")]
+    assert order.index("DeleteSpace") > 4
+    assert order[-1] == "DeleteDomain"
+    # The session went before its server, and each deletion has its two lines.
+    apps = [c.request["AppType"] for c in account.api.calls if c.operation == "DeleteApp"]
+    assert apps.index("RSessionGateway") < apps.index("RStudioServerPro")
+    assert [e["event"] for e in entries[:2]] == ["delete", "outcome"]
+    assert len(entries) == 2 * len(order)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
+@pytest.mark.parametrize("number", range(1, 11))
+def test_from_every_state_it_was_interrupted_in(account: Account, number: int, after: bool) -> None:
+    fill(account)
+    account.api.apps.delays = Delays(deleting=0.02)
+    aws = aws_of(account)
+    interrupt_at(aws, number, after)
+    with pytest.raises(Interrupted):
+        teardown(account, aws)
+    result = teardown(account)
+    account.api.apps.delays = Delays()
+    assert result.done, result.failed
+    assert what_is_left(account) == EMPTY
+
+
+def test_a_pending_app_is_waited_for(account: Account) -> None:
+    account.api.apps.delays = Delays(pending=0.3)
+    app = {"UserProfileName": "bob", "AppType": "Canvas", "AppName": "default"}
+    account.sagemaker.create_app(DomainId="d-one", **app)
+    result = teardown(account)
+    account.api.apps.delays = Delays()
+    assert result.done, result.failed
+
+
+def test_the_files_go_only_when_that_was_asked_for(account: Account) -> None:
+    assert teardown(account, keep_files=False).done
+    (call,) = [c for c in account.api.calls if c.operation == "DeleteDomain"]
+    assert call.request["RetentionPolicy"] == {"HomeEfsFileSystem": "Delete"}
+
+
+def test_a_call_that_is_refused_stops_and_says_why(account: Account) -> None:
+    fill(account)
+    text = denied("sagemaker:DeleteSpace", "arn")
+    account.api.faults.append(Fault("DeleteSpace", "AccessDeniedException", text))
+    result = teardown(account)
+    assert not result.done
+    assert len(result.failed) == 1
+    assert "sagemaker:DeleteSpace" in result.failed[0]
+    assert account.api.count("DeleteUserProfile") == 0
+    account.api.faults.clear()
+    assert teardown(account).done
+
+
+def test_the_plan_can_be_read(account: Account) -> None:
+    fill(account)
+    work = Teardown(aws_of(account), "d-one", True, lambda text: None)
+    lines = work.plan(work.look())
+    assert lines[0] == f"Remove the domain d-one (one) in {REGION}, in order:"
+    assert "  delete 1 space, with the files in them (5 GB): lab" in lines
+    assert "  delete 3 user profiles" in lines
+    assert any("EFS) is kept" in line for line in lines)
+    assert account.api.count("DeleteApp") == 0
+
+
+def test_a_domain_that_is_gone_is_done(account: Account) -> None:
+    assert teardown(account).done
+    again = teardown(account)
+    assert again.done
+    assert again.deleted == {}
+
+
+def run(argv: list[str]) -> int:
+    from auto_shutdown.cli.main import main
+
+    return main(["domain", "teardown", "--region", REGION, *argv])
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--domain", "d-one"], "--delete-spaces agrees"),
+        (["--domain", "d-one", "--delete-spaces"], "The domain's name is one: --confirm one"),
+        (["--domain", "d-one", "--delete-spaces", "--confirm", "two"], "name is one"),
+        (["--domain", "d-one", "--confirm", "one"], "--delete-spaces agrees"),
+    ],
+)
+def test_nothing_goes_without_the_name(
+    account: Account, capsys: pytest.CaptureFixture[str], argv: list[str], words: str
+) -> None:
+    fill(account)
+    assert run(argv) == 1
+    assert words in capsys.readouterr().err
+    assert not any(call.operation.startswith("Delete") for call in account.api.calls)
+
+
+def test_the_command(
+    account: Account,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from auto_shutdown.domain import workplace
+
+    fast: Callable[..., Pace] = lambda **given: Pace(**{**given, "speed": 200})  # noqa: E731
+    monkeypatch.setattr(workplace, "Pace", fast)
+    audit = tmp_path / "audit.jsonl"
+    argv = ["--domain", "d-one", "--delete-spaces", "--confirm", "one", "--audit", str(audit)]
+    assert run(argv) == 0
+    said = capsys.readouterr().out
+    assert "The domain is gone." in said
+    assert "remains: the EFS file system one-efs-id" in said
+    assert '"event": "delete"' in audit.read_text()
+    assert run(argv) == 0
+    assert "does not exist" in capsys.readouterr().out
