@@ -162,7 +162,7 @@ class Aws:
 
     def _error(self, service: str, method: str, code: str, text: str) -> CallError:
         operation = "".join(word.capitalize() for word in method.split("_"))
-        action = f"{_IAM_PREFIX.get(service, service)}:{operation}"
+        action = _IAM_ACTION.get(method) or f"{_IAM_PREFIX.get(service, service)}:{operation}"
         advice = remedy(code, text, action, "the resource (or *)", self.region)
         advice = advice.replace("the execution role's policy", "the policy of whoever runs this")
         return CallError(code, f"{action} failed in {self.region}: {code}.", advice, text)
@@ -189,6 +189,9 @@ class Aws:
 
 
 _GLOBAL = frozenset({"budgets", "ce"})
+
+#: Where IAM's action is not named like the operation.
+_IAM_ACTION = {"describe_budgets": "budgets:ViewBudget"}
 
 #: Where the prefix of a service's actions is not boto3's name of it.
 _IAM_PREFIX = {"resourcegroupstaggingapi": "tag", "service-quotas": "servicequotas"}
