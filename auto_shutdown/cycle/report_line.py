@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import threading
 from collections import Counter, defaultdict
@@ -72,6 +73,8 @@ class ReportLine:
         try:
             rates = self._rates(snapshot)
             self._rehearsal = advance(self._rehearsal, snapshot, plan, dry_run, moment.now, rates)
+            if self._age(moment.monotonic) < SHORTEST.total_seconds():
+                return  # passes can be many; a line is made of the whole report
             sums = totals(self._rehearsal, moment.now, rates)
             line = compose(report(), sums, self._rehearsal, self._limits.report_to_log_names)
             if self._is_time(moment.monotonic, _what_matters(line)):
@@ -86,13 +89,13 @@ class ReportLine:
         names |= set(self._rehearsal.freed)
         return {n: usd_per_hour(n, self._region, self._limits.hourly_prices) for n in names}
 
+    def _age(self, monotonic: float) -> float:
+        """Seconds since the last line."""
+        return math.inf if self._written_at is None else monotonic - self._written_at
+
     def _is_time(self, monotonic: float, content: Any) -> bool:
-        if self._written_at is not None:
-            age = monotonic - self._written_at
-            if age < SHORTEST.total_seconds():
-                return False
-            if content == self._written and age < INTERVAL.total_seconds():
-                return False
+        if content == self._written and self._age(monotonic) < INTERVAL.total_seconds():
+            return False
         self._written, self._written_at = content, monotonic
         return True
 

@@ -72,10 +72,12 @@ class Pace:
     def wait(self, service: str, method: str) -> None:
         """Return when the call may be made."""
         lane = self._lane(service, method)
+        spacing = lane.spacing * lane.factor / self.speed
+        self.rest(lane.next_at - self.monotonic())
         now = self.monotonic()
-        self.rest(lane.next_at - now)
-        # From the planned instant: late wake-ups do not add up. No burst follows a pause.
-        lane.next_at = max(lane.next_at, now) + lane.spacing * lane.factor / self.speed
+        # From the planned instant, so that late wake-ups do not add up; but no burst after a pause.
+        planned = lane.next_at if now - lane.next_at < spacing else now
+        lane.next_at = planned + spacing
 
     def rest(self, seconds: float) -> None:
         """Wait. Raises OutOfTimeError where the run would be over by then."""

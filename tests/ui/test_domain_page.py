@@ -76,8 +76,11 @@ def many() -> dict[str, Any]:
         account="123456789012",
         unread=(unread,),
     )
-    facts = replace(facts, billed={day: 240.0 - 8 * n for n, day in enumerate(days)})
-    return build(facts, parse({"version": 1, "prices": {"Canvas": 1.9}}))
+    rules = parse({"version": 1, "prices": {"Canvas": 1.9}})
+    estimated = {day["day"]: day["usd"] for day in build(facts, rules)["days"]}
+    # The bill has also what was deleted since.
+    billed = {day: estimated[day] * 1.03 + 9 * n for n, day in enumerate(days)}
+    return build(replace(facts, billed=billed), rules)
 
 
 @pytest.fixture(scope="module")
