@@ -1,0 +1,293 @@
+"""Silent cells that Jupyter's ``execution_state`` calls idle: each is kept for ten limits, and goes
+one limit after its end. On kernels of this host, and behind a real kernel gateway.
+
+All of them run on one server at once, because most of the time is waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_server.gateway.gateway_client import GatewayClient
+
+from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.local_studio.gateways import Gateway
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+LIMIT = 3.0
+
+
+@pytest.fixture(params=["here", "behind a gateway"])
+def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gateway | None]:
+    if request.param == "here":
+        yield None
+        return
+    found = Gateway(tmp_path, "app")
+    try:
+        found.wait()
+        yield found
+    finally:
+        found.stop()
+        GatewayClient.clear_instance()
+
+
+@pytest.fixture
+def jp_server_config(tmp_path: Path, gateway: Gateway | None) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "ServerApp": {"jpserver_extensions": {"auto_shutdown": True}},
+        "AutoShutdown": {
+            "state_dir": str(tmp_path / "state"),
+            "metadata_path": str(tmp_path / "none.json"),
+            "min_idle_timeout_minutes": 0.01,
+            "idle_timeout_minutes": LIMIT / 60,
+            "grace_minutes": 0,
+            "warn_minutes": 0,
+            "poll_interval_seconds": 0.3,
+        },
+    }
+    if gateway is not None:
+        config["GatewayClient"] = {"url": gateway.url}
+    return config
+
+
+class Page:
+    """A page of JupyterLab, with one notebook: its kernel and its websocket."""
+
+    def __init__(self, app: Any, ws_fetch: Any, flag: Path) -> None:
+        self.app, self.ws_fetch, self.flag = app, ws_fetch, flag
+        self.kernel = ""
+        self.session = uuid.uuid4().hex
+        self.subshell = ""
+        self._socket: Any = None
+        self._messages: list[Any] = []
+        self._reader: asyncio.Task[None] | None = None
+        flag.touch()
+
+    async def open_notebook(self) -> None:
+        self.kernel = str(await self.app.kernel_manager.start_kernel(kernel_name="python3"))
+        await self.open()
+
+    async def open(self) -> None:
+        params = {"session_id": self.session}
+        self._socket = await self.ws_fetch("api", "kernels", self.kernel, "channels", params=params)
+        self._reader = asyncio.ensure_future(self._read(self._socket))
+
+    async def close(self) -> None:
+        self._socket.close()
+        if self._reader is not None:
+            await self._reader
+
+    async def _read(self, socket: Any) -> None:
+        while (text := await socket.read_message()) is not None:
+            if isinstance(text, str):
+                self._messages.append(json.loads(text))
+
+    async def send(
+        self, kind: str, channel: str = "shell", subshell: str | None = None, **content: Any
+    ) -> str:
+        header = {
+            "msg_id": uuid.uuid4().hex,
+            "msg_type": kind,
+            "username": "",
+            "session": self.session,
+            "version": "5.3",
+            "date": "2026-01-01T00:00:00Z",
+        }
+        if subshell is not None:
+            header["subshell_id"] = subshell
+        parts = {"parent_header": {}, "metadata": {}, "content": content, "channel": channel}
+        await self._socket.write_message(json.dumps({"header": header, **parts}))
+        return str(header["msg_id"])
+
+    async def receive(self, parent_id: str, kind: str) -> Any:
+        def found() -> Any:
+            return next(
+                (
+                    m
+                    for m in self._messages
+                    if m["parent_header"].get("msg_id") == parent_id
+                    and m["header"]["msg_type"] == kind
+                ),
+                None,
+            )
+
+        return await until(found, f"{kind} for {parent_id}")
+
+    async def ask(self, kind: str, channel: str = "control", **content: Any) -> Any:
+        """Send a request, and wait for its reply."""
+        return await self.receive(
+            await self.send(kind, channel, **content), kind.replace("_request", "_reply")
+        )
+
+    async def execute(self, code: str, subshell: str | None = None) -> str:
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True}
+        return await self.send("execute_request", subshell=subshell, **content)
+
+    async def run(self, code: str) -> None:
+        await self.receive(await self.execute(code), "execute_reply")
+
+    @property
+    def waiting(self) -> str:
+        """A silent cell that lasts while the flag is there."""
+        return f"import os, time\nwhile os.path.exists({str(self.flag)!r}): time.sleep(0.05)"
+
+    async def execute_and_see(self, code: str, subshell: str | None = None) -> None:
+        """Execute, and wait until it runs."""
+        await self.receive(await self.execute(code, subshell), "execute_input")
+
+
+async def until(condition: Callable[[], Any], what: str, seconds: float = 90.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        await asyncio.sleep(0.05)
+    raise TimeoutError(what)
+
+
+# -- what is done on each page; it returns when the silence begins -------------------------------
+
+
+async def progress_bar(page: Page) -> None:
+    """The cell shows a widget, and JupyterLab makes a subshell for its messages."""
+    await page.execute_and_see(page.waiting)
+    await page.ask("create_subshell_request")
+
+
+async def processor_time_is_polled(page: Page) -> None:
+    """As jupyter-resource-usage does."""
+    await page.execute_and_see(page.waiting)
+    for _ in range(3):
+        await page.ask("usage_request")
+
+
+async def queue_of_three(page: Page) -> None:
+    """The last of three cells is the silent one."""
+    await page.execute("import time; time.sleep(1)")
+    await page.execute("time.sleep(1)")
+    last = await page.execute(page.waiting)
+    await page.ask("create_subshell_request")
+    await page.receive(last, "execute_input")
+    await page.ask("create_subshell_request")
+
+
+async def awaiting_cell(page: Page) -> None:
+    code = "import asyncio, os\nwhile os.path.exists({!r}): await asyncio.sleep(0.05)"
+    await page.execute_and_see(code.format(str(page.flag)))
+    await page.ask("create_subshell_request")
+
+
+async def in_a_subshell(page: Page) -> None:
+    """The main shell is free all the time."""
+    reply = await page.ask("create_subshell_request")
+    await page.execute_and_see(page.waiting, reply["content"]["subshell_id"])
+    await page.ask("list_subshell_request")
+
+
+async def in_a_subshell_and_the_page_closed(page: Page) -> None:
+    await in_a_subshell(page)
+    await page.close()
+
+
+async def debugger_attached(page: Page) -> None:
+    async def debug(command: str, **arguments: Any) -> None:
+        request = {"type": "request", "seq": 1, "command": command, "arguments": arguments}
+        await page.ask("debug_request", **request)
+
+    await debug("initialize", clientID="page", adapterID="python")
+    await debug("attach")
+    await page.execute_and_see(page.waiting)
+    await debug("debugInfo")
+    await page.ask("create_subshell_request")
+
+
+async def reloaded(page: Page) -> None:
+    await progress_bar(page)
+    await page.close()
+    await page.open()
+    await page.ask("kernel_info_request", "control")
+
+
+async def closed(page: Page) -> None:
+    await progress_bar(page)
+    await page.close()
+
+
+SCENES: dict[str, Callable[[Page], Awaitable[None]]] = {
+    scene.__name__: scene
+    for scene in (
+        progress_bar,
+        processor_time_is_polled,
+        queue_of_three,
+        awaiting_cell,
+        in_a_subshell,
+        in_a_subshell_and_the_page_closed,
+        debugger_attached,
+        reloaded,
+        closed,
+    )
+}
+
+
+async def test_silent_cells_are_kept_and_go_one_limit_after_their_end(
+    jp_serverapp: Any, jp_ws_fetch: Any, tmp_path: Path
+) -> None:
+    try:
+        await keep_them(jp_serverapp, jp_ws_fetch, tmp_path)
+    finally:
+        # Before its gateway goes.
+        for kernel_id in list(jp_serverapp.kernel_manager.list_kernel_ids()):
+            with contextlib.suppress(Exception):
+                await jp_serverapp.kernel_manager.shutdown_kernel(kernel_id, now=True)
+
+
+async def keep_them(jp_serverapp: Any, jp_ws_fetch: Any, tmp_path: Path) -> None:
+    pages = {name: Page(jp_serverapp, jp_ws_fetch, tmp_path / name) for name in SCENES}
+    idle = Page(jp_serverapp, jp_ws_fetch, tmp_path / "idle")
+
+    def verdicts() -> dict[str, Any]:
+        report = jp_serverapp.web_app.settings[CONTROLLER].report()
+        return {row["id"]: row for row in report["resources"] if row["kind"] == "kernel"}
+
+    await until(lambda: CONTROLLER in jp_serverapp.web_app.settings, "the extension")
+
+    async def begin(name: str) -> None:
+        await pages[name].open_notebook()
+        await SCENES[name](pages[name])
+
+    await asyncio.gather(*map(begin, pages))
+    silent_since = time.monotonic()
+    await idle.open_notebook()
+    await idle.run("pass")
+    await until(lambda: idle.kernel in verdicts(), "the idle kernel is seen")
+    await until(lambda: idle.kernel not in verdicts(), "the idle kernel goes")
+    while time.monotonic() - silent_since < 10 * LIMIT:
+        await asyncio.sleep(0.2)
+        there = verdicts()
+        gone = {name for name, page in pages.items() if page.kernel not in there}
+        assert not gone, "removed while their cells run"
+    for page in pages.values():
+        page.flag.unlink()
+    ended = time.monotonic()
+    went: dict[str, float] = {}
+    while len(went) < len(pages):
+        await asyncio.sleep(0.05)
+        there, now = verdicts(), time.monotonic()
+        for name, page in pages.items():
+            if page.kernel not in there:
+                went.setdefault(name, now - ended)
+        assert now - ended < 120, {n: there[p.kernel] for n, p in pages.items() if n not in went}
+    assert min(went.values()) > LIMIT * 0.8, went
+    with contextlib.suppress(Exception):
+        for page in pages.values():
+            await page.close()
