@@ -130,7 +130,7 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
         for ref, mark in ledger.marks.items()
         if ref not in marks and _SOURCES[ref.kind] not in snapshot.unread
     ]
-    inside = _inside_apps(ledger.marks, marks, left, now)
+    inside = _inside_apps(ledger.marks, marks, left, snapshot, now)
     # A call that was answered too late may have worked all the same.
     over = {app.ref for app in snapshot.apps if app.status != IN_SERVICE}
     for app in snapshot.apps:
@@ -165,13 +165,18 @@ _SOURCES = {
 
 
 def _inside_apps(
-    before: Mapping[Ref, Mark], after: Mapping[Ref, Mark], left: Iterable[Mark], now: datetime
+    before: Mapping[Ref, Mark],
+    after: Mapping[Ref, Mark],
+    left: Iterable[Mark],
+    snapshot: Snapshot,
+    now: datetime,
 ) -> dict[str, Inside]:
     """For each app id, the latest activity of what runs in it.
 
     A resource that was not there at the last look is an arrival, and counts as now. One that
     left is no arrival, and counts for nothing: our own shutdown of a kernel must not prolong
-    its app. But what was at work at the last look ended somewhere between the two.
+    its app. But what was at work at the last look ended somewhere between the two, and the use of
+    a kernel that came or went between two looks counts for its app (:class:`Departure`).
     """
     inside: dict[str, Inside] = {}
     for ref, mark in after.items():
@@ -187,6 +192,12 @@ def _inside_apps(
     for mark in left:
         if mark.app is not None and mark.at_work:
             inside.setdefault(mark.app, Inside(now, mark.signal)).add(now, mark.signal, {})
+    for departure in snapshot.departures:
+        at = min(departure.at, now)
+        for app in snapshot.apps:
+            if departure.anywhere or departure.app == app.id:
+                found = inside.setdefault(app.id, Inside(at, departure.signal))
+                found.add(at, departure.signal, {})
     return inside
 
 

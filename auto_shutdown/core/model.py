@@ -243,6 +243,17 @@ class Unread:
 
 
 @dataclass(frozen=True)
+class Departure:
+    """A kernel that was there after the last look and is gone: its use counts for ``app`` (None:
+    the server's own host, or, with ``anywhere``, any app). ``at`` is when it was last used."""
+
+    app: str | None
+    at: datetime
+    signal: str
+    anywhere: bool = False
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The world at one instant, in one piece. A source that failed is named in ``unread``, and
     what it gave last is carried along so that people still see it."""
@@ -251,6 +262,7 @@ class Snapshot:
     terminals: tuple[Terminal, ...] = ()
     apps: tuple[App, ...] = ()
     unread: Mapping[str, Unread] = field(default_factory=dict)
+    departures: tuple[Departure, ...] = ()
 
     KERNELS = "kernels"
     SESSIONS = "sessions"

@@ -17,11 +17,12 @@ from traitlets import TraitError
 
 from ..core.apps import DEAD
 from ..core.marks import BUSY, COMING_UP
-from ..core.model import KERNEL_GATEWAY, Kernel
+from ..core.model import KERNEL_GATEWAY, Departure, Kernel
 from ..core.signals import Signal
 from ..core.verdict import Outcome, Result
 from .iopub import IOPubListener, IOPubSubscription
-from .kernel_access import channels_of, fresh_model, limit_of, pid_of, resolve
+from .kernel_access import channels_of, fresh_model, kernel_of, limit_of, pid_of, resolve
+from .kernel_lifecycle import KernelLifecycle
 from .kernel_usage import Usage
 from .requests import KernelRequests
 from .shell_probe import ShellAnswer
@@ -63,6 +64,9 @@ class KernelSource:
         self._requests = self._clients.requests
         self._listener = IOPubListener(kernel_manager, self._requests)
         self._shells = Shells(kernel_manager, self._requests, own_channels)
+        self._lifecycle = KernelLifecycle(
+            kernel_manager, self._requests, self._read_now, self._listener.subscribe
+        )
         self._just_asked: dict[str, ShellAnswer] = {}
         self._limits: dict[str, timedelta | None] = {}
         self._last_sessions: list[Model] = []
@@ -81,7 +85,6 @@ class KernelSource:
                 if model is not None:
                     models[kernel_id] = model
         self._listener.attend(models)
-        self._requests.keep_only({*models, *unreadable})
         self._limits = {kernel_id: self._limit_of(kernel_id) for kernel_id in models}
         return models, unreadable
 
@@ -109,7 +112,24 @@ class KernelSource:
         sessions: Iterable[Model],
     ) -> tuple[Kernel, ...]:
         """The kernels from what ``read`` and ``read_sessions`` gave, and from what was heard."""
-        return tuple(map(self.observed, join(models, unreadable, sessions, self._joined)))
+        kernels = tuple(map(self.observed, join(models, unreadable, sessions, self._joined)))
+        self._lifecycle.look(kernels)
+        self._requests.keep_only({kernel.id for kernel in kernels})
+        return kernels
+
+    @property
+    def departures(self) -> tuple[Departure, ...]:
+        """The kernels that left a short time ago, with their last use."""
+        return self._lifecycle.departures
+
+    def _read_now(self, kernel_id: str) -> Kernel:
+        """A kernel as its manager has it, without a request to anybody else. Raises LookupError
+        for what only a request would tell."""
+        kernel_of(self._kernels, kernel_id)
+        model = self._kernels.kernel_model(kernel_id)
+        if not isinstance(model, Mapping):
+            raise LookupError(kernel_id)
+        return _kernel(kernel_id, model, ())
 
     def observed(self, kernel: Kernel) -> Kernel:
         """With what its model does not say: what its messages tell, and whether it waits."""

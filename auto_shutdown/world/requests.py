@@ -65,6 +65,7 @@ class KernelRequests:
     """The unfinished requests of one kernel, by message id.
 
     ``on_iopub`` says that this server reads the kernel's IOPub channel.
+    ``last_at`` is when a request that runs code last began or ended.
     ``sent_at`` is when a client of this server last sent a request that counts. ``came_up`` says
     that the kernel has sent a message since it was last started. ``input_for`` is the id of the
     request that waits in ``input()``. ``shell_silent`` says that its shell did not answer the last
@@ -74,6 +75,7 @@ class KernelRequests:
     """
 
     on_iopub: bool = False
+    last_at: datetime | None = None
     sent_at: datetime | None = None
     came_up: bool = False
     input_for: str | None = None
@@ -130,6 +132,7 @@ class KernelRequests:
             if counts and request_id not in self._finished:
                 subshell = parent.get("subshell_id")
                 self._unfinished[request_id] = Request(subshell, time.monotonic(), started=True)
+                self.last_at = datetime.now(timezone.utc)
         elif state == "idle":
             self.came_up = True
             self.has_finished(request_id)
@@ -139,6 +142,7 @@ class KernelRequests:
     def has_finished(self, request_id: str) -> None:
         if self._unfinished.pop(request_id, None) is not None:
             self._finished.append(request_id)
+            self.last_at = datetime.now(timezone.utc)
         if self.input_for == request_id:
             self.input_for = None
 

@@ -129,6 +129,7 @@ class World:
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
         terminals = place(terminals, apps)
+        departures = self._kernel_source.departures
         beats = await self._read_heartbeats(unread)
         own = self._own_app(beats)
         if own is not None:
@@ -136,7 +137,9 @@ class World:
             apps = (own,)
             kernels = tuple(_within(own, kernel) for kernel in kernels)
             terminals = tuple(_within(own, terminal) for terminal in terminals)
-        self._last = _with_beats(Snapshot(kernels, terminals, apps, unread), beats)
+            departures = tuple(replace(d, app=d.app or own.id) for d in departures)
+        seen = Snapshot(kernels, terminals, apps, unread, departures)
+        self._last = _with_beats(seen, beats)
         return self._last
 
     async def _read_heartbeats(self, unread: dict[str, Unread]) -> Heartbeats:

@@ -26,6 +26,7 @@ from auto_shutdown.core.ledger_json import holds_from_json, holds_to_json
 from auto_shutdown.core.model import (
     EVERYTHING,
     App,
+    Departure,
     IOPubActivity,
     Kernel,
     Snapshot,
@@ -214,6 +215,24 @@ class TestApps:
         waiting = replace(KERNEL, state="busy", connections=0, waiting_for="input")
         ledger = self.settled(waiting)
         assert self.active_at(advance(ledger, Snapshot((), (), (APP,)), NOW)) == ago(hours=3)
+
+    @pytest.mark.parametrize(
+        ("departure", "expected"),
+        [
+            (Departure(APP.id, NOW - MINUTE / 2, "request"), NOW - MINUTE / 2),
+            (Departure(APP.id, NOW + MINUTE, "request"), NOW),
+            (Departure(None, NOW - MINUTE / 2, "request", anywhere=True), NOW - MINUTE / 2),
+            (Departure(None, NOW - MINUTE / 2, "request"), ago(hours=3)),
+            (Departure("KernelGateway/other", NOW, "request"), ago(hours=3)),
+            (Departure(APP.id, ago(hours=5), "request"), ago(hours=3)),
+        ],
+    )
+    def test_the_use_of_a_kernel_that_is_gone_counts_for_its_app(
+        self, departure: Departure, expected: datetime
+    ) -> None:
+        ledger = self.settled(KERNEL)
+        after = advance(ledger, Snapshot((KERNEL,), (), (APP,), departures=(departure,)), NOW)
+        assert self.active_at(after) == expected
 
     def test_a_terminal_closed_with_its_job_running_was_at_work(self) -> None:
         inside = replace(TERMINAL, app=APP.id, running_job="python")

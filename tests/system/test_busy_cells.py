@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -27,7 +28,12 @@ LIMIT = 3.0
 
 
 @pytest.fixture(params=["here", "behind a gateway"])
-def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gateway | None]:
+def gateway(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Gateway | None]:
+    # For the kernels of other languages, which are installed there.
+    monkeypatch.setenv("JUPYTER_PATH", str(Path(sys.prefix) / "share/jupyter"))
+    GatewayClient.clear_instance()
     if request.param == "here":
         yield None
         return
@@ -62,8 +68,8 @@ def jp_server_config(tmp_path: Path, gateway: Gateway | None) -> dict[str, Any]:
 class Page:
     """A page of JupyterLab, with one notebook: its kernel and its websocket."""
 
-    def __init__(self, app: Any, ws_fetch: Any, flag: Path) -> None:
-        self.app, self.ws_fetch, self.flag = app, ws_fetch, flag
+    def __init__(self, app: Any, ws_fetch: Any, flag: Path, language: str = "python3") -> None:
+        self.app, self.ws_fetch, self.flag, self.language = app, ws_fetch, flag, language
         self.kernel = ""
         self.session = uuid.uuid4().hex
         self.subshell = ""
@@ -73,7 +79,7 @@ class Page:
         flag.touch()
 
     async def open_notebook(self) -> None:
-        self.kernel = str(await self.app.kernel_manager.start_kernel(kernel_name="python3"))
+        self.kernel = str(await self.app.kernel_manager.start_kernel(kernel_name=self.language))
         await self.open()
 
     async def open(self) -> None:
@@ -114,7 +120,7 @@ class Page:
                 (
                     m
                     for m in self._messages
-                    if m["parent_header"].get("msg_id") == parent_id
+                    if (m["parent_header"] or {}).get("msg_id") == parent_id
                     and m["header"]["msg_type"] == kind
                 ),
                 None,
@@ -138,7 +144,9 @@ class Page:
     @property
     def waiting(self) -> str:
         """A silent cell that lasts while the flag is there."""
-        return f"import os, time\nwhile os.path.exists({str(self.flag)!r}): time.sleep(0.05)"
+        if self.language == "calysto_bash":
+            return f"while [ -e '{self.flag}' ]; do sleep 0.5; done"
+        return f"import os, time\nwhile os.path.exists({str(self.flag)!r}): time.sleep(0.5)"
 
     async def execute_and_see(self, code: str, subshell: str | None = None) -> None:
         """Execute, and wait until it runs."""
@@ -182,7 +190,7 @@ async def queue_of_three(page: Page) -> None:
 
 
 async def awaiting_cell(page: Page) -> None:
-    code = "import asyncio, os\nwhile os.path.exists({!r}): await asyncio.sleep(0.05)"
+    code = "import asyncio, os\nwhile os.path.exists({!r}): await asyncio.sleep(0.5)"
     await page.execute_and_see(code.format(str(page.flag)))
     await page.ask("create_subshell_request")
 
@@ -223,6 +231,12 @@ async def closed(page: Page) -> None:
     await page.close()
 
 
+async def nobody_sees_it(page: Page) -> None:
+    """Its page is closed before anything else happens."""
+    await page.execute_and_see(page.waiting)
+    await page.close()
+
+
 SCENES: dict[str, Callable[[Page], Awaitable[None]]] = {
     scene.__name__: scene
     for scene in (
@@ -239,9 +253,16 @@ SCENES: dict[str, Callable[[Page], Awaitable[None]]] = {
 }
 
 
+#: Kernels of other languages, and one of another make: they have no subshells, and some no answer
+#: to a question for their processor time.
+LANGUAGES = ("calysto_bash", "xpython")
+
+
 async def test_silent_cells_are_kept_and_go_one_limit_after_their_end(
-    jp_serverapp: Any, jp_ws_fetch: Any, tmp_path: Path
+    jp_serverapp: Any, jp_ws_fetch: Any, tmp_path: Path, gateway: Gateway | None
 ) -> None:
+    remote = "Gateway" in type(jp_serverapp.kernel_manager).__name__
+    assert remote is (gateway is not None)
     try:
         await keep_them(jp_serverapp, jp_ws_fetch, tmp_path)
     finally:
@@ -253,6 +274,10 @@ async def test_silent_cells_are_kept_and_go_one_limit_after_their_end(
 
 async def keep_them(jp_serverapp: Any, jp_ws_fetch: Any, tmp_path: Path) -> None:
     pages = {name: Page(jp_serverapp, jp_ws_fetch, tmp_path / name) for name in SCENES}
+    scenes = dict(SCENES)
+    for language in LANGUAGES:
+        pages[language] = Page(jp_serverapp, jp_ws_fetch, tmp_path / language, language)
+        scenes[language] = nobody_sees_it
     idle = Page(jp_serverapp, jp_ws_fetch, tmp_path / "idle")
 
     def verdicts() -> dict[str, Any]:
@@ -263,7 +288,7 @@ async def keep_them(jp_serverapp: Any, jp_ws_fetch: Any, tmp_path: Path) -> None
 
     async def begin(name: str) -> None:
         await pages[name].open_notebook()
-        await SCENES[name](pages[name])
+        await scenes[name](pages[name])
 
     await asyncio.gather(*map(begin, pages))
     silent_since = time.monotonic()

@@ -1,0 +1,125 @@
+"""Starts and shutdowns of kernels, noted when they happen and not at the next look.
+
+A kernel may be started, used and shut down between two looks. Its use counts for the app that it
+ran in. So the methods of the server's kernel manager that start and shut down kernels are wrapped:
+each manager has them, whatever its class, where only some emit events.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
+from typing import Any
+
+from ..core.model import Departure, Kernel
+from ..core.signals import Signal
+from .requests import Requests
+
+#: A departure is shown to each look for so long (seconds); by then several have taken it up.
+SHOWN_SECONDS = 900.0
+
+
+class KernelLifecycle:
+    """When kernels began, and what is known of those that are gone.
+
+    ``read`` gives a kernel as its manager has it now, without a request to anybody else; it may
+    raise. ``started`` is called with the id of each kernel that was started here.
+    """
+
+    def __init__(
+        self,
+        manager: Any,
+        requests: Requests,
+        read: Callable[[str], Kernel],
+        started: Callable[[str], None],
+    ) -> None:
+        self._requests = requests
+        self._read = read
+        self._started = started
+        self._started_at: dict[str, datetime] = {}
+        self._last_seen: dict[str, Kernel] = {}
+        self._departures: list[tuple[float, Departure]] = []
+        with contextlib.suppress(Exception):  # a manager without it has no such kernels
+            _wrap(manager, "start_kernel", lambda _: None, self._note_start)
+            _wrap(manager, "shutdown_kernel", self._before_its_end, self._note_end)
+
+    @property
+    def departures(self) -> tuple[Departure, ...]:
+        """The kernels that left a short time ago."""
+        oldest = time.monotonic() - SHOWN_SECONDS
+        self._departures = [(at, each) for at, each in self._departures if at > oldest]
+        return tuple(each for _, each in self._departures)
+
+    def look(self, kernels: Iterable[Kernel]) -> None:
+        """All kernels that are there at a look. Those that were known and are not among them have
+        left in between."""
+        there = {kernel.id: kernel for kernel in kernels}
+        for kernel_id in (self._last_seen.keys() | self._started_at.keys()) - there.keys():
+            self._depart(kernel_id, self._last_seen.get(kernel_id))
+        for kernel_id in there:
+            self._started_at.pop(kernel_id, None)
+        self._last_seen = {i: k for i, k in there.items() if not k.unreadable}
+
+    def _note_start(self, kernel_id: Any, *_: Any) -> None:
+        if isinstance(kernel_id, str):
+            self._started_at[kernel_id] = datetime.now(timezone.utc)
+            self._started(kernel_id)
+
+    def _before_its_end(self, kernel_id: Any) -> Kernel | None:
+        """What is known of a kernel that is about to be shut down."""
+        known = self._last_seen.get(kernel_id)
+        return known if known is not None else self._read(kernel_id)
+
+    def _note_end(self, _result: Any, kernel_id: Any, kernel: Kernel | None) -> None:
+        if isinstance(kernel_id, str):
+            self._depart(kernel_id, kernel)
+
+    def _depart(self, kernel_id: str, kernel: Kernel | None) -> None:
+        requests = self._requests.known(kernel_id)
+        used = [self._started_at.pop(kernel_id, None)]
+        if kernel is not None:
+            used.append(kernel.request_at)
+        if requests is not None:
+            used += [requests.sent_at, requests.last_at]
+            if requests.unfinished:
+                used.append(datetime.now(timezone.utc))
+        at = max((instant for instant in used if instant is not None), default=None)
+        self._last_seen.pop(kernel_id, None)
+        if at is not None:
+            departure = Departure(
+                None if kernel is None else kernel.app, at, Signal.REQUEST, kernel is None
+            )
+            self._departures.append((time.monotonic(), departure))
+
+
+def _wrap(
+    manager: Any,
+    name: str,
+    before: Callable[[Any], Any],
+    after: Callable[[Any, Any, Any], None],
+) -> None:
+    """Call ``before`` with the kernel id of each call. Call ``after`` with the result, the kernel
+    id and what ``before`` gave, when the call has succeeded."""
+    method = getattr(manager, name)
+
+    def noted(result: Any, kernel_id: Any, known: Any) -> Any:
+        with contextlib.suppress(Exception):  # the host's own work goes on, whatever we make of it
+            after(result, kernel_id, known)
+        return result
+
+    async def waiting(result: Any, kernel_id: Any, known: Any) -> Any:
+        return noted(await result, kernel_id, known)
+
+    def wrapped(*arguments: Any, **more: Any) -> Any:
+        kernel_id, known = more.get("kernel_id", arguments[0] if arguments else None), None
+        with contextlib.suppress(Exception):
+            known = before(kernel_id)
+        result = method(*arguments, **more)
+        if inspect.isawaitable(result):
+            return waiting(result, kernel_id, known)
+        return noted(result, kernel_id, known)
+
+    setattr(manager, name, wrapped)

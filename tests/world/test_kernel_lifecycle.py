@@ -1,0 +1,187 @@
+"""Kernels that come, are used and go between two looks: their use counts for their app."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from tornado import gen
+
+from auto_shutdown.world import kernel_lifecycle
+from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.world import World
+
+MODEL = {
+    "name": "python3",
+    "last_activity": "2026-03-01T12:00:00Z",
+    "execution_state": "idle",
+    "connections": 0,
+    "app_name": "pytorch",
+}
+CELL = {"msg_type": "execute_request", "msg_id": "1"}
+
+
+class Manager:
+    """Kernels as values; asynchronous, as the newest managers are."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, dict[str, Any]] = {}
+
+    def __contains__(self, kernel_id: str) -> bool:
+        return kernel_id in self.models
+
+    def list_kernel_ids(self) -> list[str]:
+        return list(self.models)
+
+    def list_kernels(self) -> list[Any]:
+        return list(self.models.values())
+
+    def kernel_model(self, kernel_id: str) -> Any:
+        return self.models[kernel_id]
+
+    def get_kernel(self, kernel_id: str) -> Any:
+        return object()
+
+    def _start(self, kernel_id: str) -> str:
+        self.models[kernel_id] = {**MODEL, "id": kernel_id}
+        return kernel_id
+
+    async def start_kernel(self, kernel_id: str = "k", **_: Any) -> str:
+        return self._start(kernel_id)
+
+    async def shutdown_kernel(self, kernel_id: str, now: bool = False) -> None:
+        del self.models[kernel_id]
+
+
+class Synchronous(Manager):
+    def start_kernel(self, kernel_id: str = "k", **_: Any) -> str:  # type: ignore[override]
+        return self._start(kernel_id)
+
+    def shutdown_kernel(self, kernel_id: str, now: bool = False) -> None:  # type: ignore[override]
+        del self.models[kernel_id]
+
+
+class Tornados(Manager):
+    """As managers of notebook 5 and 6, and those that descend from them."""
+
+    @gen.coroutine
+    def start_kernel(self, kernel_id: str = "k", **_: Any) -> Any:
+        yield gen.moment
+        return self._start(kernel_id)
+
+    @gen.coroutine
+    def shutdown_kernel(self, kernel_id: str, now: bool = False) -> Any:
+        yield gen.moment
+        del self.models[kernel_id]
+
+
+class Sessions:
+    async def list_sessions(self) -> list[Any]:
+        return []
+
+
+async def done(value: Any) -> Any:
+    return await value if hasattr(value, "__await__") else value
+
+
+def make(manager: Manager) -> tuple[KernelSource, World]:
+    source = KernelSource(manager, Sessions())
+    return source, World(Platform(), source, TerminalSource({}), None)
+
+
+@pytest.mark.parametrize("kind", [Manager, Synchronous, Tornados])
+async def test_a_kernel_that_came_and_went_between_two_looks(kind: type[Manager]) -> None:
+    manager = kind()
+    source, world = make(manager)
+    assert (await world.observe(False)).departures == ()
+    begun = datetime.now(timezone.utc)
+    assert await done(manager.start_kernel(kernel_name="python3")) == "k"
+    source._requests.of("k").sent(CELL)
+    await done(manager.shutdown_kernel("k", now=True))
+    (departure,) = (await world.observe(False)).departures
+    assert departure.at >= begun
+    assert (departure.app, departure.anywhere) == ("KernelGateway/pytorch", False)
+
+
+async def test_the_last_use_of_a_known_kernel_counts_for_its_app() -> None:
+    manager = Manager()
+    source, world = make(manager)
+    await manager.start_kernel()
+    await world.observe(False)
+    for state in ("busy", "idle"):
+        source._requests.of("k").has_status(state, CELL)
+    used = source._requests.of("k").last_at
+    await manager.shutdown_kernel(kernel_id="k")
+    (departure,) = (await world.observe(False)).departures
+    assert (departure.app, departure.at) == ("KernelGateway/pytorch", used)
+
+
+@pytest.mark.parametrize(("unfinished", "shown"), [(True, 1), (False, 0)])
+async def test_a_kernel_that_vanishes_without_a_shutdown(unfinished: bool, shown: int) -> None:
+    """Its gateway ended it. One that had not been used leaves nothing."""
+    manager = Manager()
+    source, world = make(manager)
+    await manager.start_kernel()
+    await world.observe(False)
+    if unfinished:
+        source._requests.of("k").has_status("busy", CELL)
+    manager.models.clear()
+    assert len((await world.observe(False)).departures) == shown
+    assert len((await world.observe(False)).departures) == shown, "for several looks"
+
+
+async def test_departures_are_shown_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = Manager()
+    _, world = make(manager)
+    await manager.start_kernel()
+    await manager.shutdown_kernel("k")
+    monkeypatch.setattr(kernel_lifecycle, "SHOWN_SECONDS", time.monotonic() + 1)
+    assert len((await world.observe(False)).departures) == 1
+    monkeypatch.setattr(kernel_lifecycle, "SHOWN_SECONDS", -1.0)
+    assert (await world.observe(False)).departures == ()
+
+
+async def test_a_call_that_fails_is_no_start_and_no_end() -> None:
+    class Failing(Manager):
+        async def start_kernel(self, kernel_id: str = "k", **_: Any) -> str:
+            raise RuntimeError("no kernel")
+
+    manager = Failing()
+    _, world = make(manager)
+    with pytest.raises(RuntimeError):
+        await manager.start_kernel()
+    assert (await world.observe(False)).departures == ()
+
+
+async def test_a_kernel_of_which_nothing_was_known_may_have_been_anywhere() -> None:
+    """To ask its manager would be a request to somebody else."""
+
+    class Remote(Manager):
+        async def get_kernel(self, kernel_id: str) -> Any:  # type: ignore[override]
+            return self.models[kernel_id]
+
+    manager = Remote()
+    _, world = make(manager)
+    await manager.start_kernel()
+    await manager.shutdown_kernel("k")
+    (departure,) = (await world.observe(False)).departures
+    assert (departure.app, departure.anywhere) == (None, True)
+
+
+async def test_a_kernel_of_this_host_counts_for_the_servers_own_app() -> None:
+    manager = Manager()
+    source = KernelSource(manager, Sessions())
+    platform = Platform("studio-space", "d-1", None, "s", app_type="JupyterLab", app_name="default")
+    world = World(platform, source, TerminalSource({}), None)
+    await manager.start_kernel()
+    del manager.models["k"]["app_name"]
+    await world.observe(False)
+    source._requests.of("k").sent(CELL)
+    await manager.shutdown_kernel("k")
+    (departure,) = (await world.observe(False)).departures
+    assert departure.app == "JupyterLab/default"
+    assert departure.at > datetime.now(timezone.utc) - timedelta(minutes=1)
