@@ -23,7 +23,7 @@ def on_config(config: Any) -> Any:
     reference += [
         {"Help texts": "reference/help.md"},
         {"HTTP API": "reference/rest.md"},
-        {"Events": "reference/events.md"},
+        {"Schemas of the events": "reference/event-schemas.md"},
     ]
     pages = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     decisions = ["decisions/index.md", *(f"decisions/{page.name}" for page in pages)]
@@ -39,7 +39,7 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made from the code."""
-    made = {"help": help_texts(), "rest": rest(), "events": events()}
+    made = {"help": help_texts(), "rest": rest(), "event-schemas": events()}
     for name, text in made.items():
         files.append(File.generated(config, f"reference/{name}.md", content=text))
     return files
@@ -161,7 +161,7 @@ def _schema(spec: Any, schema: Any, depth: int = 0) -> list[str]:
 
 def events() -> str:
     """The events that the extension emits through jupyter_events, from their schemas."""
-    lines = ["# Events", ""]
+    lines = ["# Schemas of the events", ""]
     schemas = sorted((API / "event_schemas").rglob("*.y*ml"))
     if not schemas:
         return "\n".join([*lines, "This version emits no events of its own; poll `GET status`."])
