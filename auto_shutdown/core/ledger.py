@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from .marks import (
     BUSY,
+    RUNNING,
     STUCK_CPU,
     Inside,
     Mark,
@@ -218,10 +219,14 @@ def learn(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> Ledger:
             mark = moved(mark, signal, min(at, now))
         mark = replace(mark, stamps={**mark.stamps, **answer.stamps})
         # What was at work when last asked ended somewhere between: there the idle clock starts.
-        if answer.working or (answer.conclusive and mark.work.found == "working"):
+        ended = answer.conclusive and not answer.unread and mark.work.found == "working"
+        if answer.working or ended:
             mark = moved(mark, Signal.BACKGROUND_WORK, now)
-        at_work = answer.cores is None or answer.cores >= STUCK_CPU  # unknown is not stuck
-        if mark.state == BUSY and answer.conclusive and at_work:
+        # What is not known is not stuck.
+        shows_work = answer.working or answer.cores is None or answer.cores >= STUCK_CPU
+        if mark.state == RUNNING and Signal.BACKGROUND_IO in answer.activity:
+            shows_work = True
+        if mark.state in (BUSY, RUNNING) and answer.conclusive and shows_work:
             mark = replace(mark, quiet_since=now)
         marks[answer.ref] = replace(mark, work=_learnt(mark.work, answer, now))
     return replace(ledger, marks=marks)

@@ -50,7 +50,8 @@ class Work:
 class Mark:
     """What is known of one resource. ``active_at`` is the high-water mark of strong evidence and
     ``signal`` what set it; ``weak`` those of weak evidence. ``stamps`` and ``state`` are as last
-    reported, ``seen_at`` is when. ``quiet_since``: nothing was heard of a *busy* kernel since.
+    reported, ``seen_at`` is when. ``quiet_since``: nothing was heard of a *busy* kernel since, or
+    the command that runs in a terminal has shown no sign of work since.
     ``alone``: it is busy only with waiting for a person, and nobody is connected."""
 
     first_seen: datetime
@@ -158,6 +159,16 @@ def advance_terminal(previous: Mark | None, terminal: Terminal, now: datetime) -
     state = RUNNING if terminal.running_job else "prompt"
     if terminal.running_job or (previous is not None and previous.at_work):
         mark = moved(mark, Signal.FOREGROUND_PROCESS, now)
+    if not terminal.running_job:
+        mark = _with(mark, quiet_since=None)
+    else:
+        typed = previous is not None and mark.stamps.get(Signal.INPUT) != previous.stamps.get(
+            Signal.INPUT
+        )
+        if previous is None or previous.state != RUNNING or typed or mark.quiet_since is None:
+            mark = _with(mark, quiet_since=now)
+    if previous is not None and previous.state != state:
+        mark = _with(mark, work=Work())
     return _with_state(_with(mark, app=terminal.app), previous, state, now)
 
 

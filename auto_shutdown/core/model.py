@@ -133,8 +133,10 @@ class Terminal:
 
     An *image terminal* (``environment`` set) runs inside a KernelGateway app and is only listed
     here; ``app`` is that app's id where it could be told. ``running_job`` is the name of the
-    command in the foreground, None at an idle prompt; ``unreadable`` as for kernels. ``input_at``
-    and ``output_at`` are when its device was last read and written (None: not to be told).
+    command in the foreground, None at an idle prompt; ``only_shows``: that command shows
+    something to a person (a pager, ``top``), so its redraws are no work. ``unreadable`` as for
+    kernels. ``input_at`` and ``output_at`` are when its device was last read and written (None:
+    not known).
     """
 
     id: str
@@ -142,6 +144,7 @@ class Terminal:
     input_at: datetime | None = None
     output_at: datetime | None = None
     running_job: str | None = None
+    only_shows: bool = False
     beat_at: datetime | None = None
     environment: str | None = None
     app: str | None = None

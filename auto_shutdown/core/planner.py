@@ -11,7 +11,6 @@ from datetime import datetime
 
 from .apps import DEAD, Tenant, decide_app, following, is_coming_up, is_stuck
 from .due import (
-    Clock,
     Context,
     by_the_clock,
     clock_of,
@@ -20,15 +19,15 @@ from .due import (
     refs,
     unless_vetoed,
     unread,
-    was_asked,
 )
 from .ledger import Ledger
-from .marks import BUSY, COMING_UP, STUCK_CPU
+from .marks import BUSY, COMING_UP
 from .model import App, Kernel, Ref, Snapshot, Terminal
 from .policy import Policy
 from .signals import Signal
+from .suspect import suspect_or
 from .verdict import Action, Decision, Plan, Reason
-from .words import duration, iso
+from .words import duration
 from .worth_stopping import keep_apps, keep_tenants
 
 #: The state in which the clock decides.
@@ -137,49 +136,21 @@ def _at_work(context: Context, ref: Ref, work: str) -> Decision:
 
 def _decide_busy(context: Context, kernel: Kernel) -> Decision:
     """Busy is never idle. One that waits, or is silent and uses no processor, is told so."""
-    ref, policy, mark = kernel.ref, context.policy, context.mark(kernel.ref)
+    ref, mark = kernel.ref, context.mark(kernel.ref)
     if kernel.waiting_for is not None:
         detail = f"{WAITING[kernel.waiting_for]}; a client is connected."
         return context.keep(
             ref, Reason.BUSY, detail, Signal.EXECUTION_STATE, case=kernel.waiting_for
         )
-    case = "unanswered" if kernel.shell_silent else "cell"
     running = duration(context.now - (mark.state_since or context.now))
-    still = context.now - (mark.quiet_since or context.now)
-    window = policy.suspect_window
-    asked = mark.work.found != "untold" and was_asked(mark, context.now, window / 8)
-    if still < window or not asked:
-        detail = f"Running a cell, seen busy for {running}."
-        if kernel.shell_silent:
-            detail = f"Its shell has not answered for {running}, so it may run a cell."
-        return context.keep(ref, Reason.BUSY, detail, Signal.EXECUTION_STATE, case=case)
-    found = f"under {STUCK_CPU:.0%} of a core"
-    if policy.max_busy is None:
-        detail = (
-            f"Busy, but silent and at {found} for {duration(still)}. It is kept; the "
-            "administrator's max_busy_minutes could end it."
+    case, detail = "cell", f"Running a cell, seen busy for {running}."
+    if kernel.shell_silent:
+        case, detail = (
+            "unanswered",
+            f"Its shell has not answered for {running}, so it may run a cell.",
         )
-        return context.keep(
-            ref,
-            Reason.SUSPECT_BUSY,
-            detail,
-            Signal.EXECUTION_STATE,
-            case=case,
-            silent_since=iso(mark.quiet_since or context.now) or "",
-        )
-    clock = Clock(
-        mark.quiet_since or context.now,
-        Signal.EXECUTION_STATE,
-        policy.max_busy,
-        "max_busy_minutes",
-        Reason.MAX_BUSY,
-        f"Busy, but silent and at {found},",
-        case,
-    )
-    decision = by_the_clock(context, ref, clock, refs(ref, kernel.app))
-    if decision.reason is Reason.RECENT_ACTIVITY:
-        decision = replace(decision, reason=Reason.SUSPECT_BUSY)
-    return decision
+    busy = context.keep(ref, Reason.BUSY, detail, Signal.EXECUTION_STATE, case=case)
+    return suspect_or(busy, context, mark.quiet_since, "Busy", kernel.app)
 
 
 # -- terminals -------------------------------------------------------------------------------
@@ -201,14 +172,7 @@ def _decide_terminal(context: Context, terminal: Terminal) -> Decision:
             error=terminal.unreadable,
         )
     if terminal.running_job:
-        detail = f"Running {terminal.running_job}."
-        return context.keep(
-            ref,
-            Reason.RUNNING_JOB,
-            detail,
-            Signal.FOREGROUND_PROCESS,
-            command=terminal.running_job,
-        )
+        return _decide_running(context, terminal, terminal.running_job)
     if policy.keep_terminals:
         detail = "An open terminal is kept by the setting keep_terminals."
         return context.keep(ref, Reason.TERMINAL_OPEN, detail)
@@ -219,6 +183,23 @@ def _decide_terminal(context: Context, terminal: Terminal) -> Decision:
         return _at_work(context, ref, work.detail)
     covers = refs(ref, terminal.app)
     return by_the_clock(context, ref, clock_of(context, terminal), covers, ask=True)
+
+
+def _decide_running(context: Context, terminal: Terminal, command: str) -> Decision:
+    """A command in the foreground is work, silent or not, until it shows no sign of work for so
+    long that it rather waits for a person (a pager, a Python prompt, a forgotten web server)."""
+    mark = context.mark(terminal.ref)
+    detail = f"Running {command}."
+    running = context.keep(
+        terminal.ref, Reason.RUNNING_JOB, detail, Signal.FOREGROUND_PROCESS, command=command
+    )
+    silent_since = mark.quiet_since
+    if silent_since is not None and not terminal.only_shows:
+        # Some programs redraw for ever, so output counts for only so long.
+        printed_at = mark.weak.get(Signal.OUTPUT, silent_since)
+        silent_since = max(silent_since, min(printed_at, silent_since + context.policy.output_only))
+    word = f"Running {command}"
+    return suspect_or(running, context, silent_since, word, terminal.app)
 
 
 def _decide_image_terminal(context: Context, terminal: Terminal) -> Decision:

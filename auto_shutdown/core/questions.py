@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from .apps import MUTE, is_asked
 from .due import window_of
 from .ledger import Ledger
-from .marks import BUSY, Work
+from .marks import BUSY, Mark, Work
 from .model import App, Kernel, Ref, Resource, Snapshot, Terminal
 from .policy import Policy
 from .verdict import Decision, Plan, Reason
@@ -72,10 +72,10 @@ def _schedule(
                 continue
             if resource.iopub is None and not resource.connections:
                 continue  # it would lose the output that its gateway keeps for its client
-            window = policy.suspect_window / LOOKS_AT_BUSY
-            still_since = mark.quiet_since if mark is not None else None
-            known = (at for at in (still_since, work.asked_at) if at is not None)
-            due[resource.ref] = max(known, default=now) + window, window
+            due[resource.ref] = _while_busy(mark, work, policy, now)
+            continue
+        if isinstance(resource, Terminal) and resource.running_job:
+            due[resource.ref] = _while_busy(mark, work, policy, now)
             continue
         limit, _ = policy.limit_of(resource)
         begin = _when(decision, work, limit)
@@ -102,6 +102,16 @@ def _when(decision: Decision, work: Work, limit: timedelta) -> datetime | None:
     return min(work.asked_at + window, max(decision.due_at, work.asked_at + window / 8))
 
 
+def _while_busy(
+    mark: Mark | None, work: Work, policy: Policy, now: datetime
+) -> tuple[datetime, timedelta]:
+    """When something busy is asked whether it still shows work, and over which window."""
+    window = policy.suspect_window / LOOKS_AT_BUSY
+    still_since = mark.quiet_since if mark is not None else None
+    known = (at for at in (still_since, work.asked_at) if at is not None)
+    return max(known, default=now) + window, window
+
+
 def _until_asked_again(limit: timedelta) -> timedelta:
     """How long after it was found at work something is asked again."""
     return max(window_of(limit), min(RECHECK, limit / 4))
@@ -111,5 +121,5 @@ def _can_be_asked(resource: Resource, terminals: Mapping[str, list[Terminal]]) -
     if isinstance(resource, App):
         return is_asked(resource, terminals.get(resource.id, []))
     if isinstance(resource, Terminal):
-        return not (resource.in_image or resource.running_job or resource.unreadable)
+        return not (resource.in_image or resource.unreadable)
     return not (resource.unreadable or resource.state in MUTE)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot
+from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot, Terminal
 from ..core.signals import Signal
 from ..core.verdict import Fault
 from . import foreign_kernels, other_servers
@@ -191,8 +191,9 @@ class WorkSource:
                         ref, [t for t in others.tenants if t.app == resource.name], others
                     )
                 return self._judge_own_app(ref, window, survey, others)
-            members = survey.of(ref)
-            return self._judge_members(ref, members, roots[ref], window, survey)
+            if isinstance(resource, Terminal) and resource.running_job:
+                return self._judge_running(resource, window, survey)
+            return self._judge_members(ref, survey.of(ref), roots[ref], window, survey)
         except (OSError, UnreadableError) as error:
             return _unread(ref, f"its processes cannot be read ({error})")
 
@@ -206,6 +207,19 @@ class WorkSource:
             return _works(ref, f"{program.command}, detached, runs")
         answer = _answer(ref, use, WORK_CORES, "its processes")
         return self._with_signs_of_life(answer, use, members, root, survey)
+
+    def _judge_running(self, terminal: Terminal, window: float, survey: Survey) -> Answer:
+        """A terminal with a command in its foreground, which counts as work by itself: whether it
+        shows that it works, or waits for a person."""
+        ref = terminal.ref
+        members = survey.attribution.of(survey.table, ref)
+        use = self._use(ref, "members", survey.sample(members), window)
+        if not terminal.only_shows:
+            answer = _answer(ref, use, WORK_CORES, "its processes")
+            return self._with_signs_of_life(answer, use, members, None, survey)
+        answer = _answer(ref, use, WORK_CORES, "its processes", only_cores=True)
+        # What it takes to redraw is no sign of work.
+        return answer if answer.working else replace(answer, cores=answer.cores and 0.0)
 
     def _judge_own_app(self, ref: Ref, window: float, survey: Survey, others: Others) -> Answer:
         """The app that this server runs in: jobs that no kernel or terminal of its answers for,

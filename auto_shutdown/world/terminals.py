@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from ..core.model import IN_SERVICE, App, Terminal
 from ..core.verdict import Outcome, Result
 from . import processes
-from .foreground import MULTIPLEXERS, is_prompt, is_shell
+from .foreground import MULTIPLEXERS, VIEWERS, is_prompt, is_shell
 from .kernel_access import resolve
 from .processes import PROC, read_arguments, read_process
 from .stamps import parse_stamp
@@ -71,10 +71,11 @@ class TerminalSource:
             pty = getattr(manager, "terminals", {}).get(terminal.id)
             if only_unmoved and _has_moved(manager, terminal):
                 return Outcome(Result.STALE, "It was used at the last moment.")
+            front = _foreground_of(pty)
             closing = resolve(manager.terminate(terminal.id, force=True))
             await asyncio.wait_for(closing, CLOSE_SECONDS)
             if not await _is_unlisted(manager, terminal.id):
-                _hang_up(pty)
+                _hang_up(*front)
                 if not await _is_unlisted(manager, terminal.id):
                     return _still_there(terminal)
         except Exception as error:
@@ -104,11 +105,21 @@ async def _is_unlisted(manager: Any, name: str) -> bool:
     return True
 
 
-def _hang_up(pty: Any) -> None:
-    """Send SIGHUP to the terminal's foreground, as the kernel does when the shell of a terminal
-    ends (credentials(7), "Sessions"). Another user's program (``su -``) may not be signalled."""
-    with contextlib.suppress(AttributeError, OSError):
-        os.killpg(os.tcgetpgrp(pty.ptyproc.fd), signal.SIGHUP)
+def _foreground_of(pty: Any) -> tuple[int, int]:
+    """The terminal's foreground process group and its session; two zeros without any."""
+    try:
+        return os.tcgetpgrp(pty.ptyproc.fd), pty.ptyproc.pid
+    except (AttributeError, OSError):
+        return 0, 0
+
+
+def _hang_up(group: int, session: int) -> None:
+    """Send SIGHUP to what was in a terminal's foreground, as the kernel does when the shell of a
+    terminal ends (setsid(2)). Another user's program (``su -``) may not be signalled."""
+    with contextlib.suppress(OSError):
+        # A group of 0 would be this server's own, and a number that was used again somebody else's.
+        if group > 1 and os.getsid(group) == session:
+            os.killpg(group, signal.SIGHUP)
 
 
 def _still_there(terminal: Terminal) -> Outcome:
@@ -127,7 +138,9 @@ def _has_moved(manager: Any, terminal: Terminal) -> bool:
         return False
     pty = getattr(manager, "terminals", {}).get(terminal.id)
     input_at, _ = device_times(pty)
-    return input_at != terminal.input_at or bool(foreground_job(pty, shell_of(manager)))
+    # What was busy for nothing goes with the command that it ran.
+    job = foreground_job(pty, shell_of(manager))
+    return input_at != terminal.input_at or bool(job and job != terminal.running_job)
 
 
 def _model(manager: Any, name: str) -> Mapping[str, Any]:
@@ -155,7 +168,8 @@ def _terminal(model: Any, ptys: Mapping[str, Any], shell: str) -> Terminal:
             )
         pty = ptys.get(name)
         read_at, written_at = device_times(pty)
-        return Terminal(name, last_activity, read_at, written_at, foreground_job(pty, shell))
+        job = foreground_job(pty, shell)
+        return Terminal(name, last_activity, read_at, written_at, job, job in VIEWERS)
     except (AttributeError, TypeError, ValueError) as error:
         return Terminal(name, unreadable=str(error))
     except OSError as error:

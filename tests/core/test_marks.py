@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from scene import APP, KERNEL, NOW, OWN, TERMINAL, ago
 
 from auto_shutdown.core.ledger import Ledger, advance, learn, note
 from auto_shutdown.core.marks import Mark, activity, first_sight, moved, shifted
-from auto_shutdown.core.model import Answer, Kernel, Snapshot
+from auto_shutdown.core.model import Answer, Kernel, Snapshot, Terminal
 from auto_shutdown.core.signals import WEAK, Signal
 
 MINUTE = timedelta(minutes=1)
@@ -178,6 +179,72 @@ def test_a_terminals_keys_are_strong_and_its_output_is_weak() -> None:
     typed = replace(printing, input_at=NOW)
     mark = advance(ledger, Snapshot((), (typed,)), NOW).marks[TERMINAL.ref]
     assert (mark.active_at, mark.signal) == (NOW, Signal.INPUT)
+
+
+class TestARunningCommand:
+    """When a terminal's command last showed that it works (``quiet_since``)."""
+
+    running = replace(TERMINAL, input_at=ago(hours=3), running_job="python")
+
+    def after(self, *looks: tuple[Terminal, datetime]) -> Mark:
+        ledger = EMPTY
+        for terminal, at in looks:
+            ledger = advance(ledger, Snapshot((), (terminal,)), at)
+        return ledger.marks[TERMINAL.ref]
+
+    def test_it_begins_with_the_command_and_anew_with_each_key(self) -> None:
+        assert self.after((self.running, ago(hours=2))).quiet_since == ago(hours=2)
+        silent = ((self.running, ago(hours=2)), (self.running, NOW))
+        assert self.after(*silent).quiet_since == ago(hours=2)
+        typed = replace(self.running, input_at=ago(hours=1))
+        assert self.after((self.running, ago(hours=2)), (typed, NOW)).quiet_since == NOW
+        prompt = replace(self.running, running_job=None)
+        assert self.after((self.running, ago(hours=2)), (prompt, NOW)).quiet_since is None
+
+    @pytest.mark.parametrize(
+        ("answer", "shows_work"),
+        [
+            ({"working": True, "cores": 0.0}, True),
+            ({"cores": 0.02}, True),
+            ({"cores": None}, True),
+            ({"cores": 0.0, "activity": {Signal.BACKGROUND_IO: NOW}}, True),
+            ({"cores": 0.0}, False),
+        ],
+    )
+    def test_answers_that_show_work(self, answer: dict[str, Any], shows_work: bool) -> None:
+        ledger = advance(EMPTY, Snapshot((), (self.running,)), ago(hours=2))
+        learnt = learn(ledger, [Answer(TERMINAL.ref, True, **answer)], NOW)
+        assert (learnt.marks[TERMINAL.ref].quiet_since == NOW) is shows_work
+
+    def test_what_was_found_of_a_command_is_not_of_the_next(self) -> None:
+        ledger = advance(EMPTY, Snapshot((), (self.running,)), ago(hours=2))
+        ledger = learn(ledger, [Answer(TERMINAL.ref, True, working=True)], ago(hours=1))
+        prompt = replace(self.running, running_job=None)
+        mark = advance(ledger, Snapshot((), (prompt,)), NOW).marks[TERMINAL.ref]
+        assert mark.work.found == ""
+
+
+class TestUnreadAnswers:
+    """What could not be read is unknown; it ends and begins nothing."""
+
+    def test_unknown_is_noted_and_ends_no_work(self) -> None:
+        ledger = look(EMPTY, replace(KERNEL, state="idle"), ago(hours=2))
+        unread = Answer(KERNEL.ref, True, unread=True, detail="EMFILE")
+        work = learn(ledger, [unread], NOW).marks[KERNEL.ref].work
+        assert (work.found, work.detail, work.asked_at) == ("unread", "EMFILE", NOW)
+        working = learn(ledger, [Answer(KERNEL.ref, True, working=True)], ago(hours=1))
+        after = learn(working, [unread], NOW)
+        assert after.marks[KERNEL.ref].work.found == "working"
+        assert after.marks[KERNEL.ref].active_at == ago(hours=1)
+        ended = learn(after, [Answer(KERNEL.ref, True)], NOW + HOUR)
+        assert ended.marks[KERNEL.ref].active_at == NOW + HOUR, "its clock begins at its end"
+
+    def test_evidence_with_an_instant_counts_from_then_and_never_ahead(self) -> None:
+        ledger = advance(EMPTY, Snapshot((), (), (OWN,)), ago(hours=3))
+        for at, counted in ((ago(hours=1), ago(hours=1)), (NOW + HOUR, NOW)):
+            found = Answer(OWN.ref, True, activity={Signal.OTHER_SERVER: at})
+            mark = learn(ledger, [found], NOW).marks[OWN.ref]
+            assert (mark.active_at, mark.signal) == (counted, Signal.OTHER_SERVER)
 
 
 def test_what_is_reported_for_the_server_counts_for_its_own_app() -> None:

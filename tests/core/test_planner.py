@@ -57,6 +57,17 @@ def busy(still: timedelta, found: str = "none", **policy: object) -> Scene:
     )
 
 
+def running(still: timedelta, printed: timedelta, shows: bool = False, **policy: object) -> Scene:
+    """A command in the terminal's foreground without a key or a sign of work for so long, that
+    last printed ``printed`` ago."""
+    terminal = replace(TERMINAL, running_job="python", only_shows=shows)
+    scene = with_policy(replace(OK, terminal=terminal), **policy)
+    since, weak = NOW - still, {"output": NOW - printed}
+    return with_mark(
+        scene, TERMINAL.ref, state="running", state_since=since, quiet_since=since, weak=weak
+    )
+
+
 def unanswered(still: timedelta, **policy: object) -> Scene:
     """Its shell has been silent for so long."""
     return with_kernel(busy(still, **policy), shell_silent=True)
@@ -315,6 +326,19 @@ TERMINAL_ROWS = {
         replace(OK, terminal=replace(TERMINAL, running_job="python")),
         Reason.RUNNING_JOB,
     ),
+    "a silent command, for seven hours": (running(7 * HOUR, 7 * HOUR), Reason.RUNNING_JOB),
+    "a silent command, for eight": (running(8 * HOUR, 8 * HOUR), Reason.SUSPECT_BUSY),
+    "the same while it prints": (running(9 * HOUR, HOUR), Reason.RUNNING_JOB),
+    "the same after two caps of printing": (running(17 * HOUR, HOUR), Reason.SUSPECT_BUSY),
+    "a pager that redraws": (running(9 * HOUR, HOUR, shows=True), Reason.SUSPECT_BUSY),
+    "silent, and not asked": (
+        with_mark(running(9 * HOUR, 9 * HOUR), TERMINAL.ref, work=Work()),
+        Reason.RUNNING_JOB,
+    ),
+    "silent for less than the administrator allows": (
+        running(2 * HOUR, 2 * HOUR, max_busy=3 * HOUR),
+        Reason.RUNNING_JOB,
+    ),
     "its processes cannot be read": (with_mark(OK, TERMINAL.ref, work=UNREAD), Reason.UNKNOWN),
     "a job that only moves bytes": (
         with_mark(OK, TERMINAL.ref, weak={"background-io": ago(minutes=10)}),
@@ -340,10 +364,31 @@ TERMINAL_ROWS = {
 }
 
 
+ENDED = {
+    "a command that waits for a person, for as long as the administrator allows": (
+        running(3 * HOUR, 3 * HOUR, max_busy=3 * HOUR),
+        Reason.MAX_BUSY,
+    ),
+}
+
+ENDED = {
+    "a command that waits for a person, for as long as the administrator allows": (
+        running(3 * HOUR, 3 * HOUR, max_busy=3 * HOUR),
+        Reason.MAX_BUSY,
+    ),
+}
+
+
 @pytest.mark.parametrize("name", TERMINAL_ROWS)
 def test_one_thing_keeps_the_terminal(name: str) -> None:
     scene, reason = TERMINAL_ROWS[name]
     assert (scene.of(TERMINAL.ref).action, scene.of(TERMINAL.ref).reason) == (Action.KEEP, reason)
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_the_administrator_ends_what_is_busy_for_nothing(name: str) -> None:
+    scene, reason = ENDED[name]
+    assert (scene.of(TERMINAL.ref).action, scene.of(TERMINAL.ref).reason) == (Action.REMOVE, reason)
 
 
 def test_an_image_terminal_shows_its_apps_clock_as_its_own() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scene import APP, IMAGE_TERMINAL, NOW, TERMINAL
-from test_planner import APP_ROWS, GOES, KERNEL_ROWS, OK, TERMINAL_ROWS
+from test_planner import APP_ROWS, ENDED, GOES, KERNEL_ROWS, OK, TERMINAL_ROWS
 from test_worth_stopping import ON, planned
 
 from auto_shutdown.core.under_way import with_removals_under_way
@@ -41,7 +41,7 @@ def decided() -> list[dict[str, Any]]:
     """One entry for each sentence: what the report would hold of it."""
     entries: dict[str, dict[str, Any]] = {}
     plans = [planned(ON)]
-    for rows in (KERNEL_ROWS, GOES, TERMINAL_ROWS, APP_ROWS, MORE):
+    for rows in (KERNEL_ROWS, GOES, TERMINAL_ROWS, ENDED, APP_ROWS, MORE):
         for scene, *_ in rows.values():
             plans.append(scene.plan())
     plans.append(with_removals_under_way(OK.plan(), {OK.kernel.ref: NOW}))

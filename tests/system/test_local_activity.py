@@ -353,6 +353,79 @@ async def test_what_a_killed_shell_left_behind_is_output_and_no_job(lab: Lab) ->
         await asyncio.sleep(0.1)
 
 
+#: What people leave open in a terminal; each is gone from the foreground when its file is.
+WAITING_FOR_A_PERSON = (
+    "less /etc/services",
+    "top",
+    "watch -n 0.5 date",
+    "tail -f /etc/services",
+    f"{sys.executable} -q",
+    f"{sys.executable} -m http.server --bind 127.0.0.1 0",
+)
+
+
+@pytest.mark.parametrize("limits", [{"suspect_after_minutes": 8 / 60}])
+async def test_a_program_that_waits_for_a_person_is_suspect_and_a_job_is_not(lab: Lab) -> None:
+    names = {}
+    for command in (*WAITING_FOR_A_PERSON, "while true; do true; sleep 0.2; done"):
+        names[command], shell = terminal(lab)
+        await lab.until(lambda name=names[command]: lab.verdict(name))
+        shell.write(f"{command}\r")
+    *waiting, loop = names.values()
+
+    def all_suspect() -> bool:
+        return all(lab.verdict(name)["reason"] == "suspect-busy" for name in waiting)
+
+    await lab.until(all_suspect)
+    row = lab.verdict(names["top"])
+    assert row["action"] == "keep"
+    assert row["detail"].startswith("Running top, but silent and at under 1% of a core for ")
+    assert lab.verdict(loop)["reason"] == "running-job"
+
+
+@pytest.mark.parametrize("limits", [{"suspect_after_minutes": 8 / 60, "max_busy_minutes": 8 / 60}])
+async def test_the_administrator_ends_a_program_that_waits_for_a_person(lab: Lab) -> None:
+    name, shell = terminal(lab)
+    await lab.until(lambda: lab.verdict(name))
+    shell.write("less /etc/services\r")
+    await lab.until(lambda: lab.verdict(name).get("reason") == "running-job")
+    await lab.until(gone(lab, name))
+    (entry,) = [e for e in lab.settings[CONTROLLER].report()["outcomes"] if e["id"] == name]
+    assert (entry["outcome"], entry["reason"]) == ("removed", "max-busy")
+
+
+async def test_a_program_behind_an_idle_prompt_that_runs_on_is_no_removal(lab: Lab) -> None:
+    """It ignores the hang-up, so its terminal is there as before. Whether the kernel lets go of
+    such a terminal depends on the host (Linux does), so the program is kept from seeing it."""
+    name, _ = terminal(lab)
+    await lab.until(lambda: lab.verdict(name))
+    manager = lab.settings["terminal_manager"]
+    remembered = manager.terminals[name]
+    on_eof = manager.on_eof
+    manager.on_eof = lambda pty: None
+    try:
+        row = await lab.until(lambda: (v := lab.verdict(name))["reason"] == "backing-off" and v)
+        assert "StillThere" in row["detail"]
+        report = lab.settings[CONTROLLER].report()
+        assert [e["outcome"] for e in report["outcomes"] if e["id"] == name] == ["still-there"]
+        (fault,) = report["health"]["faults"]
+        assert "a program in it runs on" in fault["message"]
+    finally:
+        manager.on_eof = on_eof
+        on_eof(remembered)
+    await lab.until(gone(lab, name))
+
+
+async def test_a_shell_in_a_shell_is_closed_with_it(lab: Lab) -> None:
+    """Where the end of the first shell does not hang up the terminal, the second is hung up."""
+    name, shell = terminal(lab)
+    await lab.until(lambda: lab.verdict(name))
+    shell.write("bash -c 'bash; true'\r")
+    await lab.until(gone(lab, name))
+    outcomes = lab.settings[CONTROLLER].report()["outcomes"]
+    assert [e["outcome"] for e in outcomes if e["id"] == name] == ["removed"]
+
+
 @again_after_a_stall
 async def test_a_heartbeat_holds_everything_while_it_beats(lab: Lab, tmp_path: Path) -> None:
     kernel = await lab.kernel()

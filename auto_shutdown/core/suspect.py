@@ -1,0 +1,53 @@
+"""Busy for nothing: a cell or command that shows no sign of work for ``suspect_after_minutes``.
+
+It is shown as suspect, with why, and kept all the same; ``max_busy_minutes`` ends it where the
+administrator has set it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from .due import Clock, Context, by_the_clock, refs, was_asked
+from .marks import STUCK_CPU
+from .verdict import Decision, Reason
+from .words import duration, iso
+
+
+def suspect_or(
+    busy: Decision, context: Context, silent_since: datetime | None, word: str, app: str | None
+) -> Decision:
+    """``busy``, or the decision on what is suspect. ``silent_since`` is when it last showed that
+    it works, ``word`` says what it does, ``app`` is where it runs."""
+    ref, policy, now = busy.ref, context.policy, context.now
+    since = silent_since or now
+    window = policy.suspect_window
+    work = context.mark(ref).work
+    asked = work.found == "none" and was_asked(context.mark(ref), now, window / 8)
+    if now - since < window or not asked:
+        return busy
+    case = busy.parameters.get("case", "command")
+    signs = f"{word}, but silent and at under {STUCK_CPU:.0%} of a core"
+    if policy.max_busy is None:
+        detail = (
+            f"{signs} for {duration(now - since)}. It is kept; the administrator's "
+            "max_busy_minutes could end it."
+        )
+        silent = iso(since) or ""
+        return context.keep(
+            ref, Reason.SUSPECT_BUSY, detail, busy.signal, case=case, silent_since=silent
+        )
+    clock = Clock(
+        since,
+        busy.signal or "",
+        policy.max_busy,
+        "max_busy_minutes",
+        Reason.MAX_BUSY,
+        f"{signs},",
+        case,
+    )
+    decision = by_the_clock(context, ref, clock, refs(ref, app))
+    if decision.reason is Reason.RECENT_ACTIVITY:
+        decision = replace(decision, reason=Reason.SUSPECT_BUSY)
+    return decision
