@@ -4,6 +4,7 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { Announcer } from './behaviour/announcer';
 import { Api } from './behaviour/api';
@@ -26,6 +27,15 @@ import { panelIcon } from './view/icons';
 
 const PLUGIN = 'jupyterlab-auto-shutdown:plugin';
 
+/** The texts in the host's language; English where the host cannot read our catalogue. */
+function loadTexts(translator: ITranslator | null): TranslationBundle {
+  try {
+    return (translator ?? nullTranslator).load('jupyterlab_auto_shutdown');
+  } catch {
+    return nullTranslator.load('');
+  }
+}
+
 /**
  * The part in the browser. The server shuts down what is idle by itself, with every tab closed.
  */
@@ -42,7 +52,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
     registry: ISettingRegistry | null
   ): void => {
     setLanguage((translator ?? nullTranslator).languageCode);
-    const trans = (translator ?? nullTranslator).load('jupyterlab_auto_shutdown');
+    const trans = loadTexts(translator);
     const api = new Api();
     const poller = new Poller(panel => api.status(panel));
     const preferences = new Preferences();
@@ -93,12 +103,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       });
     }
     new Saver(app.shell, poller);
-    new Presence(
-      app.shell,
-      api,
-      () => preferences.value.presence,
-      () => poller.state.report
-    );
+    new Presence(app.shell, api, () => preferences.value.presence, poller);
     if (registry !== null) {
       // Where the host does not know our schema, the defaults hold.
       preferences.follow(registry, PLUGIN).catch(() => undefined);

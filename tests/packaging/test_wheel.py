@@ -129,4 +129,4 @@ def test_the_wheel_brings_the_panel_in_other_languages(wheel: Path) -> None:
     assert "[jupyterlab.locale]\njupyterlab_auto_shutdown = auto_shutdown" in text
     for language in ("de_DE", "ko_KR", "zh_CN"):
         name = f"auto_shutdown/locale/{language}/LC_MESSAGES/jupyterlab_auto_shutdown.json"
-        assert json.loads(archive.read(name))[""]["language"] == language
+        assert json.loads(archive.read(name))[""]["language"] == language.replace("_", "-")

@@ -169,11 +169,13 @@ def test_kept_from_the_notification_the_command_and_the_panel(
     server.request("DELETE", f"auto-shutdown/keep-alive?kind=kernel&id={kernel}")
     open_panel(page)
     page.get_by_role("button", name="Check now").click()
-    soon = row(page, "eval.ipynb").locator(".jp-AS-soon")
+    # What stops with its app says so once, there.
+    soon = page.locator(f"{PANEL} .jp-AS-row[data-kind=app] .jp-AS-soon")
     soon.get_by_text("Stops at").wait_for()
-    soon.get_by_role("button", name="Keep eval.ipynb for 1 h").click()
+    assert row(page, "eval.ipynb").locator(".jp-AS-soon").count() == 0
+    soon.get_by_role("button", name="Keep datascience-1-0 for 1 h").click()
     (held,) = server.wait_for("the keep-alive", lambda: holds(server))
-    assert held["id"] == kernel
+    assert held["kind"] == "app"
     context.close()
 
 

@@ -83,6 +83,13 @@ describe('the poller', () => {
     expect(asked).toHaveLength(1);
     await seconds(30);
     expect(asked).toHaveLength(2);
+    // It is still there: its removal can end at any moment.
+    await seconds(10);
+    expect(asked).toHaveLength(5);
+    await minutes(2);
+    asked = [];
+    await minutes(2);
+    expect(asked.length).toBeLessThanOrEqual(2);
   });
 
   it('looks again soon after something was asked of the server', async () => {

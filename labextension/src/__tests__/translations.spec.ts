@@ -12,7 +12,7 @@ const DOMAIN = 'jupyterlab_auto_shutdown';
 const CONTEXT_END = '\u0004';
 
 interface ICatalogue {
-  [text: string]: string[] | { language: string; pluralForms: string; domain: string };
+  [text: string]: string[] | { language: string; plural_forms: string; domain: string };
 }
 
 function sourceFiles(folder: string): string[] {
@@ -121,9 +121,10 @@ describe.each(Object.keys(FORMS))('the catalogue %s', name => {
   const catalogue = JSON.parse(readFileSync(path, 'utf8')) as ICatalogue;
 
   it('says what it is', () => {
-    expect(catalogue['']).toMatchObject({ language: name, domain: DOMAIN });
-    const { pluralForms } = catalogue[''] as { pluralForms: string };
-    expect(pluralForms).toContain(`nplurals=${FORMS[name]};`);
+    const language = name.replace('_', '-');
+    expect(catalogue['']).toMatchObject({ language, domain: DOMAIN });
+    const { plural_forms } = catalogue[''] as { plural_forms: string };
+    expect(plural_forms).toContain(`nplurals=${FORMS[name]};`);
   });
 
   it('has every text, and no other', () => {

@@ -3,7 +3,7 @@ import { Signal } from '@lumino/signaling';
 
 import { announced, digest, nextMoment, warning } from '../model/report';
 import type { IState } from '../model/state';
-import type { IReport } from '../model/types';
+import type { IReport, IResource } from '../model/types';
 import { RefusedError } from './api';
 
 /** Milliseconds between two requests while the panel is seen, and while it is not. Each doubles
@@ -17,6 +17,9 @@ const LONGEST = 300_000;
 const PATIENCE = 3_600_000;
 /** The server acts a moment after it has answered a request to act. */
 const AFTER_ACTION = [500, 1_500, 4_000];
+/** While something is due and still there: it goes at any moment. For so long after its time. */
+const OVERDUE_PAUSE = 3_000;
+const OVERDUE_FOR = 60_000;
 /** Least milliseconds between two requests that events cause: panel seen, and not seen. */
 const EVENT_GAP = { seen: 300, unseen: 5_000 };
 /** Milliseconds between two drawings: where seconds are shown, and otherwise. */
@@ -153,10 +156,19 @@ export class Poller {
     if (soon !== undefined) {
       return soon;
     }
+    const { report } = this._state;
+    if (report !== null && announced(report, this.now).some(r => this._isOverdue(r))) {
+      return OVERDUE_PAUSE;
+    }
     const pause = Math.min(shortest * 2 ** this._unchanged, longest);
     // What is announced or removed by then is shown a moment after it.
-    const next = this._state.report === null ? null : nextMoment(this._state.report, this.now);
+    const next = report === null ? null : nextMoment(report, this.now);
     return next === null ? pause : Math.min(pause, next + 1_000);
+  }
+
+  private _isOverdue({ due_at }: IResource): boolean {
+    const late = this.now - Date.parse(due_at ?? '');
+    return late >= 0 && late < OVERDUE_FOR;
   }
 
   private _set(state: IState): void {

@@ -1,8 +1,9 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 
 import type { Api } from './api';
+import type { Poller } from './poller';
 import { mainWidgets, usedIn } from './widgets';
-import type { IReport, Kind } from '../model/types';
+import type { Kind } from '../model/types';
 
 const EVENTS = ['keydown', 'pointerdown', 'wheel'] as const;
 const AT_MOST_EVERY = 60_000;
@@ -10,15 +11,14 @@ const AT_MOST_EVERY = 60_000;
 /**
  * Reports to the server that a person uses a notebook or terminal: after a real key, click or
  * scroll in it, at most once a minute for each. Neither events made by a script nor a tab that is
- * merely open count. Resources that the last report does not list are left out: the server would
- * answer 404 for a kernel that is gone, and a new one needs no presence yet.
+ * merely open count. Nothing is sent for a kernel that is gone: the server would answer 404.
  */
 export class Presence {
   constructor(
     private readonly _shell: JupyterFrontEnd.IShell,
     private readonly _api: Pick<Api, 'presence'>,
     private readonly _enabled: () => boolean,
-    private readonly _report: () => IReport | null
+    private readonly _poller: Pick<Poller, 'state' | 'refresh'>
   ) {
     for (const event of EVENTS) {
       document.addEventListener(event, this._onInput, { capture: true, passive: true });
@@ -32,25 +32,34 @@ export class Presence {
     const target = event.target;
     const widget = mainWidgets(this._shell).find(w => w.node.contains(target));
     const used = widget === undefined ? null : (usedIn(widget) ?? this._ownApp());
-    if (used === null || !this._isListed(used)) {
+    if (used === null) {
       return;
     }
     const key = `${used.kind} ${used.id}`;
     const now = Date.now();
     if (now - (this._lastReported.get(key) ?? -Infinity) >= AT_MOST_EVERY) {
       this._lastReported.set(key, now);
-      // The panel shows what is wrong with the server.
-      this._api.presence(used.kind, used.id).catch(() => undefined);
+      void this._report(used);
     }
   };
 
+  private async _report(used: { kind: Kind; id: string }): Promise<void> {
+    if (!this._isListed(used)) {
+      await this._poller.refresh(); // it is new, or gone
+    }
+    if (this._isListed(used)) {
+      // The panel shows what is wrong with the server.
+      await this._api.presence(used.kind, used.id).catch(() => undefined);
+    }
+  }
+
   private _isListed({ kind, id }: { kind: Kind; id: string }): boolean {
-    return this._report()?.resources.some(r => r.kind === kind && r.id === id) ?? false;
+    return this._poller.state.report?.resources.some(r => r.kind === kind && r.id === id) ?? false;
   }
 
   /** A text file has no kernel: its user uses the app that the server itself runs in. */
   private _ownApp(): { kind: Kind; id: string } | null {
-    const report = this._report();
+    const { report } = this._poller.state;
     if (!['studio-space', 'notebook-instance'].includes(report?.platform.kind ?? '')) {
       return null;
     }
