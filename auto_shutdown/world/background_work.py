@@ -202,7 +202,7 @@ class WorkSource:
     ) -> Answer:
         """A kernel or terminal, by the processes that it started."""
         use = self._use(ref, "members", survey.sample(members), window)
-        program = survey.program_of(members)
+        program = survey.program_of(members, root if ref.kind is Kind.KERNEL else None)
         if program is not None:
             return _works(ref, f"{program.command}, detached, runs")
         answer = _answer(ref, use, WORK_CORES, "its processes")

@@ -54,10 +54,26 @@ class Survey:
             if process.pid not in self.helpers and process.command not in MULTIPLEXERS
         ]
 
-    def program_of(self, members: Collection[Process]) -> Process | None:
-        """A program of these processes that is in the foreground of a terminal."""
+    def program_of(
+        self, members: Collection[Process], interpreter_of: int | None = None
+    ) -> Process | None:
+        """A program of these processes that is in the foreground of a terminal. Not the
+        interpreter that the kernel ``interpreter_of`` runs in a terminal of its own, as kernels
+        for bash and Octave do: what it does shows in the state of that kernel."""
         pids = {process.pid for process in members}
-        return next((program for program in self.programs if program.pid in pids), None)
+        return next(
+            (
+                program
+                for program in self.programs
+                if program.pid in pids
+                and (interpreter_of is None or self._parent_of_session(program) != interpreter_of)
+            ),
+            None,
+        )
+
+    def _parent_of_session(self, program: Process) -> int | None:
+        leader = self.table.get(program.session)
+        return leader.parent if leader is not None else None
 
     def connected(self, members: Collection[Process], root: int | None) -> Process | None:
         """One of these processes that has a connection to another host open. Not the kernel or

@@ -311,7 +311,8 @@ async def keep_them(jp_serverapp: Any, jp_ws_fetch: Any, tmp_path: Path) -> None
         for name, page in pages.items():
             if page.kernel not in there:
                 went.setdefault(name, now - ended)
-        assert now - ended < 120, {n: there[p.kernel] for n, p in pages.items() if n not in went}
+        left = {n: there[p.kernel]["detail"] for n, p in pages.items() if n not in went}
+        assert now - ended < 120, left
     assert min(went.values()) > LIMIT * 0.8, went
     with contextlib.suppress(Exception):
         for page in pages.values():
