@@ -160,6 +160,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         activity_file = ActivityFile(self.activity_file)
         clients, beats = WebsocketClients(), HeartbeatSource(directory, activity_file, settings)
         clients.watch(server.web_app)
+        beats.proxied.watch(settings)
         with contextlib.suppress(Exception):  # a server without events tells of no saved document
             beats.listen(server.event_logger)
         self._world = World(

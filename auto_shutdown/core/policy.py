@@ -113,6 +113,7 @@ class Policy:
         """For how long each weak signal counts after the last strong one."""
         return {
             Signal.OUTPUT: self.output_only,
+            Signal.PROXIED_APP: self.output_only,
             Signal.PRESENCE: self.presence_max,
             Signal.BACKGROUND_IO: self.suspect_after,
         }

@@ -30,6 +30,10 @@ class Signal:
     HEARTBEAT = "heartbeat"
     #: Extensions of this server report activity (``last_activity_times``).
     EXTENSION = "extension"
+    #: A person opened a page of an application behind jupyter-server-proxy.
+    PROXIED_PAGE = "proxied-page"
+    #: Such an application is used, or its page polls.
+    PROXIED_APP = "proxied-app"
     #: SageMaker's own file for remote IDEs.
     ACTIVITY_FILE = "activity-file"
     #: A document was saved.
@@ -41,5 +45,5 @@ class Signal:
 
 
 #: Signals that count only for so long after the last other one: some programs print for ever, some
-#: keep a connection open, and a person's presence in the lab is a hint.
-WEAK = frozenset({Signal.OUTPUT, Signal.PRESENCE, Signal.BACKGROUND_IO})
+#: keep a connection open, some pages poll, and a person's presence in the lab is a hint.
+WEAK = frozenset({Signal.OUTPUT, Signal.PRESENCE, Signal.BACKGROUND_IO, Signal.PROXIED_APP})

@@ -23,6 +23,7 @@ from ..core.signals import Signal
 from .activity_file import ActivityFile
 from .file_thread import FileThread
 from .host_activity import LAST_ACTIVITY_TIMES, OWN_ENTRY
+from .proxied_apps import PROXY_ENTRY, ProxiedApps
 from .stamps import parse_stamp
 
 HEARTBEAT = "heartbeat"
@@ -62,6 +63,7 @@ class HeartbeatSource:
         self._activity_file = activity_file
         self._settings = settings
         self._saved_at: datetime | None = None
+        self.proxied = ProxiedApps()
         self._files = FileThread("heartbeats")
         self.problems: tuple[Unread, ...] = ()
 
@@ -73,6 +75,7 @@ class HeartbeatSource:
             Signal.EXTENSION: self._reported(),
             Signal.ACTIVITY_FILE: activity,
             Signal.SAVED: self._saved_at,
+            **self.proxied.used,
         }
         known = {signal: at for signal, at in server.items() if at is not None}
         return Heartbeats(everything, apps, known)
@@ -118,7 +121,9 @@ class HeartbeatSource:
         times = self._settings.get(LAST_ACTIVITY_TIMES)
         found = []
         for extension, value in list(times.items()) if isinstance(times, Mapping) else []:
-            if extension == OWN_ENTRY:  # what we report ourselves is no evidence
+            # What we report ourselves is no evidence. What jupyter-server-proxy reports is known
+            # in more detail (proxied_apps.py).
+            if extension == OWN_ENTRY or (extension == PROXY_ENTRY and self.proxied.is_watching):
                 continue
             try:
                 at = parse_stamp(value)

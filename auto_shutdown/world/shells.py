@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from ..core.model import Kernel
+from .file_thread import FileThread
 from .kernel_access import channels_of, connection_of, fresh_model, gateway_arguments
 from .kernel_usage import Usage, ask
 from .requests import Requests
@@ -47,6 +48,7 @@ class Shells:
         self._manager = manager
         self._requests = requests
         self._own_channels = own_channels
+        self._thread = FileThread("shells")
 
     async def ask_all(self, kernel_ids: Iterable[str]) -> dict[str, ShellAnswer]:
         """One answer for each of these kernels. Never raises."""
@@ -108,7 +110,11 @@ class Shells:
         for first in range(0, len(names), AT_ONCE_HERE):
             some = {name: connections[name] for name in names[first : first + AT_ONCE_HERE]}
             asked_at = time.monotonic()
-            answers = await asyncio.to_thread(ask_shells, some)
+            try:
+                answers = dict(await self._thread.run(ask_shells, some))
+            except OSError as error:
+                why = error.strerror or type(error).__name__
+                answers = {name: ShellAnswer(False, why) for name in some}
             for kernel_id, answer in answers.items():
                 self._note(kernel_id, answer, asked_at)
             found.update(answers)

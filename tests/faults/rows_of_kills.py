@@ -22,7 +22,7 @@ from morning import SETTINGS, SORTS, BareStudio, Morning, Verdict
 
 from auto_shutdown.world.sagemaker import SageMaker
 
-PATHS = ("tests/faults", "tests/cycle")
+PATHS = ("tests", "tests/faults", "tests/cycle")
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -107,7 +107,7 @@ class Studio:
     def faults(self, now: datetime) -> list[Fault]:
         return []
 
-    async def protect(self, at: datetime) -> None:
+    async def report_at_work(self, at: datetime) -> None:
         """There is no idle shutdown of SageMaker's here."""
 
     # -- what happens ------------------------------------------------------------------------
@@ -408,6 +408,10 @@ class Studio:
         return Answer(ref, True, working, cores=cores, detail="CPU", stamps=stamps)
 
     # -- removals ----------------------------------------------------------------------------
+
+    async def is_gone(self, _resource: Resource) -> bool:
+        """Lists that lag behind are read again until they are right (``World.is_gone``)."""
+        return True
 
     async def look_again(self, ref: Ref) -> Snapshot:
         kernels = self.of_kind("kernel")

@@ -1,0 +1,100 @@
+"""Applications behind the real jupyter-server-proxy: who uses one counts, who polls is capped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.core.marks import activity, advance_app
+from auto_shutdown.core.model import App
+from auto_shutdown.core.signals import Signal
+from auto_shutdown.world.activity_file import ActivityFile
+from auto_shutdown.world.heartbeats import HeartbeatSource
+
+pytest.importorskip("jupyter_server_proxy")
+
+NAVIGATES = {"Sec-Fetch-Mode": "navigate"}
+START = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def jp_server_config() -> dict[str, Any]:
+    return {"ServerApp": {"jpserver_extensions": {"jupyter_server_proxy": True}}}
+
+
+@pytest.fixture
+def application() -> Iterator[int]:
+    """A web application on this host; its port."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"hello")
+
+        def log_message(self, *_: Any) -> None:
+            """Silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+async def test_a_page_that_is_opened_and_one_that_polls(
+    jp_serverapp: Any, jp_fetch: Any, application: int, tmp_path: Path
+) -> None:
+    settings = jp_serverapp.web_app.settings
+    beats = HeartbeatSource(tmp_path, ActivityFile(str(tmp_path / "active")), settings)
+    beats.proxied.watch(settings)
+    assert (await beats.read()).server == {}
+    await jp_fetch("api", "status")
+    await jp_fetch("api", "contents")
+    assert (await beats.read()).server == {}, "any page polls the API"
+    before = datetime.now(timezone.utc)
+    answer = await jp_fetch("proxy", str(application), "data.json")
+    assert answer.body == b"hello"
+    used = (await beats.read()).server
+    assert set(used) == {Signal.PROXIED_APP}
+    assert used[Signal.PROXIED_APP] >= before
+    await jp_fetch("proxy", str(application), "", headers=NAVIGATES)
+    assert set((await beats.read()).server) == {Signal.PROXIED_APP, Signal.PROXIED_PAGE}
+    beats.close()
+
+
+def own(**stamps: datetime) -> App:
+    named = {"app": Signal.PROXIED_APP, "page": Signal.PROXIED_PAGE}
+    found = {named[name]: at for name, at in stamps.items()}
+    return App("JupyterLab", "default", "InService", own=True, stamps=found)
+
+
+def test_a_poll_is_capped_and_a_person_is_not() -> None:
+    """A page left open polls for a whole day; then a person opens it anew."""
+    caps = {Signal.PROXIED_APP: timedelta(hours=8)}
+    mark = advance_app(None, own(), None, START)
+    for hour in range(1, 25):
+        at = START + timedelta(hours=hour)
+        mark = advance_app(mark, own(app=at), None, at)
+    assert activity(mark, caps) == (START + timedelta(hours=8), Signal.PROXIED_APP)
+    at = START + timedelta(hours=25)
+    mark = advance_app(mark, own(app=at, page=at), None, at)
+    assert activity(mark, caps) == (at, Signal.PROXIED_PAGE)
+
+
+async def test_without_the_proxy_nothing_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.delitem(sys.modules, "jupyter_server_proxy.handlers", raising=False)
+    settings: dict[str, Any] = {"last_activity_times": {"jupyter-server-proxy": START}}
+    beats = HeartbeatSource(tmp_path, ActivityFile(str(tmp_path / "active")), settings)
+    beats.proxied.watch(settings)
+    assert (await beats.read()).server == {Signal.EXTENSION: START}
+    beats.close()
