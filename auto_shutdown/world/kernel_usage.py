@@ -22,6 +22,7 @@ from typing import Any
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
+from . import kernel_history
 from .requests import COUNTS
 from .shell_probe import ANSWER_SECONDS, ShellAnswer
 
@@ -39,7 +40,8 @@ class Usage:
     """What a kernel answered. ``kernel_cores`` and ``host_cores``: processor time since the last
     such question, in cores (None: the kernel does not say). ``failure`` says why there is no
     answer. ``shell`` is the answer of its shell. ``stamps`` are the kernel's after the questions,
-    and ``others_heard`` says that another client sent a request meanwhile."""
+    and ``others_heard`` says that another client sent a request meanwhile. ``cells`` is the code of
+    the cells of its session, where that was asked and answered."""
 
     kernel_cores: float | None = None
     host_cores: float | None = None
@@ -47,6 +49,7 @@ class Usage:
     stamps: Stamps = field(default_factory=dict, hash=False)
     others_heard: bool = False
     shell: ShellAnswer = NO_ANSWER
+    cells: tuple[str, ...] | None = None
 
 
 async def ask(
@@ -55,11 +58,12 @@ async def ask(
     read_stamps: Callable[[], Awaitable[Stamps]],
     subshells: Collection[str] = (),
     with_usage: bool = True,
+    with_history: bool = False,
 ) -> Usage:
     """Ask the kernel whose websocket is ``url``. ``arguments`` are for its HTTPRequest (the
     credentials), ``read_stamps`` reads its model. ``subshells`` have to answer like the main shell.
     Never raises."""
-    conversation = _Conversation(subshells, with_usage)
+    conversation = _Conversation(subshells, with_usage, with_history)
     failure = unreachable = ""
     try:
         await asyncio.wait_for(conversation.hold(url, arguments), ANSWER_SECONDS)
@@ -89,15 +93,20 @@ async def _stamps_at_rest(read_stamps: Callable[[], Awaitable[Stamps]]) -> Stamp
 class _Conversation:
     """The questions on one websocket, and what came back."""
 
-    def __init__(self, subshells: Collection[str], with_usage: bool) -> None:
+    def __init__(
+        self, subshells: Collection[str], with_usage: bool, with_history: bool = False
+    ) -> None:
         self._session = uuid.uuid4().hex
         self._usage_id = uuid.uuid4().hex if with_usage else ""
+        self._history_id = uuid.uuid4().hex if with_history else ""
+        self._cells: tuple[str, ...] | None = None
+        self._history_is_missing = with_history
         self._shell_ids: dict[str, str | None] = {uuid.uuid4().hex: None}
         self._shell_ids.update((uuid.uuid4().hex, subshell) for subshell in subshells)
         self._unanswered = set(self._shell_ids)
         self._reply: Mapping[str, Any] | None = None
         self._implementation = ""
-        self._waiting_for_idle = {self._usage_id, *self._shell_ids} - {""}
+        self._waiting_for_idle = {self._usage_id, self._history_id, *self._shell_ids} - {""}
         self._others = False
 
     async def hold(self, url: str, arguments: Mapping[str, Any]) -> None:
@@ -113,7 +122,13 @@ class _Conversation:
                 await socket.write_message(
                     self._question(self._usage_id, "usage_request", "control", None)
                 )
-            while self._unanswered or self._waiting_for_idle or self._usage_is_missing():
+            if self._history_id:
+                await socket.write_message(
+                    self._question(
+                        self._history_id, kernel_history.KIND, "shell", None, kernel_history.CONTENT
+                    )
+                )
+            while self._is_waiting():
                 text = await socket.read_message()
                 if text is None:
                     raise ConnectionError
@@ -121,10 +136,19 @@ class _Conversation:
         finally:
             socket.close()
 
-    def _usage_is_missing(self) -> bool:
-        return bool(self._usage_id) and self._reply is None
+    def _is_waiting(self) -> bool:
+        usage_is_missing = bool(self._usage_id) and self._reply is None
+        missing = usage_is_missing or self._history_is_missing
+        return bool(self._unanswered or self._waiting_for_idle) or missing
 
-    def _question(self, name: str, kind: str, channel: str, subshell: str | None) -> str:
+    def _question(
+        self,
+        name: str,
+        kind: str,
+        channel: str,
+        subshell: str | None,
+        content: Mapping[str, Any] | None = None,
+    ) -> str:
         header = {
             "msg_id": name,
             "msg_type": kind,
@@ -135,7 +159,7 @@ class _Conversation:
         }
         if subshell is not None:
             header["subshell_id"] = subshell
-        parts = {"header": header, "parent_header": {}, "metadata": {}, "content": {}}
+        parts = {"header": header, "parent_header": {}, "metadata": {}, "content": content or {}}
         return json.dumps({**parts, "buffers": [], "channel": channel})
 
     def _read(self, message: Mapping[str, Any]) -> None:
@@ -144,6 +168,9 @@ class _Conversation:
         parent_id = parent.get("msg_id")
         if kind == "usage_reply" and parent_id == self._usage_id:
             self._reply = content
+        elif kind == kernel_history.REPLY and parent_id == self._history_id:
+            self._cells = kernel_history.cells_of(content)
+            self._history_is_missing = False
         elif kind == "kernel_info_reply" and parent_id in self._shell_ids:
             self._unanswered.discard(parent_id)
             self._implementation = str(content.get("implementation") or "")
@@ -156,7 +183,7 @@ class _Conversation:
         shell = ShellAnswer(
             not self._unanswered, unreachable if self._unanswered else "", self._implementation
         )
-        found = Usage(stamps=stamps, others_heard=self._others, shell=shell)
+        found = Usage(stamps=stamps, others_heard=self._others, shell=shell, cells=self._cells)
         if self._reply is None:
             return replace(found, failure=failure or "it did not answer")
         percent = _number(self._reply.get("kernel_cpu"))

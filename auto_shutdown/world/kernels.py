@@ -206,6 +206,25 @@ class KernelSource:
             self._last_sessions = list(await resolve(self._sessions.list_sessions()))
         return self._last_sessions
 
+    async def session_history(self, kernel: Kernel) -> tuple[Kernel, tuple[str, ...] | None]:
+        """The code of the cells that ``kernel`` has run (None: it does not say), and the kernel as
+        it is known after that question.
+
+        The question moves the stamp of a kernel behind an older gateway. That stamp is then known
+        as ours, unless another client used the kernel meanwhile. Never raises."""
+        if kernel.state != "idle":
+            return kernel, None
+        try:
+            if await self._has_moved(kernel):
+                return kernel, None
+            answer = await self._shells.ask_history(kernel.id)
+        except Exception:
+            return kernel, None
+        if not answer.others_heard:
+            stamp = answer.stamps.get(Signal.LAST_ACTIVITY, kernel.last_activity)
+            kernel = replace(kernel, last_activity=stamp)
+        return kernel, answer.cells
+
     async def remove(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
         """Shut one kernel down gracefully; its session goes with it. With ``only_unmoved`` it is
         looked at once more, and stays if it has moved since it was seen as ``kernel``. Never

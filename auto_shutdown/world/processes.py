@@ -150,6 +150,16 @@ def read_arguments(pid: int) -> tuple[str, ...]:
     return tuple(part.decode(errors="replace") for part in text.rstrip(b"\0").split(b"\0"))
 
 
+def working_directory(pid: int | None) -> str | None:
+    """The working directory of a process of this host; None where it cannot be read."""
+    if pid is None:
+        return None
+    try:
+        return os.readlink(PROC / str(pid) / "cwd")
+    except OSError:
+        return None
+
+
 def read_environment(pid: int, names: Iterable[str]) -> dict[str, str]:
     """The variables ``names`` of the environment that the process was started with. The rest (it
     can hold secrets) is dropped. Empty for another user's process. Raises OSError."""

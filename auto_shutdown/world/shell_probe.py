@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from . import kernel_history
+
 #: A free kernel answers within 30 ms; one that is swapped out or on a loaded host needs longer.
 ANSWER_SECONDS = 2.0
 
@@ -25,6 +27,8 @@ _NEEDED = frozenset({"ip", "transport", "shell_port", "key"})
 
 #: A longer file is no connection file.
 _MOST_BYTES = 64 * 1024
+
+_NOTHING: Mapping[str, Any] = {}
 
 Connection = Mapping[str, Any]
 Key = TypeVar("Key")
@@ -84,10 +88,36 @@ def ask_shells(
     return {**{key: ShellAnswer(False) for key in waiting.values()}, **answers}
 
 
-class _Question:
-    """One kernel_info_request on its way."""
+def ask_history(connection: Connection, seconds: float = ANSWER_SECONDS) -> tuple[str, ...] | None:
+    """The code of the cells that this kernel has run; None where it does not say within
+    ``seconds``. Never raises."""
+    import zmq
 
-    def __init__(self, connection: Connection) -> None:
+    try:
+        question = _Question(connection, kernel_history.KIND, kernel_history.CONTENT)
+    except Exception:
+        return None
+    deadline = time.monotonic() + seconds
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            if question.socket.poll(int(left * 1000) + 1, zmq.POLLIN) and question.is_answered():
+                return kernel_history.cells_of(question.reply)
+    except Exception:
+        return None
+    finally:
+        question.close()
+    return None
+
+
+class _Question:
+    """One request on its way to a shell channel, and the content of its reply."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        kind: str = "kernel_info_request",
+        content: Mapping[str, Any] = _NOTHING,
+    ) -> None:
         import zmq
         from jupyter_client.client import KernelClient
 
@@ -97,12 +127,12 @@ class _Question:
         self.socket = client.connect_shell()
         try:
             self.socket.linger = 0
-            message = self._session.send(self.socket, "kernel_info_request", {})
+            message = self._session.send(self.socket, kind, dict(content))
         except BaseException:
             self.close()
             raise
         self._id = message["header"]["msg_id"]
-        self.implementation = ""
+        self.reply: Mapping[str, Any] = {}
 
     def is_answered(self) -> bool:
         """Take up what has arrived; whether our reply is among it."""
@@ -114,9 +144,13 @@ class _Question:
         if not isinstance(parent, Mapping) or parent.get("msg_id") != self._id:
             return False
         content = message.get("content")
-        if isinstance(content, Mapping):
-            self.implementation = str(content.get("implementation") or "")
+        self.reply = content if isinstance(content, Mapping) else {}
         return True
+
+    @property
+    def implementation(self) -> str:
+        """The kernel's name for itself, of a kernel_info_reply."""
+        return str(self.reply.get("implementation") or "")
 
     def close(self) -> None:
         self.socket.close(linger=0)

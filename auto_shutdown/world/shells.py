@@ -21,7 +21,7 @@ from .file_thread import FileThread
 from .kernel_access import channels_of, connection_of, fresh_model, gateway_arguments
 from .kernel_usage import Usage, ask
 from .requests import Requests
-from .shell_probe import Connection, ShellAnswer, ask_shells
+from .shell_probe import Connection, ShellAnswer, ask_history, ask_shells
 from .stamps import parse_stamp
 
 #: So many kernels in other containers are asked at once. Each costs a connection to its gateway.
@@ -82,8 +82,19 @@ class Shells:
                 return Usage(shell=answers[kernel_id])
         return await self.ask_by_websocket(kernel_id, False)
 
-    async def ask_by_websocket(self, kernel_id: str, with_usage: bool) -> Usage:
-        """Ask a kernel in another container, ``with_usage`` also for its processor time."""
+    async def ask_history(self, kernel_id: str) -> Usage:
+        """Ask one shell for the code of the cells of its session; as ``ask``. Never raises."""
+        if channels_of(self._manager, kernel_id) is None:
+            connection = connection_of(self._manager, kernel_id)
+            if connection is not None:
+                return Usage(cells=await asyncio.to_thread(ask_history, connection))
+        return await self.ask_by_websocket(kernel_id, False, with_history=True)
+
+    async def ask_by_websocket(
+        self, kernel_id: str, with_usage: bool, with_history: bool = False
+    ) -> Usage:
+        """Ask a kernel in another container, ``with_usage`` also for its processor time,
+        ``with_history`` also for the code of its cells."""
         url, arguments = channels_of(self._manager, kernel_id), gateway_arguments
         if url is None and self._own_channels is not None and not with_usage:
             url, own_arguments = self._own_channels(kernel_id)
@@ -100,7 +111,7 @@ class Shells:
             last_activity = parse_stamp(model.get("last_activity"))
             return Kernel(kernel_id, last_activity=last_activity).stamps
 
-        usage = await ask(url, arguments(), stamps, subshells, with_usage)
+        usage = await ask(url, arguments(), stamps, subshells, with_usage, with_history)
         self._note(kernel_id, usage.shell, asked_at)
         return usage
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -25,6 +25,7 @@ from .host_activity import HostActivity
 from .kernels import KernelSource, Model
 from .own_description import Description
 from .platform import NOTEBOOK_INSTANCE, Platform, recognise
+from .processes import working_directory
 from .sagemaker import SageMaker, SourceError
 from .shell_probe import ShellAnswer
 from .terminals import TerminalSource, place
@@ -49,6 +50,16 @@ UNLISTED_SECONDS = 5.0
 _UNREAD_REMEDY = (
     "The next pass tries again. If it stays, the server's log says what its managers do."
 )
+
+
+@dataclass(frozen=True)
+class Session:
+    """The session of a kernel or terminal: the code of the cells that the kernel has run (None: it
+    does not say), and the working directory of its process on this host (None: not known)."""
+
+    cells: tuple[str, ...] | None = None
+    directory: str | None = None
+
 
 T = TypeVar("T")
 Tenant = TypeVar("Tenant", Kernel, Terminal)
@@ -245,6 +256,18 @@ class World:
         """What bears on ``ref``, read anew at the last moment. The list of apps is not asked
         for again: its owner does that once for all removals of a pass."""
         return (await self.observe(list_apps=False)).bearing_on(ref)
+
+    async def session_of(self, resource: Resource) -> tuple[Resource, Session]:
+        """What is needed to bring ``resource`` back, and the resource as it is known after it was
+        asked. Takes at most a few seconds; never raises."""
+        if isinstance(resource, Kernel):
+            kernel, cells = await self._kernel_source.session_history(resource)
+            pid = self._kernel_source.pid_of(resource.id)
+            return kernel, Session(cells, working_directory(pid))
+        if isinstance(resource, Terminal):
+            pid = self._terminal_source.pid_of(resource.id)
+            return resource, Session(None, working_directory(pid))
+        return resource, Session()
 
     async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
         """Remove one thing; never raises, never touches anything else. With ``only_unmoved`` a

@@ -1,0 +1,111 @@
+"""The code of a kernel's cells: the reply, and real kernels of two languages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+from auto_shutdown.world import kernel_history
+from auto_shutdown.world.kernel_history import cells_of
+from auto_shutdown.world.shell_probe import ask_history, read_connection_file
+
+REPLIES: dict[str, tuple[dict[str, Any], tuple[str, ...] | None]] = {
+    "code alone": ({"history": [[0, 1, "x = 1"], [0, 2, "x"]]}, ("x = 1", "x")),
+    "code and output": ({"history": [[0, 1, ["x", "1"]]]}, ("x",)),
+    "an empty cell": ({"history": [[0, 1, ""], [0, 2, " \n"], [0, 3, "x"]]}, ("x",)),
+    "nothing was run": ({"history": []}, ()),
+    "an error": ({"status": "error", "history": []}, None),
+    "no history": ({}, None),
+    "of another type": ({"history": "x"}, None),
+    "entries of another type": ({"history": [1]}, None),
+    "entries of another length": ({"history": [[0, "x"]]}, None),
+    "code of another type": ({"history": [[0, 1, 5]]}, None),
+    "code that is an empty pair": ({"history": [[0, 1, []]]}, None),
+}
+
+
+@pytest.mark.parametrize(("content", "cells"), REPLIES.values(), ids=REPLIES)
+def test_a_reply(content: dict[str, Any], cells: tuple[str, ...] | None) -> None:
+    assert cells_of(content) == cells
+
+
+def test_a_flood_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_history, "MOST_ENTRIES", 2)
+    assert cells_of({"history": [[0, n, "x"] for n in range(2)]}) == ("x", "x")
+    assert cells_of({"history": [[0, n, "x"] for n in range(3)]}) is None
+
+
+def test_a_kernel_that_cannot_be_reached_says_nothing() -> None:
+    assert ask_history({"transport": "none", "ip": 7}, 0.1) is None
+
+
+def connection_to(manager: Any) -> Any:
+    found = read_connection_file(Path(manager.connection_file))
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def kernel() -> Iterator[tuple[Any, Any]]:
+    manager, client = start_new_kernel()
+    yield manager, client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.slow
+def test_a_kernel_tells_what_was_run_in_order(kernel: tuple[Any, Any]) -> None:
+    manager, client = kernel
+    for code in ("x = 1", "%time x", "raise ValueError(x)", "x = 1"):
+        client.execute(code, reply=True, timeout=30)
+    assert ask_history(connection_to(manager), 30.0) == (
+        "x = 1",
+        "%time x",
+        "raise ValueError(x)",
+        "x = 1",
+    )
+    client.execute("import time; time.sleep(3)")
+    while client.get_iopub_msg(timeout=30)["msg_type"] != "execute_input":
+        pass
+    assert ask_history(connection_to(manager), 0.3) is None, "it runs a cell"
+
+
+@pytest.mark.slow
+def test_ten_thousand_cells(kernel: tuple[Any, Any]) -> None:
+    manager, client = kernel
+    fill = "get_ipython().history_manager.input_hist_raw += ['y = %d' % n for n in range(10_000)]"
+    client.execute(fill, reply=True, timeout=30, store_history=False)
+    cells = ask_history(connection_to(manager), 30.0)
+    assert cells is not None
+    assert (len(cells), cells[-1]) == (10_000, "y = 9999")
+
+
+@pytest.mark.slow
+def test_a_kernel_of_another_language(tmp_path: Path) -> None:
+    """It may answer with its cells or with none; it must not take the question amiss."""
+    pytest.importorskip("calysto_bash")
+    argv = [sys.executable, "-m", "calysto_bash", "-f", "{connection_file}"]
+    from jupyter_client.kernelspec import KernelSpec
+
+    manager: Any
+    from jupyter_client.manager import KernelManager
+
+    manager = KernelManager(kernel_name="bash")
+    manager._kernel_spec = KernelSpec(argv=argv, language="bash", display_name="Bash")
+    manager.start_kernel(cwd=str(tmp_path))
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        client.execute("x=1", reply=True, timeout=30)
+        cells = ask_history(connection_to(manager), 30.0)
+        assert cells is None or all(cell == "x=1" for cell in cells)
+        assert client.execute("echo", reply=True, timeout=30)["content"]["status"] == "ok"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
