@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from .api.startup import failed
 from .config import provenance
 from .config.loading import configured_limits
 from .config.problems import ConfigurationError
-from .config.settings import Limits
+from .config.settings import REMEMBER_STOPPED, Limits
 from .config.traits import AdminTraits
 from .core.verdict import Fault
 from .cycle.controller import Controller
 from .state.history import History
 from .state.identity import ClaimedKey, claim_key, server_key
+from .state.stopped import StoppedSessions
 from .state.store import Store
 from .world.activity_file import ActivityFile
 from .world.change_signals import ChangeSignals
@@ -175,6 +177,8 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             HostActivity(activity_file, settings) if self.protect_from_native else None,
             runtime_directory=Path(server.runtime_dir),
         )
+        if platform.shared and REMEMBER_STOPPED not in limits.sources:
+            limits = replace(limits, defaults={**limits.defaults, REMEMBER_STOPPED: False})
         self._store = Store(directory, claim.key, claim.others)
         self._history = History(directory, claim.key, claim.others)
         controller = Controller(
@@ -186,6 +190,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             self.log,
             _platform_faults(platform, Clock()),
             switch=self._stop_switch(platform, limits),
+            stopped=StoppedSessions(directory, claim.key),
         )
         clients.requests.on_change = controller.wake
         self._connect(controller)

@@ -234,6 +234,24 @@ def _note(value: Any) -> str:
     return printable(" ".join(value.split()))
 
 
+class StoppedHandler(Handler):
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        name, requests = self.get_query_argument("id", None), self.controller.requests
+        if name is None:
+            self.answer(await requests.stopped())
+        else:
+            self.answer(await requests.stopped_session(name))
+
+    @web.authenticated
+    @authorized
+    async def delete(self) -> None:
+        await self.controller.requests.forget_stopped(self.get_query_argument("id", ""))
+        self.set_status(204)
+        self.finish()
+
+
 ROUTES = {
     "status": StatusHandler,
     "check": CheckHandler,
@@ -242,6 +260,7 @@ ROUTES = {
     "remove": RemoveHandler,
     "activity": ActivityHandler,
     "history": HistoryHandler,
+    "stopped": StoppedHandler,
 }
 
 

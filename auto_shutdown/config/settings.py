@@ -24,6 +24,9 @@ MAX_GLOB = 256
 #: What gives a kernel its limit: with all of these locked nothing else prolongs it either.
 _KERNEL_LIMITS = ("idle_timeout_minutes", "kernel_idle_timeout_minutes", "rules")
 
+#: The setting that keeps what brings a stopped kernel back.
+REMEMBER_STOPPED = "remember_stopped"
+
 #: The longest notice: a day.
 MAX_WARN_MINUTES = 1440.0
 
@@ -66,6 +69,12 @@ FIELDS: Mapping[str, Field] = {
         "both.",
     ),
     "dry_run": Field("bool", False, "Decide and report, remove nothing."),
+    REMEMBER_STOPPED: Field(
+        "bool",
+        True,
+        "Keep for a week, in private files, what brings a stopped kernel back: its notebook, name, "
+        "instance type and the code of its cells. Off in shared spaces unless turned on.",
+    ),
     "only_when_it_saves": Field(
         "bool",
         False,

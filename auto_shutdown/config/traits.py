@@ -94,6 +94,7 @@ class AdminTraits(Configurable):
     protect_connected = Bool(False, help=FIELDS["protect_connected"].doc).tag(config=True)
     rules: Any = List(help=FIELDS["rules"].doc).tag(config=True)
     dry_run = Bool(False, help=FIELDS["dry_run"].doc).tag(config=True)
+    remember_stopped = Bool(True, help=FIELDS["remember_stopped"].doc).tag(config=True)
     only_when_it_saves = Bool(False, help=FIELDS["only_when_it_saves"].doc).tag(config=True)
 
     min_idle_timeout_minutes = _minutes(10, "The shortest limit a user may choose.")

@@ -16,13 +16,15 @@ from ..core.words import iso
 @dataclass(frozen=True)
 class Removal:
     """One removal: why, of what, under which policy. ``frees`` is the instance that it frees.
-    ``resource`` is None where it has gone by itself."""
+    ``resource`` is None where it has gone by itself. ``ends_server``: this server's own app or
+    instance is removed in the same pass."""
 
     decision: Decision
     resource: Resource | None
     policy: Policy
     now: datetime
     frees: Freed | None = None
+    ends_server: bool = False
 
     def description(self) -> dict[str, Any]:
         """The names and paths of the resource, and the rule that removes it: for the audit log

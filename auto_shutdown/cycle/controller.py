@@ -29,6 +29,7 @@ from ..state.history import History
 from ..state.preferences import Preferences
 from ..state.saved_ledger import SavedLedger
 from ..state.savings import Account
+from ..state.stopped import StoppedSessions
 from ..state.store import Store
 from ..world.clock import Clock, Moment
 from ..world.platform import Platform
@@ -41,6 +42,7 @@ from .health import Health
 from .removal import Remover
 from .report_line import ReportLine
 from .requests import UserRequests
+from .session_recorder import SessionRecorder
 from .situation import Situation
 from .veto import VetoHooks
 from .watchdog import GIVE_UP_SECONDS, LATE_SECONDS, Watchdog
@@ -84,6 +86,7 @@ class Controller:
         standing_faults: tuple[Fault, ...] = (),
         hooks: VetoHooks | None = None,
         switch: StopSwitch | None = None,
+        stopped: StoppedSessions | None = None,
     ) -> None:
         self.limits = limits
         self.preferences = Preferences(limits, store)
@@ -99,10 +102,13 @@ class Controller:
         self.unsignalled_changes = 0
         self._moment = clock.read()
         self._next_at: float | None = None
+        #: When this server's passes began.
+        self.started_at = self._moment.now
         self._passes = Passes(armed=False)
         self.situation = Situation(Ledger(quiet_until=self._moment.now + self._grace))
         self.announcer = Announcer(log)
         self._savings = Account(store, world.platform.region_name, limits.hourly_prices)
+        self._recorder = SessionRecorder(world, stopped, log)
         self._remover = Remover(
             world,
             history,
@@ -111,6 +117,7 @@ class Controller:
             self.ledger_time,
             self.wake,
             self.announcer,
+            self._recorder,
             log,
         )
         self._hooks = hooks or VetoHooks(log)
@@ -119,7 +126,7 @@ class Controller:
         self._report_line = ReportLine(limits, world.platform.region_name, log)
         self._app_listing = AppListing(limits.poll_interval_seconds)
         self._saved_ledger = SavedLedger(store, limits)
-        self.requests = UserRequests(self, self._remover, history)
+        self.requests = UserRequests(self, self._remover, history, self._recorder)
 
     # -- start and stop ----------------------------------------------------------------------
 
@@ -158,6 +165,7 @@ class Controller:
 
     async def _save(self, clean: bool) -> None:
         await self._saved_ledger.save_marks(self.situation.ledger, self._moment, clean=clean)
+        self._recorder.close()
         await self._history.write_owed()
 
     async def _run(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from ..state.savings import Account
 from ..world.world import World
 from .announcer import Announcer
 from .audit import Removal
+from .session_recorder import SessionRecorder
 from .situation import Situation
 
 #: How many outcomes the report carries; the history has them all.
@@ -66,6 +68,7 @@ class Remover:
         ledger_time: Callable[[], datetime],
         wake: Callable[[], None],
         announcer: Announcer,
+        recorder: SessionRecorder,
         log: logging.Logger,
     ) -> None:
         self._world = world
@@ -75,6 +78,7 @@ class Remover:
         self._ledger_time = ledger_time
         self._wake = wake
         self._announcer = announcer
+        self._recorder = recorder
         self._log = log
         self._rehearsed: dict[Ref, datetime | None] = {}
         self._claimed: dict[Ref, asyncio.Task[Outcome]] = {}
@@ -143,7 +147,7 @@ class Remover:
             self._note_outcome(Removal(decision, resource, policy, now), _stale(again))
             return False
         frees = self._savings.would_free(resource, before, situation.ledger, now)
-        removal = Removal(again, resource, policy, now, frees)
+        removal = Removal(again, resource, policy, now, frees, self._ends_server())
         task = self._begin(resource, removal, current_policy, decide_again)
         await asyncio.wait({task}, timeout=patience)
         if not task.done():
@@ -188,13 +192,19 @@ class Remover:
             detail = REQUESTED + self._note_of(each, now)
             requested = Decision(each.ref, Action.REMOVE, Reason.REQUESTED, detail)
             frees = self._savings.would_free(each, snapshot, situation.ledger, now)
-            removal = Removal(requested, each, current_policy(), now, frees)
+            ends_server = isinstance(resource, App) and resource.own
+            removal = Removal(requested, each, current_policy(), now, frees, ends_server)
             task = self._begin(each, removal, current_policy, partial(_the_same, requested))
             await asyncio.wait({task}, timeout=REQUEST_SECONDS)
             if not task.done() and each is resource:
                 under_way = "It is still being shut down; the report shows when that is done."
                 return removal.reported(Outcome(Result.TEMPORARY, under_way))
         return self.outcomes[-1]
+
+    def _ends_server(self) -> bool:
+        """Whether the plan removes this server's own app or instance."""
+        own = [app.ref for app in self._situation.snapshot.apps if app.own]
+        return any(decision.ref in own for decision in self._situation.plan.removals)
 
     def _note_of(self, resource: Resource, now: datetime) -> str:
         """The user's note on the keep-alive that the removal overrides, as a sentence."""
@@ -257,6 +267,16 @@ class Remover:
         # Skip the removal if the resource became active since the decision. A removal that a user
         # requested always proceeds.
         only_unmoved = removal.decision.reason is not Reason.REQUESTED
+        resource, entry = await self._recorder.record(resource, removal)
+        outcome = await self._end_recorded(resource, removal, only_unmoved)
+        if entry and not outcome.ended:
+            with contextlib.suppress(OSError):
+                await self._recorder.forget(entry)
+        return outcome
+
+    async def _end_recorded(
+        self, resource: Resource, removal: Removal, only_unmoved: bool
+    ) -> Outcome:
         self._situation.removals_under_way[resource.ref] = removal.now
         try:
             outcome = await self._world.remove(resource, only_unmoved)

@@ -7,7 +7,8 @@ removes others is kept. Only a request that has to look at the world waits for t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from ..core.ledger import hold, note
 from ..core.model import Kind, Ref
 from ..core.report import keep_alives
 from ..core.signals import Signal
+from ..core.words import iso
 from ..state.history import History
 from .removal import RefusedError, Remover, being_removed
+from .session_recorder import SessionRecorder
 
 if TYPE_CHECKING:
     from .controller import Controller
@@ -25,10 +28,17 @@ if TYPE_CHECKING:
 class UserRequests:
     """The requests to one :class:`Controller`. All methods belong to the server's event loop."""
 
-    def __init__(self, controller: Controller, remover: Remover, history: History) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        remover: Remover,
+        history: History,
+        recorder: SessionRecorder,
+    ) -> None:
         self._controller = controller
         self._remover = remover
         self._history = history
+        self._recorder = recorder
 
     @property
     def max_keep_alive_minutes(self) -> float:
@@ -109,3 +119,35 @@ class UserRequests:
     async def read_history(self, limit: int) -> list[dict[str, Any]]:
         """The newest ``limit`` removals, newest first."""
         return await self._history.read_newest(limit)
+
+    async def stopped(self) -> dict[str, Any]:
+        """What can be brought back, newest first, without code; and when this server started: a
+        stop before that ended the server. Raises RefusedError (507)."""
+        with _reading_entries():
+            entries = await self._recorder.entries(self._controller.ledger_time())
+        return {"stopped": entries, "server_started": iso(self._controller.started_at)}
+
+    async def stopped_session(self, name: str) -> dict[str, Any]:
+        """One of them, with the code of its cells. Raises RefusedError (404, 507)."""
+        with _reading_entries():
+            found = await self._recorder.find(name, self._controller.ledger_time())
+        if found is None:
+            raise RefusedError(404, "There is nothing of this id to bring back.", "id", name)
+        return found
+
+    async def forget_stopped(self, name: str) -> None:
+        """Delete one of them. Raises RefusedError (404, 507)."""
+        with _reading_entries():
+            known = await self._recorder.forget(name)
+        if not known:
+            raise RefusedError(404, "There is nothing of this id to bring back.", "id", name)
+
+
+@contextlib.contextmanager
+def _reading_entries() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        message = f"What was stopped cannot be read from the state directory ({why})."
+        raise RefusedError(507, message, "id", None) from None

@@ -45,7 +45,8 @@ _NAME = re.compile(r"\d{8}T\d{6}-[0-9a-f]{12}")
 class StoppedSession:
     """One kernel or terminal that was removed. ``cells`` is the code of its cells in the order in
     which they ran, None where the kernel could not be asked; ``complete`` is false where some are
-    missing. Entries with the same ``stop`` were removed in the same pass, at that instant."""
+    missing. ``kernel_name`` is the kernelspec that starts the kernel again, empty for a terminal.
+    Entries with the same ``stop`` were removed in the same pass, at that instant."""
 
     id: str
     stop: str
@@ -53,6 +54,7 @@ class StoppedSession:
     kind: str
     resource: str
     name: str
+    kernel_name: str
     paths: tuple[str, ...]
     app: str | None
     instance_type: str | None
@@ -195,6 +197,7 @@ def _parsed(content: Mapping[str, Any], name: str) -> StoppedSession:
         kind=str(content["kind"]),
         resource=str(content["resource"]),
         name=str(content["name"]),
+        kernel_name=str(content["kernel_name"]),
         paths=tuple(str(path) for path in content["paths"]),
         ends_server=bool(content["ends_server"]),
         reason=str(content["reason"]),

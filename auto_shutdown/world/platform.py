@@ -45,6 +45,8 @@ class Platform:
     app_name: str | None = None
     account_id: str | None = None
     partition: str = "aws"
+    #: Whether other users share this server's home.
+    shared: bool = False
     problem: Unread | None = None
     #: As the file has it, to show; the parts above are what counts.
     resource_arn: str | None = field(default=None, compare=False)
@@ -149,9 +151,18 @@ def recognise(
         app_name=_text(metadata, "ResourceName"),
         account_id=parts[4] or environ.get("AWS_ACCOUNT_ID") or None,
         partition=parts[1] or _partition(region),
+        shared=_is_shared(kind, owner, environ),
         resource_arn=arn,
         problem=problem,
     )
+
+
+def _is_shared(kind: str, owner: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+    """Studio Classic knows only shared spaces; in the newer Studio the environment says it
+    (platform.md 2.2)."""
+    if "space_name" not in owner:
+        return False
+    return kind == STUDIO_CLASSIC or environ.get("SAGEMAKER_SPACE_TYPE_LOWERCASE") == "shared"
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], Unread | None]:

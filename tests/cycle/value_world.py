@@ -14,10 +14,12 @@ from auto_shutdown.core.model import Answer, App, Kernel, Ref, Resource, Snapsho
 from auto_shutdown.core.verdict import Fault, Outcome, Result
 from auto_shutdown.cycle.controller import Controller
 from auto_shutdown.state.history import History
+from auto_shutdown.state.stopped import StoppedSessions
 from auto_shutdown.state.store import Store
 from auto_shutdown.world.clock import Moment
 from auto_shutdown.world.own_description import Description
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.world import Session
 
 START = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
@@ -61,6 +63,8 @@ class ValueWorld:
     before_remove: Callable[[Resource], None] = lambda _resource: None
     #: What stays listed although it was removed.
     immortal: set[str] = field(default_factory=set)
+    #: What a kernel or terminal says of its session, or what asking it raises.
+    sessions: dict[str, Session | Exception] = field(default_factory=dict)
     platform: Platform = ADA
     description: Description = field(default_factory=Description)
     protected: list[datetime] = field(default_factory=list)
@@ -91,6 +95,12 @@ class ValueWorld:
     async def look_again(self, ref: Ref) -> Snapshot:
         self.before_look(ref)
         return (await self.observe(list_apps=False)).bearing_on(ref)
+
+    async def session_of(self, resource: Resource) -> tuple[Resource, Session]:
+        found = self.sessions.get(resource.ref.id, Session())
+        if isinstance(found, Exception):
+            raise found
+        return resource, found
 
     async def is_gone(self, resource: Resource) -> bool:
         return resource.ref.id not in self.immortal
@@ -143,6 +153,7 @@ class Bench:
             self.limits,
             self.clock,  # type: ignore[arg-type]
             self.log,
+            stopped=StoppedSessions(self.path, "k"),
         )
 
     async def live(self, span: timedelta) -> None:

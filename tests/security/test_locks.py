@@ -191,6 +191,7 @@ BEYOND: dict[str, Any] = {
     "warn_minutes": 1440,
     "keep_terminals": True,
     "only_when_it_saves": True,
+    "remember_stopped": False,
     "protect_connected": True,
     "rules": [{"kernel_name": "*", "idle_timeout_minutes": 525600}],
     "dry_run": True,

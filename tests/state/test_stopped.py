@@ -24,6 +24,7 @@ SESSION = StoppedSession(
     kind="kernel",
     resource="k1",
     name="python3",
+    kernel_name="python3",
     paths=("a/train.ipynb",),
     app="KernelGateway/pytorch",
     instance_type="ml.g5.xlarge",

@@ -91,6 +91,7 @@ export function report(...resources: IResource[]): IReport {
       rules: [],
       dry_run: false,
       only_when_it_saves: false,
+      remember_stopped: true,
       locked: [],
       limits: {
         min_idle_timeout_minutes: 10,

@@ -11,7 +11,12 @@ export type Minutes =
   | 'warn_minutes';
 
 export type Switch =
-  'enabled' | 'keep_terminals' | 'protect_connected' | 'dry_run' | 'only_when_it_saves';
+  | 'enabled'
+  | 'keep_terminals'
+  | 'protect_connected'
+  | 'dry_run'
+  | 'only_when_it_saves'
+  | 'remember_stopped';
 
 /** The longest notice: a day, as the server has it. */
 const MAX_WARN = 1440;
@@ -37,6 +42,7 @@ export function labels(trans: TranslationBundle): Record<SettingName, string> {
     protect_connected: trans.__('Keep notebooks open in a browser'),
     rules: trans.__('Rules'),
     dry_run: trans.__('Only report (dry run)'),
+    remember_stopped: trans.__('Keep what brings a stopped kernel back'),
     only_when_it_saves: trans.__('Keep what saves nothing when stopped')
   };
 }

@@ -99,6 +99,7 @@ export interface ISettings {
   rules: IRule[];
   dry_run: boolean;
   only_when_it_saves: boolean;
+  remember_stopped: boolean;
 }
 
 export type SettingName = keyof ISettings;

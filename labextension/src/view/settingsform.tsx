@@ -10,7 +10,13 @@ import type { FieldProps } from './settingfield';
 import type { IReportProps } from './props';
 import { h } from './jsx';
 
-const SWITCHES: Switch[] = ['keep_terminals', 'protect_connected', 'only_when_it_saves', 'dry_run'];
+const SWITCHES: Switch[] = [
+  'keep_terminals',
+  'protect_connected',
+  'only_when_it_saves',
+  'remember_stopped',
+  'dry_run'
+];
 
 /** A setting is saved on Enter and when its field is left; a mistake is shown beside it. */
 export function SettingsForm(props: IReportProps): JSX.Element {

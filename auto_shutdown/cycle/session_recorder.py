@@ -1,0 +1,116 @@
+"""Writes what is needed to bring a kernel or terminal back, before it is removed.
+
+A failure here delays no removal and costs no audit line: the user then cannot bring that one back.
+No log line holds any code of a cell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+from typing import Any
+
+from ..config.settings import REMEMBER_STOPPED
+from ..core.model import App, Kernel, Resource, Terminal
+from ..core.words import iso
+from ..state.stopped import StoppedSession, StoppedSessions, bounded, new_id
+from ..world.file_thread import FileThread
+from ..world.kernels import SAGEMAKER_INTERNAL
+from ..world.world import Session, World
+from .audit import Removal
+
+#: Seconds that a removal waits for the kernel's answer, and for the disk.
+ASK_SECONDS = 6.0
+SAVE_SECONDS = 2.0
+
+
+class SessionRecorder:
+    """The entries of one server. ``sessions`` None: nothing is recorded."""
+
+    def __init__(self, world: World, sessions: StoppedSessions | None, log: logging.Logger) -> None:
+        self._world = world
+        self._sessions = sessions
+        self._log = log
+        self._writing = FileThread("stopped", SAVE_SECONDS)
+        self._reading = FileThread("stopped-read")
+
+    async def record(self, resource: Resource, removal: Removal) -> tuple[Resource, str]:
+        """Write the entry of ``resource``, which is about to be removed. Returns the resource as
+        it is known after it was asked, and the entry's id, empty where there is none. Never
+        raises."""
+        wanted = removal.policy.settings.get(REMEMBER_STOPPED, False)
+        if self._sessions is None or not wanted or not _can_come_back(resource):
+            return resource, ""
+        try:
+            resource, session = await asyncio.wait_for(
+                self._world.session_of(resource), ASK_SECONDS
+            )
+            entry = _entry(resource, removal, session)
+            await self._writing.run(self._sessions.save, entry, removal.now)
+        except Exception as error:
+            self._log.warning(
+                "auto_shutdown: the %s cannot be brought back later, because its entry could not "
+                "be written (%s).",
+                resource.ref,
+                type(error).__name__,
+            )
+            return resource, ""
+        return resource, entry.id
+
+    async def entries(self, now: datetime) -> list[dict[str, Any]]:
+        """The summary of each entry, newest first. Raises OSError."""
+        if self._sessions is None:
+            return []
+        found = await self._reading.run(self._sessions.entries, now)
+        return [session.summary() for session in found]
+
+    async def find(self, name: str, now: datetime) -> dict[str, Any] | None:
+        """One whole entry, with code. Raises OSError."""
+        if self._sessions is None:
+            return None
+        found = await self._reading.run(self._sessions.find, name, now)
+        return None if found is None else found.to_json()
+
+    async def forget(self, name: str) -> bool:
+        """Delete one entry. Returns whether it was there. Raises OSError."""
+        return self._sessions is not None and await self._reading.run(self._sessions.forget, name)
+
+    def close(self) -> None:
+        """Write and read no more. Waits for nothing."""
+        self._writing.close()
+        self._reading.close()
+
+
+def _can_come_back(resource: Resource) -> bool:
+    """An app comes back with its kernels. A terminal in another container cannot be asked for its
+    working directory, nor started from here."""
+    if isinstance(resource, Terminal):
+        return not resource.in_image
+    return not isinstance(resource, App)
+
+
+def _entry(resource: Resource, removal: Removal, session: Session) -> StoppedSession:
+    kernel = resource if isinstance(resource, Kernel) else None
+    cells, complete = (None, False) if session.cells is None else bounded(session.cells)
+    image = kernel.image if kernel is not None else None
+    name = kernel.name if kernel is not None else ""
+    at = iso(removal.now) or ""
+    return StoppedSession(
+        id=new_id(removal.now),
+        stop=at,
+        at=at,
+        kind=resource.ref.kind.value,
+        resource=resource.ref.id,
+        name=resource.name,
+        kernel_name=f"{name}{SAGEMAKER_INTERNAL}{image}" if image else name,
+        paths=kernel.paths if kernel is not None else (),
+        app=None if isinstance(resource, App) else resource.app,
+        instance_type=resource.instance_type,
+        image=image,
+        directory=session.directory,
+        ends_server=removal.ends_server,
+        reason=removal.decision.reason.value,
+        cells=cells,
+        complete=complete,
+    )
