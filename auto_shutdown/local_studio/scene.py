@@ -32,10 +32,7 @@ def set_the_scene(
 ) -> Scene:
     """Create three apps and three notebooks in ``studio``; ``tell`` hears of each step before it
     begins. The cell of training.ipynb runs for ``cell_seconds``."""
-    tell(f"Starting an app on {SPARE}, without any kernel")
-    empty = studio.create_app("tensorflow-2.3", SPARE)
-    tell(f"Starting an app on {GPU}: {LEFT} was used there, then left")
-    left = _run(server, LEFT, "21 * 2", "pytorch-1.8", GPU)
+    # First what stays: on a slow machine the rest could be removed before the story begins.
     tell(f"Starting an app on {CPU}: {TRAINING} runs one long cell that prints nothing")
     long_cell = LONG_CELL.format(seconds=cell_seconds)
     training = _run(server, TRAINING, long_cell, "datascience-1.0", CPU, wait=False)
@@ -43,6 +40,10 @@ def set_the_scene(
     kept = _run(server, KEPT, "'precious'", "datascience-1.0", CPU)
     hold = {"kind": "kernel", "id": kept, "minutes": 30}
     server.request("PUT", "auto-shutdown/keep-alive", hold)
+    tell(f"Starting an app on {GPU}: {LEFT} was used there, then left")
+    left = _run(server, LEFT, "21 * 2", "pytorch-1.8", GPU)
+    tell(f"Starting an app on {SPARE}, without any kernel")
+    empty = studio.create_app("tensorflow-2.3", SPARE)
     report = server.request("POST", "auto-shutdown/check")
     app_of = {r["id"]: r.get("app") for r in report["resources"]}
     return Scene(

@@ -1,13 +1,13 @@
-"""``make test-compat``: the tests that a host can make a difference to, on the oldest and the
-newest supported hosts.
+"""``make test-compat``: run the tests on the oldest and the newest supported hosts.
 
-For each host an environment is made with uv (which resolves Studio Classic's in seconds; pip does
-not finish), our wheel is installed into it with ``--no-deps`` as an administrator would, and then:
-the host's jupyter_server is what it was, the extension is listed as valid, a real server starts
-with it and answers, and the tests pass. Only the standard library is used here.
+A host is a Python version and the Jupyter packages on it. For each host this program makes an
+environment with uv (pip does not finish resolving Studio Classic's packages), installs the wheel
+with ``--no-deps`` as an administrator would, and checks: jupyter_server has the same version as
+before, the extension is listed as valid, a real server starts with it and answers, the tests pass.
+It uses only the standard library.
 
-``--ci`` is the shorter form that ``make test`` runs: the oldest and the newest, without the tests
-that wait for real time, but for those of what differs from server to server.
+``--ci`` is the shorter form that ``make test`` runs: the oldest and the newest host, and of the
+tests that wait for real time only those whose result differs between versions of jupyter_server.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".compat"
 TESTS = WORK / "tests"
-FAST = ("core", "settings", "store", "world", "controller", "http")
-#: What moves last_activity, and must not: it differs from server to server.
+FAST = ("core", "config", "state", "world", "cycle", "api")
+#: What moves ``last_activity`` differs between versions of jupyter_server.
 ACTIVITY = "system/test_local_activity.py"
-#: Of these, one each of what old servers do in another way: websockets and their handlers,
-#: last_activity, stdin, terminals.
+#: One test for each part that old servers do differently: websockets, ``last_activity``, stdin,
+#: terminals.
 ACTIVITY_CI = (
     "test_tabs_and_reconnects_hold_nothing",
     "test_an_answered_input_is_busy_again",
@@ -45,7 +45,7 @@ ACTIVITY_CI = (
 
 @dataclass(frozen=True)
 class Host:
-    """An interpreter's version and what is installed for it."""
+    """A Python version and the packages of the host."""
 
     name: str
     python: str
@@ -87,12 +87,12 @@ COLUMNS = ("host", "Python", *SHOWN, "server", "tests", "seconds")
 
 
 class FailedError(Exception):
-    """What failed on a host, with its output."""
+    """A check failed on a host; the text is its output."""
 
 
 @dataclass
 class Row:
-    """What was found on one host; ``trouble`` is the output of what failed."""
+    """The results of one host; ``trouble`` is the output of the check that failed."""
 
     host: Host
     found: dict[str, str] = field(default_factory=dict)
@@ -138,7 +138,7 @@ def version_of(python: Path, package: str) -> str:
 
 
 def try_host(host: Host, wheel: Path, uv: str, ci: bool) -> Row:
-    """One row of the table. Never raises for what fails on that host."""
+    """One row of the table. Does not raise when a check fails on that host."""
     row, begin = Row(host), time.monotonic()
     interpreter = find_python(host.python)
     if interpreter is None:
@@ -162,7 +162,7 @@ def try_host(host: Host, wheel: Path, uv: str, ci: bool) -> Row:
 
 
 def install(host: Host, interpreter: str, wheel: Path, uv: str, row: Row) -> Path:
-    """The environment's interpreter."""
+    """Make the environment and install the wheel; returns its interpreter."""
     place = WORK / host.python
     python = place / "bin" / "python"
     run(uv, "venv", "--quiet", "--clear", "--python", interpreter, place)
@@ -175,7 +175,7 @@ def install(host: Host, interpreter: str, wheel: Path, uv: str, row: Row) -> Pat
 
 
 def start_server(python: Path, place: Path, env: dict[str, str]) -> str:
-    """A real server with the extension, asked for its status; the health it reports."""
+    """Start a real server with the extension; returns the health that it reports."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -187,7 +187,7 @@ def start_server(python: Path, place: Path, env: dict[str, str]) -> str:
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/auto-shutdown/status", headers={"Authorization": "token t"}
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             try:
                 with urllib.request.urlopen(request, timeout=5) as response:
@@ -202,7 +202,8 @@ def start_server(python: Path, place: Path, env: dict[str, str]) -> str:
 
 
 def copy_tests() -> None:
-    """To where the tree's own package is not on the path: they run against what is installed."""
+    """Copy the tests to a folder where this checkout is not on the path, so that they import the
+    installed wheel."""
     shutil.rmtree(TESTS, ignore_errors=True)
     shutil.copytree(ROOT / "tests", TESTS, ignore=shutil.ignore_patterns("__pycache__"))
     (WORK / "pytest.ini").write_text(
@@ -212,7 +213,7 @@ def copy_tests() -> None:
 
 
 def run_tests(python: Path, place: Path, env: dict[str, str], ci: bool) -> str:
-    """The tests' own summary."""
+    """Run the tests; returns pytest's own summary."""
     argv = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", WORK / "pytest.ini"]
     argv += ["-m", "not soak", "--show-capture=no", f"--basetemp={place / 'tmp'}"]
     argv += [TESTS / name for name in FAST]
@@ -247,7 +248,7 @@ def main() -> int:
     run(uv, "build", "--quiet", "--wheel", "--out-dir", WORK / "dist", ROOT)
     (wheel,) = (WORK / "dist").glob("*.whl")
     copy_tests()
-    # A host for each core: what these tests wait for is real time.
+    # One host for each core: these tests mostly wait.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         rows = list(pool.map(lambda host: try_host(host, wheel, uv, given.ci), hosts))
     for row in rows:
