@@ -4,6 +4,7 @@ credentials, at which pace, and what each command reads."""
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -68,7 +69,9 @@ def connect(
         message = "This needs boto3: pip install 'jupyterlab-auto-shutdown[sagemaker]'."
         raise DomainError(message) from None
     try:
-        session = Session(profile_name=profile)
+        # boto3 itself reads AWS_DEFAULT_REGION only.
+        region = os.environ.get("AWS_REGION") or None
+        session = Session(profile_name=profile, region_name=region)
         found = regions_of(session, regions, all_regions)
     except CallError as error:
         raise DomainError(str(error)) from None

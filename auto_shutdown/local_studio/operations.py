@@ -95,7 +95,8 @@ class Operations:
             if request.get("DomainIdEquals") in (None, record.domain_id)
             and owner in (None, record.owner)
         ]
-        return page("Apps", [record.details() for record in records], request)
+        answer = page("Apps", records, request)
+        return {**answer, "Apps": [record.details() for record in answer["Apps"]]}
 
     def describe_app(self, request: Request) -> Answer:
         key = self._key(request)

@@ -31,7 +31,7 @@ class NotOursError(Exception):
     """A request that moto answers."""
 
 
-def page(member: str, found: list[dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
+def page(member: str, found: list[Any], request: dict[str, Any]) -> dict[str, Any]:
     """One page of the API's default ten, with the token of the next."""
     size = int(request.get("MaxResults") or DEFAULT_PAGE)
     try:

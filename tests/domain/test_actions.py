@@ -23,7 +23,7 @@ from account import (
 )
 
 from auto_shutdown.domain import facts as f
-from auto_shutdown.domain.actions import Step, plan, still_valid
+from auto_shutdown.domain.actions import Step, canvas_idle_since, plan, still_valid
 from auto_shutdown.domain.facts import Facts, Item, Point, Unread
 from auto_shutdown.domain.memory import Memory, Notice, from_json, to_json
 from auto_shutdown.domain.policy import DomainPolicy
@@ -234,3 +234,21 @@ def test_what_is_remembered() -> None:
     assert taken.is_taken(NOW)
     assert not taken.is_taken(NOW + HOUR)
     assert not taken.released().is_taken(NOW)
+
+
+def test_a_point_of_the_app_before_is_not_since_when_this_one_is_idle() -> None:
+    young = app("Canvas", hours=0.01)
+    facts = account(young, canvas=points(young, 5 * HOUR, NOW - 5 * MINUTE))
+    assert canvas_idle_since(young, facts, timedelta(minutes=10)) is None
+    later = account(CANVAS, canvas=points(CANVAS, 5 * HOUR))
+    assert canvas_idle_since(CANVAS, later, timedelta(minutes=10)) == NOW - 5 * HOUR
+
+
+def test_a_space_listed_in_another_case_is_the_same_space() -> None:
+    renamed = replace(LAB, owner="LAB")
+    facts = account(renamed, reports=(line_of("bob"),))
+    memory = noticed(LAB, "without_extension")
+    assert decision(renamed, facts, memory).step is Step.DELETE
+    assert still_valid(memory, facts, all_on()) == memory
+    again = replace(facts, creations={LAB.key: NOW - HOUR})
+    assert decision(renamed, again, memory).step is not Step.DELETE
