@@ -31,6 +31,7 @@ from .facts import (
     REPORTS,
     SPACE,
     SPACES,
+    STOP_TAG,
     TAGS,
     TENSORBOARD,
     USER_PROFILE,
@@ -157,6 +158,9 @@ def _kept(item: Item, facts: Facts, policy: DomainPolicy) -> _Kept | None:
         return _Kept(f"The app is {item.status}.")
     if not facts.was_read(APPS, item.region):
         return _Kept("The list of apps is incomplete.", unknown=True)
+    reason = facts.tags.get(f"domain/{item.domain_id}".lower(), {}).get(STOP_TAG)
+    if reason is not None:
+        return _Kept(f"All removals are stopped by the tag {STOP_TAG} of the domain: {reason}")
     return _exception(item, facts, policy)
 
 

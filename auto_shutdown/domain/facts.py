@@ -37,6 +37,10 @@ DOMAIN_SHARED = "domain-shared"
 
 IN_SERVICE = "InService"
 
+#: This tag on a domain stops every removal in it, here as in each server (docs/emergency-stop.md).
+#: The same as ``config.traits.STOP_TAG``; this module imports nothing of a server.
+STOP_TAG = "auto-shutdown:stop"
+
 #: Sources that can be unread; each is read for a region.
 DOMAINS = "domains"
 APPS = "apps"

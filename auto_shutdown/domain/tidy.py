@@ -21,7 +21,7 @@ from . import facts as f
 from .actions import CLOUDTRAIL_DELAY, Decision, Plan, Step, decide, plan, still_valid
 from .errors import CallError, ConflictError, OutOfTimeError
 from .evidence import read_canvas, read_creations, read_newest_report
-from .facts import Facts
+from .facts import Facts, Item
 from .memory import Memory, Notice
 from .notices import Notifier
 from .pace import Aws
@@ -148,7 +148,7 @@ class Tidy:
             again = self._decide_again(decision, facts, memory)
         except CallError as error:
             # Nothing was tried, but the administrator should know.
-            return self._audited(decision, "", Result.TEMPORARY, error.message, error.code)
+            return self._audited(decision, "", Result.TEMPORARY, str(error), error.code)
         if again is None:
             return self._audited(decision, "", Result.GONE, "The app was already gone.")
         if again.step is not Step.DELETE or again.rule != decision.rule:
@@ -177,6 +177,7 @@ class Tidy:
         fresh: dict[str, Any] = {"at": now, "items": (item,)}
         created = read_creations(aws, facts.at - CLOUDTRAIL_DELAY)
         fresh["creations"] = {**facts.creations, **created}
+        fresh["tags"] = {**facts.tags, **self._domain_tags(aws, facts, item)}
         if item.type == f.CANVAS:
             points = read_canvas(aws, [item], now - scope.points_within, now)
             fresh["canvas"] = {item.key: points.get(item.key, ())}
@@ -189,6 +190,17 @@ class Tidy:
         again = decide(item, replace(facts, **fresh), self._policy, notice)
         uncovered = replace(decision, step=Step.KEEP, detail="No rule covers the app any more.")
         return again or uncovered
+
+    def _domain_tags(self, aws: Aws, facts: Facts, item: Item) -> dict[str, dict[str, str]]:
+        """The tags of the app's domain at this moment: one of them stops everything. Raises
+        CallError where they cannot be read."""
+        domain = facts.domains.get(item.domain_key)
+        arn = (domain.settings or {}).get("DomainArn") if domain is not None else None
+        if arn is None:
+            message = f"The domain {item.domain_id} could not be described."
+            raise CallError("NoDomain", message, "Allow sagemaker:DescribeDomain.")
+        tags = aws.pages("sagemaker", "list_tags", "Tags", ResourceArn=arn)
+        return {f"domain/{item.domain_id}".lower(): {tag["Key"]: tag["Value"] for tag in tags}}
 
     # -- audit -------------------------------------------------------------------------------
 

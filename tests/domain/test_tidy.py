@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from aws_account import Account, line
 
+from auto_shutdown.config.traits import STOP_TAG
 from auto_shutdown.core.verdict import Result
+from auto_shutdown.domain import facts as f
 from auto_shutdown.domain.actions import Decision, Step
 from auto_shutdown.domain.errors import CallError, ConflictError, DomainError, OutOfTimeError
 from auto_shutdown.domain.facts import Facts
@@ -198,6 +200,36 @@ def test_an_owner_who_came_back_keeps_the_app(account: Account, admin: Administr
     at_describe(account, back)
     assert results(admin.run()) == [("TensorBoard", Result.STALE)]
     assert account.statuses() == {"bob/TensorBoard": "InService"}
+
+
+@pytest.mark.parametrize("when", ["before the run", "between plan and act"])
+def test_the_stop_tag_stops_it(account: Account, admin: Administrator, when: str) -> None:
+    ripe(account, admin)
+    arn = account.sagemaker.describe_domain(DomainId="d-one")["DomainArn"]
+    tag = {"Key": f.STOP_TAG, "Value": "incident 7"}
+
+    def stop() -> None:
+        account.sagemaker.add_tags(ResourceArn=arn, Tags=[tag])
+
+    if when == "before the run":
+        stop()
+    else:
+        at_describe(account, stop)
+    run = admin.run()
+    assert account.statuses() == {"bob/Canvas": "InService"}
+    said = [d.detail for d in run.plan.decisions] + [a.detail for a in run.attempts]
+    assert "stopped by the tag auto-shutdown:stop of the domain: incident 7" in said[-1]
+    assert f.STOP_TAG == STOP_TAG
+
+
+def test_tags_that_cannot_be_read_keep(account: Account, admin: Administrator) -> None:
+    ripe(account, admin)
+    text = denied("sagemaker:ListTags", "arn")
+    account.api.faults.append(Fault("ListTags", "AccessDeniedException", text))
+    run = admin.run()
+    assert results(run) == [("Canvas", Result.TEMPORARY)]
+    assert "sagemaker:ListTags" in run.attempts[0].detail
+    assert account.statuses() == {"bob/Canvas": "InService"}
 
 
 def test_one_failure_is_that_apps_own(account: Account, admin: Administrator) -> None:
