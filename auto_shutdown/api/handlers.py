@@ -3,7 +3,9 @@ writes. Requests here never count as activity of the server."""
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jupyter_server.auth.decorator import authorized
@@ -19,17 +21,27 @@ from ..cycle.controller import Controller
 from ..cycle.removal import RefusedError
 from ..state.store import StoreError
 from .startup import NotStarted, why_not_started
+from .throttle import CHECK, WRITE, Throttle, TooManyRequestsError
 
 #: Where the controller stands in the web application's settings once it has started.
 CONTROLLER = "auto_shutdown_controller"
 
+#: Where the throttle of all clients stands there.
+THROTTLE = "auto_shutdown_throttle"
+
 HISTORY_LIMIT = 1000
+
+#: Ids of kernels, terminals and apps are far shorter.
+LONGEST_ID = 512
 
 #: The longest note on a keep-alive, in characters.
 MOST_NOTE = 200
 
-#: A body is read on the event loop; the longest settings that are allowed fit in.
+#: A body is parsed on the event loop; the longest settings that are allowed fit in.
 MOST_BYTES = 256 * 1024
+
+
+Method = Callable[[Any], Awaitable[None]]
 
 
 class RequestError(Exception):
@@ -52,11 +64,17 @@ class UnavailableError(Exception):
 
 
 #: Errors whose answer says all there is to say.
-ANSWERED = (RequestError, SettingError, RefusedError, UnavailableError)
+ANSWERED = (
+    RequestError,
+    SettingError,
+    RefusedError,
+    UnavailableError,
+    TooManyRequestsError,
+)
 
 
 class Handler(APIHandler):
-    """What all have in common: authorisation's resource, no tracking, errors as JSON."""
+    """What all handlers have in common: authorisation's resource, no tracking, errors as JSON."""
 
     auth_resource = "auto_shutdown"
     _track_activity = False
@@ -85,7 +103,7 @@ class Handler(APIHandler):
         self.finish(json.dumps(value))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Every error answers ``{"message", "field"?, "value"?, "bound"?}``."""
+        """Every error answers ``{"message", "remedy"?, "field"?, "value"?, "bound"?}``."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         answer: dict[str, Any]
         if isinstance(error, RequestError):
@@ -94,6 +112,9 @@ class Handler(APIHandler):
             status_code, answer = 503, error.answer
             if error.retry_seconds is not None:
                 self.set_header("Retry-After", str(error.retry_seconds))
+        elif isinstance(error, TooManyRequestsError):
+            status_code, answer = 429, {"message": str(error), "remedy": error.remedy}
+            self.set_header("Retry-After", str(error.seconds))
         elif isinstance(error, SettingError):
             status_code, answer = (403 if error.locked else 400), error.to_json()
         elif isinstance(error, RefusedError):
@@ -103,8 +124,8 @@ class Handler(APIHandler):
             status_code, answer = 507, {"message": str(error), "remedy": error.remedy}
         elif isinstance(error, web.HTTPError):
             # With arguments it is a text of tornado's, for its log.
-            told = None if error.args else error.log_message
-            answer = {"message": told or self._reason}
+            text = None if error.args else error.log_message
+            answer = {"message": text or self._reason}
         else:
             answer = {"message": "Unexpected error: see the server's log."}
         self.set_status(status_code)
@@ -112,11 +133,26 @@ class Handler(APIHandler):
         self.answer(answer)
 
     def log_exception(self, *exc_info: Any) -> None:
-        """What the client did wrong is told to the client, and is no error of this server."""
-        if not isinstance(
-            exc_info[1], (RequestError, SettingError, RefusedError, UnavailableError)
-        ):
+        """An error that is answered in full is no error in the server's log."""
+        if not isinstance(exc_info[1], ANSWERED):
             super().log_exception(*exc_info)
+
+
+def throttled(kind: str) -> Callable[[Method], Method]:
+    """Bound how often, and how many times at once, a client may call a method."""
+
+    def decorate(method: Method) -> Method:
+        @functools.wraps(method)
+        async def counted(handler: Any) -> None:
+            throttle = handler.settings.get(THROTTLE)
+            if throttle is None:
+                throttle = handler.settings[THROTTLE] = Throttle()
+            with throttle.request(handler.request.remote_ip or "", kind):
+                await method(handler)
+
+        return counted
+
+    return decorate
 
 
 class StatusHandler(Handler):
@@ -131,6 +167,7 @@ class StatusHandler(Handler):
 class CheckHandler(Handler):
     @web.authenticated
     @authorized
+    @throttled(CHECK)
     async def post(self) -> None:
         dry_run = self.body().get("dry_run", False)
         if not isinstance(dry_run, bool):
@@ -146,6 +183,7 @@ class SettingsHandler(Handler):
 
     @web.authenticated
     @authorized
+    @throttled(WRITE)
     async def patch(self) -> None:
         self.answer(await self.controller.requests.patch_settings(self.body()))
 
@@ -158,6 +196,7 @@ class KeepAliveHandler(Handler):
 
     @web.authenticated
     @authorized
+    @throttled(WRITE)
     async def put(self) -> None:
         body = self.body()
         ref = _ref(body.get("kind"), body.get("id"), allow_all=True)
@@ -167,6 +206,7 @@ class KeepAliveHandler(Handler):
 
     @web.authenticated
     @authorized
+    @throttled(WRITE)
     async def delete(self) -> None:
         kind, name = self.get_query_argument("kind", None), self.get_query_argument("id", None)
         ref = _ref(kind, name, allow_all=True)
@@ -176,6 +216,7 @@ class KeepAliveHandler(Handler):
 class RemoveHandler(Handler):
     @web.authenticated
     @authorized
+    @throttled(WRITE)
     async def post(self) -> None:
         body = self.body()
         ref = _ref(body.get("kind"), body.get("id"), allow_all=False)
@@ -185,6 +226,7 @@ class RemoveHandler(Handler):
 class ActivityHandler(Handler):
     @web.authenticated
     @authorized
+    @throttled(WRITE)
     async def post(self) -> None:
         body = self.body()
         ref = _ref(body.get("kind"), body.get("id"), allow_all=True)
@@ -216,6 +258,9 @@ def _ref(kind: Any, name: Any, allow_all: bool) -> Ref:
         return EVERYTHING
     if not isinstance(name, str) or not name:
         raise RequestError("id must be the id of that resource.", "id", name)
+    if len(name) > LONGEST_ID:
+        message = f"id is longer than {LONGEST_ID} characters."
+        raise RequestError(message, "id", f"{name[:40]}…", LONGEST_ID)
     return Ref(Kind(kind), name)
 
 
