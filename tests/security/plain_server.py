@@ -33,6 +33,7 @@ class PlainServer:
     url: str
     root: Path
     token: str = TOKEN
+    pid: int = 0
 
     @property
     def headers(self) -> dict[str, str]:
@@ -86,7 +87,7 @@ def serving(root: Path, more: dict[str, Any] | None = None, **traits: Any) -> It
     process = Leashed(argv, root / "server.log", env, root)
     try:
         wait_for_http(url + "api", process)
-        found = PlainServer(url, root)
+        found = PlainServer(url, root, pid=process.pid)
         found.wait_until_it_watches()
         yield found
     finally:

@@ -76,3 +76,43 @@ def test_another_users_file_in_a_sticky_directory(
 
 def refused(*_: Any) -> None:
     raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+KINDS = {
+    "pipe": os.mkfifo,
+    "link": lambda path: path.symlink_to(path.with_name("theirs")),
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "directory": Path.mkdir,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_anything_but_a_regular_file_is_neither_read_nor_written(kind: str, path: Path) -> None:
+    """A pipe once held the pass for ever; a link led to another user's file."""
+    theirs = path.with_name("theirs")
+    theirs.write_text(THEIRS)
+    KINDS[kind](path)
+    file = ActivityFile(str(path))
+    assert file.read() is None
+    assert file.problem is not None
+    with pytest.raises(OSError, match="it is a"):
+        file.keep_fresh(AT)
+    assert theirs.read_text() == THEIRS
+
+
+def test_a_hard_link_to_a_file_of_others_is_not_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = path.with_name("theirs")
+    theirs.write_text(THEIRS)
+    os.link(theirs, path)
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(OSError, match="hard link"):
+        ActivityFile(str(path)).keep_fresh(AT)
+    assert theirs.read_text() == THEIRS
+    assert os.stat(theirs).st_nlink == 2
+
+
+def test_a_date_beyond_the_calendar_is_no_date(path: Path) -> None:
+    path.write_text("10000-01-01T00:00:00.000000Z")
+    assert ActivityFile(str(path)).read() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 
 from auto_shutdown.core.model import App, Kernel, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
+from auto_shutdown.world import heartbeats
 from auto_shutdown.world.activity_file import ActivityFile
+from auto_shutdown.world.file_thread import FileThread
 from auto_shutdown.world.heartbeats import Heartbeats, HeartbeatSource
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
@@ -42,6 +45,101 @@ async def test_heartbeats_of_everything_and_of_one_app(tmp_path: Path) -> None:
     touch(tmp_path / "heartbeats-of-others", LATER)
     beats = await source(tmp_path).read()
     assert (beats.of(None), beats.of("a"), beats.of("b")) == (AT, LATER, AT)
+    assert beats.apps == {"a": LATER}, "no other name is an app's"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda path: touch(path, datetime(9999, 12, 31, tzinfo=timezone.utc)), ""),
+        (os.mkfifo, "it is a named pipe"),
+        (lambda path: path.symlink_to("/etc/hostname"), "it is a symbolic link"),
+        (Path.mkdir, "it is a directory"),
+    ],
+    ids=["year 9999", "pipe", "link", "directory"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["heartbeat", "heartbeat-a"])
+async def test_a_heartbeat_that_makes_no_sense_is_left_out_and_named(
+    name: str, spoil: Any, why: str, tmp_path: Path
+) -> None:
+    """Once each pass failed with a ValueError that named no file."""
+    touch(tmp_path / "heartbeat-b", AT)
+    spoil(tmp_path / name)
+    found = source(tmp_path)
+    beats = await found.read()
+    assert beats.apps["b"] == AT, "the others count"
+    if not why:
+        assert found.problems == ()
+        return
+    assert beats.apps == {"b": AT}
+    assert beats.everything is None
+    (problem,) = found.problems
+    path = tmp_path / name
+    assert problem.message == f"{path} does not count as activity: {why}."
+    assert problem.remedy == f"Delete {path}, or touch it anew."
+    world = world_with(found)
+    await world.observe(list_apps=False)
+    assert [f.message for f in world.faults(AT)] == [problem.message]
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink()
+    await found.read()
+    assert found.problems == ()
+
+
+async def test_a_heartbeat_of_the_year_10000_is_left_out_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems keep such a date. Once each pass failed, and named no file."""
+    touch(tmp_path / "heartbeat", AT)
+    touch(tmp_path / "heartbeat-a", AT)
+    lstat = os.lstat
+
+    def far(path: Any) -> Any:
+        found = lstat(path)
+        if Path(path).name == "heartbeat":
+            return os.stat_result([*found[:8], 253402300800 + 86400, 0])
+        return found
+
+    monkeypatch.setattr(os, "lstat", far)
+    found = source(tmp_path)
+    beats = await found.read()
+    assert (beats.everything, beats.apps) == (None, {"a": AT})
+    why = f"{tmp_path / 'heartbeat'} does not count as activity: its date is out of range."
+    assert [p.message for p in found.problems] == [why]
+
+
+def world_with(beats: HeartbeatSource) -> World:
+    kernels = KernelSource(Nothing(), Nothing())
+    return World(Platform(), kernels, TerminalSource({}), None, "", beats)
+
+
+async def test_a_directory_that_does_not_answer_makes_everything_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may keep their work by a heartbeat that cannot be seen at the moment."""
+    free = threading.Event()
+    monkeypatch.setattr(os, "scandir", lambda _: free.wait())
+    found = source(tmp_path)
+    found._files = FileThread("test", seconds=0.05)
+    world = world_with(found)
+    snapshot = await world.observe(list_apps=False)
+    free.set()
+    assert set(snapshot.unread) == {Snapshot.KERNELS, Snapshot.TERMINALS}
+    assert "did not answer within" in snapshot.unread[Snapshot.KERNELS].message
+    assert "Nothing is removed meanwhile." in snapshot.unread[Snapshot.KERNELS].message
+
+
+async def test_only_so_many_heartbeats_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeats, "MOST_HEARTBEATS", 3)
+    for number in range(5):
+        touch(tmp_path / f"heartbeat-{number}", AT)
+    found = source(tmp_path)
+    assert len((await found.read()).apps) == 3
+    assert "more than 3 of them" in found.problems[0].message
 
 
 @pytest.mark.parametrize(
