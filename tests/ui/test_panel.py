@@ -283,7 +283,6 @@ def test_themes_narrow_and_accessible(browser: Any, scene: Scene, name: str) -> 
     row(page, "kept.ipynb", "kept-alive")
     assert page.locator(PANEL).bounding_box()["width"] == pytest.approx(300, abs=12)
     page.mouse.move(800, 400)
-    picture(page.locator(PANEL), f"panel-{name.lower()}")
     row(page, "eval.ipynb").locator(".jp-AS-word").click()
     page.locator(f"{PANEL} [data-fold=settings]").click()
     setting(page, "enabled").wait_for()

@@ -77,7 +77,7 @@ describe('what a resource does', () => {
     [active('in-use', { kind: 'terminal' }), 'follows its app'],
     [active('in-use', { kind: 'app' }), 'in use'],
     [active('unknown'), 'activity not known'],
-    [active('not-in-service', { state: 'Pending' }), 'pending'],
+    [active('not-in-service', { state: 'Pending' }), 'starting'],
     [active('some-new-reason'), 'some-new-reason'],
     [resource({}), 'idle 1 h / 2 h']
   ])('%#', (found, words) => {

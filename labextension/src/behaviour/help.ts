@@ -2,10 +2,7 @@ import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
-/** The address of the documentation, if package.json names one. */
-const DOCUMENTATION: string = '';
-
-/** What Auto Shutdown does, in a few sentences, and where to read more. */
+/** What Auto Shutdown does, in a few sentences. */
 export async function showHelp(trans: TranslationBundle): Promise<void> {
   const sentences = [
     trans.__(
@@ -30,14 +27,6 @@ export async function showHelp(trans: TranslationBundle): Promise<void> {
     const paragraph = document.createElement('p');
     paragraph.textContent = sentence;
     body.node.append(paragraph);
-  }
-  if (DOCUMENTATION !== '') {
-    const link = document.createElement('a');
-    link.href = DOCUMENTATION;
-    link.target = '_blank';
-    link.rel = 'noopener';
-    link.textContent = trans.__('Documentation');
-    body.node.append(link);
   }
   await showDialog({
     title: trans.__('How Auto Shutdown works'),

@@ -49,7 +49,6 @@ class NotebookItem extends ReactWidget {
     const left = duration(warning(due, now) ?? 0, trans);
     return (
       <button
-        type="button"
         className="jp-AS-button"
         title={trans.__('Keep it for %1', duration(hours * 3_600_000, trans))}
         onClick={() => this._keep(due.id, hours * 60)}

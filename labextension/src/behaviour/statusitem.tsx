@@ -38,7 +38,6 @@ export class StatusItem extends ReactWidget {
     why.push(...(error === null ? (report?.health.faults.map(f => f.message) ?? []) : []));
     return (
       <button
-        type="button"
         className={`jp-AS-statusButton${bad ? ' jp-mod-bad' : due ? ' jp-mod-warn' : ''}`}
         title={why.join(' ')}
         aria-label={trans.__('Auto Shutdown: %1. Open its panel', words ?? why[0])}

@@ -23,6 +23,14 @@ export function nameIn(resource: IResource, { names, trans }: IContext): string 
   return name === undefined ? title(resource, trans) : fullName(name);
 }
 
+function followsItsApp(trans: TranslationBundle): string {
+  return trans.__('It stops together with its app; nobody can see what runs in it.');
+}
+
+function workUnknown(trans: TranslationBundle): string {
+  return trans.__('Whether anything works in the background could not be found out.');
+}
+
 /** Why a resource is kept or removed, and what happens next, in whole sentences. */
 export function explain(resource: IResource, context: IContext): string[] {
   const why = onTheClock(resource) ? idle(resource, context) : active(resource, context);
@@ -35,7 +43,7 @@ function idle(resource: IResource, { now, trans }: IContext): string[] {
   const limit = limitText(resource.limit_minutes, trans);
   const said: string[] = [];
   if (kind === 'terminal' && resource.reason === 'in-use') {
-    said.push(trans.__('It stops together with its app; nobody can see what runs in it.'));
+    said.push(followsItsApp(trans));
   } else if (resource.reason === 'max-busy') {
     said.push(trans.__('It is busy, but has shown no sign of work for %1 of %2.', age, limit));
   } else if (parameters.case === 'input') {
@@ -58,7 +66,7 @@ function idle(resource: IResource, { now, trans }: IContext): string[] {
     said.push(trans.__('Last activity: %1.', last));
   }
   if (parameters.work_unknown) {
-    said.push(trans.__('Whether anything works in the background could not be found out.'));
+    said.push(workUnknown(trans));
   }
   if (parameters.case === 'asking') {
     said.push(trans.__('It is now asked whether anything works in the background.'));
@@ -113,9 +121,7 @@ function active(resource: IResource, context: IContext): string[] {
         ? [trans.__('Your settings keep open terminals.')]
         : [heldBy(resource, context)];
     case 'in-use':
-      return kind === 'terminal'
-        ? [trans.__('It stops together with its app; nobody can see what runs in it.')]
-        : [heldBy(resource, context)];
+      return kind === 'terminal' ? [followsItsApp(trans)] : [heldBy(resource, context)];
     case 'vetoed':
       return [trans.__('Kept by %1: %2.', parameters.hook ?? '', parameters.text ?? '')];
     case 'saves-nothing':
@@ -144,7 +150,7 @@ function unknown({ parameters }: IResource, trans: TranslationBundle): string {
     case 'no-app':
       return trans.__('It is not known in which app it runs, so it is left alone.');
     case 'work':
-      return trans.__('Whether anything works in the background could not be found out.');
+      return workUnknown(trans);
     case 'inside':
       return trans.__('Something in it cannot be read, so it is left alone.');
     default:

@@ -95,7 +95,7 @@ function active(resource: IResource, now: number, trans: TranslationBundle): str
     case 'vetoed':
       return trans.__('kept by %1', parameters.hook ?? '');
     case 'not-in-service':
-      return resource.state.toLowerCase();
+      return status(resource.state, trans);
     case 'not-covered':
       return trans.__('never stopped from here');
     case 'unknown':
@@ -104,6 +104,18 @@ function active(resource: IResource, now: number, trans: TranslationBundle): str
       return trans.__('not watched');
     default:
       return reason;
+  }
+}
+
+/** An app's status as SageMaker names it, in words where it is one of the usual. */
+function status(state: string, trans: TranslationBundle): string {
+  switch (state) {
+    case 'Pending':
+      return trans.__('starting');
+    case 'Deleting':
+      return trans.__('being deleted');
+    default:
+      return state;
   }
 }
 

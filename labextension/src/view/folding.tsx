@@ -32,7 +32,6 @@ export function FoldButton(props: Omit<IFoldProps, 'children' | 'side'>): JSX.El
   const folded = isFolded(props, fold);
   return (
     <button
-      type="button"
       className="jp-AS-fold"
       aria-expanded={!folded}
       data-fold={fold}

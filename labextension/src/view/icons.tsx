@@ -4,7 +4,6 @@ import {
   LabIcon,
   caretDownIcon,
   caretRightIcon,
-  ellipsesIcon,
   kernelIcon,
   launcherIcon,
   notebookIcon,
@@ -41,13 +40,11 @@ export const helpIcon = new LabIcon({
 const ICONS = {
   caretDown: caretDownIcon,
   caretRight: caretRightIcon,
-  more: ellipsesIcon,
   refresh: refreshIcon,
   search: searchIcon,
   settings: settingsIcon,
   undo: undoIcon,
-  help: helpIcon,
-  power: panelIcon
+  help: helpIcon
 };
 
 /** An icon of the host; nothing where an old host lacks it. */

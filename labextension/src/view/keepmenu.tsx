@@ -20,7 +20,6 @@ export function KeepMenu(props: Props): JSX.Element {
       {report.policy.enabled && <Held {...props} />}
       {report.policy.enabled && <Keep {...props} />}
       <button
-        type="button"
         className="jp-AS-button jp-mod-danger"
         aria-label={trans.__('Shut down %1 now…', props.name)}
         onClick={() => actions.remove(resource)}
@@ -51,7 +50,6 @@ function Held({ resource, report, name, now, trans, actions }: Props): JSX.Eleme
     <p className="jp-AS-line">
       <span className="jp-AS-grow">{trans.__('Kept until %1', until)}</span>
       <button
-        type="button"
         className="jp-AS-button"
         aria-label={trans.__('Release %1', name)}
         onClick={() => actions.keep(resource.kind, resource.id, null)}
@@ -84,7 +82,6 @@ function Keep(props: Props): JSX.Element {
         ))}
         <button
           className="jp-AS-button"
-          type="button"
           aria-expanded={asking}
           aria-label={trans.__('Keep %1 until…', name)}
           onClick={() => setAsking(!asking)}
@@ -125,7 +122,7 @@ function Until({ now, most, trans, keep, done }: IUntilProps): JSX.Element {
         value={time}
         onChange={event => setTime(event.target.value)}
       />
-      <button className="jp-AS-button" disabled={minutes === null || wrong}>
+      <button type="submit" className="jp-AS-button" disabled={minutes === null || wrong}>
         {trans.__('Keep')}
       </button>
       <span role="status" className={wrong ? 'jp-AS-bad' : ''}>

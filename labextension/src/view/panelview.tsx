@@ -52,7 +52,6 @@ function Announcements({ report, state, now, trans, actions }: IReportProps): JS
         <p key={due[0].kind + due[0].id} className="jp-AS-announcement">
           <span className="jp-AS-grow">{announcement(due, report.resources, now, trans)}</span>
           <button
-            type="button"
             className="jp-AS-button jp-mod-primary"
             onClick={() => actions.keepAll(keepers(due), hours)}
           >
@@ -75,11 +74,7 @@ function KeptAlive({ report, now, trans, actions }: IReportProps): JSX.Element {
       <span className="jp-AS-grow">
         {trans.__('Everything is kept until %1.', clock(hold.kept_until, now))}
       </span>
-      <button
-        type="button"
-        className="jp-AS-button"
-        onClick={() => actions.keep('all', hold.id, null)}
-      >
+      <button className="jp-AS-button" onClick={() => actions.keep('all', hold.id, null)}>
         {trans.__('Release')}
       </button>
     </p>

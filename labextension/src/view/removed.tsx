@@ -63,7 +63,6 @@ function Entry(props: IEntryProps): JSX.Element {
         <span className="jp-AS-why">{why(outcome, props)}</span>
         {outcome.kind === 'kernel' && outcome.paths.length > 0 && !bad && (
           <button
-            type="button"
             className="jp-AS-link"
             aria-label={trans.__('Open %1', name === undefined ? title : fullName(name))}
             onClick={() => actions.visit(outcome.paths[0])}
@@ -81,7 +80,6 @@ function why(outcome: IOutcome, { trans }: IReportProps): string {
   switch (outcome.outcome) {
     case 'still-there':
     case 'temporary':
-    case 'still-there':
     case 'permanent':
       return trans.__('could not be stopped');
     case 'dry-run':

@@ -73,7 +73,6 @@ function ShutDownIdle({ report, trans, actions }: IReportProps): JSX.Element {
   }
   return (
     <button
-      type="button"
       className="jp-AS-link"
       title={trans.__('Shut down all that is idle now; asks first')}
       onClick={actions.removeIdle}
@@ -113,7 +112,6 @@ function Instance(props: IInstanceProps): JSX.Element {
           {price === null ? trans.__('price unknown') : trans.__('%1/h', dollars(price))}
         </span>
         <button
-          type="button"
           className="jp-AS-word"
           aria-expanded={open}
           aria-label={trans.__('%1: %2. Details', name, words)}

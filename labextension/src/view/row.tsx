@@ -47,7 +47,6 @@ export function Row(props: IRowProps): JSX.Element {
       <div className="jp-AS-line">
         <Name {...props} />
         <button
-          type="button"
           className="jp-AS-word"
           title={`${explain(resource, context).join(' ')} (${resource.reason})`}
           aria-expanded={open}
@@ -97,7 +96,6 @@ function Name(props: IRowProps): JSX.Element {
     </span>
   ) : (
     <button
-      type="button"
       className="jp-AS-name jp-mod-opens"
       title={full}
       aria-label={trans.__('Open %1', name.place ? `${name.title} (${name.place})` : name.title)}
@@ -155,7 +153,6 @@ function Soon(props: IRowProps): JSX.Element {
       <span className="jp-AS-grow">{words}</span>
       {modeOf(resource, report, answered) === 'stops' && (
         <button
-          type="button"
           className="jp-AS-button jp-mod-primary"
           aria-label={trans.__('Keep %1 for %2', nameIn(resource, contextOf(props)), span)}
           onClick={() => actions.keep(resource.kind, resource.id, hours * 60)}

@@ -71,7 +71,6 @@ export function Rules(props: FieldProps): JSX.Element {
       {!locked && (
         <div className="jp-AS-line">
           <button
-            type="button"
             className="jp-AS-button"
             onClick={() => {
               const limit = typed(settings.settings.idle_timeout_minutes);
@@ -82,7 +81,6 @@ export function Rules(props: FieldProps): JSX.Element {
           </button>
           {'rules' in settings.user && (
             <button
-              type="button"
               className="jp-AS-button"
               onClick={() => {
                 setDrafts(null);
@@ -148,7 +146,6 @@ function Rule(props: IRuleProps): JSX.Element {
         <div className="jp-AS-line">
           {raise !== null && (
             <button
-              type="button"
               className="jp-AS-button"
               aria-label={trans.__('Rule %1: move up', number)}
               onClick={raise}
@@ -157,7 +154,6 @@ function Rule(props: IRuleProps): JSX.Element {
             </button>
           )}
           <button
-            type="button"
             className="jp-AS-button"
             aria-label={trans.__('Rule %1: remove', number)}
             onClick={drop}

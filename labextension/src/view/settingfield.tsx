@@ -115,7 +115,6 @@ export function Frame(props: IFrameProps): JSX.Element {
         {children}
         {!locked && name in settings.user ? (
           <button
-            type="button"
             className="jp-AS-icon"
             title={trans.__('Back to the default (%1)', shown(settings.defaults[name], props))}
             aria-label={trans.__('%1: back to the default', label)}

@@ -53,7 +53,7 @@ export function SettingsForm(props: IReportProps): JSX.Element {
       ))}
       <Rules {...fields} />
       {actions.preferences !== null && (
-        <button type="button" className="jp-AS-link" onClick={actions.preferences}>
+        <button className="jp-AS-link" onClick={actions.preferences}>
           {trans.__('Notifications, status bar, presence…')}
         </button>
       )}

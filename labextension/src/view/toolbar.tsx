@@ -18,7 +18,6 @@ interface IToolProps {
 function Tool({ icon, label, pressed, press }: IToolProps): JSX.Element {
   return (
     <button
-      type="button"
       className="jp-AS-icon"
       title={label}
       aria-label={label}
