@@ -144,7 +144,9 @@ class AdminTraits(Configurable):
         False, help="That line also names notebooks, terminals and what runs in them."
     ).tag(config=True)
     protect_from_native = Bool(
-        False, help="Keep SageMaker's own idle shutdown off while anything here is at work or kept."
+        False,
+        help="Keep SageMaker's own idle shutdown, and others that go by this server's last "
+        "activity, off while anything here is at work or kept.",
     ).tag(config=True)
     stop_tag = Unicode(
         STOP_TAG,

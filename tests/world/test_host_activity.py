@@ -7,6 +7,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from auto_shutdown.world.activity_file import ActivityFile
 from auto_shutdown.world.heartbeats import HeartbeatSource
 from auto_shutdown.world.host_activity import OWN_ENTRY, HostActivity
@@ -68,4 +70,26 @@ async def test_jupyter_server_sees_it_and_we_do_not(jp_serverapp: Any, tmp_path:
     assert set(settings["last_activity_times"]) == {OWN_ENTRY}
     beats = HeartbeatSource(tmp_path, file, settings)
     assert (await beats.read()).server == {}, "our own report is no evidence for us"
+    host.close()
+
+
+async def test_the_servers_own_time_out_goes_by_it(
+    jp_serverapp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``shutdown_no_activity_timeout``, by jupyter_server's own function."""
+    stops: list[bool] = []
+    monkeypatch.setattr(jp_serverapp, "stop", lambda: stops.append(True))
+    monkeypatch.setattr(jp_serverapp, "shutdown_no_activity_timeout", 3600)
+    settings = jp_serverapp.web_app.settings
+    now = datetime.now(timezone.utc)
+    settings["started"] = now - timedelta(hours=9)
+    settings.pop("api_last_activity", None)
+    jp_serverapp.kernel_manager.last_kernel_activity = now - timedelta(hours=9)
+    host = HostActivity(ActivityFile(str(tmp_path / "active")), settings)
+    await host.report(now - timedelta(minutes=30))
+    jp_serverapp.shutdown_no_activity()
+    assert stops == [], "something was at work half an hour ago"
+    settings["last_activity_times"][OWN_ENTRY] = now - timedelta(hours=2)
+    jp_serverapp.shutdown_no_activity()
+    assert stops == [True], "the limit begins when the work has ended"
     host.close()
