@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -225,7 +225,9 @@ class WorkSource:
         """The app that this server runs in: jobs that no kernel or terminal of its answers for,
         what other servers run, and everything else in this container."""
         jobs = survey.adrift
-        use = self._use(ref, "jobs", survey.sample(jobs), window)
+        # A job whose kernel or terminal goes is judged from then on, and has been watched before.
+        judged = {process.key for process in jobs}
+        use = self._use(ref, "jobs", survey.sample(survey.jobs), window, judged)
         rest = [p for p in survey.table.values() if p.pid != self._surveyor.server]
         whole = self._use(ref, "rest", {p.key: Reading(p.cpu) for p in rest}, window)
         said = _of_tenants(ref, [t for t in others.tenants if t.app is None], others)
@@ -246,8 +248,16 @@ class WorkSource:
             answer = _alive(answer)
         return replace(answer, activity={**said.activity, **answer.activity})
 
-    def _use(self, ref: Ref, what: str, sample: Sample, window: float) -> Use | None:
-        return self._gauges.setdefault((ref, what), Gauge()).add(self._now(), sample, window)
+    def _use(
+        self,
+        ref: Ref,
+        what: str,
+        sample: Sample,
+        window: float,
+        judged: Collection[Hashable] | None = None,
+    ) -> Use | None:
+        gauge = self._gauges.setdefault((ref, what), Gauge())
+        return gauge.add(self._now(), sample, window, judged)
 
     def _with_signs_of_life(
         self,

@@ -8,7 +8,7 @@ open connections to another host. The thresholds are measured: docs/decisions, "
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from . import processes
@@ -100,9 +100,12 @@ class Gauge:
 
     samples: deque[tuple[float, Sample]] = field(default_factory=deque)
 
-    def add(self, at: float, sample: Sample, window: float) -> Use | None:
+    def add(
+        self, at: float, sample: Sample, window: float, judged: Collection[Hashable] | None = None
+    ) -> Use | None:
         """Take up a sample; the use over the last ``window`` seconds (or somewhat more), None
-        until the resource has been watched for so long."""
+        until the resource has been watched for so long. ``judged`` are the processes of the sample
+        that count (None: all). The others are watched, in case they count later."""
         while self.samples and at - self.samples[0][0] > max(OLDEST, 2 * window):
             self.samples.popleft()
         # A timer may fire a moment early; that is no reason to wait for another window.
@@ -112,7 +115,8 @@ class Gauge:
         begin, base = self.samples[0]
         if at - begin < window * 0.95:
             return None
-        return use_between(base, sample, at - begin)
+        counted = {k: sample[k] for k in sample if judged is None or k in judged}
+        return use_between(base, counted, at - begin)
 
 
 def sample_of(

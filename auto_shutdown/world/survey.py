@@ -47,6 +47,12 @@ class Survey:
         """The jobs that belong to no kernel or terminal that is still known."""
         return self._without_helpers({self.table[pid] for pid in self.attribution.adrift})
 
+    @property
+    def jobs(self) -> list[Process]:
+        """All processes that a kernel or terminal started, whether it is still known or not."""
+        pids = self.attribution.adrift | self.attribution.owners.keys()
+        return self._without_helpers({self.table[pid] for pid in pids})
+
     def _without_helpers(self, members: Collection[Process]) -> list[Process]:
         return [
             process

@@ -51,6 +51,13 @@ class TestGauge:
     def test_a_window_never_begins_long_ago(self) -> None:
         assert self.gauge((0, 0), (evidence.OLDEST + 1, 600)) is None
 
+    def test_a_process_that_counts_only_from_now_on_brings_nothing_from_before(self) -> None:
+        """Its kernel or terminal was removed, and until then answered for it."""
+        gauge = Gauge()
+        gauge.add(0.0, {1: Reading(5.0, 900)}, 60.0, judged=())
+        use = gauge.add(60.0, {1: Reading(5.0, 900)}, 60.0, judged={1})
+        assert use == Use(60.0, 0.0, 0, False)
+
     def test_a_process_that_ended_takes_nothing_away(self) -> None:
         before = {(1, 0): Reading(5.0, 100), (2, 0): Reading(50.0, 900)}
         assert use_between(before, {(1, 0): Reading(6.0, 300)}, 1.0) == Use(1.0, 1.0, 200, False)

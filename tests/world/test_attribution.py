@@ -1,0 +1,302 @@
+"""Who started a process, which programs are in a terminal's foreground, and which kernels and
+servers are not ours: by values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.core.model import Kernel, Ref, Terminal
+from auto_shutdown.world import foreign_kernels, other_servers, processes
+from auto_shutdown.world.attribution import SETTLED_SECONDS, Attribution, ProcessHistory
+from auto_shutdown.world.foreground import foreground_programs, is_prompt, program_of
+from auto_shutdown.world.other_servers import OtherServer, UnansweredError
+from auto_shutdown.world.processes import Process
+
+URL = "http://here:8888/"
+SERVER = 100
+KERNEL = Kernel("k", paths=("a.ipynb",))
+TERMINAL = Terminal("1")
+ROOTS = {KERNEL.ref: 200, TERMINAL.ref: 300}
+TTY = 34816
+
+
+def process(pid: int, parent: int, **more: Any) -> Process:
+    usual = {"group": pid, "foreground": -1, "started": pid, "cpu": 0.0, "command": "python"}
+    return Process(pid, parent, **{**usual, "session": pid, **more})
+
+
+BASE = (
+    process(1, 0, command="init"),
+    process(SERVER, 1, command="jupyter-lab"),
+    process(200, SERVER),
+    process(300, SERVER, command="bash", terminal=TTY, foreground=300),
+    process(110, SERVER, command="pylsp"),
+)
+
+
+class Host:
+    """A process table and environments, and the history of them."""
+
+    def __init__(self, own: Mapping[str, str] | None = None) -> None:
+        self.now = 0.0
+        self.environments: dict[int, dict[str, str]] = {}
+        self.history = ProcessHistory(
+            URL, lambda: self.now, own or {}, lambda pid, _names: self.environments.get(pid, {})
+        )
+
+    def attribute(self, *more: Process, roots: Mapping[Ref, int] = ROOTS) -> Attribution:
+        table = {p.pid: p for p in (*BASE, *more)}
+        return self.history.attribute(table, roots, (KERNEL, TERMINAL), SERVER)
+
+
+class TestOwners:
+    def test_by_todays_parent_and_by_session(self) -> None:
+        child, grandchild = process(210, 200), process(211, 210)
+        nohup = process(310, 1, session=300)  # re-parented, and still in the shell's session
+        found = Host().attribute(child, grandchild, nohup).owners
+        assert {pid: found[pid] for pid in (200, 210, 211)} == dict.fromkeys(
+            (200, 210, 211), KERNEL.ref
+        )
+        assert found[310] == TERMINAL.ref
+        assert not {1, SERVER, 110} & found.keys()
+
+    def test_a_session_of_an_earlier_process_of_that_number_is_none(self) -> None:
+        older = process(150, 1, session=300, started=5)
+        assert 150 not in Host().attribute(older).owners
+
+    def test_by_what_was_seen_earlier(self) -> None:
+        """Its parent has ended, and it has a session of its own."""
+        host = Host()
+        host.attribute(process(310, 300))
+        orphan = process(310, SERVER, session=310)  # to a server that is process 1
+        assert host.attribute(orphan).owners[310] == TERMINAL.ref
+        reused = process(310, 1, started=9999)
+        assert 310 not in Host().attribute(reused).owners
+
+    def test_a_kernels_notebook_is_in_the_environment(self) -> None:
+        host = Host()
+        host.environments[500] = {"JPY_PARENT_PID": str(SERVER), "JPY_SESSION_NAME": "a.ipynb"}
+        assert host.attribute(process(500, 1)).owners[500] == KERNEL.ref
+
+
+class TestAdrift:
+    @pytest.mark.parametrize(
+        ("environment", "adrift", "ours"),
+        [
+            ({}, False, False),
+            ({"JUPYTER_SERVER_URL": URL}, True, True),
+            ({"JUPYTER_SERVER_URL": "http://other/"}, True, False),
+            ({"JPY_PARENT_PID": "77"}, True, False),
+            ({"JPY_PARENT_PID": str(SERVER), "JPY_SESSION_NAME": "gone.ipynb"}, True, False),
+        ],
+    )
+    def test_by_its_environment(
+        self, environment: dict[str, str], adrift: bool, ours: bool
+    ) -> None:
+        host = Host()
+        host.environments[500] = environment
+        found = host.attribute(process(500, SERVER))
+        assert ((500 in found.adrift), (500 in found.from_terminals)) == (adrift, ours)
+
+    def test_what_the_server_itself_was_started_with_says_nothing(self) -> None:
+        host = Host(own={"JUPYTER_SERVER_URL": "http://outer/"})
+        host.environments[110] = {"JUPYTER_SERVER_URL": "http://outer/"}
+        assert host.attribute().adrift == frozenset()
+
+    def test_a_job_outlives_the_terminal_that_it_came_from(self) -> None:
+        host = Host()
+        job = process(310, 300, session=310)
+        host.attribute(job)
+        orphan = process(310, 1, session=310)
+        found = host.attribute(orphan, roots={KERNEL.ref: 200})
+        assert (310 in found.owners, 310 in found.adrift) == (False, True)
+        assert 310 in found.from_terminals
+
+    def test_an_environment_read_between_fork_and_exec_is_read_again(self) -> None:
+        host = Host()
+        assert host.attribute(process(500, SERVER)).adrift == frozenset()
+        host.environments[500] = {"JUPYTER_SERVER_URL": URL}
+        host.now = SETTLED_SECONDS / 2
+        assert host.attribute(process(500, SERVER)).adrift == {500}
+
+
+@pytest.mark.parametrize(
+    ("words", "prompt"),
+    [
+        (("bash",), True),
+        (("-bash",), True),
+        (("/bin/bash", "-l", "-i"), True),
+        (("bash", "--norc"), True),
+        (("bash", "train.sh"), False),
+        (("sh", "-c", "python train.py"), False),
+        (("bash", "-lc", "make"), False),
+    ],
+)
+def test_a_shell_at_its_prompt(words: tuple[str, ...], prompt: bool) -> None:
+    assert is_prompt(words) is prompt
+
+
+class TestForeground:
+    words: Mapping[int, tuple[str, ...]] = {400: ("bash",), 410: ("sh", "-c", "sleep 9")}
+
+    def programs(self, *more: Process, server: int = SERVER) -> list[str]:
+        table = {p.pid: p for p in (*BASE, *more)}
+        arguments = lambda pid: self.words.get(pid, ("bash",))  # noqa: E731
+        return [p.command for p in foreground_programs(table, server, (300,), arguments)]
+
+    def pane(self, pid: int, command: str, front: int, **more: Any) -> Process:
+        return process(pid, 1, command=command, terminal=7, session=400, foreground=front, **more)
+
+    def test_a_pane_with_a_program_of_its_own(self) -> None:
+        assert self.programs(process(400, 1, command="python", terminal=7, foreground=400)) == [
+            "python"
+        ]
+
+    def test_a_prompt_and_what_only_shows_other_terminals(self) -> None:
+        assert self.programs(process(400, 1, command="bash", terminal=7, foreground=400)) == []
+        assert self.programs(process(400, 1, command="screen", terminal=7, foreground=400)) == []
+        assert self.programs(process(400, 1, command="agetty", terminal=7, foreground=400)) == []
+
+    def test_a_command_typed_in_a_pane_and_one_of_its_shell(self) -> None:
+        shell = self.pane(400, "bash", 401)
+        assert self.programs(shell, self.pane(401, "make", 401)) == ["make"]
+        # $(make) runs in the group of the shell itself.
+        assert self.programs(
+            self.pane(400, "bash", 400), self.pane(401, "make", 400, group=400)
+        ) == ["make"]
+        script = process(410, 1, command="sh", terminal=8, foreground=410)
+        assert self.programs(script) == ["sh"]
+
+    def test_what_has_ended_and_where_the_server_itself_runs_is_no_program(self) -> None:
+        ended = process(400, 1, command="make", terminal=7, foreground=400, state="Z")
+        assert self.programs(ended) == []
+        assert program_of([ended]) is None
+        line = process(90, 1, command="supervisord", terminal=9, foreground=90)
+        own = process(SERVER, 90, command="jupyter-lab", terminal=9, session=90, group=90)
+        assert self.programs(line, own) == []
+
+
+CONNECTION = {"ip": "127.0.0.1", "transport": "tcp", "shell_port": 1, "key": "secret"}
+
+
+class TestForeignKernels:
+    def find(self, words: Mapping[int, tuple[str, ...]], ids: tuple[str, ...] = ()) -> list[Any]:
+        table = {p.pid: p for p in (*BASE, process(500, 400), process(400, 1))}
+        return foreign_kernels.find(table, {200}, ids, lambda pid: words.get(pid, ("x",)))
+
+    def test_it_is_known_by_the_connection_file_that_it_was_given(self, tmp_path: Path) -> None:
+        path = tmp_path / "kernel-abc.json"
+        path.write_text(json.dumps(CONNECTION))
+        papermill = ("python", "-m", "papermill", "in.ipynb")
+        for words in (("python", "-f", str(path)), ("R", "--args", str(path))):
+            (found,) = self.find({400: papermill, 500: words})
+            assert str(found) == "a kernel of papermill (process 500)"
+            assert (found.kernel_id, found.connection) == ("abc", CONNECTION)
+            assert "secret" not in repr(found)
+        assert self.find({500: ("python", f"--f={path}"), 200: ("python", "-f", str(path))})
+        assert self.find({500: ("python", "-f", str(path))}, ids=("abc",)) == []
+        assert self.find({200: ("python", "-f", str(path))}) == []
+
+    def test_other_json_files_are_none_and_one_that_is_gone_cannot_be_asked(
+        self, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "package.json"
+        other.write_text("{}")
+        assert self.find({500: ("node", str(other))}) == []
+        assert self.find({500: ("node", str(tmp_path / "gone.json"))}) == []
+        (found,) = self.find({500: ("python", "-f", str(tmp_path / "kernel-gone.json"))})
+        answers = foreign_kernels.ask([found], 0.1)
+        assert "FileNotFoundError" in answers[found].failure
+
+
+class TestOtherServers:
+    def test_a_running_server_is_known_by_its_runtime_file(self, tmp_path: Path) -> None:
+        table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
+        content = {"url": "http://localhost:8889", "token": "secret"}
+        for pid in (500, SERVER, 999):  # another one, our own, and one that has ended
+            (tmp_path / f"jpserver-{pid}.json").write_text(json.dumps(content))
+        (tmp_path / "nbserver-500.json").write_text("{")
+        (tmp_path / "jpserver-500-open.html").write_text("")
+        (found,) = other_servers.find(table, [tmp_path, tmp_path / "none"], SERVER)
+        assert (found.pid, found.url, found.token) == (500, "http://localhost:8889/", "secret")
+        assert "secret" not in repr(found)
+
+    @pytest.mark.parametrize(
+        ("words", "server"),
+        [
+            (("/opt/conda/bin/python", "/opt/conda/bin/jupyter-lab", "--port=1"), True),
+            (("python", "-m", "jupyterlab"), True),
+            (("python", "/usr/bin/jupyter", "notebook"), True),
+            (("python", "/usr/bin/jupyter", "nbconvert"), False),
+            (("python", "-m", "ipykernel_launcher", "-f", "x"), False),
+            ((), False),
+        ],
+    )
+    def test_a_servers_command_line(self, words: tuple[str, ...], server: bool) -> None:
+        assert other_servers.is_server(words) is server
+
+    async def test_its_own_report_comes_first_and_then_jupyters_models(
+        self, monkeypatch: Any
+    ) -> None:
+        at = datetime(2026, 1, 1, tzinfo=timezone.utc)
+        stamp = "2026-01-01T00:00:00Z"
+        row = {"kind": "kernel", "id": "k", "name": "python3", "app": "KernelGateway/a"}
+        answers: dict[str, Any] = {
+            "auto-shutdown/status": {
+                "resources": [
+                    {**row, "idle_since": stamp, "kept_until": None},
+                    {**row, "idle_since": None, "kept_until": None},
+                    {**row, "idle_since": stamp, "kept_until": stamp},
+                    {"kind": "app", "id": "x"},
+                ]
+            },
+            "api/kernels?no_track_activity=1": [
+                {"id": "k", "name": "R", "last_activity": stamp, "execution_state": "idle"},
+                {"id": "l", "name": "R", "last_activity": stamp, "execution_state": "busy"},
+            ],
+            "api/terminals?no_track_activity=1": [{"name": "1", "last_activity": stamp}],
+            "api": {"version": "2.14.2"},
+        }
+
+        async def get(_server: OtherServer, path: str) -> Any:
+            if path not in answers:
+                raise UnansweredError("HTTP 404")
+            return answers[path]
+
+        monkeypatch.setattr(other_servers, "_get", get)
+        server = OtherServer(500, "http://x/")
+        judged = await other_servers.tenants_of(server)
+        assert [t.active_at for t in judged] == [at, None, None]
+        assert {(t.app, t.is_judged) for t in judged} == {("a", True)}
+        del answers["auto-shutdown/status"]
+        plain = await other_servers.tenants_of(server)
+        assert [(t.id, t.active_at, t.may_be_asked) for t in plain] == [
+            ("k", at, False),
+            ("l", None, False),
+            ("1", at, False),
+        ]
+        answers["api"]["version"] = "2.15.0"
+        assert (await other_servers.tenants_of(server))[0].may_be_asked
+        for wrong in ([{"id": "k", "last_activity": "yesterday"}], {"message": "no"}, [7]):
+            answers["api/kernels?no_track_activity=1"] = wrong
+            with pytest.raises(UnansweredError):
+                await other_servers.tenants_of(server)
+
+    def test_the_place_of_its_runtime_file_and_whose_home_counts(self, monkeypatch: Any) -> None:
+        table = {500: process(500, 1), 501: process(501, 1), 502: process(502, 1)}
+        given = {
+            500: {"HOME": "/home/a", "JUPYTER_RUNTIME_DIR": "/run/a"},
+            501: {"HOME": "/home/a"},
+            502: {"HOME": "/home/b"},
+        }
+        monkeypatch.setattr(processes, "read_arguments", lambda _pid: ("jupyter-lab",))
+        monkeypatch.setattr(processes, "read_environment", lambda pid, _names: given[pid])
+        found = other_servers.runtime_directories(table, Path("/own"), "/home/a")
+        usual = Path("/home/a/.local/share/jupyter/runtime")
+        assert found == sorted([Path("/own"), Path("/run/a"), usual])
