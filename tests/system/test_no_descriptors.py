@@ -62,13 +62,13 @@ def server_process(root: Path) -> int:
     return pid
 
 
-def watch(connection: OpenConnection, resources: set[str]) -> set[tuple[str, str]]:
+def watch(connection: OpenConnection, resources: set[str]) -> set[str]:
     """For three limits: all of ``resources`` stay. Returns the faults that health named."""
     until, faults = time.monotonic() + 3 * LIMIT, set()
     while time.monotonic() < until:
         report = connection.report()
         assert {r["id"] for r in report["resources"]} >= resources, report["outcomes"]
-        faults |= {(fault["source"], fault["code"]) for fault in report["health"]["faults"]}
+        faults |= {fault["message"] for fault in report["health"]["faults"]}
         time.sleep(0.3)
     reasons = {r["id"]: r["reason"] for r in report["resources"]}
     assert {reasons[each] for each in resources} == {"unknown"}
@@ -90,7 +90,7 @@ def test_nothing_goes_while_no_process_can_be_read(studio: LocalStudio, tmp_path
             faults = watch(connection, {kernel, terminal})
         finally:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
-    assert ("processes", "EMFILE") in faults
+    assert any("Too many open files" in message for message in faults), faults
     server.wait_for("the kernel and the terminal go", lambda: not row(server, kernel), 60)
     server.wait_for("the app goes", lambda: space.status == "Deleted", 60)
-    assert "auto_shutdown: processes: recovered" in server.log
+    assert ": recovered." in server.log
