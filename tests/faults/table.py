@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "controller")]
 
 import rows_of_api  # noqa: E402
+import rows_of_files  # noqa: E402
 import rows_of_kills  # noqa: E402
 import rows_of_processes  # noqa: E402
 import rows_of_state  # noqa: E402
@@ -49,6 +50,12 @@ async def _bare(root: Path) -> dict[str, list[Verdict]]:
             for function in functions:
                 name = function.__name__.replace("_", "-")
                 _told(found, title, name, await function(root, studio, name))
+        for place, kind in rows_of_files.TRIES:
+            verdict = await rows_of_files.spoilt(root, studio, place, kind)
+            _told(found, rows_of_files.TITLE, rows_of_files.name_of(place, kind), verdict)
+        name = "directory-deleted"
+        verdict = await rows_of_files.directory_deleted(root, studio, name)
+        _told(found, "The state directory is deleted while the server runs", name, verdict)
         for at in range(1, rows_of_kills.steps(root, studio) + 1):
             verdict = await rows_of_kills.killed_at(root, studio, at)
             _told(found, KILLS, f"step {at}", verdict)

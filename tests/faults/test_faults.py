@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import rows_of_api
+import rows_of_files
 import rows_of_kills
 import rows_of_processes
 import rows_of_state
@@ -77,6 +78,32 @@ async def test_the_state(fault: Any, studio: BareStudio, tmp_path: Path) -> None
         verdict = await fault(tmp_path, studio, name)
     except OSError as error:
         pytest.skip(str(error))
+    assert verdict.good, verdict
+
+
+#: Of the files, one try for each way in which the product takes them.
+QUICK_FILES = (
+    ("settings.json", "pipe"),
+    ("keep-alive-{}.json", "link"),
+    ("history-{}.jsonl", "pipe"),
+    ("heartbeat", "device"),
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        pytest.param(*t, id="-".join(t), marks=() if t in QUICK_FILES else (pytest.mark.soak,))
+        for t in rows_of_files.TRIES
+    ],
+)
+async def test_a_file(place: str, kind: str, studio: BareStudio, tmp_path: Path) -> None:
+    verdict = await rows_of_files.spoilt(tmp_path, studio, place, kind)
+    assert verdict.good, verdict
+
+
+async def test_the_state_directory_is_deleted(studio: BareStudio, tmp_path: Path) -> None:
+    verdict = await rows_of_files.directory_deleted(tmp_path, studio, "deleted")
     assert verdict.good, verdict
 
 
