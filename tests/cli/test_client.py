@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from jupyter_server.auth import IdentityProvider, passwd
@@ -347,6 +347,8 @@ def test_a_server_is_reached_at_the_address_that_it_listens_on(ip: str, runtime:
         runs(runtime, **app.server_info())
         assert find().request("GET", "status") == {"health": {}}
         assert stranger.got[0]["Authorization"] == f"token {TOKEN}"
+        everywhere = ip in ("::", "0.0.0.0", "")
+        assert urlsplit(find().server.url).hostname == ("localhost" if everywhere else ip)
 
 
 def test_a_server_on_a_socket_file(runtime: Path, tmp_path: Path) -> None:

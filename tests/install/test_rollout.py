@@ -205,6 +205,19 @@ def test_every_configuration_of_ours_that_is_left_is_named(client: Any, capsys: 
     assert "None is left." in run(capsys, *DOMAIN, "--delete-unused")
 
 
+def test_a_configuration_that_another_target_still_uses_is_not_left_over(
+    client: Any, capsys: Capture
+) -> None:
+    make_domain(client)
+    make_profile(client, "ada")
+    run(capsys, *DOMAIN, "--attach", "domain", "--yes")
+    run(capsys, *DOMAIN, "--user-profile", "ada", "--attach", "user-profile", "--yes")
+    told = run(capsys, *DOMAIN, "--detach", "domain", "--yes")
+    assert "delete-studio-lifecycle-config" not in told
+    told = run(capsys, *DOMAIN, "--user-profile", "ada", "--detach", "user-profile", "--yes")
+    assert told.count("delete-studio-lifecycle-config") == 1
+
+
 def test_nothing_is_deleted_that_may_be_in_use_unseen(
     account: Api, client: Any, capsys: Capture
 ) -> None:
