@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("moto")
 from morning import BareStudio
 
 from auto_shutdown.local_studio.studio import CREDENTIALS

@@ -8,15 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from jupyter_server.services.kernels.connection.base import (
-    serialize_binary_message,
-    serialize_msg_to_ws_v1,
-)
 from tornado.web import Application
 from tornado.websocket import WebSocketHandler
 
 from auto_shutdown.world.kernel_messages import read
 from auto_shutdown.world.websockets import WebsocketClients
+
+try:
+    from jupyter_server.services.kernels.connection.base import (
+        serialize_binary_message,
+        serialize_msg_to_ws_v1,
+    )
+except ImportError:  # jupyter_server 2.0.0rc3
+    from jupyter_server.base.zmqhandlers import serialize_binary_message, serialize_msg_to_ws_v1
 
 Form = Callable[..., Any]
 
