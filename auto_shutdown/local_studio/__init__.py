@@ -1,9 +1,8 @@
-"""A SageMaker Studio on this machine, for the demo and the tests: a real one, small.
+"""A small SageMaker Studio on this machine, for the demo and the tests. Its processes are real.
 
-The SageMaker API is moto's server with the operations it lacks; each KernelGateway app is a real
-``jupyter_kernel_gateway`` process; the JupyterServer app is a real JupyterLab that routes kernels
-to them. Nothing here imports the rest of the package: it is used as anybody would use it, by
-installing it into the JupyterServer.
+The SageMaker API is moto's server plus the operations that it lacks. Each KernelGateway app is a real
+``jupyter_kernel_gateway`` process. The JupyterServer app is a real JupyterLab that runs its kernels in
+those apps. Nothing here imports the rest of the package, and the rest imports nothing of this.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ class Api:
 
 
 class _Quiet(WSGIRequestHandler):
-    """One line a request would drown the demo; tests read ``Api.calls``."""
+    """Print nothing: a line for each request would hide the demo. Tests read ``Api.calls``."""
 
     def log_request(self, *_: Any) -> None:
         pass

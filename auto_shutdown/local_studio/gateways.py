@@ -36,9 +36,9 @@ class Gateway:
         )
 
     def wait(self) -> None:
-        """Until it answers."""
+        """Wait until it answers."""
         wait_for_http(f"{self.url}/api", self.process)
 
     def stop(self) -> None:
-        """As ``docker stop`` would, kernels included."""
+        """Stop it and its kernels, as ``docker stop`` would."""
         self.process.stop()

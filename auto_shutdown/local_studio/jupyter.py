@@ -1,4 +1,4 @@
-"""What makes a JupyterLab the JupyterServer app of this Studio: kernels that run in the apps.
+"""Classes that turn a JupyterLab into the JupyterServer app of this Studio: its kernels run in apps.
 
 Loaded by configuration (studio.py). A kernelspec is an image; starting a kernel brings up the app
 of that image and instance type through the SageMaker API, as Studio does, and the kernel then runs
@@ -106,7 +106,7 @@ class StudioKernelManager(GatewayKernelManager):
         await self.refresh_model(self.kernel)
 
     async def adopt(self, model: dict[str, Any], name: str, app: Mapping[str, str]) -> None:
-        """A kernel that was there before this server was (it restarted; the app did not)."""
+        """Adopt a kernel that is older than this server: the server restarted, the app did not."""
         self.app_name, self.app = name, app
         self.spec_name = f"{model['name']}{INTERNAL}{app['image']}"
         self.kernels_url = url_path_join(app["url"], "api/kernels")
@@ -147,7 +147,7 @@ class StudioMappingKernelManager(GatewayMappingKernelManager):
         return found
 
     def _forget(self, found: set[str], reached: set[str], there: set[str]) -> None:
-        """What an app no longer lists is gone; what a silent app held is no longer known."""
+        """Drop the kernels that their app no longer lists, and those of an app that does not answer."""
         for kernel_id, manager in list(self._kernels.items()):
             if kernel_id in found or not manager.app_name:
                 continue
@@ -157,7 +157,7 @@ class StudioMappingKernelManager(GatewayMappingKernelManager):
                 manager.kernel = None
 
     async def shutdown_all(self, now: bool = False) -> None:
-        """Kernels run on when this server ends: they are the apps'."""
+        """Do nothing: the kernels belong to the apps, and outlive this server."""
 
 
 class StudioSessionManager(GatewaySessionManager):
@@ -208,7 +208,7 @@ class StudioSpecs(KernelSpecManager):
 
 
 class StudioTerminals(TerminalManager):
-    """Real terminals; an image terminal tells no activity, as in Studio."""
+    """Real terminals. An image terminal reports no activity, as in Studio."""
 
     def get_terminal_model(self, name: str) -> Any:
         model = dict(super().get_terminal_model(name))

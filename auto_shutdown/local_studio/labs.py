@@ -104,13 +104,13 @@ def server_config(port: int, root_dir: Path, base_url: str) -> dict[str, Any]:
 
 
 def environment() -> dict[str, str]:
-    """This process's, without what belongs to a Jupyter, an AWS or a home of its own."""
+    """This process's environment without the variables of Jupyter, AWS and the home."""
     foreign = ("JUPYTER", "AWS", "XDG_")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
 def merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` on ``base``, object by object."""
+    """``base`` updated with ``over``, object by object."""
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)

@@ -35,7 +35,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def wait_for_owner(command: subprocess.Popen[bytes]) -> None:
-    """Until standard input closes or the command ends."""
+    """Wait until standard input closes or the command ends."""
     while command.poll() is None:
         readable, _, _ = select.select([0], [], [], 0.2)
         if readable and not os.read(0, 4096):
@@ -43,7 +43,7 @@ def wait_for_owner(command: subprocess.Popen[bytes]) -> None:
 
 
 def end(command: subprocess.Popen[bytes]) -> None:
-    """The command and everything below it."""
+    """End the command and all processes below it."""
     with contextlib.suppress(ProcessLookupError):
         command.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):

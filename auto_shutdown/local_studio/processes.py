@@ -35,7 +35,7 @@ class Leashed:
 
     @property
     def pid(self) -> int:
-        """Of the command itself."""
+        """The process id of the command itself."""
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             with contextlib.suppress(FileNotFoundError, ValueError):
@@ -62,7 +62,7 @@ class Leashed:
         self._process.wait(seconds)
 
     def kill(self) -> None:
-        """As a crash would: SIGKILL, no farewell. What it started goes with it."""
+        """End it as a crash would, by SIGKILL. Everything that it started ends with it."""
         self.signal(signal.SIGKILL)
         self._process.wait(30.0)
         if self._process.stdin is not None:
@@ -70,7 +70,7 @@ class Leashed:
 
 
 def wait_for_http(url: str, process: Leashed, seconds: float = 60.0) -> None:
-    """Until ``url`` answers anything; raises with the log when the process ends or is too slow."""
+    """Wait until ``url`` answers. Raises, with the log, when the process ends or is too slow."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.running:
         try:

@@ -55,7 +55,7 @@ class Delays:
 
 
 class Background:
-    """What goes on after a call was answered."""
+    """Work that continues after a call was answered."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
@@ -66,7 +66,7 @@ class Background:
         thread.start()
 
     def join(self) -> None:
-        """Wait for all of it, a minute each at most."""
+        """Wait for all of it, at most a minute for each piece."""
         for thread in self._threads:
             thread.join(60.0)
 
@@ -86,7 +86,7 @@ class AppRecord:
     runtime: Any = None
 
     def details(self) -> dict[str, Any]:
-        """As ListApps gives it: no ARN, no activity."""
+        """The app as ListApps describes it, without ARN and activity."""
         found = {
             "DomainId": self.domain_id,
             self.owner[0]: self.owner[1],
@@ -125,7 +125,7 @@ class Apps:
             return list(self._records.values())
 
     def forget(self) -> None:
-        """Forget all apps, once what goes on in the background is over."""
+        """Forget all apps after the background work has ended."""
         self._background.join()
         with self._lock:
             self._records.clear()

@@ -20,7 +20,7 @@ TOKEN = "local-studio"
 
 
 class HttpError(Exception):
-    """An answer that is no success: its status and its body."""
+    """An error answer: its status and its body."""
 
     def __init__(self, status: int, body: str) -> None:
         super().__init__(f"{status}: {body[:500]}")
@@ -65,7 +65,7 @@ class KernelClient:
                 return found
 
     def hear_state(self, state: str, asked: str) -> None:
-        """Until the kernel says that it is in ``state`` because of ``asked``."""
+        """Wait until the kernel reports ``state`` for the request ``asked``."""
         while self.hear("status", asked)["content"]["execution_state"] != state:
             pass
 

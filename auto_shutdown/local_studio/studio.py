@@ -104,7 +104,7 @@ class LocalStudio:
 
     @property
     def endpoint_url(self) -> str:
-        """What AWS_ENDPOINT_URL_SAGEMAKER is to be."""
+        """The value for AWS_ENDPOINT_URL_SAGEMAKER."""
         return self.api.url
 
     @property
