@@ -1,4 +1,4 @@
-"""Classes that turn a JupyterLab into the JupyterServer app of this Studio: its kernels run in apps.
+"""Classes that turn a JupyterLab into the JupyterServer app: its kernels run in apps.
 
 Loaded by configuration (studio.py). A kernelspec is an image; starting a kernel brings up the app
 of that image and instance type through the SageMaker API, as Studio does, and the kernel then runs
@@ -147,7 +147,7 @@ class StudioMappingKernelManager(GatewayMappingKernelManager):
         return found
 
     def _forget(self, found: set[str], reached: set[str], there: set[str]) -> None:
-        """Drop the kernels that their app no longer lists, and those of an app that does not answer."""
+        """Drop kernels that their app no longer lists, or whose app does not answer."""
         for kernel_id, manager in list(self._kernels.items()):
             if kernel_id in found or not manager.app_name:
                 continue
