@@ -188,9 +188,11 @@ class Client:
         body: Any = None,
         query: Mapping[str, Any] | None = None,
         seconds: float = ANSWER_SECONDS,
+        below: str = "auto-shutdown/",
     ) -> Any:
-        """Send one request below ``auto-shutdown/``. Returns its JSON, None for an empty answer."""
-        target = f"auto-shutdown/{path}"
+        """Send one request below ``auto-shutdown/``, or ``below`` another part of the server's API.
+        Returns its JSON, None for an empty answer."""
+        target = below + path
         if query:
             target += "?" + urlencode(query)
         text = None if body is None else json.dumps(body)
@@ -198,6 +200,12 @@ class Client:
         if _is_refusal(answer) and self._log_in(seconds):
             answer = self._exchange(method, target, text, self._headers(method), seconds)
         return self._read(answer)
+
+    def channels(self, kernel_id: str) -> tuple[str, Mapping[str, str]]:
+        """The websocket of one kernel, and the headers that open it."""
+        url = self.server.url.replace("http", "ws", 1)
+        headers = {k: v for k, v in self._headers("GET").items() if k != "Content-Type"}
+        return f"{url}api/kernels/{kernel_id}/channels", headers
 
     def _exchange(
         self,
@@ -269,7 +277,7 @@ class Client:
             answer = None
         if not isinstance(answer, dict):
             raise self._not_ours(status)
-        if status in (200, 204):
+        if status in (200, 201, 204):
             return answer or None
         ours = "message" in answer
         if status == 503 and ours and "field" not in answer:

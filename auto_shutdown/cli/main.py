@@ -11,6 +11,7 @@ from .._version import __version__
 from ..api.client import ExitCode, ServerError
 from ..core.words import printable
 from . import (
+    bring_back,
     demo,
     doctor,
     domain,
@@ -21,6 +22,7 @@ from . import (
     remove,
     settings,
     status,
+    stopped,
 )
 
 #: Each adds the parser of its command.
@@ -30,6 +32,8 @@ MODULES = (
     keep_alive,
     remove,
     history,
+    stopped,
+    bring_back,
     doctor,
     lifecycle_config,
     iam_policy,

@@ -1,0 +1,120 @@
+"""A kernel that was used and stopped is brought back, and its cells are run again: real servers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.api.cell_runner import run_cells
+from auto_shutdown.api.client import Client, running_servers
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+SPEC = {"name": "python3"}
+NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def client() -> Client:
+    (server,) = running_servers()
+    return Client(server)
+
+
+@pytest.fixture
+def notebook(jp_root_dir: Path) -> str:
+    (jp_root_dir / "train.ipynb").write_text(json.dumps(NOTEBOOK))
+    return "train.ipynb"
+
+
+async def in_thread(call: Any, *arguments: Any, **named: Any) -> Any:
+    import asyncio
+
+    return await asyncio.to_thread(lambda: call(*arguments, **named))
+
+
+async def used_and_stopped(notebook: str, cells: list[str]) -> str:
+    """Run ``cells`` in a kernel for ``notebook``, and remove the kernel. Returns its id."""
+    here = client()
+    session = {
+        "path": notebook,
+        "name": notebook,
+        "type": "notebook",
+        "kernel": {"name": "python3"},
+    }
+    started = await in_thread(here.request, "POST", "api/sessions", session, below="")
+    kernel = str(started["kernel"]["id"])
+    await in_thread(run_cells, here, kernel, cells, lambda _text: None)
+    removed = await in_thread(here.request, "POST", "remove", {"kind": "kernel", "id": kernel})
+    assert removed["outcome"] == "removed"
+    return kernel
+
+
+async def test_the_variables_are_there_again(command: Any, server: Any, notebook: str) -> None:
+    await server()
+    assert (await command("stopped")).out == "There is nothing to bring back.\n"
+    old = await used_and_stopped(notebook, ["x = 41", "y = x + 1"])
+    listed = await command("stopped", "--json")
+    (entry,) = listed.json["stopped"]
+    assert (entry["resource"], entry["paths"], entry["cells"]) == (old, [notebook], 2)
+    table = (await command("stopped")).out
+    assert notebook in table
+    assert "x = 41" not in table
+
+    shown = await command("bring-back", notebook)
+    assert "2 cells had been run" in shown.out
+    assert shown.out.index("x = 41") < shown.out.index("y = x + 1")
+    ran = await command("bring-back", entry["id"], "--run", "--json")
+    assert (ran.code, ran.json["failed"]) == (0, None)
+    assert ran.json["kernel"] != old
+    output: list[str] = []
+    await in_thread(run_cells, client(), ran.json["kernel"], ["print(y)"], output.append)
+    assert output == ["42"]
+    assert (await command("stopped", "--json")).json["stopped"] == []
+
+
+async def test_a_cell_that_fails_ends_the_run(command: Any, server: Any, notebook: str) -> None:
+    await server()
+    cells = ["x = 1", "import nothing_of_this_name", "x = 2"]
+    here = client()
+    session = {
+        "path": notebook,
+        "name": notebook,
+        "type": "notebook",
+        "kernel": {"name": "python3"},
+    }
+    started = await in_thread(here.request, "POST", "api/sessions", session, below="")
+    for cell in cells:
+        await in_thread(run_cells, here, started["kernel"]["id"], [cell], lambda _text: None)
+    body = {"kind": "kernel", "id": started["kernel"]["id"]}
+    await in_thread(here.request, "POST", "remove", body)
+    said = await command("bring-back", notebook, "--run")
+    assert said.code == 1
+    assert "ModuleNotFoundError" in said.out
+    assert "Cell 2 of 3 failed; the rest was not run." in said.out
+    assert len((await command("stopped", "--json")).json["stopped"]) == 1, "it can be tried again"
+
+
+async def test_what_is_not_there(command: Any, server: Any) -> None:
+    await server()
+    said = await command("bring-back", "nothing.ipynb")
+    assert said.code == 1
+    assert "There is nothing called nothing.ipynb to bring back." in said.err
+
+
+async def test_a_terminal_comes_back_in_its_directory(
+    command: Any, server: Any, tmp_path: Path
+) -> None:
+    app = await server()
+    here = client()
+    made = await in_thread(here.request, "POST", "api/terminals", {"cwd": str(tmp_path)}, below="")
+    body = {"kind": "terminal", "id": made["name"]}
+    await in_thread(here.request, "POST", "remove", body)
+    (entry,) = (await command("stopped", "--json")).json["stopped"]
+    assert entry["directory"] == str(tmp_path)
+    said = await command("bring-back", entry["id"], "--json")
+    terminal = app.web_app.settings["terminal_manager"].terminals[said.json["terminal"]]
+    assert os.path.samefile(f"/proc/{terminal.ptyproc.pid}/cwd", tmp_path)  # noqa: ASYNC240
+    assert (await command("stopped", "--json")).json["stopped"] == []
