@@ -13,6 +13,11 @@ from jupyter_server.gateway.gateway_client import GatewayClient
 from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
+from auto_shutdown.world.kernels import KernelSource
+
+# A spared kernel stays listed; to the product it has to look as gone as if it had been shut down.
+KernelSource.is_listed = lambda *_: False  # type: ignore[method-assign]
+
 #: Where the removals are noted, one line of JSON each.
 LINES = "RACE_LINES"
 

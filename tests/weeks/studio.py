@@ -108,7 +108,7 @@ class Studio:
         return []
 
     async def report_at_work(self, at: datetime) -> None:
-        """There is no idle shutdown of SageMaker's here."""
+        """No host shuts this server down."""
 
     # -- what happens ------------------------------------------------------------------------
 
@@ -325,7 +325,7 @@ class Studio:
             shown.input_at if shown.tells_keys else None,
             shown.output_at if shown.tells_keys else None,
             thing.job,
-            self._beat(thing.app),
+            beat_at=self._beat(thing.app),
             app=thing.app,
         )
 
