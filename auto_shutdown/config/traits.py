@@ -59,7 +59,7 @@ FOLLOW_IDLE_TIMEOUT = (
 )
 
 
-class _NullableFloat(Float[Any, Any]):
+class _NullableFloat(Float):  # type: ignore[type-arg]  # traitlets before 5.10 has no arguments
     """A number or null, also on the command line."""
 
     def __init__(self, text: str) -> None:
