@@ -50,14 +50,16 @@ async def hanging(path: Path) -> AsyncIterator[tuple[Bench, asyncio.Event]]:
     bench.controller = bench.make()
     bench.world.kernel("k")
     await bench.controller.run_pass()
-    observe = bench.world.observe
+    observe, asked = bench.world.observe, asyncio.Event()
 
     async def hangs(list_apps: bool) -> Snapshot:
+        asked.set()
         await answers.wait()
         return await observe(list_apps)
 
     bench.world.observe = hangs  # type: ignore[method-assign]
     await bench.controller.start()
+    await asked.wait()  # before that no pass holds the lock
     try:
         yield bench, answers
     finally:
