@@ -1,7 +1,8 @@
-"""The end of what this server itself runs in: a space's app, or a notebook instance.
+"""Ends what this server itself runs in: the app of a space, or a notebook instance.
 
-Never the space (that would delete its files), and never a notebook instance that could not be
-started again (platform.md 0.2).
+It never deletes the space, because that would delete its files. It never stops a notebook instance
+that SageMaker would not start again (retired platforms, e.g. notebook-al2-v1), unless the
+administrator allows it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from ..core.verdict import Outcome, Result
 #: ``(operation, method, request)``: one call of the API.
 Invoke = Callable[[str, str, Mapping[str, Any]], Any]
 
-#: What can be started again after a stop. All AL2 platforms no longer can since 2026-07-01, AL1
-#: since 2025-06-30; one that is not known here is taken for one that cannot.
+#: Platforms that SageMaker starts again after a stop. AL1 instances are not started since
+#: 2025-06-30, AL2 instances not since 2026-07-01. A platform that is not known here counts as one
+#: of those.
 RESTARTABLE = re.compile(r"notebook-al20(2[3-9]|[3-9]\d)-")
 
 

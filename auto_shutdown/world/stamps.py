@@ -18,8 +18,8 @@ def parse_stamp(value: Any) -> datetime | None:
 
     Jupyter drops the fraction on a whole second, gateways write 3 or 6 decimals, ``Z`` or
     ``+00:00``, and Python 3.9's ``fromisoformat`` takes only some of these. A stamp without a
-    zone is UTC, as all of Jupyter's are. Raises ValueError on anything else: what cannot be
-    understood must not pass for "no activity".
+    zone is UTC, as all of Jupyter's are. Raises ValueError on anything else, because a
+    stamp that is not understood must not count as "no activity".
     """
     if value is None or value == "":
         return None
@@ -32,7 +32,7 @@ def parse_stamp(value: Any) -> datetime | None:
     return _parse(value)
 
 
-@lru_cache(maxsize=4096)  # what is idle has the same stamp pass after pass
+@lru_cache(maxsize=4096)  # an idle resource has the same stamp in each pass
 def _parse(value: str) -> datetime:
     match = _STAMP.fullmatch(value)
     if match is None:

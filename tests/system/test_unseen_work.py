@@ -69,11 +69,13 @@ class Desk:
         self.home = space.lab.home
         self.flag = self.home / "at-work"
         self.flag.touch()
+        self.started: list[Path] = []
 
     def program(self, name: str, text: str) -> str:
         """A command line that runs ``text`` until the flag is gone."""
-        path = self.home / f"{name}.py"
-        path.write_text(text)
+        path, runs = self.home / f"{name}.py", self.home / f"{name}.runs"
+        path.write_text(f"open({str(runs)!r}, 'w').close()\n{text}")
+        self.started.append(runs)
         return f"{sys.executable} {path} {self.flag}"
 
     def in_a_terminal(self, *lines: str, close: bool = True) -> str:
@@ -82,6 +84,8 @@ class Desk:
         done = self.home / f"typed-{terminal}"
         self.server.type(terminal, "".join(f"{line}\r" for line in (*lines, f"touch {done}")))
         self.server.wait_for("what was typed", done.exists)
+        # A program that has not left its terminal yet would be ended with it.
+        self.server.wait_for("its programs", lambda: all(runs.exists() for runs in self.started))
         if close:
             self.server.request("DELETE", f"api/terminals/{terminal}")
         return terminal
@@ -240,3 +244,29 @@ def test_each_job_keeps_its_app_while_it_lasts(studio: LocalStudio) -> None:
 
         found = dict(zip(JOBS, pool.map(work, JOBS)))
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+#: What runs beside an idle server: an agent, a language server, an MCP server, a web server.
+IDLE = {
+    "agent": """
+import os, sys, time
+while os.path.exists(sys.argv[1]):
+    with open(os.devnull, "w") as log: log.write("x" * 200)
+    time.sleep(10)
+""",
+    "language_server": "import os; os.read(os.pipe()[0], 1)",
+    "web_server": """
+import http.server
+http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler).serve_forever()
+""",
+}
+
+
+def test_what_is_idle_beside_the_server_keeps_nothing(studio: LocalStudio) -> None:
+    desk = open_space(studio, "idle")
+    commands = [desk.program(name, text) for name, text in IDLE.items()]
+    desk.in_a_terminal(*(f"setsid nohup {command} > /dev/null 2>&1 &" for command in commands))
+    begun = time.monotonic()
+    desk.server.wait_for("the app goes", lambda: desk.space.status == "Deleted", 6 * LIMIT)
+    assert desk.flag.exists(), "they ran to the end"
+    assert time.monotonic() - begun > 0.5 * LIMIT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -260,6 +261,17 @@ class Terminals:
 
     async def terminate(self, name: str, force: bool) -> None:
         del self.terminals[name]
+
+
+@pytest.mark.parametrize(("group", "session"), [(0, os.getsid(0)), (os.getpid(), -1)])
+def test_a_hang_up_never_reaches_another_session(
+    group: int, session: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Group 0 is the one that the server itself is in."""
+    signalled: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _signal: signalled.append(group))
+    terminals_module._hang_up(group, session)
+    assert signalled == []
 
 
 @pytest.mark.parametrize("moved", ["key", "job", ""])
