@@ -41,7 +41,9 @@ class PlainServer:
 
     def traces(self) -> dict[str, bytes]:
         """What is on disk, by name: whoever got nowhere has left nothing."""
-        return {path.name: path.read_bytes() for path in (self.root / "state").glob("[!m]*")}
+        state = self.root / "state"
+        paths = (path for path in state.rglob("*") if path.is_file() and path.name[0] != "m")
+        return {str(path.relative_to(state)): path.read_bytes() for path in paths}
 
     def wait_until_it_watches(self) -> None:
         """The server answers a moment before its extensions have begun."""

@@ -23,6 +23,7 @@ from tornado.websocket import WebSocketClosedError
 from waiting import Pace, again_after_a_stall
 
 from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.core.model import EVERYTHING
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -200,6 +201,9 @@ async def test_a_cell_of_six_limits_and_nobody_connected(lab: Lab, tmp_path: Pat
 @pytest.mark.parametrize("limits", [{"startup_grace_minutes": 0.01}])
 async def test_a_cell_whose_kernel_the_server_did_not_hear_come_up(lab: Lab) -> None:
     """As old servers under load miss a kernel's first words, and take it for starting."""
+    controller = await lab.until(lambda: lab.settings.get(CONTROLLER))
+    # So short a grace ends before a kernel is up on a loaded machine.
+    await controller.requests.keep_alive(EVERYTHING, 60)
     kernel = await lab.kernel()
     socket = await lab.connect(kernel)
     await lab.execute(socket, "pass")
@@ -210,6 +214,7 @@ async def test_a_cell_whose_kernel_the_server_did_not_hear_come_up(lab: Lab) -> 
     await lab.execute(socket, f"import time; time.sleep({3 * LIMIT})", wait=False)
     await lab.hear(socket, "execute_input")
     socket.close()
+    await controller.requests.keep_alive(EVERYTHING, None)
     begin = time.monotonic()
     verdict = await lab.until(lambda: (v := lab.verdict(kernel))["reason"] == "busy" and v)
     assert verdict["state"] == "busy", "its messages tell more than its manager"
