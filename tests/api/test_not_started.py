@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import jupyter_server
 import pytest
 from tornado.httpclient import HTTPClientError
 
@@ -160,9 +161,21 @@ ROWS: dict[str, tuple[list[str], dict[str, str], str, str]] = {
 }
 
 
-@pytest.fixture(params=ROWS.values(), ids=ROWS)
+#: With one of these files, the server of Studio Classic (2.0.0rc3) itself does not start.
+REFUSED_BY_OLD_SERVERS = {
+    "a user's drop-in with a trailing comma",
+    "a user's drop-in with a byte order mark",
+    "a user's file of the server with a trailing comma",
+    "a broken file that does not name the extension",
+    "the administrator's file",
+}
+
+
+@pytest.fixture(params=ROWS)
 def row(request: Any) -> Any:
-    return request.param
+    if request.param in REFUSED_BY_OLD_SERVERS and jupyter_server.__version__ == "2.0.0rc3":
+        pytest.skip("this server refuses the file before it loads any extension")
+    return ROWS[request.param]
 
 
 @pytest.fixture
@@ -197,6 +210,9 @@ async def test_it_does_not_start_and_says_why(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings = jp_serverapp.web_app.settings
+    (extension,) = jp_serverapp.extension_manager.extension_apps["auto_shutdown"]
+    if not extension.log.propagate:  # so it is with older servers
+        extension.log.addHandler(caplog.handler)
     for _ in range(1000):
         if STARTUP in settings or CONTROLLER in settings:
             break

@@ -208,6 +208,8 @@ def copy_tests() -> None:
     shutil.copytree(ROOT / "tests", TESTS, ignore=shutil.ignore_patterns("__pycache__"))
     # Some tests run the examples of a page, or compare a table with the code.
     shutil.copytree(ROOT / "docs", WORK / "docs", dirs_exist_ok=True)
+    reports = Path("labextension", "src", "__tests__", "reports")
+    shutil.copytree(ROOT / reports, WORK / reports, dirs_exist_ok=True)
     (WORK / "pytest.ini").write_text(
         "[pytest]\npythonpath = tests/core tests/world tests/cycle\n"
         "timeout = 120\nmarkers =\n    slow: slow\n    soak: longer\n"

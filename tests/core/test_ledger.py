@@ -332,7 +332,7 @@ def test_the_note_of_a_keep_alive_is_that_of_the_one_that_ends_last() -> None:
     assert ledger.hold_on([KERNEL.ref], NOW) == Hold(NOW + 2 * MINUTE, "a demo")
     assert ledger.hold_on([], NOW) == Hold(NOW + MINUTE, "a review")
     assert holds_from_json(holds_to_json(ledger)) == ledger.holds
-    old = [{"kind": "all", "id": "all", "until": "2026-03-29T01:00:00Z"}]
+    old = [{"kind": "all", "id": "all", "until": "2026-03-29T01:00:00+00:00"}]
     assert [h.note for h in holds_from_json(old).values()] == [""], "a file of an earlier version"
 
 

@@ -77,18 +77,22 @@ async def test_the_servers_own_time_out_goes_by_it(
     jp_serverapp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``shutdown_no_activity_timeout``, by jupyter_server's own function."""
+    if callable(jp_serverapp.extension_manager.any_activity):
+        pytest.skip("2.0.0rc3 takes this method for a true value, and never stops itself")
     stops: list[bool] = []
     monkeypatch.setattr(jp_serverapp, "stop", lambda: stops.append(True))
     monkeypatch.setattr(jp_serverapp, "shutdown_no_activity_timeout", 3600)
     settings = jp_serverapp.web_app.settings
     now = datetime.now(timezone.utc)
     settings["started"] = now - timedelta(hours=9)
-    settings.pop("api_last_activity", None)
+    for other in ("api_last_activity", "terminal_last_activity"):
+        settings.pop(other, None)
     jp_serverapp.kernel_manager.last_kernel_activity = now - timedelta(hours=9)
     host = HostActivity(ActivityFile(str(tmp_path / "active")), settings)
     await host.report(now - timedelta(minutes=30))
     jp_serverapp.shutdown_no_activity()
     assert stops == [], "something was at work half an hour ago"
+    settings["last_activity_times"].clear()
     settings["last_activity_times"][OWN_ENTRY] = now - timedelta(hours=2)
     jp_serverapp.shutdown_no_activity()
     assert stops == [True], "the limit begins when the work has ended"
