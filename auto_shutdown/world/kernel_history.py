@@ -12,13 +12,18 @@ from typing import Any
 KIND = "history_request"
 REPLY = "history_reply"
 
-#: The current session, from its first cell. Kernels that are not Python want a number as ``stop``.
+#: Kernels that answer with their own session, by what they call themselves. Others are not asked:
+#: kernels based on metakernel answer with the cells of all sessions of their user, from a file.
+OWN_SESSION = frozenset({"ipython", "xeus-python"})
+
+#: The current session, from its first cell. IPython counts from 1 and has nothing at 0, xeus counts
+#: from 0 and wants a number as ``stop``.
 CONTENT: Mapping[str, Any] = {
     "output": False,
     "raw": True,
     "hist_access_type": "range",
     "session": 0,
-    "start": 1,
+    "start": 0,
     "stop": 1_000_000,
 }
 

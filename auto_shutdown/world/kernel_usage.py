@@ -183,7 +183,9 @@ class _Conversation:
         shell = ShellAnswer(
             not self._unanswered, unreachable if self._unanswered else "", self._implementation
         )
-        found = Usage(stamps=stamps, others_heard=self._others, shell=shell, cells=self._cells)
+        own_session = self._implementation in kernel_history.OWN_SESSION
+        cells = self._cells if own_session else None
+        found = Usage(stamps=stamps, others_heard=self._others, shell=shell, cells=cells)
         if self._reply is None:
             return replace(found, failure=failure or "it did not answer")
         percent = _number(self._reply.get("kernel_cpu"))

@@ -107,9 +107,12 @@ class KernelRequests:
         self.sent_at = datetime.now(timezone.utc)
         # Only cells wait for their turn for long. What else was sent counts when it begins.
         if kind == "execute_request":
+            was_at_work = bool(self._unfinished)
             self._unfinished[str(header.get("msg_id"))] = Request(
                 header.get("subshell_id"), time.monotonic(), started=False
             )
+            if not was_at_work:
+                self.on_change()
 
     def has_status(self, state: str, parent: Mapping[str, Any]) -> None:
         """The kernel reports ``state`` for the request whose header is ``parent``."""
@@ -157,7 +160,10 @@ class KernelRequests:
         """Nothing tells of the end of these requests any more: the last client of a kernel in
         another container left. Its shell is asked before it is removed."""
         self.unheard_subshells |= {r.subshell for r in self._unfinished.values() if r.subshell}
+        was_at_work = bool(self._unfinished)
         self._unfinished.clear()
+        if was_at_work:
+            self.on_change()
 
     def shell_answered(self, asked_at: float, one_by_one: bool) -> None:
         """Its shells answered a question that was asked at ``asked_at`` (monotonic). A kernel that

@@ -90,9 +90,11 @@ def ask_shells(
 
 def ask_history(connection: Connection, seconds: float = ANSWER_SECONDS) -> tuple[str, ...] | None:
     """The code of the cells that this kernel has run; None where it does not say within
-    ``seconds``. Never raises."""
+    ``seconds``, or is not known to answer with its own session. Never raises."""
     import zmq
 
+    if ask_shells({"": connection}, seconds)[""].implementation not in kernel_history.OWN_SESSION:
+        return None
     try:
         question = _Question(connection, kernel_history.KIND, kernel_history.CONTENT)
     except Exception:

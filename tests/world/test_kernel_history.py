@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import KernelManager, start_new_kernel
 
 from auto_shutdown.world import kernel_history
 from auto_shutdown.world.kernel_history import cells_of
@@ -86,26 +87,27 @@ def test_ten_thousand_cells(kernel: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_a_kernel_of_another_language(tmp_path: Path) -> None:
-    """It may answer with its cells or with none; it must not take the question amiss."""
-    pytest.importorskip("calysto_bash")
-    argv = [sys.executable, "-m", "calysto_bash", "-f", "{connection_file}"]
-    from jupyter_client.kernelspec import KernelSpec
-
-    manager: Any
-    from jupyter_client.manager import KernelManager
-
-    manager = KernelManager(kernel_name="bash")
-    manager._kernel_spec = KernelSpec(argv=argv, language="bash", display_name="Bash")
+@pytest.mark.parametrize(
+    ("module", "cells"), [("calysto_bash", None), ("xpython", ("x=1", "x"))], ids=["bash", "xeus"]
+)
+def test_a_kernel_of_another_sort(
+    module: str, cells: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    """A kernel that answers with the cells of all its user's sessions is not believed."""
+    argv = [sys.executable, "-m", module, "-f", "{connection_file}"]
+    manager: Any = KernelManager(kernel_name=module)
+    manager._kernel_spec = KernelSpec(argv=argv, language="x", display_name=module)
+    if module == "xpython":
+        manager = KernelManager(kernel_name="xpython")
     manager.start_kernel(cwd=str(tmp_path))
     client = manager.client()
     client.start_channels()
     try:
         client.wait_for_ready(timeout=60)
-        client.execute("x=1", reply=True, timeout=30)
-        cells = ask_history(connection_to(manager), 30.0)
-        assert cells is None or all(cell == "x=1" for cell in cells)
-        assert client.execute("echo", reply=True, timeout=30)["content"]["status"] == "ok"
+        for code in ("x=1", "x"):
+            client.execute(code, reply=True, timeout=30)
+        assert ask_history(connection_to(manager), 30.0) == cells
+        assert client.execute("x", reply=True, timeout=30)["content"]["status"] == "ok"
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

@@ -173,3 +173,23 @@ def test_only_kernels_that_are_there_are_remembered() -> None:
     assert requests.known("k") is kernel
     requests.keep_only({"other"})
     assert requests.known("k") is None
+
+
+def test_each_begin_and_end_of_work_is_signalled_once() -> None:
+    """A pass shows it at once: the panel must not call a kernel idle that was just sent a cell."""
+    changes: list[int] = []
+    requests = KernelRequests()
+    requests.on_change = lambda: changes.append(requests.unfinished)
+    requests.sent(cell("1"))
+    assert changes == [1], "sent by a client of this server"
+    requests.sent(cell("2"))
+    requests.has_status("busy", cell("1"))
+    requests.has_status("idle", cell("1"))
+    assert changes == [1], "at work all the time"
+    requests.has_status("busy", cell("2"))
+    requests.has_status("idle", cell("2"))
+    assert changes == [1, 0]
+    requests.has_status("busy", cell("3"))
+    assert changes == [1, 0, 1], "sent by a client of another server"
+    requests.no_longer_heard()
+    assert changes == [1, 0, 1, 0]
