@@ -23,7 +23,7 @@ from .provenance import SECTION
 from .settings import FIELDS, Limits, SettingError
 from .settings import validate as validate_setting
 
-#: Where SageMaker's agent and remote IDEs leave the time of the last activity (platform.md 4).
+#: Where SageMaker's agent and remote IDEs leave the time of the last activity.
 ACTIVITY_FILE = "/tmp/.sagemaker-last-active-timestamp"
 
 #: The tag's key; its value is the reason that people read.

@@ -1,6 +1,8 @@
-"""The decision: values in, values out.
+"""Decide: values in, values out.
 
-Nothing below this package reads a clock, a file or the network, and nothing logs: a test holds
-that. Time comes in as ``now`` (aware UTC, read once a cycle by the controller) and every rule is
-a function of a :class:`~auto_shutdown.core.model.Snapshot`, a ledger, a policy and ``now``.
+Modules here import each other and the standard library, and no other folder of this package. None
+of them reads a clock, a file or the network, and none logs. ``tests/test_layers.py`` checks this.
+
+Time comes in as ``now`` (aware UTC), which the controller reads once a cycle. Every rule is a
+function of a :class:`~auto_shutdown.core.model.Snapshot`, a ledger, a policy and ``now``.
 """

@@ -1,4 +1,5 @@
-"""What is at work here, whoever decides on it: for those who do not see what we see."""
+"""When something here was last at work: for other tools that stop idle servers (SageMaker's own
+idle shutdown, JupyterHub's culler), which cannot see that themselves."""
 
 from __future__ import annotations
 

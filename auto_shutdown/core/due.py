@@ -16,7 +16,7 @@ from .verdict import Action, Decision, Reason
 from .words import duration
 
 #: Processor time is judged over so long a window; over a shorter one where the limit is so short
-#: that nobody could wait for it. See docs/decisions, "What is work".
+#: that nobody could wait for it. See docs/decisions/006.
 WINDOW = timedelta(minutes=1)
 
 #: What is recent only by a weak signal says so.

@@ -116,7 +116,7 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
     tenants: tuple[Resource, ...] = (*snapshot.kernels, *snapshot.terminals)
     for tenant in tenants if ledger.forgotten else ():
         if _SOURCES[tenant.ref.kind] in ledger.forgotten:
-            # Its stamps do not tell of what was known of it beside them (law 5).
+            # Its stamps do not tell of what was known of it beside them.
             known.setdefault(tenant.ref, first_sight(now))
     for kernel in snapshot.kernels:
         previous = known.get(kernel.ref)
@@ -275,7 +275,8 @@ def has_notice(ledger: Ledger, ref: Ref, idle_since: datetime) -> bool:
 
     A notice is void only through activity after it. Evidence that is older than the notice moves
     ``idle_since`` forward and must not start the notice again: whoever lost that evidence would
-    then remove the resource sooner than whoever remembers it (law 5)."""
+    then remove the resource sooner than whoever remembers it. Losing
+    memory only ever delays a removal."""
     notice = ledger.notices.get(ref)
     return notice is not None and notice.at >= idle_since
 

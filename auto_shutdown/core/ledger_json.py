@@ -143,7 +143,8 @@ def restore(
 
     Marks are trusted only of the same boot and after a clean stop: after anything else there may
     have been activity that was never written down, and old marks would then remove too early
-    (law 5). Keep-alives are people's words, and hold in any case, up to ``latest_hold``.
+    (docs/decisions/002). Keep-alives are people's words, and hold in any case, up to
+    ``latest_hold``.
     """
     trusted = (
         isinstance(marks, Mapping)

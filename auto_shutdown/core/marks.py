@@ -30,7 +30,7 @@ RUNNING = "running"
 COMING_UP = frozenset({"starting", "restarting", "autorestarting", "unknown"})
 
 #: A busy kernel is at work when it uses this much of one core; below, and silent, for a whole
-#: ``suspect_after_minutes``, it is *suspect* (semantics.md, "Kernels").
+#: ``suspect_after_minutes``, it is *suspect* (suspect.py).
 STUCK_CPU = 0.01
 
 
@@ -90,7 +90,7 @@ class Inside:
 
 
 def first_sight(now: datetime) -> Mark:
-    """Of what nothing is known before now (law 5)."""
+    """Of what nothing is known before now: its clock starts now."""
     return Mark(now, now, now, Signal.FIRST_SEEN)
 
 
@@ -173,7 +173,7 @@ def advance_terminal(previous: Mark | None, terminal: Terminal, now: datetime) -
 
 
 def advance_app(previous: Mark | None, app: App, inside: Inside | None, now: datetime) -> Mark:
-    """An app's clock (semantics.md, "Apps"), ``inside`` being what moved in it. A new incarnation
+    """An app's clock, ``inside`` being what moved in it. A new incarnation
     gets a new clock: another CreationTime, or InService after anything else (SageMaker keeps the
     CreationTime of an app that is created again within 24 hours)."""
     incarnation = app.created_at.isoformat() if app.created_at is not None else ""

@@ -1,7 +1,9 @@
-"""The nouns: what was observed, what was decided, what came of it.
+"""What was observed: kernels, terminals, apps, and the snapshot that holds them.
 
-Plain frozen values. Instants are aware UTC, durations ``timedelta``. Names are Jupyter's and
-SageMaker's own.
+Plain frozen values. ``stamps`` of a resource is its evidence of activity: an instant for each
+signal. What was decided is in :mod:`~auto_shutdown.core.verdict`.
+
+Instants are aware UTC, durations ``timedelta``. Names are Jupyter's and SageMaker's own.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from .signals import Signal
 #: is free and is what we run in; every other type belongs to tools we cannot look into.
 KERNEL_GATEWAY = "KernelGateway"
 
-#: App types that cost nothing while they run (platform.md 1.6).
+#: App types that cost nothing while they run.
 FREE_APP_TYPES = frozenset({"JupyterServer", "RStudioServerPro"})
 
 IN_SERVICE = "InService"

@@ -1,7 +1,9 @@
-"""Who is idle: one pure function from what was seen to one decision for every resource.
+"""Who is idle: :func:`decide`, a pure function from what was seen to one decision per resource.
 
-The order of the questions is the order of the laws (semantics.md): may we act at all, do we know
-enough, is it active by itself, did somebody ask to keep it, and only then the clock.
+Each rule asks in this order: is the extension enabled, is enough known, is the resource active by
+itself, and last the clock (``by_the_clock`` in due.py, which also honours keep-alives and notices).
+The rule for kernels is ``_decide_kernel``, for terminals ``_decide_terminal``, for apps
+``decide_app`` in apps.py. Vetoes, and what runs in an app, can then still change a decision.
 """
 
 from __future__ import annotations

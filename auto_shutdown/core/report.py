@@ -42,7 +42,7 @@ def build(
     outcomes: Iterable[Mapping[str, Any]],
     savings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The report as JSON (design.md, "HTTP"). ``bounds`` is ``{"locked", "limits"}``."""
+    """The report as JSON (its schema: api/rest-api.yml). ``bounds`` is ``{"locked", "limits"}``."""
     known = list(faults)
     decisions = {decision.ref: decision for decision in plan.decisions}
     return {

@@ -1,4 +1,5 @@
-"""The names of the evidence of activity, as decisions show them (``signal`` in the report)."""
+"""The names of the evidence of activity, as decisions show them (``signal`` in the report). How to
+add one: docs/developers.md."""
 
 from __future__ import annotations
 

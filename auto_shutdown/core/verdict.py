@@ -1,5 +1,5 @@
-"""The nouns of the other half: what was decided, and what came of it. Plain frozen values, as in
-:mod:`~auto_shutdown.core.model`."""
+"""What was decided (:class:`Decision`, :class:`Plan`), and what came of it (:class:`Outcome`,
+:class:`Fault`). Plain frozen values. What was observed is in :mod:`~auto_shutdown.core.model`."""
 
 from __future__ import annotations
 

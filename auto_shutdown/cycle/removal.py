@@ -1,4 +1,5 @@
-"""Act: look at a resource again, write the audit line, remove the resource. Each one alone."""
+"""Remove one resource: look at it again, begin its audit line, end it, complete the line. A failure
+of one resource never stops the removal of another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``jupyter auto-shutdown doctor``: everything that has to be right, looked at one by one. It
+"""``jupyter auto-shutdown doctor``: checks one by one everything that the extension needs. It
 changes nothing, deletes nothing, and works with and without a running server."""
 
 from __future__ import annotations

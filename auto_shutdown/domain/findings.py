@@ -243,7 +243,7 @@ def _other_scripts(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
     )
 
 
-#: Amazon Linux 1 and 2 instances cannot be started again (platform.md 0.2).
+#: Amazon Linux 1 and 2 instances cannot be started again.
 ENDED_PLATFORM = re.compile(r"notebook-al[12]-")
 
 
@@ -329,7 +329,7 @@ def _stopped_instances(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
     )
 
 
-#: As Service Quotas names the limits on apps (seen in error texts, platform.md 1.6).
+#: As Service Quotas names the limits on apps (seen in error texts).
 _QUOTA = re.compile(
     r"(?:Studio )?(?P<type>\w+) Apps running on (?P<instance>ml\.[\w.-]+) instances?", re.IGNORECASE
 )

@@ -307,7 +307,7 @@ def app_request(item: Item) -> dict[str, str]:
 
 def is_missing(error: CallError) -> bool:
     """Whether AWS says that there is no such resource. For an app that is a ValidationException
-    with a text, whatever the service's model declares (platform.md 1.2)."""
+    with a text, whatever the service's model declares."""
     if error.code in ("ResourceNotFound", "ResourceNotFoundException"):
         return True
     return error.code == "ValidationException" and "recordnotfound" in error.text.lower().replace(

@@ -1,5 +1,5 @@
 """IAM policies of least privilege: for the role of users' apps, and for the administrator who
-attaches lifecycle configurations (platform.md 7).
+attaches lifecycle configurations.
 
 AWS decides what an action can be limited to. ``ListApps`` has neither a resource nor a condition:
 a user who may list their own apps may list everybody's. ``gives_away`` says so in words.

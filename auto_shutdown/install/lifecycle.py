@@ -1,5 +1,5 @@
 """The `on-start` script of a lifecycle configuration, which an administrator attaches to a domain,
-a user profile, a space or a notebook instance (platform.md 2.3 to 2.5).
+a user profile, a space or a notebook instance.
 
 The script consists of a head with shell variables, which ``Script.render`` writes and
 ``read_script`` reads, and of the file ``on_start.sh``.

@@ -17,7 +17,7 @@ ENVIRONMENTS = {
     "jupyterlab": "/opt/conda",
     "notebook-instance": "/home/ec2-user/anaconda3/envs/JupyterSystemEnv",
 }
-#: Where the server of each platform answers (platform.md 2.3).
+#: Where the server of each platform answers.
 SERVERS = {
     "jupyter-server": "http://127.0.0.1:8888/jupyter/default/",
     "jupyterlab": "http://127.0.0.1:8888/jupyterlab/default/",

@@ -19,7 +19,7 @@ from .plan import source_of
 from .slots import slots
 from .target import Target
 
-#: SageMaker's quotas for Describe calls are of this order (platform.md 1.5): seconds from call to
+#: SageMaker's quotas for Describe calls are of this order: seconds from call to
 #: call, once there are many.
 PACE_SECONDS = 0.2
 MANY = 20

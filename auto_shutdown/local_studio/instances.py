@@ -1,5 +1,5 @@
 """Notebook instances: moto's, with the states, the platforms and the errors of the real ones in
-front (platform.md 0.2 and 1.2), and a real JupyterLab behind each that is in service."""
+front, and a real JupyterLab behind each that is in service."""
 
 from __future__ import annotations
 

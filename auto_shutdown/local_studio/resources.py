@@ -1,4 +1,4 @@
-"""The resources that moto lacks, with SageMaker's states, texts and error codes (platform.md 1)."""
+"""The resources that moto lacks, with SageMaker's states, texts and error codes."""
 
 from __future__ import annotations
 

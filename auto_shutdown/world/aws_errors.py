@@ -1,4 +1,4 @@
-"""What SageMaker's errors mean for a removal (platform.md 1.3), without importing botocore.
+"""What SageMaker's errors mean for a removal, without importing botocore.
 
 ``ValidationException``, ``ThrottlingException`` and ``AccessDeniedException`` are no modelled
 exceptions of the service, so everything is told by code and text. Texts are read here and shown

@@ -2,7 +2,7 @@
 
 Processor time shows most work. A job that waits for the network or for another machine uses next
 to none, so three more kinds count: bytes read and written, child processes that came or went, and
-open connections to another host. The thresholds are measured: docs/decisions, "What is work".
+open connections to another host. The thresholds are measured: docs/decisions/006.
 """
 
 from __future__ import annotations

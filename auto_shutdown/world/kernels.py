@@ -30,7 +30,7 @@ from .shells import OwnChannels, Shells
 from .stamps import parse_stamp
 from .websockets import WebsocketClients
 
-#: What separates kernel and image in the kernelspec names of Studio Classic (platform.md 3).
+#: What separates kernel and image in the kernelspec names of Studio Classic.
 SAGEMAKER_INTERNAL = "__SAGEMAKER_INTERNAL__"
 
 #: Why a kernel is not shut down at the last moment.

@@ -1,5 +1,5 @@
 """What SageMaker says of the app or instance that this server runs in: its instance type, and
-SageMaker's own idle shutdown (platform.md 1.8).
+SageMaker's own idle shutdown (docs/decisions/008).
 
 Read at the start and then every few hours, and only to be shown: nothing is removed by it, and not
 to be allowed to read it is no fault.

@@ -1,6 +1,6 @@
 """Who we are: the SageMaker platform that this server runs on, if any.
 
-SageMaker leaves a metadata file in each of its containers (platform.md 2.1). Configuration wins
+SageMaker leaves a metadata file in each of its containers. Configuration wins
 over the file in who we are, and suffices without it.
 """
 
@@ -111,8 +111,8 @@ class Platform:
 
 def state_directory(platform: Platform, home: Path, usual: str) -> str:
     """Where the state is kept when nobody says otherwise: ``usual``, unless that is lost with what
-    this server runs in. Of a notebook instance's home a stop leaves only ``SageMaker``
-    (platform.md 2.3)."""
+    this server runs in. Of a notebook instance's home a stop leaves only
+    ``SageMaker``."""
     volume = home / "SageMaker"
     lasts = platform.kind != NOTEBOOK_INSTANCE or not volume.is_dir()
     return usual if lasts else str(volume / ".auto-shutdown")
@@ -158,8 +158,8 @@ def recognise(
 
 
 def _is_shared(kind: str, owner: Mapping[str, str], environ: Mapping[str, str]) -> bool:
-    """Studio Classic knows only shared spaces; in the newer Studio the environment says it
-    (platform.md 2.2)."""
+    """Studio Classic knows only shared spaces; in the newer Studio the environment
+    says it."""
     if "space_name" not in owner:
         return False
     return kind == STUDIO_CLASSIC or environ.get("SAGEMAKER_SPACE_TYPE_LOWERCASE") == "shared"
@@ -195,7 +195,7 @@ def _problem(path: Path, code: str, what: str) -> Unread:
 
 
 def _text(metadata: Mapping[str, Any], key: str) -> str | None:
-    """A value by truthiness: some files carry a key with an empty text (platform.md 2.1)."""
+    """A value by truthiness: some files carry a key with an empty text."""
     value = metadata.get(key)
     return value if isinstance(value, str) and value else None
 

@@ -209,7 +209,7 @@ def _instant(seconds: float) -> datetime:
 
 def image_of(name: str) -> tuple[str | None, str | None]:
     """Environment ARN and instance type from the name of an image terminal
-    (``ARN__id__instance-type``, platform.md 3); two Nones for a plain one."""
+    (``ARN__id__instance-type``); two Nones for a plain one."""
     parts = name.split("__")
     if name.startswith("arn:") and len(parts) == 3:
         return parts[0], parts[2]

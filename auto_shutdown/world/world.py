@@ -38,7 +38,7 @@ SOURCE_SECONDS = 45.0
 DESCRIBE_SECONDS = 6 * 3600.0
 DESCRIBE_AGAIN_SECONDS = 3600.0
 
-#: An app that SageMaker is deleting can take 20 minutes to end (platform.md 1.3). One that is
+#: An app that SageMaker is deleting can take 20 minutes to end. One that is
 #: still there after that was not ended, and is judged again, by a new clock.
 ENDING_SECONDS = 20 * 60.0
 
@@ -224,7 +224,7 @@ class World:
         source = self._kernel_source
         nothing: tuple[dict[str, Model], dict[str, str]] = ({}, {})
         models, unreadable = await self._read(Snapshot.KERNELS, source.read, nothing, unread)
-        # After the kernels: in gateway mode the sessions are stale before (toolchain.md).
+        # After the kernels: in gateway mode the sessions are stale before.
         no_sessions: list[Model] = []
         sessions = await self._read(Snapshot.SESSIONS, source.read_sessions, no_sessions, unread)
         if Snapshot.KERNELS in unread:

@@ -127,7 +127,7 @@ def test_first_sight(name: str) -> None:
 
 
 def test_what_is_there_when_all_was_forgotten_begins_with_the_first_look() -> None:
-    """Its stamp does not tell of the presence or the work that were known beside it (law 5)."""
+    """Its stamp does not tell of the presence or the work that were known beside it."""
     lost = replace(EMPTY, forgotten=frozenset({"kernels", "terminals"}))
     typed = replace(TERMINAL, last_activity=STAMP)
     unread = {"terminals": Unread("terminals", "x", "x", "x")}
@@ -176,7 +176,7 @@ def test_a_running_job_is_activity_until_the_look_that_finds_it_ended() -> None:
 
 
 class TestApps:
-    """semantics.md, "Apps"."""
+    """The clock of an app moves with what runs in it."""
 
     used = ago(minutes=10)
 

@@ -1,4 +1,4 @@
-"""The local Studio's SageMaker API behaves as the real one does (platform.md, section 1)."""
+"""The local Studio's SageMaker API behaves as the real one does."""
 
 from __future__ import annotations
 

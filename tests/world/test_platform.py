@@ -1,4 +1,4 @@
-"""Who we are: the metadata file of every kind (platform.md 2.1), and what wins over it."""
+"""Who we are: the metadata file of every kind, and what wins over it."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ async def test_twice_is_gone(api: Api, maker: SageMaker) -> None:
     assert never.result is Result.GONE
 
 
-#: code, text, result, and a word that the remedy must hold (platform.md 1.3).
+#: code, text, result, and a word that the remedy must hold.
 ERRORS = [
     ("ResourceNotFound", "App does not exist", Result.GONE, ""),
     ("ValidationException", "App [x] has already been deleted.", Result.GONE, ""),

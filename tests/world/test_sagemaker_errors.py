@@ -16,7 +16,7 @@ from auto_shutdown.world.aws_errors import classify, read_error, remedy
 GONE, TEMPORARY, PERMANENT = Result.GONE, Result.TEMPORARY, Result.PERMANENT
 VALIDATION = "ValidationException"
 
-#: Every error of platform.md 1.3, and the texts around the edge of "gone".
+#: Every error that SageMaker is known to give, and the texts around the edge of "gone".
 TABLE = [
     ("ResourceNotFound", "App [x] does not exist.", GONE),
     ("ResourceNotFoundException", "", GONE),
