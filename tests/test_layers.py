@@ -80,7 +80,7 @@ def test_the_core_has_no_io_and_no_clock(path: Path) -> None:
     assert not {"now", "utcnow", "today"} & set(calls)
 
 
-#: The core of the domain room: facts, findings and actions.
+#: The pure modules of ``domain/``: facts, findings and actions.
 DOMAIN_CORE = (
     "actions", "costs", "facts", "findings", "memory", "policy", "report", "report_lines",
 )  # fmt: skip

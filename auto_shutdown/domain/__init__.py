@@ -2,7 +2,7 @@
 
 Installed with the extra ``[sagemaker]`` (boto3 and nothing else), and never loaded by a server.
 
-The core is pure (no I/O, no clock): facts -> findings and actions.
+These modules are pure (no I/O, no clock): facts -> findings and actions.
 
 - :mod:`.facts` ``Facts``: what one reading of the account found; ``None`` is unknown.
 - :mod:`.policy` ``parse(json) -> DomainPolicy``: the administrator's policy file.
