@@ -127,7 +127,7 @@ class KernelRequests:
             self.ended()
         elif state == "starting":
             # What ran has ended with the process. What was sent since waits for the new one.
-            self.came_up = True
+            self.came_up, self.input_for = True, None
             self._unfinished = {i: r for i, r in self._unfinished.items() if not r.started}
         elif state == "busy":
             self.came_up = True
@@ -136,11 +136,19 @@ class KernelRequests:
                 subshell = parent.get("subshell_id")
                 self._unfinished[request_id] = Request(subshell, time.monotonic(), started=True)
                 self.last_at = datetime.now(timezone.utc)
+                if subshell is None and parent.get("msg_type") == "execute_request":
+                    self._leaves_input_of_others(request_id)
         elif state == "idle":
             self.came_up = True
             self.has_finished(request_id)
             if parent.get("msg_type") == "execute_request" and not parent.get("subshell_id"):
                 self.shell_silent = False
+
+    def _leaves_input_of_others(self, request_id: str) -> None:
+        """A main shell that runs the cell ``request_id`` no longer waits in ``input()`` of an
+        earlier one, whose end nobody heard (an interrupt or a restart with every page closed)."""
+        if self.input_for != request_id:
+            self.input_for = None
 
     def has_finished(self, request_id: str) -> None:
         if self._unfinished.pop(request_id, None) is not None:

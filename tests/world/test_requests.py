@@ -193,3 +193,25 @@ def test_each_begin_and_end_of_work_is_signalled_once() -> None:
     assert changes == [1, 0, 1], "sent by a client of another server"
     requests.no_longer_heard()
     assert changes == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("later", "waits"),
+    [
+        (("busy", cell("2")), False),
+        (("starting", {}), False),
+        (("busy", cell("2", "subshell")), True),
+        (("busy", {"msg_type": "complete_request", "msg_id": "2"}), True),
+        (("busy", cell("1")), True),
+    ],
+    ids=["another cell", "a restart", "a cell in a subshell", "a completion", "its own cell"],
+)
+def test_a_kernel_that_runs_another_cell_does_not_wait_in_input(
+    later: tuple[str, dict[str, Any]], waits: bool
+) -> None:
+    """Every page was closed while a remote kernel waited, so nobody heard how the cell ended."""
+    requests = running(cell("1"))
+    requests.input_for = "1"
+    requests.no_longer_heard()
+    requests.has_status(*later)
+    assert requests.waits_for_input("busy") is waits
