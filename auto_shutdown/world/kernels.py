@@ -114,7 +114,9 @@ class KernelSource:
         """The kernels from what ``read`` and ``read_sessions`` gave, and from what was heard."""
         kernels = tuple(map(self.observed, join(models, unreadable, sessions, self._joined)))
         self._lifecycle.look(kernels)
-        self._requests.keep_only({kernel.id for kernel in kernels})
+        # A kernel may have been started, and be at work, since ``read`` made its list.
+        listed = map(str, self._kernels.list_kernel_ids())
+        self._requests.keep_only({kernel.id for kernel in kernels}.union(listed))
         return kernels
 
     @property

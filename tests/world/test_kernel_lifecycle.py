@@ -185,3 +185,17 @@ async def test_a_kernel_of_this_host_counts_for_the_servers_own_app() -> None:
     (departure,) = (await world.observe(False)).departures
     assert departure.app == "JupyterLab/default"
     assert departure.at > datetime.now(timezone.utc) - timedelta(minutes=1)
+
+
+async def test_requests_of_a_kernel_that_starts_during_a_look_are_not_forgotten() -> None:
+    """Its subscription goes on writing into what was known of it when it was opened."""
+    manager = Manager()
+    source, _ = make(manager)
+    models, unreadable = await source.read()
+    await manager.start_kernel()
+    source._requests.of("k").sent(CELL)
+    source.joined(models, unreadable, [])
+    source.joined(*await source.read(), [])
+    known = source._requests.known("k")
+    assert known is not None
+    assert known.unfinished == 1
