@@ -16,12 +16,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from .. import safe_files
 from . import processes
 from .processes import Table
 from .stamps import parse_stamp
 
 #: Each question to another server waits so long for its answer.
 ANSWER_SECONDS = 5.0
+
+#: A longer file is no runtime file.
+_MOST_BYTES = 64 * 1024
 
 #: A server's runtime file: ``jpserver-PID.json`` (jupyter_server), ``nbserver-PID.json`` (notebook
 #: before 7).
@@ -140,11 +144,13 @@ def _is_python(table: Table, pid: int) -> bool:
 def _read(path: Path, pid: int) -> OtherServer | None:
     """None for a file that is being written, or has just gone."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        # Another container's user may have made it, where a home is shared.
+        text = safe_files.read_bytes(path, _MOST_BYTES, follow=True, any_owner=True)
+        content = json.loads(text)
         url = str(content["url"])
-    except FileNotFoundError:
+    except (FileNotFoundError, safe_files.UnsafeFileError):
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return OtherServer(
         pid, url if url.endswith("/") else url + "/", str(content.get("token") or "")

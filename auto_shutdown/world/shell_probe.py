@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .. import safe_files
 from . import kernel_history
 
 #: A free kernel answers within 30 ms; one that is swapped out or on a loaded host needs longer.
@@ -45,10 +46,14 @@ class ShellAnswer:
 
 
 def read_connection_file(path: Path) -> Connection | None:
-    """The content of a connection file; None for a JSON file of another kind. Raises OSError, and
-    ValueError for what is not JSON."""
-    with open(path, encoding="utf-8") as file:
-        content = json.loads(file.read(_MOST_BYTES))
+    """The content of a connection file; None for a JSON file of another kind. Any program may name
+    the path, so it may hold anything (a pipe). Raises OSError, and ValueError for what is not
+    JSON."""
+    text = safe_files.read_bytes(path, _MOST_BYTES, follow=True, any_owner=True)
+    try:
+        content = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("too deeply nested") from error
     if isinstance(content, dict) and content.keys() >= _NEEDED:
         return content
     return None

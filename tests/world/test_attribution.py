@@ -4,6 +4,7 @@ servers are not ours: by values."""
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -214,8 +215,25 @@ class TestForeignKernels:
         answers = foreign_kernels.ask([found], 0.1)
         assert "FileNotFoundError" in answers[found].failure
 
+    def test_what_is_no_readable_file_neither_hangs_nor_raises(self, tmp_path: Path) -> None:
+        pipe, nested = tmp_path / "pipe.json", tmp_path / "nested.json"
+        os.mkfifo(pipe)
+        nested.write_text("[" * 60_000)
+        (tmp_path / "long.json").write_text(" " * 100_000)
+        for name in ("pipe", "nested", "long"):
+            assert self.find({500: ("cat", str(tmp_path / f"{name}.json"))}) == []
+        os.mkfifo(tmp_path / "kernel-pipe.json")
+        (found,) = self.find({500: ("python", "-f", str(tmp_path / "kernel-pipe.json"))})
+        assert "cannot be read" in found.failure
+
 
 class TestOtherServers:
+    def test_a_runtime_file_that_is_none_neither_hangs_nor_raises(self, tmp_path: Path) -> None:
+        table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
+        os.mkfifo(tmp_path / "jpserver-500.json")
+        (tmp_path / "nbserver-500.json").write_text("[" * 60_000)
+        assert other_servers.find(table, [tmp_path], SERVER) == []
+
     def test_a_running_server_is_known_by_its_runtime_file(self, tmp_path: Path) -> None:
         table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
         content = {"url": "http://localhost:8889", "token": "secret"}
