@@ -183,8 +183,10 @@ class KernelRequests:
             if request.subshell is not None or request.at >= asked_at:
                 continue
             request.answers += 1
-            if one_by_one if request.started else request.answers >= ANSWERS_BEFORE_LOST:
+            if request.started and one_by_one:
                 self.has_finished(request_id)
+            elif not request.started and request.answers >= ANSWERS_BEFORE_LOST:
+                del self._unfinished[request_id]  # not finished: it counts if it begins after all
         if self.input_for not in self._unfinished:
             self.input_for = None
 

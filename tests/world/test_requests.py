@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.world.requests import KernelRequests, Requests
+from auto_shutdown.world.requests import ANSWERS_BEFORE_LOST, KernelRequests, Requests
 
 
 def cell(name: str = "1", subshell: str | None = None) -> dict[str, Any]:
@@ -124,6 +124,15 @@ class TestShellAnswers:
         assert requests.unfinished == 1
         requests.shell_answered(time.monotonic(), one_by_one=True)
         assert requests.unfinished == 0, "it never reached the kernel"
+
+    def test_a_cell_that_was_taken_for_lost_counts_if_it_begins_after_all(self) -> None:
+        requests = KernelRequests()
+        requests.sent(cell())
+        for _ in range(ANSWERS_BEFORE_LOST):
+            requests.shell_answered(time.monotonic(), one_by_one=True)
+        assert requests.unfinished == 0
+        requests.has_status("busy", cell())
+        assert requests.unfinished == 1
 
     def test_subshells_that_nobody_hears_are_remembered_until_they_answer(self) -> None:
         requests = running(cell("1"), cell("2", "sub"))
