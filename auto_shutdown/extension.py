@@ -221,20 +221,32 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         return self._switch
 
     async def stop_extension(self) -> None:
-        """Called when the server stops."""
+        """Called when the server stops. Never raises: the server would not go on to shut down its
+        kernels, and they would outlive it."""
         self._stopped = True
+        try:
+            await self._stop_watching()
+        except Exception as error:
+            self.log.error("auto_shutdown: stopping failed", exc_info=error)
+        finally:
+            self._release()
+
+    async def _stop_watching(self) -> None:
         if self._starting is not None and not self._starting.done():
             await asyncio.wait({self._starting}, timeout=STOP_SECONDS)
         controller, self._controller = self._controller, None
         if controller is not None:
             await asyncio.shield(controller.stop())
-        for each in (self._store, self._history, self._world, self._switch, self._metrics):
+
+    def _release(self) -> None:
+        """Let go of threads, sockets and the claim on the state files. Never raises."""
+        parts = (self._store, self._history, self._world, self._switch, self._metrics)
+        for each in (*parts, self._sagemaker):
             if each is not None:
-                each.close()
+                with contextlib.suppress(Exception):
+                    each.close()
         if self._claim is not None:
             self._claim.release()
-        if self._sagemaker is not None:
-            self._sagemaker.close()
 
 
 def _platform_faults(platform: Platform, clock: Clock) -> tuple[Fault, ...]:

@@ -62,6 +62,25 @@ def test_a_broken_import_is_one_clear_line_and_the_server_runs(tmp_path: Path) -
     assert "auto_shutdown cannot be loaded, and removes nothing" in told[0]
 
 
+async def test_a_stop_that_fails_does_not_keep_the_server_from_its_own(jp_serverapp: Any) -> None:
+    """jupyter_server shuts its kernels down after all extensions have stopped."""
+    closed = []
+
+    class Failing:
+        async def stop(self) -> None:
+            raise RuntimeError("simulated")
+
+        def close(self) -> None:
+            closed.append(self)
+            raise RuntimeError("simulated")
+
+    extension: Any = AutoShutdown()
+    extension.serverapp = jp_serverapp
+    extension._controller = extension._store = extension._sagemaker = Failing()
+    await extension.stop_extension()
+    assert len(closed) == 2
+
+
 @pytest.mark.parametrize("turns", range(4))
 async def test_a_server_that_ends_while_it_begins_leaves_nothing_behind(
     turns: int, tmp_path: Path, jp_serverapp: Any
