@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
@@ -140,10 +140,15 @@ class Remover:
             situation.ledger = record(situation.ledger, ref, outcome, now)
             return True
 
-        def decide_again() -> Decision | None:
-            return decide(fresh, situation.ledger, current_policy(), now).of(ref)
+        async def decide_again() -> Decision | None:
+            seen = fresh
+            if isinstance(resource, App):
+                # A kernel or terminal is looked at as it is shut down. SageMaker looks at nothing.
+                seen = await self._world.look_again(ref)
+                situation.ledger = glimpse(situation.ledger, seen, self._ledger_time())
+            return decide(seen, situation.ledger, current_policy(), now).of(ref)
 
-        again = decide_again()
+        again = decide(fresh, situation.ledger, policy, now).of(ref)
         if again is None or not again.removes:
             self._note_outcome(Removal(decision, resource, policy, now), _stale(again))
             return False
@@ -218,7 +223,7 @@ class Remover:
         resource: Resource,
         removal: Removal,
         current_policy: Callable[[], Policy],
-        decide_again: Callable[[], Decision | None],
+        decide_again: Callable[[], Awaitable[Decision | None]],
     ) -> asyncio.Task[Outcome]:
         """Begin the removal in a task of its own, which nothing cancels: a kernel manager whose
         shutdown is cancelled half way can never shut that kernel down again."""
@@ -238,13 +243,13 @@ class Remover:
         resource: Resource,
         removal: Removal,
         current_policy: Callable[[], Policy],
-        decide_again: Callable[[], Decision | None],
+        decide_again: Callable[[], Awaitable[Decision | None]],
     ) -> Outcome:
         """Begin the audit line, remove the resource, finish the line. ``dry_run`` removes
         nothing. Never raises."""
         ref, situation = resource.ref, self._situation
         attempt = await self._history.begin_line(removal.audit_line())
-        again = decide_again()  # writing the line may have taken seconds
+        again = await decide_again()  # writing the line may have taken seconds
         if again is None or not again.removes:
             outcome = _stale(again)
         elif current_policy().dry_run:
@@ -299,7 +304,7 @@ class Remover:
             self._log.info("auto_shutdown: %s", printable(removal.log_line(outcome)))
 
 
-def _the_same(decision: Decision) -> Decision:
+async def _the_same(decision: Decision) -> Decision:
     return decision
 
 

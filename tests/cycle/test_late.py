@@ -273,6 +273,26 @@ async def test_a_word_counts_while_the_audit_line_is_written(bench: Bench) -> No
     assert bench.controller.report()["outcomes"][-1]["outcome"] == "stale"
 
 
+async def test_a_kernel_that_starts_while_the_audit_line_of_its_app_is_written(
+    bench: Bench,
+) -> None:
+    """SageMaker deletes an app whatever runs in it, so the look that counts is the last one."""
+    app = bench.world.app("gw")
+    await bench.live(timedelta(minutes=119))
+    history = bench.controller._history
+    begin_line = history.begin_line
+
+    async def slowly(entry: Any) -> Any:
+        bench.world.kernel("k", app)
+        return await begin_line(entry)
+
+    history.begin_line = slowly  # type: ignore[method-assign]
+    bench.clock.advance(timedelta(minutes=2))
+    await bench.controller.run_pass()
+    assert bench.world.removed == []
+    assert bench.controller.report()["outcomes"][-1]["outcome"] == "stale"
+
+
 async def test_a_setting_that_cannot_be_stored_is_in_force_and_told(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
