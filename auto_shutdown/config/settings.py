@@ -269,6 +269,7 @@ def cautious(limits: Limits) -> dict[str, Any]:
     most["rules"] = [{glob: "*", "idle_timeout_minutes": longest} for glob in GLOBS]
     cautions = ("keep_terminals", "protect_connected", "dry_run", "only_when_it_saves")
     most.update(dict.fromkeys(cautions, True))
+    most[REMEMBER_STOPPED] = False  # the user may not want the code of cells on disk
     return {name: value for name, value in most.items() if name not in limits.locked}
 
 

@@ -134,3 +134,13 @@ async def test_another_servers_change_does_not_undo_what_is_not_on_disk_yet(
     await user.refresh(NOW)
     assert not user.policy.enabled
     assert user.policy.settings["warn_minutes"] == 9
+
+
+async def test_no_code_is_kept_while_nobody_knows_whether_its_user_wants_that(
+    tmp_path: Path,
+) -> None:
+    user = await preferences(tmp_path, remember_stopped=False)
+    (tmp_path / "settings.json").write_text("{")
+    assert not (await preferences(tmp_path)).policy.settings["remember_stopped"]
+    await user.load(NOW)
+    assert not user.policy.settings["remember_stopped"], "what was set before holds"
