@@ -21,7 +21,7 @@ from ..cycle.controller import Controller
 from ..cycle.removal import RefusedError
 from ..state.store import StoreError
 from .startup import NotStarted, why_not_started
-from .throttle import CHECK, WRITE, Throttle, TooManyRequestsError
+from .throttle import CHECK, READ, WRITE, Throttle, TooManyRequestsError
 
 #: Where the controller stands in the web application's settings once it has started.
 CONTROLLER = "auto_shutdown_controller"
@@ -241,6 +241,7 @@ class ActivityHandler(Handler):
 class HistoryHandler(Handler):
     @web.authenticated
     @authorized
+    @throttled(READ)
     async def get(self) -> None:
         text = self.get_query_argument("limit", "100")
         limit = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
@@ -282,6 +283,7 @@ def _note(value: Any) -> str:
 class StoppedHandler(Handler):
     @web.authenticated
     @authorized
+    @throttled(READ)
     async def get(self) -> None:
         name, requests = self.get_query_argument("id", None), self.controller.requests
         if name is None:
@@ -291,6 +293,7 @@ class StoppedHandler(Handler):
 
     @web.authenticated
     @authorized
+    @throttled(WRITE)
     async def delete(self) -> None:
         await self.controller.requests.forget_stopped(self.get_query_argument("id", ""))
         self.set_status(204)

@@ -12,10 +12,10 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-CHECK, WRITE = "check", "write"
+CHECK, WRITE, READ = "check", "write", "read"
 
 #: For each kind: how many requests at once, and how many a second after that.
-RATES = {CHECK: (20.0, 0.5), WRITE: (300.0, 20.0)}
+RATES = {CHECK: (20.0, 0.5), WRITE: (300.0, 20.0), READ: (300.0, 20.0)}
 
 #: Requests of one client that may wait for an answer at the same time.
 MOST_AT_ONCE = 50

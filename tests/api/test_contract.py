@@ -16,6 +16,7 @@ from waiting import eventually
 
 import auto_shutdown
 from auto_shutdown.api.handlers import CONTROLLER, ROUTES
+from auto_shutdown.api.throttle import CHECK, RATES, READ, WRITE
 from auto_shutdown.config.settings import FIELDS
 
 SPEC = yaml.safe_load((Path(auto_shutdown.__file__).parent / "api" / "rest-api.yml").read_text())
@@ -281,3 +282,22 @@ async def test_a_typing_error_of_the_administrator_leaves_the_server_running(
     status, answer = await call("get", "status")
     assert status == 503
     assert line.getMessage() == f"{answer['message']} {answer['remedy']}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("get", "history", READ),
+        ("get", "stopped", READ),
+        ("delete", "stopped", WRITE),
+        ("post", "check", CHECK),
+    ],
+)
+async def test_what_reads_or_writes_files_is_bounded(
+    method: str, path: str, kind: str, call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entries of what was stopped can be 50 MB, and each list reads them all."""
+    monkeypatch.setitem(RATES, kind, (2.0, 0.001))
+    codes = [(await call(method, path))[0] for _ in range(3)]
+    assert codes[2] == 429
+    assert 429 not in codes[:2]
