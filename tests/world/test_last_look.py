@@ -263,7 +263,11 @@ class Terminals:
         del self.terminals[name]
 
 
-@pytest.mark.parametrize(("group", "session"), [(0, os.getsid(0)), (os.getpid(), -1)])
+@pytest.mark.parametrize(
+    ("group", "session"),
+    [(0, os.getsid(0)), (os.getpid(), -1)],
+    ids=["the server's own group", "another session"],
+)
 def test_a_hang_up_never_reaches_another_session(
     group: int, session: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
