@@ -9,6 +9,9 @@ BUNDLE := auto_shutdown/labextension/package.json
 # Tests that need no process of their own. `make test` runs them in each time zone, all at once.
 FAST := tests/core tests/config tests/state tests/world tests/cycle tests/api
 ZONES := UTC America/Los_Angeles Asia/Tokyo America/St_Johns
+# Tests with real processes are tried a second time, at most eight in a run, and both tries are shown
+# (docs/decisions/019).
+TWICE := --reruns 1 --rerun-show-tracebacks --max-suite-reruns 8
 PYTEST := $(BIN)/python -m pytest -q
 # pip and uv should trust the certificates of the system, as a proxy of one's own needs.
 export UV_SYSTEM_CERTS ?= 1
@@ -104,8 +107,8 @@ fast: lint test-panel  ## Lint, types and unit tests: run it before each commit 
 
 test: lint test-panel docs  ## Run everything that CI runs, browser tests included (about 20 minutes).
 	@printf '%s\n' $(ZONES) | xargs -P 4 -I ZONE tests/in_zone.sh ZONE $(PYTEST) -p no:cacheprovider -m "not soak" $(wildcard $(FAST))
-	$(PYTEST) -n 3 --dist loadfile --durations=15 -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
-	$(PYTEST) -n 2 --dist loadfile --durations=15 -m "not soak" tests/ui
+	$(PYTEST) -n 3 --dist loadfile --durations=15 $(TWICE) -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
+	$(PYTEST) -n 2 --dist loadfile --durations=15 $(TWICE) -m "not soak" tests/ui
 	@$(BIN)/python tests/compat/run.py --ci
 
 soak: check-node $(STAMPS)/ready  ## Long tests: many tries, random examples, all fast tests on a busy machine (an hour).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -23,6 +24,15 @@ settings.register_profile("fixed", _COMMON, derandomize=True)
 settings.register_profile("few", _COMMON, derandomize=True, max_examples=15)
 settings.register_profile("random", _COMMON, max_examples=1000, print_blob=True)
 settings.load_profile("fixed")
+
+# Hypothesis also draws the numbers that it finds in the modules loaded so far. Then which tests run
+# together decides what is drawn, and no seed is fixed. It has no setting for this.
+with contextlib.suppress(ImportError):
+    from hypothesis.internal.conjecture import providers
+
+    _NO_CONSTANTS = getattr(providers, "_local_constants", None)
+    if hasattr(providers, "_get_local_constants"):
+        providers._get_local_constants = lambda: _NO_CONSTANTS
 
 # Terminals here are what they are for a person: bash, and Ctrl-C and a hang-up end what they
 # should. Whoever starts these tests in the background, or without a login, would have it otherwise;

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+from playwright.sync_api import Error as PlaywrightError
 
 from auto_shutdown.local_studio.server import JupyterServerApp
 
@@ -54,10 +57,14 @@ def open_panel(page: Any) -> None:
 
 def run(page: Any, command: str) -> None:
     """Choose a command of ours in the palette, by its label."""
-    page.keyboard.press("Control+Shift+C")
     field = page.locator(".lm-CommandPalette-input:visible").first
-    field.wait_for()
-    field.fill(command)
+    for _ in range(10):
+        # The palette closes when the page moves the focus, as it does while a notebook opens.
+        page.keyboard.press("Control+Shift+C")
+        with contextlib.suppress(PlaywrightError):
+            field.wait_for(timeout=3000)
+            field.fill(command, timeout=3000)
+            break
     chosen = page.locator(".lm-CommandPalette-item.lm-mod-active:visible")
     chosen.filter(has_text=command).first.wait_for()
     field.press("Enter")
