@@ -51,7 +51,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
     restorer: ILayoutRestorer | null,
     registry: ISettingRegistry | null
   ): void => {
-    setLanguage((translator ?? nullTranslator).languageCode);
+    // Translators before JupyterLab 4.1 have no languageCode.
+    setLanguage((translator ?? nullTranslator).languageCode ?? 'default');
     const trans = loadTexts(translator);
     const api = new Api();
     const poller = new Poller(panel => api.status(panel));
