@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +53,23 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         r"\1",
         markdown,
     )
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Refuse a page that would make the reader's browser load something from another host.
+
+    The theme loads the script of mermaid diagrams from a CDN as soon as a page holds one.
+    """
+    loads = re.search(
+        r"""<(?:script|img|iframe|source|video|audio)\b[^>]*\ssrc(?:set)?=["']?(?:https?:)?//[^>]*>"""
+        r"""|<link\b(?=[^>]*\brel=["']?(?:stylesheet|icon|preload|preconnect))[^>]*"""
+        r"""\shref=["']?(?:https?:)?//[^>]*>"""
+        r"""|<\w+\b[^>]*\bclass=["'][^"']*\bmermaid\b[^>]*>""",
+        output,
+    )
+    if loads:
+        raise PluginError(f"{page.file.src_uri}: the page loads from another host: {loads[0]}")
+    return output
 
 
 def help_texts() -> str:
