@@ -34,7 +34,7 @@ def test_the_policy_of_the_page_is_one() -> None:
 
 
 def test_each_rule_and_each_check_has_its_row() -> None:
-    assert set(RULES) == rows("## What the extension cannot reach: `tidy`")
+    assert set(RULES) == rows("## Delete apps that the extension cannot reach: `tidy`")
     found = {finding.check for finding in findings.examine(account(), parse({"version": 1}))}
     asked = {"overriding-profiles", "other-auto-stop", "quotas", "budget", "extension"}
     assert found | asked == rows("### Every day: the check")
