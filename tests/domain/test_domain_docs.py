@@ -37,7 +37,7 @@ def test_each_rule_and_each_check_has_its_row() -> None:
     assert set(RULES) == rows("## Delete apps that the extension cannot reach: `tidy`")
     found = {finding.check for finding in findings.examine(account(), parse({"version": 1}))}
     asked = {"overriding-profiles", "other-auto-stop", "quotas", "budget", "extension"}
-    assert found | asked == rows("### Every day: the check")
+    assert found | asked == rows("### Every day: run the check")
 
 
 def test_each_member_of_the_report_line_has_its_row() -> None:
