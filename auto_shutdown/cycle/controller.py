@@ -152,7 +152,10 @@ class Controller:
         loop, self._loop = self._loop, None
         if loop is None:
             return
-        between_passes = await _acquired(self._one_pass_at_a_time, STOP_SECONDS)
+        give_up_at = time.monotonic() + STOP_SECONDS
+        await self.requests.wait_for_removals(STOP_SECONDS)
+        left = max(give_up_at - time.monotonic(), 0.1)
+        between_passes = await _acquired(self._one_pass_at_a_time, left)
         loop.cancel()
         for task in self._passes_begun:
             task.cancel()

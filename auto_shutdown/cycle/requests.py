@@ -7,6 +7,7 @@ removes others is kept. Only a request that has to look at the world waits for t
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -39,6 +40,7 @@ class UserRequests:
         self._remover = remover
         self._history = history
         self._recorder = recorder
+        self._removals: set[asyncio.Task[Mapping[str, Any]]] = set()
 
     @property
     def max_keep_alive_minutes(self) -> float:
@@ -106,6 +108,18 @@ class UserRequests:
         Raises RefusedError for an unknown resource (404), and for one that is never removed or
         is being removed already (409).
         """
+        task = asyncio.ensure_future(self._remove(ref))
+        self._removals.add(task)
+        task.add_done_callback(self._removals.discard)
+        return await asyncio.shield(task)
+
+    async def wait_for_removals(self, seconds: float) -> None:
+        """Let the removals under way end, for at most ``seconds``. A removal of this server's own
+        app stops the server, often before its audit line is complete and its user is answered."""
+        if self._removals:
+            await asyncio.wait(self._removals, timeout=seconds)
+
+    async def _remove(self, ref: Ref) -> Mapping[str, Any]:
         controller, list_apps = self._controller, ref.kind is Kind.APP
         await controller.look(list_apps)
         outcome = await self._remover.remove_on_request(
