@@ -251,14 +251,15 @@ async def test_tabs_and_reconnects_hold_nothing(lab: Lab) -> None:
 async def test_completion_and_inspection_are_somebodys_typing(lab: Lab) -> None:
     kernel = await lab.kernel()
     socket = await lab.connect(kernel)
-    begin, pace = time.monotonic(), Pace(LIMIT / 2)
+    begin, pace, signals = time.monotonic(), Pace(LIMIT / 2), set()
     while time.monotonic() - begin < 2.5 * LIMIT:
         await lab.send(socket, "complete_request", {"code": "im", "cursor_pos": 2})
         await lab.hear(socket, "complete_reply")
         pace.check()
-        assert lab.verdict(kernel)
+        signals.add(lab.verdict(kernel)["signal"])
         await asyncio.sleep(LIMIT / 4)
-    assert lab.verdict(kernel)["signal"] == "request"
+    # A slow completion uses processor time, which is a signal too.
+    assert "request" in signals
     socket.close()
 
 

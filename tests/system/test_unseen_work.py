@@ -4,9 +4,11 @@ it lasts, and the app goes one limit later. What is idle beside it keeps nothing
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,12 +66,14 @@ SILENT_CELL = "import os, time\nwhile os.path.exists({!r}): time.sleep(0.3)"
 class Desk:
     """A space, its server, and the file whose end is the end of the job."""
 
-    def __init__(self, space: Space, server: JupyterServerApp) -> None:
+    def __init__(self, space: Space, server: JupyterServerApp, sockets: str) -> None:
         self.space, self.server = space, server
         self.home = space.lab.home
         self.flag = self.home / "at-work"
         self.flag.touch()
         self.started: list[Path] = []
+        # The path of a Unix socket has at most 107 bytes. A folder of pytest may be longer.
+        self.sockets = sockets
 
     def program(self, name: str, text: str) -> str:
         """A command line that runs ``text`` until the flag is gone."""
@@ -98,21 +102,19 @@ class Desk:
 
 def pane_of_tmux(desk: Desk) -> None:
     command = desk.program("pane", WAITS)
-    desk.in_a_terminal(f"tmux -S {desk.home}/t new-session -d '{command}'")
+    desk.in_a_terminal(f"tmux -S {desk.sockets}/t new-session -d '{command}'")
 
 
 def shell_of_tmux(desk: Desk) -> None:
     """The command was typed in the pane's shell."""
     command = desk.program("typed", WAITS)
-    tmux = f"tmux -S {desk.home}/t"
+    tmux = f"tmux -S {desk.sockets}/t"
     desk.in_a_terminal(f"{tmux} new-session -d", f"{tmux} send-keys '{command}' Enter", "sleep 1")
 
 
 def window_of_screen(desk: Desk) -> None:
     command = desk.program("window", WAITS)
-    folder = desk.home / ".screen"
-    folder.mkdir(mode=0o700)
-    desk.in_a_terminal(f"SCREENDIR={folder} screen -dmS x {command}")
+    desk.in_a_terminal(f"SCREENDIR={desk.sockets} screen -dmS x {command}")
 
 
 def nbconvert(desk: Desk) -> None:
@@ -210,9 +212,11 @@ def studio(tmp_path: Path) -> Iterator[LocalStudio]:
         yield found
 
 
-def open_space(studio: LocalStudio, name: str) -> Desk:
+@contextlib.contextmanager
+def open_space(studio: LocalStudio, name: str) -> Iterator[Desk]:
     space = studio.add_space(name.replace("_", "-"))
-    return Desk(space, space.start({"AutoShutdown": LIMITS}))
+    with tempfile.TemporaryDirectory() as sockets:
+        yield Desk(space, space.start({"AutoShutdown": LIMITS}), sockets)
 
 
 def while_it_lasts_and_a_limit_more(desk: Desk, job: Callable[[Desk], None]) -> str:
@@ -240,7 +244,8 @@ def test_each_job_keeps_its_app_while_it_lasts(studio: LocalStudio) -> None:
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
 
         def work(name: str) -> str:
-            return while_it_lasts_and_a_limit_more(open_space(studio, name), JOBS[name])
+            with open_space(studio, name) as desk:
+                return while_it_lasts_and_a_limit_more(desk, JOBS[name])
 
         found = dict(zip(JOBS, pool.map(work, JOBS)))
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
@@ -263,10 +268,10 @@ http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler).ser
 
 
 def test_what_is_idle_beside_the_server_keeps_nothing(studio: LocalStudio) -> None:
-    desk = open_space(studio, "idle")
-    commands = [desk.program(name, text) for name, text in IDLE.items()]
-    desk.in_a_terminal(*(f"setsid nohup {command} > /dev/null 2>&1 &" for command in commands))
-    begun = time.monotonic()
-    desk.server.wait_for("the app goes", lambda: desk.space.status == "Deleted", 6 * LIMIT)
-    assert desk.flag.exists(), "they ran to the end"
-    assert time.monotonic() - begun > 0.5 * LIMIT
+    with open_space(studio, "idle") as desk:
+        commands = [desk.program(name, text) for name, text in IDLE.items()]
+        desk.in_a_terminal(*(f"setsid nohup {command} > /dev/null 2>&1 &" for command in commands))
+        begun = time.monotonic()
+        desk.server.wait_for("the app goes", lambda: desk.space.status == "Deleted", 6 * LIMIT)
+        assert desk.flag.exists(), "they ran to the end"
+        assert time.monotonic() - begun > 0.5 * LIMIT
