@@ -1,7 +1,7 @@
-"""The user's settings: one table of fields, validated at the door, merged within the limits.
+"""The user's settings: a table of fields, their validation, and their merge with the limits.
 
-Every number of minutes may be a fraction. ``null`` resets a setting to its default; for the
-overrides of a kind the default is itself null, "as ``idle_timeout_minutes``".
+A number of minutes may be a fraction. ``null`` resets a setting to its default. The default of a
+limit for one kind of resource is itself null, which means "the same as ``idle_timeout_minutes``".
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from typing import Any
 
 from ..core.policy import Policy, Rule
 
-#: What may stand in a rule besides its limit.
+#: The keys of a rule that select resources.
 GLOBS = ("instance_type", "kernel_name", "image")
-#: What a rule may say of what it matches.
-RULED = ("idle_timeout_minutes", "only_when_it_saves")
+#: The settings that a rule may set for the resources that it matches.
+RULE_SETTINGS = ("idle_timeout_minutes", "only_when_it_saves")
 MAX_RULES = 50
 MAX_GLOB = 256
 
-#: What gives a kernel its limit: with all of these locked nothing else prolongs it either.
+#: The settings that determine a kernel's limit. If the administrator has locked all of these, the
+#: limit in a kernelspec cannot be longer.
 _KERNEL_LIMITS = ("idle_timeout_minutes", "kernel_idle_timeout_minutes", "rules")
 
-#: The setting that keeps what brings a stopped kernel back.
+#: The setting whether to keep what a user needs to start a stopped kernel again.
 REMEMBER_STOPPED = "remember_stopped"
 
 #: The longest notice: a day.
@@ -33,8 +34,8 @@ MAX_WARN_MINUTES = 1440.0
 
 @dataclass(frozen=True)
 class Field:
-    """One setting. ``kind`` is how it is checked: bool, idle (minutes within the administrator's
-    bounds), warn (minutes from 0) or rules."""
+    """One setting. ``kind`` selects its validation: bool, idle (minutes within the administrator's
+    bounds), warn (minutes from 0) or rules. ``nullable``: null is a valid value."""
 
     kind: str
     default: Any
@@ -86,8 +87,8 @@ FIELDS: Mapping[str, Field] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What the administrator allows. Times as their names say; ``defaults`` holds the value of
-    every setting for users who chose none."""
+    """The administrator's settings. Each time has its unit in its name. ``defaults`` holds the
+    value of every setting for users who did not choose one."""
 
     defaults: Mapping[str, Any] = field(
         default_factory=lambda: {name: f.default for name, f in FIELDS.items()}
@@ -106,13 +107,13 @@ class Limits:
     hourly_prices: Mapping[str, float] = field(default_factory=dict)
     report_to_log: bool = False
     report_to_log_names: bool = False
-    #: Where the administrator set what is set: trait to path, or "command line".
+    #: By trait: the path of the file in which the administrator set it, or "command line".
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
 class SettingError(ValueError):
-    """A setting that is refused: which, its value, and the bound it breaks; ``locked`` when the
-    administrator decides it."""
+    """The setting ``field`` must not have ``value``. ``bound`` is the bound that it breaks.
+    ``locked``: only the administrator can change the setting."""
 
     def __init__(
         self, message: str, field: str, value: Any, bound: Any = None, locked: bool = False
@@ -130,14 +131,14 @@ class SettingError(ValueError):
 
 @dataclass(frozen=True)
 class Problem:
-    """A stored setting that is not in force as it stands, in a sentence for its owner."""
+    """A stored setting that is not in force; ``message`` explains this to the user."""
 
     field: str
     message: str
 
 
 def json_safe(value: Any) -> Any:
-    """``value`` for an answer: JSON knows no NaN and no infinity."""
+    """``value`` for a JSON response: NaN and infinity, which JSON does not have, become strings."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, list):
@@ -148,9 +149,9 @@ def json_safe(value: Any) -> Any:
 
 
 def validate_patch(patch: Any, limits: Limits) -> dict[str, Any]:
-    """The changes, checked as a whole; None stands for "back to the default".
+    """The validated changes in ``patch``; None resets a setting to its default.
 
-    Raises SettingError for the first thing wrong, and then nothing of the patch holds.
+    Raises SettingError for the first invalid setting; the caller must then apply no change at all.
     """
     if not isinstance(patch, Mapping):
         raise SettingError("Settings must be a JSON object.", "settings", patch)
@@ -168,7 +169,7 @@ def validate_patch(patch: Any, limits: Limits) -> dict[str, Any]:
 
 
 def validate(name: str, value: Any, limits: Limits) -> Any:
-    """One value of one setting, or SettingError."""
+    """The validated value of one setting; raises SettingError if it is invalid."""
     if value is None and FIELDS[name].nullable:
         return None
     kind = FIELDS[name].kind
@@ -190,7 +191,7 @@ def _bounds(kind: str, limits: Limits) -> tuple[float, float]:
 
 def _validate_number(name: str, value: Any, low: float, high: float) -> float:
     bound = {"min": low, "max": high}
-    # bool is an int in Python, and true is not a number of minutes.
+    # In Python a bool is an int, but true is not a number of minutes.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not _finite(value):
         raise SettingError(f"{name} must be a number of minutes.", name, value, bound)
     if value < low:
@@ -219,7 +220,7 @@ def _validate_rules(name: str, value: Any, limits: Limits) -> list[dict[str, Any
 def _validate_rule(where: str, rule: Any, limits: Limits) -> dict[str, Any]:
     if not isinstance(rule, Mapping):
         raise SettingError(f"{where} must be an object.", where, rule)
-    known = (*GLOBS, *RULED)
+    known = (*GLOBS, *RULE_SETTINGS)
     for key, value in rule.items():
         if key not in known:
             message = f"{where} has an unknown key {key!r}."
@@ -240,11 +241,11 @@ def _validate_rule(where: str, rule: Any, limits: Limits) -> dict[str, Any]:
 
 
 def merge(limits: Limits, user: Mapping[str, Any]) -> tuple[Policy, list[Problem]]:
-    """The policy in force: what the user chose, within what the administrator allows.
+    """The policy in force, from the user's settings within the administrator's limits.
 
-    A locked setting is the administrator's. A stored value that the limits no longer allow is
-    replaced by the nearest one they do, one that is no value at all by the default; each with a
-    Problem, never in silence.
+    A locked setting has the administrator's value. The nearest allowed value replaces a stored
+    value outside the limits; the default replaces an invalid value. Each replacement gives a
+    Problem.
     """
     settings: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -262,22 +263,28 @@ def merge(limits: Limits, user: Mapping[str, Any]) -> tuple[Policy, list[Problem
 
 
 def cautious(limits: Limits) -> dict[str, Any]:
-    """What a user may have chosen, as far as it removes least: in force while that is not known.
-    What the administrator has locked stands, or a broken file would be a way around it."""
+    """The settings that remove least, for a user whose own settings could not be read.
+
+    Locked settings are left out. Otherwise a user could break their file to evade them.
+    """
     longest = limits.max_idle_timeout_minutes
-    most: dict[str, Any] = {name: longest for name, field in FIELDS.items() if field.kind == "idle"}
-    most["rules"] = [{glob: "*", "idle_timeout_minutes": longest} for glob in GLOBS]
+    settings: dict[str, Any] = {
+        name: longest for name, field in FIELDS.items() if field.kind == "idle"
+    }
+    settings["rules"] = [{glob: "*", "idle_timeout_minutes": longest} for glob in GLOBS]
     cautions = ("keep_terminals", "protect_connected", "dry_run", "only_when_it_saves")
-    most.update(dict.fromkeys(cautions, True))
-    most[REMEMBER_STOPPED] = False  # the user may not want the code of cells on disk
-    return {name: value for name, value in most.items() if name not in limits.locked}
+    settings.update(dict.fromkeys(cautions, True))
+    settings[REMEMBER_STOPPED] = False  # the user may not want the code of cells on disk
+    return {name: value for name, value in settings.items() if name not in limits.locked}
 
 
 def careful_part(
     changes: Mapping[str, Any], user: Mapping[str, Any], limits: Limits
 ) -> dict[str, Any]:
-    """Those of the validated ``changes`` to ``user``'s settings that can only keep more, each by
-    itself: they may be in force at once. A change of the rules is never among them."""
+    """Those of the validated ``changes`` to ``user``'s settings that can only keep more resources.
+
+    Such a change may take effect at once. A change of the rules never counts as one of them.
+    """
     careful: dict[str, Any] = {}
     for name, value in changes.items():
         before, after = (
@@ -290,6 +297,8 @@ def careful_part(
 
 
 def _keeps_no_less(one: Policy, other: Policy) -> bool:
+    """Whether ``one`` keeps every resource that ``other`` keeps."""
+
     def limit(policy: Policy, override: timedelta | None) -> timedelta:
         return policy.idle_timeout if override is None else override
 
@@ -309,8 +318,8 @@ def _keeps_no_less(one: Policy, other: Policy) -> bool:
 
 
 def _nearest(name: str, value: Any, limits: Limits) -> Any:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if FIELDS[name].kind == "idle" and number and _finite(value):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if FIELDS[name].kind == "idle" and is_number and _finite(value):
         low, high = _bounds("idle", limits)
         return min(max(value, low), high)
     return limits.defaults[name]
