@@ -1,4 +1,4 @@
-"""Decide: values in, values out.
+"""The decision rules, as pure functions.
 
 Modules here import each other and the standard library, and no other folder of this package. None
 of them reads a clock, a file or the network, and none logs. ``tests/test_layers.py`` checks this.

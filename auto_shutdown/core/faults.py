@@ -1,5 +1,7 @@
-"""What does not work at the moment, derived from what was seen; nothing is kept by hand, so a
-fault that is over cannot stay."""
+"""Derive the current faults from the last snapshot and ledger.
+
+The faults are derived anew in each pass, so a fault that is over cannot remain by mistake.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,12 @@ from .ledger import Ledger
 from .model import Snapshot
 from .verdict import Fault, Result
 
-#: Without these nothing, or nothing that is billed, can be removed.
+#: A fault of one of these sources prevents every removal, or that of every billed app.
 BLOCKING_SOURCES = frozenset({Snapshot.KERNELS, Snapshot.APPS})
 
 
 def derive(snapshot: Snapshot, ledger: Ledger, now: datetime) -> list[Fault]:
-    """The faults of the world: sources that cannot be read, removals that fail."""
+    """One fault for each source that cannot be read and each removal that fails."""
     unread = [
         Fault(u.source, u.code, u.message, u.remedy, now, u.source in BLOCKING_SOURCES)
         for u in snapshot.unread.values()
@@ -36,16 +38,17 @@ def derive(snapshot: Snapshot, ledger: Ledger, now: datetime) -> list[Fault]:
 
 
 def settle(
-    before: Mapping[str, Fault], found: Iterable[Fault]
+    before: Mapping[str, Fault], current: Iterable[Fault]
 ) -> tuple[dict[str, Fault], list[Fault], list[Fault]]:
-    """The faults by source, those that are new (or changed), and those that are over.
+    """Compare ``current`` with the faults ``before``, which are keyed by source.
 
-    A fault goes on as long as its source fails with the same code: that is one log line when it
+    Returns all current faults by source, the new or changed ones, and the ones that are over. A
+    fault continues while its source fails with the same code. So the log gets one line when a fault
     starts and one when it is over, however many passes lie between.
     """
     after: dict[str, Fault] = {}
     started: list[Fault] = []
-    for fault in found:
+    for fault in current:
         known = before.get(fault.source)
         if known is not None and known.code == fault.code:
             fault = replace(fault, since=known.since)
@@ -56,11 +59,11 @@ def settle(
 
 
 def health_state(faults: Iterable[Fault], enabled: bool) -> str:
-    """``ok``, ``degraded`` (something of it does not work), ``failing`` (nothing is removed, or
-    something that must be cannot be), or ``disabled``."""
-    found = list(faults)
+    """``ok``, ``degraded`` (a part does not work), ``failing`` (a fault prevents removals), or
+    ``disabled``."""
+    current = list(faults)
     if not enabled:
         return "disabled"
-    if any(fault.blocking for fault in found):
+    if any(fault.blocking for fault in current):
         return "failing"
-    return "degraded" if found else "ok"
+    return "degraded" if current else "ok"

@@ -1,4 +1,4 @@
-"""The rules in force: what the user wants within what the administrator allows."""
+"""The policy in force: the user's settings within the administrator's limits."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from .signals import Signal
 
 @dataclass(frozen=True)
 class Rule:
-    """What holds for the resources that match every glob given: an idle limit, whether a stop has
-    to save something, or both. A glob on something that a resource does not have (a kernel name on
-    an app) does not match."""
+    """One of the user's rules: settings for the resources that match all of its globs.
+
+    It sets ``idle_timeout``, ``only_when_it_saves``, or both. A glob on an attribute that a
+    resource lacks (such as a kernel name on an app) does not match.
+    """
 
     idle_timeout: timedelta | None = None
     instance_type: str | None = None
@@ -28,7 +30,7 @@ class Rule:
     def matches(self, resource: Resource) -> bool:
         kernel_name = resource.name if isinstance(resource, Kernel) else None
         image = resource.environment if isinstance(resource, Terminal) else resource.image
-        # People write the image's name; SageMaker its ARN. Both match.
+        # A glob may match the whole image ARN, or only the image name in it.
         pairs = (
             (self.instance_type, (resource.instance_type,)),
             (self.kernel_name, (kernel_name,)),
@@ -43,11 +45,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Policy:
-    """Durations ready for the planner; the field names are those of the settings without their
-    unit. ``settings`` is the same as JSON, for the report.
+    """The settings as durations. A field is named like its setting, without the unit.
 
-    ``own_limit_prolongs``: a kernelspec's own limit may be longer than the settings' (not where
-    the administrator has locked those). ``unread`` is why the user's settings are not known."""
+    ``settings`` holds the same settings as JSON, for the report. ``own_limit_prolongs``: the limit
+    in a kernelspec may be longer than the limit in the settings; False where the administrator
+    locked those settings. ``unread`` says why the user's settings could not be read.
+    """
 
     enabled: bool = True
     idle_timeout: timedelta = timedelta(minutes=120)
@@ -73,13 +76,13 @@ class Policy:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def limit_of(self, resource: Resource) -> tuple[timedelta, str]:
-        """How long ``resource`` may be idle, and the name of the setting that says so."""
+        """How long ``resource`` may be idle, and the name of the setting that gives this limit."""
         limit, setting = self._limit_by_settings(resource)
         if not isinstance(resource, Kernel) or resource.own_limit is None:
             return limit, setting
-        # Its kernelspec's author is not this server's administrator, whose bounds hold.
-        most = self.longest if self.own_limit_prolongs else limit
-        return min(max(resource.own_limit, self.shortest), most), "cull_idle_timeout"
+        # The administrator's bounds apply: the kernelspec may come from another author.
+        upper_bound = self.longest if self.own_limit_prolongs else limit
+        return min(max(resource.own_limit, self.shortest), upper_bound), "cull_idle_timeout"
 
     def _limit_by_settings(self, resource: Resource) -> tuple[timedelta, str]:
         for index, rule in enumerate(self.rules):
@@ -102,7 +105,7 @@ class Policy:
         }
 
     def stops_only_to_save(self, app: App) -> bool:
-        """Whether ``app``, and what runs in it, is kept while stopping it would save nothing."""
+        """Whether to keep ``app`` and its tenants while stopping them would save nothing."""
         for rule in self.rules:
             if rule.only_when_it_saves is not None and rule.matches(app):
                 return rule.only_when_it_saves
@@ -110,7 +113,7 @@ class Policy:
 
     @cached_property
     def caps(self) -> Mapping[str, timedelta]:
-        """For how long each weak signal counts after the last strong one."""
+        """For how long each weak signal counts after the last strong signal."""
         return {
             Signal.OUTPUT: self.output_only,
             Signal.PROXIED_APP: self.output_only,
@@ -120,11 +123,11 @@ class Policy:
 
     @property
     def suspect_window(self) -> timedelta:
-        """How long a busy kernel must be still before it is suspect."""
+        """How long a busy kernel or terminal must show no sign of work to be suspect."""
         return min(self.suspect_after, self.max_busy or self.suspect_after)
 
     def shortest_app_limit(self) -> timedelta:
-        """The soonest that any app could be due; decides how often ListApps is worth a call."""
+        """The shortest idle limit of any app, which determines how often to call ListApps."""
         base = self.app_idle_timeout if self.app_idle_timeout is not None else self.idle_timeout
         limits = (rule.idle_timeout for rule in self.rules if not rule.kernel_name)
         return min([base, *(limit for limit in limits if limit is not None)])

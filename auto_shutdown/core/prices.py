@@ -1,14 +1,18 @@
-"""What an instance costs: a dated table, for nothing here may depend on a price list that a VPC
-cannot reach. What is not in it is unknown, never guessed; an administrator can give their own."""
+"""Prices of instance types: a dated table, because a VPC may not reach AWS's price list.
+
+An instance type that is not in the table has no known price; nothing guesses it. An administrator
+can set prices (``hourly_prices``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-#: Of the table: AWS's bulk price file and Price List API, Studio JupyterLab, on demand.
+#: The month of the table. Source: AWS's bulk price file and Price List API, Studio JupyterLab, on
+#: demand.
 PRICED_AS_OF = "2026-09"
 
-#: The regions whose prices agree with the table. Others differ (ap-northeast-2 by about 23 %).
+#: The regions with the prices of the table. Other regions differ (ap-northeast-2 by about 23 %).
 PRICED_REGIONS = frozenset({"us-east-1", "us-west-2"})
 
 USD_PER_HOUR: Mapping[str, float] = {
@@ -54,8 +58,9 @@ USD_PER_HOUR: Mapping[str, float] = {
 def usd_per_hour(
     instance_type: str | None, region: str | None, given: Mapping[str, float]
 ) -> float | None:
-    """The price of ``instance_type``: the administrator's (``given``), else the table's where it
-    holds, else None."""
+    """The price of ``instance_type`` in US dollars an hour; None if it is unknown.
+
+    A price in ``given``, which the administrator sets, wins over the table."""
     if instance_type is None:
         return None
     if instance_type in given:

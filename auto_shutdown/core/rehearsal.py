@@ -1,8 +1,8 @@
-"""What a dry run would have removed and saved, counted since the server started. Pure.
+"""Count what a dry run would have removed and saved since the server started.
 
-A removal that a dry run only rehearses is counted once for as long as it stays due. An instance
-would have been saved from the moment at which all of its apps were due, until one of them is in
-use again, and for a day at most, as real savings are (:mod:`.savings`).
+A resource is counted once for as long as it stays due. An instance counts as saved from the moment
+when all of its apps are due until one of them is in use again, and for a day at most. The same
+limit applies to real savings (:mod:`.savings`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from .verdict import Plan
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """``counts`` by kind; ``due`` is what would be removed now; ``freed`` since when each instance
-    type would not be billed."""
+    """The sums of a dry run.
+
+    ``counts`` are the removals by kind of resource. ``due`` are the resources that would be removed
+    now. ``freed`` holds the time since when each instance type would not be billed.
+    """
 
     counts: Mapping[str, int] = field(default_factory=dict)
     hours: float = 0.0
@@ -62,8 +65,8 @@ def advance(
 
 
 def _idle_instances(snapshot: Snapshot, due: frozenset[Ref]) -> set[str]:
-    """The billed instance types of which every app would be removed: one owner has one instance
-    of a type."""
+    """The billed instance types whose apps would all be removed. An owner has one instance of each
+    type."""
     billed = [app for app in snapshot.apps if app.billing]
     kept = {app.instance_type for app in billed if app.ref not in due}
     freed = {app.instance_type for app in billed if app.ref in due}

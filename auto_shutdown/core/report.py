@@ -1,4 +1,4 @@
-"""The report: the one thing that the API, the panel and the command line show."""
+"""Build the report, which the API, the panel and the command line show."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .policy import Policy
 from .verdict import Decision, Fault, Plan
 from .words import iso
 
-#: Of the report's shape; raised when a field changes its meaning.
+#: The version of the report's format. It rises when a field changes its meaning.
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class Passes:
-    """When the loop looked and will look; ``armed`` is False when it never will."""
+    """When the loop ran its last passes and runs the next; ``armed`` False: it runs no more."""
 
     armed: bool
     last_pass: datetime | None = None
@@ -43,19 +43,19 @@ def build(
     savings: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The report as JSON (its schema: api/rest-api.yml). ``bounds`` is ``{"locked", "limits"}``."""
-    known = list(faults)
+    current = list(faults)
     decisions = {decision.ref: decision for decision in plan.decisions}
     return {
         "version": VERSION,
         "now": iso(now),
         "platform": dict(platform),
         "health": {
-            "state": health_state(known, policy.enabled),
+            "state": health_state(current, policy.enabled),
             "armed": passes.armed and policy.enabled and not policy.dry_run,
             "last_pass": iso(passes.last_pass),
             "last_ok_pass": iso(passes.last_ok_pass),
             "next_pass": iso(passes.next_pass),
-            "faults": [_fault(fault) for fault in known],
+            "faults": [_fault(fault) for fault in current],
         },
         "policy": {**policy.settings, **bounds},
         "resources": [
@@ -70,7 +70,7 @@ def build(
 
 
 def keep_alives(ledger: Ledger, now: datetime) -> list[dict[str, Any]]:
-    """The keep-alives in force, each with what it was asked for."""
+    """The keep-alives in force, each with the note of the user who set it."""
     return [
         {"kind": ref.kind.value, "id": ref.id, "kept_until": iso(held.until), "note": held.note}
         for ref, held in ledger.holds.items()

@@ -1,8 +1,8 @@
-"""What was saved: the hours in which an instance was not billed because of a removal.
+"""The savings: the hours in which an instance was not billed because of a removal.
 
-SageMaker bills an instance until its last app is gone, so only that removal saves anything. It is
-counted until the same owner has an instance of that type again, and for a day at the longest:
-beyond that, nobody can say that it would still have run.
+SageMaker bills an instance until its last app is gone, so only the removal of that app saves money.
+A saving ends when the same owner has an instance of that type again, and after a day at the latest,
+because nobody knows how long the instance would have run.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from .model import IN_SERVICE, App, Snapshot
 from .prices import PRICED_AS_OF
 from .words import iso
 
-#: One removal saves this much at most.
+#: The longest time that counts as saved by one removal.
 LONGEST = timedelta(hours=24)
 
-#: The daily amounts go back so far: a whole month before this one, in any month.
+#: The number of daily amounts kept: enough for this month and the whole month before.
 DAYS_KEPT = 62
 
 HOUR = timedelta(hours=1)
@@ -30,7 +30,7 @@ _SUMS = ("hours", "usd", "unpriced_hours")
 
 @dataclass(frozen=True)
 class Freed:
-    """An instance that is not billed since ``at``. ``usd_per_hour`` None: its price is unknown."""
+    """An instance that is not billed since ``at``. ``usd_per_hour`` is None if it is unknown."""
 
     instance_type: str | None
     at: datetime
@@ -39,7 +39,7 @@ class Freed:
 
 @dataclass(frozen=True)
 class Day:
-    """What was saved on one day of UTC (``2026-11-28``)."""
+    """The savings of one UTC day (``2026-11-28``)."""
 
     day: str
     hours: float = 0.0
@@ -49,9 +49,12 @@ class Day:
 
 @dataclass(frozen=True)
 class Savings:
-    """Hours (and US dollars) of what is over, and what is not over yet. ``unpriced_hours`` are
-    those of the ``hours`` whose price is unknown. ``days`` split the same amounts by day, oldest
-    first; state written by earlier versions has amounts without days."""
+    """The sums of the savings that have ended, and in ``freed`` the savings that continue.
+
+    ``hours`` are instance hours, ``usd`` US dollars. ``unpriced_hours`` is the part of ``hours``
+    whose price is unknown. ``days`` split the same sums by day, oldest first. State of earlier
+    versions has sums without days.
+    """
 
     hours: float = 0.0
     usd: float = 0.0
@@ -61,8 +64,11 @@ class Savings:
 
 
 def frees_its_instance(app: App, snapshot: Snapshot, ledger: Ledger) -> bool:
-    """Whether ``app`` is the last of its owner on that instance type (there is one instance of a
-    type for each owner). The ledger has no mark of an app that was just removed."""
+    """Whether ``app`` is its owner's last billed app on its instance type.
+
+    An owner has one instance of each type. An app that was just removed may still be in
+    ``snapshot``, but has no mark in ``ledger``.
+    """
     if not app.billing:
         return False
     others = (
@@ -74,18 +80,18 @@ def frees_its_instance(app: App, snapshot: Snapshot, ledger: Ledger) -> bool:
 
 
 def settled(savings: Savings, in_service: Collection[str | None], now: datetime) -> Savings:
-    """The savings after the instance types ``in_service`` were seen to be billed."""
+    """``savings`` after ending those whose instance type is in ``in_service``, so billed again."""
     open_, hours, usd, unpriced = [], savings.hours, savings.usd, savings.unpriced_hours
     days = savings.days
     for freed in savings.freed:
         if freed.instance_type not in in_service and now - freed.at < LONGEST:
             open_.append(freed)
             continue
-        spared = _hours(freed, now)
-        hours += spared
-        usd += spared * (freed.usd_per_hour or 0.0)
-        unpriced += spared if freed.usd_per_hour is None else 0.0
-        days = _add_by_day(days, freed, spared)
+        saved = _hours(freed, now)
+        hours += saved
+        usd += saved * (freed.usd_per_hour or 0.0)
+        unpriced += saved if freed.usd_per_hour is None else 0.0
+        days = _add_by_day(days, freed, saved)
     return replace(
         savings, hours=hours, usd=usd, unpriced_hours=unpriced, freed=tuple(open_), days=days
     )
@@ -93,24 +99,25 @@ def settled(savings: Savings, in_service: Collection[str | None], now: datetime)
 
 def _add_by_day(days: tuple[Day, ...], freed: Freed, hours: float) -> tuple[Day, ...]:
     """``days`` with the ``hours`` after ``freed.at``, split at midnight UTC."""
-    found = {day.day: day for day in days}
+    by_name = {day.day: day for day in days}
     start, end = freed.at, freed.at + hours * HOUR
     while start < end:
         midnight = datetime.combine(start.date(), time(), timezone.utc) + timedelta(days=1)
         part = (min(end, midnight) - start) / HOUR
         name = start.date().isoformat()
-        old = found.get(name, Day(name))
-        found[name] = Day(
+        old = by_name.get(name, Day(name))
+        by_name[name] = Day(
             name,
             old.hours + part,
             old.usd + part * (freed.usd_per_hour or 0.0),
             old.unpriced_hours + (part if freed.usd_per_hour is None else 0.0),
         )
         start = midnight
-    return tuple(found[name] for name in sorted(found)[-DAYS_KEPT:])
+    return tuple(by_name[name] for name in sorted(by_name)[-DAYS_KEPT:])
 
 
 def all_settled(savings: Savings, now: datetime) -> Savings:
+    """``savings`` as if every saving ended now."""
     return settled(savings, {freed.instance_type for freed in savings.freed}, now)
 
 
@@ -119,14 +126,14 @@ def _hours(freed: Freed, now: datetime) -> float:
 
 
 def view(savings: Savings, now: datetime) -> dict[str, Any]:
-    """For the report: everything as if it were over now."""
-    over = all_settled(savings, now)
+    """The savings for the report, as if every saving ended now."""
+    sums = all_settled(savings, now)
     return {
-        "instance_hours": round(over.hours, 2),
-        "usd": round(over.usd, 2),
-        "unpriced_hours": round(over.unpriced_hours, 2),
+        "instance_hours": round(sums.hours, 2),
+        "usd": round(sums.usd, 2),
+        "unpriced_hours": round(sums.unpriced_hours, 2),
         "priced_as_of": PRICED_AS_OF,
-        "days": [_day_json(day, 3) for day in over.days],
+        "days": [_day_json(day, 3) for day in sums.days],
     }
 
 
@@ -152,17 +159,17 @@ def to_json(savings: Savings) -> dict[str, Any]:
     }
 
 
-def from_json(found: Mapping[str, Any]) -> Savings:
-    """What cannot be understood is left out: a sum that is too low claims nothing false."""
+def from_json(document: Mapping[str, Any]) -> Savings:
+    """The savings in ``document``; no savings if it is not valid, rather than a wrong sum."""
     try:
-        hours, usd, unpriced = (float(found.get(name, 0.0)) for name in _SUMS)
+        hours, usd, unpriced = (float(document.get(name, 0.0)) for name in _SUMS)
         freed = tuple(
             Freed(
                 None if f["instance_type"] is None else str(f["instance_type"]),
                 datetime.fromisoformat(f["at"].replace("Z", "+00:00")).astimezone(timezone.utc),
                 None if f["usd_per_hour"] is None else float(f["usd_per_hour"]),
             )
-            for f in found.get("freed", [])
+            for f in document.get("freed", [])
         )
         days = tuple(
             Day(
@@ -171,7 +178,7 @@ def from_json(found: Mapping[str, Any]) -> Savings:
                 float(day["usd"]),
                 float(day["unpriced_hours"]),
             )
-            for day in found.get("days", [])
+            for day in document.get("days", [])
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return Savings()

@@ -7,33 +7,34 @@ from __future__ import annotations
 class Signal:
     """Plain strings; each has a row in docs/reference/signals.md, held by a test."""
 
-    #: A kernel is, or was since the last look, busy.
+    #: A kernel is busy, or was busy at the previous pass.
     EXECUTION_STATE = "execution-state"
-    #: Jupyter's own ``last_activity``, where nothing better can be had.
+    #: Jupyter's own ``last_activity``, where no better evidence is available.
     LAST_ACTIVITY = "last-activity"
-    #: Somebody asked a kernel for something: a cell, a completion, a widget moved.
+    #: A client sent a request to a kernel: it ran a cell, asked for a completion or moved a widget.
     REQUEST = "request"
-    #: A kernel or terminal printed, and nobody asked it to.
+    #: A kernel or terminal printed without a new request or key.
     OUTPUT = "output"
-    #: A key reached a terminal.
+    #: Somebody typed in a terminal.
     INPUT = "input"
     #: A command runs in a terminal's foreground.
     FOREGROUND_PROCESS = "foreground-process"
-    #: Processor time, with nothing to show for it.
+    #: A process used processor time in the background.
     BACKGROUND_WORK = "background-work"
-    #: Bytes read or written, or a connection to another host, by what computes next to nothing.
+    #: A process that uses hardly any processor time read or wrote bytes, or holds a connection to
+    #: another host.
     BACKGROUND_IO = "background-io"
-    #: Another Jupyter server says when something in it was last active.
+    #: Another Jupyter server in the same app reports its last activity.
     OTHER_SERVER = "other-server"
-    #: A person at the keyboard, as the panel reports it.
+    #: The panel reports that a person uses the keyboard or mouse.
     PRESENCE = "presence"
-    #: Somebody's program says that it is at work (a file touched, a call made).
+    #: A user's program reports that it is at work: it touches a file or calls the API.
     HEARTBEAT = "heartbeat"
     #: Extensions of this server report activity (``last_activity_times``).
     EXTENSION = "extension"
     #: A person opened a page of an application behind jupyter-server-proxy.
     PROXIED_PAGE = "proxied-page"
-    #: Such an application is used, or its page polls.
+    #: Such an application gets requests, from a person or from a page that polls.
     PROXIED_APP = "proxied-app"
     #: SageMaker's own file for remote IDEs.
     ACTIVITY_FILE = "activity-file"
@@ -45,6 +46,6 @@ class Signal:
     FIRST_SEEN = "first-seen"
 
 
-#: Signals that count only for so long after the last other one: some programs print for ever, some
-#: keep a connection open, some pages poll, and a person's presence in the lab is a hint.
+#: Signals that count only for a limited time after the last strong signal. Some programs print for
+#: ever, keep a connection open or poll, and presence does not show that a resource is in use.
 WEAK = frozenset({Signal.OUTPUT, Signal.PRESENCE, Signal.BACKGROUND_IO, Signal.PROXIED_APP})

@@ -1,4 +1,4 @@
-"""The decisions on resources that are being removed at this moment."""
+"""Replace the decisions on resources whose removal is in progress."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .words import iso
 
 
 def with_removals_under_way(plan: Plan, since: Mapping[Ref, datetime]) -> Plan:
-    """``plan``, with nothing further to do about the resources whose removal began at ``since``."""
+    """``plan`` without the resources in ``since``, which holds the time when each removal began."""
     if not since:
         return plan
     return Plan(
@@ -24,7 +24,7 @@ def with_removals_under_way(plan: Plan, since: Mapping[Ref, datetime]) -> Plan:
 
 
 def _shutting_down(decision: Decision, since: datetime) -> Decision:
-    # Its instants stay: the notice that was given stands in case the removal fails.
+    # Keep its times: the notice that was given remains valid if the removal fails.
     return replace(
         decision,
         action=Action.KEEP,

@@ -1,5 +1,5 @@
-"""What was decided (:class:`Decision`, :class:`Plan`), and what came of it (:class:`Outcome`,
-:class:`Fault`). Plain frozen values. What was observed is in :mod:`~auto_shutdown.core.model`."""
+"""Decisions, the outcomes of removals, and faults: frozen values, as in
+:mod:`~auto_shutdown.core.model`."""
 
 from __future__ import annotations
 
@@ -45,19 +45,22 @@ class Reason(str, Enum):
     REQUESTED = "requested"
 
 
-#: The reasons that ever go with ``remove``.
+#: The reasons for a removal; every other reason keeps its resource.
 REMOVING = frozenset({Reason.IDLE, Reason.APP_REMOVED, Reason.MAX_BUSY, Reason.REQUESTED})
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict on one resource.
+    """The decision on one resource.
 
-    ``detail`` is one sentence for a person; ``signal`` names the evidence of the last activity;
-    ``idle_since`` is None while it is active; ``due_at`` is when it will be removed if nothing
-    moves (None: no such time can be given), ``warn_at`` when that is announced.
-    ``parameters`` are the facts in ``detail`` that no other field holds, for a reader that builds
-    the sentence in another language (docs/reason-parameters.md).
+    - ``detail``: one sentence for people.
+    - ``signal``: the evidence of the last activity.
+    - ``idle_since``: the time of the last activity; None while the resource is active.
+    - ``due_at``: when the resource will be removed without further activity (None: no such time).
+    - ``warn_at``: when people get the notice of that removal.
+    - ``kept_until``: when the keep-alive on the resource ends.
+    - ``parameters``: the facts in ``detail`` that no other field holds, for a client that builds
+      the sentence in another language (docs/reason-parameters.md).
     """
 
     ref: Ref
@@ -84,7 +87,7 @@ class Plan:
 
     @property
     def removals(self) -> tuple[Decision, ...]:
-        """In the order to act: kernels are shut down and terminals closed before their app."""
+        """The removals in the order to execute them: kernels and terminals before their app."""
         order = {Kind.KERNEL: 0, Kind.TERMINAL: 1, Kind.APP: 2}
         return tuple(
             sorted((d for d in self.decisions if d.removes), key=lambda d: order[d.ref.kind])
@@ -94,7 +97,7 @@ class Plan:
         return next((d for d in self.decisions if d.ref == ref), None)
 
     def next_moment(self, now: datetime) -> datetime | None:
-        """The earliest warning or removal still ahead, None when there is none."""
+        """The earliest notice or removal after ``now``; None if there is none."""
         moments = [
             moment
             for decision in self.decisions
@@ -105,20 +108,20 @@ class Plan:
 
 
 class Result(str, Enum):
-    """What came of trying to remove something."""
+    """The result of an attempt to remove a resource."""
 
     REMOVED = "removed"
-    GONE = "gone"  # somebody else was faster: success
-    STALE = "stale"  # it moved between the decision and the second look: expected, no error
+    GONE = "gone"  # it ended before the attempt: success
+    STALE = "stale"  # it became active after the decision: expected, no error
     DRY_RUN = "dry-run"
-    STILL_THERE = "still-there"  # it was ended as asked, and goes on: tried again later
+    STILL_THERE = "still-there"  # the removal call succeeded, but it still runs: tried again later
     TEMPORARY = "temporary"
     PERMANENT = "permanent"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one removal, with what a person needs to mend it."""
+    """The result of one removal, with the remedy for people if it failed."""
 
     result: Result
     detail: str = ""
@@ -127,7 +130,7 @@ class Outcome:
 
     @property
     def ended(self) -> bool:
-        """Whether the resource is no longer there because of it."""
+        """Whether the resource no longer exists after the attempt."""
         return self.result in (Result.REMOVED, Result.GONE)
 
     @property
@@ -137,12 +140,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that does not work: where, what, and what to do about it."""
+    """A part that does not work: ``source`` is where, ``message`` what, ``remedy`` what to do."""
 
     source: str
     code: str
     message: str
     remedy: str
     since: datetime
-    #: True when it keeps something from being removed at all; health is then ``failing``.
+    #: True if it prevents removals; the health is then ``failing``.
     blocking: bool = False

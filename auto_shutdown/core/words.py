@@ -1,4 +1,4 @@
-"""How durations and instants read to a person."""
+"""Format durations, instants and names for people and for the report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def duration(span: timedelta) -> str:
     return _duration(max(0, int(span.total_seconds())))
 
 
-@lru_cache(maxsize=4096)  # a pass says the same few durations of everything
+@lru_cache(maxsize=4096)  # a pass formats the same few durations for many resources
 def _duration(seconds: int) -> str:
     if seconds < 60:
         return f"{seconds} s"
@@ -25,13 +25,16 @@ def _duration(seconds: int) -> str:
 
 
 def iso(instant: datetime | None) -> str | None:
-    """ISO 8601 in UTC with ``Z``, as the contract has it."""
+    """ISO 8601 in UTC with milliseconds and ``Z``, the format of every instant in the API."""
     if instant is None:
         return None
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def printable(text: str) -> str:
-    """``text`` on one line and without control characters: names are chosen by users, and must
-    not be able to write a line of their own into a log or move a terminal's cursor."""
+    """``text`` on one line and without control characters.
+
+    Users choose the names of kernels and notebooks. Such a name must not add a line to a log or
+    move a terminal's cursor.
+    """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -2,10 +2,10 @@
 
 SageMaker bills an instance until its last app is gone, and an owner has one instance of each type
 (AWS, "Dive deep into Amazon SageMaker Studio Notebooks architecture"). So an idle app beside one
-that stays costs nothing more, and neither does an idle kernel in an app that stays.
+that stays causes no further cost, and neither does an idle kernel in an app that stays.
 
-A resource that waits here takes the times of the resource that it waits for. So people are warned
-of all of them at once, and all of them go in the same pass.
+A resource that is kept for this reason takes the notice and due times of the app that stays. So
+people get the notice of all these removals at once, and one pass executes them all.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _NEVER = datetime.max.replace(tzinfo=timezone.utc)
 #: An app in one of these states has an instance, or is about to get one.
 _BILLED_STATES = frozenset({IN_SERVICE, "Pending"})
 
-#: The clock is over for these; nothing but this module would hold the resource.
+#: Resources with these reasons are over their idle limit; only this module would keep them.
 _OVER_ITS_LIMIT = frozenset({Reason.IDLE, Reason.GRACE})
 
-#: The clock still runs for these, and would end before it saves anything.
+#: Resources with these reasons are within their idle limit, which may end before a stop saves
+#: money.
 _WITHIN_ITS_LIMIT = frozenset({Reason.RECENT_ACTIVITY, Reason.PRESENCE, Reason.OUTPUT})
 
 
@@ -73,8 +74,7 @@ def keep_tenants(context: Context, decisions: MutableMapping[Ref, Decision]) -> 
 
 
 def _on_same_instance(context: Context, app: App) -> list[App]:
-    """The other billed apps of the same owner and instance type. None where the type is unknown:
-    then nobody knows what shares its instance."""
+    """The other billed apps of the same owner and instance type; empty if the type is unknown."""
     if app.instance_type is None:
         return []
     return [
@@ -89,7 +89,7 @@ def _is_billed(app: App) -> bool:
 
 
 def _end(decision: Decision) -> datetime:
-    """When the resource goes; the end of time where nobody can say."""
+    """When the resource is due; the latest possible time if it has no due time."""
     return decision.due_at or _NEVER
 
 
@@ -105,8 +105,10 @@ def _holder(decision: Decision) -> dict[str, str]:
 def _wait_for(
     context: Context, own: Decision, other: Decision, why: str, parameters: Mapping[str, str]
 ) -> Decision:
-    """``own``, changed so that the resource goes no sooner than ``other``. ``why`` goes into the
-    sentence, ``parameters`` into the report (docs/reason-parameters.md)."""
+    """The decision ``own``, changed so that its resource is due no sooner than that of ``other``.
+
+    ``why`` becomes part of ``detail``. For ``parameters`` see docs/reason-parameters.md.
+    """
     if own.idle_since is None or own.due_at is None:
         return own
     if other.due_at is not None and not own.removes and own.due_at >= other.due_at:
