@@ -1,4 +1,4 @@
-"""The verdict on an app: what runs in it, and its own clock."""
+"""Decide on an app, from the decisions on its kernels and terminals and from its own idle clock."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Union
 
-from .due import Context, by_the_clock, clock_of, disabled, unread
+from .due import Context, by_the_clock, clock_of, keep_disabled, keep_unread
 from .marks import COMING_UP
 from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal
 from .signals import Signal
 from .verdict import Action, Decision, Reason
 
-#: What runs in an app, or in the server's own host.
+#: A kernel or terminal that runs in an app or in the server's own host.
 Tenant = Union[Kernel, Terminal]
 
-#: States in which a kernel can do nothing any more.
+#: States in which a kernel process has ended or is ending.
 DEAD = frozenset({"dead", "terminating", "terminated"})
 
-#: Those in which one cannot answer.
+#: States in which a kernel cannot answer a message.
 MUTE = COMING_UP | DEAD
 
 
-#: Of an app that is not removed because it cannot be seen into, what can and what cannot.
+#: By app type: the ``detail`` for apps that this extension cannot observe well enough to remove.
 UNSEEN = {
     "CodeEditor": (
         "A Code Editor app is not removed by this extension: kernels and terminals of a Jupyter "
@@ -32,14 +32,14 @@ UNSEEN = {
 
 
 def is_stuck(context: Context, kernel: Kernel) -> bool:
-    """Dead, or starting for longer than the grace for that: it does nothing for anybody."""
+    """Whether the kernel is dead, or has been starting for longer than the startup grace period."""
     if kernel.state not in COMING_UP:
         return kernel.state in DEAD
     return not is_coming_up(context, kernel)
 
 
 def is_coming_up(context: Context, kernel: Kernel) -> bool:
-    """Whether it is starting, and within the grace for that."""
+    """Whether the kernel is starting, and the startup grace period is not over."""
     since = context.mark(kernel.ref).state_since or context.now
     return kernel.state in COMING_UP and since + context.policy.startup_grace > context.now
 
@@ -48,34 +48,38 @@ def decide_app(
     context: Context,
     app: App,
     tenants: Sequence[Tenant],
-    made: Mapping[Ref, Decision],
+    decisions: Mapping[Ref, Decision],
 ) -> Decision:
-    """The decision on ``app``, those on what runs in it being ``made``."""
+    """Decide on ``app``. ``decisions`` already holds the decision on each of ``tenants``."""
     ref = app.ref
     if app.type != KERNEL_GATEWAY and not app.own:
         detail = UNSEEN.get(app.type, f"Apps of type {app.type} are not removed by this extension.")
         return context.keep(ref, Reason.NOT_COVERED, detail, app_type=app.type)
     if not context.policy.enabled:
-        return disabled(context, ref)
-    # What runs in an app is known from all of these together; one missing, and it is not known.
+        return keep_disabled(context, ref)
+    # Only all of these sources together show what runs in an app.
     for source in (Snapshot.APPS, Snapshot.KERNELS, Snapshot.SESSIONS, Snapshot.TERMINALS):
         if source in context.snapshot.unread:
-            return unread(context, ref, context.snapshot.unread[source])
+            return keep_unread(context, ref, context.snapshot.unread[source])
     if app.status != IN_SERVICE:
         detail = f"SageMaker reports it {app.status}; only an app in service can be idle."
         return context.keep(ref, Reason.NOT_IN_SERVICE, detail, status=app.status)
-    # By name, so that what is said of it does not depend on the order in which they are listed.
+    # Sort by name, so that the decision does not depend on the order of the lists.
     tenants = sorted(tenants, key=lambda tenant: tenant.id)
-    holders = [t for t in tenants if _holds_its_app(context, t, made[t.ref])]
-    if any(made[holder.ref].reason is Reason.UNKNOWN for holder in holders):
+    holders = [t for t in tenants if _holds_its_app(context, t, decisions[t.ref])]
+    if any(decisions[holder.ref].reason is Reason.UNKNOWN for holder in holders):
         detail = "What may run in it cannot be read or understood."
         return context.keep(ref, Reason.UNKNOWN, detail, case="inside")
-    return _decide_in_service(context, app, holders, tenants, made)
+    return _decide_in_service(context, app, holders, tenants, decisions)
 
 
 def _holds_its_app(context: Context, tenant: Tenant, decision: Decision) -> bool:
-    """What is kept holds its app, unless it is stuck, or is due itself and only could not be
-    removed: the app takes it along. An image terminal follows its app."""
+    """Whether this tenant keeps its app from being removed.
+
+    A kept tenant holds its app, with two exceptions: a stuck kernel, and a tenant that is due and
+    whose removal failed (removing the app ends it). An image terminal follows its app, and holds
+    it only when a setting or a running command keeps the terminal.
+    """
     if decision.removes or decision.reason is Reason.BACKING_OFF:
         return False
     if tenant.unreadable:
@@ -90,24 +94,24 @@ def _decide_in_service(
     app: App,
     holders: Sequence[Tenant],
     tenants: Sequence[Tenant],
-    made: Mapping[Ref, Decision],
+    decisions: Mapping[Ref, Decision],
 ) -> Decision:
     ref = app.ref
     terminals = [t for t in tenants if isinstance(t, Terminal)]
     for holder in holders:
-        verdict = made[holder.ref]
-        if verdict.due_at is None:
-            return _held(context, ref, holder, verdict)
+        decision = decisions[holder.ref]
+        if decision.due_at is None:
+            return _keep_for(context, ref, holder, decision)
     for tenant in tenants:
-        # A hook's objection to one of them is one to what would take it along.
+        # A veto on a tenant also vetoes the removal of its app, which would end the tenant.
         veto = context.ledger.veto_on(tenant.ref, context.now)
         if veto is not None:
             detail = f"{_title(tenant)} is kept by {veto.hook}: {veto.text}."
-            named = {"hook": veto.hook, "text": veto.text, **_holder(tenant)}
-            vetoed = context.keep(ref, Reason.VETOED, detail, **named)
+            parameters = {"hook": veto.hook, "text": veto.text, **_holder_parameters(tenant)}
+            vetoed = context.keep(ref, Reason.VETOED, detail, **parameters)
             return replace(vetoed, due_at=veto.until)
     mark = context.mark(ref)
-    if mark.work.found == "working":
+    if mark.work.result == "working":
         work = mark.work.detail
         detail = f"Something works in it: {work}."
         return context.keep(ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work)
@@ -117,49 +121,61 @@ def _decide_in_service(
         clock_of(context, app),
         covers=(ref, *(terminal.ref for terminal in terminals)),
         in_service_since=mark.first_seen,
-        ask=is_asked(app, terminals),
+        query_work=needs_work_query(app, terminals),
     )
-    # Each that is still kept has a time of its own, and the app goes with the last one.
+    # Each remaining holder has its own due time. The app is due when the last of them is due.
     for holder in holders:
-        verdict = made[holder.ref]
-        if by_clock.due_at is None or verdict.due_at is None or verdict.due_at <= by_clock.due_at:
+        decision = decisions[holder.ref]
+        if by_clock.due_at is None or decision.due_at is None:
             continue
-        by_clock = replace(by_clock, warn_at=verdict.warn_at, due_at=verdict.due_at)
+        if decision.due_at <= by_clock.due_at:
+            continue
+        by_clock = replace(by_clock, warn_at=decision.warn_at, due_at=decision.due_at)
         if by_clock.removes or by_clock.reason in (Reason.GRACE, Reason.IN_USE):
-            detail = f"{_title(holder)} is kept ({verdict.reason.value})."
+            detail = f"{_title(holder)} is kept ({decision.reason.value})."
             by_clock = replace(
                 by_clock,
                 action=Action.KEEP,
                 reason=Reason.IN_USE,
                 detail=detail,
-                parameters=_holder(holder, verdict),
+                parameters=_holder_parameters(holder, decision),
             )
     return by_clock
 
 
-def is_asked(app: App, terminals: Sequence[Terminal]) -> bool:
-    """Whether an app must be asked for work that none of its kernels shows: what runs in an
-    image terminal, beside everything in the server's own app, or for another server."""
+def needs_work_query(app: App, terminals: Sequence[Terminal]) -> bool:
+    """Whether to query the processes of this app for background work.
+
+    Kernels do not show the work of image terminals, of other programs in the server's own app, or
+    of kernels that another Jupyter server started in a shared app.
+    """
     return app.own or app.shared or any(terminal.in_image for terminal in terminals)
 
 
-def _held(context: Context, ref: Ref, holder: Tenant, verdict: Decision) -> Decision:
-    if verdict.reason in (Reason.TERMINAL_OPEN, Reason.RUNNING_JOB):
+def _keep_for(context: Context, ref: Ref, holder: Tenant, decision: Decision) -> Decision:
+    """Keep the app ``ref`` because of ``decision``, the decision on ``holder``."""
+    parameters = _holder_parameters(holder, decision)
+    if decision.reason in (Reason.TERMINAL_OPEN, Reason.RUNNING_JOB):
         detail = f"Terminal {holder.name} is kept."
-        return context.keep(ref, verdict.reason, detail, **_holder(holder, verdict))
-    detail = f"{_title(holder)} is kept ({verdict.reason.value})."
-    return context.keep(ref, Reason.IN_USE, detail, verdict.signal, **_holder(holder, verdict))
+        return context.keep(ref, decision.reason, detail, **parameters)
+    detail = f"{_title(holder)} is kept ({decision.reason.value})."
+    return context.keep(ref, Reason.IN_USE, detail, decision.signal, **parameters)
 
 
-def _holder(tenant: Tenant, verdict: Decision | None = None) -> dict[str, str]:
-    """The parameters that name what keeps an app."""
-    named = {"holder_kind": tenant.ref.kind.value, "holder_id": tenant.id}
-    return named if verdict is None else {**named, "holder_reason": verdict.reason.value}
+def _holder_parameters(tenant: Tenant, decision: Decision | None = None) -> dict[str, str]:
+    """The decision parameters that name the kernel or terminal that keeps an app."""
+    parameters = {"holder_kind": tenant.ref.kind.value, "holder_id": tenant.id}
+    if decision is not None:
+        parameters["holder_reason"] = decision.reason.value
+    return parameters
 
 
-def following(tenant: Tenant, own: Decision, app: Decision) -> Decision:
-    """What runs in an app that is removed goes with it: that nothing in it holds it has been
-    decided by then. Until that time, an image terminal shows its app's clock as its own."""
+def follow_app(tenant: Tenant, own: Decision, app: Decision) -> Decision:
+    """The decision on ``tenant`` once the decision on its app is known.
+
+    A tenant of an app that is removed is removed with it; :func:`decide_app` has already checked
+    that no tenant holds the app. An image terminal whose app stays shows the times of its app.
+    """
     if own.removes:
         return own
     if app.removes:

@@ -1,5 +1,5 @@
-"""When something here was last at work: for other tools that stop idle servers (SageMaker's own
-idle shutdown, JupyterHub's culler), which cannot see that themselves."""
+"""When anything on this server last worked, for other tools that stop idle servers (SageMaker's own
+idle shutdown, JupyterHub's culler) and cannot see that themselves."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from .signals import Signal
 
 
 def last_at_work(snapshot: Snapshot, ledger: Ledger, now: datetime) -> datetime | None:
-    """When something here was last at work, or kept on request: now, while a kernel is busy, a
-    command or a job in the background runs, or a keep-alive or an objection is in force; the last
-    heartbeat otherwise. None: nothing is known to have been.
+    """When something on this server last worked or was kept on request.
 
-    Whatever the setting ``enabled``: that we do not judge it makes it no less at work.
+    The result is ``now`` while a kernel is busy, a terminal command or background work runs, or a
+    keep-alive or a veto is in force. Otherwise it is the last heartbeat, or None without one.
+
+    The setting ``enabled`` plays no part: work is work even where this extension removes nothing.
     """
     at_work = (
         any(kernel.state == BUSY and not kernel.waits_alone for kernel in snapshot.kernels)
         or any(terminal.running_job for terminal in snapshot.terminals)
-        or any(m.work.found == "working" for m in ledger.marks.values())
+        or any(m.work.result == "working" for m in ledger.marks.values())
         or any(hold.until > now for hold in ledger.holds.values())
         or any(veto.until > now for veto in ledger.vetoes.values())
     )
     if at_work:
         return now
-    beats = [m.active_at for m in ledger.marks.values() if m.signal == Signal.HEARTBEAT]
-    return max(beats, default=None)
+    heartbeats = [m.active_at for m in ledger.marks.values() if m.signal == Signal.HEARTBEAT]
+    return max(heartbeats, default=None)

@@ -1,4 +1,4 @@
-"""When something is due: the clock, and every wait that must be over before it counts."""
+"""When a resource is due: its idle clock, and every other wait that delays its removal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .signals import Signal
 from .verdict import Action, Decision, Reason
 from .words import duration
 
-#: Processor time is judged over so long a window; over a shorter one where the limit is so short
-#: that nobody could wait for it. See docs/decisions/006.
+#: Processor time is measured over a window of this length, or of a quarter of the idle limit where
+#: that is shorter. See docs/decisions/006.
 WINDOW = timedelta(minutes=1)
 
-#: What is recent only by a weak signal says so.
+#: The reason to keep a resource whose latest activity is one of these weak signals.
 _RECENT = {
     Signal.OUTPUT: Reason.OUTPUT,
     Signal.PRESENCE: Reason.PRESENCE,
@@ -27,13 +27,16 @@ _RECENT = {
 }
 
 
-@lru_cache(maxsize=256)  # of the few limits there are, for everything in each pass
+@lru_cache(maxsize=256)  # a pass asks for the same few limits for every resource
 def window_of(limit: timedelta) -> timedelta:
+    """The window over which to measure processor time, for an idle limit of ``limit``."""
     return min(WINDOW, limit / 4)
 
 
 @dataclass(frozen=True)
 class Context:
+    """Everything that a decision depends on."""
+
     snapshot: Snapshot
     ledger: Ledger
     policy: Policy
@@ -47,19 +50,21 @@ class Context:
         signal: str | None = None,
         **parameters: str,
     ) -> Decision:
-        """A decision to keep that no clock can end. ``parameters``: see :class:`Decision`."""
+        """A decision to keep without a due time. ``parameters``: see :class:`Decision`."""
         return Decision(ref, Action.KEEP, reason, detail, signal, parameters=parameters)
 
     def mark(self, ref: Ref) -> Mark:
-        found = self.ledger.marks.get(ref)
-        # A caller that skipped advance() gets a new clock, never an old one.
-        return found or first_sight(self.now)
+        """The mark of ``ref``; a new one, with a new idle clock, where the ledger has none."""
+        return self.ledger.marks.get(ref) or first_sight(self.now)
 
 
 @dataclass(frozen=True)
 class Clock:
-    """What is measured against what: idle ``since`` by ``signal``, for ``limit``, which ``rule``
-    gives; over, it is removed for ``reason``."""
+    """An idle clock: it starts at ``since`` and runs for ``limit``.
+
+    ``signal`` names the activity at ``since``, and ``rule`` the setting that gives ``limit``. After
+    the limit the resource is removed for ``reason``. ``word`` begins the sentence for people.
+    """
 
     since: datetime
     signal: str
@@ -67,7 +72,8 @@ class Clock:
     rule: str
     reason: Reason = Reason.IDLE
     word: str = "Idle"
-    #: What the kernel waits for ("input", "debugger"), or how a busy one came to be suspect.
+    #: The parameter ``case`` of the decision: what the kernel waits for ("input", "debugger"), or
+    #: what a suspect resource runs.
     case: str = ""
 
 
@@ -82,44 +88,46 @@ def by_the_clock(
     clock: Clock,
     covers: Sequence[Ref],
     in_service_since: datetime | None = None,
-    ask: bool = False,
+    query_work: bool = False,
 ) -> Decision:
-    """Over its limit? Then not before every other wait is over.
+    """Remove ``ref`` when its idle limit and every other wait are over; keep it until then.
 
-    ``covers`` are the refs whose keep-alives hold this resource. With ``ask`` it must have been
-    asked for work in the background, shortly before.
+    The other waits are keep-alives on any of ``covers``, the quiet time after a start, the grace
+    period after ``in_service_since``, the retry delay after a failure, and the notice to people.
+    With ``query_work``, the removal also needs a recent answer that no background work runs.
     """
     now, policy, ledger, mark = context.now, context.policy, context.ledger, context.mark(ref)
-    ripe_at = clock.since + clock.limit
+    limit_over_at = clock.since + clock.limit
     hold = ledger.hold_on(covers, now)
     kept_until = None if hold is None else hold.until
-    calm_at = ledger.quiet_until
+    quiet_until = ledger.quiet_until
     if in_service_since is not None:
-        calm_at = max(calm_at, in_service_since + policy.grace)
+        quiet_until = max(quiet_until, in_service_since + policy.grace)
     failure = ledger.failures.get(ref)
-    retry_at = failure.retry_at if failure is not None else ripe_at
+    retry_at = failure.retry_at if failure is not None else limit_over_at
 
-    floor = max(ripe_at, kept_until or ripe_at, calm_at, retry_at)
+    # The notice to people may only delay the removal further.
+    earliest = max(limit_over_at, kept_until or limit_over_at, quiet_until, retry_at)
     warn = min(policy.warn, clock.limit)
-    warn_at = floor - warn
-    due_at = floor
+    warn_at = earliest - warn
+    due_at = earliest
     if has_notice(ledger, ref, clock.since):
-        due_at = max(floor, ledger.notices[ref].at + warn)
+        due_at = max(earliest, ledger.notices[ref].at + warn)
     elif warn_at <= now:
-        # Nobody has been told yet: the notice runs from now (a limit that was just lowered).
+        # No notice was given yet, for example because a limit was just lowered: it starts now.
         due_at = now + warn
-    if ask and due_at <= now and mark.work.found == "unread":
+    if query_work and due_at <= now and mark.work.result == "unread":
         detail = f"Whether anything works in the background is not known: {mark.work.detail}."
         parameters = {"case": "work", "work_unknown": mark.work.detail}
         unknown = context.keep(ref, Reason.UNKNOWN, detail, clock.signal, **parameters)
         return replace(unknown, kept_until=kept_until)
-    asking = ask and due_at <= now and not was_asked(mark, now, window_of(clock.limit))
-    if asking:
+    needs_answer = query_work and due_at <= now and not was_asked(mark, now, window_of(clock.limit))
+    if needs_answer:
         due_at = (mark.work.asked_at or now) + window_of(clock.limit)
         due_at = max(due_at, now + timedelta(milliseconds=10))
     idle_for = f"{clock.word} {duration(now - clock.since)} of {duration(clock.limit)}"
 
-    def verdict(action: Action, reason: Reason, detail: str, **parameters: str) -> Decision:
+    def decision(action: Action, reason: Reason, detail: str, **parameters: str) -> Decision:
         if clock.case:
             parameters.setdefault("case", clock.case)
         return Decision(
@@ -137,57 +145,62 @@ def by_the_clock(
 
     if due_at <= now:
         detail = f"{idle_for} ({clock.rule}), last by {clock.signal}."
-        if ask and mark.work.found == "untold":
+        if query_work and mark.work.result == "untold":
             detail += (
                 f" Whether anything worked in the background, nobody knows: {mark.work.detail}."
             )
-            return verdict(Action.REMOVE, clock.reason, detail, work_unknown=mark.work.detail)
-        return verdict(Action.REMOVE, clock.reason, detail)
+            return decision(Action.REMOVE, clock.reason, detail, work_unknown=mark.work.detail)
+        return decision(Action.REMOVE, clock.reason, detail)
     if hold is not None:
         left = duration(hold.until - now)
         detail = f"Kept alive on request for {left} more{': ' + hold.note if hold.note else ''}."
-        noted = {"note": hold.note} if hold.note else {}
-        return verdict(Action.KEEP, Reason.KEPT_ALIVE, detail, **noted)
-    if ripe_at > now:
+        parameters = {"note": hold.note} if hold.note else {}
+        return decision(Action.KEEP, Reason.KEPT_ALIVE, detail, **parameters)
+    if limit_over_at > now:
         reason = _RECENT.get(clock.signal, Reason.RECENT_ACTIVITY)
-        return verdict(Action.KEEP, reason, f"{idle_for}, last by {clock.signal}.")
+        return decision(Action.KEEP, reason, f"{idle_for}, last by {clock.signal}.")
     left = duration(due_at - now)
     if failure is not None and failure.retry_at > now:
         detail = f"{idle_for}; removing it failed ({failure.outcome.code}), next try in {left}."
-        return verdict(Action.KEEP, Reason.BACKING_OFF, detail, code=failure.outcome.code)
-    if asking:
+        return decision(Action.KEEP, Reason.BACKING_OFF, detail, code=failure.outcome.code)
+    if needs_answer:
         detail = f"{idle_for}; it is asked whether anything works in the background."
-        return verdict(Action.KEEP, Reason.GRACE, detail, case="asking")
+        return decision(Action.KEEP, Reason.GRACE, detail, case="asking")
     detail = f"{idle_for}; it is removed after the notice or grace period, in {left}."
-    return verdict(Action.KEEP, Reason.GRACE, detail, case="notice")
+    return decision(Action.KEEP, Reason.GRACE, detail, case="notice")
 
 
 def was_asked(mark: Mark, now: datetime, window: timedelta) -> bool:
-    """Whether the last answer about work in the background is fresh, and final."""
+    """Whether the last answer about background work is at most two windows old, and conclusive."""
     work = mark.work
-    if work.answered_at is None or work.found not in ("none", "untold"):
+    if work.answered_at is None or work.result not in ("none", "untold"):
         return False
     return now - work.answered_at <= 2 * window
 
 
 def refs(ref: Ref, app: str | None) -> tuple[Ref, ...]:
-    """A keep-alive on an app covers what runs in it: its memory is what people mean to keep."""
+    """The refs whose keep-alives hold ``ref``: itself and its app.
+
+    A keep-alive on an app covers its kernels and terminals, because people set it to keep what is
+    in their memory.
+    """
     return (ref,) if app is None else (ref, Ref(Kind.APP, app))
 
 
-def disabled(context: Context, ref: Ref) -> Decision:
+def keep_disabled(context: Context, ref: Ref) -> Decision:
     return context.keep(ref, Reason.DISABLED, "The setting enabled is off: nothing is removed.")
 
 
-def unread(context: Context, ref: Ref, what: Unread) -> Decision:
-    detail = f"Cannot read the {what.source} ({what.code}); nothing that depends on it goes."
+def keep_unread(context: Context, ref: Ref, failure: Unread) -> Decision:
+    """Keep ``ref``, because the source of ``failure`` could not be read."""
+    detail = f"Cannot read the {failure.source} ({failure.code}); nothing that depends on it goes."
     return context.keep(
-        ref, Reason.UNKNOWN, detail, case="source", source=what.source, code=what.code
+        ref, Reason.UNKNOWN, detail, case="source", source=failure.source, code=failure.code
     )
 
 
-def unless_vetoed(context: Context, decision: Decision) -> Decision:
-    """What a veto hook says of it (docs/veto.md) is the last word before a removal."""
+def apply_veto(context: Context, decision: Decision) -> Decision:
+    """Turn a removal that a hook vetoed (docs/veto.md) into a decision to keep."""
     veto = context.ledger.veto_on(decision.ref, context.now) if decision.removes else None
     if veto is None:
         return decision
@@ -202,8 +215,8 @@ def unless_vetoed(context: Context, decision: Decision) -> Decision:
     )
 
 
-def held_by(context: Context, decision: Decision, app: str | None) -> Decision:
-    """A keep-alive is shown whatever the reason: a busy kernel may be kept, too."""
+def show_keep_alive(context: Context, decision: Decision, app: str | None) -> Decision:
+    """Add ``kept_until`` to ``decision``, whatever its reason: a busy kernel can have one, too."""
     if decision.kept_until is not None or not context.ledger.holds:
         return decision
     held = context.ledger.held_until(refs(decision.ref, app), context.now)

@@ -1,5 +1,4 @@
-"""What is remembered between two looks at the world: the marks of activity, keep-alives, failed
-removals, vetoes, and the notice given."""
+"""The memory between two passes: activity marks, keep-alives, failed removals, vetoes, notices."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from .marks import (
     BUSY,
     RUNNING,
     STUCK_CPU,
-    Inside,
+    AppActivity,
     Mark,
     Work,
     advance_app,
@@ -26,9 +25,9 @@ from .model import EVERYTHING, IN_SERVICE, Answer, App, Kind, Ref, Resource, Sna
 from .signals import Signal
 from .verdict import Decision, Outcome
 
-#: Waits after a failed removal: doubled for each failure in a row, from the first to the second.
-#: A missing permission waits as long as a throttled call at most: it is mended by people, who
-#: then want to see it work, and one call an hour costs nothing.
+#: The delay after a failed removal doubles with each failure in a row, between these two values.
+#: The longest delay applies to a missing permission, too. A person who grants the permission wants
+#: to see the effect soon, and one call an hour costs nothing.
 FIRST_RETRY = timedelta(minutes=1)
 LONGEST_RETRY = timedelta(hours=1)
 
@@ -37,8 +36,8 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Hold:
-    """A keep-alive: its resource is not removed before ``until``. ``note`` is the user's reason
-    for it, in their own words; empty where they gave none."""
+    """A keep-alive: its resource is not removed before ``until``. ``note`` is the user's own
+    explanation, or empty."""
 
     until: datetime
     note: str = ""
@@ -46,7 +45,7 @@ class Hold:
 
 @dataclass(frozen=True)
 class Failure:
-    """Removals that failed in a row, and when the next may be tried."""
+    """``count`` failed removals in a row. The next attempt is not before ``retry_at``."""
 
     count: int
     retry_at: datetime
@@ -63,7 +62,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class Veto:
-    """That ``hook`` objected to a removal; it is asked again at ``until``."""
+    """``hook`` objected to a removal. It is called again at ``until``."""
 
     hook: str
     text: str
@@ -72,8 +71,12 @@ class Veto:
 
 @dataclass(frozen=True)
 class Ledger:
-    """``quiet_until``: nothing at all is removed before it (a start, or a pause of the loop).
-    ``forgotten``: the sources of whose things all memory was lost, until they are read."""
+    """The memory between two passes.
+
+    Nothing is removed before ``quiet_until``, which follows a start or a pause of the loop.
+    ``forgotten`` names the sources whose marks were lost in a restart; a source is in it until it
+    is read again.
+    """
 
     quiet_until: datetime
     marks: Mapping[Ref, Mark] = field(default_factory=dict)
@@ -84,7 +87,7 @@ class Ledger:
     forgotten: frozenset[str] = frozenset()
 
     def hold_on(self, refs: Iterable[Ref], now: datetime) -> Hold | None:
-        """The keep-alive in force on any of ``refs`` or on everything that ends last."""
+        """Of the keep-alives in force on any of ``refs`` or on everything: the last to end."""
         if not self.holds:
             return None
         in_force = [
@@ -95,48 +98,49 @@ class Ledger:
         return max(in_force, key=lambda hold: hold.until, default=None)
 
     def held_until(self, refs: Iterable[Ref], now: datetime) -> datetime | None:
-        """When the last of these keep-alives ends; None where none is in force."""
+        """When the last keep-alive on ``refs`` or on everything ends; None if none is in force."""
         hold = self.hold_on(refs, now)
         return None if hold is None else hold.until
 
     def veto_on(self, ref: Ref, now: datetime) -> Veto | None:
-        """The objection in force to removing ``ref``."""
+        """The veto in force on the removal of ``ref``."""
         veto = self.vetoes.get(ref) if self.vetoes else None
         return veto if veto is not None and veto.until > now else None
 
 
 def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
-    """The ledger after a look at the world. Pure.
+    """The ledger after the pass that read ``snapshot``.
 
-    Marks of what a source no longer lists are dropped; marks of a source that could not be read
-    stay as they are: what it gave last is carried along, and is no news.
+    The marks of resources that a source no longer lists are dropped. The marks of a source that
+    could not be read stay unchanged, because ``snapshot`` only repeats its previous resources.
     """
     marks: dict[Ref, Mark] = {}
     known = dict(ledger.marks)
     tenants: tuple[Resource, ...] = (*snapshot.kernels, *snapshot.terminals)
     for tenant in tenants if ledger.forgotten else ():
         if _SOURCES[tenant.ref.kind] in ledger.forgotten:
-            # Its stamps do not tell of what was known of it beside them.
+            # The lost mark may have held newer activity than the stamps show.
             known.setdefault(tenant.ref, first_sight(now))
     for kernel in snapshot.kernels:
         previous = known.get(kernel.ref)
-        carried = previous if Snapshot.KERNELS in snapshot.unread else None
-        marks[kernel.ref] = carried or advance_kernel(previous, kernel, now)
+        unchanged = previous if Snapshot.KERNELS in snapshot.unread else None
+        marks[kernel.ref] = unchanged or advance_kernel(previous, kernel, now)
     for terminal in snapshot.terminals:
         previous = known.get(terminal.ref)
-        carried = previous if Snapshot.TERMINALS in snapshot.unread else None
-        marks[terminal.ref] = carried or advance_terminal(previous, terminal, now)
-    left = [
+        unchanged = previous if Snapshot.TERMINALS in snapshot.unread else None
+        marks[terminal.ref] = unchanged or advance_terminal(previous, terminal, now)
+    departed = [
         mark
         for ref, mark in ledger.marks.items()
         if ref not in marks and _SOURCES[ref.kind] not in snapshot.unread
     ]
-    inside = _inside_apps(ledger.marks, marks, left, snapshot, now)
-    # A call that was answered too late may have worked all the same.
-    over = {app.ref for app in snapshot.apps if app.status != IN_SERVICE}
+    activity = _activity_in_apps(ledger.marks, marks, departed, snapshot, now)
+    # A removal call that timed out may still have succeeded: then the app is no longer in service,
+    # and the failure is dropped.
+    ending = {app.ref for app in snapshot.apps if app.status != IN_SERVICE}
     for app in snapshot.apps:
         previous = ledger.marks.get(app.ref)
-        marks[app.ref] = advance_app(previous, app, inside.get(app.id), now)
+        marks[app.ref] = advance_app(previous, app, activity.get(app.id), now)
     if snapshot.unread:
         for ref, mark in ledger.marks.items():
             if ref not in marks and _SOURCES[ref.kind] in snapshot.unread:
@@ -145,17 +149,17 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
         ledger,
         marks=marks,
         holds={ref: hold for ref, hold in ledger.holds.items() if hold.until > now},
-        failures={ref: f for ref, f in ledger.failures.items() if ref in marks.keys() - over},
+        failures={ref: f for ref, f in ledger.failures.items() if ref in marks.keys() - ending},
         notices={ref: n for ref, n in ledger.notices.items() if ref in marks},
         vetoes={ref: veto for ref, veto in ledger.vetoes.items() if veto.until > now},
         forgotten=ledger.forgotten & frozenset(snapshot.unread),
     )
 
 
-def glimpse(ledger: Ledger, part: Snapshot, now: datetime) -> Ledger:
-    """The ledger after looking again at a part of the world: what is not in that part stays."""
-    seen = advance(ledger, part, now)
-    return replace(ledger, marks={**ledger.marks, **seen.marks})
+def advance_part(ledger: Ledger, part: Snapshot, now: datetime) -> Ledger:
+    """The ledger after reading a part of the resources again; the other marks stay unchanged."""
+    advanced = advance(ledger, part, now)
+    return replace(ledger, marks={**ledger.marks, **advanced.marks})
 
 
 _SOURCES = {
@@ -165,102 +169,109 @@ _SOURCES = {
 }
 
 
-def _inside_apps(
+def _activity_in_apps(
     before: Mapping[Ref, Mark],
     after: Mapping[Ref, Mark],
-    left: Iterable[Mark],
+    departed: Iterable[Mark],
     snapshot: Snapshot,
     now: datetime,
-) -> dict[str, Inside]:
-    """For each app id, the latest activity of what runs in it.
+) -> dict[str, AppActivity]:
+    """The latest activity of the kernels and terminals in each app, by app id.
 
-    A resource that was not there at the last look is an arrival, and counts as now. One that
-    left is no arrival, and counts for nothing: our own shutdown of a kernel must not prolong
-    its app. But what was at work at the last look ended somewhere between the two, and the use of
-    a kernel that came or went between two looks counts for its app (:class:`Departure`).
+    - A resource that is new since the previous pass is an arrival: it counts as activity now.
+    - A resource that disappeared does not count. Otherwise this extension's own shutdown of a
+      kernel would keep the app of that kernel.
+    - A resource that disappeared while it was at work counts as activity now, because its work
+      ended at some time since the previous pass.
+    - A kernel that was used and disappeared between two passes counts by its last use
+      (:class:`Departure`).
     """
-    inside: dict[str, Inside] = {}
+    activities: dict[str, AppActivity] = {}
     for ref, mark in after.items():
         if mark.app is None:
             continue
-        known = before.get(ref)
-        arrived = known is None or known.app != mark.app
+        previous = before.get(ref)
+        arrived = previous is None or previous.app != mark.app
         at, signal = (now, Signal.ARRIVAL) if arrived else (mark.active_at, mark.signal)
-        found = inside.get(mark.app)
-        if found is None:
-            found = inside[mark.app] = Inside(at, signal)
-        found.add(at, signal, mark.weak)
-    for mark in left:
+        activity = activities.get(mark.app)
+        if activity is None:
+            activity = activities[mark.app] = AppActivity(at, signal)
+        activity.add(at, signal, mark.weak)
+    for mark in departed:
         if mark.app is not None and mark.at_work:
-            inside.setdefault(mark.app, Inside(now, mark.signal)).add(now, mark.signal, {})
+            activity = activities.setdefault(mark.app, AppActivity(now, mark.signal))
+            activity.add(now, mark.signal, {})
     for departure in snapshot.departures:
         at = min(departure.at, now)
         for app in snapshot.apps:
             if departure.anywhere or departure.app == app.id:
-                found = inside.setdefault(app.id, Inside(at, departure.signal))
-                found.add(at, departure.signal, {})
-    return inside
+                activity = activities.setdefault(app.id, AppActivity(at, departure.signal))
+                activity.add(at, departure.signal, {})
+    return activities
 
 
-def learn(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> Ledger:
-    """The ledger after the world was asked for work in the background.
+def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> Ledger:
+    """The ledger with the ``answers`` to the queries for background work.
 
-    Asking moves the stamps of a kernel behind a gateway, and that is not activity: what the
-    stamps are after the answer is noted as known. If others were heard meanwhile, it is theirs.
+    A query moves the stamps of a kernel behind a gateway, and that is not activity. So the stamps
+    after the answer replace the known stamps. If another client sent a request during the query,
+    that request counts as activity.
     """
     marks = dict(ledger.marks)
     for answer in answers:
         mark = marks.get(answer.ref)
         if mark is None:
             continue
-        if answer.others_heard:
+        if answer.other_client_seen:
             mark = moved(mark, Signal.REQUEST, now)
         for signal, at in answer.activity.items():
             mark = moved(mark, signal, min(at, now))
         mark = replace(mark, stamps={**mark.stamps, **answer.stamps})
-        # What was at work when last asked ended somewhere between: there the idle clock starts.
-        ended = answer.conclusive and not answer.unread and mark.work.found == "working"
+        # The background work of the previous answer has ended since: the idle clock starts now.
+        ended = answer.conclusive and not answer.unread and mark.work.result == "working"
         if answer.working or ended:
             mark = moved(mark, Signal.BACKGROUND_WORK, now)
-        # What is not known is not stuck.
+        # A kernel whose processor time is unknown does not count as stuck.
         shows_work = answer.working or answer.cores is None or answer.cores >= STUCK_CPU
         if mark.state == RUNNING and Signal.BACKGROUND_IO in answer.activity:
             shows_work = True
         if mark.state in (BUSY, RUNNING) and answer.conclusive and shows_work:
             mark = replace(mark, quiet_since=now)
-        marks[answer.ref] = replace(mark, work=_learnt(mark.work, answer, now))
+        marks[answer.ref] = replace(mark, work=_work_after(mark.work, answer, now))
     return replace(ledger, marks=marks)
 
 
-def _learnt(work: Work, answer: Answer, now: datetime) -> Work:
+def _work_after(work: Work, answer: Answer, now: datetime) -> Work:
     if not answer.conclusive:
         return replace(work, asked_at=now)
     if answer.unread:
-        # What was at work may still be.
-        if work.found == "working":
+        # The earlier background work may still run.
+        if work.result == "working":
             return replace(work, asked_at=now)
-        return replace(work, asked_at=now, found="unread", detail=answer.detail)
-    found = "working" if answer.working else "none" if answer.told else "untold"
-    return Work(now, now, found, answer.detail)
+        return replace(work, asked_at=now, result="unread", detail=answer.detail)
+    result = "working" if answer.working else "none" if answer.answered else "untold"
+    return Work(now, now, result, answer.detail)
 
 
 def note(ledger: Ledger, refs: Iterable[Ref], signal: str, now: datetime) -> Ledger:
-    """The ledger after somebody reported activity of ``refs`` (presence, a heartbeat)."""
+    """The ledger after a report of activity on ``refs`` (presence, a heartbeat)."""
     marks = dict(ledger.marks)
     for ref in refs:
         marks[ref] = moved(marks.get(ref) or first_sight(now), signal, now)
     return replace(ledger, marks=marks)
 
 
-def object_to(ledger: Ledger, vetoes: Mapping[Ref, Veto]) -> Ledger:
-    """The ledger with objections to removals."""
+def add_vetoes(ledger: Ledger, vetoes: Mapping[Ref, Veto]) -> Ledger:
+    """The ledger with ``vetoes`` added."""
     return replace(ledger, vetoes={**ledger.vetoes, **vetoes})
 
 
 def give_notice(ledger: Ledger, decisions: Iterable[Decision], now: datetime) -> Ledger:
-    """The ledger with a notice for each removal whose ``warn_at`` has passed. A notice stays until
-    the resource is active again, or until the removal moves so far ahead that it is announced
-    anew."""
+    """The ledger with a notice for each removal whose ``warn_at`` has passed.
+
+    A notice is dropped when its resource is active again, or when the removal moves so far into
+    the future that it needs a new notice.
+    """
     notices = dict(ledger.notices)
     for decision in decisions:
         if decision.warn_at is None or decision.warn_at > now or decision.idle_since is None:
@@ -273,20 +284,22 @@ def give_notice(ledger: Ledger, decisions: Iterable[Decision], now: datetime) ->
 def has_notice(ledger: Ledger, ref: Ref, idle_since: datetime) -> bool:
     """Whether the removal of ``ref``, idle since ``idle_since``, has been announced.
 
-    A notice is void only through activity after it. Evidence that is older than the notice moves
-    ``idle_since`` forward and must not start the notice again: whoever lost that evidence would
-    then remove the resource sooner than whoever remembers it. Losing
-    memory only ever delays a removal."""
+    Only activity after a notice voids it. Evidence of activity before the notice moves
+    ``idle_since`` forward, and must not start the notice again. Otherwise a server that lost that
+    evidence would remove the resource sooner than a server that has it.
+    """
     notice = ledger.notices.get(ref)
     return notice is not None and notice.at >= idle_since
 
 
 def record(ledger: Ledger, ref: Ref, outcome: Outcome, now: datetime) -> Ledger:
-    """The ledger after trying to remove ``ref``. A failure backs off; anything else leaves none.
+    """The ledger after an attempt to remove ``ref``.
 
-    An app that is gone is forgotten at once, so that the same name created again is new. The
-    mark of a kernel or terminal stays until it is no longer listed: a list that lags behind must
-    not make it look like an arrival, which would prolong its app.
+    A failed attempt delays the next attempt. Any other outcome clears earlier failures.
+
+    The mark of a removed app is dropped at once, so that an app created later under the same name
+    gets a new clock. The mark of a kernel or terminal stays until no source lists it. Otherwise a
+    list that is out of date would make it look like an arrival, which would keep its app.
     """
     if outcome.ended:
         return replace(
@@ -313,8 +326,11 @@ def hold(ledger: Ledger, ref: Ref, until: datetime | None, note: str = "") -> Le
 
 
 def shift(ledger: Ledger, step: timedelta) -> Ledger:
-    """The ledger after the wall clock was stepped by ``step``: every instant of ours moves with
-    it (:func:`~auto_shutdown.core.marks.shifted`)."""
+    """The ledger after somebody set the wall clock forward by ``step``.
+
+    All instants that this extension recorded move by ``step``
+    (:func:`~auto_shutdown.core.marks.shifted`).
+    """
     return replace(
         ledger,
         quiet_until=ledger.quiet_until + step,
@@ -333,15 +349,17 @@ def _without(mapping: Mapping[Ref, V], ref: Ref) -> dict[Ref, V]:
 
 
 def arrivals(ledger: Ledger, resources: Iterable[Resource]) -> bool:
-    """Whether anything that runs in an app came or went since the last look: the moment when
-    the cached list of apps may be out of date."""
-    there = 0
+    """Whether a kernel or terminal appeared in an app or left it since the previous pass.
+
+    Then the cached list of apps may be out of date.
+    """
+    count = 0
     for resource in resources:
         if isinstance(resource, App) or not resource.app:
             continue
-        there += 1
+        count += 1
         mark = ledger.marks.get(resource.ref)
         if mark is None or mark.app != resource.app:
             return True
-    was_there = (ref for ref, mark in ledger.marks.items() if mark.app)
-    return there != sum(ref.kind is not Kind.APP for ref in was_there)
+    previous = (ref for ref, mark in ledger.marks.items() if mark.app)
+    return count != sum(ref.kind is not Kind.APP for ref in previous)

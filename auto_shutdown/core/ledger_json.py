@@ -1,6 +1,6 @@
-"""The ledger as JSON and back, for the state that survives a restart.
+"""Write the ledger as JSON and read it back, for the state that survives a restart.
 
-What cannot be understood is left out, never guessed: a lost mark only starts a new clock.
+An entry that is not valid is left out, never guessed: a lost mark only starts a new idle clock.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def marks_to_json(ledger: Ledger) -> list[dict[str, Any]]:
             "incarnation": mark.incarnation,
             "quiet_since": _text(mark.quiet_since),
             "alone": mark.alone,
-            "working": mark.work.found == "working",
+            "working": mark.work.result == "working",
         }
         for ref, mark in ledger.marks.items()
     ]
 
 
 def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
-    """The marks, none of them in the future."""
+    """The marks in ``entries``. An instant after ``now`` becomes ``now``."""
     marks: dict[Ref, Mark] = {}
     for entry in entries if isinstance(entries, list) else []:
         try:
@@ -62,7 +62,7 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
                 alone=entry.get("alone") is True,
             )
             if entry.get("working") is True:
-                # It was when it was last asked, and until when nobody knows.
+                # Nobody knows when this background work ended, so the idle clock starts now.
                 mark = moved(mark, Signal.BACKGROUND_WORK, now)
             marks[ref] = mark
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
@@ -112,13 +112,15 @@ def _instant(value: Any) -> datetime:
 
 
 def anchor(boot: str | None, now: datetime, monotonic: float) -> dict[str, Any]:
-    """What tells a later run of the same boot by how much the wall clock was stepped since."""
+    """The clock readings from which :func:`step_since` computes a step of the wall clock."""
     return {"boot": boot, "at": _text(now), "monotonic": monotonic}
 
 
 def step_since(document: Any, boot: str | None, now: datetime, monotonic: float) -> timedelta:
-    """By how much the wall clock was stepped since ``document`` was written with its anchor; zero
-    where nobody can tell (another boot, a file without one)."""
+    """By how much somebody set the wall clock forward since ``document`` was written.
+
+    Zero if that is unknown: ``document`` is of another boot of the host, or has no anchor.
+    """
     try:
         elapsed = timedelta(seconds=monotonic - document["monotonic"])
         if boot is None or document["boot"] != boot or elapsed < timedelta(0):
@@ -138,13 +140,15 @@ def restore(
     now: datetime,
     monotonic: float,
 ) -> Ledger:
-    """The ledger a server starts with, ``marks`` and ``holds`` being the documents of an earlier
-    one. A step of the wall clock in between changes no duration.
+    """The ledger with which a server starts.
 
-    Marks are trusted only of the same boot and after a clean stop: after anything else there may
-    have been activity that was never written down, and old marks would then remove too early
-    (docs/decisions/002). Keep-alives are people's words, and hold in any case, up to
-    ``latest_hold``.
+    ``marks`` and ``holds`` are the documents that an earlier server wrote. A step of the wall clock
+    since then changes no duration.
+
+    Marks count only if the earlier server ran in the same boot of the host and stopped cleanly.
+    Otherwise there may have been activity that it did not write, and its marks would lead to a
+    removal that is too early. Keep-alives always count, because a person set them; they end
+    at ``latest_hold`` at the latest.
     """
     trusted = (
         isinstance(marks, Mapping)

@@ -1,13 +1,13 @@
-"""High-water marks of activity: what is known of one resource between two looks at it.
+"""High-water marks of activity: what a pass knows about one resource from earlier passes.
 
-The one rule of a mark: **it only moves forward.** Evidence moves it; silence, a missing value or
-a departure never moves it back. A stamp is evidence when it *changed* since the last look, and
-then the activity lies between that look and now, whatever the clock that wrote it says; where it
-names no instant between the two, it counts as now. So a wrong clock in a gateway, or a step of our
-own, never makes anything look idle for longer.
+A mark only moves forward. Evidence moves it; silence, a missing value or a departure never moves it
+back. A stamp is evidence when it *changed* since the previous pass. The activity then happened
+between that pass and now, whatever the clock that wrote the stamp says. A stamp outside that time
+counts as now. So a wrong clock in a gateway, or a step of this host's clock, never makes a resource
+look idle for longer.
 
-Some evidence is *weak*: output without anybody who asked for it, or the presence of a person. It
-counts too, but only for so long after the last strong evidence (:func:`activity`).
+Some evidence is *weak*, such as output without a request or the presence of a person. Weak evidence
+counts only for a limited time after the last strong evidence (:func:`activity`).
 """
 
 from __future__ import annotations
@@ -20,39 +20,46 @@ from typing import Any
 from .model import IN_SERVICE, App, Kernel, Terminal
 from .signals import WEAK, Signal
 
-#: The one state of a kernel that is activity in itself.
+#: The only kernel state that is activity in itself.
 BUSY = "busy"
 
-#: The same of a terminal: a command runs in its foreground.
+#: The only terminal state that is activity in itself: a command runs in the foreground.
 RUNNING = "running"
 
-#: States of a kernel on its way to being usable: no activity, but given time to get there.
+#: States of a kernel that is starting. They are no activity, but have a grace period.
 COMING_UP = frozenset({"starting", "restarting", "autorestarting", "unknown"})
 
-#: A busy kernel is at work when it uses this much of one core; below, and silent, for a whole
-#: ``suspect_after_minutes``, it is *suspect* (suspect.py).
+#: A busy kernel that uses less than this share of one core, and is silent, for the whole of
+#: ``suspect_after_minutes`` is *suspect*.
 STUCK_CPU = 0.01
 
 
 @dataclass(frozen=True)
 class Work:
-    """What was last found out about work in the background. ``found`` is ``""`` (nothing yet),
-    ``working``, ``none``, ``untold`` (it cannot be asked, or does not answer), or ``unread`` (what
-    shows it could not be read, so it is unknown)."""
+    """The state of the queries for background work of one resource.
+
+    ``asked_at`` is the time of the last query, ``answered_at`` that of the last conclusive answer.
+    ``result`` is that answer: ``""`` (none yet), ``working``, ``none`` (no background work),
+    ``untold`` (the resource cannot be queried, or does not answer), or ``unread`` (the evidence
+    could not be read, so the resource is kept).
+    """
 
     asked_at: datetime | None = None
     answered_at: datetime | None = None
-    found: str = ""
+    result: str = ""
     detail: str = ""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What is known of one resource. ``active_at`` is the high-water mark of strong evidence and
-    ``signal`` what set it; ``weak`` those of weak evidence. ``stamps`` and ``state`` are as last
-    reported, ``seen_at`` is when. ``quiet_since``: nothing was heard of a *busy* kernel since, or
-    the command that runs in a terminal has shown no sign of work since.
-    ``alone``: it is busy only with waiting for a person, and nobody is connected."""
+    """What the passes so far know about one resource.
+
+    ``active_at`` is the time of the latest strong evidence, and ``signal`` names that evidence.
+    ``weak`` holds the time of the latest weak evidence by signal. ``stamps`` and ``state`` were
+    reported at ``seen_at``. ``quiet_since`` is the time since which a busy kernel, or the command
+    in a terminal, has shown no sign of work. ``alone``: the kernel is busy only because it waits
+    for a person, and no client is connected.
+    """
 
     first_seen: datetime
     seen_at: datetime
@@ -70,33 +77,33 @@ class Mark:
 
     @property
     def at_work(self) -> bool:
-        """Whether it was at work in itself when it was last seen."""
+        """Whether the kernel was busy, or a terminal command ran, at the last pass that saw it."""
         return self.state in (BUSY, RUNNING) and not self.alone
 
 
 @dataclass
-class Inside:
-    """The latest activity of all that runs in one app, gathered mark by mark."""
+class AppActivity:
+    """The latest activity of all kernels and terminals in one app."""
 
     active_at: datetime
     signal: str
     weak: dict[str, datetime] = field(default_factory=dict)
 
     def add(self, at: datetime, signal: str, weak: Mapping[str, datetime]) -> None:
-        # Of two at the same instant always the same one, in whatever order they are listed.
+        # At equal instants the signal decides, so that the order of the list has no effect.
         self.active_at, self.signal = max((self.active_at, self.signal), (at, signal))
         for name, weak_at in weak.items():
             self.weak[name] = max(weak_at, self.weak.get(name, weak_at))
 
 
 def first_sight(now: datetime) -> Mark:
-    """Of what nothing is known before now: its clock starts now."""
+    """The mark of a resource without earlier evidence: active now."""
     return Mark(now, now, now, Signal.FIRST_SEEN)
 
 
 def activity(mark: Mark, caps: Mapping[str, timedelta]) -> tuple[datetime, str]:
-    """The latest activity and its signal. A weak signal counts for as long as ``caps`` says
-    after the last strong one."""
+    """The latest activity and its signal. A weak signal counts only within its time in ``caps``
+    after the last strong signal."""
     best = (mark.active_at, mark.signal)
     for signal, at in mark.weak.items():
         counted = min(at, mark.active_at + caps.get(signal, timedelta(0)))
@@ -116,21 +123,21 @@ def moved(mark: Mark, signal: str, at: datetime) -> Mark:
 
 def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark:
     if kernel.unreadable:
-        # Where it was is remembered, so that it holds that app and not every one.
+        # Its mark names its last app, so that it holds only that app.
         return previous or first_sight(now)
     mark = _advance_stamps(previous, kernel.stamps, now)
     was_busy = previous is not None and previous.state == BUSY
     if kernel.state == BUSY:
-        # One that waits for a person is at work as long as there may be one: the last client may
-        # have left at any time since the last look.
+        # A kernel that waits for a person is active until the first pass after its last client
+        # left: that client may have left at any time since the previous pass.
         if not kernel.waits_alone or previous is None or not previous.alone:
             mark = moved(mark, Signal.EXECUTION_STATE, now)
-        heard = previous is None or not was_busy or mark.stamps != previous.stamps
-        mark = replace(mark, quiet_since=now if heard else mark.quiet_since or now)
+        showed_work = previous is None or not was_busy or mark.stamps != previous.stamps
+        mark = replace(mark, quiet_since=now if showed_work else mark.quiet_since or now)
     else:
         mark = _with(mark, quiet_since=None)
-        if previous is not None and was_busy and _told(mark) == _told(previous):
-            # The cell ended somewhere between the two looks: there the idle clock starts.
+        if previous is not None and was_busy and _reported(mark) == _reported(previous):
+            # The cell ended at some time since the previous pass: the idle clock starts now.
             mark = moved(mark, Signal.EXECUTION_STATE, now)
     mark = _with(mark, app=kernel.app, alone=kernel.waits_alone)
     if previous is not None and previous.state != kernel.state:
@@ -138,15 +145,18 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
     return _with_state(mark, previous, kernel.state, now)
 
 
-def _own(stamps: Mapping[str, datetime]) -> dict[str, datetime]:
-    """Those that tell of it alone; a heartbeat is of everything there is."""
+def _without_heartbeat(stamps: Mapping[str, datetime]) -> dict[str, datetime]:
+    """The stamps of this resource alone; a heartbeat covers many resources."""
     return {name: at for name, at in stamps.items() if name != Signal.HEARTBEAT}
 
 
-def _told(mark: Mark) -> dict[str, datetime]:
-    """What the kernel itself told of its activity. Behind a gateway a request is only what was
-    seen on its way there: how long the cell then took, that does not say."""
-    own = _own(mark.stamps)
+def _reported(mark: Mark) -> dict[str, datetime]:
+    """The stamps that show when the kernel's last cell ended.
+
+    For a kernel behind a gateway this excludes the request stamp, which this server sets when it
+    passes the request on. It does not show how long the cell ran.
+    """
+    own = _without_heartbeat(mark.stamps)
     if Signal.LAST_ACTIVITY in own:
         own.pop(Signal.REQUEST, None)
     return own
@@ -172,10 +182,13 @@ def advance_terminal(previous: Mark | None, terminal: Terminal, now: datetime) -
     return _with_state(_with(mark, app=terminal.app), previous, state, now)
 
 
-def advance_app(previous: Mark | None, app: App, inside: Inside | None, now: datetime) -> Mark:
-    """An app's clock, ``inside`` being what moved in it. A new incarnation
-    gets a new clock: another CreationTime, or InService after anything else (SageMaker keeps the
-    CreationTime of an app that is created again within 24 hours)."""
+def advance_app(previous: Mark | None, app: App, inside: AppActivity | None, now: datetime) -> Mark:
+    """The mark of an app after a pass. ``inside`` is the activity in it.
+
+    An app that was created again gets a new clock. It has another CreationTime, or is InService
+    after another status: SageMaker keeps the CreationTime of an app that is created again within
+    24 hours.
+    """
     incarnation = app.created_at.isoformat() if app.created_at is not None else ""
     came_in_service = app.status == IN_SERVICE and (
         previous is None or previous.state != IN_SERVICE or previous.incarnation != incarnation
@@ -193,12 +206,12 @@ def advance_app(previous: Mark | None, app: App, inside: Inside | None, now: dat
 
 
 def _advance_stamps(previous: Mark | None, stamps: Mapping[str, datetime], now: datetime) -> Mark:
-    """The mark after reading ``stamps``; a future stamp counts as now, a missing one as no
-    evidence (at first sight: as first sight)."""
+    """The mark after reading ``stamps``. A stamp in the future counts as now. A missing stamp is no
+    evidence; a new resource without stamps counts as active now."""
     if previous is None:
         strong = [(min(at, now), name) for name, at in stamps.items() if name not in WEAK]
-        if all(name in WEAK for name in _own(stamps)):
-            # An old heartbeat does not tell when this began.
+        if all(name in WEAK for name in _without_heartbeat(stamps)):
+            # A heartbeat may be older than this resource.
             strong = []
         active_at, signal = max(strong, default=(now, Signal.FIRST_SEEN))
         weak = {name: min(at, now) for name, at in stamps.items() if name in WEAK}
@@ -209,9 +222,9 @@ def _advance_stamps(previous: Mark | None, stamps: Mapping[str, datetime], now: 
     for name, at in stamps.items():
         known = previous.stamps.get(name)
         if at != known:
-            # One from before the last look is of a clock that is wrong, or was stepped.
-            believed = known is None or at >= previous.seen_at
-            mark = moved(mark, name, min(at, now) if believed else now)
+            # A changed stamp from before the previous pass comes from a wrong or stepped clock.
+            plausible = known is None or at >= previous.seen_at
+            mark = moved(mark, name, min(at, now) if plausible else now)
     return mark
 
 
@@ -222,8 +235,7 @@ def _with_state(mark: Mark, previous: Mark | None, state: str, now: datetime) ->
 
 
 def _with(mark: Mark, **changes: Any) -> Mark:
-    """``replace``, and the mark itself where that would change nothing: as in most passes, for
-    most of what is there."""
+    """``replace``, but the same object if nothing changes, which is the usual case in a pass."""
     for name, value in changes.items():
         if getattr(mark, name) != value:
             return replace(mark, **changes)
@@ -231,16 +243,19 @@ def _with(mark: Mark, **changes: Any) -> Mark:
 
 
 def _seen(mark: Mark, now: datetime) -> Mark:
-    """``replace(mark, seen_at=now)``, the one change that every mark has in every pass, without
-    its way through a constructor of all fields."""
+    """``replace(mark, seen_at=now)``, but faster: a pass does this for every mark, and ``replace``
+    calls the constructor with all fields."""
     again = object.__new__(Mark)
     again.__dict__.update(mark.__dict__, seen_at=now)
     return again
 
 
 def shifted(mark: Mark, step: timedelta) -> Mark:
-    """The mark after the wall clock was stepped: our own instants move with it, so that every
-    duration stays what it was. Stamps are others' and stay as reported."""
+    """The mark after somebody set the wall clock forward by ``step``.
+
+    The instants that this extension recorded move by ``step``, so that every duration stays the
+    same. Stamps come from other clocks and stay as reported.
+    """
 
     def later(at: datetime | None) -> datetime | None:
         return None if at is None else at + step

@@ -1,9 +1,7 @@
-"""What was observed: kernels, terminals, apps, and the snapshot that holds them.
+"""What the world package observes: kernels, terminals, apps, and the snapshot of them all.
 
-Plain frozen values. ``stamps`` of a resource is its evidence of activity: an instant for each
-signal. What was decided is in :mod:`~auto_shutdown.core.verdict`.
-
-Instants are aware UTC, durations ``timedelta``. Names are Jupyter's and SageMaker's own.
+All values are frozen. Instants are aware UTC, durations ``timedelta``. Names are those of Jupyter
+and SageMaker.
 """
 
 from __future__ import annotations
@@ -17,8 +15,8 @@ from typing import NamedTuple, Union
 
 from .signals import Signal
 
-#: The one app type this product deletes on behalf of a Studio Classic user. A JupyterServer app
-#: is free and is what we run in; every other type belongs to tools we cannot look into.
+#: The only app type that this extension deletes in Studio Classic. A JupyterServer app is free, and
+#: this extension runs in it. The other types belong to tools whose work it cannot observe.
 KERNEL_GATEWAY = "KernelGateway"
 
 #: App types that cost nothing while they run.
@@ -28,20 +26,22 @@ IN_SERVICE = "InService"
 
 
 class Kind(str, Enum):
-    """What a :class:`Ref` points at. ``ALL`` is used by keep-alives only."""
+    """The kind of resource of a :class:`Ref`. Only keep-alives use ``ALL``."""
 
     KERNEL = "kernel"
     TERMINAL = "terminal"
     APP = "app"
     ALL = "all"
 
-    # Enum's own is Python code, and hashes the name.
+    # Faster than Enum's own hash, which is Python code.
     __hash__ = str.__hash__
 
 
 class Ref(NamedTuple):
-    """The name of one resource: a kernel id, a terminal name, or ``AppType/AppName``. A tuple,
-    because a pass looks each up a dozen times, and a tuple's hash is not Python code."""
+    """The name of one resource: a kernel id, a terminal name, or ``AppType/AppName``.
+
+    It is a tuple for speed: a pass looks up each Ref a dozen times, and a tuple's hash is C code.
+    """
 
     kind: Kind
     id: str
@@ -50,13 +50,13 @@ class Ref(NamedTuple):
         return f"{self.kind.value} {self.id}"
 
 
-#: A keep-alive on this one covers everything.
+#: A keep-alive on this Ref covers every resource.
 EVERYTHING = Ref(Kind.ALL, "all")
 
 
 @dataclass(frozen=True)
 class IOPubActivity:
-    """When the IOPub channel of a kernel last showed a request, and last output; None: never."""
+    """When the IOPub channel of a kernel last showed a request, and last output (None: never)."""
 
     request_at: datetime | None = None
     output_at: datetime | None = None
@@ -72,19 +72,21 @@ def _known(stamps: Mapping[str, datetime | None]) -> dict[str, datetime]:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One kernel, by what its manager reports and what is known of its messages.
+    """One kernel, from its kernel manager's report and its messages.
 
-    ``state`` is ``busy`` while its manager says so or a request of it has not finished (see
-    :mod:`auto_shutdown.world.requests`). ``last_activity`` is the stamp exactly as reported (None:
-    not reported); ``app`` is the id of the app it runs in (None: in the server's own host);
-    ``unreadable`` says why its model could not be read, and then nothing else but the id is to be
-    believed. ``iopub`` is what its IOPub channel showed (None: it cannot be read from here).
-    ``waiting_for`` is ``input`` or ``debugger`` while the kernel is busy only with waiting for a
-    person. ``shell_silent``: its shell did not answer the last question whether it is free, so it
-    may run a cell. ``own_limit`` is the ``cull_idle_timeout`` of its kernelspec's metadata.
-    ``beat_at`` is when a heartbeat file that covers it was last touched. ``request_sent_at`` is
-    when a client of this server last sent it a request that counts: known a moment before the
-    kernel itself says so, and for a kernel behind a gateway, too.
+    - ``state``: ``busy`` while the kernel manager reports that or a request to the kernel has not
+      finished (see :mod:`auto_shutdown.world.requests`).
+    - ``last_activity``: the stamp exactly as reported (None: not reported).
+    - ``app``: the id of the app in which the kernel runs (None: on the server's own host).
+    - ``unreadable``: why the kernel's model could not be read. Then only ``id`` is valid.
+    - ``iopub``: the activity on its IOPub channel (None: this server cannot read that channel).
+    - ``waiting_for``: ``input`` or ``debugger`` while the kernel is busy only because it waits for
+      a person.
+    - ``shell_silent``: the shell channel did not answer the last query, so a cell may be running.
+    - ``own_limit``: the ``cull_idle_timeout`` of the kernelspec's metadata.
+    - ``heartbeat_at``: when a heartbeat file that covers the kernel was last touched.
+    - ``request_sent_at``: when a client of this server last sent a request that counts as activity.
+      It precedes the kernel's own report, and is also known for a kernel behind a gateway.
     """
 
     id: str
@@ -101,7 +103,7 @@ class Kernel:
     waiting_for: str | None = None
     shell_silent: bool = False
     own_limit: timedelta | None = None
-    beat_at: datetime | None = None
+    heartbeat_at: datetime | None = None
     request_sent_at: datetime | None = None
 
     @cached_property
@@ -110,20 +112,23 @@ class Kernel:
 
     @property
     def request_at(self) -> datetime | None:
-        """When it last got a request that counts, by whichever way that is known first."""
+        """When the kernel last got a request that counts as activity, from either source."""
         iopub_at = self.iopub.request_at if self.iopub is not None else None
         return max((at for at in (iopub_at, self.request_sent_at) if at is not None), default=None)
 
     @property
     def waits_alone(self) -> bool:
-        """Whether it waits for a person, and nobody is connected to it."""
+        """Whether the kernel waits for a person, and no client is connected."""
         return self.waiting_for is not None and self.connections == 0
 
     @cached_property
     def stamps(self) -> Mapping[str, datetime]:
-        """What its activity is read from. Its messages tell more than its ``last_activity``, which
-        before jupyter_server 2.15 moved on every reconnect."""
-        others = {Signal.HEARTBEAT: self.beat_at, Signal.REQUEST: self.request_at}
+        """The evidence of activity, by signal.
+
+        The IOPub messages replace ``last_activity``, which moved on every reconnect before
+        jupyter_server 2.15.
+        """
+        others = {Signal.HEARTBEAT: self.heartbeat_at, Signal.REQUEST: self.request_at}
         if self.iopub is not None:
             return _known({**self.iopub.stamps, **others})
         return _known({Signal.LAST_ACTIVITY: self.last_activity, **others})
@@ -133,12 +138,12 @@ class Kernel:
 class Terminal:
     """One terminal of the server.
 
-    An *image terminal* (``environment`` set) runs inside a KernelGateway app and is only listed
-    here; ``app`` is that app's id where it could be told. ``running_job`` is the name of the
-    command in the foreground, None at an idle prompt; ``only_shows``: that command shows
-    something to a person (a pager, ``top``), so its redraws are no work. ``unreadable`` as for
-    kernels. ``input_at`` and ``output_at`` are when its device was last read and written (None:
-    not known).
+    An *image terminal* (``environment`` set) runs inside a KernelGateway app, and this server only
+    lists it. ``app`` is the id of that app (None: not known). ``running_job`` is the name of the
+    command in the foreground (None: an idle prompt). ``only_shows``: that command displays
+    something to a person (a pager, ``top``), so its output is no work. ``unreadable`` and
+    ``heartbeat_at`` are as for kernels. ``input_at`` and ``output_at`` are when the terminal's
+    device was last read and written (None: not known).
     """
 
     id: str
@@ -147,7 +152,7 @@ class Terminal:
     output_at: datetime | None = None
     running_job: str | None = None
     only_shows: bool = False
-    beat_at: datetime | None = None
+    heartbeat_at: datetime | None = None
     environment: str | None = None
     app: str | None = None
     instance_type: str | None = None
@@ -163,13 +168,16 @@ class Terminal:
 
     @property
     def stamps(self) -> Mapping[str, datetime]:
-        """What its activity is read from. Its ``last_activity`` moves with keys and with output;
-        where keys are known by themselves, it stands for output."""
-        beat = {Signal.HEARTBEAT: self.beat_at}
+        """The evidence of activity, by signal.
+
+        ``last_activity`` moves with input and with output. Where ``input_at`` is known,
+        ``last_activity`` counts as output only.
+        """
+        heartbeat = {Signal.HEARTBEAT: self.heartbeat_at}
         if self.input_at is None:
-            return _known({Signal.LAST_ACTIVITY: self.last_activity, **beat})
+            return _known({Signal.LAST_ACTIVITY: self.last_activity, **heartbeat})
         output_at = self.last_activity or self.output_at
-        return _known({Signal.INPUT: self.input_at, Signal.OUTPUT: output_at, **beat})
+        return _known({Signal.INPUT: self.input_at, Signal.OUTPUT: output_at, **heartbeat})
 
     @property
     def in_image(self) -> bool:
@@ -178,11 +186,11 @@ class Terminal:
 
 @dataclass(frozen=True)
 class App:
-    """One SageMaker app of our own domain and owner, as ListApps gives it.
+    """One SageMaker app of this server's domain and owner, as ListApps reports it.
 
-    ``type`` and ``status`` are strings, not enums: SageMaker adds new ones. ``own`` is the app
-    that this server itself runs in; ``stamps`` is what is reported for it as a whole. ``shared``:
-    another Jupyter server may have kernels in it that this one does not see.
+    ``type`` and ``status`` are strings, not enums, because SageMaker adds new values. ``own``: this
+    server runs in the app. ``stamps`` is the evidence of activity of the app as a whole, by signal.
+    ``shared``: another Jupyter server may have kernels in the app that this server does not see.
     """
 
     type: str
@@ -197,7 +205,7 @@ class App:
 
     @cached_property
     def id(self) -> str:
-        # Names are not unique ("default" is everywhere): the type belongs to the id.
+        # A name is unique only within its type: many apps are named "default".
         return f"{self.type}/{self.name}"
 
     @cached_property
@@ -206,8 +214,8 @@ class App:
 
     @property
     def billing(self) -> bool:
-        """Whether somebody pays for the instance below it: metering starts at InService and
-        ends when the last app is gone, so ``Deleting`` still counts."""
+        """Whether SageMaker bills the instance of this app. Billing starts at InService and ends
+        when the last app is deleted, so it continues during ``Deleting``."""
         return self.type not in FREE_APP_TYPES and self.status in (IN_SERVICE, "Deleting")
 
 
@@ -216,30 +224,33 @@ Resource = Union[Kernel, Terminal, App]
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of asking whether ``ref`` works in the background.
+    """The answer to the query whether ``ref`` does background work.
 
-    ``conclusive``: it was watched for long enough, or cannot be told (``told`` False). ``cores``
-    is the processor time it used, in cores. ``stamps`` are the kernel's after the question, and
-    ``others_heard`` whether anybody else was heard at it meanwhile. ``activity`` is evidence that
-    was found with its instant, by signal. ``unread``: what the answer depends on could not be
-    read, so nothing is known, and ``ref`` is not removed.
+    - ``conclusive``: the measurement was long enough.
+    - ``answered``: False if no answer is possible or none came; ``conclusive`` is True then.
+    - ``working``: it does background work; ``detail`` describes it.
+    - ``cores``: the processor time that it used, in cores (None: not known).
+    - ``stamps``: the kernel's stamps after the query.
+    - ``other_client_seen``: another client sent the kernel a request during the query.
+    - ``activity``: further evidence of activity, as instants by signal.
+    - ``unread``: the evidence could not be read, so ``ref`` is kept.
     """
 
     ref: Ref
     conclusive: bool
     working: bool = False
-    told: bool = True
+    answered: bool = True
     cores: float | None = None
     detail: str = ""
     stamps: Mapping[str, datetime] = field(default_factory=dict, hash=False)
-    others_heard: bool = False
+    other_client_seen: bool = False
     activity: Mapping[str, datetime] = field(default_factory=dict, hash=False)
     unread: bool = False
 
 
 @dataclass(frozen=True)
 class Unread:
-    """Why a source could not be read. ``source`` is one of Snapshot.SOURCES."""
+    """Why a source could not be read. ``source`` is a name such as ``Snapshot.KERNELS``."""
 
     source: str
     code: str
@@ -249,8 +260,10 @@ class Unread:
 
 @dataclass(frozen=True)
 class Departure:
-    """A kernel that was there after the last look and is gone: its use counts for ``app`` (None:
-    the server's own host, or, with ``anywhere``, any app). ``at`` is when it was last used."""
+    """A kernel that ended since the previous pass and was last used ``at``.
+
+    That use counts for ``app`` (None: the server's own host; with ``anywhere``: every app).
+    """
 
     app: str | None
     at: datetime
@@ -260,8 +273,11 @@ class Departure:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The world at one instant, in one piece. A source that failed is named in ``unread``, and
-    what it gave last is carried along so that people still see it."""
+    """All resources, as one pass read them.
+
+    ``unread`` names each source that could not be read. The snapshot then repeats the resources
+    that the source gave last, so that people still see them.
+    """
 
     kernels: tuple[Kernel, ...] = ()
     terminals: tuple[Terminal, ...] = ()
@@ -282,8 +298,11 @@ class Snapshot:
         return next((r for r in self.resources if r.ref == ref), None)
 
     def bearing_on(self, ref: Ref) -> Snapshot:
-        """What is needed to decide ``ref`` again: itself, and for an app what runs in it, or
-        might (a kernel that cannot be read may be anywhere)."""
+        """The part of the snapshot that is needed to decide on ``ref`` again.
+
+        For an app this includes the kernels and terminals in it, and every kernel that cannot be
+        read, because that kernel may run in any app.
+        """
         if ref.kind is not Kind.APP:
             return replace(
                 self,

@@ -1,9 +1,11 @@
-"""Who is idle: :func:`decide`, a pure function from what was seen to one decision per resource.
+"""Decide on every resource: :func:`decide` is a pure function from a snapshot to a plan.
 
-Each rule asks in this order: is the extension enabled, is enough known, is the resource active by
-itself, and last the clock (``by_the_clock`` in due.py, which also honours keep-alives and notices).
+Each rule checks in this order: whether the extension is enabled, whether it knows enough, whether
+the resource is active, and last whether it is idle for longer than its limit (``by_the_clock`` in
+due.py, which also honours keep-alives and notices).
 The rule for kernels is ``_decide_kernel``, for terminals ``_decide_terminal``, for apps
-``decide_app`` in apps.py. Vetoes, and what runs in an app, can then still change a decision.
+``decide_app`` in apps.py. A veto can then still change a decision, and so can the
+resources that run in an app.
 """
 
 from __future__ import annotations
@@ -11,28 +13,28 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from .apps import DEAD, Tenant, decide_app, following, is_coming_up, is_stuck
+from .apps import DEAD, Tenant, decide_app, follow_app, is_coming_up, is_stuck
 from .due import (
     Context,
+    apply_veto,
     by_the_clock,
     clock_of,
-    disabled,
-    held_by,
+    keep_disabled,
+    keep_unread,
     refs,
-    unless_vetoed,
-    unread,
+    show_keep_alive,
 )
 from .ledger import Ledger
 from .marks import BUSY, COMING_UP
 from .model import App, Kernel, Ref, Snapshot, Terminal
 from .policy import Policy
 from .signals import Signal
-from .suspect import suspect_or
+from .suspect import decide_suspect
 from .verdict import Action, Decision, Plan, Reason
 from .words import duration
 from .worth_stopping import keep_apps, keep_tenants
 
-#: The state in which the clock decides.
+#: The kernel state in which the idle clock decides.
 QUIET = frozenset({"idle"})
 
 KNOWN = COMING_UP | DEAD | QUIET | {BUSY}
@@ -44,36 +46,37 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
     """Exactly one decision, with one reason, for every resource of ``snapshot``, in its order."""
     context = Context(snapshot, ledger, policy, now)
     if policy.unread is not None:
-        # What people want is not known, and might be that nothing is removed.
-        return Plan(tuple(unread(context, r.ref, policy.unread) for r in snapshot.resources))
-    made: dict[Ref, Decision] = {}
+        # The user's settings could not be read. They may say that nothing is removed.
+        return Plan(tuple(keep_unread(context, r.ref, policy.unread) for r in snapshot.resources))
+    decisions: dict[Ref, Decision] = {}
     for kernel in snapshot.kernels:
-        made[kernel.ref] = unless_vetoed(context, _decide_kernel(context, kernel))
+        decisions[kernel.ref] = apply_veto(context, _decide_kernel(context, kernel))
     for terminal in snapshot.terminals:
-        made[terminal.ref] = unless_vetoed(context, _decide_terminal(context, terminal))
-    inside = _what_runs_where(snapshot, ledger)
+        decisions[terminal.ref] = apply_veto(context, _decide_terminal(context, terminal))
+    by_app = _tenants_by_app(snapshot, ledger)
     for app in snapshot.apps:
-        tenants = inside.get(app.id, []) + inside.get(None, [])
-        made[app.ref] = unless_vetoed(context, decide_app(context, app, tenants, made))
-    keep_apps(context, made)
+        tenants = by_app.get(app.id, []) + by_app.get(None, [])
+        decisions[app.ref] = apply_veto(context, decide_app(context, app, tenants, decisions))
+    keep_apps(context, decisions)
     for app in snapshot.apps:
-        for tenant in inside.get(app.id, []) + inside.get(None, []):
-            made[tenant.ref] = following(tenant, made[tenant.ref], made[app.ref])
-    keep_tenants(context, made)
+        for tenant in by_app.get(app.id, []) + by_app.get(None, []):
+            own = decisions[tenant.ref]
+            decisions[tenant.ref] = follow_app(tenant, own, decisions[app.ref])
+    keep_tenants(context, decisions)
     return Plan(
         tuple(
-            held_by(context, made[r.ref], None if isinstance(r, App) else r.app)
+            show_keep_alive(context, decisions[r.ref], None if isinstance(r, App) else r.app)
             for r in snapshot.resources
         )
     )
 
 
-def _what_runs_where(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, list[Tenant]]:
-    """Kernels and terminals by the id of their app. Under None: the kernels that may be in any.
+def _tenants_by_app(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, list[Tenant]]:
+    """Kernels and terminals by the id of their app. The key None holds kernels without a known app.
 
-    A kernel that cannot be read is where it was last seen; never seen, it may be anywhere.
+    A kernel that cannot be read counts for its last known app. Without one it may run in any app.
     """
-    inside: dict[str | None, list[Tenant]] = {}
+    by_app: dict[str | None, list[Tenant]] = {}
     tenants: list[Tenant] = [*snapshot.kernels, *snapshot.terminals]
     for resource in tenants:
         app = resource.app
@@ -82,8 +85,8 @@ def _what_runs_where(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, lis
             app = mark.app if mark is not None else None
         elif app is None:
             continue  # it runs in the server's own host
-        inside.setdefault(app, []).append(resource)
-    return inside
+        by_app.setdefault(app, []).append(resource)
+    return by_app
 
 
 # -- kernels ---------------------------------------------------------------------------------
@@ -92,10 +95,10 @@ def _what_runs_where(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, lis
 def _decide_kernel(context: Context, kernel: Kernel) -> Decision:
     ref, policy = kernel.ref, context.policy
     if not policy.enabled:
-        return disabled(context, ref)
+        return keep_disabled(context, ref)
     failed = context.snapshot.unread.get(Snapshot.KERNELS)
     if failed is not None:
-        return unread(context, ref, failed)
+        return keep_unread(context, ref, failed)
     if kernel.unreadable:
         return context.keep(
             ref,
@@ -120,24 +123,25 @@ def _decide_kernel(context: Context, kernel: Kernel) -> Decision:
         return context.keep(
             ref, Reason.UNKNOWN, detail, Signal.EXECUTION_STATE, case="state", state=kernel.state
         )
-    if mark.work.found == "working":
-        return _at_work(context, ref, mark.work.detail)
+    if mark.work.result == "working":
+        return _keep_working(context, ref, mark.work.detail)
     clock = clock_of(context, kernel)
     if kernel.waiting_for is not None:
         word = f"{WAITING[kernel.waiting_for]}, and nobody connected, for"
         clock = replace(clock, word=word, case=kernel.waiting_for)
-    # What is stuck cannot answer, and computes nothing.
-    ask = not is_stuck(context, kernel)
-    return by_the_clock(context, ref, clock, refs(ref, kernel.app), ask=ask)
+    # A stuck kernel cannot answer a query, and computes nothing.
+    query_work = not is_stuck(context, kernel)
+    return by_the_clock(context, ref, clock, refs(ref, kernel.app), query_work=query_work)
 
 
-def _at_work(context: Context, ref: Ref, work: str) -> Decision:
+def _keep_working(context: Context, ref: Ref, work: str) -> Decision:
     detail = f"Something works in the background: {work}."
     return context.keep(ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work)
 
 
 def _decide_busy(context: Context, kernel: Kernel) -> Decision:
-    """Busy is never idle. One that waits, or is silent and uses no processor, is told so."""
+    """A busy kernel is kept, with one exception: a suspect kernel is removed after
+    ``max_busy_minutes``, where the administrator has set that."""
     ref, mark = kernel.ref, context.mark(kernel.ref)
     if kernel.waiting_for is not None:
         detail = f"{WAITING[kernel.waiting_for]}; a client is connected."
@@ -152,7 +156,7 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
             f"Its shell has not answered for {running}, so it may run a cell.",
         )
     busy = context.keep(ref, Reason.BUSY, detail, Signal.EXECUTION_STATE, case=case)
-    return suspect_or(busy, context, mark.quiet_since, "Busy", kernel.app)
+    return decide_suspect(busy, context, mark.quiet_since, "Busy", kernel.app)
 
 
 # -- terminals -------------------------------------------------------------------------------
@@ -161,10 +165,10 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
 def _decide_terminal(context: Context, terminal: Terminal) -> Decision:
     ref, policy = terminal.ref, context.policy
     if not policy.enabled:
-        return disabled(context, ref)
+        return keep_disabled(context, ref)
     failed = context.snapshot.unread.get(Snapshot.TERMINALS)
     if failed is not None:
-        return unread(context, ref, failed)
+        return keep_unread(context, ref, failed)
     if terminal.unreadable:
         return context.keep(
             ref,
@@ -181,15 +185,18 @@ def _decide_terminal(context: Context, terminal: Terminal) -> Decision:
     if terminal.in_image:
         return _decide_image_terminal(context, terminal)
     work = context.mark(ref).work
-    if work.found == "working":
-        return _at_work(context, ref, work.detail)
+    if work.result == "working":
+        return _keep_working(context, ref, work.detail)
     covers = refs(ref, terminal.app)
-    return by_the_clock(context, ref, clock_of(context, terminal), covers, ask=True)
+    return by_the_clock(context, ref, clock_of(context, terminal), covers, query_work=True)
 
 
 def _decide_running(context: Context, terminal: Terminal, command: str) -> Decision:
-    """A command in the foreground is work, silent or not, until it shows no sign of work for so
-    long that it rather waits for a person (a pager, a Python prompt, a forgotten web server)."""
+    """A command in the foreground is work, even without output, until it is suspect.
+
+    A command that shows no sign of work for ``suspect_after_minutes`` probably waits for a person:
+    a pager, a Python prompt, a forgotten web server.
+    """
     mark = context.mark(terminal.ref)
     detail = f"Running {command}."
     running = context.keep(
@@ -197,16 +204,18 @@ def _decide_running(context: Context, terminal: Terminal, command: str) -> Decis
     )
     silent_since = mark.quiet_since
     if silent_since is not None and not terminal.only_shows:
-        # Some programs redraw for ever, so output counts for only so long.
+        # Some programs redraw for ever, so output counts for a limited time.
         printed_at = mark.weak.get(Signal.OUTPUT, silent_since)
         silent_since = max(silent_since, min(printed_at, silent_since + context.policy.output_only))
     word = f"Running {command}"
-    return suspect_or(running, context, silent_since, word, terminal.app)
+    return decide_suspect(running, context, silent_since, word, terminal.app)
 
 
 def _decide_image_terminal(context: Context, terminal: Terminal) -> Decision:
-    """It runs in another container and tells nothing: it lives and goes with its app
-    (``following`` gives the second half)."""
+    """Keep an image terminal while its app stays: this server cannot observe its processes.
+
+    :func:`~auto_shutdown.core.apps.follow_app` removes the terminal with its app.
+    """
     held = context.ledger.held_until(refs(terminal.ref, terminal.app), context.now)
     if held is not None:
         detail = "Kept alive on request; so is the app that it runs in."

@@ -1,7 +1,7 @@
-"""Busy for nothing: a cell or command that shows no sign of work for ``suspect_after_minutes``.
+"""Suspect resources: a cell or command that shows no sign of work for ``suspect_after_minutes``.
 
-It is shown as suspect, with why, and kept all the same; ``max_busy_minutes`` ends it where the
-administrator has set it.
+A suspect resource is reported as suspect and kept. It is removed only after ``max_busy_minutes``,
+where the administrator has set that.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from .verdict import Decision, Reason
 from .words import duration, iso
 
 
-def suspect_or(
+def decide_suspect(
     busy: Decision, context: Context, silent_since: datetime | None, word: str, app: str | None
 ) -> Decision:
-    """``busy``, or the decision on what is suspect. ``silent_since`` is when it last showed that
-    it works, ``word`` says what it does, ``app`` is where it runs."""
+    """``busy``, or another decision if the resource is suspect.
+
+    ``silent_since`` is when the resource last showed a sign of work (None: just now). ``word``
+    begins the sentence for people. ``app`` is the id of the app in which the resource runs.
+    """
     ref, policy, now = busy.ref, context.policy, context.now
     since = silent_since or now
     window = policy.suspect_window
     work = context.mark(ref).work
-    asked = work.found == "none" and was_asked(context.mark(ref), now, window / 8)
-    if now - since < window or not asked:
+    shows_no_work = work.result == "none" and was_asked(context.mark(ref), now, window / 8)
+    if now - since < window or not shows_no_work:
         return busy
     case = busy.parameters.get("case", "command")
     signs = f"{word}, but silent and at under {STUCK_CPU:.0%} of a core"

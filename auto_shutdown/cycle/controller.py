@@ -19,7 +19,7 @@ from typing import Any
 
 from ..config.settings import Limits
 from ..core.at_work import last_at_work
-from ..core.ledger import Ledger, advance, give_notice, learn, object_to, shift
+from ..core.ledger import Ledger, add_vetoes, advance, give_notice, record_answers, shift
 from ..core.model import Kind, Snapshot
 from ..core.policy import Policy
 from ..core.questions import next_question, questions
@@ -334,7 +334,7 @@ class Controller:
         if asked:
             self._watchdog.step("asking what is due whether it works in the background")
             answers = await self._world.ask(asked)
-            situation.ledger = learn(situation.ledger, answers, now)
+            situation.ledger = record_answers(situation.ledger, answers, now)
             situation.decide(policy, now)
 
     async def _ask_veto_hooks(self, policy: Policy, now: datetime) -> None:
@@ -347,7 +347,7 @@ class Controller:
             self._watchdog.step("asking the veto hooks")
             vetoes = await self._hooks.ask(removals, now)
         if vetoes:
-            situation.ledger = object_to(situation.ledger, vetoes)
+            situation.ledger = add_vetoes(situation.ledger, vetoes)
             situation.decide(policy, now)
 
     def _removes_apps(self, policy: Policy) -> bool:
@@ -375,7 +375,7 @@ class Controller:
         for decision in removals:
             # An administrator may stop everything while a long row of removals is carried out.
             stopped = await self._emergency_stop.objections([decision], self._clock.read().now)
-            self.situation.ledger = object_to(self.situation.ledger, stopped)
+            self.situation.ledger = add_vetoes(self.situation.ledger, stopped)
             self._watchdog.step(f"removing {decision.ref}")
             patience = min(REMOVAL_SECONDS, max(give_up_at - time.monotonic(), 0.0))
             ended = await self._remover.carry_out(decision, current_policy, now, patience)

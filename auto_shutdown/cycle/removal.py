@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from ..core.due import refs
-from ..core.ledger import glimpse, record
+from ..core.ledger import advance_part, record
 from ..core.model import IN_SERVICE, KERNEL_GATEWAY, App, Kind, Ref, Resource, Snapshot
 from ..core.planner import decide
 from ..core.policy import Policy
@@ -132,7 +132,7 @@ class Remover:
             return False
         before = situation.snapshot
         fresh = await self._world.look_again(_decided_with(decision, before))
-        situation.ledger = glimpse(situation.ledger, fresh, now)
+        situation.ledger = advance_part(situation.ledger, fresh, now)
         policy, resource = current_policy(), fresh.find(ref)
         if resource is None:
             outcome = Outcome(Result.GONE, "It was gone before it could be removed.")
@@ -145,7 +145,7 @@ class Remover:
             if isinstance(resource, App):
                 # A kernel or terminal is looked at as it is shut down. SageMaker looks at nothing.
                 seen = await self._world.look_again(ref)
-                situation.ledger = glimpse(situation.ledger, seen, self._ledger_time())
+                situation.ledger = advance_part(situation.ledger, seen, self._ledger_time())
             return decide(seen, situation.ledger, current_policy(), now).of(ref)
 
         again = decide(fresh, situation.ledger, policy, now).of(ref)
@@ -264,7 +264,7 @@ class Remover:
         now = self._ledger_time()
         if outcome.result is Result.STALE:
             fresh = await self._world.look_again(ref)
-            situation.ledger = glimpse(situation.ledger, fresh, now)
+            situation.ledger = advance_part(situation.ledger, fresh, now)
         situation.ledger = record(situation.ledger, ref, outcome, now)
         return outcome
 

@@ -371,7 +371,7 @@ class WorkSource:
             answer = self._sum_up(ref, cores, window)
         if not is_kernel:
             return answer
-        return replace(answer, stamps=usage.stamps, others_heard=usage.others_heard)
+        return replace(answer, stamps=usage.stamps, other_client_seen=usage.other_client_seen)
 
     def _sum_up(self, ref: Ref, cores: float, window: float) -> Answer:
         """What a kernel gives is an average since it was last asked: summed up, it is a clock."""
@@ -426,7 +426,7 @@ def _unread(ref: Ref, why: str) -> Answer:
 
 
 def _untold(ref: Ref, why: str) -> Answer:
-    return Answer(ref, conclusive=True, told=False, detail=why)
+    return Answer(ref, conclusive=True, answered=False, detail=why)
 
 
 def _sentence(text: str) -> str:

@@ -37,17 +37,20 @@ NO_ANSWER = ShellAnswer(False)
 
 @dataclass(frozen=True)
 class Usage:
-    """What a kernel answered. ``kernel_cores`` and ``host_cores``: processor time since the last
-    such question, in cores (None: the kernel does not say). ``failure`` says why there is no
-    answer. ``shell`` is the answer of its shell. ``stamps`` are the kernel's after the questions,
-    and ``others_heard`` says that another client sent a request meanwhile. ``cells`` is the code of
-    the cells of its session, where that was asked and answered."""
+    """A kernel's answer to a usage query.
+
+    ``kernel_cores`` and ``host_cores`` are the processor time since the previous query, in cores
+    (None: the kernel does not report it). ``failure`` says why there is no answer. ``shell`` is the
+    answer of the shell channel. ``stamps`` are the kernel's stamps after the query.
+    ``other_client_seen``: another client sent a request during the query. ``cells`` is the code of
+    the cells in the kernel's session, where the query asked for it and the kernel answered.
+    """
 
     kernel_cores: float | None = None
     host_cores: float | None = None
     failure: str = ""
     stamps: Stamps = field(default_factory=dict, hash=False)
-    others_heard: bool = False
+    other_client_seen: bool = False
     shell: ShellAnswer = NO_ANSWER
     cells: tuple[str, ...] | None = None
 
@@ -185,7 +188,7 @@ class _Conversation:
         )
         own_session = self._implementation in kernel_history.OWN_SESSION
         cells = self._cells if own_session else None
-        found = Usage(stamps=stamps, others_heard=self._others, shell=shell, cells=cells)
+        found = Usage(stamps=stamps, other_client_seen=self._others, shell=shell, cells=cells)
         if self._reply is None:
             return replace(found, failure=failure or "it did not answer")
         percent = _number(self._reply.get("kernel_cpu"))

@@ -222,7 +222,7 @@ class KernelSource:
             answer = await self._shells.ask_history(kernel.id)
         except Exception:
             return kernel, None
-        if not answer.others_heard:
+        if not answer.other_client_seen:
             stamp = answer.stamps.get(Signal.LAST_ACTIVITY, kernel.last_activity)
             kernel = replace(kernel, last_activity=stamp)
         return kernel, answer.cells
@@ -267,7 +267,7 @@ class KernelSource:
             answer = await self._shells.ask(kernel.id)
             if not answer.shell.free:
                 return f"{SILENT}: {answer.shell.failure}" if answer.shell.failure else SILENT
-            if answer.others_heard:
+            if answer.other_client_seen:
                 return USED
             # Our own question moves the stamp of a kernel behind an older gateway.
             stamp = answer.stamps.get(Signal.LAST_ACTIVITY, kernel.last_activity)

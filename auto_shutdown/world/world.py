@@ -318,7 +318,9 @@ def with_shell(answer: Answer, kernel: Kernel, shell: ShellAnswer) -> Answer:
     if shell.failure:
         detail = f"its shell cannot be asked whether a cell runs ({shell.failure})"
         return replace(answer, conclusive=True, working=False, unread=True, detail=detail)
-    return replace(answer, conclusive=True, working=True, told=True, unread=False, detail=NO_ANSWER)
+    return replace(
+        answer, conclusive=True, working=True, answered=True, unread=False, detail=NO_ANSWER
+    )
 
 
 def _within(own: App, tenant: Tenant) -> Tenant:
@@ -343,8 +345,8 @@ def _with_beats(snapshot: Snapshot, beats: Heartbeats) -> Snapshot:
 
     return replace(
         snapshot,
-        kernels=tuple(replace(k, beat_at=beat(k.app)) for k in snapshot.kernels),
-        terminals=tuple(replace(t, beat_at=beat(t.app)) for t in snapshot.terminals),
+        kernels=tuple(replace(k, heartbeat_at=beat(k.app)) for k in snapshot.kernels),
+        terminals=tuple(replace(t, heartbeat_at=beat(t.app)) for t in snapshot.terminals),
         apps=tuple(map(with_beat, snapshot.apps)),
     )
 

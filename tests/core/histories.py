@@ -15,11 +15,11 @@ from auto_shutdown.core.ledger import (
     Hold,
     Ledger,
     Veto,
+    add_vetoes,
     advance,
     give_notice,
-    learn,
     note,
-    object_to,
+    record_answers,
 )
 from auto_shutdown.core.model import (
     EVERYTHING,
@@ -73,7 +73,7 @@ kernels = st.builds(
     waiting_for=st.sampled_from((None, None, "input", "debugger")),
     shell_silent=st.booleans(),
     own_limit=st.none() | minutes(1, 300),
-    beat_at=st.none() | instants,
+    heartbeat_at=st.none() | instants,
 )
 terminals = st.builds(
     Terminal,
@@ -82,7 +82,7 @@ terminals = st.builds(
     input_at=maybe,
     output_at=maybe,
     running_job=st.sampled_from((None, None, None, "python")),
-    beat_at=st.none() | instants,
+    heartbeat_at=st.none() | instants,
     environment=st.sampled_from((None, "arn:x")),
     app=some_app,
     unreadable=st.sampled_from((None,) * 8 + ("OSError",)),
@@ -240,7 +240,7 @@ def look(ledger: Ledger, seen: Look, policy: Policy, now: datetime) -> tuple[Led
             Answer(ref, True, ref in seen.working, ref not in seen.silent, cores=0.0)
             for ref in asked
         ]
-        ledger = learn(ledger, answers, now)
+        ledger = record_answers(ledger, answers, now)
         plan = decide(seen.snapshot, ledger, policy, now)
     objections = {
         decision.ref: Veto("hook", "no", now + MINUTE)
@@ -248,7 +248,7 @@ def look(ledger: Ledger, seen: Look, policy: Policy, now: datetime) -> tuple[Led
         if decision.ref in seen.vetoes
     }
     if objections:
-        ledger = object_to(ledger, objections)
+        ledger = add_vetoes(ledger, objections)
         plan = decide(seen.snapshot, ledger, policy, now)
     return give_notice(ledger, plan.decisions, now), plan
 

@@ -15,9 +15,9 @@ from auto_shutdown.core.ledger import (
     Notice,
     Veto,
     advance,
+    advance_part,
     arrivals,
     give_notice,
-    glimpse,
     hold,
     record,
     shift,
@@ -95,10 +95,12 @@ def test_what_moves_a_kernels_mark(name: str) -> None:
     assert after.marks[KERNEL.ref].active_at == active_at
 
 
-@pytest.mark.parametrize("beat_at", [ago(hours=9), NOW - MINUTE / 3])
-def test_the_end_of_a_cell_that_only_a_heartbeat_came_with(beat_at: datetime) -> None:
+@pytest.mark.parametrize("heartbeat_at", [ago(hours=9), NOW - MINUTE / 3])
+def test_the_end_of_a_cell_that_only_a_heartbeat_came_with(heartbeat_at: datetime) -> None:
     """Whoever touches the file for everything does not say when this cell ended."""
-    after = advance(kernel_seen(KERNEL, "busy"), Snapshot((kernel(beat_at=beat_at),)), NOW)
+    after = advance(
+        kernel_seen(KERNEL, "busy"), Snapshot((kernel(heartbeat_at=heartbeat_at),)), NOW
+    )
     assert after.marks[KERNEL.ref].active_at == NOW
 
 
@@ -152,13 +154,13 @@ BEATEN = {
 @pytest.mark.parametrize("name", BEATEN)
 def test_an_old_heartbeat_does_not_tell_when_a_thing_began(name: str) -> None:
     """Yesterday's file covers what is started today, and must not make it look a day old."""
-    new = replace(BEATEN[name], beat_at=ago(days=1))
+    new = replace(BEATEN[name], heartbeat_at=ago(days=1))
     snapshot = Snapshot((new,)) if isinstance(new, Kernel) else Snapshot((), (new,))
     assert advance(EMPTY, snapshot, NOW).marks[new.ref].active_at == NOW
 
 
 def test_a_heartbeat_counts_at_first_sight_beside_a_stamp() -> None:
-    seen = replace(kernel(), beat_at=ago(minutes=3))
+    seen = replace(kernel(), heartbeat_at=ago(minutes=3))
     after = advance(EMPTY, Snapshot((seen,)), NOW).marks[KERNEL.ref]
     assert (after.active_at, after.signal) == (ago(minutes=3), "heartbeat")
 
@@ -308,7 +310,7 @@ def test_marks_of_an_unread_source_stay_and_of_a_read_one_go() -> None:
 def test_a_glimpse_of_one_forgets_none_of_the_others() -> None:
     ledger = advance(EMPTY, Snapshot((KERNEL,), (TERMINAL,), (APP,)), BEFORE)
     part = Snapshot((replace(KERNEL, state="busy"),))
-    after = glimpse(ledger, part, NOW)
+    after = advance_part(ledger, part, NOW)
     assert after.marks[KERNEL.ref].active_at == NOW
     assert {TERMINAL.ref, APP.ref} <= set(after.marks)
 

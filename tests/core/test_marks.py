@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scene import APP, KERNEL, NOW, OWN, TERMINAL, ago
 
-from auto_shutdown.core.ledger import Ledger, advance, learn, note
+from auto_shutdown.core.ledger import Ledger, advance, note, record_answers
 from auto_shutdown.core.marks import Mark, activity, first_sight, moved, shifted
 from auto_shutdown.core.model import Answer, Kernel, Snapshot, Terminal
 from auto_shutdown.core.signals import WEAK, Signal
@@ -93,7 +93,7 @@ class TestBusy:
         [
             ({"cores": 0.009}, NOW),
             ({"cores": 0.01}, NOW + MINUTE),
-            ({"told": False}, NOW + MINUTE),
+            ({"answered": False}, NOW + MINUTE),
             ({"conclusive": False}, NOW),
         ],
     )
@@ -101,7 +101,7 @@ class TestBusy:
         self, answer: dict[str, object], still_since: datetime
     ) -> None:
         made = Answer(**{"ref": KERNEL.ref, "conclusive": True, **answer})  # type: ignore[arg-type]
-        after = learn(look(EMPTY, self.busy, NOW), [made], NOW + MINUTE)
+        after = record_answers(look(EMPTY, self.busy, NOW), [made], NOW + MINUTE)
         assert after.marks[KERNEL.ref].quiet_since == still_since
 
     def test_waiting_alone_is_no_activity(self) -> None:
@@ -118,17 +118,17 @@ class TestLearning:
 
     def after(self, **answer: object) -> Mark:
         made = Answer(KERNEL.ref, True, **answer)  # type: ignore[arg-type]
-        return learn(self.settled, [made], NOW + MINUTE).marks[KERNEL.ref]
+        return record_answers(self.settled, [made], NOW + MINUTE).marks[KERNEL.ref]
 
     def test_work_is_activity(self) -> None:
         mark = self.after(working=True, cores=1.0, detail="x")
         assert (mark.active_at, mark.signal) == (NOW + MINUTE, Signal.BACKGROUND_WORK)
-        assert mark.work.found == "working"
+        assert mark.work.result == "working"
 
     def test_our_question_moves_its_stamp_and_counts_for_nothing(self) -> None:
         stamp = NOW + MINUTE / 2
         made = Answer(KERNEL.ref, True, stamps={Signal.LAST_ACTIVITY: stamp})
-        ledger = learn(self.settled, [made], NOW + MINUTE)
+        ledger = record_answers(self.settled, [made], NOW + MINUTE)
         ledger = look(ledger, replace(KERNEL, last_activity=stamp), NOW + 2 * MINUTE)
         assert ledger.marks[KERNEL.ref].active_at == ago(hours=3)
         later = replace(KERNEL, last_activity=NOW + MINUTE)
@@ -136,28 +136,30 @@ class TestLearning:
 
     def test_the_clock_begins_when_work_is_found_to_have_ended(self) -> None:
         """It ended at any time since the answer before; never is anything idle for longer."""
-        working = learn(self.settled, [Answer(KERNEL.ref, True, working=True)], NOW + MINUTE)
+        working = record_answers(
+            self.settled, [Answer(KERNEL.ref, True, working=True)], NOW + MINUTE
+        )
         for answer, active_at in (
             ({"conclusive": True}, NOW + HOUR),
-            ({"conclusive": True, "told": False}, NOW + HOUR),
+            ({"conclusive": True, "answered": False}, NOW + HOUR),
             ({"conclusive": False}, NOW + MINUTE),
         ):
-            after = learn(working, [Answer(KERNEL.ref, **answer)], NOW + HOUR)
+            after = record_answers(working, [Answer(KERNEL.ref, **answer)], NOW + HOUR)
             assert after.marks[KERNEL.ref].active_at == active_at
-        ended = learn(working, [Answer(KERNEL.ref, True)], NOW + HOUR)
-        again = learn(ended, [Answer(KERNEL.ref, True)], NOW + 2 * HOUR)
+        ended = record_answers(working, [Answer(KERNEL.ref, True)], NOW + HOUR)
+        again = record_answers(ended, [Answer(KERNEL.ref, True)], NOW + 2 * HOUR)
         assert again.marks[KERNEL.ref].active_at == NOW + HOUR
 
     def test_others_heard_meanwhile_count(self) -> None:
-        assert self.after(others_heard=True).active_at == NOW + MINUTE
+        assert self.after(other_client_seen=True).active_at == NOW + MINUTE
 
     def test_another_state_makes_an_answer_void(self) -> None:
-        ledger = learn(self.settled, [Answer(KERNEL.ref, True, working=True)], NOW)
+        ledger = record_answers(self.settled, [Answer(KERNEL.ref, True, working=True)], NOW)
         after = look(ledger, replace(KERNEL, state="busy"), NOW + MINUTE)
-        assert after.marks[KERNEL.ref].work.found == ""
+        assert after.marks[KERNEL.ref].work.result == ""
 
     def test_an_answer_of_what_is_gone_is_dropped(self) -> None:
-        assert learn(EMPTY, [Answer(KERNEL.ref, True)], NOW) == EMPTY
+        assert record_answers(EMPTY, [Answer(KERNEL.ref, True)], NOW) == EMPTY
 
 
 def test_weak_evidence_reaches_the_app() -> None:
@@ -213,15 +215,15 @@ class TestARunningCommand:
     )
     def test_answers_that_show_work(self, answer: dict[str, Any], shows_work: bool) -> None:
         ledger = advance(EMPTY, Snapshot((), (self.running,)), ago(hours=2))
-        learnt = learn(ledger, [Answer(TERMINAL.ref, True, **answer)], NOW)
+        learnt = record_answers(ledger, [Answer(TERMINAL.ref, True, **answer)], NOW)
         assert (learnt.marks[TERMINAL.ref].quiet_since == NOW) is shows_work
 
     def test_what_was_found_of_a_command_is_not_of_the_next(self) -> None:
         ledger = advance(EMPTY, Snapshot((), (self.running,)), ago(hours=2))
-        ledger = learn(ledger, [Answer(TERMINAL.ref, True, working=True)], ago(hours=1))
+        ledger = record_answers(ledger, [Answer(TERMINAL.ref, True, working=True)], ago(hours=1))
         prompt = replace(self.running, running_job=None)
         mark = advance(ledger, Snapshot((), (prompt,)), NOW).marks[TERMINAL.ref]
-        assert mark.work.found == ""
+        assert mark.work.result == ""
 
 
 class TestUnreadAnswers:
@@ -230,20 +232,20 @@ class TestUnreadAnswers:
     def test_unknown_is_noted_and_ends_no_work(self) -> None:
         ledger = look(EMPTY, replace(KERNEL, state="idle"), ago(hours=2))
         unread = Answer(KERNEL.ref, True, unread=True, detail="EMFILE")
-        work = learn(ledger, [unread], NOW).marks[KERNEL.ref].work
-        assert (work.found, work.detail, work.asked_at) == ("unread", "EMFILE", NOW)
-        working = learn(ledger, [Answer(KERNEL.ref, True, working=True)], ago(hours=1))
-        after = learn(working, [unread], NOW)
-        assert after.marks[KERNEL.ref].work.found == "working"
+        work = record_answers(ledger, [unread], NOW).marks[KERNEL.ref].work
+        assert (work.result, work.detail, work.asked_at) == ("unread", "EMFILE", NOW)
+        working = record_answers(ledger, [Answer(KERNEL.ref, True, working=True)], ago(hours=1))
+        after = record_answers(working, [unread], NOW)
+        assert after.marks[KERNEL.ref].work.result == "working"
         assert after.marks[KERNEL.ref].active_at == ago(hours=1)
-        ended = learn(after, [Answer(KERNEL.ref, True)], NOW + HOUR)
+        ended = record_answers(after, [Answer(KERNEL.ref, True)], NOW + HOUR)
         assert ended.marks[KERNEL.ref].active_at == NOW + HOUR, "its clock begins at its end"
 
     def test_evidence_with_an_instant_counts_from_then_and_never_ahead(self) -> None:
         ledger = advance(EMPTY, Snapshot((), (), (OWN,)), ago(hours=3))
         for at, counted in ((ago(hours=1), ago(hours=1)), (NOW + HOUR, NOW)):
             found = Answer(OWN.ref, True, activity={Signal.OTHER_SERVER: at})
-            mark = learn(ledger, [found], NOW).marks[OWN.ref]
+            mark = record_answers(ledger, [found], NOW).marks[OWN.ref]
             assert (mark.active_at, mark.signal) == (counted, Signal.OTHER_SERVER)
 
 

@@ -47,11 +47,11 @@ def test_the_scene_goes_kernels_first_and_app_last() -> None:
     ]
 
 
-def busy(still: timedelta, found: str = "none", **policy: object) -> Scene:
+def busy(still: timedelta, result: str = "none", **policy: object) -> Scene:
     """Busy, and nothing heard of it for so long."""
     since = NOW - still
     scene = with_policy(with_kernel(OK, state="busy"), **policy)
-    asked = replace(ASKED, found=found)
+    asked = replace(ASKED, result=result)
     return with_mark(
         scene, KERNEL.ref, state="busy", state_since=since, quiet_since=since, work=asked
     )

@@ -28,7 +28,7 @@ from hypothesis import Phase, example, find, given, settings
 from hypothesis import strategies as st
 
 from auto_shutdown.core import ledger_json as archive
-from auto_shutdown.core.ledger import advance, glimpse, record, shift
+from auto_shutdown.core.ledger import advance, advance_part, record, shift
 from auto_shutdown.core.model import EVERYTHING, App, Kernel, Kind, Ref, Snapshot, Terminal
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
@@ -70,7 +70,7 @@ def test_nothing_busy_kept_unread_or_in_grace_goes(life: Life) -> None:
             or snapshot.unread
             or held
             or mark.first_seen + policy.grace > now
-            or mark.work.found == "working"
+            or mark.work.result == "working"
             or ledger.veto_on(app.ref, now)
         ):
             assert app.ref not in life.removed
@@ -87,14 +87,14 @@ def keeps_itself(life: Life, tenant: Kernel | Terminal) -> bool:
             tenant.running_job
             or policy.keep_terminals
             or "terminals" in snapshot.unread
-            or (not tenant.in_image and ledger.marks[tenant.ref].work.found == "working")
+            or (not tenant.in_image and ledger.marks[tenant.ref].work.result == "working")
         )
     # Only what the administrator calls stuck may go while it is busy.
     at_it = tenant.state == "busy" and not tenant.waits_alone
     busy = at_it and policy.max_busy is None
     idle = tenant.state != "busy"
     protected = policy.protect_connected and tenant.connections > 0 and idle
-    idle_at_work = tenant.state == "idle" and ledger.marks[tenant.ref].work.found == "working"
+    idle_at_work = tenant.state == "idle" and ledger.marks[tenant.ref].work.result == "working"
     return busy or "kernels" in snapshot.unread or protected or idle_at_work
 
 
@@ -207,7 +207,7 @@ def with_more(history: list[Look], index: int, what: str) -> Look:
     elif what == "stamp":
         apps = tuple(replace(a, stamps={**a.stamps, "saved": at}) for a in apps)
     else:
-        name = {"beat": "beat_at"}.get(what, what)
+        name = {"beat": "heartbeat_at"}.get(what, what)
         kernels = tuple(replace(k, **{name: at}) for k in kernels)
         terminals = tuple(replace(t, **{name: at}) for t in terminals)
     return replace(seen, snapshot=replace(s, kernels=kernels, terminals=terminals, apps=apps))
@@ -282,7 +282,7 @@ def moved_stamps(old: Any, new: Any, now: Any) -> list[Any]:
             own = r.iopub.request_at if r.iopub else r.last_activity
         else:
             own = r.input_at or r.last_activity
-        return {"own": own, "beat": r.beat_at}
+        return {"own": own, "beat": r.heartbeat_at}
 
     known = strong(old)
     return [min(at, now) for name, at in strong(new).items() if at and at != known.get(name)]
@@ -352,7 +352,7 @@ def test_the_second_look_says_the_same_of_what_did_not_move(life: Life) -> None:
             assert resource.app is not None
             ref = Ref(Kind.APP, resource.app)
         part = life.snapshot.bearing_on(ref)
-        again = decide(part, glimpse(life.ledger, part, life.now), life.policy, life.now)
+        again = decide(part, advance_part(life.ledger, part, life.now), life.policy, life.now)
         found = again.of(decision.ref)
         assert found is not None
         assert found.removes
@@ -365,7 +365,9 @@ def looks_at_a_terminal(*looks: tuple[int, Terminal]) -> list[Look]:
 
 #: Last used nine minutes before the first look, and ten before a heartbeat shows it.
 _USED = Terminal("1", input_at=BEGIN - MINUTE)
-_LATE_HEARTBEAT = looks_at_a_terminal((9, _USED), (9, _USED), (1, replace(_USED, beat_at=BEGIN)))
+_LATE_HEARTBEAT = looks_at_a_terminal(
+    (9, _USED), (9, _USED), (1, replace(_USED, heartbeat_at=BEGIN))
+)
 
 
 @given(histories, policies, pasts, st.integers(0, 11))

@@ -66,7 +66,7 @@ ROWS = {
     "asked a minute ago": (idle_for(118 * MINUTE, asked_at=NOW - MINUTE), ALL),
     "asked yesterday": (idle_for(118 * MINUTE, asked_at=ago(days=1)), ALL),
     "at the very moment, whatever was answered half a minute ago": (
-        idle_for(120 * MINUTE, asked_at=HALF_AGO, answered_at=HALF_AGO, found="none"),
+        idle_for(120 * MINUTE, asked_at=HALF_AGO, answered_at=HALF_AGO, result="none"),
         ALL,
     ),
     "at the very moment, and not watched for long enough": (
@@ -74,11 +74,11 @@ ROWS = {
         set(),
     ),
     "at the very moment, asked a second ago": (
-        idle_for(120 * MINUTE, asked_at=NOW - SECOND, answered_at=NOW - SECOND, found="none"),
+        idle_for(120 * MINUTE, asked_at=NOW - SECOND, answered_at=NOW - SECOND, result="none"),
         set(),
     ),
     "it does not answer anyway": (
-        idle_for(120 * MINUTE, asked_at=NOW - 30 * SECOND, answered_at=NOW, found="untold"),
+        idle_for(120 * MINUTE, asked_at=NOW - 30 * SECOND, answered_at=NOW, result="untold"),
         set(),
     ),
 }
@@ -102,7 +102,7 @@ def test_nothing_is_asked_while_switched_off() -> None:
 def test_what_works_is_asked_again_after_a_while() -> None:
     def at(span: timedelta) -> Scene:
         return idle_for(
-            span, asked_at=NOW - span, answered_at=NOW - span, found="working", detail="x"
+            span, asked_at=NOW - span, answered_at=NOW - span, result="working", detail="x"
         )
 
     assert asked(at(RECHECK - SECOND)) == set()

@@ -17,9 +17,9 @@ from auto_shutdown.core.ledger import (
     Ledger,
     Notice,
     Veto,
-    learn,
-    object_to,
+    add_vetoes,
     record,
+    record_answers,
     shift,
 )
 from auto_shutdown.core.marks import Mark, Work, shifted
@@ -197,7 +197,7 @@ def test_every_instant_of_a_ledger_is_shifted() -> None:
 
 def test_objections_are_added() -> None:
     old, new = Veto("a", "b", NOW), Veto("c", "d", NOW)
-    ledger = object_to(Ledger(NOW, vetoes={KERNEL.ref: old}), {APP.ref: new})
+    ledger = add_vetoes(Ledger(NOW, vetoes={KERNEL.ref: old}), {APP.ref: new})
     assert ledger.vetoes == {KERNEL.ref: old, APP.ref: new}
 
 
@@ -207,13 +207,13 @@ def test_objections_are_added() -> None:
         ({"conclusive": False}, Work(NOW, ago(minutes=3), "none", "CPU")),
         ({"conclusive": True, "detail": "x"}, Work(NOW, NOW, "none", "x")),
         ({"conclusive": True, "working": True}, Work(NOW, NOW, "working", "")),
-        ({"conclusive": True, "told": False}, Work(NOW, NOW, "untold", "")),
+        ({"conclusive": True, "answered": False}, Work(NOW, NOW, "untold", "")),
     ],
 )
 def test_what_is_learnt(answer: dict[str, Any], work: Work) -> None:
     ledger = Ledger(NOW, {KERNEL.ref: FULL})
     unknown = Answer(TERMINAL.ref, True)
-    after = learn(ledger, [unknown, Answer(KERNEL.ref, **answer)], NOW)
+    after = record_answers(ledger, [unknown, Answer(KERNEL.ref, **answer)], NOW)
     assert after.marks[KERNEL.ref].work == work
 
 

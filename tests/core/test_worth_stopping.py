@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scene import APP, KERNEL, LIMIT, NOW, OWN, Scene, ago, mark, with_policy
 
-from auto_shutdown.core.ledger import Ledger, advance, give_notice, learn
+from auto_shutdown.core.ledger import Ledger, advance, give_notice, record_answers
 from auto_shutdown.core.model import Answer, App, Kernel, Ref, Snapshot
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy, Rule
@@ -197,7 +197,7 @@ def billed_until(given: list[tuple[int, int, int]], policy: Policy) -> dict[str,
         asked = questions(snapshot, plan, ledger, policy, now)
         if asked:
             answers = tuple(Answer(ref, conclusive=True) for ref in asked)
-            ledger = learn(ledger, answers, now)
+            ledger = record_answers(ledger, answers, now)
             plan = decide(snapshot, ledger, policy, now)
         ledger = give_notice(ledger, plan.decisions, now)
         for i, app in list(apps.items()):

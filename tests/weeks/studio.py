@@ -300,7 +300,7 @@ class Studio:
             thing.connections,
             thing.app,
             thing.instance_type,
-            beat_at=self._beat(thing.app),
+            heartbeat_at=self._beat(thing.app),
         )
         return replace(
             self.jupyter.observed(thing, kernel),
@@ -317,7 +317,7 @@ class Studio:
                 environment=IMAGE,
                 app=thing.app,
                 instance_type=thing.instance_type,
-                beat_at=self._beat(thing.app),
+                heartbeat_at=self._beat(thing.app),
             )
         return Terminal(
             thing.id,
@@ -325,7 +325,7 @@ class Studio:
             shown.input_at if shown.tells_keys else None,
             shown.output_at if shown.tells_keys else None,
             thing.job,
-            beat_at=self._beat(thing.app),
+            heartbeat_at=self._beat(thing.app),
             app=thing.app,
         )
 
@@ -370,7 +370,7 @@ class Studio:
     def _answer(self, ref: Ref, window: float) -> Answer:
         thing = self.things.get(ref.id)
         if thing is None:
-            return Answer(ref, conclusive=True, told=False, detail="it is not there")
+            return Answer(ref, conclusive=True, answered=False, detail="it is not there")
         workers = [thing]
         if thing.kind == "app":
             workers = self.oracle.tenants(thing)
@@ -380,7 +380,7 @@ class Studio:
             if thing.kind == "terminal":
                 workers = [t for t in self.of_kind("terminal") if not t.in_image]
         if not told:
-            return Answer(ref, conclusive=True, told=False, detail="it does not answer")
+            return Answer(ref, conclusive=True, answered=False, detail="it does not answer")
         total = 0.0
         for worker in workers:
             self.spend(worker)

@@ -152,11 +152,13 @@ class TestByAsking:
         first = (await self.ask(source, KERNEL.ref))[KERNEL.ref]
         assert not first.conclusive, "what it did before is not known to be of now"
         hand.now += 60
-        kernels.usage = Usage(cores, 0.0, stamps={Signal.LAST_ACTIVITY: STAMP}, others_heard=True)
+        kernels.usage = Usage(
+            cores, 0.0, stamps={Signal.LAST_ACTIVITY: STAMP}, other_client_seen=True
+        )
         second = (await self.ask(source, KERNEL.ref))[KERNEL.ref]
         assert (second.conclusive, second.working) == (True, working)
         assert second.cores == pytest.approx(cores)
-        assert (second.stamps, second.others_heard) == ({Signal.LAST_ACTIVITY: STAMP}, True)
+        assert (second.stamps, second.other_client_seen) == ({Signal.LAST_ACTIVITY: STAMP}, True)
 
     async def test_an_apps_host_is_asked_through_a_kernel_of_it_once(self, hand: Hand) -> None:
         source, kernels = self.source(Usage(0.0, 0.26), hand)
@@ -179,13 +181,13 @@ class TestByAsking:
     async def test_what_does_not_say_is_untold(self, hand: Hand, usage: Usage) -> None:
         source, _ = self.source(usage, hand)
         answers = await self.ask(source, APP.ref, KERNEL.ref)
-        assert [(a.conclusive, a.told) for a in answers.values()] == [(True, False)] * 2
+        assert [(a.conclusive, a.answered) for a in answers.values()] == [(True, False)] * 2
         assert all(a.detail for a in answers.values())
 
     async def test_an_app_without_a_kernel_to_ask_is_untold(self, hand: Hand) -> None:
         source, _ = self.source(None, hand)
         answers = await self.ask(source, APP.ref, KERNEL.ref)
-        assert {a.told for a in answers.values()} == {False}
+        assert {a.answered for a in answers.values()} == {False}
 
     async def test_nothing_is_asked_that_is_not_there(self, hand: Hand) -> None:
         source, kernels = self.source(Usage(0.0, 0.0), hand)

@@ -221,8 +221,8 @@ def test_a_heartbeat_covers_what_it_should(tmp_path: Path) -> None:
         (App("KernelGateway", "a", "InService"), App("KernelGateway", "b", "InService")),
     )
     found = _with_beats(snapshot, Heartbeats(None, {"a": AT}))
-    assert [k.beat_at for k in found.kernels] == [AT, None]
-    assert [t.beat_at for t in found.terminals] == [None]
+    assert [k.heartbeat_at for k in found.kernels] == [AT, None]
+    assert [t.heartbeat_at for t in found.terminals] == [None]
     assert [a.stamps for a in found.apps] == [{Signal.HEARTBEAT: AT}, {}]
     assert _with_beats(snapshot, Heartbeats()) is snapshot
     assert found.kernels[0].stamps[Signal.HEARTBEAT] == AT

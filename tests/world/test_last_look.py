@@ -162,7 +162,7 @@ async def test_what_has_moved_stays_unless_somebody_asked_for_it(
 NO_REMOVAL = {
     "its shell is silent": Usage(shell=ShellAnswer(False)),
     "its shell cannot be asked": Usage(shell=ShellAnswer(False, "no way")),
-    "another client was heard": Usage(shell=ShellAnswer(True), others_heard=True),
+    "another client was heard": Usage(shell=ShellAnswer(True), other_client_seen=True),
 }
 
 

@@ -122,7 +122,7 @@ async def test_a_kernel_behind_a_gateway(gateway: Any, flag: Path) -> None:
     assert (await answers(shells, True)).shell == FREE
     before = (await Behind(url).refresh_model())["last_activity"]
     usage = await shells.ask("k")
-    assert (usage.shell, usage.others_heard) == (FREE, False)
+    assert (usage.shell, usage.other_client_seen) == (FREE, False)
     after = (await Behind(url).refresh_model())["last_activity"]
     assert before == after, "the question is no activity here"
     page = await connected(url)
