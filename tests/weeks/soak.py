@@ -83,7 +83,7 @@ def main(lives: int = 20, weeks: float = 4, first: int = 0) -> int:
     days, passes = sum(r.days for r in reports), sum(r.passes for r in reports)
     platforms = Counter(report.platform for report in reports)
     print(
-        f"{lives} lives (seeds {first} to {first + lives - 1}), {days:.0f} simulated days:", end=""
+        f"{lives} simulated servers (seeds {first} to {first + lives - 1}), {days:.0f} simulated days:", end=""
     )
     print(f" {', '.join(f'{n} {kind}' for kind, n in sorted(platforms.items()))}.\n")
     print(by_kind(reports))
@@ -93,8 +93,8 @@ def main(lives: int = 20, weeks: float = 4, first: int = 0) -> int:
             [[wrong, counts["removed twice"], overstayed, passes]],
         )
     )
-    print(table(["what they went through", "times"], [[n, counts[n]] for n in ACCIDENTS]))
-    print(table(["what nothing shows", "times"], [[n, counts[n]] for n in UNSEEN]))
+    print(table(["event", "times"], [[n, counts[n]] for n in ACCIDENTS]))
+    print(table(["invisible activity", "times"], [[n, counts[n]] for n in UNSEEN]))
     return int(bool(wrong or counts["removed twice"]))
 
 
