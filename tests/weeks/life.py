@@ -147,7 +147,7 @@ class Life:
         try:
             await self.controller.check()
         except BrokenWorldError:
-            self.studio.counts["passes that broke"] += 1
+            self.studio.counts["passes that failed"] += 1
         self.report.passes += 1
         warn = self.studio.rules.settings["warn_minutes"] * MINUTE
         for thing, late in self.studio.overdue():

@@ -28,15 +28,15 @@ ACCIDENTS = (
     "kills",
     "pauses",
     "steps of the clock",
-    "passes that broke",
+    "passes that failed",
     "temporary failures",
     "permanent failures",
     "calls that raised",
-    "done, and reported as failed",
+    "done, but reported as failed",
     "used at the last moment",
 )
 #: What no look can see (docs/decisions/006 and 001), counted all the same.
-UNSEEN = ("work that ended before anybody asked", "used and closed between two looks")
+UNSEEN = ("work between two measurements", "used and closed between two passes")
 
 
 def lead(seed: int, weeks: float) -> Report:
@@ -83,7 +83,8 @@ def main(lives: int = 20, weeks: float = 4, first: int = 0) -> int:
     days, passes = sum(r.days for r in reports), sum(r.passes for r in reports)
     platforms = Counter(report.platform for report in reports)
     print(
-        f"{lives} simulated servers (seeds {first} to {first + lives - 1}), {days:.0f} simulated days:", end=""
+        f"{lives} simulated servers (seeds {first} to {first + lives - 1}), {days:.0f} simulated days:",
+        end="",
     )
     print(f" {', '.join(f'{n} {kind}' for kind, n in sorted(platforms.items()))}.\n")
     print(by_kind(reports))

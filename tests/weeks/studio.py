@@ -169,7 +169,7 @@ class Studio:
             thing.told.discard(what)
             thing.used(self.t)
         else:
-            self.counts["work that ended before anybody asked"] += 1
+            self.counts["work between two measurements"] += 1
 
     def excuse(self, thing: Thing, seconds: float = 0.0) -> None:
         """Something keeps it until now, or for so long."""
@@ -193,7 +193,7 @@ class Studio:
         if thing.id in self.seen_at_work:
             self._reach_the_app(thing)
         elif thing.strong > self.looked_at:
-            self.counts["used and closed between two looks"] += 1
+            self.counts["used and closed between two passes"] += 1
         thing.gone = self.t
         if thing.kind != "app" or thing.own:
             del self.things[thing.id]
@@ -452,7 +452,7 @@ class Studio:
             self._lagging[thing.id] = self._kernel(thing)
         self._take_away(thing)
         if mode == "lost":
-            self.counts["done, and reported as failed"] += 1
+            self.counts["done, but reported as failed"] += 1
             return Outcome(Result.TEMPORARY, "No answer in time.", "Timeout", "Wait.")
         thing.held_until = NEVER
         return Outcome(Result.REMOVED, "It was removed.")
