@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "controller")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "cycle")]
 
 import rows_of_api  # noqa: E402
 import rows_of_files  # noqa: E402

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "controller")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "cycle")]
 
 from life import Life, Report  # noqa: E402
 from truth import DAY  # noqa: E402
@@ -82,10 +82,8 @@ def main(lives: int = 20, weeks: float = 4, first: int = 0) -> int:
     overstayed = sum(len(report.overstayed) for report in reports)
     days, passes = sum(r.days for r in reports), sum(r.passes for r in reports)
     platforms = Counter(report.platform for report in reports)
-    print(
-        f"{lives} simulated servers (seeds {first} to {first + lives - 1}), {days:.0f} simulated days:",
-        end="",
-    )
+    seeds = f"seeds {first} to {first + lives - 1}"
+    print(f"{lives} simulated servers ({seeds}), {days:.0f} simulated days:", end="")
     print(f" {', '.join(f'{n} {kind}' for kind, n in sorted(platforms.items()))}.\n")
     print(by_kind(reports))
     print(
