@@ -23,6 +23,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from .logs_insights import LogsInsights
 from .operations import Operations
+from .rates import Rates
 from .resources import ACCOUNT, ApiError, Apps, NotOursError
 from .tracking_servers import TrackingServers
 from .trail import Trail
@@ -37,7 +38,7 @@ class Fault:
 
     ``code`` answers an error, ``latency`` waits first, ``hang`` waits for that many seconds and
     then answers nothing sensible, ``garbage`` answers a body that is no JSON. ``app_name``
-    limits it to requests for that app.
+    limits it to requests for that app, ``every`` to each request of that number.
     """
 
     operation: str
@@ -49,6 +50,8 @@ class Fault:
     garbage: bool = False
     times: int | None = None
     app_name: str | None = None
+    every: int = 1
+    seen: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,13 @@ class Call:
 @dataclass
 class Api:
     """The server. ``side`` are further paths, for this Studio's own use: path to JSON;
-    ``further`` are operations in front of moto's, by name."""
+    ``further`` are operations in front of moto's, by name. ``rates``: None answers every call."""
 
     apps: Apps
     region: str = "us-west-2"
     side: dict[str, Callable[[], Any]] = field(default_factory=dict)
     further: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
+    rates: Rates | None = None
 
     def __post_init__(self) -> None:
         self._model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"))
@@ -89,7 +93,7 @@ class Api:
 
     def _fill(self) -> None:
         self.trail = Trail(self.region)
-        self._operations = Operations(self.apps, self.region, self._find_domain, self.trail)
+        self.operations = Operations(self.apps, self.region, self._find_domain, self.trail)
         self._tracking_servers = TrackingServers(self.region)
         #: Operations of services other than SageMaker, by the wire's target.
         self.others: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -136,6 +140,8 @@ class Api:
         try:
             request = json.loads(body or b"{}")
             self.calls.append(Call(operation, request, time.time()))
+            if self.rates is not None:
+                self.rates.check(operation)
             broken = self._inject(operation, request)
             if broken is not None:
                 start("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
@@ -144,7 +150,7 @@ class Api:
                 return _send(start, 200, other(request))
             self._check_request(operation, request)
             handler = (
-                self._operations.table.get(operation)
+                self.operations.table.get(operation)
                 or self._tracking_servers.table.get(operation)
                 or self.further.get(operation)
             )
@@ -171,6 +177,9 @@ class Api:
         with self._lock:
             fault = next((f for f in self.faults if _applies(f, operation, request)), None)
             if fault is None:
+                return None
+            fault.seen += 1
+            if fault.seen % fault.every:
                 return None
             if fault.times is not None:
                 fault.times -= 1

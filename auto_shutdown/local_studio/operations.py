@@ -1,5 +1,6 @@
-"""The SageMaker operations that moto lacks: apps, user profiles, spaces and lifecycle
-configurations. Each takes the request and returns the answer as plain JSON."""
+"""The SageMaker operations that moto lacks: apps, lifecycle configurations, and what goes beyond
+moto's domains. Each takes the request and returns the answer as plain JSON. User profiles and
+spaces are in :mod:`.owners`."""
 
 from __future__ import annotations
 
@@ -11,6 +12,9 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+from moto.sagemaker.models import sagemaker_backends
+
+from .owners import KINDS, Owners
 from .resources import ACCOUNT, ApiError, Apps, Key, NotOursError, page
 from .tags import Tags
 from .trail import Trail
@@ -37,14 +41,18 @@ class Operations:
         #: AWS does not say whether an update of ``…AppSettings`` replaces all of them or only the
         #: members given. Either can be had here.
         self.update_replaces = False
-        self._named: dict[str, dict[tuple[str, str], Answer]] = {"UserProfile": {}, "Space": {}}
+        self.owners = Owners(apps, self.tags, self._arn, self._check_domain, self._updated)
+        #: When each domain that is Deleting vanishes.
+        self._domain_ends: dict[str, float] = {}
         self._configs: dict[str, Answer] = {}
         self.table: dict[str, Callable[[Request], Answer]] = {
             "CreateApp": self.create_app,
             "ListApps": self.list_apps,
             "DescribeApp": self.describe_app,
             "DeleteApp": self.delete_app,
+            **self.owners.table,
             "DescribeDomain": self.describe_domain,
+            "ListDomains": self.list_domains,
             "UpdateDomain": self.update_domain,
             "DeleteDomain": self.delete_domain,
             **self.tags.table,
@@ -53,16 +61,6 @@ class Operations:
             "ListStudioLifecycleConfigs": self.list_configs,
             "DeleteStudioLifecycleConfig": self.delete_config,
         }
-        for sort in self._named:
-            self.table[f"Create{sort}"] = self._bind(self._create, sort)
-            self.table[f"Describe{sort}"] = self._bind(self._describe, sort)
-            self.table[f"Update{sort}"] = self._bind(self._update, sort)
-            self.table[f"Delete{sort}"] = self._bind(self._delete, sort)
-            self.table[f"List{sort}s"] = self._bind(self._list, sort)
-
-    @staticmethod
-    def _bind(method: Callable[[str, Request], Answer], sort: str) -> Callable[[Request], Answer]:
-        return lambda request: method(sort, request)
 
     def _arn(self, kind: str, *parts: str) -> str:
         return f"arn:aws:sagemaker:{self._region}:{ACCOUNT}:{kind}/" + "/".join(parts)
@@ -88,15 +86,16 @@ class Operations:
         return {"AppArn": arn}
 
     def list_apps(self, request: Request) -> Answer:
-        owner = _owner(request, "Equals", required=False)
+        owner, late = _owner(request, "Equals", required=False), self.apps.delays.listing
         records = [
-            record
+            (record, status)
             for record in self.apps.all()
             if request.get("DomainIdEquals") in (None, record.domain_id)
             and owner in (None, record.owner)
+            and (status := record.listed_status(late)) is not None
         ]
         answer = page("Apps", records, request)
-        return {**answer, "Apps": [record.details() for record in answer["Apps"]]}
+        return {**answer, "Apps": [record.details(status) for record, status in answer["Apps"]]}
 
     def describe_app(self, request: Request) -> Answer:
         key = self._key(request)
@@ -112,24 +111,12 @@ class Operations:
 
     def delete_app(self, request: Request) -> Answer:
         key = self._key(request)
-        if key[2] == "RStudioServerPro" and self._alive(key[0], app_type="RSessionGateway"):
+        if key[2] == "RStudioServerPro" and self.apps.alive(key[0], app_type="RSessionGateway"):
             message = f"Unable to delete App [{key[3]}] because RSessionGateway App(s) exist."
             raise ApiError("ResourceInUse", message)
         self.apps.delete(key)
         self._trail.record("DeleteApp", request)
         return {}
-
-    def _alive(
-        self, domain_id: str, owner: tuple[str, str] | None = None, app_type: str = ""
-    ) -> bool:
-        """Whether the domain (or one owner in it) has apps that are neither deleted nor failed."""
-        return any(
-            app.domain_id == domain_id
-            and app.status not in ("Deleted", "Failed")
-            and owner in (None, app.owner)
-            and app_type in ("", app.type)
-            for app in self.apps.all()
-        )
 
     @staticmethod
     def _key(request: Request) -> Key:
@@ -142,6 +129,7 @@ class Operations:
         return self._arn("app", key[0], key[1][1], key[2].lower(), key[3])
 
     def _check_domain(self, domain_id: str) -> None:
+        self._end_domains()
         if self._find_domain(domain_id) is None:
             raise ApiError("ResourceNotFound", f"Domain [{domain_id}] does not exist.")
 
@@ -152,17 +140,34 @@ class Operations:
         self._check_domain(request["DomainId"])
         raise NotOursError
 
+    def list_domains(self, request: Request) -> Answer:
+        """moto's."""
+        self._end_domains()
+        raise NotOursError
+
     def delete_domain(self, request: Request) -> Answer:
         domain_id = request["DomainId"]
         self._check_domain(domain_id)
-        for sort, named in self._named.items():
-            if any(key[0] == domain_id for key in named):
-                message = f"Unable to delete Domain [{domain_id}] because {sort}(s) exist in it."
+        for kind in KINDS:
+            if any(key[0] == domain_id for key in self.owners.of(kind)):
+                message = f"Unable to delete Domain [{domain_id}] because {kind}(s) exist in it."
                 raise ApiError("ResourceInUse", message)
-        if self._alive(domain_id):
+        if self.apps.alive(domain_id):
             message = f"Unable to delete Domain [{domain_id}] because App(s) exist in it."
             raise ApiError("ResourceInUse", message)
-        raise NotOursError
+        if not self.apps.delays.deleting:
+            raise NotOursError
+        if domain_id in self._domain_ends:
+            raise ApiError("ResourceInUse", f"Domain [{domain_id}] is already being deleted.")
+        self._find_domain(domain_id).status = "Deleting"
+        self._domain_ends[domain_id] = time.monotonic() + self.apps.delays.deleting
+        return {}
+
+    def _end_domains(self) -> None:
+        for domain_id, end in list(self._domain_ends.items()):
+            if end <= time.monotonic():
+                del self._domain_ends[domain_id]
+                sagemaker_backends[ACCOUNT][self._region].domains.pop(domain_id, None)
 
     def update_domain(self, request: Request) -> Answer:
         """The defaults for user profiles and spaces; the rest of it changes nothing here."""
@@ -186,55 +191,6 @@ class Operations:
             whole = self.update_replaces or not isinstance(value, dict)
             found[member] = _listed(value if whole else _merged(old.get(member) or {}, value))
         return {member: value for member, value in found.items() if value not in ({}, [], None)}
-
-    def _create(self, sort: str, request: Request) -> Answer:
-        key = (request["DomainId"], request[f"{sort}Name"])
-        self._check_domain(key[0])
-        if key in self._named[sort]:
-            raise ApiError("ResourceInUse", f"{sort} [{key[1]}] already exists.")
-        now = time.time()
-        times = {"CreationTime": now, "LastModifiedTime": now, "Status": "InService"}
-        self._named[sort][key] = {**{k: v for k, v in request.items() if k != "Tags"}, **times}
-        kind = "user-profile" if sort == "UserProfile" else "space"
-        arn = self._arn(kind, *key)
-        self.tags.put(arn, request.get("Tags"))
-        return {f"{sort}Arn": arn}
-
-    def _get(self, sort: str, request: Request) -> tuple[tuple[str, str], Answer]:
-        key = (request["DomainId"], request[f"{sort}Name"])
-        if key not in self._named[sort]:
-            raise ApiError("ResourceNotFound", f"{sort} [{key[1]}] does not exist.")
-        return key, self._named[sort][key]
-
-    def _describe(self, sort: str, request: Request) -> Answer:
-        return self._get(sort, request)[1]
-
-    def _update(self, sort: str, request: Request) -> Answer:
-        key, found = self._get(sort, request)
-        member = "UserSettings" if sort == "UserProfile" else "SpaceSettings"
-        if member in request:
-            request = {**request, member: self._updated(found.get(member) or {}, request[member])}
-        found.update(request, LastModifiedTime=time.time())
-        kind = "user-profile" if sort == "UserProfile" else "space"
-        return {f"{sort}Arn": self._arn(kind, *key)}
-
-    def _delete(self, sort: str, request: Request) -> Answer:
-        key, _ = self._get(sort, request)
-        if self._alive(key[0], (f"{sort}Name", key[1])):
-            message = f"Unable to delete {sort} [{key[1]}] because App(s) are associated with it."
-            raise ApiError("ResourceInUse", message)
-        del self._named[sort][key]
-        return {}
-
-    def _list(self, sort: str, request: Request) -> Answer:
-        wanted = request.get("DomainIdEquals")
-        names = ("DomainId", f"{sort}Name", "Status", "CreationTime", "LastModifiedTime")
-        found = [
-            {**{n: v for n, v in item.items() if n in names}, **_summaries(sort, item)}
-            for (domain_id, _), item in self._named[sort].items()
-            if wanted in (None, domain_id)
-        ]
-        return page(f"{sort}s", found, request)
 
     # -- lifecycle configurations ------------------------------------------------------------
 
@@ -277,29 +233,14 @@ class Operations:
 
     def _settings(self) -> list[Any]:
         """The settings of all domains, user profiles and spaces."""
-        named = [item for items in self._named.values() for item in items.values()]
-        ids = {key[0] for items in self._named.values() for key in items}
-        domains = [self._find_domain(domain_id) for domain_id in ids]
+        named = [owner for kind in KINDS for owner in self.owners.of(kind).values()]
+        domains = [self._find_domain(domain_id) for domain_id in {o["DomainId"] for o in named}]
         defaults = [
             [domain.default_user_settings, domain.default_space_settings]
             for domain in domains
             if domain is not None
         ]
         return [*named, *defaults]
-
-
-def _summaries(sort: str, item: Answer) -> Answer:
-    """What ListSpaces tells beside the names: owner, sharing and a part of the settings."""
-    if sort != "Space":
-        return {}
-    settings = item.get("SpaceSettings") or {}
-    names = ("AppType", "RemoteAccess", "SpaceStorageSettings")
-    found = {
-        "OwnershipSettingsSummary": item.get("OwnershipSettings"),
-        "SpaceSharingSettingsSummary": item.get("SpaceSharingSettings"),
-        "SpaceSettingsSummary": {n: settings[n] for n in names if n in settings},
-    }
-    return {name: value for name, value in found.items() if value}
 
 
 def _merged(old: Answer, new: Request) -> Answer:

@@ -11,8 +11,9 @@ from typing import Any
 
 ACCOUNT = "123456789012"
 
-#: Of the list operations, where a request names no other.
+#: Entries a page of SageMaker's list operations: where a request names no number, and at most.
 DEFAULT_PAGE = 10
+LARGEST_PAGE = 100
 
 #: A deleted app stays listed for that long.
 RETENTION = timedelta(hours=24)
@@ -32,8 +33,11 @@ class NotOursError(Exception):
 
 
 def page(member: str, found: list[Any], request: dict[str, Any]) -> dict[str, Any]:
-    """One page of the API's default ten, with the token of the next."""
+    """One page of a list operation, with the token of the next page."""
     size = int(request.get("MaxResults") or DEFAULT_PAGE)
+    if size > LARGEST_PAGE:
+        message = f"Value '{size}' at 'maxResults' must be less than or equal to {LARGEST_PAGE}"
+        raise ApiError("ValidationException", message)
     try:
         start = int(request.get("NextToken") or 0)
     except ValueError:
@@ -46,12 +50,15 @@ def page(member: str, found: list[Any], request: dict[str, Any]) -> dict[str, An
 
 @dataclass
 class Delays:
-    """Seconds that an app stays Pending and Deleting at least. ``ending``: how long what runs in
-    it lives on once it is Deleting."""
+    """Seconds that an app stays Pending and Deleting at least, and that a user profile, a space
+    and a domain stay Deleting. ``ending``: how long the processes of an app live on once it is
+    Deleting. ``listing``: how late a list operation shows a change that a describe operation shows
+    at once."""
 
     pending: float = 0.0
     ending: float = 0.0
     deleting: float = 0.0
+    listing: float = 0.0
 
 
 class Background:
@@ -84,15 +91,32 @@ class AppRecord:
     status: str = "Pending"
     deleted_at: datetime | None = None
     runtime: Any = None
+    #: The instant (``time.monotonic``) of each change of ``status``, and the new status.
+    changes: list[tuple[float, str]] = field(default_factory=list, repr=False)
 
-    def details(self) -> dict[str, Any]:
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name == "status" and hasattr(self, "changes"):
+            self.changes.append((time.monotonic(), value))
+
+    def __post_init__(self) -> None:
+        self.changes.append((time.monotonic(), self.status))
+
+    def listed_status(self, late: float) -> str | None:
+        """The status that a list shows which is ``late`` seconds behind; None: not listed yet."""
+        if not late:
+            return self.status
+        seen = time.monotonic() - late
+        return next((status for at, status in reversed(self.changes) if at <= seen), None)
+
+    def details(self, status: str | None = None) -> dict[str, Any]:
         """The app as ListApps describes it, without ARN and activity."""
         found = {
             "DomainId": self.domain_id,
             self.owner[0]: self.owner[1],
             "AppType": self.type,
             "AppName": self.name,
-            "Status": self.status,
+            "Status": status or self.status,
             "CreationTime": self.created_at.timestamp(),
         }
         return {**found, "ResourceSpec": self.spec} if self.spec else found
@@ -129,6 +153,24 @@ class Apps:
         self._background.join()
         with self._lock:
             self._records.clear()
+
+    def alive(
+        self, domain_id: str, owner: tuple[str, str] | None = None, app_type: str = ""
+    ) -> bool:
+        """Whether the domain (or one owner in it) has apps that are neither deleted nor failed."""
+        return any(
+            app.domain_id == domain_id
+            and app.status not in ("Deleted", "Failed")
+            and owner in (None, app.owner)
+            and app_type in ("", app.type)
+            for app in self.all()
+        )
+
+    def put(self, record: AppRecord) -> None:
+        """Add an app as it is. Nothing is started for it."""
+        key = (record.domain_id, record.owner, record.type, record.name)
+        with self._lock:
+            self._records[key] = record
 
     def find(self, key: Key) -> AppRecord | None:
         with self._lock:

@@ -242,7 +242,7 @@ def instance(host: Host, platform: str = "notebook-al2023-v1") -> None:
         "NotebookInstanceStatus": "InService",
         "PlatformIdentifier": platform,
     }
-    table = host.studio.api._operations.table
+    table = host.studio.api.operations.table
     host.patch.setitem(table, "DescribeNotebookInstance", lambda _request: described)
 
 

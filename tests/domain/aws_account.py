@@ -98,7 +98,7 @@ class Account:
 
     def lose_owner(self, name: str) -> None:
         """A user profile vanishes although it has apps, as it happens to deletions by force."""
-        del self.api._operations._named["UserProfile"][("d-one", name)]
+        self.api.operations.owners.lose("UserProfile", "d-one", name)
 
     def statuses(self) -> dict[str, str]:
         return {f"{a.owner[1]}/{a.type}": a.status for a in self.api.apps.all()}

@@ -86,7 +86,7 @@ def test_everything_billed_is_in_the_report(account: Any, place: Workplace) -> N
 
 def test_pages_are_followed(account: Any, place: Workplace) -> None:
     for number in range(230):
-        account.api._operations.create_app(
+        account.api.operations.create_app(
             {
                 "DomainId": "d-one",
                 "UserProfileName": "ada",
@@ -127,7 +127,7 @@ def test_an_answer_that_is_no_answer_is_not_an_empty_list(account: Any, place: W
 
 
 def test_a_token_that_repeats_ends_the_list(account: Any, place: Workplace) -> None:
-    operations = account.api._operations
+    operations = account.api.operations
     again = operations.list_apps({})
     operations.table["ListApps"] = lambda request: {**again, "NextToken": "again"}
     found = read(place)

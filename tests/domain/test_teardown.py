@@ -34,7 +34,7 @@ def fill(account: Account) -> None:
 
 def restarts_by_itself(account: Account) -> None:
     """Studio starts ada's JupyterServer app again, just before her profile is deleted."""
-    original = account.api._operations.table["DeleteUserProfile"]
+    original = account.api.operations.table["DeleteUserProfile"]
     restarted = []
 
     def delete(request: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def restarts_by_itself(account: Account) -> None:
             account.start("JupyterServer", UserProfileName="ada")
         return original(request)
 
-    account.api._operations.table["DeleteUserProfile"] = delete
+    account.api.operations.table["DeleteUserProfile"] = delete
 
 
 def aws_of(account: Account) -> Aws:

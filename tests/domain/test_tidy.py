@@ -133,13 +133,13 @@ def ripe(account: Account, admin: Administrator) -> None:
 
 def at_describe(account: Account, event: Callable[[], None]) -> None:
     """``event`` happens between the plan and the second look."""
-    original = account.api._operations.table["DescribeApp"]
+    original = account.api.operations.table["DescribeApp"]
 
     def describe(request: dict[str, Any]) -> dict[str, Any]:
         event()
         return original(request)
 
-    account.api._operations.table["DescribeApp"] = describe
+    account.api.operations.table["DescribeApp"] = describe
 
 
 @pytest.mark.parametrize("renewed", [True, False], ids=["new CreationTime", "old CreationTime"])
@@ -193,7 +193,7 @@ def test_an_owner_who_came_back_keeps_the_app(account: Account, admin: Administr
     admin.notices_given(timedelta(hours=2))
 
     def back() -> None:
-        named = account.api._operations._named["UserProfile"]
+        named = account.api.operations.owners.of("UserProfile")
         if ("d-one", "bob") not in named:
             account.sagemaker.create_user_profile(DomainId="d-one", UserProfileName="bob")
 

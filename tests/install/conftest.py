@@ -65,8 +65,8 @@ def use_endpoint(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 
 def emptied(server: Api, update_replaces: bool) -> Api:
     urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", b"")).close()
-    server._operations = Operations(server.apps, server.region, server._find_domain)
-    server._operations.update_replaces = update_replaces
+    server.operations = Operations(server.apps, server.region, server._find_domain)
+    server.operations.update_replaces = update_replaces
     server.faults.clear()
     server.calls.clear()
     return server

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from answers import error_of
+from waiting import wait_until
 
 from auto_shutdown.local_studio.api import Api, Fault
 from auto_shutdown.local_studio.operations import app_name
-from auto_shutdown.local_studio.resources import Apps, Delays
+from auto_shutdown.local_studio.rates import Rates
+from auto_shutdown.local_studio.resources import ApiError, Apps, Delays
 
 OWNER = {"DomainId": "d-local", "UserProfileName": "ada"}
 APP = {**OWNER, "AppType": "KernelGateway", "AppName": "x"}
@@ -161,3 +163,97 @@ def test_names_are_as_studio_makes_them() -> None:
     name = app_name("arn:aws:sagemaker:us-west-2:1:image/tensorflow-2.3-cpu", "ml.t3.medium", "a")
     assert name.startswith("tensorflow-2-3-cpu-ml-t3-medium-")
     assert len(name) <= 63
+
+
+def test_page_sizes(client: Any) -> None:
+    for number in range(12):
+        client.create_user_profile(DomainId="d-local", UserProfileName=f"user-{number}")
+    page = client.list_user_profiles()
+    assert len(page["UserProfiles"]) == 10
+    assert "NextToken" in page
+    assert len(client.list_user_profiles(MaxResults=100)["UserProfiles"]) == 13
+    code, text = error_of(client.list_user_profiles, MaxResults=101)
+    assert code == "ValidationException"
+    assert "less than or equal to 100" in text
+
+
+def test_the_name_of_a_user_profile_has_no_case(client: Any) -> None:
+    assert client.describe_user_profile(DomainId="d-local", UserProfileName="ADA")
+    assert error_of(client.create_user_profile, **{**OWNER, "UserProfileName": "Ada"})[0] == (
+        "ResourceInUse"
+    )
+    client.create_space(DomainId="d-local", SpaceName="lab")
+    assert error_of(client.describe_space, DomainId="d-local", SpaceName="LAB")[0] == (
+        "ResourceNotFound"
+    )
+
+
+def test_the_rate_is_the_accounts(api: Api, client: Any) -> None:
+    now = 100.0
+    api.rates = Rates(saved_seconds=0, clock=lambda: now)
+    client.list_apps()
+    assert error_of(client.list_spaces) == ("ThrottlingException", "Rate exceeded")
+    client.describe_domain(DomainId="d-local")  # descriptions have a rate of their own
+    now += 0.49
+    assert error_of(client.list_user_profiles)[0] == "ThrottlingException"
+    now += 0.01
+    client.list_user_profiles()
+    assert api.rates.refused == {"ListSpaces": 1, "ListUserProfiles": 1}
+    now += 60  # nothing is saved up here
+    client.list_apps()
+    assert error_of(client.list_apps)[0] == "ThrottlingException"
+
+
+def test_calls_that_were_saved_up_are_answered_at_once() -> None:
+    rates = Rates(times=3, saved_seconds=2, clock=lambda: 100.0)
+    for _ in range(12):
+        rates.check("ListApps")
+    with pytest.raises(ApiError, match="Rate exceeded"):
+        rates.check("ListApps")
+
+
+def test_lists_are_late_and_descriptions_are_not(api: Api, client: Any) -> None:
+    api.apps.delays = Delays(listing=1e6)
+    client.create_app(**APP)
+    client.create_user_profile(DomainId="d-local", UserProfileName="bob")
+    wait_for(client, "InService")
+    assert client.list_apps()["Apps"] == []
+    assert client.list_user_profiles()["UserProfiles"] == []
+    assert client.describe_user_profile(DomainId="d-local", UserProfileName="bob")
+    (record,) = api.apps.all()
+    record.changes = [(at - 2e6, status) for at, status in record.changes]
+    assert [a["Status"] for a in client.list_apps()["Apps"]] == ["InService"]
+    client.delete_app(**APP)
+    wait_for(client, "Deleted")
+    assert [a["Status"] for a in client.list_apps()["Apps"]] == ["InService"]
+
+
+def test_user_profiles_spaces_and_domains_are_deleted_in_time(api: Api, client: Any) -> None:
+    domain = {"DomainId": "d-local"}
+    client.create_space(**domain, SpaceName="lab")
+    api.apps.delays = Delays(deleting=0.5)
+    client.delete_user_profile(**OWNER)
+    client.delete_space(**domain, SpaceName="lab")
+    assert [u["Status"] for u in client.list_user_profiles()["UserProfiles"]] == ["Deleting"]
+    assert error_of(client.delete_domain, **domain)[0] == "ResourceInUse"
+    for kind, listed in (("user_profile", "UserProfiles"), ("space", "Spaces")):
+        list_all = getattr(client, f"list_{kind}s")
+        wait_until(lambda f=list_all, m=listed: f()[m] == [], f"the {kind} is gone")
+    client.delete_domain(**domain)
+    assert client.describe_domain(**domain)["Status"] == "Deleting"
+    assert error_of(client.delete_domain, **domain)[0] == "ResourceInUse"
+    wait_until(lambda: client.list_domains()["Domains"] == [], "the domain is gone")
+    assert error_of(client.describe_domain, **domain)[0] == "ResourceNotFound"
+
+
+def test_a_fault_at_every_third_request(api: Api, client: Any) -> None:
+    api.faults.append(Fault("ListApps", "InternalFailure", status=500, every=3))
+    codes = []
+    for _ in range(6):
+        try:
+            client.list_apps()
+        except Exception as error:
+            codes.append(error.response["Error"]["Code"])  # type: ignore[attr-defined]
+        else:
+            codes.append("")
+    assert codes == ["", "", "InternalFailure", "", "", "InternalFailure"]

@@ -75,7 +75,7 @@ async def test_foreign_apps_in_the_answer_are_dropped(
     add(api, "hers", owner="eve")
     add(api, "mine", owner="ADA")  # user profile names are not case sensitive
     listed = [record.details() for record in api.apps.all()]
-    monkeypatch.setitem(api._operations.table, "ListApps", lambda _request: {"Apps": listed})
+    monkeypatch.setitem(api.operations.table, "ListApps", lambda _request: {"Apps": listed})
     assert [app.name for app in await maker.list_apps()] == ["mine"]
 
 
@@ -97,7 +97,7 @@ async def test_the_living_of_two_records_counts(
         [alive, {**alive, "Status": "Deleted"}],
     ):
         answer = {"Apps": listed}
-        monkeypatch.setitem(api._operations.table, "ListApps", lambda _r, a=answer: a)
+        monkeypatch.setitem(api.operations.table, "ListApps", lambda _r, a=answer: a)
         assert [app.status for app in await maker.list_apps()] == ["InService"]
 
 
