@@ -9,6 +9,7 @@ for a while.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,27 +18,37 @@ from typing import Any
 from ..world.aws_errors import CREDENTIALS, THROTTLED, UNREACHABLE, read_error, remedy
 from .errors import CallError, OutOfTimeError
 
-#: Seconds between the starts of two calls, by the first word of SageMaker's operations.
+#: Seconds between the starts of two calls, by the first word of SageMaker's operations: a little
+#: more than the rates allow, because calls arrive with a jitter.
 SPACING: Mapping[str, float] = {
-    "list": 0.52,
-    "describe": 0.21,
-    "delete": 1.1,
-    "create": 1.1,
-    "update": 1.1,
+    "list": 0.51,
+    "describe": 0.205,
+    "delete": 1.05,
+    "create": 1.05,
+    "update": 1.05,
 }
 #: The same for operations of other services.
 OTHER_SPACING = 0.1
-LOOKUP_SPACING = 0.52
+LOOKUP_SPACING = 0.51
 
-#: A throttled call waits for these seconds in turn, and then fails.
-BACK_OFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
+#: After late calls (a slow answer, a busy machine) at most so many follow at once to make up for
+#: the delay, because AWS saves up some calls of a pause. A throttled call shows that it does not:
+#: then nothing is made up for until so many calls were answered.
+MADE_UP = 4
+CALM_CALLS = 50
 
-#: After a throttled call the spacing is so much wider, at most so many times the usual.
-WIDER = 1.5
+#: A throttled call waits for these seconds in turn, and then fails. A refused call costs no rate,
+#: and the next one is free after half a second, so the first waits are short.
+BACK_OFF = (0.05, 0.1, 0.2, 0.4, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
+
+#: A call that is throttled so often in a row is not early: others use the rate, too.
+EARLY = 2
+
+#: Then the spacing becomes so much wider, at most so many times the usual; each answered call makes
+#: it so much narrower again.
+WIDER = 1.2
 WIDEST = 8.0
-
-#: So many calls without throttling bring the usual spacing back.
-CALM_CALLS = 20
+NARROWER = 0.97
 
 #: An answer that never came, or an error of the service, is tried so often.
 ATTEMPTS = 3
@@ -49,35 +60,40 @@ READ_SECONDS = 30
 
 @dataclass
 class _Lane:
-    """The calls that share one rate."""
+    """The calls that share one rate. ``next_at``: when the next one may start. ``strict``: so many
+    calls still have to be answered before late calls are made up for."""
 
     spacing: float
-    next_at: float = 0.0
+    next_at: float
     factor: float = 1.0
-    calm: int = 0
+    strict: int = 0
 
 
 @dataclass
 class Pace:
-    """Spaces the calls of one account and region. ``until`` is the instant of ``monotonic`` at
-    which the run has to end; a wait that would pass it raises OutOfTimeError. ``speed`` divides
-    every wait (tests)."""
+    """Spaces the calls of one account and region; several threads may share it. ``until`` is the
+    instant of ``monotonic`` at which the run has to end; a wait that would pass it raises
+    OutOfTimeError. ``speed`` divides every wait."""
 
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     until: float | None = None
     speed: float = 1.0
     _lanes: dict[str, _Lane] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def wait(self, service: str, method: str) -> None:
-        """Return when the call may be made."""
-        lane = self._lane(service, method)
-        spacing = lane.spacing * lane.factor / self.speed
-        self.rest(lane.next_at - self.monotonic())
-        now = self.monotonic()
-        # From the planned instant, so that late wake-ups do not add up; but no burst after a pause.
-        planned = lane.next_at if now - lane.next_at < spacing else now
-        lane.next_at = planned + spacing
+    def wait(self, service: str, method: str, again: bool = False) -> None:
+        """Return when the call may be made. ``again``: it was throttled and has waited already."""
+        with self._lock:
+            lane = self._lane(service, method)
+            spacing = lane.spacing * lane.factor / self.speed
+            now = self.monotonic()
+            # Further behind than that is a pause, after which no call follows at once.
+            made_up_for = not lane.strict and now - lane.next_at <= MADE_UP * spacing
+            planned = lane.next_at if made_up_for else max(lane.next_at, now)
+            planned = now if again else planned
+            lane.next_at = planned + spacing
+        self.rest(planned - now)
 
     def rest(self, seconds: float) -> None:
         """Wait. Raises OutOfTimeError where the run would be over by then."""
@@ -86,15 +102,24 @@ class Pace:
         if seconds > 0:
             self.sleep(seconds)
 
-    def throttled(self, service: str, method: str) -> None:
-        lane = self._lane(service, method)
-        lane.factor, lane.calm = min(lane.factor * WIDER, WIDEST), 0
+    def stop(self) -> None:
+        """End the run: every wait raises OutOfTimeError from now on."""
+        self.until = float("-inf")
+
+    def back_off(self, service: str, method: str, times: int) -> None:
+        """Wait after a call was throttled for the time of that number (from 1)."""
+        with self._lock:
+            lane = self._lane(service, method)
+            lane.strict = CALM_CALLS
+            if times > EARLY:
+                lane.factor = min(lane.factor * WIDER, WIDEST)
+        self.rest(BACK_OFF[times - 1] / self.speed)
 
     def answered(self, service: str, method: str) -> None:
-        lane = self._lane(service, method)
-        lane.calm += 1
-        if lane.calm >= CALM_CALLS and lane.factor > 1.0:
-            lane.factor, lane.calm = max(1.0, lane.factor / WIDER), 0
+        with self._lock:
+            lane = self._lane(service, method)
+            lane.strict = max(0, lane.strict - 1)
+            lane.factor = max(1.0, lane.factor * NARROWER)
 
     def _lane(self, service: str, method: str) -> _Lane:
         word = method.split("_")[0]
@@ -103,13 +128,14 @@ class Pace:
             spacing = SPACING.get(word, OTHER_SPACING) if service == "sagemaker" else OTHER_SPACING
             if service == "cloudtrail":
                 spacing = LOOKUP_SPACING
-            self._lanes[name] = _Lane(spacing)
+            self._lanes[name] = _Lane(spacing, self.monotonic())
         return self._lanes[name]
 
 
 class Aws:
-    """The AWS API of one region. ``session`` is boto3's (None: a new one, with the credentials that
-    the AWS command line would take). ``calls`` counts the requests sent by operation."""
+    """The AWS API of one region; several threads may use it. ``session`` is boto3's (None: a new
+    one, with the credentials that the AWS command line would take). ``calls`` counts the requests
+    sent by operation."""
 
     def __init__(self, region: str, session: Any = None, pace: Pace | None = None) -> None:
         self.region = region
@@ -117,21 +143,22 @@ class Aws:
         self.calls: dict[str, int] = {}
         self._session = session
         self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     def call(self, service: str, method: str, **request: Any) -> dict[str, Any]:
         """Call ``method`` (boto3's name) of ``service``. Raises CallError, OutOfTimeError."""
         throttled = failed = 0
         while True:
-            self.pace.wait(service, method)
-            self.calls[method] = self.calls.get(method, 0) + 1
+            self.pace.wait(service, method, again=throttled > 0)
+            with self._lock:
+                self.calls[method] = self.calls.get(method, 0) + 1
             try:
                 answer: dict[str, Any] = getattr(self._client(service), method)(**request)
             except Exception as error:
                 code, text = read_error(error)
                 if code in THROTTLED and throttled < len(BACK_OFF):
-                    self.pace.throttled(service, method)
-                    self.pace.rest(BACK_OFF[throttled] / self.pace.speed)
                     throttled += 1
+                    self.pace.back_off(service, method, throttled)
                     continue
                 if (code in UNREACHABLE or code in FAILING) and failed < ATTEMPTS - 1:
                     failed += 1
@@ -170,25 +197,32 @@ class Aws:
         return CallError(code, f"{action} failed in {self.region}: {code}.", advice, text)
 
     def _client(self, service: str) -> Any:
-        if service not in self._clients:
-            if self._session is None:
-                from boto3.session import Session
+        found = self._clients.get(service)
+        if found is None:
+            with _MAKING_CLIENT:
+                found = self._clients.get(service) or self._make_client(service)
+                self._clients[service] = found
+        return found
 
-                self._session = Session()
-            from botocore.config import Config
+    def _make_client(self, service: str) -> Any:
+        if self._session is None:
+            from boto3.session import Session
 
-            config = Config(
-                connect_timeout=CONNECT_SECONDS,
-                read_timeout=READ_SECONDS,
-                retries={"total_max_attempts": 1, "mode": "standard"},
-            )
-            # Budgets and Cost Explorer are at home in one region.
-            region = "us-east-1" if service in _GLOBAL else self.region
-            self._clients[service] = self._session.client(
-                service, region_name=region, config=config
-            )
-        return self._clients[service]
+            self._session = Session()
+        from botocore.config import Config
 
+        config = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"total_max_attempts": 1, "mode": "standard"},
+        )
+        # Budgets and Cost Explorer are at home in one region.
+        region = "us-east-1" if service in _GLOBAL else self.region
+        return self._session.client(service, region_name=region, config=config)
+
+
+#: Threads may share boto3's clients, but not the session that makes them.
+_MAKING_CLIENT = threading.Lock()
 
 _GLOBAL = frozenset({"budgets", "ce"})
 
