@@ -1,4 +1,4 @@
-"""All faults, each try with its verdict, as the table of docs/reliability.md.
+"""Try all faults, and make the table of docs/reliability.md from the verdicts.
 
 python tests/faults/table.py            # prints it (about 15 minutes)
 python tests/faults/table.py --write    # and puts it into the page
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "cycle")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "cycle")]
 
 import rows_of_api  # noqa: E402
 import rows_of_files  # noqa: E402
@@ -45,24 +45,24 @@ async def _bare(root: Path) -> dict[str, list[Verdict]]:
         for title, tries in rows_of_api.ROWS.items():
             for name, begins, ends in tries:
                 morning = Morning(root / name, studio, name)
-                _told(found, title, name, await rows_of_api.run(begins, ends, morning))
+                _add_verdict(found, title, name, await rows_of_api.run(begins, ends, morning))
         for title, functions in rows_of_state.ROWS.items():
             for function in functions:
                 name = function.__name__.replace("_", "-")
-                _told(found, title, name, await function(root, studio, name))
+                _add_verdict(found, title, name, await function(root, studio, name))
         for place, kind in rows_of_files.TRIES:
             verdict = await rows_of_files.spoilt(root, studio, place, kind)
-            _told(found, rows_of_files.TITLE, rows_of_files.name_of(place, kind), verdict)
+            _add_verdict(found, rows_of_files.TITLE, rows_of_files.name_of(place, kind), verdict)
         name = "directory-deleted"
         verdict = await rows_of_files.directory_deleted(root, studio, name)
-        _told(found, "The state directory is deleted while the server runs", name, verdict)
+        _add_verdict(found, "The state directory is deleted while the server runs", name, verdict)
         for at in range(1, rows_of_kills.steps(root, studio) + 1):
             verdict = await rows_of_kills.killed_at(root, studio, at)
-            _told(found, KILLS, f"step {at}", verdict)
+            _add_verdict(found, KILLS, f"step {at}", verdict)
     return found
 
 
-def _told(found: dict[str, list[Verdict]], title: str, name: str, verdict: Verdict) -> None:
+def _add_verdict(found: dict[str, list[Verdict]], title: str, name: str, verdict: Verdict) -> None:
     found.setdefault(title, []).append(verdict)
     mark = "ok  " if verdict.good else "FAIL"
     print(f"{mark} {title}: {name} {'' if verdict.good else verdict}", flush=True)
@@ -73,7 +73,7 @@ def _whole(root: Path) -> dict[str, list[Verdict]]:
     for title, functions in rows_of_processes.ROWS.items():
         for function in functions:
             name = function.__name__
-            _told(found, title, name, function(root / name))
+            _add_verdict(found, title, name, function(root / name))
     return found
 
 

@@ -1,15 +1,15 @@
-"""The race that matters: a user runs a cell in the moments around the removal of its kernel.
+"""Race a user's cell against the removal of its kernel.
 
     python tests/soak/race.py --tries 4000
 
-Real kernels and a real server with the extension; the cells come from another process, as a page's
-do, or around the server from a client of the kernel's own. Each try lets a kernel become idle, and
-runs a cell at a random moment around its removal. What may come of it:
+The kernels and the server with the extension are real. This process sends the cells through the
+server's websocket, as a page does, or directly to the kernel or gateway. Each try lets a kernel
+become idle and sends a cell at a random moment around the kernel's removal. The possible results:
 
-- kept: the cell was seen, and nothing was removed;
-- refused: the kernel was removed, and the cell never began (a page shows it as waiting);
-- after: the cell began only when the kernel would have been dead;
-- lost: the cell began, and the kernel was removed all the same. This must not be.
+- kept: the extension saw the cell and did not remove the kernel;
+- refused: the extension removed the kernel, and the cell never began (a page shows it waiting);
+- after: the cell began after the kernel would have ended;
+- lost: the cell began, and the extension removed the kernel. No cell of a page may be lost.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ from auto_shutdown.local_studio.server import TOKEN, JupyterServerApp, KernelCli
 
 HERE = Path(__file__).resolve().parent
 
-#: A kernel is idle after so long. One behind a gateway is first asked for work in the background,
-#: which takes some tenths of a second, and the answer must be fresh.
+#: The idle timeout. It is longer for a kernel behind a gateway: the extension first asks that
+#: kernel about background work, which takes some tenths of a second, and uses only a fresh answer.
 LIMIT_SECONDS = 0.4
 GATEWAY_LIMIT_SECONDS = 2.4
 
-#: How far from a moment at which kernels were removed before a cell is sent, in seconds.
+#: A cell is sent at a random moment in this window around the expected removal, in seconds.
 BEFORE, AFTER = 0.06, 0.04
 
-#: A cell that has not begun by then never will.
+#: A cell that has not begun after this time never begins.
 REFUSED_SECONDS = 0.6
 
 SIDES = ("local-page", "local-direct", "gateway-page", "gateway-direct")
 
 
 class Client(Protocol):
-    """Somebody who runs cells. ``heard`` is when the kernel said busy and idle, by message."""
+    """Runs cells. ``states`` holds, for each message id, when the kernel reported busy and idle."""
 
-    heard: dict[str, dict[str, float]]
+    states: dict[str, dict[str, float]]
 
     def send(self, code: str) -> str: ...
 
@@ -66,21 +66,22 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
-def take(heard: dict[str, dict[str, float]], message: Any) -> None:
+def note_state(states_by_id: dict[str, dict[str, float]], message: Any) -> None:
+    """Store the time of a status message under the id of its request."""
     if message["header"]["msg_type"] != "status":
         return
     at = message["header"]["date"]
     stamp = at if isinstance(at, datetime) else datetime.fromisoformat(at.replace("Z", "+00:00"))
-    states = heard.setdefault(message["parent_header"].get("msg_id", ""), {})
+    states = states_by_id.setdefault(message["parent_header"].get("msg_id", ""), {})
     states[message["content"]["execution_state"]] = stamp.timestamp()
 
 
 class Page(KernelClient):
-    """Through the websocket of a server, as a page."""
+    """Sends cells through the websocket of a server, as a page does."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, 20.0)
-        self.heard: dict[str, dict[str, float]] = {}
+        self.states: dict[str, dict[str, float]] = {}
 
     def send(self, code: str) -> str:
         return self.ask("execute_request", code=code, silent=False, store_history=False,
@@ -89,17 +90,17 @@ class Page(KernelClient):
     def listen(self, seconds: float) -> None:
         self._connection.settimeout(max(seconds, 0.001))
         with suppress(WebSocketTimeoutException):
-            take(self.heard, json.loads(self._connection.recv()))
+            note_state(self.states, json.loads(self._connection.recv()))
 
     def close(self) -> None:
         self._connection.close()
 
 
 class Direct:
-    """Straight to the kernel's own sockets: ``jupyter console --existing``."""
+    """Sends cells to the kernel's own sockets, as ``jupyter console --existing`` does."""
 
     def __init__(self, connection_file: Path) -> None:
-        self.heard: dict[str, dict[str, float]] = {}
+        self.states: dict[str, dict[str, float]] = {}
         self._client = BlockingKernelClient(connection_file=str(connection_file))
         self._client.load_connection_file()
         self._client.start_channels(stdin=False, hb=False)
@@ -110,7 +111,7 @@ class Direct:
 
     def listen(self, seconds: float) -> None:
         with suppress(queue.Empty):
-            take(self.heard, self._client.get_iopub_msg(timeout=max(seconds, 0.001)))
+            note_state(self.states, self._client.get_iopub_msg(timeout=max(seconds, 0.001)))
 
     def close(self) -> None:
         self._client.stop_channels()
@@ -118,19 +119,19 @@ class Direct:
 
 @dataclass
 class Removals:
-    """What the sparing managers note."""
+    """The removals that the kernel managers of ``sparing.py`` recorded."""
 
     path: Path
 
     def since(self, kernel_id: str, at: float) -> list[dict[str, Any]]:
-        found = [json.loads(line) for line in self.path.read_text().splitlines()[-2000:] if line]
-        return [r for r in found if r["kernel"] == kernel_id and r["called_at"] > at]
+        newest = [json.loads(line) for line in self.path.read_text().splitlines()[-2000:] if line]
+        return [r for r in newest if r["kernel"] == kernel_id and r["called_at"] > at]
 
 
 @dataclass
 class Tally:
-    """What came of the tries of one side; ``lost`` are the instants of the lost cells' sending,
-    in seconds from the call that shuts the kernel down."""
+    """The results of one side's tries. ``lost`` holds when each lost cell was sent, and ``dying``
+    how long each kernel took to end, both in seconds from the call that shuts the kernel down."""
 
     counts: Counter[str] = field(default_factory=Counter)
     lost: list[float] = field(default_factory=list)
@@ -166,20 +167,21 @@ class Try:
         self._delays: list[float] = []
 
     def _run(self, code: str, seconds: float) -> tuple[str, dict[str, float]]:
-        """Send a cell; what was heard of it when it is done, or when it never will be."""
-        asked = self._client.send(code)
+        """Send a cell, and wait until it ended or can no longer begin. Returns its message id and
+        the times of its states."""
+        message_id = self._client.send(code)
         deadline = time.time() + seconds
         while time.time() < deadline:
             self._client.listen(deadline - time.time())
-            states = self._client.heard.get(asked, {})
+            states = self._client.states.get(message_id, {})
             if "idle" in states:
-                return asked, states
+                return message_id, states
             if "busy" in states:
                 deadline = time.time() + 20.0
-        return asked, self._client.heard.get(asked, {})
+        return message_id, self._client.states.get(message_id, {})
 
     def prime(self) -> float:
-        """Use the kernel; when its cell ended."""
+        """Run a cell. Returns when it ended."""
         for _ in range(20):
             _, states = self._run("1", 2.0)
             if "idle" in states:
@@ -187,18 +189,19 @@ class Try:
         raise TimeoutError("the kernel takes no cells")
 
     def learn(self) -> None:
-        """How long after its last cell a kernel is removed."""
+        """Measure how long after its last cell the kernel is removed."""
         idle_at = self.prime()
         deadline = time.time() + 20.0
         while time.time() < deadline:
-            found = self._removals.since(self._kernel, idle_at)
-            if found:
-                self._delays.append(found[0]["called_at"] - idle_at)
+            removed = self._removals.since(self._kernel, idle_at)
+            if removed:
+                self._delays.append(removed[0]["called_at"] - idle_at)
                 return
             time.sleep(0.01)
         raise TimeoutError("the kernel was never removed")
 
     def once(self, tally: Tally) -> None:
+        """Make one try, and count its result in ``tally``."""
         if len(self._delays) < 3:
             self.learn()
         idle_at = self.prime()
@@ -207,7 +210,7 @@ class Try:
         sent_at = time.time()
         code = self._random.choice(["1", "import time; time.sleep(0.05)"])
         _, states = self._run(code, REFUSED_SECONDS)
-        time.sleep(0.02)  # what was called for before the cell ended is noted by now
+        time.sleep(0.02)  # by now, every removal that began before the cell ended is recorded
         ended_at = states.get("idle", time.time())
         removed = [
             r for r in self._removals.since(self._kernel, idle_at) if r["called_at"] <= ended_at
@@ -297,11 +300,11 @@ def server(root: Path, env: dict[str, str], gateway_url: str | None) -> Iterator
         wait_for_http(f"http://127.0.0.1:{port}/api", process)
         return process
 
-    found = JupyterServerApp(f"http://127.0.0.1:{port}/", start)
+    app = JupyterServerApp(f"http://127.0.0.1:{port}/", start)
     try:
-        yield found
+        yield app
     finally:
-        found.stop()
+        app.stop()
 
 
 def run(
@@ -312,7 +315,8 @@ def run(
     seed: int,
     enough: Callable[[Tally], bool] = lambda _tally: False,
 ) -> Tally:
-    """``tries`` tries of one side on ``kernels`` kernels at once; fewer when ``enough`` says so."""
+    """Make ``tries`` tries of one side on ``kernels`` kernels at once. Stops earlier when
+    ``enough`` returns True."""
     lines = root / "removals.jsonl"
     lines.touch()
     env = _environment(root, lines)
@@ -364,12 +368,12 @@ def main() -> int:
     parser.add_argument("--kernels", type=int, default=6, help="at the same time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--side", action="append", choices=SIDES)
-    given = parser.parse_args()
+    options = parser.parse_args()
     print(HEAD)
     lost = 0
-    for side in given.side or SIDES:
+    for side in options.side or SIDES:
         with tempfile.TemporaryDirectory() as root:
-            tally = run(side, given.tries, given.kernels, Path(root), given.seed)
+            tally = run(side, options.tries, options.kernels, Path(root), options.seed)
         print(tally.row(side), flush=True)
         lost += tally.counts["lost"] if side.endswith("page") else 0
         assert set(tally.counts) <= {"kept", "refused", "after", "lost"}, tally.counts

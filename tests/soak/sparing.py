@@ -1,6 +1,8 @@
-"""Kernel managers that spare the kernel: where they would shut it down they ask it something over
-the same way, and note when. So one kernel stands thousands of removals, and each tells exactly
-when it would have died. Loaded into a server by race.py."""
+"""Kernel managers that record a shutdown instead of carrying it out. race.py loads them.
+
+They send a harmless request on the same channel, and record when the kernel answers: then it would
+have ended. So one kernel lasts for thousands of removals.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,10 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 
 from auto_shutdown.world.kernels import KernelSource
 
-# A spared kernel stays listed; to the product it has to look as gone as if it had been shut down.
+# The kernel stays listed. The extension must believe that it has been shut down.
 KernelSource.is_listed = lambda *_: False  # type: ignore[method-assign]
 
-#: Where the removals are noted, one line of JSON each.
+#: The environment variable that names the file of removals. Each removal is a line of JSON.
 LINES = "RACE_LINES"
 
 

@@ -2,7 +2,7 @@
 
     python tests/soak/under_load.py tests/core tests/world …
 
-A test that hopes for a fast machine fails here. Arguments go to pytest. The exit code is pytest's.
+A test that depends on a fast machine fails here. Arguments go to pytest. The exit code is pytest's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 
-#: Two for each core, so that each test gets about a third of one.
+#: With two loops on each core, a test gets about a third of a core.
 LOOPS_PER_CORE = 2
 
 
