@@ -5,6 +5,7 @@ terminals: a program other than an idle shell is a job.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from . import processes
@@ -28,6 +29,13 @@ VIEWERS = frozenset(
     }
 )  # fmt: skip
 
+#: Options of shells that take the next word as their value (bash(1), zsh(1), ksh(1)). Editors start
+#: their terminals so: ``bash --init-file FILE``.
+WITH_VALUE = frozenset({"--rcfile", "--init-file", "--emulate", "-o", "+o", "-O", "+O"})
+
+#: The same of fish(1), where ``-C COMMAND`` runs before the prompt. In bash ``-C`` has no value.
+WITH_VALUE_IN_FISH = frozenset({"-C", "--init-command", "-d", "--debug", "-D", "-f", "--features"})
+
 Arguments = Callable[[int], Sequence[str]]
 
 
@@ -39,10 +47,15 @@ def is_shell(command: str) -> bool:
 def is_prompt(arguments: Sequence[str]) -> bool:
     """Whether a shell with this command line waits for a person to type, and does not run a script
     (``bash train.sh``) or a command (``sh -c 'python train.py'``)."""
-    for argument in arguments[1:]:
-        if not argument.startswith("-"):
+    shell = os.path.basename(arguments[0]).lstrip("-") if arguments else ""
+    with_value = WITH_VALUE_IN_FISH if shell == "fish" else WITH_VALUE
+    words = iter(arguments[1:])
+    for word in words:
+        if not word.startswith(("-", "+")) or word.partition("=")[0] == "--command":
             return False
-        if argument == "-c" or (not argument.startswith("--") and "c" in argument[1:]):
+        if word in with_value:
+            next(words, None)
+        elif word.startswith("-") and not word.startswith("--") and "c" in word[1:]:
             return False
     return True
 
@@ -53,9 +66,10 @@ def foreground_programs(
     leave_out: Collection[int] = (),
     arguments: Arguments = processes.read_arguments,
 ) -> list[Process]:
-    """One process for each terminal of this host that has a program in its foreground, whoever
-    opened it. ``leave_out`` are sessions that are looked at elsewhere (this server's terminals).
-    The terminal that the Jupyter server itself runs in does not count. Raises OSError."""
+    """One process for each terminal of this host that has a program in its foreground or a stopped
+    job, whoever opened it. ``leave_out`` are sessions that are looked at elsewhere (this server's
+    terminals). The terminal that the Jupyter server itself runs in does not count. Raises
+    OSError."""
     own_line = processes.ancestors(table, server)
     by_session: dict[int, list[Process]] = {}
     for process in table.values():
@@ -66,7 +80,7 @@ def foreground_programs(
         front = [process for process in members if process.group == process.foreground]
         if any(process.pid in own_line for process in front):
             continue
-        found = program_of(front, arguments)
+        found = program_of(front, arguments) or stopped_job(members)
         if found is not None:
             programs.append(found)
     return programs
@@ -87,3 +101,9 @@ def program_of(
     return min(
         programs, key=lambda process: (process.pid != process.group, process.pid), default=None
     )
+
+
+def stopped_job(members: Iterable[Process]) -> Process | None:
+    """The program of these that waits for a person to continue it (``fg``) after Ctrl-Z. An editor
+    that is stopped like that may hold text that was never saved."""
+    return next((process for process in members if process.is_stopped), None)

@@ -123,6 +123,8 @@ def _program(words: Sequence[str]) -> str:
     for index, word in enumerate(words[1:], 1):
         if word == "-m" and len(words) > index + 1:
             return words[index + 1]
+        if word == "-c":  # the next word is the program itself, which can hold secrets, too
+            break
         if not word.startswith("-"):
             return names[index]
     return names[0]

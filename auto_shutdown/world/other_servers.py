@@ -160,7 +160,8 @@ def _read(path: Path, pid: int) -> OtherServer | None:
 async def tenants_of(server: OtherServer) -> list[Tenant]:
     """The kernels and terminals of ``server``. Raises UnansweredError."""
     try:
-        report = await _get(server, "auto-shutdown/status")
+        # It is no panel that asks, so the server need not look more often for our sake.
+        report = await _get(server, "auto-shutdown/status?panel=false")
     except UnansweredError:
         report = None
     try:

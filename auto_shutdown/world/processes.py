@@ -67,6 +67,12 @@ class Process:
         """Whether only its exit status is left (a zombie)."""
         return self.state in "ZX"
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether job control has stopped it (Ctrl-Z, or a read from the terminal in the
+        background). A process that a debugger has stopped is in the state ``t``."""
+        return self.state == "T"
+
 
 Table = Mapping[int, Process]
 
@@ -128,6 +134,12 @@ def read_process(pid: int) -> Process | None:
         if not text:  # it ended while it was read
             return None
         raise OSError(errno.EIO, f"{PROC}/{pid}/stat is not as proc(5) has it") from error
+
+
+def read_children(pid: int) -> tuple[int, ...]:
+    """The processes that the main thread of this one has started. Empty where the kernel does not
+    tell (CONFIG_PROC_CHILDREN), and for a process that has ended. Raises OSError."""
+    return tuple(int(word) for word in (_read(pid, f"task/{pid}/children") or b"").split())
 
 
 def read_io(pid: int) -> int | None:

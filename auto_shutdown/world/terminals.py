@@ -16,9 +16,9 @@ from weakref import WeakKeyDictionary
 from ..core.model import IN_SERVICE, App, Terminal
 from ..core.verdict import Outcome, Result
 from . import processes
-from .foreground import MULTIPLEXERS, VIEWERS, is_prompt, is_shell
+from .foreground import MULTIPLEXERS, VIEWERS, is_prompt, is_shell, stopped_job
 from .kernel_access import resolve
-from .processes import PROC, read_arguments, read_process
+from .processes import PROC, Process, read_arguments, read_children, read_process
 from .stamps import parse_stamp
 
 #: Terminado itself escalates from SIGHUP to SIGKILL within a second or two.
@@ -27,6 +27,9 @@ CLOSE_SECONDS = 30.0
 #: The manager forgets a terminal within milliseconds of the end of its last process.
 UNLISTED_SECONDS = 3.0
 
+
+#: Stands behind the name of a job that was stopped with Ctrl-Z.
+STOPPED = " (stopped)"
 
 #: What a terminal is called whose model gives no name.
 UNNAMED = "?"
@@ -169,7 +172,8 @@ def _terminal(model: Any, ptys: Mapping[str, Any], shell: str) -> Terminal:
         pty = ptys.get(name)
         read_at, written_at = device_times(pty)
         job = foreground_job(pty, shell)
-        return Terminal(name, last_activity, read_at, written_at, job, job in VIEWERS)
+        only_shows = job is not None and (job in VIEWERS or job.endswith(STOPPED))
+        return Terminal(name, last_activity, read_at, written_at, job, only_shows)
     except (AttributeError, TypeError, ValueError) as error:
         return Terminal(name, unreadable=str(error))
     except OSError as error:
@@ -224,11 +228,12 @@ def shell_of(manager: Any) -> str:
 
 def foreground_job(pty: Any, shell: str = "") -> str | None:
     """The name of the command in a terminal's foreground, without its arguments (they can hold
-    secrets); None at an idle prompt. ``shell`` is what the terminal was started with.
+    secrets). At a prompt the name of a job that was stopped there (Ctrl-Z), with ``STOPPED``
+    behind it, or None. ``shell`` is what the terminal was started with.
 
-    Looks at the leader of the foreground process group alone, which is cheap enough for every
-    pass; survey.py looks at the whole group before a removal. Raises OSError when the processes
-    cannot be read.
+    Looks at the leader of the foreground process group, and at a prompt at the processes that the
+    shell has started. That is cheap enough for every pass; survey.py looks at all processes before
+    a removal. Raises OSError when the processes cannot be read.
     """
     process = getattr(pty, "ptyproc", None)
     if process is None or not PROC.exists():
@@ -243,11 +248,20 @@ def foreground_job(pty: Any, shell: str = "") -> str | None:
     leader = root if group == process.pid else read_process(group)
     if leader is None:
         return "a command"  # the first of several in a pipe has ended
-    if leader.command in MULTIPLEXERS or (leader is root and leader.command == shell[:15]):
+    if leader.command in MULTIPLEXERS:
         return None
+    if leader is root and leader.command == shell[:15]:
+        return _stopped_under(leader)
     if is_shell(leader.command) and is_prompt(read_arguments(leader.pid)):
-        return None
+        return _stopped_under(leader) or _stopped_under(root)
     return leader.command
+
+
+def _stopped_under(shell: Process) -> str | None:
+    """The name of a job that was stopped in this shell, with ``STOPPED`` behind it."""
+    children = map(read_process, read_children(shell.pid))
+    job = stopped_job(child for child in children if child is not None)
+    return None if job is None else job.command + STOPPED
 
 
 def place(terminals: Iterable[Terminal], apps: Iterable[App]) -> tuple[Terminal, ...]:

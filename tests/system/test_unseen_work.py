@@ -6,12 +6,15 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from own_apps import LIMITS, needs_containers, row
@@ -23,6 +26,7 @@ from auto_shutdown.local_studio.studio import LocalStudio
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), needs_containers]
 
+ROOT = Path(__file__).resolve().parents[2]
 OWN = "JupyterLab/default"
 LIMIT = 60 * LIMITS["idle_timeout_minutes"]
 
@@ -117,19 +121,62 @@ def window_of_screen(desk: Desk) -> None:
     desk.in_a_terminal(f"SCREENDIR={desk.sockets} screen -dmS x {command}")
 
 
-def nbconvert(desk: Desk) -> None:
-    """Its own kernel, with a silent cell."""
+def notebook_with_a_silent_cell(desk: Desk) -> Path:
+    runs = desk.home / "cell.runs"
+    desk.started.append(runs)
     cell = {
         "cell_type": "code",
-        "source": SILENT_CELL.format(str(desk.flag)),
+        "source": f"open({str(runs)!r}, 'w').close()\n{SILENT_CELL.format(str(desk.flag))}",
         "metadata": {},
         "outputs": [],
         "execution_count": None,
     }
-    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
-    (desk.home / "in.ipynb").write_text(json.dumps(notebook))
-    convert = f"{sys.executable} -m jupyter nbconvert --to notebook --execute {desk.home}/in.ipynb"
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = {
+        "cells": [cell],
+        "metadata": {"kernelspec": spec},
+        "nbformat": 4,
+        "nbformat_minor": 4,
+    }
+    path = desk.home / "in.ipynb"
+    path.write_text(json.dumps(notebook))
+    return path
+
+
+def nbconvert(desk: Desk) -> None:
+    """Its own kernel, with a silent cell."""
+    path = notebook_with_a_silent_cell(desk)
+    convert = f"{sys.executable} -m jupyter nbconvert --to notebook --execute {path}"
     desk.in_a_terminal(f"nohup {convert} > {desk.home}/convert.log 2>&1 &")
+
+
+def papermill(desk: Desk) -> None:
+    path = notebook_with_a_silent_cell(desk)
+    run = f"{sys.executable} -m papermill {path} {desk.home}/out.ipynb"
+    packages = packages_of("papermill==2.7.0")
+    desk.in_a_terminal(f"PYTHONPATH={packages} nohup {run} > {desk.home}/papermill.log 2>&1 &")
+
+
+def jupyter_scheduler(desk: Desk) -> None:
+    """The extension of the server runs the notebook in a process of its own."""
+    notebook_with_a_silent_cell(desk)
+    # Its process may take longer to start than the limit of this test.
+    desk.server.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": 5})
+    environments = desk.server.request("GET", "scheduler/runtime_environments")
+    job = {
+        "name": "job",
+        "input_uri": "in.ipynb",
+        "runtime_environment_name": environments[0]["name"],
+        "output_formats": ["ipynb"],
+    }
+    job_id = desk.server.request("POST", "scheduler/jobs", job)["job_id"]
+
+    def status() -> str:
+        return str(desk.server.request("GET", f"scheduler/jobs/{job_id}")["status"])
+
+    desk.server.wait_for("the job runs", lambda: status() == "IN_PROGRESS")
+    desk.server.wait_for("its cell", lambda: all(runs.exists() for runs in desk.started))
+    desk.server.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": None})
 
 
 def second_server(desk: Desk) -> None:
@@ -203,6 +250,35 @@ JOBS: dict[str, Callable[[Desk], None]] = {
     )
 }
 
+#: Other programs that run notebooks: each has a kernel of its own, as nbconvert has. `make soak`
+#: installs them in places of their own.
+RUNNERS: dict[str, Callable[[Desk], None]] = {
+    "papermill": papermill,
+    "jupyter_scheduler": jupyter_scheduler,
+}
+
+#: What jupyter-scheduler needs beside the packages of development.
+SCHEDULER = (
+    "jupyter-scheduler==2.12.1",
+    "croniter==1.4.1",
+    "fsspec==2026.9.0",
+    "pytz==2024.2",
+    "sqlalchemy==2.1.9",
+)
+
+
+def packages_of(*requirements: str, deps: bool = True) -> Path:
+    """A folder with these packages, for PYTHONPATH. It is kept for the next time."""
+    place = ROOT / ".compat" / "packages" / requirements[0]
+    if not place.exists():
+        uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
+        making = place.with_name(f"{place.name}.{os.getpid()}")
+        install = [uv, "pip", "install", "--quiet", "--python", sys.executable]
+        more = [] if deps else ["--no-deps"]
+        subprocess.run([*install, *more, "--target", making, *requirements], check=True)
+        making.rename(place)
+    return place
+
 
 @pytest.fixture
 def studio(tmp_path: Path) -> Iterator[LocalStudio]:
@@ -215,8 +291,13 @@ def studio(tmp_path: Path) -> Iterator[LocalStudio]:
 @contextlib.contextmanager
 def open_space(studio: LocalStudio, name: str) -> Iterator[Desk]:
     space = studio.add_space(name.replace("_", "-"))
+    config: dict[str, Any] = {"AutoShutdown": LIMITS}
+    if name == "jupyter_scheduler":
+        path = packages_of(*SCHEDULER, deps=False)
+        space.lab.environment = {**space.lab.environment, "PYTHONPATH": str(path)}
+        config["ServerApp"] = {"jpserver_extensions": {"jupyter_scheduler": True}}
     with tempfile.TemporaryDirectory() as sockets:
-        yield Desk(space, space.start({"AutoShutdown": LIMITS}), sockets)
+        yield Desk(space, space.start(config), sockets)
 
 
 def while_it_lasts_and_a_limit_more(desk: Desk, job: Callable[[Desk], None]) -> str:
@@ -240,14 +321,19 @@ def while_it_lasts_and_a_limit_more(desk: Desk, job: Callable[[Desk], None]) -> 
     return f"removed {lasted:.1f} s after its end" if lasted < 0.5 * LIMIT else ""
 
 
-def test_each_job_keeps_its_app_while_it_lasts(studio: LocalStudio) -> None:
+@pytest.mark.parametrize(
+    "jobs", [JOBS, pytest.param(RUNNERS, marks=pytest.mark.soak)], ids=["here", "others"]
+)
+def test_each_job_keeps_its_app_while_it_lasts(
+    studio: LocalStudio, jobs: dict[str, Callable[[Desk], None]]
+) -> None:
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
 
         def work(name: str) -> str:
             with open_space(studio, name) as desk:
-                return while_it_lasts_and_a_limit_more(desk, JOBS[name])
+                return while_it_lasts_and_a_limit_more(desk, jobs[name])
 
-        found = dict(zip(JOBS, pool.map(work, JOBS)))
+        found = dict(zip(jobs, pool.map(work, jobs)))
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 

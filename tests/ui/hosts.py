@@ -10,9 +10,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from auto_shutdown.local_studio.labs import merge
 from auto_shutdown.local_studio.ports import PORTS, free_port
 from auto_shutdown.local_studio.processes import Leashed, wait_for_http
 from auto_shutdown.local_studio.server import TOKEN, JupyterServerApp
@@ -38,6 +41,17 @@ HOSTS = (
     Host("jupyterlab-3.6", ("jupyterlab==3.6.8", "jupyter_server<2.15", "ipykernel")),
     Host("jupyterlab-4.0", ("jupyterlab==4.0.13", "ipykernel")),
     Host("notebook-7", ("notebook>=7.6,<8", "ipykernel"), "notebook", "notebooks/"),
+)
+#: The newest, with what shows widgets, progress bars and each kernel's processor time.
+WIDGETS = Host(
+    "jupyterlab-4.6-widgets",
+    (
+        "jupyterlab==4.6.6",
+        "ipykernel",
+        "ipywidgets==8.1.9",
+        "tqdm==4.70.1",
+        "jupyter-resource-usage==1.3.0",
+    ),
 )
 #: The oldest; it has no notifications of its own.
 OLDEST = Host("jupyterlab-3.1", ("jupyterlab==3.1.19", "ipykernel", "setuptools<80"))
@@ -80,12 +94,19 @@ def _run(*argv: str | Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def serve(python: Path, module: str, place: Path, **traits: object) -> JupyterServerApp:
-    """A plain server of that environment below ``place``, with ``traits`` for the extension."""
+def serve(
+    python: Path,
+    module: str,
+    place: Path,
+    config_of_server: Mapping[str, Any] | None = None,
+    **traits: object,
+) -> JupyterServerApp:
+    """A plain server of that environment below ``place``, with ``traits`` for the extension and
+    ``config_of_server`` for everything else."""
     port = free_port()
     home = place / "home"
     home.mkdir(parents=True, exist_ok=True)
-    config = {
+    plain = {
         "ServerApp": {
             "ip": "127.0.0.1",
             "port": port,
@@ -102,6 +123,7 @@ def serve(python: Path, module: str, place: Path, **traits: object) -> JupyterSe
             **traits,
         },
     }
+    config = merge(plain, config_of_server or {})
     path = place / "config.json"
     path.write_text(json.dumps(config))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "AWS", "PYTHON"))}

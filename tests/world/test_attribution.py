@@ -134,6 +134,14 @@ class TestAdrift:
         (("-bash",), True),
         (("/bin/bash", "-l", "-i"), True),
         (("bash", "--norc"), True),
+        (("bash", "--rcfile", "/home/me/rc"), True),
+        (("/bin/bash", "--init-file", "/opt/editor/shellIntegration-bash.sh", "-i"), True),
+        (("bash", "-O", "globstar", "+o", "vi"), True),
+        (("zsh", "-o", "nobeep", "-l"), True),
+        (("fish", "-l", "-C", "source /opt/editor/init.fish"), True),
+        (("bash", "--rcfile", "/home/me/rc", "train.sh"), False),
+        (("bash", "-C", "train.sh"), False),
+        (("fish", "--command=python train.py"), False),
         (("bash", "train.sh"), False),
         (("sh", "-c", "python train.py"), False),
         (("bash", "-lc", "make"), False),
@@ -174,6 +182,11 @@ class TestForeground:
         script = process(410, 1, command="sh", terminal=8, foreground=410)
         assert self.programs(script) == ["sh"]
 
+    def test_a_job_that_was_stopped_in_a_pane(self) -> None:
+        shell = self.pane(400, "bash", 400)
+        assert self.programs(shell, self.pane(401, "vim", 400, state="T")) == ["vim"]
+        assert self.programs(shell, self.pane(401, "gdb", 400, state="t")) == []
+
     def test_what_has_ended_and_where_the_server_itself_runs_is_no_program(self) -> None:
         ended = process(400, 1, command="make", terminal=7, foreground=400, state="Z")
         assert self.programs(ended) == []
@@ -200,6 +213,9 @@ class TestForeignKernels:
             assert str(found) == "a kernel of papermill (process 500)"
             assert (found.kernel_id, found.connection) == ("abc", CONNECTION)
             assert "secret" not in repr(found)
+        given_code = ("/opt/python3.12", "-s", "-c", "password = 'secret'; main()")
+        (found,) = self.find({400: given_code, 500: ("python", "-f", str(path))})
+        assert str(found) == "a kernel of python3.12 (process 500)"
         assert self.find({500: ("python", f"--f={path}"), 200: ("python", "-f", str(path))})
         assert self.find({500: ("python", "-f", str(path))}, ids=("abc",)) == []
         assert self.find({200: ("python", "-f", str(path))}) == []
@@ -266,7 +282,7 @@ class TestOtherServers:
         stamp = "2026-01-01T00:00:00Z"
         row = {"kind": "kernel", "id": "k", "name": "python3", "app": "KernelGateway/a"}
         answers: dict[str, Any] = {
-            "auto-shutdown/status": {
+            "auto-shutdown/status?panel=false": {
                 "resources": [
                     {**row, "idle_since": stamp, "kept_until": None},
                     {**row, "idle_since": None, "kept_until": None},
@@ -292,7 +308,7 @@ class TestOtherServers:
         judged = await other_servers.tenants_of(server)
         assert [t.active_at for t in judged] == [at, None, None]
         assert {(t.app, t.is_judged) for t in judged} == {("a", True)}
-        del answers["auto-shutdown/status"]
+        del answers["auto-shutdown/status?panel=false"]
         plain = await other_servers.tenants_of(server)
         assert [(t.id, t.active_at, t.may_be_asked) for t in plain] == [
             ("k", at, False),

@@ -295,6 +295,16 @@ async def test_a_real_terminal_with_and_without_a_job(
     await job_is(None, "a second shell at its prompt is no job")
     pty.ptyproc.write("sleep 600\r")
     await job_is("sleep", "a job of the second shell")
+    pty.ptyproc.write("\x1a")
+    await job_is("sleep (stopped)", "Ctrl-Z stops it, and it may hold somebody's work")
+    pty.ptyproc.write("exit\r exit\r")
+    await job_is(None, "the second shell ends its stopped job")
+    pty.ptyproc.write("sleep 600\r")
+    await job_is("sleep", "a job of the first shell")
+    pty.ptyproc.write("\x1a")
+    await job_is("sleep (stopped)", "it is stopped")
+    pty.ptyproc.write("fg\r")
+    await job_is("sleep", "it goes on")
     (terminal,) = await source.read()
     assert (await source.remove(terminal, False)).result is Result.REMOVED
 
