@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from auto_shutdown.local_studio import ports
@@ -44,3 +45,9 @@ for _number in (signal.SIGINT, signal.SIGHUP):
 
 # The kernels of servers that run in this process.
 ports.use_for_kernels()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests of whole systems. They wait most of their time, and the file that takes
+    longest should not be the last to begin."""
+    items.sort(key=lambda item: "tests/system/" not in item.nodeid)
