@@ -161,6 +161,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         settings = server.web_app.settings
         activity_file = ActivityFile(self.activity_file)
         clients, beats = WebsocketClients(), HeartbeatSource(directory, activity_file, settings)
+        terminals = TerminalSource(settings)
         clients.watch(server.web_app)
         beats.proxied.watch(settings)
         with contextlib.suppress(Exception):  # a server without events tells of no saved document
@@ -170,7 +171,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             KernelSource(
                 server.kernel_manager, server.session_manager, clients, channels_through(server)
             ),
-            TerminalSource(settings),
+            terminals,
             self._sagemaker,
             server.connection_url,
             beats,
@@ -192,7 +193,8 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             switch=self._stop_switch(platform, limits),
             stopped=StoppedSessions(directory, claim.key),
         )
-        clients.requests.on_change = controller.wake
+        clients.requests.on_change = controller.kernel_changed
+        terminals.on_change = controller.wake
         self._connect(controller)
         return controller
 

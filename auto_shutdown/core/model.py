@@ -6,7 +6,7 @@ and SageMaker.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -296,6 +296,28 @@ class Snapshot:
 
     def find(self, ref: Ref) -> Resource | None:
         return next((r for r in self.resources if r.ref == ref), None)
+
+    def with_kernels(self, kernels: Iterable[Kernel]) -> Snapshot | None:
+        """This snapshot with ``kernels`` in the place of those of the same id. None if one of them
+        was not there, was or is unreadable, or is in another app now."""
+        fresh = {kernel.id: kernel for kernel in kernels}
+        for before in (kernel for kernel in self.kernels if kernel.id in fresh):
+            kernel = fresh[before.id]
+            if before.unreadable or kernel.unreadable or before.app != kernel.app:
+                return None
+        if not fresh.keys() <= {kernel.id for kernel in self.kernels}:
+            return None
+        return replace(self, kernels=tuple(fresh.get(k.id, k) for k in self.kernels))
+
+    def part(self, kernel_ids: Collection[str]) -> Snapshot:
+        """These kernels, their apps, and the terminals in those apps."""
+        kernels = tuple(kernel for kernel in self.kernels if kernel.id in kernel_ids)
+        apps = {kernel.app for kernel in kernels if kernel.app is not None}
+        return Snapshot(
+            kernels,
+            tuple(terminal for terminal in self.terminals if terminal.app in apps),
+            tuple(app for app in self.apps if app.id in apps),
+        )
 
     def bearing_on(self, ref: Ref) -> Snapshot:
         """The part of the snapshot that is needed to decide on ``ref`` again.

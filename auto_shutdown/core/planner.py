@@ -3,7 +3,7 @@
 Each rule checks in this order: whether the extension is enabled, whether it knows enough, whether
 the resource is active, and last whether it is idle for longer than its limit (``by_the_clock`` in
 due.py, which also honours keep-alives and notices).
-The rule for kernels is ``_decide_kernel``, for terminals ``_decide_terminal``, for apps
+The rule for kernels is ``decide_kernel``, for terminals ``_decide_terminal``, for apps
 ``decide_app`` in apps.py. A veto can then still change a decision, and so can the
 resources that run in an app.
 """
@@ -50,7 +50,7 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
         return Plan(tuple(keep_unread(context, r.ref, policy.unread) for r in snapshot.resources))
     decisions: dict[Ref, Decision] = {}
     for kernel in snapshot.kernels:
-        decisions[kernel.ref] = apply_veto(context, _decide_kernel(context, kernel))
+        decisions[kernel.ref] = apply_veto(context, decide_kernel(context, kernel))
     for terminal in snapshot.terminals:
         decisions[terminal.ref] = apply_veto(context, _decide_terminal(context, terminal))
     by_app = _tenants_by_app(snapshot, ledger)
@@ -92,7 +92,7 @@ def _tenants_by_app(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, list
 # -- kernels ---------------------------------------------------------------------------------
 
 
-def _decide_kernel(context: Context, kernel: Kernel) -> Decision:
+def decide_kernel(context: Context, kernel: Kernel) -> Decision:
     ref, policy = kernel.ref, context.policy
     if not policy.enabled:
         return keep_disabled(context, ref)
@@ -178,10 +178,7 @@ def _decide_terminal(context: Context, terminal: Terminal) -> Decision:
             error=terminal.unreadable,
         )
     if terminal.running_job:
-        running = _decide_running(context, terminal, terminal.running_job)
-        # max_busy_minutes must not remove a terminal that keep_terminals keeps even at its prompt.
-        if running.due_at is None or not policy.keep_terminals:
-            return running
+        return _decide_running(context, terminal, terminal.running_job)
     if policy.keep_terminals:
         detail = "An open terminal is kept by the setting keep_terminals."
         return context.keep(ref, Reason.TERMINAL_OPEN, detail)

@@ -112,6 +112,11 @@ class Policy:
         return self.only_when_it_saves
 
     @cached_property
+    def may_stop_only_to_save(self) -> bool:
+        """Whether ``stops_only_to_save`` may be true of any app."""
+        return self.only_when_it_saves or any(rule.only_when_it_saves for rule in self.rules)
+
+    @cached_property
     def caps(self) -> Mapping[str, timedelta]:
         """For how long each weak signal counts after the last strong signal."""
         return {

@@ -20,12 +20,14 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Passes:
-    """When the loop ran its last passes and runs the next; ``armed`` False: it runs no more."""
+    """When the loop ran its last passes and runs the next; ``armed`` False: it runs no more.
+    ``unsignalled_changes``: how many changes only a full pass has found."""
 
     armed: bool
     last_pass: datetime | None = None
     last_ok_pass: datetime | None = None
     next_pass: datetime | None = None
+    unsignalled_changes: int = 0
 
 
 def build(
@@ -55,6 +57,7 @@ def build(
             "last_pass": iso(passes.last_pass),
             "last_ok_pass": iso(passes.last_ok_pass),
             "next_pass": iso(passes.next_pass),
+            "unsignalled_changes": passes.unsignalled_changes,
             "faults": [_fault(fault) for fault in current],
         },
         "policy": {**policy.settings, **bounds},

@@ -10,9 +10,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from ..core.model import Resource
+from ..core.model import Ref, Resource
 from ..core.policy import Policy
-from ..core.verdict import Decision, Fault
+from ..core.verdict import Decision, Fault, Plan
 from ..core.words import iso
 from .situation import Situation
 
@@ -40,7 +40,8 @@ class Announcer:
         self._log = log
         self._observers: list[Observer] = []
         self._sequence = 0
-        self._shown: object = None
+        self._rows: dict[Ref, tuple[object, ...]] = {}
+        self._beside_rows: tuple[object, ...] = ()
 
     def add(self, observer: Observer) -> None:
         self._observers.append(observer)
@@ -55,20 +56,30 @@ class Announcer:
         """Announce ``changed`` if the report says something else than when it was last announced.
         Ages and the instants of passes alone are no change."""
         decisions = {decision.ref: decision for decision in situation.plan.decisions}
-        shown = (
-            [
-                _shown(resource, decisions[resource.ref])
-                for resource in situation.snapshot.resources
-                if resource.ref in decisions
-            ],
+        rows = {
+            resource.ref: _row(resource, decisions[resource.ref])
+            for resource in situation.snapshot.resources
+            if resource.ref in decisions
+        }
+        beside_rows = (
             {ref: hold.until for ref, hold in situation.ledger.holds.items()},
             policy,
             [(fault.source, fault.code) for fault in faults],
             outcomes,
         )
-        if shown == self._shown:
-            return
-        self._shown = shown
+        if rows != self._rows or beside_rows != self._beside_rows:
+            self._rows, self._beside_rows = rows, beside_rows
+            self._changed()
+
+    def rows_may_have_changed(self, resources: Iterable[Resource], plan: Plan) -> None:
+        """The same, where nothing but these resources can have changed. ``plan`` has the decisions
+        on them, in their order."""
+        rows = {r.ref: _row(r, decision) for r, decision in zip(resources, plan.decisions)}
+        if any(self._rows.get(ref) != row for ref, row in rows.items()):
+            self._rows.update(rows)
+            self._changed()
+
+    def _changed(self) -> None:
         self._sequence += 1
         self._tell(lambda observer: observer.changed(self._sequence))
 
@@ -107,7 +118,7 @@ class Announcer:
                 self._log.error("auto_shutdown: an observer failed", exc_info=error)
 
 
-def _shown(resource: Resource, decision: Decision) -> tuple[object, ...]:
+def _row(resource: Resource, decision: Decision) -> tuple[object, ...]:
     """What a row of the report shows of a resource, without its sentence, which holds ages."""
     return (
         decision.ref,

@@ -1,8 +1,6 @@
-"""The cycle: observe, decide, act, report; and the timer that runs it.
-
-This module holds no rule: ``core`` decides what is idle, ``world`` knows how to see and to remove.
-It owns the order of the steps, the clock and the lock that keeps two passes apart. What users ask
-for is in :mod:`~auto_shutdown.cycle.requests`.
+"""Runs the passes of one server: the loop and its timer, the lock that keeps two passes apart, and
+the report. The steps of a pass are in :mod:`~auto_shutdown.cycle.one_pass`, what users ask for is
+in :mod:`~auto_shutdown.cycle.requests`.
 """
 
 from __future__ import annotations
@@ -11,18 +9,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from ..config.settings import Limits
-from ..core.at_work import last_at_work
-from ..core.ledger import Ledger, add_vetoes, advance, give_notice, record_answers, shift
-from ..core.model import Kind, Snapshot
-from ..core.policy import Policy
-from ..core.questions import next_question, questions
+from ..core.ledger import Ledger
 from ..core.report import Passes, build
 from ..core.verdict import Fault
 from ..state.history import History
@@ -39,13 +32,17 @@ from .announcer import Announcer
 from .app_listing import AppListing
 from .emergency_stop import EmergencyStop
 from .health import Health
+from .objections import Objections
+from .one_pass import OnePass
+from .pass_clock import PassClock
 from .removal import Remover
 from .report_line import ReportLine
 from .requests import UserRequests
 from .session_recorder import SessionRecorder
+from .signals import Signals
 from .situation import Situation
 from .veto import VetoHooks
-from .watchdog import GIVE_UP_SECONDS, LATE_SECONDS, Watchdog
+from .watchdog import GIVE_UP_SECONDS, LATE_SECONDS
 
 #: Seconds that a stop of the server waits for the step under way, for a pass that was cancelled,
 #: and for the state files: together less than 5.
@@ -56,11 +53,6 @@ SAVE_SECONDS = 1.5
 #: Seconds that a request waits for a pass to end. Then it is answered from what is known.
 CHECK_SECONDS = 30.0
 LOOK_SECONDS = 10.0
-
-#: Seconds that a pass waits for one removal, and for all. Then it goes on, and the removals go on
-#: beside it.
-REMOVAL_SECONDS = 10.0
-REMOVALS_SECONDS = 30.0
 
 #: Several changes within so many seconds are looked at by one pass.
 COALESCE_SECONDS = 0.3
@@ -90,23 +82,19 @@ class Controller:
     ) -> None:
         self.limits = limits
         self.preferences = Preferences(limits, store)
-        self._world, self._history, self._clock = world, history, clock
-        self._interval = limits.poll_interval_seconds
-        self._grace = timedelta(minutes=limits.grace_minutes)
+        self.announcer = Announcer(log)
+        self._world, self._history, self._log = world, history, log
         self._one_pass_at_a_time = asyncio.Lock()
-        self._wake = asyncio.Event()
+        self._signals = Signals()
         self._loop: asyncio.Task[None] | None = None
         self._passes_begun: set[asyncio.Task[None]] = set()
-        self._watchdog = Watchdog()
-        self._had_a_pass = False
-        self.unsignalled_changes = 0
-        self._moment = clock.read()
-        self._next_at: float | None = None
         #: When this server's passes began.
-        self.started_at = self._moment.now
+        self.started_at = clock.read().now
         self._passes = Passes(armed=False)
-        self.situation = Situation(Ledger(quiet_until=self._moment.now + self._grace))
-        self.announcer = Announcer(log)
+        grace = timedelta(minutes=limits.grace_minutes)
+        self.situation = Situation(Ledger(quiet_until=self.started_at + grace))
+        self._saved_ledger = SavedLedger(store, limits)
+        self._clock = PassClock(clock, limits, self.situation, self._saved_ledger)
         self._savings = Account(store, world.platform.region_name, limits.hourly_prices)
         self._recorder = SessionRecorder(world, stopped, log)
         self._remover = Remover(
@@ -120,12 +108,23 @@ class Controller:
             self._recorder,
             log,
         )
-        self._hooks = hooks or VetoHooks(log)
-        self._emergency_stop = EmergencyStop(switch or StopSwitch())
+        self._objections = Objections(
+            EmergencyStop(switch or StopSwitch()), hooks or VetoHooks(log)
+        )
+        self._app_listing = AppListing(limits.poll_interval_seconds)
+        self._one_pass = OnePass(
+            world,
+            self.situation,
+            self.preferences,
+            self._savings,
+            self._remover,
+            self._objections,
+            self.announcer,
+            self._app_listing,
+            self._clock,
+        )
         self._health = Health(log, standing_faults, self.announcer)
         self._report_line = ReportLine(limits, world.platform.region_name, log)
-        self._app_listing = AppListing(limits.poll_interval_seconds)
-        self._saved_ledger = SavedLedger(store, limits)
         self.requests = UserRequests(self, self._remover, history, self._recorder)
 
     # -- start and stop ----------------------------------------------------------------------
@@ -138,11 +137,10 @@ class Controller:
 
     async def load(self) -> None:
         """Restore the state of an earlier run, as far as it can be trusted."""
-        self._moment = self._clock.read()
-        now = self._moment.now
-        await self.preferences.load(now)
-        await self._savings.load(self._world.platform.own_app is not None, now)
-        self.situation.ledger = await self._saved_ledger.load(self._moment)
+        moment = self._clock.restart()
+        await self.preferences.load(moment.now)
+        await self._savings.load(self._world.platform.own_app is not None, moment.now)
+        self.situation.ledger = await self._saved_ledger.load(moment)
         await self._history.write_owed()
 
     async def stop(self) -> None:
@@ -160,45 +158,36 @@ class Controller:
         for task in self._passes_begun:
             task.cancel()
         await asyncio.wait({loop, *self._passes_begun}, timeout=CANCEL_SECONDS)
-        self._hooks.close()
+        self._objections.close()
         # A pass that was cut off may have seen more than the ledger says: then it is not clean.
         await _within(SAVE_SECONDS, self._save(clean=between_passes))
         if between_passes:
             self._one_pass_at_a_time.release()
 
     async def _save(self, clean: bool) -> None:
-        await self._saved_ledger.save_marks(self.situation.ledger, self._moment, clean=clean)
+        await self._saved_ledger.save_marks(self.situation.ledger, self._clock.moment, clean=clean)
         self._recorder.close()
         await self._history.write_owed()
 
+    # -- the loop ----------------------------------------------------------------------------
+
     async def _run(self) -> None:
         while True:
-            signalled = self._wake.is_set()
-            self._wake.clear()
-            before, outcomes = self._observed(), self._remover.outcomes_so_far
-            await self._watch(self._begin_pass())
-            self._count_unsignalled(before, signalled or outcomes != self._remover.outcomes_so_far)
-            delay = (self._next_at or 0.0) - self._clock.read().monotonic
+            kernels = self._signals.take()
+            if self._clock.seconds_left() <= 0:
+                kernels = None  # something is due, or it is time for the full look
+            await self._watch(self._begin_pass(kernels=kernels))
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(delay, 0.0))
+                await asyncio.wait_for(self._signals.wait(), max(self._clock.seconds_left(), 0.0))
                 await asyncio.sleep(COALESCE_SECONDS)
 
-    def _observed(self) -> frozenset[tuple[str, str]]:
-        """The kernels with their states, and the terminals: what signals tell of."""
-        snapshot = self.situation.snapshot
-        kernels = {(kernel.id, kernel.state) for kernel in snapshot.kernels}
-        return frozenset(kernels | {(terminal.id, "") for terminal in snapshot.terminals})
-
-    def _count_unsignalled(self, before: frozenset[tuple[str, str]], explained: bool) -> None:
-        """Count a poll that found a change of which no signal told: on a server that has all
-        signals that is a defect (the first pass finds everything)."""
-        # A signal that comes while the pass runs tells of what the pass has found already.
-        if not explained and not self._wake.is_set() and self._had_a_pass:
-            self.unsignalled_changes += before != self._observed()
-        self._had_a_pass = True
-
-    def _begin_pass(self, dry_run: bool = False, list_apps: bool = False) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(self.run_pass(dry_run, list_apps))
+    def _begin_pass(
+        self,
+        dry_run: bool = False,
+        list_apps: bool = False,
+        kernels: Collection[str] | None = None,
+    ) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(self.run_pass(dry_run, list_apps, kernels))
         self._passes_begun.add(task)
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -211,205 +200,96 @@ class Controller:
 
     async def _watch(self, running: asyncio.Task[None]) -> None:
         """Wait for a pass. Report one that is late; give up one that does not end."""
+        watchdog = self._one_pass.watchdog
         while not running.done():
             await asyncio.wait({running}, timeout=WATCH_SECONDS)
-            seconds = self._watchdog.seconds
-            if running.done() or seconds < LATE_SECONDS:
+            if running.done() or watchdog.seconds < LATE_SECONDS:
                 continue
             now = self._clock.read().now
-            self._health.pass_is_late(self._watchdog.waiting_for, seconds, now)
+            self._health.pass_is_late(watchdog.waiting_for, watchdog.seconds, now)
             self._settle_faults(now)
-            if seconds >= GIVE_UP_SECONDS:
+            if watchdog.seconds >= GIVE_UP_SECONDS:
                 for task in self._passes_begun:
                     task.cancel()
 
     def wake(self) -> None:
-        """Begin the next pass at once."""
-        self._wake.set()
+        """Begin the next full pass at once."""
+        self._signals.anything_changed()
 
-    # -- the cycle ---------------------------------------------------------------------------
+    def kernel_changed(self, kernel_id: str) -> None:
+        """Look at once at a kernel that began or ended work, came or went."""
+        self._signals.kernel_changed(kernel_id)
+
+    @property
+    def unsignalled_changes(self) -> int:
+        """How many changes only a full pass has found, and no signal told."""
+        return self._signals.unsignalled_changes
+
+    # -- the passes --------------------------------------------------------------------------
 
     async def check(self, dry_run: bool = False, list_apps: bool = False) -> dict[str, Any]:
-        """Run a pass now, as ``run_pass``. Returns the report, also when the pass has not ended
-        after ``CHECK_SECONDS``."""
+        """Run a full pass now, as ``run_pass``. Returns the report, also when the pass has not
+        ended after ``CHECK_SECONDS``."""
         running = self._begin_pass(dry_run, list_apps)
         await asyncio.wait({running}, timeout=CHECK_SECONDS)
         if running.done():
             running.result()  # raises what went wrong
         return self.report()
 
-    async def run_pass(self, dry_run: bool = False, list_apps: bool = False) -> None:
+    async def run_pass(
+        self,
+        dry_run: bool = False,
+        list_apps: bool = False,
+        kernels: Collection[str] | None = None,
+    ) -> None:
         """Run a pass now. ``dry_run`` only rehearses removals, ``list_apps`` asks SageMaker for
-        the apps."""
+        the apps. ``kernels``: a partial pass over these is enough, where that is possible."""
         async with self._one_pass_at_a_time:
             moment = self._clock.read()
-            failure: BaseException | None = None
             try:
-                await self._cycle(moment, dry_run, list_apps)
-                self._passes = replace(self._passes, last_ok_pass=moment.now)
-            except (Exception, asyncio.CancelledError) as error:
-                failure = error
-                raise
+                if kernels is None or not await self._partial_pass(moment, kernels):
+                    await self._full_pass(moment, dry_run, list_apps)
             finally:
-                self._watchdog.pass_ended()
-                self._passes = replace(self._passes, last_pass=moment.now)
-                self._health.pass_ended(failure, moment.now)
-                self._schedule_next_pass(moment)
-                self._settle_faults(moment.now)
-                self._report_line.pass_ended(
-                    moment,
-                    self.report,
-                    self.situation.snapshot,
-                    self.situation.plan,
-                    self.preferences.policy.dry_run,
-                )
+                self._one_pass.watchdog.pass_ended()
 
-    async def _cycle(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
-        now = moment.now
-        self._adjust_to_clock(moment)
-        await self._retry_state_files(moment)
-        policy = self.preferences.policy_for(dry_run)
+    async def _partial_pass(self, moment: Moment, kernels: Collection[str]) -> bool:
+        try:
+            return await self._one_pass.run_partial(moment, kernels)
+        except Exception as error:
+            # The full pass that follows does not need it.
+            self._log.error("auto_shutdown: a partial pass failed", exc_info=error)
+            return False
 
-        await self._observe(moment, list_apps or self._app_list_is_due(moment, policy))
-        self.situation.decide(policy, now)
-        await self._ask_for_background_work(policy, now)
-        await self._ask_veto_hooks(policy, now)
-        if self._removes_apps(policy) and not self._app_listing.made_at(moment.monotonic):
-            # An app is never deleted on an old list.
-            await self._observe(moment, list_apps=self._world.has_apps)
-            self.situation.decide(policy, now)
-        self._give_notice(now)
-
-        await self._carry_out_removals(moment, dry_run)
-
-        self._watchdog.step("writing what was saved")
-        await self._savings.look(self.situation.snapshot, now)
-        await self._report_at_work(now)
-
-    def _adjust_to_clock(self, moment: Moment) -> None:
-        """Keep every duration what it was after a step of the wall clock. After a step or a long
-        pause (a frozen process, a sleeping laptop) a new grace period begins."""
-        step = moment.step_since(self._moment)
-        late = self._next_at is not None and (moment.monotonic - self._next_at > 3 * self._interval)
-        self._moment = moment
-        if step:
-            self.situation.ledger = shift(self.situation.ledger, step)
-            self._saved_ledger.clock_stepped(step)
-        if step or late:
-            self.situation.ledger = replace(
-                self.situation.ledger, quiet_until=moment.now + self._grace
+    async def _full_pass(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
+        failure: BaseException | None = None
+        try:
+            compare, before = self._signals.full_pass_begins(), self.situation.snapshot
+            self._clock.adjust(moment)
+            await self._retry_state_files(moment)
+            await self._one_pass.run(moment, dry_run, list_apps)
+            compare(before, self.situation.snapshot)
+            self._passes = replace(self._passes, last_ok_pass=moment.now)
+        except (Exception, asyncio.CancelledError) as error:
+            failure = error
+            raise
+        finally:
+            self._one_pass.watchdog.pass_ended()
+            self._passes = replace(self._passes, last_pass=moment.now)
+            self._health.pass_ended(failure, moment.now)
+            self._clock.full_pass_ended(self._one_pass.next_moment(moment.now))
+            self._settle_faults(moment.now)
+            situation, dry = self.situation, self.preferences.policy.dry_run
+            self._report_line.pass_ended(
+                moment, self.report, situation.snapshot, situation.plan, dry
             )
 
     async def _retry_state_files(self, moment: Moment) -> None:
         """Read what other servers of this home have changed. Try again what failed so far."""
-        self._watchdog.step("reading the state files")
+        self._one_pass.watchdog.step("reading the state files")
         await self.preferences.refresh(moment.now)
         await self._saved_ledger.retry(self.situation, moment)
         if self._history.error is not None:
             await self._history.write_owed()
-
-    def _app_list_is_due(self, moment: Moment, policy: Policy) -> bool:
-        shortest = policy.shortest_app_limit().total_seconds()
-        return self._world.has_apps and self._app_listing.is_due(moment.monotonic, shortest)
-
-    async def _observe(self, moment: Moment, list_apps: bool) -> None:
-        situation = self.situation
-        self._watchdog.step("reading the kernels, terminals and apps")
-        snapshot = await self._world.observe(list_apps)
-        outdated = self._world.has_apps and self._app_listing.is_outdated(
-            moment.monotonic, situation.ledger, snapshot.resources
-        )
-        if outdated and not list_apps:
-            list_apps = True
-            snapshot = await self._world.observe(list_apps)
-        if list_apps:
-            self._app_listing.was_made(moment.monotonic, Snapshot.APPS in snapshot.unread)
-        situation.snapshot = snapshot
-        situation.ledger = advance(situation.ledger, snapshot, moment.now)
-
-    async def _ask_for_background_work(self, policy: Policy, now: datetime) -> None:
-        """Ask what is due soon whether anything works in its background."""
-        situation = self.situation
-        asked = questions(situation.snapshot, situation.plan, situation.ledger, policy, now)
-        if asked:
-            self._watchdog.step("asking what is due whether it works in the background")
-            answers = await self._world.ask(asked)
-            situation.ledger = record_answers(situation.ledger, answers, now)
-            situation.decide(policy, now)
-
-    async def _ask_veto_hooks(self, policy: Policy, now: datetime) -> None:
-        """Ask the administrator's switch, and then the veto hooks, about what is due now."""
-        situation = self.situation
-        removals = situation.plan.removals
-        self._watchdog.step("asking whether an administrator has stopped removals")
-        vetoes = await self._emergency_stop.objections(removals, now)
-        if removals and not vetoes:
-            self._watchdog.step("asking the veto hooks")
-            vetoes = await self._hooks.ask(removals, now)
-        if vetoes:
-            situation.ledger = add_vetoes(situation.ledger, vetoes)
-            situation.decide(policy, now)
-
-    def _removes_apps(self, policy: Policy) -> bool:
-        removals = self._remover.removals_to_carry_out(policy)
-        return any(decision.ref.kind is Kind.APP for decision in removals)
-
-    def _give_notice(self, now: datetime) -> None:
-        """Remember which removals are announced by now, and announce the new ones."""
-        situation = self.situation
-        before = situation.ledger.notices
-        situation.ledger = give_notice(situation.ledger, situation.plan.decisions, now)
-        for decision, resource in zip(situation.plan.decisions, situation.snapshot.resources):
-            notice = situation.ledger.notices.get(decision.ref)
-            if notice is not None and notice != before.get(decision.ref):
-                self.announcer.notice(decision, resource)
-
-    async def _carry_out_removals(self, moment: Moment, dry_run: bool) -> None:
-        """Carry out the removals of the plan, each alone, and observe what they changed."""
-        now = moment.now
-        # Users may change the policy while a removal takes its time.
-        current_policy = partial(self.preferences.policy_for, dry_run)
-        removals = self._remover.removals_to_carry_out(current_policy())
-        any_ended = False
-        give_up_at = time.monotonic() + REMOVALS_SECONDS
-        for decision in removals:
-            # An administrator may stop everything while a long row of removals is carried out.
-            stopped = await self._emergency_stop.objections([decision], self._clock.read().now)
-            self.situation.ledger = add_vetoes(self.situation.ledger, stopped)
-            self._watchdog.step(f"removing {decision.ref}")
-            patience = min(REMOVAL_SECONDS, max(give_up_at - time.monotonic(), 0.0))
-            ended = await self._remover.carry_out(decision, current_policy, now, patience)
-            any_ended = any_ended or ended
-        policy = current_policy()
-        if any_ended:
-            await self._observe(moment, self._world.has_apps and self._removes_apps(policy))
-        if removals:
-            self.situation.decide(policy, now)
-
-    async def _report_at_work(self, now: datetime) -> None:
-        """Tell whoever else would stop this server that something is at work."""
-        at_work = last_at_work(self.situation.snapshot, self.situation.ledger, now)
-        if at_work is not None:
-            self._watchdog.step("telling the host that something is at work")
-            await self._world.report_at_work(at_work)
-
-    def _schedule_next_pass(self, moment: Moment) -> None:
-        """The next pass runs at the next warning or removal, or after the poll interval."""
-        current = self._clock.read()
-        delay = self._interval
-        situation, policy = self.situation, self.preferences.policy
-        ahead = (
-            situation.plan.next_moment(moment.now),
-            next_question(situation.snapshot, situation.plan, situation.ledger, policy, moment.now),
-        )
-        upcoming = min((at for at in ahead if at is not None), default=None)
-        if upcoming is not None:
-            # A timer may fire a moment early: never before the instant itself.
-            until = (upcoming - current.now).total_seconds() + 0.001
-            delay = min(delay, max(until, 0.0))
-        self._next_at = current.monotonic + delay
-        next_pass = current.now + timedelta(seconds=delay)
-        self._passes = replace(self._passes, next_pass=next_pass)
 
     # -- report ------------------------------------------------------------------------------
 
@@ -426,7 +306,11 @@ class Controller:
                 "region": platform.region_name,
                 "native_idle_timeout_minutes": self._world.description.native_idle_minutes,
             },
-            passes=self._passes,
+            passes=replace(
+                self._passes,
+                next_pass=self._clock.next_pass,
+                unsignalled_changes=self.unsignalled_changes,
+            ),
             faults=self._health.faults,
             policy=self.preferences.policy,
             bounds=self.preferences.bounds(),
@@ -442,8 +326,7 @@ class Controller:
             *self.preferences.faults(now),
             *self._saved_ledger.faults(now),
             *self._remover.faults(now),
-            *self._hooks.faults(now),
-            *self._emergency_stop.faults(now),
+            *self._objections.faults(now),
             *self._world.faults(now),
         )
         self._health.settle(self.situation.snapshot, self.situation.ledger, others, now)
@@ -472,26 +355,22 @@ class Controller:
             return False
         try:
             moment = self._clock.read()
-            self._adjust_to_clock(moment)
-            await self._observe(moment, list_apps and self._world.has_apps)
+            self._clock.adjust(moment)
+            await self._one_pass.observe(moment, list_apps and self._world.has_apps)
             self._settle_faults(moment.now)
         finally:
-            self._watchdog.pass_ended()
+            self._one_pass.watchdog.pass_ended()
             self._one_pass_at_a_time.release()
         return True
 
     def ledger_time(self) -> datetime:
         """Now, by the clock that the instants of the ledger are given in. The next pass shifts
         them all when the wall clock was stepped meanwhile."""
-        moment = self._clock.read()
-        if self._one_pass_at_a_time.locked():
-            return moment.now - moment.step_since(self._moment)
-        self._adjust_to_clock(moment)
-        return moment.now
+        return self._clock.ledger_time(self._one_pass_at_a_time.locked())
 
     async def save_keep_alives(self) -> None:
         """Write the keep-alives. Raises StoreError; they are tried again then."""
-        await self._saved_ledger.save_holds(self.situation, self._moment)
+        await self._saved_ledger.save_holds(self.situation, self._clock.moment)
 
 
 async def _acquired(lock: asyncio.Lock, seconds: float) -> bool:

@@ -1,16 +1,16 @@
-"""Start a pass as soon as something changes in this server.
+"""Signals of this server that something changed, so that a pass looks at once.
 
-Without these signals the report could be a minute old, until the next poll. So a pass begins when
+A report that waits for the next poll is up to a minute old. So a pass begins as soon as
 
-- a request to this server has changed a kernel, a session or a terminal (with any manager, also a
-  remote one, because every such request passes this server);
-- the server emits the event that a kernel was started, restarted or shut down (an extension may
-  call the kernel manager without a request);
-- the messages of a kernel show that it begins or ends its work (requests.py);
+- a request to this server has changed a kernel, a session or a terminal (any manager, also a remote
+  one: every such request passes here);
+- the server's own event tells that a kernel was started, restarted or shut down (an extension may
+  call its managers without a request);
+- a kernel begins or ends its work, as its messages tell (requests.py);
 - a document was saved (heartbeats.py).
 
-A signal only says *that* something changed. The pass reads the change. The poll finds changes for
-which there was no signal.
+A signal only says *that* something changed. The pass reads what, and the poll finds what no signal
+told of.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ class ChangeSignals:
         self._on_change = on_change
 
     def watch_requests(self, web_app: Any) -> None:
-        """Watch all requests of ``web_app`` from now on, by wrapping its log function."""
+        """Watch the requests of ``web_app`` from now on, by the function that logs each."""
         log = web_app.settings.get("log_function")
         if log is None:
             return
 
         def log_and_note(handler: Any) -> None:
             log(handler)
-            with contextlib.suppress(Exception):  # a failure here must not reach the client
+            with contextlib.suppress(Exception):  # of no interest to the client of the request
                 self.note_request(handler)
 
         web_app.settings["log_function"] = log_and_note
 
     def note_request(self, handler: Any) -> None:
-        """``handler`` (tornado's) has answered a request."""
+        """A request was answered by ``handler`` (tornado's)."""
         request = handler.request
         if request.method in CHANGING and OBSERVED.search(request.path):
             self._on_change()
 
     def listen(self, event_logger: Any) -> None:
-        """Listen to the server's events about kernels. Raises the exception of ``event_logger`` if
+        """Listen to the server's events about kernels. Raises what ``event_logger`` raises where
         the server has no such event."""
 
         async def on_event(logger: Any, schema_id: str, data: Mapping[str, Any]) -> None:

@@ -79,7 +79,7 @@ class IOPubSubscription:
         return True
 
     def close(self) -> None:
-        self.requests.iopub_closed()
+        self.requests.on_iopub = False
         if self._stream is not None and not self._stream.closed():
             self._stream.close()
 
@@ -114,8 +114,6 @@ class IOPubSubscription:
                 and parent.get("msg_id") != self._sent_by_page
             ):
                 self._request_at = now
-        elif kind == "execute_input":
-            self.requests.runs_cell(parent)
         elif kind == "shutdown_reply":
             self.requests.ended()
         elif kind == "debug_event":
@@ -153,14 +151,12 @@ class IOPubListener:
         self._requests = requests or Requests()
         self._subscriptions: dict[str, IOPubSubscription | None] = {}
 
-    def attend(self, kernel_ids: Iterable[str], unreadable: Iterable[str] = ()) -> None:
-        """Subscribe to these kernels, and end the subscriptions to all others. A subscription to a
-        kernel that is ``unreadable`` at the moment goes on: it must not miss the end of a cell."""
-        readable = set(kernel_ids)
-        there = readable.union(unreadable)
+    def attend(self, kernel_ids: Iterable[str]) -> None:
+        """Subscribe to these kernels, and end the subscriptions to all others."""
+        there = set(kernel_ids)
         for gone in [kernel_id for kernel_id in self._subscriptions if kernel_id not in there]:
             self._drop(gone)
-        for kernel_id in readable:
+        for kernel_id in there:
             subscription = self._subscriptions.get(kernel_id)
             if subscription is not None:
                 self._notice_a_new_process(kernel_id, subscription)
@@ -171,6 +167,12 @@ class IOPubListener:
         """Subscribe to one kernel, if that is possible and there are not too many."""
         if kernel_id not in self._subscriptions and len(self._subscriptions) < MOST:
             self._subscriptions[kernel_id] = self._open(kernel_id)
+
+    def notice_restart(self, kernel_id: str) -> None:
+        """Take note if the kernel has another process than when it was last looked at."""
+        subscription = self._subscriptions.get(kernel_id)
+        if subscription is not None:
+            self._notice_a_new_process(kernel_id, subscription)
 
     def subscription(self, kernel_id: str) -> IOPubSubscription | None:
         return self._subscriptions.get(kernel_id)

@@ -67,6 +67,7 @@ class KernelLifecycle:
         if isinstance(kernel_id, str):
             self._started_at[kernel_id] = datetime.now(timezone.utc)
             self._started(kernel_id)
+            self._requests.changed(kernel_id)
 
     def _before_its_end(self, kernel_id: Any) -> Kernel | None:
         """What is known of a kernel that is about to be shut down."""
@@ -76,6 +77,7 @@ class KernelLifecycle:
     def _note_end(self, _result: Any, kernel_id: Any, kernel: Kernel | None) -> None:
         if isinstance(kernel_id, str):
             self._depart(kernel_id, kernel)
+            self._requests.changed(kernel_id)
 
     def _depart(self, kernel_id: str, kernel: Kernel | None) -> None:
         requests = self._requests.known(kernel_id)

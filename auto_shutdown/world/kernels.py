@@ -7,7 +7,9 @@ for all.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -36,6 +38,9 @@ SAGEMAKER_INTERNAL = "__SAGEMAKER_INTERNAL__"
 #: Why a kernel is not shut down at the last moment.
 USED = "It was used at the last moment."
 SILENT = "Its shell did not answer at the last moment"
+
+#: So long may a kernel's manager take to see that the kernel has answered our own question.
+SETTLE_SECONDS = 1.0
 
 Model = Mapping[str, Any]
 
@@ -84,7 +89,7 @@ class KernelSource:
                 model = await self._read_one(kernel_id, unreadable)
                 if model is not None:
                     models[kernel_id] = model
-        self._listener.attend(models, unreadable)
+        self._listener.attend(models)
         self._limits = {kernel_id: self._limit_of(kernel_id) for kernel_id in models}
         return models, unreadable
 
@@ -118,6 +123,21 @@ class KernelSource:
         listed = map(str, self._kernels.list_kernel_ids())
         self._requests.keep_only({kernel.id for kernel in kernels}.union(listed))
         return kernels
+
+    async def read_again(self, kernel_ids: Iterable[str]) -> tuple[Kernel, ...] | None:
+        """These kernels as they are now, with the paths of the last full reading. None if one was
+        not there then. Raises what the manager raises."""
+        found = []
+        for kernel_id in kernel_ids:
+            if kernel_id not in self._joined:
+                return None
+            fresh = await fresh_model(self._kernels, kernel_id)
+            if not fresh or kernel_id not in self._joined:
+                return None
+            self._listener.notice_restart(kernel_id)
+            model, before = self._joined[kernel_id]
+            found.append(self.observed(_kernel(kernel_id, {**model, **fresh}, before.paths)))
+        return tuple(found)
 
     @property
     def departures(self) -> tuple[Departure, ...]:
@@ -277,13 +297,15 @@ class KernelSource:
     async def _has_moved(self, kernel: Kernel) -> bool:
         """Whether it was asked for something, or works, since it was seen as ``kernel``. Raises
         what its manager raises: one that cannot be read is not shut down."""
-        subscription = self._subscription(kernel.id)
-        if subscription is not None:
-            subscription.catch_up()
-        model = await fresh_model(self._kernels, kernel.id)
-        if not model:
-            raise LookupError("its manager gives no model for it")
-        fresh = self.observed(_kernel(kernel.id, model, kernel.paths))
+        fresh = await self._read_with_messages(kernel)
+        # Our own question makes the kernel busy, and its manager may not have its end yet.
+        give_up_at = time.monotonic() + SETTLE_SECONDS
+        while fresh.state == BUSY != kernel.state and time.monotonic() < give_up_at:
+            requests = self._requests.known(kernel.id)
+            if requests is not None and (requests.unfinished or requests.shell_silent):
+                break
+            await asyncio.sleep(0.05)
+            fresh = await self._read_with_messages(kernel)
         stamp_moved = fresh.iopub is None and fresh.last_activity != kernel.last_activity
         return (
             bool(fresh.unreadable)
@@ -292,6 +314,16 @@ class KernelSource:
             or (fresh.state == BUSY and kernel.state != BUSY)
             or (kernel.waiting_for is not None and fresh.connections > kernel.connections)
         )
+
+    async def _read_with_messages(self, kernel: Kernel) -> Kernel:
+        """The kernel as it is now, with the messages that have arrived and wait for their turn."""
+        subscription = self._subscription(kernel.id)
+        if subscription is not None:
+            subscription.catch_up()
+        model = await fresh_model(self._kernels, kernel.id)
+        if not model:
+            raise LookupError("its manager gives no model for it")
+        return self.observed(_kernel(kernel.id, model, kernel.paths))
 
     def _failure(self, kernel: Kernel, error: Exception) -> Outcome:
         if isinstance(error, KeyError) or getattr(error, "status_code", None) == 404:

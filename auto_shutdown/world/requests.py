@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ..core.marks import BUSY
@@ -52,40 +53,36 @@ _REMEMBERED = 64
 @dataclass
 class Request:
     """One request. ``at`` is when it was sent or has begun, by the monotonic clock; ``answers``
-    counts the shell's answers to questions that were asked after it was sent. ``missed`` says that
-    its end may have passed unnoticed: for a time this server received no status of the kernel."""
+    counts the shell's answers to questions that were asked after it was sent."""
 
     subshell: str | None
     at: float
     started: bool
     answers: int = 0
-    missed: bool = False
 
 
 @dataclass
 class KernelRequests:
     """The unfinished requests of one kernel, by message id.
 
-    ``on_iopub`` says that this server reads the kernel's IOPub channel, ``has_clients`` that
-    clients are connected through this server: both carry the end of each request.
+    ``on_iopub`` says that this server reads the kernel's IOPub channel.
     ``last_at`` is when a request that runs code last began or ended.
     ``sent_at`` is when a client of this server last sent a request that counts. ``came_up`` says
-    that the kernel has sent a message since it was last started. ``input_for`` is the id of the
-    request that waits in ``input()``. ``shell_silent`` says that its shell did not answer the last
-    question. ``unheard_subshells`` are the subshells whose requests were
-    not finished when the last way to hear of their end was closed. ``on_change`` is called when
-    the kernel begins or ends its work.
+    that the kernel has sent a message since it was last started. ``shell_silent`` says that its
+    shell did not answer the last question. ``unheard_subshells`` are the subshells whose requests
+    were not finished when the last way to hear of their end was closed. ``on_change`` is called
+    when the kernel begins or ends its work, begins or ends to wait in ``input()``, or starts anew.
     """
 
     on_iopub: bool = False
-    has_clients: bool = False
     last_at: datetime | None = None
     sent_at: datetime | None = None
     came_up: bool = False
-    input_for: str | None = None
     shell_silent: bool = False
     unheard_subshells: set[str] = field(default_factory=set)
     on_change: Callable[[], None] = field(default=lambda: None, compare=False)
+    _input_for: str | None = None
+    _signalled: tuple[object, ...] = (False, None, False, False)
     _unreachable: tuple[float, str] | None = None
     _unfinished: dict[str, Request] = field(default_factory=dict)
     _finished: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
@@ -94,6 +91,22 @@ class KernelRequests:
     def unfinished(self) -> int:
         """How many requests run, or wait for their turn."""
         return len(self._unfinished)
+
+    @property
+    def input_for(self) -> str | None:
+        """The id of the request that waits in ``input()``."""
+        return self._input_for
+
+    @input_for.setter
+    def input_for(self, request_id: str | None) -> None:
+        self._input_for = request_id
+        self._signal_change()
+
+    def _signal_change(self, starts_anew: bool = False) -> None:
+        state = (bool(self._unfinished), self._input_for, self.shell_silent, self.came_up)
+        if state != self._signalled or starts_anew:
+            self._signalled = state
+            self.on_change()
 
     def waits_for_input(self, state: str) -> bool:
         """Whether it waits in ``input()``; ``state`` is what its manager reports."""
@@ -111,19 +124,15 @@ class KernelRequests:
         self.sent_at = datetime.now(timezone.utc)
         # Only cells wait for their turn for long. What else was sent counts when it begins.
         if kind == "execute_request":
-            was_at_work = bool(self._unfinished)
             self._unfinished[str(header.get("msg_id"))] = Request(
                 header.get("subshell_id"), time.monotonic(), started=False
             )
-            if not was_at_work:
-                self.on_change()
+            self._signal_change()
 
     def has_status(self, state: str, parent: Mapping[str, Any]) -> None:
         """The kernel reports ``state`` for the request whose header is ``parent``."""
-        was_at_work = bool(self._unfinished)
         self._note_status(state, parent)
-        if bool(self._unfinished) != was_at_work or state in _ENDED or state == "starting":
-            self.on_change()
+        self._signal_change(starts_anew=state in _ENDED or state == "starting")
 
     def _note_status(self, state: str, parent: Mapping[str, Any]) -> None:
         request_id = str(parent.get("msg_id") or "")
@@ -131,7 +140,7 @@ class KernelRequests:
             self.ended()
         elif state == "starting":
             # What ran has ended with the process. What was sent since waits for the new one.
-            self.came_up, self.input_for = True, None
+            self.came_up, self._input_for = True, None
             self._unfinished = {i: r for i, r in self._unfinished.items() if not r.started}
         elif state == "busy":
             self.came_up = True
@@ -148,75 +157,52 @@ class KernelRequests:
             if parent.get("msg_type") == "execute_request" and not parent.get("subshell_id"):
                 self.shell_silent = False
 
-    def runs_cell(self, parent: Mapping[str, Any]) -> None:
-        """The kernel publishes the ``execute_input`` of the cell ``parent`` on IOPub: the cell runs
-        now, even if its ``idle`` came before. A cell that was postponed (jupyter_ui_poll) has sent
-        ``busy`` and ``idle`` when it was postponed, and sends a second ``idle`` after its run."""
-        request_id = str(parent.get("msg_id") or "")
-        if request_id in self._finished:
-            self._finished.remove(request_id)
-            self.has_status("busy", parent)
-
     def _leaves_input_of_others(self, request_id: str) -> None:
         """A main shell that runs the cell ``request_id`` no longer waits in ``input()`` of an
         earlier one, whose end nobody heard (an interrupt or a restart with every page closed)."""
-        if self.input_for != request_id:
-            self.input_for = None
+        if self._input_for != request_id:
+            self._input_for = None
 
     def has_finished(self, request_id: str) -> None:
         if self._unfinished.pop(request_id, None) is not None:
             self._finished.append(request_id)
             self.last_at = datetime.now(timezone.utc)
-        if self.input_for == request_id:
-            self.input_for = None
+        if self._input_for == request_id:
+            self._input_for = None
+        self._signal_change()
 
     def ended(self) -> None:
         """The process of the kernel has ended, and with it all requests."""
         self._unfinished.clear()
         self.unheard_subshells.clear()
-        self.input_for, self.came_up, self.shell_silent = None, False, False
+        self._input_for, self.came_up, self.shell_silent = None, False, False
         self._unreachable = None
+        self._signal_change()
 
-    def iopub_closed(self) -> None:
-        """This server no longer reads the kernel's IOPub channel."""
-        self.on_iopub = False
-        if not self.has_clients:
-            for request in self._unfinished.values():
-                request.missed = True
-
-    def last_client_left(self) -> None:
-        """No client is connected through this server any more. If this server does not read the
-        IOPub channel either (the kernel runs in another container), it can no longer see the end
-        of the requests. The shell is asked before the kernel is removed."""
-        self.has_clients = False
-        if self.on_iopub:
-            return
+    def no_longer_heard(self) -> None:
+        """Nothing tells of the end of these requests any more: the last client of a kernel in
+        another container left. Its shell is asked before it is removed."""
         self.unheard_subshells |= {r.subshell for r in self._unfinished.values() if r.subshell}
-        was_at_work = bool(self._unfinished)
         self._unfinished.clear()
-        if was_at_work:
-            self.on_change()
+        self._signal_change()
 
     def shell_answered(self, asked_at: float, one_by_one: bool) -> None:
-        """Its shells answered a question that was asked at ``asked_at`` (monotonic).
-
-        An answer does not outrank a missing ``idle``: a cell can answer the shell while it runs
-        (jupyter_ui_poll, ``kernel.do_one_iteration()``). A request that has begun ends with its own
-        ``idle``. The answer ends it only if that ``idle`` may have passed unnoticed, and if the
-        kernel handles the requests of its main shell ``one_by_one``.
-        """
+        """Its shells answered a question that was asked at ``asked_at`` (monotonic). A kernel that
+        handles the requests of its main shell ``one_by_one`` has then finished what it had begun
+        before."""
         self.came_up, self.shell_silent, self._unreachable = True, False, None
         self.unheard_subshells.clear()
         for request_id, request in list(self._unfinished.items()):
             if request.subshell is not None or request.at >= asked_at:
                 continue
             request.answers += 1
-            if request.started and request.missed and one_by_one:
+            if request.started and one_by_one:
                 self.has_finished(request_id)
             elif not request.started and request.answers >= ANSWERS_BEFORE_LOST:
                 del self._unfinished[request_id]  # not finished: it counts if it begins after all
-        if self.input_for not in self._unfinished:
-            self.input_for = None
+        if self._input_for not in self._unfinished:
+            self._input_for = None
+        self._signal_change()
 
     def shell_is_silent(self, failure: str) -> None:
         """Its shell did not answer, or could not be asked because of ``failure``."""
@@ -224,6 +210,7 @@ class KernelRequests:
             self._unreachable = (time.monotonic() + UNREACHABLE_SECONDS, failure)
         else:
             self.shell_silent, self._unreachable = True, None
+            self._signal_change()
 
     @property
     def unreachable(self) -> str:
@@ -238,18 +225,21 @@ class Requests:
 
     def __init__(self) -> None:
         self._by_kernel: dict[str, KernelRequests] = {}
-        #: Called when any kernel begins or ends its work.
-        self.on_change: Callable[[], None] = lambda: None
+        #: Called with the id of a kernel that begins or ends its work, comes or goes.
+        self.on_change: Callable[[str], None] = lambda _kernel_id: None
 
     def of(self, kernel_id: str) -> KernelRequests:
         """Those of one kernel, empty for one that is new."""
         found = self._by_kernel.get(kernel_id)
         if found is None:
-            found = self._by_kernel[kernel_id] = KernelRequests(on_change=self._changed)
+            found = self._by_kernel[kernel_id] = KernelRequests(
+                on_change=partial(self.changed, kernel_id)
+            )
         return found
 
-    def _changed(self) -> None:
-        self.on_change()
+    def changed(self, kernel_id: str) -> None:
+        """Signal that the kernel has changed."""
+        self.on_change(kernel_id)
 
     def known(self, kernel_id: str) -> KernelRequests | None:
         return self._by_kernel.get(kernel_id)

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -41,6 +41,24 @@ class TerminalSource:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
+        self._watched: Any = None
+        #: Called when the shell of a terminal has ended: no request to the server shows that.
+        self.on_change: Callable[[], None] = lambda: None
+
+    def _watch_ends(self, manager: Any) -> None:
+        """Observe the method that ``manager`` (terminado's) calls when a shell has ended."""
+        if manager is self._watched:
+            return
+        self._watched = manager
+        with contextlib.suppress(Exception):  # a manager without it shows its terminals at the poll
+            ended = manager.on_eof
+
+            def on_eof(*arguments: Any, **more: Any) -> Any:
+                result = ended(*arguments, **more)
+                self.on_change()
+                return result
+
+            manager.on_eof = on_eof
 
     async def read(self) -> tuple[Terminal, ...]:
         """All terminals. None at all where terminals are switched off; raises what the manager
@@ -48,6 +66,7 @@ class TerminalSource:
         manager = self._settings.get("terminal_manager")
         if manager is None:
             return ()
+        self._watch_ends(manager)
         ptys = getattr(manager, "terminals", {})
         try:
             models = await resolve(manager.list())

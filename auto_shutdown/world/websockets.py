@@ -124,7 +124,7 @@ class WebsocketClients:
 
     def _opened(self, kernel_id: str, connection: int) -> None:
         self._connections.setdefault(kernel_id, set()).add(connection)
-        self.requests.of(kernel_id).has_clients = True
+        self.requests.changed(kernel_id)
 
     def _closed(self, kernel_id: str, connection: int) -> None:
         connections = self._connections.get(kernel_id, set())
@@ -132,8 +132,9 @@ class WebsocketClients:
         known = self.requests.known(kernel_id)
         if not connections:
             self._connections.pop(kernel_id, None)
-            if known is not None:
-                known.last_client_left()
+            if known is not None and not known.on_iopub:
+                known.no_longer_heard()
+        self.requests.changed(kernel_id)
 
     def _observed(self, base: Any) -> type:
         clients = self

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,9 @@ from .terminals import TerminalSource, place
 
 #: A source that has not answered by then counts as unread; the next pass asks again.
 SOURCE_SECONDS = 45.0
+
+#: A kernel that is read again alone, and has not answered by then, is left to a full look.
+REREAD_SECONDS = 2.0
 
 #: What SageMaker says of the own app is asked for at the start, and again after so long; sooner
 #: where it did not say the instance type, which rules may go by.
@@ -102,6 +105,7 @@ class World:
         self._work = WorkSource(kernels, terminals, server_url, runtime_directory=runtime_directory)
         self._last = Snapshot()
         self._pending: dict[str, asyncio.Future[Any]] = {}
+        self._rereading: asyncio.Future[tuple[Kernel, ...] | None] | None = None
         self._apps_unread: Unread | None = None
         self._now = now
         self._host_activity = host_activity
@@ -152,6 +156,32 @@ class World:
         seen = Snapshot(kernels, terminals, apps, unread, departures)
         self._last = _with_beats(seen, beats)
         return self._last
+
+    async def observe_kernels(self, kernel_ids: Collection[str]) -> tuple[Kernel, ...] | None:
+        """These kernels as they are now. None where only a full look can tell: one came, left or
+        cannot be read, or its manager does not answer soon."""
+        reading = self._rereading
+        if reading is not None and not reading.done():
+            return None
+        reading = asyncio.ensure_future(self._kernel_source.read_again(kernel_ids))
+        self._rereading = reading
+        await asyncio.wait({reading}, timeout=REREAD_SECONDS)
+        if not reading.done() or reading.exception() is not None:
+            return None
+        kernels = tuple(map(self._placed, reading.result() or ()))
+        # A removal beside the pass may have looked at everything meanwhile.
+        self._last = self._last.with_kernels(kernels) or self._last
+        return kernels or None
+
+    def _placed(self, kernel: Kernel) -> Kernel:
+        """A kernel that was read again, with what the last full look found out beside its model."""
+        own = self.platform.own_app
+        if own is not None:
+            own = next((app for app in self._last.apps if app.id == own.id), own)
+            kernel = _within(own, kernel)
+        before = self._last.find(kernel.ref)
+        heartbeat_at = before.heartbeat_at if isinstance(before, Kernel) else None
+        return replace(kernel, heartbeat_at=heartbeat_at)
 
     async def _read_heartbeats(self, unread: dict[str, Unread]) -> Heartbeats:
         """What others report. While it cannot be read, nobody knows what is at work."""

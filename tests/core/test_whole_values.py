@@ -76,6 +76,7 @@ def test_the_report_whole() -> None:
             "last_pass": "2026-03-29T00:59:30.000Z",
             "last_ok_pass": "2026-03-29T00:58:30.000Z",
             "next_pass": "2026-03-29T01:59:30.000Z",
+            "unsignalled_changes": 0,
             "faults": [
                 {
                     "source": "apps",

@@ -17,6 +17,7 @@ from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import Kind, Ref, Resource, Snapshot
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.cycle import controller as controller_module
+from auto_shutdown.cycle import one_pass as one_pass_module
 from auto_shutdown.cycle import removal as removal_module
 from auto_shutdown.cycle.removal import RefusedError
 from auto_shutdown.state.document import Document, StoreError
@@ -141,7 +142,7 @@ async def test_a_slow_shutdown_is_watched_beside_the_passes(
     bench.world.kernel("other")
     shutdowns = Shutdowns(bench)
     await bench.live(timedelta(minutes=119))
-    monkeypatch.setattr(controller_module, "REMOVAL_SECONDS", 0.02)
+    monkeypatch.setattr(one_pass_module, "REMOVAL_SECONDS", 0.02)
     bench.clock.advance(timedelta(minutes=2))
     await bench.controller.run_pass()
     await until(lambda: len(shutdowns.begun) == 2)

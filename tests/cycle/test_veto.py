@@ -126,7 +126,7 @@ async def test_an_objection_holds_and_is_asked_again(bench: Bench) -> None:
         asked.append(decision.ref)
         return "backup" if objects else None
 
-    bench.controller._hooks = VetoHooks(LOG, {"h": hook})
+    bench.controller._objections.hooks = VetoHooks(LOG, {"h": hook})
     bench.world.kernel("k", bench.world.app("a"))
     await bench.live(3 * HOUR)
     assert bench.world.removed == []

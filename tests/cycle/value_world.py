@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -57,6 +57,8 @@ class ValueWorld:
     removed: list[str] = field(default_factory=list)
     only_unmoved: list[bool] = field(default_factory=list)
     listings: int = 0
+    full_looks: int = 0
+    partial_looks: int = 0
     at_work: set[str] = field(default_factory=set)
     asked: list[dict[Ref, timedelta]] = field(default_factory=list)
     before_look: Callable[[Ref], None] = lambda _ref: None
@@ -72,12 +74,19 @@ class ValueWorld:
     _listed: tuple[App, ...] = ()
 
     async def observe(self, list_apps: bool) -> Snapshot:
+        self.full_looks += 1
         if list_apps:
             self.listings += 1
             if Snapshot.APPS not in self.unread:
                 self._listed = tuple(self.apps.values())
         kernels, terminals = tuple(self.kernels.values()), tuple(self.terminals.values())
         return Snapshot(kernels, terminals, self._listed, dict(self.unread))
+
+    async def observe_kernels(self, kernel_ids: Collection[str]) -> tuple[Kernel, ...] | None:
+        self.partial_looks += 1
+        if not all(kernel_id in self.kernels for kernel_id in kernel_ids):
+            return None
+        return tuple(self.kernels[kernel_id] for kernel_id in kernel_ids)
 
     async def report_at_work(self, at: datetime) -> None:
         self.protected.append(at)
@@ -161,7 +170,7 @@ class Bench:
         end = self.clock.now + span
         while True:
             await self.controller.check()
-            delay = timedelta(seconds=self.controller._next_at - self.clock.monotonic)  # type: ignore[operator]
+            delay = timedelta(seconds=self.controller._clock.next_at - self.clock.monotonic)  # type: ignore[operator]
             delay = max(delay, timedelta(milliseconds=1))
             if self.clock.now + delay > end:
                 self.clock.advance(end - self.clock.now)

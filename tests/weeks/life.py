@@ -25,6 +25,7 @@ from value_world import Bench, HandClock
 
 from auto_shutdown.config.settings import FIELDS, Limits
 from auto_shutdown.core.model import Kind, Ref
+from auto_shutdown.cycle.controller import COALESCE_SECONDS
 from auto_shutdown.cycle.removal import RefusedError
 from auto_shutdown.cycle.veto import VetoHooks
 
@@ -96,6 +97,10 @@ class Life:
         self._events: list[tuple[float, int, Callable[[], Any]]] = []
         self._number = itertools.count()
         self._wake = False
+        #: Whether this server gives signals. One without finds everything at its polls.
+        self.signals = random.Random(f"signals {seed}").random() < 0.6
+        self._signalled_at = float("inf")
+        self.studio.signal = self.changed
         self.people = People(self)
 
     @property
@@ -111,6 +116,22 @@ class Life:
         """Somebody changed something: the controller looks at once."""
         self._wake = True
 
+    def changed(self, thing_id: str) -> None:
+        """The server signals a change of a kernel or terminal; a pass looks a moment later."""
+        if not self.signals or not self.serving:
+            return
+        thing = self.studio.things.get(thing_id)
+        if thing is not None and thing.kind == "kernel":
+            self.controller.kernel_changed(thing_id)
+        else:
+            self.controller.wake()
+        self._signalled_at = min(self._signalled_at, self.studio.t + COALESCE_SECONDS)
+
+    def count_unsignalled(self) -> None:
+        if self.signals:
+            found = self.controller.unsignalled_changes
+            self.studio.counts["changes that no signal told"] += found
+
     async def live(self, seconds: float) -> Report:
         with patch("auto_shutdown.state.saved_ledger.boot_identity", lambda: self.boot):
             await self.start()
@@ -118,6 +139,7 @@ class Life:
             self.accidents()
             while self.studio.t < seconds:
                 await self.step()
+        self.count_unsignalled()
         self.report.days = self.studio.t / DAY
         self.report.removals = self.studio.removals
         self.report.counts = dict(self.studio.counts)
@@ -128,8 +150,9 @@ class Life:
         studio = self.studio
         at_pass = float("inf")
         if self.serving:
-            due = (self.controller._next_at or 0.0) - self.clock.monotonic
+            due = (self.controller._clock.next_at or 0.0) - self.clock.monotonic
             at_pass = studio.t if self._wake else studio.t + max(due, 0.001)
+            at_pass = max(studio.t, min(at_pass, self._signalled_at))
         at_event = self._events[0][0]
         then = min(at_pass, at_event)
         self.clock.advance(timedelta(seconds=then - studio.t))
@@ -143,9 +166,12 @@ class Life:
         studio.watch()
 
     async def look(self) -> None:
-        self._wake = False
+        kernels = self.controller._signals.take()
+        if self._wake or self.controller._clock.seconds_left() <= 0:
+            kernels = None
+        self._wake, self._signalled_at = False, float("inf")
         try:
-            await self.controller.check()
+            await self.controller.run_pass(kernels=kernels)
         except BrokenWorldError:
             self.studio.counts["passes that failed"] += 1
         self.report.passes += 1
@@ -163,7 +189,9 @@ class Life:
     async def start(self) -> None:
         self.bench.controller = self.bench.make()
         self.studio.begin_anew(self.forgot)
-        self.controller._hooks = VetoHooks(self.bench.log, {"hook": self.hook})
+        self.studio.jupyter.source._requests.on_change = self.changed
+        self.controller._signals._now = lambda: self.clock.monotonic
+        self.controller._objections.hooks = VetoHooks(self.bench.log, {"hook": self.hook})
         await self.controller.load()
         self.serving = True
         self.disturbed()
@@ -190,6 +218,7 @@ class Life:
     def came_up(self, kernel: Thing) -> None:
         if kernel.state == "starting" and kernel.gone is None:
             kernel.state = "idle"
+            self.changed(kernel.id)
 
     async def stop(self, down: float, new_boot: bool = False) -> None:
         """A clean stop; the server is back after ``down``."""
@@ -206,6 +235,7 @@ class Life:
         self._go_down(down, new_boot)
 
     def _go_down(self, down: float, new_boot: bool) -> None:
+        self.count_unsignalled()
         self.serving = False
         if new_boot:
             self.boot = f"boot-{next(self._number)}"
@@ -267,6 +297,7 @@ class Life:
     def resume(self, seconds: float) -> None:
         self.serving = True
         self._wake = True
+        self.controller.wake()  # the signals of the meantime have waited
         if seconds > 4 * self.limits.poll_interval_seconds:
             self.disturbed()
         for thing in self.studio.alive():

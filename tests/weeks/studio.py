@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -101,6 +101,8 @@ class Studio:
         self.unread_since: dict[str, float] = {}
         self.forgotten: set[str] = set()
         self.jupyter = Jupyter(rng, self.counts)
+        #: Called with the id of each kernel or terminal of which the server signals a change.
+        self.signal: Callable[[str], None] = lambda _thing_id: None
 
     # -- what the product reads, beside its snapshots -------------------------------------------
 
@@ -119,6 +121,7 @@ class Studio:
         shown.last_activity = self.clock.now + shown.skew
         shown.spent_at = self.t
         self.use(thing, Signal.ARRIVAL)
+        self.signal(thing.id)
         return thing
 
     def use(self, thing: Thing, signal: str) -> None:
@@ -197,6 +200,7 @@ class Studio:
         thing.gone = self.t
         if thing.kind != "app" or thing.own:
             del self.things[thing.id]
+        self.signal(thing.id)
 
     def begin_anew(self, forgot: bool) -> None:
         """A new server has read nothing before; it may also know nothing of the earlier one."""
@@ -211,7 +215,8 @@ class Studio:
         if self.host.broken:
             raise BrokenWorldError("The world cannot be observed.")
         self._print_what_prints()
-        self._see()
+        self._see(self.alive())
+        self.looked_at = self.t
         unread = {s: Unread(s, "Broken", "It is broken.", "Wait.") for s in self.host.unread}
         if list_apps:
             self.counts["listings"] += 1
@@ -232,9 +237,23 @@ class Studio:
         self.counts["looks"] += 1
         return Snapshot(tuple(kernels), terminals, self._with_beats(apps), unread)
 
-    def _see(self) -> None:
-        """What can be read at this look reaches the apps."""
-        for thing in self.alive():
+    async def observe_kernels(self, kernel_ids: Collection[str]) -> tuple[Kernel, ...] | None:
+        if self.host.broken:
+            raise BrokenWorldError("The kernels cannot be observed.")
+        things = [self.things.get(kernel_id) for kernel_id in kernel_ids]
+        if "kernels" in self.host.unread:
+            return None
+        kernels = [t for t in things if t is not None and t.kind == "kernel" and not t.unreadable]
+        if len(kernels) < len(things):
+            return None
+        self.counts["partial looks"] += 1
+        self._print_what_prints()
+        self._see(kernels)
+        return tuple(map(self._kernel, kernels))
+
+    def _see(self, things: Iterable[Thing]) -> None:
+        """What can be read of ``things`` at this look reaches the apps."""
+        for thing in things:
             if thing.unreadable or f"{thing.kind}s" in self.host.unread:
                 self.unread_since.setdefault(thing.id, self.t)
                 continue
@@ -251,7 +270,6 @@ class Studio:
                 # It ended since the last look, and its clock begins at this one.
                 self.seen_at_work.discard(thing.id)
                 self.excuse(thing, self.rules.limit(thing))
-        self.looked_at = self.t
 
     def _all(self, kind: str) -> list[Thing]:
         return [t for t in self.things.values() if t.kind == kind]

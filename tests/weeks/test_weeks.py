@@ -23,6 +23,7 @@ async def test_a_week(seed: int, tmp_path: Path) -> None:
     assert report.wrong == []
     assert report.overstayed == {}
     assert report.counts.get("removed twice", 0) == 0
+    assert report.counts.get("changes that no signal told", 0) == 0
     assert len(report.removals) >= 5, "a life in which nothing goes says nothing"
 
 

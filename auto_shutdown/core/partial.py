@@ -1,0 +1,104 @@
+"""What a change of a few kernels changes: their marks, their verdicts, and those of their apps.
+
+A full pass reads and decides everything. Most signals of a server tell of one kernel that begins or
+ends a cell. Then the other verdicts still hold: each changes only by a signal of its own, or at an
+instant that it names (``warn_at``, ``due_at``), and at every such instant a full pass runs.
+
+Nothing is ever removed by this. Where more would have to be looked at, the functions here return
+None, and a full pass follows (docs/decisions/028).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+
+from .apps import Tenant, decide_app, follow_app
+from .due import Context, apply_veto, show_keep_alive
+from .ledger import Ledger
+from .marks import advance_kernel, moved
+from .model import App, Kind, Ref, Resource, Snapshot, Terminal
+from .planner import decide_kernel
+from .policy import Policy
+from .verdict import Decision, Plan
+
+
+def advance_kernels(ledger: Ledger, part: Snapshot, now: datetime) -> Ledger:
+    """The ledger after a look at the kernels of ``part``, which were all there at the last full
+    look. Their use counts for their apps."""
+    marks = dict(ledger.marks)
+    for kernel in part.kernels:
+        mark = marks[kernel.ref] = advance_kernel(marks.get(kernel.ref), kernel, now)
+        app = Ref(Kind.APP, kernel.app or "")
+        if app in marks:
+            marks[app] = moved(marks[app], mark.signal, mark.active_at)
+            for signal, at in mark.weak.items():
+                marks[app] = moved(marks[app], signal, at)
+    return replace(ledger, marks=marks)
+
+
+def decide_part(
+    plan: Plan, part: Snapshot, snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime
+) -> tuple[Plan, Plan] | None:
+    """``plan`` with new decisions on ``part`` of ``snapshot``, and those decisions alone. None if
+    it takes a full look: something is to be removed or cannot be read, or verdicts depend on those
+    on other apps."""
+    if policy.unread is not None or snapshot.unread or policy.may_stop_only_to_save:
+        return None
+    if any(decision.removes for decision in plan.decisions):
+        return None
+    if any(kernel.unreadable for kernel in snapshot.kernels):
+        return None
+    context = Context(snapshot, ledger, policy, now)
+    if [decision.ref for decision in plan.decisions] != [r.ref for r in snapshot.resources]:
+        return None  # somebody has looked since it was made
+    made = {decision.ref: decision for decision in plan.decisions}
+    changed: dict[Ref, Decision] = {}
+
+    def decided(resource: Resource, decision: Decision) -> None:
+        app = None if isinstance(resource, App) else resource.app
+        changed[resource.ref] = show_keep_alive(context, decision, app)
+        made[resource.ref] = changed[resource.ref]
+
+    for kernel in part.kernels:
+        decided(kernel, apply_veto(context, decide_kernel(context, kernel)))
+    tenants = _by_app(snapshot, part)
+    for app in part.apps:
+        inside = tenants.get(app.id, [])
+        decided(app, apply_veto(context, decide_app(context, app, inside, made)))
+        for tenant in inside:
+            if isinstance(tenant, Terminal):
+                decided(tenant, follow_app(tenant, made[tenant.ref], made[app.ref]))
+    if any(decision.removes for decision in changed.values()):
+        return None
+    whole = tuple(changed.get(decision.ref, decision) for decision in plan.decisions)
+    return Plan(whole), Plan(tuple(made[resource.ref] for resource in part.resources))
+
+
+def _by_app(snapshot: Snapshot, part: Snapshot) -> dict[str | None, list[Tenant]]:
+    apps = {app.id for app in part.apps}
+    inside: dict[str | None, list[Tenant]] = {}
+    tenants: tuple[Tenant, ...] = (*snapshot.kernels, *snapshot.terminals)
+    for tenant in tenants:
+        if tenant.app in apps:
+            inside.setdefault(tenant.app, []).append(tenant)
+    return inside
+
+
+def changed_without_signal(
+    before: Snapshot, after: Snapshot, signalled: Collection[str]
+) -> set[str]:
+    """The ids of kernels and terminals of this host of which ``after`` shows a change that no
+    signal told. Kernels in other containers are left out: their managers tell less."""
+    if before.unread or after.unread:
+        return set()
+
+    def shown(snapshot: Snapshot) -> dict[str, str]:
+        kernels = {k.id: k.state for k in snapshot.kernels if k.iopub is not None}
+        return {**kernels, **{t.id: "" for t in snapshot.terminals if not t.in_image}}
+
+    old, new = shown(before), shown(after)
+    if old == new:
+        return set()
+    return {i for i in old.keys() | new.keys() if old.get(i) != new.get(i)} - set(signalled)

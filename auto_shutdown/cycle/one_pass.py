@@ -1,0 +1,214 @@
+"""One pass: observe, decide, act. It holds no rule: ``core`` decides what is idle, ``world`` knows
+how to see and to remove.
+
+A full pass looks at everything, and removes what is due. A partial pass looks at the kernels of
+which signals told, and never removes anything: where a removal is in sight, it leaves all of it to
+a full pass.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from datetime import datetime
+from functools import partial
+
+from ..core.at_work import last_at_work
+from ..core.ledger import add_vetoes, advance, give_notice, record_answers
+from ..core.marks import BUSY
+from ..core.model import Kind, Snapshot
+from ..core.partial import advance_kernels, decide_part
+from ..core.policy import Policy
+from ..core.questions import next_question, questions
+from ..core.verdict import Plan
+from ..state.preferences import Preferences
+from ..state.savings import Account
+from ..world.clock import Moment
+from ..world.world import World
+from .announcer import Announcer
+from .app_listing import AppListing
+from .objections import Objections
+from .pass_clock import PassClock
+from .removal import Remover
+from .situation import Situation
+from .watchdog import Watchdog
+
+#: Seconds that a pass waits for one removal, and for all. Then it goes on, and the removals go on
+#: beside it.
+REMOVAL_SECONDS = 10.0
+REMOVALS_SECONDS = 30.0
+
+
+class OnePass:
+    """The steps of a pass. They change ``situation``."""
+
+    def __init__(
+        self,
+        world: World,
+        situation: Situation,
+        preferences: Preferences,
+        savings: Account,
+        remover: Remover,
+        objections: Objections,
+        announcer: Announcer,
+        app_listing: AppListing,
+        clock: PassClock,
+    ) -> None:
+        self._world = world
+        self._situation = situation
+        self._preferences = preferences
+        self._savings = savings
+        self._remover = remover
+        self._objections = objections
+        self._announcer = announcer
+        self._app_listing = app_listing
+        self._clock = clock
+        self.watchdog = Watchdog()
+
+    # -- a partial pass ----------------------------------------------------------------------
+
+    async def run_partial(self, moment: Moment, kernel_ids: Collection[str]) -> bool:
+        """Look at these kernels, and decide them and their apps anew. Returns False, with nothing
+        changed, where that takes a full pass."""
+        now, situation, policy = moment.now, self._situation, self._preferences.policy
+        if situation.removals_under_way or self._clock.was_stepped(moment):
+            return False
+        self.watchdog.step("reading the kernels that changed")
+        kernels = await self._world.observe_kernels(kernel_ids)
+        # No await until the situation is changed: requests change it, too.
+        snapshot = situation.snapshot.with_kernels(kernels) if kernels else None
+        if snapshot is None:
+            return False
+        part = snapshot.part(kernel_ids)
+        ledger = advance_kernels(situation.ledger, part, now)
+        decided = decide_part(situation.plan, part, snapshot, ledger, policy, now)
+        if decided is None:
+            return False
+        plan, of_part = decided
+        if questions(part, of_part, ledger, policy, now):
+            return False
+        situation.snapshot, situation.ledger, situation.plan = snapshot, ledger, plan
+        self._give_notice(part, of_part, now)
+        self._announcer.rows_may_have_changed(part.resources, of_part)
+        self._clock.partial_pass_ended(self._next_moment_of(part, of_part, now))
+        if any(kernel.state == BUSY and not kernel.waits_alone for kernel in part.kernels):
+            await self._report_at_work(now)
+        return True
+
+    # -- a full pass -------------------------------------------------------------------------
+
+    async def run(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
+        """Look at everything, and remove what is due. ``dry_run`` only rehearses removals,
+        ``list_apps`` asks SageMaker for the apps."""
+        now, situation = moment.now, self._situation
+        policy = self._preferences.policy_for(dry_run)
+
+        await self.observe(moment, list_apps or self._app_list_is_due(moment, policy))
+        situation.decide(policy, now)
+        await self._ask_for_background_work(policy, now)
+        await self._ask_for_objections(policy, now)
+        if self._removes_apps(policy) and not self._app_listing.made_at(moment.monotonic):
+            # An app is never deleted on an old list.
+            await self.observe(moment, list_apps=self._world.has_apps)
+            situation.decide(policy, now)
+        self._give_notice(situation.snapshot, situation.plan, now)
+
+        await self._carry_out_removals(moment, dry_run)
+
+        self.watchdog.step("writing what was saved")
+        await self._savings.look(situation.snapshot, now)
+        at_work = last_at_work(situation.snapshot, situation.ledger, now)
+        if at_work is not None:
+            await self._report_at_work(at_work)
+
+    def _app_list_is_due(self, moment: Moment, policy: Policy) -> bool:
+        shortest = policy.shortest_app_limit().total_seconds()
+        return self._world.has_apps and self._app_listing.is_due(moment.monotonic, shortest)
+
+    async def observe(self, moment: Moment, list_apps: bool) -> None:
+        """Look at everything; ``list_apps`` asks SageMaker for the apps."""
+        situation = self._situation
+        self.watchdog.step("reading the kernels, terminals and apps")
+        snapshot = await self._world.observe(list_apps)
+        outdated = self._world.has_apps and self._app_listing.is_outdated(
+            moment.monotonic, situation.ledger, snapshot.resources
+        )
+        if outdated and not list_apps:
+            list_apps = True
+            snapshot = await self._world.observe(list_apps)
+        if list_apps:
+            self._app_listing.was_made(moment.monotonic, Snapshot.APPS in snapshot.unread)
+        situation.snapshot = snapshot
+        situation.ledger = advance(situation.ledger, snapshot, moment.now)
+
+    async def _ask_for_background_work(self, policy: Policy, now: datetime) -> None:
+        """Ask what is due soon whether anything works in its background."""
+        situation = self._situation
+        asked = questions(situation.snapshot, situation.plan, situation.ledger, policy, now)
+        if asked:
+            self.watchdog.step("asking what is due whether it works in the background")
+            answers = await self._world.ask(asked)
+            situation.ledger = record_answers(situation.ledger, answers, now)
+            situation.decide(policy, now)
+
+    async def _ask_for_objections(self, policy: Policy, now: datetime) -> None:
+        situation = self._situation
+        removals = situation.plan.removals
+        vetoes = await self._objections.ask(removals, now, self.watchdog.step)
+        if vetoes:
+            situation.ledger = add_vetoes(situation.ledger, vetoes)
+            situation.decide(policy, now)
+
+    def _removes_apps(self, policy: Policy) -> bool:
+        removals = self._remover.removals_to_carry_out(policy)
+        return any(decision.ref.kind is Kind.APP for decision in removals)
+
+    def _give_notice(self, snapshot: Snapshot, plan: Plan, now: datetime) -> None:
+        """Remember which removals are announced by now, and announce the new ones. ``plan`` has
+        the decisions on the resources of ``snapshot``, in their order."""
+        situation = self._situation
+        before = situation.ledger.notices
+        situation.ledger = give_notice(situation.ledger, plan.decisions, now)
+        for decision, resource in zip(plan.decisions, snapshot.resources):
+            notice = situation.ledger.notices.get(decision.ref)
+            if notice is not None and notice != before.get(decision.ref):
+                self._announcer.notice(decision, resource)
+
+    async def _carry_out_removals(self, moment: Moment, dry_run: bool) -> None:
+        """Carry out the removals of the plan, each alone, and observe what they changed."""
+        now, situation = moment.now, self._situation
+        # Users may change the policy while a removal takes its time.
+        current_policy = partial(self._preferences.policy_for, dry_run)
+        removals = self._remover.removals_to_carry_out(current_policy())
+        any_ended = False
+        give_up_at = time.monotonic() + REMOVALS_SECONDS
+        for decision in removals:
+            # An administrator may stop everything while a long row of removals is carried out.
+            stopped = await self._objections.emergency_stop.objections(
+                [decision], self._clock.read().now
+            )
+            situation.ledger = add_vetoes(situation.ledger, stopped)
+            self.watchdog.step(f"removing {decision.ref}")
+            patience = min(REMOVAL_SECONDS, max(give_up_at - time.monotonic(), 0.0))
+            ended = await self._remover.carry_out(decision, current_policy, now, patience)
+            any_ended = any_ended or ended
+        policy = current_policy()
+        if any_ended:
+            await self.observe(moment, self._world.has_apps and self._removes_apps(policy))
+        if removals:
+            situation.decide(policy, now)
+
+    async def _report_at_work(self, at: datetime) -> None:
+        """Tell whoever else would stop this server that something was at work ``at`` that time."""
+        self.watchdog.step("telling the host that something is at work")
+        await self._world.report_at_work(at)
+
+    def next_moment(self, now: datetime) -> datetime | None:
+        """The next warning, removal or question of the situation."""
+        situation = self._situation
+        return self._next_moment_of(situation.snapshot, situation.plan, now)
+
+    def _next_moment_of(self, snapshot: Snapshot, plan: Plan, now: datetime) -> datetime | None:
+        policy, ledger = self._preferences.policy, self._situation.ledger
+        ahead = (plan.next_moment(now), next_question(snapshot, plan, ledger, policy, now))
+        return min((at for at in ahead if at is not None), default=None)

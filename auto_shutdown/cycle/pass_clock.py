@@ -1,0 +1,85 @@
+"""The clock of the passes: one instant for each pass, whatever is done to the wall clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from ..config.settings import Limits
+from ..core.ledger import shift
+from ..state.saved_ledger import SavedLedger
+from ..world.clock import Clock, Moment
+from .situation import Situation
+
+
+class PassClock:
+    """Knows the moment of the last pass, and ``next_at``, when the next one is due (monotonic
+    seconds; None before the first)."""
+
+    def __init__(
+        self, clock: Clock, limits: Limits, situation: Situation, saved_ledger: SavedLedger
+    ) -> None:
+        self._clock = clock
+        self._situation = situation
+        self._saved_ledger = saved_ledger
+        self._interval = limits.poll_interval_seconds
+        self._grace = timedelta(minutes=limits.grace_minutes)
+        self.moment = clock.read()
+        self.next_at: float | None = None
+        #: The same as an instant, for people.
+        self.next_pass: datetime | None = None
+
+    def read(self) -> Moment:
+        return self._clock.read()
+
+    def restart(self) -> Moment:
+        """Begin anew: the state of an earlier run is loaded at the moment that is returned."""
+        self.moment = self._clock.read()
+        return self.moment
+
+    def seconds_left(self) -> float:
+        """Until the next pass is due; not positive when it is due now."""
+        return (self.next_at or 0.0) - self._clock.read().monotonic
+
+    def was_stepped(self, moment: Moment) -> bool:
+        """Whether the wall clock was stepped since the last pass."""
+        return bool(moment.step_since(self.moment))
+
+    def adjust(self, moment: Moment) -> None:
+        """Keep every duration what it was after a step of the wall clock. After a step or a long
+        pause (a frozen process, a sleeping laptop) a new grace period begins."""
+        situation = self._situation
+        step = moment.step_since(self.moment)
+        late = self.next_at is not None and moment.monotonic - self.next_at > 3 * self._interval
+        self.moment = moment
+        if step:
+            situation.ledger = shift(situation.ledger, step)
+            self._saved_ledger.clock_stepped(step)
+        if step or late:
+            quiet_until = moment.now + self._grace
+            situation.ledger = replace(situation.ledger, quiet_until=quiet_until)
+
+    def ledger_time(self, in_a_pass: bool) -> datetime:
+        """Now, by the clock that the instants of the ledger are given in. The next pass shifts
+        them all when the wall clock was stepped while one was under way (``in_a_pass``)."""
+        moment = self._clock.read()
+        if in_a_pass:
+            return moment.now - moment.step_since(self.moment)
+        self.adjust(moment)
+        return moment.now
+
+    def full_pass_ended(self, upcoming: datetime | None) -> None:
+        """The next full pass is due at ``upcoming``, and at the latest after the poll interval."""
+        self.next_at = None
+        self.partial_pass_ended(upcoming)
+
+    def partial_pass_ended(self, upcoming: datetime | None) -> None:
+        """The next full pass is due at ``upcoming``, and at the latest when it was before."""
+        current = self._clock.read()
+        delay = self._interval if self.next_at is None else self.next_at - current.monotonic
+        if upcoming is not None:
+            # A timer may fire a moment early: never before the instant itself.
+            until = (upcoming - current.now).total_seconds() + 0.001
+            delay = min(delay, max(until, 0.0))
+        self.next_at = current.monotonic + delay
+        self.next_pass = current.now + timedelta(seconds=delay)

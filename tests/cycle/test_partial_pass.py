@@ -1,0 +1,246 @@
+"""A partial pass reads the kernels of which signals told. It removes and postpones nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from value_world import MINUTE, START, Bench
+from waiting import eventually
+
+from auto_shutdown.config.settings import Limits
+from auto_shutdown.core.model import IOPubActivity, Kernel
+from auto_shutdown.cycle.signals import LATE_SECONDS, Signals
+from auto_shutdown.world.clock import Clock
+
+
+def begin_cell(bench: Bench, kernel_id: str = "k") -> None:
+    kernel = bench.world.kernels[kernel_id]
+    bench.world.kernels[kernel_id] = replace(kernel, state="busy", last_activity=bench.clock.now)
+
+
+class Announced:
+    """An observer that counts the changes of the report."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+
+    def changed(self, sequence: int) -> None:
+        self.changes += 1
+
+    def notice(self, notice: Any) -> None: ...
+
+    def removal(self, outcome: Any) -> None: ...
+
+    def fault(self, fault: Any) -> None: ...
+
+
+@pytest.fixture
+def watched(bench: Bench) -> Bench:
+    """Two kernels in one app, and one in another."""
+    app = bench.world.app("a")
+    bench.world.kernel("k", app)
+    bench.world.kernel("beside", app)
+    bench.world.kernel("other", bench.world.app("b"))
+    return bench
+
+
+async def first_pass(bench: Bench) -> None:
+    await bench.controller.run_pass()
+    bench.clock.advance(timedelta(seconds=10))
+
+
+async def test_a_cell_is_seen_without_a_look_at_everything(watched: Bench) -> None:
+    await first_pass(watched)
+    looks, observer = watched.world.full_looks, Announced()
+    watched.controller.announcer.add(observer)
+    begin_cell(watched)
+    await watched.controller.run_pass(kernels={"k"})
+    assert watched.world.full_looks == looks
+    assert watched.resource("k")["reason"] == "busy"
+    assert watched.resource("KernelGateway/a")["reason"] == "in-use"
+    assert watched.resource("beside")["reason"] == "recent-activity"
+    assert watched.world.protected == [watched.clock.now], "the host is told of it"
+    assert observer.changes == 1
+    await watched.controller.run_pass(kernels={"k"})
+    assert observer.changes == 1, "nothing new"
+
+
+async def test_its_use_counts_for_its_app_alone(watched: Bench) -> None:
+    await first_pass(watched)
+    begin_cell(watched)
+    await watched.controller.run_pass(kernels={"k"})
+    watched.world.kernels["k"] = replace(watched.world.kernels["k"], state="idle")
+    watched.clock.advance(MINUTE / 2)
+    await watched.controller.run_pass(kernels={"k"})
+    since = {r["id"]: r["idle_since"] for r in watched.controller.report()["resources"]}
+    assert since["k"] == since["KernelGateway/a"] > since["beside"] == since["KernelGateway/b"]
+
+
+async def test_it_does_not_postpone_the_full_look(watched: Bench) -> None:
+    await first_pass(watched)
+    clock = watched.controller._clock
+    due = clock.next_at
+    last = watched.controller.report()["health"]["last_pass"]
+    for _ in range(3):
+        begin_cell(watched)
+        await watched.controller.run_pass(kernels={"k"})
+        watched.clock.advance(timedelta(seconds=10))
+        assert clock.next_at == due
+    assert watched.controller.report()["health"]["last_pass"] == last
+
+
+async def test_it_wakes_the_loop_for_what_is_due_sooner(watched: Bench) -> None:
+    """A kernel that is idle again has instants of its own."""
+    await first_pass(watched)
+    await watched.controller.requests.patch_settings({"idle_timeout_minutes": 10})
+    begin_cell(watched)
+    await watched.controller.run_pass()
+    watched.controller._clock.next_at = watched.clock.monotonic + 3600
+    watched.world.kernels["k"] = replace(watched.world.kernels["k"], state="idle")
+    await watched.controller.run_pass(kernels={"k"})
+    left = watched.controller._clock.next_at - watched.clock.monotonic
+    assert left <= 10 * 60
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda bench: bench.world.kernel("k", bench.world.apps["KernelGateway/b"]),
+        lambda bench: bench.world.kernels.pop("k"),
+        lambda bench: bench.world.kernel("k", unreadable="TraitError"),
+        lambda bench: bench.clock.step(timedelta(hours=1)),
+    ],
+    ids=["in another app", "gone", "unreadable", "a step of the clock"],
+)
+async def test_what_is_not_simple_takes_a_full_look(
+    watched: Bench, change: Callable[[Bench], Any]
+) -> None:
+    await first_pass(watched)
+    looks = watched.world.full_looks
+    change(watched)
+    await watched.controller.run_pass(kernels={"k"})
+    assert watched.world.full_looks > looks
+
+
+async def test_a_new_kernel_takes_a_full_look(watched: Bench) -> None:
+    await first_pass(watched)
+    watched.world.kernel("new", watched.world.apps["KernelGateway/a"])
+    await watched.controller.run_pass(kernels={"new"})
+    assert watched.resource("new")["reason"] == "recent-activity"
+
+
+async def test_a_removal_is_left_to_a_full_look(bench: Bench) -> None:
+    """The signal comes at the very moment at which the kernel is due."""
+    bench.world.kernel("k")
+    await bench.live(timedelta(minutes=119, seconds=59))
+    looks = bench.world.full_looks
+    bench.clock.advance(timedelta(seconds=2))
+    await bench.controller.run_pass(kernels={"k"})
+    assert bench.world.full_looks > looks
+    assert bench.world.removed == ["k"]
+
+
+async def test_nothing_goes_by_what_a_partial_pass_saw(bench: Bench) -> None:
+    """It saw the kernel idle; the full look before the removal sees it at work."""
+    bench.world.kernel("k")
+    await bench.live(timedelta(minutes=119))
+    await bench.controller.run_pass(kernels={"k"})
+    begin_cell(bench)
+    await bench.live(timedelta(minutes=30))
+    assert bench.world.removed == []
+
+
+async def test_one_that_fails_is_followed_by_a_full_one(
+    watched: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await first_pass(watched)
+
+    async def broken(_ids: Any) -> Any:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(watched.world, "observe_kernels", broken)
+    begin_cell(watched)
+    await watched.controller.run_pass(kernels={"k"})
+    assert watched.resource("k")["reason"] == "busy"
+    assert watched.controller.report()["health"]["state"] == "ok"
+    assert "a partial pass failed" in caplog.text
+
+
+async def test_the_loop_looks_at_what_a_signal_told(tmp_path: Path) -> None:
+    """With an hour between two polls."""
+    bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=3600))
+    bench.clock = Clock()  # type: ignore[assignment]
+    bench.world.kernel("k", last_activity=None, iopub=IOPubActivity())
+    bench.controller = bench.make()
+    await bench.controller.start()
+    await eventually(lambda: bench.controller.report()["health"]["last_ok_pass"], "the first pass")
+    looks = bench.world.full_looks
+    bench.world.kernels["k"] = replace(bench.world.kernels["k"], state="busy")
+    bench.controller.kernel_changed("k")
+    await eventually(lambda: bench.resource("k")["reason"] == "busy", "the row")
+    assert bench.world.full_looks == looks
+    await bench.controller.run_pass()
+    assert bench.controller.unsignalled_changes == 0
+    await bench.controller.stop()
+    assert len(asyncio.all_tasks()) == 1
+
+
+class TestUnsignalledChanges:
+    """``now`` is turned by hand."""
+
+    @pytest.fixture
+    def signals(self, bench: Bench) -> Signals:
+        signals = bench.controller._signals
+        signals._now = lambda: bench.clock.monotonic
+        return signals
+
+    async def look(self, bench: Bench) -> int:
+        """A full look, and how many changes are known as unsignalled some time after it."""
+        await bench.controller.run_pass()
+        bench.clock.advance(timedelta(seconds=LATE_SECONDS + 1))
+        return bench.controller.unsignalled_changes
+
+    async def test_are_counted(self, bench: Bench, signals: Signals) -> None:
+        bench.world.kernel("k", iopub=IOPubActivity(), last_activity=START)
+        assert await self.look(bench) == 0, "the first look finds everything"
+        assert await self.look(bench) == 0
+        begin_cell(bench)
+        assert await self.look(bench) == 1
+        bench.world.kernels.pop("k")
+        assert await self.look(bench) == 2
+        assert await self.look(bench) == 2, "each is counted once"
+
+    async def test_not_those_that_a_signal_told(self, bench: Bench, signals: Signals) -> None:
+        bench.world.kernel("k", iopub=IOPubActivity())
+        await self.look(bench)
+        begin_cell(bench)
+        signals.kernel_changed("k")
+        assert await self.look(bench) == 0
+        bench.world.kernels["new"] = Kernel("new", iopub=IOPubActivity())
+        signals.anything_changed()
+        assert await self.look(bench) == 0
+
+    async def test_not_those_that_a_signal_tells_a_moment_later(
+        self, bench: Bench, signals: Signals
+    ) -> None:
+        bench.world.kernel("k", iopub=IOPubActivity())
+        await self.look(bench)
+        begin_cell(bench)
+        await bench.controller.run_pass()
+        bench.clock.advance(timedelta(seconds=LATE_SECONDS / 2))
+        signals.kernel_changed("k")
+        assert await self.look(bench) == 0
+
+    async def test_those_that_a_signal_tells_too_late(self, bench: Bench, signals: Signals) -> None:
+        bench.world.kernel("k", iopub=IOPubActivity())
+        await self.look(bench)
+        begin_cell(bench)
+        assert await self.look(bench) == 1
+        signals.kernel_changed("k")
+        assert await self.look(bench) == 1
