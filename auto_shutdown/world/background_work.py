@@ -75,6 +75,7 @@ class WorkSource:
         self._servers_at: float | None = None
         self._thread = FileThread("processes", THREAD_SECONDS)
         self._beside_others = False
+        self._our_questions = other_servers.OurQuestions()
 
     async def ask(
         self, questions: Mapping[Ref, timedelta], snapshot: Snapshot
@@ -285,9 +286,14 @@ class WorkSource:
             except UnansweredError as error:
                 failure = str(error)
         self._unanswered = failure
-        spared = {t.id for t in tenants if t.is_judged or not t.may_be_asked}
-        kernels = [kernel for kernel in survey.kernels if kernel.kernel_id not in spared]
+        tenants = [self._our_questions.without(tenant) for tenant in tenants]
+        judged = {t.id for t in tenants if t.is_judged}
+        kernels = [kernel for kernel in survey.kernels if kernel.kernel_id not in judged]
         answers = await self._in_thread(foreign_kernels.ask, kernels, ANSWER_SECONDS)
+        asked = {kernel.kernel_id for kernel in kernels}
+        await self._our_questions.asked(
+            [t for t in tenants if t.asking_moves_stamp and t.id in asked]
+        )
         return Others(answers, tenants, failure)
 
     # -- by asking the kernel ----------------------------------------------------------------

@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,11 @@ from .stamps import parse_stamp
 
 #: Each question to another server waits so long for its answer.
 ANSWER_SECONDS = 5.0
+
+#: A stamp that a question moves is at rest when two looks this far apart (seconds) are alike. So
+#: often it is looked at.
+_REST_SECONDS = 0.2
+_LOOKS = 10
 
 #: A longer file is no runtime file.
 _MOST_BYTES = 64 * 1024
@@ -49,8 +54,8 @@ class Tenant:
     """A kernel or terminal of another server. ``active_at`` is its last activity, None while it is
     at work or kept; ``app`` is the name of the KernelGateway app that it runs in (None: the
     server's own host). ``is_judged``: that server has this extension, so what it says is not only
-    Jupyter's word; ``may_be_asked``: a kernel_info_request on its shell moves no
-    ``last_activity`` there (jupyter_server 2.15 and newer)."""
+    Jupyter's word; ``asking_moves_stamp``: a kernel_info_request on its shell moves its
+    ``last_activity`` (before jupyter_server 2.15)."""
 
     server: OtherServer
     id: str
@@ -59,7 +64,7 @@ class Tenant:
     active_at: datetime | None
     app: str | None = None
     is_judged: bool = False
-    may_be_asked: bool = False
+    asking_moves_stamp: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} of {self.server}"
@@ -169,7 +174,7 @@ async def tenants_of(server: OtherServer) -> list[Tenant]:
             return [_of_report(server, row) for row in report["resources"] if _is_tenant(row)]
         kernels = await _get(server, "api/kernels?no_track_activity=1")
         version = (await _get(server, "api"))["version"]
-        found = [_of_model(server, "kernel", model, _is_newer(version)) for model in kernels]
+        found = [_of_model(server, "kernel", model, _is_older(version)) for model in kernels]
         try:
             terminals = await _get(server, "api/terminals?no_track_activity=1")
         except UnansweredError:
@@ -196,14 +201,15 @@ def _app_name(app_id: Any) -> str | None:
     return name if kind == "KernelGateway" else None
 
 
-def _is_newer(version: Any) -> bool:
-    """Whether kernel_info moves no ``last_activity`` in that version of jupyter_server."""
+def _is_older(version: Any) -> bool:
+    """Whether kernel_info moves ``last_activity`` in that version of jupyter_server, or of notebook
+    before 7."""
     major, minor = (int(part) for part in str(version).split(".")[:2])
-    return (major, minor) >= (2, 15)
+    return (major, minor) < (2, 15) or major in (5, 6)
 
 
 def _of_model(
-    server: OtherServer, kind: str, model: Mapping[str, Any], may_be_asked: bool = False
+    server: OtherServer, kind: str, model: Mapping[str, Any], asking_moves_stamp: bool = False
 ) -> Tenant:
     """A model of Jupyter's REST API."""
     at = parse_stamp(model.get("last_activity"))
@@ -213,7 +219,41 @@ def _of_model(
     tenant_id = str(model.get("id") or model["name"])
     name = str(model.get("name") or tenant_id)
     app = str(app) if app else None
-    return Tenant(server, tenant_id, name, kind, at, app, may_be_asked=may_be_asked)
+    return Tenant(server, tenant_id, name, kind, at, app, asking_moves_stamp=asking_moves_stamp)
+
+
+class OurQuestions:
+    """The stamps that questions of this server have moved. On an older server a question to a
+    kernel moves its ``last_activity`` as a cell does, and must not count as activity."""
+
+    def __init__(self) -> None:
+        self._moved: dict[tuple[str, str], tuple[datetime, datetime]] = {}
+
+    def without(self, tenant: Tenant) -> Tenant:
+        """The kernel with the stamp that it had before this server asked it, if no other request
+        has moved the stamp since."""
+        at, before = self._moved.get((tenant.server.url, tenant.id), (None, None))
+        return replace(tenant, active_at=before) if at and at == tenant.active_at else tenant
+
+    async def asked(self, tenants: Sequence[Tenant]) -> None:
+        """Note the stamps of these kernels, which have just answered. A stamp that the other
+        server moves too late counts as activity, and delays a removal."""
+        waiting = {(t.server.url, t.id): t for t in tenants if t.active_at is not None}
+        for server in {tenant.server for tenant in waiting.values()}:
+            seen: dict[str, datetime | None] = {}
+            for _ in range(_LOOKS):
+                await asyncio.sleep(_REST_SECONDS)
+                try:
+                    now = {t.id: t.active_at for t in await tenants_of(server)}
+                except UnansweredError:
+                    return
+                if now == seen:
+                    break
+                seen = now
+            for (url, kernel_id), tenant in waiting.items():
+                after = seen.get(kernel_id)
+                if url == server.url and after is not None and tenant.active_at is not None:
+                    self._moved[url, kernel_id] = after, tenant.active_at
 
 
 async def _get(server: OtherServer, path: str) -> Any:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from extra_packages import debian_packages, packages_of
 from jupyter_server.gateway.gateway_client import GatewayClient
 
 from auto_shutdown.api.handlers import CONTROLLER
@@ -146,6 +147,10 @@ class Page:
         """A silent cell that lasts while the flag is there."""
         if self.language == "calysto_bash":
             return f"while [ -e '{self.flag}' ]; do sleep 0.5; done"
+        if self.language == "ir":
+            return f"while (file.exists('{self.flag}')) Sys.sleep(0.5)"
+        if self.language == "octave":
+            return f"while (exist('{self.flag}', 'file')), pause(0.5); end"
         return f"import os, time\nwhile os.path.exists({str(self.flag)!r}): time.sleep(0.5)"
 
     async def execute_and_see(self, code: str, subshell: str | None = None) -> None:
@@ -237,7 +242,10 @@ async def nobody_sees_it(page: Page) -> None:
     await page.close()
 
 
-SCENES: dict[str, Callable[[Page], Awaitable[None]]] = {
+Scenes = dict[str, Callable[[Page], Awaitable[None]]]
+Languages = tuple[str, ...]
+
+SCENES: Scenes = {
     scene.__name__: scene
     for scene in (
         progress_bar,
@@ -258,24 +266,75 @@ SCENES: dict[str, Callable[[Page], Awaitable[None]]] = {
 LANGUAGES = ("calysto_bash", "xpython")
 
 
+#: R and Octave come from Debian, and are large: `make soak` installs them.
+LARGE_LANGUAGES = ("ir", "octave")
+
+
+def install_large_languages(*places: Path) -> None:
+    """Kernels for R and Octave, found by whoever looks in ``places`` for kernels."""
+    r = debian_packages("R", "r-cran-irkernel")
+    debian_packages("octave", "octave")
+    main = "IRkernel::main()"
+    octave = [sys.executable, "-m", "octave_kernel", "-f", "{connection_file}"]
+    specs: dict[str, dict[str, Any]] = {
+        "ir": {"argv": [r, "--slave", "-e", main, "--args", "{connection_file}"]},
+        "octave": {
+            "argv": octave,
+            "env": {"PYTHONPATH": str(packages_of("octave_kernel==1.1.1"))},
+        },
+    }
+    for place in places:
+        for name, spec in specs.items():
+            path = place / "kernels" / name / "kernel.json"
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps({"display_name": name, "language": name, **spec}))
+
+
+@pytest.fixture
+def large_languages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gateway: Gateway | None
+) -> None:
+    place = tmp_path / "large-languages"
+    # A gateway looks in its own home.
+    install_large_languages(place, tmp_path / "apps/app/.local/share/jupyter")
+    monkeypatch.setenv("JUPYTER_PATH", str(place))
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("large_languages")
+async def test_silent_cells_of_r_and_octave(
+    jp_serverapp: Any, jp_ws_fetch: Any, tmp_path: Path, gateway: Gateway | None
+) -> None:
+    await keep_on(jp_serverapp, jp_ws_fetch, tmp_path, {}, LARGE_LANGUAGES)
+
+
 async def test_silent_cells_are_kept_and_go_one_limit_after_their_end(
     jp_serverapp: Any, jp_ws_fetch: Any, tmp_path: Path, gateway: Gateway | None
 ) -> None:
     remote = "Gateway" in type(jp_serverapp.kernel_manager).__name__
     assert remote is (gateway is not None)
+    await keep_on(jp_serverapp, jp_ws_fetch, tmp_path, SCENES, LANGUAGES)
+
+
+async def keep_on(
+    app: Any, ws_fetch: Any, place: Path, scenes: Scenes, languages: Languages
+) -> None:
+    """``keep_them``, and the end of all kernels."""
     try:
-        await keep_them(jp_serverapp, jp_ws_fetch, tmp_path)
+        await keep_them(app, ws_fetch, place, scenes, languages)
     finally:
         # Before its gateway goes.
-        for kernel_id in list(jp_serverapp.kernel_manager.list_kernel_ids()):
+        for kernel_id in list(app.kernel_manager.list_kernel_ids()):
             with contextlib.suppress(Exception):
-                await jp_serverapp.kernel_manager.shutdown_kernel(kernel_id, now=True)
+                await app.kernel_manager.shutdown_kernel(kernel_id, now=True)
 
 
-async def keep_them(jp_serverapp: Any, jp_ws_fetch: Any, tmp_path: Path) -> None:
-    pages = {name: Page(jp_serverapp, jp_ws_fetch, tmp_path / name) for name in SCENES}
-    scenes = dict(SCENES)
-    for language in LANGUAGES:
+async def keep_them(
+    jp_serverapp: Any, jp_ws_fetch: Any, tmp_path: Path, scenes: Scenes, languages: Languages
+) -> None:
+    pages = {name: Page(jp_serverapp, jp_ws_fetch, tmp_path / name) for name in scenes}
+    scenes = dict(scenes)
+    for language in languages:
         pages[language] = Page(jp_serverapp, jp_ws_fetch, tmp_path / language, language)
         scenes[language] = nobody_sees_it
     idle = Page(jp_serverapp, jp_ws_fetch, tmp_path / "idle")

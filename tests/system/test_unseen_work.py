@@ -6,9 +6,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from extra_packages import packages_of
+from hosts import Host, environment
 from own_apps import LIMITS, needs_containers, row
 
 from auto_shutdown.local_studio.ports import free_port
@@ -26,7 +26,6 @@ from auto_shutdown.local_studio.studio import LocalStudio
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), needs_containers]
 
-ROOT = Path(__file__).resolve().parents[2]
 OWN = "JupyterLab/default"
 LIMIT = 60 * LIMITS["idle_timeout_minutes"]
 
@@ -179,8 +178,8 @@ def jupyter_scheduler(desk: Desk) -> None:
     desk.server.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": None})
 
 
-def second_server(desk: Desk) -> None:
-    """A plain Jupyter server with a kernel in a silent cell."""
+def start_second_server(desk: Desk, python: str) -> JupyterServerApp:
+    """A plain Jupyter server, started in a terminal."""
     port = free_port()
     options = (
         f"--ServerApp.port={port} --ServerApp.base_url=/ --ServerApp.allow_root=True "
@@ -188,7 +187,7 @@ def second_server(desk: Desk) -> None:
         f"--IdentityProvider.token={JupyterServerApp.token} --ServerApp.ip=127.0.0.1"
     )
     log = desk.home / "second.log"
-    command = f"nohup {sys.executable} -m jupyter_server {options} > {log} 2>&1 &"
+    command = f"nohup {python} -m jupyter_server {options} > {log} 2>&1 &"
     desk.in_a_terminal(command)
     second = object.__new__(JupyterServerApp)
     second.url = f"http://127.0.0.1:{port}/"
@@ -200,8 +199,29 @@ def second_server(desk: Desk) -> None:
             return None
 
     desk.server.wait_for("the second server", answers)
+    return second
+
+
+def second_server(desk: Desk) -> None:
+    """A plain Jupyter server with a kernel in a silent cell."""
+    second = start_second_server(desk, sys.executable)
     kernel = second.request("POST", "api/kernels", {"name": "python3"})["id"]
     second.execute(kernel, SILENT_CELL.format(str(desk.flag)), wait=False)
+
+
+def older_second_server(desk: Desk) -> None:
+    """It reports the kernel idle during the cell, and a question to the kernel moves its stamp."""
+    second = start_second_server(desk, str(environment(OLDER_SERVER)))
+    assert second.request("GET", "api")["version"].startswith("2.14.")
+    kernel = second.request("POST", "api/kernels", {"name": "python3"})["id"]
+    second.execute(kernel, SILENT_CELL.format(str(desk.flag)), wait=False)
+    with second.client(kernel) as client:
+        client.hear("usage_reply", client.ask("usage_request", "control"))
+
+    def state() -> str:
+        return str(second.request("GET", f"api/kernels/{kernel}")["execution_state"])
+
+    desk.server.wait_for("the server takes it for idle", lambda: state() == "idle")
 
 
 def orphan_of_a_kernel(desk: Desk) -> None:
@@ -250,12 +270,15 @@ JOBS: dict[str, Callable[[Desk], None]] = {
     )
 }
 
-#: Other programs that run notebooks: each has a kernel of its own, as nbconvert has. `make soak`
-#: installs them in places of their own.
+#: Other programs that run notebooks, each with a kernel of its own. `make soak` installs them in
+#: places of their own.
 RUNNERS: dict[str, Callable[[Desk], None]] = {
     "papermill": papermill,
     "jupyter_scheduler": jupyter_scheduler,
+    "older_second_server": older_second_server,
 }
+
+OLDER_SERVER = Host("jupyter-server-2.14", ("jupyter_server==2.14.2", "ipykernel"))
 
 #: What jupyter-scheduler needs beside the packages of development.
 SCHEDULER = (
@@ -265,19 +288,6 @@ SCHEDULER = (
     "pytz==2024.2",
     "sqlalchemy==2.1.9",
 )
-
-
-def packages_of(*requirements: str, deps: bool = True) -> Path:
-    """A folder with these packages, for PYTHONPATH. It is kept for the next time."""
-    place = ROOT / ".compat" / "packages" / requirements[0]
-    if not place.exists():
-        uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
-        making = place.with_name(f"{place.name}.{os.getpid()}")
-        install = [uv, "pip", "install", "--quiet", "--python", sys.executable]
-        more = [] if deps else ["--no-deps"]
-        subprocess.run([*install, *more, "--target", making, *requirements], check=True)
-        making.rename(place)
-    return place
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,29 @@ class TestOtherServers:
     def test_a_servers_command_line(self, words: tuple[str, ...], server: bool) -> None:
         assert other_servers.is_server(words) is server
 
+    async def test_a_stamp_that_our_own_question_moved_is_no_activity(
+        self, monkeypatch: Any
+    ) -> None:
+        server = OtherServer(500, "http://x/")
+        start = datetime(2026, 1, 1, tzinfo=timezone.utc)
+        used, ours, used_again = (start + timedelta(minutes=minutes) for minutes in (1, 5, 6))
+        kernel = other_servers.Tenant(server, "k", "R", "kernel", used, asking_moves_stamp=True)
+        answers = [kernel, *[replace(kernel, active_at=ours)] * 2]
+
+        async def tenants(_server: OtherServer) -> list[other_servers.Tenant]:
+            return [answers.pop(0)]
+
+        monkeypatch.setattr(other_servers, "tenants_of", tenants)
+        monkeypatch.setattr(other_servers, "_REST_SECONDS", 0.0)
+        questions = other_servers.OurQuestions()
+        await questions.asked([kernel])
+        assert answers == [], "it was looked at until the stamp was at rest"
+        assert questions.without(replace(kernel, active_at=ours)) == kernel
+        for other in (used_again, None):
+            assert questions.without(replace(kernel, active_at=other)).active_at == other
+        elsewhere = replace(kernel, id="l", active_at=ours)
+        assert questions.without(elsewhere) == elsewhere
+
     async def test_its_own_report_comes_first_and_then_jupyters_models(
         self, monkeypatch: Any
     ) -> None:
@@ -310,13 +334,14 @@ class TestOtherServers:
         assert {(t.app, t.is_judged) for t in judged} == {("a", True)}
         del answers["auto-shutdown/status?panel=false"]
         plain = await other_servers.tenants_of(server)
-        assert [(t.id, t.active_at, t.may_be_asked) for t in plain] == [
-            ("k", at, False),
-            ("l", None, False),
+        assert [(t.id, t.active_at, t.asking_moves_stamp) for t in plain] == [
+            ("k", at, True),
+            ("l", None, True),
             ("1", at, False),
         ]
-        answers["api"]["version"] = "2.15.0"
-        assert (await other_servers.tenants_of(server))[0].may_be_asked
+        for version, older in (("2.15.0", False), ("3.0.1", False), ("6.5.7", True)):
+            answers["api"]["version"] = version
+            assert (await other_servers.tenants_of(server))[0].asking_moves_stamp is older
         for wrong in ([{"id": "k", "last_activity": "yesterday"}], {"message": "no"}, [7]):
             answers["api/kernels?no_track_activity=1"] = wrong
             with pytest.raises(UnansweredError):
