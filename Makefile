@@ -32,7 +32,7 @@ setup: check-node $(STAMPS)/ready  ## Set up .venv with everything that developm
 check-node:
 	@command -v node > /dev/null || { \
 	  echo "This needs node 20 or newer, to build the JupyterLab panel. Install it first."; \
-	  echo "Without node you can run: make demo, make docs"; exit 1; }
+	  echo "Without node you can run: make demo, make demo-domain, make docs"; exit 1; }
 	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { \
 	  echo "This needs node 20 or newer; node $$(node --version) is installed."; exit 1; }
 
@@ -120,6 +120,9 @@ soak: check-node $(STAMPS)/ready  ## Long tests: many tries, random examples, al
 
 demo: $(STAMPS)/demo  ## Watch it remove the idle and keep the busy, in a small Studio (about a minute).
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m auto_shutdown.local_studio demo
+
+demo-domain: $(STAMPS)/demo  ## See what an administrator of 1,000 people sees and removes (about a minute).
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m auto_shutdown.local_studio domain-demo
 
 lab: check-node $(STAMPS)/ready  ## Open the demo's Studio in JupyterLab, with short limits.
 	@$(BIN)/python -m auto_shutdown.local_studio lab

@@ -82,7 +82,8 @@ def test_the_core_has_no_io_and_no_clock(path: Path) -> None:
 
 #: The pure modules of ``domain/``: facts, findings and actions.
 DOMAIN_CORE = (
-    "actions", "costs", "facts", "findings", "memory", "policy", "report", "report_lines",
+    "actions", "costs", "entries", "facts", "findings", "memory", "policy", "report",
+    "report_lines",
 )  # fmt: skip
 
 

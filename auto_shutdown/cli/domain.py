@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..api.client import ExitCode
-from .domain_text import show_findings, show_report, show_run
+from .domain_text import run_as_json, show_findings, show_report, show_run
 from .options import Commands, Run, command
 from .text import Page
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ..domain.workplace import Workplace
 
 LEVELS = ("failure", "warning", "never")
+
+#: The rate of the list operations of an account and region. The other rates are in proportion.
+LISTS_A_SECOND = 2.0
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -41,6 +44,14 @@ def _common(
     option("--all-regions", action="store_true", help="every region with SageMaker")
     option("--profile", help="a profile of the AWS configuration")
     option("--policy", type=Path, metavar="FILE", help="the policy file (JSON, docs/domain.md)")
+    option(
+        "--calls-a-second",
+        type=_rate,
+        default=LISTS_A_SECOND,
+        metavar="N",
+        help=f"lists a second (default: {LISTS_A_SECOND:g}, what the account has); "
+        "less leaves more to others",
+    )
     return parser
 
 
@@ -55,6 +66,13 @@ def _add_domains(parser: argparse.ArgumentParser) -> None:
         metavar="HOURS",
         help="how far back the servers' report lines are read (default: 24)",
     )
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0.05 <= rate <= 100:
+        raise argparse.ArgumentTypeError("from 0.05 to 100")
+    return rate
 
 
 def _hours(text: str) -> timedelta:
@@ -101,6 +119,7 @@ def _add_tidy(below: Commands[argparse.ArgumentParser]) -> None:
     option("--state", type=Path, default=Path(state), metavar="FILE", help="the notices given")
     audit = "auto-shutdown-domain-audit.jsonl"
     option("--audit", type=Path, default=Path(audit), metavar="FILE", help="the audit log")
+    option("--all", action="store_true", help="also list each app that is kept, with the reason")
     option("--minutes", type=float, metavar="N", help="end after N minutes; a later run goes on")
 
 
@@ -149,7 +168,8 @@ def report(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     def work(place: Workplace, regions: tuple[str, ...], policy: DomainPolicy) -> int:
-        from ..domain.findings import counts, examine
+        from ..core.finding import counts
+        from ..domain.findings import examine
         from ..domain.workplace import scope_of_check
 
         scope = scope_of_check(regions, policy, arguments.reports_within, arguments.describe)
@@ -178,7 +198,10 @@ def tidy(arguments: argparse.Namespace) -> int:
         notifier = AwsNotifier(place.aws)
         found = Tidy(reader, policy, store, audit, notifier, place.aws, place.now)
         run = found.run(arguments.dry_run)
-        show_run(Page(), run, arguments.json)
+        if arguments.json:
+            Page().json(run_as_json(run))
+        else:
+            show_run(Page(), run, arguments.all)
         return ExitCode.TROUBLE if run.failed else ExitCode.DONE
 
     if arguments.policy is None:
@@ -270,6 +293,7 @@ def _with_policy(
         place, regions = connect(
             arguments.region, arguments.all_regions, arguments.profile, seconds
         )
+        place.speed = arguments.calls_a_second / LISTS_A_SECOND
         return work(place, regions, policy)
     except (DomainError, CallError) as error:
         print(error, file=sys.stderr)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..core.words import duration
-from .text import Cell, Column, Page, columns, instant
+from .text import INDENT, Cell, Column, Page, columns, instant
 
 if TYPE_CHECKING:
-    from ..domain.findings import Finding
+    from ..core.finding import Finding
+    from ..domain.actions import Decision
     from ..domain.tidy import Run
 
 STYLES = {"ok": "good", "warning": "notice", "failure": "bad"}
@@ -28,6 +28,13 @@ TYPES = {
 }
 
 EXTENSION = {"seen": "yes", "silent": "silent", "no report seen": "no", "unknown": "?"}
+
+#: How the apps are counted for which nothing is done.
+KEPT_TEXTS = {
+    "keep": "Kept",
+    "unknown": "Kept, because something about them is unknown",
+    "off": "Old or idle enough, but the policy does not delete them",
+}
 
 #: The columns that are left out first where the terminal is narrow.
 LEAST_NEEDED = ("REGION", "DOMAIN", "TEAM", "INSTANCE", "COST")
@@ -82,10 +89,9 @@ def _useless(rows: Iterable[Mapping[str, Any]]) -> set[str]:
 
 def _table(page: Page, rows: Sequence[Mapping[str, Cell]], without: set[str]) -> None:
     titles = [title for title in rows[0] if title not in without]
-    if sys.stdout.isatty():
-        width = shutil.get_terminal_size().columns
+    if page.width is not None:
         for title in LEAST_NEEDED:
-            if _width(titles, rows) > width and title in titles:
+            if _width(titles, rows) > page.width and title in titles:
                 titles.remove(title)
     header = [Column(title) if title == "OWNER" else title for title in titles]
     page.table(header, [[row[t] for t in titles] for row in rows])
@@ -105,7 +111,7 @@ def _show_sums(page: Page, report: Mapping[str, Any]) -> None:
     unpriced = f", and {total['unpriced']} without a known price" if total["unpriced"] else ""
     page.line(
         f"{total['resources']} billed now: ${total['usd_per_hour']:.2f} an hour{unpriced}; "
-        f"${total['usd']:,.2f} since they run (estimates: hours x list price).",
+        f"${total['usd']:,.2f} since they started (estimates: hours x list price).",
         "strong",
     )
     for name in ("domain", "team", "type", "instance_type", "owner"):
@@ -132,38 +138,63 @@ def show_findings(page: Page, findings: Sequence[Finding]) -> None:
     width = max(len(finding.check) for finding in findings)
     for finding in findings:
         level = finding.level.value
+        if page.width is not None:
+            page.line(f"{level:<7}  {finding.check}", STYLES[level])
+            page.line(f"{INDENT}{finding.message}")
+            if finding.remedy:
+                page.line(f"{INDENT}-> {finding.remedy}", "dim")
+            continue
         page.line(f"{level:<7}  {finding.check:<{width}}  {finding.message}", STYLES[level])
         if finding.remedy:
             page.line(f"{'':<7}  {'':<{width}}  -> {finding.remedy}")
 
 
-def show_run(page: Page, run: Run, as_json: bool) -> None:
-    """The plan and what was done of it."""
-    attempts = {attempt.decision.item: attempt for attempt in run.attempts}
-    noticed = {decision.item for decision in run.noticed}
+def run_as_json(run: Run) -> dict[str, Any]:
+    """The plan, and what was done of it, for programs."""
+    return {
+        "plan": [
+            {
+                **decision.item.key._asdict(),
+                "rule": decision.rule,
+                "step": step,
+                "due_at": _due(decision),
+                "why": why,
+                "person": run.facts.person(decision.item) or decision.item.owner,
+            }
+            for decision, step, why in _steps(run)
+        ],
+        "dry_run": run.dry_run,
+        "left": run.left,
+        "ended": run.ended,
+        "unread": [vars(u) for u in run.facts.unread],
+    }
+
+
+def show_run(page: Page, run: Run, all_apps: bool) -> None:
+    """The plan, and what was done of it. Apps that are kept are counted, or listed as well."""
     rows: list[list[Cell]] = []
-    values: list[dict[str, Any]] = []
-    for decision in run.plan.decisions:
-        item, attempt = decision.item, attempts.get(decision.item)
-        step = decision.step.value
-        if attempt is not None:
-            step = attempt.result.value
-        elif item in noticed:
-            step = "noticed"
-        why = attempt.detail if attempt is not None else decision.detail
-        due = "" if decision.due_at is None else f"{decision.due_at:%Y-%m-%d %H:%M} UTC"
+    counted: dict[str, Counter[str]] = {text: Counter() for text in KEPT_TEXTS.values()}
+    for decision, step, why in _steps(run):
+        item = decision.item
+        kept = KEPT_TEXTS.get("unknown" if decision.unknown and step == "keep" else step)
+        if kept is not None and not all_apps:
+            counted[kept][TYPES.get(item.type, item.type)] += 1
+            continue
         owner = run.facts.person(item) or item.owner
-        rows.append([(owner, "strong"), (item.type, ""), (step, ""), (due, ""), (why, "")])
-        about = {"rule": decision.rule, "step": step, "due_at": due, "why": why, "person": owner}
-        values.append({**item.key._asdict(), **about})
-    if as_json:
-        more = {"dry_run": run.dry_run, "left": run.left, "ended": run.ended}
-        page.json({"plan": values, **more, "unread": [vars(u) for u in run.facts.unread]})
-        return
+        rows.append(
+            [(owner, "strong"), (item.type, ""), (step, ""), (_due(decision), ""), (why, "")]
+        )
     if rows:
         page.table((Column("OWNER"), "TYPE", "STEP", "DUE", Column("WHY", below=True)), rows)
-    else:
+    elif not run.plan.decisions:
         page.line("The rules of the policy cover no app here.")
+    else:
+        page.line("No app is due.")
+    for text, types in counted.items():
+        if types:
+            page.line(f"{text}: {', '.join(f'{n} {name}' for name, n in sorted(types.items()))}.")
+    if any(counted.values()):
+        page.line("--all lists them with the reasons.", "dim")
     for unread in run.facts.unread:
         page.line(f"unknown, so kept: {unread.source}: {unread.message} {unread.remedy}", "bad")
     if run.dry_run:
@@ -172,3 +203,20 @@ def show_run(page: Page, run: Run, as_json: bool) -> None:
         page.line(f"{run.left} deletions are left to the next run.")
     if run.ended:
         page.line(run.ended, "bad")
+
+
+def _steps(run: Run) -> Iterator[tuple[Decision, str, str]]:
+    """Each decision with the step that was made in the end, and why."""
+    attempts = {attempt.decision.item: attempt for attempt in run.attempts}
+    noticed = {decision.item for decision in run.noticed}
+    for decision in run.plan.decisions:
+        attempt = attempts.get(decision.item)
+        if attempt is not None:
+            yield decision, attempt.result.value, attempt.detail
+        else:
+            step = "noticed" if decision.item in noticed else decision.step.value
+            yield decision, step, decision.detail
+
+
+def _due(decision: Decision) -> str:
+    return "" if decision.due_at is None else f"{decision.due_at:%Y-%m-%d %H:%M} UTC"

@@ -50,6 +50,11 @@ class Page:
         self._colours = terminal and not plain
         self._width = shutil.get_terminal_size().columns if terminal else None
 
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal; None where there is no limit."""
+        return self._width
+
     def line(self, text: str = "", style: str = "") -> None:
         """Write one line, wrapped between words on a terminal."""
         text = printable(text)

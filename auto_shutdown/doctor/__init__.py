@@ -3,8 +3,8 @@ changes nothing, deletes nothing, and works with and without a running server.""
 
 from __future__ import annotations
 
+from ..core.finding import Finding, Level
 from . import aws, configuration, cullers, host, installation, server
-from .finding import Finding, Level
 from .situation import look
 
 __all__ = ["Finding", "Level", "examine"]

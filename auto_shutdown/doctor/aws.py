@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from ..core.finding import Finding, failure, ok, warning
 from ..core.model import KERNEL_GATEWAY, App
 from ..core.words import duration
 from ..world.aws_errors import (
@@ -31,7 +32,6 @@ from ..world.aws_errors import (
 from ..world.own_app import RESTARTABLE
 from ..world.platform import LOCAL, NOTEBOOK_INSTANCE, Platform
 from ..world.sagemaker import BadAnswerError, make_client
-from .finding import Finding, failure, ok, warning
 from .situation import Situation
 
 #: AWS refuses a signature made by a clock that is off by more, and this one should not come near.

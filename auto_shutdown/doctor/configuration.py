@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..config import provenance
 from ..config.traits import AdminTraits
-from .finding import Finding, failure, ok, warning
+from ..core.finding import Finding, failure, ok, warning
 from .situation import Situation
 
 CHECK = "configuration"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import safe_files
+from ..core.finding import Finding, warning
 from ..world.other_tools import tools_in
 from ..world.platform import LOCAL
-from .finding import Finding, warning
 from .situation import Situation
 
 #: Crontabs of Debian and of Amazon Linux: files, and directories of files.

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ..core.finding import Finding, ok, warning
 from ..core.words import duration
 from ..world.platform import STUDIO_SPACE
 from . import cron
-from .finding import Finding, ok, warning
 from .installation import enabled_extensions
 from .situation import Situation
 

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..core.finding import Finding, failure, ok, warning
 from ..world.platform import LOCAL
-from .finding import Finding, failure, ok, warning
 from .situation import Situation
 
 

@@ -17,8 +17,8 @@ from jupyter_core.paths import jupyter_config_path, jupyter_path
 from jupyter_server.extension.config import ExtensionConfigManager
 
 from .._version import __version__
+from ..core.finding import Finding, failure, ok, warning
 from ..world.platform import LOCAL
-from .finding import Finding, failure, ok, warning
 from .situation import Situation
 
 EXTENSION = "auto_shutdown"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..api.client import ExitCode
-from .finding import Finding, failure, ok, warning
+from ..core.finding import Finding, failure, ok, warning
 from .situation import Situation
 
 CHECK = "server"

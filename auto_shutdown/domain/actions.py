@@ -78,7 +78,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Plan:
-    """One decision for every app that a rule covers."""
+    """One decision for every app in service that a rule covers."""
 
     decisions: tuple[Decision, ...] = ()
 
@@ -88,7 +88,12 @@ class Plan:
 
 def plan(facts: Facts, policy: DomainPolicy, memory: Memory) -> Plan:
     """What is to be done at ``facts.at``."""
-    decisions = (decide(item, facts, policy, memory.notices.get(item.key)) for item in facts.items)
+    decisions = (
+        decide(item, facts, policy, memory.notices.get(item.key))
+        for item in facts.items
+        # SageMaker lists a deleted app for another day.
+        if item.status == IN_SERVICE
+    )
     return Plan(tuple(d for d in decisions if d is not None))
 
 
@@ -228,7 +233,7 @@ def _is_unripe(item: Item, facts: Facts, policy: DomainPolicy, name: str) -> _Ke
         return _Kept(_no_cloudtrail(facts, item), unknown=True)
     if old:
         return None
-    return _Kept(f"It runs for {duration(facts.at - start)}; the limit is {duration(limit)}.")
+    return _Kept(f"It has run for {duration(facts.at - start)}; the limit is {duration(limit)}.")
 
 
 def _why(item: Item, facts: Facts, policy: DomainPolicy, name: str) -> str:
@@ -240,10 +245,10 @@ def _why(item: Item, facts: Facts, policy: DomainPolicy, name: str) -> str:
     age = duration(facts.at - (facts.started_at(item) or facts.at))
     if name == "orphans":
         owner = "space" if item.owner_kind == SPACE else "user profile"
-        return f"Its {owner} no longer exists, and it runs for {age} {limit}."
+        return f"Its {owner} no longer exists, and it has run for {age} {limit}."
     if name == "without_extension":
-        return f"No report line of the extension was seen, and it runs for {age} {limit}."
-    return f"It runs for {age} {limit}."
+        return f"No report line of the extension was seen, and it has run for {age} {limit}."
+    return f"It has run for {age} {limit}."
 
 
 def canvas_idle_since(item: Item, facts: Facts, point_age: timedelta) -> datetime | None:

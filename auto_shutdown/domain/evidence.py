@@ -6,13 +6,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from . import facts as f
 from .errors import CallError
-from .facts import Facts, Item, ItemKey, Point, ServerReport, Unread
+from .facts import Item, ItemKey, Point, ServerReport, Unread
 from .pace import Aws
 from .report_lines import MARKER, server_report
 
@@ -35,38 +35,35 @@ MOST_PAGES = 400
 _STREAM = re.compile(r"(?P<domain>d-[a-z0-9-]+)/(?P<owner>[^/]+)/(?P<type>[^/]+)/(?P<name>[^/]+)")
 
 
-def add(aws: Aws, scope: Scope, facts: Facts, unread: list[Unread]) -> Facts:
-    """``facts`` with the evidence of one region that ``scope`` asks for."""
+@dataclass
+class Evidence:
+    """What was read of one region. Mappings as in ``Facts``."""
+
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    creations: dict[ItemKey, datetime] = field(default_factory=dict)
+    creations_since: dict[str, datetime] = field(default_factory=dict)
+    reports: tuple[ServerReport, ...] = ()
+    canvas: dict[ItemKey, tuple[Point, ...]] = field(default_factory=dict)
+
+
+def read(aws: Aws, scope: Scope, now: datetime, found: Evidence, unread: list[Unread]) -> None:
+    """Fill ``found`` with the evidence that needs no list of SageMaker, at ``now``."""
     from .reader import attempt
 
-    found: dict[str, Any] = {}
-
     def tags() -> None:
-        found["tags"] = {**facts.tags, **read_tags(aws)}
+        found.tags = read_tags(aws)
 
     def creations() -> None:
-        back_to = facts.at - scope.created_within
-        found["creations"] = {**facts.creations, **read_creations(aws, back_to)}
-        found["creations_since"] = {**facts.creations_since, aws.region: back_to}
-
-    def canvas() -> None:
-        apps = [i for i in facts.items if i.type == f.CANVAS and i.region == aws.region]
-        points = read_canvas(aws, apps, facts.at - scope.points_within, facts.at)
-        found["canvas"] = {**facts.canvas, **points}
+        back_to = now - scope.created_within
+        found.creations = read_creations(aws, back_to)
+        found.creations_since = {aws.region: back_to}
 
     def reports() -> None:
-        lines = read_reports(aws, scope.log_group, facts.at - scope.report_window, facts.at)
-        found["reports"] = (*facts.reports, *lines)
+        found.reports = read_reports(aws, scope.log_group, now - scope.report_window, now)
 
-    for source, work in (
-        (f.TAGS, tags),
-        (f.CREATIONS, creations),
-        (f.CANVAS_METRIC, canvas),
-        (f.REPORTS, reports),
-    ):
+    for source, work in ((f.REPORTS, reports), (f.TAGS, tags), (f.CREATIONS, creations)):
         if source in scope.sources:
             attempt(source, aws, unread, work)
-    return replace(facts, **found)
 
 
 # -- Canvas ------------------------------------------------------------------------------------

@@ -306,12 +306,15 @@ class LifecycleConfig:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was read at ``at``. Mappings are by the keys of their values; ``tags`` by the last part
-    of the ARN in lower case (``user-profile/d-x/ada``); ``billed`` are US dollars by day from Cost
-    Explorer, ``quotas`` by region and quota name, ``budgets`` the number of budgets that cover
-    SageMaker (None: not read)."""
+    """What was read from ``began_at`` (None: not known) until ``at``.
+
+    Mappings are by the keys of their values; ``tags`` by the last part of the ARN in lower case
+    (``user-profile/d-x/ada``); ``billed`` are US dollars by day from Cost Explorer, ``quotas`` by
+    region and quota name, ``budgets`` the number of budgets that cover SageMaker (None: not read).
+    """
 
     at: datetime
+    began_at: datetime | None = None
     account: str = ""
     regions: tuple[str, ...] = ()
     domains: Mapping[DomainKey, Domain] = field(default_factory=dict)

@@ -8,43 +8,20 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from enum import Enum
 from typing import Any
 
+from ..core.finding import Finding, Level
 from ..core.words import duration
 from . import facts as f
 from .actions import canvas_idle_since, is_orphan, is_without_extension
-from .costs import costs
+from .costs import Cost, costs
 from .facts import Facts, Item
 from .policy import DomainPolicy
 
 #: So many names stand in a finding; the rest is counted.
 NAMES = 5
-
-
-class Level(str, Enum):
-    """A warning is worth a look; a failure costs money or will take something away."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILURE = "failure"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """``check`` is the name of what was looked at; ``count`` how many resources it concerns."""
-
-    check: str
-    level: Level
-    message: str
-    remedy: str = ""
-    count: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "level": self.level.value}
 
 
 def examine(facts: Facts, policy: DomainPolicy) -> tuple[Finding, ...]:
@@ -68,13 +45,18 @@ def examine(facts: Facts, policy: DomainPolicy) -> tuple[Finding, ...]:
 def _one(
     check: str, level: Level, items: list[str], what: str, remedy: str, fine: str
 ) -> Iterator[Finding]:
-    """One finding on all ``items``, or that there is none (``fine``)."""
+    """One finding on all ``items``, the most important first, or that there is none (``fine``)."""
     if not items:
         yield Finding(check, Level.OK, fine)
         return
-    names = ", ".join(sorted(items)[:NAMES])
+    names = ", ".join(items[:NAMES])
     more = f" and {len(items) - NAMES} more" if len(items) > NAMES else ""
-    yield Finding(check, level, f"{len(items)} {what}: {names}{more}.", remedy, len(items))
+    yield Finding(check, level, f"{what}: {len(items)} ({names}{more}).", remedy, len(items))
+
+
+def _most_expensive_first(facts: Facts, policy: DomainPolicy) -> list[tuple[Item, Cost]]:
+    found = costs(facts, policy.prices).items()
+    return sorted(found, key=lambda pair: (-(pair[1].usd_per_hour or 0), pair[0].key))
 
 
 def named(item: Item, facts: Facts) -> str:
@@ -99,7 +81,7 @@ def _unread(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
 def _long_running(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
     limit = policy.checks.long_running
     found = []
-    for item, cost in costs(facts, policy.prices).items():
+    for item, cost in _most_expensive_first(facts, policy):
         if item.kind == f.SPACE or cost.hours is None or timedelta(hours=cost.hours) < limit:
             continue
         rate = f", ${cost.usd_per_hour:.2f}/h" if cost.usd_per_hour else ""
@@ -108,7 +90,7 @@ def _long_running(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
         "long-running",
         Level.WARNING,
         found,
-        f"run for more than {duration(limit)}",
+        f"Running for more than {duration(limit)}",
         "Ask their owners, or give `domain tidy` a rule. Age is not idleness: a training may run.",
         f"Nothing runs for more than {duration(limit)}.",
     )
@@ -133,7 +115,7 @@ def idle_since(item: Item, facts: Facts, point_age: timedelta) -> tuple[Any, str
 def _idle(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
     limit = policy.checks.idle
     found = []
-    for item in costs(facts, policy.prices):
+    for item, _ in _most_expensive_first(facts, policy):
         since, _ = idle_since(item, facts, policy.point_age)
         if since is not None and facts.at - since >= limit:
             found.append(f"{named(item, facts)} ({duration(facts.at - since)})")
@@ -141,9 +123,9 @@ def _idle(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
         "idle",
         Level.FAILURE,
         found,
-        f"are billed and idle for more than {duration(limit)}",
-        "See why with `jupyter auto-shutdown status` in that server: a dry run, a keep-alive, or "
-        "a longer limit. Canvas: `domain tidy`.",
+        f"Billed, and idle for more than {duration(limit)}",
+        "In that server, `jupyter auto-shutdown status` says why: a dry run, a keep-alive, or a "
+        "longer limit. For Canvas use `domain tidy`.",
         f"Nothing that is known to be idle is billed for more than {duration(limit)}.",
     )
 
@@ -172,8 +154,8 @@ def _without_extension(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
             yield from _one(
                 check,
                 Level.FAILURE,
-                names,
-                f"apps in {domain.id} with no report seen",
+                sorted(names),
+                f"Apps in {domain.id} without a report line",
                 "Attach the lifecycle configuration (docs/administrators.md); restart the apps.",
                 f"{domain.id}: every app in service reported, or is too young to tell.",
             )
@@ -192,8 +174,8 @@ def _overriding_profiles(facts: Facts, policy: DomainPolicy) -> Iterator[Finding
     yield from _one(
         "overriding-profiles",
         Level.WARNING,
-        found,
-        "user profiles have a lifecycle configuration or idle settings of their own, which come "
+        sorted(found),
+        "User profiles with a lifecycle configuration or idle settings of their own, which come "
         "before the domain's",
         "Attach to these profiles, too (--attach user-profile), or clear their own settings.",
         "No user profile that was read overrides the domain.",
@@ -236,8 +218,8 @@ def _other_scripts(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
     yield from _one(
         "other-auto-stop",
         Level.WARNING,
-        found,
-        "lifecycle configurations carry another tool that stops apps by its own rules",
+        sorted(found),
+        "Lifecycle configurations with another tool, which stops apps by its own rules",
         "Two tools stop by two rules. Detach the other (docs/administrators.md, --replace).",
         "No lifecycle configuration carries another tool that stops apps.",
     )
@@ -256,7 +238,7 @@ def _irreversible(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
     yield from _one(
         "irreversible",
         Level.WARNING,
-        classic,
+        sorted(classic),
         "Studio Classic apps, which AWS may not let anybody create again once they are deleted",
         "Move their owners to JupyterLab spaces before anything stops these apps.",
         "No Studio Classic app is in service.",
@@ -271,8 +253,8 @@ def _irreversible(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
     yield from _one(
         "irreversible",
         Level.FAILURE,
-        instances,
-        "notebook instances in service that cannot be started again once they are stopped",
+        sorted(instances),
+        "Notebook instances in service that cannot be started again once they are stopped",
         "Stop them only to set PlatformIdentifier=notebook-al2023-v1, and start them on that.",
         "No notebook instance in service has a platform that ended.",
     )
@@ -287,8 +269,8 @@ def _orphans(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
     yield from _one(
         "orphans",
         Level.FAILURE,
-        apps,
-        "apps of user profiles or spaces that no longer exist",
+        sorted(apps),
+        "Apps whose user profile or space no longer exists",
         "Delete them: the rule `orphans` of `domain tidy`.",
         "No app is known to have lost its owner.",
     )
@@ -302,8 +284,8 @@ def _orphans(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
     yield from _one(
         "orphaned-spaces",
         Level.WARNING,
-        spaces,
-        "spaces keep storage for user profiles that no longer exist",
+        sorted(spaces),
+        "Spaces that keep storage for a user profile that no longer exists",
         "Save what is in them; deleting a space deletes its files.",
         "Every space has its owner.",
     )
@@ -322,8 +304,8 @@ def _stopped_instances(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
     yield from _one(
         "stopped-instances",
         Level.WARNING,
-        found,
-        f"notebook instances are stopped for more than {duration(limit)} and keep their volume",
+        sorted(found),
+        f"Notebook instances stopped for more than {duration(limit)}, whose volumes are billed",
         "Save what is in them and delete them; nothing here does that.",
         f"No notebook instance is stopped for more than {duration(limit)}.",
     )
@@ -351,8 +333,8 @@ def _quotas(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
     yield from _one(
         "quotas",
         Level.WARNING,
-        found,
-        f"quotas are used to {policy.checks.quota_percent:g} % or more",
+        sorted(found),
+        f"Quotas that are used to {policy.checks.quota_percent:g} % or more",
         "Ask for more in Service Quotas before somebody's app does not start.",
         "No quota on apps is near.",
     )
@@ -366,11 +348,3 @@ def _budget(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
         return
     advice = "Make one (docs/domain.md): it warns whatever else fails."
     yield Finding("budget", Level.WARNING, "The account has no AWS budget.", advice, 1)
-
-
-def counts(findings: Iterable[Finding]) -> dict[str, int]:
-    """How many findings there are of each level."""
-    found = {level.value: 0 for level in Level}
-    for finding in findings:
-        found[finding.level.value] += 1
-    return found

@@ -1,5 +1,6 @@
 """Reads SageMaker's own lists into facts: domains, apps, user profiles, spaces, notebook instances
-and tracking servers, paced (:mod:`.pace`). What other services know is read by :mod:`.evidence`.
+and tracking servers, paced (:mod:`.pace`). Meanwhile :mod:`.evidence` reads what other services
+know.
 
 Each source is read on its own. A source that fails is named in ``Facts.unread`` with what to do,
 and what was read of it so far is kept: shown, but never taken for complete.
@@ -7,13 +8,25 @@ and what was read of it so far is kept: shown, but never taken for complete.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from . import evidence
 from . import facts as f
+from .entries import (
+    app_of,
+    app_request,
+    is_missing,
+    living,
+    owner_request,
+    profile_of,
+    space_of,
+    utc,
+)
 from .errors import CallError, OutOfTimeError
 from .facts import Domain, DomainKey, Facts, Item, OwnerKey, Profile, Space, Unread
 from .pace import Aws
@@ -45,18 +58,23 @@ class Scope:
 
 @dataclass
 class _Draft:
-    """The facts of all regions while they are read."""
+    """The facts of one region while they are read."""
 
     domains: dict[DomainKey, Domain] = field(default_factory=dict)
     profiles: dict[OwnerKey, Profile] = field(default_factory=dict)
     spaces: dict[OwnerKey, Space] = field(default_factory=dict)
     items: dict[f.ItemKey, Item] = field(default_factory=dict)
+    evidence: evidence.Evidence = field(default_factory=evidence.Evidence)
     unread: list[Unread] = field(default_factory=list)
-    more: dict[str, Any] = field(default_factory=dict)
 
 
 class Reader:
-    """``aws`` gives the API of a region; ``now`` the time in aware UTC."""
+    """``aws`` gives the API of a region; ``now`` the time in aware UTC.
+
+    The rate of the lists decides how long a reading takes. So whatever has a rate of its own is
+    read meanwhile, in other threads: the regions beside each other, and the evidence of other
+    services beside the lists of SageMaker.
+    """
 
     def __init__(
         self, aws: Callable[[str], Aws], scope: Scope, now: Callable[[], datetime]
@@ -67,28 +85,34 @@ class Reader:
 
     def read(self) -> Facts:
         """Read everything. Never raises for a source that fails."""
-        draft = _Draft()
-        for region in self.scope.regions:
-            self._read_region(self._aws(region), draft)
-        facts = Facts(
+        began_at = self._now()
+        regions = [self._aws(region) for region in self.scope.regions]
+        drafts = [_Draft() for _ in regions]
+        works = [
+            work
+            for aws, draft in zip(regions, drafts)
+            for work in (
+                partial(self._read_lists, aws, draft),
+                partial(evidence.read, aws, self.scope, began_at, draft.evidence, draft.unread),
+            )
+        ]
+        _run_beside_each_other(works, regions)
+        found = _merged(drafts)
+        return Facts(
             at=self._now(),
+            began_at=began_at,
             regions=self.scope.regions,
-            domains=draft.domains,
-            profiles=draft.profiles,
-            spaces=draft.spaces,
-            items=tuple(draft.items.values()),
             report_interval=self.scope.report_interval,
             asked=self.scope.sources,
+            **found,
         )
-        for region in self.scope.regions:
-            facts = evidence.add(self._aws(region), self.scope, facts, draft.unread)
-        return replace(facts, unread=tuple(draft.unread), at=self._now())
 
-    def _read_region(self, aws: Aws, draft: _Draft) -> None:
+    def _read_lists(self, aws: Aws, draft: _Draft) -> None:
         # Apps before their owners: an owner made meanwhile is then known, and its app no orphan.
         steps: tuple[tuple[str, Callable[[Aws, _Draft], None]], ...] = (
             (f.DOMAINS, self._read_domains),
             (f.APPS, self._read_apps),
+            (f.CANVAS_METRIC, self._read_canvas),
             (f.PROFILES, self._read_profiles),
             (f.SPACES, self._read_spaces),
             (f.INSTANCES, self._read_instances),
@@ -97,7 +121,12 @@ class Reader:
         )
         for source, step in steps:
             if source in self.scope.sources:
-                attempt(source, aws, draft.unread, lambda step=step: step(aws, draft))  # type: ignore[misc]
+                attempt(source, aws, draft.unread, partial(step, aws, draft))
+
+    def _read_canvas(self, aws: Aws, draft: _Draft) -> None:
+        apps = [item for item in draft.items.values() if item.type == f.CANVAS]
+        now = self._now()
+        draft.evidence.canvas = evidence.read_canvas(aws, apps, now - self.scope.points_within, now)
 
     # -- lists -------------------------------------------------------------------------------
 
@@ -118,8 +147,6 @@ class Reader:
             )
             draft.domains[domain.key] = domain
         for key, domain in list(draft.domains.items()):
-            if key.region != aws.region:
-                continue
             settings = aws.call("sagemaker", "describe_domain", DomainId=domain.id)
             draft.domains[key] = replace(domain, settings=settings)
 
@@ -127,7 +154,7 @@ class Reader:
         for entry in self._by_domain(aws, "list_apps", "Apps"):
             item = app_of(aws.region, entry)
             if item is not None:
-                draft.items[item.key] = _living(draft.items.get(item.key), item)
+                draft.items[item.key] = living(draft.items.get(item.key), item)
 
     def _read_profiles(self, aws: Aws, draft: _Draft) -> None:
         for entry in self._by_domain(aws, "list_user_profiles", "UserProfiles"):
@@ -194,7 +221,7 @@ class Reader:
 
     def _read_profile_settings(self, aws: Aws, draft: _Draft) -> None:
         """One description for each user profile; only ``domain check`` needs them."""
-        profiles = [p for p in draft.profiles.values() if p.region == aws.region]
+        profiles = list(draft.profiles.values())
         if len(profiles) > self.scope.describe_most:
             raise CallError(
                 "TooMany",
@@ -236,6 +263,44 @@ class Reader:
         return True
 
 
+#: Threads that read at most. Each region has two.
+MOST_THREADS = 16
+
+
+def _run_beside_each_other(works: Sequence[Callable[[], None]], regions: Sequence[Aws]) -> None:
+    """Do all ``works``, each in a thread. Where one raises, or the user interrupts, all end."""
+    with ThreadPoolExecutor(min(MOST_THREADS, len(works))) as pool:
+        running = [pool.submit(work) for work in works]
+        try:
+            for future in as_completed(running):
+                future.result()
+        except BaseException:
+            for aws in regions:
+                aws.pace.stop()
+            raise
+
+
+def _merged(drafts: Sequence[_Draft]) -> dict[str, Any]:
+    """The members of ``Facts``, of all regions."""
+    evidences = [draft.evidence for draft in drafts]
+    return {
+        "domains": _union(draft.domains for draft in drafts),
+        "profiles": _union(draft.profiles for draft in drafts),
+        "spaces": _union(draft.spaces for draft in drafts),
+        "items": tuple(item for draft in drafts for item in draft.items.values()),
+        "unread": tuple(unread for draft in drafts for unread in draft.unread),
+        "reports": tuple(report for e in evidences for report in e.reports),
+        "canvas": _union(e.canvas for e in evidences),
+        "tags": _union(e.tags for e in evidences),
+        "creations": _union(e.creations for e in evidences),
+        "creations_since": _union(e.creations_since for e in evidences),
+    }
+
+
+def _union(parts: Iterable[Mapping[Any, Any]]) -> dict[Any, Any]:
+    return {key: value for part in parts for key, value in part.items()}
+
+
 def attempt(source: str, aws: Aws, unread: list[Unread], work: Callable[[], None]) -> None:
     """Do ``work``; a failure is named in ``unread``."""
     try:
@@ -245,92 +310,6 @@ def attempt(source: str, aws: Aws, unread: list[Unread], work: Callable[[], None
     except OutOfTimeError:
         message = f"The time of the run was over before {source} were read."
         unread.append(Unread(source, aws.region, "OutOfTime", message, "Give it more time."))
-
-
-def app_of(region: str, entry: Mapping[str, Any]) -> Item | None:
-    """An app of ListApps or DescribeApp; None for what has no name or no owner."""
-    space, profile = entry.get("SpaceName"), entry.get("UserProfileName")
-    if not entry.get("AppName") or not (space or profile):
-        return None
-    spec = entry.get("ResourceSpec") or {}
-    return Item(
-        f.APP,
-        region,
-        str(entry.get("AppType")),
-        str(entry["AppName"]),
-        str(entry.get("Status")),
-        domain_id=str(entry.get("DomainId")),
-        owner_kind=f.SPACE if space else f.USER_PROFILE,
-        owner=str(space or profile),
-        instance_type=spec.get("InstanceType"),
-        created_at=utc(entry.get("CreationTime")),
-    )
-
-
-def profile_of(region: str, entry: Mapping[str, Any]) -> Profile:
-    return Profile(
-        region,
-        str(entry["DomainId"]),
-        str(entry.get("UserProfileName", "")),
-        str(entry.get("Status", "")),
-        utc(entry.get("CreationTime")),
-    )
-
-
-def space_of(region: str, entry: Mapping[str, Any]) -> Space:
-    settings = entry.get("SpaceSettingsSummary") or {}
-    storage = (settings.get("SpaceStorageSettings") or {}).get("EbsStorageSettings") or {}
-    return Space(
-        region,
-        str(entry["DomainId"]),
-        str(entry.get("SpaceName", "")),
-        str(entry.get("Status", "")),
-        (entry.get("OwnershipSettingsSummary") or {}).get("OwnerUserProfileName"),
-        (entry.get("SpaceSharingSettingsSummary") or {}).get("SharingType"),
-        settings.get("AppType"),
-        storage.get("EbsVolumeSizeInGb"),
-        utc(entry.get("CreationTime")),
-        utc(entry.get("LastModifiedTime")),
-    )
-
-
-def owner_request(item: Item) -> dict[str, str]:
-    """The member of a request that names the owner of an app: exactly one of the two."""
-    return {"SpaceName" if item.owner_kind == f.SPACE else "UserProfileName": item.owner}
-
-
-def app_request(item: Item) -> dict[str, str]:
-    """The members by which DescribeApp and DeleteApp know an app."""
-    names = {"DomainId": item.domain_id, "AppType": item.type, "AppName": item.name}
-    return {**names, **owner_request(item)}
-
-
-def is_missing(error: CallError) -> bool:
-    """Whether AWS says that there is no such resource. For an app that is a ValidationException
-    with a text, whatever the service's model declares."""
-    if error.code in ("ResourceNotFound", "ResourceNotFoundException"):
-        return True
-    return error.code == "ValidationException" and "recordnotfound" in error.text.lower().replace(
-        " ", ""
-    )
-
-
-def utc(instant: Any) -> datetime | None:
-    """botocore gives local time; differences of two of those forget a change of the clocks."""
-    return instant.astimezone(timezone.utc) if isinstance(instant, datetime) else None
-
-
-def _living(known: Item | None, new: Item) -> Item:
-    """Which of two records of one name counts: the living one, then the newer."""
-    if known is None:
-        return new
-    oldest = datetime.min.replace(tzinfo=timezone.utc)
-
-    def rank(item: Item) -> tuple[bool, datetime]:
-        alive = item.status not in ("Deleted", "Failed", "Deleting")
-        return alive, item.created_at or oldest
-
-    return new if rank(new) > rank(known) else known
 
 
 def regions_of(session: Any, chosen: Iterable[str], all_regions: bool) -> tuple[str, ...]:

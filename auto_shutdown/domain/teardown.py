@@ -15,10 +15,11 @@ from typing import Any
 from ..core.verdict import Result as Verdict
 from ..world.aws_errors import classify
 from . import facts as f
+from .entries import app_of, app_request, is_missing, profile_of, space_of
 from .errors import CallError
 from .facts import Item, Profile, Space
 from .pace import Aws
-from .reader import PAGE_SIZE, app_of, app_request, is_missing, profile_of, space_of
+from .reader import PAGE_SIZE
 
 #: States of an app that is already gone for this purpose. A Failed app needs no deletion.
 GONE = frozenset({"Deleted", "Failed"})

@@ -19,6 +19,7 @@ from ..core.words import iso
 from ..world.aws_errors import classify
 from . import facts as f
 from .actions import CLOUDTRAIL_DELAY, Decision, Plan, Step, decide, plan, still_valid
+from .entries import app_request
 from .errors import CallError, ConflictError, OutOfTimeError
 from .evidence import read_canvas, read_creations, read_newest_report
 from .facts import Facts, Item
@@ -26,7 +27,7 @@ from .memory import Memory, Notice
 from .notices import Notifier
 from .pace import Aws
 from .policy import DomainPolicy
-from .reader import Reader, app_request
+from .reader import Reader
 from .stores import AuditLog, StateStore
 
 #: A run is over by then, whatever happened to it. The scheduled function has 15 minutes.
@@ -175,14 +176,16 @@ class Tidy:
             return None
         aws, now, scope = self._aws(item.region), self._now(), self._reader.scope
         fresh: dict[str, Any] = {"at": now, "items": (item,)}
-        created = read_creations(aws, facts.at - CLOUDTRAIL_DELAY)
+        # From when the reading began: the first sources were read then.
+        since = facts.began_at or facts.at
+        created = read_creations(aws, since - CLOUDTRAIL_DELAY)
         fresh["creations"] = {**facts.creations, **created}
         fresh["tags"] = {**facts.tags, **self._domain_tags(aws, facts, item)}
         if item.type == f.CANVAS:
             points = read_canvas(aws, [item], now - scope.points_within, now)
             fresh["canvas"] = {item.key: points.get(item.key, ())}
         if decision.rule == "without_extension":
-            report = read_newest_report(aws, scope.log_group, item, facts.at, now)
+            report = read_newest_report(aws, scope.log_group, item, since, now)
             fresh["reports"] = (*facts.reports, *(() if report is None else (report,)))
         if decision.rule == "orphans" and self._reader.owner_exists(item):
             return replace(decision, step=Step.KEEP, detail="Its owner exists.")

@@ -28,7 +28,8 @@ def utc_now() -> datetime:
 @dataclass
 class Workplace:
     """``session`` is boto3's. Rates are an account's and region's, so each region has its own
-    pace. ``until``: the instant of ``time.monotonic`` at which everything has to end."""
+    pace, which ``speed`` multiplies. ``until``: the instant of ``time.monotonic`` at which
+    everything has to end."""
 
     session: Any
     until: float | None = None

@@ -1,18 +1,33 @@
-"""``python -m auto_shutdown.local_studio demo | lab``."""
+"""``python -m auto_shutdown.local_studio demo | lab | domain-demo | account``."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-COMMANDS = ("demo", "lab")
+COMMANDS = ("demo", "lab", "domain-demo", "account")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt  # SIGTERM cleans up as Ctrl-C does
+
+
+def _program(name: str) -> Callable[[Path], int]:
+    if name == "domain-demo":
+        from . import domain_demo
+
+        return domain_demo.run
+    if name == "account":
+        from . import large_account
+
+        return large_account.serve
+    from . import demo, lab
+
+    return lab.run if name == "lab" else demo.run
 
 
 def main(arguments: list[str]) -> int:
@@ -23,9 +38,7 @@ def main(arguments: list[str]) -> int:
     # The imports below take seconds on a cold disk.
     print("Loading the local Studio …", flush=True)
     try:
-        from . import demo, lab
-
-        run = demo.run if arguments[0] == "demo" else lab.run
+        run = _program(arguments[0])
         with tempfile.TemporaryDirectory() as root:
             return run(Path(root))
     except KeyboardInterrupt:

@@ -87,15 +87,17 @@ class Operations:
 
     def list_apps(self, request: Request) -> Answer:
         owner, late = _owner(request, "Equals", required=False), self.apps.delays.listing
-        records = [
-            (record, status)
-            for record in self.apps.all()
-            if request.get("DomainIdEquals") in (None, record.domain_id)
-            and owner in (None, record.owner)
-            and (status := record.listed_status(late)) is not None
-        ]
+        domain_id, records = request.get("DomainIdEquals"), self.apps.all()
+        if owner or domain_id:
+            records = [
+                record
+                for record in records
+                if domain_id in (None, record.domain_id) and owner in (None, record.owner)
+            ]
+        if late:
+            records = [record for record in records if record.listed_status(late)]
         answer = page("Apps", records, request)
-        return {**answer, "Apps": [record.details(status) for record, status in answer["Apps"]]}
+        return {**answer, "Apps": [r.details(r.listed_status(late)) for r in answer["Apps"]]}
 
     def describe_app(self, request: Request) -> Answer:
         key = self._key(request)

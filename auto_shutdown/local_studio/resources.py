@@ -18,6 +18,9 @@ LARGEST_PAGE = 100
 #: A deleted app stays listed for that long.
 RETENTION = timedelta(hours=24)
 
+#: Seconds between two looks for apps that have been deleted for so long.
+FORGET_SECONDS = 1.0
+
 
 class ApiError(Exception):
     """An error answer of the API."""
@@ -137,15 +140,18 @@ class Apps:
 
     def __post_init__(self) -> None:
         self._records: dict[Key, AppRecord] = {}
+        self._forget_at = 0.0
         self._lock = threading.RLock()
         self._background = Background()
 
     def all(self) -> list[AppRecord]:
         with self._lock:
-            old = datetime.now(timezone.utc) - RETENTION
-            for key, record in list(self._records.items()):
-                if record.deleted_at is not None and record.deleted_at < old:
-                    del self._records[key]
+            if time.monotonic() >= self._forget_at:
+                self._forget_at = time.monotonic() + FORGET_SECONDS
+                old = datetime.now(timezone.utc) - RETENTION
+                for key, record in list(self._records.items()):
+                    if record.deleted_at is not None and record.deleted_at < old:
+                        del self._records[key]
             return list(self._records.values())
 
     def forget(self) -> None:

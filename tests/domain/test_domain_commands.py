@@ -108,7 +108,7 @@ def test_check_and_its_exit_code(
     }
     assert run("check", *argv) == code
     said = capsys.readouterr().out
-    assert "1 run for more than 3 d" in said
+    assert "Running for more than 3 d: 1 (d-one/lab/JupyterLab of ada" in said
     assert "1 of 1" in said
     assert "failure" not in said
 
@@ -127,6 +127,9 @@ def test_tidy_from_notice_to_deletion(
     account: Account, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     account.start("TensorBoard", 100)
+    account.start("JupyterLab", 2, SpaceName="lab")
+    account.start("Canvas", 2, UserProfileName="ada").status = "Deleted"
+    account.log("d-one/other/JupyterLab/default", line())
     topic = account.session.client("sns").create_topic(Name="notices")["TopicArn"]
     notify = {"sns_topic_arn": topic, "event_bus": "default"}
     policy = policy_file(
@@ -137,19 +140,27 @@ def test_tidy_from_notice_to_deletion(
     assert run(*argv, "--dry-run") == 0
     said = capsys.readouterr().out
     assert "A dry run" in said
+    assert "Kept: 1 JupyterLab." in said
+    assert "2 h" not in said
+    assert run(*argv, "--dry-run", "--all") == 0
+    assert "It has run for 2 h; the limit is" in capsys.readouterr().out
     assert not state.exists()
     assert run(*argv) == 0
     assert "noticed" in capsys.readouterr().out
-    assert account.statuses() == {"bob/TensorBoard": "InService"}
+    assert account.statuses()["bob/TensorBoard"] == "InService"
     store = FileState(state)
     memory, version = store.load()
     ((key, notice),) = memory.notices.items()
     aged = type(notice)(notice.rule, notice.given_at - timedelta(hours=2), notice.created_at)
     store.save(Memory({key: aged}), version)
     assert run(*argv, "--json") == 0
-    (row,) = json.loads(capsys.readouterr().out)["plan"]
-    assert row["step"] == "removed"
-    account.wait_for(lambda: account.statuses() == {"bob/TensorBoard": "Deleted"})
+    rows = json.loads(capsys.readouterr().out)["plan"]
+    assert {row["type"]: row["step"] for row in rows} == {
+        "TensorBoard": "removed",
+        "JupyterLab": "keep",
+    }
+    account.wait_for(lambda: account.statuses()["bob/TensorBoard"] == "Deleted")
+    assert account.statuses()["lab/JupyterLab"] == "InService"
     assert [json.loads(text)["event"] for text in audit.read_text().splitlines()] == [
         "notice",
         "delete",

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from aws_account import line
 
+from auto_shutdown.core.finding import Level
 from auto_shutdown.domain import facts as f
 from auto_shutdown.domain import report
-from auto_shutdown.domain.findings import Level, examine
+from auto_shutdown.domain.findings import examine
 from auto_shutdown.domain.policy import DomainPolicy, parse
 from auto_shutdown.domain.workplace import Workplace, scope_of_check, scope_of_report
 from auto_shutdown.local_studio.api import Fault, denied
@@ -163,7 +164,7 @@ def test_the_checks(account: Any, place: Workplace) -> None:
         "unread",
     }
     assert "cleo" in bad["long-running"].message
-    assert "2 are billed and idle" in bad["idle"].message
+    assert "Billed, and idle for more than 1 h: 2 (" in bad["idle"].message
     assert "datascience" in bad["extension"].message
     assert "d-one/bob (JupyterLabAppSettings)" in bad["overriding-profiles"].message
     assert "theirs (auto_stop_idle.py)" in bad["other-auto-stop"].message

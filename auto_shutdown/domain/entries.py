@@ -1,0 +1,98 @@
+"""One entry of an answer of SageMaker's API as a fact, and the members of a request that name it.
+Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from . import facts as f
+from .errors import CallError
+from .facts import Item, Profile, Space
+
+
+def app_of(region: str, entry: Mapping[str, Any]) -> Item | None:
+    """An app of ListApps or DescribeApp; None for what has no name or no owner."""
+    space, profile = entry.get("SpaceName"), entry.get("UserProfileName")
+    if not entry.get("AppName") or not (space or profile):
+        return None
+    spec = entry.get("ResourceSpec") or {}
+    return Item(
+        f.APP,
+        region,
+        str(entry.get("AppType")),
+        str(entry["AppName"]),
+        str(entry.get("Status")),
+        domain_id=str(entry.get("DomainId")),
+        owner_kind=f.SPACE if space else f.USER_PROFILE,
+        owner=str(space or profile),
+        instance_type=spec.get("InstanceType"),
+        created_at=utc(entry.get("CreationTime")),
+    )
+
+
+def profile_of(region: str, entry: Mapping[str, Any]) -> Profile:
+    return Profile(
+        region,
+        str(entry["DomainId"]),
+        str(entry.get("UserProfileName", "")),
+        str(entry.get("Status", "")),
+        utc(entry.get("CreationTime")),
+    )
+
+
+def space_of(region: str, entry: Mapping[str, Any]) -> Space:
+    settings = entry.get("SpaceSettingsSummary") or {}
+    storage = (settings.get("SpaceStorageSettings") or {}).get("EbsStorageSettings") or {}
+    return Space(
+        region,
+        str(entry["DomainId"]),
+        str(entry.get("SpaceName", "")),
+        str(entry.get("Status", "")),
+        (entry.get("OwnershipSettingsSummary") or {}).get("OwnerUserProfileName"),
+        (entry.get("SpaceSharingSettingsSummary") or {}).get("SharingType"),
+        settings.get("AppType"),
+        storage.get("EbsVolumeSizeInGb"),
+        utc(entry.get("CreationTime")),
+        utc(entry.get("LastModifiedTime")),
+    )
+
+
+def owner_request(item: Item) -> dict[str, str]:
+    """The member of a request that names the owner of an app: exactly one of the two."""
+    return {"SpaceName" if item.owner_kind == f.SPACE else "UserProfileName": item.owner}
+
+
+def app_request(item: Item) -> dict[str, str]:
+    """The members by which DescribeApp and DeleteApp know an app."""
+    names = {"DomainId": item.domain_id, "AppType": item.type, "AppName": item.name}
+    return {**names, **owner_request(item)}
+
+
+def is_missing(error: CallError) -> bool:
+    """Whether AWS says that there is no such resource. For an app that is a ValidationException
+    with a text, whatever the service's model declares."""
+    if error.code in ("ResourceNotFound", "ResourceNotFoundException"):
+        return True
+    return error.code == "ValidationException" and "recordnotfound" in error.text.lower().replace(
+        " ", ""
+    )
+
+
+def utc(instant: Any) -> datetime | None:
+    """botocore gives local time; differences of two of those forget a change of the clocks."""
+    return instant.astimezone(timezone.utc) if isinstance(instant, datetime) else None
+
+
+def living(known: Item | None, new: Item) -> Item:
+    """Which of two records of one name counts: the living one, then the newer."""
+    if known is None:
+        return new
+    oldest = datetime.min.replace(tzinfo=timezone.utc)
+
+    def rank(item: Item) -> tuple[bool, datetime]:
+        alive = item.status not in ("Deleted", "Failed", "Deleting")
+        return alive, item.created_at or oldest
+
+    return new if rank(new) > rank(known) else known

@@ -1,0 +1,46 @@
+"""The administrator's demo, on a smaller account: it tells the truth, and fits a terminal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from auto_shutdown.local_studio import domain_demo
+from auto_shutdown.local_studio.large_account import Size
+
+SIZE = Size(people=80, apps=400, notebook_instances=2)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def demo(root: Path) -> tuple[int, str]:
+    out = io.StringIO()
+    console = Console(file=out, width=80)
+    return domain_demo.run(root, console, SIZE), out.getvalue()
+
+
+def test_the_demo_of_a_domain_tells_the_truth(here: Path) -> None:
+    code, told = demo(here)
+    assert code == 0, told
+    assert max(len(line.rstrip()) for line in told.splitlines()) <= 80
+    assert "400 apps" in told
+    assert "noticed" in told
+    assert "removed" in told
+    assert "unknown" not in told
+    assert "<title>" in (here / "studio.html").read_text(encoding="utf-8")
+
+
+def test_the_demo_of_a_domain_fails_when_nothing_is_removed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(domain_demo.POLICY, "orphans", {"delete": False})
+    code, told = demo(here)
+    assert code == 1
+    assert "FAIL" in told
