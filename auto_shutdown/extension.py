@@ -160,12 +160,13 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         directory = Path(self.state_dir)
         settings = server.web_app.settings
         activity_file = ActivityFile(self.activity_file)
-        clients, beats = WebsocketClients(), HeartbeatSource(directory, activity_file, settings)
+        clients = WebsocketClients()
+        heartbeats = HeartbeatSource(directory, activity_file, settings)
         terminals = TerminalSource(settings)
         clients.watch(server.web_app)
-        beats.proxied.watch(settings)
+        heartbeats.proxied.watch(settings)
         with contextlib.suppress(Exception):  # a server without events tells of no saved document
-            beats.listen(server.event_logger)
+            heartbeats.listen(server.event_logger)
         self._world = World(
             platform,
             KernelSource(
@@ -174,7 +175,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             terminals,
             self._sagemaker,
             server.connection_url,
-            beats,
+            heartbeats,
             HostActivity(activity_file, settings) if self.protect_from_native else None,
             runtime_directory=Path(server.runtime_dir),
         )

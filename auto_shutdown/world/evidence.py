@@ -1,8 +1,8 @@
 """Evidence of work in a set of processes: what they used between two samples of their counters.
 
-Processor time shows most work. A job that waits for the network or for another machine uses next
-to none, so three more kinds count: bytes read and written, child processes that came or went, and
-open connections to another host. The thresholds are measured: docs/decisions/006.
+Processor time shows most work. A job that waits for the network or for another machine uses almost
+none, so three more kinds count: bytes read and written, child processes that started or ended, and
+open connections to another host. docs/decisions/006 has the measurements for the thresholds.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from .processes import Process
 #: Processor time that is work, in cores. An idle Python kernel uses under 0.001.
 WORK_CORES = 0.03
 
-#: The same for a whole host in another container, where agents and drivers have ticks of their own.
+#: The same for a whole host in another container, where agents and drivers use processor time, too.
 HOST_CORES = 0.25
 
-#: The same for everything in this server's own container that is nobody's job: supervisors, agents,
-#: language servers, the processes that extensions of this server started.
+#: The same for all processes in this server's own container that belong to no job: supervisors,
+#: agents, language servers, processes that extensions of this server started.
 CONTAINER_CORES = 0.10
 
 #: Bytes a second that are work (an upload, a copy). A JupyterLab server that serves one open page
 #: moves a fifth of it.
 WORK_BYTES = 256 * 1024
 
-#: Bytes in one window that are a sign of life, so weak evidence: a request to a remote API every
-#: minute. An idle kernel reads and writes less.
+#: Bytes in one window that are a sign of life, which is weak evidence: for example a request to a
+#: remote API every minute. An idle kernel reads and writes less.
 LIFE_BYTES = 2 * 1024
 
 #: No window begins with a sample that is older (seconds): its average would hide the end of work.
@@ -63,26 +63,26 @@ class Use:
         return self.bytes / self.seconds
 
     def is_work(self, enough_cores: float = WORK_CORES) -> bool:
-        """Whether this can only be work."""
+        """Whether only work explains this use."""
         return self.cores >= enough_cores or self.bytes_per_second >= WORK_BYTES or self.children
 
     @property
     def is_sign_of_life(self) -> bool:
-        """Whether it may be work, or only something that keeps itself alive."""
+        """Whether this use may be work, but may also be, for example, an idle connection."""
         return self.bytes >= LIFE_BYTES
 
     def __str__(self) -> str:
-        said = f"used {self.cores:.0%} of a core"
+        text = f"used {self.cores:.0%} of a core"
         if self.bytes_per_second >= WORK_BYTES:
-            said += f", moved {self.bytes_per_second / 1024:.0f} KiB/s"
+            text += f", moved {self.bytes_per_second / 1024:.0f} KiB/s"
         if self.children:
-            said += ", started other processes"
-        return said
+            text += ", started other processes"
+        return text
 
 
 def use_between(before: Sample, after: Sample, seconds: float) -> Use:
-    """What was used from one sample to the next. Each process is compared with itself: one that is
-    new counts in full, one that has ended counts with the parent that waited for it."""
+    """The use from one sample to the next, summed over the processes. A new process counts in full.
+    A process that has ended counts in the counters of the parent that waited for it."""
     nothing = Reading()
     cpu, moved, children = 0.0, 0, False
     for key, reading in after.items():
@@ -103,12 +103,12 @@ class Gauge:
     def add(
         self, at: float, sample: Sample, window: float, judged: Collection[Hashable] | None = None
     ) -> Use | None:
-        """Take up a sample; the use over the last ``window`` seconds (or somewhat more), None
-        until the resource has been watched for so long. ``judged`` are the processes of the sample
-        that count (None: all). The others are watched, in case they count later."""
+        """Add a sample. Returns the use over the last ``window`` seconds (or somewhat more), or
+        None while the samples cover less time. ``judged`` are the processes of the sample that
+        count (None: all). The others are sampled, too, because they may count later."""
         while self.samples and at - self.samples[0][0] > max(OLDEST, 2 * window):
             self.samples.popleft()
-        # A timer may fire a moment early; that is no reason to wait for another window.
+        # A timer may fire a moment early. Do not wait for another window then.
         while len(self.samples) > 1 and at - self.samples[1][0] >= window * 0.95:
             self.samples.popleft()
         self.samples.append((at, sample))
@@ -122,8 +122,8 @@ class Gauge:
 def sample_of(
     members: Iterable[Process], read_io: Callable[[int], int | None] = processes.read_io
 ) -> Sample:
-    """The counters of ``members`` now. Raises OSError when they cannot be read; another user's
-    process, whose I/O nobody else may read, is judged by its processor time and its children."""
+    """The counters of ``members`` now. Raises OSError when they cannot be read. The I/O of another
+    user's process cannot be read; its processor time and its children count."""
     return {
         process.key: Reading(process.cpu, read_io(process.pid) or 0, process.child_faults)
         for process in members

@@ -1,7 +1,7 @@
 """A thread for file access, with a time limit for each call.
 
-Never the event loop's default executor: other extensions share its threads and may hold all of
-them, and Python waits for them when the server ends.
+It does not use the event loop's default executor: other extensions share its threads and may block
+all of them, and Python waits for them when the server ends.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ FILE_SECONDS = 15.0
 
 
 class FileThread:
-    """Runs functions that read and write files, one after another, in one thread of ours."""
+    """Runs functions that read and write files, one after another, in its own thread."""
 
     def __init__(self, name: str, seconds: float = FILE_SECONDS) -> None:
         self._worker = Worker(f"auto-shutdown-{name}")
         self._seconds = seconds
-        # Nobody may call ``close`` (a test, a server that could not start): then no thread stays.
+        # Ends the thread also if nobody calls ``close`` (a test, a server that could not start).
         weakref.finalize(self, self._worker.close).atexit = False
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:

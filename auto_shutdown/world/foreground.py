@@ -14,14 +14,14 @@ from .processes import Process, Table
 #: The shells that may sit in the foreground without doing anything.
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "csh", "tcsh", "ash"})
 
-#: Programs that only show other terminals, whose own foreground is looked at instead.
+#: Programs that only show other terminals. The foreground of those terminals counts instead.
 MULTIPLEXERS = frozenset({"tmux: client", "tmux: server", "tmux", "screen"})
 
-#: What waits on a host's consoles for somebody to log in.
+#: Programs that wait on a host's consoles for a login.
 LOGINS = frozenset({"agetty", "getty", "mingetty", "login"})
 
-#: Programs that show something to a person, or wait for one: a redraw of theirs is no work, and
-#: nor is a child process that ``watch`` starts.
+#: Programs that display something, or wait for a person. Their redraws, and the child processes
+#: that ``watch`` starts, are no work.
 VIEWERS = frozenset(
     {
         "less", "more", "most", "man", "top", "htop", "btop", "atop", "nvtop", "watch", "tail",
@@ -90,7 +90,7 @@ def program_of(
     front: Iterable[Process], arguments: Arguments = processes.read_arguments
 ) -> Process | None:
     """The program among the processes in a terminal's foreground; None at a prompt. The group's
-    leader is the one that people know by name. Raises OSError."""
+    leader has the name that people know. Raises OSError."""
     programs = [
         process
         for process in front

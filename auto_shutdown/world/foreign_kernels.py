@@ -1,7 +1,7 @@
-"""Kernels on this host that are not this server's: of papermill, nbclient, ``nbconvert --execute``,
-jupyter-scheduler, an IDE, a second Jupyter server. A kernel manager shows only its own.
+"""Kernels on this host that other programs started: papermill, nbclient, ``nbconvert --execute``,
+jupyter-scheduler, an IDE, a second Jupyter server. This server's kernel manager does not list them.
 
-Each is found by its command line, which names its connection file, and is asked on its shell.
+This module finds each by the connection file on its command line, and asks its shell.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from . import processes
 from .processes import Process, Table
 from .shell_probe import Connection, ShellAnswer, ask_shells, read_connection_file
 
-#: What a connection file is called where nobody chose another name (jupyter_client).
+#: The default name of a connection file (jupyter_client).
 USUAL_NAME = "kernel-"
 
 
 @dataclass(frozen=True)
 class ForeignKernel:
-    """One such kernel. ``program`` is what started it; ``connection`` is None, and ``failure``
-    says why, where it cannot be asked."""
+    """A kernel that another program (``program``) started. If it cannot be asked, ``connection`` is
+    None and ``failure`` says why."""
 
     process: Process
     path: Path
     program: str
-    #: It holds the key that signs the kernel's messages.
+    #: Contains the key that signs the kernel's messages.
     connection: Connection | None = field(compare=False, repr=False)
     failure: str = ""
 
     @property
     def kernel_id(self) -> str:
-        """The id that its manager gave it, where the file has its usual name."""
+        """The kernel's id, if the connection file has its default name."""
         name = self.path.stem
         return name[len(USUAL_NAME) :] if name.startswith(USUAL_NAME) else name
 
@@ -50,7 +50,7 @@ def find(
     arguments: Callable[[int], Sequence[str]] = processes.read_arguments,
 ) -> list[ForeignKernel]:
     """The kernels that are not this server's: neither one of ``own_pids`` nor with the connection
-    file of one of ``own_ids``. Raises OSError for want of file descriptors."""
+    file of one of ``own_ids``. Raises OSError when no file descriptor is left."""
     found: dict[Path, ForeignKernel] = {}
     for process in table.values():
         if process.pid in own_pids or process.has_ended:
@@ -65,7 +65,7 @@ def find(
 
 
 def ask(kernels: Sequence[ForeignKernel], seconds: float) -> Mapping[ForeignKernel, ShellAnswer]:
-    """Ask them all at once, as :func:`~auto_shutdown.world.shell_probe.ask_shells`."""
+    """Ask their shells, all at once (:func:`~auto_shutdown.world.shell_probe.ask_shells`)."""
     askable = {k.path: k.connection for k in kernels if k.connection is not None}
     answers = ask_shells(askable, seconds) if askable else {}
     return {k: answers.get(k.path, ShellAnswer(False, k.failure)) for k in kernels}

@@ -1,10 +1,10 @@
-"""Activity that others report: files that they touch, and what this server's extensions say.
+"""Activity that other programs and extensions report.
 
-- ``heartbeat`` in the state directory: everything is at work; ``heartbeat-NAME``: the app NAME is.
+- The file ``heartbeat`` in the state directory keeps everything, ``heartbeat-NAME`` the app NAME.
   Any shell can touch it, also in another app of the same home.
-- ``settings["last_activity_times"]``: the convention of Jupyter's extensions, for the own app.
-- SageMaker's own file for remote IDEs (activity_file.py), for the own app.
-- Documents saved, for the own app.
+- Jupyter extensions report in ``settings["last_activity_times"]``, which counts for the own app.
+- Remote IDEs write SageMaker's activity file (activity_file.py), which counts for the own app.
+- The server emits an event when a document is saved, which counts for the own app.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CONTENTS_EVENT = "https://events.jupyter.org/jupyter_server/contents_service/v1"
 @dataclass(frozen=True)
 class Heartbeats:
     """``everything`` and ``apps`` (by name): when their heartbeat was last touched. ``server``:
-    what is reported for the server as a whole, by signal."""
+    reports for the whole server, by signal."""
 
     everything: datetime | None = None
     apps: Mapping[str, datetime] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Heartbeats:
 
 class HeartbeatSource:
     """Reads the reports. ``settings`` are the web application's. ``problems`` are the files that
-    were left out at the last look."""
+    the last read left out."""
 
     def __init__(
         self, directory: Path, activity_file: ActivityFile, settings: Mapping[str, Any]
@@ -68,8 +68,8 @@ class HeartbeatSource:
         self.problems: tuple[Unread, ...] = ()
 
     async def read(self) -> Heartbeats:
-        """The reports now. Raises OSError when the directory cannot be read: then nobody knows
-        what is at work."""
+        """The reports now. Raises OSError when the directory cannot be read. Activity is then
+        unknown."""
         everything, apps, activity = await self._files.run(self._read_files)
         server = {
             Signal.EXTENSION: self._reported(),
@@ -134,7 +134,7 @@ class HeartbeatSource:
         return max(found, default=None)
 
     def listen(self, event_logger: Any) -> None:
-        """Take note of saved documents, from the server's own events (jupyter_server 2)."""
+        """Listen to the server's events about saved documents (jupyter_server 2)."""
 
         async def on_event(logger: Any, schema_id: str, data: Mapping[str, Any]) -> None:
             if data.get("action") == "save":

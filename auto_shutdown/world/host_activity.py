@@ -1,14 +1,14 @@
-"""Tells whoever else would stop this server that something is at work in it.
+"""Report activity to other tools that may stop this server.
 
-Others decide by Jupyter's own stamps, which do not show a silent cell or a job in the background:
+These tools use Jupyter's time stamps, which do not show a cell without output or background work:
 
 - SageMaker's own idle shutdown reads the time in a file (activity_file.py);
 - ``shutdown_no_activity_timeout``, JupyterHub's culler and controllers that poll ``/api/status``
   read the latest of the kernels' stamps and of ``settings["last_activity_times"]``, where each
   extension of the server may have an entry.
 
-Both are kept fresh while something is at work or kept by our evidence, and only where the
-administrator has set ``protect_from_native``.
+If the administrator has set ``protect_from_native``, this module updates both while something works
+or is kept.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OWN_ENTRY = "auto_shutdown"
 
 
 class HostActivity:
-    """Reports our evidence of activity to the host. ``settings`` are the web application's."""
+    """Reports activity to the host's other tools. ``settings`` are the web application's."""
 
     def __init__(self, activity_file: ActivityFile, settings: MutableMapping[str, Any]) -> None:
         self._file = activity_file
@@ -36,7 +36,7 @@ class HostActivity:
         self._error: OSError | None = None
 
     async def report(self, at: datetime) -> None:
-        """Report that something was at work here at ``at``. Never raises."""
+        """Report activity at ``at``. Never raises."""
         times = self._settings.setdefault(LAST_ACTIVITY_TIMES, {})
         if isinstance(times, MutableMapping):
             reported = times.get(OWN_ENTRY)
@@ -53,7 +53,7 @@ class HostActivity:
         self._thread.close()
 
     def faults(self, now: datetime) -> list[Fault]:
-        """That SageMaker's own idle shutdown cannot be told."""
+        """A fault while the file for SageMaker's own idle shutdown cannot be written."""
         if self._error is None:
             return []
         why = self._error.strerror or type(self._error).__name__

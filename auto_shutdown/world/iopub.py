@@ -1,8 +1,9 @@
-"""What a kernel's own messages say of its activity.
+"""Activity of a kernel, from its IOPub channel.
 
-This server subscribes to the IOPub channel of each kernel on this host. It carries the messages of
-all clients. ``last_activity`` says less: before jupyter_server 2.15 it moves with every reconnect
-and every question of a debugger, and it never tells a cell from a thread that prints for ever.
+This server subscribes to the IOPub channel of each kernel on this host, which carries the kernel's
+messages to all clients. ``last_activity`` shows less: before jupyter_server 2.15 it moves with
+every reconnect and every debugger request, and it does not distinguish a cell from a thread that
+prints.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..core.model import IOPubActivity
 from .kernel_access import pid_of
 from .requests import COUNTS, KernelRequests, Requests
 
-#: What a kernel prints or shows.
+#: The message types of a kernel's output.
 OUTPUT = frozenset(
     {
         "stream",
@@ -31,15 +32,15 @@ OUTPUT = frozenset(
     }
 )
 
-#: A server subscribes to at most so many kernels: each costs a socket, and a process has only so
-#: many. The others are known by their ``last_activity`` and by what passes this server.
+#: A server subscribes to at most this number of kernels, because each needs a socket. For the
+#: others it uses ``last_activity`` and the messages that pass its websockets.
 MOST = 200
 
 DELIMITER = b"<IDS|MSG>"
 
-#: So many messages wait for the server's loop before one is lost. By default it is 1,000, which a
-#: loop that shows plots exceeds while the server is busy, and the last message to come is lost
-#: first: the one that says that the cell has ended.
+#: The number of messages that may wait for the server's event loop. With the default of 1,000, a
+#: cell that shows many plots while the server is busy loses messages, first the newest: the one
+#: that reports the end of the cell.
 WAITING_MESSAGES = 100_000
 
 #: zmq.POLLIN, which is not imported for one number.
@@ -49,8 +50,8 @@ _log = logging.getLogger(__name__)
 
 
 class IOPubSubscription:
-    """Reads the IOPub channel of one kernel. ``requests`` learns from it which of the kernel's
-    requests run; ``in_debugger`` says that the kernel is stopped at a breakpoint."""
+    """Reads the IOPub channel of one kernel, and updates ``requests``: which of the kernel's
+    requests run. ``in_debugger`` is True while the kernel is stopped at a breakpoint."""
 
     def __init__(self, requests: KernelRequests | None = None, pid: int | None = None) -> None:
         self.requests = requests or KernelRequests()
@@ -66,7 +67,7 @@ class IOPubSubscription:
         return IOPubActivity(self._request_at, self._output_at)
 
     def open(self, kernel: Any) -> bool:
-        """Connect to the kernel; False where that is not possible."""
+        """Connect to the kernel. Returns False if that is not possible."""
         stream = kernel.connect_iopub()
         if not hasattr(stream, "on_recv"):
             stream.close()
@@ -110,7 +111,7 @@ class IOPubSubscription:
             elif (
                 parent_kind == "comm_msg"
                 and state == "idle"
-                # A page that opens asks for the state of all widgets. No person moved one.
+                # A page that opens asks for the state of all widgets. This is no use by a person.
                 and parent.get("msg_id") != self._sent_by_page
             ):
                 self._request_at = now
@@ -144,7 +145,7 @@ def _is_stopped_after(event: Any, before: bool) -> bool:
 
 
 class IOPubListener:
-    """Subscribes to the kernels of one manager, where that runs them on this host."""
+    """Subscribes to the kernels of one manager, if they run on this host."""
 
     def __init__(self, manager: Any, requests: Requests | None = None) -> None:
         self._manager = manager

@@ -1,5 +1,5 @@
-"""What can be reached of one kernel, through its manager: its process, its websocket behind a
-gateway, its kernelspec. Managers differ; what one does not have is None, and never an error."""
+"""Access to one kernel through its manager: its process, its websocket behind a gateway, its
+kernelspec. Kernel managers differ; a function returns None for what the manager does not have."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ async def resolve(value: Any) -> Any:
 
 
 def kernel_of(manager: Any, kernel_id: str) -> Any:
-    """The manager's object for a kernel. Raises LookupError where asking for it is a request to
-    somebody else (nb2kg, which Studio Classic's manager descends from): what it would say stands
-    in the model already, and each pass would make another."""
+    """The manager's object for a kernel. Raises LookupError if the manager would send a request to
+    the gateway for it, in each pass (nb2kg, from which Studio Classic's manager is derived). The
+    kernel model has the same content."""
     get = manager.get_kernel
     # tornado's coroutines are no coroutine functions to ``inspect``.
     if inspect.iscoroutinefunction(get) or getattr(get, "__tornado_coroutine__", False):
@@ -27,8 +27,8 @@ def kernel_of(manager: Any, kernel_id: str) -> Any:
 
 
 async def fresh_model(manager: Any, kernel_id: str) -> Mapping[str, Any]:
-    """The model of a kernel as it is now: in gateway mode ``kernel_model()`` gives what was last
-    read. Raises what the manager raises."""
+    """The current model of a kernel. In gateway mode ``kernel_model()`` returns the model of the
+    last read, so this reads again. Raises the manager's exceptions."""
     refresh = None
     with contextlib.suppress(LookupError):
         refresh = getattr(kernel_of(manager, kernel_id), "refresh_model", None)
@@ -79,15 +79,15 @@ def gateway_arguments() -> Mapping[str, Any]:
 
 
 def channels_through(server: Any) -> Callable[[str], tuple[str, Mapping[str, Any]]]:
-    """The websocket of a kernel through ``server``, the one that this extension runs in: for
-    kernel managers that do not tell where their kernels are (Studio Classic's)."""
+    """The websocket of a kernel through ``server``, in which this extension runs. For kernel
+    managers that do not show where their kernels run (Studio Classic's)."""
 
     def channels(kernel_id: str) -> tuple[str, Mapping[str, Any]]:
         provider = getattr(server, "identity_provider", None)
         token = getattr(provider, "token", None) or getattr(server, "token", None)
         url = f"{str(server.connection_url).rstrip('/')}/api/kernels/{kernel_id}/channels"
         headers = {"Authorization": f"token {token}"} if token else {}
-        # Its certificate is made for the name by which people know it.
+        # The server's certificate is valid for its public name, not for this address.
         return url.replace("http", "ws", 1), {"headers": headers, "validate_cert": False}
 
     return channels

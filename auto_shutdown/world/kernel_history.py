@@ -12,8 +12,8 @@ from typing import Any
 KIND = "history_request"
 REPLY = "history_reply"
 
-#: Kernels that answer with their own session, by what they call themselves. Others are not asked:
-#: kernels based on metakernel answer with the cells of all sessions of their user, from a file.
+#: The ``implementation`` of kernels that answer with their own session only. Others are not asked:
+#: kernels based on metakernel answer from a file, with the cells of all sessions of their user.
 OWN_SESSION = frozenset({"ipython", "xeus-python"})
 
 #: The current session, from its first cell. IPython counts from 1 and has nothing at 0, xeus counts
@@ -27,7 +27,7 @@ CONTENT: Mapping[str, Any] = {
     "stop": 1_000_000,
 }
 
-#: A reply is taken apart in memory; a longer one is no answer.
+#: A reply is parsed in memory. A longer one is ignored.
 MOST_ENTRIES = 100_000
 
 

@@ -1,8 +1,8 @@
-"""Starts and shutdowns of kernels, noted when they happen and not at the next look.
+"""Record starts and shutdowns of kernels when they happen, not only in the next pass.
 
-A kernel may be started, used and shut down between two looks. Its use counts for the app that it
-ran in. So the methods of the server's kernel manager that start and shut down kernels are wrapped:
-each manager has them, whatever its class, where only some emit events.
+A kernel may be started, used and shut down between two passes. Its use counts for its app. So this
+module wraps the methods of the server's kernel manager that start and shut down kernels. Every
+kernel manager has these methods; only some emit events.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ..core.model import Departure, Kernel
 from ..core.signals import Signal
 from .requests import Requests
 
-#: A departure is shown to each look for so long (seconds); by then several have taken it up.
+#: How long each pass is shown a departure, in seconds. Several passes have seen it by then.
 SHOWN_SECONDS = 900.0
 
 
 class KernelLifecycle:
-    """When kernels began, and what is known of those that are gone.
+    """Knows when kernels were started, and the last state of kernels that have left.
 
-    ``read`` gives a kernel as its manager has it now, without a request to anybody else; it may
-    raise. ``started`` is called with the id of each kernel that was started here.
+    ``read`` returns a kernel as its manager has it now, without a request to a gateway; it may
+    raise. ``started`` is called with the id of each kernel that this server started.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class KernelLifecycle:
         return tuple(each for _, each in self._departures)
 
     def look(self, kernels: Iterable[Kernel]) -> None:
-        """All kernels that are there at a look. Those that were known and are not among them have
-        left in between."""
+        """Take the kernels that exist in this pass. A known kernel that is missing has left since
+        the last pass."""
         there = {kernel.id: kernel for kernel in kernels}
         for kernel_id in (self._last_seen.keys() | self._started_at.keys()) - there.keys():
             self._depart(kernel_id, self._last_seen.get(kernel_id))
@@ -70,7 +70,7 @@ class KernelLifecycle:
             self._requests.changed(kernel_id)
 
     def _before_its_end(self, kernel_id: Any) -> Kernel | None:
-        """What is known of a kernel that is about to be shut down."""
+        """The state of a kernel that is about to be shut down."""
         known = self._last_seen.get(kernel_id)
         return known if known is not None else self._read(kernel_id)
 
@@ -108,7 +108,7 @@ def _wrap(
     method = getattr(manager, name)
 
     def noted(result: Any, kernel_id: Any, known: Any) -> Any:
-        with contextlib.suppress(Exception):  # the host's own work goes on, whatever we make of it
+        with contextlib.suppress(Exception):  # a failure here must not affect the host's own work
             after(result, kernel_id, known)
         return result
 

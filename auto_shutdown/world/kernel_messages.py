@@ -1,7 +1,7 @@
-"""Reads the Jupyter messages that this server carries, in each of their three forms on a websocket.
+"""Read the Jupyter messages on this server's websockets, in each of their three formats.
 
-Every message of every kernel passes here, so a message is only taken apart when its header names
-a type that the caller wants.
+Every message of every kernel passes here. So a message is parsed only if its header names a type
+that the caller wants.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Union
 
-#: A longer message from a kernel is output, and none of the short ones that matter here.
+#: A longer message from a kernel is output. The messages that matter here are short.
 LONGEST_STATUS = 64 * 1024
 
 #: How many offsets a v1 message may have; a larger number means that it has another form.
@@ -22,7 +22,7 @@ Raw = Union[str, bytes]
 
 @dataclass(frozen=True)
 class Message:
-    """The parts of a Jupyter message that tell of activity."""
+    """The parts of a Jupyter message that show activity."""
 
     channel: str
     header: Mapping[str, Any]

@@ -1,8 +1,8 @@
-"""Other Jupyter servers of this home in this container, and when something in them was last active.
+"""Other Jupyter servers of this home in this container, and the activity in them.
 
-A server sees only the kernels and terminals of its own managers. A second one beside it (``jupyter
-lab`` in a terminal) may have a kernel at work in the app that this one is about to remove, so it is
-asked: for our own report where it has this extension, else for its kernels and terminals.
+A server sees only its own kernels and terminals. A second server (``jupyter lab`` in a terminal)
+may have a busy kernel in the app that this server is about to remove. So this server asks the other
+one for the report of this extension, or, without the extension, for its kernels and terminals.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from . import processes
 from .processes import Table
 from .stamps import parse_stamp
 
-#: Each question to another server waits so long for its answer.
+#: The time limit of each request to another server, in seconds.
 ANSWER_SECONDS = 5.0
 
 #: A stamp that a question moves is at rest when two looks this far apart (seconds) are alike. So
@@ -51,11 +51,12 @@ class OtherServer:
 
 @dataclass(frozen=True)
 class Tenant:
-    """A kernel or terminal of another server. ``active_at`` is its last activity, None while it is
-    at work or kept; ``app`` is the name of the KernelGateway app that it runs in (None: the
-    server's own host). ``is_judged``: that server has this extension, so what it says is not only
-    Jupyter's word; ``asking_moves_stamp``: a kernel_info_request on its shell moves its
-    ``last_activity`` (before jupyter_server 2.15)."""
+    """A kernel or terminal of another server.
+
+    ``active_at`` is its last activity, None while it is busy or kept. ``app`` is the name of its
+    KernelGateway app (None: it runs on the server's own host). ``is_judged``: the other server has
+    this extension, so this is its verdict and not only Jupyter's state. ``asking_moves_stamp``: a
+    kernel_info_request moves its ``last_activity`` there (before jupyter_server 2.15)."""
 
     server: OtherServer
     id: str
@@ -71,7 +72,7 @@ class Tenant:
 
 
 class UnansweredError(Exception):
-    """Another server does not say what runs in it."""
+    """Another server did not report its kernels and terminals."""
 
 
 def find(table: Table, directories: Iterable[Path], own_pid: int) -> list[OtherServer]:
@@ -165,7 +166,7 @@ def _read(path: Path, pid: int) -> OtherServer | None:
 async def tenants_of(server: OtherServer) -> list[Tenant]:
     """The kernels and terminals of ``server``. Raises UnansweredError."""
     try:
-        # It is no panel that asks, so the server need not look more often for our sake.
+        # panel=false: the other server need not call SageMaker for this request.
         report = await _get(server, "auto-shutdown/status?panel=false")
     except UnansweredError:
         report = None
@@ -265,7 +266,7 @@ async def _get(server: OtherServer, path: str) -> Any:
         request_timeout=ANSWER_SECONDS,
         connect_timeout=ANSWER_SECONDS,
         follow_redirects=False,
-        # A certificate of a server on this host is its own; there is nobody in between.
+        # A server on this host may have a self-signed certificate. The connection is local.
         validate_cert=False,
     )
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-#: What a tool is called, and what a script or a crontab says when it starts that tool.
+#: The name of each tool, and the text that a script or crontab contains when it starts the tool.
 _TOOLS = (
     ("auto_stop_idle.py", re.compile(r"auto[_-]stop[_-]idle(?!\w*/autostop\.py)")),
     ("autostop.py", re.compile(r"\bautostop\.py\b")),
@@ -20,8 +20,8 @@ _BY_HAND = re.compile(r"delete[-_]app\b|\bDeleteApp\b|stop[-_]notebook[-_]instan
 
 
 def tools_in(script: str) -> tuple[str, ...]:
-    """The tools that ``script`` starts, by name. A script that calls SageMaker itself to delete an
-    app or to stop a notebook instance is named as such. Comment lines are not read."""
+    """The names of the tools that ``script`` starts. Also recognises a script that itself deletes
+    an app or stops a notebook instance. Ignores comment lines."""
     lines = (line for line in script.splitlines() if not line.lstrip().startswith("#"))
     text = "\n".join(lines)
     found = tuple(name for name, pattern in _TOOLS if pattern.search(text))

@@ -1,4 +1,4 @@
-"""Ends what this server itself runs in: the app of a space, or a notebook instance.
+"""Removes the app or stops the notebook instance in which this server itself runs.
 
 It never deletes the space, because that would delete its files. It never stops a notebook instance
 that SageMaker would not start again (retired platforms, e.g. notebook-al2-v1), unless the
@@ -16,14 +16,13 @@ from ..core.verdict import Outcome, Result
 #: ``(operation, method, request)``: one call of the API.
 Invoke = Callable[[str, str, Mapping[str, Any]], Any]
 
-#: Platforms that SageMaker starts again after a stop. AL1 instances are not started since
-#: 2025-06-30, AL2 instances not since 2026-07-01. A platform that is not known here counts as one
-#: of those.
+#: Platforms that SageMaker starts again after a stop. It has started no AL1 instances since
+#: 2025-06-30 and no AL2 instances since 2026-07-01. An unknown platform counts as not startable.
 RESTARTABLE = re.compile(r"notebook-al20(2[3-9]|[3-9]\d)-")
 
 
 def stop_instance(invoke: Invoke, name: str, allow_irreversible: bool) -> Outcome:
-    """Stop the notebook instance ``name``. Raises what boto3 raises."""
+    """Stop the notebook instance ``name``. Raises boto3's exceptions."""
     found = invoke(
         "DescribeNotebookInstance", "describe_notebook_instance", {"NotebookInstanceName": name}
     )

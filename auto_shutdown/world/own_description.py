@@ -1,8 +1,8 @@
-"""What SageMaker says of the app or instance that this server runs in: its instance type, and
+"""SageMaker's description of the app or instance in which this server runs: the instance type, and
 SageMaker's own idle shutdown (docs/decisions/008).
 
-Read at the start and then every few hours, and only to be shown: nothing is removed by it, and not
-to be allowed to read it is no fault.
+It is read at the start and then every few hours, for the report only. A missing permission is not a
+fault, because no decision to remove depends on it.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from typing import Any, Optional
 from .own_app import Invoke
 from .platform import NOTEBOOK_INSTANCE, Platform
 
-#: One level of settings; None is one that cannot be read.
+#: The settings of one level (domain, user profile or space); None if they cannot be read.
 Level = Optional[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Description:
-    """None is what is not known, or, of ``native_idle_minutes``, that it is off."""
+    """None means unknown; for ``native_idle_minutes`` it means unknown or switched off."""
 
     instance_type: str | None = None
     native_idle_minutes: float | None = None
 
 
 def describe(invoke: Invoke, platform: Platform) -> Description:
-    """Ask SageMaker, each question by itself: policies allow some and not others. Never raises."""
+    """Make each call by itself, because a policy may allow only some. Never raises."""
 
     def ask(operation: str, method: str, request: Mapping[str, Any]) -> Level:
         try:
             found: Mapping[str, Any] = invoke(operation, method, request)
-        except Exception:  # only to be shown; what it says is not for our log
+        except Exception:  # only for the report; the error may quote secrets, so it is not logged
             return None
         return found
 
@@ -60,9 +60,9 @@ def describe(invoke: Invoke, platform: Platform) -> Description:
 
 
 def idle_minutes(app_settings: str, domain: Level, profile: Level, space: Level) -> float | None:
-    """After how long SageMaker itself deletes an idle app; None: it does not, or what would have
-    to be known for it cannot be read. A user profile overrides the domain, setting by setting, and
-    a space chooses within the bounds of the two."""
+    """After how many idle minutes SageMaker itself deletes an app. None: it does not, or a needed
+    setting cannot be read. A user profile overrides the domain, setting by setting, and a space
+    chooses within the bounds of the two."""
     if space is None:
         return None
     levels: Sequence[Level]
@@ -85,7 +85,7 @@ def idle_minutes(app_settings: str, domain: Level, profile: Level, space: Level)
 
 
 def _first(levels: Sequence[Level], key: str) -> Any:
-    """The value of the first level that has one; None behind one that cannot be read."""
+    """The value of the first level that has one. None if a level before it cannot be read."""
     for level in levels:
         if level is None or level.get(key) is not None:
             return level[key] if level is not None else None

@@ -1,7 +1,7 @@
-"""Who we are: the SageMaker platform that this server runs on, if any.
+"""The SageMaker platform on which this server runs, if any, and the identity of this server there.
 
-SageMaker leaves a metadata file in each of its containers. Configuration wins
-over the file in who we are, and suffices without it.
+SageMaker writes a metadata file into each of its containers. Configuration overrides the identity
+in the file, and replaces a missing file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STUDIO_SPACE = "studio-space"
 NOTEBOOK_INSTANCE = "notebook-instance"
 LOCAL = "local"
 
-#: What a notebook instance is called where apps have a type.
+#: The name of a notebook instance where an app has its type.
 NOTEBOOK_INSTANCE_TYPE = "NotebookInstance"
 
 #: The app types of the newer Studio, one local app in a space.
@@ -48,13 +48,13 @@ class Platform:
     #: Whether other users share this server's home.
     shared: bool = False
     problem: Unread | None = None
-    #: As the file has it, to show; the parts above are what counts.
+    #: The ARN in the metadata file, for display only. Decisions use the parts above.
     resource_arn: str | None = field(default=None, compare=False)
 
     @property
     def owner(self) -> str | None:
-        """Whose apps these are. A space wins: apps in a space have no user profile, and the API
-        takes exactly one of the two."""
+        """The owner of the apps: the space if there is one, else the user profile. Apps in a space
+        have no user profile, and the API takes exactly one of the two."""
         return self.space_name or self.user_profile_name
 
     @property
@@ -64,29 +64,29 @@ class Platform:
 
     @property
     def owner_argument(self) -> dict[str, str]:
-        """The owner as DeleteApp takes it: exactly one member, or none when it is not known."""
+        """The owner as an argument of DeleteApp: one member, or none when the owner is unknown."""
         return {self.owner_key: self.owner} if self.owner else {}
 
     @property
     def owner_filter(self) -> dict[str, str]:
-        """The owner as ListApps takes it."""
+        """The owner as arguments of ListApps."""
         return {f"{key}Equals": value for key, value in self.owner_argument.items()}
 
     @property
     def has_apps(self) -> bool:
         """Whether SageMaker is asked for apps: on Studio Classic, when domain and owner are
-        known. Without an owner ListApps would answer with everybody's."""
+        known. Without an owner ListApps would return the apps of all users."""
         return self.kind == STUDIO_CLASSIC and bool(self.domain_id) and bool(self.owner)
 
     @property
     def own_app(self) -> App | None:
-        """The app, or the notebook instance, that this server itself runs in and may end. Not in
-        Studio Classic, where it is free and the user's way in."""
+        """The app or notebook instance in which this server runs, if the extension may remove it.
+        None in Studio Classic, where this app is free and users need it to sign in."""
         if self.kind == NOTEBOOK_INSTANCE and self.app_name:
             return App(NOTEBOOK_INSTANCE_TYPE, self.app_name, IN_SERVICE, own=True)
         if self.kind == STUDIO_SPACE and self.app_type and self.domain_id and self.space_name:
-            # Of a Code Editor nothing is seen from here but kernels and terminals of a Jupyter
-            # server beside it: it is shown, and never judged.
+            # In a Code Editor app this server sees only its own kernels and terminals. So the
+            # report shows the app, and the extension never judges it.
             own = self.app_type == "JupyterLab"
             return App(self.app_type, self.app_name or "default", IN_SERVICE, own=own)
         return None
@@ -101,7 +101,7 @@ class Platform:
         return (self.domain_id, self.owner_key, self.owner, self.app_type, self.app_name)
 
     def app_arn(self, app: App) -> str:
-        """The ARN that a policy must allow, with ``*`` for what is not known here."""
+        """The ARN that a policy must allow, with ``*`` for unknown parts."""
         region, account = self.region_name or "*", self.account_id or "*"
         return (
             f"arn:{self.partition}:sagemaker:{region}:{account}:app/"
@@ -110,9 +110,8 @@ class Platform:
 
 
 def state_directory(platform: Platform, home: Path, usual: str) -> str:
-    """Where the state is kept when nobody says otherwise: ``usual``, unless that is lost with what
-    this server runs in. Of a notebook instance's home a stop leaves only
-    ``SageMaker``."""
+    """The default state directory: ``usual``, except on a notebook instance. There a stop keeps
+    only the folder ``SageMaker`` of the home."""
     volume = home / "SageMaker"
     lasts = platform.kind != NOTEBOOK_INSTANCE or not volume.is_dir()
     return usual if lasts else str(volume / ".auto-shutdown")
@@ -138,7 +137,7 @@ def recognise(
         or None
     )
     if kind != LOCAL:
-        problem = None  # configuration has made up for it
+        problem = None  # the configuration replaces what the file lacks
     elif incomplete and problem is None:
         problem = _problem(metadata_path, "Incomplete", incomplete)
     return Platform(
@@ -184,7 +183,7 @@ def _read(path: Path) -> tuple[Mapping[str, Any], Unread | None]:
 
 
 def _problem(path: Path, code: str, what: str) -> Unread:
-    """``what`` never quotes the file: it may be anything."""
+    """``what`` never quotes the file, which may contain anything."""
     return Unread(
         "platform",
         code,
@@ -195,7 +194,7 @@ def _problem(path: Path, code: str, what: str) -> Unread:
 
 
 def _text(metadata: Mapping[str, Any], key: str) -> str | None:
-    """A value by truthiness: some files carry a key with an empty text."""
+    """A non-empty text. Some files have a key with an empty text."""
     value = metadata.get(key)
     return value if isinstance(value, str) and value else None
 
@@ -208,8 +207,8 @@ def _partition(region: str | None) -> str:
 
 
 def _owner(metadata: Mapping[str, Any], overrides: Mapping[str, str | None]) -> dict[str, str]:
-    """Exactly one owner, or none. A configured one replaces the file's whatever its sort. Of two,
-    the space: it is the narrower, and its apps are nobody's profile."""
+    """Exactly one owner, or none. A configured owner replaces the one of the file, also of the
+    other kind. If both a space and a user profile are given, the space is the owner."""
     for key in ("space_name", "user_profile_name"):
         configured = overrides.get(key)
         if configured:
@@ -226,12 +225,11 @@ def _kind(
 ) -> tuple[str, str]:
     """The kind, and what is missing for it.
 
-    The file says *what* a host is, and configuration only *who*: a user's configuration lies in
-    a home that many hosts share, and apps may be judged only where their kernels are seen. So a
-    server that somebody runs inside a KernelGateway app is ``local`` (the app belongs to the
-    JupyterServer beside it), as in any app of a sort not known here, and a notebook instance
-    stays one. Only where no file says anything
-    does a complete configuration make it Studio Classic.
+    The file determines the kind, and the configuration only the owner. A user's configuration is in
+    a home that many hosts share, and the extension may judge apps only where it sees their kernels.
+    So a server inside a KernelGateway app or in an app of an unknown type is ``local``, and a
+    notebook instance stays one. Only without a file does a complete configuration make the kind
+    Studio Classic.
     """
     app_type = _text(metadata, "AppType")
     if app_type in SPACE_APP_TYPES:

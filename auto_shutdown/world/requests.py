@@ -1,9 +1,9 @@
-"""The requests that each kernel has not finished: the truth about "busy".
+"""The pending requests of each kernel. They decide whether the kernel is busy.
 
-A kernel's ``execution_state`` is the state of the last status message that its manager tracks, and
-a kernel at work answers on other channels meanwhile. So each request is followed by itself. A
-kernel is at work from the ``busy`` to the ``idle`` with the same parent message. A cell that waits
-behind another one is work, too, from the moment at which it was sent.
+A kernel's ``execution_state`` is the state of the last status message that its manager tracks. A
+busy kernel also answers requests on other channels, which end with ``idle``. So this module follows
+each request. A kernel is busy from the ``busy`` to the ``idle`` with the same parent message. A
+cell that waits behind another one counts from the moment at which it was sent.
 """
 
 from __future__ import annotations
@@ -32,21 +32,22 @@ COUNTS = frozenset(
     }
 )
 
-#: Those that run code. An interrupt ends code; the interrupted cell tells of its own end.
+#: Requests that run code. An interrupted cell reports its own end.
 RUNS_CODE = COUNTS - {"interrupt_request"}
 
-#: States in which the process of a kernel has ended, or is about to.
+#: States in which the kernel's process has ended, or is about to end.
 _ENDED = frozenset({"restarting", "autorestarting", "dead", "terminating", "terminated"})
 
-#: A request that has not begun although the shell has answered so many later questions never
+#: If a request has not begun after the shell answered this number of later questions, it never
 #: reached the kernel. One answer is not enough: a kernel's shell takes turns between its clients,
-#: so that a question can overtake a cell that waits behind another cell.
+#: so a question can overtake a cell that waits behind another cell.
 ANSWERS_BEFORE_LOST = 2
 
-#: A kernel whose shell could not be asked is unknown for so long; then it is asked again.
+#: If a kernel's shell cannot be asked, its state is unknown for this time. Then it is asked again.
 UNREACHABLE_SECONDS = 60.0
 
-#: So many finished requests are remembered, because two messages of one end may arrive apart.
+#: The number of finished requests that are remembered. Two messages about the same end may arrive
+#: at different times.
 _REMEMBERED = 64
 
 
@@ -89,7 +90,7 @@ class KernelRequests:
 
     @property
     def unfinished(self) -> int:
-        """How many requests run, or wait for their turn."""
+        """The number of requests that run or wait."""
         return len(self._unfinished)
 
     @property
@@ -139,7 +140,8 @@ class KernelRequests:
         if state in _ENDED:
             self.ended()
         elif state == "starting":
-            # What ran has ended with the process. What was sent since waits for the new one.
+            # Running requests ended with the process. Requests sent since then wait for the new
+            # process.
             self.came_up, self._input_for = True, None
             self._unfinished = {i: r for i, r in self._unfinished.items() if not r.started}
         elif state == "busy":
@@ -159,7 +161,8 @@ class KernelRequests:
 
     def _leaves_input_of_others(self, request_id: str) -> None:
         """A main shell that runs the cell ``request_id`` no longer waits in ``input()`` of an
-        earlier one, whose end nobody heard (an interrupt or a restart with every page closed)."""
+        earlier one, whose end this server missed (an interrupt or a restart with every page
+        closed)."""
         if self._input_for != request_id:
             self._input_for = None
 
@@ -172,7 +175,7 @@ class KernelRequests:
         self._signal_change()
 
     def ended(self) -> None:
-        """The process of the kernel has ended, and with it all requests."""
+        """The kernel's process has ended, so all its requests have ended."""
         self._unfinished.clear()
         self.unheard_subshells.clear()
         self._input_for, self.came_up, self.shell_silent = None, False, False
@@ -205,7 +208,7 @@ class KernelRequests:
         self._signal_change()
 
     def shell_is_silent(self, failure: str) -> None:
-        """Its shell did not answer, or could not be asked because of ``failure``."""
+        """The shell did not answer, or could not be asked because of ``failure``."""
         if failure:
             self._unreachable = (time.monotonic() + UNREACHABLE_SECONDS, failure)
         else:
@@ -214,7 +217,7 @@ class KernelRequests:
 
     @property
     def unreachable(self) -> str:
-        """Why its shell could not be asked, a short time ago; empty where it could."""
+        """Why the shell could not be asked a short time ago; empty if it could be asked."""
         if self._unreachable is None or self._unreachable[0] < time.monotonic():
             return ""
         return self._unreachable[1]
@@ -229,7 +232,7 @@ class Requests:
         self.on_change: Callable[[str], None] = lambda _kernel_id: None
 
     def of(self, kernel_id: str) -> KernelRequests:
-        """Those of one kernel, empty for one that is new."""
+        """The requests of one kernel; empty for a new kernel."""
         found = self._by_kernel.get(kernel_id)
         if found is None:
             found = self._by_kernel[kernel_id] = KernelRequests(
@@ -245,6 +248,6 @@ class Requests:
         return self._by_kernel.get(kernel_id)
 
     def keep_only(self, kernel_ids: Collection[str]) -> None:
-        """Forget the kernels that are not there any more."""
+        """Forget all other kernels, which no longer exist."""
         for gone in [kernel_id for kernel_id in self._by_kernel if kernel_id not in kernel_ids]:
             del self._by_kernel[gone]

@@ -25,8 +25,8 @@ from .worker_thread import Worker
 
 T = TypeVar("T")
 
-#: Seconds. No retries of botocore's that block for minutes: the controller backs off by itself.
-#: The limit of a whole call is above two attempts, so that botocore's own error comes first.
+#: Seconds. botocore makes no retries that block for minutes: the controller itself tries again
+#: later. A whole call may take longer than two attempts, so that botocore's own error comes first.
 CONNECT_SECONDS = 3
 READ_SECONDS = 15
 CALL_SECONDS = 40.0
@@ -37,7 +37,8 @@ MOST_PAGES = 100
 #: A resource has at most 50 tags, and a page holds so many.
 MOST_TAG_PAGES = 5
 
-#: botocore reads this variable itself from 1.31 on; older ones are told.
+#: botocore reads this variable itself from 1.31 on. For older versions this module passes the
+#: value.
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_SAGEMAKER"
 
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
@@ -52,7 +53,7 @@ class SourceError(Exception):
 
 
 class BadAnswerError(Exception):
-    """An answer that is not one of SageMaker's, though its status says success."""
+    """An answer that does not come from SageMaker, although its status is a success."""
 
     response: Mapping[str, Any] = {"Error": {"Code": "BadAnswer"}}
 
@@ -77,7 +78,7 @@ class SageMaker:
     async def list_apps(self) -> tuple[App, ...]:
         """The apps of our own domain and owner, each name once. Raises SourceError only."""
         if not self._platform.has_apps:
-            # Without an owner ListApps would answer with everybody's apps.
+            # Without an owner ListApps would return the apps of all users.
             raise self._unlisted("NoOwner", "")
         try:
             details = await self._call(self._list_in_thread)
@@ -97,12 +98,12 @@ class SageMaker:
     def _unlisted(self, code: str, message: str) -> SourceError:
         # ListApps knows no resource types: a policy can allow it on everything only.
         advice = remedy(code, message, "sagemaker:ListApps", '"*"', self._platform.region_name)
-        text = f"SageMaker's apps cannot be listed: {_told(code)}."
+        text = f"SageMaker's apps cannot be listed: {_describe_error(code)}."
         return SourceError(Unread(Snapshot.APPS, code, text, advice))
 
     async def delete_app(self, app: App) -> Outcome:
-        """Delete a KernelGateway app of the own owner, or end what this server itself runs in.
-        Never raises; refuses anything else."""
+        """Delete a KernelGateway app of this server's owner, or remove this server's own app.
+        Refuses everything else. Never raises."""
         platform = self._platform
         own = platform.own_app
         ours = app.own and own is not None and app.id == own.id
@@ -133,11 +134,11 @@ class SageMaker:
         return Outcome(Result.REMOVED, "SageMaker is deleting the app.")
 
     async def list_tags(self, arn: str) -> dict[str, str]:
-        """The tags of a resource. Raises what boto3 raises, or asyncio.TimeoutError."""
+        """The tags of a resource. Raises boto3's exceptions, or asyncio.TimeoutError."""
         return await self._call(lambda: self._list_tags_in_thread(arn))
 
     async def describe_own(self) -> Description:
-        """What SageMaker says of what this server runs in, as far as it may be read."""
+        """SageMaker's description of the app or instance in which this server runs."""
         try:
             return await self._call(lambda: describe(self._invoke, self._platform))
         except Exception:  # no boto3, no answer: then it is not known
@@ -155,7 +156,9 @@ class SageMaker:
         arn = self._platform.resource_arn or f"the notebook instance {app.name}"
         actions = "sagemaker:DescribeNotebookInstance and sagemaker:StopNotebookInstance"
         advice = remedy(code, message, actions, arn, self._platform.region_name)
-        return Outcome(result, f"Stopping {app.name} failed: {_told(code)}.", code, advice)
+        return Outcome(
+            result, f"Stopping {app.name} failed: {_describe_error(code)}.", code, advice
+        )
 
     def _failure(self, app: App, code: str, message: str) -> Outcome:
         result = classify(code, message)
@@ -163,10 +166,12 @@ class SageMaker:
             return Outcome(result, "The app was already gone.", code)
         arn = self._platform.app_arn(app)
         advice = remedy(code, message, "sagemaker:DeleteApp", arn, self._platform.region_name)
-        return Outcome(result, f"Deleting app {app.name} failed: {_told(code)}.", code, advice)
+        return Outcome(
+            result, f"Deleting app {app.name} failed: {_describe_error(code)}.", code, advice
+        )
 
     def close(self) -> None:
-        """End the thread; a call that hangs is not waited for, and no other begins."""
+        """End the thread. Does not wait for a call that hangs, and begins no other call."""
         self._worker.close()
 
     async def _call(self, function: Callable[[], T]) -> T:
@@ -284,7 +289,7 @@ def _liveness(app: App) -> tuple[int, datetime]:
     return rank, app.created_at or _NEVER
 
 
-def _told(code: str) -> str:
+def _describe_error(code: str) -> str:
     if code == "TimedOut":
         return f"no answer within {CALL_SECONDS:g} s ({code})"
     return code

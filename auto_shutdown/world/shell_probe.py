@@ -1,9 +1,9 @@
-"""Asks kernels on this host whether their main shell is free.
+"""Ask kernels on this host whether their main shell is free.
 
-``kernel_info_request`` on the shell channel waits behind a running cell, so its reply proves that
-no cell runs, and silence proves nothing of the kind. Every kernel answers it, in any language
-(Jupyter messaging protocol, "Kernel info"). It reaches the kernel by its connection file, so it
-does not matter whose kernel it is.
+``kernel_info_request`` on the shell channel waits behind a running cell. So a reply proves that no
+cell runs; without a reply a cell may run. Every kernel answers it, in any language (Jupyter
+messaging protocol, "Kernel info"). The request uses the kernel's connection file, so it also works
+for kernels of other programs.
 
 Blocking: call it in a worker thread.
 """
@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 from .. import safe_files
 from . import kernel_history
 
-#: A free kernel answers within 30 ms; one that is swapped out or on a loaded host needs longer.
+#: A free kernel answers within 30 ms. It needs longer on a busy host, or when it is swapped out.
 ANSWER_SECONDS = 2.0
 
-#: The members that make a JSON file a connection file.
+#: The members by which a JSON file is recognised as a connection file.
 _NEEDED = frozenset({"ip", "transport", "shell_port", "key"})
 
 #: A longer file is no connection file.

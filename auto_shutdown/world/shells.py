@@ -1,10 +1,10 @@
-"""Asks the shells of this server's kernels whether they are free, wherever the kernels run.
+"""Ask the shells of this server's kernels whether they are free, wherever the kernels run.
 
-A kernel on this host is asked by its connection file's content, in a worker thread, all at once; a
-kernel behind a gateway on a websocket of our own; a kernel of any other manager on a websocket to
-this server, which carries it to wherever that manager has it.
+Kernels on this host are asked by the content of their connection files, in a worker thread, all at
+once. A kernel behind a gateway is asked on a new websocket to the gateway; a kernel of any other
+manager on a websocket to this server, which forwards it.
 
-What an answer says is kept with the requests of the kernel: a silent shell may run a cell, so the
+The result is stored with the kernel's requests. A shell that does not answer may run a cell, so the
 kernel is busy until the shell answers.
 """
 
@@ -24,10 +24,10 @@ from .requests import Requests
 from .shell_probe import Connection, ShellAnswer, ask_history, ask_shells
 from .stamps import parse_stamp
 
-#: So many kernels in other containers are asked at once. Each costs a connection to its gateway.
+#: The number of kernels in other containers that are asked at once. Each needs a connection.
 AT_ONCE = 8
 
-#: So many kernels on this host are asked at once. Each costs a socket.
+#: The number of kernels on this host that are asked at once. Each needs a socket.
 AT_ONCE_HERE = 64
 
 #: Kernels that handle the requests of their main shell one by one: an answer proves that all

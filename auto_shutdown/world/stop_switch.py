@@ -1,8 +1,8 @@
-"""Where an administrator stops all removals at once, and how a server reads it.
+"""The switch with which an administrator stops all removals at once.
 
-On SageMaker the switch is a tag on the domain (on a notebook instance: on the instance). Every
-server reaches SageMaker's API anyway, also in a domain without internet, and setting a tag is one
-call for all users. Elsewhere it is a file (docs/decisions/023).
+On SageMaker the switch is a tag on the domain, or on the notebook instance. Every server can reach
+SageMaker's API, also in a domain without internet access, and one call sets the tag for all users.
+Outside SageMaker the switch is a file (docs/decisions/023).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .aws_errors import read_error
 from .file_thread import FileThread
 from .platform import NOTEBOOK_INSTANCE, Platform
 
-#: The reason that an administrator wrote is shown up to so many characters.
+#: The number of characters of the administrator's reason that are shown.
 MOST_CHARACTERS = 200
 MOST_BYTES = 10_000
 
-#: An answer of AWS's that the role may not read the tags.
+#: AWS's error codes when the role may not read the tags.
 NOT_ALLOWED = ("AccessDeniedException", "AccessDenied")
 
 ListTags = Callable[[str], Awaitable[Mapping[str, str]]]
@@ -29,8 +29,8 @@ ListTags = Callable[[str], Awaitable[Mapping[str, str]]]
 
 @dataclass(frozen=True)
 class Stop:
-    """Removals are stopped; ``known`` is False when the switch could not be read. ``message`` and
-    ``remedy`` are sentences for the person whose idle resources stay."""
+    """Removals are stopped. ``known`` is False when the switch could not be read. ``message`` and
+    ``remedy`` are sentences for users."""
 
     message: str
     remedy: str
@@ -38,7 +38,7 @@ class Stop:
 
 
 def switch_arn(platform: Platform) -> str | None:
-    """What carries the tag: the domain, or the notebook instance. None where that is not known."""
+    """The ARN of the domain or notebook instance that has the tag. None if it is unknown."""
     if platform.kind == NOTEBOOK_INSTANCE:
         return platform.resource_arn
     if not (platform.domain_id and platform.region_name and platform.account_id):
@@ -50,9 +50,9 @@ def switch_arn(platform: Platform) -> str | None:
 class StopSwitch:
     """Reads the switch of one server.
 
-    ``tag`` is the tag's key and ``file`` the file's path; empty: there is none. ``required`` says
-    that the administrator configured the tag, so a server that may not read it removes nothing;
-    otherwise the switch is not available there, which is no obstacle.
+    ``tag`` is the tag's key and ``file`` the file's path; empty means none. ``required``: the
+    administrator configured the tag, so a server that may not read it removes nothing. Otherwise
+    such a server ignores the switch.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class StopSwitch:
         self._files = FileThread("stop-switch")
 
     async def read(self) -> Stop | None:
-        """None: nobody has stopped the removals. Never raises."""
+        """None if removals are not stopped. Never raises."""
         return await self._read_file() or await self._read_tag()
 
     def close(self) -> None:

@@ -21,10 +21,12 @@ from .processes import Process, Table, UnreadableError
 
 @dataclass(frozen=True)
 class Survey:
-    """What was seen. ``programs`` are in the foreground of a terminal that is not one of this
-    server's prompts. ``kernels`` and ``servers`` are not this server's, and are looked for only
-    when its own app is asked about. ``helpers`` are the processes of those servers that nobody
-    works in: the servers themselves, and what their extensions started."""
+    """The result of one look at the processes.
+
+    ``programs`` run in the foreground of a terminal that is not one of this server's prompts.
+    ``kernels`` and ``servers`` belong to other programs; they are looked for only when the question
+    is about this server's own app. ``helpers`` are the other servers' own processes and the
+    processes that their extensions started."""
 
     table: Table
     attribution: Attribution
@@ -44,7 +46,7 @@ class Survey:
 
     @property
     def adrift(self) -> list[Process]:
-        """The jobs that belong to no kernel or terminal that is still known."""
+        """The jobs whose kernel or terminal is unknown or gone."""
         return self._without_helpers({self.table[pid] for pid in self.attribution.adrift})
 
     @property

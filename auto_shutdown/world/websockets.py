@@ -1,12 +1,11 @@
-"""What passes between kernels and their clients on the websockets of this server.
+"""Observe the messages between kernels and their clients on this server's websockets.
 
-The one place where ``input()`` shows (to the kernel's manager such a kernel is busy, and would be
-for ever), where a request is known before its kernel knows of it, and where a request can be held
-back from a kernel that is being shut down. For kernels in other containers, it is also where the
-begin and end of each request show.
+Only here can the extension see that a kernel waits in ``input()`` (its manager reports ``busy``),
+see a request before the kernel receives it, and hold back a request from a kernel that is being
+shut down. For kernels in other containers, it sees the begin and end of each request here.
 
-The websocket handler is observed, not its connection class: extensions replace that class, and not
-each of them calls the methods of jupyter_server's own.
+It observes the websocket handler and not the connection class, because other extensions replace
+that class, and some do not call the methods of jupyter_server's class.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from tornado.websocket import WebSocketHandler
 from .kernel_messages import LONGEST_STATUS, read
 from .requests import COUNTS, Requests
 
-#: What a client sends that matters here.
+#: The messages of a client that matter here.
 INCOMING = COUNTS | {"input_reply"}
 
-#: The same of what a kernel sends.
+#: The messages of a kernel that matter here.
 OUTGOING = frozenset({"status", "execute_reply", "input_request", "shutdown_reply"})
 
-#: A page that opens asks its widgets for their state. No person moved one.
+#: A page that opens asks its widgets for their state. This is no use by a person.
 _SENT_BY_PAGES = frozenset({"request_state", "request_states"})
 
 Forward = Callable[[], Any]
@@ -46,7 +45,7 @@ class WebsocketClients:
         self._late: set[asyncio.Future[Any]] = set()
 
     def watch(self, web_app: Any) -> None:
-        """Observe the handlers of kernel websockets. Nothing is known where a server has none."""
+        """Observe the handlers of kernel websockets. A server without them is not observed."""
         for rule in _rules(web_app.default_router):
             target = rule.target
             if (
@@ -58,12 +57,12 @@ class WebsocketClients:
                 rule.target = self._observed(target)
 
     def request_sent_at(self, kernel_id: str) -> datetime | None:
-        """When a client of this server last sent it a request that counts."""
+        """When a client of this server last sent the kernel a request that counts."""
         known = self.requests.known(kernel_id)
         return known.sent_at if known is not None else None
 
     def connections(self, kernel_id: str) -> int:
-        """How many clients are connected to it through this server."""
+        """The number of clients that are connected to the kernel through this server."""
         return len(self._connections.get(kernel_id, ()))
 
     def keep_only(self, kernel_ids: Collection[str]) -> None:
@@ -72,8 +71,8 @@ class WebsocketClients:
 
     @contextlib.contextmanager
     def held_back(self, kernel_id: str) -> Iterator[list[Forward]]:
-        """What clients send to that kernel waits. At the end it goes on its way after all, but
-        for what was taken out of the list: where the kernel is gone, there is nowhere to go."""
+        """Hold back what clients send to the kernel, while the body runs. Then forward the messages
+        that are still in the list. The caller empties the list if the kernel is gone."""
         held = self._held.setdefault(kernel_id, [])
         try:
             yield held
@@ -140,7 +139,7 @@ class WebsocketClients:
         clients = self
 
         class Observed(base):  # type: ignore[misc]
-            """The host's own handler, whose messages are noted as they pass."""
+            """The host's own handler, which reports each message that it carries."""
 
             def open(self, *args: Any, **more: Any) -> Any:
                 clients._opened(getattr(self, "kernel_id", ""), id(self))

@@ -1,10 +1,10 @@
-"""A thread of our own for calls that block (boto3, files, veto hooks).
+"""A thread for calls that block (boto3, files, veto hooks).
 
-Not an executor: other extensions may hold all threads of the server's executor, and Python waits
-for an executor's threads at exit. A call that hangs must not keep the server from ending. A thread
-stuck in a call is given up and another takes its place.
+It is not an executor: other extensions may block all threads of the server's executor, and Python
+waits for an executor's threads at exit. A call that hangs must not keep the server from ending. If
+a thread hangs in a call, another thread replaces it.
 
-A call whose caller has stopped waiting never begins: the world has changed since it was decided.
+A call never begins after its caller has stopped waiting, because the situation has changed since.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ClosedError(Exception):
 class Worker:
     """Runs blocking functions one after another, off the event loop, in one thread."""
 
-    #: Given-up threads that may be stuck at the same time; more would be a leak.
+    #: The number of abandoned threads that may hang at the same time. More would be a leak.
     MOST_STUCK = 3
 
     def __init__(self, name: str, most_stuck: int = MOST_STUCK) -> None:
@@ -77,7 +77,7 @@ class Worker:
             self._thread.start()
 
     def _give_up(self, job: _Job) -> None:
-        """Replace the thread if it is stuck in ``job``, not in an earlier one."""
+        """Replace the thread if it hangs in ``job`` and not in an earlier one."""
         thread = self._thread
         if thread is None or not thread.leave(job):
             return
@@ -88,7 +88,7 @@ class Worker:
 
 
 class _Job:
-    """A function, and the future of who waits for it."""
+    """A function, and the future for its caller."""
 
     def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
         self._function = function
@@ -124,13 +124,13 @@ class _Job:
             self._loop.call_soon_threadsafe(settle_on_the_loop)
 
     def abandon(self) -> None:
-        """From the loop's thread: do not begin. If it has begun, its result is ignored."""
+        """Prevent the call from beginning, or ignore its result. Call it on the loop's thread."""
         self.abandoned = True
         self.future.cancel()
 
 
 class _Thread(threading.Thread):
-    """Works through the queue until told to end, or given up."""
+    """Runs the jobs of the queue until it is stopped or abandoned."""
 
     def __init__(self, jobs: queue.SimpleQueue[_Job | None], name: str) -> None:
         super().__init__(name=name, daemon=True)
@@ -153,7 +153,7 @@ class _Thread(threading.Thread):
                 self._current = None
 
     def leave(self, job: _Job) -> bool:
-        """Give this thread up if it runs ``job`` now; it ends when ``job`` returns."""
+        """Abandon this thread if it runs ``job`` now; it ends when ``job`` returns."""
         with self._lock:
             self._given_up = self._current is job
             return self._given_up

@@ -1,8 +1,8 @@
-"""The world outside: who we are, what runs, and the means to remove it.
+"""Observe everything outside this package, and remove resources.
 
 Joins the sources into one :class:`~auto_shutdown.core.model.Snapshot`. Each source is read in its
-own ``try``; one that fails is named in ``Snapshot.unread`` and keeps what it gave last, so that
-people still see it, and nothing that depends on it is removed.
+own ``try``. ``Snapshot.unread`` names a source that fails. The snapshot then has its last values,
+so that the report still shows them, and nothing that depends on it is removed.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from .sagemaker import SageMaker, SourceError
 from .shell_probe import ShellAnswer
 from .terminals import TerminalSource, place
 
-#: A source that has not answered by then counts as unread; the next pass asks again.
+#: A source that has not answered after this time counts as unread. The next pass asks again.
 SOURCE_SECONDS = 45.0
 
 #: A kernel that is read again alone, and has not answered by then, is left to a full look.
 REREAD_SECONDS = 2.0
 
-#: What SageMaker says of the own app is asked for at the start, and again after so long; sooner
-#: where it did not say the instance type, which rules may go by.
+#: SageMaker's description of the own app is read at the start and again after this time. It is read
+#: sooner while the instance type is unknown, because rules may depend on it.
 DESCRIBE_SECONDS = 6 * 3600.0
 DESCRIBE_AGAIN_SECONDS = 3600.0
 
@@ -71,7 +71,7 @@ __all__ = ["Platform", "SageMaker", "World", "recognise"]
 
 
 class Apps(Protocol):
-    """What the world needs of SageMaker."""
+    """The interface to SageMaker."""
 
     async def list_apps(self) -> tuple[App, ...]: ...
 
@@ -81,9 +81,9 @@ class Apps(Protocol):
 
 
 class World:
-    """What one server can see and remove. ``apps`` is None where there are none to see,
-    ``host_activity`` where the host is not told what is at work. ``runtime_directory`` is where
-    this server keeps its runtime file, and others theirs."""
+    """Everything that one server can observe and remove. ``apps`` is None outside SageMaker,
+    ``host_activity`` is None without ``protect_from_native``. ``runtime_directory`` has the runtime
+    files of this server and of others."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class World:
         terminals: TerminalSource,
         apps: Apps | None,
         server_url: str = "",
-        beats: HeartbeatSource | None = None,
+        heartbeats: HeartbeatSource | None = None,
         host_activity: HostActivity | None = None,
         now: Callable[[], float] = time.monotonic,
         runtime_directory: Path | None = None,
@@ -101,7 +101,7 @@ class World:
         self._kernel_source = kernels
         self._terminal_source = terminals
         self._app_source = apps
-        self._beat_source = beats
+        self._heartbeat_source = heartbeats
         self._work = WorkSource(kernels, terminals, server_url, runtime_directory=runtime_directory)
         self._last = Snapshot()
         self._pending: dict[str, asyncio.Future[Any]] = {}
@@ -115,9 +115,9 @@ class World:
         self.description = Description()
 
     def close(self) -> None:
-        """Let go of what is listened to."""
+        """Stop listening to all sources."""
         self._kernel_source.close()
-        for part in (self._beat_source, self._host_activity):
+        for part in (self._heartbeat_source, self._host_activity):
             if part is not None:
                 part.close()
         if self._describing is not None:
@@ -129,8 +129,8 @@ class World:
         return self._app_source is not None and self.platform.own_app is None
 
     async def observe(self, list_apps: bool) -> Snapshot:
-        """The world now. ``list_apps`` asks SageMaker again (a call to AWS); otherwise its last
-        answer stands."""
+        """Observe everything. With ``list_apps`` this calls ListApps, otherwise it uses the last
+        list of apps."""
         unread: dict[str, Unread] = {}
         if list_apps and self._app_source is not None and self.has_apps:
             await self._refresh_apps(self._app_source)
@@ -145,8 +145,8 @@ class World:
         )
         terminals = place(terminals, apps)
         departures = self._kernel_source.departures
-        beats = await self._read_heartbeats(unread)
-        own = self._own_app(beats)
+        heartbeats = await self._read_heartbeats(unread)
+        own = self._own_app(heartbeats)
         if own is not None:
             # Everything that is in no other app is in it.
             apps = (own,)
@@ -154,7 +154,7 @@ class World:
             terminals = tuple(_within(own, terminal) for terminal in terminals)
             departures = tuple(replace(d, app=d.app or own.id) for d in departures)
         seen = Snapshot(kernels, terminals, apps, unread, departures)
-        self._last = _with_beats(seen, beats)
+        self._last = _with_heartbeats(seen, heartbeats)
         return self._last
 
     async def observe_kernels(self, kernel_ids: Collection[str]) -> tuple[Kernel, ...] | None:
@@ -184,11 +184,12 @@ class World:
         return replace(kernel, heartbeat_at=heartbeat_at)
 
     async def _read_heartbeats(self, unread: dict[str, Unread]) -> Heartbeats:
-        """What others report. While it cannot be read, nobody knows what is at work."""
-        if self._beat_source is None:
+        """The activity that other programs report. While it cannot be read, activity is
+        unknown."""
+        if self._heartbeat_source is None:
             return Heartbeats()
         try:
-            return await self._beat_source.read()
+            return await self._heartbeat_source.read()
         except OSError as error:
             why = error.strerror or type(error).__name__
             message = f"The heartbeat files cannot be read: {why}. Nothing is removed meanwhile."
@@ -198,7 +199,7 @@ class World:
             unread.setdefault(Snapshot.TERMINALS, found)
             return Heartbeats()
 
-    def _own_app(self, beats: Heartbeats) -> App | None:
+    def _own_app(self, heartbeats: Heartbeats) -> App | None:
         """The app that this server runs in, with what is reported for the server as a whole."""
         own = self.platform.own_app
         if own is None:
@@ -208,13 +209,14 @@ class World:
             ending = "Stopping" if self.platform.kind == NOTEBOOK_INSTANCE else "Deleting"
             own = replace(own, status=ending)
         own = replace(own, instance_type=self.description.instance_type)
-        return replace(own, stamps=beats.server) if own.own else own
+        return replace(own, stamps=heartbeats.server) if own.own else own
 
     async def _read(
         self, source: str, read: Callable[[], Awaitable[T]], last: T, unread: dict[str, Unread]
     ) -> T:
-        """What ``read`` returns; ``last`` and an entry in ``unread`` when it fails or is late. A
-        call that is late is not cancelled (it may not obey), and no second one begins meanwhile."""
+        """The result of ``read``. When it fails or takes too long: ``last``, and an entry in
+        ``unread``. A late call is not cancelled, because it may ignore this, and no second call
+        begins before it ends."""
         pending = self._pending.pop(source, None)
         if pending is None or pending.done():
             pending = asyncio.ensure_future(read())
@@ -244,7 +246,7 @@ class World:
 
         async def work() -> None:
             found = await source.describe_own()
-            # An answer that does not come must not change the limit that goes by it.
+            # A missing answer must not change the idle timeout, which may depend on it.
             self.description = replace(found, instance_type=found.instance_type or known)
 
         self._described_at = at
@@ -283,13 +285,13 @@ class World:
         )
 
     async def look_again(self, ref: Ref) -> Snapshot:
-        """What bears on ``ref``, read anew at the last moment. The list of apps is not asked
-        for again: its owner does that once for all removals of a pass."""
+        """Observe everything that matters for ``ref`` again, right before its removal. This does
+        not call ListApps: the controller does that once for all removals of a pass."""
         return (await self.observe(list_apps=False)).bearing_on(ref)
 
     async def session_of(self, resource: Resource) -> tuple[Resource, Session]:
-        """What is needed to bring ``resource`` back, and the resource as it is known after it was
-        asked. Takes at most a few seconds; never raises."""
+        """Everything that is needed to bring ``resource`` back, and the resource as it is after
+        this question. Takes at most a few seconds. Never raises."""
         if isinstance(resource, Kernel):
             kernel, cells = await self._kernel_source.session_history(resource)
             pid = self._kernel_source.pid_of(resource.id)
@@ -327,15 +329,14 @@ class World:
         return True
 
     async def report_at_work(self, at: datetime) -> None:
-        """Tell the host, where the administrator wants that, that something was at work here at
-        ``at``."""
+        """Report activity at ``at`` to the host's other tools, with ``protect_from_native``."""
         if self._host_activity is not None:
             await self._host_activity.report(at)
 
     def faults(self, now: datetime) -> list[Fault]:
-        """What cannot be read of the work in the background, heartbeat files that are left out, and
-        what cannot be told to the host."""
-        problems = self._beat_source.problems if self._beat_source is not None else ()
+        """Faults of background work, of heartbeat files, and of reports to the host's other
+        tools."""
+        problems = self._heartbeat_source.problems if self._heartbeat_source is not None else ()
         left_out = [Fault(p.source, p.code, p.message, p.remedy, now) for p in problems[:1]]
         host = self._host_activity.faults(now) if self._host_activity is not None else []
         return [*self._work.faults(now), *left_out, *host]
@@ -354,20 +355,20 @@ def with_shell(answer: Answer, kernel: Kernel, shell: ShellAnswer) -> Answer:
 
 
 def _within(own: App, tenant: Tenant) -> Tenant:
-    """What runs in the server's own app, unless it is in another."""
+    """The resource, in the server's own app if it has no other."""
     if tenant.app is not None:
         return tenant
     instance_type = tenant.instance_type or own.instance_type
     return replace(tenant, app=own.id, instance_type=instance_type)
 
 
-def _with_beats(snapshot: Snapshot, beats: Heartbeats) -> Snapshot:
-    """The heartbeats, with what they cover: an app's covers what runs in it."""
-    if beats.everything is None and not beats.apps:
+def _with_heartbeats(snapshot: Snapshot, heartbeats: Heartbeats) -> Snapshot:
+    """Add the heartbeats to the resources. An app's heartbeat counts for everything in it."""
+    if heartbeats.everything is None and not heartbeats.apps:
         return snapshot
 
     def beat(app_id: str | None) -> datetime | None:
-        return beats.of(app_id.partition("/")[2] if app_id else None)
+        return heartbeats.of(app_id.partition("/")[2] if app_id else None)
 
     def with_beat(app: App) -> App:
         at = beat(app.id)

@@ -196,7 +196,7 @@ class Nothing:
 
 def world(platform: Platform, beats: HeartbeatSource) -> World:
     kernels = KernelSource(Nothing(), Nothing())
-    return World(platform, kernels, TerminalSource({}), None, beats=beats)
+    return World(platform, kernels, TerminalSource({}), None, heartbeats=beats)
 
 
 async def test_the_own_app_shows_what_is_reported_for_the_server(tmp_path: Path) -> None:
