@@ -59,7 +59,10 @@ FIELDS: Mapping[str, Field] = {
     ),
     "warn_minutes": Field("warn", 5, "How long before a removal it is announced."),
     "keep_terminals": Field(
-        "bool", False, "An open terminal holds its app, and is not itself removed."
+        "bool",
+        False,
+        "An open terminal holds its app, and is not itself removed, not even after "
+        "`max_busy_minutes`.",
     ),
     "protect_connected": Field("bool", False, "A kernel with a connected client is not idle."),
     "rules": Field(

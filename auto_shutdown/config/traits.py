@@ -123,7 +123,8 @@ class AdminTraits(Configurable):
         480, "A busy kernel that is silent and uses no processor for so long is shown as suspect."
     )
     max_busy_minutes = _NullableFloat(
-        "A kernel that has been suspect for so long is removed; null: never."
+        "A kernel or a terminal's command that has been suspect for this time is removed; "
+        "null: never."
     ).tag(config=True)
     max_keep_alive_minutes = _minutes(1440, "The longest keep-alive a user may ask for.")
     poll_interval_seconds = _minutes(60, "How often, in seconds, everything is looked at.")

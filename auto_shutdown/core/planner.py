@@ -178,7 +178,10 @@ def _decide_terminal(context: Context, terminal: Terminal) -> Decision:
             error=terminal.unreadable,
         )
     if terminal.running_job:
-        return _decide_running(context, terminal, terminal.running_job)
+        running = _decide_running(context, terminal, terminal.running_job)
+        # max_busy_minutes must not remove a terminal that keep_terminals keeps even at its prompt.
+        if running.due_at is None or not policy.keep_terminals:
+            return running
     if policy.keep_terminals:
         detail = "An open terminal is kept by the setting keep_terminals."
         return context.keep(ref, Reason.TERMINAL_OPEN, detail)

@@ -355,6 +355,14 @@ TERMINAL_ROWS = {
     ),
     "a hook objects": (with_ledger(OK, vetoes={TERMINAL.ref: VETO}), Reason.VETOED),
     "kept by setting": (with_policy(OK, keep_terminals=True), Reason.TERMINAL_OPEN),
+    "kept by setting, its command silent for as long as the administrator allows": (
+        running(3 * HOUR, 3 * HOUR, max_busy=3 * HOUR, keep_terminals=True),
+        Reason.TERMINAL_OPEN,
+    ),
+    "kept by setting, with a silent command": (
+        running(8 * HOUR, 8 * HOUR, keep_terminals=True),
+        Reason.SUSPECT_BUSY,
+    ),
     "typed in lately": (
         replace(OK, terminal=replace(TERMINAL, last_activity=ago(hours=1))),
         Reason.RECENT_ACTIVITY,

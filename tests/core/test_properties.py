@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from histories import (
+    APPS,
     BEGIN,
     MINUTE,
     OWN,
@@ -36,6 +37,8 @@ from auto_shutdown.core.verdict import REMOVING, Outcome, Reason, Result
 
 lives = st.builds(live, histories, policies, pasts)
 
+HOUR = 60 * MINUTE
+
 
 def tenants(snapshot: Snapshot, app: App) -> list[Kernel | Terminal]:
     return [r for r in (*snapshot.kernels, *snapshot.terminals) if r.app == app.id]
@@ -47,7 +50,20 @@ def test_exactly_one_decision_with_one_reason_for_each(life: Life) -> None:
     assert all((d.reason in REMOVING) == d.removes and d.detail for d in life.plan.decisions)
 
 
+def suspect_in(terminal: Terminal, **policy: Any) -> Life:
+    """A command that shows no sign of work for six hours, in an app without other tenants."""
+    app_type, name = APPS[0].split("/")
+    app = App(type=app_type, name=name, status="InService")
+    looks = [Look(2 * HOUR, Snapshot(terminals=(terminal,), apps=(app,)))] * 4
+    return live(looks, Policy(idle_timeout=HOUR, suspect_after=HOUR, **policy), Past())
+
+
+_PAGER = Terminal("1", input_at=BEGIN, running_job="less", app=APPS[0])
+
+
 @given(lives)
+@example(suspect_in(_PAGER, keep_terminals=True, max_busy=2 * HOUR))
+@example(suspect_in(_PAGER, max_busy=2 * HOUR))
 def test_nothing_busy_kept_unread_or_in_grace_goes(life: Life) -> None:
     snapshot, ledger, policy, now = life.snapshot, life.ledger, life.policy, life.now
     if not policy.enabled or ledger.quiet_until > now or ledger.held_until([EVERYTHING], now):
@@ -77,19 +93,19 @@ def test_nothing_busy_kept_unread_or_in_grace_goes(life: Life) -> None:
 
 
 def keeps_itself(life: Life, tenant: Kernel | Terminal) -> bool:
-    """What must stay whatever its age."""
+    """Whether the tenant must stay, whatever its age. A busy kernel and a command in a terminal may
+    be removed only where the administrator has set ``max_busy_minutes``."""
     snapshot, ledger, policy, now = life.snapshot, life.ledger, life.policy, life.now
     covers = [tenant.ref, *([Ref(Kind.APP, tenant.app)] if tenant.app else [])]
     if ledger.held_until(covers, now) or tenant.unreadable or ledger.veto_on(tenant.ref, now):
         return True
     if isinstance(tenant, Terminal):
         return bool(
-            tenant.running_job
+            (tenant.running_job and policy.max_busy is None)
             or policy.keep_terminals
             or "terminals" in snapshot.unread
             or (not tenant.in_image and ledger.marks[tenant.ref].work.result == "working")
         )
-    # Only what the administrator calls stuck may go while it is busy.
     at_it = tenant.state == "busy" and not tenant.waits_alone
     busy = at_it and policy.max_busy is None
     idle = tenant.state != "busy"
