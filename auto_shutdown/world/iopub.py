@@ -80,7 +80,7 @@ class IOPubSubscription:
         return True
 
     def close(self) -> None:
-        self.requests.on_iopub = False
+        self.requests.iopub_closed()
         if self._stream is not None and not self._stream.closed():
             self._stream.close()
 
@@ -115,6 +115,8 @@ class IOPubSubscription:
                 and parent.get("msg_id") != self._sent_by_page
             ):
                 self._request_at = now
+        elif kind == "execute_input":
+            self.requests.runs_cell(parent)
         elif kind == "shutdown_reply":
             self.requests.ended()
         elif kind == "debug_event":
@@ -152,12 +154,14 @@ class IOPubListener:
         self._requests = requests or Requests()
         self._subscriptions: dict[str, IOPubSubscription | None] = {}
 
-    def attend(self, kernel_ids: Iterable[str]) -> None:
-        """Subscribe to these kernels, and end the subscriptions to all others."""
-        there = set(kernel_ids)
+    def attend(self, kernel_ids: Iterable[str], unreadable: Iterable[str] = ()) -> None:
+        """Subscribe to these kernels, and end the subscriptions to all others. A subscription to a
+        kernel that is ``unreadable`` at the moment goes on: it must not miss the end of a cell."""
+        readable = set(kernel_ids)
+        there = readable.union(unreadable)
         for gone in [kernel_id for kernel_id in self._subscriptions if kernel_id not in there]:
             self._drop(gone)
-        for kernel_id in there:
+        for kernel_id in readable:
             subscription = self._subscriptions.get(kernel_id)
             if subscription is not None:
                 self._notice_a_new_process(kernel_id, subscription)

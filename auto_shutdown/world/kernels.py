@@ -89,7 +89,7 @@ class KernelSource:
                 model = await self._read_one(kernel_id, unreadable)
                 if model is not None:
                     models[kernel_id] = model
-        self._listener.attend(models)
+        self._listener.attend(models, unreadable)
         self._limits = {kernel_id: self._limit_of(kernel_id) for kernel_id in models}
         return models, unreadable
 

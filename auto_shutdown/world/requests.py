@@ -54,19 +54,22 @@ _REMEMBERED = 64
 @dataclass
 class Request:
     """One request. ``at`` is when it was sent or has begun, by the monotonic clock; ``answers``
-    counts the shell's answers to questions that were asked after it was sent."""
+    counts the shell's answers to questions that were asked after it was sent. ``missed`` says that
+    its end may have passed unnoticed: for a time this server received no status of the kernel."""
 
     subshell: str | None
     at: float
     started: bool
     answers: int = 0
+    missed: bool = False
 
 
 @dataclass
 class KernelRequests:
     """The unfinished requests of one kernel, by message id.
 
-    ``on_iopub`` says that this server reads the kernel's IOPub channel.
+    ``on_iopub`` says that this server reads the kernel's IOPub channel, ``has_clients`` that
+    clients are connected through this server: both carry the end of each request.
     ``last_at`` is when a request that runs code last began or ended.
     ``sent_at`` is when a client of this server last sent a request that counts. ``came_up`` says
     that the kernel has sent a message since it was last started. ``shell_silent`` says that its
@@ -76,6 +79,7 @@ class KernelRequests:
     """
 
     on_iopub: bool = False
+    has_clients: bool = False
     last_at: datetime | None = None
     sent_at: datetime | None = None
     came_up: bool = False
@@ -159,6 +163,15 @@ class KernelRequests:
             if parent.get("msg_type") == "execute_request" and not parent.get("subshell_id"):
                 self.shell_silent = False
 
+    def runs_cell(self, parent: Mapping[str, Any]) -> None:
+        """The kernel publishes the ``execute_input`` of the cell ``parent`` on IOPub: the cell runs
+        now, even if its ``idle`` came before. A cell that was postponed (jupyter_ui_poll) has sent
+        ``busy`` and ``idle`` when it was postponed, and sends a second ``idle`` after its run."""
+        request_id = str(parent.get("msg_id") or "")
+        if request_id in self._finished:
+            self._finished.remove(request_id)
+            self.has_status("busy", parent)
+
     def _leaves_input_of_others(self, request_id: str) -> None:
         """A main shell that runs the cell ``request_id`` no longer waits in ``input()`` of an
         earlier one, whose end this server missed (an interrupt or a restart with every page
@@ -182,24 +195,39 @@ class KernelRequests:
         self._unreachable = None
         self._signal_change()
 
-    def no_longer_heard(self) -> None:
-        """Nothing tells of the end of these requests any more: the last client of a kernel in
-        another container left. Its shell is asked before it is removed."""
+    def iopub_closed(self) -> None:
+        """This server no longer reads the kernel's IOPub channel."""
+        self.on_iopub = False
+        if not self.has_clients:
+            for request in self._unfinished.values():
+                request.missed = True
+
+    def last_client_left(self) -> None:
+        """No client is connected through this server any more. If this server does not read the
+        IOPub channel either (the kernel runs in another container), it can no longer see the end
+        of the requests. The shell is asked before the kernel is removed."""
+        self.has_clients = False
+        if self.on_iopub:
+            return
         self.unheard_subshells |= {r.subshell for r in self._unfinished.values() if r.subshell}
         self._unfinished.clear()
         self._signal_change()
 
     def shell_answered(self, asked_at: float, one_by_one: bool) -> None:
-        """Its shells answered a question that was asked at ``asked_at`` (monotonic). A kernel that
-        handles the requests of its main shell ``one_by_one`` has then finished what it had begun
-        before."""
+        """Its shells answered a question that was asked at ``asked_at`` (monotonic).
+
+        An answer does not outrank a missing ``idle``: a cell can answer the shell while it runs
+        (jupyter_ui_poll, ``kernel.do_one_iteration()``). A request that has begun ends with its own
+        ``idle``. The answer ends it only if that ``idle`` may have passed unnoticed, and if the
+        kernel handles the requests of its main shell ``one_by_one``.
+        """
         self.came_up, self.shell_silent, self._unreachable = True, False, None
         self.unheard_subshells.clear()
         for request_id, request in list(self._unfinished.items()):
             if request.subshell is not None or request.at >= asked_at:
                 continue
             request.answers += 1
-            if request.started and one_by_one:
+            if request.started and request.missed and one_by_one:
                 self.has_finished(request_id)
             elif not request.started and request.answers >= ANSWERS_BEFORE_LOST:
                 del self._unfinished[request_id]  # not finished: it counts if it begins after all

@@ -123,6 +123,7 @@ class WebsocketClients:
 
     def _opened(self, kernel_id: str, connection: int) -> None:
         self._connections.setdefault(kernel_id, set()).add(connection)
+        self.requests.of(kernel_id).has_clients = True
         self.requests.changed(kernel_id)
 
     def _closed(self, kernel_id: str, connection: int) -> None:
@@ -131,8 +132,8 @@ class WebsocketClients:
         known = self.requests.known(kernel_id)
         if not connections:
             self._connections.pop(kernel_id, None)
-            if known is not None and not known.on_iopub:
-                known.no_longer_heard()
+            if known is not None:
+                known.last_client_left()
         self.requests.changed(kernel_id)
 
     def _observed(self, base: Any) -> type:

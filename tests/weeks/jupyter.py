@@ -122,7 +122,7 @@ class Jupyter:
         """The kernel as the product sees it, its manager's state being what it is."""
         requests = self.source._requests.of(kernel.id)
         if not thing.connections and not requests.on_iopub:
-            requests.no_longer_heard()
+            requests.last_client_left()
         if not self.follows:
             return kernel
         seen = self.source.observed(kernel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -127,6 +128,22 @@ def test_a_request_is_unfinished_until_its_own_idle(name: str) -> None:
     assert found == expected
 
 
+def test_a_postponed_cell_is_unfinished_until_the_idle_after_its_run() -> None:
+    """jupyter_ui_poll postpones a cell that is sent while another one runs: it sends busy and idle
+    at once, and later execute_input and a second idle."""
+    subscription = IOPubSubscription()
+    found = []
+    for message in (
+        *status("execute_request", "busy", "idle"),
+        wire("execute_input", "execute_request"),
+        *status("execute_request", "idle"),
+        wire("execute_input", "execute_request", parent_id="never heard of"),
+    ):
+        subscription.receive(message)
+        found.append(subscription.requests.unfinished)
+    assert found == [1, 0, 1, 0, 0]
+
+
 def test_a_stop_in_the_debugger_and_its_end() -> None:
     subscription, found = IOPubSubscription(), []
     for event in ("initialized", "stopped", "output", "continued", "stopped"):
@@ -177,6 +194,28 @@ def test_a_server_subscribes_to_local_kernels_while_they_are_there() -> None:
     listener.attend(["far"])
     assert manager["a"].stream.closed()
     assert listener.subscription("a") is None
+
+
+def test_a_kernel_that_cannot_be_read_for_a_moment_stays_subscribed() -> None:
+    """The end of its cell must not pass unnoticed."""
+    manager, requests = FakeManager(a=FakeKernel(7), b=FakeKernel(8)), Requests()
+    listener = IOPubListener(manager, requests)
+    listener.attend(["a"])
+    manager["a"].stream.listener(status("execute_request", "busy")[0])
+    listener.attend([], unreadable=["a", "b"])
+    assert listener.subscription("b") is None, "one that was never read may still be starting"
+    manager["a"].stream.listener(status("execute_request", "idle")[0])
+    assert requests.of("a").unfinished == 0
+
+
+def test_the_end_of_a_subscription_lets_the_shell_tell_of_the_end_of_a_cell() -> None:
+    manager, requests = FakeManager(a=FakeKernel(7)), Requests()
+    listener = IOPubListener(manager, requests)
+    listener.attend(["a"])
+    manager["a"].stream.listener(status("execute_request", "busy")[0])
+    listener.attend([])
+    requests.of("a").shell_answered(time.monotonic(), one_by_one=True)
+    assert requests.of("a").unfinished == 0
 
 
 def test_a_new_process_has_no_unfinished_requests() -> None:

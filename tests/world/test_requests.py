@@ -89,31 +89,45 @@ class TestInput:
     def test_without_a_way_to_hear_its_end_the_manager_tells(self) -> None:
         requests = running()
         requests.input_for = "1"
-        requests.no_longer_heard()
+        requests.last_client_left()
         assert requests.waits_for_input("busy")
         assert not requests.waits_for_input("idle")
 
 
 class TestShellAnswers:
-    def test_a_kernel_that_works_one_by_one_has_finished_what_it_had_begun(self) -> None:
+    @pytest.mark.parametrize("heard_by", ["on_iopub", "has_clients"])
+    def test_an_answer_from_inside_a_cell_does_not_end_that_cell(self, heard_by: str) -> None:
+        """A cell with jupyter_ui_poll lets the kernel answer its shell while the cell runs."""
         requests = running()
-        requests.shell_answered(time.monotonic(), one_by_one=True)
+        setattr(requests, heard_by, True)
+        for _ in range(5):
+            requests.shell_answered(time.monotonic(), one_by_one=True)
+        assert requests.unfinished == 1
+        requests.has_status("idle", cell())
         assert requests.unfinished == 0
 
-    def test_one_that_may_work_at_several_has_not(self) -> None:
-        requests = running()
-        for _ in range(5):
-            requests.shell_answered(time.monotonic(), one_by_one=False)
-        assert requests.unfinished == 1
-
-    def test_a_subshell_does_not_depend_on_the_main_shell(self) -> None:
-        requests = running(cell("1", "sub"))
-        requests.shell_answered(time.monotonic(), one_by_one=True)
-        assert requests.unfinished == 1
+    @pytest.mark.parametrize(
+        ("has_clients", "one_by_one", "subshell", "unfinished"),
+        [
+            (False, True, None, 0),
+            (False, False, None, 1),  # it may run several requests at once
+            (False, True, "sub", 1),  # a subshell does not depend on the main shell
+            (True, True, None, 1),  # the websocket of the client carries the end
+        ],
+    )
+    def test_an_answer_ends_a_cell_whose_end_may_have_passed_unnoticed(
+        self, has_clients: bool, one_by_one: bool, subshell: str | None, unfinished: int
+    ) -> None:
+        requests = running(cell("1", subshell))
+        requests.on_iopub, requests.has_clients = True, has_clients
+        requests.iopub_closed()
+        requests.shell_answered(time.monotonic(), one_by_one)
+        assert requests.unfinished == unfinished
 
     def test_what_began_after_the_question_is_not_ended_by_its_answer(self) -> None:
         asked_at = time.monotonic()
         requests = running()
+        requests.iopub_closed()
         requests.shell_answered(asked_at, one_by_one=True)
         assert requests.unfinished == 1
 
@@ -136,7 +150,7 @@ class TestShellAnswers:
 
     def test_subshells_that_nobody_hears_are_remembered_until_they_answer(self) -> None:
         requests = running(cell("1"), cell("2", "sub"))
-        requests.no_longer_heard()
+        requests.last_client_left()
         assert (requests.unfinished, requests.unheard_subshells) == (0, {"sub"})
         requests.shell_answered(time.monotonic(), one_by_one=False)
         assert requests.unheard_subshells == set()
@@ -203,7 +217,7 @@ def test_each_begin_and_end_of_work_is_signalled_once() -> None:
     assert changes == [1, 0]
     requests.has_status("busy", cell("3"))
     assert changes == [1, 0, 1], "sent by a client of another server"
-    requests.no_longer_heard()
+    requests.last_client_left()
     assert changes == [1, 0, 1, 0]
 
 
@@ -224,6 +238,6 @@ def test_a_kernel_that_runs_another_cell_does_not_wait_in_input(
     """Every page was closed while a remote kernel waited, so nobody heard how the cell ended."""
     requests = running(cell("1"))
     requests.input_for = "1"
-    requests.no_longer_heard()
+    requests.last_client_left()
     requests.has_status(*later)
     assert requests.waits_for_input("busy") is waits

@@ -216,6 +216,16 @@ class TestConnections:
         assert clients.connections("k") == 0
         assert channel.passed == ["closed"]
 
+    def test_an_open_page_carries_the_end_of_each_cell(
+        self, clients: WebsocketClients, channel: Channels
+    ) -> None:
+        other, requests = observed(clients), clients.requests.of("k")
+        assert requests.has_clients
+        other.on_close()
+        assert requests.has_clients
+        channel.on_close()
+        assert not requests.has_clients
+
     @pytest.mark.parametrize(("on_iopub", "unfinished"), [(False, 0), (True, 1)])
     def test_after_the_last_client_only_the_iopub_channel_tells_of_an_end(
         self, on_iopub: bool, unfinished: int, clients: WebsocketClients, channel: Channels
