@@ -1,9 +1,9 @@
 """SageMaker's file of the last activity. SageMaker's agent reads it and remote IDEs write it; this
 server writes it where ``protect_from_native`` is on (docs/decisions/008).
 
-A stamp that this server wrote must never count as activity, also not after a restart or for another
-server of the same home. So our stamps carry a mark: a fraction of a second that another program
-writes only by a chance of one in a million.
+A time stamp that this server wrote must never count as activity, neither after a restart nor for
+another server of the same home. So the extension marks its time stamps with a fixed fraction of a
+second. Another program writes this fraction with a probability of one in a million.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from .stamps import parse_stamp
 #: The mark, in microseconds.
 OUR_MICROSECOND = 271828
 
-#: The one form that SageMaker's agent reads.
+#: The only format that SageMaker's agent reads.
 FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
-#: A stamp is 27 characters. Whatever is longer than this holds none.
+#: A stamp has 27 characters. A longer file holds no stamp.
 MOST_BYTES = 4096
 MOST_CHARACTERS = 64
 
 
 class ActivityFile:
-    """Reads and writes the file. Its methods block; call them from a thread of ours.
+    """Reads and writes the file. Its methods block: call them in a worker thread.
 
-    ``problem`` says why a file that is there was not read at the last look.
+    ``problem`` says why the last read of an existing file failed.
     """
 
     def __init__(self, path: str) -> None:
@@ -45,8 +45,8 @@ class ActivityFile:
             return self._by_others
 
     def keep_fresh(self, at: datetime) -> None:
-        """Write that something was at work at ``at`` (UTC), to within a second and never after it.
-        A later stamp in the file stays. Raises OSError."""
+        """Write ``at`` (UTC) as the time of the last activity, rounded down to a second. Does not
+        replace a later stamp. Raises OSError."""
         stamp = (at - timedelta(microseconds=OUR_MICROSECOND)).replace(microsecond=OUR_MICROSECOND)
         with self._lock:
             present = self._read_stamp()
@@ -54,8 +54,8 @@ class ActivityFile:
                 self._write(stamp.strftime(FORMAT).encode("ascii"))
 
     def _read_stamp(self) -> datetime | None:
-        """The stamp in the file. One of another program is remembered, because ours may replace
-        it. Any owner may write it: a stamp can only delay a removal."""
+        """The stamp in the file. Remembers the stamp of another program, because ``keep_fresh``
+        may replace it. The file may have any owner: a stamp can only delay a removal."""
         self.problem = None
         try:
             content = safe_files.read_bytes(self.path, MOST_BYTES, any_owner=True)
@@ -75,5 +75,5 @@ class ActivityFile:
         try:
             safe_files.replace(self.path, text, mode=0o644, make_parents=False)
         except PermissionError:
-            # Another user's file in a sticky directory: it cannot be replaced, perhaps written.
+            # In a sticky directory a file of another user cannot be replaced, but perhaps written.
             safe_files.overwrite(self.path, text)

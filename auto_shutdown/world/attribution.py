@@ -1,9 +1,10 @@
 """Who started a process: which kernel or terminal of this server, or some other part of Jupyter.
 
-Today's parent is not enough: a job of ``nohup``, ``setsid``, tmux or screen is re-parented to
-process 1 (which may be the Jupyter server itself). So the history counts, too: the POSIX session,
-what was seen earlier, and the environment that Jupyter gives to its kernels (``JPY_PARENT_PID``,
-``JPY_SESSION_NAME``) and terminals (``JUPYTER_SERVER_URL``), which every descendant inherits.
+The parent process does not show it: a job of ``nohup``, ``setsid``, tmux or screen is re-parented
+to process 1 (which may be the Jupyter server itself). So this module also uses the POSIX session,
+earlier observations, and the environment variables that Jupyter sets for its kernels
+(``JPY_PARENT_PID``, ``JPY_SESSION_NAME``) and terminals (``JUPYTER_SERVER_URL``). Every descendant
+inherits these variables.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ TERMINAL_SERVER = "JUPYTER_SERVER_URL"
 
 VARIABLES = (KERNEL_PARENT, KERNEL_SESSION, TERMINAL_SERVER)
 
-#: Between fork and exec a process still has its parent's environment, so what is read of a process
-#: this young is read again (seconds).
+#: Between fork and exec a process has its parent's environment. So the environment of a process
+#: that is younger than this (seconds) is read again later.
 SETTLED_SECONDS = 5.0
 
 Environment = Mapping[str, str]
@@ -34,10 +35,12 @@ Environment = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Attribution:
-    """``owners``: the kernel or terminal that started each process, by process id, where it is
-    known and still there. ``adrift``: jobs that some kernel or terminal started (of this server or
-    another one), which one is not known or it is gone. ``from_terminals``: those of ``adrift``
-    that came from a terminal of this server."""
+    """Who started which process.
+
+    ``owners``: by process id, the kernel or terminal that started the process, if it is known and
+    still exists. ``adrift``: jobs that a kernel or terminal of this or another server started, if
+    this kernel or terminal is unknown or gone. ``from_terminals``: the jobs of ``adrift`` that a
+    terminal of this server started."""
 
     owners: Mapping[int, Ref] = field(default_factory=dict)
     adrift: frozenset[int] = frozenset()
@@ -49,8 +52,8 @@ class Attribution:
 
 
 class ProcessHistory:
-    """Attributes processes, and remembers it. ``server_url`` is what this server gives its
-    terminals as ``JUPYTER_SERVER_URL``. Blocking: belongs to a worker thread."""
+    """Attributes processes to kernels and terminals, and remembers the result. ``server_url`` is
+    the ``JUPYTER_SERVER_URL`` of this server's terminals. Blocks: call it in a worker thread."""
 
     def __init__(
         self,
@@ -70,8 +73,8 @@ class ProcessHistory:
         self, table: Table, roots: Mapping[Ref, int], resources: Iterable[Resource], server: int
     ) -> Attribution:
         """Attribute every process of ``table``. ``roots`` are the processes of the kernels and
-        terminals on this host, ``resources`` all that this server has, ``server`` is its process.
-        Raises OSError when an environment cannot be read for want of file descriptors."""
+        terminals on this host, ``resources`` all kernels and terminals of this server, ``server``
+        is its process. Raises OSError when no file descriptor is left to read an environment."""
         paths = {
             resource.paths[0]: resource.ref
             for resource in resources
@@ -100,7 +103,8 @@ class ProcessHistory:
         return Attribution(owners, frozenset(adrift) - owners.keys(), frozenset(from_terminals))
 
     def _known(self, table: Table, roots: Mapping[Ref, int]) -> dict[int, Ref]:
-        """By parent, by POSIX session, and by what was seen earlier; and all descendants."""
+        """The owners by parent, by POSIX session and by earlier observations, with all
+        descendants."""
         owners: dict[int, Ref] = {}
         for ref, root in roots.items():
             if root not in table:
@@ -128,12 +132,12 @@ class ProcessHistory:
         return {pid: marks for (pid, _), (_, marks) in kept.items()}
 
     def _is_of_jupyter(self, marks: Environment) -> bool:
-        """Whether a kernel or terminal gave it its environment. What this server itself was
-        started with, every helper process of it has, too."""
+        """Whether the process has its environment from a kernel or terminal. Variables with which
+        this server itself was started do not show it, because every helper process has them."""
         return any(name in marks and marks[name] != self._own.get(name) for name in VARIABLES)
 
     def _remember(self, table: Table, owners: Mapping[int, Ref]) -> None:
-        """Of each living process, the last owner known."""
+        """Remember the last known owner of each living process."""
         there = {process.key for process in table.values()}
         self._owners = {key: ref for key, ref in self._owners.items() if key in there}
         self._owners.update((table[pid].key, ref) for pid, ref in owners.items())

@@ -1,8 +1,8 @@
 """What SageMaker's errors mean for a removal, without importing botocore.
 
-``ValidationException``, ``ThrottlingException`` and ``AccessDeniedException`` are no modelled
-exceptions of the service, so everything is told by code and text. Texts are read here and shown
-nowhere: an InvalidSignatureException, for one, quotes the session token.
+The service model does not define ``ValidationException``, ``ThrottlingException`` and
+``AccessDeniedException``, so this module classifies every error by its code and text. It never
+shows a text to people: an InvalidSignatureException, for example, quotes the session token.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 from ..core.verdict import Result
 
-#: Texts of a ValidationException that say: somebody else was faster. The first two are known from
-#: the real API; what it says of an app that is Deleting is not documented. Another error that only
-#: has the word in it ("Error while deleting …") is not gone: that would be believed, and billed.
+#: Texts of a ValidationException which mean that the resource is already deleted or stopped. The
+#: first two are known from the real API; its text for an app that is Deleting is not documented.
+#: The patterns do not match other errors that contain the word ("Error while deleting …"): such an
+#: app would count as gone although it is billed.
 GONE_TEXT = re.compile(
     r"already been deleted"
     r"|automatically deleted"
@@ -45,8 +46,8 @@ THROTTLED = frozenset(
     }
 )
 
-#: Temporary: credentials of a container are renewed behind our back, and the next try makes a new
-#: client that looks for new ones.
+#: Temporary: the container renews its credentials by itself, and the next try makes a new client
+#: with the new ones.
 CREDENTIALS = frozenset(
     {
         "ExpiredToken",
@@ -75,12 +76,12 @@ CREDENTIALS = frozenset(
     }
 )
 
-#: Permanent: only somebody with the right to change a policy mends it.
+#: Permanent: only a person who may change a policy can correct these.
 DENIED = frozenset(
     {"AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "NotAuthorized"}
 )
 
-#: Of the transport, as botocore names its exceptions. Networks come back.
+#: Temporary: errors of the network, by the names of botocore's exceptions.
 UNREACHABLE = frozenset(
     {
         "ConnectTimeoutError",
@@ -94,12 +95,12 @@ UNREACHABLE = frozenset(
     }
 )
 
-#: Answers that are not SageMaker's; so is an HTTP status in place of a code.
+#: Answers that do not come from SageMaker. An HTTP status instead of a code means the same.
 FOREIGN = frozenset({"BadAnswer", "ResponseParserError", "UnicodeDecodeError", "UnknownCode"})
 
 REGION = frozenset({"NoRegionError", "InvalidRegionError"})
 
-#: What no repetition mends: the request, the platform or the installation is at fault.
+#: Permanent: the request, the platform or the installation is wrong, so another try cannot succeed.
 HOPELESS = REGION | {
     "ValidationException",
     "ValidationError",
@@ -111,10 +112,10 @@ HOPELESS = REGION | {
     "NotCovered",
 }
 
-#: What the text of a denial says of the policy at fault (IAM guide, "Troubleshoot access denied
-#: error messages"), and what follows.
+#: What the text of a denial says about the policy that caused it (IAM guide, "Troubleshoot access
+#: denied error messages"), and the remedy.
 DENIAL_HINTS = (
-    ("explicit deny", "A policy denies it explicitly; that one must give way."),
+    ("explicit deny", "A policy denies it explicitly; change that policy."),
     ("vpc endpoint polic", "The policy of the VPC endpoint must allow it, too."),
     ("service control polic", "The organisation's service control policy must allow it, too."),
     ("resource control polic", "The organisation's resource control policy must allow it, too."),
@@ -126,8 +127,8 @@ _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
 
 
 def classify(code: str, message: str) -> Result:
-    """GONE, TEMPORARY or PERMANENT. A code never heard of is temporary: it backs off up to an
-    hour all the same, stays visible as a fault, and may mend itself."""
+    """GONE, TEMPORARY or PERMANENT. An unknown code is temporary: the extension tries again after
+    growing waits of up to an hour, and the fault stays visible until a try succeeds."""
     if code in GONE or (code == "ValidationException" and GONE_TEXT.search(message)):
         return Result.GONE
     if code in DENIED or code in HOPELESS:
@@ -156,8 +157,8 @@ def remedy(code: str, message: str, action: str, resource: str, region: str | No
 
 
 def proxy_in_use(environ: Mapping[str, str]) -> str:
-    """The variable that sends HTTPS calls to a proxy, and the proxy's host and port in brackets;
-    empty without one. Name and password of the proxy's user are left out."""
+    """The environment variable that names a proxy for HTTPS calls, and the proxy's host and port in
+    brackets; empty if there is no proxy. Leaves out the name and password of the proxy's user."""
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):  # the order of urllib
         value = environ.get(name)
         if value:
@@ -213,5 +214,5 @@ def read_error(error: BaseException) -> tuple[str, str]:
     if not isinstance(details, Mapping):
         return type(error).__name__, ""
     code = str(details.get("Code") or "")
-    # Whoever answers chooses this text, and it goes into logs and pages.
+    # The sender of the answer chooses this text, and it goes into logs and pages.
     return code if _CODE.fullmatch(code) else "UnknownCode", str(details.get("Message") or "")

@@ -1,8 +1,8 @@
-"""Work in the background: what neither a kernel's state nor anything printed shows.
+"""Work in the background: work that neither the kernel's state nor its output shows.
 
-Local kernels, terminals and the server's own app are judged by the processes on this host
-(survey.py, evidence.py). A kernel in another container is asked for its processor time, and an app
-is judged by what its kernels say of their host. Other Jupyter servers are asked for what they run.
+For local kernels, terminals and the server's own app, this module looks at the processes on this
+host (survey.py, evidence.py). It asks a kernel in another container for its processor time, and for
+that of its host, which shows work in the kernel's app. It asks other Jupyter servers what they run.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from .shell_probe import ANSWER_SECONDS, ShellAnswer
 from .survey import Survey, Surveyor
 from .terminals import TerminalSource
 
-#: So many kernels behind gateways are asked at once.
+#: The number of kernels behind gateways that are asked at once.
 AT_ONCE = 8
 
-#: A look at all processes, or a question to kernels of others, that takes longer (seconds) failed.
+#: Reading all processes, or asking the kernels of other programs, fails after this time (seconds).
 THREAD_SECONDS = 30.0
 
 T = TypeVar("T")
 
-#: Whether another Jupyter server runs here is looked up again after so long (seconds).
+#: The time after which other Jupyter servers on this host are looked for again (seconds).
 SERVERS_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Others:
-    """What is not this server's: the kernels with what their shells answered, and what other
-    servers say of theirs. ``failure``: a server that does not say it."""
+    """Kernels of other programs, with the answers of their shells, and the kernels and terminals
+    that other servers report. ``failure``: another server did not answer."""
 
     kernels: Mapping[ForeignKernel, ShellAnswer] = field(default_factory=dict)
     tenants: Sequence[Tenant] = ()
@@ -53,8 +53,8 @@ class Others:
 
 
 class WorkSource:
-    """Asks for work in the background. ``server_url`` is what the server gives its terminals as
-    ``JUPYTER_SERVER_URL``, ``runtime_directory`` where it keeps its runtime file."""
+    """Looks for work in the background. ``server_url`` is the ``JUPYTER_SERVER_URL`` of this
+    server's terminals, ``runtime_directory`` the directory of its runtime file."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class WorkSource:
     async def ask(
         self, questions: Mapping[Ref, timedelta], snapshot: Snapshot
     ) -> tuple[Answer, ...]:
-        """One answer for each question, or more; never raises for one that fails."""
+        """At least one answer for each question. A question that fails has an answer, too."""
         self._forget(snapshot)
         resources = {ref: snapshot.find(ref) for ref in questions}
         roots = self._roots(snapshot)
@@ -104,7 +104,7 @@ class WorkSource:
         return await self._with_hosts(answers, questions, resources, snapshot)
 
     def faults(self, now: datetime) -> list[Fault]:
-        """What could not be read when it was last asked for: nothing that depends on it goes."""
+        """What the last look could not read. Nothing that depends on it is removed."""
         faults = []
         if self._problem is not None:
             message = f"{self._problem}: whether anything works in the background is not known."
@@ -117,8 +117,8 @@ class WorkSource:
         return faults
 
     async def beside_other_servers(self) -> bool:
-        """Whether another Jupyter server runs here, so that this one does not see all kernels. A
-        look that fails counts as yes."""
+        """Whether another Jupyter server runs here, so that this one does not see all kernels. Also
+        True if this cannot be determined."""
         now = self._now()
         if self._servers_at is None or now - self._servers_at >= SERVERS_SECONDS:
             self._servers_at = now
@@ -133,7 +133,7 @@ class WorkSource:
         return self._beside_others
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run ``function`` in a thread of ours. Raises UnreadableError when it is late."""
+        """Run ``function`` in the worker thread. Raises UnreadableError when it takes too long."""
         try:
             return await self._thread.run(function, *arguments)
         except OSError as error:
@@ -201,7 +201,7 @@ class WorkSource:
     def _judge_members(
         self, ref: Ref, members: Sequence[Process], root: int, window: float, survey: Survey
     ) -> Answer:
-        """A kernel or terminal, by the processes that it started."""
+        """Judge a kernel or terminal by the processes that it started."""
         use = self._use(ref, "members", survey.sample(members), window)
         program = survey.program_of(members, root if ref.kind is Kind.KERNEL else None)
         if program is not None:
@@ -210,8 +210,8 @@ class WorkSource:
         return self._with_signs_of_life(answer, use, members, root, survey)
 
     def _judge_running(self, terminal: Terminal, window: float, survey: Survey) -> Answer:
-        """A terminal with a command in its foreground, which counts as work by itself: whether it
-        shows that it works, or waits for a person."""
+        """Judge a terminal with a command in its foreground. The command counts as work in any
+        case; the answer says whether it shows signs of work or waits for a person."""
         ref = terminal.ref
         members = survey.attribution.of(survey.table, ref)
         use = self._use(ref, "members", survey.sample(members), window)
@@ -219,21 +219,21 @@ class WorkSource:
             answer = _answer(ref, use, WORK_CORES, "its processes")
             return self._with_signs_of_life(answer, use, members, None, survey)
         answer = _answer(ref, use, WORK_CORES, "its processes", only_cores=True)
-        # What it takes to redraw is no sign of work.
+        # Redrawing uses processor time, but is no sign of work.
         return answer if answer.working else replace(answer, cores=answer.cores and 0.0)
 
     def _judge_own_app(self, ref: Ref, window: float, survey: Survey, others: Others) -> Answer:
-        """The app that this server runs in: jobs that no kernel or terminal of its answers for,
-        what other servers run, and everything else in this container."""
+        """Judge the app in which this server runs: jobs that belong to no kernel or terminal, the
+        kernels and terminals of other servers, and all other processes in this container."""
         jobs = survey.adrift
-        # A job whose kernel or terminal goes is judged from then on, and has been watched before.
+        # When its kernel or terminal is gone, a job counts for the app. So it is watched before.
         judged = {process.key for process in jobs}
         use = self._use(ref, "jobs", survey.sample(survey.jobs), window, judged)
         rest = [p for p in survey.table.values() if p.pid != self._surveyor.server]
         whole = self._use(ref, "rest", {p.key: Reading(p.cpu) for p in rest}, window)
-        said = _of_tenants(ref, [t for t in others.tenants if t.app is None], others)
-        if said.working or said.unread:
-            return said
+        reported = _of_tenants(ref, [t for t in others.tenants if t.app is None], others)
+        if reported.working or reported.unread:
+            return reported
         for kernel, shell in others.kernels.items():
             if not shell.free and not shell.failure:
                 return _works(ref, f"{kernel} runs a cell")
@@ -247,7 +247,7 @@ class WorkSource:
         answer = self._with_signs_of_life(answer, use, jobs, None, survey)
         if any(shell.failure for shell in others.kernels.values()):
             answer = _alive(answer)
-        return replace(answer, activity={**said.activity, **answer.activity})
+        return replace(answer, activity={**reported.activity, **answer.activity})
 
     def _use(
         self,
@@ -276,7 +276,7 @@ class WorkSource:
         return answer
 
     async def _ask_others(self, survey: Survey, snapshot: Snapshot) -> Others:
-        """Other servers are asked first: of what they answer for, no shell need be asked."""
+        """Ask other servers first; the shells of kernels that they report need not be asked."""
         own = {resource.ref.id for resource in snapshot.resources}
         tenants: list[Tenant] = []
         failure = ""
@@ -305,8 +305,8 @@ class WorkSource:
         resources: Mapping[Ref, object],
         snapshot: Snapshot,
     ) -> tuple[Answer, ...]:
-        """The answers, and those for what runs in another container. An app there that has an
-        image terminal must be found idle by other servers and by its own host."""
+        """Add the answers for resources in other containers. An app with an image terminal is idle
+        only if both other servers and its own host report so."""
         with_terminals = {t.app for t in snapshot.terminals if t.in_image}
         by_ref = {answer.ref: answer for answer in answers}
         open_questions = {
@@ -335,7 +335,7 @@ class WorkSource:
         for ref, window in questions.items():
             seconds, resource = window.total_seconds(), resources[ref]
             if isinstance(resource, App):
-                # Its kernels know the processor of their host; one of them is enough.
+                # Each kernel reports the processor time of its host, so one kernel is enough.
                 inside = [k.id for k in snapshot.kernels if k.app == resource.id]
                 reachable = next((i for i in inside if self._kernels.channels_of(i)), None)
                 if reachable is None:
@@ -364,7 +364,7 @@ class WorkSource:
     ) -> list[Answer]:
         own = Ref(Kind.KERNEL, kernel_id)
         if not any(ref == own for ref, _ in refs):
-            # It was asked for the sake of its app; that has moved its stamps all the same.
+            # The question was about its app, but it moved the kernel's time stamps, too.
             refs = [*refs, (own, 0.0)]
         return [self._judge_usage(ref, window, usage) for ref, window in refs]
 
@@ -380,7 +380,8 @@ class WorkSource:
         return replace(answer, stamps=usage.stamps, other_client_seen=usage.other_client_seen)
 
     def _sum_up(self, ref: Ref, cores: float, window: float) -> Answer:
-        """What a kernel gives is an average since it was last asked: summed up, it is a clock."""
+        """Turn the averages since the last question, which a kernel reports, into a running
+        total."""
         now = self._now()
         asked_at, spent = self._spent.get(ref, (now, 0.0))
         spent += cores * (now - asked_at)
@@ -408,13 +409,13 @@ def _works(ref: Ref, detail: str) -> Answer:
 
 
 def _alive(answer: Answer) -> Answer:
-    """The answer with a sign of life as of now: weak evidence of activity."""
+    """Add a sign of life at this moment to the answer: weak evidence of activity."""
     now = datetime.now(timezone.utc)
     return replace(answer, activity={**answer.activity, Signal.BACKGROUND_IO: now})
 
 
 def _of_tenants(ref: Ref, tenants: Iterable[Tenant], others: Others) -> Answer:
-    """An app, by what other servers say of their kernels and terminals in it."""
+    """Judge an app by the kernels and terminals in it that other servers report."""
     if others.failure:
         return _unread(ref, others.failure)
     activity: dict[str, datetime] = {}

@@ -1,8 +1,8 @@
-"""Loading boto3 in a thread without holding up the server.
+"""Load boto3 in a thread without blocking the server.
 
-A thread does not block the event loop, but Python's lock does: only one thread runs at a time, and
-C code keeps the lock until it is done. botocore reads the model of SageMaker (2.6 MB of JSON) in
-one such piece: 0.2 s in which a server answers nobody, measured. See docs/decisions/016.
+A thread can block the event loop through Python's global lock: only one thread runs at a time, and
+C code keeps the lock until it returns. botocore parses the model of SageMaker (2.6 MB of JSON) in
+one call, in which the server answered nobody for 0.2 s (measured). See docs/decisions/016.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from typing import Any
 #: How long a thread keeps the lock while another waits; Python's own is 5 ms.
 TURN_SECONDS = 0.0005
 
-#: So many younger collections before a full one.
+#: The number of younger garbage collections before a full one.
 NEVER = 1_000_000
 
-#: After so many objects of a model the lock is offered.
+#: The number of objects of a model after which the thread offers the lock.
 OBJECTS_A_TURN = 64
 
 
 @contextlib.contextmanager
 def in_turns() -> Iterator[None]:
-    """For the time of a load, let other threads have Python's lock more often, and leave old
-    garbage where it is: a full collection in a large server takes longer than many turns."""
+    """While the body runs, let other threads have Python's lock more often, and prevent full
+    garbage collections, which take long in a large server."""
     interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(min(interval, TURN_SECONDS))
     gc.set_threshold(*thresholds[:2], NEVER)
@@ -42,7 +42,7 @@ def in_turns() -> Iterator[None]:
 
 
 class PatientLoader:
-    """As botocore's ``JSONFileLoader``, and offers Python's lock between the objects."""
+    """Like botocore's ``JSONFileLoader``, but offers Python's lock between the objects."""
 
     def exists(self, file_path: str) -> bool:
         return any(path.is_file() for path, _ in _candidates(file_path))
@@ -58,8 +58,8 @@ class PatientLoader:
 
 
 class _Hook:
-    """Called with each object that has been read. Being Python code, it is where the lock can be
-    let go; and a plain dict of words is none that the garbage collector ever looks at again."""
+    """The JSON parser calls it with each object. As Python code it can release the lock. It returns
+    a plain dict of strings, which the garbage collector does not track."""
 
     def __init__(self) -> None:
         self._read = 0
@@ -76,7 +76,8 @@ def _candidates(file_path: str) -> tuple[tuple[Path, Any], ...]:
 
 
 def new_session() -> Any:
-    """A boto3 session of our own: the default one is the host's, and not safe between threads."""
+    """A new boto3 session. The default session belongs to the host and is not safe between
+    threads."""
     from boto3.session import Session
     from botocore.session import get_session
 

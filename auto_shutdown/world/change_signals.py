@@ -1,16 +1,16 @@
-"""Signals of this server that something changed, so that a pass looks at once.
+"""Start a pass as soon as something changes in this server.
 
-A report that waits for the next poll is up to a minute old. So a pass begins as soon as
+Without these signals the report could be a minute old, until the next poll. So a pass begins when
 
-- a request to this server has changed a kernel, a session or a terminal (any manager, also a remote
-  one: every such request passes here);
-- the server's own event tells that a kernel was started, restarted or shut down (an extension may
-  call its managers without a request);
-- a kernel begins or ends its work, as its messages tell (requests.py);
+- a request to this server has changed a kernel, a session or a terminal (with any manager, also a
+  remote one, because every such request passes this server);
+- the server emits the event that a kernel was started, restarted or shut down (an extension may
+  call the kernel manager without a request);
+- the messages of a kernel show that it begins or ends its work (requests.py);
 - a document was saved (heartbeats.py).
 
-A signal only says *that* something changed. The pass reads what, and the poll finds what no signal
-told of.
+A signal only says *that* something changed. The pass reads the change. The poll finds changes for
+which there was no signal.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ class ChangeSignals:
         self._on_change = on_change
 
     def watch_requests(self, web_app: Any) -> None:
-        """Watch the requests of ``web_app`` from now on, by the function that logs each."""
+        """Watch all requests of ``web_app`` from now on, by wrapping its log function."""
         log = web_app.settings.get("log_function")
         if log is None:
             return
 
         def log_and_note(handler: Any) -> None:
             log(handler)
-            with contextlib.suppress(Exception):  # of no interest to the client of the request
+            with contextlib.suppress(Exception):  # a failure here must not reach the client
                 self.note_request(handler)
 
         web_app.settings["log_function"] = log_and_note
 
     def note_request(self, handler: Any) -> None:
-        """A request was answered by ``handler`` (tornado's)."""
+        """``handler`` (tornado's) has answered a request."""
         request = handler.request
         if request.method in CHANGING and OBSERVED.search(request.path):
             self._on_change()
 
     def listen(self, event_logger: Any) -> None:
-        """Listen to the server's events about kernels. Raises what ``event_logger`` raises where
+        """Listen to the server's events about kernels. Raises the exception of ``event_logger`` if
         the server has no such event."""
 
         async def on_event(logger: Any, schema_id: str, data: Mapping[str, Any]) -> None:

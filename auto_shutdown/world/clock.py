@@ -1,4 +1,4 @@
-"""The two clocks of this host, read together and at one place only."""
+"""The wall clock and the monotonic clock of this host, read together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Moment:
 
 
 class Clock:
-    """The real one. Tests pass another with the same method."""
+    """The real clock. Tests use another class with the same method."""
 
     def read(self) -> Moment:
         return Moment(datetime.now(timezone.utc), time.monotonic())
