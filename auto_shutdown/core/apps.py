@@ -18,9 +18,6 @@ Tenant = Union[Kernel, Terminal]
 #: States in which a kernel process has ended or is ending.
 DEAD = frozenset({"dead", "terminating", "terminated"})
 
-#: States in which a kernel cannot answer a message.
-MUTE = COMING_UP | DEAD
-
 
 #: By app type: the ``detail`` for apps that this extension cannot observe well enough to remove.
 UNSEEN = {
@@ -76,9 +73,10 @@ def decide_app(
 def _holds_its_app(context: Context, tenant: Tenant, decision: Decision) -> bool:
     """Whether this tenant keeps its app from being removed.
 
-    A kept tenant holds its app, with two exceptions: a stuck kernel, and a tenant that is due and
-    whose removal failed (removing the app ends it). An image terminal follows its app, and holds
-    it only when a setting or a running command keeps the terminal.
+    A kept tenant holds its app, with two exceptions: a stuck kernel, once its shell was asked and
+    did not answer (behind a gateway, a kernel that works may be listed as starting for ever), and a
+    tenant that is due and whose removal failed (removing the app ends it). An image terminal
+    follows its app, and holds it only when a setting or a running command keeps the terminal.
     """
     if decision.removes or decision.reason is Reason.BACKING_OFF:
         return False
@@ -86,7 +84,10 @@ def _holds_its_app(context: Context, tenant: Tenant, decision: Decision) -> bool
         return True
     if isinstance(tenant, Terminal):
         return not tenant.in_image or decision.reason in (Reason.TERMINAL_OPEN, Reason.RUNNING_JOB)
-    return decision.reason is Reason.KEPT_ALIVE or not is_stuck(context, tenant)
+    if decision.reason is Reason.KEPT_ALIVE or not is_stuck(context, tenant):
+        return True
+    asked = context.mark(tenant.ref).work.result in ("none", "untold")
+    return tenant.state in COMING_UP and not asked
 
 
 def _decide_in_service(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from .apps import DEAD, Tenant, decide_app, follow_app, is_coming_up, is_stuck
+from .apps import DEAD, Tenant, decide_app, follow_app, is_coming_up
 from .due import (
     Context,
     apply_veto,
@@ -129,8 +129,7 @@ def decide_kernel(context: Context, kernel: Kernel) -> Decision:
     if kernel.waiting_for is not None:
         word = f"{WAITING[kernel.waiting_for]}, and nobody connected, for"
         clock = replace(clock, word=word, case=kernel.waiting_for)
-    # A stuck kernel cannot answer a query, and computes nothing.
-    query_work = not is_stuck(context, kernel)
+    query_work = kernel.state not in DEAD
     return by_the_clock(context, ref, clock, refs(ref, kernel.app), query_work=query_work)
 
 

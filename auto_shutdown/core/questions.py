@@ -6,7 +6,9 @@ these resources are queried:
 
 - a resource that is due within a few minutes, often enough to measure its processor time;
 - a resource whose last answer showed background work, so that its idle clock starts when that ends;
-- a busy kernel or terminal that has shown no sign of work for a long time.
+- a busy kernel or terminal that has shown no sign of work for a long time;
+- a kernel that has been starting for longer than the startup grace period: its manager may have
+  missed that it came up.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from .apps import MUTE, needs_work_query
+from .apps import DEAD, needs_work_query
 from .due import window_of
 from .ledger import Ledger
-from .marks import BUSY, Mark, Work
+from .marks import BUSY, COMING_UP, Mark, Work
 from .model import App, Kernel, Ref, Resource, Snapshot, Terminal
 from .policy import Policy
 from .verdict import Decision, Plan, Reason
@@ -83,6 +85,8 @@ def _schedule(
             continue
         limit, _ = policy.limit_of(resource)
         begin = _query_at(decision, work, limit)
+        if isinstance(resource, Kernel) and resource.state in COMING_UP:
+            begin = _when_stuck(mark, work, limit, begin, policy, now)
         if begin is not None:
             due[resource.ref] = begin, window_of(limit)
     return due
@@ -106,6 +110,23 @@ def _query_at(decision: Decision, work: Work, limit: timedelta) -> datetime | No
     return min(work.asked_at + window, max(decision.due_at, work.asked_at + window / 8))
 
 
+def _when_stuck(
+    mark: Mark | None,
+    work: Work,
+    limit: timedelta,
+    before_removal: datetime | None,
+    policy: Policy,
+    now: datetime,
+) -> datetime:
+    """When to query a starting kernel: after the startup grace period, and then regularly."""
+    since = mark.state_since if mark is not None else None
+    stuck_at = (since or now) + policy.startup_grace
+    if work.asked_at is None:
+        return stuck_at
+    again = work.asked_at + _recheck_interval(limit)
+    return max(stuck_at, min(again, before_removal or again))
+
+
 def _while_busy(
     mark: Mark | None, work: Work, policy: Policy, now: datetime
 ) -> tuple[datetime, timedelta]:
@@ -126,4 +147,4 @@ def _can_be_queried(resource: Resource, terminals: Mapping[str, list[Terminal]])
         return needs_work_query(resource, terminals.get(resource.id, []))
     if isinstance(resource, Terminal):
         return not (resource.in_image or resource.unreadable)
-    return not (resource.unreadable or resource.state in MUTE)
+    return not (resource.unreadable or resource.state in DEAD)

@@ -38,6 +38,7 @@ SAGEMAKER_INTERNAL = "__SAGEMAKER_INTERNAL__"
 #: Why a kernel is not shut down at the last moment.
 USED = "It was used at the last moment."
 SILENT = "Its shell did not answer at the last moment"
+CAME_UP = "It was listed as starting, and has answered at the last moment."
 
 #: So long may a kernel's manager take to see that the kernel has answered our own question.
 SETTLE_SECONDS = 1.0
@@ -182,6 +183,10 @@ class KernelSource:
             request_sent_at=requests.sent_at if requests is not None else None,
         )
 
+    def is_starting(self, kernel: Kernel) -> bool:
+        """Whether the kernel is listed as starting, and no message shows that it came up."""
+        return self.observed(kernel).state in COMING_UP
+
     def _subscription(self, kernel_id: str) -> IOPubSubscription | None:
         return self._listener.subscription(kernel_id)
 
@@ -196,6 +201,8 @@ class KernelSource:
     async def ask_usage(self, kernel_id: str) -> Usage:
         """Ask one in another container for its processor time, and its shell. Never raises."""
         usage = await self._shells.ask_by_websocket(kernel_id, with_usage=True)
+        if not usage.failure:
+            self._requests.of(kernel_id).came_up = True
         self._just_asked[kernel_id] = usage.shell
         return usage
 
@@ -277,15 +284,21 @@ class KernelSource:
         return Outcome(Result.REMOVED, "The kernel was shut down.")
 
     async def _may_be_at_work(self, kernel: Kernel) -> str:
-        """Why an idle kernel must not be shut down after all; empty if it may be.
+        """Why the kernel must not be shut down after all; empty if it may be.
 
-        Its shell answers first, then its messages and model are read once more. Between that
-        reading of a local kernel and its end nothing else has a turn on the server's loop."""
-        if kernel.state == "idle":
+        The shell of an idle kernel must answer. If the shell of a kernel that is stuck in starting
+        answers, the kernel is judged as a running kernel. After that, messages and model are read
+        once more. Between that reading of a local kernel and its end nothing else has a turn on the
+        server's loop.
+        """
+        is_starting = kernel.state in COMING_UP
+        if kernel.state == "idle" or is_starting:
             if await self._has_moved(kernel):
                 return USED
             answer = await self._shells.ask(kernel.id)
-            if not answer.shell.free:
+            if is_starting and answer.shell.free:
+                return CAME_UP
+            if not answer.shell.free and (answer.shell.failure or not is_starting):
                 return f"{SILENT}: {answer.shell.failure}" if answer.shell.failure else SILENT
             if answer.other_client_seen:
                 return USED

@@ -146,7 +146,7 @@ class KernelRequests:
         elif state == "starting":
             # Running requests ended with the process. Requests sent since then wait for the new
             # process.
-            self.came_up, self._input_for = True, None
+            self.came_up, self._input_for, self.shell_silent = True, None, False
             self._unfinished = {i: r for i, r in self._unfinished.items() if not r.started}
         elif state == "busy":
             self.came_up = True

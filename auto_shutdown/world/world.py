@@ -47,6 +47,9 @@ ENDING_SECONDS = 20 * 60.0
 
 #: The finding about a kernel whose shell is silent.
 NO_ANSWER = "its shell does not answer, so it may run a cell"
+#: The finding about a kernel that is stuck in starting.
+NEVER_ANSWERED = "it has been starting all the time, and its shell does not answer"
+
 #: Seconds that a manager has to forget a kernel or terminal after its end.
 UNLISTED_SECONDS = 5.0
 
@@ -276,10 +279,11 @@ class World:
         """Ask whether anything works in the background; each is judged over the window given."""
         answers = await self._work.ask(questions, self._last)
         kernels = {k.id: k for k in self._last.kernels if k.ref in questions}
-        shells = await self._kernel_source.ask_shells(kernels)
+        source = self._kernel_source
+        shells = await source.ask_shells(kernels)
         return tuple(
-            with_shell(answer, kernels[answer.ref.id], shells[answer.ref.id])
-            if answer.ref.kind is Kind.KERNEL and answer.ref.id in kernels
+            with_shell(answer, kernel, shells[kernel.id], source.is_starting(kernel))
+            if answer.ref.kind is Kind.KERNEL and (kernel := kernels.get(answer.ref.id))
             else answer
             for answer in answers
         )
@@ -342,13 +346,22 @@ class World:
         return [*self._work.faults(now), *left_out, *host]
 
 
-def with_shell(answer: Answer, kernel: Kernel, shell: ShellAnswer) -> Answer:
-    """The answer about work in the background, corrected by the shell of an idle kernel."""
+def with_shell(
+    answer: Answer, kernel: Kernel, shell: ShellAnswer, is_starting: bool = False
+) -> Answer:
+    """The answer about work in the background, corrected by the shell of an idle kernel.
+
+    ``is_starting``: nothing shows that the kernel ever came up. Then a silent shell is no sign of
+    work.
+    """
     if shell.free or kernel.state == BUSY:
         return answer
     if shell.failure:
         detail = f"its shell cannot be asked whether a cell runs ({shell.failure})"
         return replace(answer, conclusive=True, working=False, unread=True, detail=detail)
+    if is_starting:
+        stuck = replace(answer, conclusive=True, working=False, answered=False, unread=False)
+        return replace(stuck, detail=NEVER_ANSWERED)
     return replace(
         answer, conclusive=True, working=True, answered=True, unread=False, detail=NO_ANSWER
     )

@@ -94,6 +94,14 @@ KERNEL_ROWS = {
     "busy, whatever its stamp": (with_kernel(OK, state="busy"), Reason.BUSY),
     "starting": (with_kernel(OK, state="starting"), Reason.GRACE),
     "restarting": (with_kernel(OK, state="restarting"), Reason.GRACE),
+    "stuck in starting, not asked": (
+        with_mark(with_kernel(OK, state="starting"), KERNEL.ref, state="starting", work=Work()),
+        Reason.GRACE,
+    ),
+    "stuck in starting, and cannot be asked": (
+        with_mark(with_kernel(OK, state="starting"), KERNEL.ref, state="starting", work=UNREAD),
+        Reason.UNKNOWN,
+    ),
     "used an hour ago": (with_kernel(OK, last_activity=ago(hours=1)), Reason.RECENT_ACTIVITY),
     "a stamp of tomorrow": (with_kernel(OK, last_activity=NOW + HOUR), Reason.RECENT_ACTIVITY),
     "connected and protected": (with_policy(OK, protect_connected=True), Reason.CONNECTED),
@@ -300,12 +308,31 @@ APP_GOES_ALL_THE_SAME = {
 }
 
 
-@pytest.mark.parametrize("state", ["starting", "restarting", "unknown", "dead"])
-def test_a_stuck_kernel_goes_with_its_app(state: str) -> None:
-    """It does not hold the app, and a longer limit of its own is not waited for."""
+STUCK = ["starting", "restarting", "unknown"]
+
+
+def with_stuck_kernel(state: str, work: Work) -> Scene:
+    """The app has a second kernel, which is stuck and has a longer limit of its own."""
     stuck = other(state=state)
     scene = with_policy(joined(OK, stuck), rules=(Rule(8 * HOUR, kernel_name="stuck"),))
-    scene = replace(scene, more_kernels=(replace(stuck, name="stuck"),))
+    scene = with_mark(scene, stuck.ref, work=work)
+    return replace(scene, more_kernels=(replace(stuck, name="stuck"),))
+
+
+@pytest.mark.parametrize("state", STUCK)
+@pytest.mark.parametrize("work", [Work(), WORKING, UNREAD], ids=["not asked", "works", "unread"])
+def test_a_stuck_kernel_whose_shell_was_not_asked_holds_its_app(state: str, work: Work) -> None:
+    scene = with_stuck_kernel(state, work)
+    assert not scene.of(other().ref).removes
+    assert scene.of(APP.ref).reason is Reason.IN_USE
+
+
+@pytest.mark.parametrize(
+    ("state", "work"), [*((state, UNTOLD) for state in STUCK), ("dead", Work()), ("dead", UNTOLD)]
+)
+def test_a_stuck_kernel_goes_with_its_app(state: str, work: Work) -> None:
+    """It does not hold the app, and a longer limit of its own is not waited for."""
+    stuck, scene = other(), with_stuck_kernel(state, work)
     assert scene.of(stuck.ref).reason is Reason.APP_REMOVED
     assert scene.of(APP.ref).reason is Reason.IDLE
 

@@ -111,6 +111,38 @@ def test_what_works_is_asked_again_after_a_while() -> None:
     assert KERNEL.ref in asked(short)
 
 
+@pytest.mark.parametrize(
+    ("stuck_for", "asked_before", "is_asked"),
+    [
+        (-1 * SECOND, None, False),
+        (0 * SECOND, None, True),
+        (10 * MINUTE, RECHECK - SECOND, False),
+        (10 * MINUTE, RECHECK, True),
+    ],
+)
+def test_a_kernel_stuck_in_starting_is_asked_long_before_its_limit(
+    stuck_for: timedelta, asked_before: timedelta | None, is_asked: bool
+) -> None:
+    """It holds its app until it was asked."""
+    policy, scene = Policy(), idle_for(60 * MINUTE)
+    work = Work() if asked_before is None else Work(NOW - asked_before, NOW, "untold")
+    since = NOW - policy.startup_grace - stuck_for
+    starting = mark(NOW - 60 * MINUTE, "starting", APP.id, work=work, state_since=since)
+    marks = {**scene.ledger.marks, KERNEL.ref: starting}
+    scene = replace(scene, kernel=replace(scene.kernel, state="starting"), policy=policy)
+    scene = replace(scene, ledger=replace(scene.ledger, marks=marks))
+    assert (KERNEL.ref in asked(scene)) == is_asked
+
+
+def test_a_stuck_kernel_is_asked_once_more_before_its_removal() -> None:
+    work = Work(NOW - RECHECK / 2, NOW - RECHECK / 2, "untold")
+    scene = idle_for(118 * MINUTE)
+    stuck = mark(NOW - 118 * MINUTE, "starting", APP.id, work=work)
+    scene = replace(scene, kernel=replace(scene.kernel, state="starting"))
+    marks = {**scene.ledger.marks, KERNEL.ref: stuck}
+    assert KERNEL.ref in asked(replace(scene, ledger=replace(scene.ledger, marks=marks)))
+
+
 def test_a_dead_kernel_is_not_asked() -> None:
     scene = idle_for(120 * MINUTE)
     assert KERNEL.ref not in asked(replace(scene, kernel=replace(scene.kernel, state="dead")))

@@ -135,6 +135,8 @@ class Jupyter:
 
     def shell_answers(self, thing: Thing) -> bool:
         """The truth: whether its shells answer the product's question."""
+        if thing.state == "starting":
+            return False
         requests = self.source._requests.of(thing.id)
         in_subshell = thing.cell is not None and thing.cell.in_subshell
         free = thing.cell is None or (in_subshell and "sub" not in requests.unheard_subshells)

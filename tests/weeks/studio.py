@@ -368,9 +368,10 @@ class Studio:
         if thing.app is not None:
             self.jupyter.answers_a_question(thing)
         shell = ShellAnswer(self.jupyter.shell_answers(thing))
-        if not shell.free:
+        is_starting = thing.state == "starting"
+        if not shell.free and not is_starting:
             self.excuse(thing, self.rules.limit(thing))
-        return with_shell(answer, kernel, shell)
+        return with_shell(answer, kernel, shell, is_starting)
 
     def spend(self, thing: Thing) -> None:
         """Bring its processor time up to date."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -203,13 +205,89 @@ async def test_the_stamp_that_our_own_question_moves_is_no_activity(
 async def test_a_kernel_that_waits_for_a_person_is_not_asked(
     world: World, manager: Manager, shells: FakeShells
 ) -> None:
-    """It cannot answer. So it is with one that is dead, or stuck in starting."""
+    """It cannot answer. The same holds for a dead kernel."""
     manager.model = {**MODEL, "execution_state": "busy"}
     kernel = replace(await decided(world), waiting_for="input")
     assert (await world.remove(kernel, only_unmoved=True)).result is Result.REMOVED
-    manager.model = {**MODEL, "execution_state": "starting"}
+    manager.model = {**MODEL, "execution_state": "dead"}
     assert (await world.remove(await decided(world), only_unmoved=True)).result is Result.REMOVED
     assert shells.asked == []
+
+
+@pytest.mark.parametrize("state", ["starting", "restarting", "unknown"])
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        (ShellAnswer(False), Result.REMOVED),
+        (ShellAnswer(True), Result.STALE),
+        (ShellAnswer(False, "no way"), Result.STALE),
+    ],
+)
+async def test_a_kernel_that_is_stuck_in_starting_goes_only_if_its_shell_is_silent(
+    answer: ShellAnswer,
+    result: Result,
+    state: str,
+    world: World,
+    manager: Manager,
+    shells: FakeShells,
+) -> None:
+    """Its manager may have missed that it came up."""
+    shells.answer = Usage(shell=answer)
+    manager.model = {**MODEL, "execution_state": state}
+    outcome = await world.remove(await decided(world), only_unmoved=True)
+    assert (outcome.result, shells.asked) == (result, ["k"])
+
+
+class Answers:
+    """What the shell and the control channel of a kernel in another container answer."""
+
+    def __init__(self, source: KernelSource, shell: bool, control: bool) -> None:
+        self.requests = source._requests.of("k")
+        self.usage = Usage(
+            failure="" if control else "late", shell=ShellAnswer(shell), kernel_cores=0.0
+        )
+
+    async def ask_by_websocket(self, kernel_id: str, with_usage: bool) -> Usage:
+        if self.usage.shell.free:
+            self.requests.shell_answered(time.monotonic(), one_by_one=True)
+        else:
+            self.requests.shell_is_silent("")
+        return self.usage
+
+    async def ask_all(self, kernel_ids: object) -> dict[str, ShellAnswer]:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("shell", "control", "state", "answered", "working"),
+    [
+        (False, False, "starting", False, False),  # stuck
+        (True, True, "idle", True, False),
+        (False, True, "busy", True, True),  # a cell runs
+    ],
+)
+async def test_a_remote_kernel_that_answers_is_not_starting(
+    shell: bool,
+    control: bool,
+    state: str,
+    answered: bool,
+    working: bool,
+    world: World,
+    source: KernelSource,
+    manager: Manager,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    manager.model = {**MODEL, "execution_state": "starting"}
+    manager.get_kernel = lambda kernel_id: SimpleNamespace(kernel_url="http://gateway/k")  # type: ignore[method-assign]
+    source._shells = Answers(source, shell, control)  # type: ignore[assignment]
+    (kernel,) = (await world.observe(False)).kernels
+    assert kernel.state == "starting"
+    questions = {kernel.ref: timedelta(0)}
+    for _ in range(2):  # the measurement of processor time needs two
+        (answer,) = await world.ask(questions)
+    assert (answer.answered, answer.working) == (answered, working)
+    (kernel,) = (await world.observe(False)).kernels
+    assert kernel.state == state
 
 
 async def test_what_cannot_be_read_stays(world: World, manager: Manager) -> None:
