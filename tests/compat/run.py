@@ -212,18 +212,20 @@ def copy_tests() -> None:
     shutil.copytree(ROOT / reports, WORK / reports, dirs_exist_ok=True)
     (WORK / "pytest.ini").write_text(
         "[pytest]\npythonpath = tests/core tests/world tests/cycle\n"
-        "timeout = 120\nmarkers =\n    slow: slow\n    soak: longer\n"
+        "timeout = 300\nmarkers =\n    slow: slow\n    soak: longer\n"
     )
 
 
 def run_tests(python: Path, place: Path, env: dict[str, str], ci: bool) -> str:
     """Run the tests; returns pytest's own summary."""
     argv = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", WORK / "pytest.ini"]
-    argv += ["-m", "not soak", "--show-capture=no", f"--basetemp={place / 'tmp'}"]
+    # Properties give the same result on each host.
+    marked = "not soak and not hypothesis" if ci else "not soak"
+    argv += ["-m", marked, "--show-capture=no", f"--basetemp={place / 'tmp'}"]
     argv += [TESTS / name for name in FAST]
     only = [f"{TESTS / ACTIVITY}::{name}" for name in ACTIVITY_CI]
     argv += only if ci else [TESTS / ACTIVITY]
-    output = run(*argv, env=env)
+    output = run(*argv, env=env, timeout=3600)
     return output.strip().splitlines()[-1].strip("= ").partition(" in ")[0]
 
 

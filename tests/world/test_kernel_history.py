@@ -94,6 +94,7 @@ def test_a_kernel_of_another_sort(
     module: str, cells: tuple[str, ...] | None, tmp_path: Path
 ) -> None:
     """A kernel that answers with the cells of all its user's sessions is not believed."""
+    pytest.importorskip(module)  # the environments of tests/compat have Jupyter alone
     argv = [sys.executable, "-m", module, "-f", "{connection_file}"]
     manager: Any = KernelManager(kernel_name=module)
     manager._kernel_spec = KernelSpec(argv=argv, language="x", display_name=module)
