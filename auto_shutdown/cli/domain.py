@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..api.client import ExitCode
+from . import domain_template
 from .domain_text import run_as_json, show_findings, show_report, show_run
 from .options import Commands, Run, command
 from .text import Page
@@ -33,6 +34,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     _add_check(below)
     _add_tidy(below)
     _add_teardown(below)
+    summary = "Write, deploy or remove the scheduled run of report, check and tidy (AWS Lambda)."
+    domain_template.add_options(_common(below, "template", summary, domain_template.run))
 
 
 def _common(

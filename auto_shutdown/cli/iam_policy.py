@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 
+from ..api.client import ExitCode
 from ..install.names import PLATFORMS, TARGETS
 from .options import Commands, add_scope, command
 
@@ -12,7 +15,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     summary = "Print the IAM policy that a user's role, or an administrator, needs."
     parser = command(commands, "iam-policy", summary, run)
     option = parser.add_argument
-    option("--for", dest="role", choices=("user", "administrator"), required=True)
+    domain = [f"domain-{name}" for name in ("report", "check", "tidy", "teardown")]
+    option("--for", dest="role", choices=("user", "administrator", *domain), required=True)
     option(
         "--platform",
         action="append",
@@ -35,4 +39,40 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..install.commands import iam_policy  # --help need not wait for it
 
+    if arguments.role.startswith("domain-"):
+        return _domain_policy(arguments)
     return iam_policy(arguments)
+
+
+def _domain_policy(arguments: argparse.Namespace) -> int:
+    """Print the policy for one of the ``domain`` commands, with every rule of tidy."""
+    from ..domain import permissions
+    from ..domain.policy import RULES, parse
+    from ..install.errors import UsageError
+    from ..install.iam import Scope, gives_away
+
+    try:
+        scope = Scope(
+            partition=arguments.partition,
+            region=arguments.region,
+            account=arguments.account,
+            domain=arguments.domain,
+        )
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.USAGE
+    domains = (scope.domain,) if scope.domain else ()
+    where = permissions.Where(scope.partition, scope.region or "*", scope.account or "*", domains)
+    switches = {rule: {"delete": True} for rule in RULES}
+    acting = {"version": 1, "dry_run": False, "notify": {"event_bus": "*"}, **switches}
+    statements = {
+        "domain-report": lambda: permissions.report(where, bill=True),
+        "domain-check": lambda: permissions.check(where),
+        "domain-tidy": lambda: permissions.tidy(where, parse(acting), (where.arn("sns", "*"),)),
+        "domain-teardown": lambda: permissions.teardown(where),
+    }[arguments.role]()
+    policy = permissions.document(statements)
+    print(json.dumps(policy, indent=2))
+    for text in gives_away(policy):
+        print(text, file=sys.stderr)
+    return ExitCode.DONE

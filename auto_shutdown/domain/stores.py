@@ -26,9 +26,9 @@ class StateStore(Protocol):
 
 
 class AuditLog(Protocol):
-    """``write`` returns when the line will survive a crash, and raises DomainError otherwise."""
+    """``write`` returns when its lines will survive a crash, and raises DomainError otherwise."""
 
-    def write(self, entry: Mapping[str, Any]) -> None: ...
+    def write(self, *entries: Mapping[str, Any]) -> None: ...
 
 
 class FileState:
@@ -91,11 +91,11 @@ class FileAudit:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def write(self, entry: Mapping[str, Any]) -> None:
+    def write(self, *entries: Mapping[str, Any]) -> None:
         with _reporting(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with open(self._path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+                file.write("".join(json.dumps(entry) + "\n" for entry in entries))
                 file.flush()
                 os.fsync(file.fileno())
 

@@ -9,7 +9,7 @@ once more at the last moment. What is not done in time is left to the next run.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,13 +22,17 @@ from .actions import CLOUDTRAIL_DELAY, Decision, Plan, Step, decide, plan, still
 from .entries import app_request
 from .errors import CallError, ConflictError, OutOfTimeError
 from .evidence import read_canvas, read_creations, read_newest_report
-from .facts import Facts, Item
+from .facts import Facts, Item, ItemKey
 from .memory import Memory, Notice
 from .notices import Notifier
 from .pace import Aws
 from .policy import DomainPolicy
 from .reader import Reader
 from .stores import AuditLog, StateStore
+
+#: So many notices are sent before the state is written. A run that ends in between has sent so many
+#: at most that the next run sends again.
+NOTICES_A_BATCH = 200
 
 #: A run is over by then, whatever happened to it. The scheduled function has 15 minutes.
 LEASE = timedelta(minutes=20)
@@ -43,10 +47,15 @@ class Attempt:
     detail: str
     code: str = ""
 
+    @property
+    def failed(self) -> bool:
+        return self.result in (Result.TEMPORARY, Result.PERMANENT)
+
 
 @dataclass
 class Run:
-    """What one run did. ``left`` deletions are due and were not tried; ``ended`` says why."""
+    """What one run did. ``left`` deletions are due and were not tried; ``ended`` says why.
+    ``notices_failed``: some or all of the notices were not sent."""
 
     facts: Facts
     plan: Plan
@@ -55,11 +64,11 @@ class Run:
     attempts: list[Attempt] = field(default_factory=list)
     left: int = 0
     ended: str = ""
+    notices_failed: bool = False
 
     @property
     def failed(self) -> bool:
-        bad = (Result.TEMPORARY, Result.PERMANENT)
-        return bool(self.ended) or any(a.result in bad for a in self.attempts)
+        return bool(self.ended) or any(attempt.failed for attempt in self.attempts)
 
 
 class Tidy:
@@ -93,8 +102,14 @@ class Tidy:
         version = self._store.save(memory, version)
         try:
             done, memory = self._read_and_plan(memory, dry_run)
-            memory = self._give_notices(done, memory)
+            # A conflict here says that another run took the state: no notice is sent then.
             version = self._store.save(memory, version)
+            for batch in _batches(done.plan.of_step(Step.NOTICE)):
+                given = self._give_notices(batch, done)
+                if not given:
+                    break
+                memory = memory.with_notices(given)
+                version = self._store.save(memory, version)
             memory = self._delete(done, memory)
         finally:
             self._store.save(memory.released(), version)
@@ -107,22 +122,18 @@ class Tidy:
 
     # -- notices -----------------------------------------------------------------------------
 
-    def _give_notices(self, done: Run, memory: Memory) -> Memory:
-        """The memory with the notices that were sent. Where sending fails, none is remembered."""
-        decisions = done.plan.of_step(Step.NOTICE)
-        if not decisions:
-            return memory
+    def _give_notices(self, decisions: Sequence[Decision], done: Run) -> dict[ItemKey, Notice]:
+        """Send notices; those to remember. Where sending fails, none is remembered."""
         try:
             self._notifier.send(decisions, done.facts, self._policy)
         except (CallError, OutOfTimeError) as error:
-            done.ended = f"Notices were not given: {error}"
-            return memory
+            done.ended, done.notices_failed = f"Notices were not given: {error}", True
+            return {}
         given_at = self._now()
-        for decision in decisions:
-            self._audit.write({**self._entry("notice", decision), "at": iso(given_at)})
-        done.noticed = decisions
-        notices = {d.item.key: Notice(d.rule, given_at, d.item.created_at) for d in decisions}
-        return memory.with_notices(notices)
+        entries = [{**self._entry("notice", d), "at": iso(given_at)} for d in decisions]
+        self._audit.write(*entries)
+        done.noticed = (*done.noticed, *decisions)
+        return {d.item.key: Notice(d.rule, given_at, d.item.created_at) for d in decisions}
 
     # -- deletions ---------------------------------------------------------------------------
 
@@ -132,10 +143,15 @@ class Tidy:
             if number >= self._policy.max_deletions:
                 done.left = len(due) - number
                 break
+            if not memory.is_taken(self._now()):
+                done.left = len(due) - number
+                late = "The run took so long that another run may begin; this one ends."
+                done.ended = done.ended or late
+                break
             try:
                 attempt = self._delete_one(decision, done.facts, memory)
             except OutOfTimeError as error:
-                done.left, done.ended = len(due) - number, str(error)
+                done.left, done.ended = len(due) - number, done.ended or str(error)
                 break
             done.attempts.append(attempt)
             if attempt.result in (Result.REMOVED, Result.GONE, Result.STALE):
@@ -227,6 +243,11 @@ class Tidy:
             "rule": decision.rule,
             "detail": decision.detail,
         }
+
+
+def _batches(decisions: Sequence[Decision]) -> Iterator[Sequence[Decision]]:
+    for first in range(0, len(decisions), NOTICES_A_BATCH):
+        yield decisions[first : first + NOTICES_A_BATCH]
 
 
 def interrupted(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

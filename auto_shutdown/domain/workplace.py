@@ -60,9 +60,11 @@ def connect(
     all_regions: bool,
     profile: str | None = None,
     seconds: float | None = None,
+    session: Any = None,
 ) -> tuple[Workplace, tuple[str, ...]]:
     """A workplace with the credentials that the AWS command line would take, and the regions.
-    Raises DomainError."""
+    ``session``: an earlier workplace's, which has loaded what is slow to load. Raises DomainError.
+    """
     try:
         from boto3.session import Session
         from botocore.exceptions import BotoCoreError
@@ -72,7 +74,7 @@ def connect(
     try:
         # boto3 itself reads AWS_DEFAULT_REGION only.
         region = os.environ.get("AWS_REGION") or None
-        session = Session(profile_name=profile, region_name=region)
+        session = session or Session(profile_name=profile, region_name=region)
         found = regions_of(session, regions, all_regions)
     except CallError as error:
         raise DomainError(str(error)) from None
@@ -85,14 +87,20 @@ def connect(
 
 def load_policy(path: Path | None) -> DomainPolicy:
     """The policy of a JSON file, or the one of no file, which does nothing. Raises PolicyError."""
-    if path is None:
-        return DomainPolicy()
+    return DomainPolicy() if path is None else read_policy(path)
+
+
+def read_policy(path: Path, topic: str = "") -> DomainPolicy:
+    """The policy of a JSON file. ``topic``: the SNS topic for notices where the file names none.
+    Raises PolicyError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise PolicyError(f"{path}: {error.strerror or error}.") from None
     except ValueError as error:
         raise PolicyError(f"{path} is not JSON: {error}.") from None
+    if topic and isinstance(content, dict) and isinstance(content.get("notify", {}), dict):
+        content = {**content, "notify": {"sns_topic_arn": topic, **content.get("notify", {})}}
     try:
         return parse(content)
     except PolicyError as error:

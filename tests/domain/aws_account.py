@@ -96,9 +96,9 @@ class Account:
         events = [{"timestamp": at + n, "message": text} for n, text in enumerate(texts)]
         self._logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
 
-    def lose_owner(self, name: str) -> None:
-        """A user profile vanishes although it has apps, as it happens to deletions by force."""
-        self.api.operations.owners.lose("UserProfile", "d-one", name)
+    def lose_owner(self, name: str, kind: str = "UserProfile") -> None:
+        """A user profile or space vanishes although it has apps, as after deletions by force."""
+        self.api.operations.owners.lose(kind, "d-one", name)
 
     def statuses(self) -> dict[str, str]:
         return {f"{a.owner[1]}/{a.type}": a.status for a in self.api.apps.all()}

@@ -1,0 +1,256 @@
+"""``domain template``: the scheduled run of report, check and tidy, as a template and a zip."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..api.client import ExitCode
+from .text import Page
+
+if TYPE_CHECKING:
+    from ..domain.scheduled.stack import Stack
+    from ..domain.scheduled.template import Options
+    from ..domain.workplace import Workplace
+
+STACK = "auto-shutdown-domain"
+TEMPLATE = "auto-shutdown-domain.json"
+
+#: Stands for the stack's topic while a policy file is only checked.
+ANY_TOPIC = "arn:aws:sns:us-east-1:123456789012:topic"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    option = parser.add_argument
+    option("--output", type=Path, default=Path("."), metavar="FOLDER", help="for template and zip")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--deploy", action="store_true", help="make or update the stack")
+    how.add_argument("--remove", action="store_true", help="delete the stack; the audit log stays")
+    option("--stack", default=STACK, metavar="NAME", help=f"the stack's name (default: {STACK})")
+    option("--yes", action="store_true", help="do not ask before --deploy and --remove")
+    option("--every", type=_minutes, default=15, metavar="MIN", help="minutes between two tidies")
+    option("--hour", type=_hour, default=6, metavar="H", help="of the daily report and check")
+    option("--time-zone", default="UTC", metavar="ZONE", help="of that hour, as in Europe/Berlin")
+    option("--bill", action="store_true", help="ask Cost Explorer once a day (one cent)")
+    option("--mail", default="", metavar="ADDRESS", help="gets alarms, notices and the check")
+    option("--budget", type=_dollars, default=0, metavar="USD", help="an AWS budget, a month")
+    option("--code-bucket", default="", metavar="NAME", help="for the zip (default: makes one)")
+    option("--permissions-boundary", default="", metavar="ARN", help="for both roles")
+    option(
+        "--no-reserved-concurrency",
+        action="store_true",
+        help="for accounts with a limit of few concurrent executions",
+    )
+    option("--apps", type=int, default=100, metavar="N", help="for the estimate of its cost")
+    option("--canvas-apps", type=int, default=0, metavar="N", help="likewise")
+
+
+def _minutes(text: str) -> int:
+    minutes = int(text)
+    if not 5 <= minutes <= 60:
+        raise argparse.ArgumentTypeError("from 5 to 60 minutes")
+    return minutes
+
+
+def _hour(text: str) -> int:
+    hour = int(text)
+    if not 0 <= hour <= 23:
+        raise argparse.ArgumentTypeError("from 0 to 23")
+    return hour
+
+
+def _dollars(text: str) -> int:
+    dollars = int(text)
+    if dollars < 0:
+        raise argparse.ArgumentTypeError("US dollars, 0 or more")
+    return dollars
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..domain.errors import CallError, DomainError
+
+    work = _deploy if arguments.deploy else _remove if arguments.remove else _write
+    try:
+        return work(arguments)
+    except (DomainError, CallError) as error:
+        print(error, file=sys.stderr)
+    except OSError as error:
+        print(f"{error.filename or 'A file'}: {error.strerror or error}.", file=sys.stderr)
+    return ExitCode.TROUBLE
+
+
+def _parts(arguments: argparse.Namespace) -> tuple[Options, str, str, bytes]:
+    """The options, the template, and the zip with its key. Raises DomainError."""
+    from ..domain.policy import DomainPolicy
+    from ..domain.scheduled import package, template
+    from ..domain.workplace import read_policy
+
+    path, policy, content = arguments.policy, DomainPolicy(), None
+    if path is not None:
+        policy = read_policy(path, ANY_TOPIC)
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        if not content.get("notify", {}).get("sns_topic_arn"):
+            # The stack's own topic; its permission is there anyway.
+            from dataclasses import replace
+
+            policy = replace(policy, sns_topic_arn="")
+    options = template.Options(
+        policy, path is not None, arguments.every, arguments.hour, arguments.bill
+    )
+    zipped = package.build(content)
+    key = f"auto-shutdown-domain-{package.digest(zipped)}.zip"
+    text = json.dumps(template.build(options, key), indent=2) + "\n"
+    return options, text, key, zipped
+
+
+def _write(arguments: argparse.Namespace) -> int:
+    options, text, key, zipped = _parts(arguments)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / TEMPLATE).write_text(text, encoding="utf-8")
+    (arguments.output / key).write_bytes(zipped)
+    page = Page()
+    files = [str(arguments.output / TEMPLATE), str(arguments.output / key)]
+    if arguments.json:
+        page.json(
+            {"template": files[0], "zip": files[1], "usd_a_month": _costs(arguments, options)}
+        )
+        return ExitCode.DONE
+    for file in files:
+        page.line(file)
+    _show_costs(page, arguments, options)
+    page.line("Next: --deploy, or copy the zip to S3 and deploy the template (docs/scheduled.md).")
+    return ExitCode.DONE
+
+
+def _deploy(arguments: argparse.Namespace) -> int:
+    options, text, key, zipped = _parts(arguments)
+    page, stack = Page(), _stack(arguments)
+    bucket = stack.upload(arguments.code_bucket, key, zipped)
+    parameters = {
+        "CodeBucket": bucket,
+        "CodeBucketPerRegion": "false",
+        "CodeKey": key,
+        "Mail": arguments.mail,
+        "MonthlyBudget": str(arguments.budget),
+        "TimeZone": arguments.time_zone,
+        "ReserveConcurrency": "false" if arguments.no_reserved_concurrency else "true",
+        "PermissionsBoundary": arguments.permissions_boundary,
+    }
+    changes = stack.prepare(text, parameters)
+    if not changes:
+        page.line(f"The stack {stack.name} is up to date: nothing changes.")
+        return ExitCode.DONE
+    for change in changes:
+        _tell(arguments)(str(change))
+    if not arguments.json:
+        _show_costs(page, arguments, options)
+        page.line(_what_it_may(options), "strong")
+    if not _agreed(arguments, "Deploy this?"):
+        stack.discard()
+        return ExitCode.TROUBLE
+    names = stack.execute()
+    for command in ("report", "check"):
+        _start(stack, names, command, arguments)
+    if arguments.json:
+        page.json({"resources": names, "usd_a_month": _costs(arguments, options)})
+    else:
+        page.line(f"Deployed. Reports and the audit log: s3://{names.get('Bucket')}", "good")
+    return ExitCode.DONE
+
+
+def _what_it_may(options: Options) -> str:
+    if not options.has_policy:
+        return "It only reads: there is no policy file, and so no run of tidy."
+    if options.policy.dry_run or not options.policy.deletes:
+        return "It only reads: the policy file is a dry run, or has no switch on."
+    rules = [name for name, rule in options.policy.rules.items() if rule.delete]
+    return f"It deletes apps, after a notice, by these rules: {', '.join(rules)}."
+
+
+def _start(
+    stack: Stack, names: dict[str, str], command: str, arguments: argparse.Namespace
+) -> None:
+    """Start a first run: it shows at once whether the permissions suffice."""
+    from ..domain.errors import CallError
+
+    try:
+        stack.start(names["Function"], command)
+        _tell(arguments)(f"started a first {command}")
+    except (CallError, KeyError) as error:
+        print(f"A first {command} could not be started now: {error}", file=sys.stderr)
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    stack, page = _stack(arguments), Page()
+    if not stack.status():
+        page.line(f"There is no stack {stack.name} in this region: nothing to do.")
+        return ExitCode.DONE
+    if not _agreed(arguments, f"Delete the stack {stack.name}?"):
+        return ExitCode.TROUBLE
+    names = stack.remove() or {}
+    bucket = names.get("Bucket", "")
+    remains = [
+        f"the bucket {bucket} with the audit log. To delete it: Empty and Delete in S3's console.",
+        "the bucket with the zip (auto-shutdown-code-…), which other stacks may use.",
+    ]
+    if arguments.json:
+        page.json({"removed": True, "remains": remains})
+        return ExitCode.DONE
+    page.line(f"The stack {arguments.stack} is gone.", "good")
+    for line in remains:
+        page.line(f"remains: {line}")
+    return ExitCode.DONE
+
+
+def _stack(arguments: argparse.Namespace) -> Stack:
+    from ..domain.errors import DomainError
+    from ..domain.scheduled.stack import Stack
+    from ..domain.workplace import connect
+
+    place: Workplace
+    place, regions = connect(arguments.region, arguments.all_regions, arguments.profile)
+    if len(regions) != 1:
+        message = "A stack is in one region: give one --region. For several use a StackSet."
+        raise DomainError(f"{message} docs/scheduled.md has an example.")
+    return Stack(place.aws(regions[0]), arguments.stack, _tell(arguments))
+
+
+def _agreed(arguments: argparse.Namespace, question: str) -> bool:
+    if arguments.yes:
+        return True
+    if sys.stdin.isatty() and not arguments.json:
+        if input(f"{question} [y/N] ").strip().lower() in ("y", "yes"):
+            return True
+    else:
+        print(f"{question} --yes agrees.", file=sys.stderr)
+    print("Nothing was changed.", file=sys.stderr)
+    return False
+
+
+def _tell(arguments: argparse.Namespace) -> Callable[[str], None]:
+    """Prints a step for a person; for programs, standard output holds JSON alone."""
+    return (lambda text: None) if arguments.json else (lambda text: Page().line(text))
+
+
+def _costs(arguments: argparse.Namespace, options: Options) -> dict[str, Any]:
+    from ..domain.scheduled.upkeep import month
+
+    lines = month(options, arguments.apps, arguments.canvas_apps)
+    parts = {line.what: round(line.usd, 2) for line in lines}
+    return {"total": round(sum(line.usd for line in lines), 2), "parts": parts}
+
+
+def _show_costs(page: Page, arguments: argparse.Namespace, options: Options) -> None:
+    from ..domain.scheduled.upkeep import PRICED_AS_OF
+
+    costs = _costs(arguments, options)
+    page.line(
+        f"It costs about ${costs['total']:.2f} a month for {arguments.apps} apps (an estimate from "
+        f"the list prices of us-east-1, {PRICED_AS_OF}, without any free tier; --apps N):"
+    )
+    for what, usd in costs["parts"].items():
+        page.line(f"  {usd:8.2f}  {what}")
