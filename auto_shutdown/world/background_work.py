@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -19,13 +19,22 @@ from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot, Terminal
 from ..core.signals import Signal
 from ..core.verdict import Fault
 from . import foreign_kernels, other_servers
-from .evidence import CONTAINER_CORES, HOST_CORES, WORK_CORES, Gauge, Reading, Sample, Use
+from .evidence import (
+    CONTAINER_CORES,
+    HOST_CORES,
+    WORK_CORES,
+    Gauge,
+    Reading,
+    Sample,
+    Use,
+    sample_of,
+)
 from .file_thread import FileThread
 from .foreign_kernels import ForeignKernel
 from .kernel_usage import Usage
 from .kernels import KernelSource
 from .other_servers import Tenant, UnansweredError
-from .processes import Process, UnreadableError
+from .processes import Process, UnreadableError, read_process
 from .shell_probe import ANSWER_SECONDS, ShellAnswer
 from .survey import Survey, Surveyor
 from .terminals import TerminalSource
@@ -102,6 +111,31 @@ class WorkSource:
                 self._problem = error
                 answers += [_unread(ref, str(error)) for ref in local]
         return await self._with_hosts(answers, questions, resources, snapshot)
+
+    async def answered(self, kernels: Iterable[Kernel], questions: Awaitable[T]) -> T:
+        """Await ``questions`` to these kernels. What the answers cost the kernels is no sign of
+        work: an R kernel reads 3 KB of files to say who it is."""
+        roots = {k.ref: pid for k in kernels if (pid := self._kernels.pid_of(k.id))}
+        gauges = {
+            ref: self._gauges[ref, "members"] for ref in roots if (ref, "members") in self._gauges
+        }
+        before = await self._sample([roots[ref] for ref in gauges])
+        result = await questions
+        used = _used(before, await self._sample([roots[ref] for ref in gauges]))
+        for gauge in gauges.values():
+            gauge.leave_out(used)
+        return result
+
+    async def _sample(self, pids: Sequence[int]) -> Sample:
+        """The counters of these processes; empty where they cannot be read."""
+
+        def read() -> Sample:
+            return sample_of(p for p in map(read_process, pids) if p is not None)
+
+        try:
+            return await self._in_thread(read) if pids else {}
+        except UnreadableError:
+            return {}
 
     def faults(self, now: datetime) -> list[Fault]:
         """What the last look could not read. Nothing that depends on it is removed."""
@@ -289,7 +323,13 @@ class WorkSource:
         tenants = [self._our_questions.without(tenant) for tenant in tenants]
         judged = {t.id for t in tenants if t.is_judged}
         kernels = [kernel for kernel in survey.kernels if kernel.kernel_id not in judged]
+        pids = [kernel.process.pid for kernel in kernels]
+        before = await self._sample(pids)
         answers = await self._in_thread(foreign_kernels.ask, kernels, ANSWER_SECONDS)
+        used = _used(before, await self._sample(pids))
+        for (_, what), gauge in self._gauges.items():
+            if what == "jobs":
+                gauge.leave_out(used)
         asked = {kernel.kernel_id for kernel in kernels}
         await self._our_questions.asked(
             [t for t in tenants if t.asking_moves_stamp and t.id in asked]
@@ -392,6 +432,10 @@ class WorkSource:
         if ref.kind is Kind.KERNEL:
             return _answer(ref, over, WORK_CORES, "the kernel")
         return _answer(ref, over, HOST_CORES, "its host")
+
+
+def _used(before: Sample, after: Sample) -> Sample:
+    return {key: after[key].since(before[key]) for key in after.keys() & before.keys()}
 
 
 def _answer(

@@ -45,6 +45,19 @@ class Reading:
     bytes: int = 0
     child_faults: int = 0
 
+    def plus(self, used: Reading) -> Reading:
+        return Reading(
+            self.cpu + used.cpu, self.bytes + used.bytes, self.child_faults + used.child_faults
+        )
+
+    def since(self, before: Reading) -> Reading:
+        """What was used since ``before``."""
+        return Reading(
+            max(0.0, self.cpu - before.cpu),
+            max(0, self.bytes - before.bytes),
+            max(0, self.child_faults - before.child_faults),
+        )
+
 
 Sample = Mapping[Hashable, Reading]
 
@@ -117,6 +130,13 @@ class Gauge:
             return None
         counted = {k: sample[k] for k in sample if judged is None or k in judged}
         return use_between(base, counted, at - begin)
+
+    def leave_out(self, used: Sample) -> None:
+        """Do not count what these processes used for an answer to this extension."""
+        self.samples = deque(
+            (at, {k: r.plus(used[k]) if k in used else r for k, r in sample.items()})
+            for at, sample in self.samples
+        )
 
 
 def sample_of(

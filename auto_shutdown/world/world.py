@@ -280,7 +280,7 @@ class World:
         answers = await self._work.ask(questions, self._last)
         kernels = {k.id: k for k in self._last.kernels if k.ref in questions}
         source = self._kernel_source
-        shells = await source.ask_shells(kernels)
+        shells = await self._work.answered(kernels.values(), source.ask_shells(kernels))
         return tuple(
             with_shell(answer, kernel, shells[kernel.id], source.is_starting(kernel))
             if answer.ref.kind is Kind.KERNEL and (kernel := kernels.get(answer.ref.id))

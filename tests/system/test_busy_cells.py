@@ -80,7 +80,9 @@ class Page:
         flag.touch()
 
     async def open_notebook(self) -> None:
-        self.kernel = str(await self.app.kernel_manager.start_kernel(kernel_name=self.language))
+        self.kernel = str(
+            await self.app.kernel_manager.start_kernel(path="", kernel_name=self.language)
+        )
         await self.open()
 
     async def open(self) -> None:

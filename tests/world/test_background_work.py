@@ -58,6 +58,18 @@ class TestGauge:
         use = gauge.add(60.0, {1: Reading(5.0, 900)}, 60.0, judged={1})
         assert use == Use(60.0, 0.0, 0, False)
 
+    def test_what_an_answer_to_us_cost_is_left_out(self) -> None:
+        """An R kernel reads 3 KB of files to answer kernel_info_request."""
+        gauge, answer = Gauge(), {1: Reading(0.1, 3000, 7)}
+        gauge.add(0.0, {1: Reading(1.0, 100), 2: Reading()}, 60.0)
+        gauge.leave_out(answer)
+        gauge.add(30.0, {1: Reading(1.1, 3100, 7), 2: Reading()}, 60.0)
+        gauge.leave_out(answer)
+        use = gauge.add(60.0, {1: Reading(1.2, 6150, 14), 2: Reading(0.6)}, 60.0)
+        assert use is not None
+        assert (use.bytes, use.children, use.is_sign_of_life) == (50, False, False)
+        assert use.cores == pytest.approx(0.01)
+
     def test_a_process_that_ended_takes_nothing_away(self) -> None:
         before = {(1, 0): Reading(5.0, 100), (2, 0): Reading(50.0, 900)}
         assert use_between(before, {(1, 0): Reading(6.0, 300)}, 1.0) == Use(1.0, 1.0, 200, False)
@@ -213,6 +225,27 @@ def waiting() -> Iterator[int]:
     process.wait()
 
 
+#: It writes 8 KiB for each line that it reads, as an R kernel reads files for an answer.
+ANSWERS = """
+import os, sys
+for line in sys.stdin.buffer:
+    os.write(os.open(os.devnull, os.O_WRONLY), bytes(8192))
+    os.write(1, b"answer\\n")
+"""
+
+
+@pytest.fixture
+def reader() -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-S", "-c", ANSWERS]
+    with subprocess.Popen(command, 0, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"\n")
+        process.stdout.readline()  # it has started
+        yield process
+        process.kill()
+
+
 @pytest.mark.skipif(not processes.PROC.exists(), reason="no /proc here")
 class TestByTheTable:
     async def until_conclusive(self, source: WorkSource, ref: Ref, snapshot: Snapshot) -> Any:
@@ -236,6 +269,30 @@ class TestByTheTable:
         snapshot = Snapshot((), (Terminal("1"),))
         answer = await self.until_conclusive(source, Terminal("1").ref, snapshot)
         assert (answer.working, answer.cores) == (False, 0.0)
+
+    @pytest.mark.parametrize("for_an_answer", [True, False])
+    async def test_what_a_kernel_moves_for_an_answer_is_no_sign_of_life(
+        self, hand: Hand, reader: subprocess.Popen[bytes], for_an_answer: bool
+    ) -> None:
+        source = WorkSource(FakeKernels(pids={"local": reader.pid}), FakeTerminals(), now=hand)  # type: ignore[arg-type]
+
+        async def answer() -> bytes:
+            assert reader.stdin is not None
+            assert reader.stdout is not None
+            reader.stdin.write(b"\n")
+            return reader.stdout.readline()
+
+        async def ask() -> Any:
+            (found,) = await source.ask({LOCAL.ref: MINUTE}, Snapshot((LOCAL,)))
+            hand.now += 60
+            return found
+
+        await ask()
+        if for_an_answer:
+            assert await source.answered([LOCAL], answer()) == b"answer\n"
+        else:
+            await answer()
+        assert (Signal.BACKGROUND_IO not in (await ask()).activity) is for_an_answer
 
     @pytest.mark.parametrize("error", [OSError(24, "Too many open files"), OSError(13, "Denied")])
     async def test_what_cannot_be_read_is_unknown_and_a_fault(
