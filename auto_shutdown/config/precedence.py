@@ -1,10 +1,10 @@
-"""Whose configuration counts.
+"""Which configuration files apply.
 
-Jupyter merges its configuration files so that those in a user's home win over those in ``/etc`` or
-in the environment. An administrator's limits and locks would then be worth nothing. So where a file
-of an administrator has a section for this extension, the files in the user's home do not count, and
-the section is put together anew from the others. The command line always counts: whoever writes it
-starts the server. Where there is nothing to overrule, Jupyter's own order holds.
+Jupyter merges its configuration files so that those in a user's home override those in ``/etc`` or
+in the environment. A user could then override an administrator's limits and locks. So if a file of
+an administrator has a section for this extension, the files in the user's home are ignored, and the
+section is built anew from the other files. The command line always applies, because it belongs to
+the person who starts the server. If there is no file to overrule, Jupyter's own order applies.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _values(file: ConfigFile) -> Section:
         return file.section(SECTION)
     values, why = run(file)
     if why:
-        message = f"{file.path} is the administrator's, and what it says is not known: {why}."
+        message = f"{file.path} is the administrator's, and its content is unknown: {why}."
         raise_first([Problem(message, f"Correct {file.path}, and restart the server.")])
     return {str(name): value for name, value in values.get(SECTION, {}).items()}
 
@@ -73,7 +73,7 @@ def failed_to_load(files: Sequence[ConfigFile], loaded: Iterable[str]) -> list[P
         values, why = run(file)
         if why or values:
             why = why or "it could not be loaded when the server started"
-            message = f"{file.path} is skipped by Jupyter, with all that it says: {why}."
+            message = f"{file.path} is skipped by Jupyter, with all its settings: {why}."
             problems.append(Problem(message, f"Correct {file.path}, and restart the server."))
     return problems
 

@@ -1,9 +1,9 @@
-"""What keeps a configuration from being understood as a whole.
+"""Problems in the configuration because of which the extension does not start.
 
-Jupyter skips a file that it cannot load, and traitlets drops what stands behind an option that it
-cannot read. The server then runs with defaults that nobody chose. For this extension that would
-mean: armed although somebody wrote ``enabled=false`` or ``dry_run=true``. So it does not start
-while there is any such problem, and says which (docs/decisions/022).
+Jupyter skips a file that it cannot load, and traitlets drops all options after one that it cannot
+read. The server then runs with defaults that nobody chose, and this extension would remove
+resources although somebody wrote ``enabled=false`` or ``dry_run=true``. So it does not start while
+there is such a problem, and names it (docs/decisions/022).
 """
 
 from __future__ import annotations
@@ -54,12 +54,11 @@ def raise_first(problems: Iterable[Problem]) -> None:
 
 
 def unreadable(files: Sequence[ConfigFile]) -> Iterator[Problem]:
-    """The files that count and cannot be read: what they forbid is not known."""
+    """The files that apply and cannot be read. What they forbid is unknown."""
     for file in counting(files):
         if file.problem:
             yield Problem(
-                f"{file.path} is {WHOSE[file.whose]}, and what it says is not known: "
-                f"{file.problem}.",
+                f"{file.path} is {WHOSE[file.whose]}, and its content is unknown: {file.problem}.",
                 f"Correct {file.path}, {RESTART}",
             )
 
@@ -81,7 +80,7 @@ def misspelt_sections_of_files(files: Iterable[ConfigFile]) -> Iterator[Problem]
 def misunderstood(
     section: Mapping[str, Any], traits: Mapping[str, TraitType[Any, Any]]
 ) -> Iterator[Problem]:
-    """Options of the section that have no trait, or more values than their trait takes."""
+    """Options of the section without a trait, or with more values than their trait takes."""
     for name, value in section.items():
         trait = traits.get(str(name))
         if trait is None:
@@ -93,6 +92,6 @@ def misunderstood(
             values = ", ".join(map(str, value))
             message = (
                 f"{SECTION}.{name} is given {len(value)} times on the command line ({values}): "
-                "which one counts is not known."
+                "it is unknown which one applies."
             )
             yield Problem(message, f"Give --{SECTION}.{name} once, {RESTART}")

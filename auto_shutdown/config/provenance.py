@@ -1,8 +1,8 @@
-"""The configuration files that Jupyter reads: whose each is, and what it says of ``AutoShutdown``.
+"""The configuration files that Jupyter reads: who owns each, and its settings for ``AutoShutdown``.
 
-JSON is read. Python is only parsed here, because a configuration file may do anything when it runs.
-So a trait counts as set by a Python file that contains both ``AutoShutdown`` and the trait's name;
-callers leave out what the server's configuration does not hold.
+JSON files are read. Python files are only parsed here, because running them may do anything. So a
+trait counts as set by a Python file if the file contains both ``AutoShutdown`` and the trait's
+name. Callers leave out traits for which the server's configuration has no value.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .. import safe_files
 
 SECTION = "AutoShutdown"
 COMMAND_LINE = "command line"
-#: The source of what neither a file nor the command line sets.
+#: The source of a value that neither a file nor the command line sets.
 PROGRAM = "the program that started the server"
 
 SERVER_FILE = "jupyter_server_config"
@@ -32,7 +32,7 @@ DROP_INS = f"{SERVER_FILE}.d"
 EXTENSION_FILE = "jupyter_auto_shutdown_config"
 BASE_FILE = "jupyter_config"
 
-#: Whose a file is: the person's who uses the server, who set it up, or who starts it (--config).
+#: The owner of a file: the user, the administrator, or the person who starts the server (--config).
 USER, ADMINISTRATOR, STARTER = "user", "administrator", "starter"
 
 #: A longer file is no configuration.
@@ -70,8 +70,8 @@ def read_files(directories: Sequence[str], config_file: str = "") -> list[Config
 
 
 def counting(files: Sequence[ConfigFile]) -> Sequence[ConfigFile]:
-    """Those that count for this extension: where a file of an administrator speaks of it, a user's
-    do not (docs/decisions/015)."""
+    """The files that apply to this extension. If a file of an administrator has a section for it,
+    users' files do not apply (docs/decisions/015)."""
     if any(file.whose == ADMINISTRATOR and file.section(SECTION) for file in files):
         return [file for file in files if file.whose != USER]
     return files
@@ -106,8 +106,8 @@ def sources(
 
 def source(files: Sequence[ConfigFile], section: str, name: str) -> str:
     """The path of the file that decides a trait; empty when none does."""
-    heard = counting(files) if section == SECTION else files
-    found = [str(file.path) for file in heard if name in file.section(section)]
+    applying = counting(files) if section == SECTION else files
+    found = [str(file.path) for file in applying if name in file.section(section)]
     return found[-1] if found else ""
 
 

@@ -321,7 +321,7 @@ def _stale(again: Decision | None) -> Outcome:
 def _still_there(resource: Resource) -> Outcome:
     if resource.ref.kind is Kind.TERMINAL:
         remedy = "Leave the programs that run in it (exit, Ctrl-D), or end them with kill."
-        detail = "The terminal was told to close, and is still there."
+        detail = "The server closed the terminal, but its manager still lists it."
     else:
         remedy = (
             "See what the kernel manager writes to the server's log; restart the server if need be."

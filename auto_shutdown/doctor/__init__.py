@@ -14,6 +14,6 @@ PARTS = (host, installation, configuration, server, aws, cullers)
 
 
 def examine(url: str | None = None, port: int | None = None) -> list[Finding]:
-    """What was found, in order."""
+    """All findings, in order."""
     situation = look(url, port)
     return [finding for part in PARTS for finding in part.examine(situation)]

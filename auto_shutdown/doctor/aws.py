@@ -1,7 +1,7 @@
-"""SageMaker's API: reached at all, at the same time of day, with credentials, and allowed.
+"""Check SageMaker's API: reachable, clock right, credentials valid, actions allowed.
 
-One thing at a time, and no further than the first that fails: what lies behind it cannot be told.
-No call here can remove anything (docs/decisions/013).
+The checks stop at the first failure, because the later ones depend on it. No call here can remove
+anything (docs/decisions/013).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ..world.platform import LOCAL, NOTEBOOK_INSTANCE, Platform
 from ..world.sagemaker import BadAnswerError, make_client
 from .situation import Situation
 
-#: AWS refuses a signature made by a clock that is off by more, and this one should not come near.
+#: AWS refuses signatures when the clock differs by more than five minutes. Warn well before that.
 MOST_SKEW = timedelta(minutes=5)
 SOME_SKEW = timedelta(minutes=1)
 
@@ -48,7 +48,7 @@ QUICK: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one call. ``code`` is empty when it succeeded with ``value``."""
+    """The result of one call. ``code`` is empty when the call succeeded with ``value``."""
 
     code: str = ""
     message: str = ""
@@ -56,7 +56,7 @@ class Answer:
 
     @property
     def skew(self) -> timedelta | None:
-        """How far this clock is ahead of AWS's; None when the answer says no time."""
+        """How far this clock is ahead of AWS's; None if the answer has no time."""
         metadata = self.value.get("ResponseMetadata") or {}
         try:
             theirs = parsedate_to_datetime(metadata["HTTPHeaders"]["date"])
@@ -79,7 +79,7 @@ def examine(situation: Situation) -> Iterator[Finding]:
         yield ok("sagemaker", "not on SageMaker: it is not asked")
         return
     if platform.region_name is None or _no_boto3():
-        return  # said already
+        return  # another finding already says so
     try:
         from boto3.session import Session
 
@@ -179,7 +179,7 @@ def _signed(platform: Platform, session: Any) -> Iterator[Finding]:
 def _credentials(code: str) -> Finding:
     return failure(
         "credentials",
-        f"there are none that AWS accepts ({code}); what they allow cannot be told",
+        f"there are none that AWS accepts ({code}); which actions they allow is unknown",
         "Run this in a terminal of the server (cron and sudo do not pass on "
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI), and look at the execution role.",
     )
@@ -230,7 +230,7 @@ def _instance(platform: Platform, client: Any) -> Iterator[Finding]:
         # A policy for this one instance denies any other, and to try this one would stop it.
         yield warning(
             "sagemaker:StopNotebookInstance",
-            "not allowed on every instance; whether on this one only stopping it would tell",
+            "not allowed on every instance; checking this instance would stop it",
             f"See that the role's policy allows it on {arn}.",
         )
         return

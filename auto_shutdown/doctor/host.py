@@ -42,11 +42,11 @@ def _platform(situation: Situation) -> Iterator[Finding]:
         yield failure("identity", f"{text}; whose apps these are is not known", remedy)
     else:
         yield ok("identity", text)
-    told = (situation.report or {}).get("platform", {}).get("kind", platform.kind)
-    if told != platform.kind:
+    reported = (situation.report or {}).get("platform", {}).get("kind", platform.kind)
+    if reported != platform.kind:
         yield warning(
             "platform",
-            f"the running server takes itself for {told}",
+            f"the running server reports the platform {reported}",
             "It was started with other files or variables: run the doctor in a terminal of it.",
         )
 

@@ -1,7 +1,7 @@
 """The commands `lifecycle-config` and `iam-policy`: arguments in, text and exit code out. Their
 parsers are in auto_shutdown.cli.
 
-Exit codes: 0 done, 1 not done (a call failed, or nobody said yes), 2 wrong usage.
+Exit codes: 0 done, 1 not done (a call failed, or the user did not confirm), 2 wrong usage.
 """
 
 from __future__ import annotations

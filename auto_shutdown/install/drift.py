@@ -44,7 +44,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Page:
-    """What is to be said of one target. ``drifts`` are what is not as it was left or wanted."""
+    """The report on one target. ``drifts`` are the differences from the attached or wanted
+    script."""
 
     target: Target
     region: str

@@ -42,7 +42,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Previous:
-    """Somebody else's lifecycle configuration. Ours takes its place and runs its script first."""
+    """The lifecycle configuration that this one replaces, and whose script it runs first."""
 
     arn: str
     content: bytes
@@ -139,7 +139,7 @@ def _check_index(url: str, source: str) -> None:
 
 
 def version_of(source: str) -> str:
-    """The version that a source installs. Raises UsageError where it cannot be told."""
+    """The version that a source installs. Raises UsageError if the source does not name it."""
     if source.startswith(("s3://", "/")):
         found = _WHEEL.fullmatch(source.rsplit("/", 1)[-1])
         bucket, _, key = source.removeprefix("s3://").partition("/")

@@ -1,7 +1,7 @@
-"""One JSON object in one file, whole at any time.
+"""One JSON object in one file. A reader always sees a complete object.
 
-Every write replaces the whole file. What cannot be understood is set aside under another name and
-reported, never overwritten.
+Every write replaces the whole file. A file that cannot be understood is renamed and reported, never
+overwritten.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Any
 
 from .. import safe_files
 
-#: The version of the files' shape. A file with a higher number was written by a later version.
+#: The version of the files' schema. A later version of the extension wrote a file with a higher
+#: one.
 SCHEMA = 1
 
-#: How many files that were set aside are kept for each name.
+#: The number of renamed files that are kept for each name.
 KEPT_ASIDE = 5
 
 #: A longer file was not written by this extension.

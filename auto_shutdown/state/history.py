@@ -1,8 +1,8 @@
 """The audit log: one line of JSON for each attempted removal.
 
-The first part of a line is on disk before anything is removed, the second part follows with the
-outcome. A crash in between leaves an unfinished line, which the next server completes as
-``interrupted``. So no removal is without its line, and the file only ever grows at its end.
+The first part of a line is written to disk before the removal, the second part with the outcome
+after it. A crash in between leaves an unfinished line, which the next server completes as
+``interrupted``. So every removal has a line, and the file only grows at its end.
 
 A line that cannot be written (a full disk, a home that is read-only for a while) is *owed*: it is
 kept in memory, shown by ``read``, and written as soon as that works again.
@@ -30,14 +30,14 @@ from ..core.words import iso
 from ..world.file_thread import FileThread
 from .document import StoreError, store_error
 
-#: A file of this size is put aside for a new one; this many old files are kept.
+#: A file of this size is renamed and a new one begun. This number of old files is kept.
 ROTATE_BYTES = 5_000_000
 OLD_FILES = 3
 
-#: So much of the end of one file is read; a file that this module wrote is never longer.
+#: The number of bytes that are read at the end of a file. A file of this module is never longer.
 MOST_READ_BYTES = ROTATE_BYTES + 1_000_000
 
-#: Only so many lines can be owed. Beyond that the oldest are in the server's log only.
+#: The number of lines that can be owed. Older ones are only in the server's log.
 MOST_OWED = 1000
 
 #: A call waits this many seconds for another that is writing.
@@ -144,7 +144,7 @@ class History:
 
     @property
     def problem(self) -> StoreError | None:
-        """Why lines are owed, in sentences that name the file and the remedy; None: none are."""
+        """Why lines are owed, with the file and the remedy. None if no line is owed."""
         return None if self.error is None else store_error("write", self._path, self.error)
 
     # -- blocking ------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class History:
         return Attempt(self, kind, line, written)
 
     def settle(self) -> None:
-        """Write what is owed, if that works by now. Never raises."""
+        """Write the owed lines, if writing works again. Never raises."""
         with self._locked() as locked:
             if locked:
                 self._settle()
@@ -184,7 +184,7 @@ class History:
                 self._lock.release()
 
     def _settle(self) -> bool:
-        """Bring the file to where a new line can begin; whether that is done."""
+        """Complete the last line of the file. Returns whether a new line can begin."""
         self._take_completions()
         try:
             self._open()
@@ -205,7 +205,7 @@ class History:
         return True
 
     def _take_completions(self) -> None:
-        """Give each outcome its place: at the end of its line, or in a whole line that is owed."""
+        """Put each outcome at the end of its line, or into the owed line."""
         while self._completions:
             attempt, rest = self._completions.popleft()
             if attempt.written and attempt.line == self._unfinished:

@@ -1,7 +1,7 @@
 """The user's settings: read from disk, merged with the administrator's limits, changed on request.
 
-A change that forbids removals is in force before it is on disk, because a pass may be about to
-remove something and a network file system can take seconds.
+A change that prevents removals takes effect before it is written to disk: a pass may be about to
+remove something, and a network file system can take seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Preferences:
     def __init__(self, limits: Limits, store: Store) -> None:
         self._limits = limits
         self._store = store
-        #: What the file holds.
+        #: The content of the file.
         self._user: dict[str, Any] = {}
         #: Changes that are in force and not on disk.
         self._unsaved: dict[str, Any] = {}
@@ -41,8 +41,8 @@ class Preferences:
         self.policy, self._problems = merge(limits, {})
 
     async def load(self, now: datetime) -> None:
-        """Read the user's settings. Where that fails, the last good ones stay in force, with a
-        fault; without any, nothing that the user could have forbidden is done."""
+        """Read the user's settings. If that fails, the previous settings stay in force, with a
+        fault. Without previous settings, the most careful allowed settings apply."""
         async with self._lock:
             await self._load(now)
 
@@ -59,16 +59,16 @@ class Preferences:
 
     def _not_read(self, why: str, remedy: str, now: datetime) -> None:
         if self._known:
-            message = f"{why} What was set before holds."
+            message = f"{why} The previous settings stay in force."
             self._file_fault = Fault(_SOURCE, "StateFile", message, remedy, now)
             return
         limits = self._limits
-        message = f"{why} What its user wants is not known: nothing is removed by itself."
+        message = f"{why} The user's settings are unknown, so nothing is removed automatically."
         self.policy, self._problems = merge(limits, cautious(limits))
         if "enabled" not in limits.locked:
             self.policy = replace(self.policy, unread=Unread(_SOURCE, "StateFile", message, remedy))
         else:  # the administrator's decision to remove stands
-            message = f"{why} The most careful that the administrator allows is in force."
+            message = f"{why} The most careful settings that the administrator allows are in force."
         self._file_fault = Fault(_SOURCE, "StateFile", message, remedy, now, blocking=True)
 
     async def refresh(self, now: datetime) -> None:
@@ -130,7 +130,7 @@ class Preferences:
         self.policy, self._problems = merge(self._limits, self._wanted())
 
     def _wanted(self) -> dict[str, Any]:
-        """What the user has set, on disk or not."""
+        """The user's settings, including changes that are not yet on disk."""
         both = {**self._user, **self._unsaved}
         return {name: value for name, value in both.items() if value is not None}
 

@@ -1,8 +1,8 @@
 """The marks of activity and the keep-alives of one server, loaded at its start and kept on disk.
 
-A file that cannot be read or written is tried again at every pass, and is a fault until it works:
-nobody has to restart anything. Until the keep-alives are known everything is kept, for as long as
-the longest keep-alive could last.
+If a file cannot be read or written, every pass tries again, and the report has a fault until it
+works. No restart is needed. While the keep-alives are unknown, everything is kept, for the longest
+time that a keep-alive may last.
 
 Another server of the same identity has files of its own. Its keep-alives count here, too: both
 servers may be about to end the same app.
@@ -28,7 +28,7 @@ from .store import Store
 
 
 class LedgerOwner(Protocol):
-    """Whoever has the ledger in force. It may change during any ``await``."""
+    """The owner of the current ledger, which may change during any ``await``."""
 
     ledger: Ledger
 
@@ -59,7 +59,7 @@ class SavedLedger:
         self._own_below: dict[Ref, Hold] = {}
 
     async def load(self, moment: Moment) -> Ledger:
-        """The ledger to start with: that of an earlier run, as far as it can be trusted."""
+        """The first ledger: that of an earlier run, or the part of it that can be trusted."""
         marks: Any = None
         try:
             self._boot = await self._store.run(boot_identity)
@@ -198,6 +198,7 @@ class SavedLedger:
             if error is not None:
                 return [Fault("state", "StateFile", str(error), error.remedy, now)]
         if self._lost is not None and now < (self._everything_until or now):
-            message = f"{self._lost.message} As long as a keep-alive can last, everything is kept."
+            kept = "Everything is kept for the longest time that a keep-alive may last."
+            message = f"{self._lost.message} {kept}"
             return [Fault("state", "KeepAlivesLost", message, self._lost.remedy, now)]
         return []

@@ -1,5 +1,5 @@
-"""The account of what was saved, kept on disk. No removal depends on it: where the file cannot be
-read or written, the sums are lower, and nothing else changes."""
+"""The savings, stored on disk. No removal depends on them: if the file cannot be read or written,
+the sums are too low, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Account:
         return Freed(resource.instance_type, now, rate)
 
     async def add(self, freed: Freed) -> None:
-        """Count what was removed."""
+        """Count a removal."""
         self._savings = replace(self._savings, freed=(*self._savings.freed, freed))
         await self._save()
 

@@ -1,8 +1,9 @@
 """What is needed to bring a stopped kernel or terminal back: one private file for each.
 
 An entry holds the notebooks, the kernelspec, the instance type, the working directory and the code
-of the cells that had been run. That code may hold secrets, so it stays in these files (mode 0600)
-and in the answer to the user who asks for one entry: never in a log, an event or the audit log.
+of the cells that the user ran. This code may contain secrets. So it is only in these files (mode
+0600) and in the answer to the user who asks for one entry, and never in a log, an event or the
+audit log.
 
 A lost or unreadable entry costs the user a click and never delays a removal. Plain synchronous
 I/O; call it in a thread of ours.

@@ -63,8 +63,8 @@ ROWS: dict[str, tuple[list[str], dict[str, str], str, str]] = {
         [],
         {"user/jupyter_server_config.d/x.json": '{"AutoShutdown": {"dry_run": true,}}'},
         (
-            "{}/jupyter_server_config.d/x.json is a configuration file, and what it says is not "
-            "known: it is not JSON (line 1)"
+            "{}/jupyter_server_config.d/x.json is a configuration file, and its content is "
+            "unknown: it is not JSON (line 1)"
         ),
         "Correct {}/jupyter_server_config.d/x.json",
     ),
@@ -102,7 +102,7 @@ ROWS: dict[str, tuple[list[str], dict[str, str], str, str]] = {
         [],
         {"user/jupyter_auto_shutdown_config.py": "c.AutoShutdown.dry_run = True\n1 / 0\n"},
         (
-            "{}/jupyter_auto_shutdown_config.py is skipped by Jupyter, with all that it says: it "
+            "{}/jupyter_auto_shutdown_config.py is skipped by Jupyter, with all its settings: it "
             "raises ZeroDivisionError"
         ),
         "Correct {}/jupyter_auto_shutdown_config.py",
@@ -117,8 +117,8 @@ ROWS: dict[str, tuple[list[str], dict[str, str], str, str]] = {
         [],
         {"env/jupyter_server_config.d/a.json": DRY[:-1]},
         (
-            "{env}/jupyter_server_config.d/a.json is the administrator's file, and what it says is "
-            "not known: it is not JSON (line 1)"
+            "{env}/jupyter_server_config.d/a.json is the administrator's file, and its content is "
+            "unknown: it is not JSON (line 1)"
         ),
         "Correct {env}/jupyter_server_config.d/a.json",
     ),
@@ -147,7 +147,7 @@ ROWS: dict[str, tuple[list[str], dict[str, str], str, str]] = {
         ["--config=/nowhere/mine.py"],
         {},
         (
-            "/nowhere/mine.py is the file that --config names, and what it says is not known: it "
+            "/nowhere/mine.py is the file that --config names, and its content is unknown: it "
             "cannot be read (No such file or directory)"
         ),
         "Correct /nowhere/mine.py",
