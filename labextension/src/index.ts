@@ -8,12 +8,14 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { Announcer } from './behaviour/announcer';
 import { Api } from './behaviour/api';
+import { BringBack } from './behaviour/bringback';
 import { Claims } from './behaviour/claims';
 import { addCommands } from './behaviour/commands';
 import { listenToServer } from './behaviour/events';
 import { Look } from './behaviour/look';
 import { addNotebookItems } from './behaviour/notebookitem';
 import { hostNotifications } from './behaviour/notifications';
+import type { INotifications } from './behaviour/notifications';
 import { PanelWidget } from './behaviour/panelwidget';
 import { Poller } from './behaviour/poller';
 import { Preferences } from './behaviour/preferences';
@@ -21,8 +23,11 @@ import { Presence } from './behaviour/presence';
 import { Saver } from './behaviour/saver';
 import { ServerSettings } from './behaviour/serversettings';
 import { StatusItem } from './behaviour/statusitem';
+import { StoppedEntries } from './behaviour/stoppedentries';
 import { StoppedMessages } from './behaviour/stoppedmessages';
+import { offerWords } from './model/bringback';
 import { setLanguage } from './model/durations';
+import type { IOutcome } from './model/types';
 import { panelIcon } from './view/icons';
 
 const PLUGIN = 'jupyterlab-auto-shutdown:plugin';
@@ -34,6 +39,24 @@ function loadTexts(translator: ITranslator | null): TranslationBundle {
   } catch {
     return nullTranslator.load('');
   }
+}
+
+/** After a restart of the server: a notification with what ended with it. */
+function offerToBringBack(
+  notifications: INotifications,
+  entries: StoppedEntries,
+  panel: PanelWidget,
+  now: number,
+  trans: TranslationBundle
+): void {
+  const { offer } = entries;
+  if (offer === null) {
+    return;
+  }
+  notifications.show(offerWords(offer, now, trans), [
+    { label: trans.__('Bring back'), primary: true, press: () => panel.bringBack(offer.entries) },
+    { label: trans.__('Dismiss'), press: () => panel.dismissOffer() }
+  ]);
 }
 
 /**
@@ -58,13 +81,25 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const poller = new Poller(panel => api.status(panel));
     const preferences = new Preferences();
     const notifications = hostNotifications();
-    const stopped = new StoppedMessages(app.shell, poller, api, trans);
     const stored = (name: string): string => `jupyterlab-auto-shutdown:${name}:${api.baseUrl}`;
+    const entries = new StoppedEntries(
+      api,
+      poller,
+      window.localStorage,
+      stored('dismissed'),
+      (): IOutcome[] => stopped.removals
+    );
+    const bringBack = new BringBack({ app, api, entries, trans });
+    const stopped = new StoppedMessages(app.shell, poller, api, entries, bringBack, trans);
+    const saver = new Saver(app.shell, poller);
     const panel = new PanelWidget({
       api,
       poller,
       settings: new ServerSettings(api, poller),
       stopped,
+      entries,
+      bringBack,
+      save: kernels => saver.saveNow(kernels),
       look: new Look(window.localStorage, stored('look')),
       trans,
       announces: () => notifications === null || !preferences.value.notifications,
@@ -100,10 +135,10 @@ const plugin: JupyterFrontEndPlugin<void> = {
         trans,
         lead: () => preferences.lead,
         keep: panel.keepAll,
+        stopNow: panel.stopNow,
         open
       });
     }
-    new Saver(app.shell, poller);
     new Presence(app.shell, api, () => preferences.value.presence, poller);
     if (registry !== null) {
       // Where the host does not know our schema, the defaults hold.
@@ -112,7 +147,10 @@ const plugin: JupyterFrontEndPlugin<void> = {
     listenToServer(app.serviceManager, poller.onServerEvent);
     void app.restored.then(async () => {
       await poller.refresh();
-      await stopped.loadHistory();
+      await Promise.all([stopped.loadHistory(), entries.load()]);
+      if (notifications !== null) {
+        offerToBringBack(notifications, entries, panel, poller.now, trans);
+      }
     });
   }
 };

@@ -62,12 +62,17 @@ def test_the_bundle_is_fresh_and_there_once(wheel: Path) -> None:
     assert (BUNDLE / "package.json").stat().st_mtime >= newest_source, "make build makes it anew"
 
 
+#: What a page loads at its start (tests/ui measures that) stays well below 100 KB; this is that and
+#: what a page loads when somebody looks at the panel or uses a dialog.
+MOST_BYTES_OF_ALL_CODE = 140_000
+
+
 def test_the_bundle_is_small_and_brings_its_schema(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     place = "share/jupyter/labextensions/jupyterlab-auto-shutdown/"
     bundle = [entry for entry in archive.infolist() if place in entry.filename]
-    loaded = [e for e in bundle if e.filename.endswith((".js", ".css"))]
-    assert 0 < sum(entry.file_size for entry in loaded) < 100_000
+    sizes = {Path(e.filename).name: e.file_size for e in bundle if e.filename.endswith(".js")}
+    assert 0 < sum(sizes.values()) < MOST_BYTES_OF_ALL_CODE
     (schema,) = (e for e in bundle if e.filename.endswith("/plugin.json"))
     assert set(json.loads(archive.read(schema))["properties"]) == {
         "statusBar",

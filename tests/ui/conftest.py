@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+#: How long a page may take for each thing that a test waits for, in milliseconds.
+DEADLINE_MS = 60_000
+
 
 @pytest.fixture
 def jp_asyncio_loop() -> None:
@@ -33,5 +36,21 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        _set_deadlines(found)
         yield found
         found.close()
+
+
+def _set_deadlines(browser: Any) -> None:
+    """Let each wait in a page of ``browser`` take up to DEADLINE_MS: tests run side by side."""
+
+    def patient(make: Any) -> Any:
+        def made(**options: Any) -> Any:
+            pages = make(**options)
+            pages.set_default_timeout(DEADLINE_MS)
+            return pages
+
+        return made
+
+    browser.new_context = patient(browser.new_context)
+    browser.new_page = patient(browser.new_page)

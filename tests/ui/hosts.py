@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,11 +143,25 @@ def serve(
     return JupyterServerApp(f"http://127.0.0.1:{port}/", start)
 
 
-def open_notebook(server: JupyterServerApp, path: str) -> str:
-    """A notebook with a kernel of its own, in a plain server."""
-    spec = {"name": "python3", "display_name": "Python 3"}
-    notebook = {"cells": [], "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
-    content = {"type": "notebook", "format": "json", "content": notebook}
-    server.request("PUT", f"api/contents/{path}", content)
+def open_notebook(server: JupyterServerApp, path: str, cells: Sequence[str] = ()) -> str:
+    """A notebook with these cells and a kernel of its own, in a plain server."""
+    write_notebook(server, path, cells)
     session = {"path": path, "name": path, "type": "notebook", "kernel": {"name": "python3"}}
     return str(server.request("POST", "api/sessions", session)["kernel"]["id"])
+
+
+def write_notebook(server: JupyterServerApp, path: str, cells: Sequence[str]) -> None:
+    """Write a notebook with these cells of code."""
+    spec = {"name": "python3", "display_name": "Python 3"}
+    empty: dict[str, Any] = {"execution_count": None, "metadata": {}, "outputs": []}
+    notebook = {
+        "cells": [
+            {"cell_type": "code", "id": f"cell-{number}", "source": source, **empty}
+            for number, source in enumerate(cells)
+        ],
+        "metadata": {"kernelspec": spec},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    content = {"type": "notebook", "format": "json", "content": notebook}
+    server.request("PUT", f"api/contents/{path}", content)

@@ -19,6 +19,10 @@ AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 PANEL = "#jupyterlab-auto-shutdown-panel"
 TOAST = ".Toastify__toast"
 
+#: Tries to choose a command in the palette, and milliseconds for each step of one.
+PALETTE_TRIES = 15
+PALETTE_MS = 4_000
+
 #: Pictures are made only where somebody asks for them.
 PICTURES = bool(os.environ.get("AUTO_SHUTDOWN_PICTURES"))
 
@@ -58,16 +62,18 @@ def open_panel(page: Any) -> None:
 def run(page: Any, command: str) -> None:
     """Choose a command of ours in the palette, by its label."""
     field = page.locator(".lm-CommandPalette-input:visible").first
-    for _ in range(10):
+    item = page.locator(".lm-CommandPalette-item.lm-mod-active:visible")
+    chosen = item.filter(has_text=command).first
+    for _ in range(PALETTE_TRIES):
         # The palette closes when the page moves the focus, as it does while a notebook opens.
         page.keyboard.press("Control+Shift+C")
         with contextlib.suppress(PlaywrightError):
-            field.wait_for(timeout=3000)
-            field.fill(command, timeout=3000)
-            break
-    chosen = page.locator(".lm-CommandPalette-item.lm-mod-active:visible")
-    chosen.filter(has_text=command).first.wait_for()
-    field.press("Enter")
+            field.wait_for(timeout=PALETTE_MS)
+            field.fill(command, timeout=PALETTE_MS)
+            chosen.wait_for(timeout=PALETTE_MS)
+            field.press("Enter", timeout=PALETTE_MS)
+            return
+    raise AssertionError(f"the palette does not offer {command}")
 
 
 def row(page: Any, name: str, reason: str | None = None) -> Any:

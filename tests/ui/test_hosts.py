@@ -27,7 +27,8 @@ def test_the_oldest_host(browser: Any, tmp_path: Path) -> None:
 def try_out(host: Host, browser: Any, place: Path) -> None:
     server = serve(environment(host), host.module, place, locked=["dry_run"])
     try:
-        kernel = open_notebook(server, "train.ipynb")
+        kernel = open_notebook(server, "train.ipynb", ["print(6 * 7)"])
+        server.execute(kernel, "print(6 * 7)")
         context = browser.new_context(locale="en-GB")
         errors: list[str] = []
         page = context.new_page()
@@ -60,10 +61,16 @@ def try_out(host: Host, browser: Any, place: Path) -> None:
         message = page.locator(".jp-AS-message")
         message.get_by_text("because somebody asked for it").wait_for()
         assert message.bounding_box()["height"] > 20
-        message.get_by_role("button", name="Restart kernel").click()
-        message.wait_for(state="detached")
+        message.get_by_role("button", name="Bring back").click()
+        message.get_by_text("a new one: run your cells again").wait_for()
         (fresh,) = server.request("GET", "api/kernels")
         assert fresh["id"] != kernel
+        message.get_by_role("button", name="Run what had been run…").click()
+        page.locator(".jp-Dialog [data-mark=unchanged]").wait_for()
+        page.locator(".jp-Dialog button.jp-mod-accept").click()
+        message.get_by_text("1 cell was run.").wait_for()
+        page.locator(".jp-OutputArea-output", has_text="42").wait_for()
+        assert server.request("GET", "auto-shutdown/stopped")["stopped"] == []
         assert [error for error in errors if "auto-shutdown" in error] == []
         context.close()
     finally:

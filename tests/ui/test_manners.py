@@ -77,6 +77,27 @@ class Asked:
         return list(self.all)
 
 
+def test_what_a_page_loads_at_its_start(browser: Any, server: JupyterServerApp) -> None:
+    """Well below 100 KB; the code of the panel comes when somebody looks at it."""
+    context = browser.new_context()
+    page = context.new_page()
+    answers: list[Any] = []
+    page.on("response", lambda answer: answers.append(answer))
+
+    def bundle_bytes() -> int:
+        page.wait_for_load_state("networkidle")
+        ours = [a for a in answers if "jupyterlab-auto-shutdown/static/" in a.url]
+        return sum(len(answer.body()) for answer in ours)
+
+    enter(page, server)
+    page.wait_for_selector(".jp-AS-statusButton")
+    at_start = bundle_bytes()
+    assert 20_000 < at_start < 90_000
+    open_panel(page)
+    assert bundle_bytes() > at_start + 10_000
+    context.close()
+
+
 def test_ten_quiet_minutes(browser: Any, server: JupyterServerApp) -> None:
     """Seen, not seen, and hidden. The page's clock is ours: ten minutes take seconds."""
     context = browser.new_context()

@@ -73,7 +73,7 @@ def content(server: JupyterServerApp, path: str) -> str:
 def test_warned_once_then_stopped_and_the_notebook_says_so(
     browser: Any, studio: LocalStudio
 ) -> None:
-    server = serve(studio, idle=0.6, warn=0.4)
+    server = serve(studio, idle=10, warn=9.9)
     put_settings(server, "@jupyterlab/docmanager-extension:plugin", {"autosave": False})
     put_settings(server, "jupyterlab-auto-shutdown:plugin", {"presence": False})
     kernel = server.open_notebook("train.ipynb")
@@ -102,15 +102,14 @@ def test_warned_once_then_stopped_and_the_notebook_says_so(
     said = toasts(first).first.text_content()
     assert "train.ipynb" in said
     assert "stop at " in said, "what runs in an app goes with it, in one sentence"
-    assert " / 36 s" in said, "why"
+    assert " / 10 m" in said, "why"
 
     # It is where the person looks: that page hidden, the other shows it.
     first.evaluate("hide(true)")
     second.evaluate("hide(false)")
     server.wait_for("it moves", lambda: toasts(first).count() == 0 and toasts(second).count() == 1)
     first.evaluate("hide(false)")
-    page.wait_for_timeout(500)
-    assert shown() == 1
+    server.wait_for("one page shows it", lambda: shown() == 1)
     countdown = page.locator(".jp-AS-statusButton.jp-mod-warn")
     countdown.get_by_text("stops in").wait_for()
     if PICTURES:
@@ -123,6 +122,8 @@ def test_warned_once_then_stopped_and_the_notebook_says_so(
         )
 
     # Saved before its kernel goes, and nothing is closed.
+    soon = {"idle_timeout_minutes": 0.3, "warn_minutes": 0.2}
+    server.request("PATCH", "auto-shutdown/settings", soon)
     server.wait_for("the save", lambda: "precious = 42" in content(server, "train.ipynb"))
     assert kernel in kernels(server)
     server.wait_for("it is stopped", lambda: kernel not in kernels(server))
@@ -194,11 +195,25 @@ def test_without_notifications_the_panel_announces(browser: Any, studio: LocalSt
     announced.get_by_text("eval.ipynb").wait_for()
     assert toasts(page).count() == 0
     assert page.locator(".jp-AS-statusButton").count() == 0
+    # It can be stopped now instead: a dialog says what comes back and what does not.
+    stop = announced.get_by_role("button", name="Stop now and bring back later")
+    stop.click()
+    dialog = page.locator(".jp-Dialog")
+    dialog.get_by_text("Does not come back: the variables in memory").wait_for()
+    dialog.get_by_text("AWS has closed Studio Classic to new apps").wait_for()
+    dialog.locator("button.jp-mod-reject").first.click()
+    assert kernel in kernels(server)
     # What is used again is not announced any more.
     server.execute(kernel, "import time; time.sleep(60)", wait=False)
     server.request("POST", "auto-shutdown/check")
     page.get_by_role("button", name="Check now").click()
     announced.wait_for(state="detached")
+    server.request("POST", f"api/kernels/{kernel}/interrupt")
+    stop.click()
+    dialog.locator("button.jp-mod-accept").click()
+    server.wait_for("it is stopped", lambda: kernel not in kernels(server))
+    (entry,) = server.request("GET", "auto-shutdown/stopped")["stopped"]
+    assert (entry["resource"], entry["cells"]) == (kernel, 2)
     context.close()
 
 

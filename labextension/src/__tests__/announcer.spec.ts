@@ -43,6 +43,7 @@ class Page {
       trans: nullTranslator.load(''),
       lead: () => this.lead,
       keep: resources => this.kept.push(...resources),
+      stopNow: resources => this.stopped.push(...resources),
       open: () => undefined
     });
   }
@@ -63,6 +64,7 @@ class Page {
   readonly announcer: Announcer;
   readonly shown = new Map<string, { message: string; buttons: IButton[] }>();
   readonly kept: IResource[] = [];
+  readonly stopped: IResource[] = [];
   readonly state: { report: IReport | null; error: string | null };
   lead: number | null = Infinity;
   private closed: (id: string) => void = () => undefined;

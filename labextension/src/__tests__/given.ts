@@ -1,6 +1,6 @@
 /** Values to begin with; each test says what is different. */
 
-import type { IOutcome, IReport, IResource } from '../model/types';
+import type { IOutcome, IReport, IResource, IStoppedEntry } from '../model/types';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 export const MINUTE = 60_000;
@@ -62,6 +62,26 @@ export function outcome(more: Partial<IOutcome>): IOutcome {
     app: null,
     rule: 'idle_timeout_minutes',
     idle_since: at(-120),
+    ...more
+  };
+}
+
+/** A stopped kernel that can be brought back. */
+export function entry(more: Partial<IStoppedEntry>): IStoppedEntry {
+  return {
+    id: 'e1',
+    stop: at(-60),
+    at: at(-60),
+    kind: 'kernel',
+    resource: 'k',
+    name: 'python3',
+    kernel_name: 'python3',
+    paths: ['work/train.ipynb'],
+    instance_type: null,
+    directory: '/home/work',
+    ends_server: false,
+    cells: 3,
+    complete: true,
     ...more
   };
 }

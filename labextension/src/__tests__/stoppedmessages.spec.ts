@@ -17,6 +17,11 @@ describe('whether a document tells of the end of its kernel', () => {
     expect(telling(ended, kernel, ready, shown, NOW)).toBe(expected);
   });
 
+  it('offers the cells of the old kernel in a new one that was started from here', () => {
+    expect(telling(ended, 'new', true, 'stopped', NOW, true)).toBe('new-kernel');
+    expect(telling(ended, 'new', true, 'new-kernel', NOW, true)).toBe('new-kernel');
+  });
+
   it('is no news any more after a week', () => {
     expect(telling({ ...ended, at: at(-8 * 24 * 60) }, 'new', true, null, NOW)).toBeNull();
   });

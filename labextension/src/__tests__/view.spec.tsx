@@ -5,11 +5,11 @@ import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it, vi } from 'vitest';
 
 import { removals } from '../model/report';
-import type { IReport, IResource } from '../model/types';
+import type { IReport, IResource, IStoppedEntry } from '../model/types';
 import { h } from '../view/jsx';
 import { PanelView } from '../view/panelview';
 import type { IActions, ILook, IProps } from '../view/props';
-import { APP, NOW, active, at, outcome, report, resource } from './given';
+import { APP, NOW, active, at, entry, outcome, report, resource } from './given';
 import recorded from './reports/studio-classic.json';
 
 // The host's icons need a browser; what they look like is tested there.
@@ -28,6 +28,10 @@ const ACTIONS: IActions = {
   keep: nothing,
   keepAll: nothing,
   remove: nothing,
+  stopNow: nothing,
+  bringBack: nothing,
+  runAgain: nothing,
+  dismissOffer: nothing,
   removeIdle: nothing,
   check: nothing,
   change: async () => undefined,
@@ -50,6 +54,7 @@ function drawn(found: IReport | null, more: Partial<IProps> = {}): string {
       look={LOOK}
       announces={false}
       removals={removals(found?.outcomes ?? [], [])}
+      returns={{ offer: null, of: () => null, isStarting: () => false }}
       trans={nullTranslator.load('')}
       actions={ACTIONS}
       {...more}
@@ -290,5 +295,57 @@ describe('the panel', () => {
     const labelled = [...html.matchAll(/<input id="([^"]+)"/g)].map(match => match[1]);
     expect(labelled.length).toBeGreaterThan(8);
     labelled.forEach(id => expect(html).toContain(`for="${id}"`));
+  });
+});
+
+describe('what can be brought back', () => {
+  const stopped = report();
+  stopped.outcomes = [outcome({ id: 'k' })];
+  const withEntry = (more: Partial<IStoppedEntry>, starting = false): IProps['returns'] => ({
+    offer: null,
+    of: () => entry(more),
+    isStarting: () => starting
+  });
+
+  it.each([
+    ['a stopped kernel', { cells: 3 }, false, 'Bring back train.ipynb', false],
+    ['one that is being started', { cells: 3 }, true, 'Bring back train.ipynb', true]
+  ])('%s has a button', (_, more, starting, label, disabled) => {
+    const html = drawn(stopped, { returns: withEntry(more, starting) });
+    const button = html.match(new RegExp(`<button[^>]*aria-label="${label}"[^>]*>`))?.[0] ?? '';
+    expect(button).not.toBe('');
+    expect(button.includes('disabled')).toBe(disabled);
+  });
+
+  it('offers the cells once a kernel of the notebook runs', () => {
+    const running = report(resource({ id: 'new', paths: ['work/train.ipynb'] }));
+    running.outcomes = stopped.outcomes;
+    const html = drawn(running, { returns: withEntry({ cells: 3 }) });
+    expect(html).toContain('aria-label="Run what had been run in train.ipynb');
+    expect(html).not.toContain('aria-label="Bring back');
+  });
+
+  it('offers what ended with the server, in one sentence', () => {
+    const entries = [entry({}), entry({ id: 'e2', kind: 'terminal', paths: [] })];
+    const offer = { at: at(-60), entries };
+    const html = drawn(report(), {
+      returns: { offer, of: () => null, isStarting: () => false }
+    });
+    expect(text(html)).toMatch(/Stopped at .*: 1 notebook, 1 kernel, 1 terminal\./);
+    expect(text(html)).toContain('Dismiss');
+  });
+
+  it('opens a notebook whose kernel cannot be brought back', () => {
+    expect(drawn(stopped)).toContain('aria-label="Open train.ipynb');
+  });
+});
+
+describe('the note of a keep-alive', () => {
+  it('is shown with the keep-alive on everything', () => {
+    const kept = report();
+    kept.keep_alive = [
+      { kind: 'all', id: 'all', kept_until: at(60), note: 'waits for the review' }
+    ];
+    expect(text(drawn(kept))).toContain('waits for the review');
   });
 });

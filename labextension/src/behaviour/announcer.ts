@@ -22,6 +22,7 @@ interface IOptions {
   /** Milliseconds before the deadline from which on it is shown; null: not at all. */
   lead(): number | null;
   keep(resources: IResource[], hours: number): void;
+  stopNow(resources: IResource[]): void;
   open(): void;
 }
 
@@ -81,7 +82,7 @@ export class Announcer {
   }
 
   private _show(resources: IResource[], now: number): void {
-    const { poller, notifications, trans, keep, open } = this._options;
+    const { poller, notifications, trans, keep, stopNow, open } = this._options;
     const most = poller.state.report?.policy.limits.max_keep_alive_minutes ?? 60;
     const hours = keepChoices(most)[0];
     const message = announcement(resources, this._all, now, trans);
@@ -91,6 +92,14 @@ export class Announcer {
         primary: true,
         press: () => keep(keepers(resources), hours)
       },
+      ...(poller.state.report?.policy.remember_stopped
+        ? [
+            {
+              label: trans.__('Stop now and bring back later'),
+              press: (): void => stopNow(this._shown.get(id)?.resources ?? resources)
+            }
+          ]
+        : []),
       { label: trans.__('Show'), press: open }
     ]);
     this._shown.set(id, { keys: resources.map(deadlineKey), message, resources });

@@ -1,7 +1,16 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { Change, IEntry, IOutcome, IReport, ISettingsAnswer, Kind } from '../model/types';
+import type {
+  Change,
+  IEntry,
+  IOutcome,
+  IReport,
+  ISettingsAnswer,
+  IStoppedAnswer,
+  IStoppedSession,
+  Kind
+} from '../model/types';
 
 /** The server answered with an error: its message, what to do, and which field it is about. */
 export class RefusedError extends Error {
@@ -34,13 +43,13 @@ export class Api {
     return this._ask<IReport>('POST', 'check', {});
   }
 
-  /** Keep one resource for so many minutes from now; null releases it. */
-  keep(kind: Kind | 'all', id: string, minutes: number | null): Promise<void> {
+  /** Keep one resource for so many minutes from now; null releases it. `note` is the reason. */
+  keep(kind: Kind | 'all', id: string, minutes: number | null, note = ''): Promise<void> {
     if (minutes === null) {
       const query = `?kind=${kind}&id=${encodeURIComponent(id)}`;
       return this._send('DELETE', `keep-alive${query}`);
     }
-    return this._send('PUT', 'keep-alive', { kind, id, minutes });
+    return this._send('PUT', 'keep-alive', { kind, id, minutes, note });
   }
 
   remove(kind: Kind, id: string): Promise<IOutcome> {
@@ -66,12 +75,36 @@ export class Api {
     return answer.history.map(({ resource, ...rest }) => ({ id: resource, ...rest }));
   }
 
+  /** What can be brought back, without code. */
+  stopped(): Promise<IStoppedAnswer> {
+    return this._ask<IStoppedAnswer>('GET', 'stopped');
+  }
+
+  /** One of these entries, with the code of its cells. */
+  stoppedSession(id: string): Promise<IStoppedSession> {
+    return this._ask<IStoppedSession>('GET', `stopped?id=${encodeURIComponent(id)}`);
+  }
+
+  forgetStopped(id: string): Promise<void> {
+    return this._send('DELETE', `stopped?id=${encodeURIComponent(id)}`);
+  }
+
+  /** A request to the server's own API: `path` is below `api/`. */
+  host<T>(method: string, path: string, body?: object): Promise<T> {
+    return this._ask<T>(method, path, body, 'api');
+  }
+
   private async _send(method: string, path: string, body?: object): Promise<void> {
     await this._ask<unknown>(method, path, body);
   }
 
-  private async _ask<T>(method: string, path: string, body?: object): Promise<T> {
-    const url = URLExt.join(this._settings.baseUrl, 'auto-shutdown') + '/' + path;
+  private async _ask<T>(
+    method: string,
+    path: string,
+    body?: object,
+    below = 'auto-shutdown'
+  ): Promise<T> {
+    const url = URLExt.join(this._settings.baseUrl, below) + '/' + path;
     const init: RequestInit = { method };
     if (body !== undefined) {
       init.body = JSON.stringify(body);

@@ -1,19 +1,21 @@
+import * as React from 'react';
+
 import { Dialog, ReactWidget, showDialog, showErrorMessage } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Message } from '@lumino/messaging';
 
 import { localPath, nameAmong } from '../model/names';
 import { loss } from '../model/promise';
-import type { Change, IReport, IResource, Kind } from '../model/types';
-import { PanelView } from '../view/panelview';
-import type { IActions, ILook } from '../view/props';
+import { keepers } from '../model/report';
+import type { Change, IReport, IResource, IStoppedEntry, Kind } from '../model/types';
+import type { IActions, ILook, IProps } from '../view/props';
 import type { Api } from './api';
 import { RefusedError } from './api';
-import { showHelp } from './help';
-import { askWhichIdle } from './idledialog';
+import type { BringBack } from './bringback';
 import type { Look } from './look';
 import type { Poller } from './poller';
 import type { ServerSettings } from './serversettings';
+import type { StoppedEntries } from './stoppedentries';
 import type { StoppedMessages } from './stoppedmessages';
 import { h } from '../view/jsx';
 
@@ -22,6 +24,10 @@ export interface IPanelOptions {
   poller: Poller;
   settings: ServerSettings;
   stopped: StoppedMessages;
+  entries: StoppedEntries;
+  bringBack: BringBack;
+  /** Save the unsaved documents of these kernels. */
+  save(kernels: string[]): Promise<unknown>;
   look: Look;
   trans: TranslationBundle;
   /** Whether announcements are to be shown in the panel. */
@@ -45,6 +51,8 @@ export class PanelWidget extends ReactWidget implements IActions {
     this.visit = path => openNotebook(localPath(path));
     poller.changed.connect(() => this.update());
     settings.changed.connect(() => this.update());
+    _options.entries.changed.connect(() => this.update());
+    _options.bringBack.changed.connect(() => this.update());
     look.changed.connect(() => this._onLook());
     this._onLook();
   }
@@ -65,13 +73,18 @@ export class PanelWidget extends ReactWidget implements IActions {
     return resource.kind === 'terminal' ? () => openTerminal(resource.name) : null;
   };
 
-  readonly keep = (kind: Kind | 'all', id: string, minutes: number | null): void => {
-    void this.keepAndTell(kind, id, minutes);
+  readonly keep = (kind: Kind | 'all', id: string, minutes: number | null, note?: string): void => {
+    void this.keepAndTell(kind, id, minutes, note);
   };
 
   /** Keep it; whether the server did. */
-  keepAndTell(kind: Kind | 'all', id: string, minutes: number | null): Promise<boolean> {
-    return this._do(() => this._options.api.keep(kind, id, minutes));
+  keepAndTell(
+    kind: Kind | 'all',
+    id: string,
+    minutes: number | null,
+    note?: string
+  ): Promise<boolean> {
+    return this._do(() => this._options.api.keep(kind, id, minutes, note));
   }
 
   readonly keepAll = (resources: IResource[], hours: number): void => {
@@ -88,6 +101,20 @@ export class PanelWidget extends ReactWidget implements IActions {
     void this._askAndRemoveIdle();
   };
 
+  readonly stopNow = (resources: IResource[]): void => {
+    void this._askAndStopNow(resources);
+  };
+
+  readonly bringBack = (entries: IStoppedEntry[]): void => {
+    void this._bringBack(entries);
+  };
+
+  readonly runAgain = (entry: IStoppedEntry): void => {
+    void this._options.bringBack.run(entry);
+  };
+
+  readonly dismissOffer = (): void => this._options.entries.dismissOffer();
+
   readonly check = (): void => {
     void this.checkNow();
   };
@@ -102,7 +129,7 @@ export class PanelWidget extends ReactWidget implements IActions {
 
   readonly look = (change: Partial<ILook>): void => this._options.look.change(change);
 
-  readonly help = (): void => void showHelp(this._options.trans);
+  readonly help = (): void => void this._do(() => this._showHelp());
 
   readonly showSettings = (): void => void this.openSettings();
 
@@ -110,8 +137,8 @@ export class PanelWidget extends ReactWidget implements IActions {
   async openSettings(): Promise<void> {
     const { look } = this._options;
     look.change({ folded: look.value.folded.filter(name => name !== 'settings') });
-    const deadline = Date.now() + 5_000;
-    // The settings may have to be requested first.
+    const deadline = Date.now() + 30_000;
+    // The code of the view may have to be loaded first, and the settings requested.
     while (Date.now() < deadline && !this.isDisposed) {
       const first = this.node.querySelector<HTMLElement>('[data-setting] input:enabled');
       if (first !== null) {
@@ -124,15 +151,24 @@ export class PanelWidget extends ReactWidget implements IActions {
   }
 
   protected render(): JSX.Element {
-    const { poller, settings, stopped, announces, look, trans } = this._options;
+    const View = this._view;
+    if (View === null) {
+      return <></>;
+    }
+    const { poller, settings, stopped, entries, bringBack, announces, look, trans } = this._options;
     return (
-      <PanelView
+      <View
         state={poller.state}
         now={poller.now}
         settings={settings.value}
         look={look.value}
         announces={announces()}
         removals={stopped.removals}
+        returns={{
+          offer: entries.offer,
+          of: outcome => entries.of(outcome),
+          isStarting: entry => bringBack.isStarting(entry)
+        }}
         trans={trans}
         actions={this}
       />
@@ -154,6 +190,7 @@ export class PanelWidget extends ReactWidget implements IActions {
   /** A panel that nobody sees is not drawn. */
   protected onUpdateRequest(message: Message): void {
     if (this.isVisible) {
+      void this._loadView();
       super.onUpdateRequest(message);
     }
   }
@@ -162,6 +199,59 @@ export class PanelWidget extends ReactWidget implements IActions {
     const { look, settings } = this._options;
     settings.wanted = this.isVisible && !look.value.folded.includes('settings');
     this.update();
+  }
+
+  /** Load the code of the view when the panel is seen first. */
+  private async _loadView(): Promise<void> {
+    if (this._view !== null || this._loading) {
+      return;
+    }
+    this._loading = true;
+    try {
+      this._view = (await import('../view/panelview')).PanelView;
+      this.update();
+    } catch {
+      // The server is gone: the next drawing tries again.
+    } finally {
+      this._loading = false;
+    }
+  }
+
+  private async _showHelp(): Promise<void> {
+    const { showHelp } = await import('./help');
+    await showHelp(this._options.trans);
+  }
+
+  private async _bringBack(entries: IStoppedEntry[]): Promise<void> {
+    const { bringBack, poller } = this._options;
+    const offered = this._options.entries.offer?.entries.some(({ id }) => id === entries[0].id);
+    await bringBack.start(entries);
+    if (offered) {
+      this.dismissOffer();
+    }
+    await poller.acted();
+  }
+
+  private async _askAndStopNow(resources: IResource[]): Promise<void> {
+    const { api, save, trans } = this._options;
+    const { report } = this;
+    if (report === null) {
+      return;
+    }
+    await this._do(async () => {
+      const { askStopNow } = await import('./stopnow');
+      const names = resources.map(r => nameAmong(r, report.resources, trans));
+      if (await askStopNow(names, report.platform.kind, trans)) {
+        const ids = resources.map(r => r.id);
+        const kernels = report.resources.filter(
+          r => r.kind === 'kernel' && (ids.includes(r.id) || ids.includes(r.app ?? ''))
+        );
+        await save(kernels.map(r => r.id));
+        for (const resource of keepers(resources)) {
+          await api.remove(resource.kind, resource.id);
+        }
+      }
+    });
   }
 
   private async _askAndRemove(resource: IResource): Promise<void> {
@@ -186,7 +276,12 @@ export class PanelWidget extends ReactWidget implements IActions {
     if (this.report === null) {
       return;
     }
-    const chosen = await askWhichIdle(this.report, poller.now, trans);
+    const report = this.report;
+    let chosen: IResource[] = [];
+    await this._do(async () => {
+      const { askWhichIdle } = await import('./idledialog');
+      chosen = await askWhichIdle(report, poller.now, trans);
+    });
     // One after the other: each is a request of its own to SageMaker.
     for (const resource of chosen) {
       await this._do(() => api.remove(resource.kind, resource.id));
@@ -209,4 +304,7 @@ export class PanelWidget extends ReactWidget implements IActions {
     await poller.acted();
     return done;
   }
+
+  private _loading = false;
+  private _view: React.ComponentType<IProps> | null = null;
 }

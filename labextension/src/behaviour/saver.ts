@@ -44,6 +44,11 @@ export class Saver {
     }
   }
 
+  /** Save the unsaved documents of these kernels now. */
+  saveNow(kernels: string[]): Promise<unknown> {
+    return Promise.all(kernels.map(kernel => this._save(kernel)));
+  }
+
   private async _save(kernel: string): Promise<void> {
     for (const widget of mainWidgets(this._shell)) {
       const context = contextOf(widget);

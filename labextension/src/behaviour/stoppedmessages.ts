@@ -10,8 +10,11 @@ import { appOf, endOf, removals, telling } from '../model/report';
 import type { Telling } from '../model/report';
 import { contextOf, mainWidgets, restart, sessionOf } from './widgets';
 import type { Poller } from './poller';
+import type { IButton } from '../view/props';
 import { stopped } from '../model/promise';
-import type { IOutcome } from '../model/types';
+import type { IOutcome, IStoppedEntry } from '../model/types';
+import type { BringBack } from './bringback';
+import type { StoppedEntries } from './stoppedentries';
 
 const REMEMBERED = 200;
 
@@ -20,6 +23,8 @@ interface IShown {
   message: Message;
   telling: Telling;
   key: string;
+  /** What can be brought back; null where nothing can, or no longer. */
+  entry: IStoppedEntry | null;
 }
 
 /** Shows in each open document that its kernel was stopped, when and why. */
@@ -28,9 +33,12 @@ export class StoppedMessages {
     private readonly _shell: JupyterFrontEnd.IShell,
     private readonly _poller: Poller,
     private readonly _api: Pick<Api, 'history' | 'baseUrl'>,
+    private readonly _entries: StoppedEntries,
+    private readonly _bringBack: BringBack,
     private readonly _trans: TranslationBundle
   ) {
     _poller.changed.connect(() => this.update());
+    _entries.changed.connect(() => this.update());
   }
 
   /** Load the removals from before this page or this server was started. */
@@ -49,6 +57,9 @@ export class StoppedMessages {
   }
 
   update(): void {
+    if (!this._entries.settled) {
+      return; // a message keeps its buttons: it is shown when they are known
+    }
     const all = this.removals;
     for (const widget of mainWidgets(this._shell)) {
       const session = sessionOf(widget);
@@ -74,10 +85,16 @@ export class StoppedMessages {
     const shown = before?.key === key ? before.telling : null;
     const kernel = session.session?.kernel?.id ?? null;
     const now = this._poller.now;
-    const next = this._readKeys.includes(key)
+    const entry = this._entries.of(outcome);
+    const answered = before !== undefined && before.entry !== null && entry === null;
+    let next = this._readKeys.includes(key)
       ? null
-      : telling(outcome, kernel, session.isReady, shown, now);
-    if (next === shown && (before === undefined || before.key === key)) {
+      : telling(outcome, kernel, session.isReady, shown, now, !!entry?.cells);
+    if (next === 'new-kernel' && shown !== null && answered) {
+      next = null; // its cells have been run, or there were none
+    }
+    const same = before === undefined || (before.key === key && before.entry?.id === entry?.id);
+    if (next === shown && same) {
       return;
     }
     before?.message.dispose();
@@ -88,11 +105,8 @@ export class StoppedMessages {
     }
     const platform = this._poller.state.report?.platform.kind ?? 'local';
     const sentences = stopped(outcome, appOf(outcome, all), platform, now, this._trans);
-    const buttons = [];
-    if (next === 'stopped') {
-      const press = (): void => void this._restart(session);
-      buttons.push({ label: this._trans.__('Restart kernel'), press });
-    } else {
+    const buttons = [this._button(next, session, entry)].filter(button => button !== null);
+    if (next === 'new-kernel') {
       sentences.push(
         this._trans.__('The kernel that runs now is a new one: run your cells again.')
       );
@@ -104,10 +118,33 @@ export class StoppedMessages {
         this.update();
       }
     });
-    this._shown.set(widget, { message, telling: next, key });
+    this._shown.set(widget, { message, telling: next, key, entry });
     widget.disposed.connect(() => this._shown.delete(widget));
     session.kernelChanged.connect(this.update, this);
     message.attachTo(widget);
+  }
+
+  private _button(
+    shown: Telling,
+    session: ISessionContext,
+    entry: IStoppedEntry | null
+  ): IButton | null {
+    if (shown === 'stopped') {
+      return entry === null
+        ? { label: this._trans.__('Restart kernel'), press: () => void this._restart(session) }
+        : { label: this._trans.__('Bring back'), press: () => void this._start(entry) };
+    }
+    return entry?.cells
+      ? {
+          label: this._trans.__('Run what had been run…'),
+          press: () => void this._bringBack.run(entry)
+        }
+      : null;
+  }
+
+  private async _start(entry: IStoppedEntry): Promise<void> {
+    await this._bringBack.start([entry]);
+    this.update();
   }
 
   private async _restart(session: ISessionContext): Promise<void> {

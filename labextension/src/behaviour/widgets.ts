@@ -55,10 +55,14 @@ export function usedIn(widget: Widget): { kind: Kind; id: string } | null {
   return typeof terminal === 'string' ? { kind: 'terminal', id: terminal } : null;
 }
 
-/** A new kernel of the sort that it had. */
-export async function restart(session: ISessionContext): Promise<void> {
+/** Start a new kernel for a document: `kernel`, or one of the kernelspec that it had. */
+export async function restart(
+  session: ISessionContext,
+  kernel: { id?: string; name?: string } = {}
+): Promise<void> {
   // The host may not have noticed yet that the old one is gone.
   await session.sessionManager.refreshRunning();
   const name = session.prevKernelName || session.kernelPreference.name;
-  await session.changeKernel(name ? { name } : {});
+  const wanted = kernel.id || kernel.name ? kernel : name ? { name } : {};
+  await session.changeKernel(wanted);
 }

@@ -1,5 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { noNewApps } from './bringback';
 import { clock, duration, spelled } from './durations';
 import type { IOutcome, IPlatform, ISettings } from './types';
 import { ruleName } from './words';
@@ -116,16 +117,9 @@ export function loss(kind: string, platform: string, trans: TranslationBundle): 
     )
   ];
   if (platform === 'studio-classic') {
-    said.push(noWayBack(trans));
+    said.push(noNewApps(trans));
   }
   return said.join(' ');
-}
-
-/** AWS has closed Studio Classic to new apps; whether this account can start one is not known. */
-function noWayBack(trans: TranslationBundle): string {
-  return trans.__(
-    'AWS has closed Studio Classic to new apps: your account may not be able to start it again.'
-  );
 }
 
 /** The message in a notebook whose kernel was stopped: when, after how long, by which rule. */
@@ -165,7 +159,7 @@ export function stopped(
         'Its app (%1) was deleted too. Starting a kernel asks SageMaker for a new app, which takes minutes.',
         app.name
       ),
-      noWayBack(trans)
+      noNewApps(trans)
     );
   }
   return said;

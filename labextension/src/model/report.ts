@@ -288,13 +288,15 @@ export type Telling = 'stopped' | 'new-kernel' | null;
 /**
  * Whether a document tells of the end of its kernel: it has none since (or the host has not noticed
  * yet), or it was opened again and got a new one, in which the old variables are missed.
+ * `runnable`: the cells that had been run can be run again, so a new kernel is no answer yet.
  */
 export function telling(
   outcome: IOutcome,
   kernel: string | null,
   ready: boolean,
   shown: Telling,
-  now: number
+  now: number,
+  runnable = false
 ): Telling {
   if (kernel === outcome.id) {
     return 'stopped';
@@ -303,7 +305,7 @@ export function telling(
     return ready ? 'stopped' : shown;
   }
   // A new kernel, by the button or otherwise, answers the message that was there.
-  if (shown === 'stopped' || now - Date.parse(outcome.at) > NEWS) {
+  if ((shown === 'stopped' && !runnable) || now - Date.parse(outcome.at) > NEWS) {
     return null;
   }
   return 'new-kernel';

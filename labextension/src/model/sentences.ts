@@ -244,6 +244,9 @@ function signalText(signal: string | null, trans: TranslationBundle): string {
       return trans.__('a program in the background read or wrote');
     case 'other-server':
       return trans.__('another server of yours');
+    case 'proxied-page':
+    case 'proxied-app':
+      return trans.__('somebody used a web app behind this server');
     case 'presence':
       return trans.__('somebody typing or scrolling');
     case 'heartbeat':

@@ -55,6 +55,8 @@ export interface IOutcome {
   app: string | null;
   rule: string | null;
   idle_since: string | null;
+  /** Whether it was this server's own app or instance; only in the audit log. */
+  ends_server?: boolean;
   /** What the try came to, where it failed; only in the audit log. */
   outcome_detail?: string;
 }
@@ -70,6 +72,40 @@ export interface IHold {
   kept_until: string;
   /** The reason that the user gave; empty where they gave none. */
   note?: string;
+}
+
+/** A stopped kernel or terminal that can be brought back (`GET stopped`). Entries with the same
+ * `stop` were removed in one pass. */
+export interface IStoppedEntry {
+  id: string;
+  stop: string;
+  at: string;
+  kind: 'kernel' | 'terminal';
+  /** The id that the kernel or terminal had. */
+  resource: string;
+  name: string;
+  /** The kernelspec that starts the kernel again; empty for a terminal. */
+  kernel_name: string;
+  paths: string[];
+  instance_type: string | null;
+  directory: string | null;
+  /** Whether the server itself ended in the same pass. */
+  ends_server: boolean;
+  /** How many cells had been run; null where the kernel could not be asked. */
+  cells: number | null;
+  /** Whether these are all cells that had been run. */
+  complete: boolean;
+}
+
+/** The same with the code of its cells, in the order in which they ran (`GET stopped?id=`). */
+export interface IStoppedSession extends Omit<IStoppedEntry, 'cells'> {
+  cells: string[] | null;
+}
+
+/** The answer to `GET stopped`: newest first. */
+export interface IStoppedAnswer {
+  stopped: IStoppedEntry[];
+  server_started: string;
 }
 
 export interface ILimits {

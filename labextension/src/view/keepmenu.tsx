@@ -6,6 +6,9 @@ import type { IResource } from '../model/types';
 import type { IReportProps } from './props';
 import { h } from './jsx';
 
+/** The longest note on a keep-alive, in characters. */
+const MOST_NOTE = 200;
+
 type Props = IReportProps & { resource: IResource; name: string };
 
 /** Keep for some hours or until a time, release, and shut down now. */
@@ -48,7 +51,10 @@ function Held({ resource, report, name, now, trans, actions }: Props): JSX.Eleme
   }
   return (
     <p className="jp-AS-line">
-      <span className="jp-AS-grow">{trans.__('Kept until %1', until)}</span>
+      <span className="jp-AS-grow">
+        {trans.__('Kept until %1', until)}
+        {hold.note && <bdi className="jp-AS-note"> {hold.note}</bdi>}
+      </span>
       <button
         className="jp-AS-button"
         aria-label={trans.__('Release %1', name)}
@@ -63,8 +69,12 @@ function Held({ resource, report, name, now, trans, actions }: Props): JSX.Eleme
 function Keep(props: Props): JSX.Element {
   const { resource, report, name, now, trans, actions } = props;
   const [asking, setAsking] = React.useState(false);
+  const hold = holdOf(resource, report.keep_alive);
+  const own = hold !== null && hold.kind === resource.kind && hold.id === resource.id;
+  const [note, setNote] = React.useState(own ? (hold.note ?? '') : '');
   const most = report.policy.limits.max_keep_alive_minutes;
-  const keep = (minutes: number): void => actions.keep(resource.kind, resource.id, minutes);
+  const keep = (minutes: number): void =>
+    actions.keep(resource.kind, resource.id, minutes, note.trim());
   return (
     <>
       <div className="jp-AS-line" role="group" aria-label={trans.__('Keep alive')}>
@@ -89,6 +99,15 @@ function Keep(props: Props): JSX.Element {
           {trans.__('until…')}
         </button>
       </div>
+      <input
+        className="jp-AS-noteField"
+        type="text"
+        maxLength={MOST_NOTE}
+        placeholder={trans.__('Note (optional)')}
+        aria-label={trans.__('Note for keeping %1', name)}
+        value={note}
+        onChange={event => setNote(event.target.value)}
+      />
       {asking && <Until {...props} most={most} keep={keep} done={() => setAsking(false)} />}
     </>
   );

@@ -5,23 +5,29 @@ import type { IButton } from './props';
 
 /** A strip above a document, as high as its words need. */
 export class Message extends Widget {
-  constructor(sentences: string[], buttons: IButton[], close: IButton) {
+  /** `close` null: the user cannot close it. */
+  constructor(sentences: string[], buttons: IButton[], close: IButton | null) {
     super();
     this.addClass('jp-AS-message');
     this.node.setAttribute('role', 'status');
     this._inner.className = 'jp-AS-messageInner';
-    const text = document.createElement('p');
-    text.textContent = sentences.join(' ');
-    this._inner.append(text, ...buttons.map(button));
-    const cross = button(close);
-    cross.setAttribute('aria-label', close.label);
-    cross.title = close.label;
-    cross.textContent = '×';
-    cross.classList.add('jp-AS-close');
-    this._inner.append(cross);
+    this.text = sentences.join(' ');
+    this._inner.append(this._text, ...buttons.map(button));
+    if (close !== null) {
+      const cross = button(close);
+      cross.setAttribute('aria-label', close.label);
+      cross.title = close.label;
+      cross.textContent = '×';
+      cross.classList.add('jp-AS-close');
+      this._inner.append(cross);
+    }
     this.node.append(this._inner);
     // Lumino lays widgets out by their least height, which depends on the width that they get.
     this._observer.observe(this._inner);
+  }
+
+  set text(text: string) {
+    this._text.textContent = text;
   }
 
   /** Show it in the header of a document, or of whatever else is in the main area. */
@@ -40,6 +46,7 @@ export class Message extends Widget {
     this.node.remove();
   }
 
+  private readonly _text = document.createElement('p');
   private readonly _inner = document.createElement('div');
   private readonly _observer = new ResizeObserver(() => {
     const height = `${this._inner.offsetHeight}px`;

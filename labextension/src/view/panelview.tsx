@@ -1,5 +1,6 @@
 import * as React from 'react';
 
+import { offerWords } from '../model/bringback';
 import { clock, duration } from '../model/durations';
 import { namesOf } from '../model/names';
 import { announced, deadlines, keepChoices, keepers } from '../model/report';
@@ -29,6 +30,7 @@ export function PanelView(props: IProps): JSX.Element {
       <Toolbar {...props} />
       {look.filtering && <FilterBar {...props} />}
       {props.announces && <Announcements {...all} />}
+      <Offer {...all} />
       <KeptAlive {...all} />
       <Resources {...all} />
       <Removed {...all} />
@@ -57,9 +59,38 @@ function Announcements({ report, state, now, trans, actions }: IReportProps): JS
           >
             {trans.__('Keep %1', duration(hours * 3_600_000, trans))}
           </button>
+          {report.policy.remember_stopped && (
+            <button className="jp-AS-button" onClick={() => actions.stopNow(due)}>
+              {trans.__('Stop now and bring back later')}
+            </button>
+          )}
         </p>
       ))}
     </div>
+  );
+}
+
+/** After a restart of the server: what ended with it, and a button that brings it back. */
+function Offer({ returns, now, trans, actions }: IReportProps): JSX.Element {
+  const { offer, isStarting } = returns;
+  if (offer === null) {
+    return <></>;
+  }
+  const starting = offer.entries.some(isStarting);
+  return (
+    <p className="jp-AS-everything jp-AS-offer" role="status">
+      <span className="jp-AS-grow">{offerWords(offer, now, trans)}</span>
+      <button
+        className="jp-AS-button jp-mod-primary"
+        disabled={starting}
+        onClick={() => actions.bringBack(offer.entries)}
+      >
+        {starting ? trans.__('starting') : trans.__('Bring back')}
+      </button>
+      <button className="jp-AS-button" onClick={actions.dismissOffer}>
+        {trans.__('Dismiss')}
+      </button>
+    </p>
   );
 }
 
@@ -73,6 +104,7 @@ function KeptAlive({ report, now, trans, actions }: IReportProps): JSX.Element {
     <p className="jp-AS-line jp-AS-everything">
       <span className="jp-AS-grow">
         {trans.__('Everything is kept until %1.', clock(hold.kept_until, now))}
+        {hold.note && <bdi className="jp-AS-note"> {hold.note}</bdi>}
       </span>
       <button className="jp-AS-button" onClick={() => actions.keep('all', hold.id, null)}>
         {trans.__('Release')}

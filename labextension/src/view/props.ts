@@ -1,9 +1,18 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { IOffer } from '../model/bringback';
 import type { IName } from '../model/names';
 import type { Order } from '../model/report';
 import type { IState } from '../model/state';
-import type { Change, IOutcome, IReport, IResource, ISettingsAnswer, Kind } from '../model/types';
+import type {
+  Change,
+  IOutcome,
+  IReport,
+  IResource,
+  ISettingsAnswer,
+  IStoppedEntry,
+  Kind
+} from '../model/types';
 
 export interface IButton {
   label: string;
@@ -15,9 +24,16 @@ export interface IButton {
 /** What the user can ask of the panel. */
 export interface IActions {
   /** Keep one resource (or everything) for so many minutes; null releases it. */
-  keep(kind: Kind | 'all', id: string, minutes: number | null): void;
+  keep(kind: Kind | 'all', id: string, minutes: number | null, note?: string): void;
   keepAll(resources: IResource[], hours: number): void;
   remove(resource: IResource): void;
+  /** Ask whether to stop these now, and say what can be brought back later. */
+  stopNow(resources: IResource[]): void;
+  /** Open the notebooks and start the kernels and terminals of `entries` again. */
+  bringBack(entries: IStoppedEntry[]): void;
+  /** Ask which of the cells that had been run are to run again. */
+  runAgain(entry: IStoppedEntry): void;
+  dismissOffer(): void;
   /** Ask which of the idle resources to shut down, and do it. */
   removeIdle(): void;
   check(): void;
@@ -42,6 +58,14 @@ export interface ILook {
   order: Order;
 }
 
+/** What the panel needs to know of stopped kernels and terminals. */
+export interface IReturns {
+  /** What ended with the server before it was started again. */
+  offer: IOffer | null;
+  of(outcome: IOutcome): IStoppedEntry | null;
+  isStarting(entry: IStoppedEntry): boolean;
+}
+
 export interface IProps {
   state: IState;
   now: number;
@@ -50,6 +74,8 @@ export interface IProps {
   /** Whether announcements are shown here, because there are no notifications. */
   announces: boolean;
   removals: IOutcome[];
+  /** What can be brought back. */
+  returns: IReturns;
   trans: TranslationBundle;
   actions: IActions;
 }

@@ -1,3 +1,5 @@
+import * as React from 'react';
+
 import { clock, duration } from '../model/durations';
 import { fullName, keyOf, namesOf } from '../model/names';
 import type { IName } from '../model/names';
@@ -47,7 +49,7 @@ interface IEntryProps extends IReportProps {
 }
 
 function Entry(props: IEntryProps): JSX.Element {
-  const { outcome, name, now, trans, actions } = props;
+  const { outcome, name, now } = props;
   const bad = failed(outcome);
   const title = name === undefined ? outcome.name : name.title;
   return (
@@ -61,18 +63,54 @@ function Entry(props: IEntryProps): JSX.Element {
           )}
         </span>
         <span className="jp-AS-why">{why(outcome, props)}</span>
-        {outcome.kind === 'kernel' && outcome.paths.length > 0 && !bad && (
-          <button
-            className="jp-AS-link"
-            aria-label={trans.__('Open %1', name === undefined ? title : fullName(name))}
-            onClick={() => actions.visit(outcome.paths[0])}
-          >
-            {trans.__('open')}
-          </button>
-        )}
+        {!bad && <Return {...props} full={name === undefined ? title : fullName(name)} />}
       </div>
       {bad && <p>{outcome.outcome_detail || outcome.detail}</p>}
     </li>
+  );
+}
+
+/** Bring it back; run what had been run, once its notebook has a kernel; or only open it. */
+function Return(props: IEntryProps & { full: string }): JSX.Element {
+  const { outcome, full, trans, actions, returns, report } = props;
+  const entry = returns.of(outcome);
+  if (entry === null) {
+    return outcome.kind === 'kernel' && outcome.paths.length > 0 ? (
+      <button
+        className="jp-AS-link"
+        aria-label={trans.__('Open %1', full)}
+        onClick={() => actions.visit(outcome.paths[0])}
+      >
+        {trans.__('open')}
+      </button>
+    ) : (
+      <></>
+    );
+  }
+  const path = entry.paths[0];
+  const runs = report.resources.some(r => r.kind === 'kernel' && r.paths.includes(path));
+  if (runs) {
+    return (
+      <button
+        className="jp-AS-button"
+        aria-label={trans.__('Run what had been run in %1', full)}
+        disabled={!entry.cells}
+        onClick={() => actions.runAgain(entry)}
+      >
+        {trans.__('Run cells…')}
+      </button>
+    );
+  }
+  const starting = returns.isStarting(entry);
+  return (
+    <button
+      className="jp-AS-button"
+      aria-label={trans.__('Bring back %1', full)}
+      disabled={starting}
+      onClick={() => actions.bringBack([entry])}
+    >
+      {starting ? trans.__('starting') : trans.__('Bring back')}
+    </button>
   );
 }
 
