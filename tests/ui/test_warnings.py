@@ -94,9 +94,13 @@ def test_warned_once_then_stopped_and_the_notebook_says_so(
         page.wait_for_timeout(100)
         return int(toasts(page).count() + toasts(other).count())
 
-    server.wait_for("the warning", shown)
-    page.wait_for_timeout(2_500)  # time enough for the other page to show it, too
-    assert shown() == 1
+    def shown_once() -> bool:
+        counts = {shown() for _ in range(25)}  # time enough for the other page to show it, too
+        assert max(counts) <= 1
+        return counts == {1}
+
+    # While the page connects to the kernel, the kernel's clock still moves, and the notice with it.
+    server.wait_for("one warning", shown_once)
     first, second = (page, other) if toasts(page).count() else (other, page)
     # A page in the background draws no animation: its text is there, and not yet visible.
     said = toasts(first).first.text_content()
@@ -138,8 +142,10 @@ def test_warned_once_then_stopped_and_the_notebook_says_so(
     server.wait_for("no warning any more", lambda: shown() == 0)
     picture(page.locator(".jp-NotebookPanel"), "stopped")
 
-    message.get_by_role("button", name="Restart kernel").click()
+    message.get_by_role("button", name="Bring back").click()
     server.wait_for("a new kernel", lambda: kernels(server) - {kernel})
+    message.get_by_role("button", name="Run what had been run…").wait_for()
+    message.get_by_role("button", name="Close this message").click()
     message.wait_for(state="detached")
     context.close()
 
