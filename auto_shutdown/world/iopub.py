@@ -43,6 +43,9 @@ DELIMITER = b"<IDS|MSG>"
 #: that reports the end of the cell.
 WAITING_MESSAGES = 100_000
 
+#: So many messages are read at once before a removal: about 5 ms of the server's loop.
+MOST_AT_ONCE = 500
+
 #: zmq.POLLIN, which is not imported for one number.
 POLLIN = 1
 
@@ -84,10 +87,12 @@ class IOPubSubscription:
         if self._stream is not None and not self._stream.closed():
             self._stream.close()
 
-    def catch_up(self) -> None:
-        """Read the messages that have arrived and wait for their turn on the server's loop."""
-        if self._stream is not None and not self._stream.closed():
-            self._stream.flush(POLLIN)
+    def catch_up(self) -> bool:
+        """Read the messages that have arrived and wait for their turn on the server's loop. Returns
+        whether these were all: the kernel may send faster than this server reads."""
+        if self._stream is None or self._stream.closed():
+            return True
+        return bool(self._stream.flush(POLLIN, MOST_AT_ONCE) < MOST_AT_ONCE)
 
     def receive(self, parts: list[bytes]) -> None:
         """Take note of one message as it comes from the wire. Never raises: the server's event

@@ -18,8 +18,10 @@ from ..core.model import Departure, Kernel
 from ..core.signals import Signal
 from .requests import Requests
 
-#: How long each pass is shown a departure, in seconds. Several passes have seen it by then.
+#: Passes are shown a departure for so long (seconds), but at least so many passes are shown it: the
+#: administrator may have set an interval between passes that is longer.
 SHOWN_SECONDS = 900.0
+SHOWN_PASSES = 3
 
 
 class KernelLifecycle:
@@ -41,7 +43,8 @@ class KernelLifecycle:
         self._started = started
         self._started_at: dict[str, datetime] = {}
         self._last_seen: dict[str, Kernel] = {}
-        self._departures: list[tuple[float, Departure]] = []
+        self._departures: list[tuple[float, int, Departure]] = []
+        self._passes = 0
         with contextlib.suppress(Exception):  # a manager without it has no such kernels
             _wrap(manager, "start_kernel", lambda _: None, self._note_start)
             _wrap(manager, "shutdown_kernel", self._before_its_end, self._note_end)
@@ -50,12 +53,17 @@ class KernelLifecycle:
     def departures(self) -> tuple[Departure, ...]:
         """The kernels that left a short time ago."""
         oldest = time.monotonic() - SHOWN_SECONDS
-        self._departures = [(at, each) for at, each in self._departures if at > oldest]
-        return tuple(each for _, each in self._departures)
+        self._departures = [
+            (at, number, departure)
+            for at, number, departure in self._departures
+            if at > oldest or self._passes - number < SHOWN_PASSES
+        ]
+        return tuple(departure for _, _, departure in self._departures)
 
     def look(self, kernels: Iterable[Kernel]) -> None:
         """Take the kernels that exist in this pass. A known kernel that is missing has left since
         the last pass."""
+        self._passes += 1
         there = {kernel.id: kernel for kernel in kernels}
         for kernel_id in (self._last_seen.keys() | self._started_at.keys()) - there.keys():
             self._depart(kernel_id, self._last_seen.get(kernel_id))
@@ -94,7 +102,7 @@ class KernelLifecycle:
             departure = Departure(
                 None if kernel is None else kernel.app, at, Signal.REQUEST, kernel is None
             )
-            self._departures.append((time.monotonic(), departure))
+            self._departures.append((time.monotonic(), self._passes, departure))
 
 
 def _wrap(

@@ -313,12 +313,14 @@ class KernelSource:
         fresh = await self._read_with_messages(kernel)
         # Our own question makes the kernel busy, and its manager may not have its end yet.
         give_up_at = time.monotonic() + SETTLE_SECONDS
-        while fresh.state == BUSY != kernel.state and time.monotonic() < give_up_at:
+        while fresh and fresh.state == BUSY != kernel.state and time.monotonic() < give_up_at:
             requests = self._requests.known(kernel.id)
             if requests is not None and (requests.unfinished or requests.shell_silent):
                 break
             await asyncio.sleep(0.05)
             fresh = await self._read_with_messages(kernel)
+        if fresh is None:
+            return True  # the unread messages may tell of a request
         stamp_moved = fresh.iopub is None and fresh.last_activity != kernel.last_activity
         return (
             bool(fresh.unreadable)
@@ -328,11 +330,12 @@ class KernelSource:
             or (kernel.waiting_for is not None and fresh.connections > kernel.connections)
         )
 
-    async def _read_with_messages(self, kernel: Kernel) -> Kernel:
-        """The kernel as it is now, with the messages that have arrived and wait for their turn."""
+    async def _read_with_messages(self, kernel: Kernel) -> Kernel | None:
+        """The kernel as it is now, with the messages that have arrived and wait for their turn.
+        None if more messages wait than can be read at once."""
         subscription = self._subscription(kernel.id)
-        if subscription is not None:
-            subscription.catch_up()
+        if subscription is not None and not subscription.catch_up():
+            return None
         model = await fresh_model(self._kernels, kernel.id)
         if not model:
             raise LookupError("its manager gives no model for it")

@@ -31,7 +31,41 @@ OUTGOING = frozenset({"status", "execute_reply", "input_request", "shutdown_repl
 #: A page that opens asks its widgets for their state. This is no use by a person.
 _SENT_BY_PAGES = frozenset({"request_state", "request_states"})
 
+#: How many messages, and bytes, of its clients wait while a kernel is shut down. When more has
+#: arrived, the next message of each connection stays in its socket.
+MOST_HELD = 1000
+MOST_HELD_BYTES = 16 * 1024 * 1024
+
 Forward = Callable[[], Any]
+
+
+class HeldMessages:
+    """The messages of clients that wait while their kernel is shut down."""
+
+    def __init__(self) -> None:
+        self.forwards: list[Forward] = []
+        self._bytes = 0
+        self._end: asyncio.Future[None] | None = None
+
+    def add(self, message: Any, forward: Forward) -> asyncio.Future[None] | None:
+        """Take one message. When there are too many, the returned future ends with the waiting: a
+        handler that returns it is given no further message until then."""
+        self.forwards.append(forward)
+        self._bytes += len(message)
+        if len(self.forwards) < MOST_HELD and self._bytes < MOST_HELD_BYTES:
+            return None
+        if self._end is None:
+            self._end = asyncio.get_running_loop().create_future()
+        return self._end
+
+    def clear(self) -> None:
+        """Drop the messages: their kernel is gone."""
+        self.forwards.clear()
+
+    def end(self) -> None:
+        """The connections may deliver their next messages."""
+        if self._end is not None and not self._end.done():
+            self._end.set_result(None)
 
 
 class WebsocketClients:
@@ -41,7 +75,7 @@ class WebsocketClients:
     def __init__(self, requests: Requests | None = None) -> None:
         self.requests = requests or Requests()
         self._connections: dict[str, set[int]] = {}
-        self._held: dict[str, list[Forward]] = {}
+        self._held: dict[str, HeldMessages] = {}
         self._late: set[asyncio.Future[Any]] = set()
 
     def watch(self, web_app: Any) -> None:
@@ -70,15 +104,16 @@ class WebsocketClients:
         self.requests.keep_only(kernel_ids)
 
     @contextlib.contextmanager
-    def held_back(self, kernel_id: str) -> Iterator[list[Forward]]:
+    def held_back(self, kernel_id: str) -> Iterator[HeldMessages]:
         """Hold back what clients send to the kernel, while the body runs. Then forward the messages
-        that are still in the list. The caller empties the list if the kernel is gone."""
-        held = self._held.setdefault(kernel_id, [])
+        that are still held. The caller clears them if the kernel is gone."""
+        held = self._held.setdefault(kernel_id, HeldMessages())
         try:
             yield held
         finally:
             del self._held[kernel_id]
-            for forward in held:
+            held.end()
+            for forward in held.forwards:
                 with contextlib.suppress(Exception):  # its client may have left meanwhile
                     sent = forward()
                     if inspect.isawaitable(sent):
@@ -92,8 +127,7 @@ class WebsocketClients:
         held = self._held.get(kernel_id)
         if held is None:
             return forward()
-        held.append(forward)
-        return None
+        return held.add(message, forward)
 
     def note_incoming(self, kernel_id: str, raw: Any) -> None:
         """A message from a client to the kernel."""

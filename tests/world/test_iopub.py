@@ -7,6 +7,8 @@ import time
 from typing import Any
 
 import pytest
+import zmq
+from zmq.eventloop.zmqstream import ZMQStream
 
 from auto_shutdown.world.iopub import DELIMITER, IOPubListener, IOPubSubscription
 from auto_shutdown.world.requests import Requests
@@ -180,6 +182,25 @@ class FakeKernel:
 class FakeManager(dict):  # type: ignore[type-arg]
     def get_kernel(self, kernel_id: str) -> Any:
         return self[kernel_id]
+
+
+async def test_so_many_messages_are_read_at_once_before_a_removal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("auto_shutdown.world.iopub.MOST_AT_ONCE", 5)
+    subscription = IOPubSubscription()
+    assert subscription.catch_up(), "nothing to read"
+    with zmq.Context() as context, context.socket(zmq.PUSH) as kernel:
+        kernel.bind("inproc://iopub")
+        socket = context.socket(zmq.PULL)
+        socket.connect("inproc://iopub")
+        stream = subscription._stream = ZMQStream(socket)
+        stream.on_recv(subscription.receive)
+        for number in range(7):
+            kernel.send_multipart(status("execute_request", "busy", parent_id=str(number))[0])
+        assert [subscription.catch_up(), subscription.requests.unfinished] == [False, 5]
+        assert [subscription.catch_up(), subscription.requests.unfinished] == [True, 7]
+        stream.close(linger=0)
 
 
 def test_a_server_subscribes_to_local_kernels_while_they_are_there() -> None:

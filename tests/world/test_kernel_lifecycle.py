@@ -142,7 +142,9 @@ async def test_departures_are_shown_for_a_while(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(kernel_lifecycle, "SHOWN_SECONDS", time.monotonic() + 1)
     assert len((await world.observe(False)).departures) == 1
     monkeypatch.setattr(kernel_lifecycle, "SHOWN_SECONDS", -1.0)
-    assert (await world.observe(False)).departures == ()
+    # The interval between passes may be longer.
+    shown = [len((await world.observe(False)).departures) for _ in range(3)]
+    assert shown == [1, 0, 0]
 
 
 async def test_a_call_that_fails_is_no_start_and_no_end() -> None:

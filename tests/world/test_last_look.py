@@ -17,6 +17,7 @@ from auto_shutdown.core.model import IOPubActivity, Kernel, Terminal
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.world import terminals as terminals_module
+from auto_shutdown.world.iopub import IOPubSubscription
 from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
@@ -83,8 +84,9 @@ class Subscription:
     def __init__(self) -> None:
         self.activity = IOPubActivity()
 
-    def catch_up(self) -> None:
+    def catch_up(self) -> bool:
         self.activity = IOPubActivity(datetime.now(timezone.utc))
+        return True
 
 
 class FakeShells:
@@ -308,6 +310,17 @@ async def test_a_message_that_waits_in_the_socket_is_read_before_a_removal(
     kernel = await decided(world)
     assert kernel.iopub is not None
     assert (await world.remove(kernel, only_unmoved=True)).result is Result.STALE
+
+
+async def test_a_kernel_that_sends_faster_than_this_server_reads_stays(
+    world: World, source: KernelSource
+) -> None:
+    flooded = IOPubSubscription()
+    flooded.catch_up = lambda: False  # type: ignore[method-assign]
+    source._listener._subscriptions["k"] = flooded
+    kernel = await decided(world)
+    assert (await world.remove(kernel, only_unmoved=True)).result is Result.STALE
+    assert (await world.remove(kernel, only_unmoved=False)).result is Result.REMOVED
 
 
 async def test_a_busy_kernel_that_is_to_go_though_it_is_busy(

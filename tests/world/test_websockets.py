@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 from tornado.web import Application
 from tornado.websocket import WebSocketHandler
 
+from auto_shutdown.world import websockets
 from auto_shutdown.world.kernel_messages import read
 from auto_shutdown.world.websockets import WebsocketClients
 
@@ -263,3 +265,17 @@ def test_what_is_held_back_goes_on_in_its_order_or_not_at_all(
     assert clients.request_sent_at("k") is not None
     with clients.held_back("other"):
         assert channel.on_message("3") == "in"
+
+
+@pytest.mark.parametrize("bound", ["MOST_HELD", "MOST_HELD_BYTES"])
+async def test_a_connection_waits_when_too_many_messages_are_held_back(
+    bound: str, clients: WebsocketClients, channel: Channels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tornado reads a connection's next message when what its handler returned is done."""
+    monkeypatch.setattr(websockets, bound, 3)
+    with clients.held_back("k"):
+        assert [channel.on_message(text) for text in "12"] == [None, None]
+        third, fourth = channel.on_message("3"), channel.on_message("4")
+        assert not third.done()
+    await asyncio.wait_for(asyncio.gather(third, fourth), 60)
+    assert channel.passed == ["1", "2", "3", "4"]
