@@ -1,13 +1,15 @@
-"""The Jupyter Server extension: wires the parts, starts and stops the loop; nothing else."""
+"""The Jupyter Server extension: loads its configuration, starts and stops the loop.
+
+The parts are built in :mod:`~auto_shutdown.assembly`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
@@ -15,35 +17,18 @@ from tornado.ioloop import IOLoop
 from traitlets import default
 from traitlets.config import Config
 
-from .api.events import JupyterEvents
 from .api.handlers import CONTROLLER, routes
-from .api.metrics import Metrics
 from .api.startup import failed
 from .config import provenance
 from .config.loading import configured_limits
 from .config.problems import ConfigurationError
-from .config.settings import REMEMBER_STOPPED, Limits
+from .config.settings import Limits
 from .config.traits import AdminTraits
-from .core.verdict import Fault
-from .cycle.controller import Controller
-from .state.history import History
-from .state.identity import ClaimedKey, claim_key, server_key
-from .state.stopped import StoppedSessions
-from .state.store import Store
-from .world.activity_file import ActivityFile
-from .world.change_signals import ChangeSignals
-from .world.clock import Clock
 from .world.file_thread import FileThread
-from .world.heartbeats import HeartbeatSource
-from .world.host_activity import HostActivity
-from .world.kernel_access import channels_through
-from .world.kernels import KernelSource
-from .world.platform import Platform, recognise, state_directory
-from .world.sagemaker import SageMaker
-from .world.stop_switch import StopSwitch, switch_arn
-from .world.terminals import TerminalSource
-from .world.websockets import WebsocketClients
-from .world.world import World
+
+if TYPE_CHECKING:
+    from .assembly import Assembly
+    from .cycle.controller import Controller
 
 #: A start that is under way when the server stops is waited for so long.
 STOP_SECONDS = 2.0
@@ -60,14 +45,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
     load_other_extensions = True
 
     _controller: Controller | None = None
-    _sagemaker: SageMaker | None = None
-    _world: World | None = None
-    _store: Store | None = None
-    _history: History | None = None
-    _switch: StopSwitch | None = None
-    _metrics: Metrics | None = None
-    _claim: ClaimedKey | None = None
-    _platform = Platform()
+    _assembly: Assembly | None = None
     _starting: asyncio.Task[None] | None = None
     _stopped = False
 
@@ -88,12 +66,12 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         self.update_config(Config({provenance.SECTION: found}))
         super().load_config_file(*given, **named)
 
-    def _recognise(self) -> Platform:
-        return recognise(Path(self.metadata_path), self.platform_overrides(), os.environ)
-
     @default("state_dir")
     def _default_state_dir(self) -> str:
-        return state_directory(self._recognise(), Path.home(), super()._default_state_dir())
+        from .world.platform import recognise, state_directory
+
+        platform = recognise(Path(self.metadata_path), self.platform_overrides(), os.environ)
+        return state_directory(platform, Path.home(), super()._default_state_dir())
 
     def initialize_handlers(self) -> None:
         """Add the routes, and start the passes as soon as the server's loop runs."""
@@ -113,9 +91,19 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         files = FileThread("start", START_SECONDS)
         try:
             limits = await self._configured_limits(files)
-            key = await files.run(self._claim_key)
-            controller = self._assemble(limits, key)
+            # Imported here, and in the thread: it takes some 20 ms.
+            assembly = await files.run(import_module, "auto_shutdown.assembly")
+            claimed = await files.run(assembly.claim, self._server, self)
+            if self._is_stopped():
+                claimed.key.release()
+                return
+            self._assembly = assembly.Assembly(self._server, self, limits, claimed, self.log)
+            controller: Controller = self._assembly.controller
             await controller.start()
+            if self._is_stopped():  # the server did not wait for a start that took long
+                await controller.stop()
+                self._release()
+                return
         except Exception as error:
             why = failed(self._server.web_app.settings, error)
             self.log.error("%s %s", why.message, why.remedy)
@@ -126,6 +114,10 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         self._server.web_app.settings[CONTROLLER] = controller
         kind, minutes = controller.platform.kind, controller.preferences.policy.idle_timeout
         self.log.info("auto_shutdown: watching (%s); idle after %s.", kind, minutes)
+
+    def _is_stopped(self) -> bool:
+        """Whether the server has stopped, perhaps during a start."""
+        return self._stopped
 
     async def _configured_limits(self, files: FileThread) -> Limits:
         """Raises ConfigurationError unless everything that configures us is understood."""
@@ -144,84 +136,6 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             text = "auto_shutdown: the administrator configures it; a user's %s is ignored."
             self.log.warning(text, ", ".join(ignored))
         return limits
-
-    def _claim_key(self) -> ClaimedKey:
-        platform, server = self._recognise(), self._server
-        self._platform = platform
-        key = server_key(platform.identity, server.base_url, server.port)
-        return claim_key(Path(self.state_dir), key)
-
-    def _assemble(self, limits: Limits, claim: ClaimedKey) -> Controller:
-        server = self._server
-        platform, self._claim = self._platform, claim
-        if platform.has_apps or platform.own_app is not None:
-            allow = self.allow_irreversible_stop
-            self._sagemaker = SageMaker(platform, allow_irreversible_stop=allow)
-        directory = Path(self.state_dir)
-        settings = server.web_app.settings
-        activity_file = ActivityFile(self.activity_file)
-        clients = WebsocketClients()
-        heartbeats = HeartbeatSource(directory, activity_file, settings)
-        terminals = TerminalSource(settings)
-        clients.watch(server.web_app)
-        heartbeats.proxied.watch(settings)
-        with contextlib.suppress(Exception):  # a server without events tells of no saved document
-            heartbeats.listen(server.event_logger)
-        self._world = World(
-            platform,
-            KernelSource(
-                server.kernel_manager, server.session_manager, clients, channels_through(server)
-            ),
-            terminals,
-            self._sagemaker,
-            server.connection_url,
-            heartbeats,
-            HostActivity(activity_file, settings) if self.protect_from_native else None,
-            runtime_directory=Path(server.runtime_dir),
-        )
-        if platform.shared and REMEMBER_STOPPED not in limits.sources:
-            limits = replace(limits, defaults={**limits.defaults, REMEMBER_STOPPED: False})
-        self._store = Store(directory, claim.key, claim.others)
-        self._history = History(directory, claim.key, claim.others)
-        controller = Controller(
-            self._world,
-            self._store,
-            self._history,
-            limits,
-            Clock(),
-            self.log,
-            _platform_faults(platform, Clock()),
-            switch=self._stop_switch(platform, limits),
-            stopped=StoppedSessions(directory, claim.key),
-        )
-        clients.requests.on_change = controller.kernel_changed
-        terminals.on_change = controller.wake
-        self._connect(controller)
-        return controller
-
-    def _connect(self, controller: Controller) -> None:
-        """Connect the controller to this server's signals, events and metrics, as far as the
-        server has them."""
-        server = self._server
-        signals = ChangeSignals(controller.wake)
-        signals.watch_requests(server.web_app)
-        with contextlib.suppress(Exception):  # a server before 2.1
-            signals.listen(server.event_logger)
-        with contextlib.suppress(Exception):  # a server without events
-            controller.announcer.add(JupyterEvents(server.event_logger))
-        with contextlib.suppress(ImportError):  # without prometheus_client there are no metrics
-            self._metrics = Metrics(controller.report, lambda: controller.unsignalled_changes)
-            controller.announcer.add(self._metrics)
-
-    def _stop_switch(self, platform: Platform, limits: Limits) -> StopSwitch:
-        self._switch = StopSwitch(
-            self.stop_tag,
-            switch_arn(platform),
-            self._sagemaker.list_tags if self._sagemaker is not None else None,
-            self.stop_file,
-            required="stop_tag" in limits.sources,
-        )
-        return self._switch
 
     async def stop_extension(self) -> None:
         """Called when the server stops. Never raises: the server would not go on to shut down its
@@ -242,19 +156,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             await asyncio.shield(controller.stop())
 
     def _release(self) -> None:
-        """Let go of threads, sockets and the claim on the state files. Never raises."""
-        parts = (self._store, self._history, self._world, self._switch, self._metrics)
-        for each in (*parts, self._sagemaker):
-            if each is not None:
-                with contextlib.suppress(Exception):
-                    each.close()
-        if self._claim is not None:
-            self._claim.release()
-
-
-def _platform_faults(platform: Platform, clock: Clock) -> tuple[Fault, ...]:
-    problem = platform.problem
-    if problem is None:
-        return ()
-    now = clock.read().now
-    return (Fault("platform", problem.code, problem.message, problem.remedy, now),)
+        assembly, self._assembly = self._assembly, None
+        if assembly is not None:
+            with contextlib.suppress(Exception):
+                assembly.close()

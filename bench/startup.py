@@ -92,7 +92,7 @@ def measure(root: Path) -> Table:
     loading = min(import_alone(root) for _ in range(REPEATS))
     added = difference([s.cpu for s in found[LOCAL]], [s.cpu for s in bare])
     table.judge("added to the start (processor)", added * 1000, 30, "ms")
-    table.judge("of it the import, by itself (the quickest)", loading * 1000, 30, "ms")
+    table.judge("of it the import, by itself (the quickest)", loading * 1000, 15, "ms")
     return table
 
 

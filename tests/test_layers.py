@@ -18,6 +18,7 @@ LAYERS = (
     {"cli"},
     {"doctor", "install", "domain"},
     {"extension"},
+    {"assembly"},
     {"api"},
     {"cycle"},
     {"state"},

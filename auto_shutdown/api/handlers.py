@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
@@ -17,11 +17,13 @@ from ..config.settings import SettingError, json_safe
 from ..core.model import EVERYTHING, Kind, Ref
 from ..core.signals import Signal
 from ..core.words import printable
-from ..cycle.controller import Controller
-from ..cycle.removal import RefusedError
+from ..cycle.refused import RefusedError
 from ..state.store import StoreError
 from .startup import NotStarted, why_not_started
 from .throttle import CHECK, READ, WRITE, Throttle, TooManyRequestsError
+
+if TYPE_CHECKING:
+    from ..cycle.controller import Controller
 
 #: Where the controller stands in the web application's settings once it has started.
 CONTROLLER = "auto_shutdown_controller"
@@ -81,8 +83,8 @@ class Handler(APIHandler):
 
     @property
     def controller(self) -> Controller:
-        found = self.settings.get(CONTROLLER)
-        if not isinstance(found, Controller):
+        found: Controller | None = self.settings.get(CONTROLLER)
+        if found is None:
             raise UnavailableError(why_not_started(self.settings))
         return found
 

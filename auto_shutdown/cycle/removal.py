@@ -24,6 +24,7 @@ from ..state.savings import Account
 from ..world.world import World
 from .announcer import Announcer
 from .audit import Removal
+from .refused import RefusedError
 from .session_recorder import SessionRecorder
 from .situation import Situation
 
@@ -45,16 +46,6 @@ LATE_REMEDY = (
 )
 
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
-
-
-class RefusedError(Exception):
-    """A request that is refused: HTTP ``status``, a sentence, the field and its value."""
-
-    def __init__(self, status: int, message: str, field: str, value: Any) -> None:
-        super().__init__(message)
-        self.status = status
-        self.field = field
-        self.value = value
 
 
 class Remover:

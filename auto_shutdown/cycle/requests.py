@@ -19,7 +19,8 @@ from ..core.report import keep_alives
 from ..core.signals import Signal
 from ..core.words import iso
 from ..state.history import History
-from .removal import RefusedError, Remover, being_removed
+from .refused import RefusedError
+from .removal import Remover, being_removed
 from .session_recorder import SessionRecorder
 
 if TYPE_CHECKING:

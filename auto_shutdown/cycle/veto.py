@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import entry_points
@@ -27,6 +28,9 @@ GROUP = "auto_shutdown.veto"
 
 #: Seconds that a hook has for one decision.
 HOOK_SECONDS = 5.0
+
+#: Seconds that each hook has for all decisions of a pass. The hooks are asked at the same time.
+ALL_SECONDS = 15.0
 
 #: Seconds that the hooks have to be imported.
 LOAD_SECONDS = 30.0
@@ -72,13 +76,30 @@ class VetoHooks:
                 return {decision.ref: Veto("(any)", why, until) for decision in removals}
             self._broken.pop("(any)", None)
             self._loader.close()
-        for decision in removals:
-            for name, hook in hooks.items():
-                text = await self._ask_one(name, hook, decision)
+        decisions = list(removals)
+        give_up_at = time.monotonic() + ALL_SECONDS
+        rows = await asyncio.gather(
+            *(self._ask_about_all(*each, decisions, give_up_at) for each in hooks.items())
+        )
+        for name, texts in zip(hooks, rows):
+            for decision, text in zip(decisions, texts):
                 if text is not None:
-                    vetoes[decision.ref] = Veto(name, text, now + VETO_LASTS)
-                    break
+                    vetoes.setdefault(decision.ref, Veto(name, text, now + VETO_LASTS))
         return vetoes
+
+    async def _ask_about_all(
+        self, name: str, hook: Hook, decisions: Sequence[Decision], give_up_at: float
+    ) -> list[str | None]:
+        """What one hook says to each of ``decisions``, in their order. It is asked about one after
+        another, so that it need not be safe against calls at the same time."""
+        texts: list[str | None] = []
+        for decision in decisions:
+            left = min(HOOK_SECONDS, give_up_at - time.monotonic())
+            if left > 0:
+                texts.append(await self._ask_one(name, hook, decision, left))
+            else:
+                texts.append(self._failed(name, f"it took longer than {ALL_SECONDS:g} s for all"))
+        return texts
 
     def _load(self) -> dict[str, Hook]:
         all_entries = entry_points()
@@ -98,11 +119,13 @@ class VetoHooks:
                 hooks[entry.name] = _broken(failure)
         return hooks
 
-    async def _ask_one(self, name: str, hook: Hook, decision: Decision) -> str | None:
+    async def _ask_one(
+        self, name: str, hook: Hook, decision: Decision, seconds: float
+    ) -> str | None:
         try:
-            answer = await asyncio.wait_for(self._call(name, hook, decision), HOOK_SECONDS)
+            answer = await asyncio.wait_for(self._call(name, hook, decision), seconds)
         except asyncio.TimeoutError:
-            return self._failed(name, f"it has not answered within {HOOK_SECONDS:g} s")
+            return self._failed(name, f"it has not answered within {seconds:.2g} s")
         except Exception as error:
             return self._failed(name, f"it failed ({type(error).__name__}: {error})")
         self._broken.pop(name, None)

@@ -90,6 +90,7 @@ def _boto3(situation: Situation) -> Finding:
 def _extension(situation: Situation) -> Finding:
     try:
         importlib.import_module("auto_shutdown.extension")
+        importlib.import_module("auto_shutdown.assembly")
     except Exception as error:
         text = f"it cannot be loaded: {type(error).__name__}"
         return failure("extension", text, "Reinstall jupyterlab-auto-shutdown with what it needs.")

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from auto_shutdown.api.startup import why_not_started
 from auto_shutdown.extension import AutoShutdown
 
 BROKEN = """
@@ -22,7 +23,7 @@ import sys
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name == "auto_shutdown.cycle.controller":
+        if name == "auto_shutdown.config.traits":
             raise RuntimeError("simulated breakage")
 
 sys.meta_path.insert(0, Finder())
@@ -76,9 +77,21 @@ async def test_a_stop_that_fails_does_not_keep_the_server_from_its_own(jp_server
 
     extension: Any = AutoShutdown()
     extension.serverapp = jp_serverapp
-    extension._controller = extension._store = extension._sagemaker = Failing()
+    extension._controller = extension._assembly = Failing()
     await extension.stop_extension()
-    assert len(closed) == 2
+    assert len(closed) == 1
+
+
+async def test_what_is_imported_later_and_broken_is_told_to_who_asks(
+    jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "auto_shutdown.assembly", None)
+    extension = AutoShutdown(metadata_path="/none.json")
+    extension.serverapp = jp_serverapp
+    await extension._start()
+    why = why_not_started(jp_serverapp.web_app.settings)
+    assert "auto_shutdown.assembly" in why.message
+    assert extension._controller is None
 
 
 @pytest.mark.parametrize("turns", range(4))

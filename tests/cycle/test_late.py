@@ -19,7 +19,7 @@ from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.cycle import controller as controller_module
 from auto_shutdown.cycle import one_pass as one_pass_module
 from auto_shutdown.cycle import removal as removal_module
-from auto_shutdown.cycle.removal import RefusedError
+from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.state.document import Document, StoreError
 from auto_shutdown.world.clock import Clock
 

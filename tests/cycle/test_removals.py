@@ -12,7 +12,7 @@ from value_world import MINUTE, START, Bench
 
 from auto_shutdown.core.model import App, Kind, Ref, Resource, Unread
 from auto_shutdown.core.verdict import Outcome, Result
-from auto_shutdown.cycle.removal import RefusedError
+from auto_shutdown.cycle.refused import RefusedError
 
 DENIED = Outcome(Result.PERMANENT, "Denied.", "AccessDenied", "Allow sagemaker:DeleteApp on arn:x.")
 BUSY = Outcome(Result.TEMPORARY, "Busy.", "ResourceInUse", "Wait.")

@@ -17,7 +17,7 @@ from auto_shutdown.config.settings import FIELDS, Limits
 from auto_shutdown.core.model import Terminal
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.cycle import session_recorder
-from auto_shutdown.cycle.removal import RefusedError
+from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.world.world import Session
 
 SECRET = "token = 'hunter2'"

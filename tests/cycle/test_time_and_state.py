@@ -11,7 +11,7 @@ from value_world import Bench
 
 from auto_shutdown.core.model import EVERYTHING, Kind, Ref
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.cycle.removal import RefusedError
+from auto_shutdown.cycle.refused import RefusedError
 
 
 @pytest.mark.parametrize("hours", [1, -1, 24])

@@ -17,7 +17,7 @@ from auto_shutdown.core.model import EVERYTHING, Kind, Ref
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Action, Decision, Reason
 from auto_shutdown.cycle import veto as module
-from auto_shutdown.cycle.removal import RefusedError
+from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.cycle.veto import VetoHooks
 
 LOG = logging.getLogger("test")
@@ -82,6 +82,38 @@ async def test_one_that_hangs_delays_the_others_by_its_time_at_most(
     assert fault.source == "veto hook hanging"
     release.set()
     assert await VetoHooks(LOG, {"f": forever}).ask([DUE], START)
+
+
+async def test_hooks_are_asked_at_the_same_time() -> None:
+    """Each answers only once the other has been asked."""
+    asked = {"a": asyncio.Event(), "b": asyncio.Event()}
+
+    def waiting_for(own: str, other: str) -> Any:
+        async def hook(_decision: Decision) -> str:
+            asked[own].set()
+            await asked[other].wait()
+            return own
+
+        return hook
+
+    hooks = VetoHooks(LOG, {"a": waiting_for("a", "b"), "b": waiting_for("b", "a")})
+    vetoes = await hooks.ask([DUE], START)
+    assert vetoes[KERNEL].text == "a", "the first in the order of the hooks"
+
+
+async def test_slow_hooks_have_a_limit_for_all_removals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HOOK_SECONDS", 0.05)
+    monkeypatch.setattr(module, "ALL_SECONDS", 0.12)
+    calls = []
+
+    async def forever(decision: Decision) -> None:
+        calls.append(decision)
+        await asyncio.sleep(60)
+
+    due = [Decision(Ref(Kind.KERNEL, str(n)), Action.REMOVE, Reason.IDLE, "I.") for n in range(9)]
+    vetoes = await VetoHooks(LOG, {"slow": forever}).ask(due, START)
+    assert vetoes.keys() == {decision.ref for decision in due}, "what was not asked about stays"
+    assert 1 <= len(calls) <= 3
 
 
 async def test_a_hook_that_recovers_is_no_fault_any_more() -> None:

@@ -26,7 +26,7 @@ from value_world import Bench, HandClock
 from auto_shutdown.config.settings import FIELDS, Limits
 from auto_shutdown.core.model import Kind, Ref
 from auto_shutdown.cycle.controller import COALESCE_SECONDS
-from auto_shutdown.cycle.removal import RefusedError
+from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.cycle.veto import VetoHooks
 
 #: What may come on top of limit and notice before it counts as overstayed: a pass, the questions
