@@ -74,10 +74,10 @@ async def ask(
         failure = f"it did not answer within {ANSWER_SECONDS:g} s"
     except Exception as error:
         failure = unreachable = f"it cannot be reached ({type(error).__name__})"
-    return conversation.usage(failure, unreachable, await _stamps_at_rest(read_stamps))
+    return conversation.usage(failure, unreachable, await stamps_at_rest(read_stamps))
 
 
-async def _stamps_at_rest(read_stamps: Callable[[], Awaitable[Stamps]]) -> Stamps:
+async def stamps_at_rest(read_stamps: Callable[[], Awaitable[Stamps]]) -> Stamps:
     """The stamps, when two readings are the same: a gateway notes a request a moment late. Empty
     when they cannot be read; what they then are at the next look counts as activity."""
     try:

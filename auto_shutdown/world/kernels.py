@@ -27,7 +27,6 @@ from .kernel_access import channels_of, fresh_model, kernel_of, limit_of, pid_of
 from .kernel_lifecycle import KernelLifecycle
 from .kernel_usage import Usage
 from .requests import KernelRequests
-from .shell_probe import ShellAnswer
 from .shells import OwnChannels, Shells
 from .stamps import parse_stamp
 from .websockets import WebsocketClients
@@ -73,7 +72,7 @@ class KernelSource:
         self._lifecycle = KernelLifecycle(
             kernel_manager, self._requests, self._read_now, self._listener.subscribe
         )
-        self._just_asked: dict[str, ShellAnswer] = {}
+        self._just_asked: dict[str, Usage] = {}
         self._limits: dict[str, timedelta | None] = {}
         self._last_sessions: list[Model] = []
         self._joined: Joined = {}
@@ -203,10 +202,10 @@ class KernelSource:
         usage = await self._shells.ask_by_websocket(kernel_id, with_usage=True)
         if not usage.failure:
             self._requests.of(kernel_id).came_up = True
-        self._just_asked[kernel_id] = usage.shell
+        self._just_asked[kernel_id] = usage
         return usage
 
-    async def ask_shells(self, kernel_ids: Iterable[str]) -> dict[str, ShellAnswer]:
+    async def ask_shells(self, kernel_ids: Iterable[str]) -> dict[str, Usage]:
         """Ask the shells of these kernels, but for those that ``ask_usage`` has just asked. Never
         raises."""
         just_asked, self._just_asked = self._just_asked, {}

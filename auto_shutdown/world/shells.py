@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ..core.model import Kernel
 from .file_thread import FileThread
 from .kernel_access import channels_of, connection_of, fresh_model, gateway_arguments
-from .kernel_usage import Usage, ask
+from .kernel_usage import Stamps, Usage, ask, stamps_at_rest
 from .requests import Requests
 from .shell_probe import Connection, ShellAnswer, ask_history, ask_shells
 from .stamps import parse_stamp
@@ -38,6 +38,13 @@ ONE_BY_ONE = frozenset({"ipython"})
 OwnChannels = Callable[[str], "tuple[str, Mapping[str, Any]]"]
 
 
+def is_old_server() -> bool:
+    """Whether ``kernel_info_request`` moves ``last_activity`` here: before jupyter_server 2.15."""
+    from jupyter_server import version_info
+
+    return tuple(version_info[:2]) < (2, 15)
+
+
 class Shells:
     """The shells of the kernels of ``manager``. ``own_channels`` gives the websocket of a kernel
     through this server (None: there is no such way)."""
@@ -50,8 +57,8 @@ class Shells:
         self._own_channels = own_channels
         self._thread = FileThread("shells")
 
-    async def ask_all(self, kernel_ids: Iterable[str]) -> dict[str, ShellAnswer]:
-        """One answer for each of these kernels. Never raises."""
+    async def ask_all(self, kernel_ids: Iterable[str]) -> dict[str, Usage]:
+        """Ask these kernels, as ``ask`` asks one. Never raises."""
         here: dict[str, Connection] = {}
         elsewhere: list[str] = []
         for kernel_id in kernel_ids:
@@ -64,11 +71,11 @@ class Shells:
                 here[kernel_id] = connection
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def ask_one(kernel_id: str) -> dict[str, ShellAnswer]:
+        async def ask_one(kernel_id: str) -> dict[str, Usage]:
             async with gate:
-                return {kernel_id: (await self.ask_by_websocket(kernel_id, False)).shell}
+                return {kernel_id: await self.ask_by_websocket(kernel_id, False)}
 
-        answers: dict[str, ShellAnswer] = {}
+        answers: dict[str, Usage] = {}
         for some in await asyncio.gather(self._ask_here(here), *map(ask_one, elsewhere)):
             answers.update(some)
         return answers
@@ -78,8 +85,7 @@ class Shells:
         if channels_of(self._manager, kernel_id) is None:
             connection = connection_of(self._manager, kernel_id)
             if connection is not None:
-                answers = await self._ask_here({kernel_id: connection})
-                return Usage(shell=answers[kernel_id])
+                return (await self._ask_here({kernel_id: connection}))[kernel_id]
         return await self.ask_by_websocket(kernel_id, False)
 
     async def ask_history(self, kernel_id: str) -> Usage:
@@ -105,17 +111,17 @@ class Shells:
         asked_at = time.monotonic()
         known = self._requests.known(kernel_id)
         subshells = sorted(known.unheard_subshells) if known is not None else []
-
-        async def stamps() -> Mapping[str, datetime]:
-            model = await fresh_model(self._manager, kernel_id)
-            last_activity = parse_stamp(model.get("last_activity"))
-            return Kernel(kernel_id, last_activity=last_activity).stamps
-
+        stamps = partial(self._stamps_of, kernel_id)
         usage = await ask(url, arguments(), stamps, subshells, with_usage, with_history)
         self._note(kernel_id, usage.shell, asked_at)
         return usage
 
-    async def _ask_here(self, connections: Mapping[str, Connection]) -> dict[str, ShellAnswer]:
+    async def _stamps_of(self, kernel_id: str) -> Stamps:
+        model = await fresh_model(self._manager, kernel_id)
+        last_activity = parse_stamp(model.get("last_activity"))
+        return Kernel(kernel_id, last_activity=last_activity).stamps
+
+    async def _ask_here(self, connections: Mapping[str, Connection]) -> dict[str, Usage]:
         found: dict[str, ShellAnswer] = {}
         names = list(connections)
         for first in range(0, len(names), AT_ONCE_HERE):
@@ -129,7 +135,15 @@ class Shells:
             for kernel_id, answer in answers.items():
                 self._note(kernel_id, answer, asked_at)
             found.update(answers)
-        return found
+        moved = list(filter(self._is_stamp_moved, found))
+        at_rest = (stamps_at_rest(partial(self._stamps_of, kernel_id)) for kernel_id in moved)
+        stamps = dict(zip(moved, await asyncio.gather(*at_rest)))
+        return {i: Usage(shell=answer, stamps=stamps.get(i, {})) for i, answer in found.items()}
+
+    def _is_stamp_moved(self, kernel_id: str) -> bool:
+        """Whether a question moves the ``last_activity`` that dates the kernel's last use: on an
+        old server, if this server does not read the kernel's IOPub channel."""
+        return is_old_server() and not self._requests.of(kernel_id).on_iopub
 
     def _note(self, kernel_id: str, answer: ShellAnswer, asked_at: float) -> None:
         requests = self._requests.of(kernel_id)

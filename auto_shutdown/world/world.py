@@ -22,6 +22,7 @@ from ..core.verdict import Fault, Outcome, Result
 from .background_work import WorkSource
 from .heartbeats import Heartbeats, HeartbeatSource
 from .host_activity import HostActivity
+from .kernel_usage import Usage
 from .kernels import KernelSource, Model
 from .own_description import Description
 from .platform import NOTEBOOK_INSTANCE, Platform, recognise
@@ -282,7 +283,12 @@ class World:
         source = self._kernel_source
         shells = await self._work.answered(kernels.values(), source.ask_shells(kernels))
         return tuple(
-            with_shell(answer, kernel, shells[kernel.id], source.is_starting(kernel))
+            with_shell(
+                _with_stamps(answer, shells[kernel.id]),
+                kernel,
+                shells[kernel.id].shell,
+                source.is_starting(kernel),
+            )
             if answer.ref.kind is Kind.KERNEL and (kernel := kernels.get(answer.ref.id))
             else answer
             for answer in answers
@@ -344,6 +350,13 @@ class World:
         left_out = [Fault(p.source, p.code, p.message, p.remedy, now) for p in problems[:1]]
         host = self._host_activity.faults(now) if self._host_activity is not None else []
         return [*self._work.faults(now), *left_out, *host]
+
+
+def _with_stamps(answer: Answer, usage: Usage) -> Answer:
+    """The answer with the stamps that the question to the shell has moved."""
+    other_client_seen = answer.other_client_seen or usage.other_client_seen
+    stamps = {**answer.stamps, **usage.stamps}
+    return replace(answer, stamps=stamps, other_client_seen=other_client_seen)
 
 
 def with_shell(

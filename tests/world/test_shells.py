@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from jupyter_client.manager import AsyncKernelManager
 from tornado.httpclient import AsyncHTTPClient
 
 from auto_shutdown.core.model import Kernel, Snapshot
+from auto_shutdown.core.verdict import Result
 from auto_shutdown.world import shells as shells_module
 from auto_shutdown.world.kernel_usage import Usage, ask
 from auto_shutdown.world.kernels import KernelSource
@@ -39,6 +41,11 @@ class Manager(dict):  # type: ignore[type-arg]
 
     def kernel_model(self, kernel_id: str) -> Any:
         return {"id": kernel_id}
+
+
+class Sessions:
+    async def list_sessions(self) -> Any:
+        return []
 
 
 class Behind:
@@ -201,10 +208,10 @@ async def receive(page: Any, kind: str) -> Any:
 async def test_a_gateway_that_refuses_is_a_failure_and_no_silence() -> None:
     requests = Requests()
     shells = Shells(Manager(k=Behind("http://127.0.0.1:1/api/kernels/k")), requests)
-    found = await shells.ask_all(["k"])
-    assert not found["k"].free
-    assert "cannot be reached" in found["k"].failure
-    assert requests.of("k").unreachable == found["k"].failure
+    shell = (await shells.ask_all(["k"]))["k"].shell
+    assert not shell.free
+    assert "cannot be reached" in shell.failure
+    assert requests.of("k").unreachable == shell.failure
 
 
 async def test_a_gateway_that_does_not_answer_is_silence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,8 +243,56 @@ async def test_many_kernels_of_this_host_are_asked_at_once(monkeypatch: pytest.M
     monkeypatch.setattr(shells_module, "ask_shells", ask_shells)
     names = [str(n) for n in range(100)]
     found = await Shells(Manager(dict.fromkeys(names, Local())), Requests()).ask_all(names)
-    assert (set(found), set(found.values())) == (set(names), {FREE})
+    assert (set(found), {usage.shell for usage in found.values()}) == (set(names), {FREE})
     assert batches == [64, 36]
+
+
+class Moving(Manager):
+    """The manager of an old server: each question moves the stamp of the kernel."""
+
+    stamp = "2026-03-01T12:00:00Z"
+
+    def __init__(self) -> None:
+        connection = {"shell_port": 1}
+        super().__init__(k=SimpleNamespace(get_connection_info=lambda: connection))
+
+    def list_kernels(self) -> Any:
+        return [self.kernel_model("k")]
+
+    def list_kernel_ids(self) -> Any:
+        return list(self)
+
+    def kernel_model(self, kernel_id: str) -> Any:
+        return {"id": kernel_id, "execution_state": "idle", "last_activity": self.stamp}
+
+    async def shutdown_kernel(self, kernel_id: str) -> None:
+        del self[kernel_id]
+
+
+@pytest.mark.parametrize(("version", "is_own"), [((2, 14), True), ((2, 15), False)])
+async def test_a_question_to_a_kernel_without_iopub_is_no_activity_on_an_old_server(
+    version: tuple[int, int], is_own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a kernel is one of more than 200. On a new server another client moved the stamp."""
+    manager = Moving()
+
+    def ask_shells(connections: Any) -> Any:
+        manager.stamp = f"2026-03-01T12:00:{len(asked):02}Z"
+        asked.append(connections)
+        return dict.fromkeys(connections, FREE)
+
+    asked: list[Any] = [None]
+    monkeypatch.setattr("jupyter_server.version_info", (*version, 0))
+    monkeypatch.setattr(shells_module, "ask_shells", ask_shells)
+    source = KernelSource(manager, Sessions())
+    world = World(Platform(), source, TerminalSource({}), None)
+    (kernel,) = (await world.observe(False)).kernels
+    for _ in range(2):  # a question about background work, and the last one before the removal
+        (answer,) = await world.ask({kernel.ref: timedelta(0)})
+        (fresh,) = (await world.observe(False)).kernels
+        assert (answer.stamps == fresh.stamps) is is_own
+    outcome = await world.remove(fresh, only_unmoved=True)
+    assert (outcome.result is Result.REMOVED) is is_own
 
 
 class TestAnswersAboutWork:
@@ -259,7 +314,7 @@ class TestAnswersAboutWork:
         world = World(Platform(), source, TerminalSource({}), None)
 
         async def ask_all(kernel_ids: Any) -> Any:
-            return dict.fromkeys(kernel_ids, shell)
+            return dict.fromkeys(kernel_ids, Usage(shell=shell))
 
         source._shells.ask_all = ask_all  # type: ignore[method-assign]
         kernel = Kernel("k", state=state)
