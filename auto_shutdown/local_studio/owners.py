@@ -88,7 +88,9 @@ class Owners:
         return key, found
 
     def _describe(self, kind: str, request: Request) -> Answer:
-        return self._get(kind, request)[1]
+        _, found = self._get(kind, request)
+        arn = self._arn(KINDS[kind][0], found["DomainId"], found[f"{kind}Name"])
+        return {**found, f"{kind}Arn": arn}
 
     def _update(self, kind: str, request: Request) -> Answer:
         _, found = self._get(kind, request)
