@@ -19,7 +19,7 @@ from auto_shutdown.world.heartbeats import Heartbeats, HeartbeatSource
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.terminals import TerminalSource
-from auto_shutdown.world.world import World, _with_beats
+from auto_shutdown.world.world import World, _with_heartbeats
 
 AT = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 LATER = datetime(2026, 11, 1, 13, tzinfo=timezone.utc)
@@ -220,9 +220,9 @@ def test_a_heartbeat_covers_what_it_should(tmp_path: Path) -> None:
         (Terminal("1"),),
         (App("KernelGateway", "a", "InService"), App("KernelGateway", "b", "InService")),
     )
-    found = _with_beats(snapshot, Heartbeats(None, {"a": AT}))
+    found = _with_heartbeats(snapshot, Heartbeats(None, {"a": AT}))
     assert [k.heartbeat_at for k in found.kernels] == [AT, None]
     assert [t.heartbeat_at for t in found.terminals] == [None]
     assert [a.stamps for a in found.apps] == [{Signal.HEARTBEAT: AT}, {}]
-    assert _with_beats(snapshot, Heartbeats()) is snapshot
+    assert _with_heartbeats(snapshot, Heartbeats()) is snapshot
     assert found.kernels[0].stamps[Signal.HEARTBEAT] == AT
