@@ -293,7 +293,7 @@ async def test_a_typing_error_of_the_administrator_leaves_the_server_running(
         ("post", "check", CHECK),
     ],
 )
-async def test_what_reads_or_writes_files_is_bounded(
+async def test_requests_that_read_or_write_files_are_throttled(
     method: str, path: str, kind: str, call: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The entries of what was stopped can be 50 MB, and each list reads them all."""

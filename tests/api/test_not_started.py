@@ -240,7 +240,7 @@ class TestWhileItStarts:
     def row(self) -> Any:
         return [], {}, "", ""
 
-    async def test_whoever_asks_is_told_to_ask_again(
+    async def test_requests_while_the_extension_starts_are_answered_503_with_retry_after(
         self, jp_serverapp: Any, jp_fetch: Any
     ) -> None:
         settings = jp_serverapp.web_app.settings

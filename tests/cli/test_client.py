@@ -160,7 +160,7 @@ def test_each_answer_has_its_exit_code(
     assert (error.code, told in str(error)) == (code, True)
 
 
-def test_nobody_listens_any_more(runtime: Path) -> None:
+def test_a_server_that_no_longer_listens_is_not_found(runtime: Path) -> None:
     runs(runtime, f"http://127.0.0.1:{closed_port()}/")
     assert failing().code is ExitCode.NO_SERVER
 
@@ -203,7 +203,7 @@ def test_a_token_is_in_no_representation() -> None:
     assert TOKEN not in repr(server) + repr(Client(server)) + str(vars(Client(server)))
 
 
-def test_runtime_files_that_cannot_be_read_are_told(
+def test_runtime_files_that_cannot_be_read_are_reported(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> Any:
@@ -250,7 +250,7 @@ def test_none_of_several_has_it(runtime: Path) -> None:
         assert "none of them with auto_shutdown" in str(failing())
 
 
-def test_one_that_is_asked_for_and_is_not_there(runtime: Path) -> None:
+def test_a_port_without_a_server_is_an_error_that_lists_the_servers(runtime: Path) -> None:
     with serving() as one:
         runs(runtime, one.url)
         error = failing(port=closed_port())
@@ -459,7 +459,7 @@ class TestWithAPassword:
         assert "does not accept this password" in said.err
         assert "wrong" not in said.err
 
-    async def test_a_job_reads_what_to_do(
+    async def test_a_job_reads_the_remedy(
         self, command: Any, server: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await self.started(server, monkeypatch)
@@ -474,7 +474,7 @@ class TestBelowABaseUrlWithALetter:
     def jp_base_url(self) -> str:
         return "/münchen/"
 
-    async def test_it_is_reached(self, command: Any, server: Any) -> None:
+    async def test_a_server_with_these_options_is_reached(self, command: Any, server: Any) -> None:
         await server()
         assert (await command("status")).code == 0
         assert (await command("keep-alive", "all")).code == 0

@@ -173,7 +173,9 @@ async def test_a_refused_keep_alive_says_why(
     assert (await command("keep-alive", "--json")).json == {"keep_alive": []}
 
 
-async def test_what_came_a_moment_ago_can_be_kept(command: Any, server: Any, jp_fetch: Any) -> None:
+async def test_a_resource_that_has_just_appeared_can_be_kept(
+    command: Any, server: Any, jp_fetch: Any
+) -> None:
     await server()
     await command("check")
     await terminal(jp_fetch, "fresh")
@@ -236,7 +238,7 @@ async def test_names_of_users_move_no_cursor(command: Any, server: Any, jp_fetch
         (2, 2, 0, "2.0 instance hours (2.0 hours without a known price are left out)."),
     ],
 )
-def test_savings_are_told_as_far_as_they_are_known(
+def test_savings_are_shown_with_the_known_prices(
     hours: float, unpriced: float, usd: float, told: str
 ) -> None:
     stream = io.StringIO()

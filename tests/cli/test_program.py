@@ -24,7 +24,7 @@ def shell(*argv: str, **more: object) -> subprocess.CompletedProcess[str]:
     [("jupyter", "auto-shutdown"), ("jupyter-auto-shutdown",), ("python", "-m", "auto_shutdown")],
     ids=" ".join,
 )
-def test_it_goes_by_three_names(names: tuple[str, ...]) -> None:
+def test_the_command_has_three_names(names: tuple[str, ...]) -> None:
     done = shell(str(BIN / names[0]), *names[1:], "--version")
     assert (done.returncode, done.stdout.strip()) == (0, __version__)
 

@@ -37,7 +37,7 @@ def at_a_terminal(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
 
 
 @pytest.mark.parametrize(("answer", "stays"), [("y\n", ["two"]), ("n\n", ["one", "two"])])
-async def test_it_asks_first(
+async def test_removing_several_resources_asks_for_confirmation(
     answer: str,
     stays: list[str],
     command: Any,
@@ -71,7 +71,7 @@ async def test_without_a_terminal_it_needs_yes(
     assert await terminals(jp_fetch) == []
 
 
-async def test_yes_is_not_enough_for_what_is_in_use(
+async def test_a_resource_in_use_needs_more_than_yes(
     command: Any, server: Any, jp_fetch: Any
 ) -> None:
     await server()

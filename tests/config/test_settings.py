@@ -67,7 +67,7 @@ def test_the_bound_is_named() -> None:
     }
 
 
-def test_what_is_locked_is_refused_even_as_a_reset() -> None:
+def test_a_change_of_a_locked_setting_is_refused_even_as_a_reset() -> None:
     for value in (True, None):
         with pytest.raises(SettingError) as caught:
             validate_patch({"dry_run": value}, replace(LIMITS, locked=frozenset({"dry_run"})))
@@ -91,7 +91,7 @@ def test_merged_with_units() -> None:
     assert set(policy.settings) == set(FIELDS)
 
 
-def test_the_administrator_wins_and_it_is_said() -> None:
+def test_the_administrator_wins_and_the_log_says_so() -> None:
     limits = replace(
         LIMITS,
         defaults={**LIMITS.defaults, "dry_run": True},
@@ -113,7 +113,7 @@ anything = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*FIELDS, "other"]), anything))
-def test_whatever_is_stored_the_policy_is_within_the_limits(user: dict[str, Any]) -> None:
+def test_the_policy_is_within_the_limits_for_any_stored_settings(user: dict[str, Any]) -> None:
     limits = replace(LIMITS, min_idle_timeout_minutes=30, max_idle_timeout_minutes=480)
     policy, _ = merge(limits, user)
     timeouts = [policy.idle_timeout, policy.kernel_idle_timeout, policy.terminal_idle_timeout]

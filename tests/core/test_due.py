@@ -31,7 +31,7 @@ HOUR = timedelta(hours=1)
 class TestDue:
     """When it goes, and when that is said."""
 
-    def test_due_one_limit_after_the_last_activity(self) -> None:
+    def test_a_removal_is_due_one_idle_timeout_after_the_last_activity(self) -> None:
         scene = with_kernel(OK, last_activity=ago(minutes=100))
         decision = with_policy(scene, warn=timedelta(minutes=5)).of(KERNEL.ref)
         assert decision.idle_since == ago(minutes=100)

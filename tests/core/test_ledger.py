@@ -89,7 +89,7 @@ KERNEL_ROWS = {
 
 
 @pytest.mark.parametrize("name", KERNEL_ROWS)
-def test_what_moves_a_kernels_mark(name: str) -> None:
+def test_events_that_move_a_kernels_mark(name: str) -> None:
     now_seen, state_before, active_at = KERNEL_ROWS[name]
     after = advance(kernel_seen(KERNEL, state_before), Snapshot((now_seen,)), NOW)
     assert after.marks[KERNEL.ref].active_at == active_at
@@ -128,7 +128,7 @@ def test_first_sight(name: str) -> None:
         assert after.marks[resource.ref].active_at == active_at
 
 
-def test_what_is_there_when_all_was_forgotten_begins_with_the_first_look() -> None:
+def test_without_memory_every_idle_clock_begins_at_the_first_pass() -> None:
     """Its stamp does not tell of the presence or the work that were known beside it."""
     lost = replace(EMPTY, forgotten=frozenset({"kernels", "terminals"}))
     typed = replace(TERMINAL, last_activity=STAMP)
@@ -213,7 +213,7 @@ class TestApps:
         later = advance(ledger, Snapshot((), (), (APP,)), NOW + MINUTE)
         assert self.active_at(later) == NOW
 
-    def test_what_was_closed_while_it_waited_for_nobody_is_no_activity(self) -> None:
+    def test_closing_a_kernel_that_waits_for_nobody_is_no_activity(self) -> None:
         waiting = replace(KERNEL, state="busy", connections=0, waiting_for="input")
         ledger = self.settled(waiting)
         assert self.active_at(advance(ledger, Snapshot((), (), (APP,)), NOW)) == ago(hours=3)
@@ -243,7 +243,7 @@ class TestApps:
         assert (self.active_at(ledger), ledger.marks[APP.ref].signal) == (NOW, "foreground-process")
 
     @pytest.mark.parametrize("source", ["kernels", "terminals"])
-    def test_what_an_unread_source_gave_last_is_no_news(self, source: str) -> None:
+    def test_the_last_values_of_an_unread_source_are_no_activity(self, source: str) -> None:
         """It may even be older than what an answer has told since."""
         seen = Snapshot((KERNEL,), (TERMINAL,))
         ledger = advance(EMPTY, seen, BEFORE)
@@ -255,7 +255,7 @@ class TestApps:
         assert after.marks[stays.ref] == ledger.marks[stays.ref]
         assert after.marks[moves.ref].seen_at == NOW
 
-    def test_what_cannot_be_read_has_not_left(self) -> None:
+    def test_a_kernel_that_cannot_be_read_has_not_left(self) -> None:
         busy = replace(KERNEL, state="busy")
         ledger = advance(EMPTY, Snapshot((busy,), (), (APP,)), BEFORE)
         unread = {"kernels": Unread("kernels", "x", "x", "x")}
@@ -307,7 +307,7 @@ def test_marks_of_an_unread_source_stay_and_of_a_read_one_go() -> None:
     assert KERNEL.ref not in advance(ledger, Snapshot(), NOW).marks
 
 
-def test_a_glimpse_of_one_forgets_none_of_the_others() -> None:
+def test_a_partial_snapshot_keeps_the_marks_of_other_resources() -> None:
     ledger = advance(EMPTY, Snapshot((KERNEL,), (TERMINAL,), (APP,)), BEFORE)
     part = Snapshot((replace(KERNEL, state="busy"),))
     after = advance_part(ledger, part, NOW)

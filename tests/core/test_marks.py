@@ -41,7 +41,7 @@ ACTIVITY = {
 
 
 @pytest.mark.parametrize("name", ACTIVITY)
-def test_weak_evidence_counts_for_so_long_after_strong(name: str) -> None:
+def test_weak_evidence_counts_for_a_limited_time_after_strong_evidence(name: str) -> None:
     weak, at, signal = ACTIVITY[name]
     mark = Mark(ago(hours=9), NOW, ago(hours=3), "input", weak=weak)
     assert activity(mark, CAPS) == (at, signal)
@@ -97,7 +97,7 @@ class TestBusy:
             ({"conclusive": False}, NOW),
         ],
     )
-    def test_and_since_it_last_used_the_processor(
+    def test_a_busy_kernel_is_quiet_since_it_last_used_the_processor(
         self, answer: dict[str, object], still_since: datetime
     ) -> None:
         made = Answer(**{"ref": KERNEL.ref, "conclusive": True, **answer})  # type: ignore[arg-type]
@@ -150,7 +150,7 @@ class TestLearning:
         again = record_answers(ended, [Answer(KERNEL.ref, True)], NOW + 2 * HOUR)
         assert again.marks[KERNEL.ref].active_at == NOW + HOUR
 
-    def test_others_heard_meanwhile_count(self) -> None:
+    def test_a_request_of_another_client_during_the_question_counts(self) -> None:
         assert self.after(other_client_seen=True).active_at == NOW + MINUTE
 
     def test_another_state_makes_an_answer_void(self) -> None:
@@ -218,7 +218,7 @@ class TestARunningCommand:
         learnt = record_answers(ledger, [Answer(TERMINAL.ref, True, **answer)], NOW)
         assert (learnt.marks[TERMINAL.ref].quiet_since == NOW) is shows_work
 
-    def test_what_was_found_of_a_command_is_not_of_the_next(self) -> None:
+    def test_the_work_of_a_command_does_not_count_for_the_next(self) -> None:
         ledger = advance(EMPTY, Snapshot((), (self.running,)), ago(hours=2))
         ledger = record_answers(ledger, [Answer(TERMINAL.ref, True, working=True)], ago(hours=1))
         prompt = replace(self.running, running_job=None)

@@ -47,7 +47,7 @@ class TestOwnApp:
         ledger = replace(OK.ledger, marks=known)
         return replace(OK, kernel=self.kernel, terminal=self.terminal, app=OWN, ledger=ledger)
 
-    def test_it_goes_last(self) -> None:
+    def test_the_own_app_is_removed_last(self) -> None:
         assert [d.ref for d in self.scene().plan().removals] == [KERNEL.ref, TERMINAL.ref, OWN.ref]
 
     @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ class TestOwnApp:
         scene = replace(self.scene(), **changes)  # type: ignore[arg-type]
         assert scene.of(OWN.ref).reason is reason
 
-    def test_of_a_code_editor_it_is_said_what_cannot_be_seen(self) -> None:
+    def test_the_report_of_a_code_editor_says_what_cannot_be_seen(self) -> None:
         editor = replace(OWN, type="CodeEditor", own=False)
         scene = replace(self.scene(), app=editor)
         detail = scene.of(editor.ref).detail
@@ -74,7 +74,7 @@ class TestOwnApp:
         scene = with_mark(self.scene(), TERMINAL.ref, work=WORKING)
         assert scene.of(OWN.ref).reason is Reason.IN_USE
 
-    def test_it_is_asked_for_work_beside_all_that(self) -> None:
+    def test_background_work_keeps_the_own_app(self) -> None:
         assert self.scene(work=WORKING).of(OWN.ref).reason is Reason.BACKGROUND_WORK
         assert self.scene(work=Work()).of(OWN.ref).reason is Reason.GRACE
 

@@ -147,7 +147,7 @@ class TestWhatTakesAFullLook:
         assert decide_part(plan, part, snapshot, ledger, self.policy, NOW) is None
 
 
-def test_changes_that_no_signal_told() -> None:
+def test_changes_without_a_signal_are_counted() -> None:
     heard = IOPubActivity()
     before = Snapshot(
         (Kernel("a", state="idle", iopub=heard), Kernel("remote", state="idle")), (TERMINAL,)

@@ -205,7 +205,7 @@ KERNEL_GOES_ALL_THE_SAME = {
 
 
 @pytest.mark.parametrize("name", KERNEL_GOES_ALL_THE_SAME)
-def test_the_kernel_goes_all_the_same(name: str) -> None:
+def test_the_kernel_is_removed_nevertheless(name: str) -> None:
     assert KERNEL_GOES_ALL_THE_SAME[name].of(KERNEL.ref).reason is Reason.IDLE
 
 
@@ -341,7 +341,7 @@ def test_a_stuck_kernel_goes_with_its_app(state: str, work: Work) -> None:
     "name",
     [n for n in APP_GOES_ALL_THE_SAME if n not in ("a dead kernel", "a kernel stuck in starting")],
 )
-def test_the_app_goes_all_the_same(name: str) -> None:
+def test_the_app_is_removed_nevertheless(name: str) -> None:
     assert APP_GOES_ALL_THE_SAME[name].of(APP.ref).reason is Reason.IDLE
 
 
@@ -485,7 +485,7 @@ GOES = {
 
 
 @pytest.mark.parametrize("name", GOES)
-def test_what_does_not_keep_a_kernel(name: str) -> None:
+def test_these_do_not_keep_a_kernel(name: str) -> None:
     scene, reason = GOES[name]
     decision = scene.of(KERNEL.ref)
     assert (decision.action, decision.reason) == (Action.REMOVE, reason)
@@ -496,7 +496,7 @@ def test_a_removal_without_an_answer_says_so() -> None:
     assert detail.endswith("nobody knows: it does not answer.")
 
 
-def test_a_busy_kernel_is_suspect_for_long_before_it_may_go() -> None:
+def test_a_busy_kernel_is_long_suspect_before_max_busy_removes_it() -> None:
     scene = busy(4 * HOUR, suspect_after=3 * HOUR, max_busy=5 * HOUR)
     decision = scene.of(KERNEL.ref)
     assert (decision.action, decision.reason) == (Action.KEEP, Reason.SUSPECT_BUSY)
@@ -514,7 +514,7 @@ def test_a_kernelspecs_limit_stays_within_the_administrators(wanted: timedelta, 
     assert found == (timedelta(minutes=limit), "cull_idle_timeout")
 
 
-def test_an_objection_to_what_goes_with_an_app_keeps_the_app() -> None:
+def test_a_veto_on_a_resource_in_an_app_keeps_the_app() -> None:
     scene = with_ledger(OK, vetoes={IMAGE_TERMINAL.ref: VETO})
     decision = scene.of(APP.ref)
     assert (decision.action, decision.reason) == (Action.KEEP, Reason.VETOED)

@@ -321,7 +321,7 @@ def test_a_repeated_cycle_removes_nothing_twice(life: Life) -> None:
 
 
 @given(lives)
-def test_what_could_not_be_removed_is_not_tried_again_at_once(life: Life) -> None:
+def test_a_failed_removal_is_not_tried_again_at_once(life: Life) -> None:
     ledger = life.ledger
     for decision in life.plan.removals:
         ledger = record(ledger, decision.ref, Outcome(Result.TEMPORARY), life.now)
@@ -346,7 +346,7 @@ def test_nothing_that_is_kept_is_overdue(life: Life) -> None:
 
 
 @given(lives)
-def test_nothing_goes_unannounced(life: Life) -> None:
+def test_nothing_is_removed_without_a_notice(life: Life) -> None:
     for decision in life.plan.removals:
         resource = life.snapshot.find(decision.ref)
         assert resource is not None
@@ -359,7 +359,7 @@ def test_nothing_goes_unannounced(life: Life) -> None:
 
 
 @given(lives)
-def test_the_second_look_says_the_same_of_what_did_not_move(life: Life) -> None:
+def test_the_second_look_decides_the_same_for_an_unchanged_resource(life: Life) -> None:
     for decision in life.plan.removals:
         ref = decision.ref
         resource = life.snapshot.find(ref)

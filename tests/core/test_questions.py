@@ -99,7 +99,7 @@ def test_nothing_is_asked_while_switched_off() -> None:
     assert asked(replace(scene, policy=replace(scene.policy, enabled=False))) == set()
 
 
-def test_what_works_is_asked_again_after_a_while() -> None:
+def test_a_working_resource_is_asked_again_after_a_while() -> None:
     def at(span: timedelta) -> Scene:
         return idle_for(
             span, asked_at=NOW - span, answered_at=NOW - span, result="working", detail="x"

@@ -48,7 +48,7 @@ def test_the_last_app_of_an_instance_frees_it(beside: tuple[App, ...], frees: bo
     assert frees_its_instance(ONE, snapshot, ledger) is frees
 
 
-def test_what_was_removed_a_moment_before_is_no_other() -> None:
+def test_an_app_removed_a_moment_before_does_not_count_as_another() -> None:
     snapshot = Snapshot(apps=(ONE, OTHER))
     ledger = Ledger(NOW, marks={ONE.ref: first_sight(NOW)})
     assert frees_its_instance(ONE, snapshot, ledger)

@@ -279,7 +279,7 @@ def test_each_verdict_says_so(
     assert (decision.detail, decision.signal) == (detail, signal)
 
 
-def test_what_goes_with_its_app_says_why_the_app_goes() -> None:
+def test_a_kernel_removed_with_its_app_has_the_reason_of_the_app() -> None:
     assert OK.of(IMAGE_TERMINAL.ref) == Decision(
         IMAGE_TERMINAL.ref,
         Action.REMOVE,

@@ -36,7 +36,7 @@ class TestFaults:
         assert [f.code for f in started] == ["AccessDenied"]
         assert over == []
 
-    def test_derived_from_what_was_seen(self) -> None:
+    def test_faults_are_derived_from_the_snapshot_and_the_ledger(self) -> None:
         denied = Outcome(Result.PERMANENT, "Denied.", "AccessDenied", "Allow it.")
         ledger = Ledger(NOW, failures={APP.ref: Failure(1, NOW, denied)})
         unread = {s: Unread(s, "x", "m", "r") for s in ("terminals", "kernels")}

@@ -129,12 +129,12 @@ def test_the_report_whole() -> None:
     ("armed", "policy"),
     [(False, {}), (True, {"enabled": False}), (True, {"dry_run": True})],
 )
-def test_what_is_not_armed(armed: bool, policy: dict[str, bool]) -> None:
+def test_a_disabled_or_dry_run_server_is_not_armed(armed: bool, policy: dict[str, bool]) -> None:
     found = report(Scene(), passes=Passes(armed), policy=replace(POLICY, **policy))
     assert found["health"]["armed"] is False
 
 
-def test_what_was_not_decided_is_not_reported() -> None:
+def test_a_resource_without_a_decision_is_not_reported() -> None:
     scene = Scene()
     assert (
         report(scene, snapshot=replace(scene.snapshot, kernels=(other(),)))["resources"][0]["kind"]
@@ -146,7 +146,7 @@ class TestParts:
     lost = replace(other(), app=None, unreadable="TraitError")
     whole = Snapshot((KERNEL, lost), (TERMINAL, IMAGE_TERMINAL), (APP,), {})
 
-    def test_one_is_found(self) -> None:
+    def test_a_snapshot_finds_each_resource(self) -> None:
         assert [self.whole.find(r.ref) for r in self.whole.resources] == [*self.whole.resources]
         assert self.whole.find(Ref(Kind.KERNEL, "none")) is None
 
@@ -211,14 +211,14 @@ def test_objections_are_added() -> None:
         ({"conclusive": True, "answered": False}, Work(NOW, NOW, "untold", "")),
     ],
 )
-def test_what_is_learnt(answer: dict[str, Any], work: Work) -> None:
+def test_each_answer_is_recorded_as_work(answer: dict[str, Any], work: Work) -> None:
     ledger = Ledger(NOW, {KERNEL.ref: FULL})
     unknown = Answer(TERMINAL.ref, True)
     after = record_answers(ledger, [unknown, Answer(KERNEL.ref, **answer)], NOW)
     assert after.marks[KERNEL.ref].work == work
 
 
-def test_what_ended_leaves_no_wish_no_failure_and_no_notice() -> None:
+def test_a_removal_deletes_keep_alive_failure_and_notice() -> None:
     ref, failure = APP.ref, Failure(1, NOW, FAILED)
     held = {ref: Hold(NOW), KERNEL.ref: Hold(NOW)}
     notices = {r: Notice(NOW) for r in held}
@@ -254,11 +254,11 @@ class TestArchive:
     def test_everything_but_the_answers_comes_back(self) -> None:
         assert self.back(FULL) == replace(FULL, work=Work())
 
-    def test_what_worked_when_it_was_last_asked_worked_until_now(self) -> None:
+    def test_a_resource_that_worked_at_the_last_question_worked_until_now(self) -> None:
         working = self.back(replace(FULL, work=Work(NOW, NOW, "working")))
         assert working == replace(FULL, active_at=NOW, signal="background-work", work=Work())
 
-    def test_nothing_of_it_is_of_the_future(self) -> None:
+    def test_no_instant_of_a_restored_mark_is_in_the_future(self) -> None:
         then = ago(hours=12)
         early = self.back(FULL, then)
         assert early is not None

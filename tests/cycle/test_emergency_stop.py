@@ -79,7 +79,7 @@ async def test_it_stops_removals_and_lets_them_go_on(tmp_path: Path) -> None:
     assert fault(bench) is None
 
 
-async def test_what_is_not_known_removes_nothing_until_it_is(tmp_path: Path) -> None:
+async def test_an_unreadable_switch_stops_removals_until_it_can_be_read(tmp_path: Path) -> None:
     bench = await idle(tmp_path)
     bench.switch.stop = UNKNOWN
     await bench.live(20 * MINUTE)

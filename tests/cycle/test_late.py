@@ -188,7 +188,7 @@ async def test_a_stop_of_the_server_cancels_no_shutdown(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["kernel", "terminal"])
-async def test_what_is_still_there_was_not_removed(bench: Bench, kind: str) -> None:
+async def test_a_resource_that_is_still_listed_was_not_removed(bench: Bench, kind: str) -> None:
     """A terminal with ``su -`` in it, a kernel that its manager does not let go of."""
     from auto_shutdown.core.model import Terminal
 
@@ -294,7 +294,7 @@ async def test_a_kernel_that_starts_while_the_audit_line_of_its_app_is_written(
     assert bench.controller.report()["outcomes"][-1]["outcome"] == "stale"
 
 
-async def test_a_setting_that_cannot_be_stored_is_in_force_and_told(
+async def test_a_setting_that_cannot_be_stored_is_in_force_and_reported(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.world.kernel("k")

@@ -113,7 +113,7 @@ async def test_the_loop_runs_and_stops(tmp_path: Path) -> None:
 class TestBesideSageMaker:
     """SageMaker's own idle shutdown is told of what is at work, as long as it is, and no longer."""
 
-    async def test_told_at_every_pass_of_a_busy_kernel(self, bench: Bench) -> None:
+    async def test_a_busy_kernel_is_reported_to_the_host_in_every_pass(self, bench: Bench) -> None:
         bench.world.kernel("k", state="busy")
         await bench.live(timedelta(minutes=90))
         told = bench.world.protected
@@ -121,7 +121,7 @@ class TestBesideSageMaker:
         assert max(gaps) <= timedelta(minutes=1)
         assert bench.clock.now - told[-1] <= timedelta(minutes=1)
 
-    async def test_not_of_one_that_is_idle(self, bench: Bench) -> None:
+    async def test_an_idle_kernel_is_not_reported_to_the_host(self, bench: Bench) -> None:
         bench.world.kernel("k", state="idle")
         await bench.live(timedelta(minutes=90))
         assert bench.world.protected == []

@@ -118,7 +118,7 @@ async def test_it_wakes_the_loop_for_what_is_due_sooner(watched: Bench) -> None:
     ],
     ids=["in another app", "gone", "unreadable", "a step of the clock"],
 )
-async def test_what_is_not_simple_takes_a_full_look(
+async def test_a_change_that_is_not_simple_needs_a_full_pass(
     watched: Bench, change: Callable[[Bench], Any]
 ) -> None:
     await first_pass(watched)
@@ -146,7 +146,7 @@ async def test_a_removal_is_left_to_a_full_look(bench: Bench) -> None:
     assert bench.world.removed == ["k"]
 
 
-async def test_nothing_goes_by_what_a_partial_pass_saw(bench: Bench) -> None:
+async def test_a_partial_pass_removes_nothing(bench: Bench) -> None:
     """It saw the kernel idle; the full look before the removal sees it at work."""
     bench.world.kernel("k")
     await bench.live(timedelta(minutes=119))
@@ -172,7 +172,7 @@ async def test_one_that_fails_is_followed_by_a_full_one(
     assert "a partial pass failed" in caplog.text
 
 
-async def test_the_loop_looks_at_what_a_signal_told(tmp_path: Path) -> None:
+async def test_the_loop_looks_at_a_kernel_after_its_signal(tmp_path: Path) -> None:
     """With an hour between two polls."""
     bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=3600))
     bench.clock = Clock()  # type: ignore[assignment]
@@ -216,7 +216,9 @@ class TestUnsignalledChanges:
         assert await self.look(bench) == 2
         assert await self.look(bench) == 2, "each is counted once"
 
-    async def test_not_those_that_a_signal_told(self, bench: Bench, signals: Signals) -> None:
+    async def test_changes_with_a_signal_are_not_counted(
+        self, bench: Bench, signals: Signals
+    ) -> None:
         bench.world.kernel("k", iopub=IOPubActivity())
         await self.look(bench)
         begin_cell(bench)
@@ -226,7 +228,7 @@ class TestUnsignalledChanges:
         signals.anything_changed()
         assert await self.look(bench) == 0
 
-    async def test_not_those_that_a_signal_tells_a_moment_later(
+    async def test_changes_whose_signal_comes_a_moment_later_are_not_counted(
         self, bench: Bench, signals: Signals
     ) -> None:
         bench.world.kernel("k", iopub=IOPubActivity())
@@ -237,7 +239,9 @@ class TestUnsignalledChanges:
         signals.kernel_changed("k")
         assert await self.look(bench) == 0
 
-    async def test_those_that_a_signal_tells_too_late(self, bench: Bench, signals: Signals) -> None:
+    async def test_changes_whose_signal_comes_too_late_are_counted(
+        self, bench: Bench, signals: Signals
+    ) -> None:
         bench.world.kernel("k", iopub=IOPubActivity())
         await self.look(bench)
         begin_cell(bench)

@@ -108,7 +108,7 @@ async def test_a_busy_kernel_lives_and_holds_its_app_for_ever(bench: Bench) -> N
 
 
 @pytest.mark.parametrize("failure", [DENIED, BUSY], ids=lambda f: f.code)
-async def test_one_failure_is_that_ones_and_is_said_once(
+async def test_a_failure_affects_one_resource_and_is_reported_once(
     failure: Outcome, bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -129,7 +129,9 @@ async def test_one_failure_is_that_ones_and_is_said_once(
 
 
 @pytest.mark.parametrize("source", ["kernels", "sessions", "terminals", "apps"])
-async def test_nothing_goes_that_depends_on_an_unread_source(source: str, bench: Bench) -> None:
+async def test_a_resource_that_depends_on_an_unread_source_is_kept(
+    source: str, bench: Bench
+) -> None:
     app = bench.world.app("a")
     bench.world.kernel("k")
     await bench.controller.check()
@@ -144,7 +146,7 @@ async def test_nothing_goes_that_depends_on_an_unread_source(source: str, bench:
     assert app.id in bench.world.removed
 
 
-async def test_what_moved_at_the_last_moment_is_stale(bench: Bench) -> None:
+async def test_a_resource_that_became_active_at_the_last_moment_is_stale(bench: Bench) -> None:
     app = bench.world.app("a")
     kernel = bench.world.kernel("k", app)
 
@@ -172,7 +174,7 @@ async def test_a_kernel_that_arrives_at_the_last_moment_saves_the_app(bench: Ben
 
 
 @pytest.mark.parametrize("said", ["kept", "present", "switched off"])
-async def test_what_people_say_while_a_pass_removes_counts_for_the_rest_of_it(
+async def test_a_request_during_a_removal_counts_for_the_rest_of_the_pass(
     bench: Bench, said: str
 ) -> None:
     """The first removal takes its time, and meanwhile somebody wants to keep the second."""
@@ -206,7 +208,7 @@ async def test_what_people_say_while_a_pass_removes_counts_for_the_rest_of_it(
     assert bench.world.removed == ["first"]
 
 
-async def test_what_was_removed_while_somebody_asked_to_keep_it_is_refused(bench: Bench) -> None:
+async def test_a_keep_alive_for_a_resource_being_removed_is_refused(bench: Bench) -> None:
     ref = bench.world.kernel("k").ref
     asked: list[asyncio.Future[object]] = []
     bench.world.before_remove = lambda _r: asked.append(
@@ -219,7 +221,7 @@ async def test_what_was_removed_while_somebody_asked_to_keep_it_is_refused(bench
     assert bench.controller.requests.keep_alives() == []
 
 
-async def test_what_is_gone_at_the_second_look_is_no_error(bench: Bench) -> None:
+async def test_a_resource_that_is_gone_at_the_second_look_is_no_error(bench: Bench) -> None:
     bench.world.kernel("k")
     bench.world.before_look = lambda _ref: bench.world.kernels.clear()
     await bench.live(timedelta(minutes=125))

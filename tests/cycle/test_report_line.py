@@ -62,7 +62,7 @@ async def test_at_least_every_15_minutes_and_on_change(bench: Bench, lines: Line
     assert [a["name"] for a in lines[-1]["apps"]] == ["one", "two"]
 
 
-async def test_a_change_that_came_too_soon_is_told_a_minute_later(
+async def test_a_change_within_a_minute_of_the_last_line_is_written_after_that_minute(
     bench: Bench, lines: Lines
 ) -> None:
     reporting(bench)

@@ -143,7 +143,7 @@ async def test_a_kernel_that_hangs_is_not_waited_for(
     assert await stopped(bench) == []
 
 
-async def test_a_directory_that_cannot_be_read_is_told(
+async def test_a_directory_that_cannot_be_read_is_reported(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> Any:
@@ -155,7 +155,9 @@ async def test_a_directory_that_cannot_be_read_is_told(
     assert caught.value.status == 507
 
 
-async def test_the_removal_of_the_own_app_is_told_from_that_of_a_kernel(bench: Bench) -> None:
+async def test_the_removal_of_the_own_app_is_distinguished_from_that_of_a_kernel(
+    bench: Bench,
+) -> None:
     app = bench.world.app("a")
     bench.world.apps[app.id] = replace(app, own=True)
     bench.world.kernel("k", app)

@@ -152,7 +152,7 @@ async def test_keep_alives_that_cannot_be_read_hold_everything_meanwhile(
     assert bench.world.removed == ["other", "k"]
 
 
-async def test_keep_alives_that_are_lost_hold_everything_as_long_as_one_can_last(
+async def test_lost_keep_alives_keep_everything_for_the_longest_keep_alive(
     tmp_path: Path,
 ) -> None:
     write(tmp_path / "keep-alive-k.json", "{")
@@ -176,7 +176,7 @@ async def test_a_hand_made_keep_alive_cannot_stop_the_start(until: str, tmp_path
     assert bench.world.removed == ["k"]
 
 
-async def test_what_could_not_be_written_is_written_when_that_works(
+async def test_owed_lines_are_written_when_writing_works_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = await begun(tmp_path)
@@ -211,7 +211,7 @@ def is_present(bench: Bench) -> Any:
 
 
 @pytest.mark.parametrize("asks", [keeps, switches_off, is_present])
-async def test_what_people_ask_while_a_removal_hangs_holds_for_the_rest_of_the_pass(
+async def test_a_request_during_a_hanging_removal_counts_for_the_rest_of_the_pass(
     asks: Callable[[Bench], Any], bench: Bench
 ) -> None:
     bench.world.kernel("a")

@@ -91,7 +91,7 @@ async def test_a_step_of_the_clock_while_no_server_runs(hours: int, bench: Bench
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-async def test_what_is_said_after_a_step_is_said_by_the_new_clock(hours: int, bench: Bench) -> None:
+async def test_reports_after_a_clock_step_use_the_new_clock(hours: int, bench: Bench) -> None:
     """Between the step and the next pass: it must not be shifted a second time."""
     bench.world.kernel("k")
     bench.world.kernel("used")

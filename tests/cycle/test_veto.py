@@ -55,7 +55,7 @@ def only_apps(decision: Decision) -> str | None:
         (only_apps, None),
     ],
 )
-async def test_what_a_hook_says(hook: Any, text: str | None) -> None:
+async def test_the_report_shows_the_reason_of_a_hook(hook: Any, text: str | None) -> None:
     vetoes = await VetoHooks(LOG, {"h": hook}).ask([DUE], START)
     assert vetoes == ({} if text is None else {KERNEL: Veto("h", text, START + MINUTE)})
 
@@ -172,14 +172,16 @@ async def test_an_objection_holds_and_is_asked_again(bench: Bench) -> None:
 
 
 class TestAsking:
-    async def test_nobody_who_is_not_due_is_asked(self, bench: Bench) -> None:
+    async def test_only_resources_that_are_due_are_asked(self, bench: Bench) -> None:
         app = bench.world.app("a")
         for number in range(1000):
             bench.world.kernel(f"k{number}", app)
         await bench.live(110 * MINUTE)
         assert bench.world.asked == []
 
-    async def test_work_holds_until_it_ends_and_a_limit_more(self, bench: Bench) -> None:
+    async def test_work_keeps_a_resource_until_one_timeout_after_its_end(
+        self, bench: Bench
+    ) -> None:
         app = bench.world.app("a")
         bench.world.kernel("k", app)
         bench.world.at_work.add("k")
@@ -216,7 +218,7 @@ class TestActivity:
         await bench.live(HOUR)
         assert bench.world.removed == ["k", app.id]
 
-    async def test_presence_alone_counts_for_so_long(self, bench: Bench) -> None:
+    async def test_presence_alone_counts_for_a_limited_time(self, bench: Bench) -> None:
         bench.world.kernel("k", bench.world.app("a"))
         for _ in range(20):
             await bench.live(HOUR)

@@ -512,7 +512,7 @@ def test_a_user_may_override_what_the_same_user_wrote(host: Host) -> None:
     assert troubles(doctor.examine()) == []
 
 
-def test_who_set_what_is_told(host: Host) -> None:
+def test_the_source_of_each_setting_is_shown(host: Host) -> None:
     host.configure(idle_timeout_minutes=60)
     host.person("c.AutoShutdown.dry_run = True", "jupyter_server_config.py")
     said = [f.message for f in doctor.examine() if f.check == "configuration"]

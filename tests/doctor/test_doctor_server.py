@@ -18,7 +18,7 @@ async def said(command: Any) -> tuple[str, str]:
     return line["level"], line["message"]
 
 
-async def test_it_watches(command: Any, server: Any) -> None:
+async def test_the_doctor_says_that_the_extension_watches(command: Any, server: Any) -> None:
     await server()
     level, message = await said(command)
     assert (level, "watching" in message) == ("ok", True)
@@ -27,14 +27,18 @@ async def test_it_watches(command: Any, server: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "word"), [("enabled=false", "switched off"), ("dry_run=true", "dry run")]
 )
-async def test_it_was_told_not_to(change: str, word: str, command: Any, server: Any) -> None:
+async def test_the_doctor_warns_when_removals_are_off(
+    change: str, word: str, command: Any, server: Any
+) -> None:
     await server()
     assert (await command("settings", change)).code == 0
     level, message = await said(command)
     assert (level, word in message) == ("warning", True)
 
 
-async def test_it_has_a_fault_of_its_own(command: Any, server: Any, tmp_path: Path) -> None:
+async def test_the_doctor_reports_a_fault_of_the_server(
+    command: Any, server: Any, tmp_path: Path
+) -> None:
     await server()
     (tmp_path / "state").mkdir(exist_ok=True)
     (tmp_path / "state" / "settings.json").write_text("{")

@@ -389,7 +389,7 @@ def test_the_last_line_is_what_the_alarms_count(
 
 
 @pytest.mark.parametrize("operation", ["ListApps", "ListSpaces", "LookupEvents"])
-def test_what_cannot_be_read_is_an_error(
+def test_a_source_that_cannot_be_read_fails_the_run(
     account: Account,
     function: Function,
     capsys: pytest.CaptureFixture[str],

@@ -232,7 +232,9 @@ def test_tags_that_cannot_be_read_keep(account: Account, admin: Administrator) -
     assert account.statuses() == {"bob/Canvas": "InService"}
 
 
-def test_one_failure_is_that_apps_own(account: Account, admin: Administrator) -> None:
+def test_a_failure_of_one_app_does_not_affect_the_others(
+    account: Account, admin: Administrator
+) -> None:
     account.start("RSessionGateway", 50, "one")
     account.start("RSessionGateway", 50, "two", UserProfileName="cleo")
     admin.run()

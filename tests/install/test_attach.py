@@ -281,7 +281,7 @@ def test_a_domain_without_shared_spaces_gets_none(client: Any, studio: Studio) -
         ("DescribeStudioLifecycleConfig", "InternalFailure", "Look the code up"),
     ],
 )
-def test_what_fails_is_named_and_quotes_nothing(
+def test_an_error_names_the_failed_operation_and_quotes_no_secret(
     api: Api, client: Any, studio: Studio, operation: str, code: str, words: str
 ) -> None:
     make_studio(client, lab())
@@ -332,6 +332,6 @@ def test_what_does_not_exist(client: Any, studio: Studio) -> None:
             studio.plan_attach(target, Script("jupyterlab"))
 
 
-def test_a_notebook_instance_is_told_the_way(studio: Studio) -> None:
+def test_attaching_to_a_notebook_instance_is_refused_with_a_remedy(studio: Studio) -> None:
     with pytest.raises(UsageError, match="takes one lifecycle configuration"):
         studio.plan_attach(DOMAIN, Script("notebook-instance"))

@@ -99,7 +99,7 @@ def test_one_sort_of_app(wheel: Path, tmp_path: Path) -> None:
     assert "on-start-notebook-instance.sh" in readme
 
 
-def test_what_cannot_be_leaves_nothing_behind(wheel: Path, tmp_path: Path) -> None:
+def test_an_invalid_bundle_leaves_no_files(wheel: Path, tmp_path: Path) -> None:
     place = tmp_path / "b"
     with pytest.raises(UsageError, match="would install"):
         bundle(wheel, "jupyterlab-auto-shutdown==9.9").write(place)

@@ -253,7 +253,7 @@ def test_a_broken_update_keeps_what_was_there(make_root: Make) -> None:
     assert root.packages() >= OURS
 
 
-def test_what_hangs_is_ended_in_time(make_root: Make) -> None:
+def test_a_script_that_hangs_ends_in_time(make_root: Make) -> None:
     root = make_root()
     root.path(WHEEL).unlink()
     subprocess.run(["mkfifo", root.path(WHEEL)], check=True)  # nobody ever writes into it

@@ -229,7 +229,7 @@ def test_a_policy_says_what_it_gives_away(
     assert all(text.startswith(words) for text, words in zip(found, told)), found
 
 
-def test_shared_spaces_are_said_to_be_everybodys() -> None:
+def test_the_policy_says_that_shared_spaces_belong_to_everybody() -> None:
     (text,) = gives_away(user_policy(SCOPE, ["studio-space"], shared_spaces=True))
     assert "may end the apps of every shared space of the domain" in text
 

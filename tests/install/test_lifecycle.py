@@ -89,7 +89,7 @@ def test_any_text_of_the_configuration_comes_through_bash(configuration: dict[st
         ({"configuration": {"state_dir": "x" * MOST_BYTES}}, "SageMaker takes fewer than 12288"),
     ],
 )
-def test_what_cannot_work_is_refused(more: dict[str, Any], words: str) -> None:
+def test_a_script_that_cannot_work_is_refused(more: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         Script("jupyterlab", **more).render()
     assert words in str(caught.value)

@@ -38,7 +38,7 @@ def test_it_sees_itself_only_and_gives_its_exit_code() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_what_has_left_its_parent_ends_with_it(number: int) -> None:
+def test_a_process_with_its_own_session_ends_with_the_container(number: int) -> None:
     mark = uuid.uuid4().hex
     code = f"""
 import subprocess, sys, time

@@ -82,7 +82,7 @@ def test_the_bundle_is_small_and_brings_its_schema(wheel: Path) -> None:
     }
 
 
-def test_what_else_is_in_it(wheel: Path) -> None:
+def test_the_wheel_contains_these_files(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     names = archive.namelist()
     assert "auto_shutdown/api/rest-api.yml" in names

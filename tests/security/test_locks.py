@@ -168,7 +168,7 @@ LOCKED = {"idle_timeout_minutes": 33, "locked": ["idle_timeout_minutes", "enable
     indirect=True,
     ids=["unlocks", "broken", "delays", "nothing"],
 )
-async def test_no_file_in_the_home_changes_what_the_administrator_says(
+async def test_no_file_in_the_home_changes_the_administrators_settings(
     files: None, jp_serverapp: Any
 ) -> None:
     limits = await _limits(jp_serverapp)

@@ -41,7 +41,7 @@ def test_written_before_and_completed_after(tmp_path: Path) -> None:
     assert log.savings()["removed"]["app"] == 1
 
 
-def test_a_crash_in_between_is_told_by_the_next_run(tmp_path: Path) -> None:
+def test_the_next_run_reports_a_crash_in_between(tmp_path: Path) -> None:
     History(tmp_path, "k").begin(ENTRY)
     again = History(tmp_path, "k")
     again.load()
@@ -108,7 +108,7 @@ def test_old_files_are_kept_in_order_and_bounded(
     assert [e["number"] for e in log.read(2)] == [39, 38]
 
 
-def test_what_cannot_be_written_is_owed_and_shown(tmp_path: Path) -> None:
+def test_a_line_that_cannot_be_written_is_owed_and_shown(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     log = History(in_the_way, "k")

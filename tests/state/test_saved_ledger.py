@@ -91,7 +91,9 @@ async def test_no_keep_alive_is_lost_when_the_other_server_saves(tmp_path: Path)
     assert [owner.ledger.holds for owner in restarted] == [both, both]
 
 
-async def test_an_own_keep_alive_outlives_a_longer_one_of_the_other(tmp_path: Path) -> None:
+async def test_an_own_keep_alive_survives_the_end_of_a_longer_one_of_another_server(
+    tmp_path: Path,
+) -> None:
     pair = Pair(tmp_path)
     first, second = await pair.load()
     first.hold(EVERYTHING, minutes(30))

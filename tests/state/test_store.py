@@ -27,7 +27,9 @@ def test_written_and_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b'{"schema": 1, "a', b"", b"\xff\xfe", b"[]", b'{"a": 1}', b'{"schema": 2}']
 )
-def test_what_is_not_understood_is_set_aside_and_told(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_understood_is_renamed_and_reported(
+    content: bytes, tmp_path: Path
+) -> None:
     path = tmp_path / "settings.json"
     path.write_bytes(content)
     found, problem = Document(path).read()
@@ -48,7 +50,7 @@ def test_only_some_are_kept_aside(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == KEPT_ASIDE
 
 
-def test_what_cannot_be_written_says_so_and_leaves_the_old(tmp_path: Path) -> None:
+def test_a_failed_write_raises_and_leaves_the_old_file(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     with pytest.raises(StoreError) as caught:
@@ -127,7 +129,7 @@ def test_a_change_by_another_server_is_noticed(tmp_path: Path) -> None:
     assert not one.settings_changed()
 
 
-def test_what_belongs_to_one_server_is_its_own(tmp_path: Path) -> None:
+def test_each_server_has_its_own_files(tmp_path: Path) -> None:
     one, two = Store(tmp_path, "1"), Store(tmp_path, "2")
     one.save_holds({"keep_alive": []})
     one.save_marks({"clean": True})
@@ -167,7 +169,7 @@ def test_settings_of_a_later_version_are_never_touched(tmp_path: Path) -> None:
     assert path.read_text() == '{"schema": 2, "settings": {"enabled": false}}'
 
 
-def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_or_device_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "settings.json")
     _, problem = Store(tmp_path, "k").load_settings()
     assert problem is not None

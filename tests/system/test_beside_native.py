@@ -150,7 +150,9 @@ async def test_a_silent_cell_is_protected_and_an_idle_kernel_is_not(
     assert ActivityFile(str(activity_file)).read() is None
 
 
-async def test_what_is_kept_alive_is_protected(lab: Lab, activity_file: Path) -> None:
+async def test_a_resource_with_a_keep_alive_is_reported_to_the_host(
+    lab: Lab, activity_file: Path
+) -> None:
     body = json.dumps({"kind": "all", "minutes": 5})
     await lab.until(lambda: CONTROLLER in lab.app.web_app.settings)
     await lab.fetch("auto-shutdown", "keep-alive", method="PUT", body=body)

@@ -310,7 +310,7 @@ async def test_silent_cells_of_r_and_octave(
     await keep_on(jp_serverapp, jp_ws_fetch, tmp_path, {}, LARGE_LANGUAGES)
 
 
-async def test_silent_cells_are_kept_and_go_one_limit_after_their_end(
+async def test_silent_cells_are_kept_and_their_kernels_removed_one_limit_after_the_end(
     jp_serverapp: Any, jp_ws_fetch: Any, tmp_path: Path, gateway: Gateway | None
 ) -> None:
     remote = "Gateway" in type(jp_serverapp.kernel_manager).__name__

@@ -335,7 +335,7 @@ async def test_a_job_that_left_its_terminal_counts_while_it_works(lab: Lab, tmp_
     await lab.until(gone(lab, name))
 
 
-async def test_keys_and_output_are_told_apart(lab: Lab) -> None:
+async def test_keys_and_output_are_distinguished(lab: Lab) -> None:
     name, shell = terminal(lab)
     await lab.until(lambda: lab.verdict(name))
     shell.write("while sleep 0.3; do echo tick; done &\r")
@@ -347,7 +347,7 @@ async def test_keys_and_output_are_told_apart(lab: Lab) -> None:
     await lab.until(gone(lab, name))
 
 
-async def test_what_a_killed_shell_left_behind_is_output_and_no_job(lab: Lab) -> None:
+async def test_the_rest_of_a_killed_shell_counts_as_output_and_not_as_a_job(lab: Lab) -> None:
     name, shell = terminal(lab)
     await lab.until(lambda: lab.verdict(name))
     shell.write("while sleep 0.3; do echo tick; done &\r")
@@ -433,7 +433,9 @@ async def test_a_shell_in_a_shell_is_closed_with_it(lab: Lab) -> None:
 
 
 @again_after_a_stall
-async def test_a_heartbeat_holds_everything_while_it_beats(lab: Lab, tmp_path: Path) -> None:
+async def test_a_heartbeat_file_keeps_everything_while_it_is_touched(
+    lab: Lab, tmp_path: Path
+) -> None:
     kernel = await lab.kernel()
     await lab.run(kernel, "1")
     begin, pace = time.monotonic(), Pace(LIMIT / 2)
@@ -483,7 +485,7 @@ async def test_a_kernelspecs_own_limit_is_its_limit(lab: Lab, jp_data_dir: Path)
     assert (row["rule"], row["limit_minutes"]) == ("cull_idle_timeout", 60)
 
 
-async def test_a_stop_in_the_debugger_is_told(lab: Lab) -> None:
+async def test_a_kernel_stopped_in_the_debugger_is_reported(lab: Lab) -> None:
     """A breakpoint in a cell, as a front end sets it."""
     kernel = await lab.kernel()
     socket = await lab.connect(kernel)

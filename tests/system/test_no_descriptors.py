@@ -75,7 +75,9 @@ def watch(connection: OpenConnection, resources: set[str]) -> set[str]:
     return faults
 
 
-def test_nothing_goes_while_no_process_can_be_read(studio: LocalStudio, tmp_path: Path) -> None:
+def test_nothing_is_removed_while_no_process_can_be_read(
+    studio: LocalStudio, tmp_path: Path
+) -> None:
     space = studio.add_space("mine")
     server = space.start({"AutoShutdown": LIMITS})
     kernel = server.request("POST", "api/kernels", {"name": "python3"})["id"]

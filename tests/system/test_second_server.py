@@ -65,7 +65,9 @@ def stays(name: str, seconds: float, there: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def test_on_studio_classic_nobody_judges_an_app_by_half_of_its_kernels(studio: LocalStudio) -> None:
+def test_on_studio_classic_an_app_is_kept_while_another_server_may_use_it(
+    studio: LocalStudio,
+) -> None:
     config = {**LIMITS, "metadata_path": str(studio.metadata_path)}
     first = studio.start_server({"AutoShutdown": config})
     kernel = first.open_notebook("a.ipynb")

@@ -54,7 +54,9 @@ def ended(server: JupyterServerApp, space: Space, seconds: float = 60.0) -> None
     assert not server.process.running
 
 
-def test_used_idle_warned_removed_and_told_after_a_restart(studio: LocalStudio) -> None:
+def test_a_kernel_is_used_warned_and_removed_and_the_history_survives_a_restart(
+    studio: LocalStudio,
+) -> None:
     space = studio.add_space("mine", idle_minutes=90)
     server = start(space)
     session = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "python3"}}

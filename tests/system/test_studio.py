@@ -105,7 +105,9 @@ def test_ctrl_c_ends_the_lab_without_an_error(tmp_path: Path) -> None:
     assert left_of(tmp_path) == []
 
 
-def test_one_delete_fails_the_other_app_goes_and_health_says_so(studio: LocalStudio) -> None:
+def test_when_one_delete_fails_the_other_app_is_removed_and_health_says_so(
+    studio: LocalStudio,
+) -> None:
     first = studio.create_app("tensorflow-2.3", "ml.m5.large")
     second = studio.create_app("pytorch-1.8", "ml.g5.xlarge")
     text = denied("sagemaker:DeleteApp", "arn:x")

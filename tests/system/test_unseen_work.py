@@ -363,7 +363,7 @@ http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler).ser
 }
 
 
-def test_what_is_idle_beside_the_server_keeps_nothing(studio: LocalStudio) -> None:
+def test_idle_programs_beside_the_server_keep_nothing(studio: LocalStudio) -> None:
     with open_space(studio, "idle") as desk:
         commands = [desk.program(name, text) for name, text in IDLE.items()]
         desk.in_a_terminal(*(f"setsid nohup {command} > /dev/null 2>&1 &" for command in commands))

@@ -46,7 +46,7 @@ class TestTheOracle:
         }
         return Oracle(rules, Host(**host), things)  # type: ignore[arg-type]
 
-    def test_what_is_idle_past_its_limit_may_go(self) -> None:
+    def test_the_oracle_allows_removing_a_resource_idle_past_its_timeout(self) -> None:
         oracle = self.oracle()
         assert [oracle.against(t, self.now) for t in oracle.things.values()] == [[], []]
         assert [oracle.ready(t) for t in oracle.things.values()] == [9 * HOUR] * 2
@@ -62,7 +62,7 @@ class TestTheOracle:
             {"unreadable": True},
         ],
     )
-    def test_what_stands_against_a_kernel_and_its_app(self, changes: dict[str, object]) -> None:
+    def test_reasons_that_keep_a_kernel_and_its_app(self, changes: dict[str, object]) -> None:
         oracle = self.oracle()
         for name, value in changes.items():
             setattr(oracle.things["k"], name, value)
@@ -76,7 +76,7 @@ class TestTheOracle:
             {"everything_held_until": 11 * HOUR},
         ],
     )
-    def test_what_stands_against_everything(self, host: dict[str, object]) -> None:
+    def test_reasons_that_keep_everything(self, host: dict[str, object]) -> None:
         oracle = self.oracle(**host)
         assert all(oracle.against(t, self.now) for t in oracle.things.values())
         assert all(oracle.excuse(t, self.now) for t in oracle.things.values())
@@ -102,7 +102,7 @@ async def test_a_product_that_believes_execution_state_is_found_out(
     assert any("it is at work" in line for line in report.wrong), report.counts
 
 
-async def test_what_overstays_is_seen(tmp_path: Path) -> None:
+async def test_the_oracle_reports_a_resource_that_overstays(tmp_path: Path) -> None:
     life = Life(8, tmp_path)
     life.studio.rules.settings["idle_timeout_minutes"] = 30
     assert (await life.live(DAY)).overstayed

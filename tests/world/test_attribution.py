@@ -106,7 +106,7 @@ class TestAdrift:
         found = host.attribute(process(500, SERVER))
         assert ((500 in found.adrift), (500 in found.from_terminals)) == (adrift, ours)
 
-    def test_what_the_server_itself_was_started_with_says_nothing(self) -> None:
+    def test_variables_of_the_servers_own_environment_show_no_owner(self) -> None:
         host = Host(own={"JUPYTER_SERVER_URL": "http://outer/"})
         host.environments[110] = {"JUPYTER_SERVER_URL": "http://outer/"}
         assert host.attribute().adrift == frozenset()

@@ -58,7 +58,7 @@ class TestGauge:
         use = gauge.add(60.0, {1: Reading(5.0, 900)}, 60.0, judged={1})
         assert use == Use(60.0, 0.0, 0, False)
 
-    def test_what_an_answer_to_us_cost_is_left_out(self) -> None:
+    def test_the_cost_of_answering_a_question_is_left_out(self) -> None:
         """An R kernel reads 3 KB of files to answer kernel_info_request."""
         gauge, answer = Gauge(), {1: Reading(0.1, 3000, 7)}
         gauge.add(0.0, {1: Reading(1.0, 100), 2: Reading()}, 60.0)
@@ -159,7 +159,9 @@ class TestByAsking:
         return WorkSource(kernels, FakeTerminals(), now=hand), kernels  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(("cores", "working"), [(0.02, False), (0.031, True), (1.0, True)])
-    async def test_the_second_answer_tells(self, hand: Hand, cores: float, working: bool) -> None:
+    async def test_the_second_usage_answer_shows_work(
+        self, hand: Hand, cores: float, working: bool
+    ) -> None:
         source, kernels = self.source(Usage(kernel_cores=99.0, host_cores=0.0), hand)
         first = (await self.ask(source, KERNEL.ref))[KERNEL.ref]
         assert not first.conclusive, "what it did before is not known to be of now"
@@ -181,7 +183,9 @@ class TestByAsking:
         assert answers[APP.ref].working
         assert not answers[KERNEL.ref].working
 
-    async def test_a_kernel_asked_for_its_apps_sake_is_told_its_stamps(self, hand: Hand) -> None:
+    async def test_a_kernel_that_is_asked_about_its_app_has_the_stamps_of_its_answer(
+        self, hand: Hand
+    ) -> None:
         source, _ = self.source(Usage(0.0, 0.0, stamps={Signal.LAST_ACTIVITY: STAMP}), hand)
         answers = await self.ask(source, APP.ref)
         assert answers[KERNEL.ref].stamps == {Signal.LAST_ACTIVITY: STAMP}
@@ -190,13 +194,15 @@ class TestByAsking:
     @pytest.mark.parametrize(
         "usage", [Usage(failure="it did not answer within 2 s"), Usage(), Usage(host_cores=1.0)]
     )
-    async def test_what_does_not_say_is_untold(self, hand: Hand, usage: Usage) -> None:
+    async def test_a_kernel_that_reports_no_usage_has_no_answer(
+        self, hand: Hand, usage: Usage
+    ) -> None:
         source, _ = self.source(usage, hand)
         answers = await self.ask(source, APP.ref, KERNEL.ref)
         assert [(a.conclusive, a.answered) for a in answers.values()] == [(True, False)] * 2
         assert all(a.detail for a in answers.values())
 
-    async def test_an_app_without_a_kernel_to_ask_is_untold(self, hand: Hand) -> None:
+    async def test_an_app_without_a_reachable_kernel_has_no_answer(self, hand: Hand) -> None:
         source, _ = self.source(None, hand)
         answers = await self.ask(source, APP.ref, KERNEL.ref)
         assert {a.answered for a in answers.values()} == {False}
@@ -271,7 +277,7 @@ class TestByTheTable:
         assert (answer.working, answer.cores) == (False, 0.0)
 
     @pytest.mark.parametrize("for_an_answer", [True, False])
-    async def test_what_a_kernel_moves_for_an_answer_is_no_sign_of_life(
+    async def test_io_of_answering_a_question_is_no_sign_of_life(
         self, hand: Hand, reader: subprocess.Popen[bytes], for_an_answer: bool
     ) -> None:
         source = WorkSource(FakeKernels(pids={"local": reader.pid}), FakeTerminals(), now=hand)  # type: ignore[arg-type]
@@ -295,7 +301,7 @@ class TestByTheTable:
         assert (Signal.BACKGROUND_IO not in (await ask()).activity) is for_an_answer
 
     @pytest.mark.parametrize("error", [OSError(24, "Too many open files"), OSError(13, "Denied")])
-    async def test_what_cannot_be_read_is_unknown_and_a_fault(
+    async def test_a_source_that_cannot_be_read_is_unknown_and_a_fault(
         self, waiting: int, monkeypatch: Any, error: OSError
     ) -> None:
         own = App("JupyterLab", "default", "InService", own=True)

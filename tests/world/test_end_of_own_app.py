@@ -104,7 +104,7 @@ async def test_an_instance_that_can_come_back_is_stopped(
     "platform",
     [{}, *({"PlatformIdentifier": f"notebook-{p}"} for p in ("al1-v1", "al2-v1", "al2-v3", "new"))],
 )
-async def test_one_that_cannot_is_left_alone(
+async def test_an_instance_that_cannot_be_started_again_is_not_stopped(
     endpoint: Endpoint, sagemaker: Any, platform: dict[str, str]
 ) -> None:
     endpoint.script.append(described(**platform))
@@ -133,7 +133,9 @@ ANSWERS: dict[str, tuple[list[Answer], Result]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_what_else_may_be_answered(endpoint: Endpoint, sagemaker: Any, name: str) -> None:
+async def test_other_answers_of_sagemaker_to_a_stop(
+    endpoint: Endpoint, sagemaker: Any, name: str
+) -> None:
     script, result = ANSWERS[name]
     endpoint.script.extend(script)
     outcome = await sagemaker(INSTANCE).delete_app(own(INSTANCE))

@@ -51,13 +51,15 @@ async def test_a_file_that_cannot_be_written_is_a_fault_until_it_can(tmp_path: P
     found.close()
 
 
-async def test_nothing_is_told_unless_the_administrator_wants_it(tmp_path: Path) -> None:
+async def test_nothing_is_reported_to_the_host_by_default(tmp_path: Path) -> None:
     found = world(None)
     await found.report_at_work(AT)
     assert (os.listdir(tmp_path), found.faults(AT)) == ([], [])
 
 
-async def test_jupyter_server_sees_it_and_we_do_not(jp_serverapp: Any, tmp_path: Path) -> None:
+async def test_jupyter_server_sees_the_reported_activity_and_the_extension_ignores_it(
+    jp_serverapp: Any, tmp_path: Path
+) -> None:
     """By the real server: ``last_activity()`` is what cullers and controllers poll."""
     settings = jp_serverapp.web_app.settings
     file = ActivityFile(str(tmp_path / "active"))

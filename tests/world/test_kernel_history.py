@@ -60,7 +60,7 @@ def kernel() -> Iterator[tuple[Any, Any]]:
 
 
 @pytest.mark.slow
-def test_a_kernel_tells_what_was_run_in_order(kernel: tuple[Any, Any]) -> None:
+def test_a_kernel_answers_with_the_code_of_its_cells_in_order(kernel: tuple[Any, Any]) -> None:
     manager, client = kernel
     for code in ("x = 1", "%time x", "raise ValueError(x)", "x = 1"):
         client.execute(code, reply=True, timeout=30)

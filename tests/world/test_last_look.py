@@ -136,7 +136,7 @@ async def decided(world: World) -> Kernel:
     return kernel
 
 
-async def test_what_has_not_moved_goes(world: World, manager: Manager) -> None:
+async def test_an_unchanged_kernel_is_removed(world: World, manager: Manager) -> None:
     assert (await world.remove(await decided(world), only_unmoved=True)).result is Result.REMOVED
     assert manager.shut_down == ["k"]
 
@@ -150,7 +150,7 @@ MOVES: dict[str, Callable[[Manager, WebsocketClients], object]] = {
 
 
 @pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
-async def test_what_has_moved_stays_unless_somebody_asked_for_it(
+async def test_a_kernel_that_became_active_is_kept_unless_its_removal_was_requested(
     move: Callable[[Manager, WebsocketClients], object],
     world: World,
     manager: Manager,
@@ -292,7 +292,7 @@ async def test_a_remote_kernel_that_answers_is_not_starting(
     assert kernel.state == state
 
 
-async def test_what_cannot_be_read_stays(world: World, manager: Manager) -> None:
+async def test_a_kernel_that_cannot_be_read_is_kept(world: World, manager: Manager) -> None:
     kernel = await decided(world)
     manager.model = None
     outcome = await world.remove(kernel, only_unmoved=True)
@@ -323,9 +323,7 @@ async def test_a_kernel_that_sends_faster_than_this_server_reads_stays(
     assert (await world.remove(kernel, only_unmoved=False)).result is Result.REMOVED
 
 
-async def test_a_busy_kernel_that_is_to_go_though_it_is_busy(
-    world: World, manager: Manager
-) -> None:
+async def test_max_busy_minutes_removes_a_busy_kernel(world: World, manager: Manager) -> None:
     """``max_busy_minutes``: that it is busy is no news."""
     manager.model = {**MODEL, "execution_state": "busy"}
     assert (await world.remove(await decided(world), only_unmoved=True)).result is Result.REMOVED

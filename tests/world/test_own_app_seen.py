@@ -111,7 +111,7 @@ async def test_sagemaker_is_asked_every_few_hours_only() -> None:
     assert scene.world.description.native_idle_minutes is None
 
 
-async def test_what_is_not_known_is_asked_for_sooner() -> None:
+async def test_an_unknown_instance_type_is_asked_for_sooner() -> None:
     scene = Scene()
     for scene.now in (0.0, DESCRIBE_AGAIN_SECONDS - 1, DESCRIBE_AGAIN_SECONDS):
         await scene.look()
@@ -120,7 +120,9 @@ async def test_what_is_not_known_is_asked_for_sooner() -> None:
 
 @pytest.mark.parametrize(("platform", "ending"), [(SPACE, "Deleting"), (INSTANCE, "Stopping")])
 @pytest.mark.parametrize("result", [Result.REMOVED, Result.GONE])
-async def test_once_accepted_it_is_ending(platform: Platform, ending: str, result: Result) -> None:
+async def test_the_own_app_is_shown_as_ending_after_sagemaker_accepted(
+    platform: Platform, ending: str, result: Result
+) -> None:
     scene = Scene(platform, SageMakerSays(outcome=Outcome(result)))
     (app,) = (await scene.look()).apps
     assert app.status == "InService"

@@ -60,7 +60,7 @@ def test_kinds(name: str, tmp_path: Path) -> None:
     assert (platform.problem is not None) == (name == "no owner")
 
 
-def test_all_that_the_file_tells(tmp_path: Path) -> None:
+def test_the_platform_has_all_values_of_the_metadata_file(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     path.write_text(json.dumps(CLASSIC))
     assert recognise(path, {}, {"AWS_REGION": "eu-west-1"}) == Platform(
@@ -76,7 +76,9 @@ def test_all_that_the_file_tells(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "\x00"])
-def test_a_bad_file_is_told_and_nothing_is_assumed(content: str, tmp_path: Path) -> None:
+def test_a_bad_metadata_file_is_a_problem_and_the_kind_is_local(
+    content: str, tmp_path: Path
+) -> None:
     path = tmp_path / "m.json"
     path.write_text(content)
     platform = recognise(path, {}, {})

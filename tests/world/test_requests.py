@@ -124,7 +124,7 @@ class TestShellAnswers:
         requests.shell_answered(time.monotonic(), one_by_one)
         assert requests.unfinished == unfinished
 
-    def test_what_began_after_the_question_is_not_ended_by_its_answer(self) -> None:
+    def test_a_request_that_began_after_the_question_is_not_ended_by_its_answer(self) -> None:
         asked_at = time.monotonic()
         requests = running()
         requests.iopub_closed()
@@ -139,7 +139,7 @@ class TestShellAnswers:
         requests.shell_answered(time.monotonic(), one_by_one=True)
         assert requests.unfinished == 0, "it never reached the kernel"
 
-    def test_a_cell_that_was_taken_for_lost_counts_if_it_begins_after_all(self) -> None:
+    def test_a_cell_that_was_assumed_lost_counts_when_it_begins(self) -> None:
         requests = KernelRequests()
         requests.sent(cell())
         for _ in range(ANSWERS_BEFORE_LOST):
@@ -148,7 +148,7 @@ class TestShellAnswers:
         requests.has_status("busy", cell())
         assert requests.unfinished == 1
 
-    def test_subshells_that_nobody_hears_are_remembered_until_they_answer(self) -> None:
+    def test_subshells_without_a_listener_are_remembered_until_they_answer(self) -> None:
         requests = running(cell("1"), cell("2", "sub"))
         requests.last_client_left()
         assert (requests.unfinished, requests.unheard_subshells) == (0, {"sub"})
@@ -165,7 +165,7 @@ class TestSilentShell:
             lambda requests: requests.ended(),
         ],
     )
-    def test_until_it_answers_or_ends_a_cell(self, ends: Any) -> None:
+    def test_a_shell_is_silent_until_it_answers_or_ends_a_cell(self, ends: Any) -> None:
         requests = KernelRequests()
         requests.shell_is_silent("")
         for other in ({}, cell("in a subshell", "sub"), {"msg_type": "usage_request"}):

@@ -220,7 +220,9 @@ async def test_garbage_and_silence_are_temporary(
     assert (await maker.delete_app(app)).result in (Result.REMOVED, Result.GONE)
 
 
-async def test_nobody_there(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_endpoint_is_an_error_with_a_remedy(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     maker = SageMaker(ADA, endpoint_url="http://127.0.0.1:1")
     with pytest.raises(SourceError) as caught:
         await maker.list_apps()

@@ -69,7 +69,9 @@ def maker(endpoint: Endpoint, shared: SageMaker) -> SageMaker:
 # -- listing ---------------------------------------------------------------------------------
 
 
-async def test_what_is_asked_and_what_is_made_of_it(endpoint: Endpoint, maker: SageMaker) -> None:
+async def test_list_apps_sends_the_filter_and_reads_all_pages(
+    endpoint: Endpoint, maker: SageMaker
+) -> None:
     endpoint.script += [listing(RECORD, NextToken="t"), listing({**RECORD, "AppName": "y"})]
     created_at = datetime.fromtimestamp(1700000000, timezone.utc)
     assert await maker.list_apps() == (
@@ -136,7 +138,9 @@ FOREIGN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-async def test_what_is_not_ours_is_dropped(name: str, endpoint: Endpoint, maker: SageMaker) -> None:
+async def test_apps_of_other_owners_are_dropped(
+    name: str, endpoint: Endpoint, maker: SageMaker
+) -> None:
     endpoint.always(listing(FOREIGN[name], {**RECORD, "AppName": "mine"}))
     assert [app.name for app in await maker.list_apps()] == ["mine"]
 
@@ -324,7 +328,7 @@ async def test_an_error_is_not_remembered(endpoint: Endpoint, maker: SageMaker) 
     assert (await maker.delete_app(APP)).result is Result.REMOVED
 
 
-async def test_no_secret_is_told(endpoint: Endpoint, maker: SageMaker) -> None:
+async def test_no_secret_is_shown(endpoint: Endpoint, maker: SageMaker) -> None:
     """The real text of this error quotes the canonical request, session token included."""
     text = "The Canonical String should have been 'x-amz-security-token:SECRET'"
     endpoint.always(error("InvalidSignatureException", text))

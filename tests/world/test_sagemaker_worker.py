@@ -78,7 +78,7 @@ def _raise(error: BaseException) -> NoReturn:
         (KeyboardInterrupt(), RuntimeError),
     ],
 )
-async def test_what_is_raised_comes_back_and_the_thread_stays(
+async def test_an_exception_reaches_the_caller_and_the_thread_continues(
     raised: BaseException, expected: type[Exception], worker: Worker
 ) -> None:
     ident = await worker.run(threading.get_ident, SOON)
@@ -103,7 +103,7 @@ async def test_a_hang_does_not_hold_up_who_waits_behind_it(
     assert await worker.run(lambda: "again", SOON) == "again"
 
 
-async def test_a_call_that_nobody_waits_for_never_begins(
+async def test_a_call_never_begins_after_its_caller_stopped_waiting(
     worker: Worker, gate: threading.Event
 ) -> None:
     """A deletion decided long ago must not happen when the network comes back."""
@@ -159,7 +159,9 @@ async def test_stuck_threads_are_bounded_and_end_when_they_come_back(
     assert len(threads()) == 1
 
 
-async def test_closing_tells_who_waits_and_ends_the_thread(gate: threading.Event) -> None:
+async def test_closing_raises_for_waiting_callers_and_ends_the_thread(
+    gate: threading.Event,
+) -> None:
     worker = Worker(NAME)
     begun: list[str] = []
     started = threading.Event()

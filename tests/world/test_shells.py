@@ -307,7 +307,7 @@ class TestAnswersAboutWork:
             ("busy", ShellAnswer(False), (False, False)),
         ],
     )
-    async def test_a_silent_shell_is_work_and_one_that_cannot_be_asked_is_unknown(
+    async def test_a_silent_shell_is_busy_and_an_unreachable_shell_is_unknown(
         self, state: str, shell: ShellAnswer, expected: tuple[bool, bool]
     ) -> None:
         source = KernelSource(Manager(), None)

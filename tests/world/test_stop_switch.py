@@ -54,7 +54,7 @@ async def test_the_tag_and_its_reason() -> None:
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredToken", "InternalFailure"])
-async def test_what_cannot_be_read_stops(code: str) -> None:
+async def test_a_switch_that_cannot_be_read_stops_removals(code: str) -> None:
     for error in (RefusalError(code), asyncio.TimeoutError(), OSError("no route")):
         found = await switch(error).read()
         assert found is not None
@@ -64,7 +64,7 @@ async def test_what_cannot_be_read_stops(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException"])
-async def test_without_permission_it_is_no_obstacle_unless_it_is_configured(code: str) -> None:
+async def test_a_missing_permission_stops_removals_only_if_the_tag_is_configured(code: str) -> None:
     assert await switch(RefusalError(code)).read() is None
     found = await switch(RefusalError(code), required=True).read()
     assert found is not None
@@ -90,7 +90,7 @@ async def test_the_file(tmp_path: Path) -> None:
     found.close()
 
 
-async def test_nothing_configured_asks_nobody() -> None:
+async def test_without_a_configured_switch_nothing_is_read() -> None:
     assert await StopSwitch().read() is None
     assert await StopSwitch(TAG, None, None).read() is None
 

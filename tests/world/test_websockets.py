@@ -145,7 +145,7 @@ def channel(clients: WebsocketClients) -> Channels:
 
 @pytest.mark.parametrize("form", FORMS)
 class TestRequests:
-    def test_a_cell_from_the_moment_it_is_sent_to_its_own_idle(
+    def test_a_cell_is_pending_from_sending_to_its_own_idle(
         self, form: Form, clients: WebsocketClients, channel: Channels
     ) -> None:
         requests = clients.requests.of("k")
@@ -159,7 +159,7 @@ class TestRequests:
         assert requests.unfinished == 0
         assert len(channel.passed) == 4, "all of it reached the host"
 
-    def test_its_reply_ends_it_too(
+    def test_the_execute_reply_ends_a_request(
         self, form: Form, clients: WebsocketClients, channel: Channels
     ) -> None:
         channel.on_message(form(message("execute_request")))
@@ -240,7 +240,7 @@ class TestConnections:
         channel.on_close()
         assert requests.unfinished == unfinished
 
-    def test_whatever_goes_wrong_here_the_message_passes(
+    def test_a_message_passes_even_if_observing_it_fails(
         self, channel: Channels, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delattr(Channels, "kernel_id")
@@ -249,7 +249,7 @@ class TestConnections:
         channel.on_close()
 
 
-def test_what_is_held_back_goes_on_in_its_order_or_not_at_all(
+def test_held_back_requests_are_forwarded_in_order_or_not_at_all(
     clients: WebsocketClients, channel: Channels
 ) -> None:
     with clients.held_back("k") as held:
