@@ -29,7 +29,11 @@ class Server:
     """One server, started when made and ended by ``with``."""
 
     def __init__(
-        self, home: Path, config: dict[str, Any], env: dict[str, str] | None = None
+        self,
+        home: Path,
+        config: dict[str, Any],
+        env: dict[str, str] | None = None,
+        module: str = "jupyter_server",
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         port = free_port()
@@ -62,7 +66,7 @@ class Server:
         )
         self.url = f"http://127.0.0.1:{port}/"
         begin = time.perf_counter()
-        argv = [sys.executable, "-m", "jupyter_server", f"--config={path}"]
+        argv = [sys.executable, "-m", module, f"--config={path}"]
         self.process = Leashed(argv, home / "server.log", found, home)
         self._until_it_answers()
         #: From the start of the process to its first answer.
@@ -105,15 +109,19 @@ class Server:
         """The JSON at ``path``."""
         return self._request(path, None)
 
-    def post(self, path: str) -> Any:
-        """The JSON in answer to an empty POST."""
-        return self._request(path, b"{}")
+    def post(self, path: str, body: Any = None) -> Any:
+        """The JSON in answer to a POST."""
+        return self._request(path, json.dumps(body or {}).encode())
 
-    def _request(self, path: str, body: bytes | None) -> Any:
+    def delete(self, path: str) -> None:
+        self._request(path, None, "DELETE")
+
+    def _request(self, path: str, body: bytes | None, method: str | None = None) -> Any:
         headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + path, body, headers)
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
         with urllib.request.urlopen(request, timeout=300) as response:
-            return json.load(response)
+            text = response.read()
+        return json.loads(text) if text else None
 
 
 class Account:
