@@ -113,14 +113,16 @@ class PassesHandler(APIHandler):
         """Processor time of a pass after one kernel began or ended its work."""
         kernel_id = self.kernel_manager.list_kernel_ids()[0]
         kernel = self.kernel_manager.get_kernel(kernel_id)
-        last = controller.report()["health"]["last_pass"]
-        begin = time.process_time()
-        for number in range(2 * count):
-            kernel.execution_state = "idle" if number % 2 else "busy"
-            await controller.run_pass(kernels=[kernel_id])
-        spent = time.process_time() - begin
-        assert controller.report()["health"]["last_pass"] == last, "a full pass ran"
-        return spent / (2 * count)
+        for _ in range(3):  # a poll may come between
+            last = controller.report()["health"]["last_pass"]
+            begin = time.process_time()
+            for number in range(2 * count):
+                kernel.execution_state = "idle" if number % 2 else "busy"
+                await controller.run_pass(kernels=[kernel_id])
+            spent = time.process_time() - begin
+            if controller.report()["health"]["last_pass"] == last:
+                return spent / (2 * count)
+        raise RuntimeError("A full pass ran in place of partial ones.")
 
 
 class CpuHandler(APIHandler):

@@ -31,10 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     page = Page()
     if arguments.json:
         page.json(answer)
-    elif answer["history"]:
-        page.table(HEADER, [_row(entry) for entry in answer["history"]])
     else:
-        page.line("Nothing was removed so far.")
+        page.rows(HEADER, map(_row, answer["history"]), "Nothing was removed so far.")
     return ExitCode.DONE
 
 

@@ -25,10 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     page = Page()
     if arguments.json:
         page.json(answer)
-    elif answer["stopped"]:
-        page.table(HEADER, [_row(entry) for entry in answer["stopped"]])
     else:
-        page.line("There is nothing to bring back.")
+        page.rows(HEADER, map(_row, answer["stopped"]), "There is nothing to bring back.")
     return ExitCode.DONE
 
 

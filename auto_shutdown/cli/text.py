@@ -61,6 +61,16 @@ class Page:
         for part in [text] if self._width is None else wrapped(text, self._width):
             self._write(self._styled(part, style))
 
+    def rows(
+        self, header: Sequence[Column | str], rows: Iterable[Sequence[Cell]], nothing: str
+    ) -> None:
+        """A table of ``rows``; the line ``nothing`` where there are none."""
+        found = list(rows)
+        if found:
+            self.table(header, found)
+        else:
+            self.line(nothing)
+
     def table(self, header: Sequence[str | Column], rows: Iterable[Sequence[Cell]]) -> None:
         """Write aligned columns. Where the terminal is too narrow, each ``Column`` gives way."""
         titles = [each if isinstance(each, Column) else Column(each) for each in header]
