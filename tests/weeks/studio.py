@@ -235,7 +235,7 @@ class Studio:
         kernels, terminals = list(self._kernels), self._terminals
         self.rng.shuffle(kernels)
         self.counts["looks"] += 1
-        return Snapshot(tuple(kernels), terminals, self._with_beats(apps), unread)
+        return Snapshot(tuple(kernels), terminals, self._with_heartbeats(apps), unread)
 
     async def observe_kernels(self, kernel_ids: Collection[str]) -> tuple[Kernel, ...] | None:
         if self.host.broken:
@@ -299,7 +299,7 @@ class Studio:
         found = [self.beats[key] for key in {None, app_id} if key in self.beats]
         return max(found, default=None)
 
-    def _with_beats(self, apps: tuple[App, ...]) -> tuple[App, ...]:
+    def _with_heartbeats(self, apps: tuple[App, ...]) -> tuple[App, ...]:
         def beaten(app: App) -> App:
             at = self._beat(app.id)
             return app if at is None else replace(app, stamps={Signal.HEARTBEAT: at})
