@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -67,10 +68,10 @@ def test_cold_warm_and_out_of_time(account: Account, function: Function, start: 
     assert (cold.kind, cold.body["noticed"]) == ("response", 1)
     assert "cleo: RSessionGateway session-1" in function.mails[0][1]
     function.age_notices()
-    # Less than a second is left for the run.
-    late = runtime.invoke({"command": "tidy"}, seconds=handler.RESERVE_SECONDS + 0.5)
+    # Too little for the paced lists. On a busy machine none of it may be left at the start.
+    late = runtime.invoke({"command": "tidy"}, seconds=handler.RESERVE_SECONDS + 1.2)
     assert (late.kind, late.body["errorType"]) == ("error", "RunFailedError")
-    assert "time of the run was over" in late.body["errorMessage"]
+    assert re.search("time of the run was over|time-out must be", late.body["errorMessage"])
     assert function.deletions() == 0
     assert function.memory().run_until is None
     warm = runtime.invoke({"command": "tidy"})
@@ -102,7 +103,7 @@ def test_two_at_once_and_a_killed_run(account: Account, function: Function, star
     assert len(function.mails) == 1
     # The machine is lost after the audit line of a deletion and before SageMaker has the call.
     function.age_notices()
-    account.api.faults.append(Fault("DeleteApp", hang=2, times=1))
+    account.api.faults.append(Fault("DeleteApp", hang=10, times=1))
     first.start({"command": "tidy"})
     wait_for(lambda: account.api.count("DeleteApp") == 1)
     first.kill()
