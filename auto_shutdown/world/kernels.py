@@ -1,8 +1,8 @@
-"""Kernels, through the server's own managers and in its process: no HTTP to ourselves.
+"""Reads and shuts down kernels through the server's own managers, in the server's process.
 
-Serves the local manager and any remote one (gateway mode, Studio Classic's), synchronous or not.
-What its list leaves out is read alone, because one that is starting makes ``list_kernels()`` raise
-for all.
+This works with the local kernel manager and with remote ones (gateway mode, Studio Classic's),
+synchronous or asynchronous. One starting kernel makes ``list_kernels()`` raise for all kernels. So
+the kernels that are missing from its result are read one by one.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ USED = "It was used at the last moment."
 SILENT = "Its shell did not answer at the last moment"
 CAME_UP = "It was listed as starting, and has answered at the last moment."
 
-#: So long may a kernel's manager take to see that the kernel has answered our own question.
+#: Seconds that a kernel's manager may need to notice the end of this extension's own request.
 SETTLE_SECONDS = 1.0
 
 Model = Mapping[str, Any]
 
 
-#: By kernel id: a model, and the kernel made of it.
+#: By kernel id: a model, and the kernel that was made from it.
 Joined = dict[str, tuple[Model, Kernel]]
 
 
 class KernelSource:
     """Reads and shuts down the kernels of one server.
 
-    Parameters are the server's ``kernel_manager`` and ``session_manager``, what is known of its
-    clients, and how a kernel is reached through this server.
+    ``clients`` follows the websockets of this server. ``own_channels`` gives the websocket of a
+    kernel through this server.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class KernelSource:
         self._joined: Joined = {}
 
     async def read(self) -> tuple[dict[str, Model], dict[str, str]]:
-        """All kernel models by id, and for each that could not be read, why.
+        """All kernel models by id, and the reason for each kernel that could not be read.
 
         Raises whatever the manager raises when not even the ids can be had.
         """
@@ -94,11 +94,11 @@ class KernelSource:
         return models, unreadable
 
     async def _list(self) -> list[Model]:
-        """The manager's own list, always asked for: a remote manager learns only by it of kernels
-        that were there before this server was, and without it an app at work would look empty.
+        """The manager's own list. A remote manager learns only through this call of kernels that
+        started before this server did; without the call their app would look empty.
 
-        While a kernel is starting a local manager cannot list any (TraitError); nothing but that
-        may be taken for "read them one by one".
+        While a kernel is starting, a local manager raises TraitError. Then the kernels are read one
+        by one. Any other error is passed on.
         """
         try:
             return list(await resolve(self._kernels.list_kernels()))
@@ -116,7 +116,7 @@ class KernelSource:
         unreadable: Mapping[str, str],
         sessions: Iterable[Model],
     ) -> tuple[Kernel, ...]:
-        """The kernels from what ``read`` and ``read_sessions`` gave, and from what was heard."""
+        """The kernels, from ``read``, ``read_sessions`` and their messages."""
         kernels = tuple(map(self.observed, join(models, unreadable, sessions, self._joined)))
         self._lifecycle.look(kernels)
         # A kernel may have been started, and be at work, since ``read`` made its list.
@@ -141,12 +141,12 @@ class KernelSource:
 
     @property
     def departures(self) -> tuple[Departure, ...]:
-        """The kernels that left a short time ago, with their last use."""
+        """The kernels that ended a short time ago, with their last use."""
         return self._lifecycle.departures
 
     def _read_now(self, kernel_id: str) -> Kernel:
-        """A kernel as its manager has it, without a request to anybody else. Raises LookupError
-        for what only a request would tell."""
+        """The kernel as its manager knows it. Raises LookupError if the manager would have to send
+        a request for that."""
         kernel_of(self._kernels, kernel_id)
         model = self._kernels.kernel_model(kernel_id)
         if not isinstance(model, Mapping):
@@ -154,7 +154,7 @@ class KernelSource:
         return _kernel(kernel_id, model, ())
 
     def observed(self, kernel: Kernel) -> Kernel:
-        """With what its model does not say: what its messages tell, and whether it waits."""
+        """``kernel`` with the state that its messages show, and whether it waits for a person."""
         requests, subscription = self._requests.known(kernel.id), self._subscription(kernel.id)
         own_limit = self._limits.get(kernel.id)
         if requests is None and subscription is None and own_limit is None:
@@ -190,15 +190,16 @@ class KernelSource:
         return self._listener.subscription(kernel_id)
 
     def pid_of(self, kernel_id: str) -> int | None:
-        """The process of a kernel on this host, None for one elsewhere."""
+        """The process id of a kernel on this host; None for a kernel elsewhere."""
         return pid_of(self._kernels, kernel_id)
 
     def channels_of(self, kernel_id: str) -> str | None:
-        """Where a kernel behind a gateway can be asked, None for any other."""
+        """The websocket URL of a kernel behind a gateway; None for any other kernel."""
         return channels_of(self._kernels, kernel_id)
 
     async def ask_usage(self, kernel_id: str) -> Usage:
-        """Ask one in another container for its processor time, and its shell. Never raises."""
+        """Ask a kernel in another container for its processor time, and ask its shell. Never
+        raises."""
         usage = await self._shells.ask_by_websocket(kernel_id, with_usage=True)
         if not usage.failure:
             self._requests.of(kernel_id).came_up = True
@@ -206,14 +207,14 @@ class KernelSource:
         return usage
 
     async def ask_shells(self, kernel_ids: Iterable[str]) -> dict[str, Usage]:
-        """Ask the shells of these kernels, but for those that ``ask_usage`` has just asked. Never
+        """Ask the shells of these kernels, except those that ``ask_usage`` has just asked. Never
         raises."""
         just_asked, self._just_asked = self._just_asked, {}
         missing = [kernel_id for kernel_id in kernel_ids if kernel_id not in just_asked]
         return {**just_asked, **await self._shells.ask_all(missing)}
 
     def close(self) -> None:
-        """Listen no more."""
+        """End the subscriptions to all kernels."""
         self._listener.close()
 
     async def _read_one(self, kernel_id: str, unreadable: dict[str, str]) -> Model | None:
@@ -228,18 +229,18 @@ class KernelSource:
         return model or None
 
     async def read_sessions(self) -> list[Model]:
-        """The session models. While a kernel is starting the server itself cannot list them
-        (TraitError); the last list stands in for that moment."""
+        """The session models. While a kernel is starting, the server cannot list them (TraitError);
+        then this returns the previous list."""
         with contextlib.suppress(TraitError):
             self._last_sessions = list(await resolve(self._sessions.list_sessions()))
         return self._last_sessions
 
     async def session_history(self, kernel: Kernel) -> tuple[Kernel, tuple[str, ...] | None]:
-        """The code of the cells that ``kernel`` has run (None: it does not say), and the kernel as
-        it is known after that question.
+        """The kernel after this request, and the code of the cells that it has run (None: the
+        kernel does not answer). Never raises.
 
-        The question moves the stamp of a kernel behind an older gateway. That stamp is then known
-        as ours, unless another client used the kernel meanwhile. Never raises."""
+        The request moves ``last_activity`` of a kernel behind an older gateway. The returned kernel
+        has the new stamp, unless another client used the kernel meanwhile."""
         if kernel.state != "idle":
             return kernel, None
         try:
@@ -254,13 +255,14 @@ class KernelSource:
         return kernel, answer.cells
 
     async def remove(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
-        """Shut one kernel down gracefully; its session goes with it. With ``only_unmoved`` it is
-        looked at once more, and stays if it has moved since it was seen as ``kernel``. Never
-        raises. Never cancel it: a kernel manager whose shutdown is cancelled half way can never
-        shut that kernel down again.
+        """Shut one kernel down gracefully, and end its session. Never raises.
 
-        From before that look to the end no request of a client passes to the kernel: a cell is
-        seen, or it never begins (docs/reliability.md, "The race")."""
+        With ``only_unmoved`` this looks at the kernel once more, and skips the shutdown if the
+        kernel became active since it was observed as ``kernel``. From before that look to the end,
+        no request of a client reaches the kernel (docs/reliability.md, "The race").
+
+        Never cancel this: a kernel manager whose shutdown is cancelled half way can never shut that
+        kernel down again."""
         with self._clients.held_back(kernel.id) as held:
             try:
                 outcome = await self._shut_down(kernel, only_unmoved)
@@ -271,7 +273,7 @@ class KernelSource:
         return outcome
 
     def is_listed(self, kernel_id: str) -> bool:
-        """Whether the kernel's manager still has it. Does not ask a gateway."""
+        """Whether the kernel's manager still lists the kernel. Sends no request to a gateway."""
         return kernel_id in set(self._kernels.list_kernel_ids())
 
     async def _shut_down(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
@@ -301,14 +303,14 @@ class KernelSource:
                 return f"{SILENT}: {answer.shell.failure}" if answer.shell.failure else SILENT
             if answer.other_client_seen:
                 return USED
-            # Our own question moves the stamp of a kernel behind an older gateway.
+            # The question itself moves the stamp of a kernel behind an older gateway.
             stamp = answer.stamps.get(Signal.LAST_ACTIVITY, kernel.last_activity)
             kernel = replace(kernel, last_activity=stamp)
         return USED if await self._has_moved(kernel) else ""
 
     async def _has_moved(self, kernel: Kernel) -> bool:
-        """Whether it was asked for something, or works, since it was seen as ``kernel``. Raises
-        what its manager raises: one that cannot be read is not shut down."""
+        """Whether the kernel received a request or began to work since it was observed as
+        ``kernel``. Raises what its manager raises: an unreadable kernel is not shut down."""
         fresh = await self._read_with_messages(kernel)
         # Our own question makes the kernel busy, and its manager may not have its end yet.
         give_up_at = time.monotonic() + SETTLE_SECONDS
@@ -352,9 +354,9 @@ class KernelSource:
 
 
 def _state_by_messages(state: str, requests: KernelRequests) -> str:
-    """The state of a kernel, corrected by its messages. They only ever add activity: a kernel with
-    an unfinished request or a silent shell is busy, and one that has sent a message is no longer
-    starting."""
+    """The state of a kernel, corrected by its messages. Messages only add activity: a kernel with
+    an unfinished request or a silent shell is busy, and a kernel that has sent a message is no
+    longer starting."""
     if state in COMING_UP and not requests.came_up:
         return state
     if requests.unfinished or requests.shell_silent:
@@ -368,12 +370,13 @@ def join(
     sessions: Iterable[Model],
     before: Joined | None = None,
 ) -> tuple[Kernel, ...]:
-    """Kernels from their models and their sessions. Of what is as it was ``before``, the value is
-    taken from there; then ``before`` holds what is now.
+    """The kernels, from their models and their sessions.
 
-    A session adds its path, and what only its copy of the model carries (``app_name`` on Studio
-    Classic). A session's kernel that the manager did not list counts, too: it may hold an app.
-    Sessions with a null kernel, and kernels without session, are common.
+    ``before`` is the result of the previous pass: an unchanged kernel is taken from it, and then it
+    is replaced by the new result. A session adds its path, and the fields that only its copy of the
+    model has (``app_name`` on Studio Classic). A kernel that only a session names is included,
+    because it may run in an app. Sessions with a null kernel and kernels without a session are
+    common.
     """
     merged = dict(models)
     paths: dict[str, list[str]] = {}
@@ -392,7 +395,7 @@ def join(
     for key, model in merged.items():
         known, at = (before or {}).get(key), tuple(paths.get(key, ()))
         if known is None or known[0] != model or known[1].paths != at:
-            # A copy: managers may go on writing into theirs.
+            # Copy the model, because managers may change theirs later.
             known = dict(model), _kernel(key, model, at)
         made[key] = known
     if before is not None:

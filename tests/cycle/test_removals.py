@@ -288,3 +288,13 @@ async def test_removal_on_request(bench: Bench) -> None:
             await bench.controller.requests.remove(ref)
         assert caught.value.status == status
     assert bench.world.removed == ["k", app.id]
+
+
+async def test_a_dead_kernel_with_a_longer_limit_is_shut_down_with_its_app(bench: Bench) -> None:
+    """Its own limit is not over: the second look has to take in the app, which ends it."""
+    app = bench.world.app("a")
+    bench.world.kernel("k", app, state="dead", own_limit=timedelta(hours=9))
+    await bench.live(timedelta(hours=3))
+    assert bench.world.removed == ["k", app.id]
+    stale = [o for o in bench.controller.report()["outcomes"] if o["outcome"] == "stale"]
+    assert stale == []

@@ -168,3 +168,15 @@ async def test_a_state_directory_that_cannot_be_written_is_a_fault_not_an_end(
     assert bench.world.removed == ["k"]  # the server's log has it
     sources = {f["source"] for f in bench.controller.report()["health"]["faults"]}
     assert sources >= {"state", "history"}
+
+
+@pytest.mark.parametrize(("intervals", "is_late"), [(2.9, False), (3.1, True)])
+async def test_a_pass_that_is_three_intervals_late_begins_a_grace_period(
+    intervals: float, is_late: bool, bench: Bench
+) -> None:
+    await bench.live(timedelta(minutes=30))
+    interval = timedelta(seconds=bench.limits.poll_interval_seconds)
+    due = timedelta(seconds=bench.controller._clock.next_at - bench.clock.monotonic)  # type: ignore[operator]
+    bench.clock.advance(due + intervals * interval)
+    await bench.controller.check()
+    assert (bench.controller.situation.ledger.quiet_until > bench.clock.now) is is_late

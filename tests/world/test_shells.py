@@ -20,6 +20,7 @@ from tornado.httpclient import AsyncHTTPClient
 
 from auto_shutdown.core.model import Kernel, Snapshot
 from auto_shutdown.core.verdict import Result
+from auto_shutdown.world import kernel_usage
 from auto_shutdown.world import shells as shells_module
 from auto_shutdown.world.kernel_usage import Usage, ask
 from auto_shutdown.world.kernels import KernelSource
@@ -245,6 +246,18 @@ async def test_many_kernels_of_this_host_are_asked_at_once(monkeypatch: pytest.M
     found = await Shells(Manager(dict.fromkeys(names, Local())), Requests()).ask_all(names)
     assert (set(found), {usage.shell for usage in found.values()}) == (set(names), {FREE})
     assert batches == [64, 36]
+
+
+async def test_the_stamps_after_a_question_are_read_until_they_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kernel_usage, "REST_STEP", 0.001)
+    days = iter([1, 2, 3, 3, 4])
+
+    async def read() -> dict[str, datetime]:
+        return {"last-activity": datetime(2026, 3, next(days), tzinfo=timezone.utc)}
+
+    assert (await kernel_usage.stamps_at_rest(read))["last-activity"].day == 3
 
 
 class Moving(Manager):
