@@ -62,6 +62,18 @@ def test_decisions_are_numbered_without_gaps() -> None:
         assert page.read_text().startswith(f"# {int(page.name[:3])}. "), page.name
 
 
+def test_functions_that_the_pages_name_exist() -> None:
+    """`Class.name` and `_name`, in the pages that lead through the code."""
+    package = "\n".join(path.read_text() for path in (ROOT / "auto_shutdown").rglob("*.py"))
+    functions = set(re.findall(r"\bdef (\w+)", package))
+    fields = set(re.findall(r"^ *(\w+)(?:: [^=\n]+)?(?: = |$)", package, re.MULTILINE))
+    for page in ("docs/architecture.md", "docs/developers.md", "CONTRIBUTING.md"):
+        text = (ROOT / page).read_text()
+        names = re.findall(r"`[A-Z]\w+\.(?!md|cff)(\w+)`|`(_\w+)`", text)
+        missing = {method or name for method, name in names} - functions - fields
+        assert not missing, f"{page}: {missing}"
+
+
 def test_references_to_decisions_lead_to_a_page() -> None:
     numbers = {page.name[:3] for page in DECISIONS.glob("[0-9]*.md")}
     texts = [
