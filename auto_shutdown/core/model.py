@@ -260,7 +260,7 @@ class Unread:
 
 @dataclass(frozen=True)
 class Departure:
-    """A kernel that ended since the previous pass and was last used ``at``.
+    """A kernel or terminal that ended since the previous pass and was last used ``at``.
 
     That use counts for ``app`` (None: the server's own host; with ``anywhere``: every app).
     """

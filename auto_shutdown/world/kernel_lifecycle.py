@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import Any
 
 from ..core.model import Departure, Kernel
 from ..core.signals import Signal
+from .departures import Departures
 from .requests import Requests
-
-#: Passes are shown a departure for so long (seconds), but at least so many passes are shown it: the
-#: administrator may have set an interval between passes that is longer.
-SHOWN_SECONDS = 900.0
-SHOWN_PASSES = 3
 
 
 class KernelLifecycle:
@@ -43,8 +38,7 @@ class KernelLifecycle:
         self._started = started
         self._started_at: dict[str, datetime] = {}
         self._last_seen: dict[str, Kernel] = {}
-        self._departures: list[tuple[float, int, Departure]] = []
-        self._passes = 0
+        self._departures = Departures()
         with contextlib.suppress(Exception):  # a manager without it has no such kernels
             _wrap(manager, "start_kernel", lambda _: None, self._note_start)
             _wrap(manager, "shutdown_kernel", self._before_its_end, self._note_end)
@@ -52,18 +46,12 @@ class KernelLifecycle:
     @property
     def departures(self) -> tuple[Departure, ...]:
         """The kernels that left a short time ago."""
-        oldest = time.monotonic() - SHOWN_SECONDS
-        self._departures = [
-            (at, number, departure)
-            for at, number, departure in self._departures
-            if at > oldest or self._passes - number < SHOWN_PASSES
-        ]
-        return tuple(departure for _, _, departure in self._departures)
+        return self._departures.recent
 
     def look(self, kernels: Iterable[Kernel]) -> None:
         """Take the kernels that exist in this pass. A known kernel that is missing has left since
         the last pass."""
-        self._passes += 1
+        self._departures.begin_pass()
         there = {kernel.id: kernel for kernel in kernels}
         for kernel_id in (self._last_seen.keys() | self._started_at.keys()) - there.keys():
             self._depart(kernel_id, self._last_seen.get(kernel_id))
@@ -102,7 +90,7 @@ class KernelLifecycle:
             departure = Departure(
                 None if kernel is None else kernel.app, at, Signal.REQUEST, kernel is None
             )
-            self._departures.append((time.monotonic(), self._passes, departure))
+            self._departures.note(departure)
 
 
 def _wrap(

@@ -13,9 +13,11 @@ from datetime import datetime, timezone
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ..core.model import IN_SERVICE, App, Terminal
+from ..core.model import IN_SERVICE, App, Departure, Terminal
+from ..core.signals import Signal
 from ..core.verdict import Outcome, Result
 from . import processes
+from .departures import Departures
 from .foreground import MULTIPLEXERS, VIEWERS, is_prompt, is_shell, stopped_job
 from .kernel_access import resolve
 from .processes import PROC, Process, read_arguments, read_children, read_process
@@ -42,6 +44,8 @@ class TerminalSource:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
         self._watched: Any = None
+        self._listed: frozenset[str] = frozenset()
+        self._departures = Departures()
         #: Called when the shell of a terminal has ended: no request to the server shows that.
         self.on_change: Callable[[], None] = lambda: None
 
@@ -54,11 +58,30 @@ class TerminalSource:
             ended = manager.on_eof
 
             def on_eof(*arguments: Any, **more: Any) -> Any:
+                with contextlib.suppress(Exception):  # the manager's own work goes on
+                    self._note_end(arguments[0])
                 result = ended(*arguments, **more)
                 self.on_change()
                 return result
 
             manager.on_eof = on_eof
+
+    def _note_end(self, pty: Any) -> None:
+        """Keep the last use of a terminal whose shell has ended. One that no pass has listed was
+        opened since the previous pass, and its ``last_activity`` counts. Otherwise only keys count:
+        what a program prints while this extension closes its terminal must not prolong the app."""
+        name = str(pty.term_name)
+        if name in self._listed:
+            used_at = device_times(pty)[0]
+        else:
+            used_at = parse_stamp(getattr(pty, "last_activity", None))
+        if used_at is not None and image_of(name)[0] is None:
+            self._departures.note(Departure(None, used_at, Signal.INPUT))
+
+    @property
+    def departures(self) -> tuple[Departure, ...]:
+        """The terminals that ended a short time ago, with their last use."""
+        return self._departures.recent
 
     async def read(self) -> tuple[Terminal, ...]:
         """All terminals. None at all where terminals are switched off; raises what the manager
@@ -74,7 +97,10 @@ class TerminalSource:
             # A terminal without output so far has no last_activity, and then none can be listed.
             models = [_model(manager, name) for name in list(ptys)]
         shell = shell_of(manager)
-        return tuple(_terminal(model, ptys, shell) for model in models)
+        found = tuple(_terminal(model, ptys, shell) for model in models)
+        self._listed = frozenset(terminal.id for terminal in found)
+        self._departures.begin_pass()
+        return found
 
     def pid_of(self, name: str) -> int | None:
         """The shell of a terminal of this host; None for an image terminal's."""

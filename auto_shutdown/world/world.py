@@ -148,7 +148,7 @@ class World:
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
         terminals = place(terminals, apps)
-        departures = self._kernel_source.departures
+        departures = (*self._kernel_source.departures, *self._terminal_source.departures)
         heartbeats = await self._read_heartbeats(unread)
         own = self._own_app(heartbeats)
         if own is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tornado import gen
 
-from auto_shutdown.world import kernel_lifecycle
+from auto_shutdown.world import departures
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.terminals import TerminalSource
@@ -139,9 +139,9 @@ async def test_departures_are_shown_for_a_while(monkeypatch: pytest.MonkeyPatch)
     _, world = make(manager)
     await manager.start_kernel()
     await manager.shutdown_kernel("k")
-    monkeypatch.setattr(kernel_lifecycle, "SHOWN_SECONDS", time.monotonic() + 1)
+    monkeypatch.setattr(departures, "SHOWN_SECONDS", time.monotonic() + 1)
     assert len((await world.observe(False)).departures) == 1
-    monkeypatch.setattr(kernel_lifecycle, "SHOWN_SECONDS", -1.0)
+    monkeypatch.setattr(departures, "SHOWN_SECONDS", -1.0)
     # The interval between passes may be longer.
     shown = [len((await world.observe(False)).departures) for _ in range(3)]
     assert shown == [1, 0, 0]

@@ -263,6 +263,21 @@ def jp_server_config() -> dict[str, Any]:
 
 
 @pytest.mark.slow
+async def test_the_use_of_a_terminal_that_no_pass_saw_counts(jp_serverapp: Any) -> None:
+    settings = jp_serverapp.web_app.settings
+    manager = settings["terminal_manager"]
+    source = TerminalSource(settings)
+    assert await source.read() == ()
+    begun = datetime.now(timezone.utc)
+    name = manager.create()["name"]
+    await manager.terminate(name, force=True)
+    await eventually(lambda: source.departures, "its end is noted")
+    (departure,) = source.departures
+    assert (departure.app, departure.anywhere, departure.signal) == (None, False, "input")
+    assert departure.at >= begun
+
+
+@pytest.mark.slow
 async def test_a_real_terminal_with_and_without_a_job(
     jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +321,7 @@ async def test_a_real_terminal_with_and_without_a_job(
     pty.ptyproc.write("fg\r")
     await job_is("sleep", "it goes on")
     (terminal,) = await source.read()
+    closed_at = datetime.now(timezone.utc)
     assert (await source.remove(terminal, False)).result is Result.REMOVED
 
     async def unlisted() -> bool:
@@ -313,6 +329,7 @@ async def test_a_real_terminal_with_and_without_a_job(
 
     # On a loaded machine the manager may read the end of its output later than it is waited for.
     await eventually(unlisted, "the terminal is listed no more")
+    assert all(departure.at <= closed_at for departure in source.departures), "no use of it"
     assert (await source.remove(terminal, False)).result is Result.GONE
     assert terminals.foreground_job(None) is None
 

@@ -1,0 +1,37 @@
+"""Kernels and terminals that left a short time ago. Their last use counts for the app that they ran
+in, also if they came and went between two passes."""
+
+from __future__ import annotations
+
+import time
+
+from ..core.model import Departure
+
+#: Passes are shown a departure for so long (seconds), but at least so many passes are shown it: the
+#: administrator may have set an interval between passes that is longer.
+SHOWN_SECONDS = 900.0
+SHOWN_PASSES = 3
+
+
+class Departures:
+    """The departures of one source. It forgets old ones."""
+
+    def __init__(self) -> None:
+        self._noted: list[tuple[float, int, Departure]] = []
+        self._passes = 0
+
+    def note(self, departure: Departure) -> None:
+        self._noted.append((time.monotonic(), self._passes, departure))
+
+    def begin_pass(self) -> None:
+        self._passes += 1
+
+    @property
+    def recent(self) -> tuple[Departure, ...]:
+        oldest = time.monotonic() - SHOWN_SECONDS
+        self._noted = [
+            (at, number, departure)
+            for at, number, departure in self._noted
+            if at > oldest or self._passes - number < SHOWN_PASSES
+        ]
+        return tuple(departure for _, _, departure in self._noted)
