@@ -254,10 +254,10 @@ def test_silent_cells_of_a_real_page(
         there = kernels()
         gone = {scene.name for scene in scenes if scene.kernel not in there}
         assert not gone, f"removed while their cells run; {server.log[-3000:]}"
-        seen = {
-            s.name: (there[s.kernel]["reason"], time.monotonic() - silent_since) for s in scenes
-        }
-        assert {reason for reason, _ in seen.values()} == {"busy"}, seen
+        # Behind a gateway the page's end ends what is heard; soon the shell is asked.
+        unheard = "reloaded" if is_remote(tmp_path) else ""
+        seen = {s.name: there[s.kernel]["reason"] for s in scenes if s.name != unheard}
+        assert set(seen.values()) == {"busy"}, seen
         idle_went = idle_went or IDLE.kernel not in there
         assert not is_due(silent_since, 5 * SILENT_LIMITS), "the idle kernel stays"
         if not is_reloaded and is_due(silent_since, RELOAD_LIMITS):
