@@ -99,7 +99,6 @@ def one_try(server: Server, pages: Pages, name: str) -> tuple[str, dict[str, flo
     session, how long each change took to reach the row, and when it was started."""
     body = {"path": f"{name}.ipynb", "name": name, "type": "notebook"}
     took: dict[str, float] = {}
-    begin = time.time()
     session = server.post("api/sessions", {**body, "kernel": {"name": "python3"}})
     began = time.time()
     took["a kernel started"] = pages.seen(f"{name} row") - began
@@ -117,7 +116,7 @@ def one_try(server: Server, pages: Pages, name: str) -> tuple[str, dict[str, flo
         client.hear_state("idle", asked)
         at = time.time()
         took["a cell ended"] = pages.seen(f"{name} ended") - at
-    return session["id"], took, begin
+    return session["id"], took, began
 
 
 def measure(root: Path) -> Table:
