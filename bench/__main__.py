@@ -11,7 +11,7 @@ from pathlib import Path
 from .page import page
 from .tables import Table
 
-NAMES = ("passes", "growth", "blocking", "startup", "promptness", "liveness", "calls")
+NAMES = ("passes", "growth", "blocking", "startup", "promptness", "liveness", "calls", "domain")
 
 
 def main() -> None:

@@ -171,13 +171,14 @@ def run_as_json(run: Run) -> dict[str, Any]:
 
 
 def show_run(page: Page, run: Run, all_apps: bool) -> None:
-    """The plan, and what was done of it. Apps that are kept are counted, or listed as well."""
+    """The plan, and what was done of it. Apps that are kept are counted; those of them that had a
+    notice, or ``all_apps``, are listed as well."""
     rows: list[list[Cell]] = []
     counted: dict[str, Counter[str]] = {text: Counter() for text in KEPT_TEXTS.values()}
     for decision, step, why in _steps(run):
         item = decision.item
         kept = KEPT_TEXTS.get("unknown" if decision.unknown and step == "keep" else step)
-        if kept is not None and not all_apps:
+        if kept is not None and not all_apps and item not in run.withdrawn:
             counted[kept][TYPES.get(item.type, item.type)] += 1
             continue
         owner = run.facts.person(item) or item.owner

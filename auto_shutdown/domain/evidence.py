@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -46,8 +46,16 @@ class Evidence:
     canvas: dict[ItemKey, tuple[Point, ...]] = field(default_factory=dict)
 
 
-def read(aws: Aws, scope: Scope, now: datetime, found: Evidence, unread: list[Unread]) -> None:
-    """Fill ``found`` with the evidence that needs no list of SageMaker, at ``now``."""
+def read(
+    aws: Aws,
+    scope: Scope,
+    now: datetime,
+    found: Evidence,
+    unread: list[Unread],
+    enough: Callable[[], bool],
+) -> None:
+    """Fill ``found`` with the evidence that needs no list of SageMaker, at ``now``. CloudTrail is
+    read back as far as the scope says, or until ``enough``."""
     from .reader import attempt
 
     def tags() -> None:
@@ -55,8 +63,8 @@ def read(aws: Aws, scope: Scope, now: datetime, found: Evidence, unread: list[Un
 
     def creations() -> None:
         back_to = now - scope.created_within
-        found.creations = read_creations(aws, back_to)
-        found.creations_since = {aws.region: back_to}
+        found.creations, reached = read_creations(aws, back_to, enough)
+        found.creations_since = {aws.region: reached}
 
     def reports() -> None:
         found.reports = read_reports(aws, scope.log_group, now - scope.report_window, now)
@@ -178,35 +186,45 @@ def read_newest_report(
 ) -> ServerReport | None:
     """A report line of one app's own server since ``start``; None: there is none."""
     app_type = f.JUPYTER_SERVER if item.type == f.KERNEL_GATEWAY else item.type
-    request: dict[str, Any] = {
-        "logGroupName": log_group,
-        "logStreamNamePrefix": f"{item.domain_id}/{item.owner}/{app_type}/",
-        "filterPattern": f'"{MARKER}"',
-        "startTime": int(start.timestamp() * 1000),
-        "endTime": int(end.timestamp() * 1000),
-    }
     newest = None
+    # The log streams of one space were seen in two casings, and the prefix has a case.
+    for owner in sorted({item.owner, item.owner.lower()}):
+        request: dict[str, Any] = {
+            "logGroupName": log_group,
+            "logStreamNamePrefix": f"{item.domain_id}/{owner}/{app_type}/",
+            "filterPattern": f'"{MARKER}"',
+            "startTime": int(start.timestamp() * 1000),
+            "endTime": int(end.timestamp() * 1000),
+        }
+        for report in _filtered(aws, request):
+            if newest is None or report.at > newest.at:
+                newest = report
+    return newest
+
+
+def _filtered(aws: Aws, request: dict[str, Any]) -> Iterator[ServerReport]:
     while True:
         answer = aws.call("logs", "filter_log_events", **request)
         for event in answer.get("events", ()):
             place = _STREAM.match(event.get("logStreamName", ""))
-            message = event.get("message", "")
-            report = server_report(aws.region, place, message) if place else None
-            if report is not None and (newest is None or report.at > newest.at):
-                newest = report
+            report = server_report(aws.region, place, event.get("message", "")) if place else None
+            if report is not None:
+                yield report
         if not answer.get("nextToken"):
-            return newest
+            return
         request["nextToken"] = answer["nextToken"]
 
 
 # -- tags --------------------------------------------------------------------------------------
 
 
-def read_tags(aws: Aws) -> dict[str, dict[str, str]]:
-    """All tags of SageMaker's resources in the region, by the last part of the ARN in lower case:
-    AWS was seen to write app types in lower case there."""
+def read_tags(aws: Aws, key: str = "") -> dict[str, dict[str, str]]:
+    """All tags of SageMaker's resources in the region, or of those that have the tag ``key``, by
+    the last part of the ARN in lower case: AWS was seen to write app types in lower case there."""
     found = {}
     request: dict[str, Any] = {"ResourceTypeFilters": ["sagemaker"], "ResourcesPerPage": 100}
+    if key:
+        request["TagFilters"] = [{"Key": key}]
     seen: set[str] = set()
     while True:
         answer = aws.call("resourcegroupstaggingapi", "get_resources", **request)
@@ -225,20 +243,13 @@ def read_tags(aws: Aws) -> dict[str, dict[str, str]]:
 # -- CloudTrail --------------------------------------------------------------------------------
 
 
-def read_creations(aws: Aws, back_to: datetime) -> dict[ItemKey, datetime]:
-    """When each app was last created, from the CreateApp events since ``back_to``. Raises
-    CallError where they cannot be read that far: then nothing is known."""
+def read_creations(
+    aws: Aws, back_to: datetime, enough: Callable[[], bool] = lambda: False
+) -> tuple[dict[ItemKey, datetime], datetime]:
+    """When each app was last created, from the CreateApp events since ``back_to``, and the instant
+    since which all of them are known: later than ``back_to`` where ``enough`` ended the reading
+    between two pages. Raises CallError where they cannot be read: then nothing is known."""
     found: dict[ItemKey, datetime] = {}
-    for event in _events(aws, back_to):
-        key = _created(aws.region, event)
-        at = event.get("EventTime")
-        if key is not None and isinstance(at, datetime):
-            at = at.astimezone(timezone.utc)
-            found[key] = max(at, found.get(key, at))
-    return found
-
-
-def _events(aws: Aws, back_to: datetime) -> Iterator[Mapping[str, Any]]:
     request: dict[str, Any] = {
         "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": "CreateApp"}],
         "StartTime": back_to,
@@ -246,9 +257,19 @@ def _events(aws: Aws, back_to: datetime) -> Iterator[Mapping[str, Any]]:
     }
     for _ in range(MOST_PAGES):
         answer = aws.call("cloudtrail", "lookup_events", **request)
-        yield from answer.get("Events", ())
+        oldest = None
+        for event in answer.get("Events", ()):
+            at = event.get("EventTime")
+            if not isinstance(at, datetime):
+                continue
+            oldest = at = at.astimezone(timezone.utc)
+            key = _created(aws.region, event)
+            if key is not None:
+                found[key] = max(at, found.get(key, at))
         if not answer.get("NextToken"):
-            return
+            return found, back_to
+        if oldest is not None and enough():
+            return found, max(oldest, back_to)
         request["NextToken"] = answer["NextToken"]
     message = f"CloudTrail has more than {MOST_PAGES * 50} CreateApp events since {back_to:%F}."
     raise CallError("TooMany", message, "Use shorter limits for apps of an age.")

@@ -8,6 +8,7 @@ and what was read of it so far is kept: shown, but never taken for complete.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
@@ -43,7 +44,9 @@ class Scope:
     """What is read. ``domains`` empty: all. ``created_within``: how far back CloudTrail is read for
     creations of apps. ``points_within``: how far back the Canvas metric is read. ``describe_most``:
     so many user profiles or notebook instances are described one by one (5 a second); above that
-    they count as unread."""
+    they count as unread. ``in_time_of_lists``: CloudTrail, which has two calls a second for 50
+    events each, is read no longer than the lists are, so that a day with very many new apps does
+    not delay a report."""
 
     regions: tuple[str, ...]
     domains: frozenset[str] = frozenset()
@@ -54,6 +57,7 @@ class Scope:
     created_within: timedelta = timedelta(hours=72)
     points_within: timedelta = timedelta(hours=1)
     describe_most: int = 500
+    in_time_of_lists: bool = False
 
 
 @dataclass
@@ -65,15 +69,20 @@ class _Draft:
     spaces: dict[OwnerKey, Space] = field(default_factory=dict)
     items: dict[f.ItemKey, Item] = field(default_factory=dict)
     evidence: evidence.Evidence = field(default_factory=evidence.Evidence)
+    lists_are_read: threading.Event = field(default_factory=threading.Event)
     unread: list[Unread] = field(default_factory=list)
+
+
+#: Reads a part of one region into its draft.
+_Step = Callable[[Aws, _Draft], None]
 
 
 class Reader:
     """``aws`` gives the API of a region; ``now`` the time in aware UTC.
 
     The rate of the lists decides how long a reading takes. So whatever has a rate of its own is
-    read meanwhile, in other threads: the regions beside each other, and the evidence of other
-    services beside the lists of SageMaker.
+    read meanwhile, in other threads: the regions beside each other, and beside the lists of
+    SageMaker its descriptions and the evidence of other services.
     """
 
     def __init__(
@@ -93,7 +102,7 @@ class Reader:
             for aws, draft in zip(regions, drafts)
             for work in (
                 partial(self._read_lists, aws, draft),
-                partial(evidence.read, aws, self.scope, began_at, draft.evidence, draft.unread),
+                partial(self._read_evidence, aws, draft, began_at),
             )
         ]
         _run_beside_each_other(works, regions)
@@ -109,19 +118,35 @@ class Reader:
 
     def _read_lists(self, aws: Aws, draft: _Draft) -> None:
         # Apps before their owners: an owner made meanwhile is then known, and its app no orphan.
-        steps: tuple[tuple[str, Callable[[Aws, _Draft], None]], ...] = (
-            (f.DOMAINS, self._read_domains),
-            (f.APPS, self._read_apps),
-            (f.CANVAS_METRIC, self._read_canvas),
-            (f.PROFILES, self._read_profiles),
-            (f.SPACES, self._read_spaces),
-            (f.INSTANCES, self._read_instances),
-            (f.TRACKING_SERVERS, self._read_tracking_servers),
-            (f.PROFILE_SETTINGS, self._read_profile_settings),
+        # The instances are listed early, for their descriptions to be read beside the other lists.
+        steps: tuple[tuple[str, _Step, _Step | None], ...] = (
+            (f.DOMAINS, self._read_domains, self._describe_domains),
+            (f.INSTANCES, self._read_instances, self._describe_instances),
+            (f.APPS, self._read_apps, None),
+            (f.CANVAS_METRIC, self._read_canvas, None),
+            (f.PROFILES, self._read_profiles, None),
+            (f.SPACES, self._read_spaces, None),
+            (f.TRACKING_SERVERS, self._read_tracking_servers, None),
+            (f.PROFILE_SETTINGS, self._read_profile_settings, None),
         )
-        for source, step in steps:
-            if source in self.scope.sources:
+        with ThreadPoolExecutor(1) as beside:
+            running = []
+            for source, step, describe in steps:
+                if source not in self.scope.sources:
+                    continue
                 attempt(source, aws, draft.unread, partial(step, aws, draft))
+                if describe is not None:
+                    work = partial(describe, aws, draft)
+                    running.append(beside.submit(attempt, source, aws, draft.unread, work))
+            draft.lists_are_read.set()
+            for future in running:
+                future.result()
+
+    def _read_evidence(self, aws: Aws, draft: _Draft, now: datetime) -> None:
+        def enough() -> bool:
+            return self.scope.in_time_of_lists and draft.lists_are_read.is_set()
+
+        evidence.read(aws, self.scope, now, draft.evidence, draft.unread, enough)
 
     def _read_canvas(self, aws: Aws, draft: _Draft) -> None:
         apps = [item for item in draft.items.values() if item.type == f.CANVAS]
@@ -146,6 +171,8 @@ class Reader:
                 aws.region, domain_id, str(entry.get("DomainName", "")), str(entry.get("Status"))
             )
             draft.domains[domain.key] = domain
+
+    def _describe_domains(self, aws: Aws, draft: _Draft) -> None:
         for key, domain in list(draft.domains.items()):
             settings = aws.call("sagemaker", "describe_domain", DomainId=domain.id)
             draft.domains[key] = replace(domain, settings=settings)
@@ -181,7 +208,6 @@ class Reader:
 
     def _read_instances(self, aws: Aws, draft: _Draft) -> None:
         method, member = "list_notebook_instances", "NotebookInstances"
-        found = []
         for entry in aws.pages("sagemaker", method, member, MaxResults=PAGE_SIZE):
             item = Item(
                 f.NOTEBOOK_INSTANCE,
@@ -194,7 +220,9 @@ class Reader:
                 changed_at=utc(entry.get("LastModifiedTime")),
             )
             draft.items[item.key] = item
-            found.append(item)
+
+    def _describe_instances(self, aws: Aws, draft: _Draft) -> None:
+        found = [i for i in list(draft.items.values()) if i.kind == f.NOTEBOOK_INSTANCE]
         for item in found[: self.scope.describe_most]:
             description = aws.call(
                 "sagemaker", "describe_notebook_instance", NotebookInstanceName=item.name

@@ -9,7 +9,7 @@ once more at the last moment. What is not done in time is left to the next run.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from . import facts as f
 from .actions import CLOUDTRAIL_DELAY, Decision, Plan, Step, decide, plan, still_valid
 from .entries import app_request
 from .errors import CallError, ConflictError, OutOfTimeError
-from .evidence import read_canvas, read_creations, read_newest_report
+from .evidence import read_canvas, read_creations, read_newest_report, read_tags
 from .facts import Facts, Item, ItemKey
 from .memory import Memory, Notice
 from .notices import Notifier
@@ -54,13 +54,15 @@ class Attempt:
 
 @dataclass
 class Run:
-    """What one run did. ``left`` deletions are due and were not tried; ``ended`` says why.
+    """What one run did. ``withdrawn`` are apps whose notice no longer holds, for they are in use or
+    excepted; ``left`` deletions are due and were not tried; ``ended`` says why.
     ``notices_failed``: some or all of the notices were not sent."""
 
     facts: Facts
     plan: Plan
     dry_run: bool
     noticed: tuple[Decision, ...] = ()
+    withdrawn: frozenset[Item] = frozenset()
     attempts: list[Attempt] = field(default_factory=list)
     left: int = 0
     ended: str = ""
@@ -117,8 +119,11 @@ class Tidy:
 
     def _read_and_plan(self, memory: Memory, dry_run: bool) -> tuple[Run, Memory]:
         facts = self._reader.read()
-        memory = still_valid(memory, facts, self._policy)
-        return Run(facts, plan(facts, self._policy, memory), dry_run), memory
+        valid = still_valid(memory, facts, self._policy)
+        gone = memory.notices.keys() - valid.notices.keys()
+        withdrawn = frozenset(item for item in facts.items if item.key in gone)
+        planned = plan(facts, self._policy, valid)
+        return Run(facts, planned, dry_run, withdrawn=withdrawn), valid
 
     # -- notices -----------------------------------------------------------------------------
 
@@ -194,9 +199,9 @@ class Tidy:
         fresh: dict[str, Any] = {"at": now, "items": (item,)}
         # From when the reading began: the first sources were read then.
         since = facts.began_at or facts.at
-        created = read_creations(aws, since - CLOUDTRAIL_DELAY)
+        created, _ = read_creations(aws, since - CLOUDTRAIL_DELAY)
         fresh["creations"] = {**facts.creations, **created}
-        fresh["tags"] = {**facts.tags, **self._domain_tags(aws, facts, item)}
+        fresh["tags"] = self._tags_now(aws, facts, item)
         if item.type == f.CANVAS:
             points = read_canvas(aws, [item], now - scope.points_within, now)
             fresh["canvas"] = {item.key: points.get(item.key, ())}
@@ -210,16 +215,22 @@ class Tidy:
         uncovered = replace(decision, step=Step.KEEP, detail="No rule covers the app any more.")
         return again or uncovered
 
-    def _domain_tags(self, aws: Aws, facts: Facts, item: Item) -> dict[str, dict[str, str]]:
-        """The tags of the app's domain at this moment: one of them stops everything. Raises
-        CallError where they cannot be read."""
+    def _tags_now(self, aws: Aws, facts: Facts, item: Item) -> dict[str, Mapping[str, str]]:
+        """``facts.tags`` with the tags that decide, as they are at this moment: those of the app's
+        domain, one of which stops everything, and those that the policy excepts, on any resource.
+        Raises CallError where they cannot be read."""
         domain = facts.domains.get(item.domain_key)
         arn = (domain.settings or {}).get("DomainArn") if domain is not None else None
         if arn is None:
             message = f"The domain {item.domain_id} could not be described."
             raise CallError("NoDomain", message, "Allow sagemaker:DescribeDomain.")
+        found = dict(facts.tags)
+        for name in self._policy.exceptions.tags:
+            for path, tags in read_tags(aws, name).items():
+                found[path] = {**found.get(path, {}), **tags}
         tags = aws.pages("sagemaker", "list_tags", "Tags", ResourceArn=arn)
-        return {f"domain/{item.domain_id}".lower(): {tag["Key"]: tag["Value"] for tag in tags}}
+        found[f"domain/{item.domain_id}".lower()] = {tag["Key"]: tag["Value"] for tag in tags}
+        return found
 
     # -- audit -------------------------------------------------------------------------------
 

@@ -111,7 +111,7 @@ def scope_of_report(
     regions: tuple[str, ...], policy: DomainPolicy, window: timedelta, bill: bool = False
 ) -> Scope:
     sources = LISTS | EVIDENCE | ({f.BILL} if bill else frozenset())
-    return Scope(regions, policy.domains, sources, report_window=window)
+    return Scope(regions, policy.domains, sources, report_window=window, in_time_of_lists=True)
 
 
 def scope_of_check(

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -35,7 +36,7 @@ CANVAS_NAMESPACE = "/aws/sagemaker/Canvas/AppActivity"
 INSTANCES = {"ml.t3.medium": 62, "ml.m5.xlarge": 25, "ml.g4dn.xlarge": 9, "ml.g5.xlarge": 4}
 
 #: Of a hundred people, so many have such an app in service.
-CANVAS, R_SESSION, TENSORBOARD = 6, 2, 2
+CANVAS, R_SESSION, TENSORBOARD = 2, 2, 2
 
 #: US dollars an hour, for the amounts in report lines.
 PRICES = {
@@ -73,7 +74,12 @@ def environment(api: Api) -> dict[str, str]:
 
 def serve(root: Path) -> int:
     """Run a large account at the real rates until Ctrl-C, and print how to use it."""
-    api = Api(Apps(_nothing, _nothing, Delays(deleting=5.0)), rates=Rates())
+    rates = Rates()
+    api = Api(Apps(_nothing, _nothing, Delays(deleting=5.0)), rates=rates)
+    api.side["/local-studio/calls"] = lambda: {
+        "answered": dict(Counter(call.operation for call in api.calls) - Counter(rates.refused)),
+        "refused": rates.refused,
+    }
     LargeAccount(api).fill()
     print("A large account. In another terminal:")
     for name, value in environment(api).items():

@@ -186,6 +186,49 @@ def test_an_app_that_got_the_extension_after_the_plan_stays(
     assert account.statuses() == {"lab/JupyterLab": "InService"}
 
 
+@pytest.mark.parametrize("resource", ["user-profile/d-one/bob", "app/d-one/bob/canvas/default"])
+def test_a_tag_that_was_set_after_the_plan_keeps_the_app(
+    account: Account, admin: Administrator, resource: str
+) -> None:
+    ripe(account, admin)
+    arn = f"arn:aws:sagemaker:us-west-2:123456789012:{resource}"
+    tags = [{"Key": "auto-shutdown", "Value": "keep"}]
+    at_describe(account, lambda: account.sagemaker.add_tags(ResourceArn=arn, Tags=tags))
+    run = admin.run(policy(exceptions={"tags": {"auto-shutdown": "keep"}}))
+    assert results(run) == [("Canvas", Result.STALE)]
+    assert "auto-shutdown=keep" in run.attempts[0].detail
+    assert account.statuses() == {"bob/Canvas": "InService"}
+
+
+def test_a_report_line_that_arrives_while_the_run_reads_keeps_the_app(
+    account: Account, admin: Administrator
+) -> None:
+    """After the lines were read, and before the reading is over."""
+    account.start("JupyterLab", 60, SpaceName="lab")
+    account.log("d-one/other/JupyterLab/default", line())
+    admin.run()
+    admin.notices_given(timedelta(hours=2))
+    original = account.api.operations.table["ListSpaces"]
+    before = account.api.count("GetQueryResults")
+
+    def list_spaces(request: dict[str, Any]) -> dict[str, Any]:
+        account.wait_for(lambda: account.api.count("GetQueryResults") >= before + 2)
+        account.log("d-one/lab/JupyterLab/default", line(), ago=0)
+        return original(request)
+
+    account.api.operations.table["ListSpaces"] = list_spaces
+    assert results(admin.run()) == [("JupyterLab", Result.STALE)]
+    assert account.statuses() == {"lab/JupyterLab": "InService"}
+
+
+def test_a_notice_that_is_withdrawn_is_named(account: Account, admin: Administrator) -> None:
+    ripe(account, admin)
+    account.canvas_was_idle(0, ago=0.5)
+    run = admin.run()
+    assert [item.owner for item in run.withdrawn] == ["bob"]
+    assert run.attempts == []
+
+
 def test_an_owner_who_came_back_keeps_the_app(account: Account, admin: Administrator) -> None:
     account.start("TensorBoard", 60)
     account.lose_owner("bob")

@@ -107,7 +107,7 @@ def page(browser: Any, report: dict[str, Any], tmp_path: Path, request: Any) -> 
     assert found.errors == []
     if "SCREENSHOTS" in os.environ:
         where = Path(os.environ["SCREENSHOTS"]) / f"domain-{request.param}.png"
-        found.screenshot(path=str(where), full_page=True)
+        found.screenshot(path=str(where))
     context.close()
 
 
