@@ -209,10 +209,12 @@ class World:
         (notice,) = [n for k, n in self.memory.notices.items() if self._person(k.owner) == name]
         begun = self.entries[-1]
         assert (begun["event"], begun["rule"]) == ("delete", notice.rule)
+        assert self.now() - notice.given_at >= RULES.notice
         # What happens within the minutes of the last calls cannot be known any more.
         seen = int(self.minute - self._recent())
         if story.life_at(seen) is not None:
-            judge(replace(story, owner=name), notice.rule, seen, notice, "")
+            earlier = replace(notice, given_at=notice.given_at - (self.now() - at(seen)))
+            judge(replace(story, owner=name), notice.rule, seen, earlier, "")
         self.deleted[name] = int(self.minute)
         return {}
 
