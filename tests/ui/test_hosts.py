@@ -70,7 +70,10 @@ def try_out(host: Host, browser: Any, place: Path) -> None:
         page.locator(".jp-Dialog button.jp-mod-accept").click()
         message.get_by_text("1 cell was run.").wait_for()
         page.locator(".jp-OutputArea-output", has_text="42").wait_for()
-        assert server.request("GET", "auto-shutdown/stopped")["stopped"] == []
+        server.wait_for(
+            "nothing is left to bring back",
+            lambda: server.request("GET", "auto-shutdown/stopped")["stopped"] == [],
+        )
         assert [error for error in errors if "auto-shutdown" in error] == []
         context.close()
     finally:
