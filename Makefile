@@ -66,7 +66,7 @@ $(STAMPS)/node_modules: $(STAMPS)/packages labextension/package.json labextensio
 	@touch $@
 
 # Whenever its source changed: the build backend itself keeps a bundle that is there, however old.
-PANEL_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f)
+PANEL_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f) docs/users.md docs/bring-back.md
 $(BUNDLE): $(STAMPS)/node_modules $(PANEL_SOURCES) labextension/tsconfig.json
 	@echo "Building the panel …"
 	@rm -rf auto_shutdown/labextension

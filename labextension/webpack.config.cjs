@@ -3,6 +3,7 @@ const path = require('path');
 module.exports = {
   module: {
     rules: [
+      { test: /\.md$/, type: 'asset/source' },
       {
         test: /base\.css$/,
         enforce: 'pre',

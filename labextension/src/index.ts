@@ -1,6 +1,7 @@
 import { ILayoutRestorer } from '@jupyterlab/application';
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
@@ -65,14 +66,22 @@ function offerToBringBack(
 const plugin: JupyterFrontEndPlugin<void> = {
   id: PLUGIN,
   autoStart: true,
-  optional: [ITranslator, ICommandPalette, IStatusBar, ILayoutRestorer, ISettingRegistry],
+  optional: [
+    ITranslator,
+    ICommandPalette,
+    IStatusBar,
+    ILayoutRestorer,
+    ISettingRegistry,
+    IRenderMimeRegistry
+  ],
   activate: (
     app: JupyterFrontEnd,
     translator: ITranslator | null,
     palette: ICommandPalette | null,
     statusBar: IStatusBar | null,
     restorer: ILayoutRestorer | null,
-    registry: ISettingRegistry | null
+    registry: ISettingRegistry | null,
+    rendermime: IRenderMimeRegistry | null
   ): void => {
     // Translators before JupyterLab 4.1 have no languageCode.
     setLanguage((translator ?? nullTranslator).languageCode ?? 'default');
@@ -102,6 +111,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       save: kernels => saver.saveNow(kernels),
       look: new Look(window.localStorage, stored('look')),
       trans,
+      rendermime,
       announces: () => notifications === null || !preferences.value.notifications,
       preferences:
         registry === null

@@ -207,6 +207,10 @@ def test_two_notebooks_of_one_name(browser: Any, server: JupyterServerApp) -> No
     dialog.locator("button.jp-mod-reject").first.click()
     page.get_by_role("button", name="Help").first.click()
     dialog.get_by_text("How Auto Shutdown works").wait_for()
+    # The page for users, from the bundle and not from the internet.
+    dialog.get_by_role("heading", name="What you lose when something stops").wait_for()
+    assert dialog.locator("img").count() == 0
+    assert accessibility(page, ".jp-Dialog") == []
     page.close()
 
 

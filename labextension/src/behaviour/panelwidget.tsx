@@ -1,6 +1,7 @@
 import * as React from 'react';
 
 import { Dialog, ReactWidget, showDialog, showErrorMessage } from '@jupyterlab/apputils';
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Message } from '@lumino/messaging';
 
@@ -32,6 +33,8 @@ export interface IPanelOptions {
   trans: TranslationBundle;
   /** Whether announcements are to be shown in the panel. */
   announces(): boolean;
+  /** Shows Markdown; null where the host has no such thing. */
+  rendermime: IRenderMimeRegistry | null;
   preferences: (() => void) | null;
   openNotebook(path: string): void;
   openTerminal(name: string): void;
@@ -219,7 +222,7 @@ export class PanelWidget extends ReactWidget implements IActions {
 
   private async _showHelp(): Promise<void> {
     const { showHelp } = await import('./help');
-    await showHelp(this._options.trans);
+    await showHelp(this._options.trans, this._options.rendermime);
   }
 
   private async _bringBack(entries: IStoppedEntry[]): Promise<void> {
