@@ -214,6 +214,11 @@ async def test_a_terminal_is_removed_on_request_and_audited(call: Any, jp_fetch:
     assert status == 404
 
 
+async def test_a_removal_of_everything_at_once_is_refused(call: Any) -> None:
+    status, body = await call("post", "remove", {"kind": "all", "id": "all"})
+    assert (status, body["field"], body["value"]) == (400, "kind", "all")
+
+
 @pytest.mark.parametrize("limit", ["0", "-1", "x", "1001", "1e2", "٣"])
 async def test_a_bad_history_limit_is_refused(limit: str, call: Any) -> None:
     status, answer = await call("get", "history", limit=limit)
