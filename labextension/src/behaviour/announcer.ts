@@ -99,8 +99,8 @@ export class Announcer {
               press: (): void => stopNow(this._shown.get(id)?.resources ?? resources)
             }
           ]
-        : []),
-      { label: trans.__('Show'), press: open }
+        : // A notification has room for two buttons; the status bar opens the panel, too.
+          [{ label: trans.__('Show'), press: open }])
     ]);
     this._shown.set(id, { keys: resources.map(deadlineKey), message, resources });
   }
