@@ -68,12 +68,14 @@ class Account:
         self.api.trail.record(event.name, event.request, event.at - ago.total_seconds())
         return record
 
-    def canvas_was_idle(self, minutes: float, owner: str = "bob", ago: float = 1.0) -> None:
+    def canvas_was_idle(
+        self, minutes: float, owner: str = "bob", ago: float = 1.0, domain_id: str = "d-one"
+    ) -> None:
         """A point of the Canvas metric, ``ago`` minutes old."""
         metric = {
             "MetricName": "TimeSinceLastActive",
             "Dimensions": [
-                {"Name": "DomainId", "Value": "d-one"},
+                {"Name": "DomainId", "Value": domain_id},
                 {"Name": "UserProfileName", "Value": owner},
             ],
             "Timestamp": datetime.now(timezone.utc) - timedelta(minutes=ago),

@@ -42,12 +42,18 @@ def credentials(monkeypatch: pytest.MonkeyPatch, server: Api, tmp_path: Any) -> 
 
 
 @pytest.fixture
-def account(server: Api, credentials: None) -> Account:
+def session() -> Any:
+    """Loading the models of AWS's services takes half a second."""
     from boto3.session import Session
 
+    return Session()
+
+
+@pytest.fixture
+def account(server: Api, credentials: None, session: Any) -> Account:
     urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", b"")).close()
     server.empty()
-    return Account(server, Session())
+    return Account(server, session)
 
 
 @pytest.fixture

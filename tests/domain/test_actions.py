@@ -102,6 +102,67 @@ def test_canvas_stays(name: str, facts: Facts) -> None:
     assert decision(CANVAS, facts, noticed(CANVAS, "canvas"), rules).step is not Step.DELETE, name
 
 
+#: Its idle limit is shorter than the two hours since the notice: the limit alone protects nobody.
+SHORT = all_on(canvas={"delete": True, "idle_minutes": 30})
+IDLE_SINCE_LONG_AGO = Point(NOW - MINUTE, 5 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("name", "created", "trail", "seen", "step"),
+    [
+        ("nothing", 100 * HOUR, None, (), Step.DELETE),
+        ("created again, new CreationTime", 50 * MINUTE, None, (), Step.NOTICE),
+        ("created again, old CreationTime", 100 * HOUR, 50 * MINUTE, (), Step.NOTICE),
+        (
+            "created again, unseen by CloudTrail at the notice",
+            100 * HOUR,
+            2 * HOUR + 14 * MINUTE,
+            (),
+            Step.NOTICE,
+        ),
+        ("created long before the notice", 100 * HOUR, 3 * HOUR, (), Step.DELETE),
+        (
+            "used, by the newest point",
+            100 * HOUR,
+            None,
+            (Point(NOW - MINUTE / 2, 40 * MINUTE),),
+            Step.NOTICE,
+        ),
+        (
+            "used, by an earlier point",
+            100 * HOUR,
+            None,
+            (Point(NOW - 50 * MINUTE, MINUTE),),
+            Step.NOTICE,
+        ),
+        (
+            "used before the notice",
+            100 * HOUR,
+            None,
+            (Point(NOW - 50 * MINUTE, 90 * MINUTE),),
+            Step.DELETE,
+        ),
+    ],
+)
+def test_a_notice_is_void_for_an_app_that_was_used_or_created_again(
+    name: str,
+    created: timedelta,
+    trail: timedelta | None,
+    seen: tuple[Point, ...],
+    step: Step,
+) -> None:
+    item = replace(CANVAS, created_at=NOW - created)
+    facts = account(
+        item,
+        canvas={item.key: (*seen, IDLE_SINCE_LONG_AGO)},
+        creations={} if trail is None else {item.key: NOW - trail},
+    )
+    memory = noticed(CANVAS, "canvas")
+    assert decision(item, facts, memory, SHORT).step is step, name
+    kept = still_valid(memory, facts, SHORT).notices
+    assert bool(kept) is (step is Step.DELETE), name
+
+
 def test_a_point_older_than_the_app_says_nothing() -> None:
     young = app("Canvas", hours=0.01)
     facts = account(young, canvas=points(young, 5 * HOUR))
