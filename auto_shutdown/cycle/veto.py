@@ -51,6 +51,7 @@ class VetoHooks:
         self._log = log
         self._hooks = hooks
         self._broken: dict[str, str] = {}
+        self._asked_at: dict[Ref, float] = {}
         self._loader = Worker("auto-shutdown-veto", most_stuck=1)
         #: A thread for each hook: one that hangs must not hold up the others.
         self._threads: dict[str, Worker] = {}
@@ -76,7 +77,11 @@ class VetoHooks:
                 return {decision.ref: Veto("(any)", why, until) for decision in removals}
             self._broken.pop("(any)", None)
             self._loader.close()
-        decisions = list(removals)
+        # Begin with those that had to wait longest: a slow hook may leave no time for the rest.
+        decisions = sorted(removals, key=lambda decision: self._asked_at.get(decision.ref, 0.0))
+        self._asked_at = {
+            decision.ref: self._asked_at.get(decision.ref, 0.0) for decision in decisions
+        }
         give_up_at = time.monotonic() + ALL_SECONDS
         rows = await asyncio.gather(
             *(self._ask_about_all(*each, decisions, give_up_at) for each in hooks.items())
@@ -96,6 +101,7 @@ class VetoHooks:
         for decision in decisions:
             left = min(HOOK_SECONDS, give_up_at - time.monotonic())
             if left > 0:
+                self._asked_at[decision.ref] = time.monotonic()
                 texts.append(await self._ask_one(name, hook, decision, left))
             else:
                 texts.append(self._failed(name, f"it took longer than {ALL_SECONDS:g} s for all"))

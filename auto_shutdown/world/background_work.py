@@ -21,6 +21,7 @@ from ..core.verdict import Fault
 from . import foreign_kernels, other_servers
 from .evidence import (
     CONTAINER_CORES,
+    DEAREST_ANSWER,
     HOST_CORES,
     WORK_CORES,
     Gauge,
@@ -324,7 +325,7 @@ class WorkSource:
         judged = {t.id for t in tenants if t.is_judged}
         kernels = [kernel for kernel in survey.kernels if kernel.kernel_id not in judged]
         pids = [kernel.process.pid for kernel in kernels]
-        before = await self._sample(pids)
+        begun, before = datetime.now(timezone.utc), await self._sample(pids)
         answers = await self._in_thread(foreign_kernels.ask, kernels, ANSWER_SECONDS)
         used = _used(before, await self._sample(pids))
         for (_, what), gauge in self._gauges.items():
@@ -332,7 +333,7 @@ class WorkSource:
                 gauge.leave_out(used)
         asked = {kernel.kernel_id for kernel in kernels}
         await self._our_questions.asked(
-            [t for t in tenants if t.asking_moves_stamp and t.id in asked]
+            [t for t in tenants if t.asking_moves_stamp and t.id in asked], begun
         )
         return Others(answers, tenants, failure)
 
@@ -435,7 +436,11 @@ class WorkSource:
 
 
 def _used(before: Sample, after: Sample) -> Sample:
-    return {key: after[key].since(before[key]) for key in after.keys() & before.keys()}
+    """What the processes used for an answer, and no more than an answer can cost."""
+    return {
+        key: after[key].since(before[key]).at_most(DEAREST_ANSWER)
+        for key in after.keys() & before.keys()
+    }
 
 
 def _answer(

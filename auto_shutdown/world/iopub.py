@@ -110,6 +110,8 @@ class IOPubSubscription:
         if kind == "status":
             state = str(json.loads(content).get("execution_state"))
             self.requests.has_status(state, parent)
+            if state == "starting":
+                self.pid = None  # this message told of the new process and ended what ran before
             if state == "starting" or (parent_kind in COUNTS and parent_kind != "comm_msg"):
                 self._request_at = now
                 self.in_debugger = False

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ ANSWER_SECONDS = 5.0
 #: A stamp that a question moves is at rest when two looks this far apart (seconds) are alike. So
 #: often it is looked at.
 _REST_SECONDS = 0.2
+#: So long after an answer the other server may note it.
+_LATE_SECONDS = 0.5
 _LOOKS = 10
 
 #: A longer file is no runtime file.
@@ -236,10 +238,13 @@ class OurQuestions:
         at, before = self._moved.get((tenant.server.url, tenant.id), (None, None))
         return replace(tenant, active_at=before) if at and at == tenant.active_at else tenant
 
-    async def asked(self, tenants: Sequence[Tenant]) -> None:
-        """Note the stamps of these kernels, which have just answered. A stamp that the other
-        server moves too late counts as activity, and delays a removal."""
+    async def asked(self, tenants: Sequence[Tenant], begun: datetime) -> None:
+        """Note the stamps of these kernels, which were asked at ``begun`` and have just answered.
+        A stamp from before the question or from after its answer is the use by somebody else. A
+        stamp that the other server moves too late counts as activity, and delays a removal."""
+        ended = datetime.now(timezone.utc) + timedelta(seconds=_LATE_SECONDS)
         waiting = {(t.server.url, t.id): t for t in tenants if t.active_at is not None}
+        self._moved = {key: moved for key, moved in self._moved.items() if key in waiting}
         for server in {tenant.server for tenant in waiting.values()}:
             seen: dict[str, datetime | None] = {}
             for _ in range(_LOOKS):
@@ -253,7 +258,9 @@ class OurQuestions:
                 seen = now
             for (url, kernel_id), tenant in waiting.items():
                 after = seen.get(kernel_id)
-                if url == server.url and after is not None and tenant.active_at is not None:
+                if url != server.url or after is None or tenant.active_at is None:
+                    continue
+                if begun <= after <= ended:
                     self._moved[url, kernel_id] = after, tenant.active_at
 
 

@@ -180,9 +180,15 @@ class KernelRequests:
             self._input_for = None
 
     def has_finished(self, request_id: str) -> None:
-        if self._unfinished.pop(request_id, None) is not None:
+        finished = self._unfinished.pop(request_id, None)
+        if finished is not None:
             self._finished.append(request_id)
             self.last_at = datetime.now(timezone.utc)
+            if finished.started and finished.subshell is None:
+                # Main shells run one cell at a time: the ends of earlier cells were lost, for
+                # example when a gateway's connection broke. The shell's next answer confirms it.
+                for request in self._unfinished.values():
+                    request.missed |= request.started and request.at < finished.at
         if self._input_for == request_id:
             self._input_for = None
         self._signal_change()

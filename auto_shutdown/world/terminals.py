@@ -217,8 +217,7 @@ def _terminal(model: Any, ptys: Mapping[str, Any], shell: str) -> Terminal:
         pty = ptys.get(name)
         read_at, written_at = device_times(pty)
         job = foreground_job(pty, shell)
-        only_shows = job is not None and (job in VIEWERS or job.endswith(STOPPED))
-        return Terminal(name, last_activity, read_at, written_at, job, only_shows)
+        return Terminal(name, last_activity, read_at, written_at, job, job in VIEWERS)
     except (AttributeError, TypeError, ValueError) as error:
         return Terminal(name, unreadable=str(error))
     except OSError as error:

@@ -111,9 +111,13 @@ async def test_slow_hooks_have_a_limit_for_all_removals(monkeypatch: pytest.Monk
         await asyncio.sleep(60)
 
     due = [Decision(Ref(Kind.KERNEL, str(n)), Action.REMOVE, Reason.IDLE, "I.") for n in range(9)]
-    vetoes = await VetoHooks(LOG, {"slow": forever}).ask(due, START)
+    hooks = VetoHooks(LOG, {"slow": forever})
+    vetoes = await hooks.ask(due, START)
     assert vetoes.keys() == {decision.ref for decision in due}, "what was not asked about stays"
     assert 1 <= len(calls) <= 3
+    for _ in range(9):
+        await hooks.ask(due, START)
+    assert {decision.ref for decision in calls} == vetoes.keys(), "the others come next"
 
 
 async def test_a_hook_that_recovers_is_no_fault_any_more() -> None:

@@ -280,8 +280,8 @@ class TestOtherServers:
         self, monkeypatch: Any
     ) -> None:
         server = OtherServer(500, "http://x/")
-        start = datetime(2026, 1, 1, tzinfo=timezone.utc)
-        used, ours, used_again = (start + timedelta(minutes=minutes) for minutes in (1, 5, 6))
+        begun = datetime.now(timezone.utc)
+        used, ours, used_again = (begun + timedelta(seconds=seconds) for seconds in (-60, 0.1, 60))
         kernel = other_servers.Tenant(server, "k", "R", "kernel", used, asking_moves_stamp=True)
         answers = [kernel, *[replace(kernel, active_at=ours)] * 2]
 
@@ -291,13 +291,31 @@ class TestOtherServers:
         monkeypatch.setattr(other_servers, "tenants_of", tenants)
         monkeypatch.setattr(other_servers, "_REST_SECONDS", 0.0)
         questions = other_servers.OurQuestions()
-        await questions.asked([kernel])
+        await questions.asked([kernel], begun)
         assert answers == [], "it was looked at until the stamp was at rest"
         assert questions.without(replace(kernel, active_at=ours)) == kernel
         for other in (used_again, None):
             assert questions.without(replace(kernel, active_at=other)).active_at == other
         elsewhere = replace(kernel, id="l", active_at=ours)
         assert questions.without(elsewhere) == elsewhere
+
+    @pytest.mark.parametrize("seconds", [-1.0, 1.0])
+    async def test_a_stamp_beside_the_question_is_somebodys_use(
+        self, seconds: float, monkeypatch: Any
+    ) -> None:
+        server, begun = OtherServer(500, "http://x/"), datetime.now(timezone.utc)
+        before, after = begun - timedelta(minutes=1), begun + timedelta(seconds=seconds)
+        kernel = other_servers.Tenant(server, "k", "R", "kernel", before, asking_moves_stamp=True)
+
+        async def tenants(_server: OtherServer) -> list[other_servers.Tenant]:
+            return [replace(kernel, active_at=after)]
+
+        monkeypatch.setattr(other_servers, "tenants_of", tenants)
+        monkeypatch.setattr(other_servers, "_REST_SECONDS", 0.0)
+        questions = other_servers.OurQuestions()
+        await questions.asked([kernel], begun)
+        used = replace(kernel, active_at=after)
+        assert questions.without(used) == used
 
     async def test_its_own_report_comes_first_and_then_jupyters_models(
         self, monkeypatch: Any

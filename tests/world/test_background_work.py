@@ -16,7 +16,7 @@ import pytest
 from auto_shutdown.core.model import App, Kernel, Kind, Ref, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world import evidence, processes
-from auto_shutdown.world.background_work import WorkSource
+from auto_shutdown.world.background_work import WorkSource, _used
 from auto_shutdown.world.evidence import Gauge, Reading, Use, use_between
 from auto_shutdown.world.kernel_usage import Usage
 
@@ -69,6 +69,11 @@ class TestGauge:
         assert use is not None
         assert (use.bytes, use.children, use.is_sign_of_life) == (50, False, False)
         assert use.cores == pytest.approx(0.01)
+
+    def test_no_more_is_left_out_than_an_answer_can_cost(self) -> None:
+        """A job of the kernel may work while the kernel answers."""
+        before, after = {1: Reading(1.0, 100, 0)}, {1: Reading(3.0, 100_000_100, 50)}
+        assert _used(before, after) == {1: evidence.DEAREST_ANSWER}
 
     def test_a_process_that_ended_takes_nothing_away(self) -> None:
         before = {(1, 0): Reading(5.0, 100), (2, 0): Reading(50.0, 900)}

@@ -255,6 +255,21 @@ def test_a_new_process_has_no_unfinished_requests() -> None:
     assert requests.of("a").unfinished == 1
 
 
+def test_a_restart_that_was_announced_keeps_the_cells_of_the_new_process() -> None:
+    """*Restart and run all* sends them before anybody looks at the kernel again."""
+    manager, requests = FakeManager(a=FakeKernel(7)), Requests()
+    listener = IOPubListener(manager, requests)
+    listener.attend(["a"])
+    manager["a"].provisioner.pid = 8
+    for kind, state in (("kernel_info_request", "starting"), ("execute_request", "busy")):
+        manager["a"].stream.listener(status(kind, state)[0])
+    listener.attend(["a"])
+    assert requests.of("a").unfinished == 1
+    manager["a"].provisioner.pid = 9
+    listener.attend(["a"])
+    assert requests.of("a").unfinished == 0
+
+
 def test_no_stream_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
     manager = FakeManager(a=FakeKernel(7), b=FakeKernel(8))
     monkeypatch.setattr("auto_shutdown.world.iopub.MOST", 1)

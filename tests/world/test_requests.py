@@ -124,6 +124,26 @@ class TestShellAnswers:
         requests.shell_answered(time.monotonic(), one_by_one)
         assert requests.unfinished == unfinished
 
+    def test_a_lost_end_is_confirmed_by_a_later_cell_and_an_answer(self) -> None:
+        """A gateway's connection broke while the first cell ran, and its ``idle`` was lost."""
+        requests = running(cell("1"))
+        requests.has_clients = True
+        requests.shell_answered(time.monotonic(), one_by_one=True)
+        requests.has_status("busy", cell("2"))
+        requests.has_status("idle", cell("2"))
+        assert requests.unfinished == 1, "the first may be one that runs other cells inside it"
+        requests.shell_answered(time.monotonic(), one_by_one=True)
+        assert requests.unfinished == 0
+
+    def test_the_end_of_an_earlier_or_a_subshells_cell_confirms_nothing(self) -> None:
+        requests = running(cell("1"), cell("2"), cell("3", "sub"))
+        requests.has_clients = True
+        for ends in (cell("1"), cell("3", "sub")):
+            requests.has_status("idle", ends)
+            requests.shell_answered(time.monotonic(), one_by_one=True)
+            assert requests.unfinished >= 1
+        assert requests.unfinished == 1, "the second runs"
+
     def test_a_request_that_began_after_the_question_is_not_ended_by_its_answer(self) -> None:
         asked_at = time.monotonic()
         requests = running()

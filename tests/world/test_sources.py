@@ -318,6 +318,8 @@ async def test_a_real_terminal_with_and_without_a_job(
     await job_is("sleep", "a job of the first shell")
     pty.ptyproc.write("\x1a")
     await job_is("sleep (stopped)", "it is stopped")
+    (terminal,) = await source.read()
+    assert not terminal.only_shows, "other jobs of this terminal may work"
     pty.ptyproc.write("fg\r")
     await job_is("sleep", "it goes on")
     (terminal,) = await source.read()
