@@ -44,12 +44,13 @@ def run(root: Path, console: Console | None = None, size: Size | None = None) ->
     """Run the demo with its files below ``root``; 0 only when the right apps were deleted."""
     screen = Screen(console or Console())
     api = Api(Apps(_nothing, _nothing, Delays(deleting=0.2)), rates=Rates(times=FASTER))
+    account = LargeAccount(api, size)
     try:
-        account = LargeAccount(api, size)
         screen.step(f"Making an AWS account with {len(account.people):,} people")
         account.fill()
         return _Demo(root, screen, api, account).run()
     finally:
+        account.clear()
         api.close()
 
 

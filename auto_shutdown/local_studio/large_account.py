@@ -116,10 +116,13 @@ class LargeAccount:
         self.canvas_in_use: list[str] = []
         self.gone = self.people[-1]
 
-    def fill(self) -> None:
+    def clear(self) -> None:
+        """Empty the account. moto keeps its resources for the whole process."""
         for backends in (sagemaker_backends, logs_backends, cloudwatch_backends):
-            # moto keeps what it has for the whole process.
             backends[ACCOUNT][self.api.region].reset()
+
+    def fill(self) -> None:
+        self.clear()
         self._make_domain()
         for number, person in enumerate(self.people):
             self._make_person(number, person)

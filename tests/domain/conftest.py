@@ -49,11 +49,17 @@ def session() -> Any:
     return Session()
 
 
-@pytest.fixture
-def account(server: Api, credentials: None, session: Any) -> Account:
+def _reset(server: Api) -> None:
+    """Empty the account. moto keeps its resources for the whole process."""
     urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", b"")).close()
     server.empty()
-    return Account(server, session)
+
+
+@pytest.fixture
+def account(server: Api, credentials: None, session: Any) -> Iterator[Account]:
+    _reset(server)
+    yield Account(server, session)
+    _reset(server)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from test_local_activity import Lab, gone
 
 from auto_shutdown.api.handlers import CONTROLLER
-from auto_shutdown.cycle import controller, removal
+from auto_shutdown.cycle import one_pass, removal
 from auto_shutdown.local_studio.api import Fault
 from auto_shutdown.local_studio.studio import LocalStudio
 
@@ -67,7 +67,7 @@ async def test_a_kernel_that_ends_late_is_waited_for_beside_the_passes(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``shutdown_wait_time`` of 300 s, and an exit hook: nothing is cancelled half way."""
-    monkeypatch.setattr(controller, "REMOVAL_SECONDS", 0.2)
+    monkeypatch.setattr(one_pass, "REMOVAL_SECONDS", 0.2)
     monkeypatch.setattr(removal, "LATE", timedelta(seconds=2))
     flag = tmp_path / "hold"
     flag.touch()

@@ -97,6 +97,7 @@ export function report(...resources: IResource[]): IReport {
       last_pass: at(-1),
       last_ok_pass: at(-1),
       next_pass: at(0.5),
+      unsignalled_changes: 0,
       faults: []
     },
     policy: {

@@ -40,6 +40,7 @@ export interface IHealth {
   last_pass: string | null;
   last_ok_pass: string | null;
   next_pass: string | null;
+  unsignalled_changes: number;
   faults: IFault[];
 }
 
