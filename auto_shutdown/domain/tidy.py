@@ -206,7 +206,9 @@ class Tidy:
             points = read_canvas(aws, [item], now - scope.points_within, now)
             fresh["canvas"] = {item.key: points.get(item.key, ())}
         if decision.rule == "without_extension":
-            report = read_newest_report(aws, scope.log_group, item, since, now)
+            # A line may be found in the log only minutes after it was written.
+            begin = since - scope.report_interval
+            report = read_newest_report(aws, scope.log_group, item, begin, now)
             fresh["reports"] = (*facts.reports, *(() if report is None else (report,)))
         if decision.rule == "orphans" and self._reader.owner_exists(item):
             return replace(decision, step=Step.KEEP, detail="Its owner exists.")
