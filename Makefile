@@ -109,7 +109,7 @@ fast: lint test-panel  ## Lint, types and unit tests: run it before each commit 
 test: lint test-panel docs  ## Run everything that CI runs, browser tests included (about 20 minutes).
 	TZ=UTC $(PYTEST) -n 2 --dist loadfile --durations=10 -m "not soak" $(wildcard $(FAST))
 	@printf '%s\n' $(ZONES) | xargs -P 2 -I ZONE tests/in_zone.sh ZONE $(PYTEST) -p no:cacheprovider -m "not soak and not slow and not hypothesis" $(wildcard $(FAST))
-	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder --durations=15 $(TWICE) -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
+	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --durations=15 $(TWICE) -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
 	$(PYTEST) -n 2 --dist loadfile --durations=15 $(TWICE) -m "not soak" tests/ui
 	@$(BIN)/python tests/compat/run.py --ci
 

@@ -95,9 +95,9 @@ def test_warned_once_then_stopped_and_the_notebook_says_so(
         return int(toasts(page).count() + toasts(other).count())
 
     def shown_once() -> bool:
-        counts = {shown() for _ in range(25)}  # time enough for the other page to show it, too
-        assert max(counts) <= 1
-        return counts == {1}
+        # Time enough for the other page to show it, too. While the notice moves to another instant,
+        # the old notification and the new one may both be there for a moment.
+        return {shown() for _ in range(25)} == {1}
 
     # While the page connects to the kernel, the kernel's clock still moves, and the notice with it.
     server.wait_for("one warning", shown_once)
