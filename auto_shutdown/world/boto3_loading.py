@@ -12,6 +12,7 @@ import gc
 import gzip
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,18 +28,37 @@ NEVER = 1_000_000
 OBJECTS_A_TURN = 64
 
 
+class _Turns:
+    """How many threads load something, and the settings of Python before the first of them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.threads = 0
+        self.before: tuple[float, tuple[int, int, int]] = (0.0, (0, 0, 0))
+
+
+_TURNS = _Turns()
+
+
 @contextlib.contextmanager
 def in_turns() -> Iterator[None]:
     """While the body runs, let other threads have Python's lock more often, and prevent full
-    garbage collections, which take long in a large server."""
-    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
-    sys.setswitchinterval(min(interval, TURN_SECONDS))
-    gc.set_threshold(*thresholds[:2], NEVER)
+    garbage collections, which take long in a large server. The settings are those of the process:
+    the first of several threads changes them, and the last restores them."""
+    with _TURNS.lock:
+        if _TURNS.threads == 0:
+            interval, thresholds = _TURNS.before = sys.getswitchinterval(), gc.get_threshold()
+            sys.setswitchinterval(min(interval, TURN_SECONDS))
+            gc.set_threshold(*thresholds[:2], NEVER)
+        _TURNS.threads += 1
     try:
         yield
     finally:
-        sys.setswitchinterval(interval)
-        gc.set_threshold(*thresholds)
+        with _TURNS.lock:
+            _TURNS.threads -= 1
+            if _TURNS.threads == 0:
+                sys.setswitchinterval(_TURNS.before[0])
+                gc.set_threshold(*_TURNS.before[1])
 
 
 class PatientLoader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ MODEL = str(DATA / "sagemaker" / "2017-07-24" / "service-2")
 
 @pytest.fixture(autouse=True)
 def settings_of_python() -> Iterator[tuple[Any, ...]]:
+    # A server of an earlier test may still load boto3 in its thread.
+    deadline = time.monotonic() + 60
+    while loading._TURNS.threads and time.monotonic() < deadline:
+        time.sleep(0.05)
     before = sys.getswitchinterval(), gc.get_threshold()
     yield before
     sys.setswitchinterval(before[0])
@@ -56,6 +61,18 @@ def test_shorter_turns_and_no_full_collection_for_that_time_only(
         assert gc.get_threshold()[:2] == settings_of_python[1][:2]
         assert gc.get_threshold()[2] >= 1000 * settings_of_python[1][2]
         raise KeyError
+    assert (sys.getswitchinterval(), gc.get_threshold()) == settings_of_python
+
+
+def test_the_last_of_several_threads_restores_the_settings(
+    settings_of_python: tuple[Any, ...],
+) -> None:
+    first, second = loading.in_turns(), loading.in_turns()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert sys.getswitchinterval() == pytest.approx(loading.TURN_SECONDS)
+    second.__exit__(None, None, None)
     assert (sys.getswitchinterval(), gc.get_threshold()) == settings_of_python
 
 
