@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from short_limits import short_limits
 
 #: Beside the environment and not in it, where it would be a part of every other server, too.
 sys.path.append(str(Path(__file__).resolve().parents[2] / ".make" / "agent"))
@@ -53,17 +54,9 @@ def jp_server_config(tmp_path: Path, activity_file: Path, protect: bool) -> dict
     extensions = ("auto_shutdown", "jupyter_server_terminals", "jupyter_activity_monitor_extension")
     return {
         "ServerApp": {"jpserver_extensions": dict.fromkeys(extensions, True)},
-        "AutoShutdown": {
-            "state_dir": str(tmp_path / "state"),
-            "metadata_path": str(tmp_path / "none.json"),
-            "activity_file": str(activity_file),
-            "protect_from_native": protect,
-            "min_idle_timeout_minutes": 0.01,
-            "idle_timeout_minutes": 0.15,
-            "grace_minutes": 0,
-            "warn_minutes": 0,
-            "poll_interval_seconds": 0.3,
-        },
+        "AutoShutdown": short_limits(
+            tmp_path, 9.0, activity_file=str(activity_file), protect_from_native=protect
+        ),
     }
 
 

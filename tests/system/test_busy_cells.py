@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from extra_packages import debian_packages, packages_of
 from jupyter_server.gateway.gateway_client import GatewayClient
+from short_limits import short_limits
 
 from auto_shutdown.api.handlers import CONTROLLER
 from auto_shutdown.local_studio.gateways import Gateway
@@ -51,15 +52,7 @@ def gateway(
 def jp_server_config(tmp_path: Path, gateway: Gateway | None) -> dict[str, Any]:
     config: dict[str, Any] = {
         "ServerApp": {"jpserver_extensions": {"auto_shutdown": True}},
-        "AutoShutdown": {
-            "state_dir": str(tmp_path / "state"),
-            "metadata_path": str(tmp_path / "none.json"),
-            "min_idle_timeout_minutes": 0.01,
-            "idle_timeout_minutes": LIMIT / 60,
-            "grace_minutes": 0,
-            "warn_minutes": 0,
-            "poll_interval_seconds": 0.3,
-        },
+        "AutoShutdown": short_limits(tmp_path, LIMIT),
     }
     if gateway is not None:
         config["GatewayClient"] = {"url": gateway.url}

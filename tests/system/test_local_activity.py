@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from programs import computing_while
+from short_limits import short_limits
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketClosedError
 from waiting import Pace, again_after_a_stall
@@ -42,16 +43,7 @@ def jp_server_config(tmp_path: Path, limits: dict[str, float]) -> dict[str, Any]
         "ServerApp": {
             "jpserver_extensions": {"auto_shutdown": True, "jupyter_server_terminals": True}
         },
-        "AutoShutdown": {
-            "state_dir": str(tmp_path / "state"),
-            "metadata_path": str(tmp_path / "none.json"),
-            "min_idle_timeout_minutes": 0.01,
-            "idle_timeout_minutes": LIMIT / 60,
-            "grace_minutes": 0,
-            "warn_minutes": 0,
-            "poll_interval_seconds": 0.3,
-            **limits,
-        },
+        "AutoShutdown": short_limits(tmp_path, LIMIT, **limits),
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from short_limits import short_limits
 from test_local_activity import Lab, gone
 
 from auto_shutdown.api.handlers import CONTROLLER
@@ -40,16 +41,7 @@ def jp_server_config(tmp_path: Path) -> dict[str, Any]:
             "jpserver_extensions": {"auto_shutdown": True, "jupyter_server_terminals": True}
         },
         "KernelManager": {"shutdown_wait_time": 300},
-        "AutoShutdown": {
-            "state_dir": str(tmp_path / "state"),
-            "metadata_path": str(tmp_path / "none.json"),
-            "activity_file": str(tmp_path / "active"),
-            "min_idle_timeout_minutes": 0.01,
-            "idle_timeout_minutes": LIMIT / 60,
-            "grace_minutes": 0,
-            "warn_minutes": 0,
-            "poll_interval_seconds": 0.3,
-        },
+        "AutoShutdown": short_limits(tmp_path, LIMIT, activity_file=str(tmp_path / "active")),
     }
 
 

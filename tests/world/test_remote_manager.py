@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -73,16 +72,6 @@ class NoSessions:
     @gen.coroutine
     def list_sessions(self) -> Any:
         return []
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    found = Gateway(tmp_path_factory.mktemp("gateway"), "app")
-    try:
-        found.wait()
-        yield found
-    finally:
-        found.stop()
 
 
 def start_kernel(gateway: Gateway) -> str:

@@ -8,7 +8,6 @@ import json
 import socket
 import time
 import urllib.request
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,19 +56,6 @@ class Behind:
 
     async def refresh_model(self) -> Any:
         return json.loads((await AsyncHTTPClient().fetch(self.kernel_url)).body)
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    pytest.importorskip("kernel_gateway", reason="no kernel gateway in this environment")
-    from auto_shutdown.local_studio.gateways import Gateway
-
-    found = Gateway(tmp_path_factory.mktemp("gateway"), "app")
-    try:
-        found.wait()
-        yield found
-    finally:
-        found.stop()
 
 
 def start(gateway: Any) -> str:
