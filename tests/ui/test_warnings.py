@@ -208,7 +208,7 @@ def test_without_notifications_the_panel_announces(browser: Any, studio: LocalSt
     assert toasts(page).count() == 0
     assert page.locator(".jp-AS-statusButton").count() == 0
     # It can be stopped now instead: a dialog says what comes back and what does not.
-    stop = announced.get_by_role("button", name="Stop now and bring back later")
+    stop = announced.get_by_role("button", name="Stop now…")
     stop.click()
     dialog = page.locator(".jp-Dialog")
     dialog.get_by_text("Does not come back: the variables in memory").wait_for()

@@ -95,7 +95,8 @@ export class Announcer {
       ...(poller.state.report?.policy.remember_stopped
         ? [
             {
-              label: trans.__('Stop now and bring back later'),
+              label: trans.__('Stop now…'),
+              caption: trans.__('Stop now and bring back later'),
               press: (): void => stopNow(this._shown.get(id)?.resources ?? resources)
             }
           ]

@@ -14,6 +14,14 @@ export interface INotifications {
   onClosed(closed: (id: string) => void): void;
 }
 
+/**
+ * The text with no-break spaces. The host sets no width for the buttons of a notification, and
+ * would break "Keep 1 h" in two lines.
+ */
+function unbroken(text: string): string {
+  return text.replace(/ /g, '\u00a0');
+}
+
 /** How long the result of a command is shown. */
 const TOLD = 5_000;
 
@@ -27,8 +35,9 @@ export function hostNotifications(): INotifications | null {
     show: (message, buttons) =>
       host.emit(message, 'warning', {
         autoClose: false,
-        actions: buttons.map(({ label, primary, press }) => ({
-          label,
+        actions: buttons.map(({ label, caption, primary, press }) => ({
+          label: unbroken(label),
+          caption: caption ?? label,
           callback: press,
           displayType: primary ? 'accent' : 'default'
         }))

@@ -60,8 +60,12 @@ function Announcements({ report, state, now, trans, actions }: IReportProps): JS
             {trans.__('Keep %1', duration(hours * 3_600_000, trans))}
           </button>
           {report.policy.remember_stopped && (
-            <button className="jp-AS-button" onClick={() => actions.stopNow(due)}>
-              {trans.__('Stop now and bring back later')}
+            <button
+              className="jp-AS-button"
+              title={trans.__('Stop now and bring back later')}
+              onClick={() => actions.stopNow(due)}
+            >
+              {trans.__('Stop now…')}
             </button>
           )}
         </p>

@@ -16,6 +16,8 @@ import type {
 
 export interface IButton {
   label: string;
+  /** The same in full, where the label is short. */
+  caption?: string;
   /** Whether it is the one that people want. */
   primary?: boolean;
   press(): void;
