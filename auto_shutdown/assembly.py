@@ -35,7 +35,7 @@ from .world.platform import Platform, recognise
 from .world.sagemaker import SageMaker
 from .world.stop_switch import StopSwitch, switch_arn
 from .world.terminals import TerminalSource
-from .world.websockets import WebsocketClients
+from .world.websocket_handlers import WebsocketHandlers
 from .world.world import World
 
 
@@ -55,12 +55,20 @@ def claim(server: Any, traits: AdminTraits) -> Claim:
 
 
 class Assembly:
-    """The parts on one ``server``, as ``traits`` and ``limits`` configure them."""
+    """The parts on one ``server``, as ``traits`` and ``limits`` configure them. ``websockets`` are
+    the handlers that have been observed since the server's start."""
 
     def __init__(
-        self, server: Any, traits: AdminTraits, limits: Limits, claimed: Claim, log: logging.Logger
+        self,
+        server: Any,
+        traits: AdminTraits,
+        limits: Limits,
+        claimed: Claim,
+        log: logging.Logger,
+        websockets: WebsocketHandlers,
     ) -> None:
         self._claim = claimed.key
+        self._websockets = websockets
         self._parts: list[Any] = []
         try:
             self.controller = self._build(
@@ -86,8 +94,7 @@ class Assembly:
             allow = traits.allow_irreversible_stop
             sagemaker = self._closed_later(SageMaker(platform, allow_irreversible_stop=allow))
         activity_file = ActivityFile(traits.activity_file)
-        clients, terminals = WebsocketClients(), TerminalSource(settings)
-        clients.watch(server.web_app)
+        clients, terminals = self._websockets.clients, TerminalSource(settings)
         world = self._closed_later(
             World(
                 platform,

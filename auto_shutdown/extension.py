@@ -25,6 +25,7 @@ from .config.problems import ConfigurationError
 from .config.settings import Limits
 from .config.traits import AdminTraits
 from .world.file_thread import FileThread
+from .world.websocket_handlers import WebsocketHandlers
 
 if TYPE_CHECKING:
     from .assembly import Assembly
@@ -47,6 +48,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
     _controller: Controller | None = None
     _assembly: Assembly | None = None
     _starting: asyncio.Task[None] | None = None
+    _websockets: WebsocketHandlers | None = None
     _stopped = False
 
     def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
@@ -87,6 +89,10 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         """Nothing that goes wrong here may reach the server (it is the users' work place)."""
         if self._stopped:  # a server that ends as soon as it has begun
             return
+        # All extensions have added their handlers, and no client has connected yet.
+        websockets = self._websockets = WebsocketHandlers()
+        with contextlib.suppress(Exception):  # then no kernel's messages are seen on websockets
+            websockets.watch(self._server.web_app)
         self._starting = asyncio.current_task()
         files = FileThread("start", START_SECONDS)
         try:
@@ -97,7 +103,9 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             if self._is_stopped():
                 claimed.key.release()
                 return
-            self._assembly = assembly.Assembly(self._server, self, limits, claimed, self.log)
+            self._assembly = assembly.Assembly(
+                self._server, self, limits, claimed, self.log, websockets
+            )
             controller: Controller = self._assembly.controller
             await controller.start()
             if self._is_stopped():  # the server did not wait for a start that took long
@@ -107,6 +115,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         except Exception as error:
             why = failed(self._server.web_app.settings, error)
             self.log.error("%s %s", why.message, why.remedy)
+            self._stop_observing()
             return
         finally:
             files.close()
@@ -155,7 +164,12 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         if controller is not None:
             await asyncio.shield(controller.stop())
 
+    def _stop_observing(self) -> None:
+        if self._websockets is not None:
+            self._websockets.stop()
+
     def _release(self) -> None:
+        self._stop_observing()
         assembly, self._assembly = self._assembly, None
         if assembly is not None:
             with contextlib.suppress(Exception):

@@ -23,6 +23,9 @@ from .signals import WEAK, Signal
 #: The only kernel state that is activity in itself.
 BUSY = "busy"
 
+#: The state of a kernel that has come up and runs nothing.
+IDLE = "idle"
+
 #: The only terminal state that is activity in itself: a command runs in the foreground.
 RUNNING = "running"
 
@@ -79,6 +82,11 @@ class Mark:
     def at_work(self) -> bool:
         """Whether the kernel was busy, or a terminal command ran, at the last pass that saw it."""
         return self.state in (BUSY, RUNNING) and not self.alone
+
+    @property
+    def had_come_up(self) -> bool:
+        """Whether the last pass that saw the kernel saw it running: idle or busy."""
+        return self.state in (IDLE, BUSY)
 
 
 @dataclass

@@ -25,7 +25,7 @@ from .due import (
     show_keep_alive,
 )
 from .ledger import Ledger
-from .marks import BUSY, COMING_UP
+from .marks import BUSY, COMING_UP, IDLE
 from .model import App, Kernel, Ref, Snapshot, Terminal
 from .policy import Policy
 from .signals import Signal
@@ -34,10 +34,7 @@ from .verdict import Action, Decision, Plan, Reason
 from .words import duration
 from .worth_stopping import keep_apps, keep_tenants
 
-#: The kernel state in which the idle clock decides.
-QUIET = frozenset({"idle"})
-
-KNOWN = COMING_UP | DEAD | QUIET | {BUSY}
+KNOWN = COMING_UP | DEAD | {IDLE, BUSY}
 
 WAITING = {"input": "Waiting for an answer to input()", "debugger": "Stopped in the debugger"}
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
-from ..core.verdict import Outcome
+from ..core.verdict import Outcome, Result
 from ..core.words import iso
 from ..world.file_thread import FileThread
 from .document import StoreError, store_error
@@ -76,7 +76,7 @@ class Attempt:
         }
         rest = "," + json.dumps(end)[1:] + "\n"
         self._history._completions.append((self, rest))
-        if outcome.ended and self.kind in self._history._removed:
+        if outcome.result is Result.REMOVED and self.kind in self._history._removed:
             self._history._removed[self.kind] += 1
 
 
@@ -232,7 +232,7 @@ class History:
             if not locked:
                 raise OSError("an earlier write has not come back from the file system")
             self._take_completions()
-            owed = [entry for line in reversed(self._owed) if (entry := _parse(line))]
+            owed = [entry for line in reversed(self._owed) if (entry := _entry(line))]
             found = _newest(self._path, limit - len(owed), owed)
             others = [_newest(path, limit, []) for path in self._other_paths]
         if any(others):
@@ -262,7 +262,7 @@ class History:
             return
         if entry.get("at"):
             begun.append(str(entry["at"]))
-        if entry.get("outcome") in ("removed", "gone") and entry.get("kind") in KINDS:
+        if entry.get("outcome") == Result.REMOVED and entry.get("kind") in KINDS:
             self._removed[entry["kind"]] += 1
 
     def _end_unfinished_line(self) -> None:
@@ -336,8 +336,12 @@ def _lines(path: Path) -> list[str]:
 
 
 def _entry(line: str) -> dict[str, Any] | None:
-    """The entry of a line, finished or not; None of a line that is no entry."""
-    return _parse(line) or _parse(line + ',"outcome":"pending"}')
+    """The entry of a line, finished or not; None of a line that is no entry. Only a removal by this
+    extension saves something: ``saved`` was written before its outcome was known."""
+    entry = _parse(line) or _parse(line + ',"outcome":"pending"}')
+    if entry is not None and "saved" in entry and entry.get("outcome") != Result.REMOVED:
+        entry["saved"] = None
+    return entry
 
 
 def _parse(text: str) -> dict[str, Any] | None:

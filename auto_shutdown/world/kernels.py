@@ -182,6 +182,13 @@ class KernelSource:
             request_sent_at=requests.sent_at if requests is not None else None,
         )
 
+    def had_come_up(self, kernel_ids: Iterable[str]) -> None:
+        """Earlier passes saw these kernels idle or busy. If the manager of one lists it as starting
+        now, that is no sign that it is stuck: an earlier server knew better (a gateway may list a
+        kernel as starting for ever)."""
+        for kernel_id in kernel_ids:
+            self._requests.of(kernel_id).came_up = True
+
     def is_starting(self, kernel: Kernel) -> bool:
         """Whether the kernel is listed as starting, and no message shows that it came up."""
         return self.observed(kernel).state in COMING_UP

@@ -91,6 +91,7 @@ class KernelRequests:
     _unreachable: tuple[float, str] | None = None
     _unfinished: dict[str, Request] = field(default_factory=dict)
     _finished: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _inputs: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     @property
     def unfinished(self) -> int:
@@ -166,8 +167,14 @@ class KernelRequests:
     def runs_cell(self, parent: Mapping[str, Any]) -> None:
         """The kernel publishes the ``execute_input`` of the cell ``parent`` on IOPub: the cell runs
         now, even if its ``idle`` came before. A cell that was postponed (jupyter_ui_poll) has sent
-        ``busy`` and ``idle`` when it was postponed, and sends a second ``idle`` after its run."""
+        ``busy`` and ``idle`` when it was postponed, and sends a second ``idle`` after its run.
+
+        Only the first copy of the message counts. Each client gets its own copy, and a client may
+        get it after the end of the cell, and close its connection before the second ``idle``."""
         request_id = str(parent.get("msg_id") or "")
+        if request_id in self._inputs:
+            return
+        self._inputs.append(request_id)
         if request_id in self._finished:
             self._finished.remove(request_id)
             self.has_status("busy", parent)

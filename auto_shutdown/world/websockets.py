@@ -4,8 +4,7 @@ Only here can the extension see that a kernel waits in ``input()`` (its manager 
 see a request before the kernel receives it, and hold back a request from a kernel that is being
 shut down. For kernels in other containers, it sees the begin and end of each request here.
 
-It observes the websocket handler and not the connection class, because other extensions replace
-that class, and some do not call the methods of jupyter_server's class.
+:mod:`.websocket_handlers` reports the messages of the server's websocket handlers to this module.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import Any
 
-from tornado.websocket import WebSocketHandler
-
 from .kernel_messages import LONGEST_STATUS, read
 from .requests import COUNTS, Requests
 
@@ -26,7 +23,9 @@ from .requests import COUNTS, Requests
 INCOMING = COUNTS | {"input_reply"}
 
 #: The messages of a kernel that matter here.
-OUTGOING = frozenset({"status", "execute_reply", "input_request", "shutdown_reply"})
+OUTGOING = frozenset(
+    {"status", "execute_input", "execute_reply", "input_request", "shutdown_reply"}
+)
 
 #: A page that opens asks its widgets for their state. This is no use by a person.
 _SENT_BY_PAGES = frozenset({"request_state", "request_states"})
@@ -69,26 +68,13 @@ class HeldMessages:
 
 
 class WebsocketClients:
-    """Follows the requests of this server's clients, for connections that open after
-    :meth:`watch`."""
+    """Follows the requests of this server's clients."""
 
     def __init__(self, requests: Requests | None = None) -> None:
         self.requests = requests or Requests()
         self._connections: dict[str, set[int]] = {}
         self._held: dict[str, HeldMessages] = {}
         self._late: set[asyncio.Future[Any]] = set()
-
-    def watch(self, web_app: Any) -> None:
-        """Observe the handlers of kernel websockets. A server without them is not observed."""
-        for rule in _rules(web_app.default_router):
-            target = rule.target
-            if (
-                isinstance(target, type)
-                and issubclass(target, WebSocketHandler)
-                and "kernels" in _pattern(rule)
-                and "channels" in _pattern(rule)
-            ):
-                rule.target = self._observed(target)
 
     def request_sent_at(self, kernel_id: str) -> datetime | None:
         """When a client of this server last sent the kernel a request that counts."""
@@ -148,6 +134,8 @@ class WebsocketClients:
         requests = self.requests.of(kernel_id)
         if message.kind == "status":
             requests.has_status(str(message.content.get("execution_state")), message.parent)
+        elif message.kind == "execute_input":
+            requests.runs_cell(message.parent)
         elif message.kind == "execute_reply":
             requests.has_finished(message.parent_id)
         elif message.kind == "input_request":
@@ -155,12 +143,14 @@ class WebsocketClients:
         else:
             requests.ended()
 
-    def _opened(self, kernel_id: str, connection: int) -> None:
+    def opened(self, kernel_id: str, connection: int) -> None:
+        """A client has opened ``connection`` to the kernel."""
         self._connections.setdefault(kernel_id, set()).add(connection)
         self.requests.of(kernel_id).has_clients = True
         self.requests.changed(kernel_id)
 
-    def _closed(self, kernel_id: str, connection: int) -> None:
+    def closed(self, kernel_id: str, connection: int) -> None:
+        """A client's ``connection`` to the kernel has closed."""
         connections = self._connections.get(kernel_id, set())
         connections.discard(connection)
         known = self.requests.known(kernel_id)
@@ -170,45 +160,7 @@ class WebsocketClients:
                 known.last_client_left()
         self.requests.changed(kernel_id)
 
-    def _observed(self, base: Any) -> type:
-        clients = self
-
-        class Observed(base):  # type: ignore[misc]
-            """The host's own handler, which reports each message that it carries."""
-
-            def open(self, *args: Any, **more: Any) -> Any:
-                clients._opened(getattr(self, "kernel_id", ""), id(self))
-                return super().open(*args, **more)
-
-            def on_close(self, *args: Any, **more: Any) -> Any:
-                clients._closed(getattr(self, "kernel_id", ""), id(self))
-                return super().on_close(*args, **more)
-
-            def write_message(self, message: Any, *rest: Any, **more: Any) -> Any:
-                with contextlib.suppress(Exception):
-                    clients.note_outgoing(self.kernel_id, message)
-                return super().write_message(message, *rest, **more)
-
-            def on_message(self, message: Any) -> Any:
-                forward = super().on_message
-                kernel_id = getattr(self, "kernel_id", "")
-                return clients.pass_on(kernel_id, message, lambda: forward(message))
-
-        Observed.__name__, Observed.__qualname__ = base.__name__, base.__qualname__
-        return Observed
-
 
 def _is_sent_by_a_page(content: Any) -> bool:
     data = content.get("data")
     return isinstance(data, dict) and data.get("method") in _SENT_BY_PAGES
-
-
-def _rules(router: Any) -> Iterator[Any]:
-    """All rules below a router of tornado's."""
-    for rule in getattr(router, "rules", ()):
-        yield rule
-        yield from _rules(rule.target)
-
-
-def _pattern(rule: Any) -> str:
-    return str(getattr(getattr(rule.matcher, "regex", None), "pattern", ""))

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ..core.marks import BUSY
+from ..core.marks import BUSY, Mark
 from ..core.model import Answer, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal, Unread
 from ..core.signals import Signal
 from ..core.verdict import Fault, Outcome, Result
@@ -126,6 +126,12 @@ class World:
                 part.close()
         if self._describing is not None:
             self._describing.cancel()
+
+    def recall(self, marks: Mapping[Ref, Mark]) -> None:
+        """Take over what ``marks``, of an earlier server, tell of kernels that still exist."""
+        self._kernel_source.had_come_up(
+            ref.id for ref, mark in marks.items() if ref.kind is Kind.KERNEL and mark.had_come_up
+        )
 
     @property
     def has_apps(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -92,6 +93,38 @@ async def test_what_is_imported_later_and_broken_is_told_to_who_asks(
     why = why_not_started(jp_serverapp.web_app.settings)
     assert "auto_shutdown.assembly" in why.message
     assert extension._controller is None
+
+
+async def test_a_client_that_connects_before_the_assembly_is_observed(
+    tmp_path: Path, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The configuration may take long to be read. A page that connects meanwhile, and sends a cell,
+    is seen when the passes begin."""
+    config = {"state_dir": str(tmp_path / "state"), "metadata_path": str(tmp_path / "none.json")}
+    extension = AutoShutdown(**config)
+    extension.serverapp = jp_serverapp
+    read_limits = extension._configured_limits
+
+    async def connect_first(files: Any) -> Any:
+        rules = jp_serverapp.web_app.wildcard_router.rules
+        targets = [rule.target for rule in rules if isinstance(rule.target, type)]
+        (handler,) = (t for t in targets if hasattr(t, "is_observed_by_auto_shutdown"))
+        channel: Any = handler.__new__(handler)
+        channel.kernel_id = "k"
+        header = {"msg_id": "1", "msg_type": "execute_request"}
+        with contextlib.suppress(Exception):  # this handler has no connection and no request
+            channel.on_message(json.dumps({"header": header}))
+        return await read_limits(files)
+
+    monkeypatch.setattr(extension, "_configured_limits", connect_first)
+    await extension._start()
+    try:
+        assert extension._controller is not None
+        assembly: Any = extension._assembly
+        kernels = assembly.controller._world._kernel_source
+        assert kernels._requests.of("k").unfinished == 1
+    finally:
+        await extension.stop_extension()
 
 
 @pytest.mark.parametrize("turns", range(4))

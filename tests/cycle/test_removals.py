@@ -76,6 +76,22 @@ async def test_what_a_removal_saves_is_counted_and_survives_a_restart(bench: Ben
     assert savings["usd"] == pytest.approx(0.2, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("result", "saved"), [(Result.REMOVED, {"usd_per_hour": 0.05}), (Result.GONE, None)]
+)
+async def test_an_app_that_somebody_else_deleted_at_the_last_moment_is_not_our_saving(
+    result: Result, saved: object, bench: Bench
+) -> None:
+    app = bench.world.app("a")
+    bench.world.answers[app.id] = [Outcome(result, "It is gone.")]
+    await bench.live(timedelta(minutes=121))
+    (entry,) = await bench.controller.requests.read_history(9)
+    assert (entry["outcome"], entry["saved"]) == (result.value, saved)
+    await bench.live(timedelta(hours=2))
+    savings = bench.controller.report()["savings"]
+    assert (savings["instance_hours"] > 0) is (saved is not None)
+
+
 async def test_an_empty_app_goes_a_limit_after_first_sight(bench: Bench) -> None:
     app = bench.world.app("a")
     bench.clock.advance(timedelta(days=3))  # it has been there for days when we first look

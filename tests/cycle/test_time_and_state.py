@@ -62,6 +62,20 @@ async def test_a_restart_removes_nothing_sooner(bench: Bench) -> None:
     assert bench.world.removed == [app.id]  # nor later: its mark was kept
 
 
+async def test_the_marks_of_an_earlier_server_are_handed_to_the_world(bench: Bench) -> None:
+    """They tell that a kernel had come up, which its gateway may list as starting for ever."""
+    bench.world.kernel("k")
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=1))
+    stopped(bench)
+    await bench.controller.stop()
+    bench.controller = bench.make()
+    await bench.controller.load()
+    first, second = bench.world.recalled
+    assert first == {}
+    assert second[Ref(Kind.KERNEL, "k")].had_come_up
+
+
 def stopped(bench: Bench) -> None:
     """So that ``stop`` has a loop to end."""
     bench.controller._loop = asyncio.ensure_future(asyncio.sleep(99))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from auto_shutdown.config.settings import Limits
+from auto_shutdown.core.marks import Mark
 from auto_shutdown.core.model import Answer, App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
 from auto_shutdown.core.verdict import Fault, Outcome, Result
 from auto_shutdown.cycle.controller import Controller
@@ -70,6 +71,8 @@ class ValueWorld:
     platform: Platform = ADA
     description: Description = field(default_factory=Description)
     protected: list[datetime] = field(default_factory=list)
+    #: The marks of an earlier server, which the controller handed over at its start.
+    recalled: list[Mapping[Ref, Mark]] = field(default_factory=list)
     has_apps: bool = True
     _listed: tuple[App, ...] = ()
 
@@ -87,6 +90,9 @@ class ValueWorld:
         if not all(kernel_id in self.kernels for kernel_id in kernel_ids):
             return None
         return tuple(self.kernels[kernel_id] for kernel_id in kernel_ids)
+
+    def recall(self, marks: Mapping[Ref, Mark]) -> None:
+        self.recalled.append(marks)
 
     async def report_at_work(self, at: datetime) -> None:
         self.protected.append(at)

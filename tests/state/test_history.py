@@ -71,6 +71,21 @@ def test_a_line_that_the_removal_itself_cut_off_says_so(
     assert log.savings()["removed"]["app"] == 0  # whether it went nobody saw
 
 
+@pytest.mark.parametrize("result", [r for r in Result if r is not Result.REMOVED])
+def test_only_what_this_extension_removed_is_counted_and_saves_something(
+    result: Result, tmp_path: Path
+) -> None:
+    log = History(tmp_path, "k")
+    entry = {**ENTRY, "saved": {"usd_per_hour": 1.0}}
+    log.begin(entry).finish(DONE)
+    log.begin(entry).finish(Outcome(result, "It did not need us."))
+    again = History(tmp_path, "k")
+    again.load()
+    for each in (log, again):
+        assert each.savings()["removed"]["app"] == 1
+        assert [e["saved"] for e in each.read(9)] == [None, {"usd_per_hour": 1.0}]
+
+
 def test_a_torn_line_is_left_out_and_spoils_no_other(tmp_path: Path) -> None:
     History(tmp_path, "k").begin(ENTRY).finish(DONE)
     with file_of(tmp_path).open("ab") as file:

@@ -12,6 +12,7 @@ from jupyter import Jupyter
 from truth import NEVER, Host, Oracle, Rules, Thing
 from value_world import HandClock
 
+from auto_shutdown.core.marks import Mark
 from auto_shutdown.core.model import (
     Answer,
     App,
@@ -105,6 +106,9 @@ class Studio:
         self.signal: Callable[[str], None] = lambda _thing_id: None
 
     # -- what the product reads, beside its snapshots -------------------------------------------
+
+    def recall(self, _marks: Mapping[Ref, Mark]) -> None:
+        """A kernel here is listed as starting only while it is."""
 
     def faults(self, now: datetime) -> list[Fault]:
         return []

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.core.model import IOPubActivity, Kernel, Terminal
+from auto_shutdown.core.marks import BUSY, first_sight
+from auto_shutdown.core.model import Answer, IOPubActivity, Kernel, Terminal
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.world import terminals as terminals_module
@@ -25,7 +26,7 @@ from auto_shutdown.world.requests import KernelRequests
 from auto_shutdown.world.shell_probe import ShellAnswer
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.websockets import WebsocketClients
-from auto_shutdown.world.world import World
+from auto_shutdown.world.world import World, with_shell
 
 MODEL = {
     "id": "k",
@@ -290,6 +291,43 @@ async def test_a_remote_kernel_that_answers_is_not_starting(
     assert (answer.answered, answer.working) == (answered, working)
     (kernel,) = (await world.observe(False)).kernels
     assert kernel.state == state
+
+
+@pytest.mark.parametrize("listed", ["starting", "restarting", "unknown"])
+@pytest.mark.parametrize(
+    ("saved", "is_busy", "result"),
+    [
+        ("idle", True, Result.STALE),
+        ("busy", True, Result.STALE),
+        ("starting", False, Result.REMOVED),
+        ("dead", False, Result.REMOVED),
+        (None, False, Result.REMOVED),
+    ],
+)
+async def test_a_kernel_that_an_earlier_server_saw_running_is_not_stuck_in_starting(
+    saved: str | None,
+    is_busy: bool,
+    result: Result,
+    listed: str,
+    world: World,
+    source: KernelSource,
+    manager: Manager,
+    shells: FakeShells,
+) -> None:
+    """It runs a silent cell, and its gateway lists it as starting. Its shell is silent."""
+    manager.model = {**MODEL, "execution_state": listed}
+    now = datetime.now(timezone.utc)
+    if saved is not None:
+        world.recall({Kernel("k").ref: replace(first_sight(now), state=saved)})
+    (kernel,) = (await world.observe(False)).kernels
+    shell = ShellAnswer(False)
+    judged = with_shell(Answer(kernel.ref, True), kernel, shell, source.is_starting(kernel))
+    assert (judged.answered, judged.working) == (is_busy, is_busy)
+    shells.answer = Usage(shell=shell)
+    assert (await world.remove(kernel, only_unmoved=True)).result is result
+    source._requests.of("k").shell_is_silent("")
+    (kernel,) = (await world.observe(False)).kernels
+    assert kernel.state == (BUSY if is_busy else listed)
 
 
 async def test_a_kernel_that_cannot_be_read_is_kept(world: World, manager: Manager) -> None:

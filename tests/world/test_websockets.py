@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from tornado.websocket import WebSocketHandler
 
 from auto_shutdown.world import websockets
 from auto_shutdown.world.kernel_messages import read
+from auto_shutdown.world.websocket_handlers import WebsocketHandlers
 from auto_shutdown.world.websockets import WebsocketClients
 
 try:
@@ -124,7 +126,7 @@ def observed(clients: WebsocketClients) -> Channels:
     app = Application(
         [(r"/api/kernels/(\w+)/channels", Channels), (r"/terminals/websocket", Terminal)]
     )
-    clients.watch(app)
+    WebsocketHandlers(clients).watch(app)
     rules = app.wildcard_router.rules
     assert rules[1].target is Terminal
     assert rules[0].target is not Channels
@@ -207,6 +209,57 @@ class TestRequests:
     ) -> None:
         channel.on_message(form(message(kind, **content)))
         assert (clients.request_sent_at("k") is not None) is counts
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_postponed_cell_of_a_remote_kernel_is_pending_until_the_idle_after_its_run(
+    form: Form, copies: int, clients: WebsocketClients, channel: Channels
+) -> None:
+    """jupyter_ui_poll postpones a cell that is sent while another one runs: it sends busy and idle
+    at once, and later execute_input and a second idle. The shell answers meanwhile. Each connected
+    client gets a copy of each message; a client may leave before it gets its last copy."""
+    requests = clients.requests.of("k")
+    channel.on_message(form(message("execute_request")))
+
+    def receive(kind: str, **content: Any) -> int:
+        for _ in range(copies):
+            channel.write_message(form(message(kind, "1", "iopub", **content)))
+            requests.shell_answered(time.monotonic(), one_by_one=True)
+        return requests.unfinished
+
+    found = [
+        receive("status", execution_state="busy"),
+        receive("status", execution_state="idle"),
+        receive("execute_input", code="1"),
+        receive("status", execution_state="idle"),
+    ]
+    assert found == [1, 0, 1, 0]
+    channel.write_message(form(message("execute_input", "1", "iopub", code="1")))
+    assert requests.unfinished == 0, "a late copy begins nothing"
+
+
+def test_a_handler_is_observed_once(clients: WebsocketClients) -> None:
+    app = Application([(r"/api/kernels/(\w+)/channels", Channels)])
+    handlers = WebsocketHandlers(clients)
+    handlers.watch(app)
+    first = app.wildcard_router.rules[0].target
+    handlers.watch(app)
+    assert app.wildcard_router.rules[0].target is first
+
+
+def test_after_the_stop_messages_pass_unobserved() -> None:
+    app = Application([(r"/api/kernels/(\w+)/channels", Channels)])
+    handlers = WebsocketHandlers()
+    handlers.watch(app)
+    channel = app.wildcard_router.rules[0].target()
+    handlers.stop()
+    assert channel.open() == "opened"
+    assert channel.on_message(as_text(message("execute_request"))) == "in"
+    assert channel.write_message(as_text(message("execute_input", "1"))) == "out"
+    channel.on_close()
+    assert handlers.clients.connections("k") == 0
+    assert handlers.clients.requests.known("k") is None
 
 
 class TestConnections:
