@@ -14,15 +14,11 @@ from typing import Any
 
 from .calls import Calls, name_of_arn
 from .errors import AttachError, UsageError
-from .lifecycle import Previous, Script, read_script, version_of
+from .lifecycle import LEFT_OUT, Previous, Script, read_script, version_of
 from .names import APP_TYPES
 from .plan import Change, Plan, config_name
 from .slots import Slot, slots
 from .target import Target
-
-#: Stands for the script of a configuration that --replace leaves out: it does nothing, and its ARN
-#: is kept, because detaching puts it back.
-LEFT_OUT = b"#!/bin/sh\n"
 
 APPS_GET_IT_LATER = "apps that run now get it when they are started again."
 
@@ -53,8 +49,7 @@ class Studio:
             if script is None:
                 return None, []
             wanted.append(new_source(replace(script, previous=None, replaces="", as_code=False)))
-            left_out = script.previous is not None and script.previous.content == LEFT_OUT
-            return self._attach_to(slot, old, wanted[-1], not left_out)
+            return self._attach_to(slot, old, wanted[-1], run_previous=True)
 
         plan = self._plan(target, platform, change)
         if not wanted:
@@ -159,7 +154,13 @@ class Studio:
         if present is not None:
             # A newer one of ours takes over what the present one runs first.
             if present.previous is not None:
-                kept = replace(script, previous=self._again(present.previous, run_previous))
+                # A script that an earlier --replace left out stays left out.
+                previous = present.previous
+                if not run_previous:
+                    previous = replace(previous, content=LEFT_OUT)
+                if previous.is_left_out:
+                    remarks.append(_about_left_out(previous.arn))
+                kept = replace(script, previous=previous)
             unchanged = replace(kept, replaces=present.replaces, as_code=present.as_code)
             if old is not None and unchanged.render() == self._calls.content(old):
                 return None, []
@@ -171,14 +172,6 @@ class Studio:
         text = kept.render()
         name = config_name(script.platform, version_of(script.source), text)
         return Change(slot, old, self._calls.find_config(name), name, text), remarks
-
-    def _again(self, previous: Previous, run_previous: bool) -> Previous:
-        if not run_previous:
-            return replace(previous, content=LEFT_OUT)
-        if previous.content == LEFT_OUT and self._calls.find_config(name_of_arn(previous.arn)):
-            content = self._calls.content(previous.arn)
-            return replace(previous, content=content.encode("utf-8", "surrogateescape"))
-        return previous
 
     def _script(self, arn: str | None) -> Script | None:
         """The parts of the script at ``arn`` if it is one of ours."""
@@ -201,7 +194,11 @@ def _about_previous(arn: str, run_previous: bool) -> str:
             f"only one runs by itself, so ours runs the script of {name_of_arn(arn)} first, as it "
             "is today, and keeps its exit code. It comes back when ours is detached."
         )
-    return f"{name_of_arn(arn)} no longer runs (--replace). It comes back when ours is detached."
+    return _about_left_out(arn)
+
+
+def _about_left_out(arn: str) -> str:
+    return f"{name_of_arn(arn)} does not run (--replace). --detach restores it."
 
 
 def _about_slots(target: Target, app_type: str, description: Mapping[str, Any]) -> list[str]:

@@ -248,7 +248,11 @@ def _print_plans(jobs: list[Job], errors: list[str]) -> None:
     for job in jobs:
         if len(jobs) > 1:
             print(f"-- {job.target} ({job.calls.region})")
-        print("\n".join(job.lines()))
+        print("\n".join(job.lines(with_notes=len(jobs) == 1)))
+    for job in jobs:
+        if len(jobs) > 1 and job.notes:
+            print(f"-- domain {job.target.domain_id} as a whole ({job.calls.region})")
+            print("\n".join(f"Mind: {note}" for note in job.notes))
     for error in errors:
         print(f"Not planned: {error}", file=sys.stderr)
 
@@ -327,6 +331,7 @@ def _delete_unused(arguments: argparse.Namespace) -> int:
         for name in names:
             try:
                 calls.delete_config(name)
+                print(f"Deleted {name}.")
             except AttachError as error:
                 print(error, file=sys.stderr)
                 failed = True

@@ -40,12 +40,21 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+#: Takes the place of a script that ``--replace`` leaves out. It does nothing.
+LEFT_OUT = b"#!/bin/sh\n"
+
+
 @dataclass(frozen=True)
 class Previous:
-    """The lifecycle configuration that this one replaces, and whose script it runs first."""
+    """The lifecycle configuration that this one replaces, and whose script it runs first. With
+    ``--replace`` the content is LEFT_OUT, and only the ARN is kept, for ``--detach``."""
 
     arn: str
     content: bytes
+
+    @property
+    def is_left_out(self) -> bool:
+        return self.content == LEFT_OUT
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,12 @@ class Plan:
 
     def lines(self) -> list[str]:
         found = []
+        created: set[str] = set()
         for change in self.changes:
+            is_new = bool(change.script) and not change.new and change.name not in created
+            if is_new:
+                created.add(change.name)
+                found.append(f"Create the lifecycle configuration {change.name}.")
             found += _change_lines(change, self.target)
         if self.changes and self.wanted is not None:
             found.append(f"  It installs {source_of(self.wanted)}")
@@ -56,8 +61,7 @@ def _change_lines(change: Change, target: Target) -> list[str]:
         return [
             f"Take {name_of_arn(change.old)} out of {where}; then {name_of_arn(change.new)} runs."
         ]
-    found = [] if change.new else [f"Create the lifecycle configuration {change.name}."]
-    found.append(f"Make {change.name} the one that runs at each start: {where}.")
+    found = [f"Make {change.name} the one that runs at each start: {where}."]
     if change.old:
         found.append(f"  {name_of_arn(change.old)} is there now.")
     return found

@@ -35,10 +35,12 @@ class Job:
     def has_changes(self) -> bool:
         return self.plan is not None and bool(self.plan.changes)
 
-    def lines(self) -> list[str]:
+    def lines(self, with_notes: bool = True) -> list[str]:
+        """The plan for a person, ``with_notes`` or without what concerns the whole domain."""
         if self.plan is None:
             return [f"Not planned: {self.error}"]
-        return self.plan.lines() + [f"Mind: {note}" for note in self.notes]
+        notes = [f"Mind: {note}" for note in self.notes] if with_notes else []
+        return self.plan.lines() + notes
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -4,6 +4,7 @@ are attached nowhere. It changes nothing."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,14 +28,17 @@ MANY = 20
 
 @dataclass(frozen=True)
 class Use:
-    """A lifecycle configuration in the settings of ``target``. ``by_itself``: it runs at each
-    start; otherwise a user can choose it. ``in_our_slot``: ours would take its place."""
+    """A lifecycle configuration in the settings of ``target``. ``group`` is the member of the
+    target's description that names it, such as ``DefaultUserSettings``. ``by_itself``: SageMaker
+    runs it at each start; otherwise a user can choose it. ``in_our_slot``: ``--attach`` would take
+    its place."""
 
     target: Target
     app_type: str
     arn: str
     by_itself: bool
     in_our_slot: bool
+    group: str
     script: str = field(default="", repr=False)
 
     @property
@@ -114,42 +118,51 @@ def _uses(
         for arn in dict.fromkeys(arn for arn in arns if arn and arn != "None"):
             content = calls.content(arn)
             by_itself = arn in (ours, default)
-            yield Use(target, app_type, arn, by_itself, arn == ours, content)
+            yield Use(target, app_type, arn, by_itself, arn == ours, slot.group, content)
 
 
 # -- sentences ------------------------------------------------------------------------------------
 
 
 def about_overrides(survey: Survey) -> list[str]:
-    """The user profiles and spaces on which the domain's setting has, or may have, no effect."""
-    running: dict[str, list[str]] = {}
-    unsure = []
+    """The user profiles and spaces on which the domain's setting has, or may have, no effect, and
+    the option that attaches the script to them."""
+    instead: list[Target] = []
+    unsure: list[Target] = []
+    found: list[str] = []
     for target in survey.own_settings:
-        uses = [use for use in survey.uses if use.target == target]
-        built_in = survey.app_type == "JupyterLab"
-        slot = next((use for use in uses if use.in_our_slot), None)
-        if target.kind == "space" and built_in:
+        slot = next((use for use in survey.uses if use.target == target and use.in_our_slot), None)
+        if target.kind == "space" and survey.app_type == "JupyterLab":
             if slot is not None and slot.ours is None:
-                running.setdefault(f"{name_of_arn(slot.arn)} after the domain's", []).append(
-                    _name(target)
-                )
-        elif slot is not None:
-            running.setdefault(f"{name_of_arn(slot.arn)} in its place", []).append(_name(target))
+                found.append(f"{_name(target)} runs {name_of_arn(slot.arn)} after the domain's.")
+        elif slot is None:
+            unsure.append(target)
         else:
-            unsure.append(_name(target))
-    found = [
-        f"{_and(names)} {'runs' if len(names) == 1 else 'run'} {what}."
-        for what, names in running.items()
-    ]
-    if any("in its place" in text for text in found):
-        found.append("attach it to those, too, if they are to have it.")
+            found.append(f"{_name(target)} runs {name_of_arn(slot.arn)} instead of the domain's.")
+            instead.append(target)
+    if instead:
+        found.append(f"To attach the script to these as well, use {_attach_options(instead)}.")
     if unsure:
         found.append(
-            f"{survey.app_type} settings of their own: {_and(unsure)}. AWS does not say whether "
-            "they take the domain's lifecycle configuration nevertheless: look there after the "
-            "next start, or attach it to them, too."
+            f"{_and([_name(target) for target in unsure])} {_has(unsure)} {survey.app_type} "
+            "settings. AWS does not document whether the domain's lifecycle configuration then "
+            f"runs. To be sure, use {_attach_options(unsure)} as well."
         )
     return found
+
+
+def _attach_options(targets: list[Target]) -> str:
+    """The options of ``lifecycle-config`` that attach a script to ``targets``."""
+    names: dict[str, list[str]] = {}
+    for target in targets:
+        names.setdefault(target.kind, []).append(target.name)
+    return " and ".join(
+        f"--attach {kind} --{kind} {shlex.quote(','.join(each))}" for kind, each in names.items()
+    )
+
+
+def _has(targets: list[Target]) -> str:
+    return "has its own" if len(targets) == 1 else "have their own"
 
 
 def about_tools(uses: Iterable[Use], leaving: Iterable[str] = ()) -> list[str]:
@@ -168,7 +181,7 @@ def about_tools(uses: Iterable[Use], leaving: Iterable[str] = ()) -> list[str]:
             if use.in_our_slot:
                 found.append(f"{text}: use --replace to leave it out.")
             else:
-                found.append(f"{text}: take it out of these settings.")
+                found.append(f"{text}: take it out of {use.group}.{use.app_type}AppSettings there.")
     return list(dict.fromkeys(found))
 
 
@@ -197,16 +210,24 @@ def delete_command(name: str, region: str) -> str:
 
 
 def where_ours_run(survey: Survey) -> list[str]:
-    """One line for each place where one of ours is attached."""
-    found = []
+    """What runs in each place where one of ours is attached."""
+    groups: dict[tuple[Target, str], list[str]] = {}
+    scripts: dict[str, Script] = {}
     for use in survey.uses:
         script = use.ours
-        if script is None or not use.in_our_slot:
-            continue
+        if script is not None and use.in_our_slot:
+            groups.setdefault((use.target, use.arn), []).append(use.group)
+            scripts[use.arn] = script
+    found = []
+    for (target, arn), where in groups.items():
+        script = scripts[arn]
         how = "attached as code or by hand" if script.as_code else "attached with --attach"
-        found.append(f"{_name(use.target)}: {name_of_arn(use.arn)}, {how}.")
+        found.append(f"{_name(target)} ({', '.join(where)}): {name_of_arn(arn)}, {how}.")
         found.append(f"  It installs {source_of(script)}")
-        if script.previous is not None:
+        if script.previous is not None and script.previous.is_left_out:
+            before = name_of_arn(script.previous.arn)
+            found.append(f"  {before} does not run (--replace). --detach restores it.")
+        elif script.previous is not None:
             found.append(f"  It runs {name_of_arn(script.previous.arn)} first.")
     return found
 

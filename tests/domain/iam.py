@@ -86,7 +86,7 @@ def resource_of(operation: str, params: Mapping[str, Any]) -> str:
             f"studio-lifecycle-config/{params.get('StudioLifecycleConfigName')}"
         ),
     }
-    kind = re.sub("^(Describe|Delete)", "", operation)
+    kind = re.sub("^(Create|Describe|Update|Delete)", "", operation)
     return arn("sagemaker", kinds[kind]) if kind in kinds else "*"
 
 

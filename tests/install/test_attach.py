@@ -206,7 +206,7 @@ def test_replaced_is_not_run_and_not_forgotten(client: Any, studio: Studio) -> N
     previous = previous_of(plan.changes[0].script)
     assert previous is not None
     assert b"old" not in previous.content
-    assert "no longer runs (--replace)" in "\n".join(plan.lines())
+    assert "does not run (--replace)" in "\n".join(plan.lines())
     detach(studio, DOMAIN, "jupyterlab")
     assert described(studio, DOMAIN) == was
 

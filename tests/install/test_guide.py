@@ -1,4 +1,5 @@
-"""The administrator's guide gives commands that exist, and files that are valid."""
+"""The administrator's guide gives commands that exist, and files that are valid. An administrator
+who types its commands as printed gets no error and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -6,11 +7,16 @@ import argparse
 import base64
 import json
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
+import pages
 import pytest
+from botocore import xform_name
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from iam import Guard
+from pages import Command
 
 from auto_shutdown import __version__
 from auto_shutdown.cli import iam_policy, lifecycle_config
@@ -19,32 +25,27 @@ from auto_shutdown.install import bundle
 from auto_shutdown.install.lifecycle import check_configuration
 from auto_shutdown.local_studio.api import Api
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-GUIDE = (DOCS / "administrators.md").read_text() + (DOCS / "as-code.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", GUIDE, re.M | re.S)
-COMMANDS = [
-    line
-    for _, block in BLOCKS
-    for line in block.splitlines()
-    if line.startswith("jupyter auto-shutdown")
-]
-
+ADMINISTRATORS = (pages.DOCS / "administrators.md").read_text()
+GUIDE = ADMINISTRATORS + (pages.DOCS / "as-code.md").read_text()
+COMMANDS = [command for command in pages.commands(GUIDE) if command.is_ours]
 
 #: Options of the AWS command line.
-AWS = {"--stack-name", "--template-file", "--parameter-overrides"}
+AWS = {
+    *("--stack-name", "--template-file", "--parameter-overrides", "--role-name"),
+    *("--policy-name", "--policy-document", "--recursive", "--exclude", "--include"),
+}
+
+(SETTINGS,) = pages.blocks(GUIDE, "json")
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_commands(line: str) -> None:
-    assert callable(make_parser().parse_args(shlex.split(line)[2:]).run)
-
-
-(SETTINGS,) = (block for sort, block in BLOCKS if sort == "json")
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.line)
+def test_commands(command: Command) -> None:
+    assert callable(make_parser().parse_args(command.words[2:]).run)
 
 
 def test_there_are_commands_of_each_sort() -> None:
     for words in ("--attach domain", "--detach domain", "--bundle", "iam-policy --for user"):
-        assert any(words in line for line in COMMANDS)
+        assert any(words in command.line for command in COMMANDS)
 
 
 def test_configuration() -> None:
@@ -66,6 +67,16 @@ ROLE = "arn:aws:iam::123456789012:role/StudioRole"
 AUTO_STOP = b"""#!/bin/bash
 echo "*/2 * * * * python /var/tmp/auto-stop-idle/auto_stop_idle.py" | sudo crontab -
 """
+VALUES = {
+    "REGION": "us-west-2",
+    "ACCOUNT": "123456789012",
+    "DOMAIN": "d-local",
+    "ROLE": "StudioRole",
+    "BUCKET": "bucket",
+    "PREFIX": "wheels",
+    "NAME": "trainer",
+}
+PROFILES = ("ada", "team-a", "team-b", "plain")
 
 
 def make_config(client: Any, name: str, content: bytes) -> str:
@@ -78,8 +89,8 @@ def make_config(client: Any, name: str, content: bytes) -> str:
 
 
 def make_studio(client: Any) -> None:
-    """A domain with three profiles: one plain, one with settings of its own, and one with another
-    auto-stop script."""
+    """A domain with four profiles: settings of its own, another auto-stop script in the slot that
+    `--attach` uses, the same script as the user's default, and nothing."""
     client.create_domain(
         DomainName="local",
         AuthMode="IAM",
@@ -90,15 +101,17 @@ def make_studio(client: Any) -> None:
     )
     own = make_config(client, "own-setup", b"#!/bin/bash\necho hello\n")
     stop = make_config(client, "auto-stop-idle", AUTO_STOP)
-    blocks = {
+    lab_settings: dict[str, dict[str, Any]] = {
         "ada": {"BuiltInLifecycleConfigArn": own},
+        "team-a": {"BuiltInLifecycleConfigArn": stop},
         "team-b": {
             "DefaultResourceSpec": {"LifecycleConfigArn": stop},
             "LifecycleConfigArns": [stop],
         },
         "plain": {},
     }
-    for name, block in blocks.items():
+    assert tuple(lab_settings) == PROFILES
+    for name, block in lab_settings.items():
         settings = {"ExecutionRole": ROLE, **({"JupyterLabAppSettings": block} if block else {})}
         client.create_user_profile(DomainId="d-local", UserProfileName=name, UserSettings=settings)
 
@@ -112,16 +125,43 @@ def state(client: Any) -> dict[str, Any]:
     """All settings, and the names of all lifecycle configurations."""
     domain = client.describe_domain(DomainId="d-local")
     listed = client.list_studio_lifecycle_configs(MaxResults=100)["StudioLifecycleConfigs"]
+    profiles = {
+        name: client.describe_user_profile(DomainId="d-local", UserProfileName=name)["UserSettings"]
+        for name in PROFILES
+    }
     return {
         "configs": sorted(each["StudioLifecycleConfigName"] for each in listed),
         **{key: domain.get(key) for key in ("DefaultUserSettings", "DefaultSpaceSettings")},
-        **{
-            name: client.describe_user_profile(DomainId="d-local", UserProfileName=name)[
-                "UserSettings"
-            ]
-            for name in ("ada", "team-b", "plain")
-        },
+        **profiles,
     }
+
+
+class Administrator:
+    """Types the commands of a page as printed, with the permissions that the page's own policy
+    for administrators grants."""
+
+    def __init__(self, guard: Guard, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+        self.guard = guard
+        self._capsys = capsys
+        self._folder = folder
+        self.answers: dict[str, str] = {}
+
+    def type(self, command: Command) -> str:
+        self._capsys.readouterr()
+        code = main(command.words[2:])
+        out, err = self._capsys.readouterr()
+        assert code == 0, f"{command.line}\n{out}{err}"
+        assert self.guard.refused == [], command.line
+        if command.output:
+            (self._folder / command.output).write_text(out)
+        if "administrator" in command.words:
+            self.guard.policy = json.loads(out)
+        self.answers[command.line] = out + err
+        return out + err
+
+    def answer(self, *parts: str) -> str:
+        """What the first command with all ``parts`` in its line printed."""
+        return next(a for line, a in self.answers.items() if all(part in line for part in parts))
 
 
 def test_followed_word_for_word_it_leaves_no_question_and_nothing_behind(
@@ -140,22 +180,80 @@ def test_followed_word_for_word_it_leaves_no_question_and_nothing_behind(
     wheel = f"jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl"
     # A checkout has no wheel to make again; test_bundle does that.
     monkeypatch.setattr(bundle, "rebuild", lambda place: made(place / wheel))
-    names = {
-        "REGION": "us-west-2",
-        "ACCOUNT": "123456789012",
-        "DOMAIN": "d-local",
-        "BUCKET": "bucket",
-    }
-    told: dict[str, str] = {}
-    for line in COMMANDS:
-        words = shlex.split(re.sub("|".join(names), lambda found: names[found[0]], line))
-        assert main(words[2:]) == 0, line
-        captured = capsys.readouterr()
-        told[line] = captured.out + captured.err
-    plan = next(
-        text for line, text in told.items() if "dry_run" in line and "--attach domain" in line
-    )
-    assert "user profile ada runs own-setup in its place" in plan
-    assert "auto-stop-idle (user profile team-b) starts auto_stop_idle.py" in plan
+    administrator = Administrator(Guard(monkeypatch), capsys, tmp_path)
+    for command in pages.commands(ADMINISTRATORS, VALUES):
+        if command.is_ours:
+            administrator.type(command)
+
+    plan = administrator.answer("dry_run", "--attach domain")
+    assert plan.count("Create the lifecycle configuration") == 1
+    assert "user profile ada runs own-setup instead of the domain's." in plan
+    assert "--attach user-profile --user-profile ada,team-a." in plan
+    assert "auto-stop-idle (user profile team-a) starts auto_stop_idle.py" in plan
+    assert "both will run: use --replace to leave it out." in plan
+    assert "both will run: take it out of UserSettings.JupyterLabAppSettings there." in plan
     assert "(SHA-256 " in plan
+    # Once left out, the other tool stays out when the real settings follow.
+    real = administrator.answer("--config settings.json", "--attach user-profile")
+    assert "auto-stop-idle does not run (--replace)" in real
+    assert "auto-stop-idle (user profile team-a)" not in real
+    shown = administrator.answer("--show domain")
+    assert "domain d-local (DefaultUserSettings, DefaultSpaceSettings): auto-shutdown-" in shown
+    for name in ("ada", "team-a", "team-b"):
+        assert f"user profile {name} (UserSettings): auto-shutdown-jupyterlab-" in shown
+    assert json.loads((tmp_path / "user-policy.json").read_text())["Statement"]
+    assert (tmp_path / "on-start.sh").exists()
+    administrator.guard.policy = None
     assert state(sagemaker) == before
+
+
+def test_the_commands_in_the_bundles_readme_attach_the_scripts(
+    account: Api,
+    sagemaker: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make_studio(sagemaker)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "settings.json").write_text(SETTINGS)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _question: "y")
+    wheel = f"jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl"
+    monkeypatch.setattr(bundle, "rebuild", lambda place: made(place / wheel))
+    administrator = Administrator(Guard(monkeypatch), capsys, tmp_path)
+    (make_bundle,) = (
+        each for each in pages.commands(ADMINISTRATORS, VALUES) if "--bundle" in each.words
+    )
+    administrator.type(make_bundle)
+    folder = tmp_path / "bundle"
+    administrator.guard.policy = json.loads((folder / bundle.ADMINISTRATOR).read_text())
+    monkeypatch.chdir(folder)
+    lines = [each for each in pages.commands((folder / "README.md").read_text()) if each.is_ours]
+    assert len(lines) == 2
+    for command in lines:
+        assert "Done." in administrator.type(command)
+    administrator.guard.policy = None
+    settings = sagemaker.describe_domain(DomainId="d-local")["DefaultUserSettings"]
+    assert {"JupyterLabAppSettings", "JupyterServerAppSettings"} <= set(settings)
+
+
+# -- commands of the AWS command line -------------------------------------------------------------
+
+#: Commands that the AWS command line has beside the operations of the services' APIs.
+HIGH_LEVEL = {("s3", "cp"), ("s3", "rm"), ("cloudformation", "deploy")}
+GLOBAL = {"--region"}
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in pages.DOCS.glob("*.md")))
+def test_aws_commands_name_operations_and_parameters_that_exist(page: str) -> None:
+    for command in pages.commands((pages.DOCS / page).read_text()):
+        if command.words[0] != "aws" or command.words[1:3] in HIGH_LEVEL:
+            continue
+        service, operation, *rest = command.words[1:]
+        model = ServiceModel(Loader().load_service_model(service, "service-2"), service)
+        names = {xform_name(name, "-"): name for name in model.operation_names}
+        assert operation in names, command.line
+        shape = model.operation_model(names[operation]).input_shape
+        known = {f"--{xform_name(name, '-')}" for name in shape.members} | GLOBAL
+        assert {word for word in rest if word.startswith("--")} <= known, command.line

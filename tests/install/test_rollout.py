@@ -97,10 +97,11 @@ def test_profiles_and_spaces_with_settings_of_their_own_are_named(
         DomainId="d-local", SpaceName="team", SpaceSettings=lab(DefaultResourceSpec=spec)
     )
     told = run(capsys, *DOMAIN, "--attach", "domain", code=1)
-    assert "Mind: user profile ada runs own in its place." in told
-    assert "Mind: attach it to those, too, if they are to have it." in told
+    assert "Mind: user profile ada runs own instead of the domain's." in told
+    assert "to these as well, use --attach user-profile --user-profile ada." in told
     assert "Mind: space team runs own after the domain's." in told
-    assert "Mind: JupyterLab settings of their own: user profile bob. AWS does not say" in told
+    assert "Mind: user profile bob has its own JupyterLab settings. AWS does not document" in told
+    assert "use --attach user-profile --user-profile bob as well." in told
     assert "cyd" not in told
 
 
@@ -115,7 +116,7 @@ def test_on_studio_classic_a_space_overrides(client: Any, capsys: Capture) -> No
         DomainId="d-local", SpaceName="team", SpaceSettings={"JupyterServerAppSettings": spec}
     )
     told = run(capsys, *DOMAIN, "--attach", "domain", code=1, platform="jupyter-server")
-    assert "Mind: space team runs own in its place." in told
+    assert "Mind: space team runs own instead of the domain's." in told
 
 
 @pytest.mark.parametrize("replace", [False, True])
@@ -127,7 +128,7 @@ def test_another_auto_stop_script_in_our_slot(replace: bool, client: Any, capsys
     named = "auto-stop-idle (domain d-local) starts auto_stop_idle.py. It deletes apps by rules"
     assert (named in told) is not replace
     assert ("use --replace to leave it out" in told) is not replace
-    assert ("auto-stop-idle no longer runs (--replace)" in told) is replace
+    assert ("auto-stop-idle does not run (--replace)" in told) is replace
 
 
 def test_another_auto_stop_script_that_ours_runs_first_stays_named(
@@ -141,9 +142,16 @@ def test_another_auto_stop_script_that_ours_runs_first_stays_named(
     assert "starts auto_stop_idle.py" in told
     run(capsys, *DOMAIN, "--attach", "domain", "--replace", "--yes")
     assert "auto_stop_idle.py" not in run(capsys, *DOMAIN, "--show", "domain")
-    # And again with it: its script comes back from SageMaker, not from ours.
-    run(capsys, *DOMAIN, "--attach", "domain", "--yes")
-    assert "starts auto_stop_idle.py" in run(capsys, *DOMAIN, "--show", "domain")
+    # The next --attach without --replace, and an update, must not start the other tool again.
+    told = run(capsys, *DOMAIN, "--attach", "domain", "--set", "warn_minutes=3", "--yes")
+    assert "auto-stop-idle does not run (--replace). --detach restores it." in told
+    assert "auto_stop_idle.py" not in run(capsys, *DOMAIN, "--show", "domain")
+    previous = attached(client).previous
+    assert previous.arn == incumbent
+    assert previous.is_left_out
+    run(capsys, *DOMAIN, "--detach", "domain", "--yes")
+    block = client.describe_domain(DomainId="d-local")["DefaultUserSettings"]
+    assert block["JupyterLabAppSettings"]["BuiltInLifecycleConfigArn"] == incumbent
 
 
 def test_another_auto_stop_script_of_a_user_profile(client: Any, capsys: Capture) -> None:
@@ -157,7 +165,7 @@ def test_another_auto_stop_script_of_a_user_profile(client: Any, capsys: Capture
     make_profile(client, "ada", **lab(**block))
     told = run(capsys, *DOMAIN, "--attach", "domain", code=1)
     assert "auto-stop-idle (user profile ada) starts auto_stop_idle.py" in told
-    assert "take it out of these settings" in told
+    assert "take it out of UserSettings.JupyterLabAppSettings there." in told
 
 
 def test_what_may_not_be_looked_at_is_said(account: Api, client: Any, capsys: Capture) -> None:
