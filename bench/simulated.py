@@ -6,7 +6,7 @@ import sys
 
 from .servers import ROOT
 
-sys.path.insert(0, str(ROOT / "tests" / "controller"))
+sys.path.insert(0, str(ROOT / "tests" / "cycle"))
 
 from value_world import START, Bench, ValueWorld  # type: ignore[import-not-found]
 

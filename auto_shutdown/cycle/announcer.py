@@ -1,7 +1,8 @@
-"""Tells observers what happened: the report changed, a removal was announced or made, a fault.
+"""Tell observers that the report changed, that a removal was announced or has ended, and that a
+fault began or is over.
 
-Observers are the events and the metrics of the HTTP contract (``api``). One that fails is logged
-and never disturbs a pass.
+The observers are the events and the metrics of the HTTP contract (``api``). An observer that fails
+is logged, and never disturbs a pass.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Announcer:
         self._beside_rows: tuple[object, ...] = ()
 
     def add(self, observer: Observer) -> None:
+        """Notify ``observer`` from now on."""
         self._observers.append(observer)
 
     def report_may_have_changed(
@@ -53,8 +55,8 @@ class Announcer:
         faults: Iterable[Fault],
         outcomes: int,
     ) -> None:
-        """Announce ``changed`` if the report says something else than when it was last announced.
-        Ages and the instants of passes alone are no change."""
+        """Announce ``changed`` if the report differs from the report at the last announcement. Ages
+        and the instants of passes do not count. ``outcomes`` is the number of outcomes so far."""
         decisions = {decision.ref: decision for decision in situation.plan.decisions}
         rows = {
             resource.ref: _row(resource, decisions[resource.ref])
@@ -72,8 +74,8 @@ class Announcer:
             self._changed()
 
     def rows_may_have_changed(self, resources: Iterable[Resource], plan: Plan) -> None:
-        """The same, where nothing but these resources can have changed. ``plan`` has the decisions
-        on them, in their order."""
+        """Announce ``changed`` if the row of one of ``resources`` differs. ``plan`` has the
+        decision on each of them, in their order."""
         rows = {r.ref: _row(r, decision) for r, decision in zip(resources, plan.decisions)}
         if any(self._rows.get(ref) != row for ref, row in rows.items()):
             self._rows.update(rows)
@@ -81,9 +83,10 @@ class Announcer:
 
     def _changed(self) -> None:
         self._sequence += 1
-        self._tell(lambda observer: observer.changed(self._sequence))
+        self._notify(lambda observer: observer.changed(self._sequence))
 
     def notice(self, decision: Decision, resource: Resource) -> None:
+        """Announce that ``resource`` will be removed at ``decision.due_at``."""
         notice = {
             "kind": decision.ref.kind.value,
             "id": decision.ref.id,
@@ -94,12 +97,14 @@ class Announcer:
             "idle_since": iso(decision.idle_since),
             "due_at": iso(decision.due_at),
         }
-        self._tell(lambda observer: observer.notice(notice))
+        self._notify(lambda observer: observer.notice(notice))
 
     def removal(self, outcome: Mapping[str, Any]) -> None:
-        self._tell(lambda observer: observer.removal(outcome))
+        """Announce the outcome of a removal, an entry of the report's ``outcomes``."""
+        self._notify(lambda observer: observer.removal(outcome))
 
     def fault(self, fault: Fault, over: bool) -> None:
+        """Announce that ``fault`` has begun, or is ``over``."""
         described = {
             "source": fault.source,
             "code": fault.code,
@@ -108,9 +113,9 @@ class Announcer:
             "since": iso(fault.since),
             "state": "over" if over else "started",
         }
-        self._tell(lambda observer: observer.fault(described))
+        self._notify(lambda observer: observer.fault(described))
 
-    def _tell(self, call: Callable[[Observer], None]) -> None:
+    def _notify(self, call: Callable[[Observer], None]) -> None:
         for observer in self._observers:
             try:
                 call(observer)
@@ -119,7 +124,7 @@ class Announcer:
 
 
 def _row(resource: Resource, decision: Decision) -> tuple[object, ...]:
-    """What a row of the report shows of a resource, without its sentence, which holds ages."""
+    """The fields of a resource's row in the report, without its sentence, which contains ages."""
     return (
         decision.ref,
         getattr(resource, "state", None) or getattr(resource, "status", None),

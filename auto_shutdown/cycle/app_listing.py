@@ -20,7 +20,8 @@ PANEL_SECONDS = 120.0
 
 
 class AppListing:
-    """The age of the list. Times in seconds, monotonic; ``interval`` is the poll interval."""
+    """The age of the list of apps. All times are monotonic seconds; ``interval`` is the poll
+    interval."""
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
@@ -29,17 +30,21 @@ class AppListing:
         self._asked_at: float | None = None
 
     def panel_asked(self, at: float) -> None:
-        """A panel is open: keep the list at most a minute old."""
+        """Note that a panel is open: the list must be at most a minute old."""
         self._asked_at = at
 
     def was_made(self, at: float, failed: bool) -> None:
+        """Note that ListApps was called at ``at``, and whether that call failed."""
         self._listed_at = at
         self._failures = self._failures + 1 if failed else 0
 
     def made_at(self, at: float) -> bool:
+        """Whether the last call of ListApps was in the pass of ``at``."""
         return self._listed_at == at
 
     def is_due(self, at: float, shortest_limit: float) -> bool:
+        """Whether to call ListApps again. ``shortest_limit`` is the shortest idle timeout of any
+        app, in seconds."""
         if self._listed_at is None:
             return True
         age = at - self._listed_at
@@ -52,8 +57,8 @@ class AppListing:
         return age >= wait
 
     def is_outdated(self, at: float, ledger: Ledger, resources: Iterable[Resource]) -> bool:
-        """Whether a kernel or terminal appeared in an app or left one: then an app may have come
-        or gone, too."""
+        """Whether a kernel or terminal appeared in an app or left one. Then an app may have been
+        created or deleted, too."""
         return (
             not self._failures
             and self._listed_at is not None

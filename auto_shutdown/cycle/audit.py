@@ -1,4 +1,4 @@
-"""What one removal looks like in the audit log, in the report and in the server's log."""
+"""Describe one removal for the audit log, for the report and for the server's log."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from ..core.words import iso
 
 @dataclass(frozen=True)
 class Removal:
-    """One removal: why, of what, under which policy. ``frees`` is the instance that it frees.
-    ``resource`` is None where it has gone by itself. ``ends_server``: this server's own app or
-    instance is removed in the same pass."""
+    """One removal: the decision, the resource, and the policy in force at ``now``.
+
+    ``resource`` is None if it ended by itself before. ``frees`` is the instance that the removal
+    frees (None: it frees none). ``ends_server``: this server's own app or instance is removed in
+    the same pass.
+    """
 
     decision: Decision
     resource: Resource | None

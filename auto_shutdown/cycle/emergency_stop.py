@@ -1,4 +1,4 @@
-"""Ask the administrator's switch before anything is removed, and object while it is set."""
+"""Read the administrator's stop switch before each removal, and object while the switch is set."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ..core.verdict import Decision, Fault
 from ..core.words import printable
 from ..world.stop_switch import Stop, StopSwitch
 
-#: The name under which the objection is shown.
+#: The name that the report shows for the objection.
 NAME = "administrator"
 
-#: An answer "not stopped" counts for so long: removals due in one minute cost one call.
+#: The answer "not stopped" is valid for this time, so that removals due together cost one call.
 FRESH = timedelta(seconds=30)
 
-#: While it is set, the switch is read again after so long; sooner where it could not be read.
+#: A switch that is set is read again after this time; one that could not be read, sooner.
 STOPPED_FOR = timedelta(minutes=5)
 UNKNOWN_FOR = timedelta(minutes=1)
 
 
 class EmergencyStop:
-    """Knows the last answer of the switch. Nothing is asked while nothing is due."""
+    """The last answer of the switch. The switch is not read while no removal is due."""
 
     def __init__(self, switch: StopSwitch) -> None:
         self._switch = switch
@@ -33,7 +33,7 @@ class EmergencyStop:
     async def objections(self, removals: Iterable[Decision], now: datetime) -> dict[Ref, Veto]:
         """An objection to each of ``removals`` while the switch is set or cannot be read."""
         decisions = list(removals)
-        # While it is set, the report says so: then it is read also with nothing due.
+        # The report shows a switch that is set. So that switch is read also with nothing due.
         if (decisions or self._stop is not None) and not self._is_fresh(now):
             self._stop, self._read_at = await self._switch.read(), now
         if self._stop is None:

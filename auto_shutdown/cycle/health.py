@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from ..core.faults import derive, settle
 from ..core.ledger import Ledger
@@ -15,37 +16,48 @@ from ..core.words import printable
 from .announcer import Announcer
 
 _LATE_REMEDY = (
-    "Wait: it goes on when that answers. If it stays, look at what that step needs (a disk, a "
-    "gateway, the network), and restart the server."
+    "Wait: the pass continues when this step is done. If the fault stays, check what the step "
+    "needs (a disk, a gateway, the network), and restart the server."
 )
+
+
+class FaultSource(Protocol):
+    """A part of the extension that knows its own faults."""
+
+    def faults(self, now: datetime) -> Iterable[Fault]: ...
 
 
 class Health:
     """The faults of one server. Each makes one log line when it begins and one when it is over,
-    however many passes lie between. ``standing`` are the faults that last as long as the
-    server."""
+    however many passes lie between. ``standing`` are the faults that last as long as the server.
+    ``sources`` are the parts that are asked for their faults after each pass."""
 
     def __init__(
-        self, log: logging.Logger, standing: tuple[Fault, ...], announcer: Announcer
+        self,
+        log: logging.Logger,
+        standing: tuple[Fault, ...],
+        announcer: Announcer,
+        sources: Sequence[FaultSource] = (),
     ) -> None:
         self._log = log
         self._announcer = announcer
         self._standing = standing
+        self._sources = sources
         self._cycle: Fault | None = None
         self._late: Fault | None = None
         self._faults: dict[str, Fault] = {}
 
     @property
     def faults(self) -> Iterable[Fault]:
+        """The faults in force."""
         return self._faults.values()
 
-    def settle(
-        self, snapshot: Snapshot, ledger: Ledger, others: Iterable[Fault], now: datetime
-    ) -> None:
-        """Replace the faults after a pass. ``others`` are those that the parts report."""
-        found = [*self._standing, *derive(snapshot, ledger, now), *others]
-        found += [fault for fault in (self._late or self._cycle,) if fault is not None]
-        self._faults, started, over = settle(self._faults, found)
+    def settle(self, snapshot: Snapshot, ledger: Ledger, now: datetime) -> None:
+        """Find the faults in force after a pass. Log and announce those that began or ended."""
+        current = [*self._standing, *derive(snapshot, ledger, now)]
+        current += [fault for source in self._sources for fault in source.faults(now)]
+        current += [fault for fault in (self._late or self._cycle,) if fault is not None]
+        self._faults, started, over = settle(self._faults, current)
         for fault in started:
             text = f"{fault.source}: {fault.code}: {fault.message} {fault.remedy}"
             self._log.warning("auto_shutdown: %s", printable(text))
@@ -55,26 +67,24 @@ class Health:
             self._log.info("auto_shutdown: %s: recovered.", printable(fault.source))
 
     def pass_ended(self, error: BaseException | None, now: datetime) -> None:
-        """A pass was complete (None), or ended with ``error``."""
+        """Note that a pass was complete (None), or ended with ``error``."""
         self._late = None
         if error is None:
             self._cycle = None
             return
         if isinstance(error, asyncio.CancelledError):
-            message = "A pass did not end, and was given up; nothing is removed by it."
-            remedy = (
-                "See the faults beside this one; if it stays, report this with the server's log."
-            )
+            message = "A pass did not end and was cancelled; it removed nothing more."
+            remedy = "See the other faults. If this fault stays, report it with the server's log."
             self._cycle = Fault("cycle", "PassGivenUp", message, remedy, now, True)
             return
         if self._cycle is None:
             self._log.error("auto_shutdown: a pass failed", exc_info=error)
-        message = f"A pass failed ({type(error).__name__}); nothing is removed by it."
+        message = f"A pass failed ({type(error).__name__}); it removed nothing more."
         remedy = "Please report this with the server's log."
         self._cycle = Fault("cycle", type(error).__name__, message, remedy, now, True)
 
     def pass_is_late(self, step: str, seconds: float, now: datetime) -> None:
-        """A pass has been in ``step`` for so many ``seconds``, and has not ended."""
+        """Note that a pass has been in ``step`` for this many ``seconds``, and has not ended."""
         message = (
             f"A pass has been waiting for {seconds:.0f} s: {step}. Nothing is removed meanwhile."
         )

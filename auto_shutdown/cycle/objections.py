@@ -1,4 +1,4 @@
-"""Who may object to a removal at the last moment: the administrator's switch, and veto hooks."""
+"""Ask for objections before a removal: the administrator's stop switch, and the veto hooks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .veto import VetoHooks
 
 
 class Objections:
-    """The switch and the hooks of one server."""
+    """The stop switch and the veto hooks of one server."""
 
     def __init__(self, emergency_stop: EmergencyStop, hooks: VetoHooks) -> None:
         self.emergency_stop = emergency_stop
@@ -22,8 +22,8 @@ class Objections:
     async def ask(
         self, removals: Sequence[Decision], now: datetime, step: Callable[[str], None]
     ) -> dict[Ref, Veto]:
-        """The objections to ``removals``. The hooks are not asked what the switch has stopped.
-        ``step`` is told what is waited for. Never raises."""
+        """The objections to ``removals``. The hooks are not called while the switch stops them.
+        ``step`` is called with a description of each step. Never raises."""
         step("asking whether an administrator has stopped removals")
         vetoes = await self.emergency_stop.objections(removals, now)
         if removals and not vetoes:
@@ -32,7 +32,9 @@ class Objections:
         return vetoes
 
     def faults(self, now: datetime) -> list[Fault]:
+        """The faults of the hooks, and of a switch that is set or cannot be read."""
         return [*self.hooks.faults(now), *self.emergency_stop.faults(now)]
 
     def close(self) -> None:
+        """Call no hook any more. Does not wait for a hook that hangs."""
         self.hooks.close()

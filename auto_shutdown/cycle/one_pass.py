@@ -1,9 +1,7 @@
-"""One pass: observe, decide, act. It holds no rule: ``core`` decides what is idle, ``world`` knows
-how to see and to remove.
+"""One pass: observe, decide, act. ``core`` decides what is idle, ``world`` observes and removes.
 
-A full pass looks at everything, and removes what is due. A partial pass looks at the kernels of
-which signals told, and never removes anything: where a removal is in sight, it leaves all of it to
-a full pass.
+A full pass observes everything, and removes what is due. A partial pass observes only the kernels
+that signals named, and never removes anything: where a removal is near, a full pass follows.
 """
 
 from __future__ import annotations
@@ -33,8 +31,8 @@ from .removal import Remover
 from .situation import Situation
 from .watchdog import Watchdog
 
-#: Seconds that a pass waits for one removal, and for all. Then it goes on, and the removals go on
-#: beside it.
+#: Seconds that a pass waits for one removal, and for all removals together. After that the pass
+#: goes on, and the removals go on beside it.
 REMOVAL_SECONDS = 10.0
 REMOVALS_SECONDS = 30.0
 
@@ -68,14 +66,14 @@ class OnePass:
     # -- a partial pass ----------------------------------------------------------------------
 
     async def run_partial(self, moment: Moment, kernel_ids: Collection[str]) -> bool:
-        """Look at these kernels, and decide them and their apps anew. Returns False, with nothing
-        changed, where that takes a full pass."""
+        """Observe these kernels, and decide on them and on their apps again. Returns False, with
+        nothing changed, if a full pass is needed instead."""
         now, situation, policy = moment.now, self._situation, self._preferences.policy
         if situation.removals_under_way or self._clock.was_stepped(moment):
             return False
         self.watchdog.step("reading the kernels that changed")
         kernels = await self._world.observe_kernels(kernel_ids)
-        # No await until the situation is changed: requests change it, too.
+        # No await from here until the situation is replaced, because requests change it, too.
         snapshot = situation.snapshot.with_kernels(kernels) if kernels else None
         if snapshot is None:
             return False
@@ -98,8 +96,8 @@ class OnePass:
     # -- a full pass -------------------------------------------------------------------------
 
     async def run(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
-        """Look at everything, and remove what is due. ``dry_run`` only rehearses removals,
-        ``list_apps`` asks SageMaker for the apps."""
+        """Observe everything, and remove what is due. ``dry_run`` only rehearses removals.
+        ``list_apps`` calls ListApps, also if the last list is recent."""
         now, situation = moment.now, self._situation
         policy = self._preferences.policy_for(dry_run)
 
@@ -108,7 +106,7 @@ class OnePass:
         await self._ask_for_background_work(policy, now)
         await self._ask_for_objections(policy, now)
         if self._removes_apps(policy) and not self._app_listing.made_at(moment.monotonic):
-            # An app is never deleted on an old list.
+            # Delete an app only if a list of this moment has it.
             await self.observe(moment, list_apps=self._world.has_apps)
             situation.decide(policy, now)
         self._give_notice(situation.snapshot, situation.plan, now)
@@ -126,7 +124,7 @@ class OnePass:
         return self._world.has_apps and self._app_listing.is_due(moment.monotonic, shortest)
 
     async def observe(self, moment: Moment, list_apps: bool) -> None:
-        """Look at everything; ``list_apps`` asks SageMaker for the apps."""
+        """Observe everything, and move the ledger on. ``list_apps`` calls ListApps."""
         situation = self._situation
         self.watchdog.step("reading the kernels, terminals and apps")
         snapshot = await self._world.observe(list_apps)
@@ -142,11 +140,11 @@ class OnePass:
         situation.ledger = advance(situation.ledger, snapshot, moment.now)
 
     async def _ask_for_background_work(self, policy: Policy, now: datetime) -> None:
-        """Ask what is due soon whether anything works in its background."""
+        """Ask the resources that are due soon whether they do background work."""
         situation = self._situation
         asked = questions(situation.snapshot, situation.plan, situation.ledger, policy, now)
         if asked:
-            self.watchdog.step("asking what is due whether it works in the background")
+            self.watchdog.step("asking resources that are due whether they do background work")
             answers = await self._world.ask(asked)
             situation.ledger = record_answers(situation.ledger, answers, now)
             situation.decide(policy, now)
@@ -164,8 +162,8 @@ class OnePass:
         return any(decision.ref.kind is Kind.APP for decision in removals)
 
     def _give_notice(self, snapshot: Snapshot, plan: Plan, now: datetime) -> None:
-        """Remember which removals are announced by now, and announce the new ones. ``plan`` has
-        the decisions on the resources of ``snapshot``, in their order."""
+        """Record in the ledger which removals are announced, and announce the new ones. ``plan``
+        has the decision on each resource of ``snapshot``, in their order."""
         situation = self._situation
         before = situation.ledger.notices
         situation.ledger = give_notice(situation.ledger, plan.decisions, now)
@@ -175,7 +173,7 @@ class OnePass:
                 self._announcer.notice(decision, resource)
 
     async def _carry_out_removals(self, moment: Moment, dry_run: bool) -> None:
-        """Carry out the removals of the plan, each alone, and observe what they changed."""
+        """Carry out the removals of the plan, one after another, and observe the result."""
         now, situation = moment.now, self._situation
         # Users may change the policy while a removal takes its time.
         current_policy = partial(self._preferences.policy_for, dry_run)
@@ -183,7 +181,7 @@ class OnePass:
         any_ended = False
         give_up_at = time.monotonic() + REMOVALS_SECONDS
         for decision in removals:
-            # An administrator may stop everything while a long row of removals is carried out.
+            # An administrator may stop all removals while a long series of them is carried out.
             stopped = await self._objections.emergency_stop.objections(
                 [decision], self._clock.read().now
             )
@@ -199,12 +197,13 @@ class OnePass:
             situation.decide(policy, now)
 
     async def _report_at_work(self, at: datetime) -> None:
-        """Tell whoever else would stop this server that something was at work ``at`` that time."""
-        self.watchdog.step("telling the host that something is at work")
+        """Tell SageMaker's own idle shutdown that something was at work ``at`` that time."""
+        self.watchdog.step("reporting to the host that something is at work")
         await self._world.report_at_work(at)
 
     def next_moment(self, now: datetime) -> datetime | None:
-        """The next warning, removal or question of the situation."""
+        """The earliest instant after ``now`` at which a notice, a removal or a query for background
+        work is due (None: there is none)."""
         situation = self._situation
         return self._next_moment_of(situation.snapshot, situation.plan, now)
 

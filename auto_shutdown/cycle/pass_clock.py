@@ -13,8 +13,8 @@ from .situation import Situation
 
 
 class PassClock:
-    """Knows the moment of the last pass, and ``next_at``, when the next one is due (monotonic
-    seconds; None before the first)."""
+    """``moment`` is the moment of the last pass. ``next_at`` is when the next full pass is due, in
+    monotonic seconds (None: before the first pass)."""
 
     def __init__(
         self, clock: Clock, limits: Limits, situation: Situation, saved_ledger: SavedLedger
@@ -26,19 +26,20 @@ class PassClock:
         self._grace = timedelta(minutes=limits.grace_minutes)
         self.moment = clock.read()
         self.next_at: float | None = None
-        #: The same as an instant, for people.
+        #: The same as an instant, for the report.
         self.next_pass: datetime | None = None
 
     def read(self) -> Moment:
+        """The current moment."""
         return self._clock.read()
 
     def restart(self) -> Moment:
-        """Begin anew: the state of an earlier run is loaded at the moment that is returned."""
+        """Begin at the moment that is returned, to load the state of an earlier server."""
         self.moment = self._clock.read()
         return self.moment
 
     def seconds_left(self) -> float:
-        """Until the next pass is due; not positive when it is due now."""
+        """Seconds until the next full pass is due; zero or negative if it is due now."""
         return (self.next_at or 0.0) - self._clock.read().monotonic
 
     def was_stepped(self, moment: Moment) -> bool:
@@ -60,8 +61,8 @@ class PassClock:
             situation.ledger = replace(situation.ledger, quiet_until=quiet_until)
 
     def ledger_time(self, in_a_pass: bool) -> datetime:
-        """Now, by the clock that the instants of the ledger are given in. The next pass shifts
-        them all when the wall clock was stepped while one was under way (``in_a_pass``)."""
+        """The current instant by the clock of the ledger. After a step of the wall clock during a
+        pass (``in_a_pass``), the ledger keeps its old time until the next pass shifts it."""
         moment = self._clock.read()
         if in_a_pass:
             return moment.now - moment.step_since(self.moment)
@@ -69,12 +70,14 @@ class PassClock:
         return moment.now
 
     def full_pass_ended(self, upcoming: datetime | None) -> None:
-        """The next full pass is due at ``upcoming``, and at the latest after the poll interval."""
+        """Set the next full pass: at ``upcoming`` (None: nothing is due), and at the latest after
+        the poll interval."""
         self.next_at = None
         self.partial_pass_ended(upcoming)
 
     def partial_pass_ended(self, upcoming: datetime | None) -> None:
-        """The next full pass is due at ``upcoming``, and at the latest when it was before."""
+        """Set the next full pass: at ``upcoming`` (None: nothing is due), and at the latest when it
+        was due before."""
         current = self._clock.read()
         delay = self._interval if self.next_at is None else self.next_at - current.monotonic
         if upcoming is not None:

@@ -1,5 +1,5 @@
-"""The error of a request that is refused. Its module is small: the HTTP handlers need nothing else
-of a cycle until the extension has started."""
+"""The error of a refused request. It has a module of its own, because the HTTP handlers need
+nothing else of this package until the extension has started."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 
 class RefusedError(Exception):
-    """A request that is refused: HTTP ``status``, a sentence, the field and its value."""
+    """A request is refused. ``status`` is the HTTP status, the message is one sentence for people,
+    ``field`` names the wrong field of the request, and ``value`` is its value."""
 
     def __init__(self, status: int, message: str, field: str, value: Any) -> None:
         super().__init__(message)

@@ -1,12 +1,11 @@
 """The report line: one line of JSON on the server's standard output, which SageMaker ships to
 CloudWatch Logs, where ``jupyter auto-shutdown domain report`` reads those of all users.
 
-A line is written when what it says has changed, once a minute at most, and every 15 minutes in any
-case. It is off unless the administrator turns ``report_to_log`` on, and it names no notebook, path
-or command unless ``report_to_log_names`` asks for them. The schema stands in docs/domain.md; it has
-a version. The line goes to the file descriptor and not through logging, which would put a prefix
-before it, and from a thread of its own: a standard output that nobody reads must not hold up the
-server.
+A line is written when its content has changed, at most once a minute, and at least every 15
+minutes. Nothing is written unless the administrator turns ``report_to_log`` on. No notebook, path
+or command is named unless ``report_to_log_names`` is on, too. docs/domain.md documents the schema,
+which has a version. The line goes to the file descriptor and not through logging, which would add a
+prefix. A thread of its own writes it, because nobody may be reading the standard output.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ from ..core.rehearsal import Rehearsal, advance, totals
 from ..core.verdict import Plan
 from ..world.clock import Moment
 
-#: Of the line's schema; raised when a member changes its meaning.
+#: The version of the line's schema. It is raised when a member changes its meaning.
 VERSION = 1
 
-#: At least so often, and at most.
+#: The longest time between two lines, and the shortest.
 INTERVAL = timedelta(minutes=15)
 SHORTEST = timedelta(minutes=1)
 
-#: A write to a pipe up to this is in one piece (POSIX: PIPE_BUF is 4096 on Linux), so nothing
-#: else that writes there can end up inside the line. Apps that do not fit are only counted.
+#: A write to a pipe of up to this size is atomic (POSIX: PIPE_BUF is 4096 on Linux), so no other
+#: output can get inside the line. Apps that do not fit into it are only counted.
 MOST_BYTES = 4096
 
 STANDARD_OUTPUT = 1
@@ -47,7 +46,7 @@ Write = Callable[[bytes], None]
 
 
 class ReportLine:
-    """Writes the line after passes. ``region`` is for the prices."""
+    """Writes the line after passes. ``region`` selects the prices."""
 
     def __init__(
         self, limits: Limits, region: str | None, log: logging.Logger, write: Write | None = None
@@ -74,7 +73,7 @@ class ReportLine:
             rates = self._rates(snapshot)
             self._rehearsal = advance(self._rehearsal, snapshot, plan, dry_run, moment.now, rates)
             if self._age(moment.monotonic) < SHORTEST.total_seconds():
-                return  # passes can be many; a line is made of the whole report
+                return  # to build a line costs a whole report, and passes can be frequent
             sums = totals(self._rehearsal, moment.now, rates)
             line = compose(report(), sums, self._rehearsal, self._limits.report_to_log_names)
             if self._is_time(moment.monotonic, _what_matters(line)):
@@ -90,7 +89,7 @@ class ReportLine:
         return {n: usd_per_hour(n, self._region, self._limits.hourly_prices) for n in names}
 
     def _age(self, monotonic: float) -> float:
-        """Seconds since the last line."""
+        """Seconds since the last line (infinite: there was none)."""
         return math.inf if self._written_at is None else monotonic - self._written_at
 
     def _is_time(self, monotonic: float, content: Any) -> bool:
@@ -103,14 +102,14 @@ class ReportLine:
 def compose(
     report: Mapping[str, Any], sums: Rehearsal, rehearsal: Rehearsal, with_names: bool
 ) -> dict[str, Any]:
-    """The line of a report."""
+    """The line for ``report``, as JSON. ``sums`` are the totals of the rehearsal at this moment."""
     due = {(ref.kind.value, ref.id) for ref in rehearsal.due}
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     for resource in report["resources"]:
         reasons[resource["kind"]][resource["reason"]] += 1
     savings = report["savings"]
     line = {
-        # First: the reader finds a line by it.
+        # The first member, because the reader finds a line by it.
         "auto_shutdown_report": VERSION,
         "at": report["now"],
         "version": __version__,
@@ -157,7 +156,7 @@ def _app(resource: Mapping[str, Any], due: set[tuple[str, str]]) -> dict[str, An
 
 
 def _what_matters(line: Mapping[str, Any]) -> Any:
-    """What makes a line new. Instants and sums move all the time, and kernels often."""
+    """The content whose change causes a new line. Instants, sums and kernels change too often."""
     apps = [
         {name: app[name] for name in ("type", "name", "state", "action", "would_remove")}
         for app in line["apps"]
@@ -167,7 +166,7 @@ def _what_matters(line: Mapping[str, Any]) -> Any:
 
 
 def encode(line: Mapping[str, Any]) -> bytes:
-    """The bytes of a line. ASCII without line breaks, so that no name can begin a line."""
+    """The bytes of a line: ASCII without line breaks, so that no name can begin a line."""
     kept = dict(line)
     while True:
         text = json.dumps(kept, separators=(",", ":")).encode() + b"\n"

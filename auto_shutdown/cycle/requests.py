@@ -1,8 +1,8 @@
-"""What users ask of a running server: settings, keep-alives, presence, removals, the history.
+"""The requests of users to a running server: settings, keep-alives, presence, removals, history.
 
 Requests and passes change the same :class:`~auto_shutdown.cycle.situation.Situation`. A request
-takes effect at once, also in the middle of a pass: a resource that somebody keeps while a pass
-removes others is kept. Only a request that has to look at the world waits for the pass.
+takes effect at once, also during a pass: a keep-alive that a user sets while a pass removes other
+resources holds. Only a request that has to observe the world waits for the pass.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..core.signals import Signal
 from ..core.words import iso
 from ..state.history import History
 from .refused import RefusedError
-from .removal import Remover, being_removed
+from .requested_removal import RequestedRemovals
 from .session_recorder import SessionRecorder
 
 if TYPE_CHECKING:
@@ -28,17 +28,18 @@ if TYPE_CHECKING:
 
 
 class UserRequests:
-    """The requests to one :class:`Controller`. All methods belong to the server's event loop."""
+    """The requests to one :class:`Controller`. All methods must be called on the server's event
+    loop."""
 
     def __init__(
         self,
         controller: Controller,
-        remover: Remover,
+        requested: RequestedRemovals,
         history: History,
         recorder: SessionRecorder,
     ) -> None:
         self._controller = controller
-        self._remover = remover
+        self._requested = requested
         self._history = history
         self._recorder = recorder
         self._removals: set[asyncio.Task[Mapping[str, Any]]] = set()
@@ -49,7 +50,8 @@ class UserRequests:
         return self._controller.limits.max_keep_alive_minutes
 
     async def patch_settings(self, patch: Any) -> dict[str, Any]:
-        """Change the user's settings. A pass under way goes by them, and another begins at once.
+        """Change the user's settings. They hold from now on, also for the pass in progress, and
+        another pass begins at once. Returns the settings as ``GET settings`` does.
 
         Raises SettingError for a wrong value, StoreError when the file cannot be written.
         """
@@ -88,26 +90,25 @@ class UserRequests:
         situation.change_ledger(lambda ledger: note(ledger, covered, signal, now))
 
     async def _require(self, ref: Ref) -> None:
-        """Raises RefusedError (404) for what is not there. What the last pass did not see may
-        have come since, so the world is looked at once more."""
-        situation, looked = self._controller.situation, True
-        if self._remover.is_removing(ref):
-            raise being_removed(ref)
-        if not situation.knows(ref):
-            looked = await self._controller.look(list_apps=False)
-        if not looked:
+        """Raises RefusedError for a resource that does not exist (404), and for one that is being
+        removed (409). A resource may have appeared since the last pass, so the world is observed
+        once more; 503 if that is not possible because a pass does not end."""
+        situation = self._controller.situation
+        self._requested.require_not_removing(ref)
+        if not situation.knows(ref) and not await self._controller.look(list_apps=False):
             message = (
-                f"Whether there is a {ref} cannot be told: a pass has not ended yet. Try again."
+                f"A pass has not ended yet, so whether there is a {ref} is not known. Try again."
             )
             raise RefusedError(503, message, "id", ref.id)
         if not situation.knows(ref):
             raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
 
     async def remove(self, ref: Ref) -> Mapping[str, Any]:
-        """Remove ``ref`` now; an app with what runs in it. Returns the outcome.
+        """Remove ``ref`` now; an app with its kernels and terminals. Returns the outcome.
 
-        Raises RefusedError for an unknown resource (404), and for one that is never removed or
-        is being removed already (409).
+        Raises RefusedError for an unknown resource (404), for one that is never removed or is being
+        removed already (409), and while the list of apps cannot be read (503). The removal goes on
+        if the caller is cancelled.
         """
         task = asyncio.ensure_future(self._remove(ref))
         self._removals.add(task)
@@ -115,15 +116,15 @@ class UserRequests:
         return await asyncio.shield(task)
 
     async def wait_for_removals(self, seconds: float) -> None:
-        """Let the removals under way end, for at most ``seconds``. A removal of this server's own
-        app stops the server, often before its audit line is complete and its user is answered."""
+        """Wait for the requested removals, for at most ``seconds``. A removal of this server's own
+        app ends the server, often before its audit line is complete and its user has an answer."""
         if self._removals:
             await asyncio.wait(self._removals, timeout=seconds)
 
     async def _remove(self, ref: Ref) -> Mapping[str, Any]:
         controller, list_apps = self._controller, ref.kind is Kind.APP
         await controller.look(list_apps)
-        outcome = await self._remover.remove_on_request(
+        outcome = await self._requested.remove(
             ref, lambda: controller.preferences.policy, controller.ledger_time()
         )
         if list_apps:  # the report shows at once what SageMaker says of the app by now
@@ -136,22 +137,24 @@ class UserRequests:
         return await self._history.read_newest(limit)
 
     async def stopped(self) -> dict[str, Any]:
-        """What can be brought back, newest first, without code; and when this server started: a
-        stop before that ended the server. Raises RefusedError (507)."""
+        """The summaries of the stopped sessions that can be brought back, newest first, without
+        code; and when this server started. Raises RefusedError (507) if they cannot be read."""
         with _reading_entries():
             entries = await self._recorder.entries(self._controller.ledger_time())
         return {"stopped": entries, "server_started": iso(self._controller.started_at)}
 
     async def stopped_session(self, name: str) -> dict[str, Any]:
-        """One of them, with the code of its cells. Raises RefusedError (404, 507)."""
+        """The stopped session with the id ``name``, with the code of its cells. Raises
+        RefusedError: 404 for an unknown id, 507 if it cannot be read."""
         with _reading_entries():
-            found = await self._recorder.find(name, self._controller.ledger_time())
-        if found is None:
+            session = await self._recorder.find(name, self._controller.ledger_time())
+        if session is None:
             raise RefusedError(404, "There is nothing of this id to bring back.", "id", name)
-        return found
+        return session
 
     async def forget_stopped(self, name: str) -> None:
-        """Delete one of them. Raises RefusedError (404, 507)."""
+        """Delete the stopped session with the id ``name``. Raises RefusedError: 404 for an unknown
+        id, 507 if it cannot be deleted."""
         with _reading_entries():
             known = await self._recorder.forget(name)
         if not known:

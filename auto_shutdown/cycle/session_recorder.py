@@ -1,7 +1,7 @@
-"""Writes what is needed to bring a kernel or terminal back, before it is removed.
+"""Write the session of a kernel or terminal before its removal, so that a user can bring it back.
 
-A failure here delays no removal and costs no audit line: the user then cannot bring that one back.
-No log line holds any code of a cell.
+A failure here delays no removal and costs no audit line. The user then cannot bring that session
+back. No log line contains the code of a cell.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAVE_SECONDS = 2.0
 
 
 class SessionRecorder:
-    """The entries of one server. ``sessions`` None: nothing is recorded."""
+    """The recorded sessions of one server, one entry each. ``sessions`` None: record nothing."""
 
     def __init__(self, world: World, sessions: StoppedSessions | None, log: logging.Logger) -> None:
         self._world = world
@@ -36,9 +36,9 @@ class SessionRecorder:
         self._reading = FileThread("stopped-read")
 
     async def record(self, resource: Resource, removal: Removal) -> tuple[Resource, str]:
-        """Write the entry of ``resource``, which is about to be removed. Returns the resource as
-        it is known after it was asked, and the entry's id, empty where there is none. Never
-        raises."""
+        """Write the entry of ``resource``, which is about to be removed. Returns the resource as it
+        is after the query for its session, and the id of the entry (empty: no entry was written).
+        Never raises."""
         wanted = removal.policy.settings.get(REMEMBER_STOPPED, False)
         if self._sessions is None or not wanted or not _can_come_back(resource):
             return resource, ""
@@ -62,29 +62,29 @@ class SessionRecorder:
         """The summary of each entry, newest first. Raises OSError."""
         if self._sessions is None:
             return []
-        found = await self._reading.run(self._sessions.entries, now)
-        return [session.summary() for session in found]
+        sessions = await self._reading.run(self._sessions.entries, now)
+        return [session.summary() for session in sessions]
 
     async def find(self, name: str, now: datetime) -> dict[str, Any] | None:
-        """One whole entry, with code. Raises OSError."""
+        """The whole entry with the id ``name``, with code (None: there is none). Raises OSError."""
         if self._sessions is None:
             return None
-        found = await self._reading.run(self._sessions.find, name, now)
-        return None if found is None else found.to_json()
+        session = await self._reading.run(self._sessions.find, name, now)
+        return None if session is None else session.to_json()
 
     async def forget(self, name: str) -> bool:
-        """Delete one entry. Returns whether it was there. Raises OSError."""
+        """Delete the entry with the id ``name``. Returns whether it existed. Raises OSError."""
         return self._sessions is not None and await self._reading.run(self._sessions.forget, name)
 
     def close(self) -> None:
-        """Write and read no more. Waits for nothing."""
+        """Stop writing and reading. Does not wait for calls in progress."""
         self._writing.close()
         self._reading.close()
 
 
 def _can_come_back(resource: Resource) -> bool:
-    """An app comes back with its kernels. A terminal in another container cannot be asked for its
-    working directory, nor started from here."""
+    """Whether a user can start ``resource`` again. An app starts again with its kernels. A terminal
+    in another container can neither be asked for its working directory nor started from here."""
     if isinstance(resource, Terminal):
         return not resource.in_image
     return not isinstance(resource, App)

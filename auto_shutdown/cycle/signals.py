@@ -1,7 +1,7 @@
-"""What changed since the last pass, as far as the signals of this server tell.
+"""The changes since the last pass that the signals of this server reported.
 
-A full pass compares what it sees with the last snapshot. A change that no signal told is counted:
-on a server that gives all signals it is a defect, because people saw an old report until then.
+A full pass compares its snapshot with the last one, and counts each change that no signal reported.
+On a server that sends all signals such a change is a defect: until the pass, the report was wrong.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ from collections.abc import Callable
 from ..core.model import Snapshot
 from ..core.partial import changed_without_signal
 
-#: A signal may follow the change by so many seconds: two sockets tell of one message.
+#: A signal may arrive this many seconds after its change, because it comes over another socket.
 LATE_SECONDS = 1.0
 
 
 class Signals:
-    """Belongs to the event loop of one server. ``now`` is monotonic."""
+    """The signals of one server. All methods must be called on its event loop. ``now`` returns
+    monotonic seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._woken = asyncio.Event()
         self._kernels: set[str] = set()
         self._everything = False
-        #: Since the last full pass.
+        #: The kernels that signals named since the last full pass, and whether a signal since then
+        #: may explain any change.
         self._explained: set[str] = set()
         self._explains_all = True
         self._suspects: set[str] = set()
@@ -33,7 +35,7 @@ class Signals:
         self._unsignalled = 0
 
     def kernel_changed(self, kernel_id: str) -> None:
-        """One kernel began or ended work, came or went."""
+        """Note that one kernel began or ended work, started or ended."""
         self._kernels.add(kernel_id)
         self._explained.add(kernel_id)
         if self._suspects and self._now() - self._suspected_at <= LATE_SECONDS:
@@ -41,17 +43,18 @@ class Signals:
         self._woken.set()
 
     def anything_changed(self) -> None:
-        """Something else: only a look at everything shows it."""
+        """Note another change, which only a full pass can find."""
         self._everything = self._explains_all = True
         self._suspects.clear()
         self._woken.set()
 
     async def wait(self) -> None:
-        """Until there is a signal that no pass has taken."""
+        """Wait for a signal that no pass has taken."""
         await self._woken.wait()
 
     def take(self) -> frozenset[str] | None:
-        """The kernels of which signals told since this was last called. None: anything."""
+        """The ids of the kernels that signals named since the last call. None: a full pass is
+        needed."""
         kernels, everything = frozenset(self._kernels), self._everything
         self._kernels.clear()
         self._everything = False
@@ -59,8 +62,8 @@ class Signals:
         return None if everything or not kernels else kernels
 
     def full_pass_begins(self) -> Callable[[Snapshot, Snapshot], None]:
-        """Returns what to call with the snapshots before and after the pass. A signal that comes
-        while it runs may tell of what it sees already."""
+        """Returns a function to call with the snapshots before and after the pass. A signal during
+        the pass may report a change that the pass has seen already."""
         explained, all_of_it = set(self._explained), self._explains_all
 
         def compare(before: Snapshot, after: Snapshot) -> None:
@@ -75,6 +78,6 @@ class Signals:
 
     @property
     def unsignalled_changes(self) -> int:
-        """How many changes only a look at everything has found."""
+        """The number of changes that only full passes have found."""
         late = self._now() - self._suspected_at > LATE_SECONDS
         return self._unsignalled + (len(self._suspects) if late else 0)

@@ -1,6 +1,6 @@
-"""What this server knows at the moment: the ledger, the last snapshot and the plan made of it.
+"""The current knowledge of this server: the ledger, the last snapshot and the plan for it.
 
-A pass and the requests of users change it by turns on one event loop. Whoever changes the ledger
+A pass and the requests of users change it in turn on one event loop. Code that changes the ledger
 reads and replaces it without an ``await`` in between, so that no change is ever lost.
 """
 
@@ -20,29 +20,30 @@ from ..core.verdict import Plan
 
 @dataclass
 class Situation:
-    """Belongs to the event loop of one server."""
+    """The situation of one server. Only its event loop may change it."""
 
     ledger: Ledger
     snapshot: Snapshot = field(default_factory=Snapshot)
     plan: Plan = field(default_factory=Plan)
-    #: What is being removed at this moment, and since when.
+    #: The resources that a manager or SageMaker is ending at this moment, and since when.
     removals_under_way: dict[Ref, datetime] = field(default_factory=dict)
 
     def change_ledger(self, change: Callable[[Ledger], Ledger]) -> None:
-        """Replace the ledger by what ``change`` (pure) makes of it."""
+        """Replace the ledger by the result of ``change``, a pure function."""
         self.ledger = change(self.ledger)
 
     def decide(self, policy: Policy, now: datetime) -> None:
-        """Make the plan for the last snapshot anew."""
+        """Decide again on the last snapshot."""
         plan = decide(self.snapshot, self.ledger, policy, now)
         self.plan = with_removals_under_way(plan, self.removals_under_way)
 
     def knows(self, ref: Ref) -> bool:
-        """Whether ``ref`` was there in the last snapshot."""
+        """Whether the last snapshot has ``ref``. ``EVERYTHING`` always exists."""
         return ref == EVERYTHING or self.snapshot.find(ref) is not None
 
     def covered_by(self, ref: Ref) -> list[Ref]:
-        """``ref`` and, where it is an app, what runs in it; all resources for ``EVERYTHING``."""
+        """The refs that a keep-alive on ``ref`` covers: ``ref`` itself and, for an app, its kernels
+        and terminals; all resources for ``EVERYTHING``."""
         return [
             resource.ref
             for resource in self.snapshot.resources

@@ -3,7 +3,7 @@
 A package registers a callable in the entry-point group ``auto_shutdown.veto``. It is called with
 the :class:`~auto_shutdown.core.verdict.Decision` and returns a reason (a short text) to object, or
 None. It may be asynchronous. A hook that fails or takes too long counts as an objection (unknown
-is never idle) and as a fault in the report. The other hooks are asked all the same.
+is never idle) and as a fault in the report. The other hooks are still called.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ GROUP = "auto_shutdown.veto"
 #: Seconds that a hook has for one decision.
 HOOK_SECONDS = 5.0
 
-#: Seconds that each hook has for all decisions of a pass. The hooks are asked at the same time.
+#: Seconds that each hook has for all decisions of a pass. The hooks are called at the same time.
 ALL_SECONDS = 15.0
 
-#: Seconds that the hooks have to be imported.
+#: Seconds that the import of all hooks may take.
 LOAD_SECONDS = 30.0
 
-#: How long an objection holds before the hook is asked again.
+#: How long an objection holds before the hook is called again.
 VETO_LASTS = timedelta(minutes=1)
 
-#: The reason that a hook gives is shown to people, up to so many characters.
+#: The longest reason of a hook that is shown to people, in characters. The rest is cut off.
 LONGEST = 200
 
 Hook = Callable[[Decision], Any]
@@ -53,12 +53,15 @@ class VetoHooks:
         self._broken: dict[str, str] = {}
         self._asked_at: dict[Ref, float] = {}
         self._loader = Worker("auto-shutdown-veto", most_stuck=1)
-        #: A thread for each hook: one that hangs must not hold up the others.
+        #: One thread for each hook, so that a hook that hangs does not delay the others.
         self._threads: dict[str, Worker] = {}
 
     def faults(self, now: datetime) -> list[Fault]:
         """The hooks whose last call failed."""
-        remedy = "Mend or uninstall the package that gives it; what it objects to stays."
+        remedy = (
+            "Repair or uninstall the package of this hook. While the hook fails, it objects to "
+            "every removal."
+        )
         return [
             Fault(f"veto hook {name}", "HookFailed", text, remedy, now)
             for name, text in self._broken.items()
@@ -77,7 +80,7 @@ class VetoHooks:
                 return {decision.ref: Veto("(any)", why, until) for decision in removals}
             self._broken.pop("(any)", None)
             self._loader.close()
-        # Begin with those that had to wait longest: a slow hook may leave no time for the rest.
+        # Begin with the decisions that waited longest: a slow hook may leave no time for the rest.
         decisions = sorted(removals, key=lambda decision: self._asked_at.get(decision.ref, 0.0))
         self._asked_at = {
             decision.ref: self._asked_at.get(decision.ref, 0.0) for decision in decisions
@@ -95,8 +98,8 @@ class VetoHooks:
     async def _ask_about_all(
         self, name: str, hook: Hook, decisions: Sequence[Decision], give_up_at: float
     ) -> list[str | None]:
-        """What one hook says to each of ``decisions``, in their order. It is asked about one after
-        another, so that it need not be safe against calls at the same time."""
+        """The reason of one hook against each of ``decisions``, in their order (None: it does not
+        object). The calls follow one another, so that a hook need not be thread-safe."""
         texts: list[str | None] = []
         for decision in decisions:
             left = min(HOOK_SECONDS, give_up_at - time.monotonic())
@@ -120,7 +123,7 @@ class VetoHooks:
             try:
                 hooks[entry.name] = entry.load()
             except Exception as error:
-                # Nobody knows what it protects: it objects to everything until it is mended.
+                # What this hook protects is unknown, so it objects to everything until it loads.
                 failure = f"it cannot be loaded ({type(error).__name__}: {error})"
                 hooks[entry.name] = _broken(failure)
         return hooks
@@ -142,13 +145,13 @@ class VetoHooks:
     async def _call(self, name: str, hook: Hook, decision: Decision) -> Any:
         if inspect.iscoroutinefunction(hook):
             return await hook(decision)
-        # A thread cannot be ended. While it hangs, no second one is started.
+        # A thread cannot be ended. While this one hangs, no second thread is started.
         thread = self._threads.setdefault(name, Worker(f"auto-shutdown-veto-{name}", most_stuck=1))
         answer = await thread.run(partial(hook, decision), HOOK_SECONDS)
         return await answer if inspect.isawaitable(answer) else answer
 
     def close(self) -> None:
-        """Ask no more. Does not wait for a hook that hangs."""
+        """Call no hook any more. Does not wait for a hook that hangs."""
         self._loader.close()
         for thread in self._threads.values():
             thread.close()

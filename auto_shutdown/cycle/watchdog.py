@@ -1,4 +1,4 @@
-"""Notices a pass that does not end, and names the step that it waits for."""
+"""Notice a pass that does not end, and name the step that it waits for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GIVE_UP_SECONDS = 300.0
 
 
 class Watchdog:
-    """Is told of each step of a pass. By the monotonic clock of this host, in seconds."""
+    """The step of a pass in progress, and its duration in monotonic seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -23,18 +23,19 @@ class Watchdog:
         self._since: float | None = None
 
     def step(self, doing: str) -> None:
-        """The pass begins to do this ("reading the state files")."""
+        """Note that a step begins. ``doing`` describes it ("reading the state files")."""
         self._step, self._since = doing, self._now()
 
     def pass_ended(self) -> None:
+        """Note that no pass is in progress."""
         self._since = None
 
     @property
     def waiting_for(self) -> str:
-        """The step under way, or the last one."""
+        """The step in progress, or the last one."""
         return self._step
 
     @property
     def seconds(self) -> float:
-        """For how long the step has been under way; 0 between passes."""
+        """The seconds since the step in progress began; 0 between passes."""
         return 0.0 if self._since is None else self._now() - self._since

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
-from ..core.verdict import Outcome, Result
+from ..core.verdict import Fault, Outcome, Result
 from ..core.words import iso
 from ..world.file_thread import FileThread
 from .document import StoreError, store_error
@@ -146,6 +146,15 @@ class History:
     def problem(self) -> StoreError | None:
         """Why lines are owed, with the file and the remedy. None if no line is owed."""
         return None if self.error is None else store_error("write", self._path, self.error)
+
+    def faults(self, now: datetime) -> list[Fault]:
+        """The fault while lines are owed. Removals go on meanwhile, and the server's log has
+        them."""
+        problem = self.problem
+        if problem is None:
+            return []
+        message = f"The audit log: {problem} Its lines are kept in memory until then."
+        return [Fault("history", "StateFile", message, problem.remedy, now)]
 
     # -- blocking ------------------------------------------------------------------------------
 

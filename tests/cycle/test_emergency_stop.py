@@ -55,14 +55,14 @@ def fault(bench: Bench) -> Any:
     return next((f for f in faults if f["source"] == "stop-switch"), None)
 
 
-async def test_nothing_is_asked_while_nothing_is_due(tmp_path: Path) -> None:
+async def test_the_switch_is_not_read_while_no_removal_is_due(tmp_path: Path) -> None:
     bench = await idle(tmp_path)
     assert bench.switch.reads == 0
     await bench.live(10 * MINUTE)
     assert (bench.world.removed, bench.switch.reads) == (["k"], 1)
 
 
-async def test_it_stops_removals_and_lets_them_go_on(tmp_path: Path) -> None:
+async def test_a_set_switch_stops_removals_and_a_cleared_switch_allows_them(tmp_path: Path) -> None:
     bench = await idle(tmp_path)
     bench.switch.stop = STOP
     await bench.live(60 * MINUTE)
@@ -90,7 +90,7 @@ async def test_an_unreadable_switch_stops_removals_until_it_can_be_read(tmp_path
     assert bench.world.removed == ["k"]
 
 
-async def test_it_stops_a_row_of_removals_in_the_middle(tmp_path: Path) -> None:
+async def test_a_switch_set_during_a_series_of_removals_stops_the_rest(tmp_path: Path) -> None:
     bench = StoppedBench(tmp_path)
     for number in range(3):
         bench.world.kernel(f"k{number}")
@@ -106,7 +106,7 @@ async def test_it_stops_a_row_of_removals_in_the_middle(tmp_path: Path) -> None:
     assert len(bench.world.removed) == 1
 
 
-async def test_a_person_may_still_remove_their_own(tmp_path: Path) -> None:
+async def test_a_requested_removal_proceeds_while_the_switch_is_set(tmp_path: Path) -> None:
     bench = await idle(tmp_path)
     bench.switch.stop = STOP
     await bench.live(10 * MINUTE)
@@ -114,7 +114,9 @@ async def test_a_person_may_still_remove_their_own(tmp_path: Path) -> None:
     assert bench.world.removed == ["k"]
 
 
-async def test_the_fault_ends_when_it_is_cleared_with_nothing_due(tmp_path: Path) -> None:
+async def test_the_fault_ends_when_the_switch_is_cleared_and_no_removal_is_due(
+    tmp_path: Path,
+) -> None:
     bench = await idle(tmp_path)
     bench.switch.stop = STOP
     await bench.live(5 * MINUTE)

@@ -18,6 +18,7 @@ from auto_shutdown.core.model import Kind, Ref, Resource, Snapshot
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.cycle import controller as controller_module
 from auto_shutdown.cycle import one_pass as one_pass_module
+from auto_shutdown.cycle import pass_tasks as pass_tasks_module
 from auto_shutdown.cycle import removal as removal_module
 from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.state.document import Document, StoreError
@@ -29,8 +30,10 @@ KERNEL = Ref(Kind.KERNEL, "k")
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass is late at once, and nobody waits long for it."""
-    for name in ("LATE_SECONDS", "WATCH_SECONDS", "CHECK_SECONDS", "LOOK_SECONDS", "STOP_SECONDS"):
+    for name in ("CHECK_SECONDS", "LOOK_SECONDS", "STOP_SECONDS"):
         monkeypatch.setattr(controller_module, name, 0.02)
+    for name in ("LATE_SECONDS", "WATCH_SECONDS"):
+        monkeypatch.setattr(pass_tasks_module, name, 0.02)
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -69,7 +72,7 @@ async def hanging(path: Path) -> AsyncIterator[tuple[Bench, asyncio.Event]]:
 
 
 @pytest.mark.usefixtures("short")
-async def test_a_pass_that_is_late_is_a_fault_with_the_step_it_waits_for(tmp_path: Path) -> None:
+async def test_a_late_pass_is_a_fault_that_names_its_step(tmp_path: Path) -> None:
     async with hanging(tmp_path) as (bench, answers):
         await until(lambda: "PassLate" in faults(bench))
         assert "reading the kernels, terminals and apps" in faults(bench)["PassLate"]
@@ -95,18 +98,18 @@ async def test_requests_are_answered_while_a_pass_hangs(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("short")
-async def test_a_pass_that_never_ends_is_given_up_and_another_begins(
+async def test_a_pass_that_never_ends_is_cancelled_and_another_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with hanging(tmp_path) as (bench, _):
-        monkeypatch.setattr(controller_module, "GIVE_UP_SECONDS", 0.05)
+        monkeypatch.setattr(pass_tasks_module, "GIVE_UP_SECONDS", 0.05)
         await until(lambda: "PassGivenUp" in faults(bench))
         bench.world.observe = type(bench.world).observe.__get__(bench.world)  # type: ignore[method-assign]
         await until(lambda: not faults(bench))
 
 
 @pytest.mark.usefixtures("short")
-async def test_a_stop_does_not_wait_for_what_hangs(tmp_path: Path) -> None:
+async def test_the_end_of_the_server_does_not_wait_for_a_pass_that_hangs(tmp_path: Path) -> None:
     async with hanging(tmp_path) as (bench, answers):
         stop = asyncio.ensure_future(bench.controller.stop())
         await until(stop.done)
@@ -134,7 +137,7 @@ class Shutdowns:
         return await self._remove(resource, only_unmoved)
 
 
-async def test_a_slow_shutdown_is_watched_beside_the_passes(
+async def test_a_slow_shutdown_goes_on_beside_the_passes(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = bench.world.app("a")
@@ -173,12 +176,12 @@ async def test_a_slow_shutdown_is_watched_beside_the_passes(
     }
 
 
-async def test_a_stop_of_the_server_cancels_no_shutdown(bench: Bench) -> None:
+async def test_the_end_of_the_server_cancels_no_shutdown(bench: Bench) -> None:
     bench.world.kernel("k")
     shutdowns = Shutdowns(bench)
     await bench.live(timedelta(minutes=119))
     bench.clock.advance(timedelta(minutes=2))
-    bench.controller._begin_pass()
+    bench.controller._passes.begin(bench.controller.run_pass())
     bench.controller._loop = asyncio.ensure_future(asyncio.sleep(99))
     await until(lambda: shutdowns.begun)
     await bench.controller.stop()
@@ -188,7 +191,9 @@ async def test_a_stop_of_the_server_cancels_no_shutdown(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["kernel", "terminal"])
-async def test_a_resource_that_is_still_listed_was_not_removed(bench: Bench, kind: str) -> None:
+async def test_a_resource_that_is_still_listed_does_not_count_as_removed(
+    bench: Bench, kind: str
+) -> None:
     """A terminal with ``su -`` in it, a kernel that its manager does not let go of."""
     from auto_shutdown.core.model import Terminal
 
@@ -219,7 +224,7 @@ async def test_a_resource_that_is_still_listed_was_not_removed(bench: Bench, kin
 
 
 @pytest.mark.parametrize("word", ["kept", "switched off", "dry run", "longer limit"])
-async def test_a_word_that_forbids_counts_while_the_disk_is_slow(
+async def test_a_request_that_forbids_a_removal_counts_before_it_is_on_disk(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
     """The files (on EFS) take seconds to write: the kernel that is due must stay meanwhile."""
@@ -256,7 +261,7 @@ async def test_a_word_that_forbids_counts_while_the_disk_is_slow(
     assert bench.world.removed == []
 
 
-async def test_a_word_counts_while_the_audit_line_is_written(bench: Bench) -> None:
+async def test_a_keep_alive_counts_while_the_audit_line_is_written(bench: Bench) -> None:
     """The second look is over, and the line takes seconds: still in time."""
     bench.world.kernel("k")
     await bench.live(timedelta(minutes=119))
@@ -274,7 +279,7 @@ async def test_a_word_counts_while_the_audit_line_is_written(bench: Bench) -> No
     assert bench.controller.report()["outcomes"][-1]["outcome"] == "stale"
 
 
-async def test_a_kernel_that_starts_while_the_audit_line_of_its_app_is_written(
+async def test_a_kernel_that_starts_while_the_audit_line_is_written_keeps_its_app(
     bench: Bench,
 ) -> None:
     """SageMaker deletes an app whatever runs in it, so the look that counts is the last one."""
@@ -294,7 +299,7 @@ async def test_a_kernel_that_starts_while_the_audit_line_of_its_app_is_written(
     assert bench.controller.report()["outcomes"][-1]["outcome"] == "stale"
 
 
-async def test_a_setting_that_cannot_be_stored_is_in_force_and_reported(
+async def test_a_setting_that_cannot_be_stored_is_in_force_and_is_a_fault(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.world.kernel("k")
@@ -316,7 +321,7 @@ async def test_a_setting_that_cannot_be_stored_is_in_force_and_reported(
     assert '"enabled": false' in (bench.path / "settings.json").read_text()
 
 
-async def test_rehearsals_do_not_grow_for_ever(bench: Bench) -> None:
+async def test_rehearsals_of_ended_kernels_are_forgotten(bench: Bench) -> None:
     await bench.controller.requests.patch_settings({"dry_run": True})
     for number in range(20):
         bench.world.kernel(f"k{number}")
@@ -324,4 +329,4 @@ async def test_rehearsals_do_not_grow_for_ever(bench: Bench) -> None:
         bench.world.kernels.clear()
     await bench.live(timedelta(minutes=2))
     assert len(bench.controller.report()["outcomes"]) == 20, "each was rehearsed"
-    assert bench.controller._remover._rehearsed == {}
+    assert bench.controller._one_pass._remover._tasks._rehearsed == {}

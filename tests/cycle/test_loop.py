@@ -33,18 +33,18 @@ class TestListings:
             await bench.live(timedelta(seconds=30))
         assert bench.world.listings <= 61
 
-    async def test_dry_run_does_not_ask_again_and_again(self, bench: Bench) -> None:
+    async def test_dry_run_does_not_list_apps_more_often(self, bench: Bench) -> None:
         bench.world.app("a")
         await bench.controller.requests.patch_settings({"dry_run": True})
         await bench.live(timedelta(hours=12))
         assert bench.world.listings <= 6 * 12
 
-    async def test_never_without_apps(self, bench: Bench) -> None:
+    async def test_apps_are_never_listed_where_there_are_none(self, bench: Bench) -> None:
         bench.world.has_apps = False
         await bench.live(timedelta(hours=3))
         assert bench.world.listings == 0
 
-    async def test_removals_act_on_a_list_of_that_moment(self, bench: Bench) -> None:
+    async def test_an_app_is_removed_only_if_a_new_list_has_it(self, bench: Bench) -> None:
         """Somebody deleted it in Studio a moment ago: no second delete."""
         app = bench.world.app("a")
         await bench.live(timedelta(minutes=119))
@@ -54,7 +54,7 @@ class TestListings:
         assert bench.resource(app.id)["reason"] == "not-in-service"
 
 
-async def test_never_two_passes_at_once(bench: Bench) -> None:
+async def test_two_passes_never_run_at_the_same_time(bench: Bench) -> None:
     running, most = 0, 0
     observe = bench.world.observe
 
@@ -72,7 +72,7 @@ async def test_never_two_passes_at_once(bench: Bench) -> None:
     assert most == 1
 
 
-async def test_a_broken_pass_is_a_fault_and_not_the_end(
+async def test_a_failed_pass_is_a_fault_and_the_next_pass_runs(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(list_apps: bool) -> Snapshot:
@@ -92,7 +92,7 @@ async def test_a_broken_pass_is_a_fault_and_not_the_end(
     assert bench.controller.report()["health"]["state"] == "ok"
 
 
-async def test_the_loop_runs_and_stops(tmp_path: Path) -> None:
+async def test_the_loop_runs_passes_until_it_is_stopped(tmp_path: Path) -> None:
     bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=0.01))
     bench.clock = Clock()  # type: ignore[assignment]
     bench.controller = bench.make()
@@ -126,7 +126,7 @@ class TestBesideSageMaker:
         await bench.live(timedelta(minutes=90))
         assert bench.world.protected == []
 
-    async def test_its_limit_is_in_the_report(self, bench: Bench) -> None:
+    async def test_the_idle_timeout_of_sagemaker_is_in_the_report(self, bench: Bench) -> None:
         assert bench.controller.report()["platform"]["native_idle_timeout_minutes"] is None
         bench.world.description = Description(native_idle_minutes=90.0)
         assert bench.controller.report()["platform"]["native_idle_timeout_minutes"] == 90

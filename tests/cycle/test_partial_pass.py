@@ -55,7 +55,7 @@ async def first_pass(bench: Bench) -> None:
     bench.clock.advance(timedelta(seconds=10))
 
 
-async def test_a_cell_is_seen_without_a_look_at_everything(watched: Bench) -> None:
+async def test_a_partial_pass_sees_that_a_cell_began(watched: Bench) -> None:
     await first_pass(watched)
     looks, observer = watched.world.full_looks, Announced()
     watched.controller.announcer.add(observer)
@@ -71,7 +71,7 @@ async def test_a_cell_is_seen_without_a_look_at_everything(watched: Bench) -> No
     assert observer.changes == 1, "nothing new"
 
 
-async def test_its_use_counts_for_its_app_alone(watched: Bench) -> None:
+async def test_the_use_of_a_kernel_counts_for_its_app_alone(watched: Bench) -> None:
     await first_pass(watched)
     begin_cell(watched)
     await watched.controller.run_pass(kernels={"k"})
@@ -82,7 +82,7 @@ async def test_its_use_counts_for_its_app_alone(watched: Bench) -> None:
     assert since["k"] == since["KernelGateway/a"] > since["beside"] == since["KernelGateway/b"]
 
 
-async def test_it_does_not_postpone_the_full_look(watched: Bench) -> None:
+async def test_a_partial_pass_does_not_postpone_the_full_pass(watched: Bench) -> None:
     await first_pass(watched)
     clock = watched.controller._clock
     due = clock.next_at
@@ -95,7 +95,7 @@ async def test_it_does_not_postpone_the_full_look(watched: Bench) -> None:
     assert watched.controller.report()["health"]["last_pass"] == last
 
 
-async def test_it_wakes_the_loop_for_what_is_due_sooner(watched: Bench) -> None:
+async def test_a_partial_pass_moves_the_next_pass_to_an_earlier_due_time(watched: Bench) -> None:
     """A kernel that is idle again has instants of its own."""
     await first_pass(watched)
     await watched.controller.requests.patch_settings({"idle_timeout_minutes": 10})
@@ -128,14 +128,14 @@ async def test_a_change_that_is_not_simple_needs_a_full_pass(
     assert watched.world.full_looks > looks
 
 
-async def test_a_new_kernel_takes_a_full_look(watched: Bench) -> None:
+async def test_a_new_kernel_needs_a_full_pass(watched: Bench) -> None:
     await first_pass(watched)
     watched.world.kernel("new", watched.world.apps["KernelGateway/a"])
     await watched.controller.run_pass(kernels={"new"})
     assert watched.resource("new")["reason"] == "recent-activity"
 
 
-async def test_a_removal_is_left_to_a_full_look(bench: Bench) -> None:
+async def test_a_removal_needs_a_full_pass(bench: Bench) -> None:
     """The signal comes at the very moment at which the kernel is due."""
     bench.world.kernel("k")
     await bench.live(timedelta(minutes=119, seconds=59))
@@ -156,7 +156,7 @@ async def test_a_partial_pass_removes_nothing(bench: Bench) -> None:
     assert bench.world.removed == []
 
 
-async def test_one_that_fails_is_followed_by_a_full_one(
+async def test_a_full_pass_follows_a_failed_partial_pass(
     watched: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await first_pass(watched)
@@ -172,7 +172,7 @@ async def test_one_that_fails_is_followed_by_a_full_one(
     assert "a partial pass failed" in caplog.text
 
 
-async def test_the_loop_looks_at_a_kernel_after_its_signal(tmp_path: Path) -> None:
+async def test_the_loop_runs_a_partial_pass_after_a_kernel_signal(tmp_path: Path) -> None:
     """With an hour between two polls."""
     bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=3600))
     bench.clock = Clock()  # type: ignore[assignment]

@@ -18,7 +18,7 @@ DENIED = Outcome(Result.PERMANENT, "Denied.", "AccessDenied", "Allow sagemaker:D
 BUSY = Outcome(Result.TEMPORARY, "Busy.", "ResourceInUse", "Wait.")
 
 
-async def test_kernel_first_then_app_then_the_audit_is_complete(bench: Bench) -> None:
+async def test_the_kernel_is_removed_before_its_app_and_both_have_audit_lines(bench: Bench) -> None:
     app = bench.world.app("a")
     bench.world.kernel("k", app)
     audit: list[str] = []
@@ -45,7 +45,7 @@ async def test_kernel_first_then_app_then_the_audit_is_complete(bench: Bench) ->
         assert [outcome[field] for field in story] == [entry[field] for field in story]
 
 
-async def test_removed_when_due_not_at_the_next_poll(bench: Bench) -> None:
+async def test_a_kernel_is_removed_when_it_is_due_and_not_at_the_next_poll(bench: Bench) -> None:
     bench.limits = replace(bench.limits, poll_interval_seconds=3600)
     bench.controller = bench.make()
     bench.world.kernel("k", last_activity=START - 30 * MINUTE)
@@ -56,7 +56,7 @@ async def test_removed_when_due_not_at_the_next_poll(bench: Bench) -> None:
     assert timedelta(0) <= moment - (START + 90 * MINUTE) < timedelta(seconds=1)
 
 
-async def test_what_a_removal_saves_is_counted_and_survives_a_restart(bench: Bench) -> None:
+async def test_the_savings_of_a_removal_are_counted_and_survive_a_restart(bench: Bench) -> None:
     """Two apps on one instance: it is free when the second is gone, and billed when one is back."""
     first, second = bench.world.app("a"), bench.world.app("b")
     await bench.live(timedelta(minutes=121))
@@ -92,7 +92,7 @@ async def test_an_app_that_somebody_else_deleted_at_the_last_moment_is_not_our_s
     assert (savings["instance_hours"] > 0) is (saved is not None)
 
 
-async def test_an_empty_app_goes_a_limit_after_first_sight(bench: Bench) -> None:
+async def test_an_empty_app_is_removed_one_idle_timeout_after_first_sight(bench: Bench) -> None:
     app = bench.world.app("a")
     bench.clock.advance(timedelta(days=3))  # it has been there for days when we first look
     first = bench.clock.now
@@ -104,7 +104,9 @@ async def test_an_empty_app_goes_a_limit_after_first_sight(bench: Bench) -> None
     assert timedelta(0) <= when[0] - first - timedelta(hours=2) < timedelta(seconds=1)
 
 
-async def test_used_for_three_hours_then_closed(bench: Bench) -> None:
+async def test_an_app_used_for_three_hours_is_kept_one_idle_timeout_after_its_last_use(
+    bench: Bench,
+) -> None:
     app = bench.world.app("a")
     bench.world.kernel("k", app, state="busy")
     await bench.live(timedelta(hours=3))
@@ -115,7 +117,7 @@ async def test_used_for_three_hours_then_closed(bench: Bench) -> None:
     assert bench.world.removed == [app.id]
 
 
-async def test_a_busy_kernel_lives_and_holds_its_app_for_ever(bench: Bench) -> None:
+async def test_a_busy_kernel_and_its_app_are_never_removed(bench: Bench) -> None:
     app = bench.world.app("a")
     bench.world.kernel("k", app, state="busy", last_activity=START - timedelta(days=9))
     await bench.live(timedelta(hours=30))
@@ -244,7 +246,7 @@ async def test_a_resource_that_is_gone_at_the_second_look_is_no_error(bench: Ben
     assert [o["outcome"] for o in bench.controller.report()["outcomes"]] == ["gone"]
 
 
-async def test_an_error_nobody_thought_of_stays_with_its_resource(bench: Bench) -> None:
+async def test_an_unexpected_error_affects_one_resource_only(bench: Bench) -> None:
     bench.world.kernel("a")
     bench.world.kernel("b")
 
@@ -258,7 +260,7 @@ async def test_an_error_nobody_thought_of_stays_with_its_resource(bench: Bench) 
     assert bench.resource("a")["reason"] == "backing-off"
 
 
-async def test_dry_run_says_once_and_removes_nothing(bench: Bench) -> None:
+async def test_dry_run_reports_each_removal_once_and_removes_nothing(bench: Bench) -> None:
     app = bench.world.app("a")
     bench.world.kernel("k", app)
     await bench.controller.requests.patch_settings({"dry_run": True})
@@ -281,7 +283,7 @@ async def test_a_check_with_dry_run_only_rehearses(bench: Bench) -> None:
     assert [o["outcome"] for o in bench.controller.report()["outcomes"]] == ["dry-run"]
 
 
-async def test_removal_on_request(bench: Bench) -> None:
+async def test_a_requested_removal(bench: Bench) -> None:
     app = bench.world.app("a")
     bench.world.kernel("k", app, state="busy")
     bench.world.apps["JupyterServer/default"] = App("JupyterServer", "default", "InService")

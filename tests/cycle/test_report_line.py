@@ -42,13 +42,15 @@ def reporting(bench: Bench, **more: Any) -> None:
     bench.controller = bench.make()
 
 
-async def test_it_is_off_unless_it_is_turned_on(bench: Bench, lines: Lines) -> None:
+async def test_no_line_is_written_unless_report_to_log_is_on(bench: Bench, lines: Lines) -> None:
     bench.controller = bench.make()
     await bench.live(60 * MINUTE)
     assert lines == []
 
 
-async def test_at_least_every_15_minutes_and_on_change(bench: Bench, lines: Lines) -> None:
+async def test_a_line_is_written_on_each_change_and_at_least_every_15_minutes(
+    bench: Bench, lines: Lines
+) -> None:
     reporting(bench)
     app = bench.world.app("one")
     bench.world.kernel("k", app)
@@ -77,7 +79,9 @@ async def test_a_change_within_a_minute_of_the_last_line_is_written_after_that_m
     assert lines[-1]["apps"][0]["name"] == "one"
 
 
-async def test_names_only_when_they_are_asked_for(bench: Bench, lines: Lines) -> None:
+async def test_the_line_has_names_only_if_report_to_log_names_is_on(
+    bench: Bench, lines: Lines
+) -> None:
     bench.world.kernel("k", None, paths=("secret/plan.ipynb",))
     job = Terminal("1", running_job="mysql -psecret", last_activity=START)
     bench.world.terminals["1"] = job
@@ -90,7 +94,9 @@ async def test_names_only_when_they_are_asked_for(bench: Bench, lines: Lines) ->
     assert "secret/plan.ipynb" in json.dumps(lines[-1])
 
 
-async def test_what_a_dry_run_would_have_removed_and_saved(bench: Bench, lines: Lines) -> None:
+async def test_the_line_has_the_removals_and_savings_of_a_rehearsal(
+    bench: Bench, lines: Lines
+) -> None:
     reporting(bench, dry_run=True)
     one, two = bench.world.app("one"), bench.world.app("two")
     bench.world.kernel("k", one)
@@ -155,7 +161,7 @@ async def test_a_line_that_fails_ends_no_pass(
     assert bench.controller.report()["health"]["state"] == "ok"
 
 
-def test_it_goes_to_standard_output_and_waits_for_nobody(
+def test_the_line_goes_to_standard_output_without_waiting_for_a_reader(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reading, writing = os.pipe()

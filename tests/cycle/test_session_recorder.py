@@ -58,7 +58,7 @@ async def test_a_removed_kernel_can_be_brought_back(bench: Bench) -> None:
         assert caught.value.status == 404
 
 
-async def test_a_terminal_is_kept_with_its_directory_only(bench: Bench) -> None:
+async def test_the_entry_of_a_terminal_has_only_its_directory(bench: Bench) -> None:
     bench.world.terminals["1"] = Terminal("1", START)
     bench.world.terminals["i"] = Terminal("i", START, environment=IMAGE)
     bench.world.sessions["1"] = Session(None, "/home/ada")
@@ -97,7 +97,7 @@ async def test_a_kernel_that_was_not_removed_leaves_no_entry(bench: Bench) -> No
 @pytest.mark.parametrize(
     "setting", [{"remember_stopped": False}, {"dry_run": True}], ids=["off", "dry run"]
 )
-async def test_nothing_is_kept(setting: dict[str, Any], bench: Bench) -> None:
+async def test_no_entry_is_written(setting: dict[str, Any], bench: Bench) -> None:
     defaults = {**{name: field.default for name, field in FIELDS.items()}, **setting}
     bench.limits = Limits(defaults=defaults)
     bench.controller = bench.make()
@@ -117,7 +117,7 @@ TROUBLE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
-async def test_trouble_delays_no_removal_and_costs_no_audit_line(
+async def test_a_failure_delays_no_removal_and_costs_no_audit_line(
     trouble: Any, bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     trouble(bench)
@@ -129,7 +129,7 @@ async def test_trouble_delays_no_removal_and_costs_no_audit_line(
     assert not (bench.path / "stopped-k").is_dir()
 
 
-async def test_a_kernel_that_hangs_is_not_waited_for(
+async def test_a_kernel_that_does_not_answer_delays_no_removal(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     never = asyncio.Event()

@@ -44,7 +44,7 @@ BROKEN = ["{", '{"schema": 99, "settings": {}}', "[" * 100_000]
 
 
 @pytest.mark.parametrize("content", BROKEN, ids=["torn", "future", "deep"])
-async def test_settings_not_known_at_the_start_forbid_everything(
+async def test_settings_that_cannot_be_read_at_the_start_prevent_every_removal(
     content: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "settings.json"
@@ -64,7 +64,9 @@ async def test_settings_not_known_at_the_start_forbid_everything(
 
 
 @pytest.mark.parametrize("content", BROKEN, ids=["torn", "future", "deep"])
-async def test_settings_that_break_later_leave_the_last_good(content: str, tmp_path: Path) -> None:
+async def test_the_last_good_settings_stay_in_force_if_the_file_breaks_later(
+    content: str, tmp_path: Path
+) -> None:
     path = tmp_path / "settings.json"
     write(path, settings(idle_timeout_minutes=300))
     bench = await begun(tmp_path)
@@ -77,7 +79,7 @@ async def test_settings_that_break_later_leave_the_last_good(content: str, tmp_p
     assert bench.world.removed == ["k"]
 
 
-async def test_a_broken_file_is_no_way_around_a_lock(tmp_path: Path) -> None:
+async def test_a_broken_file_does_not_evade_a_locked_setting(tmp_path: Path) -> None:
     write(tmp_path / "settings.json", "{")
     locked = frozenset({"enabled", "dry_run", "idle_timeout_minutes"})
     bench = await begun(tmp_path, locked=locked, max_idle_timeout_minutes=240)
@@ -87,14 +89,14 @@ async def test_a_broken_file_is_no_way_around_a_lock(tmp_path: Path) -> None:
     assert bench.world.removed == ["k"]
 
 
-async def test_a_broken_file_is_no_way_around_all_locks(tmp_path: Path) -> None:
+async def test_a_broken_file_does_not_evade_the_lock_of_all_settings(tmp_path: Path) -> None:
     write(tmp_path / "settings.json", "{")
     bench = await begun(tmp_path, locked=frozenset(Limits().defaults))
     await bench.live(2.2 * HOURS)
     assert bench.world.removed == ["k"]
 
 
-async def test_a_file_that_cannot_be_read_is_tried_again(
+async def test_an_unreadable_file_is_read_again_in_the_next_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error of the file system leaves no trace in the file: its signature stays the same."""
@@ -124,7 +126,7 @@ async def test_a_file_that_cannot_be_read_is_tried_again(
 
 
 @pytest.mark.parametrize("step", [timedelta(0), timedelta(minutes=20)], ids=str)
-async def test_keep_alives_that_cannot_be_read_hold_everything_meanwhile(
+async def test_unreadable_keep_alives_keep_every_resource_until_they_are_read(
     step: timedelta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = [{"kind": "kernel", "id": "k", "until": "2026-03-01T20:00:00+00:00"}]
@@ -152,7 +154,7 @@ async def test_keep_alives_that_cannot_be_read_hold_everything_meanwhile(
     assert bench.world.removed == ["other", "k"]
 
 
-async def test_lost_keep_alives_keep_everything_for_the_longest_keep_alive(
+async def test_lost_keep_alives_keep_every_resource_for_the_longest_keep_alive(
     tmp_path: Path,
 ) -> None:
     write(tmp_path / "keep-alive-k.json", "{")
@@ -168,7 +170,7 @@ async def test_lost_keep_alives_keep_everything_for_the_longest_keep_alive(
 
 
 @pytest.mark.parametrize("until", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "x"])
-async def test_a_hand_made_keep_alive_cannot_stop_the_start(until: str, tmp_path: Path) -> None:
+async def test_an_edited_keep_alive_does_not_prevent_the_start(until: str, tmp_path: Path) -> None:
     held = [{"kind": "all", "id": "all", "until": until}]
     write(tmp_path / "keep-alive-k.json", {"schema": 1, "keep_alive": held})
     bench = await begun(tmp_path)
@@ -176,7 +178,7 @@ async def test_a_hand_made_keep_alive_cannot_stop_the_start(until: str, tmp_path
     assert bench.world.removed == ["k"]
 
 
-async def test_owed_lines_are_written_when_writing_works_again(
+async def test_owed_audit_lines_are_written_when_the_disk_works_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = await begun(tmp_path)
@@ -235,7 +237,7 @@ async def test_a_request_during_a_hanging_removal_counts_for_the_rest_of_the_pas
     assert "b" not in bench.world.removed
 
 
-async def test_one_that_moved_at_the_very_last_moment_is_looked_at_anew(bench: Bench) -> None:
+async def test_a_resource_that_moves_during_its_removal_is_observed_again(bench: Bench) -> None:
     """The look right before the end says so; the next decision knows what it saw."""
     kernel: Kernel = bench.world.kernel("k")
     bench.world.answers["k"] = [Outcome(Result.STALE)]

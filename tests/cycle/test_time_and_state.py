@@ -15,7 +15,7 @@ from auto_shutdown.cycle.refused import RefusedError
 
 
 @pytest.mark.parametrize("hours", [1, -1, 24])
-async def test_a_step_of_the_clock_removes_nothing_sooner(hours: int, bench: Bench) -> None:
+async def test_a_clock_step_removes_nothing_sooner(hours: int, bench: Bench) -> None:
     bench.world.app("a")
     bench.world.kernel("k")
     await bench.live(timedelta(minutes=100))
@@ -26,7 +26,7 @@ async def test_a_step_of_the_clock_removes_nothing_sooner(hours: int, bench: Ben
     assert len(bench.world.removed) == 2  # and no later than a limit and a grace
 
 
-async def test_after_a_long_pause_nothing_goes_in_that_pass(bench: Bench) -> None:
+async def test_the_first_pass_after_a_long_pause_removes_nothing(bench: Bench) -> None:
     bench.world.kernel("k")
     await bench.controller.requests.patch_settings(
         {"warn_minutes": 0}
@@ -40,7 +40,9 @@ async def test_after_a_long_pause_nothing_goes_in_that_pass(bench: Bench) -> Non
     assert bench.world.removed == ["k"]
 
 
-async def test_a_sleep_that_the_monotonic_clock_does_not_count(bench: Bench) -> None:
+async def test_a_sleep_that_the_monotonic_clock_does_not_count_begins_a_grace_period(
+    bench: Bench,
+) -> None:
     bench.world.kernel("k")
     await bench.live(timedelta(minutes=60))
     bench.clock.step(timedelta(hours=9))  # a laptop's lid
@@ -82,7 +84,7 @@ def stopped(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-async def test_a_step_of_the_clock_while_no_server_runs(hours: int, bench: Bench) -> None:
+async def test_a_clock_step_while_no_server_runs(hours: int, bench: Bench) -> None:
     app = bench.world.app("a")
     bench.world.kernel("k")
     await bench.controller.load()
@@ -123,7 +125,7 @@ async def test_reports_after_a_clock_step_use_the_new_clock(hours: int, bench: B
     assert bench.world.removed == ["used", "k"]
 
 
-async def test_a_keep_alive_is_as_long_after_a_step_and_another_boot(
+async def test_a_keep_alive_keeps_its_length_after_a_clock_step_and_a_reboot(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.world.kernel("k")
@@ -154,7 +156,7 @@ async def test_a_crash_starts_a_new_clock(bench: Bench) -> None:
     assert bench.world.removed == [app.id]
 
 
-async def test_keep_alives_hold_survive_a_restart_and_end(bench: Bench) -> None:
+async def test_a_keep_alive_survives_a_restart_and_ends(bench: Bench) -> None:
     bench.world.kernel("k")
     await bench.controller.load()
     await bench.controller.check()
@@ -171,7 +173,7 @@ async def test_keep_alives_hold_survive_a_restart_and_end(bench: Bench) -> None:
     assert await bench.controller.requests.keep_alive(EVERYTHING, None) == []
 
 
-async def test_a_state_directory_that_cannot_be_written_is_a_fault_not_an_end(
+async def test_an_unwritable_state_directory_is_a_fault_and_passes_go_on(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "file").write_text("")

@@ -60,7 +60,7 @@ async def test_the_report_shows_the_reason_of_a_hook(hook: Any, text: str | None
     assert vetoes == ({} if text is None else {KERNEL: Veto("h", text, START + MINUTE)})
 
 
-async def test_one_that_hangs_delays_the_others_by_its_time_at_most(
+async def test_a_hook_that_hangs_delays_the_others_by_at_most_its_time_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "HOOK_SECONDS", 0.05)
@@ -84,7 +84,7 @@ async def test_one_that_hangs_delays_the_others_by_its_time_at_most(
     assert await VetoHooks(LOG, {"f": forever}).ask([DUE], START)
 
 
-async def test_hooks_are_asked_at_the_same_time() -> None:
+async def test_hooks_are_called_at_the_same_time() -> None:
     """Each answers only once the other has been asked."""
     asked = {"a": asyncio.Event(), "b": asyncio.Event()}
 
@@ -101,7 +101,9 @@ async def test_hooks_are_asked_at_the_same_time() -> None:
     assert vetoes[KERNEL].text == "a", "the first in the order of the hooks"
 
 
-async def test_slow_hooks_have_a_limit_for_all_removals(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_hooks_have_one_time_limit_for_all_removals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "HOOK_SECONDS", 0.05)
     monkeypatch.setattr(module, "ALL_SECONDS", 0.12)
     calls = []
@@ -120,7 +122,7 @@ async def test_slow_hooks_have_a_limit_for_all_removals(monkeypatch: pytest.Monk
     assert {decision.ref for decision in calls} == vetoes.keys(), "the others come next"
 
 
-async def test_a_hook_that_recovers_is_no_fault_any_more() -> None:
+async def test_the_fault_of_a_hook_ends_when_the_hook_works_again() -> None:
     works = False
 
     def moody(_decision: Decision) -> None:
@@ -155,7 +157,7 @@ async def test_hooks_are_found_by_their_entry_point(monkeypatch: pytest.MonkeyPa
     assert await VetoHooks(LOG).ask([DUE], START) == {}, "Python 3.9 gives a dict"
 
 
-async def test_an_objection_holds_and_is_asked_again(bench: Bench) -> None:
+async def test_an_objection_holds_and_then_the_hook_is_called_again(bench: Bench) -> None:
     objects, asked = True, []
 
     def hook(decision: Decision) -> str | None:

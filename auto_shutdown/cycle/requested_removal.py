@@ -1,0 +1,115 @@
+"""Remove a resource because a user requested it. No idle timeout and no activity delays that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from ..core.due import refs
+from ..core.model import IN_SERVICE, KERNEL_GATEWAY, App, Ref, Resource, Snapshot
+from ..core.policy import Policy
+from ..core.verdict import Action, Decision, Outcome, Reason, Result
+from ..state.savings import Account
+from .audit import Removal
+from .outcomes import Outcomes
+from .refused import RefusedError
+from .removal_tasks import RemovalTasks
+from .situation import Situation
+
+#: What the user who requested a removal reads as its reason.
+REQUESTED = "A user requested the removal."
+
+#: Seconds that a request waits for its removal. After that the answer is that it is in progress.
+REQUEST_SECONDS = 20.0
+
+UNDER_WAY = "It is still being shut down; the report shows when that is done."
+
+
+class RequestedRemovals:
+    """The removals that users of one server request."""
+
+    def __init__(
+        self, situation: Situation, savings: Account, tasks: RemovalTasks, outcomes: Outcomes
+    ) -> None:
+        self._situation = situation
+        self._savings = savings
+        self._tasks = tasks
+        self._outcomes = outcomes
+
+    def require_not_removing(self, ref: Ref) -> None:
+        """Raises RefusedError (409) while the manager or SageMaker is ending ``ref``, which nothing
+        can stop any more."""
+        if ref in self._situation.removals_under_way:
+            raise _being_removed(ref)
+
+    async def remove(
+        self, ref: Ref, current_policy: Callable[[], Policy], now: datetime
+    ) -> Mapping[str, Any]:
+        """Remove ``ref``; an app with what runs in it. Returns the outcome as the report shows it,
+        after at most ``REQUEST_SECONDS`` for each resource.
+
+        Raises RefusedError: 404 for an unknown resource, 409 for a resource that is being removed
+        already and for an app that is never removed, 503 where the list of apps is unknown.
+        """
+        snapshot = self._situation.snapshot
+        resource = snapshot.find(ref)
+        if resource is None:
+            raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
+        if self._tasks.has(ref):
+            raise _being_removed(ref)
+        inside: list[Resource] = []
+        if isinstance(resource, App):
+            _require_removable(resource, snapshot)
+            inside += [kernel for kernel in snapshot.kernels if kernel.app == ref.id]
+            inside += [terminal for terminal in snapshot.terminals if terminal.app == ref.id]
+        ends_server = isinstance(resource, App) and resource.own
+        for each in (*inside, resource):
+            if self._tasks.has(each.ref):
+                continue
+            removal = self._removal_of(each, snapshot, current_policy(), now, ends_server)
+            unchanged = partial(_same_decision, removal.decision)
+            task = self._tasks.begin(each, removal, current_policy, unchanged)
+            await asyncio.wait({task}, timeout=REQUEST_SECONDS)
+            if not task.done() and each is resource:
+                return removal.reported(Outcome(Result.TEMPORARY, UNDER_WAY))
+        return self._outcomes.recent[-1]
+
+    def _removal_of(
+        self,
+        resource: Resource,
+        snapshot: Snapshot,
+        policy: Policy,
+        now: datetime,
+        ends_server: bool,
+    ) -> Removal:
+        detail = REQUESTED + self._note_of(resource, now)
+        decision = Decision(resource.ref, Action.REMOVE, Reason.REQUESTED, detail)
+        frees = self._savings.would_free(resource, snapshot, self._situation.ledger, now)
+        return Removal(decision, resource, policy, now, frees, ends_server)
+
+    def _note_of(self, resource: Resource, now: datetime) -> str:
+        """The user's note on the keep-alive that the removal overrides, as a sentence."""
+        covers = refs(resource.ref, None if isinstance(resource, App) else resource.app)
+        hold = self._situation.ledger.hold_on(covers, now)
+        return f" It was kept alive: {hold.note}." if hold is not None and hold.note else ""
+
+
+async def _same_decision(decision: Decision) -> Decision:
+    return decision
+
+
+def _being_removed(ref: Ref) -> RefusedError:
+    return RefusedError(409, f"The {ref} is being shut down already.", "id", ref.id)
+
+
+def _require_removable(app: App, snapshot: Snapshot) -> None:
+    if Snapshot.APPS in snapshot.unread:
+        raise RefusedError(503, snapshot.unread[Snapshot.APPS].message, "id", app.id)
+    if app.type != KERNEL_GATEWAY and not app.own:
+        message = f"Apps of type {app.type} are never removed by this extension."
+        raise RefusedError(409, message, "id", app.id)
+    if app.status != IN_SERVICE:
+        raise RefusedError(409, f"The app is {app.status}.", "id", app.id)
