@@ -7,7 +7,8 @@ before, the extension is listed as valid, a real server starts with it and answe
 It uses only the standard library.
 
 ``--ci`` is the shorter form that ``make test`` runs: the oldest and the newest host, and of the
-tests that wait for real time only those whose result differs between versions of jupyter_server.
+tests of whole servers only those whose result differs between versions of jupyter_server. The
+newest host runs no other tests with real processes: those of ``make test`` use the same packages.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class Host:
     python: str
     packages: tuple[str, ...]
     in_ci: bool = False
+    #: Whether the tests with real processes run there in CI too.
+    slow_in_ci: bool = False
 
 
 HOSTS = (
@@ -65,6 +68,7 @@ HOSTS = (
             "ipykernel",
         ),
         in_ci=True,
+        slow_in_ci=True,
     ),
     Host(
         "old",
@@ -78,6 +82,8 @@ TOOLS = (
     "pytest",
     "pytest-jupyter[server]",
     "pytest-timeout",
+    "pytest-rerunfailures",
+    "pytest-xdist",
     "hypothesis",
     "psutil",
     "pyyaml",
@@ -148,12 +154,12 @@ def try_host(host: Host, wheel: Path, uv: str, ci: bool) -> Row:
         python = install(host, interpreter, wheel, uv, row)
         place = python.parents[1]
         env = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "PYTHON"))}
-        env.update(HOME=str(place), PATH=f"{python.parent}:{os.defpath}")
+        env.update(HOME=str(place), PATH=f"{python.parent}:{os.defpath}", TZ="UTC")
         listed = run(python, "-m", "jupyter", "server", "extension", "list", env=env)
         if not re.search(r"auto_shutdown \S+ .*OK", listed):
             raise FailedError(f"the extension is not valid:\n{listed}")
         row.found["server"] = start_server(python, place, env)
-        row.found["tests"] = run_tests(python, place, env, ci)
+        row.found["tests"] = run_tests(host, python, place, env, ci)
     except (FailedError, subprocess.TimeoutExpired) as error:
         row.trouble = str(error)
         row.found["tests"] = "FAILED"
@@ -216,17 +222,37 @@ def copy_tests() -> None:
     )
 
 
-def run_tests(python: Path, place: Path, env: dict[str, str], ci: bool) -> str:
-    """Run the tests; returns pytest's own summary."""
-    argv = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", WORK / "pytest.ini"]
+def selections(host: Host, ci: bool) -> list[list[str]]:
+    """The arguments of each run of pytest on this host."""
+    fast = [str(TESTS / name) for name in FAST]
+    if not ci:
+        return [["-m", "not soak", *fast, str(TESTS / ACTIVITY)]]
     # Properties give the same result on each host.
-    marked = "not soak and not hypothesis" if ci else "not soak"
-    argv += ["-m", marked, "--show-capture=no", f"--basetemp={place / 'tmp'}"]
-    argv += [TESTS / name for name in FAST]
-    only = [f"{TESTS / ACTIVITY}::{name}" for name in ACTIVITY_CI]
-    argv += only if ci else [TESTS / ACTIVITY]
-    output = run(*argv, env=env, timeout=3600)
-    return output.strip().splitlines()[-1].strip("= ").partition(" in ")[0]
+    marked = "not soak and not hypothesis" + ("" if host.slow_in_ci else " and not slow")
+    whole_servers = [f"{TESTS / ACTIVITY}::{name}" for name in ACTIVITY_CI]
+    return [["-m", marked, *fast], ["-m", "not soak", *whole_servers]]
+
+
+def run_tests(host: Host, python: Path, place: Path, env: dict[str, str], ci: bool) -> str:
+    """Run the tests; returns pytest's own summaries."""
+    argv = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", WORK / "pytest.ini"]
+    argv += [
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+        "--reruns=1",
+        "--show-capture=no",
+        f"--basetemp={place / 'tmp'}",
+    ]
+    summaries = []
+    for selection in selections(host, ci):
+        output = run(*argv, *selection, env=env, timeout=3600)
+        for line in output.splitlines():
+            if line.startswith("RERUN"):
+                print(f"{host.name}: tried twice: {line.partition(' ')[2]}")
+        summaries.append(output.strip().splitlines()[-1].strip("= ").partition(" in ")[0])
+    return "; ".join(summaries)
 
 
 def as_table(rows: Sequence[Row]) -> str:
