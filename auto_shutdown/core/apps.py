@@ -84,7 +84,7 @@ def _holds_its_app(context: Context, tenant: Tenant, decision: Decision) -> bool
         return True
     if isinstance(tenant, Terminal):
         return not tenant.in_image or decision.reason in (Reason.TERMINAL_OPEN, Reason.RUNNING_JOB)
-    if decision.reason is Reason.KEPT_ALIVE or not is_stuck(context, tenant):
+    if tenant.refused or decision.reason is Reason.KEPT_ALIVE or not is_stuck(context, tenant):
         return True
     asked = context.mark(tenant.ref).work.result in ("none", "untold")
     return tenant.state in COMING_UP and not asked

@@ -11,7 +11,7 @@ from .ledger import Ledger, has_notice
 from .marks import Mark, activity, first_sight
 from .model import Kind, Ref, Resource, Snapshot, Unread
 from .policy import Policy
-from .signals import Signal
+from .signals import WORDS, Signal
 from .verdict import Action, Decision, Reason
 from .words import duration
 
@@ -125,6 +125,7 @@ def by_the_clock(
     if needs_answer:
         due_at = (mark.work.asked_at or now) + window_of(clock.limit)
         due_at = max(due_at, now + timedelta(milliseconds=10))
+    last = f"Last activity: {WORDS.get(clock.signal, clock.signal)}."
     idle_for = f"{clock.word} {duration(now - clock.since)} of {duration(clock.limit)}"
 
     def decision(action: Action, reason: Reason, detail: str, **parameters: str) -> Decision:
@@ -144,7 +145,7 @@ def by_the_clock(
         )
 
     if due_at <= now:
-        detail = f"{idle_for} ({clock.rule}), last by {clock.signal}."
+        detail = f"{idle_for} ({clock.rule}). {last}"
         if query_work and mark.work.result == "untold":
             detail += (
                 f" Whether anything worked in the background, nobody knows: {mark.work.detail}."
@@ -158,7 +159,7 @@ def by_the_clock(
         return decision(Action.KEEP, Reason.KEPT_ALIVE, detail, **parameters)
     if limit_over_at > now:
         reason = _RECENT.get(clock.signal, Reason.RECENT_ACTIVITY)
-        return decision(Action.KEEP, reason, f"{idle_for}, last by {clock.signal}.")
+        return decision(Action.KEEP, reason, f"{idle_for}. {last}")
     left = duration(due_at - now)
     if failure is not None and failure.retry_at > now:
         detail = f"{idle_for}; removing it failed ({failure.outcome.code}), next try in {left}."

@@ -16,12 +16,30 @@ from .verdict import Fault, Result
 #: A fault of one of these sources prevents every removal, or that of every billed app.
 BLOCKING_SOURCES = frozenset({Snapshot.KERNELS, Snapshot.APPS})
 
+REFUSED_REMEDY = (
+    "Restart this kernel, or shut it down if nobody needs it. If other kernels have this fault, "
+    "look at the log of their gateway. The administrator's max_busy_minutes ends such kernels."
+)
+
 
 def derive(snapshot: Snapshot, ledger: Ledger, now: datetime) -> list[Fault]:
-    """One fault for each source that cannot be read and each removal that fails."""
+    """One fault for each source that cannot be read, each kernel that refuses each connection, and
+    each removal that fails."""
     unread = [
         Fault(u.source, u.code, u.message, u.remedy, now, u.source in BLOCKING_SOURCES)
         for u in snapshot.unread.values()
+    ]
+    refusing = [
+        Fault(
+            str(kernel.ref),
+            "KernelRefuses",
+            f"The kernel {kernel.id} cannot be asked whether a cell runs: {kernel.refused}. It is "
+            "kept, and so is its app.",
+            REFUSED_REMEDY,
+            now,
+        )
+        for kernel in snapshot.kernels
+        if kernel.refused
     ]
     failing = [
         Fault(
@@ -34,7 +52,7 @@ def derive(snapshot: Snapshot, ledger: Ledger, now: datetime) -> list[Fault]:
         )
         for ref, failure in ledger.failures.items()
     ]
-    return unread + failing
+    return unread + refusing + failing
 
 
 def settle(

@@ -59,9 +59,9 @@ class Mark:
 
     ``active_at`` is the time of the latest strong evidence, and ``signal`` names that evidence.
     ``weak`` holds the time of the latest weak evidence by signal. ``stamps`` and ``state`` were
-    reported at ``seen_at``. ``quiet_since`` is the time since which a busy kernel, or the command
-    in a terminal, has shown no sign of work. ``alone``: the kernel is busy only because it waits
-    for a person, and no client is connected.
+    reported at ``seen_at``. ``quiet_since`` is the time since which a busy kernel, a kernel whose
+    gateway refuses each connection, or the command in a terminal has shown no sign of work.
+    ``alone``: the kernel is busy only because it waits for a person, and no client is connected.
     """
 
     first_seen: datetime
@@ -140,17 +140,27 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
         # left: that client may have left at any time since the previous pass.
         if not kernel.waits_alone or previous is None or not previous.alone:
             mark = moved(mark, Signal.EXECUTION_STATE, now)
-        showed_work = previous is None or not was_busy or mark.stamps != previous.stamps
-        mark = replace(mark, quiet_since=now if showed_work else mark.quiet_since or now)
-    else:
-        mark = _with(mark, quiet_since=None)
-        if previous is not None and was_busy and _reported(mark) == _reported(previous):
-            # The cell ended at some time since the previous pass: the idle clock starts now.
-            mark = moved(mark, Signal.EXECUTION_STATE, now)
+    elif previous is not None and was_busy and _reported(mark) == _reported(previous):
+        # The cell ended at some time since the previous pass: the idle clock starts now.
+        mark = moved(mark, Signal.EXECUTION_STATE, now)
+    mark = _with(mark, quiet_since=_quiet_since(mark, previous, kernel, now))
     mark = _with(mark, app=kernel.app, alone=kernel.waits_alone)
     if previous is not None and previous.state != kernel.state:
         mark = replace(mark, work=Work())
     return _with_state(mark, previous, kernel.state, now)
+
+
+def _quiet_since(
+    mark: Mark, previous: Mark | None, kernel: Kernel, now: datetime
+) -> datetime | None:
+    """Since when the kernel has shown no sign of work, although it may be at work."""
+    if kernel.state != BUSY and not kernel.refused:
+        return None
+    if previous is None or mark.stamps != previous.stamps:
+        return now
+    if kernel.state == BUSY and previous.state != BUSY:
+        return now
+    return previous.quiet_since or now
 
 
 def _without_heartbeat(stamps: Mapping[str, datetime]) -> dict[str, datetime]:

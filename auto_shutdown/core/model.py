@@ -83,6 +83,8 @@ class Kernel:
     - ``waiting_for``: ``input`` or ``debugger`` while the kernel is busy only because it waits for
       a person.
     - ``shell_silent``: the shell channel did not answer the last query, so a cell may be running.
+    - ``refused``: why the kernel's gateway refuses each connection, so that nobody can ask whether
+      a cell runs (empty: it does not refuse).
     - ``own_limit``: the ``cull_idle_timeout`` of the kernelspec's metadata.
     - ``heartbeat_at``: when a heartbeat file that covers the kernel was last touched.
     - ``request_sent_at``: when a client of this server last sent a request that counts as activity.
@@ -102,6 +104,7 @@ class Kernel:
     iopub: IOPubActivity | None = None
     waiting_for: str | None = None
     shell_silent: bool = False
+    refused: str = ""
     own_limit: timedelta | None = None
     heartbeat_at: datetime | None = None
     request_sent_at: datetime | None = None

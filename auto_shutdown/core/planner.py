@@ -29,7 +29,7 @@ from .marks import BUSY, COMING_UP, IDLE
 from .model import App, Kernel, Ref, Snapshot, Terminal
 from .policy import Policy
 from .signals import Signal
-from .suspect import decide_suspect
+from .suspect import decide_suspect, when_silent
 from .verdict import Action, Decision, Plan, Reason
 from .words import duration
 from .worth_stopping import keep_apps, keep_tenants
@@ -110,6 +110,8 @@ def decide_kernel(context: Context, kernel: Kernel) -> Decision:
     if policy.protect_connected and kernel.connections > 0:
         detail = "A client is connected, and the setting protect_connected keeps it."
         return context.keep(ref, Reason.CONNECTED, detail, "connections")
+    if kernel.refused:
+        return _decide_refused(context, kernel)
     if is_coming_up(context, kernel):
         detail = f"The kernel is {kernel.state}; that may take {duration(policy.startup_grace)}."
         return context.keep(
@@ -133,6 +135,22 @@ def decide_kernel(context: Context, kernel: Kernel) -> Decision:
 def _keep_working(context: Context, ref: Ref, work: str) -> Decision:
     detail = f"Something works in the background: {work}."
     return context.keep(ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work)
+
+
+def _decide_refused(context: Context, kernel: Kernel) -> Decision:
+    """Keep a kernel whose gateway refuses each connection: nobody can ask whether a cell runs. It
+    becomes suspect, so that ``max_busy_minutes`` can end it."""
+    unknown = context.keep(
+        kernel.ref,
+        Reason.UNKNOWN,
+        f"This kernel cannot be asked whether a cell runs: {kernel.refused}.",
+        context.mark(kernel.ref).signal,
+        case="refused",
+        error=kernel.refused,
+    )
+    signs = f"It cannot be asked whether a cell runs ({kernel.refused}), and it shows no sign of it"
+    quiet_since = context.mark(kernel.ref).quiet_since
+    return when_silent(unknown, context, quiet_since, signs, kernel.app)
 
 
 def _decide_busy(context: Context, kernel: Kernel) -> Decision:

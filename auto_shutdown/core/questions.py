@@ -84,6 +84,10 @@ def _schedule(
             due[resource.ref] = _while_busy(mark, work, policy, now)
             continue
         limit, _ = policy.limit_of(resource)
+        if isinstance(resource, Kernel) and resource.refused:
+            asked_at = work.asked_at or (mark.state_since if mark is not None else None) or now
+            due[resource.ref] = asked_at + window_of(limit), window_of(limit)
+            continue
         begin = _query_at(decision, work, limit)
         if isinstance(resource, Kernel) and resource.state in COMING_UP:
             begin = _when_stuck(mark, work, limit, begin, policy, now)

@@ -49,3 +49,27 @@ class Signal:
 #: Signals that count only for a limited time after the last strong signal. Some programs print for
 #: ever, keep a connection open or poll, and presence does not show that a resource is in use.
 WEAK = frozenset({Signal.OUTPUT, Signal.PRESENCE, Signal.BACKGROUND_IO, Signal.PROXIED_APP})
+
+#: What the last activity was, in the sentences for people. The machine-readable name stays in
+#: ``signal``.
+WORDS = {
+    Signal.EXECUTION_STATE: "a cell ran",
+    Signal.LAST_ACTIVITY: "the time that Jupyter reports",
+    Signal.REQUEST: "a request to a kernel",
+    Signal.OUTPUT: "output without a request",
+    Signal.INPUT: "a key pressed in the terminal",
+    Signal.FOREGROUND_PROCESS: "a command in a terminal",
+    Signal.BACKGROUND_WORK: "work in the background",
+    Signal.BACKGROUND_IO: "a background program read or wrote data",
+    Signal.OTHER_SERVER: "use of another Jupyter server",
+    Signal.PRESENCE: "a person used the keyboard or mouse",
+    Signal.HEARTBEAT: "a program reported that it works",
+    Signal.EXTENSION: "a server extension reported it",
+    Signal.PROXIED_PAGE: "a person opened a page of a web application",
+    Signal.PROXIED_APP: "requests to a web application",
+    Signal.ACTIVITY_FILE: "a remote IDE reported it",
+    Signal.SAVED: "a document was saved",
+    Signal.ARRIVAL: "a kernel or terminal appeared in it",
+    Signal.IN_SERVICE: "it came in service",
+    Signal.FIRST_SEEN: "none since it was first seen",
+}

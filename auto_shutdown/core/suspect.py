@@ -23,15 +23,25 @@ def decide_suspect(
     ``silent_since`` is when the resource last showed a sign of work (None: just now). ``word``
     begins the sentence for people. ``app`` is the id of the app in which the resource runs.
     """
-    ref, policy, now = busy.ref, context.policy, context.now
-    since = silent_since or now
-    window = policy.suspect_window
+    ref, now = busy.ref, context.now
     work = context.mark(ref).work
-    shows_no_work = work.result == "none" and was_asked(context.mark(ref), now, window / 8)
-    if now - since < window or not shows_no_work:
+    window = context.policy.suspect_window
+    if work.result != "none" or not was_asked(context.mark(ref), now, window / 8):
         return busy
-    case = busy.parameters.get("case", "command")
     signs = f"{word}, but silent and at under {STUCK_CPU:.0%} of a core"
+    return when_silent(busy, context, silent_since, signs, app)
+
+
+def when_silent(
+    kept: Decision, context: Context, silent_since: datetime | None, signs: str, app: str | None
+) -> Decision:
+    """``kept``, or the decision on a suspect resource once ``suspect_after_minutes`` are over.
+    ``signs`` begins the sentence for people."""
+    ref, policy, now = kept.ref, context.policy, context.now
+    since = silent_since or now
+    if now - since < policy.suspect_window:
+        return kept
+    case = kept.parameters.get("case", "command")
     if policy.max_busy is None:
         detail = (
             f"{signs} for {duration(now - since)}. It is kept; the administrator's "
@@ -39,11 +49,11 @@ def decide_suspect(
         )
         silent = iso(since) or ""
         return context.keep(
-            ref, Reason.SUSPECT_BUSY, detail, busy.signal, case=case, silent_since=silent
+            ref, Reason.SUSPECT_BUSY, detail, kept.signal, case=case, silent_since=silent
         )
     clock = Clock(
         since,
-        busy.signal or "",
+        kept.signal or "",
         policy.max_busy,
         "max_busy_minutes",
         Reason.MAX_BUSY,

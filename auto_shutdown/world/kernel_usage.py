@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from tornado.httpclient import HTTPRequest
+from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from . import kernel_history
@@ -68,13 +68,27 @@ async def ask(
     Never raises."""
     conversation = _Conversation(subshells, with_usage, with_history)
     failure = unreachable = ""
+    refused = False
     try:
         await asyncio.wait_for(conversation.hold(url, arguments), ANSWER_SECONDS)
     except asyncio.TimeoutError:
         failure = f"it did not answer within {ANSWER_SECONDS:g} s"
     except Exception as error:
-        failure = unreachable = f"it cannot be reached ({type(error).__name__})"
-    return conversation.usage(failure, unreachable, await stamps_at_rest(read_stamps))
+        code = getattr(error, "code", None)
+        status = f" {code}" if isinstance(code, int) else ""
+        failure = unreachable = f"it cannot be reached ({type(error).__name__}{status})"
+        refused = _is_refusal(error)
+    usage = conversation.usage(failure, unreachable, await stamps_at_rest(read_stamps))
+    return replace(usage, shell=replace(usage.shell, refused=refused and not usage.shell.free))
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether ``error`` means that the kernel's gateway refuses the connection. An answer about the
+    credentials of this server is no refusal of the kernel, and neither is an error of this server
+    (no file descriptors, no name of the host)."""
+    if isinstance(error, HTTPClientError):
+        return error.code in (404, 410) or error.code >= 500
+    return isinstance(error, ConnectionError)
 
 
 async def stamps_at_rest(read_stamps: Callable[[], Awaitable[Stamps]]) -> Stamps:

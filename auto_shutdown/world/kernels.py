@@ -37,7 +37,7 @@ SAGEMAKER_INTERNAL = "__SAGEMAKER_INTERNAL__"
 #: Why a kernel is not shut down at the last moment.
 USED = "It was used at the last moment."
 SILENT = "Its shell did not answer at the last moment"
-CAME_UP = "It was listed as starting, and has answered at the last moment."
+CAME_UP = "It had never answered, and has answered at the last moment."
 
 #: Seconds that a kernel's manager may need to notice the end of this extension's own request.
 SETTLE_SECONDS = 1.0
@@ -179,6 +179,7 @@ class KernelSource:
             waiting_for=waiting_for,
             own_limit=own_limit,
             shell_silent=requests is not None and requests.shell_silent,
+            refused=requests.refused if requests is not None else "",
             request_sent_at=requests.sent_at if requests is not None else None,
         )
 
@@ -304,9 +305,13 @@ class KernelSource:
             if await self._has_moved(kernel):
                 return USED
             answer = await self._shells.ask(kernel.id)
-            if is_starting and answer.shell.free:
+            if answer.shell.free and (is_starting or kernel.refused):
                 return CAME_UP
-            if not answer.shell.free and (answer.shell.failure or not is_starting):
+            # A kernel that refused each connection for so long goes by ``max_busy_minutes``.
+            goes_unanswered = kernel.refused and answer.shell.refused
+            if is_starting and not answer.shell.failure:
+                goes_unanswered = True
+            if not answer.shell.free and not goes_unanswered:
                 return f"{SILENT}: {answer.shell.failure}" if answer.shell.failure else SILENT
             if answer.other_client_seen:
                 return USED

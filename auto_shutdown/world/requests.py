@@ -73,9 +73,11 @@ class KernelRequests:
     ``last_at`` is when a request that runs code last began or ended.
     ``sent_at`` is when a client of this server last sent a request that counts. ``came_up`` says
     that the kernel has sent a message since it was last started. ``shell_silent`` says that its
-    shell did not answer the last question. ``unheard_subshells`` are the subshells whose requests
-    were not finished when the last way to hear of their end was closed. ``on_change`` is called
-    when the kernel begins or ends its work, begins or ends to wait in ``input()``, or starts anew.
+    shell did not answer the last question. ``refused`` is why the kernel's gateway has refused each
+    connection since the last message of the kernel (empty: it has not). ``unheard_subshells`` are
+    the subshells whose requests were not finished when the last way to hear of their end was
+    closed. ``on_change`` is called when the kernel begins or ends its work, begins or ends to wait
+    in ``input()``, or starts anew.
     """
 
     on_iopub: bool = False
@@ -84,6 +86,7 @@ class KernelRequests:
     sent_at: datetime | None = None
     came_up: bool = False
     shell_silent: bool = False
+    refused: str = ""
     unheard_subshells: set[str] = field(default_factory=set)
     on_change: Callable[[], None] = field(default=lambda: None, compare=False)
     _input_for: str | None = None
@@ -137,6 +140,7 @@ class KernelRequests:
 
     def has_status(self, state: str, parent: Mapping[str, Any]) -> None:
         """The kernel reports ``state`` for the request whose header is ``parent``."""
+        self.refused = ""
         self._note_status(state, parent)
         self._signal_change(starts_anew=state in _ENDED or state == "starting")
 
@@ -205,7 +209,7 @@ class KernelRequests:
         self._unfinished.clear()
         self.unheard_subshells.clear()
         self._input_for, self.came_up, self.shell_silent = None, False, False
-        self._unreachable = None
+        self._unreachable, self.refused = None, ""
         self._signal_change()
 
     def iopub_closed(self) -> None:
@@ -235,6 +239,7 @@ class KernelRequests:
         kernel handles the requests of its main shell ``one_by_one``.
         """
         self.came_up, self.shell_silent, self._unreachable = True, False, None
+        self.refused = ""
         self.unheard_subshells.clear()
         for request_id, request in list(self._unfinished.items()):
             if request.subshell is not None or request.at >= asked_at:
@@ -248,12 +253,15 @@ class KernelRequests:
             self._input_for = None
         self._signal_change()
 
-    def shell_is_silent(self, failure: str) -> None:
-        """The shell did not answer, or could not be asked because of ``failure``."""
-        if failure:
+    def shell_is_silent(self, failure: str, refused: bool = False) -> None:
+        """The shell did not answer, or could not be asked because of ``failure``. ``refused``: the
+        kernel's gateway refused the connection."""
+        if refused:
+            self.refused, self._unreachable = failure, None
+        elif failure:
             self._unreachable = (time.monotonic() + UNREACHABLE_SECONDS, failure)
         else:
-            self.shell_silent, self._unreachable = True, None
+            self.shell_silent, self._unreachable, self.refused = True, None, ""
             self._signal_change()
 
     @property

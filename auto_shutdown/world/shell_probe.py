@@ -38,11 +38,14 @@ Key = TypeVar("Key")
 @dataclass(frozen=True)
 class ShellAnswer:
     """``free``: the shell answered. Otherwise it is busy or stuck; or it could not be asked, and
-    ``failure`` says why. ``implementation`` is the kernel's name for itself, as in its reply."""
+    ``failure`` says why. ``implementation`` is the kernel's name for itself, as in its reply.
+    ``refused``: it could not be asked because its gateway refused the connection, and not because
+    of this server (which may have no file descriptors left)."""
 
     free: bool
     failure: str = ""
     implementation: str = ""
+    refused: bool = False
 
 
 def read_connection_file(path: Path) -> Connection | None:

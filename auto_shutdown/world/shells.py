@@ -150,4 +150,4 @@ class Shells:
         if answer.free:
             requests.shell_answered(asked_at, answer.implementation in ONE_BY_ONE)
         else:
-            requests.shell_is_silent(answer.failure)
+            requests.shell_is_silent(answer.failure, answer.refused)

@@ -104,6 +104,18 @@ class TestBusy:
         after = record_answers(look(EMPTY, self.busy, NOW), [made], NOW + MINUTE)
         assert after.marks[KERNEL.ref].quiet_since == still_since
 
+    @pytest.mark.parametrize("state", ["starting", "idle"])
+    def test_a_kernel_whose_gateway_refuses_is_quiet_since_the_first_refusal(
+        self, state: str
+    ) -> None:
+        refuses = replace(self.busy, state=state, refused="HTTP 404")
+        answers = replace(refuses, refused="")
+        used = replace(refuses, last_activity=NOW)
+        assert self.quiet_since(answers, refuses, refuses) == NOW + MINUTE
+        assert self.quiet_since(refuses, refuses, used) == NOW + 2 * MINUTE, "it was used"
+        assert self.quiet_since(refuses, answers) is None
+        assert self.quiet_since(refuses, answers, refuses) == NOW + 2 * MINUTE
+
     def test_waiting_alone_is_no_activity(self) -> None:
         alone = replace(self.busy, waiting_for="input", connections=0)
         ledger = look(look(EMPTY, self.busy, ago(hours=1)), alone, NOW)

@@ -73,6 +73,15 @@ def unanswered(still: timedelta, **policy: object) -> Scene:
     return with_kernel(busy(still, **policy), shell_silent=True)
 
 
+def refused(still: timedelta, state: str = "starting", **policy: object) -> Scene:
+    """Its gateway has refused each connection for so long."""
+    scene = with_kernel(with_policy(OK, **policy), state=state, refused="HTTP 404")
+    since = NOW - still
+    return with_mark(
+        scene, KERNEL.ref, state=state, state_since=since, quiet_since=since, work=UNREAD
+    )
+
+
 def waiting(for_what: str, connections: int) -> Scene:
     scene = with_kernel(OK, state="busy", waiting_for=for_what, connections=connections)
     alone = connections == 0
@@ -101,6 +110,14 @@ KERNEL_ROWS = {
     "stuck in starting, and cannot be asked": (
         with_mark(with_kernel(OK, state="starting"), KERNEL.ref, state="starting", work=UNREAD),
         Reason.UNKNOWN,
+    ),
+    "its gateway refuses, for seven hours": (refused(7 * HOUR), Reason.UNKNOWN),
+    "its gateway refuses, for eight hours": (refused(8 * HOUR), Reason.SUSPECT_BUSY),
+    "listed as idle, and its gateway refuses": (refused(8 * HOUR, "idle"), Reason.SUSPECT_BUSY),
+    "listed as busy, and its gateway refuses": (refused(8 * HOUR, "busy"), Reason.BUSY),
+    "its gateway refuses, and max_busy is not over": (
+        refused(9 * HOUR, max_busy=10 * HOUR),
+        Reason.SUSPECT_BUSY,
     ),
     "used an hour ago": (with_kernel(OK, last_activity=ago(hours=1)), Reason.RECENT_ACTIVITY),
     "a stamp of tomorrow": (with_kernel(OK, last_activity=NOW + HOUR), Reason.RECENT_ACTIVITY),
@@ -215,6 +232,12 @@ APP_ROWS = {
     "the kernels cannot be read": (replace(OK, unread=("kernels",)), Reason.UNKNOWN),
     "the sessions cannot be read": (replace(OK, unread=("sessions",)), Reason.UNKNOWN),
     "the terminals cannot be read": (replace(OK, unread=("terminals",)), Reason.UNKNOWN),
+    "the gateway of a kernel refuses": (refused(3 * HOUR), Reason.UNKNOWN),
+    "the gateway of a stuck kernel refuses after it was asked once": (
+        with_mark(refused(3 * HOUR), KERNEL.ref, work=UNTOLD),
+        Reason.UNKNOWN,
+    ),
+    "the gateway of a kernel refuses, for eight hours": (refused(8 * HOUR), Reason.IN_USE),
     "a kernel of its own unreadable": (
         joined(OK, other(unreadable="TraitError", app=None)),
         Reason.UNKNOWN,
@@ -475,6 +498,10 @@ GOES = {
     ),
     "still busy for as long as the administrator allows": (
         busy(3 * HOUR, max_busy=3 * HOUR),
+        Reason.MAX_BUSY,
+    ),
+    "its gateway refuses for as long as the administrator allows": (
+        refused(9 * HOUR, max_busy=9 * HOUR),
         Reason.MAX_BUSY,
     ),
     "an objection that is over": (

@@ -90,6 +90,26 @@ def test_what_is_asked(name: str) -> None:
     assert asked(scene) == expected
 
 
+@pytest.mark.parametrize(
+    ("asked_ago", "is_asked"), [(None, True), (MINUTE, True), (59 * SECOND, False)]
+)
+@pytest.mark.parametrize("state", ["starting", "idle"])
+def test_a_kernel_whose_gateway_refuses_is_asked_again_each_minute(
+    state: str, asked_ago: timedelta | None, is_asked: bool
+) -> None:
+    """Or nobody would notice that it answers again."""
+    scene = idle_for(HOUR)
+    since = NOW - HOUR
+    work = Work() if asked_ago is None else Work(NOW - asked_ago, None, "unread", "refused")
+    known = mark(since, state, APP.id, quiet_since=since, work=work)
+    scene = replace(
+        scene,
+        kernel=replace(scene.kernel, state=state, refused="HTTP 404"),
+        ledger=replace(scene.ledger, marks={**scene.ledger.marks, KERNEL.ref: known}),
+    )
+    assert (KERNEL.ref in asked(scene)) is is_asked
+
+
 def test_the_first_question_is_known_beforehand() -> None:
     assert next_at(idle_for(60 * MINUTE)) == NOW + 57 * MINUTE
 

@@ -47,12 +47,17 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
     ),
     (KERNEL_ROWS, "starting", "execution-state", "The kernel is starting; that may take 15 m."),
     (KERNEL_ROWS, "restarting", "execution-state", "The kernel is restarting; that may take 15 m."),
-    (KERNEL_ROWS, "used an hour ago", "last-activity", "Idle 1 h of 2 h, last by last-activity."),
+    (
+        KERNEL_ROWS,
+        "used an hour ago",
+        "last-activity",
+        "Idle 1 h of 2 h. Last activity: the time that Jupyter reports.",
+    ),
     (
         KERNEL_ROWS,
         "a stamp of tomorrow",
         "last-activity",
-        "Idle 0 s of 2 h, last by last-activity.",
+        "Idle 0 s of 2 h. Last activity: the time that Jupyter reports.",
     ),
     (
         KERNEL_ROWS,
@@ -64,7 +69,7 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         KERNEL_ROWS,
         "its own longer limit",
         "last-activity",
-        "Idle 3 h of 8 h, last by last-activity.",
+        "Idle 3 h of 8 h. Last activity: the time that Jupyter reports.",
     ),
     (KERNEL_ROWS, "kept alive", "last-activity", "Kept alive on request for 1 h more."),
     (
@@ -115,9 +120,24 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         "last-activity",
         "Idle 3 h of 2 h; it is asked whether anything works in the background.",
     ),
-    (KERNEL_ROWS, "printing by itself", "output", "Idle 10 m of 2 h, last by output."),
-    (KERNEL_ROWS, "a person in the lab", "presence", "Idle 10 m of 2 h, last by presence."),
-    (KERNEL_ROWS, "asked for something lately", "request", "Idle 10 m of 2 h, last by request."),
+    (
+        KERNEL_ROWS,
+        "printing by itself",
+        "output",
+        "Idle 10 m of 2 h. Last activity: output without a request.",
+    ),
+    (
+        KERNEL_ROWS,
+        "a person in the lab",
+        "presence",
+        "Idle 10 m of 2 h. Last activity: a person used the keyboard or mouse.",
+    ),
+    (
+        KERNEL_ROWS,
+        "asked for something lately",
+        "request",
+        "Idle 10 m of 2 h. Last activity: a request to a kernel.",
+    ),
     (KERNEL_ROWS, "a hook objects", "last-activity", "Kept by backup: the nightly copy runs."),
     (
         KERNEL_ROWS,
@@ -141,49 +161,67 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         GOES,
         "nobody answers input()",
         "last-activity",
-        "Waiting for an answer to input(), and nobody connected, for 3 h of 2 h (idle_timeout_minutes), last by last-activity.",  # noqa: E501
+        "Waiting for an answer to input(), and nobody connected, for 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
     ),
     (
         GOES,
         "nobody goes on in the debugger",
         "last-activity",
-        "Stopped in the debugger, and nobody connected, for 3 h of 2 h (idle_timeout_minutes), last by last-activity.",  # noqa: E501
+        "Stopped in the debugger, and nobody connected, for 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
     ),
     (
         GOES,
         "a kernel that cannot be asked",
         "last-activity",
-        "Idle 3 h of 2 h (idle_timeout_minutes), last by last-activity. Whether anything worked in the background, nobody knows: it does not answer.",  # noqa: E501
+        "Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports. Whether anything worked in the background, nobody knows: it does not answer.",  # noqa: E501
     ),
     (
         GOES,
         "printing for longer than output counts",
         "output",
-        "Idle 2 h 30 m of 2 h (idle_timeout_minutes), last by output.",
+        "Idle 2 h 30 m of 2 h (idle_timeout_minutes). Last activity: output without a request.",
     ),
     (
         GOES,
         "a presence past its cap",
         "presence",
-        "Idle 2 h 30 m of 2 h (idle_timeout_minutes), last by presence.",
+        "Idle 2 h 30 m of 2 h (idle_timeout_minutes). Last activity: a person used the keyboard or mouse.",  # noqa: E501
     ),
     (
         GOES,
         "what was heard counts, not a stamp that every reconnect moves",
         "last-activity",
-        "Idle 3 h of 2 h (idle_timeout_minutes), last by last-activity.",
+        "Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",
     ),
     (
         GOES,
         "its kernelspec's limit is short",
         "last-activity",
-        "Idle 3 h of 1 h (cull_idle_timeout), last by last-activity.",
+        "Idle 3 h of 1 h (cull_idle_timeout). Last activity: the time that Jupyter reports.",
+    ),
+    (
+        KERNEL_ROWS,
+        "its gateway refuses, for seven hours",
+        "last-activity",
+        "This kernel cannot be asked whether a cell runs: HTTP 404.",
+    ),
+    (
+        KERNEL_ROWS,
+        "its gateway refuses, for eight hours",
+        "last-activity",
+        "It cannot be asked whether a cell runs (HTTP 404), and it shows no sign of it for 8 h. It is kept; the administrator's max_busy_minutes could end it.",  # noqa: E501
+    ),
+    (
+        GOES,
+        "its gateway refuses for as long as the administrator allows",
+        "last-activity",
+        "It cannot be asked whether a cell runs (HTTP 404), and it shows no sign of it, 9 h of 9 h (max_busy_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
     ),
     (
         GOES,
         "still busy for as long as the administrator allows",
         "execution-state",
-        "Busy, but silent and at under 1% of a core, 3 h of 3 h (max_busy_minutes), last by execution-state.",  # noqa: E501
+        "Busy, but silent and at under 1% of a core, 3 h of 3 h (max_busy_minutes). Last activity: a cell ran.",  # noqa: E501
     ),
     (
         TERMINAL_ROWS,
@@ -250,7 +288,12 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         "last-activity",
         "train.ipynb is kept (recent-activity).",
     ),
-    (APP_ROWS, "a kernel that has just arrived", "arrival", "Idle 0 s of 2 h, last by arrival."),
+    (
+        APP_ROWS,
+        "a kernel that has just arrived",
+        "arrival",
+        "Idle 0 s of 2 h. Last activity: a kernel or terminal appeared in it.",
+    ),
     (APP_ROWS, "a starting kernel", "execution-state", "eval.ipynb is kept (grace)."),
     (
         APP_ROWS,
@@ -258,7 +301,12 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         None,
         "Terminal arn:aws:sagemaker:us-west-2:236514542706:image/pytorch-1.8__1__ml.g5.xlarge is kept.",  # noqa: E501
     ),
-    (APP_ROWS, "created again", "in-service", "Idle 0 s of 2 h, last by in-service."),
+    (
+        APP_ROWS,
+        "created again",
+        "in-service",
+        "Idle 0 s of 2 h. Last activity: it came in service.",
+    ),
     (
         APP_ROWS,
         "in service for a moment only",
@@ -284,7 +332,7 @@ def test_a_kernel_removed_with_its_app_has_the_reason_of_the_app() -> None:
         IMAGE_TERMINAL.ref,
         Action.REMOVE,
         Reason.APP_REMOVED,
-        "Its app is removed: Idle 3 h of 2 h (idle_timeout_minutes), last by last-activity.",
+        "Its app is removed: Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
         None,
         OK.of(APP.ref).idle_since,
         OK.of(APP.ref).warn_at,

@@ -12,7 +12,8 @@ from auto_shutdown.core import ledger_json as archive
 from auto_shutdown.core.faults import derive, health_state, settle
 from auto_shutdown.core.ledger import Failure, Hold, Ledger, hold
 from auto_shutdown.core.marks import Work
-from auto_shutdown.core.model import EVERYTHING, Snapshot, Unread
+from auto_shutdown.core.model import EVERYTHING, Kernel, Snapshot, Unread
+from auto_shutdown.core.signals import WORDS, Signal
 from auto_shutdown.core.verdict import Fault, Outcome, Result
 from auto_shutdown.core.words import duration, iso, printable
 
@@ -35,6 +36,13 @@ class TestFaults:
         _, started, over = settle(faults, [self.fault(code="AccessDenied")])
         assert [f.code for f in started] == ["AccessDenied"]
         assert over == []
+
+    def test_a_kernel_whose_gateway_refuses_is_a_fault_that_names_it(self) -> None:
+        snapshot = Snapshot((Kernel("k1", refused="HTTP 404"), Kernel("k2")))
+        (fault,) = derive(snapshot, Ledger(NOW), NOW)
+        assert (fault.source, fault.code, fault.blocking) == ("kernel k1", "KernelRefuses", False)
+        assert "HTTP 404" in fault.message
+        assert "max_busy_minutes" in fault.remedy
 
     def test_faults_are_derived_from_the_snapshot_and_the_ledger(self) -> None:
         denied = Outcome(Result.PERMANENT, "Denied.", "AccessDenied", "Allow it.")
@@ -189,3 +197,8 @@ def test_names_cannot_write_their_own_log_line() -> None:
     nasty = "a\nb\r\x1b[31mc\u202e"
     assert printable(nasty).isprintable()
     assert printable("étude.ipynb — ✓") == "étude.ipynb — ✓"
+
+
+def test_every_signal_has_words_for_people() -> None:
+    names = {value for name, value in vars(Signal).items() if name.isupper()}
+    assert set(WORDS) == names

@@ -109,7 +109,7 @@ def test_the_report_whole() -> None:
         "instance_type": "ml.g5.xlarge",
         "action": "remove",
         "reason": "idle",
-        "detail": "Idle 3 h of 2 h (idle_timeout_minutes), last by last-activity.",
+        "detail": "Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
         "parameters": {},
         "signal": "last-activity",
         "limit_minutes": 120.0,

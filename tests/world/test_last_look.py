@@ -241,6 +241,40 @@ async def test_a_kernel_that_is_stuck_in_starting_goes_only_if_its_shell_is_sile
     assert (outcome.result, shells.asked) == (result, ["k"])
 
 
+@pytest.mark.parametrize("state", ["starting", "idle"])
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        (ShellAnswer(False, "HTTP 404", refused=True), Result.REMOVED),
+        (ShellAnswer(True), Result.STALE),
+        (ShellAnswer(False, "no file descriptors"), Result.STALE),
+    ],
+)
+async def test_max_busy_minutes_ends_a_kernel_whose_gateway_still_refuses(
+    answer: ShellAnswer,
+    result: Result,
+    state: str,
+    world: World,
+    source: KernelSource,
+    manager: Manager,
+    shells: FakeShells,
+) -> None:
+    manager.model = {**MODEL, "execution_state": state}
+    source._requests.of("k").shell_is_silent("HTTP 404", refused=True)
+    kernel = await decided(world)
+    assert (kernel.refused, kernel.state) == ("HTTP 404", state)
+    shells.answer = Usage(shell=answer)
+    assert (await world.remove(kernel, only_unmoved=True)).result is result
+
+
+async def test_a_kernel_that_refuses_for_the_first_time_at_the_last_moment_stays(
+    world: World, shells: FakeShells
+) -> None:
+    shells.answer = Usage(shell=ShellAnswer(False, "HTTP 404", refused=True))
+    outcome = await world.remove(await decided(world), only_unmoved=True)
+    assert outcome.result is Result.STALE
+
+
 class Answers:
     """What the shell and the control channel of a kernel in another container answer."""
 

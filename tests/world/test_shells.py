@@ -4,6 +4,7 @@ by each of the three ways."""
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 import time
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 from jupyter_client.manager import AsyncKernelManager
-from tornado.httpclient import AsyncHTTPClient
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from auto_shutdown.core.model import Kernel, Snapshot
 from auto_shutdown.core.verdict import Result
@@ -28,6 +29,7 @@ from auto_shutdown.world.requests import Requests
 from auto_shutdown.world.shell_probe import ShellAnswer
 from auto_shutdown.world.shells import Shells
 from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.websockets import WebsocketClients
 from auto_shutdown.world.world import World
 
 FREE = ShellAnswer(True, "", "ipython")
@@ -198,7 +200,62 @@ async def test_a_gateway_that_refuses_is_a_failure_and_no_silence() -> None:
     shell = (await shells.ask_all(["k"]))["k"].shell
     assert not shell.free
     assert "cannot be reached" in shell.failure
-    assert requests.of("k").unreachable == shell.failure
+    assert (shell.refused, requests.of("k").refused) == (True, shell.failure)
+    assert requests.of("k").unreachable == ""
+    kernel = KernelSource(Manager(), None, WebsocketClients(requests)).observed(Kernel("k"))
+    assert (kernel.refused, kernel.unreadable) == (shell.failure, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (ConnectionRefusedError(), True),
+        (ConnectionResetError(), True),
+        (HTTPClientError(404), True),
+        (HTTPClientError(410), True),
+        (HTTPClientError(500), True),
+        (HTTPClientError(503), True),
+        (HTTPClientError(401), False),
+        (HTTPClientError(403), False),
+        (HTTPClientError(429), False),
+        (OSError(errno.EMFILE, "Too many open files"), False),
+        (socket.gaierror(), False),
+    ],
+    ids=repr,
+)
+async def test_which_errors_are_refusals_of_the_gateway(
+    error: Exception, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of this server never leads to the end of a kernel."""
+
+    async def fail(_request: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(kernel_usage, "websocket_connect", fail)
+    requests = Requests()
+    shell = (await Shells(Manager(k=Behind("http://gateway/k")), requests).ask("k")).shell
+    assert (shell.free, shell.refused) == (False, refused)
+    found = requests.of("k")
+    assert (bool(found.refused), bool(found.unreachable)) == (refused, not refused)
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda requests: requests.shell_answered(time.monotonic(), one_by_one=False),
+        lambda requests: requests.shell_is_silent(""),
+        lambda requests: requests.has_status("idle", {}),
+        lambda requests: requests.ended(),
+    ],
+    ids=["an answer", "silence", "a message", "its end"],
+)
+def test_a_refusal_lasts_until_the_kernel_is_reached(happens: Any) -> None:
+    requests = Requests().of("k")
+    requests.shell_is_silent("HTTP 404", refused=True)
+    requests.shell_is_silent("no file descriptors")
+    assert requests.refused == "HTTP 404"
+    happens(requests)
+    assert requests.refused == ""
 
 
 async def test_a_gateway_that_does_not_answer_is_silence(monkeypatch: pytest.MonkeyPatch) -> None:

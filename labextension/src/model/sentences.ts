@@ -101,6 +101,13 @@ function active(resource: IResource, context: IContext): string[] {
       return [trans.__('Running a cell for %1.', duration(since, trans))];
     case 'suspect-busy': {
       const silent = now - Date.parse(parameters.silent_since ?? '');
+      if (parameters.case === 'refused') {
+        return [
+          trans.__(
+            'Nobody can ask whether a cell runs, and there is no sign of it. It is kept; an administrator can limit this with max_busy_minutes.'
+          )
+        ];
+      }
       return [
         trans.__(
           'Busy, but without output and processor time for %1. It is kept; an administrator can limit this with max_busy_minutes.',
@@ -147,6 +154,8 @@ function unknown({ parameters }: IResource, trans: TranslationBundle): string {
         parameters.source ?? '',
         parameters.code ?? ''
       );
+    case 'refused':
+      return trans.__('It cannot be asked whether a cell runs: %1.', parameters.error ?? '');
     case 'no-app':
       return trans.__('It is not known in which app it runs, so it is left alone.');
     case 'work':
