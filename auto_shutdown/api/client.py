@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from .connection import ANY_ADDRESS, UNIX_SCHEME, Answer, exchange
+from .connection import ANY_ADDRESS, UNIX_SCHEME, Answer, exchange, is_latin
 
 #: Seconds. A check may delete an app; a status takes milliseconds.
 ANSWER_SECONDS = 60.0
@@ -125,10 +125,10 @@ def _is_chosen(server: Server, url: str | None, port: int | None) -> bool:
 
 def _place(url: str) -> tuple[int | None, str, str]:
     """Port, socket file and path: these distinguish the servers of one machine, whichever of its
-    names or addresses a URL uses."""
+    names or addresses a URL uses, and whether its path is percent-encoded or not."""
     parts = urlsplit(url)
     socket_file = parts.netloc if parts.scheme == UNIX_SCHEME else ""
-    return Server(url).port, socket_file, parts.path.rstrip("/")
+    return Server(url).port, socket_file, unquote(parts.path).rstrip("/")
 
 
 def _none_running(others: Iterable[Server]) -> ServerError:
@@ -215,7 +215,10 @@ class Client:
         headers: Mapping[str, str],
         seconds: float,
     ) -> Answer:
-        path = urlsplit(self.server.url).path + target
+        base = urlsplit(self.server.url).path
+        path = base + target
+        if self.server.pid is not None and not is_latin(base):
+            raise self._unreachable(base)
         try:
             return exchange(self.server.url, method, path, body, headers, seconds)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -256,6 +259,16 @@ class Client:
         cookies = tuple(c for c in answer.cookies if not c.startswith("_xsrf="))
         self._login_cookies = cookies
         return bool(cookies)
+
+    def _unreachable(self, base: str) -> ServerError:
+        """tornado reads request lines as Latin-1, so no request matches a base URL with other
+        letters. Such a server does not even answer 404."""
+        message = f"No program can reach the server at {self.server.url}, and no browser."
+        remedy = (
+            "Its base URL contains letters that a request carries in percent-encoded form only. "
+            f"Start it with --ServerApp.base_url={quote(base)}"
+        )
+        return ServerError(ExitCode.NO_SERVER, message, remedy)
 
     def _no_answer(self, error: Exception) -> ServerError:
         if isinstance(error, socket.timeout):

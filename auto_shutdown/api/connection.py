@@ -44,7 +44,7 @@ def exchange(
     with its query. Redirects are not followed. Raises OSError, HTTPException or ValueError."""
     escaped = quote(path, safe=_PLAIN + "?")
     answer = _exchange_once(url, method, escaped, body, headers, seconds)
-    if answer.status == 404 and escaped != path and _is_latin(path):
+    if answer.status == 404 and escaped != path and is_latin(path):
         # A base URL with a letter such as "ä" in it: Jupyter's routes then hold the letter itself,
         # and tornado reads request lines as Latin-1, so that only the plain byte reaches them.
         answer = _exchange_once(url, method, path, body, headers, seconds)
@@ -75,7 +75,8 @@ def _exchange_once(
         connection.close()
 
 
-def _is_latin(path: str) -> bool:
+def is_latin(path: str) -> bool:
+    """Whether a request line can carry ``path`` without percent-encoding."""
     try:
         path.encode("latin-1")
     except UnicodeEncodeError:

@@ -306,36 +306,39 @@ def _show(arguments: argparse.Namespace, jobs: list[Job], errors: list[str]) -> 
 
 
 def _delete_unused(arguments: argparse.Namespace) -> int:
-    """Delete the lifecycle configurations of ours that are attached nowhere in the region."""
-    from .survey import left_over, look
+    """Delete this package's lifecycle configurations to which nothing in the regions refers."""
+    from .unused import delete, find_unused
 
-    failed = False
-    for region in split(arguments.region) or [""]:
-        calls = _calls(region)
-        domains = calls.list("Domains", calls.region)
-        surveys = [
-            look(calls, str(domain["DomainId"]), app_type)
-            for domain in domains
-            for app_type in APP_TYPES.values()
-        ]
-        unread = [text for survey in surveys for text in survey.unread]
-        if unread:  # what was not seen may be in use
-            raise AttachError(f"Nothing is deleted, for not everything was seen: {unread[0]}")
-        names = left_over(calls, surveys)
-        print(
-            "\n".join([f"Delete {name} ({calls.region})." for name in names] or ["None is left."])
-        )
-        if not names or not (arguments.yes or _ask(arguments)):
-            failed = failed or bool(names)
-            continue
-        for name in names:
-            try:
-                calls.delete_config(name)
-                print(f"Deleted {name}.")
-            except AttachError as error:
-                print(error, file=sys.stderr)
-                failed = True
-    return NOT_DONE if failed else DONE
+    found = find_unused(_calls, split(arguments.region) or [""])
+    names = [(name, each.region) for each in found for name in each.names]
+    errors = [each.error for each in found if each.error]
+    if not arguments.json:
+        for name, region in names:
+            print(f"Delete {name} ({region}).")
+        if not names and not errors:
+            print("None is left.")
+        for text in errors:
+            print(text, file=sys.stderr)
+    agreed = bool(names) and (arguments.yes or _ask(arguments))
+    if agreed:
+        delete(found)
+    failures = [text for each in found for text in each.failures]
+    deleted = [(name, each.region) for each in found for name in each.deleted]
+    if arguments.json:
+        answer = {"unused": _places(names), "deleted": _places(deleted)}
+        print(json.dumps({**answer, "errors": errors + failures}))
+    else:
+        for name, region in deleted:
+            print(f"Deleted {name} ({region}).")
+        for text in failures:
+            print(text, file=sys.stderr)
+        if names and not agreed:
+            print("Nothing was deleted; --yes does it.", file=sys.stderr)
+    return NOT_DONE if errors or failures or len(deleted) < len(names) else DONE
+
+
+def _places(names: list[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"name": name, "region": region} for name, region in names]
 
 
 def _ask(arguments: argparse.Namespace) -> bool:

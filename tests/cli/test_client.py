@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from jupyter_server.auth import IdentityProvider, passwd
@@ -469,15 +469,37 @@ class TestWithAPassword:
         assert "set a token beside the password" in said.err
 
 
-class TestBelowABaseUrlWithALetter:
-    @pytest.fixture
-    def jp_base_url(self) -> str:
-        return "/münchen/"
+class TestBelowABaseUrlWithLetters:
+    """As JupyterHub passes it for a user's name: percent-encoded. Only letters of Latin-1 also work
+    as they are."""
 
-    async def test_a_server_with_these_options_is_reached(self, command: Any, server: Any) -> None:
-        await server()
+    @pytest.fixture(
+        params=["/münchen/", "/%C3%BCbung/", "/%EC%82%AC%EC%9A%A9%EC%9E%90/", "/a%20b/"]
+    )
+    def jp_base_url(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    async def test_the_server_is_reached(self, command: Any, server: Any) -> None:
+        app = await server()
         assert (await command("status")).code == 0
         assert (await command("keep-alive", "all")).code == 0
+        # A person copies the address from a browser, which may show the letters themselves.
+        for url in (app.connection_url, unquote(app.connection_url)):
+            answered = await command("status", "--url", url)
+            assert answered.code == 0, answered.err
+
+
+class TestBelowABaseUrlThatNoRequestCanCarry:
+    @pytest.fixture
+    def jp_base_url(self) -> str:
+        return "/사용자/"
+
+    async def test_the_remedy_is_the_base_url_that_works(self, command: Any, server: Any) -> None:
+        await server()
+        answered = await command("status")
+        assert answered.code == ExitCode.NO_SERVER
+        assert "carries in percent-encoded form only" in answered.err
+        assert "--ServerApp.base_url=/%EC%82%AC%EC%9A%A9%EC%9E%90/" in answered.err
 
 
 class TestWithoutTheExtension:
