@@ -30,6 +30,9 @@ PLACES = {
     "local": "Not on SageMaker",
 }
 
+#: The header of the table of programs beside this server.
+PROGRAMS_HEADER = ("PROGRAM", "STATE", "SINCE", "KEEPS APP", Column("WHY", below=True))
+
 STYLES = {"ok": "good", "disabled": "notice", "degraded": "notice", "failing": "bad"}
 
 
@@ -73,6 +76,7 @@ def show(report: Mapping[str, Any], page: Page, as_json: bool) -> int:
             page.table(HEADER, rows)
         else:
             page.line("Nothing is running.")
+        _show_programs(report, page)
     return ExitCode.TROUBLE if state in ("degraded", "failing") else ExitCode.DONE
 
 
@@ -107,6 +111,34 @@ def _show_savings(savings: Mapping[str, Any], page: Page) -> None:
     if unpriced > 0:
         text += f" ({unpriced:.1f} hours without a known price are left out)"
     page.line(f"{text}.")
+
+
+def _show_programs(report: Mapping[str, Any], page: Page) -> None:
+    """The programs in the server's own app that no kernel or terminal above shows."""
+    programs = report.get("programs", [])  # an older server has none
+    if not programs:
+        return
+    now = now_of(report)
+    page.line()
+    page.line("Other programs in this server's app; nothing here ends them:")
+    page.table(PROGRAMS_HEADER, [_program_row(program, now) for program in programs])
+
+
+def _program_row(program: Mapping[str, Any], now: datetime) -> list[Cell]:
+    started_at = instant(program["started_at"])
+    return [
+        (_program_name(program), "strong"),
+        (program["state"], ""),
+        ("-" if started_at is None else f"{duration(now - started_at)} ago", ""),
+        ("yes" if program["keeps_app"] else "no", "good" if program["keeps_app"] else ""),
+        (f"{program['reason']}: {program['detail']}", ""),
+    ]
+
+
+def _program_name(program: Mapping[str, Any]) -> str:
+    if program["kind"] == "terminal":
+        return f"{program['name']} in {program['id']}"
+    return f"kernel of {program['started_by'] or 'an unknown program'} ({program['name']})"
 
 
 def _watching(report: Mapping[str, Any]) -> str:

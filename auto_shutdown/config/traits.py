@@ -120,11 +120,13 @@ class AdminTraits(Configurable):
         720, "How long a person's presence in the lab alone counts; 0 never."
     )
     suspect_after_minutes = _minutes(
-        480, "A busy kernel that is silent and uses no processor for so long is shown as suspect."
+        480,
+        "A busy kernel, a terminal's command or another program that shows no sign of work for so "
+        "long is shown as suspect.",
     )
     max_busy_minutes = _NullableFloat(
-        "A kernel or a terminal's command that has been suspect for this time is removed; "
-        "null: never."
+        "A kernel or a terminal's command without a sign of work for this time is removed, and "
+        "another program no longer keeps the app; null: never."
     ).tag(config=True)
     max_keep_alive_minutes = _minutes(1440, "The longest keep-alive a user may ask for.")
     poll_interval_seconds = _minutes(60, "How often, in seconds, everything is looked at.")

@@ -10,6 +10,7 @@ from .due import Context, by_the_clock, clock_of, keep_disabled, keep_unread
 from .marks import COMING_UP
 from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal
 from .signals import Signal
+from .suspect import decide_programs
 from .verdict import Action, Decision, Reason
 
 #: A kernel or terminal that runs in an app or in the server's own host.
@@ -111,19 +112,20 @@ def _decide_in_service(
             parameters = {"hook": veto.hook, "text": veto.text, **_holder_parameters(tenant)}
             vetoed = context.keep(ref, Reason.VETOED, detail, **parameters)
             return replace(vetoed, due_at=veto.until)
-    mark = context.mark(ref)
+    mark, clock = context.mark(ref), clock_of(context, app)
+    covers = (ref, *(terminal.ref for terminal in terminals))
     if mark.work.result == "working":
         work = mark.work.detail
         detail = f"Something works in it: {work}."
-        return context.keep(ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work)
-    by_clock = by_the_clock(
-        context,
-        ref,
-        clock_of(context, app),
-        covers=(ref, *(terminal.ref for terminal in terminals)),
-        in_service_since=mark.first_seen,
-        query_work=needs_work_query(app, terminals),
-    )
+        working = context.keep(
+            ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work
+        )
+        by_clock = decide_programs(working, context, clock, covers, mark.first_seen)
+        if by_clock.due_at is None:
+            return by_clock
+    else:
+        query_work = needs_work_query(app, terminals)
+        by_clock = by_the_clock(context, ref, clock, covers, mark.first_seen, query_work)
     # Each remaining holder has its own due time. The app is due when the last of them is due.
     for holder in holders:
         decision = decisions[holder.ref]

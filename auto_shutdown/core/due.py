@@ -172,9 +172,13 @@ def by_the_clock(
 
 
 def was_asked(mark: Mark, now: datetime, window: timedelta) -> bool:
-    """Whether the last answer about background work is at most two windows old, and conclusive."""
+    """Whether the last answer about background work is at most two windows old, and conclusive.
+
+    The answer that only programs work is conclusive, too: the caller has found that all of them
+    wait for a person.
+    """
     work = mark.work
-    if work.answered_at is None or work.result not in ("none", "untold"):
+    if work.answered_at is None or not (work.result in ("none", "untold") or work.programs):
         return False
     return now - work.answered_at <= 2 * window
 

@@ -230,7 +230,7 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
         # The background work of the previous answer has ended since: the idle clock starts now.
         ended = answer.conclusive and not answer.unread and mark.work.result == "working"
         if answer.working or ended:
-            mark = moved(mark, Signal.BACKGROUND_WORK, now)
+            mark = moved(mark, Signal.BACKGROUND_WORK, _worked_at(mark.work, answer, now))
         # A kernel whose processor time is unknown does not count as stuck.
         shows_work = answer.working or answer.cores is None or answer.cores >= STUCK_CPU
         if mark.state == RUNNING and Signal.BACKGROUND_IO in answer.activity:
@@ -239,6 +239,16 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
             mark = replace(mark, quiet_since=now)
         marks[answer.ref] = replace(mark, work=_work_after(mark.work, answer, now))
     return replace(ledger, marks=marks)
+
+
+def _worked_at(work: Work, answer: Answer, now: datetime) -> datetime:
+    """When the work of ``answer`` last showed a sign, or when the earlier ``work`` ended: at some
+    time since its answer, which counts as now."""
+    goes_on = bool(work.programs) and set(work.programs) <= set(answer.programs)
+    ended = work.result == "working" and not goes_on
+    if ended or not answer.working or answer.worked_at is None:
+        return now
+    return min(answer.worked_at, now)
 
 
 def _work_after(work: Work, answer: Answer, now: datetime) -> Work:
@@ -250,7 +260,7 @@ def _work_after(work: Work, answer: Answer, now: datetime) -> Work:
             return replace(work, asked_at=now)
         return replace(work, asked_at=now, result="unread", detail=answer.detail)
     result = "working" if answer.working else "none" if answer.answered else "untold"
-    return Work(now, now, result, answer.detail)
+    return Work(now, now, result, answer.detail, answer.programs)
 
 
 def note(ledger: Ledger, refs: Iterable[Ref], signal: str, now: datetime) -> Ledger:

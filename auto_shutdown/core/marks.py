@@ -44,13 +44,15 @@ class Work:
     ``asked_at`` is the time of the last query, ``answered_at`` that of the last conclusive answer.
     ``result`` is that answer: ``""`` (none yet), ``working``, ``none`` (no background work),
     ``untold`` (the resource cannot be queried, or does not answer), or ``unread`` (the evidence
-    could not be read, so the resource is kept).
+    could not be read, so the resource is kept). ``programs`` are the programs that are all of the
+    work (:class:`~auto_shutdown.core.model.Answer`).
     """
 
     asked_at: datetime | None = None
     answered_at: datetime | None = None
     result: str = ""
     detail: str = ""
+    programs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

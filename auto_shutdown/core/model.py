@@ -226,6 +226,35 @@ Resource = Union[Kernel, Terminal, App]
 
 
 @dataclass(frozen=True)
+class Program:
+    """A program in the server's own app that no kernel or terminal of this server shows.
+
+    It is a *kernel* that another program started (papermill, an IDE), or a program in the
+    foreground of a *terminal* that another program opened (a pane of tmux, an IDE). It keeps the
+    app while it works. This extension never ends it by itself.
+
+    - ``id``: unique on this host while the program runs; no process id.
+    - ``kind``: ``kernel`` or ``terminal``.
+    - ``name``: the name of the command, without its arguments.
+    - ``started_by``: for a kernel, the name of the program that started it (empty: not known).
+    - ``state``: of a kernel ``busy``, ``idle`` or ``unanswered`` by the last answer of its shell,
+      ``running`` without a recent answer; of a terminal's program always ``running``.
+    - ``started_at``: when its process started (None: not known).
+    - ``quiet_since``: since when it has shown no sign of work, and nobody has typed.
+    - ``printed_at``: when it last printed (None: not known, or it only displays something).
+    """
+
+    id: str
+    kind: str
+    name: str
+    started_by: str = ""
+    state: str = "running"
+    started_at: datetime | None = None
+    quiet_since: datetime | None = None
+    printed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Answer:
     """The answer to the query whether ``ref`` does background work.
 
@@ -237,6 +266,9 @@ class Answer:
     - ``other_client_seen``: another client sent the kernel a request during the query.
     - ``activity``: further evidence of activity, as instants by signal.
     - ``unread``: the evidence could not be read, so ``ref`` is kept.
+    - ``programs``: the ids of the programs (:class:`Program`) that are all of its background work.
+      Each may only wait for a person. Empty if it does other work.
+    - ``worked_at``: the last sign of work of these programs (None: now).
     """
 
     ref: Ref
@@ -249,6 +281,8 @@ class Answer:
     other_client_seen: bool = False
     activity: Mapping[str, datetime] = field(default_factory=dict, hash=False)
     unread: bool = False
+    programs: tuple[str, ...] = ()
+    worked_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -279,7 +313,8 @@ class Snapshot:
     """All resources, as one pass read them.
 
     ``unread`` names each source that could not be read. The snapshot then repeats the resources
-    that the source gave last, so that people still see them.
+    that the source gave last, so that people still see them. ``programs`` run beside the kernels
+    and terminals in the server's own app.
     """
 
     kernels: tuple[Kernel, ...] = ()
@@ -287,6 +322,7 @@ class Snapshot:
     apps: tuple[App, ...] = ()
     unread: Mapping[str, Unread] = field(default_factory=dict)
     departures: tuple[Departure, ...] = ()
+    programs: tuple[Program, ...] = ()
 
     KERNELS = "kernels"
     SESSIONS = "sessions"

@@ -29,7 +29,7 @@ from .marks import BUSY, COMING_UP, IDLE
 from .model import App, Kernel, Ref, Snapshot, Terminal
 from .policy import Policy
 from .signals import Signal
-from .suspect import decide_suspect, when_silent
+from .suspect import decide_programs, decide_suspect, when_silent
 from .verdict import Action, Decision, Plan, Reason
 from .words import duration
 from .worth_stopping import keep_apps, keep_tenants
@@ -123,7 +123,7 @@ def decide_kernel(context: Context, kernel: Kernel) -> Decision:
             ref, Reason.UNKNOWN, detail, Signal.EXECUTION_STATE, case="state", state=kernel.state
         )
     if mark.work.result == "working":
-        return _keep_working(context, ref, mark.work.detail)
+        return _decide_working(context, kernel)
     clock = clock_of(context, kernel)
     if kernel.waiting_for is not None:
         word = f"{WAITING[kernel.waiting_for]}, and nobody connected, for"
@@ -132,9 +132,15 @@ def decide_kernel(context: Context, kernel: Kernel) -> Decision:
     return by_the_clock(context, ref, clock, refs(ref, kernel.app), query_work=query_work)
 
 
-def _keep_working(context: Context, ref: Ref, work: str) -> Decision:
+def _decide_working(context: Context, tenant: Tenant) -> Decision:
+    """Background work keeps its kernel or terminal, until it is suspect."""
+    work = context.mark(tenant.ref).work.detail
     detail = f"Something works in the background: {work}."
-    return context.keep(ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work)
+    working = context.keep(
+        tenant.ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work
+    )
+    clock, covers = clock_of(context, tenant), refs(tenant.ref, tenant.app)
+    return decide_programs(working, context, clock, covers)
 
 
 def _decide_refused(context: Context, kernel: Kernel) -> Decision:
@@ -201,9 +207,8 @@ def _decide_terminal(context: Context, terminal: Terminal) -> Decision:
         return context.keep(ref, Reason.TERMINAL_OPEN, detail)
     if terminal.in_image:
         return _decide_image_terminal(context, terminal)
-    work = context.mark(ref).work
-    if work.result == "working":
-        return _keep_working(context, ref, work.detail)
+    if context.mark(ref).work.result == "working":
+        return _decide_working(context, terminal)
     covers = refs(ref, terminal.app)
     return by_the_clock(context, ref, clock_of(context, terminal), covers, query_work=True)
 

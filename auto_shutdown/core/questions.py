@@ -98,9 +98,12 @@ def _schedule(
 
 def _query_at(decision: Decision, work: Work, limit: timedelta) -> datetime | None:
     window = window_of(limit)
-    is_working = decision.reason is Reason.BACKGROUND_WORK and decision.due_at is None
-    if is_working and work.asked_at is not None:
-        return work.asked_at + _recheck_interval(limit)
+    if work.result == "working" and work.asked_at is not None:
+        again = work.asked_at + _recheck_interval(limit)
+        if decision.due_at is None or decision.reason is Reason.APP_REMOVED:
+            kept_for_it = decision.reason in (Reason.BACKGROUND_WORK, Reason.SUSPECT_BUSY)
+            return again if kept_for_it else None
+        return min(again, max(decision.due_at, work.asked_at + window / 8))
     if work.result == "unread" and work.asked_at is not None:
         return work.asked_at + window
     if decision.due_at is None or decision.reason is Reason.APP_REMOVED:

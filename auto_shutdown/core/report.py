@@ -9,8 +9,9 @@ from typing import Any
 
 from .faults import health_state
 from .ledger import Ledger
-from .model import App, Kernel, Resource, Snapshot
+from .model import App, Kernel, Program, Resource, Snapshot
 from .policy import Policy
+from .programs import describe
 from .verdict import Decision, Fault, Plan
 from .words import iso
 
@@ -66,6 +67,7 @@ def build(
             for resource in snapshot.resources
             if resource.ref in decisions
         ],
+        "programs": [_program(program, policy, now) for program in snapshot.programs],
         "keep_alive": keep_alives(ledger, now),
         "outcomes": list(outcomes),
         "savings": dict(savings),
@@ -88,6 +90,22 @@ def _fault(fault: Fault) -> dict[str, Any]:
         "message": fault.message,
         "remedy": fault.remedy,
         "since": iso(fault.since),
+    }
+
+
+def _program(program: Program, policy: Policy, now: datetime) -> dict[str, Any]:
+    state = describe(program, policy, now)
+    return {
+        "kind": program.kind,
+        "id": program.id,
+        "name": program.name,
+        "started_by": program.started_by,
+        "state": program.state,
+        "started_at": iso(program.started_at),
+        "quiet_since": iso(state.quiet_since),
+        "keeps_app": state.holds,
+        "reason": state.reason.value,
+        "detail": state.detail,
     }
 
 

@@ -1,4 +1,5 @@
-"""Suspect resources: a cell or command that shows no sign of work for ``suspect_after_minutes``.
+"""Suspect resources: a cell, command or program without a sign of work for
+``suspect_after_minutes``.
 
 A suspect resource is reported as suspect and kept. It is removed only after ``max_busy_minutes``,
 where the administrator has set that.
@@ -6,13 +7,19 @@ where the administrator has set that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from .due import Clock, Context, by_the_clock, refs, was_asked
 from .marks import STUCK_CPU
+from .model import Program, Ref
+from .policy import Policy
 from .verdict import Decision, Reason
 from .words import duration, iso
+
+#: The setting after which a suspect resource is removed.
+LIMIT = "max_busy_minutes"
 
 
 def decide_suspect(
@@ -43,24 +50,77 @@ def when_silent(
         return kept
     case = kept.parameters.get("case", "command")
     if policy.max_busy is None:
-        detail = (
-            f"{signs} for {duration(now - since)}. It is kept; the administrator's "
-            "max_busy_minutes could end it."
-        )
-        silent = iso(since) or ""
-        return context.keep(
-            ref, Reason.SUSPECT_BUSY, detail, kept.signal, case=case, silent_since=silent
-        )
+        return _keep_suspect(kept, context, signs, since, case=case)
     clock = Clock(
-        since,
-        kept.signal or "",
+        since, kept.signal or "", policy.max_busy, LIMIT, Reason.MAX_BUSY, f"{signs},", case
+    )
+    return _as_suspect(by_the_clock(context, ref, clock, refs(ref, app)))
+
+
+def decide_programs(
+    working: Decision,
+    context: Context,
+    idle_clock: Clock,
+    covers: Sequence[Ref],
+    in_service_since: datetime | None = None,
+) -> Decision:
+    """``working``, or another decision if its background work is suspect: it is nothing but
+    programs (:class:`Program`) that wait for a person.
+
+    After ``max_busy_minutes`` such programs keep their resource no longer, and ``idle_clock``
+    decides. The other arguments are those of :func:`by_the_clock`.
+    """
+    policy, work = context.policy, context.mark(working.ref).work
+    quiet_since = _quiet_since(context, work.programs)
+    if quiet_since is None or context.now - quiet_since < policy.suspect_window:
+        return working
+    signs = f"{work.detail[:1].upper()}{work.detail[1:]}, but shows no sign of work"
+    if policy.max_busy is None:
+        return _keep_suspect(working, context, signs, quiet_since, case="program", work=work.detail)
+    suspect_clock = Clock(
+        quiet_since,
+        working.signal or "",
         policy.max_busy,
-        "max_busy_minutes",
+        LIMIT,
         Reason.MAX_BUSY,
         f"{signs},",
-        case,
+        "program",
     )
-    decision = by_the_clock(context, ref, clock, refs(ref, app))
+    clocks = (idle_clock, suspect_clock)
+    last = max(clocks, key=lambda clock: clock.since + clock.limit)
+    decision = by_the_clock(context, working.ref, last, covers, in_service_since, True)
+    return _as_suspect(replace(decision, parameters={**decision.parameters, "work": work.detail}))
+
+
+def _keep_suspect(
+    active: Decision, context: Context, signs: str, since: datetime, **parameters: str
+) -> Decision:
+    detail = (
+        f"{signs} for {duration(context.now - since)}. It is kept; the administrator's "
+        "max_busy_minutes could end it."
+    )
+    parameters["silent_since"] = iso(since) or ""
+    return context.keep(active.ref, Reason.SUSPECT_BUSY, detail, active.signal, **parameters)
+
+
+def _as_suspect(decision: Decision) -> Decision:
     if decision.reason is Reason.RECENT_ACTIVITY:
-        decision = replace(decision, reason=Reason.SUSPECT_BUSY)
+        return replace(decision, reason=Reason.SUSPECT_BUSY)
     return decision
+
+
+def last_sign_of_work(program: Program, policy: Policy, now: datetime) -> datetime:
+    """When ``program`` last showed a sign of work. Output counts for ``output_only_minutes``,
+    because some programs redraw for ever."""
+    quiet_since = program.quiet_since or now
+    printed_at = program.printed_at or quiet_since
+    return max(quiet_since, min(printed_at, quiet_since + policy.output_only))
+
+
+def _quiet_since(context: Context, ids: Sequence[str]) -> datetime | None:
+    """Since when none of these programs has shown a sign of work. None if one of them is not
+    known, or if there are none."""
+    known = {program.id: program for program in context.snapshot.programs}
+    if not ids or not set(ids) <= known.keys():
+        return None
+    return max(last_sign_of_work(known[i], context.policy, context.now) for i in ids)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 from ..core.model import Ref, Resource
 from ..core.policy import Policy
+from ..core.programs import describe
 from ..core.verdict import Decision, Fault, Plan
 from ..core.words import iso
 from .situation import Situation
@@ -54,6 +56,7 @@ class Announcer:
         policy: Policy,
         faults: Iterable[Fault],
         outcomes: int,
+        now: datetime,
     ) -> None:
         """Announce ``changed`` if the report differs from the report at the last announcement. Ages
         and the instants of passes do not count. ``outcomes`` is the number of outcomes so far."""
@@ -63,7 +66,12 @@ class Announcer:
             for resource in situation.snapshot.resources
             if resource.ref in decisions
         }
+        programs = [
+            (program.id, program.state, describe(program, policy, now)[:2])
+            for program in situation.snapshot.programs
+        ]
         beside_rows = (
+            programs,
             {ref: hold.until for ref, hold in situation.ledger.holds.items()},
             policy,
             [(fault.source, fault.code) for fault in faults],

@@ -56,7 +56,11 @@ class Reporter:
         """Find the faults in force, and tell the observers if the report has changed."""
         self._health.settle(self._situation.snapshot, self._situation.ledger, now)
         self._announcer.report_may_have_changed(
-            self._situation, self._preferences.policy, self._health.faults, self._outcomes.count
+            self._situation,
+            self._preferences.policy,
+            self._health.faults,
+            self._outcomes.count,
+            now,
         )
 
     def report(self, unsignalled_changes: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -99,13 +99,18 @@ def find(table: Table, directories: Iterable[Path], own_pid: int) -> list[OtherS
     return list(found.values())
 
 
-def runtime_directories(table: Table, own: Path, home: str) -> list[Path]:
+def runtime_directories(
+    table: Table,
+    own: Path,
+    home: str,
+    arguments: Callable[[int], Sequence[str]] = processes.read_arguments,
+) -> list[Path]:
     """Where servers of this home keep their runtime files: our own directory, and those of running
     servers of the same ``home`` that were started with a directory of their own. Raises
     OSError."""
     directories = {own}
     for process in table.values():
-        if not process.has_ended and is_server(processes.read_arguments(process.pid)):
+        if not process.has_ended and is_server(arguments(process.pid)):
             given = processes.read_environment(process.pid, _PLACES)
             if given.get("HOME") == home:
                 directories.add(_runtime_directory(given))

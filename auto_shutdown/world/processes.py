@@ -16,7 +16,8 @@ from typing import Any
 
 PROC = Path("/proc")
 
-_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+#: Clock ticks in a second, the unit of times in ``/proc/PID/stat``.
+TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 #: A process that ended between the listing and the reading answers with one of these.
 _ENDED = frozenset({errno.ENOENT, errno.ESRCH})
@@ -126,7 +127,7 @@ def read_process(pid: int) -> Process | None:
             foreground=int(fields[5]),
             child_faults=int(fields[8]),
             started=int(fields[19]),
-            cpu=sum(int(ticks) for ticks in fields[11:15]) / _TICKS,
+            cpu=sum(int(ticks) for ticks in fields[11:15]) / TICKS,
             command=head.partition("(")[2],
             state=fields[0],
         )

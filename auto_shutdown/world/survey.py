@@ -7,15 +7,17 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from ..core.model import Kind, Ref, Snapshot
 from . import foreign_kernels, other_servers, processes
 from .attribution import Attribution, ProcessHistory
 from .evidence import Sample, sample_of
-from .foreground import MULTIPLEXERS, foreground_programs
+from .foreground import MULTIPLEXERS, Arguments, foreground_programs
 from .foreign_kernels import ForeignKernel
 from .other_servers import OtherServer
+from .outside_programs import Outside, ProgramWatch, is_new_own_kernel
 from .processes import Process, Table, UnreadableError
 
 
@@ -62,26 +64,19 @@ class Survey:
             if process.pid not in self.helpers and process.command not in MULTIPLEXERS
         ]
 
-    def program_of(
+    def programs_of(
         self, members: Collection[Process], interpreter_of: int | None = None
-    ) -> Process | None:
-        """A program of these processes that is in the foreground of a terminal. Not the
+    ) -> list[Process]:
+        """The programs of these processes that are in the foreground of a terminal. Not the
         interpreter that the kernel ``interpreter_of`` runs in a terminal of its own, as kernels
         for bash and Octave do: what it does shows in the state of that kernel."""
         pids = {process.pid for process in members}
-        return next(
-            (
-                program
-                for program in self.programs
-                if program.pid in pids
-                and (interpreter_of is None or self._parent_of_session(program) != interpreter_of)
-            ),
-            None,
-        )
-
-    def _parent_of_session(self, program: Process) -> int | None:
-        leader = self.table.get(program.session)
-        return leader.parent if leader is not None else None
+        return [
+            program
+            for program in self.programs
+            if program.pid in pids
+            and (interpreter_of is None or parent_of_session(self.table, program) != interpreter_of)
+        ]
 
     def connected(self, members: Collection[Process], root: int | None) -> Process | None:
         """One of these processes that has a connection to another host open. Not the kernel or
@@ -99,6 +94,12 @@ class Survey:
             return sample_of(members)
         except OSError as error:
             raise processes.unreadable(error) from error
+
+
+def parent_of_session(table: Table, process: Process) -> int | None:
+    """The process that started the session of ``process``."""
+    leader = table.get(process.session)
+    return leader.parent if leader is not None else None
 
 
 @dataclass
@@ -121,55 +122,92 @@ class Surveyor:
         table = processes.read_table()
         try:
             found = self._history.attribute(table, roots, snapshot.resources, self.server)
-            own_shells = {pid for ref, pid in roots.items() if ref.kind is Kind.TERMINAL}
-            programs = foreground_programs(table, self.server)
-            programs = [p for p in programs if p.pid not in own_shells]
-            survey = Survey(table, found, tuple(programs))
-            connections = processes.remote_connections()
-            return self._beyond(survey, roots, snapshot, connections, beyond)
+            arguments = lru_cache(maxsize=None)(processes.read_arguments)
+            servers = self._other_servers(table, arguments)
+            programs = self._programs(table, roots, servers, arguments)
+            kernels: list[ForeignKernel] = []
+            if beyond or servers:
+                ids = {kernel.id for kernel in snapshot.kernels}
+                kernels = foreign_kernels.find(table, _pids(roots, Kind.KERNEL), ids, arguments)
+            return Survey(
+                table,
+                found,
+                tuple(programs),
+                tuple(kernels),
+                tuple(servers),
+                self._helpers(table, servers, kernels),
+                processes.remote_connections(),
+            )
         except OSError as error:
             raise processes.unreadable(error) from error
 
-    def _beyond(
-        self,
-        survey: Survey,
-        roots: Mapping[Ref, int],
-        snapshot: Snapshot,
-        connections: frozenset[int],
-        beyond: bool,
-    ) -> Survey:
-        servers = self.other_servers(survey.table)
-        kernels: list[ForeignKernel] = []
-        if beyond or servers:
-            pids = {pid for ref, pid in roots.items() if ref.kind is Kind.KERNEL}
-            ids = {kernel.id for kernel in snapshot.kernels}
-            kernels = foreign_kernels.find(survey.table, pids, ids)
-        helpers = self._helpers(survey.table, servers, kernels)
-        return Survey(
-            survey.table,
-            survey.attribution,
-            survey.programs,
-            tuple(kernels),
-            tuple(servers),
-            helpers,
-            connections,
-        )
+    def look_around(
+        self, roots: Mapping[Ref, int], kernel_ids: Collection[str], watch: ProgramWatch | None
+    ) -> list[OtherServer]:
+        """The other Jupyter servers. A smaller look, which is cheap enough for every pass: with
+        ``watch`` also at the programs beside this server. ``kernel_ids`` are all kernels of this
+        server. Raises UnreadableError."""
+        try:
+            table = processes.read_table()
+            arguments = lru_cache(maxsize=None)(processes.read_arguments)
+            servers = self._other_servers(table, arguments)
+            if watch is not None:
+                watch.look(self._outside(table, roots, kernel_ids, servers, arguments))
+            return servers
+        except OSError as error:
+            raise processes.unreadable(error) from error
 
-    def other_servers(self, table: Table) -> list[OtherServer]:
+    def _outside(
+        self,
+        table: Table,
+        roots: Mapping[Ref, int],
+        kernel_ids: Collection[str],
+        servers: list[OtherServer],
+        arguments: Arguments,
+    ) -> Outside:
+        """The programs that no kernel or terminal of this server shows."""
+        sessions = _pids(roots, Kind.TERMINAL)
+        kernel_pids = _pids(roots, Kind.KERNEL)
+        programs = [
+            program
+            for program in self._programs(table, roots, servers, arguments)
+            if program.session not in sessions
+            and parent_of_session(table, program) not in kernel_pids
+        ]
+        kernels = [
+            kernel
+            for kernel in foreign_kernels.find(table, kernel_pids, kernel_ids, arguments)
+            if not is_new_own_kernel(kernel, self.server)
+        ]
+        found = bool(programs or kernels)
+        connections = processes.remote_connections() if found else frozenset()
+        return Outside(table, programs, kernels, connections)
+
+    def _programs(
+        self,
+        table: Table,
+        roots: Mapping[Ref, int],
+        servers: list[OtherServer],
+        arguments: Arguments,
+    ) -> list[Process]:
+        """The programs in the foreground of any terminal. Not another Jupyter server that runs
+        there alone: its kernels and terminals count."""
+        shells = _pids(roots, Kind.TERMINAL)
+        in_servers = {p.pid for p in processes.tree(table, [server.pid for server in servers])}
+        for server in servers:
+            in_servers |= processes.ancestors(table, server.pid)
+        groups = {p.group for p in table.values() if p.pid not in in_servers and not p.has_ended}
+        programs = foreground_programs(table, self.server, arguments=arguments)
+        return [p for p in programs if p.pid not in shells and p.group in groups]
+
+    def _other_servers(self, table: Table, arguments: Arguments) -> list[OtherServer]:
         """The Jupyter servers of this home that run beside this one. Raises OSError."""
         if self.runtime_directory is None:
             return []
         directories = other_servers.runtime_directories(
-            table, self.runtime_directory, os.environ.get("HOME", "")
+            table, self.runtime_directory, os.environ.get("HOME", ""), arguments
         )
         return other_servers.find(table, directories, self.server)
-
-    def servers_now(self) -> list[OtherServer]:
-        """The same, by a look of its own. Raises UnreadableError."""
-        try:
-            return self.other_servers(processes.read_table())
-        except OSError as error:
-            raise processes.unreadable(error) from error
 
     def _helpers(
         self, table: Table, servers: list[OtherServer], kernels: list[ForeignKernel]
@@ -186,6 +224,10 @@ class Surveyor:
             if process.pid not in in_kernels
             and (not process.terminal or process.terminal in terminals)
         )
+
+
+def _pids(roots: Mapping[Ref, int], kind: Kind) -> set[int]:
+    return {pid for ref, pid in roots.items() if ref.kind is kind}
 
 
 __all__ = ["Survey", "Surveyor", "UnreadableError"]

@@ -148,11 +148,15 @@ class World:
             unread[Snapshot.APPS] = self._apps_unread
         kernels = await self._read_kernels(unread)
         apps = _completed(self._last.apps, kernels)
-        if apps and await self._work.beside_other_servers():
-            apps = tuple(replace(app, shared=True) for app in apps)
         terminals = await self._read(
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
+        own_app = self.platform.own_app
+        judges_own_app = own_app is not None and own_app.own
+        if apps or judges_own_app:
+            await self._work.look_around(kernels, terminals, judges_own_app)
+            if self._work.is_beside_other_servers:
+                apps = tuple(replace(app, shared=True) for app in apps)
         terminals = place(terminals, apps)
         departures = (*self._kernel_source.departures, *self._terminal_source.departures)
         heartbeats = await self._read_heartbeats(unread)
@@ -163,7 +167,8 @@ class World:
             kernels = tuple(_within(own, kernel) for kernel in kernels)
             terminals = tuple(_within(own, terminal) for terminal in terminals)
             departures = tuple(replace(d, app=d.app or own.id) for d in departures)
-        seen = Snapshot(kernels, terminals, apps, unread, departures)
+        programs = self._work.programs if judges_own_app else ()
+        seen = Snapshot(kernels, terminals, apps, unread, departures, programs)
         self._last = _with_heartbeats(seen, heartbeats)
         return self._last
 

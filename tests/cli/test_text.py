@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from auto_shutdown.cli import status
 from auto_shutdown.cli.text import Column, Page, columns, fitted, left_until, wrapped
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -124,3 +125,35 @@ def test_the_time_left(text: str | None, expected: str) -> None:
 )
 def test_lines_are_broken_between_words(text: str, lines: list[str]) -> None:
     assert wrapped(text, 10) == lines
+
+
+def test_programs_beside_the_server_have_a_table_of_their_own() -> None:
+    kernel = {
+        "kind": "kernel",
+        "id": "k9",
+        "name": "python3",
+        "started_by": "papermill",
+        "state": "busy",
+        "started_at": "2026-03-01T11:00:00Z",
+        "keeps_app": True,
+        "reason": "background-work",
+        "detail": "It runs a cell.",
+    }
+    pane = {**kernel, "kind": "terminal", "id": "pts/3", "name": "less", "started_at": None}
+    unknown = {**kernel, "started_by": "", "keeps_app": False}
+    stream = io.StringIO()
+    report = {"now": "2026-03-01T12:00:00Z", "programs": [kernel, pane, unknown]}
+    status._show_programs(report, Page(stream))
+    _, title, header, *rows = stream.getvalue().splitlines()
+    assert title == "Other programs in this server's app; nothing here ends them:"
+    assert header.split()[:5] == ["PROGRAM", "STATE", "SINCE", "KEEPS", "APP"]
+    assert [row.split("  ")[0] for row in rows] == [
+        "kernel of papermill (python3)",
+        "less in pts/3",
+        "kernel of an unknown program (python3)",
+    ]
+    assert "1 h ago" in rows[0]
+    assert rows[0].endswith("background-work: It runs a cell.")
+    empty = io.StringIO()
+    status._show_programs({"now": report["now"]}, Page(empty))
+    assert empty.getvalue() == "", "an older server has no programs"

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 from auto_shutdown.core.ledger import Ledger, advance
 from auto_shutdown.core.marks import Mark, Work
-from auto_shutdown.core.model import App, Kernel, Ref, Snapshot, Terminal, Unread
+from auto_shutdown.core.model import App, Kernel, Program, Ref, Snapshot, Terminal, Unread
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
 from auto_shutdown.core.verdict import Decision, Plan
@@ -60,6 +60,7 @@ class Scene:
     ledger: Ledger = field(default_factory=lambda: settled_ledger())
     unread: tuple[str, ...] = ()
     more_kernels: tuple[Kernel, ...] = ()
+    programs: tuple[Program, ...] = ()
     now: datetime = NOW
 
     @property
@@ -69,6 +70,7 @@ class Scene:
             (self.terminal, self.image_terminal),
             (self.app,),
             {s: Unread(s, "Broken", "It is broken.", "Mend it.") for s in self.unread},
+            programs=self.programs,
         )
 
     def plan(self) -> Plan:

@@ -28,7 +28,7 @@ from scene import (
 
 from auto_shutdown.core.ledger import Failure, Hold, Veto
 from auto_shutdown.core.marks import Work
-from auto_shutdown.core.model import EVERYTHING, IOPubActivity, Kernel
+from auto_shutdown.core.model import EVERYTHING, IOPubActivity, Kernel, Program
 from auto_shutdown.core.policy import Policy, Rule
 from auto_shutdown.core.verdict import REMOVING, Action, Decision, Outcome, Reason, Result
 
@@ -55,6 +55,14 @@ def busy(still: timedelta, result: str = "none", **policy: object) -> Scene:
     return with_mark(
         scene, KERNEL.ref, state="busy", state_since=since, quiet_since=since, work=asked
     )
+
+
+def pager(still: timedelta, **policy: object) -> Scene:
+    """A pager in tmux, started by the kernel, without a sign of work for so long."""
+    program = Program("pts/3", "terminal", "less", quiet_since=NOW - still)
+    scene = with_policy(replace(OK, programs=(program,)), suspect_after=2 * HOUR, **policy)
+    work = replace(ASKED, result="working", detail="less, detached, runs", programs=("pts/3",))
+    return with_mark(scene, KERNEL.ref, work=work)
 
 
 def running(still: timedelta, printed: timedelta, shows: bool = False, **policy: object) -> Scene:
@@ -101,6 +109,12 @@ KERNEL_ROWS = {
     "it alone cannot be read": (with_kernel(OK, unreadable="TraitError"), Reason.UNKNOWN),
     "a state never heard of": (with_kernel(OK, state="dreaming"), Reason.UNKNOWN),
     "busy, whatever its stamp": (with_kernel(OK, state="busy"), Reason.BUSY),
+    "a pager in tmux": (pager(HOUR), Reason.BACKGROUND_WORK),
+    "a forgotten pager in tmux": (pager(3 * HOUR), Reason.SUSPECT_BUSY),
+    "a forgotten pager in tmux, before max_busy": (
+        pager(2 * HOUR, max_busy=3 * HOUR),
+        Reason.SUSPECT_BUSY,
+    ),
     "starting": (with_kernel(OK, state="starting"), Reason.GRACE),
     "restarting": (with_kernel(OK, state="restarting"), Reason.GRACE),
     "stuck in starting, not asked": (
@@ -475,6 +489,7 @@ def test_every_reason_stands_in_a_table_here() -> None:
 GOES = {
     "nobody answers input()": (waiting("input", 0), Reason.IDLE),
     "nobody goes on in the debugger": (waiting("debugger", 0), Reason.IDLE),
+    "a pager in tmux after max_busy": (pager(4 * HOUR, max_busy=4 * HOUR), Reason.MAX_BUSY),
     "a kernel that cannot be asked": (with_mark(OK, KERNEL.ref, work=UNTOLD), Reason.IDLE),
     "printing for longer than output counts": (
         with_policy(

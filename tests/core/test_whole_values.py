@@ -23,7 +23,7 @@ from auto_shutdown.core.ledger import (
     shift,
 )
 from auto_shutdown.core.marks import Mark, Work, shifted
-from auto_shutdown.core.model import Answer, Kind, Ref, Snapshot, Unread
+from auto_shutdown.core.model import Answer, Kind, Program, Ref, Snapshot, Unread
 from auto_shutdown.core.report import Passes, build
 from auto_shutdown.core.verdict import Fault, Outcome, Result
 
@@ -64,7 +64,8 @@ def report(scene: Scene, **changes: Any) -> dict[str, Any]:
 
 
 def test_the_report_whole() -> None:
-    found = report(Scene())
+    times = {"started_at": ago(hours=1), "quiet_since": ago(minutes=30)}
+    found = report(Scene(programs=(Program("pts/3", "terminal", "less", **times),)))
     resources = found.pop("resources")
     assert found == {
         "version": 1,
@@ -88,6 +89,20 @@ def test_the_report_whole() -> None:
             ],
         },
         "policy": {"enabled": True, "locked": []},
+        "programs": [
+            {
+                "kind": "terminal",
+                "id": "pts/3",
+                "name": "less",
+                "started_by": "",
+                "state": "running",
+                "started_at": "2026-03-28T23:59:30.000Z",
+                "quiet_since": "2026-03-29T00:29:30.000Z",
+                "keeps_app": True,
+                "reason": "background-work",
+                "detail": "It runs in a terminal.",
+            }
+        ],
         "keep_alive": [],
         "outcomes": [{"id": "x"}],
         "savings": {"removed": 1},

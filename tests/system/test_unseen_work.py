@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from extra_packages import packages_of
 from hosts import Host, environment
-from own_apps import LIMITS, needs_containers, row
+from own_apps import LIMITS, needs_containers, report, row
 
 from auto_shutdown.local_studio.ports import free_port
 from auto_shutdown.local_studio.server import JupyterServerApp
@@ -310,6 +310,14 @@ def open_space(studio: LocalStudio, name: str) -> Iterator[Desk]:
         yield Desk(space, space.start(config), sockets)
 
 
+#: By job, the kind of the program that the report lists beside the kernels and terminals.
+PROGRAMS = {"pane_of_tmux": "terminal", "window_of_screen": "terminal", "nbconvert": "kernel"}
+
+
+def kinds_of_programs(desk: Desk) -> set[str]:
+    return {program["kind"] for program in report(desk.server).get("programs", [])}
+
+
 def while_it_lasts_and_a_limit_more(desk: Desk, job: Callable[[Desk], None]) -> str:
     """Run one job. Returns what was wrong, empty when nothing was."""
     job(desk)
@@ -320,6 +328,9 @@ def while_it_lasts_and_a_limit_more(desk: Desk, job: Callable[[Desk], None]) -> 
             return f"removed while at work, {seen}\n{desk.server.log[-2000:]}"
         seen.add(f"{own['reason']}: {own['detail']}")
         time.sleep(0.3)
+    kind = PROGRAMS.get(job.__name__)
+    if kind is not None:
+        desk.server.wait_for("its row in the report", lambda: kind in kinds_of_programs(desk), 60)
     desk.flag.unlink()
     ended = time.monotonic()
     try:

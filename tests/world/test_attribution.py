@@ -372,8 +372,9 @@ class TestOtherServers:
             501: {"HOME": "/home/a"},
             502: {"HOME": "/home/b"},
         }
-        monkeypatch.setattr(processes, "read_arguments", lambda _pid: ("jupyter-lab",))
         monkeypatch.setattr(processes, "read_environment", lambda pid, _names: given[pid])
-        found = other_servers.runtime_directories(table, Path("/own"), "/home/a")
+        found = other_servers.runtime_directories(
+            table, Path("/own"), "/home/a", lambda _pid: ("jupyter-lab",)
+        )
         usual = Path("/home/a/.local/share/jupyter/runtime")
         assert found == sorted([Path("/own"), Path("/run/a"), usual])

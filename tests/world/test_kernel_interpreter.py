@@ -36,4 +36,4 @@ def test_the_interpreter_of_a_kernel_is_no_job(
     table = {KERNEL: process(KERNEL, 1, KERNEL, "python"), 20: program}
     survey = Survey(table, Attribution(), (program,))
     kernel = KERNEL if is_kernel else None
-    assert (survey.program_of([program], kernel) is not None) is found
+    assert bool(survey.programs_of([program], kernel)) is found

@@ -5,7 +5,7 @@ import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it, vi } from 'vitest';
 
 import { removals } from '../model/report';
-import type { IReport, IResource, IStoppedEntry } from '../model/types';
+import type { IProgram, IReport, IResource, IStoppedEntry } from '../model/types';
 import { h } from '../view/jsx';
 import { PanelView } from '../view/panelview';
 import type { IActions, ILook, IProps } from '../view/props';
@@ -347,5 +347,42 @@ describe('the note of a keep-alive', () => {
       { kind: 'all', id: 'all', kept_until: at(60), note: 'waits for the review' }
     ];
     expect(text(drawn(kept))).toContain('waits for the review');
+  });
+});
+
+describe('programs beside the kernels and terminals', () => {
+  const program = {
+    kind: 'kernel' as const,
+    id: 'k9',
+    name: 'python3',
+    started_by: 'papermill',
+    state: 'busy',
+    keeps_app: true,
+    reason: 'background-work',
+    detail: 'It runs a cell.'
+  };
+  const row = (more: Partial<IProgram>): string => {
+    const found = { ...report(), programs: [{ ...program, ...more }] };
+    return text(/<li[^>]*data-program.*?<\/li>/.exec(drawn(found))?.[0] ?? '').trim();
+  };
+
+  it('are listed with a name and a state, and no button', () => {
+    expect(row({})).toBe('kernel of papermill running a cell');
+    expect(row({ started_by: '', reason: 'idle' })).toBe('kernel of another program runs no cell');
+    const pane = { kind: 'terminal' as const, id: 'pts/3', name: 'less', state: 'running' };
+    expect(row(pane)).toBe('less in pts/3 working in the background');
+    expect(row({ ...pane, reason: 'suspect-busy' })).toBe(
+      'less in pts/3 busy without a sign of work'
+    );
+    expect(row({ ...pane, reason: 'max-busy' })).toBe('less in pts/3 no longer keeps the app');
+    expect(row({ reason: 'unknown' })).toBe('kernel of papermill activity not known');
+    const list = /data-section="programs".*?<\/section>/.exec(
+      drawn({ ...report(), programs: [program] })
+    );
+    expect(list?.[0].match(/<button/g)).toHaveLength(1); // it folds the section
+  });
+
+  it('take no room where there are none, as in the report of an older server', () => {
+    expect(drawn(report())).not.toContain('data-section="programs"');
   });
 });

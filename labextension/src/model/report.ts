@@ -271,7 +271,8 @@ export function digest(report: IReport): string {
     r.kept_until
   ]);
   const { state, faults } = report.health;
-  return JSON.stringify([seen, policy, keep_alive, outcomes.length, state, faults]);
+  const programs = (report.programs ?? []).map(p => [p.id, p.name, p.reason]);
+  return JSON.stringify([seen, programs, policy, keep_alive, outcomes.length, state, faults]);
 }
 
 /** Whether two policies differ in what the panel says of them. */

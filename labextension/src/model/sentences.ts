@@ -350,7 +350,9 @@ function condition(resource: IResource, context: IContext): string[] {
   switch (resource.reason) {
     case 'busy':
     case 'suspect-busy':
-      return [trans.__("%1's cell has ended", name)];
+      return resource.parameters.case === 'program'
+        ? [trans.__('the background work of %1 has ended', name)]
+        : [trans.__("%1's cell has ended", name)];
     case 'running-job':
       return [trans.__("%1's command has ended", name)];
     case 'background-work':

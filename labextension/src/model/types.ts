@@ -34,6 +34,20 @@ export interface IResource {
   billing: boolean;
 }
 
+/** A program in the server's own app that no kernel or terminal of this server shows. */
+export interface IProgram {
+  kind: 'kernel' | 'terminal';
+  id: string;
+  name: string;
+  /** The program that started a kernel; empty where that is not known. */
+  started_by: string;
+  state: string;
+  keeps_app: boolean;
+  reason: string;
+  /** One sentence in English. */
+  detail: string;
+}
+
 export interface IHealth {
   state: 'ok' | 'degraded' | 'failing' | 'disabled';
   armed: boolean;
@@ -174,6 +188,8 @@ export interface IReport {
   health: IHealth;
   policy: IPolicy;
   resources: IResource[];
+  /** Missing in the report of an older server. */
+  programs?: IProgram[];
   keep_alive: IHold[];
   outcomes: IOutcome[];
   savings: ISavings;

@@ -4,7 +4,7 @@ import { clock, duration, limitText } from './durations';
 import { fullName, keyOf, namesOf, title } from './names';
 import { announced, modeOf, onTheClock, warning } from './report';
 import type { IState } from './state';
-import type { IReport, IResource } from './types';
+import type { IProgram, IReport, IResource } from './types';
 
 /** The one line of health. */
 export function health(state: IState, trans: TranslationBundle): string {
@@ -104,6 +104,34 @@ function active(resource: IResource, now: number, trans: TranslationBundle): str
       return trans.__('not watched');
     default:
       return reason;
+  }
+}
+
+/** What a program beside the kernels and terminals is called. */
+export function programName(program: IProgram, trans: TranslationBundle): string {
+  if (program.kind === 'terminal') {
+    return trans.__('%1 in %2', program.name, program.id);
+  }
+  return program.started_by === ''
+    ? trans.__('kernel of another program')
+    : trans.__('kernel of %1', program.started_by);
+}
+
+/** Whether such a program works, in a few words. */
+export function programState(program: IProgram, trans: TranslationBundle): string {
+  switch (program.reason) {
+    case 'background-work':
+      return program.kind === 'kernel'
+        ? trans.__('running a cell')
+        : trans.__('working in the background');
+    case 'suspect-busy':
+      return trans.__('busy without a sign of work');
+    case 'idle':
+      return trans.__('runs no cell');
+    case 'max-busy':
+      return trans.__('no longer keeps the app');
+    default:
+      return trans.__('activity not known');
   }
 }
 

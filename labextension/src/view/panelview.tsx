@@ -9,6 +9,7 @@ import { announcement } from '../model/words';
 import { FilterBar } from './filterbar';
 import { Section } from './folding';
 import type { IProps, IReportProps } from './props';
+import { Programs } from './programs';
 import { Removed } from './removed';
 import { Resources } from './resources';
 import { Saved } from './saved';
@@ -33,6 +34,7 @@ export function PanelView(props: IProps): JSX.Element {
       <Offer {...all} />
       <KeptAlive {...all} />
       <Resources {...all} />
+      <Programs {...all} />
       <Removed {...all} />
       <Saved {...all} />
       <Section {...props} fold="settings" label={trans.__('Settings')}>

@@ -1,0 +1,185 @@
+"""Judge kernels, terminals and the server's own app by the processes on this host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..core.model import Answer, App, Kind, Ref, Terminal
+from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Reading, Sample, Use
+from .foreign_kernels import ForeignKernel
+from .judgements import judge_tenants, judge_use, unread, with_sign_of_life, works
+from .other_servers import Tenant
+from .outside_programs import KERNEL, TERMINAL, ProgramWatch, members_of
+from .processes import Process, UnreadableError
+from .shell_probe import ShellAnswer
+from .survey import Survey
+
+#: Of which processes a gauge has the samples.
+MEMBERS, JOBS, REST = "members", "jobs", "rest"
+
+
+@dataclass(frozen=True)
+class Others:
+    """Kernels of other programs, with the answers of their shells, and the kernels and terminals
+    that other servers report. ``failure``: another server did not answer."""
+
+    kernels: Mapping[ForeignKernel, ShellAnswer] = field(default_factory=dict)
+    tenants: Sequence[Tenant] = ()
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whether ``resource`` does background work, measured over ``window`` seconds. ``root`` is the
+    process of a kernel or terminal."""
+
+    ref: Ref
+    resource: object
+    window: float
+    root: int | None
+
+
+class LocalWork:
+    """Judges by surveys of the processes, and keeps the samples between them. ``server`` is this
+    server's process, ``watch`` has the programs of others. Blocks: call it in a worker thread."""
+
+    def __init__(self, now: Callable[[], float], server: int, watch: ProgramWatch) -> None:
+        self._now = now
+        self._server = server
+        self._watch = watch
+        self._gauges: dict[tuple[Ref, str], Gauge] = {}
+
+    def forget_except(self, refs: Collection[Ref]) -> None:
+        """Drop what is known of resources that no longer exist."""
+        self._gauges = {key: gauge for key, gauge in self._gauges.items() if key[0] in refs}
+
+    def gauge_of(self, ref: Ref) -> Gauge | None:
+        """The samples of a kernel or terminal."""
+        return self._gauges.get((ref, MEMBERS))
+
+    def leave_out_of_jobs(self, used: Sample) -> None:
+        """Do not count as a job's work what other programs' kernels used for their answers."""
+        for (_, of), gauge in self._gauges.items():
+            if of == JOBS:
+                gauge.leave_out(used)
+
+    def judge(self, question: Question, survey: Survey, others: Others) -> Answer:
+        """One answer; where the evidence cannot be read, it says so."""
+        ref, resource = question.ref, question.resource
+        try:
+            if isinstance(resource, App):
+                if resource.own:
+                    return self._judge_own_app(ref, question.window, survey, others)
+                inside = [t for t in others.tenants if t.app == resource.name]
+                return judge_tenants(ref, inside, others.failure)
+            if isinstance(resource, Terminal) and resource.running_job:
+                return self._judge_running(resource, question.window, survey)
+            return self._judge_members(question, survey)
+        except (OSError, UnreadableError) as error:
+            return unread(ref, f"its processes cannot be read ({error})")
+
+    def _judge_members(self, question: Question, survey: Survey) -> Answer:
+        """Judge a kernel or terminal by the processes that it started."""
+        ref, root, members = question.ref, question.root, survey.of(question.ref)
+        programs = survey.programs_of(members, root if ref.kind is Kind.KERNEL else None)
+        if programs:
+            shown = _members_of_all(survey, programs)
+            members = [process for process in members if process not in shown]
+        judged = {process.key for process in members}
+        sample = survey.sample(survey.of(ref))
+        use = self._add(ref, MEMBERS, sample, question.window, judged)
+        answer = judge_use(ref, use, WORK_CORES, "its processes")
+        if programs:
+            detail = f"{programs[0].command}, detached, runs"
+            return self._held_by(ref, programs, detail, answer)
+        return _with_signs_of_life(answer, use, members, root, survey)
+
+    def _judge_running(self, terminal: Terminal, window: float, survey: Survey) -> Answer:
+        """Judge a terminal with a command in its foreground. The command counts as work in any
+        case; the answer says whether it shows signs of work or waits for a person."""
+        ref = terminal.ref
+        members = survey.attribution.of(survey.table, ref)
+        use = self._add(ref, MEMBERS, survey.sample(members), window)
+        answer = judge_use(ref, use, WORK_CORES, "its processes", terminal.only_shows)
+        if not terminal.only_shows:
+            return _with_signs_of_life(answer, use, members, None, survey)
+        # Redrawing uses processor time, but is no sign of work.
+        return answer if answer.working else replace(answer, cores=answer.cores and 0.0)
+
+    def _judge_own_app(self, ref: Ref, window: float, survey: Survey, others: Others) -> Answer:
+        """Judge the app in which this server runs: jobs that belong to no kernel or terminal, the
+        kernels and terminals of other servers, and all other processes in this container."""
+        busy = {kernel: s for kernel, s in others.kernels.items() if not (s.free or s.failure)}
+        outside = [p for p in survey.programs if p.pid not in survey.attribution.owners]
+        programs = [*(kernel.process for kernel in busy), *outside]
+        shown = _members_of_all(survey, outside) | {
+            process for k in busy for process in members_of(survey.table, k.process, KERNEL)
+        }
+        jobs = [process for process in survey.adrift if process not in shown]
+        # When its kernel or terminal is gone, a job counts for the app. So it is watched before.
+        judged = {process.key for process in jobs}
+        use = self._add(ref, JOBS, survey.sample(survey.jobs), window, judged)
+        rest = [p for p in survey.table.values() if p.pid != self._server]
+        whole = self._add(ref, REST, {p.key: Reading(p.cpu) for p in rest}, window)
+        reported = judge_tenants(ref, [t for t in others.tenants if t.app is None], others.failure)
+        if reported.working or reported.unread:
+            return reported
+        answer = judge_use(ref, use, WORK_CORES, "jobs")
+        if not answer.working:
+            answer = judge_use(ref, whole, CONTAINER_CORES, "processes", only_cores=True)
+        if programs:
+            details = [f"{kernel} runs a cell" for kernel in busy]
+            details += [
+                f"{process.command} runs in a terminal that is not this server's"
+                for process in outside
+            ]
+            answer = self._held_by(ref, programs, details[0], answer)
+        else:
+            answer = _with_signs_of_life(answer, use, jobs, None, survey)
+        if any(shell.failure for shell in others.kernels.values()):
+            answer = with_sign_of_life(answer)
+        return replace(answer, activity={**reported.activity, **answer.activity})
+
+    def _held_by(
+        self, ref: Ref, programs: Sequence[Process], detail: str, others: Answer
+    ) -> Answer:
+        """The answer for a resource that ``programs`` keep. It names them if nothing else works
+        (``others``): each of them may only wait for a person."""
+        if others.working or not others.conclusive:
+            return works(ref, detail)
+        ids, worked_at = self._watch.ids_of(programs)
+        return replace(works(ref, detail), programs=ids, worked_at=worked_at)
+
+    def _add(
+        self,
+        ref: Ref,
+        of: str,
+        sample: Sample,
+        window: float,
+        judged: Collection[Hashable] | None = None,
+    ) -> Use | None:
+        gauge = self._gauges.setdefault((ref, of), Gauge())
+        return gauge.add(self._now(), sample, window, judged)
+
+
+def _members_of_all(survey: Survey, programs: Sequence[Process]) -> set[Process]:
+    """The processes of programs in a terminal."""
+    return {
+        process for program in programs for process in members_of(survey.table, program, TERMINAL)
+    }
+
+
+def _with_signs_of_life(
+    answer: Answer,
+    use: Use | None,
+    members: Sequence[Process],
+    root: int | None,
+    survey: Survey,
+) -> Answer:
+    if answer.working:
+        return answer
+    alive = use is not None and use.is_sign_of_life
+    if alive or survey.connected(members, root) is not None:
+        return with_sign_of_life(answer)
+    return answer

@@ -1,0 +1,229 @@
+"""Programs in the server's own app that no kernel or terminal of this server shows.
+
+They are kernels that another program started, and programs in the foreground of a terminal that
+another program opened (a pane of tmux or screen, an IDE). This module watches since when each of
+them has shown no sign of work, and makes the rows of the report.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from ..core.marks import STUCK_CPU
+from ..core.model import Program
+from . import processes
+from .evidence import WORK_CORES, Sample, Use, sample_of, use_between
+from .foreground import VIEWERS
+from .foreign_kernels import ForeignKernel
+from .processes import Process, Table
+from .shell_probe import ShellAnswer
+
+KERNEL, TERMINAL = "kernel", "terminal"
+
+Key = tuple[int, int]
+
+#: Counters are compared over this time at least (seconds). In less time one tick of the processor's
+#: clock (10 ms) would look like work.
+SHORTEST = 10.0
+
+#: The report shows the answer of a kernel's shell for this time (seconds).
+RECENT = 600.0
+
+#: A kernel that this server has just started may not be on its list yet (seconds).
+YOUNG = 15.0
+
+#: The major device number of pseudo-terminals (devices.txt of Linux).
+PSEUDO_TERMINAL = 136
+
+
+@dataclass
+class _Watched:
+    """One program. Times are monotonic seconds; ``input_at`` and ``output_at`` are what its
+    terminal's device says."""
+
+    program: Program
+    only_shows: bool
+    quiet_since: float
+    sampled_at: float
+    sample: Sample
+    input_at: float | None = None
+    output_at: float | None = None
+    printed_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Outside:
+    """One look at the programs beside this server. ``foreground`` are those in a terminal,
+    ``connections`` are the connections of this host to other hosts."""
+
+    table: Table
+    foreground: Sequence[Process] = ()
+    kernels: Sequence[ForeignKernel] = ()
+    connections: frozenset[int] = frozenset()
+
+
+class ProgramWatch:
+    """Watches the programs from look to look. ``now`` is monotonic seconds."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._watched: dict[Key, _Watched] = {}
+        self._answers: dict[str, tuple[float, ShellAnswer]] = {}
+
+    def look(self, outside: Outside) -> None:
+        """Note which programs show a sign of work. Raises OSError; see :meth:`is_unreadable`."""
+        watched: dict[Key, _Watched] = {}
+        for process in outside.foreground:
+            watched[process.key] = self._look_at(outside, process, _of_terminal(process))
+        for kernel in outside.kernels:
+            watched[kernel.process.key] = self._look_at(outside, kernel.process, _of_kernel(kernel))
+        self._watched = watched
+
+    def _look_at(self, outside: Outside, process: Process, program: Program) -> _Watched:
+        now, members = self._now(), members_of(outside.table, process, program.kind)
+        sample = sample_of(members)
+        input_at, output_at = _device_times(process) if program.kind == TERMINAL else (None, None)
+        known = self._watched.get(process.key)
+        if known is None:
+            only_shows = program.kind == TERMINAL and process.command in VIEWERS
+            return _Watched(program, only_shows, now, now, sample, input_at, output_at)
+        known.program = program
+        use = use_between(known.sample, sample, max(now - known.sampled_at, SHORTEST))
+        if output_at != known.output_at and not known.only_shows:
+            known.printed_at = now
+        works = _is_sign_of_work(use, known.only_shows) or input_at != known.input_at
+        if works or (not known.only_shows and _is_connected(outside, process, members)):
+            known.quiet_since = now
+        if works or now - known.sampled_at >= SHORTEST:
+            known.sample, known.sampled_at = sample, now
+        known.input_at, known.output_at = input_at, output_at
+        return known
+
+    def is_unreadable(self) -> None:
+        """The processes could not be read: each program may have worked until now."""
+        for watched in self._watched.values():
+            watched.quiet_since = self._now()
+
+    def answered(self, answers: Mapping[ForeignKernel, ShellAnswer]) -> None:
+        """Note what the shells of the kernels have answered."""
+        now = self._now()
+        self._answers = {kernel.kernel_id: (now, shell) for kernel, shell in answers.items()}
+
+    def __len__(self) -> int:
+        return len(self._watched)
+
+    def ids_of(self, found: Collection[Process]) -> tuple[tuple[str, ...], datetime | None]:
+        """The ids of these programs, and their latest sign of work. No ids where one of them is
+        new since the last look."""
+        known = [self._watched.get(process.key) for process in found]
+        if not known or None in known:
+            return (), None
+        watched = [each for each in known if each is not None]
+        latest = max(max(each.quiet_since, each.printed_at or 0.0) for each in watched)
+        return tuple(sorted(each.program.id for each in watched)), self._instant(latest)
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The programs of the last look."""
+        return tuple(map(self._shown, self._watched.values()))
+
+    def _shown(self, watched: _Watched) -> Program:
+        program = watched.program
+        state = program.state
+        asked_at, shell = self._answers.get(program.id, (0.0, None))
+        if program.kind == KERNEL and shell is not None and self._now() - asked_at < RECENT:
+            state = "idle" if shell.free else "unanswered" if shell.failure else "busy"
+        return Program(
+            program.id,
+            program.kind,
+            program.name,
+            program.started_by,
+            state,
+            program.started_at,
+            self._instant(watched.quiet_since),
+            None if watched.printed_at is None else self._instant(watched.printed_at),
+        )
+
+    def _instant(self, at: float) -> datetime:
+        return datetime.now(timezone.utc) - timedelta(seconds=self._now() - at)
+
+
+def members_of(table: Table, process: Process, kind: str) -> list[Process]:
+    """The processes of a program: a kernel with its children; all of a terminal's session."""
+    if kind == KERNEL:
+        return processes.tree(table, [process.pid])
+    session = [p.pid for p in table.values() if p.session == process.session]
+    return processes.tree(table, session)
+
+
+def is_new_own_kernel(kernel: ForeignKernel, server: int) -> bool:
+    """Whether this is probably a kernel that ``server`` (a process id) has just started."""
+    started_at = _started_at(kernel.process)
+    if kernel.process.parent != server or started_at is None:
+        return False
+    return datetime.now(timezone.utc) - started_at < timedelta(seconds=YOUNG)
+
+
+def _of_kernel(kernel: ForeignKernel) -> Program:
+    process = kernel.process
+    return Program(
+        kernel.kernel_id,
+        KERNEL,
+        process.command,
+        kernel.program,
+        started_at=_started_at(process),
+    )
+
+
+def _of_terminal(process: Process) -> Program:
+    device = _device_of(process) or f"terminal-{process.terminal}"
+    return Program(device, TERMINAL, process.command, started_at=_started_at(process))
+
+
+def _is_sign_of_work(use: Use, only_shows: bool) -> bool:
+    if only_shows:  # its redraws and children are no work
+        return use.cores >= WORK_CORES
+    return use.cores >= STUCK_CPU or use.is_work() or use.is_sign_of_life
+
+
+def _is_connected(outside: Outside, process: Process, members: Collection[Process]) -> bool:
+    """Whether a member has a connection to another host. A kernel's own connection is none: it
+    keeps that open for later."""
+    if not outside.connections:
+        return False
+    kernels = {kernel.process.pid for kernel in outside.kernels}
+    return any(
+        processes.read_sockets(member.pid) & outside.connections
+        for member in members
+        if member.pid not in kernels
+    )
+
+
+def _device_of(process: Process) -> str | None:
+    """``pts/3`` for a process in a pseudo-terminal (proc_pid_stat(5), tty_nr)."""
+    major, minor = os.major(process.terminal), os.minor(process.terminal)
+    return f"pts/{minor}" if major == PSEUDO_TERMINAL else None
+
+
+def _device_times(process: Process) -> tuple[float | None, float | None]:
+    """When a key last reached the process's terminal, and when something was last printed there,
+    both in seconds since the epoch. Two Nones where its device cannot be seen."""
+    device = _device_of(process)
+    try:
+        status = os.stat(f"/dev/{device}") if device else None
+    except FileNotFoundError:
+        return None, None  # the terminal of another container
+    return (None, None) if status is None else (status.st_atime, status.st_mtime)
+
+
+def _started_at(process: Process) -> datetime | None:
+    """Start times count from the boot of the host (proc_pid_stat(5))."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    if clock is None or not processes.PROC.exists():
+        return None
+    age = time.clock_gettime(clock) - process.started / processes.TICKS
+    return datetime.now(timezone.utc) - timedelta(seconds=max(age, 0.0))

@@ -1,0 +1,37 @@
+import * as React from 'react';
+
+import type { IProgram } from '../model/types';
+import { programName, programState } from '../model/words';
+import { Section } from './folding';
+import type { IReportProps } from './props';
+import { h } from './jsx';
+
+/** Programs in the server's own app that no kernel or terminal shows: a list to read. */
+export function Programs(props: IReportProps): JSX.Element {
+  const { report, trans } = props;
+  const programs: IProgram[] = report.programs ?? []; // an older server sends none
+  if (programs.length === 0) {
+    return <></>;
+  }
+  return (
+    <Section {...props} fold="programs" label={trans.__('Other programs')}>
+      <p className="jp-AS-hint">
+        {trans.__(
+          'They run in this app, but in none of its kernels and terminals. Nothing here ends them.'
+        )}
+      </p>
+      <ul>
+        {programs.map(program => (
+          <li key={program.id} className="jp-AS-removed" data-program={program.kind}>
+            <div className="jp-AS-line" title={program.detail}>
+              <span className="jp-AS-name">
+                <bdi className="jp-AS-title">{programName(program, trans)}</bdi>
+              </span>
+              <span className="jp-AS-why">{programState(program, trans)}</span>
+            </div>
+          </li>
+        ))}
+      </ul>
+    </Section>
+  );
+}

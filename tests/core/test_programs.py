@@ -1,0 +1,169 @@
+"""Programs beside this server's kernels and terminals: how long they keep a resource."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from scene import KERNEL, NOW, OWN, TERMINAL, ago, mark
+
+from auto_shutdown.core.ledger import Ledger, record_answers
+from auto_shutdown.core.marks import Mark, Work
+from auto_shutdown.core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal
+from auto_shutdown.core.planner import decide
+from auto_shutdown.core.policy import Policy
+from auto_shutdown.core.programs import describe
+from auto_shutdown.core.questions import next_question
+from auto_shutdown.core.signals import Signal
+from auto_shutdown.core.verdict import Action, Decision, Reason
+
+HOUR = timedelta(hours=1)
+SUSPECT = Policy(warn=timedelta(0), suspect_after=8 * HOUR)
+LIMITED = replace(SUSPECT, max_busy=10 * HOUR)
+NINE_HOURS_AGO = ago(hours=9)
+PAGER = Program("pts/3", "terminal", "less", quiet_since=ago(hours=9))
+NOTEBOOK = Program("k9", "kernel", "python3", "papermill", "busy", quiet_since=ago(hours=9))
+
+
+def decision_on(
+    resource: Kernel | Terminal | App,
+    policy: Policy = SUSPECT,
+    programs: tuple[Program, ...] = (PAGER,),
+    idle_since: datetime = NINE_HOURS_AGO,
+    held_by: tuple[str, ...] | None = None,
+    asked_at: datetime = NOW,
+) -> Decision:
+    """The decision on a resource whose background work is ``held_by`` (None: ``programs``)."""
+    ids = tuple(p.id for p in programs) if held_by is None else held_by
+    work = Work(asked_at, asked_at, "working", "less runs", ids)
+    state = {App: "InService", Kernel: "idle", Terminal: "prompt"}[type(resource)]
+    known = {resource.ref: mark(idle_since, state, stamps={}, work=work)}
+    if isinstance(resource, App):
+        snapshot = Snapshot(apps=(resource,), programs=programs)
+    elif isinstance(resource, Kernel):
+        snapshot = Snapshot(kernels=(resource,), programs=programs)
+    else:
+        snapshot = Snapshot(terminals=(resource,), programs=programs)
+    (decision,) = decide(snapshot, Ledger(ago(days=1), known), policy, NOW).decisions
+    return decision
+
+
+RESOURCES = [OWN, replace(KERNEL, app=None), TERMINAL]
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=["app", "kernel", "terminal"])
+class TestHold:
+    """A program keeps its resource as background work, then as suspect, then no longer."""
+
+    def test_a_program_that_worked_lately_is_work(self, resource: Any) -> None:
+        lately = replace(PAGER, quiet_since=ago(hours=7))
+        assert decision_on(resource, programs=(lately,)).reason is Reason.BACKGROUND_WORK
+
+    def test_a_program_without_a_sign_of_work_is_suspect_and_kept(self, resource: Any) -> None:
+        decision = decision_on(resource)
+        assert (decision.action, decision.reason) == (Action.KEEP, Reason.SUSPECT_BUSY)
+        assert decision.due_at is None
+        assert "Less runs, but shows no sign of work for 9 h" in decision.detail
+        assert decision.parameters["case"] == "program"
+
+    def test_with_max_busy_it_is_due_after_that(self, resource: Any) -> None:
+        decision = decision_on(resource, LIMITED)
+        assert (decision.action, decision.reason) == (Action.KEEP, Reason.SUSPECT_BUSY)
+        assert decision.due_at == PAGER.quiet_since + 10 * HOUR
+
+    def test_after_max_busy_it_keeps_nothing(self, resource: Any) -> None:
+        quiet = replace(PAGER, quiet_since=ago(hours=10))
+        decision = decision_on(resource, LIMITED, (quiet,), ago(hours=10))
+        assert (decision.action, decision.reason) == (Action.REMOVE, Reason.MAX_BUSY)
+
+    def test_after_max_busy_the_idle_clock_still_counts(self, resource: Any) -> None:
+        quiet = replace(PAGER, quiet_since=ago(hours=20))
+        used = decision_on(resource, LIMITED, (quiet,), ago(hours=1))
+        assert (used.action, used.due_at) == (Action.KEEP, NOW + HOUR)
+        idle = decision_on(resource, LIMITED, (quiet,), ago(hours=2))
+        assert (idle.action, idle.reason) == (Action.REMOVE, Reason.IDLE)
+
+    def test_each_of_several_programs_must_be_quiet(self, resource: Any) -> None:
+        other = replace(PAGER, id="pts/4", quiet_since=ago(hours=1))
+        decision = decision_on(resource, LIMITED, (PAGER, other))
+        assert decision.reason is Reason.BACKGROUND_WORK
+
+    def test_other_work_is_never_suspect(self, resource: Any) -> None:
+        assert decision_on(resource, LIMITED, held_by=()).reason is Reason.BACKGROUND_WORK
+
+    def test_a_program_that_is_not_known_may_work(self, resource: Any) -> None:
+        decision = decision_on(resource, LIMITED, held_by=("pts/3", "pts/7"))
+        assert decision.reason is Reason.BACKGROUND_WORK
+
+    def test_an_old_answer_removes_nothing(self, resource: Any) -> None:
+        """Another job may have started since, so the question is asked again."""
+        quiet = replace(PAGER, quiet_since=ago(hours=10))
+        decision = decision_on(resource, LIMITED, (quiet,), ago(hours=10), asked_at=ago(minutes=5))
+        assert decision.action is Action.KEEP
+
+
+def test_output_counts_for_output_only_minutes() -> None:
+    policy = replace(LIMITED, output_only=2 * HOUR)
+    redraws = replace(PAGER, quiet_since=ago(hours=11), printed_at=NOW)
+    assert decision_on(OWN, policy, (redraws,)).due_at == ago(hours=9) + 10 * HOUR
+    printed = replace(PAGER, quiet_since=ago(hours=9), printed_at=ago(hours=8))
+    assert decision_on(OWN, policy, (printed,)).due_at == ago(hours=8) + 10 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("before", "answer", "active_at"),
+    [
+        # The idle clock starts at the program's last sign of work, not at the question.
+        (Work(NOW, NOW, "working", "", ("a",)), {"programs": ("a",)}, ago(hours=3)),
+        (Work(NOW, NOW, "none"), {"programs": ("a",)}, ago(hours=3)),
+        # Other work, or another program, has ended since the last answer: that counts as now.
+        (Work(NOW, NOW, "working", "", ()), {"programs": ("a",)}, NOW),
+        (Work(NOW, NOW, "working", "", ("a", "b")), {"programs": ("a",)}, NOW),
+        (Work(NOW, NOW, "working", "", ("a",)), {"working": False, "worked_at": None}, NOW),
+        # Other work goes on.
+        (Work(NOW, NOW, "working", "", ("a",)), {"worked_at": None}, NOW),
+    ],
+)
+def test_when_background_work_counts(
+    before: Work, answer: dict[str, Any], active_at: datetime
+) -> None:
+    known: dict[Ref, Mark] = {OWN.ref: mark(ago(hours=9), "InService", work=before)}
+    fields = {"working": True, "worked_at": ago(hours=3), **answer}
+    ledger = record_answers(Ledger(NOW, known), [Answer(OWN.ref, True, **fields)], NOW)
+    found = ledger.marks[OWN.ref]
+    assert (found.active_at, found.signal) == (active_at, Signal.BACKGROUND_WORK)
+
+
+@pytest.mark.parametrize("policy", [SUSPECT, LIMITED], ids=["without a limit", "max_busy"])
+def test_a_suspect_program_is_asked_about_again(policy: Policy) -> None:
+    """It may have begun to work, or another job may have started."""
+    snapshot = Snapshot(apps=(OWN,), programs=(PAGER,))
+    work = Work(NOW, NOW, "working", "less runs", (PAGER.id,))
+    known = {OWN.ref: mark(ago(hours=9), "InService", stamps={}, work=work)}
+    ledger = Ledger(ago(days=1), known)
+    plan = decide(snapshot, ledger, policy, NOW)
+    assert next_question(snapshot, plan, ledger, policy, NOW) == NOW + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("program", "policy", "holds", "reason"),
+    [
+        (replace(NOTEBOOK, state="idle"), SUSPECT, False, Reason.IDLE),
+        (replace(NOTEBOOK, state="running"), SUSPECT, True, Reason.UNKNOWN),
+        (replace(NOTEBOOK, state="unanswered"), SUSPECT, True, Reason.UNKNOWN),
+        (replace(NOTEBOOK, quiet_since=NOW), SUSPECT, True, Reason.BACKGROUND_WORK),
+        (replace(PAGER, quiet_since=None), SUSPECT, True, Reason.BACKGROUND_WORK),
+        (NOTEBOOK, SUSPECT, True, Reason.SUSPECT_BUSY),
+        (PAGER, SUSPECT, True, Reason.SUSPECT_BUSY),
+        (PAGER, LIMITED, True, Reason.SUSPECT_BUSY),
+        (replace(PAGER, quiet_since=ago(hours=10)), LIMITED, False, Reason.MAX_BUSY),
+    ],
+)
+def test_the_row_of_a_program(
+    program: Program, policy: Policy, holds: bool, reason: Reason
+) -> None:
+    row = describe(program, policy, NOW)
+    assert (row.holds, row.reason) == (holds, reason)
+    assert row.detail.endswith(".")

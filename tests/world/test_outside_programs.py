@@ -1,0 +1,235 @@
+"""Programs beside this server: which are found, and since when they show no sign of work."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auto_shutdown.core.model import Program
+from auto_shutdown.world import outside_programs, processes
+from auto_shutdown.world.evidence import Reading
+from auto_shutdown.world.foreign_kernels import ForeignKernel
+from auto_shutdown.world.outside_programs import Outside, ProgramWatch, is_new_own_kernel
+from auto_shutdown.world.processes import Process
+from auto_shutdown.world.shell_probe import ShellAnswer
+from auto_shutdown.world.survey import Surveyor
+
+HOUR = 3600.0
+PANE = Process(50, 1, 50, 50, 1, 0.0, "python", session=50, terminal=os.makedev(136, 3))
+KERNEL = ForeignKernel(
+    Process(60, 59, 60, -1, 1, 0.0, "python3"), Path("/r/kernel-k9.json"), "papermill", None
+)
+TABLE = {50: PANE, 60: KERNEL.process}
+
+
+class Clock:
+    """A monotonic clock moved by hand."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Host:
+    """The counters and the devices of the programs, by values."""
+
+    def __init__(self) -> None:
+        self.readings = {PANE.key: Reading(), KERNEL.process.key: Reading()}
+        self.device = (0.0, 0.0)
+        self.sockets: dict[int, frozenset[int]] = {}
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    host = Host()
+
+    def sample(members: Any) -> dict[Any, Reading]:
+        return {process.key: host.readings[process.key] for process in members}
+
+    monkeypatch.setattr(outside_programs, "sample_of", sample)
+    monkeypatch.setattr(outside_programs, "_device_times", lambda _process: host.device)
+    monkeypatch.setattr(processes, "read_sockets", lambda pid: host.sockets.get(pid, frozenset()))
+    return host
+
+
+def quiet_for(watch: ProgramWatch, program_id: str) -> float:
+    """For how many seconds a program has shown no sign of work."""
+    program = next(p for p in watch.programs if p.id == program_id)
+    assert program.quiet_since is not None
+    return round((datetime.now(timezone.utc) - program.quiet_since).total_seconds())
+
+
+def look(watch: ProgramWatch, pane: Process = PANE, connections: Any = ()) -> None:
+    watch.look(Outside({**TABLE, 50: pane}, [pane], [KERNEL], frozenset(connections)))
+
+
+@pytest.mark.parametrize(
+    ("command", "change", "works"),
+    [
+        ("python", {}, False),
+        ("python", {"readings": Reading(cpu=HOUR / 100)}, True),
+        ("python", {"readings": Reading(cpu=HOUR / 200)}, False),
+        ("python", {"readings": Reading(bytes=2048)}, True),
+        ("python", {"readings": Reading(bytes=2047)}, False),
+        ("python", {"readings": Reading(child_faults=1)}, True),
+        ("python", {"device": (1.0, 0.0)}, True),
+        ("python", {"sockets": {50: frozenset({7})}}, True),
+        # Redraws are no work, keys are.
+        ("watch", {"readings": Reading(HOUR / 50, 10_000, 1), "device": (0.0, 9.0)}, False),
+        ("watch", {"readings": Reading(cpu=HOUR / 20)}, True),
+        ("watch", {"device": (1.0, 0.0)}, True),
+        ("watch", {"sockets": {50: frozenset({7})}}, False),
+    ],
+)
+def test_signs_of_work(host: Host, command: str, change: dict[str, Any], works: bool) -> None:
+    clock, pane = Clock(), Process(50, 1, 50, 50, 1, 0.0, command, session=50, terminal=34819)
+    watch = ProgramWatch(clock)
+    look(watch, pane)
+    clock.now += HOUR
+    host.readings[PANE.key] = change.get("readings", Reading())
+    host.device = change.get("device", host.device)
+    host.sockets = change.get("sockets", {})
+    look(watch, pane, connections={7})
+    assert quiet_for(watch, "pts/3") == (0 if works else HOUR)
+
+
+def test_one_tick_between_two_close_looks_is_no_work(host: Host) -> None:
+    clock = Clock()
+    watch = ProgramWatch(clock)
+    for tick in range(4):
+        host.readings[PANE.key] = Reading(cpu=tick * 0.01)
+        look(watch)
+        clock.now += 1.0
+    assert quiet_for(watch, "pts/3") == 4
+    # But what adds up over ten seconds counts.
+    for tick in range(4, 24):
+        host.readings[PANE.key] = Reading(cpu=tick * 0.01)
+        look(watch)
+        clock.now += 0.6
+    assert quiet_for(watch, "pts/3") < 10
+
+
+def test_another_program_in_the_same_terminal_starts_anew(host: Host) -> None:
+    clock = Clock()
+    watch = ProgramWatch(clock)
+    look(watch)
+    clock.now += HOUR
+    other = Process(51, 1, 51, 51, 9, 0.0, "vim", session=51, terminal=PANE.terminal)
+    host.readings[other.key] = Reading()
+    watch.look(Outside({51: other}, [other]))
+    assert [(p.id, p.name) for p in watch.programs] == [("pts/3", "vim")]
+    assert quiet_for(watch, "pts/3") == 0
+
+
+def test_while_the_processes_cannot_be_read_each_program_may_work(host: Host) -> None:
+    clock = Clock()
+    watch = ProgramWatch(clock)
+    look(watch)
+    clock.now += HOUR
+    watch.is_unreadable()
+    assert quiet_for(watch, "pts/3") == 0
+
+
+def test_output_is_shown_apart_from_work(host: Host) -> None:
+    clock = Clock()
+    watch = ProgramWatch(clock)
+    look(watch)
+    assert watch.programs[0].printed_at is None
+    clock.now += HOUR
+    host.device = (0.0, 5.0)
+    look(watch)
+    assert watch.programs[0].printed_at is not None
+    assert quiet_for(watch, "pts/3") == HOUR
+
+
+@pytest.mark.parametrize(
+    ("shell", "age", "state"),
+    [
+        (ShellAnswer(True, ""), 0, "idle"),
+        (ShellAnswer(False, ""), 0, "busy"),
+        (ShellAnswer(False, "no connection file"), 0, "unanswered"),
+        (ShellAnswer(True, ""), outside_programs.RECENT, "running"),
+    ],
+)
+def test_the_state_of_a_kernel_is_the_last_answer_of_its_shell(
+    host: Host, shell: ShellAnswer, age: float, state: str
+) -> None:
+    clock = Clock()
+    watch = ProgramWatch(clock)
+    look(watch)
+    watch.answered({KERNEL: shell})
+    clock.now += age
+    kernel = watch.programs[1]
+    assert (kernel.kind, kernel.id, kernel.started_by) == ("kernel", "k9", "papermill")
+    assert kernel.state == state
+
+
+def test_the_programs_of_an_answer(host: Host) -> None:
+    clock = Clock()
+    watch = ProgramWatch(clock)
+    look(watch)
+    clock.now += HOUR
+    ids, worked_at = watch.ids_of([KERNEL.process, PANE])
+    assert ids == ("k9", "pts/3")
+    assert worked_at is not None
+    assert datetime.now(timezone.utc) - worked_at >= timedelta(seconds=HOUR)
+    stranger = Process(70, 1, 70, 70, 1, 0.0, "make")
+    assert watch.ids_of([PANE, stranger]) == ((), None), "one that is new may work"
+
+
+WAITS = "import sys; print('ready', flush=True); sys.stdin.readline()"
+
+
+@pytest.fixture
+def terminal() -> Iterator[str]:
+    """The device of a terminal, as of a pane of tmux, in which a program waits."""
+    pid, device = pty.fork()
+    if pid == 0:  # pragma: no cover
+        os.execv(sys.executable, [sys.executable, "-S", "-c", WAITS])
+    assert b"ready" in os.read(device, 100)
+    yield os.readlink(f"/proc/{pid}/fd/0")
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    os.close(device)
+
+
+@pytest.mark.skipif(not processes.PROC.exists(), reason="no /proc here")
+def test_a_real_program_in_a_terminal(terminal: str) -> None:
+    clock = Clock()
+    watch = ProgramWatch(clock)
+
+    def row() -> Program:
+        Surveyor().look_around({}, (), watch)
+        name = terminal[len("/dev/") :]
+        return next(program for program in watch.programs if program.id == name)
+
+    assert row().name.startswith("python")
+    started_at = row().started_at
+    assert started_at is not None
+    assert abs(datetime.now(timezone.utc) - started_at) < timedelta(minutes=5)
+    clock.now += HOUR
+    row()  # it may still have been starting
+    clock.now += HOUR
+    row()
+    assert quiet_for(watch, row().id) >= HOUR
+    os.utime(terminal, (1.0, 1.0))  # a key moves the time of the last access
+    row()
+    assert quiet_for(watch, row().id) == 0
+
+
+def test_a_kernel_that_this_server_has_just_started_is_no_other_programs() -> None:
+    uptime = int(time.clock_gettime(time.CLOCK_BOOTTIME) * processes.TICKS)
+    young = Process(60, 5, 60, -1, uptime, 0.0, "python3")
+    kernel = ForeignKernel(young, Path("/r/kernel-x.json"), "jupyter-lab", None)
+    assert is_new_own_kernel(kernel, 5)
+    assert not is_new_own_kernel(kernel, 6)
+    assert not is_new_own_kernel(ForeignKernel(KERNEL.process, Path("/r/k.json"), "", None), 59)
