@@ -26,7 +26,7 @@ def table(page: str, heading: str = "") -> dict[str, list[str]]:
     return {row[0].strip("`"): row[1:] for row in rows[2:]}
 
 
-def test_settings() -> None:
+def test_settings_page_lists_every_setting_with_its_default() -> None:
     rows = table("settings.md", "Settings of a user")
     assert {name: json.loads(row[0].strip("`")) for name, row in rows.items()} == {
         name: field.default for name, field in FIELDS.items()
@@ -34,7 +34,7 @@ def test_settings() -> None:
     assert {name: row[1] for name, row in rows.items()} == {n: f.doc for n, f in FIELDS.items()}
 
 
-def test_traits_of_the_administrator() -> None:
+def test_settings_page_lists_every_trait_with_its_default() -> None:
     rows = table("settings.md", "Traits of the administrator")
     traits = {n: t for n, t in AdminTraits.class_traits(config=True).items() if n not in FIELDS}
     assert set(rows) == set(traits)
@@ -44,12 +44,12 @@ def test_traits_of_the_administrator() -> None:
             assert json.loads(default.strip("`")) == getattr(AdminTraits(), name)
 
 
-def test_signals() -> None:
+def test_signals_page_lists_every_signal() -> None:
     names = {value for key, value in vars(Signal).items() if key.isupper()}
     assert set(table("signals.md")) == names
 
 
-def test_reasons() -> None:
+def test_reasons_page_lists_every_reason_with_its_action() -> None:
     rows = table("reasons.md")
     assert set(rows) == {reason.value for reason in Reason}
     assert {r for r, row in rows.items() if row[0] == "remove"} == {r.value for r in REMOVING}

@@ -71,7 +71,7 @@ def test_a_module_imports_only_lower_layers(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda p: p.name)
-def test_the_core_has_no_io_and_no_clock(path: Path) -> None:
+def test_core_imports_no_io_and_no_clock(path: Path) -> None:
     assert not {name.split(".")[0] for name, ours in imports(path) if not ours} & IMPURE
     calls = [
         node.func.attr
@@ -89,13 +89,13 @@ DOMAIN_CORE = (
 
 
 @pytest.mark.parametrize("name", DOMAIN_CORE)
-def test_the_core_of_the_domain_room_is_pure(name: str) -> None:
+def test_pure_modules_of_domain_import_no_io_and_no_clock(name: str) -> None:
     path = PACKAGE / "domain" / f"{name}.py"
     assert not {module.split(".")[0] for module, ours in imports(path) if not ours} & IMPURE
     assert {m.split(".")[0] for m, ours in imports(path) if ours} <= {"core", "_version"}
 
 
-def test_local_studio_stands_alone() -> None:
+def test_local_studio_and_the_product_do_not_import_each_other() -> None:
     for path in (PACKAGE / "local_studio").rglob("*.py"):
         for name, ours in imports(path):
             assert not ours or name.split(".")[0] == "local_studio", f"{path.name} imports {name}"
@@ -104,7 +104,7 @@ def test_local_studio_stands_alone() -> None:
 
 
 @pytest.mark.parametrize("module", ["auto_shutdown", "auto_shutdown.extension"])
-def test_importing_loads_no_boto3(module: str) -> None:
+def test_importing_the_extension_loads_no_boto3(module: str) -> None:
     code = f"import sys, {module}; print([m for m in sys.modules if m.startswith('boto')])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -114,7 +114,7 @@ def test_a_long_file_is_refused_or_read_from_its_end(tmp_path: Path) -> None:
     assert safe_files.read_end(path, 10) == (b"0123456789", True)
 
 
-def test_what_is_not_there_is_an_ordinary_error(tmp_path: Path) -> None:
+def test_missing_file_is_an_ordinary_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         safe_files.read_bytes(tmp_path / "x", 10)
 
@@ -129,7 +129,7 @@ def test_a_directory_that_was_deleted_is_made_again(tmp_path: Path) -> None:
 
 
 @AS_ROOT
-def test_a_strangers_file_is_refused_in_a_directory_that_others_write(tmp_path: Path) -> None:
+def test_file_of_another_user_is_refused_in_a_directory_that_others_write(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"1")
     os.chown(path, 12345, 12345)

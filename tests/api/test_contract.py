@@ -79,8 +79,9 @@ def test_routes_are_those_of_the_specification() -> None:
 
 
 @pytest.mark.parametrize(("path", "method"), CALLS)
-async def test_every_route_wants_a_token(path: str, method: str, call: Any, http_server_client: Any,
-                                         jp_base_url: str) -> None:  # fmt: skip
+async def test_every_route_requires_a_token(
+    path: str, method: str, call: Any, http_server_client: Any, jp_base_url: str
+) -> None:
     with pytest.raises(HTTPClientError) as caught:
         await http_server_client.fetch(
             jp_base_url.rstrip("/") + path, method=method.upper(), allow_nonstandard_methods=True
@@ -110,7 +111,9 @@ async def test_status_is_a_report_as_specified(call: Any) -> None:
     assert report["health"]["armed"] is True
 
 
-async def test_a_glimpse_does_not_count_as_an_open_panel(call: Any, jp_serverapp: Any) -> None:
+async def test_status_with_panel_false_does_not_count_as_an_open_panel(
+    call: Any, jp_serverapp: Any
+) -> None:
     asked: list[bool] = []
     await call("get", "status", panel="false")
     controller = jp_serverapp.web_app.settings[CONTROLLER]
@@ -190,7 +193,7 @@ async def test_a_keep_alive_carries_the_users_note(call: Any) -> None:
         assert (status, answer["field"]) == (400, "note")
 
 
-async def test_a_keep_alive_is_set_seen_and_released(call: Any) -> None:
+async def test_keep_alive_is_set_shown_and_released(call: Any) -> None:
     status, answer = await call("put", "keep-alive", {"kind": "all", "minutes": 60})
     assert (status, [h["kind"] for h in answer["keep_alive"]]) == (200, ["all"])
     assert (await call("get", "keep-alive"))[1] == answer
@@ -233,7 +236,9 @@ async def test_check_runs_a_pass(call: Any) -> None:
     assert (await call("post", "check", {"dry_run": "yes"}))[0] == 400
 
 
-async def test_requests_here_are_no_activity(call: Any, jp_serverapp: Any) -> None:
+async def test_requests_to_the_extension_are_not_server_activity(
+    call: Any, jp_serverapp: Any
+) -> None:
     """An open panel must not keep the server "active" for other cullers."""
     before = jp_serverapp.web_app.settings.get("api_last_activity")
     for path in ("status", "settings", "history"):
@@ -268,7 +273,7 @@ def records() -> Iterator[list[logging.LogRecord]]:
     ],
     ids=str,
 )
-async def test_a_typing_error_of_the_administrator_leaves_the_server_running(
+async def test_bad_trait_keeps_the_extension_from_starting_and_the_server_runs(
     records: list[logging.LogRecord],
     jp_serverapp: Any,
     jp_fetch: Any,

@@ -3,7 +3,6 @@ reads the trait or the file, and the remedy."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import jupyter_server
 import pytest
 from tornado.httpclient import HTTPClientError
+from waiting import eventually
 
 from auto_shutdown.api.handlers import CONTROLLER
 from auto_shutdown.api.startup import STARTUP
@@ -201,7 +201,7 @@ def jp_server_config(
     }
 
 
-async def test_it_does_not_start_and_says_why(
+async def test_extension_does_not_start_on_bad_configuration_and_names_the_remedy(
     row: Any,
     jp_serverapp: Any,
     jp_fetch: Any,
@@ -213,10 +213,7 @@ async def test_it_does_not_start_and_says_why(
     (extension,) = jp_serverapp.extension_manager.extension_apps["auto_shutdown"]
     if not extension.log.propagate:  # so it is with older servers
         extension.log.addHandler(caplog.handler)
-    for _ in range(1000):
-        if STARTUP in settings or CONTROLLER in settings:
-            break
-        await asyncio.sleep(0.01)
+    await eventually(lambda: STARTUP in settings or CONTROLLER in settings, "the start is over")
     assert CONTROLLER not in settings, "armed on a configuration that was not understood"
     with pytest.raises(HTTPClientError) as caught:
         await jp_fetch("auto-shutdown", "status")
@@ -240,14 +237,11 @@ class TestWhileItStarts:
     def row(self) -> Any:
         return [], {}, "", ""
 
-    async def test_requests_while_the_extension_starts_are_answered_503_with_retry_after(
+    async def test_requests_during_the_start_are_answered_503_with_retry_after(
         self, jp_serverapp: Any, jp_fetch: Any
     ) -> None:
         settings = jp_serverapp.web_app.settings
-        for _ in range(1000):
-            if CONTROLLER in settings:
-                break
-            await asyncio.sleep(0.01)
+        await eventually(lambda: CONTROLLER in settings, "the extension starts")
         controller = settings.pop(CONTROLLER)
         try:
             with pytest.raises(HTTPClientError) as caught:
@@ -279,11 +273,11 @@ class TestWhatIsUnderstood:
         }
         return argv, files, "", ""
 
-    async def test_it_starts(self, jp_serverapp: Any, jp_fetch: Any) -> None:
-        for _ in range(1000):
-            if CONTROLLER in jp_serverapp.web_app.settings:
-                break
-            await asyncio.sleep(0.01)
+    async def test_extension_starts_on_unusual_but_valid_configuration(
+        self, jp_serverapp: Any, jp_fetch: Any
+    ) -> None:
+        settings = jp_serverapp.web_app.settings
+        await eventually(lambda: CONTROLLER in settings, "the extension starts")
         answer = json.loads((await jp_fetch("auto-shutdown", "settings")).body)
         assert answer["locked"] == ["dry_run"]
         assert answer["settings"]["kernel_idle_timeout_minutes"] == 60

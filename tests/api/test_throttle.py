@@ -26,7 +26,7 @@ def allowed(throttle: Throttle, client: str, kind: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", RATES)
-def test_a_burst_and_then_a_rate(kind: str) -> None:
+def test_client_may_send_a_burst_and_then_a_steady_rate(kind: str) -> None:
     clock = Clock()
     throttle = Throttle(clock)
     most, each_second = RATES[kind]
@@ -37,7 +37,7 @@ def test_a_burst_and_then_a_rate(kind: str) -> None:
     assert sum(allowed(throttle, "a", kind) for _ in range(1000)) == most
 
 
-def test_each_client_and_each_kind_by_itself() -> None:
+def test_each_client_and_kind_of_request_has_its_own_allowance() -> None:
     throttle = Throttle(Clock())
     while allowed(throttle, "a", CHECK):
         pass
@@ -55,7 +55,7 @@ def test_a_refusal_says_when_to_ask_again() -> None:
     assert caught.value.remedy == "Ask again in 2 s, and less often."
 
 
-def test_a_number_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_of_a_client_at_the_same_time_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_AT_ONCE", 3)
     throttle = Throttle(Clock())
     with contextlib.ExitStack() as waiting:
@@ -66,7 +66,7 @@ def test_a_number_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert allowed(throttle, "a", WRITE)
 
 
-def test_many_clients_take_no_memory() -> None:
+def test_memory_for_clients_is_bounded() -> None:
     throttle = Throttle(Clock())
     for number in range(module.MOST_CLIENTS * 2):
         assert allowed(throttle, str(number), WRITE)

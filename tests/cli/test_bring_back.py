@@ -52,7 +52,9 @@ async def used_and_stopped(notebook: str, cells: list[str]) -> str:
     return kernel
 
 
-async def test_the_variables_are_there_again(command: Any, server: Any, notebook: str) -> None:
+async def test_bring_back_restores_the_variables_of_a_kernel(
+    command: Any, server: Any, notebook: str
+) -> None:
     await server()
     assert (await command("stopped")).out == "There is nothing to bring back.\n"
     old = await used_and_stopped(notebook, ["x = 41", "y = x + 1"])
@@ -75,7 +77,7 @@ async def test_the_variables_are_there_again(command: Any, server: Any, notebook
     assert (await command("stopped", "--json")).json["stopped"] == []
 
 
-async def test_a_cell_that_fails_ends_the_run(command: Any, server: Any, notebook: str) -> None:
+async def test_failing_cell_ends_bring_back(command: Any, server: Any, notebook: str) -> None:
     await server()
     cells = ["x = 1", "import nothing_of_this_name", "x = 2"]
     here = client()
@@ -97,14 +99,14 @@ async def test_a_cell_that_fails_ends_the_run(command: Any, server: Any, noteboo
     assert len((await command("stopped", "--json")).json["stopped"]) == 1, "it can be tried again"
 
 
-async def test_what_is_not_there(command: Any, server: Any) -> None:
+async def test_unknown_name_is_an_error_of_bring_back(command: Any, server: Any) -> None:
     await server()
     said = await command("bring-back", "nothing.ipynb")
     assert said.code == 1
     assert "There is nothing called nothing.ipynb to bring back." in said.err
 
 
-async def test_a_terminal_comes_back_in_its_directory(
+async def test_terminal_is_brought_back_in_its_directory(
     command: Any, server: Any, tmp_path: Path
 ) -> None:
     app = await server()

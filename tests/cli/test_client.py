@@ -118,7 +118,7 @@ def failing(*, url: str | None = None, port: int | None = None) -> ServerError:
 # -- answers that are none -------------------------------------------------------------------
 
 
-def test_no_server_says_how_to_get_one(runtime: Path) -> None:
+def test_error_without_a_server_names_the_command_to_start_one(runtime: Path) -> None:
     error = failing()
     assert error.code is ExitCode.NO_SERVER
     assert "jupyter lab" in error.remedy
@@ -165,14 +165,14 @@ def test_a_server_that_no_longer_listens_is_not_found(runtime: Path) -> None:
     assert failing().code is ExitCode.NO_SERVER
 
 
-def test_no_answer_in_time(runtime: Path) -> None:
+def test_server_that_does_not_answer_in_time_is_an_error(runtime: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = Server(f"http://127.0.0.1:{silent.getsockname()[1]}/", TOKEN)
         with pytest.raises(ServerError, match="does not answer in time"):
             Client(server).request("GET", "status", seconds=0.05)
 
 
-def test_a_password_is_named_as_the_obstacle(runtime: Path) -> None:
+def test_error_of_a_password_protected_server_names_the_password(runtime: Path) -> None:
     with serving() as stranger:
         stranger.status = 302
         runs(runtime, stranger.url, token="")
@@ -182,14 +182,14 @@ def test_a_password_is_named_as_the_obstacle(runtime: Path) -> None:
     assert "Use the account that started it" not in remedy
 
 
-def test_another_token_than_the_listed_one(runtime: Path) -> None:
+def test_error_of_a_wrong_token_names_jupyter_token(runtime: Path) -> None:
     with serving() as stranger:
         stranger.status = 403
         runs(runtime, stranger.url)
         assert failing().remedy.startswith("Its token is another one: put it into JUPYTER_TOKEN")
 
 
-def test_a_redirect_does_not_carry_the_token_away(runtime: Path) -> None:
+def test_redirect_does_not_send_the_token_to_another_server(runtime: Path) -> None:
     with serving() as stranger, serving() as thief:
         stranger.status, stranger.headers = 302, {"Location": thief.url}
         runs(runtime, stranger.url)
@@ -198,7 +198,7 @@ def test_a_redirect_does_not_carry_the_token_away(runtime: Path) -> None:
         assert thief.got == []
 
 
-def test_a_token_is_in_no_representation() -> None:
+def test_token_is_in_no_representation() -> None:
     server = Server("http://localhost/", TOKEN)
     assert TOKEN not in repr(server) + repr(Client(server)) + str(vars(Client(server)))
 
@@ -217,7 +217,7 @@ def test_runtime_files_that_cannot_be_read_are_reported(
 # -- several servers -------------------------------------------------------------------------
 
 
-def test_of_several_the_one_that_has_the_extension(runtime: Path) -> None:
+def test_only_server_with_the_extension_is_chosen(runtime: Path) -> None:
     with serving() as other, serving() as ours:
         other.status, other.body = 404, b""
         for url in (f"http://127.0.0.1:{closed_port()}/", other.url, ours.url):
@@ -225,7 +225,7 @@ def test_of_several_the_one_that_has_the_extension(runtime: Path) -> None:
         assert find().server.url == ours.url
 
 
-def test_of_two_with_the_extension_none_is_guessed(
+def test_two_servers_with_the_extension_are_a_usage_error(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving() as one, serving() as two:
@@ -242,7 +242,7 @@ def test_of_two_with_the_extension_none_is_guessed(
         assert find().server.url == two.url
 
 
-def test_none_of_several_has_it(runtime: Path) -> None:
+def test_error_when_no_server_has_the_extension(runtime: Path) -> None:
     with serving() as one, serving() as two:
         for stranger in (one, two):
             stranger.status = 404
@@ -257,7 +257,7 @@ def test_a_port_without_a_server_is_an_error_that_lists_the_servers(runtime: Pat
         assert (error.code, one.url in error.remedy) == (ExitCode.NO_SERVER, True)
 
 
-def test_a_server_that_is_not_listed_goes_by_its_url(
+def test_unlisted_server_is_reached_by_its_url(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving() as one:
@@ -271,7 +271,7 @@ def test_a_server_that_is_not_listed_goes_by_its_url(
 # -- ways to it ------------------------------------------------------------------------------
 
 
-def test_no_proxy_is_in_between(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_ignores_proxy_variables(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as one:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
         runs(runtime, one.url)
@@ -293,7 +293,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     return context
 
 
-def test_a_self_signed_certificate_is_taken_from_this_machine_only(
+def test_self_signed_certificate_is_accepted_from_this_machine_only(
     certificate: ssl.SSLContext, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(certificate) as one:
@@ -338,7 +338,7 @@ def listening(address: str) -> Iterator[Stranger]:
 
 
 @pytest.mark.parametrize("ip", ["::1", "127.0.0.2", "::", "0.0.0.0", socket.gethostname(), ""])
-def test_a_server_is_reached_at_the_address_that_it_listens_on(ip: str, runtime: Path) -> None:
+def test_server_is_reached_at_the_address_that_it_listens_on(ip: str, runtime: Path) -> None:
     """The description is Jupyter's own, for a server that was started with ``--ip``."""
     address = socket.getaddrinfo(ip or "127.0.0.1", 0)[0][4][0]
     with listening(str(address)) as stranger:
@@ -351,7 +351,7 @@ def test_a_server_is_reached_at_the_address_that_it_listens_on(ip: str, runtime:
         assert urlsplit(find().server.url).hostname == ("localhost" if everywhere else ip)
 
 
-def test_a_server_on_a_socket_file(runtime: Path, tmp_path: Path) -> None:
+def test_server_on_a_unix_socket_is_reached(runtime: Path, tmp_path: Path) -> None:
     class Unix(socketserver.ThreadingUnixStreamServer):
         daemon_threads = True
 
@@ -375,7 +375,7 @@ class Nobody(AllowAllAuthorizer):
         return resource != "auto_shutdown"
 
 
-async def test_a_real_server_that_starts(command: Any, server: Any) -> None:
+async def test_error_of_a_server_whose_extension_is_starting(command: Any, server: Any) -> None:
     app = await server()
     controller = app.web_app.settings.pop(CONTROLLER)
     said = await command("status")
@@ -383,13 +383,13 @@ async def test_a_real_server_that_starts(command: Any, server: Any) -> None:
     app.web_app.settings[CONTROLLER] = controller
 
 
-async def test_a_real_server_whose_authorizer_says_no(command: Any, server: Any) -> None:
+async def test_refusal_by_the_authorizer_is_exit_code_refused(command: Any, server: Any) -> None:
     app = await server()
     app.web_app.settings["authorizer"] = Nobody(parent=app)
     assert (await command("status")).code == ExitCode.REFUSED
 
 
-async def test_a_real_server_that_does_not_know_the_token(
+async def test_unknown_token_is_exit_code_refused(
     command: Any, server: Any, jp_serverapp: Any
 ) -> None:
     await server()
@@ -409,7 +409,7 @@ class TestWithoutAToken:
     def jp_base_url(self) -> str:
         return "/jupyter/default/"
 
-    async def test_every_method_gets_through(
+    async def test_commands_work_without_a_token_and_with_xsrf_protection(
         self, command: Any, server: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         app = await server()
@@ -436,7 +436,7 @@ class TestWithAPassword:
         app.write_server_info_file()
         monkeypatch.setattr(options.sys.stdin, "isatty", lambda: True)
 
-    async def test_a_person_is_asked_once_and_let_in(
+    async def test_password_is_asked_once_at_a_terminal(
         self, command: Any, server: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await self.started(server, monkeypatch)
@@ -449,7 +449,7 @@ class TestWithAPassword:
         assert (await command("keep-alive", "all")).code == 0
         assert len(prompts) == 2  # one for each command, though it asks the server twice
 
-    async def test_a_wrong_password_is_refused(
+    async def test_wrong_password_is_refused(
         self, command: Any, server: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await self.started(server, monkeypatch)
@@ -459,7 +459,7 @@ class TestWithAPassword:
         assert "does not accept this password" in said.err
         assert "wrong" not in said.err
 
-    async def test_a_job_reads_the_remedy(
+    async def test_without_a_terminal_the_error_names_the_remedy_for_a_password(
         self, command: Any, server: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await self.started(server, monkeypatch)
@@ -479,7 +479,9 @@ class TestBelowABaseUrlWithLetters:
     def jp_base_url(self, request: pytest.FixtureRequest) -> str:
         return str(request.param)
 
-    async def test_the_server_is_reached(self, command: Any, server: Any) -> None:
+    async def test_server_below_a_base_url_with_letters_is_reached(
+        self, command: Any, server: Any
+    ) -> None:
         app = await server()
         assert (await command("status")).code == 0
         assert (await command("keep-alive", "all")).code == 0
@@ -494,7 +496,9 @@ class TestBelowABaseUrlThatNoRequestCanCarry:
     def jp_base_url(self) -> str:
         return "/사용자/"
 
-    async def test_the_remedy_is_the_base_url_that_works(self, command: Any, server: Any) -> None:
+    async def test_error_of_an_impossible_base_url_names_the_one_that_works(
+        self, command: Any, server: Any
+    ) -> None:
         await server()
         answered = await command("status")
         assert answered.code == ExitCode.NO_SERVER
@@ -507,7 +511,9 @@ class TestWithoutTheExtension:
     def jp_server_config(self) -> dict[str, Any]:
         return {"ServerApp": {"jpserver_extensions": {}}}
 
-    async def test_it_says_what_to_do(self, command: Any, server: Any, jp_serverapp: Any) -> None:
+    async def test_error_of_a_server_without_the_extension_names_the_remedy(
+        self, command: Any, server: Any, jp_serverapp: Any
+    ) -> None:
         jp_serverapp.web_app.settings[CONTROLLER] = None  # `server` does not wait for it
         await server()
         said = await command("status")

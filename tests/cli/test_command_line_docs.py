@@ -42,12 +42,12 @@ def options(parser: argparse.ArgumentParser) -> set[str]:
 HERE = sorted(commands())
 
 
-def test_every_command_has_its_section() -> None:
+def test_page_has_a_section_for_every_command() -> None:
     assert set(re.findall(r"\n## (\S+)\n", PAGE)) == set(HERE)
 
 
 @pytest.mark.parametrize("name", HERE)
-def test_a_section_tells_of_every_option(name: str) -> None:
+def test_section_of_a_command_names_every_option(name: str) -> None:
     parser = commands()[name]
     text = " ".join(section(name).split())
     if name == "domain":  # the section refers to the page for the options of `template`
@@ -60,13 +60,13 @@ def test_a_section_tells_of_every_option(name: str) -> None:
         assert "--json" in options(parser)
 
 
-def test_exit_codes() -> None:
+def test_page_lists_every_exit_code() -> None:
     rows = re.findall(r"\| `(\d)` \| (.*) \|", section("Exit codes"))
     assert EXIT_CODES.split("\n", 1)[1].rstrip() == "\n".join(f"  {n}  {text}" for n, text in rows)
     assert {int(n) for n, _ in rows} | {130} == {code.value for code in ExitCode}
 
 
-def test_checks_of_the_doctor() -> None:
+def test_page_lists_every_check_of_the_doctor() -> None:
     """Every name that a finding can have stands in the table."""
     named = set(re.findall(r"`([^`]+)`", "".join(re.findall(r"\n\| (.*?) \|", section("doctor")))))
     source = "".join(p.read_text() for p in Path(doctor.__file__).parent.glob("*.py"))

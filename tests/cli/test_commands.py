@@ -44,7 +44,9 @@ async def test_status_is_a_table_for_people(command: Any, server: Any, jp_fetch:
     assert "\x1b" not in said.out  # no terminal, no colours
 
 
-async def test_json_is_the_servers_own_answer(command: Any, server: Any, jp_fetch: Any) -> None:
+async def test_json_output_is_the_answer_of_the_server(
+    command: Any, server: Any, jp_fetch: Any
+) -> None:
     await server()
     for name, path in (("status", "status"), ("settings", "settings"), ("history", "history")):
         said = await command(name, "--json")
@@ -53,14 +55,12 @@ async def test_json_is_the_servers_own_answer(command: Any, server: Any, jp_fetc
         assert said.code == 0
 
 
-async def test_nothing_is_running(command: Any, server: Any) -> None:
+async def test_status_without_resources_says_so(command: Any, server: Any) -> None:
     await server()
     assert (await command("status")).out.endswith("\nNothing is running.\n")
 
 
-async def test_what_is_not_well_is_told_and_is_no_success(
-    command: Any, server: Any, tmp_path: Path
-) -> None:
+async def test_status_shows_a_fault_and_fails(command: Any, server: Any, tmp_path: Path) -> None:
     """A settings file that cannot be read is a fault of the running server."""
     await server()
     (tmp_path / "state").mkdir(exist_ok=True)
@@ -72,7 +72,7 @@ async def test_what_is_not_well_is_told_and_is_no_success(
     assert "set again what is missing" in said.out
 
 
-async def test_check_can_rehearse(command: Any, server: Any) -> None:
+async def test_check_with_dry_run_removes_nothing(command: Any, server: Any) -> None:
     app = await server()
     said = await command("check", "--dry-run", "--json")
     assert said.code == 0
@@ -81,7 +81,7 @@ async def test_check_can_rehearse(command: Any, server: Any) -> None:
     assert (await command("check")).out.startswith("Nothing was due.\n")
 
 
-async def test_settings_are_shown_set_and_reset(command: Any, server: Any) -> None:
+async def test_settings_are_shown_changed_and_reset(command: Any, server: Any) -> None:
     await server()
     shown = (await command("settings")).out
     assert all(f"\n{name} " in shown for name in FIELDS)
@@ -98,7 +98,7 @@ async def test_settings_are_shown_set_and_reset(command: Any, server: Any) -> No
     assert (await command("settings", "--reset-all", "--json")).json["user"] == {}
 
 
-async def test_who_decided_a_setting_is_shown(command: Any, server: Any) -> None:
+async def test_settings_show_the_source_of_each_value(command: Any, server: Any) -> None:
     await server()
     lines = (await command("settings")).out.splitlines()
     (row,) = (line for line in lines if line.startswith("dry_run"))
@@ -126,7 +126,7 @@ async def test_a_refused_setting_says_why_and_changes_nothing(
     assert (await command("settings", "--json")).json["user"] == {}
 
 
-async def test_keep_alive_by_any_name_and_released(
+async def test_keep_alive_accepts_any_name_of_a_resource_and_is_released(
     command: Any, server: Any, jp_fetch: Any
 ) -> None:
     await server()
@@ -183,9 +183,7 @@ async def test_a_resource_that_has_just_appeared_can_be_kept(
     assert [hold["id"] for hold in said.json["keep_alive"]] == ["fresh"]
 
 
-async def test_a_name_that_several_have_is_not_guessed(
-    command: Any, server: Any, jp_fetch: Any
-) -> None:
+async def test_ambiguous_name_is_an_error(command: Any, server: Any, jp_fetch: Any) -> None:
     await server()
     for name in ("training-a", "training-b"):
         await terminal(jp_fetch, name)
@@ -196,7 +194,7 @@ async def test_a_name_that_several_have_is_not_guessed(
     assert "training-a: training-a; training-b: training-b" in said.err
 
 
-async def test_history_newest_first_and_no_more_than_asked(
+async def test_history_is_newest_first_and_limited(
     command: Any, server: Any, jp_fetch: Any
 ) -> None:
     await server()
@@ -214,7 +212,9 @@ async def test_history_newest_first_and_no_more_than_asked(
     assert "from 1 to 1000" in said.err
 
 
-async def test_names_of_users_move_no_cursor(command: Any, server: Any, jp_fetch: Any) -> None:
+async def test_control_characters_in_names_are_escaped(
+    command: Any, server: Any, jp_fetch: Any
+) -> None:
     await server()
     await terminal(jp_fetch, "\x1b[2Jgone\nok  terminal")
     await command("check")
@@ -261,7 +261,7 @@ def test_savings_are_shown_with_the_known_prices(
     ],
     ids=lambda value: str(value)[:30],
 )  # fmt: skip
-def test_things_go_by_the_names_people_use(resource: dict[str, Any], name: str) -> None:
+def test_resources_are_shown_by_the_names_people_use(resource: dict[str, Any], name: str) -> None:
     assert full_name(resource) == name
 
 

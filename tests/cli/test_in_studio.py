@@ -26,7 +26,7 @@ def studio(tmp_path: Path) -> Iterator[LocalStudio]:
         yield found
 
 
-def test_a_morning_in_a_terminal(studio: LocalStudio) -> None:
+def test_commands_work_in_a_terminal_of_studio(studio: LocalStudio) -> None:
     traits = {"metadata_path": str(studio.metadata_path), "max_keep_alive_minutes": 240}
     server = studio.start_server({"AutoShutdown": traits})
     (studio.home / "deep").mkdir()

@@ -29,7 +29,7 @@ def test_the_command_has_three_names(names: tuple[str, ...]) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, __version__)
 
 
-def test_a_wrong_command_line_is_exit_code_2() -> None:
+def test_wrong_command_line_is_exit_code_2() -> None:
     done = shell(sys.executable, "-m", "auto_shutdown", "no-such-command")
     assert done.returncode == 2
     assert "invalid choice" in done.stderr
@@ -43,7 +43,7 @@ def test_help_loads_no_server_and_no_boto3() -> None:
     assert shell(sys.executable, "-c", code).stdout.strip() == "[]"
 
 
-def test_no_server_on_a_shell(tmp_path: Path) -> None:
+def test_program_without_a_server_is_exit_code_3(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(tmp_path), "LANG": "C"}
     done = shell(sys.executable, "-m", "auto_shutdown", "status", env=env)
     assert (done.returncode, done.stdout) == (3, "")
@@ -51,7 +51,7 @@ def test_no_server_on_a_shell(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_the_demo_says_what_is_missing(
+def test_demo_names_the_missing_package(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo, "NEEDED", ("json", "no_such_package"))
@@ -61,7 +61,7 @@ def test_the_demo_says_what_is_missing(
 
 
 @pytest.mark.parametrize(("argv", "story"), [(["demo"], "demo"), (["demo", "--lab"], "lab")])
-def test_the_demo_is_a_program_of_its_own(
+def test_demo_starts_the_program_of_the_local_studio(
     argv: list[str], story: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[list[str]] = []

@@ -56,7 +56,7 @@ async def test_removing_several_resources_asks_for_confirmation(
     assert await terminals(jp_fetch) == stays
 
 
-async def test_without_a_terminal_it_needs_yes(
+async def test_remove_without_a_terminal_needs_yes(
     command: Any, server: Any, jp_fetch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await server()
@@ -71,7 +71,7 @@ async def test_without_a_terminal_it_needs_yes(
     assert await terminals(jp_fetch) == []
 
 
-async def test_a_resource_in_use_needs_more_than_yes(
+async def test_removal_of_a_resource_in_use_needs_more_than_yes(
     command: Any, server: Any, jp_fetch: Any
 ) -> None:
     await server()
@@ -98,14 +98,16 @@ async def test_an_unknown_name_is_answered_with_the_names_that_exist(
 @pytest.mark.parametrize(
     "argv", [(), ("kernel",), ("kernel", "x", "--this"), ("terminal", "--this")], ids=str
 )
-async def test_a_resource_has_to_be_named(argv: tuple[str, ...], command: Any, server: Any) -> None:
+async def test_remove_without_a_name_is_a_usage_error(
+    argv: tuple[str, ...], command: Any, server: Any
+) -> None:
     await server()
     said = await command("remove", *argv, "--yes")
     assert (said.code, said.out) == (ExitCode.USAGE, "")
     assert "remove " in said.err
 
 
-async def test_this_outside_of_a_kernel_says_so(command: Any, server: Any) -> None:
+async def test_remove_this_outside_of_a_kernel_is_an_error(command: Any, server: Any) -> None:
     await server()
     said = await command("remove", "--this", "--yes")
     assert said.code == ExitCode.USAGE
@@ -124,7 +126,7 @@ async def test_this_outside_of_a_kernel_says_so(command: Any, server: Any) -> No
         ("-c", "None"),
     ],
 )
-def test_the_own_kernel_is_found_by_its_connection_file(argument: str, found: str) -> None:
+def test_own_kernel_is_found_by_its_connection_file(argument: str, found: str) -> None:
     """Of any language: Jupyter gives it to every kernel. Here one runs a shell that runs us."""
     code = "from auto_shutdown.cli.this import own_kernel_id; print(own_kernel_id())"
     kernel = "import subprocess, sys; subprocess.run(['sh', '-c', sys.argv[1] + '; true'])"
@@ -166,7 +168,7 @@ APP = resource("app", "JupyterLab/default", "in-use")
          ["other", "1"]),
     ],
 )  # fmt: skip
-def test_a_job_ends_its_app_only_if_nothing_else_in_it_is_in_use(
+def test_job_removes_its_app_only_if_nothing_else_in_it_is_in_use(
     platform: str,
     others: list[dict[str, Any]],
     named: list[str],
@@ -179,7 +181,7 @@ def test_a_job_ends_its_app_only_if_nothing_else_in_it_is_in_use(
     assert all(f"{name} " in text or f"{name[:8]} " in text for name, text in zip(named, in_use))
 
 
-def test_the_only_terminal_of_the_server_is_the_own_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_terminal_of_the_server_is_the_own_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(this, "own_kernel_id", lambda: None)
     monkeypatch.setenv("JUPYTER_SERVER_URL", "http://localhost:8888/")
     one, two = resource("terminal", "1", "running-job"), resource("terminal", "2", "running-job")

@@ -38,7 +38,7 @@ def eighty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
 
 
-def test_a_terminal_has_colours_and_an_edge() -> None:
+def test_output_to_a_terminal_has_colours_and_fits_its_width() -> None:
     text = written(Terminal())
     assert "\x1b[32mall is well\x1b[0m" in text
     (row,) = (line for line in plain(text) if "reason" in line)
@@ -68,7 +68,7 @@ def test_colours_can_be_declined(name: str, value: str, monkeypatch: pytest.Monk
     assert "\x1b" not in written(Terminal())
 
 
-def test_a_file_has_neither() -> None:
+def test_output_to_a_file_has_no_colours_and_full_lines() -> None:
     text = written(io.StringIO())
     assert "\x1b" not in text
     assert "…" not in text
@@ -86,7 +86,7 @@ def test_a_file_has_neither() -> None:
         ("e\u0301", 2, "e\u0301 "),
     ],
 )
-def test_columns_are_those_of_a_terminal(text: str, width: int, expected: str) -> None:
+def test_width_of_text_is_counted_in_terminal_columns(text: str, width: int, expected: str) -> None:
     assert fitted(text, width) == expected
     assert columns(fitted(text, width)) == width
 
@@ -109,7 +109,7 @@ def test_control_characters_are_written_out() -> None:
         ((NOW + timedelta(seconds=42)).isoformat(), "42 s"),
     ],
 )
-def test_the_time_left(text: str | None, expected: str) -> None:
+def test_time_left_in_words(text: str | None, expected: str) -> None:
     assert left_until(text, NOW) == expected
 
 

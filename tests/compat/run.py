@@ -37,10 +37,10 @@ ACTIVITY = "system/test_local_activity.py"
 #: One test for each part that old servers do differently: websockets, ``last_activity``, stdin,
 #: terminals.
 ACTIVITY_CI = (
-    "test_tabs_and_reconnects_hold_nothing",
-    "test_an_answered_input_is_busy_again",
-    "test_a_silent_job_holds_its_terminal_and_a_prompt_does_not",
-    "test_presence_over_http_delays_what_is_open",
+    "test_polling_and_reconnecting_clients_do_not_keep_an_idle_kernel",
+    "test_kernel_is_busy_again_after_its_input_was_answered",
+    "test_silent_foreground_job_keeps_its_terminal_and_a_prompt_does_not",
+    "test_presence_request_delays_the_removal_of_its_kernel",
 )
 
 

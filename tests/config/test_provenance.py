@@ -134,7 +134,7 @@ def written(root: Path, files: dict[str, str]) -> list[str]:
     [row[1:] for row in PLACES],
     ids=[row[0] for row in PLACES],
 )
-def test_a_setting_has_one_source(
+def test_one_source_is_named_for_a_setting(
     files: dict[str, str], config_file: str, given: tuple[str, ...], expected: str, tmp_path: Path
 ) -> None:
     directories = written(tmp_path, files)
@@ -144,7 +144,7 @@ def test_a_setting_has_one_source(
     assert found["idle_timeout_minutes"].replace(f"{tmp_path}/", "") == expected
 
 
-def test_what_is_not_configured_has_none(tmp_path: Path) -> None:
+def test_setting_without_configuration_has_no_source(tmp_path: Path) -> None:
     text = PY + "c.AutoShutdown.idle_timeout_minutes = 60\nother = 'dry_run'"
     files = provenance.read_files(written(tmp_path, {"user/jupyter_server_config.py": text}))
     assert set(provenance.sources({"idle_timeout_minutes"}, files)) == {"idle_timeout_minutes"}
@@ -182,7 +182,7 @@ HOMES: list[tuple[str, dict[str, str], str]] = [
 @pytest.mark.parametrize(
     ("files", "expected"), [row[1:] for row in HOMES], ids=[r[0] for r in HOMES]
 )
-def test_a_file_in_the_home_is_no_source_where_an_administrator_speaks(
+def test_file_in_the_home_is_no_source_where_an_administrator_configured_the_extension(
     files: dict[str, str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
@@ -198,14 +198,14 @@ def test_a_file_in_the_home_is_no_source_where_an_administrator_speaks(
         ("jupyter_server_config.py", "c.(", "it is not Python (line 1)"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_so_without_quoting_it(
+def test_problem_of_an_unreadable_file_does_not_quote_its_content(
     name: str, text: str, what: str, tmp_path: Path
 ) -> None:
     (found,) = provenance.read_files(written(tmp_path, {f"user/{name}": text}))
     assert (found.path, found.problem) == (tmp_path / "user" / name, what)
 
 
-def test_python_is_never_run(tmp_path: Path) -> None:
+def test_python_file_is_parsed_and_never_run(tmp_path: Path) -> None:
     text = f"open({str(tmp_path / 'ran')!r}, 'w')\nc.AutoShutdown.dry_run = True"
     (found,) = provenance.read_files(written(tmp_path, {"user/jupyter_config.py": text}))
     assert "dry_run" in found.section("AutoShutdown")
@@ -238,7 +238,7 @@ def drop_in(jp_env_config_path: Path) -> Path:
     return path
 
 
-async def test_a_drop_in_is_in_force_and_named(
+async def test_drop_in_file_is_in_force_and_named_as_source(
     drop_in: Path, jp_serverapp: Any, jp_fetch: Any
 ) -> None:
     """Jupyter itself reads nothing but ``jpserver_extensions`` from there."""
@@ -284,7 +284,7 @@ JSON_30 = JSON_60.replace("60", "30")
     ids=["drop-ins", "file over drop-in", "user over system", "json over py", "server over own"],
 )  # fmt: skip
 @pytest.mark.slow
-def test_the_order_is_that_of_a_real_server(
+def test_order_of_configuration_files_is_that_of_a_real_server(
     files: dict[str, str], minutes: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directories = written(tmp_path, files)

@@ -47,7 +47,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_refused_with_field_and_value(name: str) -> None:
+def test_bad_patch_is_refused_with_its_field(name: str) -> None:
     patch, field = BAD[name]
     with pytest.raises(SettingError) as caught:
         validate_patch(patch, LIMITS)
@@ -56,7 +56,7 @@ def test_refused_with_field_and_value(name: str) -> None:
     assert caught.value.to_json()["message"].endswith(".")
 
 
-def test_the_bound_is_named() -> None:
+def test_refused_value_names_its_bounds() -> None:
     with pytest.raises(SettingError) as caught:
         validate_patch({"idle_timeout_minutes": 5}, LIMITS)
     assert caught.value.to_json() == {
@@ -74,12 +74,12 @@ def test_a_change_of_a_locked_setting_is_refused_even_as_a_reset() -> None:
         assert caught.value.locked
 
 
-def test_good_values_pass_as_they_are() -> None:
+def test_good_values_are_accepted_unchanged() -> None:
     patch = {"idle_timeout_minutes": 10, "app_idle_timeout_minutes": None, "rules": [GOOD_RULE]}
     assert validate_patch(patch, LIMITS) == patch
 
 
-def test_merged_with_units() -> None:
+def test_merge_turns_minutes_into_timedeltas() -> None:
     user = {"idle_timeout_minutes": 30.5, "rules": [GOOD_RULE], "kernel_idle_timeout_minutes": 20}
     policy, problems = merge(LIMITS, user)
     assert problems == []
@@ -91,7 +91,7 @@ def test_merged_with_units() -> None:
     assert set(policy.settings) == set(FIELDS)
 
 
-def test_the_administrator_wins_and_the_log_says_so() -> None:
+def test_administrator_limits_override_user_settings_and_are_reported() -> None:
     limits = replace(
         LIMITS,
         defaults={**LIMITS.defaults, "dry_run": True},
@@ -113,7 +113,7 @@ anything = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*FIELDS, "other"]), anything))
-def test_the_policy_is_within_the_limits_for_any_stored_settings(user: dict[str, Any]) -> None:
+def test_policy_stays_within_the_limits_for_any_stored_settings(user: dict[str, Any]) -> None:
     limits = replace(LIMITS, min_idle_timeout_minutes=30, max_idle_timeout_minutes=480)
     policy, _ = merge(limits, user)
     timeouts = [policy.idle_timeout, policy.kernel_idle_timeout, policy.terminal_idle_timeout]
@@ -128,7 +128,7 @@ class TestTraits:
         config = Config({"AdminTraits": traits})
         return AdminTraits(config=config).limits()
 
-    def test_the_defaults_are_the_contracts(self) -> None:
+    def test_defaults_of_the_traits_are_those_of_the_contract(self) -> None:
         assert self.limits() == LIMITS
         contract = {"enabled": True, "idle_timeout_minutes": 120, "warn_minutes": 5, "rules": []}
         assert {name: LIMITS.defaults[name] for name in contract} == contract
@@ -152,11 +152,13 @@ class TestTraits:
         ],
         ids=str,
     )
-    def test_a_bad_value_names_its_trait(self, traits: dict[str, Any], named: str) -> None:
+    def test_bad_trait_value_is_refused_with_the_name_of_its_trait(
+        self, traits: dict[str, Any], named: str
+    ) -> None:
         with pytest.raises(TraitError, match=named):
             self.limits(**traits)
 
-    def test_seconds_for_tests_and_whole_numbers_for_people(self) -> None:
+    def test_fractions_of_minutes_are_kept_and_whole_numbers_stay_integers(self) -> None:
         limits = self.limits(min_idle_timeout_minutes=0.05, idle_timeout_minutes=0.1)
         assert limits.defaults["idle_timeout_minutes"] == 0.1
         assert repr(self.limits(idle_timeout_minutes=30).defaults["idle_timeout_minutes"]) == "30"

@@ -29,7 +29,7 @@ def test_a_value_out_of_bounds_names_the_trait_and_the_bound(name: str, value: A
 
 
 @pytest.mark.parametrize("name", BOUNDS)
-def test_the_bounds_themselves(name: str) -> None:
+def test_smallest_and_largest_allowed_value_of_each_trait(name: str) -> None:
     low, allowed, high = BOUNDS[name]
     if name != "min_idle_timeout_minutes":  # which may not be above the most
         assert getattr(limits(**{name: high}), name) == high
@@ -53,7 +53,7 @@ def test_a_path_with_nul_names_the_trait(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["kernel_idle_timeout_minutes", "max_busy_minutes"])
-def test_numbers_that_may_be_null(name: str) -> None:
+def test_optional_number_accepts_null_on_the_command_line(name: str) -> None:
     trait = AdminTraits.class_traits(config=True)[name]
     assert [trait.from_string(text) for text in ("60", "null", "None")] == [60, None, None]
     with pytest.raises(TraitError):
@@ -63,7 +63,7 @@ def test_numbers_that_may_be_null(name: str) -> None:
 
 
 class TestLocks:
-    def test_a_lock_on_the_limit_locks_its_overrides_and_rules(self) -> None:
+    def test_lock_on_idle_timeout_minutes_locks_its_overrides_and_rules(self) -> None:
         found = limits(locked=["idle_timeout_minutes"])
         assert found.locked == {"idle_timeout_minutes", *FOLLOW_IDLE_TIMEOUT}
         for name in FOLLOW_IDLE_TIMEOUT:
@@ -75,22 +75,22 @@ class TestLocks:
                 == f"{name} is set by the administrator and cannot be changed here."
             )
 
-    def test_unless_the_administrator_opens_them(self) -> None:
+    def test_unlocked_trait_opens_an_override_of_a_locked_limit(self) -> None:
         found = limits(locked=["idle_timeout_minutes"], unlocked=["rules"])
         assert "rules" not in found.locked
         assert "kernel_idle_timeout_minutes" in found.locked
         assert validate_patch({"rules": []}, found) == {"rules": []}
 
     @pytest.mark.parametrize("name", [n for n in FIELDS if n != "idle_timeout_minutes"])
-    def test_any_other_lock_locks_itself_only(self, name: str) -> None:
+    def test_other_locks_lock_one_setting_only(self, name: str) -> None:
         assert limits(locked=[name]).locked == {name}
 
-    def test_one_name_cannot_be_both(self) -> None:
+    def test_setting_cannot_be_locked_and_unlocked(self) -> None:
         with pytest.raises(TraitError, match="both name dry_run"):
             limits(locked=["dry_run"], unlocked=["dry_run"])
 
     @pytest.mark.parametrize("name", ["locked", "unlocked"])
-    def test_a_list_in_one_text_is_a_list(self, name: str) -> None:
+    def test_list_in_one_command_line_option_is_read_as_list(self, name: str) -> None:
         """As ``--AutoShutdown.locked="['dry_run']"`` arrives here, which traitlets 5 gets wrong."""
         assert getattr(AdminTraits(**{name: ["['dry_run', 'enabled']"]}), name) == [
             "dry_run",

@@ -48,6 +48,6 @@ AT_WORK = {
 
 
 @pytest.mark.parametrize("name", AT_WORK)
-def test_the_last_activity_that_the_host_is_told(name: str) -> None:
+def test_last_activity_reported_to_the_host(name: str) -> None:
     snapshot, ledger, expected = AT_WORK[name]
     assert last_at_work(snapshot, ledger, NOW) == expected

@@ -38,7 +38,7 @@ class TestDue:
         assert decision.due_at == ago(minutes=100) + LIMIT
         assert decision.warn_at == ago(minutes=105) + LIMIT
 
-    def test_the_last_moment_before_is_too_early(self) -> None:
+    def test_kernel_is_removed_at_its_due_time_and_not_a_microsecond_earlier(self) -> None:
         just = with_kernel(OK, last_activity=NOW - LIMIT + timedelta(microseconds=1))
         assert not just.of(KERNEL.ref).removes
         exactly = with_kernel(OK, last_activity=None)
@@ -47,12 +47,12 @@ class TestDue:
         )
         assert exactly.of(KERNEL.ref).removes
 
-    def test_a_lowered_limit_still_gives_notice(self) -> None:
+    def test_kernel_overdue_after_a_lowered_limit_still_gets_a_notice(self) -> None:
         """Idle for three hours when the limit becomes two: gone five minutes later, not now."""
         scene = with_policy(OK, warn=timedelta(minutes=5))
         assert scene.of(KERNEL.ref).due_at == NOW + timedelta(minutes=5)
 
-    def test_notice_that_was_given_is_enough(self) -> None:
+    def test_kernel_is_removed_once_its_notice_is_warn_minutes_old(self) -> None:
         scene = with_policy(OK, warn=timedelta(minutes=5))
         early = Notice(ago(minutes=5))
         assert with_ledger(scene, notices={KERNEL.ref: early}).of(KERNEL.ref).removes
@@ -67,23 +67,23 @@ class TestDue:
         after = Notice(ago(hours=2, minutes=59))
         assert with_ledger(scene, notices={KERNEL.ref: after}).of(KERNEL.ref).removes
 
-    def test_an_app_is_due_with_the_last_of_its_kernels(self) -> None:
+    def test_app_is_due_with_the_last_of_its_kernels(self) -> None:
         late = other(last_activity=None)
         scene = joined(with_policy(OK, rules=(Rule(8 * HOUR, kernel_name="late"),)), late)
         scene = replace(scene, more_kernels=(replace(late, name="late"),))
         assert scene.of(APP.ref).due_at == scene.of(late.ref).due_at == ago(hours=3) + 8 * HOUR
 
-    def test_active_things_have_no_due_time(self) -> None:
+    def test_busy_kernel_and_its_app_have_no_due_time(self) -> None:
         scene = with_kernel(OK, state="busy")
         assert scene.of(KERNEL.ref).due_at is None
         assert scene.of(APP.ref).due_at is None
 
-    def test_a_busy_kernel_that_is_kept_alive_says_both(self) -> None:
+    def test_busy_kernel_with_a_keep_alive_reports_busy_and_kept_until(self) -> None:
         scene = with_ledger(with_kernel(OK, state="busy"), holds={KERNEL.ref: Hold(NOW + HOUR)})
         decision = scene.of(KERNEL.ref)
         assert (decision.reason, decision.kept_until) == (Reason.BUSY, NOW + HOUR)
 
-    def test_the_next_moment_is_the_earliest_ahead(self) -> None:
+    def test_plan_wakes_the_loop_at_the_earliest_future_notice_or_removal(self) -> None:
         scene = with_policy(with_kernel(OK, last_activity=ago(minutes=100)), warn=HOUR / 12)
         moments = [
             m for d in scene.plan().decisions for m in (d.warn_at, d.due_at) if m and m > NOW

@@ -82,7 +82,7 @@ class TestBusy:
             ledger = look(ledger, kernel, NOW + step * MINUTE)
         return ledger.marks[KERNEL.ref].quiet_since
 
-    def test_still_since_the_last_message(self) -> None:
+    def test_quiet_since_counts_from_the_last_message(self) -> None:
         printed = replace(self.busy, last_activity=NOW)
         assert self.quiet_since(self.busy, self.busy, self.busy) == NOW
         assert self.quiet_since(self.busy, self.busy, printed) == NOW + 2 * MINUTE
@@ -116,7 +116,7 @@ class TestBusy:
         assert self.quiet_since(refuses, answers) is None
         assert self.quiet_since(refuses, answers, refuses) == NOW + 2 * MINUTE
 
-    def test_waiting_alone_is_no_activity(self) -> None:
+    def test_kernel_that_waits_in_input_without_a_client_is_not_active(self) -> None:
         alone = replace(self.busy, waiting_for="input", connections=0)
         ledger = look(look(EMPTY, self.busy, ago(hours=1)), alone, NOW)
         after = look(ledger, alone, NOW + HOUR).marks[KERNEL.ref]
@@ -132,12 +132,12 @@ class TestLearning:
         made = Answer(KERNEL.ref, True, **answer)  # type: ignore[arg-type]
         return record_answers(self.settled, [made], NOW + MINUTE).marks[KERNEL.ref]
 
-    def test_work_is_activity(self) -> None:
+    def test_background_work_counts_as_activity(self) -> None:
         mark = self.after(working=True, cores=1.0, detail="x")
         assert (mark.active_at, mark.signal) == (NOW + MINUTE, Signal.BACKGROUND_WORK)
         assert mark.work.result == "working"
 
-    def test_our_question_moves_its_stamp_and_counts_for_nothing(self) -> None:
+    def test_stamp_moved_by_our_own_question_is_not_activity(self) -> None:
         stamp = NOW + MINUTE / 2
         made = Answer(KERNEL.ref, True, stamps={Signal.LAST_ACTIVITY: stamp})
         ledger = record_answers(self.settled, [made], NOW + MINUTE)
@@ -146,7 +146,7 @@ class TestLearning:
         later = replace(KERNEL, last_activity=NOW + MINUTE)
         assert look(ledger, later, NOW + 3 * MINUTE).marks[KERNEL.ref].active_at > NOW
 
-    def test_the_clock_begins_when_work_is_found_to_have_ended(self) -> None:
+    def test_idle_clock_starts_at_the_answer_that_finds_no_work(self) -> None:
         """It ended at any time since the answer before; never is anything idle for longer."""
         working = record_answers(
             self.settled, [Answer(KERNEL.ref, True, working=True)], NOW + MINUTE
@@ -165,12 +165,12 @@ class TestLearning:
     def test_a_request_of_another_client_during_the_question_counts(self) -> None:
         assert self.after(other_client_seen=True).active_at == NOW + MINUTE
 
-    def test_another_state_makes_an_answer_void(self) -> None:
+    def test_answer_is_void_after_a_change_of_state(self) -> None:
         ledger = record_answers(self.settled, [Answer(KERNEL.ref, True, working=True)], NOW)
         after = look(ledger, replace(KERNEL, state="busy"), NOW + MINUTE)
         assert after.marks[KERNEL.ref].work.result == ""
 
-    def test_an_answer_of_what_is_gone_is_dropped(self) -> None:
+    def test_answer_about_a_vanished_resource_is_dropped(self) -> None:
         assert record_answers(EMPTY, [Answer(KERNEL.ref, True)], NOW) == EMPTY
 
 
@@ -184,7 +184,7 @@ def test_weak_evidence_reaches_the_app() -> None:
     assert mark.active_at == ago(hours=3)
 
 
-def test_a_terminals_keys_are_strong_and_its_output_is_weak() -> None:
+def test_keys_of_a_terminal_are_strong_evidence_and_output_is_weak() -> None:
     terminal = replace(TERMINAL, input_at=ago(hours=3), last_activity=ago(hours=3))
     ledger = advance(EMPTY, Snapshot((), (terminal,)), ago(hours=3))
     printing = replace(terminal, last_activity=NOW)
@@ -206,7 +206,7 @@ class TestARunningCommand:
             ledger = advance(ledger, Snapshot((), (terminal,)), at)
         return ledger.marks[TERMINAL.ref]
 
-    def test_it_begins_with_the_command_and_anew_with_each_key(self) -> None:
+    def test_quiet_time_of_a_command_starts_with_it_and_again_with_each_key(self) -> None:
         assert self.after((self.running, ago(hours=2))).quiet_since == ago(hours=2)
         silent = ((self.running, ago(hours=2)), (self.running, NOW))
         assert self.after(*silent).quiet_since == ago(hours=2)
@@ -225,12 +225,14 @@ class TestARunningCommand:
             ({"cores": 0.0}, False),
         ],
     )
-    def test_answers_that_show_work(self, answer: dict[str, Any], shows_work: bool) -> None:
+    def test_quiet_time_of_a_command_starts_again_with_an_answer_that_shows_work(
+        self, answer: dict[str, Any], shows_work: bool
+    ) -> None:
         ledger = advance(EMPTY, Snapshot((), (self.running,)), ago(hours=2))
         learnt = record_answers(ledger, [Answer(TERMINAL.ref, True, **answer)], NOW)
         assert (learnt.marks[TERMINAL.ref].quiet_since == NOW) is shows_work
 
-    def test_the_work_of_a_command_does_not_count_for_the_next(self) -> None:
+    def test_work_of_one_command_does_not_count_for_the_next_command(self) -> None:
         ledger = advance(EMPTY, Snapshot((), (self.running,)), ago(hours=2))
         ledger = record_answers(ledger, [Answer(TERMINAL.ref, True, working=True)], ago(hours=1))
         prompt = replace(self.running, running_job=None)
@@ -241,7 +243,7 @@ class TestARunningCommand:
 class TestUnreadAnswers:
     """What could not be read is unknown; it ends and begins nothing."""
 
-    def test_unknown_is_noted_and_ends_no_work(self) -> None:
+    def test_unreadable_answer_does_not_end_known_work(self) -> None:
         ledger = look(EMPTY, replace(KERNEL, state="idle"), ago(hours=2))
         unread = Answer(KERNEL.ref, True, unread=True, detail="EMFILE")
         work = record_answers(ledger, [unread], NOW).marks[KERNEL.ref].work
@@ -253,7 +255,7 @@ class TestUnreadAnswers:
         ended = record_answers(after, [Answer(KERNEL.ref, True)], NOW + HOUR)
         assert ended.marks[KERNEL.ref].active_at == NOW + HOUR, "its clock begins at its end"
 
-    def test_evidence_with_an_instant_counts_from_then_and_never_ahead(self) -> None:
+    def test_reported_activity_counts_from_its_instant_and_never_from_the_future(self) -> None:
         ledger = advance(EMPTY, Snapshot((), (), (OWN,)), ago(hours=3))
         for at, counted in ((ago(hours=1), ago(hours=1)), (NOW + HOUR, NOW)):
             found = Answer(OWN.ref, True, activity={Signal.OTHER_SERVER: at})
@@ -261,7 +263,7 @@ class TestUnreadAnswers:
             assert (mark.active_at, mark.signal) == (counted, Signal.OTHER_SERVER)
 
 
-def test_what_is_reported_for_the_server_counts_for_its_own_app() -> None:
+def test_activity_reported_for_the_server_counts_for_its_own_app() -> None:
     ledger = advance(EMPTY, Snapshot((), (), (OWN,)), ago(hours=3))
     saved = replace(OWN, stamps={Signal.SAVED: ago(minutes=5)})
     mark = advance(ledger, Snapshot((), (), (saved,)), NOW).marks[OWN.ref]

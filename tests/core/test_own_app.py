@@ -60,17 +60,17 @@ class TestOwnApp:
             ({"app": replace(OWN, own=False)}, Reason.NOT_COVERED),
         ],
     )
-    def test_what_keeps_it(self, changes: dict[str, object], reason: Reason) -> None:
+    def test_one_change_keeps_the_own_app(self, changes: dict[str, object], reason: Reason) -> None:
         scene = replace(self.scene(), **changes)  # type: ignore[arg-type]
         assert scene.of(OWN.ref).reason is reason
 
-    def test_the_report_of_a_code_editor_says_what_cannot_be_seen(self) -> None:
+    def test_detail_of_a_code_editor_app_names_what_the_extension_cannot_see(self) -> None:
         editor = replace(OWN, type="CodeEditor", own=False)
         scene = replace(self.scene(), app=editor)
         detail = scene.of(editor.ref).detail
         assert "the editor's own files, terminals and programs are not" in detail
 
-    def test_a_terminal_at_work_keeps_it(self) -> None:
+    def test_terminal_with_background_work_keeps_the_own_app(self) -> None:
         scene = with_mark(self.scene(), TERMINAL.ref, work=WORKING)
         assert scene.of(OWN.ref).reason is Reason.IN_USE
 
@@ -78,6 +78,6 @@ class TestOwnApp:
         assert self.scene(work=WORKING).of(OWN.ref).reason is Reason.BACKGROUND_WORK
         assert self.scene(work=Work()).of(OWN.ref).reason is Reason.GRACE
 
-    def test_a_hook_that_keeps_what_is_in_it_keeps_it(self) -> None:
+    def test_veto_on_a_kernel_keeps_the_own_app(self) -> None:
         scene = with_ledger(self.scene(), vetoes={KERNEL.ref: VETO})
         assert not scene.of(OWN.ref).removes

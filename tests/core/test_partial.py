@@ -99,14 +99,14 @@ class TestWhatTakesAFullLook:
         part = after.part({busy.id})
         return decide_part(plan, part, after, advance_kernels(ledger, part, NOW), policy, NOW)
 
-    def test_a_cell_does_not(self) -> None:
+    def test_start_of_a_cell_needs_no_full_pass(self) -> None:
         decided = self.decided()
         assert decided is not None
         plan, of_part = decided
         assert [d.reason.value for d in plan.decisions] == ["busy", "recent-activity", "in-use"]
         assert of_part.decisions == (plan.decisions[0], plan.decisions[2])
 
-    def test_an_image_terminal_shows_the_clock_of_its_app(self) -> None:
+    def test_partial_pass_gives_an_image_terminal_the_clock_of_its_app(self) -> None:
         before = Snapshot((self.kernel,), (IMAGE_TERMINAL,), (APP,))
         decided = self.decided(before, state="idle", last_activity=ago(seconds=5))
         assert decided is not None
@@ -115,31 +115,31 @@ class TestWhatTakesAFullLook:
         assert decided[1] == decided[0]
 
     @pytest.mark.parametrize("changes", [{"app": None}, {"unreadable": "TraitError"}])
-    def test_a_kernel_elsewhere_or_unreadable(self, changes: dict[str, object]) -> None:
+    def test_moved_or_unreadable_kernel_needs_a_full_pass(self, changes: dict[str, object]) -> None:
         assert self.decided(**changes) is None
 
-    def test_a_source_that_cannot_be_read(self) -> None:
+    def test_unread_source_needs_a_full_pass(self) -> None:
         unread = {"apps": Unread("apps", "E", "m", "r")}
         assert self.decided(Snapshot((self.kernel,), (TERMINAL,), (APP,), unread)) is None
 
-    def test_another_kernel_that_cannot_be_read(self) -> None:
+    def test_unreadable_second_kernel_needs_a_full_pass(self) -> None:
         other = Kernel("k2", unreadable="TraitError")
         assert self.decided(Snapshot((self.kernel, other), (), (APP,))) is None
 
-    def test_a_removal_that_is_due(self) -> None:
+    def test_due_removal_of_another_kernel_needs_a_full_pass(self) -> None:
         dead = Kernel("k2", state="dead", last_activity=ago(hours=13))
         assert self.decided(Snapshot((self.kernel, dead), (), (APP,))) is None
 
-    def test_a_kernel_that_is_to_be_removed(self) -> None:
+    def test_removal_of_the_changed_kernel_needs_a_full_pass(self) -> None:
         """It was not known whether it works in the background; now it is dead, and due."""
         self.kernel = replace(KERNEL, last_activity=ago(hours=13))
         assert self.decided(state="idle") is not None
         assert self.decided(state="dead") is None
 
-    def test_verdicts_that_depend_on_other_apps(self) -> None:
+    def test_only_when_it_saves_needs_a_full_pass(self) -> None:
         assert self.decided(policy=replace(self.policy, only_when_it_saves=True)) is None
 
-    def test_a_snapshot_of_another_plan(self) -> None:
+    def test_plan_of_other_resources_needs_a_full_pass(self) -> None:
         snapshot = Snapshot((self.kernel,), (), (APP,))
         ledger = advance(Ledger(ago(days=1)), snapshot, NOW)
         plan = decide(Snapshot(), ledger, self.policy, NOW)

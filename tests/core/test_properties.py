@@ -45,7 +45,7 @@ def tenants(snapshot: Snapshot, app: App) -> list[Kernel | Terminal]:
 
 
 @given(lives)
-def test_exactly_one_decision_with_one_reason_for_each(life: Life) -> None:
+def test_each_resource_gets_one_decision_with_one_reason(life: Life) -> None:
     assert [d.ref for d in life.plan.decisions] == [r.ref for r in life.snapshot.resources]
     assert all((d.reason in REMOVING) == d.removes and d.detail for d in life.plan.decisions)
 
@@ -64,7 +64,7 @@ _PAGER = Terminal("1", input_at=BEGIN, running_job="less", app=APPS[0])
 @given(lives)
 @example(suspect_in(_PAGER, keep_terminals=True, max_busy=2 * HOUR))
 @example(suspect_in(_PAGER, max_busy=2 * HOUR))
-def test_nothing_busy_kept_unread_or_in_grace_goes(life: Life) -> None:
+def test_busy_kept_unread_and_in_grace_resources_are_never_removed(life: Life) -> None:
     snapshot, ledger, policy, now = life.snapshot, life.ledger, life.policy, life.now
     if not policy.enabled or ledger.quiet_until > now or ledger.held_until([EVERYTHING], now):
         assert not life.removed
@@ -133,7 +133,7 @@ def holds(life: Life, kernel: Kernel) -> bool:
 
 
 @given(histories, policies, pasts, st.randoms(use_true_random=False))
-def test_the_order_of_the_snapshot_changes_nothing(
+def test_order_of_the_snapshot_changes_no_decision(
     history: list[Look], policy: Any, past: Any, shuffle: Any
 ) -> None:
     def mixed(items: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -149,7 +149,7 @@ def test_the_order_of_the_snapshot_changes_nothing(
 
 
 @given(histories, policies, pasts, st.integers(-(10**6), 10**6))
-def test_shifting_all_instants_changes_nothing(
+def test_shifting_all_instants_changes_no_decision(
     history: list[Look], policy: Any, past: Any, minutes: int
 ) -> None:
     by = minutes * MINUTE
@@ -172,7 +172,7 @@ def test_shifting_all_instants_changes_nothing(
 
 
 @given(lives, st.integers(-(10**6), 10**6))
-def test_a_step_of_the_clock_changes_nothing(life: Life, minutes: int) -> None:
+def test_step_of_the_clock_changes_no_decision(life: Life, minutes: int) -> None:
     """Stamps stay as others reported them; what we know of them moves with the clock."""
     by = minutes * MINUTE
     again = decide(life.snapshot, shift(life.ledger, by), life.policy, life.now + by)
@@ -188,7 +188,7 @@ more = st.sampled_from(
 
 
 @given(histories, policies, pasts, more, st.data())
-def test_more_activity_never_hastens_a_removal(
+def test_more_activity_never_causes_a_removal(
     history: list[Look], policy: Any, past: Any, what: str, data: Any
 ) -> None:
     """Somebody does something more at one of the looks: nothing goes that would have stayed."""
@@ -230,7 +230,7 @@ def with_more(history: list[Look], index: int, what: str) -> Look:
 
 
 @given(histories, policies, pasts)
-def test_no_app_goes_before_a_limit_since_anything_seen_on_it(
+def test_app_is_never_removed_within_a_limit_of_any_activity_in_it(
     history: list[Look], policy: Any, past: Any
 ) -> None:
     """``seen`` is kept by other means than marks: the latest of all that was ever seen there."""
@@ -305,7 +305,7 @@ def moved_stamps(old: Any, new: Any, now: Any) -> list[Any]:
 
 
 @given(lives)
-def test_a_repeated_cycle_removes_nothing_twice(life: Life) -> None:
+def test_repeated_pass_removes_no_resource_twice(life: Life) -> None:
     ledger = life.ledger
     for decision in life.plan.removals:
         ledger = record(ledger, decision.ref, Outcome(Result.REMOVED), life.now)
@@ -330,7 +330,7 @@ def test_a_failed_removal_is_not_tried_again_at_once(life: Life) -> None:
 
 
 @given(lives)
-def test_an_unchanged_world_only_gets_older(life: Life) -> None:
+def test_decision_to_remove_stands_while_nothing_changes(life: Life) -> None:
     """A decision to remove stands when nothing moves: the loop cannot waver."""
     later = life.now + MINUTE / 60
     again = decide(life.snapshot, advance(life.ledger, life.snapshot, later), life.policy, later)
@@ -338,7 +338,7 @@ def test_an_unchanged_world_only_gets_older(life: Life) -> None:
 
 
 @given(lives)
-def test_nothing_that_is_kept_is_overdue(life: Life) -> None:
+def test_kept_resource_is_never_overdue(life: Life) -> None:
     """Else the loop would turn without a pause."""
     assert all(
         d.due_at is None or d.due_at > life.now for d in life.plan.decisions if not d.removes
@@ -394,7 +394,7 @@ _LATE_HEARTBEAT = looks_at_a_terminal(
     Past(),
     0,
 )
-def test_losing_memory_only_delays(
+def test_lost_memory_never_causes_a_removal(
     history: list[Look], policy: Any, past: Any, lost_at: int
 ) -> None:
     """The memory is lost by a crash or with a file, at any look. Keep-alives are on disk and
@@ -474,7 +474,7 @@ REACHED = {
 
 @pytest.mark.soak
 @pytest.mark.parametrize("what", REACHED)
-def test_these_histories_reach(what: str) -> None:
+def test_random_histories_reach_each_reason(what: str) -> None:
     """So that the properties above are about something."""
     many = settings(max_examples=20000, database=None, phases=[Phase.generate], derandomize=True)
     assert find(lives, REACHED[what], settings=many)

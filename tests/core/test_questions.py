@@ -85,7 +85,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_what_is_asked(name: str) -> None:
+def test_which_resources_are_asked_about_background_work(name: str) -> None:
     scene, expected = ROWS[name]
     assert asked(scene) == expected
 
@@ -110,7 +110,7 @@ def test_a_kernel_whose_gateway_refuses_is_asked_again_each_minute(
     assert (KERNEL.ref in asked(scene)) is is_asked
 
 
-def test_the_first_question_is_known_beforehand() -> None:
+def test_time_of_the_first_question_is_known_beforehand() -> None:
     assert next_at(idle_for(60 * MINUTE)) == NOW + 57 * MINUTE
 
 
@@ -187,7 +187,7 @@ class TestBusy:
             (60 * MINUTE, 30 * MINUTE, True),
         ],
     )
-    def test_asked_now_and_then_when_still(
+    def test_silent_busy_kernel_is_asked_now_and_then(
         self, still: timedelta, asked_ago: timedelta | None, expected: bool
     ) -> None:
         assert (KERNEL.ref in asked(self.scene(still, asked_ago))) is expected
@@ -195,7 +195,7 @@ class TestBusy:
     @pytest.mark.parametrize(
         ("asked_ago", "expected"), [(None, True), (4 * MINUTE, False), (5 * MINUTE, True)]
     )
-    def test_a_silent_shell_is_asked_soon_again(
+    def test_silent_shell_is_asked_again_soon(
         self, asked_ago: timedelta | None, expected: bool
     ) -> None:
         """The idle clock starts when it is found to answer."""
@@ -203,6 +203,6 @@ class TestBusy:
         scene = replace(scene, kernel=replace(scene.kernel, shell_silent=True))
         assert (KERNEL.ref in asked(scene)) is expected
 
-    def test_not_behind_a_gateway_that_keeps_its_output(self) -> None:
+    def test_shell_behind_a_gateway_that_buffers_output_is_not_asked(self) -> None:
         """Asking would make the gateway drop what it keeps for a client that has left."""
         assert KERNEL.ref not in asked(self.scene(3 * HOUR, None, connections=0))

@@ -1,7 +1,7 @@
 """The parameters of a reason: each is documented, and the panel can build each sentence from them.
 
 ``labextension/src/__tests__/reports/sentences.json`` holds each sentence that the tables of
-``test_planner`` give; the panel's own tests read it. AUTO_SHUTDOWN_RECORD=1 writes it anew.
+``planner_tables`` give; the panel's own tests read it. AUTO_SHUTDOWN_RECORD=1 writes it anew.
 """
 
 from __future__ import annotations
@@ -13,8 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from planner_tables import (
+    APP_ROWS,
+    IDLE_SCENE,
+    KERNEL_ROWS,
+    REMOVED_KERNEL_ROWS,
+    REMOVED_TERMINAL_ROWS,
+    TERMINAL_ROWS,
+)
 from scene import APP, IMAGE_TERMINAL, NOW, TERMINAL
-from test_planner import APP_ROWS, ENDED, GOES, KERNEL_ROWS, OK, TERMINAL_ROWS
 from test_worth_stopping import ON, planned
 
 from auto_shutdown.core.under_way import with_removals_under_way
@@ -23,15 +30,15 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reason-parameters.md"
 RECORDED = ROOT / "labextension" / "src" / "__tests__" / "reports" / "sentences.json"
 
-#: Sentences that the tables of ``test_planner`` leave out.
+#: Sentences that the tables of ``planner_tables`` leave out.
 MORE = {
-    "an app of another type": (replace(OK, app=replace(APP, type="Canvas")), None),
+    "an app of another type": (replace(IDLE_SCENE, app=replace(APP, type="Canvas")), None),
     "a job in a terminal of the app": (
-        replace(OK, terminal=replace(TERMINAL, app=APP.id, running_job="make")),
+        replace(IDLE_SCENE, terminal=replace(TERMINAL, app=APP.id, running_job="make")),
         None,
     ),
     "an image terminal whose app is not known": (
-        replace(OK, image_terminal=replace(IMAGE_TERMINAL, app=None)),
+        replace(IDLE_SCENE, image_terminal=replace(IMAGE_TERMINAL, app=None)),
         None,
     ),
 }
@@ -41,10 +48,17 @@ def decided() -> list[dict[str, Any]]:
     """One entry for each sentence: what the report would hold of it."""
     entries: dict[str, dict[str, Any]] = {}
     plans = [planned(ON)]
-    for rows in (KERNEL_ROWS, GOES, TERMINAL_ROWS, ENDED, APP_ROWS, MORE):
+    for rows in (
+        KERNEL_ROWS,
+        REMOVED_KERNEL_ROWS,
+        TERMINAL_ROWS,
+        REMOVED_TERMINAL_ROWS,
+        APP_ROWS,
+        MORE,
+    ):
         for scene, *_ in rows.values():
             plans.append(scene.plan())
-    plans.append(with_removals_under_way(OK.plan(), {OK.kernel.ref: NOW}))
+    plans.append(with_removals_under_way(IDLE_SCENE.plan(), {IDLE_SCENE.kernel.ref: NOW}))
     for plan in plans:
         for decision in plan.decisions:
             entry = {

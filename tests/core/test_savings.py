@@ -42,7 +42,7 @@ OTHER = replace(ONE, name="other")
         ((App("JupyterServer", "default", "InService", "ml.g5.xlarge"),), True),
     ],
 )
-def test_the_last_app_of_an_instance_frees_it(beside: tuple[App, ...], frees: bool) -> None:
+def test_only_the_last_app_of_an_instance_saves_money(beside: tuple[App, ...], frees: bool) -> None:
     snapshot = Snapshot(apps=(ONE, *beside))
     ledger = Ledger(NOW, marks={app.ref: first_sight(NOW) for app in snapshot.apps})
     assert frees_its_instance(ONE, snapshot, ledger) is frees
@@ -54,7 +54,7 @@ def test_an_app_removed_a_moment_before_does_not_count_as_another() -> None:
     assert frees_its_instance(ONE, snapshot, ledger)
 
 
-def test_counted_until_the_instance_is_there_again() -> None:
+def test_saving_counts_until_the_instance_is_in_use_again() -> None:
     savings = Savings(freed=(G5, Freed("ml.odd", NOW, None)))
     assert view(savings, NOW + 2 * HOUR)["usd"] == 2.82
     savings = settled(savings, {"ml.g5.xlarge"}, NOW + 2 * HOUR)
@@ -62,7 +62,7 @@ def test_counted_until_the_instance_is_there_again() -> None:
     assert (later["usd"], later["instance_hours"], later["unpriced_hours"]) == (2.82, 7, 5)
 
 
-def test_for_a_day_at_the_longest() -> None:
+def test_saving_counts_for_one_day_at_most() -> None:
     savings = settled(Savings(freed=(G5,)), (), NOW + 24 * HOUR)
     assert savings.freed == ()
     assert view(savings, NOW + 900 * HOUR)["instance_hours"] == 24
@@ -106,7 +106,9 @@ def test_days_are_forgotten_after_two_months_and_sums_are_not() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 90), st.booleans()), max_size=8))
-def test_on_disk_and_back_is_the_same_and_sums_only_grow(steps: list[tuple[int, bool]]) -> None:
+def test_saved_savings_are_restored_unchanged_and_sums_only_grow(
+    steps: list[tuple[int, bool]],
+) -> None:
     savings, now, before = Savings(freed=(G5,)), NOW, 0.0
     for hours, again in steps:
         now += hours * HOUR
@@ -121,5 +123,5 @@ def test_on_disk_and_back_is_the_same_and_sums_only_grow(steps: list[tuple[int, 
     "found",
     [{"hours": "x"}, {"freed": [{}]}, {"freed": 5}, {"freed": [7]}, {"days": [{"day": "x"}]}],
 )
-def test_what_makes_no_sense_is_nothing(found: dict[str, object]) -> None:
+def test_saved_savings_that_make_no_sense_are_ignored(found: dict[str, object]) -> None:
     assert from_json(found) == Savings()

@@ -7,6 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from planner_tables import (
+    APP_ROWS,
+    IDLE_SCENE,
+    KERNEL_ROWS,
+    REMOVED_KERNEL_ROWS,
+    TERMINAL_ROWS,
+    WORKING,
+)
 from scene import (
     APP,
     IMAGE_TERMINAL,
@@ -18,7 +26,6 @@ from scene import (
     with_ledger,
     with_mark,
 )
-from test_planner import APP_ROWS, GOES, KERNEL_ROWS, OK, TERMINAL_ROWS, WORKING
 
 from auto_shutdown.core.ledger import Hold
 from auto_shutdown.core.verdict import Action, Decision, Reason
@@ -32,7 +39,7 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         None,
         "Cannot read the kernels (Broken); nothing that depends on it goes.",
     ),
-    (KERNEL_ROWS, "it alone cannot be read", None, "This kernel cannot be read: TraitError."),
+    (KERNEL_ROWS, "this kernel cannot be read", None, "This kernel cannot be read: TraitError."),
     (
         KERNEL_ROWS,
         "a state never heard of",
@@ -86,25 +93,25 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
     ),
     (
         KERNEL_ROWS,
-        "busy and silent, its CPU not to be told",
+        "busy and silent, its processor time unknown",
         "execution-state",
         "Running a cell, seen busy for 9 h.",
     ),
     (
         KERNEL_ROWS,
-        "still busy for less than the administrator allows",
+        "busy and still for less than max_busy_minutes",
         "execution-state",
         "Running a cell, seen busy for 2 h.",
     ),
     (
         KERNEL_ROWS,
-        "busy while it waits for a person who is there",
+        "waits in input() with a client",
         "execution-state",
         "Waiting for an answer to input(); a client is connected.",
     ),
     (
         KERNEL_ROWS,
-        "stopped in the debugger, and a person there",
+        "stopped in the debugger with a client",
         "execution-state",
         "Stopped in the debugger; a client is connected.",
     ),
@@ -128,17 +135,17 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
     ),
     (
         KERNEL_ROWS,
-        "a person in the lab",
+        "a person is present in JupyterLab",
         "presence",
         "Idle 10 m of 2 h. Last activity: a person used the keyboard or mouse.",
     ),
     (
         KERNEL_ROWS,
-        "asked for something lately",
+        "a request ten minutes ago",
         "request",
         "Idle 10 m of 2 h. Last activity: a request to a kernel.",
     ),
-    (KERNEL_ROWS, "a hook objects", "last-activity", "Kept by backup: the nightly copy runs."),
+    (KERNEL_ROWS, "a hook vetoes", "last-activity", "Kept by backup: the nightly copy runs."),
     (
         KERNEL_ROWS,
         "the server has just started",
@@ -153,48 +160,48 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
     ),
     (
         KERNEL_ROWS,
-        "nobody was told yet",
+        "no notice was given yet",
         "last-activity",
         "Idle 3 h of 2 h; it is removed after the notice or grace period, in 5 m.",
     ),
     (
-        GOES,
-        "nobody answers input()",
+        REMOVED_KERNEL_ROWS,
+        "waits in input() without a client",
         "last-activity",
         "Waiting for an answer to input(), and nobody connected, for 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
     ),
     (
-        GOES,
-        "nobody goes on in the debugger",
+        REMOVED_KERNEL_ROWS,
+        "stopped in the debugger without a client",
         "last-activity",
         "Stopped in the debugger, and nobody connected, for 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
     ),
     (
-        GOES,
+        REMOVED_KERNEL_ROWS,
         "a kernel that cannot be asked",
         "last-activity",
         "Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports. Whether anything worked in the background, nobody knows: it does not answer.",  # noqa: E501
     ),
     (
-        GOES,
+        REMOVED_KERNEL_ROWS,
         "printing for longer than output counts",
         "output",
         "Idle 2 h 30 m of 2 h (idle_timeout_minutes). Last activity: output without a request.",
     ),
     (
-        GOES,
-        "a presence past its cap",
+        REMOVED_KERNEL_ROWS,
+        "presence for longer than presence counts",
         "presence",
         "Idle 2 h 30 m of 2 h (idle_timeout_minutes). Last activity: a person used the keyboard or mouse.",  # noqa: E501
     ),
     (
-        GOES,
-        "what was heard counts, not a stamp that every reconnect moves",
+        REMOVED_KERNEL_ROWS,
+        "an old request, and a new stamp that a reconnect moved",
         "last-activity",
         "Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",
     ),
     (
-        GOES,
+        REMOVED_KERNEL_ROWS,
         "its kernelspec's limit is short",
         "last-activity",
         "Idle 3 h of 1 h (cull_idle_timeout). Last activity: the time that Jupyter reports.",
@@ -212,14 +219,14 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         "It cannot be asked whether a cell runs (HTTP 404), and it shows no sign of it for 8 h. It is kept; the administrator's max_busy_minutes could end it.",  # noqa: E501
     ),
     (
-        GOES,
-        "its gateway refuses for as long as the administrator allows",
+        REMOVED_KERNEL_ROWS,
+        "its gateway refuses for as long as max_busy_minutes",
         "last-activity",
         "It cannot be asked whether a cell runs (HTTP 404), and it shows no sign of it, 9 h of 9 h (max_busy_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
     ),
     (
-        GOES,
-        "still busy for as long as the administrator allows",
+        REMOVED_KERNEL_ROWS,
+        "busy and still for as long as max_busy_minutes",
         "execution-state",
         "Busy, but silent and at under 1% of a core, 3 h of 3 h (max_busy_minutes). Last activity: a cell ran.",  # noqa: E501
     ),
@@ -251,7 +258,7 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
     ),
     (
         APP_ROWS,
-        "a kernel of its own unreadable",
+        "an unreadable kernel in it",
         None,
         "What may run in it cannot be read or understood.",
     ),
@@ -314,13 +321,17 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         "Idle 3 h of 1 h; it is removed after the notice or grace period, in 1 h.",
     ),
 ]
-OF = {id(KERNEL_ROWS): KERNEL.ref, id(GOES): KERNEL.ref, id(TERMINAL_ROWS): TERMINAL.ref}
+OF = {
+    id(KERNEL_ROWS): KERNEL.ref,
+    id(REMOVED_KERNEL_ROWS): KERNEL.ref,
+    id(TERMINAL_ROWS): TERMINAL.ref,
+}
 
 
 @pytest.mark.parametrize(
     ("rows", "name", "signal", "detail"), SENTENCES, ids=[f"{row[3][:40]}" for row in SENTENCES]
 )
-def test_each_verdict_says_so(
+def test_sentence_and_signal_of_each_verdict(
     rows: dict[str, Any], name: str, signal: str | None, detail: str
 ) -> None:
     decision = rows[name][0].of(OF.get(id(rows), APP.ref))
@@ -328,33 +339,35 @@ def test_each_verdict_says_so(
 
 
 def test_a_kernel_removed_with_its_app_has_the_reason_of_the_app() -> None:
-    assert OK.of(IMAGE_TERMINAL.ref) == Decision(
+    assert IDLE_SCENE.of(IMAGE_TERMINAL.ref) == Decision(
         IMAGE_TERMINAL.ref,
         Action.REMOVE,
         Reason.APP_REMOVED,
         "Its app is removed: Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
         None,
-        OK.of(APP.ref).idle_since,
-        OK.of(APP.ref).warn_at,
-        OK.of(APP.ref).due_at,
+        IDLE_SCENE.of(APP.ref).idle_since,
+        IDLE_SCENE.of(APP.ref).warn_at,
+        IDLE_SCENE.of(APP.ref).due_at,
     )
 
 
-def test_an_image_terminal_whose_app_stays_or_is_not_known_says_so() -> None:
-    stays = with_kernel(OK, state="busy").of(IMAGE_TERMINAL.ref)
+def test_sentence_of_an_image_terminal_whose_app_is_kept_or_unknown() -> None:
+    stays = with_kernel(IDLE_SCENE, state="busy").of(IMAGE_TERMINAL.ref)
     assert (stays.reason, stays.detail) == (
         Reason.IN_USE,
         "What runs in this terminal cannot be seen from here; it stays while its app does.",
     )
-    lost = replace(OK, image_terminal=replace(IMAGE_TERMINAL, app=None)).of(IMAGE_TERMINAL.ref)
+    lost = replace(IDLE_SCENE, image_terminal=replace(IMAGE_TERMINAL, app=None)).of(
+        IMAGE_TERMINAL.ref
+    )
     assert (lost.reason, lost.detail) == (
         Reason.UNKNOWN,
         "It runs in an app that cannot be told from its name; it is left alone.",
     )
 
 
-def test_an_app_at_work_says_so() -> None:
-    working = with_mark(OK, APP.ref, work=WORKING).of(APP.ref)
+def test_sentence_of_an_app_with_background_work() -> None:
+    working = with_mark(IDLE_SCENE, APP.ref, work=WORKING).of(APP.ref)
     assert (working.reason, working.detail, working.signal) == (
         Reason.BACKGROUND_WORK,
         "Something works in it: 99 % of a core.",
@@ -362,9 +375,9 @@ def test_an_app_at_work_says_so() -> None:
     )
 
 
-def test_an_image_terminal_that_is_kept_says_so() -> None:
+def test_sentence_of_an_image_terminal_with_a_keep_alive() -> None:
     until = NOW + timedelta(hours=1)
-    kept = with_ledger(OK, holds={IMAGE_TERMINAL.ref: Hold(until)}).of(IMAGE_TERMINAL.ref)
+    kept = with_ledger(IDLE_SCENE, holds={IMAGE_TERMINAL.ref: Hold(until)}).of(IMAGE_TERMINAL.ref)
     assert kept == Decision(
         IMAGE_TERMINAL.ref,
         Action.KEEP,
@@ -383,5 +396,5 @@ def test_an_image_terminal_that_is_kept_says_so() -> None:
     ],
 )
 def test_a_kernel_without_a_notebook_has_a_name(changes: dict[str, Any], title: str) -> None:
-    scene: Scene = with_kernel(OK, state="busy", **changes)
+    scene: Scene = with_kernel(IDLE_SCENE, state="busy", **changes)
     assert scene.of(APP.ref).detail == f"{title} is kept (busy)."

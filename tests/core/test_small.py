@@ -22,7 +22,7 @@ class TestFaults:
     def fault(self, source: str = "apps", code: str = "Throttled", blocking: bool = False) -> Fault:
         return Fault(source, code, "It failed.", "Wait.", NOW, blocking)
 
-    def test_a_fault_starts_once_and_is_over_once(self) -> None:
+    def test_fault_is_announced_once_at_its_start_and_once_at_its_end(self) -> None:
         faults, started, over = settle({}, [self.fault()])
         assert (len(started), over) == (1, [])
         later = Fault("apps", "Throttled", "It failed again.", "Wait.", NOW + timedelta(1))
@@ -31,7 +31,7 @@ class TestFaults:
         faults, started, over = settle(faults, [])
         assert (faults, started, [f.source for f in over]) == ({}, [], ["apps"])
 
-    def test_another_code_is_another_fault(self) -> None:
+    def test_fault_with_another_code_is_announced_again(self) -> None:
         faults, _, _ = settle({}, [self.fault()])
         _, started, over = settle(faults, [self.fault(code="AccessDenied")])
         assert [f.code for f in started] == ["AccessDenied"]
@@ -64,25 +64,27 @@ class TestFaults:
             ([True], False, "disabled"),
         ],
     )
-    def test_health(self, blocking: list[bool], enabled: bool, state: str) -> None:
+    def test_health_state_follows_from_faults_and_enabled(
+        self, blocking: list[bool], enabled: bool, state: str
+    ) -> None:
         assert health_state([self.fault(blocking=b) for b in blocking], enabled) == state
 
 
 class TestArchive:
-    def test_marks_and_holds_come_back_as_they_went(self) -> None:
+    def test_saved_marks_and_keep_alives_are_restored_unchanged(self) -> None:
         ledger = hold(hold(settled_ledger(), KERNEL.ref, NOW), EVERYTHING, NOW)
         kept = {ref: replace(mark, work=Work()) for ref, mark in ledger.marks.items()}
         assert archive.marks_from_json(archive.marks_to_json(ledger), NOW) == kept
         assert archive.holds_from_json(archive.holds_to_json(ledger)) == ledger.holds
 
-    def test_no_mark_is_of_the_future(self) -> None:
+    def test_restored_mark_is_never_in_the_future(self) -> None:
         """A clock that was ahead when they were written must not hold everything for ever."""
         then = ago(hours=4)
         marks = archive.marks_from_json(archive.marks_to_json(settled_ledger()), then)
         assert {m.active_at for m in marks.values()} == {then}
 
     @pytest.mark.parametrize("junk", [None, 7, "x", {}, [None], [{}], [{"kind": "ufo", "id": "1"}]])
-    def test_what_cannot_be_understood_is_left_out(self, junk: object) -> None:
+    def test_saved_entries_that_make_no_sense_are_left_out(self, junk: object) -> None:
         good = archive.marks_to_json(settled_ledger())
         entries = [*junk, *good] if isinstance(junk, list) else junk
         expected = 4 if isinstance(junk, list) else 0
@@ -93,7 +95,7 @@ class TestArchive:
         ("boot", "clean", "trusted"),
         [("b1", True, True), ("b2", True, False), ("b1", False, False), (None, True, False)],
     )
-    def test_marks_are_trusted_only_of_this_boot_and_a_clean_stop(
+    def test_saved_marks_are_trusted_only_after_a_clean_stop_in_this_boot(
         self, boot: str | None, clean: bool, trusted: bool
     ) -> None:
         saved = {
@@ -105,7 +107,7 @@ class TestArchive:
         assert bool(ledger.marks) is trusted
         assert ledger.holds == {KERNEL.ref: Hold(NOW)}
 
-    def test_no_keep_alive_is_longer_than_allowed(self) -> None:
+    def test_restored_keep_alive_is_cut_to_the_maximum(self) -> None:
         """A file written by another clock, or by hand, is no way past the administrator."""
         cap = NOW + timedelta(hours=8)
         ledger = restored(None, hold(settled_ledger(), KERNEL.ref, NOW + timedelta(99)), None, cap)
@@ -124,7 +126,7 @@ class TestArchive:
             ({"boot": "b1", "at": NOW.isoformat()}, timedelta(0)),
         ],
     )
-    def test_a_step_while_nothing_ran_changes_no_duration(
+    def test_clock_step_while_the_server_was_down_changes_no_duration(
         self, anchor: dict[str, object], step: timedelta
     ) -> None:
         """Half a minute of the monotonic clock, and an hour more of the wall clock."""
@@ -142,7 +144,7 @@ class TestArchive:
         assert [ledger.marks[r].active_at for r in ledger.marks if r == KERNEL.ref] == marks
         assert ledger.holds == {KERNEL.ref: Hold(NOW + timedelta(hours=2) + step)}
 
-    def test_an_anchor_is_read_as_it_was_written(self) -> None:
+    def test_clock_anchor_is_restored_unchanged(self) -> None:
         document = archive.anchor("b1", NOW, 100.0)
         later = NOW - timedelta(minutes=7)
         step = archive.step_since(document, "b1", later, 160.0)
@@ -184,7 +186,7 @@ DURATIONS = {
 
 
 @pytest.mark.parametrize("text", DURATIONS)
-def test_durations_read_well(text: str) -> None:
+def test_durations_in_words(text: str) -> None:
     assert duration(DURATIONS[text]) == text
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from planner_tables import IDLE_SCENE
 from scene import NOW
-from test_planner import OK
 
 from auto_shutdown.core.under_way import with_removals_under_way
 from auto_shutdown.core.verdict import Action, Reason
 
 
-def test_only_what_is_under_way_changes() -> None:
-    plan, ref = OK.plan(), OK.kernel.ref
+def test_only_decisions_about_removals_under_way_change() -> None:
+    plan, ref = IDLE_SCENE.plan(), IDLE_SCENE.kernel.ref
     changed = with_removals_under_way(plan, {ref: NOW})
     before, after = plan.of(ref), changed.of(ref)
     assert before is not None

@@ -63,7 +63,7 @@ def report(scene: Scene, **changes: Any) -> dict[str, Any]:
     return build(**{**given, **changes})
 
 
-def test_the_report_whole() -> None:
+def test_whole_report_of_one_scene() -> None:
     times = {"started_at": ago(hours=1), "quiet_since": ago(minutes=30)}
     found = report(Scene(programs=(Program("pts/3", "terminal", "less", **times),)))
     resources = found.pop("resources")
@@ -165,19 +165,19 @@ class TestParts:
         assert [self.whole.find(r.ref) for r in self.whole.resources] == [*self.whole.resources]
         assert self.whole.find(Ref(Kind.KERNEL, "none")) is None
 
-    def test_what_bears_on_a_kernel_or_terminal_is_itself(self) -> None:
+    def test_second_look_at_a_kernel_or_terminal_reads_only_it(self) -> None:
         unread = {"apps": Unread("apps", "x", "x", "x")}
         whole = replace(self.whole, unread=unread)
         assert whole.bearing_on(KERNEL.ref) == Snapshot((KERNEL,), (), (), unread)
         assert whole.bearing_on(TERMINAL.ref) == Snapshot((), (TERMINAL,), (), unread)
 
-    def test_what_bears_on_an_app_is_what_may_run_in_it(self) -> None:
+    def test_second_look_at_an_app_reads_all_that_may_run_in_it(self) -> None:
         assert self.whole.bearing_on(APP.ref) == Snapshot(
             (KERNEL, self.lost), (IMAGE_TERMINAL,), (APP,), {}
         )
 
 
-def test_every_instant_of_a_mark_is_shifted_and_no_stamp() -> None:
+def test_shift_moves_every_instant_of_a_mark_and_no_stamp() -> None:
     assert shifted(FULL, HOUR) == replace(
         FULL,
         first_seen=ago(hours=8),
@@ -190,7 +190,7 @@ def test_every_instant_of_a_mark_is_shifted_and_no_stamp() -> None:
     )
 
 
-def test_every_instant_of_a_ledger_is_shifted() -> None:
+def test_shift_moves_every_instant_of_a_ledger() -> None:
     ref = KERNEL.ref
     ledger = Ledger(
         NOW,
@@ -211,7 +211,7 @@ def test_every_instant_of_a_ledger_is_shifted() -> None:
     )
 
 
-def test_objections_are_added() -> None:
+def test_new_vetoes_are_added_to_the_old_ones() -> None:
     old, new = Veto("a", "b", NOW), Veto("c", "d", NOW)
     ledger = add_vetoes(Ledger(NOW, vetoes={KERNEL.ref: old}), {APP.ref: new})
     assert ledger.vetoes == {KERNEL.ref: old, APP.ref: new}
@@ -226,7 +226,7 @@ def test_objections_are_added() -> None:
         ({"conclusive": True, "answered": False}, Work(NOW, NOW, "untold", "")),
     ],
 )
-def test_each_answer_is_recorded_as_work(answer: dict[str, Any], work: Work) -> None:
+def test_answers_about_work_are_recorded_in_the_mark(answer: dict[str, Any], work: Work) -> None:
     ledger = Ledger(NOW, {KERNEL.ref: FULL})
     unknown = Answer(TERMINAL.ref, True)
     after = record_answers(ledger, [unknown, Answer(KERNEL.ref, **answer)], NOW)
@@ -266,10 +266,10 @@ class TestArchive:
         entry.update(changes)
         return archive.marks_from_json([entry], now).get(KERNEL.ref)
 
-    def test_everything_but_the_answers_comes_back(self) -> None:
+    def test_saved_mark_is_restored_without_its_answers(self) -> None:
         assert self.back(FULL) == replace(FULL, work=Work())
 
-    def test_a_resource_that_worked_at_the_last_question_worked_until_now(self) -> None:
+    def test_resource_that_worked_when_saved_is_active_until_its_restore(self) -> None:
         working = self.back(replace(FULL, work=Work(NOW, NOW, "working")))
         assert working == replace(FULL, active_at=NOW, signal="background-work", work=Work())
 
@@ -280,20 +280,20 @@ class TestArchive:
         instants = [early.first_seen, early.seen_at, early.active_at, early.state_since]
         assert {*instants, early.quiet_since, *early.weak.values()} == {then}
 
-    def test_what_is_missing_or_odd_has_its_default(self) -> None:
+    def test_missing_or_odd_fields_of_a_saved_mark_get_defaults(self) -> None:
         odd = {"app": 7, "alone": "yes", "working": 1}
         plain = {"app": None, "alone": False}
         expected = replace(FULL, **plain, quiet_since=None, work=Work())  # type: ignore[arg-type]
         assert self.back(FULL, **odd, quiet_since=None) == expected
 
-    def test_instants_are_utc_whatever_their_zone(self) -> None:
+    def test_restored_instants_are_utc_whatever_their_time_zone(self) -> None:
         tokyo = NOW.astimezone(timezone(9 * HOUR)).isoformat()
         for text in (tokyo, NOW.replace(tzinfo=None).isoformat()):
             mark = self.back(FULL, seen_at=text)
             assert mark is not None
             assert (mark.seen_at, mark.seen_at.tzinfo) == (NOW, timezone.utc)
 
-    def test_who_has_forgotten_says_so(self) -> None:
+    def test_restore_names_the_sources_whose_marks_were_lost(self) -> None:
         marks = {"boot": "b", "clean": True, "marks": []}
         for saved, boot, forgotten in (
             (marks, "b", set()),

@@ -72,7 +72,7 @@ def test_an_idle_app_beside_a_busy_one_on_the_same_instance_is_kept_with_its_ker
 RESTING = replace(WORKING, state="idle")
 
 
-def test_a_kept_app_takes_the_times_of_the_app_that_it_waits_for() -> None:
+def test_kept_app_has_the_due_time_of_the_app_that_it_waits_for() -> None:
     used = {RESTING.ref: ago(hours=1), OTHER.ref: ago(hours=1)}
     plan = planned(ON, kernels=(KERNEL, RESTING), used=used)
     assert of(plan, OTHER.ref).due_at == NOW + timedelta(hours=1)
@@ -90,7 +90,7 @@ def test_the_app_that_is_due_last_keeps_its_own_times() -> None:
     assert of(plan, APP.ref).reason is Reason.RECENT_ACTIVITY
 
 
-def test_all_apps_of_an_instance_go_together() -> None:
+def test_idle_apps_of_an_instance_are_removed_together() -> None:
     plan = planned(ON, kernels=(KERNEL, RESTING))
     assert {d.ref for d in plan.removals} == {APP.ref, OTHER.ref, KERNEL.ref, RESTING.ref}
 
@@ -104,7 +104,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("other", ELSEWHERE.values(), ids=ELSEWHERE)
-def test_an_app_that_keeps_nothing_billed_holds_nothing(other: App) -> None:
+def test_app_that_is_not_billed_does_not_keep_others_on_its_instance(other: App) -> None:
     plan = planned(ON, apps=(APP, other), kernels=(KERNEL,))
     assert of(plan, APP.ref).removes
 
@@ -114,12 +114,12 @@ def test_an_app_about_to_start_keeps_the_instance() -> None:
     assert not planned(ON, apps=(APP, pending), kernels=(KERNEL,)).removals
 
 
-def test_an_unknown_instance_type_holds_nothing() -> None:
+def test_app_of_unknown_instance_type_does_not_keep_others() -> None:
     apps = (replace(APP, instance_type=None), replace(OTHER, instance_type=None))
     assert of(planned(ON, apps=apps), APP.ref).removes
 
 
-def test_an_idle_kernel_waits_for_its_app() -> None:
+def test_idle_kernel_is_kept_until_its_app_is_removed() -> None:
     beside = replace(WORKING, app=APP.id)
     plan = planned(ON, apps=(APP,), kernels=(KERNEL, beside))
     assert of(plan, KERNEL.ref).reason is Reason.SAVES_NOTHING
@@ -127,19 +127,19 @@ def test_an_idle_kernel_waits_for_its_app() -> None:
     assert of(planned(replace(ON, only_when_it_saves=False), apps=(APP,)), KERNEL.ref).removes
 
 
-def test_an_idle_kernel_of_a_space_waits_for_the_space() -> None:
+def test_idle_kernel_of_a_space_is_kept_until_the_space_app_is_removed() -> None:
     own = replace(OWN, created_at=APP.created_at, instance_type="ml.m5.large")
     here, busy = replace(KERNEL, app=own.id), replace(WORKING, app=own.id)
     plan = planned(ON, apps=(own,), kernels=(here, busy))
     assert of(plan, here.ref).reason is Reason.SAVES_NOTHING
 
 
-def test_a_plain_host_bills_nothing_and_its_idle_kernels_go() -> None:
+def test_idle_kernels_of_a_plain_host_are_removed() -> None:
     plain, busy = replace(KERNEL, app=None), replace(WORKING, app=None)
     assert of(planned(ON, apps=(), kernels=(plain, busy)), plain.ref).removes
 
 
-def test_a_rule_decides_for_an_instance_type() -> None:
+def test_rule_decides_only_when_it_saves_for_its_instance_type() -> None:
     spare = Rule(instance_type="ml.g5.*", only_when_it_saves=False)
     plan = planned(replace(ON, rules=(spare,)))
     assert {d.ref for d in plan.removals} == {APP.ref, KERNEL.ref}
@@ -150,7 +150,7 @@ def test_a_rule_decides_for_an_instance_type() -> None:
     assert policy.limit_of(APP) == (timedelta(minutes=10), "rules[1]")
 
 
-def test_other_reasons_stand() -> None:
+def test_only_when_it_saves_leaves_other_reasons_alone() -> None:
     scene = with_policy(Scene(), only_when_it_saves=True, enabled=False)
     assert {d.reason for d in scene.plan().decisions} == {Reason.DISABLED}
 

@@ -47,7 +47,7 @@ async def test_the_doctor_reports_a_fault_of_the_server(
     assert (level, "settings: " in message) == ("warning", True)
 
 
-async def test_the_extension_has_not_started(command: Any, server: Any) -> None:
+async def test_doctor_reports_an_extension_that_has_not_started(command: Any, server: Any) -> None:
     app = await server()
     controller = app.web_app.settings.pop(CONTROLLER)
     level, message = await said(command)
@@ -65,7 +65,7 @@ async def test_a_server_that_refuses_access_is_a_failure(command: Any, server: A
     assert (await command("doctor")).code == 1
 
 
-async def test_a_server_that_is_listed_and_not_reached_is_a_failure(
+async def test_listed_server_that_is_not_reached_is_a_failure(
     command: Any, server: Any, jp_serverapp: Any
 ) -> None:
     app = await server()

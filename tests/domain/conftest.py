@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_account import REGION, Account
+from scheduled_function import BUCKET, Function
 
+from auto_shutdown.domain import workplace
+from auto_shutdown.domain.pace import Pace
+from auto_shutdown.domain.scheduled import handler
 from auto_shutdown.domain.workplace import Workplace
 from auto_shutdown.local_studio.api import Api
 from auto_shutdown.local_studio.resources import AppRecord, Apps, Delays
@@ -65,3 +71,30 @@ def account(server: Api, credentials: None, session: Any) -> Iterator[Account]:
 @pytest.fixture
 def place(account: Account) -> Workplace:
     return Workplace(account.session, speed=1000)
+
+
+@pytest.fixture
+def function(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Function:
+    topic = account.session.client("sns").create_topic(Name="topic")["TopicArn"]
+    account.session.client("s3").create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    monkeypatch.setenv(handler.BUCKET, BUCKET)
+    monkeypatch.setenv(handler.TOPIC, topic)
+    monkeypatch.setattr(handler, "_session", None)
+    monkeypatch.setattr(handler, "POLICY_FILE", tmp_path / "policy.json")
+    monkeypatch.setattr(workplace, "Pace", lambda **given: Pace(**{**given, "speed": 1000}))
+    found = Function(account, topic, tmp_path / "policy.json")
+
+    def now() -> datetime:
+        return datetime.now(timezone.utc) + found.later
+
+    connect = workplace.connect
+
+    def connected(*given: Any, **more: Any) -> Any:
+        place, regions = connect(*given, **more)
+        place.now = now
+        return place, regions
+
+    monkeypatch.setattr(handler, "connect", connected)
+    return found

@@ -49,7 +49,7 @@ def idle_canvas(**more: Any) -> Facts:
     return account(CANVAS, canvas=points(CANVAS, 5 * HOUR), **more)
 
 
-def test_first_a_notice_then_waiting_then_the_deletion() -> None:
+def test_app_gets_a_notice_then_waits_and_is_then_deleted() -> None:
     facts = idle_canvas()
     first = decision(CANVAS, facts)
     assert (first.step, first.due_at) == (Step.NOTICE, NOW + HOUR)
@@ -59,7 +59,7 @@ def test_first_a_notice_then_waiting_then_the_deletion() -> None:
     assert decision(CANVAS, facts, noticed(CANVAS, "canvas", HOUR)).step is Step.DELETE
 
 
-def test_a_switch_that_is_off_only_lists() -> None:
+def test_rule_without_delete_only_lists_the_app() -> None:
     rules = policy(canvas={"idle_minutes": 60})
     memory = noticed(CANVAS, "canvas")
     assert decision(CANVAS, idle_canvas(), memory, rules).step is Step.OFF
@@ -97,7 +97,7 @@ def test_a_switch_that_is_off_only_lists() -> None:
         ),
     ],
 )
-def test_canvas_stays(name: str, facts: Facts) -> None:
+def test_canvas_app_is_kept(name: str, facts: Facts) -> None:
     rules = all_on(canvas={"delete": True, "idle_minutes": 120})
     assert decision(CANVAS, facts, noticed(CANVAS, "canvas"), rules).step is not Step.DELETE, name
 
@@ -144,7 +144,7 @@ IDLE_SINCE_LONG_AGO = Point(NOW - MINUTE, 5 * HOUR)
         ),
     ],
 )
-def test_a_notice_is_void_for_an_app_that_was_used_or_created_again(
+def test_notice_is_void_for_an_app_used_or_created_again(
     name: str,
     created: timedelta,
     trail: timedelta | None,
@@ -163,7 +163,7 @@ def test_a_notice_is_void_for_an_app_that_was_used_or_created_again(
     assert bool(kept) is (step is Step.DELETE), name
 
 
-def test_a_point_older_than_the_app_says_nothing() -> None:
+def test_metric_older_than_the_app_is_no_evidence() -> None:
     young = app("Canvas", hours=0.01)
     facts = account(young, canvas=points(young, 5 * HOUR))
     assert decision(young, facts, noticed(young, "canvas")).step is Step.KEEP
@@ -181,7 +181,7 @@ def test_only_an_app_in_service_is_deleted(status: str) -> None:
     assert still_valid(memory, facts, all_on()).notices == {}
 
 
-def test_an_age_counts_from_the_creation_that_cloudtrail_saw() -> None:
+def test_age_of_an_app_counts_from_the_creation_in_cloudtrail() -> None:
     item, facts = RSTUDIO, account(RSTUDIO)
     assert decision(item, facts).step is Step.NOTICE
     again = replace(facts, creations={item.key: NOW - 3 * HOUR})
@@ -192,7 +192,7 @@ def test_an_age_counts_from_the_creation_that_cloudtrail_saw() -> None:
     assert decision(replace(item, created_at=None), account(replace(item, created_at=None))).unknown
 
 
-def test_an_app_without_the_extension() -> None:
+def test_app_without_the_extension_is_deleted() -> None:
     facts = account(LAB, reports=(line_of("bob"),))
     memory = noticed(LAB, "without_extension")
     assert decision(LAB, facts, memory).step is Step.DELETE
@@ -213,7 +213,7 @@ def test_an_app_that_may_have_the_extension_is_not_covered(name: str, more: Any)
     assert found.decisions == (), name
 
 
-def test_a_kernel_gateway_app_is_watched_by_its_owners_server() -> None:
+def test_kernel_gateway_app_is_covered_by_the_server_of_its_owner() -> None:
     item = app("KernelGateway", name="datascience-1")
     theirs = line_of("bob", "JupyterServer")
     ours = line_of("ada", "JupyterServer")
@@ -242,7 +242,7 @@ def test_an_orphan_is_judged_within_its_own_domain() -> None:
         {"tags": {"auto-shutdown": "*"}},
     ],
 )
-def test_exceptions(exceptions: Any) -> None:
+def test_exceptions_of_the_policy_keep_an_app(exceptions: Any) -> None:
     facts = account(
         LAB, reports=(line_of(),), tags={"user-profile/d-one/ada": {"auto-shutdown": "keep"}}
     )
@@ -263,14 +263,14 @@ def test_exceptions(exceptions: Any) -> None:
         ({"owners": ["bob"]}, f.SPACES),
     ],
 )
-def test_exceptions_that_cannot_be_read_keep(exceptions: Any, source: str) -> None:
+def test_unreadable_exceptions_keep_the_app(exceptions: Any, source: str) -> None:
     lab = app("TensorBoard", owner="other", owner_kind=f.SPACE)
     facts = account(lab, unread=(unread(source),))
     found = decision(lab, facts, noticed(lab, "tensorboard"), all_on(exceptions=exceptions))
     assert (found.step, found.unknown) == (Step.KEEP, True)
 
 
-def test_a_policy_for_one_domain_leaves_the_others() -> None:
+def test_policy_for_one_domain_leaves_other_domains_alone() -> None:
     rules = all_on(domains=["d-two"])
     assert plan(account(RSTUDIO), rules, Memory()).decisions == ()
 
@@ -280,14 +280,14 @@ def test_an_old_notice_is_given_again() -> None:
     assert decision(RSTUDIO, account(RSTUDIO), memory).step is Step.NOTICE
 
 
-def test_a_notice_for_another_rule_or_another_app_is_no_notice() -> None:
+def test_notice_for_another_rule_or_app_does_not_count() -> None:
     facts = account(RSTUDIO)
     assert decision(RSTUDIO, facts, noticed(RSTUDIO, "orphans")).step is Step.NOTICE
     other = {RSTUDIO.key: Notice("rstudio_sessions", NOW - 2 * HOUR, NOW - 500 * HOUR)}
     assert decision(RSTUDIO, facts, Memory(other)).step is Step.NOTICE
 
 
-def test_what_is_remembered() -> None:
+def test_which_notices_are_remembered() -> None:
     memory = noticed(RSTUDIO, "rstudio_sessions")
     facts = account(RSTUDIO)
     assert still_valid(memory, facts, all_on()) == memory
@@ -302,7 +302,7 @@ def test_what_is_remembered() -> None:
     assert not taken.released().is_taken(NOW)
 
 
-def test_a_point_of_the_app_before_is_not_since_when_this_one_is_idle() -> None:
+def test_metric_of_an_earlier_app_does_not_make_the_new_app_idle() -> None:
     young = app("Canvas", hours=0.01)
     facts = account(young, canvas=points(young, 5 * HOUR, NOW - 5 * MINUTE))
     assert canvas_idle_since(young, facts, timedelta(minutes=10)) is None

@@ -33,7 +33,7 @@ def custodian(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "custodian"
 
 
-def test_the_schema_accepts_them(custodian: Path, tmp_path: Path) -> None:
+def test_cloud_custodian_accepts_the_example_policies(custodian: Path, tmp_path: Path) -> None:
     argv = [custodian, "validate"]
     assert subprocess.run([*argv, POLICIES], check=False, cwd=tmp_path).returncode == 0
     wrong = tmp_path / "wrong.yml"
@@ -41,7 +41,9 @@ def test_the_schema_accepts_them(custodian: Path, tmp_path: Path) -> None:
     assert subprocess.run([*argv, wrong], check=False, cwd=tmp_path).returncode != 0
 
 
-def test_what_they_find(account: Account, custodian: Path, tmp_path: Path) -> None:
+def test_example_policies_of_cloud_custodian_find_the_right_apps(
+    account: Account, custodian: Path, tmp_path: Path
+) -> None:
     account.start("JupyterLab", 90, SpaceName="lab")
     account.start("Canvas", 10)
     account.start("RSessionGateway", 80, "session-1", UserProfileName="cleo")

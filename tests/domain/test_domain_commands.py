@@ -186,7 +186,7 @@ def test_tidy_from_notice_to_deletion(
         ({"checks": {}}, 'Do you mean "check"?'),
     ],
 )
-def test_a_policy_that_makes_no_sense_does_nothing(
+def test_invalid_policy_does_nothing(
     account: Account,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -200,7 +200,7 @@ def test_a_policy_that_makes_no_sense_does_nothing(
     assert account.api.count("ListApps") == 0
 
 
-def test_a_policy_file_that_is_none(
+def test_unreadable_policy_file_is_an_error(
     account: Account, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "policy.json"
@@ -214,7 +214,7 @@ def test_a_policy_file_that_is_none(
     assert run("tidy") == 2
 
 
-def test_a_region_that_is_not_there(
+def test_missing_region_is_an_error(
     account: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
@@ -225,7 +225,7 @@ def test_a_region_that_is_not_there(
     assert "No AWS session (ProfileNotFound)" in capsys.readouterr().err
 
 
-def test_names_that_a_spreadsheet_would_run() -> None:
+def test_csv_escapes_names_that_a_spreadsheet_would_run() -> None:
     from auto_shutdown.domain.report import COLUMNS, csv_rows
 
     row = {**dict.fromkeys(COLUMNS), "owner": "=1+1", "hours": -1.5}

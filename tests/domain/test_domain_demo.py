@@ -26,7 +26,7 @@ def demo(root: Path) -> tuple[int, str]:
     return domain_demo.run(root, console, SIZE), out.getvalue()
 
 
-def test_the_demo_of_a_domain_tells_the_truth(here: Path) -> None:
+def test_domain_demo_succeeds_and_fits_80_columns(here: Path) -> None:
     code, told = demo(here)
     assert code == 0, told
     assert max(len(line.rstrip()) for line in told.splitlines()) <= 80
@@ -38,7 +38,7 @@ def test_the_demo_of_a_domain_tells_the_truth(here: Path) -> None:
     assert "<title>" in (here / "studio.html").read_text(encoding="utf-8")
 
 
-def test_the_demo_of_a_domain_fails_when_nothing_is_removed(
+def test_domain_demo_fails_when_nothing_is_removed(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(domain_demo.POLICY, "orphans", {"delete": False})

@@ -22,7 +22,7 @@ def rows(heading: str) -> set[str]:
     return {name for cell in names for name in re.findall(r"`([\w-]+)`", cell)}
 
 
-def test_the_policy_of_the_page_is_one() -> None:
+def test_example_policy_of_the_page_is_valid() -> None:
     (text,) = re.findall(r"```json\n(\{\n  \"version\".*?)```", PAGE, re.DOTALL)
     content = json.loads(text)
     policy = parse(content)
@@ -33,14 +33,14 @@ def test_the_policy_of_the_page_is_one() -> None:
     }
 
 
-def test_each_rule_and_each_check_has_its_row() -> None:
+def test_page_lists_each_rule_and_each_check() -> None:
     assert set(RULES) == rows("## Delete apps that the extension cannot reach: `tidy`")
     found = {finding.check for finding in findings.examine(account(), parse({"version": 1}))}
     asked = {"overriding-profiles", "other-auto-stop", "quotas", "budget", "extension"}
     assert found | asked == rows("### Every day: run the check")
 
 
-def test_each_member_of_the_report_line_has_its_row() -> None:
+def test_page_lists_each_member_of_the_report_line() -> None:
     from auto_shutdown.core.rehearsal import Rehearsal
 
     report = {

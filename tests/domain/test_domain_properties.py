@@ -243,12 +243,12 @@ EVERY_QUARTER = [(15, "")] * 40
 @example(IDLE, EVERY_QUARTER)
 @example(replace(IDLE, lives=((5, 200), (205, 9000)), old_stamp=True), EVERY_QUARTER)
 @example(replace(IDLE, used=(150,)), EVERY_QUARTER)
-def test_nothing_in_use_is_deleted(story: Story, runs: list[tuple[int, str]]) -> None:
+def test_app_in_use_is_never_deleted(story: Story, runs: list[tuple[int, str]]) -> None:
     deleted = live(story, runs, RULES)
     event(f"{deleted} deletions of {story.type}")
 
 
-def test_the_property_is_not_empty() -> None:
+def test_each_rule_deletes_in_a_story_in_which_it_should() -> None:
     """Each rule does delete in a story in which it should."""
     old, day = ((5, 90_000),), [(60, "")] * 60
     for kind, more in (
@@ -268,7 +268,7 @@ def test_a_dry_policy_deletes_nothing(story: Story, runs: list[tuple[int, str]])
 
 
 @given(stories(), RUNS, st.integers(0, 59))
-def test_losing_the_memory_only_delays(
+def test_lost_memory_only_delays_deletions(
     story: Story, runs: list[tuple[int, str]], lost_at: int
 ) -> None:
     """A run without the notices of the earlier ones deletes nothing."""

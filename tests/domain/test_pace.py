@@ -83,25 +83,25 @@ class VirtualAccount:
 @pytest.mark.parametrize(
     ("late", "latency"), [(0.0, 0.0), (0.001, 0.03), (0.02, 0.06), (0.05, 0.1)]
 )
-def test_a_list_takes_what_the_rate_takes(late: float, latency: float, calls: int) -> None:
+def test_calls_take_as_long_as_the_rate_allows(late: float, latency: float, calls: int) -> None:
     account = VirtualAccount(late, latency)
     assert account.seconds(calls) <= 1.05 * calls / 2
     assert account.refused <= calls / 50
 
 
-def test_a_rate_that_saves_nothing_up_costs_little_more() -> None:
+def test_calls_without_burst_take_little_longer() -> None:
     account = VirtualAccount(0.001, 0.03, saved_seconds=0.0)
     assert account.seconds(124) <= 1.1 * 124 / 2
 
 
 @pytest.mark.parametrize("others", [0.5, 1.0, 1.5])
-def test_others_use_the_same_rate(others: float) -> None:
+def test_calls_slow_down_when_others_use_the_same_rate(others: float) -> None:
     """Nothing is refused for good, and the time is what the others leave."""
     account = VirtualAccount(0.02, 0.06, others)
     assert account.seconds(500) <= 1.1 * 500 / (2 - others)
 
 
-def test_the_spacing_is_the_usual_again_when_the_others_are_gone() -> None:
+def test_pace_recovers_when_others_stop_calling() -> None:
     account = VirtualAccount(others=4.0)
     account.seconds(50)
     account.others = 0.0
@@ -109,7 +109,7 @@ def test_the_spacing_is_the_usual_again_when_the_others_are_gone() -> None:
     assert account.seconds(100) <= 1.05 * 50
 
 
-def test_a_pause_makes_no_burst() -> None:
+def test_no_burst_follows_a_pause() -> None:
     account = VirtualAccount()
     account.seconds(2)
     account.now += 600

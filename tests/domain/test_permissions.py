@@ -88,20 +88,26 @@ def assert_exact(guard: Guard, policy: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("bill", [False, True])
-def test_report(busy_account: Account, guard: Guard, policy_file: str, bill: bool) -> None:
+def test_policy_for_domain_report_is_exact(
+    busy_account: Account, guard: Guard, policy_file: str, bill: bool
+) -> None:
     policy = put_in_force(guard, permissions.report(HERE, bill))
     arguments = ["domain", "report", "--policy", policy_file, "--json"]
     assert main([*arguments, *(["--bill"] if bill else [])]) == 0
     assert_exact(guard, policy)
 
 
-def test_check(busy_account: Account, guard: Guard, policy_file: str) -> None:
+def test_policy_for_domain_check_is_exact(
+    busy_account: Account, guard: Guard, policy_file: str
+) -> None:
     policy = put_in_force(guard, permissions.check(HERE))
     assert main(["domain", "check", "--policy", policy_file, "--fail-on", "never"]) == 0
     assert_exact(guard, policy)
 
 
-def test_tidy(busy_account: Account, guard: Guard, policy_file: str, tmp_path: Path) -> None:
+def test_policy_for_domain_tidy_is_exact(
+    busy_account: Account, guard: Guard, policy_file: str, tmp_path: Path
+) -> None:
     policy = put_in_force(guard, permissions.tidy(HERE, parse(ACTING)))
     state = tmp_path / "state"
     arguments = ["domain", "tidy", "--policy", policy_file, "--state", str(state)]
@@ -122,7 +128,7 @@ def entries(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("content", [{**ACTING, "dry_run": True}, {"version": 1}])
-def test_a_policy_that_deletes_nothing_only_reads(
+def test_tidy_that_deletes_nothing_needs_only_read_permissions(
     busy_account: Account, guard: Guard, tmp_path: Path, content: dict[str, Any]
 ) -> None:
     policy = put_in_force(guard, permissions.tidy(HERE, parse(content)))
@@ -133,21 +139,23 @@ def test_a_policy_that_deletes_nothing_only_reads(
     assert not {a for a in actions_of(policy) if "Delete" in a or "Publish" in a or "Put" in a}
 
 
-def test_teardown(busy_account: Account, guard: Guard, tmp_path: Path) -> None:
+def test_policy_for_domain_teardown_is_exact(
+    busy_account: Account, guard: Guard, tmp_path: Path
+) -> None:
     policy = put_in_force(guard, permissions.teardown(HERE))
     arguments = ["domain", "teardown", "--domain", "d-one", "--confirm", "one"]
     assert main([*arguments, "--delete-spaces", "--audit", str(tmp_path / "audit")]) == 0
     assert_exact(guard, policy)
 
 
-def test_another_domain_is_out_of_reach() -> None:
+def test_policies_do_not_allow_another_domain() -> None:
     for statements in (permissions.tidy(HERE, parse(ACTING)), permissions.teardown(HERE)):
         for domain, allowed in (("d-one", True), ("d-two", False), ("d-one-more", False)):
             app = f"arn:aws:sagemaker:{REGION}:123456789012:app/{domain}/ada/Canvas/default"
             assert allows(document(statements), "sagemaker:DeleteApp", app) is allowed
 
 
-def test_the_linter_finds_nothing() -> None:
+def test_policy_linter_accepts_the_policies_for_domains() -> None:
     policies = [
         document(statements)
         for where in (HERE, Where())
@@ -167,7 +175,9 @@ def test_the_linter_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("command", permissions.COMMANDS)
-def test_the_command_prints_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_iam_policy_command_prints_the_policy_for_domains(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     argv = ["iam-policy", "--for", f"domain-{command}", "--domain", "d-one", "--region", REGION]
     assert main([*argv, "--account", "123456789012"]) == 0
     printed = json.loads(capsys.readouterr().out)

@@ -50,7 +50,7 @@ def fill(account: Any) -> None:
     )
 
 
-def test_everything_billed_is_in_the_report(account: Any, place: Workplace) -> None:
+def test_report_names_everything_billed(account: Any, place: Workplace) -> None:
     fill(account)
     found = report.build(read(place), DomainPolicy())
     assert found["unread"] == []
@@ -85,7 +85,7 @@ def test_everything_billed_is_in_the_report(account: Any, place: Workplace) -> N
     assert found["totals"]["all"]["unpriced"] == 2
 
 
-def test_pages_are_followed(account: Any, place: Workplace) -> None:
+def test_all_pages_of_a_list_are_read(account: Any, place: Workplace) -> None:
     for number in range(230):
         account.api.operations.create_app(
             {
@@ -108,7 +108,7 @@ def test_throttled_calls_are_made_again(account: Any, place: Workplace) -> None:
     assert any(i.type == "JupyterLab" for i in found.items)
 
 
-def test_a_source_that_fails_is_named_and_the_rest_is_read(account: Any, place: Workplace) -> None:
+def test_failing_source_is_named_and_the_rest_is_read(account: Any, place: Workplace) -> None:
     fill(account)
     text = denied("sagemaker:ListSpaces", "*")
     account.api.faults.append(Fault("ListSpaces", "AccessDeniedException", text))
@@ -120,14 +120,14 @@ def test_a_source_that_fails_is_named_and_the_rest_is_read(account: Any, place: 
     assert report.build(found, DomainPolicy())["rows"]
 
 
-def test_an_answer_that_is_no_answer_is_not_an_empty_list(account: Any, place: Workplace) -> None:
+def test_malformed_answer_is_not_an_empty_list(account: Any, place: Workplace) -> None:
     fill(account)
     account.api.faults.append(Fault("ListApps", garbage=True))
     found = read(place)
     assert [u.source for u in found.unread] == [f.APPS]
 
 
-def test_a_token_that_repeats_ends_the_list(account: Any, place: Workplace) -> None:
+def test_repeated_token_ends_the_list(account: Any, place: Workplace) -> None:
     operations = account.api.operations
     again = operations.list_apps({})
     operations.table["ListApps"] = lambda request: {**again, "NextToken": "again"}
@@ -135,7 +135,7 @@ def test_a_token_that_repeats_ends_the_list(account: Any, place: Workplace) -> N
     assert (f.APPS, "RepeatedToken") in [(u.source, u.code) for u in found.unread]
 
 
-def test_the_checks(account: Any, place: Workplace) -> None:
+def test_checks_of_a_domain_find_each_problem(account: Any, place: Workplace) -> None:
     fill(account)
     account.lose_owner("cleo")
     script = "aW1wb3J0IG9zCiMgYXV0b19zdG9wX2lkbGUucHk="

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from aws_account import REGION, Account
-from test_scheduled_run import BUCKET, POLICY, Function
+from scheduled_function import BUCKET, POLICY, Function
 
 from auto_shutdown.domain.memory import Memory, from_json, to_json
 from auto_shutdown.domain.scheduled import handler, package, template
@@ -61,7 +61,9 @@ def start(function: Function, server: Api, tmp_path: Path) -> Iterator[Start]:
         runtime.close()
 
 
-def test_cold_warm_and_out_of_time(account: Account, function: Function, start: Start) -> None:
+def test_lambda_runs_cold_and_warm_and_is_killed_at_its_timeout(
+    account: Account, function: Function, start: Start
+) -> None:
     account.start("RSessionGateway", 50, "session-1", UserProfileName="cleo")
     runtime = start()
     cold = runtime.invoke({"command": "tidy"})
@@ -84,7 +86,9 @@ def test_cold_warm_and_out_of_time(account: Account, function: Function, start: 
     assert b"<title>" in function.read("reports/latest.html")
 
 
-def test_two_at_once_and_a_killed_run(account: Account, function: Function, start: Start) -> None:
+def test_second_lambda_run_gives_way_and_a_later_run_follows_a_killed_one(
+    account: Account, function: Function, start: Start
+) -> None:
     account.start("RSessionGateway", 50, "session-1", UserProfileName="cleo")
     first, second = start(), start()
     gate = threading.Event()

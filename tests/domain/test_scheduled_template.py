@@ -86,7 +86,7 @@ def test_each_command_has_its_schedule() -> None:
     }
 
 
-def test_alarms_on_errors_and_on_missing_runs() -> None:
+def test_template_has_alarms_for_errors_and_missing_runs() -> None:
     found = resources(ACTING, "AWS::CloudWatch::Alarm")
     assert set(found) == {
         "ErrorsAlarm",
@@ -142,9 +142,7 @@ def test_the_audit_log_outlives_the_stack() -> None:
 @pytest.mark.parametrize(
     ("options", "may_delete"), [(ACTING, True), (DRY, False), (ONLY_READING, False)]
 )
-def test_only_a_policy_that_deletes_makes_a_role_that_may(
-    options: Options, may_delete: bool
-) -> None:
+def test_role_may_delete_only_if_the_policy_deletes(options: Options, may_delete: bool) -> None:
     policy = role_policy(options)
     app = "arn:aws:sagemaker:us-west-2:123456789012:app/d-one/ada/Canvas/default"
     assert allows(policy, "sagemaker:DeleteApp", app) is may_delete
@@ -158,7 +156,7 @@ def test_only_a_policy_that_deletes_makes_a_role_that_may(
 
 
 @pytest.mark.slow
-def test_the_linters_find_nothing(tmp_path: Path) -> None:
+def test_linters_accept_the_template_and_its_policies(tmp_path: Path) -> None:
     paths = [ROOT / "examples" / "cloudformation" / "domain-stackset.yaml"]
     paths.append(tmp_path / "template.json")
     paths[-1].write_text(json.dumps(template.build(ACTING, "code.zip"), indent=2))
@@ -239,7 +237,7 @@ def test_template_and_zip_are_written(
     assert package.digest(zipped.read_bytes()) in zipped.name
 
 
-def test_a_policy_that_cannot_be_understood_makes_nothing(
+def test_invalid_policy_writes_no_template(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "policy.json"

@@ -84,7 +84,7 @@ def interrupt_at(aws: Aws, number: int, after: bool) -> None:
     aws.call = interrupted  # type: ignore[method-assign]
 
 
-def test_an_empty_account_and_what_remains(account: Account) -> None:
+def test_teardown_empties_the_account_and_names_what_remains(account: Account) -> None:
     fill(account)
     restarts_by_itself(account)
     told: list[str] = []
@@ -110,7 +110,9 @@ def test_an_empty_account_and_what_remains(account: Account) -> None:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
 @pytest.mark.parametrize("number", range(1, 11))
-def test_from_every_state_it_was_interrupted_in(account: Account, number: int, after: bool) -> None:
+def test_teardown_continues_after_an_interruption_at_any_call(
+    account: Account, number: int, after: bool
+) -> None:
     fill(account)
     account.api.apps.delays = Delays(deleting=0.02)
     aws = aws_of(account)
@@ -132,13 +134,13 @@ def test_a_pending_app_is_waited_for(account: Account) -> None:
     assert result.done, result.failed
 
 
-def test_the_files_go_only_when_that_was_asked_for(account: Account) -> None:
+def test_files_are_deleted_only_on_request(account: Account) -> None:
     assert teardown(account, keep_files=False).done
     (call,) = [c for c in account.api.calls if c.operation == "DeleteDomain"]
     assert call.request["RetentionPolicy"] == {"HomeEfsFileSystem": "Delete"}
 
 
-def test_a_call_that_is_refused_stops_and_says_why(account: Account) -> None:
+def test_refused_call_stops_the_teardown_with_a_remedy(account: Account) -> None:
     fill(account)
     text = denied("sagemaker:DeleteSpace", "arn")
     account.api.faults.append(Fault("DeleteSpace", "AccessDeniedException", text))
@@ -151,7 +153,7 @@ def test_a_call_that_is_refused_stops_and_says_why(account: Account) -> None:
     assert teardown(account).done
 
 
-def test_the_plan_can_be_read(account: Account) -> None:
+def test_plan_of_a_teardown_lists_its_steps(account: Account) -> None:
     fill(account)
     work = Teardown(aws_of(account), "d-one", True, lambda text: None)
     lines = work.plan(work.look())
@@ -162,7 +164,7 @@ def test_the_plan_can_be_read(account: Account) -> None:
     assert account.api.count("DeleteApp") == 0
 
 
-def test_a_domain_that_is_gone_is_done(account: Account) -> None:
+def test_teardown_of_a_deleted_domain_succeeds(account: Account) -> None:
     assert teardown(account).done
     again = teardown(account)
     assert again.done
@@ -184,7 +186,7 @@ def run(argv: list[str]) -> int:
         (["--domain", "d-one", "--confirm", "one"], "--delete-spaces agrees"),
     ],
 )
-def test_nothing_goes_without_the_name(
+def test_teardown_needs_the_name_of_the_domain(
     account: Account, capsys: pytest.CaptureFixture[str], argv: list[str], words: str
 ) -> None:
     fill(account)
@@ -193,7 +195,7 @@ def test_nothing_goes_without_the_name(
     assert not any(call.operation.startswith("Delete") for call in account.api.calls)
 
 
-def test_the_command(
+def test_teardown_command_deletes_the_domain(
     account: Account,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Any,

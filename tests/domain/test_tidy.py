@@ -2,80 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_account import Account, line
+from tidy_run import Administrator, at_describe, policy, results, ripe
 
 from auto_shutdown.config.traits import STOP_TAG
 from auto_shutdown.core.verdict import Result
 from auto_shutdown.domain import facts as f
-from auto_shutdown.domain.actions import Decision, Step
+from auto_shutdown.domain.actions import Step
 from auto_shutdown.domain.errors import CallError, ConflictError, DomainError, OutOfTimeError
-from auto_shutdown.domain.facts import Facts
-from auto_shutdown.domain.policy import DomainPolicy, parse
-from auto_shutdown.domain.stores import FileAudit, FileState
-from auto_shutdown.domain.tidy import LEASE, Run, Tidy, interrupted
-from auto_shutdown.domain.workplace import Workplace, scope_of_tidy
+from auto_shutdown.domain.policy import DomainPolicy
+from auto_shutdown.domain.tidy import LEASE, interrupted
+from auto_shutdown.domain.workplace import Workplace
 from auto_shutdown.local_studio.api import Fault, denied
-
-RULES = ("canvas", "rstudio_sessions", "tensorboard", "without_extension", "orphans")
-
-
-def policy(**more: Any) -> DomainPolicy:
-    rules = {name: {"delete": True} for name in RULES}
-    fixed = {"version": 1, "dry_run": False, "notify": {"event_bus": "default"}}
-    return parse({**fixed, **rules, **more})
-
-
-class Notes:
-    """Remembers notices; ``error`` is raised instead."""
-
-    def __init__(self) -> None:
-        self.sent: list[str] = []
-        self.error: Exception | None = None
-
-    def send(self, decisions: Sequence[Decision], facts: Facts, policy: DomainPolicy) -> None:
-        if self.error is not None:
-            raise self.error
-        self.sent += [f"{d.item.owner}/{d.item.type}" for d in decisions]
-
-
-class Administrator:
-    """Runs tidy again and again. ``later`` moves the clock of the program, not that of AWS."""
-
-    def __init__(self, account: Account, place: Workplace, directory: Path) -> None:
-        self.account, self.place = account, place
-        self.state, self.log = FileState(directory / "state"), directory / "audit"
-        self.audit: Any = FileAudit(self.log)
-        self.notes = Notes()
-        self.offset = timedelta(0)
-        self.place.now = lambda: datetime.now(timezone.utc) + self.offset
-        self.before_call: Callable[[], None] = lambda: None
-
-    def run(self, rules: DomainPolicy | None = None, dry_run: bool = False) -> Run:
-        rules = rules or policy()
-        reader = self.place.reader(scope_of_tidy(("us-west-2",), rules))
-        tidy = Tidy(
-            reader, rules, self.state, self.audit, self.notes, self.place.aws, self.place.now
-        )
-        return tidy.run(dry_run)
-
-    def notices_given(self, ago: timedelta) -> None:
-        """Make the notices of the state as old as that, instead of the world younger."""
-        memory, version = self.state.load()
-        aged = {
-            key: type(n)(n.rule, n.given_at - ago, n.created_at)
-            for key, n in memory.notices.items()
-        }
-        self.state.save(memory.with_notices(aged), version)
-
-    def entries(self) -> list[dict[str, Any]]:
-        return [json.loads(text) for text in self.log.read_text().splitlines()]
 
 
 @pytest.fixture
@@ -83,11 +26,7 @@ def admin(account: Account, place: Workplace, tmp_path: Path) -> Administrator:
     return Administrator(account, place, tmp_path)
 
 
-def results(run: Run) -> list[tuple[str, Result]]:
-    return [(a.decision.item.type, a.result) for a in run.attempts]
-
-
-def test_notice_and_then_deletion(account: Account, admin: Administrator) -> None:
+def test_tidy_gives_notice_and_then_deletes(account: Account, admin: Administrator) -> None:
     account.start("Canvas", 10)
     account.canvas_was_idle(200)
     account.start("RSessionGateway", 50, "session-1", UserProfileName="cleo")
@@ -121,25 +60,6 @@ def test_a_dry_run_changes_nothing(
     assert admin.notes.sent == []
     assert not admin.log.exists()
     assert admin.state.load()[1] == ""
-
-
-def ripe(account: Account, admin: Administrator) -> None:
-    """A Canvas app whose notice is over."""
-    account.start("Canvas", 10)
-    account.canvas_was_idle(200)
-    admin.run()
-    admin.notices_given(timedelta(hours=2))
-
-
-def at_describe(account: Account, event: Callable[[], None]) -> None:
-    """``event`` happens between the plan and the second look."""
-    original = account.api.operations.table["DescribeApp"]
-
-    def describe(request: dict[str, Any]) -> dict[str, Any]:
-        event()
-        return original(request)
-
-    account.api.operations.table["DescribeApp"] = describe
 
 
 @pytest.mark.parametrize("renewed", [True, False], ids=["new CreationTime", "old CreationTime"])
@@ -223,7 +143,7 @@ def test_a_report_line_that_arrives_while_the_run_reads_keeps_the_app(
     assert account.statuses() == {"lab/JupyterLab": "InService"}
 
 
-def test_a_notice_that_is_withdrawn_is_named(account: Account, admin: Administrator) -> None:
+def test_withdrawn_notice_is_announced(account: Account, admin: Administrator) -> None:
     ripe(account, admin)
     account.canvas_was_idle(0, ago=0.5)
     run = admin.run()
@@ -248,7 +168,7 @@ def test_an_owner_who_came_back_keeps_the_app(account: Account, admin: Administr
 
 
 @pytest.mark.parametrize("when", ["before the run", "between plan and act"])
-def test_the_stop_tag_stops_it(account: Account, admin: Administrator, when: str) -> None:
+def test_stop_tag_stops_deletions(account: Account, admin: Administrator, when: str) -> None:
     ripe(account, admin)
     arn = account.sagemaker.describe_domain(DomainId="d-one")["DomainArn"]
     tag = {"Key": f.STOP_TAG, "Value": "incident 7"}
@@ -267,7 +187,7 @@ def test_the_stop_tag_stops_it(account: Account, admin: Administrator, when: str
     assert f.STOP_TAG == STOP_TAG
 
 
-def test_tags_that_cannot_be_read_keep(account: Account, admin: Administrator) -> None:
+def test_unreadable_tags_keep_the_app(account: Account, admin: Administrator) -> None:
     ripe(account, admin)
     text = denied("sagemaker:ListTags", "arn")
     account.api.faults.append(Fault("ListTags", "AccessDeniedException", text))
@@ -321,7 +241,9 @@ def test_without_an_audit_line_nothing_is_deleted(account: Account, admin: Admin
     assert account.api.count("DeleteApp") == 0
 
 
-def test_two_runs_at_once(account: Account, admin: Administrator) -> None:
+def test_run_stops_while_another_run_holds_the_lease(
+    account: Account, admin: Administrator
+) -> None:
     ripe(account, admin)
     memory, version = admin.state.load()
     admin.state.save(memory.taken("another", admin.place.now() + LEASE), version)
@@ -333,7 +255,7 @@ def test_two_runs_at_once(account: Account, admin: Administrator) -> None:
     assert results(admin.run()) == [("Canvas", Result.REMOVED)]
 
 
-def test_a_state_that_changed_under_the_run_ends_it(account: Account, admin: Administrator) -> None:
+def test_state_changed_by_another_run_ends_the_run(account: Account, admin: Administrator) -> None:
     ripe(account, admin)
     memory, version = admin.state.load()
     admin.state.save(memory, version)
@@ -342,7 +264,7 @@ def test_a_state_that_changed_under_the_run_ends_it(account: Account, admin: Adm
 
 
 @pytest.mark.parametrize("crash_at", ["delete", "outcome"])
-def test_a_crash_leaves_a_line_and_deletes_nothing_twice(
+def test_crash_leaves_an_audit_line_and_nothing_is_deleted_twice(
     account: Account, admin: Administrator, crash_at: str
 ) -> None:
     ripe(account, admin)
@@ -372,7 +294,7 @@ def test_a_crash_leaves_a_line_and_deletes_nothing_twice(
     assert account.api.count("DeleteApp") == 1
 
 
-def test_what_is_left_when_the_time_is_over(account: Account, admin: Administrator) -> None:
+def test_deletions_without_time_left_are_postponed(account: Account, admin: Administrator) -> None:
     account.start("RSessionGateway", 50, "one")
     account.start("RSessionGateway", 50, "two", UserProfileName="cleo")
     admin.run()
@@ -395,7 +317,7 @@ def test_what_is_left_when_the_time_is_over(account: Account, admin: Administrat
     assert results(admin.run()) == [("RSessionGateway", Result.REMOVED)]
 
 
-def test_at_most_so_many_deletions_a_run(account: Account, admin: Administrator) -> None:
+def test_deletions_in_one_run_are_bounded(account: Account, admin: Administrator) -> None:
     for name in ("one", "two", "three"):
         account.start("RSessionGateway", 50, name)
     rules = policy(max_deletions=2)
@@ -405,7 +327,7 @@ def test_at_most_so_many_deletions_a_run(account: Account, admin: Administrator)
     assert (len(run.attempts), run.left) == (2, 1)
 
 
-def test_an_app_that_is_gone_is_no_failure(account: Account, admin: Administrator) -> None:
+def test_app_that_is_already_gone_is_no_failure(account: Account, admin: Administrator) -> None:
     ripe(account, admin)
     at_describe(account, account.api.apps.forget)
     assert results(admin.run()) == [("Canvas", Result.GONE)]

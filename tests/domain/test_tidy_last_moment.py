@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from aws_account import Account, line
-from test_tidy import Administrator, at_describe, policy
+from tidy_run import Administrator, at_describe, policy
 
 from auto_shutdown.core.verdict import Result
 from auto_shutdown.domain.workplace import Workplace
@@ -139,7 +139,7 @@ ROWS: dict[str, tuple[str, Event, str]] = {
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_change_just_before_the_deletion(
+def test_change_just_before_the_deletion_keeps_the_app(
     account: Account, place: Workplace, tmp_path: Path, row: str
 ) -> None:
     rule, event, reason = ROWS[row]

@@ -256,7 +256,7 @@ FIRST = st.sampled_from([10, 190, 20 * 60, 26 * 60, 40 * 60])
 
 
 @given(worlds(), FIRST, GAPS)
-def test_no_run_deletes_anything_in_use(world: World, first: int, gaps: list[int]) -> None:
+def test_tidy_never_deletes_an_app_in_use(world: World, first: int, gaps: list[int]) -> None:
     for gap in (first, *gaps):
         world.minute = int(world.minute) + gap
         run = world.run()
@@ -264,7 +264,7 @@ def test_no_run_deletes_anything_in_use(world: World, first: int, gaps: list[int
         event(f"{len(removed)} removed, {len(run.attempts) - len(removed)} kept at the last look")
 
 
-def test_the_runs_do_delete() -> None:
+def test_tidy_deletes_idle_apps_of_each_kind() -> None:
     old = ((5, 90_000),)
     told = [
         replace(IDLE, type=kind, lives=old)

@@ -65,14 +65,14 @@ def _marked(tries: list[Any], quick: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("fault", _marked(TRIES, QUICK))
-async def test_a_call_to_sagemaker(fault: Any, studio: BareStudio, tmp_path: Path) -> None:
+async def test_fault_of_a_sagemaker_call(fault: Any, studio: BareStudio, tmp_path: Path) -> None:
     name, begins, ends = fault
     verdict = await rows_of_api.run(begins, ends, Morning(tmp_path / "home", studio, name))
     assert verdict.good, verdict
 
 
 @pytest.mark.parametrize("fault", STATES, ids=lambda f: f.__name__)
-async def test_the_state(fault: Any, studio: BareStudio, tmp_path: Path) -> None:
+async def test_fault_of_the_state_on_disk(fault: Any, studio: BareStudio, tmp_path: Path) -> None:
     name = fault.__name__.replace("_", "-")
     try:
         verdict = await fault(tmp_path, studio, name)
@@ -97,12 +97,14 @@ QUICK_FILES = (
         for t in rows_of_files.TRIES
     ],
 )
-async def test_a_file(place: str, kind: str, studio: BareStudio, tmp_path: Path) -> None:
+async def test_irregular_state_file(
+    place: str, kind: str, studio: BareStudio, tmp_path: Path
+) -> None:
     verdict = await rows_of_files.spoilt(tmp_path, studio, place, kind)
     assert verdict.good, verdict
 
 
-async def test_the_state_directory_is_deleted(studio: BareStudio, tmp_path: Path) -> None:
+async def test_deleted_state_directory(studio: BareStudio, tmp_path: Path) -> None:
     verdict = await rows_of_files.directory_deleted(tmp_path, studio, "deleted")
     assert verdict.good, verdict
 
@@ -113,26 +115,28 @@ def steps(studio: BareStudio, tmp_path_factory: pytest.TempPathFactory) -> int:
 
 
 @pytest.mark.parametrize("step", QUICK_STEPS)
-async def test_a_kill(step: int, steps: int, studio: BareStudio, tmp_path: Path) -> None:
+async def test_sigkill_at_one_step(
+    step: int, steps: int, studio: BareStudio, tmp_path: Path
+) -> None:
     at = step if step > 0 else steps + step
     verdict = await rows_of_kills.killed_at(tmp_path, studio, at)
     assert verdict.good, verdict
 
 
 @pytest.mark.soak
-async def test_every_kill(steps: int, studio: BareStudio, tmp_path: Path) -> None:
+async def test_sigkill_at_every_step(steps: int, studio: BareStudio, tmp_path: Path) -> None:
     found = {at: await rows_of_kills.killed_at(tmp_path, studio, at) for at in range(1, steps + 1)}
     assert all(verdict.good for verdict in found.values()), found
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("fault", PROCESSES, ids=lambda f: f.__name__)
-def test_a_process(fault: Callable[[Path], Verdict], tmp_path: Path) -> None:
+def test_fault_of_a_real_process(fault: Callable[[Path], Verdict], tmp_path: Path) -> None:
     verdict = fault(tmp_path)
     assert verdict.good, verdict
 
 
-async def test_a_verdict_can_be_bad(studio: BareStudio, tmp_path: Path) -> None:
+async def test_verdict_counts_wrong_removals_and_losses(studio: BareStudio, tmp_path: Path) -> None:
     """The scale itself: an app that must stay is deleted, a setting and a line are gone."""
     morning = Morning(tmp_path / "home", studio, "bad")
     try:

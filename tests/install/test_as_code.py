@@ -60,7 +60,9 @@ def assert_is_script(resource: Any, script: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_cloudformation(script: Path, tmp_path: Path) -> None:
+def test_cloudformation_template_is_valid_and_holds_the_script(
+    script: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("cfnlint")
     template = tmp_path / "auto-shutdown.json"
     argv = ["lifecycle-config", "--for", "jupyterlab", "--set", "dry_run=true"]
@@ -88,7 +90,7 @@ def test_a_template_of_an_instance_is_refused(
 
 
 @pytest.mark.timeout(600)  # node loads some 100 MB of JavaScript
-def test_cdk(script: Path, tmp_path: Path) -> None:
+def test_cdk_example_gives_the_template_of_cloudformation(script: Path, tmp_path: Path) -> None:
     """Synthesised for real, offline: its template is the one that CloudFormation gets."""
     pytest.importorskip("aws_cdk")
     if shutil.which("node") is None:
@@ -116,7 +118,7 @@ def test_cdk(script: Path, tmp_path: Path) -> None:
     }
 
 
-def test_terraform(script: Path) -> None:
+def test_terraform_file_is_valid_and_holds_the_script(script: Path) -> None:
     """Parsed as HCL. The provider's schema is not available offline; the argument names are those
     of its documentation."""
     hcl2 = pytest.importorskip("hcl2")
@@ -139,7 +141,7 @@ def test_terraform(script: Path) -> None:
     assert arn in block["built_in_lifecycle_config_arn"]
 
 
-def test_what_is_written_says_that_it_is_attached_as_code(script: Path) -> None:
+def test_written_script_says_that_it_is_attached_as_code(script: Path) -> None:
     parsed = read_script(script.read_text())
     assert parsed is not None
     assert parsed.as_code

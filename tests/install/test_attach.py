@@ -143,7 +143,7 @@ CASES = [(platform, name) for platform, cases in BEFORE.items() for name in case
 
 @pytest.mark.parametrize("target", [DOMAIN, PROFILE, SPACE], ids=lambda t: t.kind)
 @pytest.mark.parametrize(("platform", "before"), CASES)
-def test_detached_is_as_before(
+def test_detach_restores_the_settings_from_before_attach(
     client: Any, studio: Studio, target: Target, platform: str, before: str
 ) -> None:
     arns = make_config(client, "first"), make_config(client, "second")
@@ -162,7 +162,7 @@ def test_detached_is_as_before(
     assert studio.plan_detach(target, platform).changes == ()
 
 
-def test_where_it_stands_on_classic(client: Any, studio: Studio) -> None:
+def test_attach_on_classic_sets_the_default_and_keeps_the_list(client: Any, studio: Studio) -> None:
     old = make_config(client, "old")
     make_studio(client, classic(old, (old,)))
     plan = attach(studio, DOMAIN, Script("jupyter-server"))
@@ -184,7 +184,7 @@ def test_where_it_stands_on_classic(client: Any, studio: Studio) -> None:
     assert "runs the script of old first" in told
 
 
-def test_where_it_stands_in_jupyterlab(client: Any, studio: Studio) -> None:
+def test_attach_in_jupyterlab_uses_the_built_in_configuration(client: Any, studio: Studio) -> None:
     """AWS's place for administrators; what users choose stays theirs."""
     old = make_config(client, "old")
     make_studio(client, lab(default=old))
@@ -197,7 +197,7 @@ def test_where_it_stands_in_jupyterlab(client: Any, studio: Studio) -> None:
     assert previous_of(config_of(client, block["BuiltInLifecycleConfigArn"])) is None
 
 
-def test_replaced_is_not_run_and_not_forgotten(client: Any, studio: Studio) -> None:
+def test_replaced_script_is_not_run_and_is_restored_by_detach(client: Any, studio: Studio) -> None:
     old = make_config(client, "old")
     make_studio(client, lab(built_in=old))
     was = described(studio, DOMAIN)
@@ -211,7 +211,7 @@ def test_replaced_is_not_run_and_not_forgotten(client: Any, studio: Studio) -> N
     assert described(studio, DOMAIN) == was
 
 
-def test_an_update_leaves_one_of_ours(client: Any, studio: Studio) -> None:
+def test_update_leaves_one_configuration_attached(client: Any, studio: Studio) -> None:
     old = make_config(client, "old")
     make_studio(client, classic(old, (old,)))
     attach(studio, PROFILE, Script("jupyter-server"))
@@ -225,7 +225,7 @@ def test_an_update_leaves_one_of_ours(client: Any, studio: Studio) -> None:
     assert (previous.arn, previous.content) == (old, OLD)
 
 
-def test_what_somebody_changed_afterwards_stays(client: Any, studio: Studio) -> None:
+def test_detach_keeps_settings_changed_by_others(client: Any, studio: Studio) -> None:
     make_studio(client, classic())
     attach(studio, PROFILE, Script("jupyter-server"))
     theirs = make_config(client, "theirs")
@@ -238,7 +238,7 @@ def test_what_somebody_changed_afterwards_stays(client: Any, studio: Studio) -> 
     assert "LifecycleConfigArn" not in block["DefaultResourceSpec"]
 
 
-def test_what_moved_since_the_plan_is_not_overwritten(client: Any, studio: Studio) -> None:
+def test_change_since_the_plan_is_not_overwritten(client: Any, studio: Studio) -> None:
     make_studio(client, lab())
     plan = studio.plan_attach(DOMAIN, Script("jupyterlab"))
     theirs = {"BuiltInLifecycleConfigArn": make_config(client, "theirs")}
@@ -316,7 +316,7 @@ def test_an_update_is_waited_for(api: Api, client: Any) -> None:
     ("status", "words"),
     [("Update_Failed", "could not update domain d-local"), ("Updating", "still being updated")],
 )
-def test_an_update_that_does_not_end_well(
+def test_failed_update_is_an_error(
     api: Api, client: Any, studio: Studio, status: str, words: str
 ) -> None:
     make_studio(client, {})
@@ -325,7 +325,7 @@ def test_an_update_that_does_not_end_well(
         attach(studio, DOMAIN, Script("jupyterlab"))
 
 
-def test_what_does_not_exist(client: Any, studio: Studio) -> None:
+def test_missing_target_is_an_error(client: Any, studio: Studio) -> None:
     make_studio(client, {})
     for target in (Target("domain", "d-other"), Target("user-profile", "d-local", "bob")):
         with pytest.raises(AttachError, match="does not exist in this account and region"):

@@ -29,7 +29,7 @@ def bundle(wheel: Path | None, source: str = "s3://bucket/wheels/", **traits: ob
     return Bundle(PLATFORMS, Script(PLATFORMS[0], source, configuration=traits), SCOPE, wheel)
 
 
-def test_all_that_is_needed(wheel: Path, tmp_path: Path) -> None:
+def test_bundle_holds_all_that_is_needed(wheel: Path, tmp_path: Path) -> None:
     place = tmp_path / "new" / "bundle"
     paths = bundle(wheel, dry_run=True).write(place)
     scripts = [f"on-start-{platform}.sh" for platform in PLATFORMS]
@@ -51,7 +51,7 @@ def test_all_that_is_needed(wheel: Path, tmp_path: Path) -> None:
     assert "StopNotebookInstance" in (place / "iam-policy-notebook-instance.json").read_text()
 
 
-def test_its_readme_gives_commands_that_work(wheel: Path, tmp_path: Path) -> None:
+def test_commands_in_the_readme_of_a_bundle_work(wheel: Path, tmp_path: Path) -> None:
     made = bundle(wheel, dry_run=True)
     more = {"region": "us-west-2", "environment": "/opt/other"}
     replace(made, script=replace(made.script, **more)).write(tmp_path / "b")
@@ -80,7 +80,7 @@ def cli(*argv: str, cwd: Path) -> str:
 
 
 @pytest.mark.parametrize("source", ["/opt/wheels/", "jupyterlab-auto-shutdown==" + __version__])
-def test_other_sources(wheel: Path, tmp_path: Path, source: str) -> None:
+def test_bundle_for_another_source_names_it(wheel: Path, tmp_path: Path, source: str) -> None:
     bundle(wheel, source).write(tmp_path / "b")
     assert not (tmp_path / "b" / "configuration.json").exists()
     readme = (tmp_path / "b" / "README.md").read_text()
@@ -88,7 +88,7 @@ def test_other_sources(wheel: Path, tmp_path: Path, source: str) -> None:
     assert "s3:GetObject" not in (tmp_path / "b" / "iam-policy-user.json").read_text()
 
 
-def test_one_sort_of_app(wheel: Path, tmp_path: Path) -> None:
+def test_bundle_for_one_platform_holds_only_its_files(wheel: Path, tmp_path: Path) -> None:
     script = Script("notebook-instance", "/opt/")
     Bundle(["notebook-instance"], script, SCOPE, wheel).write(tmp_path / "b")
     names = {path.name for path in (tmp_path / "b").iterdir()}
@@ -115,7 +115,7 @@ def test_an_invalid_bundle_leaves_no_files(wheel: Path, tmp_path: Path) -> None:
     assert [path.name for path in place.iterdir()] == ["mine"]
 
 
-def test_a_checkout_has_no_wheel_to_give(tmp_path: Path) -> None:
+def test_bundle_from_a_checkout_needs_a_wheel(tmp_path: Path) -> None:
     """This suite runs on an editable install."""
     with pytest.raises(UsageError, match="link to a checkout"):
         bundle(None).write(tmp_path / "b")
@@ -156,7 +156,9 @@ def rebuild(python: Path, place: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_wheel_again(installed: Path, wheel: Path, tmp_path: Path) -> None:
+def test_bundle_rebuilds_the_wheel_from_an_installed_package(
+    installed: Path, wheel: Path, tmp_path: Path
+) -> None:
     done = rebuild(installed, tmp_path / "one")
     assert done.returncode == 0, done.stderr
     made = tmp_path / "one" / NAME

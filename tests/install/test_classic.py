@@ -41,7 +41,7 @@ pytestmark = [
 ]
 
 
-def test_from_the_bundle(wheel: Path, tmp_path: Path) -> None:
+def test_bundle_installs_on_studio_classic(wheel: Path, tmp_path: Path) -> None:
     assert PYTHON is not None
     environment = make_environment(tmp_path / "studio", PYTHON, *PACKAGES, compiled=False)
     root = CleanRoot(tmp_path / "root", environment, ENVIRONMENTS["jupyter-server"])

@@ -66,7 +66,7 @@ def assert_host_untouched(root: CleanRoot, before: set[str]) -> None:
     assert "started" in server(root)["api/status"]
 
 
-def test_studio_classic(make_root: Make) -> None:
+def test_script_installs_on_studio_classic_and_restarts_an_unused_server(make_root: Make) -> None:
     root = make_root()
     before = root.packages()
     text = script()
@@ -103,7 +103,7 @@ def test_users_cannot_edit_the_configuration(make_root: Make) -> None:
     assert not path.exists()
 
 
-def test_without_sudo(make_root: Make) -> None:
+def test_script_installs_nothing_without_root_rights(make_root: Make) -> None:
     root = make_root()
     away(root.path(WHEEL))  # the configuration is all that this is about
     root.path("/opt/tools/bin/sudo").unlink()
@@ -122,7 +122,7 @@ def test_a_server_in_which_a_kernel_runs_is_not_restarted(make_root: Make) -> No
     assert RESTART not in root.calls()
 
 
-def test_notebook_instance(make_root: Make) -> None:
+def test_script_installs_on_a_notebook_instance(make_root: Make) -> None:
     root = make_root("notebook-instance", user="0:0", home="/root")
     done = root.start(script("notebook-instance"))
     assert done.returncode == 0, done.stdout
@@ -140,7 +140,7 @@ def test_a_space_whose_server_has_not_begun_needs_no_restart(make_root: Make) ->
     assert root.calls() == []
 
 
-def test_what_users_have_in_their_home_does_not_lead_it_astray(make_root: Make) -> None:
+def test_files_and_variables_of_users_do_not_affect_the_script(make_root: Make) -> None:
     variables = {"PIP_USER": "1", "PIP_TARGET": "/tmp/elsewhere", "PYTHONPATH": "/tmp"}
     root = make_root(variables=variables)
     root.write("/home/sagemaker-user/.config/pip/pip.conf", "[install]\nuser = true\n")
@@ -152,7 +152,7 @@ def test_what_users_have_in_their_home_does_not_lead_it_astray(make_root: Make) 
     assert where.startswith(ENVIRONMENTS["jupyter-server"])
 
 
-def test_from_s3(make_root: Make, wheel: Path) -> None:
+def test_script_installs_the_wheel_from_s3(make_root: Make, wheel: Path) -> None:
     variables = {
         "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9000",
         "AWS_ACCESS_KEY_ID": "local",
@@ -179,7 +179,7 @@ def test_from_s3(make_root: Make, wheel: Path) -> None:
     assert root.packages() >= OURS
 
 
-def test_an_s3_address_that_is_not_there(make_root: Make) -> None:
+def test_missing_s3_object_installs_nothing(make_root: Make) -> None:
     variables = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "local"}
     root = make_root(variables=variables)
     source = f"s3://bucket/{Path(WHEEL).name}"
@@ -226,7 +226,7 @@ def test_a_broken_wheel_leaves_the_server_starting(
     assert_host_untouched(root, before)
 
 
-def test_an_index_that_is_not_reached(make_root: Make) -> None:
+def test_unreachable_index_installs_nothing(make_root: Make) -> None:
     root = make_root()
     before = root.packages()
     source = f"jupyterlab-auto-shutdown=={__version__}"
@@ -235,7 +235,7 @@ def test_an_index_that_is_not_reached(make_root: Make) -> None:
     assert root.packages() == before
 
 
-def test_another_wheel_than_the_one_meant(make_root: Make) -> None:
+def test_wheel_with_another_digest_is_not_installed(make_root: Make) -> None:
     root = make_root()
     before = root.packages()
     done = root.start(script(sha256="0" * 64))
@@ -243,7 +243,7 @@ def test_another_wheel_than_the_one_meant(make_root: Make) -> None:
     assert root.packages() == before
 
 
-def test_a_broken_update_keeps_what_was_there(make_root: Make) -> None:
+def test_broken_update_keeps_the_installed_version(make_root: Make) -> None:
     root = make_root()
     root.start(script())
     newer = WHEEL.replace(__version__, "9.9.9")
@@ -253,7 +253,7 @@ def test_a_broken_update_keeps_what_was_there(make_root: Make) -> None:
     assert root.packages() >= OURS
 
 
-def test_a_script_that_hangs_ends_in_time(make_root: Make) -> None:
+def test_hanging_installation_ends_at_its_deadline(make_root: Make) -> None:
     root = make_root()
     root.path(WHEEL).unlink()
     subprocess.run(["mkfifo", root.path(WHEEL)], check=True)  # nobody ever writes into it
@@ -280,7 +280,7 @@ def test_a_configuration_that_cannot_be_written_arms_nothing(make_root: Make) ->
         (None, {"SAGEMAKER_RECOVERY_MODE": "true"}, "recovery mode"),
     ],
 )
-def test_nothing_is_done_where_there_is_nothing_to_do(
+def test_script_changes_nothing_where_it_does_not_apply(
     make_root: Make, prefix: str | None, variables: dict[str, str], words: str
 ) -> None:
     root = make_root(variables=variables)
@@ -290,7 +290,7 @@ def test_nothing_is_done_where_there_is_nothing_to_do(
     assert root.tree() == before
 
 
-def test_what_was_attached_before_runs_first_and_keeps_its_verdict(make_root: Make) -> None:
+def test_previous_script_runs_first_and_its_exit_code_is_kept(make_root: Make) -> None:
     root = make_root(variables={"PYTHONPATH": "/of/the/image"})
     old = b"#!/bin/bash\necho 'the old one: it''s \"me\"' $PYTHONPATH\nexit 3\n"
     done = root.start(script(previous=Previous("arn:aws:sagemaker:old", old)))

@@ -48,7 +48,9 @@ def install(environment: Path, tool: str, wheel: Path) -> None:
     subprocess.run(argv, check=True)
 
 
-def test_after_pip_and_after_uv(environment: Path, wheel: Path, tmp_path: Path) -> None:
+def test_digest_of_an_installed_wheel_is_found_after_pip_and_uv(
+    environment: Path, wheel: Path, tmp_path: Path
+) -> None:
     copy = Path(shutil.copy(wheel, tmp_path))
     expected = hashlib.sha256(copy.read_bytes()).hexdigest()
     install(environment, "pip", copy)
@@ -69,14 +71,14 @@ def test_after_pip_and_after_uv(environment: Path, wheel: Path, tmp_path: Path) 
     assert ask(environment) == ""
 
 
-def test_of_a_checkout_there_is_none() -> None:
+def test_checkout_has_no_digest() -> None:
     """These tests run from one."""
     assert digest.installed_digest() == ""
     with pytest.raises(UsageError, match="Give the wheel with --wheel FILE"):
         digest.default_digest("jupyterlab-auto-shutdown==0.1.0")
 
 
-def test_another_version_than_the_installed_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digest_of_another_version_has_to_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digest, "installed_digest", lambda: "d" * 64)
     assert digest.default_digest("jupyterlab-auto-shutdown==0.1.0") == "d" * 64
     with pytest.raises(UsageError, match=r"SHA-256 of jupyterlab-auto-shutdown==9\.9 is not"):

@@ -39,20 +39,20 @@ AWS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.line)
-def test_commands(command: Command) -> None:
+def test_commands_of_the_guide_are_valid(command: Command) -> None:
     assert callable(make_parser().parse_args(command.words[2:]).run)
 
 
-def test_there_are_commands_of_each_sort() -> None:
+def test_guide_has_commands_of_each_kind() -> None:
     for words in ("--attach domain", "--detach domain", "--bundle", "iam-policy --for user"):
         assert any(words in command.line for command in COMMANDS)
 
 
-def test_configuration() -> None:
+def test_configuration_of_the_guide_is_valid() -> None:
     check_configuration(json.loads(SETTINGS)["AutoShutdown"])
 
 
-def test_options_named_in_the_text() -> None:
+def test_options_named_in_the_guide_exist() -> None:
     commands = argparse.ArgumentParser().add_subparsers()
     lifecycle_config.add(commands)
     iam_policy.add(commands)
@@ -164,7 +164,7 @@ class Administrator:
         return next(a for line, a in self.answers.items() if all(part in line for part in parts))
 
 
-def test_followed_word_for_word_it_leaves_no_question_and_nothing_behind(
+def test_guide_works_word_for_word_and_leaves_nothing_behind(
     account: Api,
     sagemaker: Any,
     tmp_path: Path,

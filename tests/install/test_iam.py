@@ -47,12 +47,12 @@ def lint(policy: Mapping[str, Any]) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("scope", [SCOPE, WIDE, Scope("cn-north-1", "123456789012")])
-def test_the_linter_finds_nothing(scope: Scope) -> None:
+def test_policy_linter_accepts_the_policies(scope: Scope) -> None:
     assert lint(user_policy(scope, PLATFORMS, shared_spaces=True, wheel=WHEEL)) == []
     assert lint(administrator_policy(scope, TARGETS, WHEEL)) == []
 
 
-def test_the_linter_would_find_it() -> None:
+def test_policy_linter_finds_planted_errors() -> None:
     policy = user_policy(SCOPE)
     policy["Statement"][0]["Action"] = ["sagemaker:ListApp"]
     policy["Statement"][1]["Resource"] = ["arn:aws:sagemaker:us-west-2:123456789012:domain/d-1"]
@@ -140,7 +140,7 @@ TEAM = {"sagemaker:DomainId": "d-1", "sagemaker:SpaceSharingType": "Shared"}
         ("d-2/team/JupyterLab/default", TEAM, False, False),
     ],
 )
-def test_whose_apps_a_user_may_delete(
+def test_user_may_delete_only_apps_in_scope(
     scope: Scope, app: str, context: dict[str, str], plain: bool, shared: bool
 ) -> None:
     action, resource = "sagemaker:DeleteApp", arn("app", app)
@@ -163,7 +163,7 @@ def test_the_partition_follows_from_the_region(given: dict[str, str], partition:
     assert Scope(**given).arn("domain", "x").startswith(f"arn:{partition}:sagemaker:")
 
 
-def test_no_other_account_or_region() -> None:
+def test_policy_allows_no_other_account_or_region() -> None:
     policy = user_policy(SCOPE)
     context = {**ADA, **ADAS}
     mine = "d-1/mine/JupyterLab/default"
@@ -185,7 +185,7 @@ def test_no_other_account_or_region() -> None:
         ("DescribeDomain", arn("domain", "d-2"), False),
     ],
 )
-def test_what_is_shown_of_a_space_may_be_read(
+def test_policy_allows_the_descriptions_that_the_panel_shows(
     scope: Scope, operation: str, resource: str, allowed: bool
 ) -> None:
     assert allows(user_policy(scope), f"sagemaker:{operation}", resource, ADA) is allowed
@@ -193,7 +193,7 @@ def test_what_is_shown_of_a_space_may_be_read(
     assert not allows(classic, f"sagemaker:{operation}", resource, ADA)
 
 
-def test_a_notebook_instance_may_stop_itself() -> None:
+def test_policy_allows_a_notebook_instance_to_stop_itself() -> None:
     policy = user_policy(Scope(notebook_instance="My-Instance"), ["notebook-instance"])
     for action in ("sagemaker:StopNotebookInstance", "sagemaker:DescribeNotebookInstance"):
         for spelling in ("My-Instance", "my-instance"):
@@ -308,7 +308,7 @@ def test_administrators_touch_no_configuration_of_others() -> None:
     assert not allows(policy, "sagemaker:UpdateDomain", arn("domain", "d-2"))
 
 
-def test_the_wheel_in_s3() -> None:
+def test_policy_allows_reading_the_wheel_in_s3() -> None:
     place = "arn:aws:s3:::bucket/a/jupyterlab_auto_shutdown-0.1.0-py3-none-any.whl"
     assert allows(user_policy(SCOPE, wheel=WHEEL), "s3:GetObject", place)
     assert allows(administrator_policy(SCOPE, wheel=WHEEL), "s3:PutObject", place)
@@ -327,7 +327,7 @@ def test_the_wheel_in_s3() -> None:
         {"notebook_instance": "a/b"},
     ],
 )
-def test_names_that_would_widen_it_are_refused(given: dict[str, str]) -> None:
+def test_names_that_would_widen_the_policy_are_refused(given: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="cannot be"):
         Scope(**given)
 

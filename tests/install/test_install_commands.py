@@ -31,7 +31,7 @@ def printed(configuration: dict[str, Any]) -> str:
     return Script("jupyterlab", sha256="d" * 64, configuration=configuration, as_code=True).render()
 
 
-def test_the_script_goes_to_the_terminal_or_a_file(tmp_path: Path, capsys: Capture) -> None:
+def test_script_is_written_to_the_terminal_or_a_file(tmp_path: Path, capsys: Capture) -> None:
     assert call("lifecycle-config", "--for", "jupyterlab", "--set", "dry_run=true") == 0
     text = capsys.readouterr().out
     assert text == printed({"dry_run": True})
@@ -52,7 +52,7 @@ def test_the_script_goes_to_the_terminal_or_a_file(tmp_path: Path, capsys: Captu
     assert json.loads(capsys.readouterr().out) == {"script": text, "bytes": len(text)}
 
 
-def test_where_a_written_script_installs_from_is_said(tmp_path: Path, capsys: Capture) -> None:
+def test_source_of_a_written_script_is_shown(tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "on-start.sh"
     assert call("lifecycle-config", "--for", "jupyterlab", "--output", str(path)) == 0
     assert (
@@ -64,7 +64,7 @@ def test_where_a_written_script_installs_from_is_said(tmp_path: Path, capsys: Ca
 @pytest.mark.parametrize(
     "action", [(), ("--output", "{x}"), ("--attach", "domain"), ("--update", "domain")]
 )
-def test_without_a_digest_nothing_is_made(
+def test_script_without_a_digest_is_refused(
     action: tuple[str, ...],
     account: Api,
     client: Any,
@@ -88,7 +88,7 @@ def test_without_a_digest_nothing_is_made(
     assert changes(account) == []
 
 
-def test_configuration_of_a_file_and_beside_it(tmp_path: Path, capsys: Capture) -> None:
+def test_configuration_comes_from_a_file_and_from_options(tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "c.json"
     file.write_text('{"AutoShutdown": {"dry_run": true, "idle_timeout_minutes": 60}}')
     more = (
@@ -130,7 +130,7 @@ def test_configuration_of_a_file_and_beside_it(tmp_path: Path, capsys: Capture) 
         ),
     ],
 )
-def test_wrong_usage_is_two(
+def test_wrong_usage_is_exit_code_2(
     argv: tuple[str, ...], words: str, tmp_path: Path, capsys: Capture
 ) -> None:
     files = {"bad": "{", "list": "[]", "jupyterlab_auto_shutdown-9.9-py3-none-any.whl": ""}
@@ -145,13 +145,13 @@ def test_wrong_usage_is_two(
     assert captured.out == ""
 
 
-def test_a_file_that_is_not_there_is_one(tmp_path: Path, capsys: Capture) -> None:
+def test_missing_file_is_exit_code_1(tmp_path: Path, capsys: Capture) -> None:
     argv = ("lifecycle-config", "--for", "jupyterlab", "--config", str(tmp_path / "none.json"))
     assert call(*argv) == 1
     assert "none.json" in capsys.readouterr().err
 
 
-def test_policies(capsys: Capture) -> None:
+def test_iam_policy_command_prints_each_policy(capsys: Capture) -> None:
     where = ("--region", "eu-central-1", "--account", "123456789012", "--domain", "d-1")
     assert call("iam-policy", "--for", "user", *where) == 0
     user = capsys.readouterr().out
@@ -204,7 +204,7 @@ def changes(api: Api) -> list[str]:
     ]
 
 
-def test_without_a_yes_the_plan_is_all(domain: Api, capsys: Capture) -> None:
+def test_without_confirmation_only_the_plan_is_shown(domain: Api, capsys: Capture) -> None:
     assert call(*ATTACH, "--attach", "domain") == 1
     captured = capsys.readouterr()
     assert "Create the lifecycle configuration auto-shutdown-jupyterlab-" in captured.out
@@ -214,7 +214,7 @@ def test_without_a_yes_the_plan_is_all(domain: Api, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
-def test_at_a_terminal_it_asks(
+def test_confirmation_is_asked_at_a_terminal(
     domain: Api, monkeypatch: pytest.MonkeyPatch, capsys: Capture, answer: str, code: int
 ) -> None:
     terminal = io.StringIO(answer)
@@ -225,7 +225,7 @@ def test_at_a_terminal_it_asks(
     assert bool(changes(domain)) is (code == 0)
 
 
-def test_there_and_back(domain: Api, client: Any, capsys: Capture) -> None:
+def test_attach_and_detach_by_command(domain: Api, client: Any, capsys: Capture) -> None:
     before = client.describe_domain(DomainId="d-local")["DefaultUserSettings"]
     assert call(*ATTACH, "--attach", "domain", "--yes") == 0
     assert changes(domain) == ["CreateStudioLifecycleConfig", "UpdateDomain"]
@@ -238,7 +238,7 @@ def test_there_and_back(domain: Api, client: Any, capsys: Capture) -> None:
     assert client.describe_domain(DomainId="d-local")["DefaultUserSettings"] == before
 
 
-def test_a_call_that_fails_is_one(domain: Api, capsys: Capture) -> None:
+def test_failed_aws_call_is_exit_code_1(domain: Api, capsys: Capture) -> None:
     domain.faults.append(Fault("UpdateDomain", "AccessDeniedException", "secret"))
     assert call(*ATTACH, "--attach", "domain", "--yes") == 1
     error = capsys.readouterr().err
@@ -246,7 +246,9 @@ def test_a_call_that_fails_is_one(domain: Api, capsys: Capture) -> None:
     assert "secret" not in error
 
 
-def test_no_region_is_one(domain: Api, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_missing_region_is_exit_code_1(
+    domain: Api, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")

@@ -39,7 +39,9 @@ EVERYTHING = {
 
 @pytest.mark.parametrize("platform", ENVIRONMENTS)
 @pytest.mark.parametrize("more", [{}, EVERYTHING], ids=["plain", "everything"])
-def test_what_sagemaker_demands(platform: str, more: dict[str, Any], tmp_path: Path) -> None:
+def test_script_meets_the_demands_of_sagemaker(
+    platform: str, more: dict[str, Any], tmp_path: Path
+) -> None:
     text = Script(platform, **more).render()
     assert text.startswith("#!/bin/bash\n")
     assert "\r" not in text
@@ -54,7 +56,7 @@ def test_what_sagemaker_demands(platform: str, more: dict[str, Any], tmp_path: P
 
 
 @given(st.dictionaries(st.sampled_from(["state_dir", "space_name"]), st.text(), min_size=1))
-def test_any_text_of_the_configuration_comes_through_bash(configuration: dict[str, str]) -> None:
+def test_any_text_of_the_configuration_survives_bash(configuration: dict[str, str]) -> None:
     configuration = {k: v.replace("\0", "") for k, v in configuration.items()}
     head = Script("jupyterlab", configuration=configuration).render().split("\n\n#")[0]
     shown = subprocess.run(
@@ -96,7 +98,7 @@ def test_a_script_that_cannot_work_is_refused(more: dict[str, Any], words: str) 
     assert "secret@" not in str(caught.value)
 
 
-def test_the_version_is_the_sources() -> None:
+def test_version_of_a_script_is_that_of_its_source() -> None:
     assert f"\nVERSION={__version__}\n" in Script("jupyterlab").render()
     assert "\nVERSION=7.8.9\n" in Script("jupyterlab", WHEEL.replace("0.1.0", "7.8.9")).render()
 
@@ -113,7 +115,7 @@ def test_the_version_is_the_sources() -> None:
     ],
     ids=str,
 )
-def test_a_script_can_be_read_again(platform: str, more: dict[str, Any]) -> None:
+def test_written_script_can_be_parsed(platform: str, more: dict[str, Any]) -> None:
     script = Script(platform, **more)
     assert read_script(script.render()) == script
 

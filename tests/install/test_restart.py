@@ -83,13 +83,17 @@ def test_an_unused_server_is_restarted_at_once(server: Server, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["kernels", "terminals"])
-def test_while_something_runs_it_is_waited_for(name: str, server: Server, tmp_path: Path) -> None:
+def test_server_in_use_is_not_restarted_until_it_is_unused(
+    name: str, server: Server, tmp_path: Path
+) -> None:
     server.paths[name] = [{"id": "x", "execution_state": "idle"}]
     assert run(server, tmp_path, lambda: None, lambda: None) == (False, False)
     assert run(server, tmp_path, lambda: server.paths.update({name: []})) == (True, True)
 
 
-def test_a_server_that_was_started_since_has_loaded_it(server: Server, tmp_path: Path) -> None:
+def test_server_started_after_the_installation_is_not_restarted(
+    server: Server, tmp_path: Path
+) -> None:
     server.paths["status"] = LATER
     assert run(server, tmp_path) == (False, False)
 
@@ -105,19 +109,21 @@ def test_a_server_that_was_started_since_has_loaded_it(server: Server, tmp_path:
         ("terminals", 500),
     ],
 )
-def test_what_is_not_known_to_be_unused_is_left_alone(
+def test_server_that_may_be_in_use_is_not_restarted(
     name: str, answer: Any, server: Server, tmp_path: Path
 ) -> None:
     server.paths[name] = answer
     assert run(server, tmp_path, lambda: None) == (False, False)
 
 
-def test_without_terminals_the_kernels_decide(server: Server, tmp_path: Path) -> None:
+def test_server_without_terminals_is_restarted_when_it_has_no_kernels(
+    server: Server, tmp_path: Path
+) -> None:
     del server.paths["terminals"]
     assert run(server, tmp_path) == (True, True)
 
 
-def test_it_gives_up_after_a_day(server: Server, tmp_path: Path) -> None:
+def test_restart_is_given_up_after_a_day(server: Server, tmp_path: Path) -> None:
     waited = timedelta()
 
     def sleep(seconds: float) -> None:
@@ -129,7 +135,7 @@ def test_it_gives_up_after_a_day(server: Server, tmp_path: Path) -> None:
     assert waited == timedelta(days=1)
 
 
-async def test_a_real_server_says_what_runs_in_it(
+async def test_real_server_reports_its_kernels_and_terminals(
     jp_http_port: int, jp_base_url: str, jp_serverapp: Any, jp_fetch: Any, tmp_path: Path
 ) -> None:
     real = Server()
@@ -155,7 +161,7 @@ async def test_a_real_server_says_what_runs_in_it(
     )
 
 
-def test_the_program_takes_platform_delay_and_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restart_program_takes_platform_delay_and_command(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
     monkeypatch.setattr(restart, "restart_when_unused", lambda *args: called.append(args))
     assert restart.main(["notebook-instance", "0", "systemctl", "restart", "x"]) == 0

@@ -105,7 +105,7 @@ def test_profiles_and_spaces_with_settings_of_their_own_are_named(
     assert "cyd" not in told
 
 
-def test_on_studio_classic_a_space_overrides(client: Any, capsys: Capture) -> None:
+def test_settings_of_a_space_override_the_domain_on_classic(client: Any, capsys: Capture) -> None:
     make_domain(client)
     own = make_config(client, "own", PLAIN, "JupyterServer")
     spec = {
@@ -120,7 +120,9 @@ def test_on_studio_classic_a_space_overrides(client: Any, capsys: Capture) -> No
 
 
 @pytest.mark.parametrize("replace", [False, True])
-def test_another_auto_stop_script_in_our_slot(replace: bool, client: Any, capsys: Capture) -> None:
+def test_other_auto_stop_script_in_our_place_is_named(
+    replace: bool, client: Any, capsys: Capture
+) -> None:
     incumbent = make_config(client, "auto-stop-idle", AUTO_STOP)
     make_domain(client, **lab(BuiltInLifecycleConfigArn=incumbent))
     more = ("--replace",) if replace else ()
@@ -131,9 +133,7 @@ def test_another_auto_stop_script_in_our_slot(replace: bool, client: Any, capsys
     assert ("auto-stop-idle does not run (--replace)" in told) is replace
 
 
-def test_another_auto_stop_script_that_ours_runs_first_stays_named(
-    client: Any, capsys: Capture
-) -> None:
+def test_other_auto_stop_script_run_by_ours_is_named(client: Any, capsys: Capture) -> None:
     incumbent = make_config(client, "auto-stop-idle", AUTO_STOP)
     make_domain(client, **lab(BuiltInLifecycleConfigArn=incumbent))
     run(capsys, *DOMAIN, "--attach", "domain", "--yes")
@@ -154,7 +154,7 @@ def test_another_auto_stop_script_that_ours_runs_first_stays_named(
     assert block["JupyterLabAppSettings"]["BuiltInLifecycleConfigArn"] == incumbent
 
 
-def test_another_auto_stop_script_of_a_user_profile(client: Any, capsys: Capture) -> None:
+def test_other_auto_stop_script_of_a_user_profile_is_named(client: Any, capsys: Capture) -> None:
     """As AWS's sample attaches it: the default, which runs after the built-in one."""
     incumbent = make_config(client, "auto-stop-idle", AUTO_STOP)
     make_domain(client)
@@ -168,7 +168,7 @@ def test_another_auto_stop_script_of_a_user_profile(client: Any, capsys: Capture
     assert "take it out of UserSettings.JupyterLabAppSettings there." in told
 
 
-def test_what_may_not_be_looked_at_is_said(account: Api, client: Any, capsys: Capture) -> None:
+def test_denied_description_is_reported(account: Api, client: Any, capsys: Capture) -> None:
     make_domain(client)
     account.faults.append(Fault("ListUserProfiles", "AccessDeniedException"))
     told = run(capsys, *DOMAIN, "--attach", "domain", "--yes")
@@ -180,7 +180,7 @@ def test_what_may_not_be_looked_at_is_said(account: Api, client: Any, capsys: Ca
 # -- what is left ---------------------------------------------------------------------------------
 
 
-def test_every_configuration_of_ours_that_is_left_is_named(client: Any, capsys: Capture) -> None:
+def test_leftover_configurations_of_ours_are_named(client: Any, capsys: Capture) -> None:
     """A dry run, then for real, then detached; a profile has its own."""
     make_domain(client)
     make_profile(client, "ada")
@@ -226,7 +226,7 @@ def test_a_configuration_that_another_target_still_uses_is_not_left_over(
     assert told.count("delete-studio-lifecycle-config") == 1
 
 
-def test_nothing_is_deleted_that_may_be_in_use_unseen(
+def test_configuration_that_may_be_in_use_is_not_deleted(
     account: Api, client: Any, capsys: Capture
 ) -> None:
     make_domain(client)
@@ -286,13 +286,13 @@ def test_an_update_keeps_the_place_of_the_wheel(client: Any, capsys: Capture) ->
     assert "Nothing to do" in run(capsys, *DOMAIN, "--update", "domain")
 
 
-def test_an_update_of_nothing_says_so(client: Any, capsys: Capture) -> None:
+def test_update_without_an_attached_configuration_is_an_error(client: Any, capsys: Capture) -> None:
     make_domain(client)
     told = run(capsys, *DOMAIN, "--update", "domain", "--yes", code=2)
     assert "has no configuration of ours to update: use --attach" in told
 
 
-def test_a_version_that_was_deleted_cannot_come_back(client: Any, capsys: Capture) -> None:
+def test_rollback_to_a_deleted_version_is_an_error(client: Any, capsys: Capture) -> None:
     make_domain(client)
     run(capsys, *DOMAIN, "--attach", "domain", "--set", "dry_run=true", "--yes")
     run(capsys, *DOMAIN, "--attach", "domain", "--yes")
@@ -301,7 +301,7 @@ def test_a_version_that_was_deleted_cannot_come_back(client: Any, capsys: Captur
     assert "was deleted. Attach the earlier version again" in told
 
 
-def test_what_ran_before_and_was_deleted_is_not_put_back(client: Any, capsys: Capture) -> None:
+def test_detach_does_not_restore_a_deleted_configuration(client: Any, capsys: Capture) -> None:
     old = make_config(client, "old", PLAIN)
     make_domain(client, **lab(BuiltInLifecycleConfigArn=old))
     run(capsys, *DOMAIN, "--attach", "domain", "--yes")
@@ -346,7 +346,7 @@ def profiles(client: Any) -> set[str]:
         ("tw?", "other", {"d-two/other"}),  # by the domain's name
     ],
 )
-def test_lists_and_patterns(
+def test_targets_are_given_by_lists_and_patterns(
     domains: str, names: str, expected: set[str], two_domains: Any, capsys: Capture
 ) -> None:
     where = ("--region", "us-west-2", "--domain", domains, "--user-profile", names)
@@ -358,7 +358,9 @@ def test_lists_and_patterns(
 
 
 @pytest.mark.parametrize("action", ["--attach", "--show"])
-def test_several_regions(action: str, account: Api, two_domains: Any, capsys: Capture) -> None:
+def test_targets_in_several_regions(
+    action: str, account: Api, two_domains: Any, capsys: Capture
+) -> None:
     """The domain exists in one of them only."""
     where = ("--region", "us-west-2,eu-central-1", "--domain", "d-one")
     told = run(capsys, *where, action, "domain", "--yes", code=1)
@@ -368,7 +370,7 @@ def test_several_regions(action: str, account: Api, two_domains: Any, capsys: Ca
     assert attached is (action == "--attach")
 
 
-def test_there_is_one_question_for_all(
+def test_one_confirmation_covers_all_targets(
     account: Api, two_domains: Any, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -379,7 +381,9 @@ def test_there_is_one_question_for_all(
     assert "UpdateDomain" not in [call.operation for call in account.calls]
 
 
-def test_one_failure_stops_nothing_else(account: Api, two_domains: Any, capsys: Capture) -> None:
+def test_failure_of_one_target_does_not_stop_the_others(
+    account: Api, two_domains: Any, capsys: Capture
+) -> None:
     where = ("--domain", "d-one", "--user-profile", "team-a,gone,team-b")
     told = run(capsys, *where, "--attach", "user-profile", "--yes", code=1)
     assert (
@@ -405,7 +409,7 @@ def test_one_failure_stops_nothing_else(account: Api, two_domains: Any, capsys: 
         (("--domain", "d-one", "--user-profile", "x*"), "No user profile of domain d-one matches"),
     ],
 )
-def test_a_pattern_that_matches_nothing(
+def test_pattern_that_matches_no_target_is_an_error(
     where: tuple[str, ...], words: str, two_domains: Any, capsys: Capture
 ) -> None:
     kind = "user-profile" if "--user-profile" in where else "domain"
@@ -426,7 +430,7 @@ def written(capsys: Capture, *more: str) -> str:
     return run(capsys, *more)
 
 
-def test_attaching_over_a_stack_is_named(client: Any, capsys: Capture) -> None:
+def test_attach_over_a_stack_is_refused(client: Any, capsys: Capture) -> None:
     make_domain(client)
     by_stack(client, lambda: written(capsys, "--set", "warn_minutes=3"))
     assert "attached as code or by hand" in run(capsys, *DOMAIN, "--show", "domain")
@@ -439,7 +443,9 @@ def test_attaching_over_a_stack_is_named(client: Any, capsys: Capture) -> None:
         ) in told
 
 
-def test_a_stack_that_put_its_own_back_is_named(client: Any, capsys: Capture) -> None:
+def test_stack_that_restored_its_own_script_is_reported_as_drift(
+    client: Any, capsys: Capture
+) -> None:
     make_domain(client)
     arn = by_stack(client, lambda: written(capsys))
     run(capsys, *DOMAIN, "--attach", "domain", "--set", "warn_minutes=3", "--yes")
@@ -450,7 +456,9 @@ def test_a_stack_that_put_its_own_back_is_named(client: Any, capsys: Capture) ->
     assert "If a stack manages this domain, change the configuration there." in told
 
 
-def test_a_difference_from_what_is_wanted_is_named(client: Any, capsys: Capture) -> None:
+def test_difference_from_the_wanted_script_is_reported_as_drift(
+    client: Any, capsys: Capture
+) -> None:
     make_domain(client)
     told = run(capsys, *DOMAIN, "--show", "domain", "--set", "warn_minutes=3", code=1)
     assert "Drift: domain d-local should run auto_shutdown, and nothing runs there." in told

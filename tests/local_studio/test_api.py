@@ -7,12 +7,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from answers import error_of
-from waiting import wait_until
+from held_transitions import HELD, held_transitions
 
+from auto_shutdown.local_studio import operations, owners
 from auto_shutdown.local_studio.api import Api, Fault
 from auto_shutdown.local_studio.operations import app_name
 from auto_shutdown.local_studio.rates import Rates
@@ -38,7 +40,7 @@ def client(api: Api) -> Any:
     from botocore.config import Config
 
     session = Session("local", "local", region_name="us-west-2")
-    once = Config(retries={"total_max_attempts": 1}, read_timeout=5)
+    once = Config(retries={"total_max_attempts": 1}, read_timeout=60)
     made = session.client("sagemaker", endpoint_url=api.url, config=once)
     made.create_domain(
         DomainName="local",
@@ -61,30 +63,36 @@ def wait_for(client: Any, status: str, **request: Any) -> dict[str, Any]:
     raise TimeoutError(status)
 
 
-def test_the_life_of_an_app(api: Api, client: Any) -> None:
-    api.apps.delays = Delays(pending=0.5, deleting=0.5)
-    arn = client.create_app(**APP)["AppArn"]
-    assert arn == "arn:aws:sagemaker:us-west-2:123456789012:app/d-local/ada/kernelgateway/x"
-    assert client.describe_app(**APP)["Status"] == "Pending"
-    assert error_of(client.delete_app, **APP)[0] == "ResourceInUse"
-    assert error_of(client.create_app, **APP)[0] == "ResourceInUse"
-    first = wait_for(client, "InService")
-    assert first["ResourceSpec"]["InstanceType"] == "ml.t3.medium"
-    client.delete_app(**APP)
-    assert client.describe_app(**APP)["Status"] == "Deleting"
-    assert error_of(client.delete_app, **APP)[0] == "ValidationException"
+def test_app_goes_from_pending_to_deleted(
+    api: Api, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.apps.delays = Delays(pending=HELD, deleting=HELD)
+    with held_transitions(monkeypatch) as transitions:
+        arn = client.create_app(**APP)["AppArn"]
+        assert arn == "arn:aws:sagemaker:us-west-2:123456789012:app/d-local/ada/kernelgateway/x"
+        assert client.describe_app(**APP)["Status"] == "Pending"
+        assert error_of(client.delete_app, **APP)[0] == "ResourceInUse"
+        assert error_of(client.create_app, **APP)[0] == "ResourceInUse"
+        transitions.release()
+        first = wait_for(client, "InService")
+        assert first["ResourceSpec"]["InstanceType"] == "ml.t3.medium"
+        transitions.hold()
+        client.delete_app(**APP)
+        assert client.describe_app(**APP)["Status"] == "Deleting"
+        assert error_of(client.delete_app, **APP)[0] == "ValidationException"
     wait_for(client, "Deleted")
     assert error_of(client.delete_app, **APP) == (
         "ValidationException",
         "App [x] has already been deleted.",
     )
     assert [app["Status"] for app in client.list_apps()["Apps"]] == ["Deleted"]
+    api.apps.delays = Delays()
     client.create_app(**APP)
     again = wait_for(client, "InService")
     assert again["CreationTime"] == first["CreationTime"]  # documented by AWS, and a trap
 
 
-def test_a_missing_app(client: Any) -> None:
+def test_missing_app_is_an_error_of_describe_and_delete(client: Any) -> None:
     code, text = error_of(client.describe_app, **APP)
     assert code == "ValidationException"
     assert "RecordNotFound" in text
@@ -98,7 +106,7 @@ def test_health_checks_move_the_user_activity(client: Any) -> None:
     assert client.describe_app(**APP)["LastUserActivityTimestamp"] > one
 
 
-def test_pages_of_ten(client: Any) -> None:
+def test_list_apps_answers_pages_of_ten(client: Any) -> None:
     for number in range(11):
         client.create_app(**{**APP, "AppName": f"x{number}"})
     page = client.list_apps(DomainIdEquals="d-local")
@@ -112,7 +120,7 @@ def test_pages_of_ten(client: Any) -> None:
     assert "SpaceName" not in details
 
 
-def test_requests_are_checked(api: Api, client: Any) -> None:
+def test_invalid_requests_are_refused(api: Api, client: Any) -> None:
     both = {"UserProfileNameEquals": "ada", "SpaceNameEquals": "team"}
     assert error_of(client.list_apps, **both)[0] == "ValidationException"
     nobody = {k: v for k, v in APP.items() if k != "UserProfileName"}
@@ -159,7 +167,7 @@ def test_faults_are_switched_on_and_off(api: Api, client: Any) -> None:
     assert api.count("ListApps") == 4
 
 
-def test_names_are_as_studio_makes_them() -> None:
+def test_app_names_have_the_form_of_studio() -> None:
     name = app_name("arn:aws:sagemaker:us-west-2:1:image/tensorflow-2.3-cpu", "ml.t3.medium", "a")
     assert name.startswith("tensorflow-2-3-cpu-ml-t3-medium-")
     assert len(name) <= 63
@@ -188,7 +196,7 @@ def test_the_name_of_a_user_profile_has_no_case(client: Any) -> None:
     )
 
 
-def test_the_rate_is_the_accounts(api: Api, client: Any) -> None:
+def test_calls_beyond_the_rate_of_the_account_are_throttled(api: Api, client: Any) -> None:
     now = 100.0
     api.rates = Rates(saved_seconds=0, clock=lambda: now)
     client.list_apps()
@@ -204,7 +212,7 @@ def test_the_rate_is_the_accounts(api: Api, client: Any) -> None:
     assert error_of(client.list_apps)[0] == "ThrottlingException"
 
 
-def test_calls_that_were_saved_up_are_answered_at_once() -> None:
+def test_unused_calls_may_be_made_in_a_burst() -> None:
     rates = Rates(times=3, saved_seconds=2, clock=lambda: 100.0)
     for _ in range(12):
         rates.check("ListApps")
@@ -212,7 +220,7 @@ def test_calls_that_were_saved_up_are_answered_at_once() -> None:
         rates.check("ListApps")
 
 
-def test_lists_are_late_and_descriptions_are_not(api: Api, client: Any) -> None:
+def test_lists_show_changes_late_and_descriptions_at_once(api: Api, client: Any) -> None:
     api.apps.delays = Delays(listing=1e6)
     client.create_app(**APP)
     client.create_user_profile(DomainId="d-local", UserProfileName="bob")
@@ -228,30 +236,34 @@ def test_lists_are_late_and_descriptions_are_not(api: Api, client: Any) -> None:
     assert [a["Status"] for a in client.list_apps()["Apps"]] == ["InService"]
 
 
-def test_user_profiles_spaces_and_domains_are_deleted_in_time(api: Api, client: Any) -> None:
+def test_user_profiles_spaces_and_domains_are_deleted_in_time(
+    api: Api, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = 0.0
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later, time=time.time)
+    for module in (operations, owners):
+        monkeypatch.setattr(module, "time", clock)
     domain = {"DomainId": "d-local"}
     client.create_space(**domain, SpaceName="lab")
-    api.apps.delays = Delays(deleting=0.5)
+    api.apps.delays = Delays(deleting=3600)
     client.delete_user_profile(**OWNER)
     client.delete_space(**domain, SpaceName="lab")
     assert [u["Status"] for u in client.list_user_profiles()["UserProfiles"]] == ["Deleting"]
     assert error_of(client.delete_domain, **domain)[0] == "ResourceInUse"
-    for kind, listed in (("user_profile", "UserProfiles"), ("space", "Spaces")):
-        list_all = getattr(client, f"list_{kind}s")
-        wait_until(lambda f=list_all, m=listed: f()[m] == [], f"the {kind} is gone")
+    later = 3600.0
+    assert client.list_user_profiles()["UserProfiles"] == []
+    assert client.list_spaces()["Spaces"] == []
     client.delete_domain(**domain)
     assert client.describe_domain(**domain)["Status"] == "Deleting"
     assert error_of(client.delete_domain, **domain)[0] == "ResourceInUse"
-
-    def listed() -> set[str]:
-        # Domains of other tests are there as well: moto keeps them for the whole process.
-        return {each["DomainId"] for each in client.list_domains(MaxResults=100)["Domains"]}
-
-    wait_until(lambda: "d-local" not in listed(), "the domain is gone")
+    later = 7200.0
+    # Domains of other tests are there as well: moto keeps them for the whole process.
+    listed = client.list_domains(MaxResults=100)["Domains"]
+    assert "d-local" not in {each["DomainId"] for each in listed}
     assert error_of(client.describe_domain, **domain)[0] == "ResourceNotFound"
 
 
-def test_a_fault_at_every_third_request(api: Api, client: Any) -> None:
+def test_fault_may_hit_every_third_request(api: Api, client: Any) -> None:
     api.faults.append(Fault("ListApps", "InternalFailure", status=500, every=3))
     codes = []
     for _ in range(6):

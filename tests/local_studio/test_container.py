@@ -29,7 +29,7 @@ def having(mark: str) -> list[str]:
     return found
 
 
-def test_it_sees_itself_only_and_gives_its_exit_code() -> None:
+def test_container_sees_only_its_own_processes_and_passes_on_the_exit_code() -> None:
     code = "import os; print(*sorted(p for p in os.listdir('/proc') if p.isdigit())); exit(7)"
     done = subprocess.run(
         contained([sys.executable, "-c", code]), capture_output=True, text=True, check=False

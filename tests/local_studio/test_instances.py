@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from answers import error_of
+from held_transitions import HELD, held_transitions
 
 from auto_shutdown.local_studio.studio import LocalStudio
 
@@ -35,20 +36,26 @@ def wait_for(client: Any, status: str) -> dict[str, Any]:
     raise TimeoutError(status)
 
 
-def test_the_life_of_an_instance(studio: LocalStudio) -> None:
+def test_instance_goes_from_in_service_to_stopped_and_back(
+    studio: LocalStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = studio.client()
-    studio.apps.delays.pending = studio.apps.delays.deleting = 0.5
-    assert client.create_notebook_instance(**INSTANCE)["NotebookInstanceArn"] == ARN
-    refused = (
-        "Status (Pending) not in ([InService]). Unable to transition to (Stopping) for Notebook "
-        f"Instance ({ARN})"
-    )
-    assert error_of(client.stop_notebook_instance, **NAME) == ("ValidationException", refused)
-    found = wait_for(client, "InService")
-    assert found["PlatformIdentifier"] == "notebook-al2023-v1"
-    assert found["InstanceType"] == "ml.t3.medium"
-    client.stop_notebook_instance(**NAME)
-    assert client.describe_notebook_instance(**NAME)["NotebookInstanceStatus"] == "Stopping"
+    studio.apps.delays.pending = studio.apps.delays.deleting = HELD
+    with held_transitions(monkeypatch) as transitions:
+        assert client.create_notebook_instance(**INSTANCE)["NotebookInstanceArn"] == ARN
+        refused = (
+            "Status (Pending) not in ([InService]). Unable to transition to (Stopping) for "
+            f"Notebook Instance ({ARN})"
+        )
+        assert error_of(client.stop_notebook_instance, **NAME) == ("ValidationException", refused)
+        transitions.release()
+        found = wait_for(client, "InService")
+        assert found["PlatformIdentifier"] == "notebook-al2023-v1"
+        assert found["InstanceType"] == "ml.t3.medium"
+        transitions.hold()
+        client.stop_notebook_instance(**NAME)
+        assert client.describe_notebook_instance(**NAME)["NotebookInstanceStatus"] == "Stopping"
+    studio.apps.delays.pending = studio.apps.delays.deleting = 0.0
     wait_for(client, "Stopped")
     assert error_of(client.stop_notebook_instance, **NAME)[1].startswith("Status (Stopped) not in")
     assert error_of(client.create_notebook_instance, **INSTANCE)[0] == "ValidationException"
@@ -82,13 +89,15 @@ def test_an_ended_platform_must_be_updated_before_it_starts(studio: LocalStudio)
     wait_for(client, "InService")
 
 
-def test_nothing_of_one_studio_is_in_the_next(studio: LocalStudio, tmp_path: Path) -> None:
+def test_new_studio_has_no_instance_of_an_earlier_studio(
+    studio: LocalStudio, tmp_path: Path
+) -> None:
     studio.client().create_notebook_instance(**INSTANCE)
     studio.instances.close()
     assert studio.client().list_notebook_instances()["NotebookInstances"] == []
 
 
-def test_what_a_space_says_of_itself(studio: LocalStudio) -> None:
+def test_description_of_a_space_and_its_app(studio: LocalStudio) -> None:
     client = studio.client()
     studio.add_space("mine", idle_minutes=90)
     studio.add_space("team", shared=True)

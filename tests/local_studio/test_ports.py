@@ -26,14 +26,14 @@ def test_callers_in_many_processes_get_different_ports() -> None:
     assert len(given) == len(set(given)) == 80
 
 
-def test_the_system_never_chooses_one_of_them() -> None:
+def test_system_never_chooses_one_of_the_reserved_ports() -> None:
     given = free_port()
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         assert ports.FIRST <= given < ports._limit() <= other.getsockname()[1]
 
 
-def test_a_port_in_use_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_in_use_is_never_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "_is_free", lambda port: port % 2 == 0)
     assert [free_port() % 2 for _ in range(4)] == [0, 0, 0, 0]
     monkeypatch.setattr(ports, "_is_free", lambda port: False)
@@ -41,7 +41,7 @@ def test_a_port_in_use_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
         free_port()
 
 
-def test_a_module_runs_with_such_ports_for_its_kernels(tmp_path: Path) -> None:
+def test_module_runs_with_reserved_ports_for_its_kernels(tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text(
         "import sys\n"
         "from jupyter_client.connect import LocalPortCache as Cache\n"

@@ -37,19 +37,19 @@ SAME = {
 
 
 @pytest.mark.parametrize("interface", SAME)
-def test_an_interface_has_the_names_of_the_contract(interface: str) -> None:
+def test_panel_interfaces_have_the_names_of_the_contract(interface: str) -> None:
     missing = set(SAME[interface]) - {name.rstrip("?") for name in fields(interface)}
     assert not missing, f"types.ts lacks {missing}"
     unknown = fields(interface) - set(SAME[interface])
     assert {name for name in unknown if not name.endswith("?")} == set()
 
 
-def test_of_the_report_only_what_is_shown_is_named() -> None:
+def test_panel_names_only_report_fields_that_it_shows() -> None:
     assert fields("IReport") <= set(SCHEMAS["Report"]["required"])
     assert {"kind"} <= fields("IPlatform") & set(REPORT["platform"]["required"])
 
 
-def test_the_health_and_outcome_words_are_known() -> None:
+def test_panel_knows_all_health_states_and_outcomes() -> None:
     states = re.search(r"state: ('ok'[^;]*);", TYPES)
     assert states
     assert set(re.findall(r"'(\w+)'", states[1])) == set(

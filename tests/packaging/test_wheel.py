@@ -44,7 +44,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_the_bundle_is_fresh_and_there_once(wheel: Path) -> None:
+def test_wheel_holds_one_freshly_built_bundle(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     entries = [n for n in names if re.search(r"remoteEntry\.[0-9a-f]+\.js$", n)]
     assert len(entries) == 1
@@ -67,7 +67,7 @@ def test_the_bundle_is_fresh_and_there_once(wheel: Path) -> None:
 MOST_BYTES_OF_ALL_CODE = 140_000
 
 
-def test_the_bundle_is_small_and_brings_its_schema(wheel: Path) -> None:
+def test_bundle_is_small_and_has_its_schema(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     place = "share/jupyter/labextensions/jupyterlab-auto-shutdown/"
     bundle = [entry for entry in archive.infolist() if place in entry.filename]
@@ -82,7 +82,7 @@ def test_the_bundle_is_small_and_brings_its_schema(wheel: Path) -> None:
     }
 
 
-def test_the_wheel_contains_these_files(wheel: Path) -> None:
+def test_wheel_contains_these_files(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     names = archive.namelist()
     assert "auto_shutdown/api/rest-api.yml" in names
@@ -99,7 +99,9 @@ def test_the_wheel_contains_these_files(wheel: Path) -> None:
     assert unconditional == ["Requires-Dist: jupyter-server<3,>=1.21"]
 
 
-def test_it_enables_itself_in_a_fresh_environment_without_node(wheel: Path, tmp_path: Path) -> None:
+def test_wheel_enables_itself_in_a_fresh_environment_without_node(
+    wheel: Path, tmp_path: Path
+) -> None:
     uv = Path(sys.executable).with_name("uv")
     python = tmp_path / "env" / "bin" / "python"
     run(uv, "venv", "--python", sys.executable, tmp_path / "env")
@@ -116,13 +118,13 @@ def test_it_enables_itself_in_a_fresh_environment_without_node(wheel: Path, tmp_
     assert re.search(rf"auto_shutdown {re.escape(__version__)} OK", plain), plain
 
 
-def test_one_version() -> None:
+def test_version_is_the_same_everywhere() -> None:
     package = json.loads((ROOT / "labextension" / "package.json").read_text())
     assert package["version"] == __version__
     assert __version__ in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_lock_files_name_no_host() -> None:
+def test_lock_files_name_no_download_host() -> None:
     assert "://" not in (ROOT / "labextension" / "yarn.lock").read_text()
 
 

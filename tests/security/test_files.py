@@ -68,7 +68,9 @@ def traits(root: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_server_with_something_else_at_every_path(kind: str, tmp_path: Path) -> None:
+def test_server_starts_and_stops_with_irregular_files_at_every_path(
+    kind: str, tmp_path: Path
+) -> None:
     theirs, state = tmp_path / "theirs", tmp_path / "state"
     theirs.write_text("not ours")
     state.mkdir()
@@ -110,7 +112,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_two_servers_of_one_identity_lose_nothing(tmp_path: Path) -> None:
+def test_two_servers_of_one_identity_lose_no_keep_alive_and_no_audit_line(tmp_path: Path) -> None:
     """The app's own server, and ``jupyter lab`` in a terminal of it."""
     roots = [tmp_path / name for name in ("one", "two", "three")]
     state = tmp_path / "state"
@@ -138,7 +140,7 @@ def test_two_servers_of_one_identity_lose_nothing(tmp_path: Path) -> None:
     assert not list(state.glob("*.set-aside-*"))
 
 
-def test_the_state_directory_is_made_again_while_it_runs(tmp_path: Path) -> None:
+def test_deleted_state_directory_is_created_again_while_the_server_runs(tmp_path: Path) -> None:
     with serving(tmp_path, **traits(tmp_path)) as server:
         shutil.rmtree(tmp_path / "state")
         assert ask(server, "PUT", "keep-alive", kind="all", minutes=30)[0] == 200

@@ -30,7 +30,7 @@ def send(server: PlainServer, method: str, path: str, **how: Any) -> requests.Re
 
 @pytest.mark.parametrize("path", ROUTES)
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8888", "127.0.0.1.evil.example"])
-def test_a_name_that_was_rebound_to_this_host_is_refused(
+def test_request_with_a_foreign_host_name_is_refused(
     host: str, path: str, server: PlainServer
 ) -> None:
     """DNS rebinding: a foreign page whose name leads here, with whatever a browser sends along."""
@@ -41,7 +41,7 @@ def test_a_name_that_was_rebound_to_this_host_is_refused(
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
-def test_no_other_origin_may_read_an_answer(origin: str, server: PlainServer) -> None:
+def test_other_origin_may_not_read_an_answer(origin: str, server: PlainServer) -> None:
     """A foreign page in the browser of a person who is signed in: it has the cookie, no token."""
     session = requests.Session()
     page = session.get(server.url + "login")
@@ -55,7 +55,7 @@ def test_no_other_origin_may_read_an_answer(origin: str, server: PlainServer) ->
             assert answer.headers.get("Access-Control-Allow-Origin", "") == ""
 
 
-def test_a_long_body_in_pieces_is_refused(server: PlainServer) -> None:
+def test_long_chunked_body_is_refused(server: PlainServer) -> None:
     def pieces() -> Iterator[bytes]:
         yield b'{"rules": "'
         for _ in range(2 * MOST_BYTES // 1000):
@@ -67,7 +67,7 @@ def test_a_long_body_in_pieces_is_refused(server: PlainServer) -> None:
     assert answer.json()["message"] == f"The body is longer than {MOST_BYTES} bytes."
 
 
-def test_a_body_in_pieces_is_read(server: PlainServer) -> None:
+def test_chunked_body_is_read(server: PlainServer) -> None:
     answer = send(server, "PATCH", "settings", data=iter([b'{"warn_', b'minutes": 6}']))
     assert answer.status_code == 200
     assert answer.json()["user"] == {"warn_minutes": 6}
@@ -83,13 +83,15 @@ def test_a_long_id_is_refused_with_its_bound(method: str, path: str, server: Pla
     assert len(answer.text) < 2 * LONGEST_ID, "it is not repeated in full"
 
 
-def test_everything_cannot_be_removed_in_one_request(server: PlainServer) -> None:
+def test_removal_of_all_resources_in_one_request_is_refused(server: PlainServer) -> None:
     answer = send(server, "POST", "remove", data='{"kind": "all"}')
     assert answer.status_code == 400
     assert answer.json()["message"] == "kind must be one of kernel, terminal, app."
 
 
-def test_checks_in_a_loop_are_refused_and_the_rest_is_answered(server: PlainServer) -> None:
+def test_check_requests_in_a_loop_are_refused_and_other_requests_answered(
+    server: PlainServer,
+) -> None:
     answers = [send(server, "POST", "check", data="{}") for _ in range(int(RATES[CHECK][0]) + 40)]
     refused = [answer for answer in answers if answer.status_code == 429]
     assert len(refused) >= 20

@@ -56,35 +56,37 @@ class TestWhoseConfiguration:
             "jupyter_auto_shutdown_config.json",
         ],
     )
-    def test_every_file_of_jupyters_is_read(self, file: str, admin: Path, home: Path) -> None:
+    def test_every_jupyter_configuration_file_is_read(
+        self, file: str, admin: Path, home: Path
+    ) -> None:
         _write(admin / file, {"grace_minutes": 3})
         assert _read(admin, home=home) == {"grace_minutes": 3}
 
-    def test_a_python_file_is_read(self, admin: Path, home: Path) -> None:
+    def test_python_configuration_file_is_read(self, admin: Path, home: Path) -> None:
         _write(admin / "jupyter_server_config.py", "c.AutoShutdown.locked = ['enabled']")
         assert _read(admin, home=home) == {"locked": ["enabled"]}
 
-    def test_python_that_is_not_about_this_extension_is_not_run(
+    def test_python_file_that_does_not_name_the_extension_is_not_run(
         self, admin: Path, home: Path
     ) -> None:
         _write(admin / "jupyter_config.py", "1 / 0")
         _write(admin / "jupyter_server_config.json", {"grace_minutes": 3})
         assert _read(admin, home=home) == {"grace_minutes": 3}
 
-    def test_what_python_adds_to_a_default(self, admin: Path, home: Path) -> None:
+    def test_python_file_may_add_to_a_default(self, admin: Path, home: Path) -> None:
         _write(admin / "jupyter_config.py", "c.AutoShutdown.locked.append('enabled')")
         app = AdminTraits()
         authority.obey(app, NAMES, _read(admin, home=home))
         assert app.locked == ["enabled"]
 
-    def test_the_first_directory_wins_name_by_name(self, tmp_path: Path, home: Path) -> None:
+    def test_first_directory_wins_for_each_trait(self, tmp_path: Path, home: Path) -> None:
         one, two = tmp_path / "one", tmp_path / "two"
         _write(one / "jupyter_server_config.json", {"grace_minutes": 1})
         _write(two / "jupyter_server_config.json", {"grace_minutes": 2, "dry_run": True})
         assert _read(one, two, home=home) == {"grace_minutes": 1, "dry_run": True}
 
     @pytest.mark.parametrize("text", ["{", "c.AutoShutdown.", "c.AutoShutdown.locked = 1 / 0"])
-    def test_a_broken_file_of_the_administrator_is_an_error(
+    def test_broken_file_of_the_administrator_is_an_error(
         self, text: str, admin: Path, home: Path
     ) -> None:
         suffix = "json" if text == "{" else "py"
@@ -103,7 +105,9 @@ class TestWhoseConfiguration:
         _write(admin / "jupyter_server_config.json", {"dry_run": True})
         assert _read(admin, home=home) == {"dry_run": True}
 
-    def test_over_the_users_and_under_the_command_line(self, admin: Path, home: Path) -> None:
+    def test_administrator_overrides_the_user_and_the_command_line_overrides_both(
+        self, admin: Path, home: Path
+    ) -> None:
         app = AdminTraits(
             grace_minutes=999, idle_timeout_minutes=44, locked=[], poll_interval_seconds=7
         )
@@ -114,11 +118,11 @@ class TestWhoseConfiguration:
         found = (app.idle_timeout_minutes, app.grace_minutes, app.locked, app.poll_interval_seconds)
         assert found == (33, 10, ["dry_run"], 7)
 
-    def test_a_value_that_makes_no_sense_is_seen(self) -> None:
+    def test_bad_value_in_a_file_is_reported(self) -> None:
         with pytest.raises(TraitError, match="grace_minutes"):
             authority.obey(AdminTraits(), NAMES, {"grace_minutes": -1})
 
-    def test_where_a_user_may_write(self, tmp_path: Path) -> None:
+    def test_configuration_directories_that_a_user_may_write(self, tmp_path: Path) -> None:
         home, own = tmp_path / "home", tmp_path / "elsewhere"
         link = tmp_path / "link"
         (home / ".local").mkdir(parents=True)
@@ -168,7 +172,7 @@ LOCKED = {"idle_timeout_minutes": 33, "locked": ["idle_timeout_minutes", "enable
     indirect=True,
     ids=["unlocks", "broken", "delays", "nothing"],
 )
-async def test_no_file_in_the_home_changes_the_administrators_settings(
+async def test_file_in_the_home_does_not_change_settings_of_the_administrator(
     files: None, jp_serverapp: Any
 ) -> None:
     limits = await _limits(jp_serverapp)
@@ -178,7 +182,9 @@ async def test_no_file_in_the_home_changes_the_administrators_settings(
 
 
 @pytest.mark.parametrize("files", [(None, {"idle_timeout_minutes": 44})], indirect=True)
-async def test_without_an_administrator_a_users_file_counts(files: None, jp_serverapp: Any) -> None:
+async def test_file_of_the_user_counts_without_configuration_of_an_administrator(
+    files: None, jp_serverapp: Any
+) -> None:
     assert (await _limits(jp_serverapp)).defaults["idle_timeout_minutes"] == 44
 
 
@@ -213,7 +219,7 @@ def test_a_limit_beyond_the_cap_written_into_the_file_is_cut(name: str) -> None:
     assert [problem.field for problem in problems] == [name]
 
 
-def test_a_kernelspec_of_the_users_is_no_way_around_locked_limits() -> None:
+def test_kernelspec_of_a_user_does_not_override_locked_limits() -> None:
     from datetime import timedelta
 
     never = Kernel("k", own_limit=timedelta.max)

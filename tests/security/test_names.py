@@ -40,7 +40,7 @@ def _ask(server: PlainServer, method: str, path: str, body: Any = None) -> reque
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_a_terminal_of_that_name_is_shown_kept_removed_and_audited(
+def test_terminal_with_a_hostile_name_is_shown_kept_removed_and_audited(
     name: str, server: PlainServer
 ) -> None:
     made = _ask(server, "POST", "api/terminals", {"name": name}).json()["name"]
@@ -58,7 +58,7 @@ def test_a_terminal_of_that_name_is_shown_kept_removed_and_audited(
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_a_notebook_of_that_name_is_shown_and_audited(name: str, server: PlainServer) -> None:
+def test_notebook_with_a_hostile_name_is_shown_and_audited(name: str, server: PlainServer) -> None:
     session = {
         "path": f"{name}.ipynb",
         "name": name,
@@ -96,7 +96,9 @@ def _nothing_but_lines_of_ours(server: PlainServer) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_what_does_not_exist_is_named_and_nothing_more(name: str, server: PlainServer) -> None:
+def test_answer_about_a_missing_resource_names_only_the_resource(
+    name: str, server: PlainServer
+) -> None:
     before = server.traces()
     for kind in ("kernel", "terminal", "app"):
         body = {"kind": kind, "id": name, "minutes": 5}
@@ -110,7 +112,9 @@ def test_what_does_not_exist_is_named_and_nothing_more(name: str, server: PlainS
     assert kept == {name: text for name, text in before.items() if "keep-alive" not in name}
 
 
-def test_a_setting_of_such_a_text_stays_on_its_line(server: PlainServer, tmp_path: Path) -> None:
+def test_hostile_text_in_a_setting_stays_on_its_log_line(
+    server: PlainServer, tmp_path: Path
+) -> None:
     for name in NAMES.values():
         rule = {"kernel_name": name[:200], "idle_timeout_minutes": 30}
         answer = _ask(server, "PATCH", "auto-shutdown/settings", {"rules": [rule]})

@@ -59,7 +59,7 @@ def _send(server: PlainServer, path: str, method: str, **how: Any) -> requests.R
     ids=["none", "wrong", "empty", "forged cookie"],
 )
 @pytest.mark.parametrize(("path", "method"), CALLS)
-def test_no_stranger_gets_in(
+def test_every_route_refuses_requests_without_a_token(
     path: str, method: str, headers: dict[str, str], server: PlainServer
 ) -> None:
     before = server.traces()
@@ -70,7 +70,7 @@ def test_no_stranger_gets_in(
 
 
 @pytest.mark.parametrize(("path", "method"), [call for call in CALLS if call[1] != "get"])
-def test_a_page_of_somebody_else_cannot_use_the_cookie(
+def test_page_of_another_origin_cannot_use_the_cookie(
     path: str, method: str, server: PlainServer, signed_in: requests.Session
 ) -> None:
     before = server.traces()
@@ -86,7 +86,7 @@ def test_a_page_of_somebody_else_cannot_use_the_cookie(
 
 
 @pytest.mark.parametrize(("path", "method"), CALLS)
-def test_the_authorizer_has_the_last_word(path: str, method: str, refusing: PlainServer) -> None:
+def test_authorizer_decides_on_every_route(path: str, method: str, refusing: PlainServer) -> None:
     answer = _send(refusing, path, method, headers=refusing.headers)
     assert answer.status_code == 403
     assert "message" in answer.json()
@@ -114,7 +114,7 @@ BODIES = [
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body[:24]))
-def test_no_body_breaks_a_handler(body: Any, server: PlainServer) -> None:
+def test_no_request_body_breaks_a_handler(body: Any, server: PlainServer) -> None:
     for path, method in CALLS:
         answer = _send(server, path, method, data=body, headers=server.headers)
         if answer.status_code == 204:
@@ -129,14 +129,14 @@ def _no_constant(name: str) -> Any:
 
 
 @pytest.mark.parametrize("query", ["kind=%ff", "kind=all&kind=x", "kind=", "id=%00", "kind[]=all"])
-def test_no_query_breaks_a_handler(query: str, server: PlainServer) -> None:
+def test_no_query_string_breaks_a_handler(query: str, server: PlainServer) -> None:
     for path, method in CALLS:
         answer = _send(server, f"{path}?{query}&limit=%ff", method, headers=server.headers)
         assert answer.status_code < 500
         assert "%" not in answer.text, "a text for a log, and its arguments"
 
 
-def test_a_body_without_end_is_not_read(server: PlainServer) -> None:
+def test_endless_body_is_not_read(server: PlainServer) -> None:
     answer = _send(
         server,
         "auto-shutdown/settings",
@@ -161,7 +161,7 @@ schema = schemathesis.openapi.from_path(
     database=None,
     derandomize=True,
 )
-def test_answers_are_as_specified(case: Any, server: PlainServer) -> None:
+def test_answers_match_the_openapi_file(case: Any, server: PlainServer) -> None:
     """Bodies and queries that fit the specification, and such that do not: never a 500, and each
     answer has the form that stands there for its status."""
     answer = case.call(base_url=server.url.rstrip("/"), headers=server.headers)

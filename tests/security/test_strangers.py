@@ -51,7 +51,7 @@ def _create(studio: LocalStudio, app_type: str, name: str, user: str) -> None:
     )
 
 
-def test_the_app_of_another_user_cannot_be_named(studio: LocalStudio) -> None:
+def test_user_cannot_remove_or_keep_the_app_of_another_user(studio: LocalStudio) -> None:
     studio.client().create_user_profile(DomainId=studio.domain_id, UserProfileName="bob")
     _create(studio, "KernelGateway", "bobs", "bob")
     _create(studio, "Canvas", "default", studio.user_profile_name)
@@ -86,7 +86,7 @@ def test_the_app_of_another_user_cannot_be_named(studio: LocalStudio) -> None:
     assert "bobs" not in str(server.status())
 
 
-def test_a_whole_run_leaves_no_secret_in_a_log(studio: LocalStudio) -> None:
+def test_logs_of_a_whole_run_hold_no_secret(studio: LocalStudio) -> None:
     """With what makes programs talk: errors that quote secrets, garbage, wrong requests."""
     app = studio.create_app("tensorflow-2.3", "ml.m5.large")
     for code in ("InvalidSignatureException", "AccessDeniedException", "ExpiredTokenException"):

@@ -31,7 +31,7 @@ def test_no_cell_that_began_is_killed_in_many_tries(side: str, tries: int, tmp_p
     assert both_results_occurred(tally)
 
 
-def test_a_cell_that_began_before_its_kernel_ended_counts_as_lost(tmp_path: Path) -> None:
+def test_cell_that_began_before_its_kernel_ended_counts_as_lost(tmp_path: Path) -> None:
     lines = tmp_path / "lines"
     lines.write_text('{"kernel": "k", "called_at": 20.0, "dead_at": 30.0}\n')
 

@@ -28,7 +28,7 @@ def file_of(directory: Path) -> Path:
     return directory / "history-k.jsonl"
 
 
-def test_written_before_and_completed_after(tmp_path: Path) -> None:
+def test_audit_line_is_written_before_the_removal_and_completed_after_it(tmp_path: Path) -> None:
     log = History(tmp_path, "k")
     attempt = log.begin(ENTRY)
     assert b"\n" not in file_of(tmp_path).read_bytes()
@@ -41,7 +41,7 @@ def test_written_before_and_completed_after(tmp_path: Path) -> None:
     assert log.savings()["removed"]["app"] == 1
 
 
-def test_the_next_run_reports_a_crash_in_between(tmp_path: Path) -> None:
+def test_next_start_reports_an_unfinished_line_as_interrupted(tmp_path: Path) -> None:
     History(tmp_path, "k").begin(ENTRY)
     again = History(tmp_path, "k")
     again.load()
@@ -59,7 +59,7 @@ def test_the_next_run_reports_a_crash_in_between(tmp_path: Path) -> None:
         (False, "The server ended before it was done."),
     ],
 )
-def test_a_line_that_the_removal_itself_cut_off_says_so(
+def test_interrupted_line_says_whether_the_removal_ended_the_server(
     ends_server: bool, detail: str, tmp_path: Path
 ) -> None:
     History(tmp_path, "k").begin({**ENTRY, "ends_server": ends_server})
@@ -72,9 +72,7 @@ def test_a_line_that_the_removal_itself_cut_off_says_so(
 
 
 @pytest.mark.parametrize("result", [r for r in Result if r is not Result.REMOVED])
-def test_only_what_this_extension_removed_is_counted_and_saves_something(
-    result: Result, tmp_path: Path
-) -> None:
+def test_only_removals_by_this_extension_count_as_savings(result: Result, tmp_path: Path) -> None:
     log = History(tmp_path, "k")
     entry = {**ENTRY, "saved": {"usd_per_hour": 1.0}}
     log.begin(entry).finish(DONE)
@@ -86,7 +84,7 @@ def test_only_what_this_extension_removed_is_counted_and_saves_something(
         assert [e["saved"] for e in each.read(9)] == [None, {"usd_per_hour": 1.0}]
 
 
-def test_a_torn_line_is_left_out_and_spoils_no_other(tmp_path: Path) -> None:
+def test_torn_line_is_left_out_and_other_lines_are_read(tmp_path: Path) -> None:
     History(tmp_path, "k").begin(ENTRY).finish(DONE)
     with file_of(tmp_path).open("ab") as file:
         file.write(b'{"at": "2026-01')
@@ -100,7 +98,7 @@ def test_a_torn_line_is_left_out_and_spoils_no_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\nb", 'x","outcome":"removed"}', "\x1b[2J", "\u2028", "\ud800"])
-def test_a_name_cannot_write_a_line_of_its_own(name: str, tmp_path: Path) -> None:
+def test_control_characters_in_a_name_add_no_line(name: str, tmp_path: Path) -> None:
     log = History(tmp_path, "k")
     log.begin({**ENTRY, "name": name}).finish(Outcome(Result.TEMPORARY, name, "Code"))
     assert len(file_of(tmp_path).read_bytes().splitlines()) == 1
@@ -109,7 +107,7 @@ def test_a_name_cannot_write_a_line_of_its_own(name: str, tmp_path: Path) -> Non
     assert log.savings()["removed"]["app"] == 0
 
 
-def test_old_files_are_kept_in_order_and_bounded(
+def test_log_is_rotated_in_order_and_old_files_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ROTATE_BYTES", 600)
@@ -123,7 +121,7 @@ def test_old_files_are_kept_in_order_and_bounded(
     assert [e["number"] for e in log.read(2)] == [39, 38]
 
 
-def test_a_line_that_cannot_be_written_is_owed_and_shown(tmp_path: Path) -> None:
+def test_line_that_cannot_be_written_is_shown_and_written_later(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     log = History(in_the_way, "k")
@@ -140,7 +138,7 @@ def test_a_line_that_cannot_be_written_is_owed_and_shown(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("room", range(0, 400, 23))
-def test_a_disk_that_is_full_at_any_byte_spoils_no_line(room: int, tmp_path: Path) -> None:
+def test_disk_that_becomes_full_at_any_byte_loses_no_line(room: int, tmp_path: Path) -> None:
     """RLIMIT_FSIZE stands in for the disk; it is lifted again, as a disk is cleared."""
     code = f"""
 import resource, signal
@@ -166,7 +164,7 @@ log.begin({{"kind": "app", "number": 3}}).finish(done)
     assert History(tmp_path, "k").read(9) == lines[::-1]
 
 
-def test_a_line_that_was_never_finished_spoils_no_other(tmp_path: Path) -> None:
+def test_unfinished_line_does_not_affect_other_lines(tmp_path: Path) -> None:
     """A pass that is cut off in the middle of a removal."""
     log = History(tmp_path, "k")
     forgotten = log.begin(ENTRY)
@@ -186,9 +184,7 @@ KINDS_OF_FILE = {
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_FILE)
-def test_a_log_that_is_no_regular_file_is_a_fault_and_blocks_nothing(
-    kind: str, tmp_path: Path
-) -> None:
+def test_irregular_log_file_is_a_fault_and_blocks_nothing(kind: str, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("not ours")
     path = file_of(tmp_path)
     KINDS_OF_FILE[kind](path)
@@ -206,7 +202,7 @@ def test_a_log_that_is_no_regular_file_is_a_fault_and_blocks_nothing(
     assert [json.loads(line)["outcome"] for line in path.read_text().splitlines()] == ["removed"]
 
 
-def test_the_state_directory_is_made_again(tmp_path: Path) -> None:
+def test_deleted_state_directory_is_created_again_for_the_log(tmp_path: Path) -> None:
     directory = tmp_path / "state"
     log = History(directory, "k")
     log.begin(ENTRY).finish(DONE)
@@ -234,7 +230,7 @@ def test_only_the_end_of_a_huge_log_is_read(tmp_path: Path) -> None:
     assert not path.exists(), "it was put aside at once, and the next line begins a new file"
 
 
-def test_lines_that_are_owed_are_rotated_while_they_are_written(
+def test_unwritten_lines_are_rotated_when_they_are_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ROTATE_BYTES", 600)
@@ -250,7 +246,7 @@ def test_lines_that_are_owed_are_rotated_while_they_are_written(
     assert max(sizes) < 600 + 300, "no file is longer than one line beyond the bound"
 
 
-def test_a_line_is_on_the_disk_before_anything_is_removed(
+def test_audit_line_is_synced_to_disk_before_the_removal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[bytes] = []
@@ -267,7 +263,7 @@ def test_a_line_is_on_the_disk_before_anything_is_removed(
     assert synced[-1] == file_of(tmp_path).read_bytes()
 
 
-async def test_a_file_system_that_hangs_owes_the_line_and_loses_nothing(
+async def test_hanging_file_system_delays_lines_and_loses_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = threading.Event()
@@ -295,7 +291,7 @@ async def test_a_file_system_that_hangs_owes_the_line_and_loses_nothing(
     assert {e["outcome"] for e in await log.read_newest(9)} == {"removed"}
 
 
-def test_the_logs_of_two_servers_of_one_identity_read_as_one(tmp_path: Path) -> None:
+def test_logs_of_two_servers_of_one_identity_are_read_as_one(tmp_path: Path) -> None:
     one, two = History(tmp_path, "k", ["k-2"]), History(tmp_path, "k-2", ["k"])
     for number in range(24):
         log = (one, two)[number % 2]

@@ -12,7 +12,7 @@ import pytest
 from auto_shutdown.state.identity import MOST_SERVERS, boot_identity, claim_key, server_key
 
 
-def test_on_sagemaker_the_key_outlives_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_key_on_sagemaker_survives_a_new_container(monkeypatch: pytest.MonkeyPatch) -> None:
     studio = ("d-1", "UserProfileName", "ada", "JupyterServer", "default")
     before = server_key(studio, "/a", 1)
     monkeypatch.setattr("socket.gethostname", lambda: "another-container")
@@ -20,7 +20,9 @@ def test_on_sagemaker_the_key_outlives_the_container(monkeypatch: pytest.MonkeyP
     assert server_key((*studio[:2], "bob", *studio[3:]), "/a", 1) != before
 
 
-def test_elsewhere_the_key_is_of_host_address_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_key_elsewhere_consists_of_host_address_and_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = server_key((), "/", 8888)
     assert server_key((None, None), "/", 8888) == before
     assert server_key((), "/", 8889) != before
@@ -29,7 +31,7 @@ def test_elsewhere_the_key_is_of_host_address_and_port(monkeypatch: pytest.Monke
     assert server_key((), "/", 8888) != before
 
 
-def test_each_server_of_an_identity_has_a_key_of_its_own(tmp_path: Path) -> None:
+def test_second_server_of_an_identity_gets_its_own_state_key(tmp_path: Path) -> None:
     claims = [claim_key(tmp_path, "k") for _ in range(MOST_SERVERS)]
     assert [claim.key for claim in claims] == ["k", *(f"k-{n}" for n in range(2, MOST_SERVERS + 1))]
     assert all({c.key, *c.others} == {c.key for c in claims} for c in claims)
@@ -39,7 +41,7 @@ def test_each_server_of_an_identity_has_a_key_of_its_own(tmp_path: Path) -> None
     assert claim_key(tmp_path, "k").key == "k"
 
 
-def test_a_killed_server_leaves_its_key_to_the_next(tmp_path: Path) -> None:
+def test_next_server_takes_over_the_state_key_of_a_killed_server(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
@@ -53,7 +55,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert claim_key(tmp_path, "k").key == "k"
 
 
-def test_without_locks_the_key_is_used_without_a_claim(tmp_path: Path) -> None:
+def test_file_system_without_locks_gets_the_state_key_without_a_claim(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "server-k.lock")
     claim = claim_key(tmp_path, "k")
     assert claim.key == "k"

@@ -52,7 +52,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("change", "at_once"), CHANGES, ids=[str(c) for c, _ in CHANGES])
-async def test_a_change_that_prevents_removals_is_in_force_before_it_is_on_disk(
+async def test_setting_that_prevents_removals_is_in_force_before_it_is_on_disk(
     change: dict[str, Any], at_once: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = await preferences(tmp_path)
@@ -74,7 +74,7 @@ async def test_a_change_that_prevents_removals_is_in_force_before_it_is_on_disk(
     assert user.faults(NOW) == []
 
 
-async def test_a_change_that_allows_removals_waits_for_the_disk(tmp_path: Path) -> None:
+async def test_setting_that_allows_removals_is_in_force_once_it_is_on_disk(tmp_path: Path) -> None:
     user = await preferences(tmp_path, enabled=False, dry_run=True, idle_timeout_minutes=600)
     changing = asyncio.ensure_future(
         user.patch({"enabled": True, "dry_run": False, "idle_timeout_minutes": None})
@@ -88,7 +88,7 @@ async def test_a_change_that_allows_removals_waits_for_the_disk(tmp_path: Path) 
     assert user.policy.settings["idle_timeout_minutes"] == 120
 
 
-async def test_a_write_that_fails_is_reported_and_tried_again(
+async def test_failed_write_of_settings_is_a_fault_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = await preferences(tmp_path, warn_minutes=7)
@@ -116,7 +116,7 @@ async def test_a_write_that_fails_is_reported_and_tried_again(
     assert user.faults(NOW) == []
 
 
-async def test_another_servers_change_does_not_undo_what_is_not_on_disk_yet(
+async def test_change_by_another_server_keeps_settings_not_yet_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = await preferences(tmp_path)
@@ -136,7 +136,7 @@ async def test_another_servers_change_does_not_undo_what_is_not_on_disk_yet(
     assert user.policy.settings["warn_minutes"] == 9
 
 
-async def test_no_code_is_kept_while_the_users_settings_are_unknown(
+async def test_remember_stopped_is_off_while_the_settings_cannot_be_read(
     tmp_path: Path,
 ) -> None:
     user = await preferences(tmp_path, remember_stopped=False)

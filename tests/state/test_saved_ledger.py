@@ -75,7 +75,7 @@ async def test_a_keep_alive_on_one_server_counts_on_the_other(tmp_path: Path) ->
     assert second.ledger.holds == {}
 
 
-async def test_no_keep_alive_is_lost_when_the_other_server_saves(tmp_path: Path) -> None:
+async def test_save_by_another_server_loses_no_keep_alive(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     first, second = await pair.load()
     first.hold(KERNEL, minutes(30))

@@ -45,7 +45,9 @@ def files(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "stopped-key").iterdir())
 
 
-def test_an_entry_is_private_and_read_back_whole(sessions: StoppedSessions, tmp_path: Path) -> None:
+def test_entry_is_private_to_its_user_and_read_back_whole(
+    sessions: StoppedSessions, tmp_path: Path
+) -> None:
     sessions.save(SESSION, NOW)
     (path,) = files(tmp_path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -54,7 +56,7 @@ def test_an_entry_is_private_and_read_back_whole(sessions: StoppedSessions, tmp_
     assert sessions.find(SESSION.id, NOW) == SESSION
 
 
-def test_a_summary_holds_no_code() -> None:
+def test_summary_of_an_entry_holds_no_code() -> None:
     assert SESSION.summary()["cells"] == 3
     assert "hunter2" not in json.dumps(SESSION.summary())
     assert replace(SESSION, cells=None).summary()["cells"] is None
@@ -87,7 +89,7 @@ def test_saving_deletes_what_is_too_old_or_too_much(
     ]
 
 
-def test_the_newest_cells_are_kept_of_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newest_cells_are_kept_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopped, "MOST_CODE_BYTES", 10)
     assert bounded(["12345", "67890"]) == (("12345", "67890"), True)
     assert bounded(["1", "12345", "67890"]) == (("12345", "67890"), False)
@@ -113,7 +115,7 @@ SPOILED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("spoiled", SPOILED.values(), ids=SPOILED)
-def test_what_cannot_be_understood_is_left_out(
+def test_entry_that_cannot_be_read_is_left_out(
     spoiled: Any, sessions: StoppedSessions, tmp_path: Path
 ) -> None:
     sessions.save(SESSION, NOW)
@@ -128,12 +130,12 @@ def test_what_cannot_be_understood_is_left_out(
     "name",
     ["", "../settings", "20260329T010000-zzzzzzzzzzzz", "99999999T999999-000000000000", "x" * 5000],
 )
-def test_only_the_name_of_an_entry_is_looked_up(name: str, sessions: StoppedSessions) -> None:
+def test_path_in_place_of_a_name_finds_no_entry(name: str, sessions: StoppedSessions) -> None:
     assert sessions.find(name, NOW) is None
     assert not sessions.forget(name)
 
 
-def test_an_entry_is_forgotten(sessions: StoppedSessions) -> None:
+def test_deleted_entry_is_gone(sessions: StoppedSessions) -> None:
     assert sessions.entries(NOW) == [], "no directory yet"
     sessions.save(SESSION, NOW)
     assert sessions.forget(SESSION.id)

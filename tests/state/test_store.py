@@ -14,7 +14,7 @@ from waiting import wait_until
 from auto_shutdown.state.store import KEPT_ASIDE, Document, Store, StoreError
 
 
-def test_written_and_read_back(tmp_path: Path) -> None:
+def test_document_is_written_private_and_read_back(tmp_path: Path) -> None:
     document = Document(tmp_path / "deep" / "x.json")
     assert document.read() == ({}, None)
     document.write({"a": 1})
@@ -27,9 +27,7 @@ def test_written_and_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b'{"schema": 1, "a', b"", b"\xff\xfe", b"[]", b'{"a": 1}', b'{"schema": 2}']
 )
-def test_a_file_that_is_not_understood_is_renamed_and_reported(
-    content: bytes, tmp_path: Path
-) -> None:
+def test_unreadable_file_is_set_aside_and_reported(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_bytes(content)
     found, problem = Document(path).read()
@@ -42,7 +40,7 @@ def test_a_file_that_is_not_understood_is_renamed_and_reported(
     assert Document(path).read() == ({}, None)
 
 
-def test_only_some_are_kept_aside(tmp_path: Path) -> None:
+def test_number_of_files_set_aside_is_bounded(tmp_path: Path) -> None:
     document = Document(tmp_path / "x.json")
     for _ in range(KEPT_ASIDE + 3):
         document.path.write_text("torn")
@@ -79,7 +77,7 @@ except StoreError:
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
 
 
-def test_a_write_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
+def test_killed_write_leaves_a_whole_file(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
 from auto_shutdown.state.store import Document
@@ -142,7 +140,7 @@ TORN = [b'{"schema": 1, "a', b"", b"[]", b"[" * 100_000, b'{"a": 1}']
 
 
 @pytest.mark.parametrize("content", TORN, ids=lambda c: repr(c[:12]))
-def test_settings_not_understood_stay_until_they_are_changed(
+def test_unreadable_settings_file_stays_until_settings_are_changed(
     content: bytes, tmp_path: Path
 ) -> None:
     path = tmp_path / "settings.json"
@@ -169,7 +167,9 @@ def test_settings_of_a_later_version_are_never_touched(tmp_path: Path) -> None:
     assert path.read_text() == '{"schema": 2, "settings": {"enabled": false}}'
 
 
-def test_a_pipe_or_device_is_not_waited_for(tmp_path: Path) -> None:
+def test_pipe_or_device_in_place_of_a_state_file_is_a_problem_and_blocks_nothing(
+    tmp_path: Path,
+) -> None:
     os.mkfifo(tmp_path / "settings.json")
     _, problem = Store(tmp_path, "k").load_settings()
     assert problem is not None
@@ -177,7 +177,7 @@ def test_a_pipe_or_device_is_not_waited_for(tmp_path: Path) -> None:
     assert Store(tmp_path, "k").load_holds()[1] is not None
 
 
-def test_marks_that_cannot_be_written_are_not_left_out_of_date(
+def test_failed_write_of_marks_deletes_the_old_marks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk at the start, and then a crash: the next start must not trust the old ones."""

@@ -1,4 +1,4 @@
-"""What is at work behind a gateway, where only asking shows it: the local Studio's own apps."""
+"""Kernels behind the gateways of the local Studio: only a question to the kernel shows its work."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def resource(server: JupyterServerApp, ref_id: str) -> dict[str, Any]:
 
 
 def open_notebook(server: JupyterServerApp, path: str) -> str:
-    """Open one, and wait until it is in the report: what was never seen has not gone."""
+    """Open one, and wait until its kernel is in the report, so that its absence means a removal."""
     kernel = server.open_notebook(path)
     server.wait_for("it is seen", lambda: resource(server, kernel))
     return kernel
@@ -67,12 +67,15 @@ def the_app(server: JupyterServerApp) -> dict[str, Any]:
     return app
 
 
-def test_a_silent_thread_behind_a_gateway(studio: LocalStudio, tmp_path: Path) -> None:
-    """And an idle kernel beside it, which our own questions must not keep alive."""
+def test_remote_kernel_with_silent_thread_is_kept_and_idle_one_is_removed(
+    studio: LocalStudio, tmp_path: Path
+) -> None:
+    """The extension's own questions must not keep the idle kernel beside it."""
     flag = tmp_path / "compute"
     server = serve(studio)
-    working, idle = open_notebook(server, "work.ipynb"), open_notebook(server, "idle.ipynb")
+    working = open_notebook(server, "work.ipynb")
     server.execute(working, computing_while(flag))
+    idle = open_notebook(server, "idle.ipynb")
     server.execute(idle, "1 + 1")
     begin = time.monotonic()
     server.wait_for("the idle one goes", lambda: not resource(server, idle))
@@ -93,8 +96,8 @@ def test_a_silent_thread_behind_a_gateway(studio: LocalStudio, tmp_path: Path) -
     server.wait_for("its app, too", lambda: studio.status(app["name"]) == "Deleted")
 
 
-def test_a_job_in_an_image_terminal_is_seen_by_its_host(studio: LocalStudio) -> None:
-    """All cores of this machine at work stand for the app's host."""
+def test_processor_load_of_the_host_keeps_the_app_of_an_image_terminal(studio: LocalStudio) -> None:
+    """All cores of this machine are the host of the app."""
     server = serve(studio)
     kernel = open_notebook(server, "beside.ipynb")
     server.execute(kernel, "1 + 1")
@@ -122,8 +125,8 @@ def burning() -> Iterator[None]:
             process.wait()
 
 
-def test_a_kernel_whose_shell_does_not_answer_is_busy(studio: LocalStudio) -> None:
-    """Stopped from outside, as by a debugger: nobody knows whether it runs a cell."""
+def test_remote_kernel_whose_shell_does_not_answer_is_kept_as_busy(studio: LocalStudio) -> None:
+    """SIGSTOP freezes it, as a debugger would: nobody knows whether it runs a cell."""
     server = serve(studio)
     kernel = open_notebook(server, "stopped.ipynb")
     server.execute(kernel, "import os; open('pid', 'w').write(str(os.getpid()))")
@@ -132,19 +135,20 @@ def test_a_kernel_whose_shell_does_not_answer_is_busy(studio: LocalStudio) -> No
     os.kill(pid, signal.SIGSTOP)
     stopped = time.monotonic()
     verdict = server.wait_for(
-        "it is busy", lambda: (r := resource(server, kernel))["reason"] == "busy" and r
+        "the report names the silent shell",
+        lambda: "Its shell has not answered" in (r := resource(server, kernel))["detail"] and r,
     )
-    assert "Its shell has not answered" in verdict["detail"]
+    assert verdict["reason"] == "busy"
     while time.monotonic() - stopped < 3 * LIMIT:
         assert resource(server, kernel), "removed although its shell does not answer"
         time.sleep(0.2)
-    os.kill(pid, signal.SIGCONT)
     continued = time.monotonic()
-    server.wait_for("it goes", lambda: not resource(server, kernel))
+    os.kill(pid, signal.SIGCONT)
+    server.wait_for("the kernel is removed", lambda: not resource(server, kernel))
     assert time.monotonic() - continued > LIMIT * 0.6
 
 
-def test_a_kernel_held_in_starting_does_not_hold_its_app(studio: LocalStudio) -> None:
+def test_kernel_stuck_in_starting_does_not_keep_its_app(studio: LocalStudio) -> None:
     server = serve(studio, startup_grace_minutes=0.2)
     app = studio.create_app()
     stop_when_born(studio)
@@ -170,8 +174,10 @@ def stop_when_born(studio: LocalStudio) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def test_input_behind_a_gateway(studio: LocalStudio) -> None:
-    """Whoever was asked leaves: it goes a limit later, however busy it calls itself."""
+def test_remote_kernel_waiting_in_input_is_removed_one_limit_after_its_client_left(
+    studio: LocalStudio,
+) -> None:
+    """Its execution_state stays busy, because nobody answers."""
     server = serve(studio)
     kernel = open_notebook(server, "asks.ipynb")
     server.execute(kernel, "1")
@@ -183,6 +189,6 @@ def test_input_behind_a_gateway(studio: LocalStudio) -> None:
         while time.monotonic() - begin < 1.5 * LIMIT:
             assert resource(server, kernel)["reason"] == "busy"
             time.sleep(0.2)
-    left = time.monotonic()
-    server.wait_for("it goes", lambda: not resource(server, kernel))
+        left = time.monotonic()
+    server.wait_for("the kernel is removed", lambda: not resource(server, kernel))
     assert time.monotonic() - left > LIMIT * 0.7

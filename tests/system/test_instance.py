@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from held_transitions import HELD, held_transitions
 from leftovers import left_of, processes_of
 from own_apps import LIMITS, announced, history, needs_containers, row, stamp
 
@@ -36,15 +37,21 @@ def start(instance: Instance, **more: object) -> JupyterServerApp:
     return instance.start({"AutoShutdown": {**LIMITS, **more}})
 
 
-def test_used_idle_warned_stopped_and_told_after_a_start(studio: LocalStudio) -> None:
+def test_notebook_instance_is_stopped_after_use_and_its_history_survives(
+    studio: LocalStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     instance = studio.add_instance("mine")
     server = start(instance)
     kernel = server.request("POST", "api/kernels", {"name": "python3"})["id"]
     kept = instance.lab.volume / "kept.txt"
     server.execute(kernel, f"open({str(kept)!r}, 'w').write('mine')")
-    server.execute(kernel, "open('lost.txt', 'w'); import time; time.sleep(8)", wait=False)
-    server.wait_for("held", lambda: row(server, OWN).get("reason") == "in-use")
+    flag = instance.lab.volume / "cell-runs"
+    flag.touch()
+    wait = f"import os, time\nwhile os.path.exists({str(flag)!r}): time.sleep(0.2)"
+    server.execute(kernel, f"open('lost.txt', 'w')\n{wait}", wait=False)
+    server.wait_for("the kernel is in use", lambda: row(server, OWN).get("reason") == "in-use")
     assert row(server, OWN)["due_at"] is None
+    flag.unlink()
     assert server.status()["platform"]["kind"] == "notebook-instance"
     server.wait_for("the notice", lambda: announced(server, OWN))
     server.wait_for("it stops", lambda: instance.status == "Stopped")
@@ -68,15 +75,18 @@ def test_used_idle_warned_stopped_and_told_after_a_start(studio: LocalStudio) ->
     assert stamp(fresh["idle_since"]) >= begun
 
     # Somebody stops it in the console at the same time.
-    studio.apps.delays.ending = 4.0
-    server.wait_for("the notice", lambda: announced(server, OWN))
-    studio.client().stop_notebook_instance(NotebookInstanceName="mine")
-    server.wait_for("told so", lambda: row(server, OWN)["state"] == "Stopping")
-    assert server.status()["health"]["state"] == "ok"
-    assert history(server)[-1]["outcome"] == "gone"
+    studio.apps.delays.ending = HELD
+    with held_transitions(monkeypatch):
+        server.wait_for("the notice", lambda: announced(server, OWN))
+        studio.client().stop_notebook_instance(NotebookInstanceName="mine")
+        server.wait_for("the report shows it", lambda: row(server, OWN)["state"] == "Stopping")
+        assert server.status()["health"]["state"] == "ok"
+        assert history(server)[-1]["outcome"] == "gone"
 
 
-def test_one_that_could_not_be_started_again_is_not_stopped(studio: LocalStudio) -> None:
+def test_notebook_instance_that_could_not_be_started_again_is_not_stopped(
+    studio: LocalStudio,
+) -> None:
     instance = studio.add_instance("mine", platform="notebook-al2-v2")
     server = start(instance)
     health = server.wait_for(
@@ -92,7 +102,9 @@ def test_one_that_could_not_be_started_again_is_not_stopped(studio: LocalStudio)
 
 
 @pytest.mark.soak
-def test_unless_the_administrator_allows_it(studio: LocalStudio) -> None:
+def test_notebook_instance_that_cannot_be_started_again_is_stopped_if_the_administrator_allows_it(
+    studio: LocalStudio,
+) -> None:
     studio.api.faults.append(Fault("StopNotebookInstance", "AccessDeniedException", "no", times=1))
     instance = studio.add_instance("mine", platform="notebook-al2-v2")
     server = start(instance, allow_irreversible_stop=True)
@@ -114,7 +126,7 @@ with LocalStudio(Path(sys.argv[1])) as studio:
 """
 
 
-def test_no_process_is_left_of_a_space_or_an_instance(tmp_path: Path) -> None:
+def test_killed_local_studio_leaves_no_process_of_a_space_or_an_instance(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", OWNER, str(tmp_path)]
     said = tmp_path / "owner.log"
     with said.open("w") as log:

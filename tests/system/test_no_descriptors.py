@@ -75,7 +75,7 @@ def watch(connection: OpenConnection, resources: set[str]) -> set[str]:
     return faults
 
 
-def test_nothing_is_removed_while_no_process_can_be_read(
+def test_server_without_file_descriptors_removes_nothing(
     studio: LocalStudio, tmp_path: Path
 ) -> None:
     space = studio.add_space("mine")

@@ -26,7 +26,7 @@ def studio(tmp_path: Path) -> Iterator[LocalStudio]:
     assert processes_of(tmp_path) == []
 
 
-def test_a_servers_line_is_in_the_report(
+def test_line_in_the_log_of_a_server_becomes_a_row_of_domain_report(
     studio: LocalStudio, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = studio.add_space("mine")

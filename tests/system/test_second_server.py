@@ -65,7 +65,7 @@ def stays(name: str, seconds: float, there: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def test_on_studio_classic_an_app_is_kept_while_another_server_may_use_it(
+def test_classic_server_keeps_an_app_in_which_another_server_runs_a_cell(
     studio: LocalStudio,
 ) -> None:
     config = {**LIMITS, "metadata_path": str(studio.metadata_path)}
@@ -85,10 +85,10 @@ def test_on_studio_classic_an_app_is_kept_while_another_server_may_use_it(
     assert not first.request("GET", "api/kernels")
 
 
-def test_on_studio_classic_a_server_that_does_not_answer_stops_the_judging(
+def test_classic_server_keeps_apps_as_unknown_while_another_server_does_not_answer(
     studio: LocalStudio,
 ) -> None:
-    """Started with a password, or broken: what it runs is not known."""
+    """It was started with a password, or is broken: nobody knows what it runs."""
     config = {**LIMITS, "metadata_path": str(studio.metadata_path)}
     runtime = studio.root / "jupyter" / "runtime"
     second = plain_server(studio, {**config, "enabled": False})
@@ -110,8 +110,10 @@ def test_on_studio_classic_a_server_that_does_not_answer_stops_the_judging(
 
 
 @needs_containers
-def test_in_a_space_what_was_used_in_the_other_server_counts(studio: LocalStudio) -> None:
-    """Its kernel is idle by now, but was used a moment ago; and it has a limit of its own."""
+def test_kernel_of_a_second_server_in_a_space_keeps_the_app_of_the_space(
+    studio: LocalStudio,
+) -> None:
+    """The app is removed one limit after the last use of that kernel."""
     space = studio.add_space("mine")
     server = space.start({"AutoShutdown": LIMITS})
     port = free_port()
@@ -120,17 +122,22 @@ def test_in_a_space_what_was_used_in_the_other_server_counts(studio: LocalStudio
     extensions = {"ServerApp": {"jpserver_extensions": {"auto_shutdown": True}}}
     ours = {**extensions, "AutoShutdown": {**limits, "state_dir": str(space.lab.home / "state2")}}
     config.write_text(json.dumps(merge(server_config(port, space.lab.home, "/"), ours)))
+    # The second server and its kernel may take longer to start than the limit.
+    server.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": 5})
     terminal = server.open_terminal()
     command = f"nohup {sys.executable} -m jupyterlab --config={config} > {config}.log 2>&1 &\r"
     server.type(terminal, command)
     second = object.__new__(JupyterServerApp)
     second.url = f"http://127.0.0.1:{port}/"
     server.wait_for("the second server", lambda: report(second))
+    second.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": 5})
     kernel = second.request("POST", "api/kernels", {"name": "python3"})["id"]
     flag = space.lab.home / "at-work"
     second.execute(kernel, silent_cell(flag), wait=False)
+    for each in (server, second):
+        each.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": None})
     stays("the app", 2.5 * LIMIT, lambda: space.status == "InService")
-    flag.unlink()
     ended = time.monotonic()
+    flag.unlink()
     server.wait_for("the app goes", lambda: space.status == "Deleted", 90)
     assert time.monotonic() - ended > 0.8 * LIMIT

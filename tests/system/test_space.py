@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from held_transitions import HELD, held_transitions
 from leftovers import processes_of
 from own_apps import LIMITS, announced, history, needs_containers, report, row, stamp
 
@@ -54,7 +55,7 @@ def ended(server: JupyterServerApp, space: Space, seconds: float = 60.0) -> None
     assert not server.process.running
 
 
-def test_a_kernel_is_used_warned_and_removed_and_the_history_survives_a_restart(
+def test_space_removes_kernel_then_terminal_then_its_app_and_keeps_its_history(
     studio: LocalStudio,
 ) -> None:
     space = studio.add_space("mine", idle_minutes=90)
@@ -63,8 +64,11 @@ def test_a_kernel_is_used_warned_and_removed_and_the_history_survives_a_restart(
     kernel = server.request("POST", "api/sessions", session)["kernel"]["id"]
     server.execute(kernel, "open('kept.txt', 'w').write('mine')")
     begun = datetime.now(timezone.utc)
-    # A silent cell for two limits, and then a command in a terminal for another.
-    server.execute(kernel, "import time; time.sleep(12)", wait=False)
+    # A silent cell for more than a limit, and then a command in a terminal for another.
+    flag = space.lab.home / "cell-runs"
+    flag.touch()
+    silent = f"import os, time\nwhile os.path.exists({str(flag)!r}): time.sleep(0.2)"
+    server.execute(kernel, silent, wait=False)
     server.wait_for("busy", lambda: row(server, kernel).get("reason") == "busy")
     platform = server.wait_for(
         "SageMaker's settings",
@@ -79,13 +83,14 @@ def test_a_kernel_is_used_warned_and_removed_and_the_history_survives_a_restart(
     held = row(server, OWN)
     assert (held["reason"], held["due_at"]) == ("in-use", None)
     assert held["instance_type"] == "ml.t3.medium"
-    server.wait_for("the cell ends", lambda: row(server, kernel)["reason"] != "busy")
     terminal = server.open_terminal()
-    server.type(terminal, "sleep 9\r")
+    server.type(terminal, "sleep 600\r")
     server.wait_for("a job", lambda: row(server, terminal).get("reason") == "running-job")
+    flag.unlink()
     server.wait_for("the kernel goes", lambda: not row(server, kernel))
     held = row(server, OWN)
     assert (held["reason"], held["due_at"]) == ("running-job", None)
+    server.type(terminal, "\x03")
 
     server.wait_for("the notice of the app", lambda: announced(server, OWN))
     ended(server, space)
@@ -107,7 +112,9 @@ def test_a_kernel_is_used_warned_and_removed_and_the_history_survives_a_restart(
     assert app["ends_server"]
 
 
-def test_a_shared_space_whose_app_may_not_be_deleted(studio: LocalStudio) -> None:
+def test_denied_delete_of_the_app_of_a_space_backs_off_and_recovers_on_request(
+    studio: LocalStudio,
+) -> None:
     text = denied("sagemaker:DeleteApp", "arn:x")
     studio.api.faults.append(Fault("DeleteApp", "AccessDeniedException", text))
     space = studio.add_space("team", shared=True)
@@ -138,9 +145,12 @@ def test_a_shared_space_whose_app_may_not_be_deleted(studio: LocalStudio) -> Non
     assert "assumed-role" not in server.log
 
 
-def test_ended_in_mid_request_and_then_by_two_at_once(studio: LocalStudio) -> None:
-    """The worst moment for an audit line; and SageMaker's own idle shutdown is a second faster."""
-    studio.api.faults.append(Fault("DeleteApp", latency=2.0, times=1))
+def test_history_of_a_space_names_an_interrupted_delete_and_an_app_that_was_gone(
+    studio: LocalStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First SIGKILL ends the server between its request and the answer. Then SageMaker's own idle
+    shutdown deletes the app a moment before the extension does."""
+    studio.api.faults.append(Fault("DeleteApp", latency=4.0, times=1))
     space = studio.add_space("mine")
     server = start(space)
     server.wait_for("the request", lambda: studio.api.count("DeleteApp"))
@@ -150,16 +160,20 @@ def test_ended_in_mid_request_and_then_by_two_at_once(studio: LocalStudio) -> No
     assert (entry["outcome"], entry["resource"]) == ("interrupted", OWN)
     assert "most likely it was this request that ended it" in entry["outcome_detail"]
 
-    studio.apps.delays.ending = 8.0
-    server.wait_for("the notice", lambda: announced(server, OWN))
-    space.delete_app()
-    server.wait_for("ours", lambda: studio.api.count("DeleteApp") == 3)
-    own = server.wait_for("told so", lambda: (r := row(server, OWN))["state"] == "Deleting" and r)
-    assert own["reason"] == "not-in-service"
-    assert report(server)["health"]["state"] == "ok"
-    with pytest.raises(HttpError) as caught:
-        server.request("POST", "auto-shutdown/remove", {"kind": "app", "id": OWN})
-    assert caught.value.status == 409
+    studio.apps.delays.ending = HELD
+    with held_transitions(monkeypatch):
+        server.wait_for("the notice", lambda: announced(server, OWN))
+        space.delete_app()
+        server.wait_for("the server calls DeleteApp", lambda: studio.api.count("DeleteApp") == 3)
+        own = server.wait_for(
+            "the report shows it", lambda: (r := row(server, OWN))["state"] == "Deleting" and r
+        )
+        assert own["reason"] == "not-in-service"
+        assert report(server)["health"]["state"] == "ok"
+        with pytest.raises(HttpError) as caught:
+            server.request("POST", "auto-shutdown/remove", {"kind": "app", "id": OWN})
+        assert caught.value.status == 409
+    studio.apps.delays.ending = 0.0
     ended(server, space)
     assert studio.api.count("DeleteApp") == 3
     server.restart()
@@ -167,7 +181,7 @@ def test_ended_in_mid_request_and_then_by_two_at_once(studio: LocalStudio) -> No
 
 
 @pytest.mark.soak
-def test_a_failed_delete_is_tried_again_by_itself(studio: LocalStudio) -> None:
+def test_throttled_delete_of_the_app_of_a_space_is_tried_again(studio: LocalStudio) -> None:
     studio.api.faults.append(Fault("DeleteApp", "ThrottlingException", "Rate exceeded", times=2))
     space = studio.add_space("mine")
     server = start(space)
@@ -177,7 +191,7 @@ def test_a_failed_delete_is_tried_again_by_itself(studio: LocalStudio) -> None:
 
 
 @pytest.mark.soak
-def test_a_code_editor_stays_and_says_why(studio: LocalStudio) -> None:
+def test_app_of_code_editor_is_never_removed(studio: LocalStudio) -> None:
     """A Jupyter server that a user has started beside the editor."""
     space = studio.add_space("code", app_type=CODE_EDITOR)
     server = start(space)

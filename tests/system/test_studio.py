@@ -55,8 +55,8 @@ def resource(server: JupyterServerApp, ref_id: str) -> dict[str, Any]:
     return next(found, {})
 
 
-def test_the_demo_tells_the_truth(tmp_path: Path) -> None:
-    """On a narrow terminal: no line is too long, and the table shows what became of each thing."""
+def test_demo_succeeds_and_its_table_fits_a_narrow_terminal(tmp_path: Path) -> None:
+    """No line is longer than 60 columns, and the table shows the outcome of each resource."""
     out = io.StringIO()
     console = Console(file=out, width=60, height=24, force_terminal=True, color_system="standard")
     assert demo.run(tmp_path, console) == 0, out.getvalue()
@@ -75,10 +75,10 @@ def test_the_demo_tells_the_truth(tmp_path: Path) -> None:
     assert "\x1b[32mkept" in out.getvalue()
 
 
-def test_the_demo_fails_when_the_wrong_thing_happens(
+def test_demo_fails_when_no_idle_app_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its exit code is a check, and can fail: here nothing is removed at all."""
+    """Its exit code is a check that can fail: with dry_run nothing is removed."""
     monkeypatch.setitem(demo.CONFIG, "dry_run", True)
     monkeypatch.setattr(demo, "DEADLINE_SECONDS", 3)
     out = io.StringIO()
@@ -86,26 +86,34 @@ def test_the_demo_fails_when_the_wrong_thing_happens(
     assert "FAIL The two idle apps are gone." in out.getvalue()
 
 
-def test_ctrl_c_ends_the_lab_without_an_error(tmp_path: Path) -> None:
+def test_ctrl_c_ends_make_lab_without_an_error(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "auto_shutdown.local_studio", "lab"]
     env = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     env.pop("DISPLAY", None)
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=env)
     assert process.stdout is not None
-    lines = list(iter(process.stdout.readline, "Ctrl-C ends everything.\n"))
-    address = next(line.strip() for line in lines if "/lab/tree/left.ipynb?token=" in line)
-    url = address.partition("/lab/")[0]
-    with urllib.request.urlopen(f"{url}/api/sessions?{address.partition('?')[2]}") as answer:
-        paths = {session["path"] for session in json.load(answer)}
-    assert paths == {"left.ipynb", "training.ipynb", "kept.ipynb"}
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
-    assert "Ended" in process.stdout.read()
-    process.stdout.close()
+    try:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line == "Ctrl-C ends everything.\n":
+                break
+        address = next(line.strip() for line in lines if "/lab/tree/left.ipynb?token=" in line)
+        url = address.partition("/lab/")[0]
+        with urllib.request.urlopen(f"{url}/api/sessions?{address.partition('?')[2]}") as answer:
+            paths = {session["path"] for session in json.load(answer)}
+        assert paths == {"left.ipynb", "training.ipynb", "kept.ipynb"}
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert "Ended" in process.stdout.read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
     assert left_of(tmp_path) == []
 
 
-def test_when_one_delete_fails_the_other_app_is_removed_and_health_says_so(
+def test_failed_delete_of_one_app_is_in_health_and_the_other_app_is_removed(
     studio: LocalStudio,
 ) -> None:
     first = studio.create_app("tensorflow-2.3", "ml.m5.large")
@@ -131,27 +139,29 @@ def test_when_one_delete_fails_the_other_app_is_removed_and_health_says_so(
     assert "assumed-role" not in server.log  # AWS's text, and its identities, stay out of the log
 
 
-def test_a_hanging_api_hangs_nobody_else(studio: LocalStudio) -> None:
+def test_server_answers_requests_while_delete_app_hangs(studio: LocalStudio) -> None:
     app = studio.create_app()
     server = serve(studio)
-    server.wait_for("seen", lambda: resource(server, f"KernelGateway/{app}"))
-    studio.api.faults.append(Fault("DeleteApp", hang=12.0, times=1))
-    server.wait_for("asked", lambda: studio.api.count("DeleteApp"), 30)
-    begin = time.monotonic()
-    for _ in range(20):
+    server.wait_for("the app is in the report", lambda: resource(server, f"KernelGateway/{app}"))
+    studio.api.faults.append(Fault("DeleteApp", hang=60.0))
+    server.wait_for("DeleteApp is called", lambda: studio.api.count("DeleteApp"))
+    for _ in range(5):
         server.request("GET", "api/status")
-    assert time.monotonic() - begin < 10  # it hangs for 12: nobody waited for it
+    # boto3 calls a second time once the first call has timed out. It had not when these requests
+    # were answered, so that no request waited for it.
+    assert studio.api.count("DeleteApp") == 1
+    assert server.status()["outcomes"] == []
     assert studio.status(app) == "InService"
 
 
-def test_restart_settings_keep_alives_and_marks(studio: LocalStudio) -> None:
-    """A restart of the JupyterServer: kernels live on in their apps, nothing goes sooner."""
-    server = serve(studio, idle_timeout_minutes=0.6)
+def test_restart_keeps_settings_keep_alives_and_idle_clocks(studio: LocalStudio) -> None:
+    """The JupyterServer restarts; kernels live on in their apps, and no removal comes sooner."""
+    server = serve(studio, idle_timeout_minutes=6)
     kernel = server.open_notebook("kept.ipynb")
     server.execute(kernel, "1 + 1")
     hold = {"kind": "kernel", "id": kernel, "minutes": 30}
     server.request("PUT", "auto-shutdown/keep-alive", hold)
-    server.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": 0.5})
+    server.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": 5})
     empty = studio.create_app("tensorflow-2.3", "ml.m5.large")
     ref = f"KernelGateway/{empty}"
     server.request("POST", "auto-shutdown/check")
@@ -161,7 +171,8 @@ def test_restart_settings_keep_alives_and_marks(studio: LocalStudio) -> None:
     after = server.wait_for("the app again", lambda: resource(server, ref))
     assert after["idle_since"] == before["idle_since"]
     assert after["due_at"] >= before["due_at"]
-    assert server.request("GET", "auto-shutdown/settings")["user"] == {"idle_timeout_minutes": 0.5}
+    assert server.request("GET", "auto-shutdown/settings")["user"] == {"idle_timeout_minutes": 5}
+    server.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": 0.15})
     server.wait_for("the empty app goes", lambda: studio.status(empty) == "Deleted", 90)
     assert resource(server, kernel)["reason"] == "kept-alive"
     assert resource(server, kernel)["state"] == "idle"
@@ -173,64 +184,66 @@ def stamp(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
-def test_used_for_longer_than_a_limit_then_closed_a_whole_limit_more(studio: LocalStudio) -> None:
-    """The incumbent deletes such an app at once."""
+def test_app_is_removed_one_limit_after_its_last_use_however_long_it_was_used(
+    studio: LocalStudio,
+) -> None:
+    """The incumbent deletes such an app as soon as its last notebook is closed."""
     server = serve(studio, warn_minutes=0)
     kernel = server.open_notebook("work.ipynb")
     until = time.monotonic() + 15  # the limit is 9 seconds
     while time.monotonic() < until:
+        used_at = datetime.now(timezone.utc)
         server.execute(kernel, "import time; time.sleep(1)")
     report = server.request("POST", "auto-shutdown/check")
     app = next(r["app"] for r in report["resources"] if r["id"] == kernel)
     session = next(s for s in server.request("GET", "api/sessions") if s["path"] == "work.ipynb")
     server.request("DELETE", f"api/sessions/{session['id']}")
     name = app.partition("/")[2]
-    server.wait_for("it goes", lambda: studio.status(name) != "InService")
+    server.wait_for("the app is removed", lambda: studio.status(name) != "InService")
     (entry,) = server.request("GET", "auto-shutdown/history")["history"]
-    idle = stamp(entry["at"]) - stamp(entry["idle_since"])
-    assert idle >= timedelta(minutes=LIMITS["idle_timeout_minutes"])
-    used_until = stamp(report["now"])
-    assert stamp(entry["at"]) - used_until >= timedelta(minutes=0.15) - timedelta(seconds=3)
+    limit = timedelta(minutes=LIMITS["idle_timeout_minutes"])
+    assert stamp(entry["at"]) - stamp(entry["idle_since"]) >= limit
+    assert stamp(entry["at"]) - used_at >= limit
 
 
-def test_created_again_under_the_same_name_a_whole_new_clock(studio: LocalStudio) -> None:
-    """Though SageMaker keeps its CreationTime."""
-    studio.apps.delays.deleting = 1.0
-    server = serve(studio, warn_minutes=0, idle_timeout_minutes=0.4)
+def test_app_created_again_under_the_same_name_has_a_new_idle_clock(studio: LocalStudio) -> None:
+    """SageMaker keeps the CreationTime of the first app."""
+    server = serve(studio, warn_minutes=0, idle_timeout_minutes=5)
     name = studio.create_app()
     ref = f"KernelGateway/{name}"
     server.request("POST", "auto-shutdown/check")
     first = stamp(resource(server, ref)["due_at"])
-    time.sleep(3)
     owner = dict([studio.owner])
     studio.client().delete_app(
         DomainId=studio.domain_id, AppType="KernelGateway", AppName=name, **owner
     )
     server.request("POST", "auto-shutdown/check")
-    assert resource(server, ref)["reason"] == "not-in-service"
-    server.wait_for("it is gone", lambda: studio.status(name) == "Deleted")
-    assert studio.create_app() == name
+    # By now the app is being deleted, or already gone.
+    assert resource(server, ref).get("reason", "not-in-service") == "not-in-service"
+    server.wait_for("the app is deleted", lambda: studio.status(name) == "Deleted")
     again = datetime.now(timezone.utc)
+    assert studio.create_app() == name
     server.request("POST", "auto-shutdown/check")
     due = stamp(resource(server, ref)["due_at"])
     assert due > first
-    assert due - again >= timedelta(minutes=0.4) - timedelta(seconds=0.1)
+    assert due - again >= timedelta(minutes=5)
 
 
-def test_a_killed_server_starts_new_clocks(studio: LocalStudio) -> None:
-    """What it saw between its last write and its end is not known: only ever a delay."""
-    server = serve(studio, warn_minutes=0, idle_timeout_minutes=0.4)
+def test_killed_server_starts_new_idle_clocks(studio: LocalStudio) -> None:
+    """Nobody knows what it saw between its last write and its end, so that removals come later."""
+    server = serve(studio, warn_minutes=0, idle_timeout_minutes=5)
     ref = f"KernelGateway/{studio.create_app()}"
     server.request("POST", "auto-shutdown/check")
     before = stamp(resource(server, ref)["due_at"])
-    time.sleep(2)
+    killed_at = datetime.now(timezone.utc)
     server.kill()
     server.restart()
-    again = server.wait_for("the app again", lambda: resource(server, ref))
-    assert stamp(again["due_at"]) - before >= timedelta(seconds=2)
+    again = server.wait_for("the app is in the report again", lambda: resource(server, ref))
+    assert stamp(again["due_at"]) > before
+    assert stamp(again["due_at"]) - killed_at >= timedelta(minutes=5)
 
 
-def test_routing_terminals_and_what_the_server_lists(studio: LocalStudio) -> None:
+def test_local_studio_runs_each_kernel_and_image_terminal_in_its_app(studio: LocalStudio) -> None:
     server = serve(studio, idle_timeout_minutes=60)
     one = server.open_notebook("one.ipynb", "datascience-1.0", "ml.t3.medium")
     two = server.open_notebook("two.ipynb", "pytorch-1.8", "ml.g5.xlarge")
@@ -257,7 +270,7 @@ def test_routing_terminals_and_what_the_server_lists(studio: LocalStudio) -> Non
     assert (app["billing"], app["instance_type"]) == (True, "ml.g5.xlarge")
 
 
-def test_an_empty_shared_space(tmp_path: Path) -> None:
+def test_empty_app_of_a_shared_space_is_removed_by_space_name(tmp_path: Path) -> None:
     with LocalStudio(tmp_path, space_name="team") as studio:
         server = serve(studio)
         app = studio.create_app()
@@ -282,7 +295,7 @@ with LocalStudio(Path(sys.argv[1])) as studio:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
-def test_no_process_is_left_however_it_ends(signum: int, tmp_path: Path) -> None:
+def test_local_studio_leaves_no_process_however_it_ends(signum: int, tmp_path: Path) -> None:
     argv = [sys.executable, "-c", OWNER, str(tmp_path)]
     owner = subprocess.Popen(
         argv,
@@ -293,9 +306,13 @@ def test_no_process_is_left_however_it_ends(signum: int, tmp_path: Path) -> None
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert owner.stdout is not None
-    assert owner.stdout.readline() == "ready\n"
-    assert len(processes_of(tmp_path)) >= 5  # server, gateway, kernel, and their leashes
-    owner.send_signal(signum)
-    owner.wait(60)
-    owner.stdout.close()
+    try:
+        assert owner.stdout.readline() == "ready\n"
+        assert len(processes_of(tmp_path)) >= 5  # server, gateway, kernel, and their leashes
+        owner.send_signal(signum)
+        owner.wait(60)
+    finally:
+        owner.kill()
+        owner.wait()
+        owner.stdout.close()
     assert left_of(tmp_path) == []

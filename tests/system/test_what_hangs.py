@@ -1,4 +1,4 @@
-"""A real server beside what hangs: slow shutdowns, taken threads, a stop in the middle."""
+"""A real server while something hangs: a slow kernel shutdown, an occupied executor, DeleteApp."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 LIMIT = 3.0
 
-#: What a kernel that holds up its own end runs: it stays until the file is gone.
+#: Code of a kernel whose exit hook waits until the file is gone.
 ENDS_LATE = """
 import atexit, os, time
 def hold():
@@ -55,10 +55,10 @@ def faults(lab: Lab) -> dict[str, str]:
     return {fault["code"]: fault["message"] for fault in health["faults"]}
 
 
-async def test_a_kernel_that_ends_late_is_waited_for_beside_the_passes(
+async def test_passes_go_on_while_a_kernel_takes_long_to_shut_down(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``shutdown_wait_time`` of 300 s, and an exit hook: nothing is cancelled half way."""
+    """``shutdown_wait_time`` is 300 s and an exit hook waits: no shutdown is cancelled."""
     monkeypatch.setattr(one_pass, "REMOVAL_SECONDS", 0.2)
     monkeypatch.setattr(removal, "LATE", timedelta(seconds=2))
     flag = tmp_path / "hold"
@@ -93,7 +93,7 @@ def ask(lab: Lab, method: str, path: str, body: Any) -> bytes:
         return found
 
 
-async def test_other_extensions_may_hold_all_threads_of_the_server(lab: Lab) -> None:
+async def test_requests_and_removals_work_while_the_default_executor_is_occupied(lab: Lab) -> None:
     free, loop = threading.Event(), asyncio.get_running_loop()
     await lab.until(lambda: CONTROLLER in lab.settings)
     loop.set_default_executor(ThreadPoolExecutor(1))
@@ -119,8 +119,8 @@ async def test_other_extensions_may_hold_all_threads_of_the_server(lab: Lab) -> 
         await held
 
 
-def test_a_stop_does_not_wait_for_sagemaker(tmp_path: Path) -> None:
-    """DeleteApp hangs when the server is told to stop: ``docker stop`` kills after 10 s."""
+def test_server_stops_while_delete_app_hangs(tmp_path: Path) -> None:
+    """``docker stop`` sends SIGKILL 10 s after SIGTERM."""
     with LocalStudio(tmp_path) as studio:
         traits = {
             "metadata_path": str(studio.metadata_path),

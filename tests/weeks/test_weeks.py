@@ -18,7 +18,9 @@ WEEK = 7 * DAY
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [4, 8, 14, 35, 106])
-async def test_a_week(seed: int, tmp_path: Path) -> None:
+async def test_random_weeks_remove_nothing_wrongly_and_nothing_overstays(
+    seed: int, tmp_path: Path
+) -> None:
     report = await Life(seed, tmp_path).live(WEEK / 2)
     assert report.wrong == []
     assert report.overstayed == {}
@@ -27,7 +29,7 @@ async def test_a_week(seed: int, tmp_path: Path) -> None:
     assert len(report.removals) >= 5, "a life in which nothing goes says nothing"
 
 
-async def test_a_life_follows_from_its_seed(tmp_path: Path) -> None:
+async def test_same_seed_gives_the_same_life(tmp_path: Path) -> None:
     lives = [await Life(8, tmp_path / str(n)).live(DAY / 2) for n in range(2)]
     assert lives[0] == lives[1]
 
@@ -62,7 +64,7 @@ class TestTheOracle:
             {"unreadable": True},
         ],
     )
-    def test_reasons_that_keep_a_kernel_and_its_app(self, changes: dict[str, object]) -> None:
+    def test_oracle_keeps_a_kernel_and_its_app(self, changes: dict[str, object]) -> None:
         oracle = self.oracle()
         for name, value in changes.items():
             setattr(oracle.things["k"], name, value)
@@ -76,13 +78,13 @@ class TestTheOracle:
             {"everything_held_until": 11 * HOUR},
         ],
     )
-    def test_reasons_that_keep_everything(self, host: dict[str, object]) -> None:
+    def test_oracle_keeps_everything(self, host: dict[str, object]) -> None:
         oracle = self.oracle(**host)
         assert all(oracle.against(t, self.now) for t in oracle.things.values())
         assert all(oracle.excuse(t, self.now) for t in oracle.things.values())
 
 
-async def test_a_wrong_removal_is_seen(tmp_path: Path) -> None:
+async def test_oracle_finds_a_wrong_removal(tmp_path: Path) -> None:
     """A product that took half the limit that was promised would be found out."""
     life = Life(4, tmp_path)
     life.studio.rules.settings["idle_timeout_minutes"] = 240
@@ -92,7 +94,7 @@ async def test_a_wrong_removal_is_seen(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 5])
-async def test_a_product_that_believes_execution_state_is_found_out(
+async def test_oracle_finds_a_product_that_trusts_execution_state(
     seed: int, tmp_path: Path
 ) -> None:
     """It neither follows requests nor asks shells."""

@@ -30,7 +30,7 @@ def as_the_agent_reads(path: Path) -> datetime:
 
 
 @given(at=st.floats(1.6e9, 3.8e9).map(lambda at: datetime.fromtimestamp(at, timezone.utc)))
-def test_fresh_to_a_second_and_never_in_the_future(
+def test_our_stamp_is_at_most_one_second_old_and_never_in_the_future(
     at: datetime, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("active") / "file"
@@ -39,7 +39,7 @@ def test_fresh_to_a_second_and_never_in_the_future(
     assert ActivityFile(str(path)).read() is None  # also of an earlier run, or another server
 
 
-def test_others_count_also_when_ours_is_in_their_place(path: Path) -> None:
+def test_earlier_stamp_of_others_counts_after_our_stamp_replaced_it(path: Path) -> None:
     path.write_text(THEIRS)
     file = ActivityFile(str(path))
     file.keep_fresh(AT)  # unread until now
@@ -50,13 +50,13 @@ def test_others_count_also_when_ours_is_in_their_place(path: Path) -> None:
     assert file.read() == later
 
 
-def test_a_later_stamp_stays(path: Path) -> None:
+def test_later_stamp_of_others_is_not_overwritten(path: Path) -> None:
     path.write_text("2026-11-01T12:01:00Z")
     ActivityFile(str(path)).keep_fresh(AT)
     assert path.read_text() == "2026-11-01T12:01:00Z"
 
 
-def test_it_is_replaced_whole_and_readable_to_all(path: Path) -> None:
+def test_file_is_replaced_as_a_whole_and_readable_to_all(path: Path) -> None:
     path.write_text("nonsense" * 10)
     ActivityFile(str(path)).keep_fresh(AT)
     assert as_the_agent_reads(path) <= AT
@@ -64,7 +64,7 @@ def test_it_is_replaced_whole_and_readable_to_all(path: Path) -> None:
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_another_users_file_in_a_sticky_directory(
+def test_file_of_another_user_in_a_sticky_directory_is_a_problem(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path.write_text(THEIRS + " " * 20)
@@ -113,6 +113,6 @@ def test_a_hard_link_to_a_file_of_others_is_not_written(
     assert os.stat(theirs).st_nlink == 2
 
 
-def test_a_date_beyond_the_calendar_is_no_date(path: Path) -> None:
+def test_date_beyond_the_calendar_is_ignored(path: Path) -> None:
     path.write_text("10000-01-01T00:00:00.000000Z")
     assert ActivityFile(str(path)).read() is None

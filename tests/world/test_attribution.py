@@ -58,7 +58,7 @@ class Host:
 
 
 class TestOwners:
-    def test_by_todays_parent_and_by_session(self) -> None:
+    def test_process_belongs_to_its_ancestor_or_to_its_session(self) -> None:
         child, grandchild = process(210, 200), process(211, 210)
         nohup = process(310, 1, session=300)  # re-parented, and still in the shell's session
         found = Host().attribute(child, grandchild, nohup).owners
@@ -68,11 +68,11 @@ class TestOwners:
         assert found[310] == TERMINAL.ref
         assert not {1, SERVER, 110} & found.keys()
 
-    def test_a_session_of_an_earlier_process_of_that_number_is_none(self) -> None:
+    def test_process_older_than_the_leader_of_its_session_has_no_owner(self) -> None:
         older = process(150, 1, session=300, started=5)
         assert 150 not in Host().attribute(older).owners
 
-    def test_by_what_was_seen_earlier(self) -> None:
+    def test_orphan_belongs_to_the_owner_it_was_seen_with(self) -> None:
         """Its parent has ended, and it has a session of its own."""
         host = Host()
         host.attribute(process(310, 300))
@@ -81,7 +81,7 @@ class TestOwners:
         reused = process(310, 1, started=9999)
         assert 310 not in Host().attribute(reused).owners
 
-    def test_a_kernels_notebook_is_in_the_environment(self) -> None:
+    def test_kernel_is_found_by_the_notebook_in_its_environment(self) -> None:
         host = Host()
         host.environments[500] = {"JPY_PARENT_PID": str(SERVER), "JPY_SESSION_NAME": "a.ipynb"}
         assert host.attribute(process(500, 1)).owners[500] == KERNEL.ref
@@ -98,7 +98,7 @@ class TestAdrift:
             ({"JPY_PARENT_PID": str(SERVER), "JPY_SESSION_NAME": "gone.ipynb"}, True, False),
         ],
     )
-    def test_by_its_environment(
+    def test_orphan_is_ours_by_its_environment(
         self, environment: dict[str, str], adrift: bool, ours: bool
     ) -> None:
         host = Host()
@@ -111,7 +111,7 @@ class TestAdrift:
         host.environments[110] = {"JUPYTER_SERVER_URL": "http://outer/"}
         assert host.attribute().adrift == frozenset()
 
-    def test_a_job_outlives_the_terminal_that_it_came_from(self) -> None:
+    def test_job_of_a_closed_terminal_is_still_ours(self) -> None:
         host = Host()
         job = process(310, 300, session=310)
         host.attribute(job)
@@ -148,7 +148,7 @@ class TestAdrift:
         (("bash", "-lc", "make"), False),
     ],
 )
-def test_a_shell_at_its_prompt(words: tuple[str, ...], prompt: bool) -> None:
+def test_command_lines_that_are_a_shell_at_its_prompt(words: tuple[str, ...], prompt: bool) -> None:
     assert is_prompt(words) is prompt
 
 
@@ -163,17 +163,17 @@ class TestForeground:
     def pane(self, pid: int, command: str, front: int, **more: Any) -> Process:
         return process(pid, 1, command=command, terminal=7, session=400, foreground=front, **more)
 
-    def test_a_pane_with_a_program_of_its_own(self) -> None:
+    def test_program_started_by_a_pane_itself_is_found(self) -> None:
         assert self.programs(process(400, 1, command="python", terminal=7, foreground=400)) == [
             "python"
         ]
 
-    def test_a_prompt_and_what_only_shows_other_terminals(self) -> None:
+    def test_prompt_screen_and_getty_are_not_programs(self) -> None:
         assert self.programs(process(400, 1, command="bash", terminal=7, foreground=400)) == []
         assert self.programs(process(400, 1, command="screen", terminal=7, foreground=400)) == []
         assert self.programs(process(400, 1, command="agetty", terminal=7, foreground=400)) == []
 
-    def test_a_command_typed_in_a_pane_and_one_of_its_shell(self) -> None:
+    def test_command_typed_in_a_pane_and_command_substitution_are_found(self) -> None:
         shell = self.pane(400, "bash", 401)
         assert self.programs(shell, self.pane(401, "make", 401)) == ["make"]
         # $(make) runs in the group of the shell itself.
@@ -183,12 +183,12 @@ class TestForeground:
         script = process(410, 1, command="sh", terminal=8, foreground=410)
         assert self.programs(script) == ["sh"]
 
-    def test_a_job_that_was_stopped_in_a_pane(self) -> None:
+    def test_stopped_job_in_a_pane_is_found(self) -> None:
         shell = self.pane(400, "bash", 400)
         assert self.programs(shell, self.pane(401, "vim", 400, state="T")) == ["vim"]
         assert self.programs(shell, self.pane(401, "gdb", 400, state="t")) == []
 
-    def test_what_has_ended_and_where_the_server_itself_runs_is_no_program(self) -> None:
+    def test_ended_process_and_terminal_of_the_server_are_not_programs(self) -> None:
         ended = process(400, 1, command="make", terminal=7, foreground=400, state="Z")
         assert self.programs(ended) == []
         assert program_of([ended]) is None
@@ -205,7 +205,9 @@ class TestForeignKernels:
         table = {p.pid: p for p in (*BASE, process(500, 400), process(400, 1))}
         return foreign_kernels.find(table, {200}, ids, lambda pid: words.get(pid, ("x",)))
 
-    def test_it_is_known_by_the_connection_file_that_it_was_given(self, tmp_path: Path) -> None:
+    def test_foreign_kernel_is_found_by_the_connection_file_in_its_command_line(
+        self, tmp_path: Path
+    ) -> None:
         path = tmp_path / "kernel-abc.json"
         path.write_text(json.dumps(CONNECTION))
         papermill = ("python", "-m", "papermill", "in.ipynb")
@@ -221,7 +223,7 @@ class TestForeignKernels:
         assert self.find({500: ("python", "-f", str(path))}, ids=("abc",)) == []
         assert self.find({200: ("python", "-f", str(path))}) == []
 
-    def test_other_json_files_are_none_and_one_that_is_gone_cannot_be_asked(
+    def test_other_json_files_are_no_kernels_and_a_missing_one_cannot_be_asked(
         self, tmp_path: Path
     ) -> None:
         other = tmp_path / "package.json"
@@ -232,7 +234,7 @@ class TestForeignKernels:
         answers = foreign_kernels.ask([found], 0.1)
         assert "FileNotFoundError" in answers[found].failure
 
-    def test_what_is_no_readable_file_neither_hangs_nor_raises(self, tmp_path: Path) -> None:
+    def test_irregular_connection_files_neither_hang_nor_raise(self, tmp_path: Path) -> None:
         pipe, nested = tmp_path / "pipe.json", tmp_path / "nested.json"
         os.mkfifo(pipe)
         nested.write_text("[" * 60_000)
@@ -245,13 +247,13 @@ class TestForeignKernels:
 
 
 class TestOtherServers:
-    def test_a_runtime_file_that_is_none_neither_hangs_nor_raises(self, tmp_path: Path) -> None:
+    def test_irregular_runtime_files_neither_hang_nor_raise(self, tmp_path: Path) -> None:
         table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
         os.mkfifo(tmp_path / "jpserver-500.json")
         (tmp_path / "nbserver-500.json").write_text("[" * 60_000)
         assert other_servers.find(table, [tmp_path], SERVER) == []
 
-    def test_a_running_server_is_known_by_its_runtime_file(self, tmp_path: Path) -> None:
+    def test_running_server_is_found_by_its_runtime_file(self, tmp_path: Path) -> None:
         table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
         content = {"url": "http://localhost:8889", "token": "secret"}
         for pid in (500, SERVER, 999):  # another one, our own, and one that has ended
@@ -273,10 +275,12 @@ class TestOtherServers:
             ((), False),
         ],
     )
-    def test_a_servers_command_line(self, words: tuple[str, ...], server: bool) -> None:
+    def test_command_lines_that_are_a_jupyter_server(
+        self, words: tuple[str, ...], server: bool
+    ) -> None:
         assert other_servers.is_server(words) is server
 
-    async def test_a_stamp_that_our_own_question_moved_is_no_activity(
+    async def test_stamp_moved_by_our_question_to_another_server_is_not_activity(
         self, monkeypatch: Any
     ) -> None:
         server = OtherServer(500, "http://x/")
@@ -300,7 +304,7 @@ class TestOtherServers:
         assert questions.without(elsewhere) == elsewhere
 
     @pytest.mark.parametrize("seconds", [-1.0, 1.0])
-    async def test_a_stamp_beside_the_question_is_somebodys_use(
+    async def test_stamp_moved_beside_our_question_is_activity(
         self, seconds: float, monkeypatch: Any
     ) -> None:
         server, begun = OtherServer(500, "http://x/"), datetime.now(timezone.utc)
@@ -317,7 +321,7 @@ class TestOtherServers:
         used = replace(kernel, active_at=after)
         assert questions.without(used) == used
 
-    async def test_its_own_report_comes_first_and_then_jupyters_models(
+    async def test_other_server_is_asked_for_its_report_and_then_for_its_models(
         self, monkeypatch: Any
     ) -> None:
         at = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -365,7 +369,7 @@ class TestOtherServers:
             with pytest.raises(UnansweredError):
                 await other_servers.tenants_of(server)
 
-    def test_the_place_of_its_runtime_file_and_whose_home_counts(self, monkeypatch: Any) -> None:
+    def test_runtime_directories_follow_from_environment_and_home(self, monkeypatch: Any) -> None:
         table = {500: process(500, 1), 501: process(501, 1), 502: process(502, 1)}
         given = {
             500: {"HOME": "/home/a", "JUPYTER_RUNTIME_DIR": "/run/a"},

@@ -34,18 +34,18 @@ def settings_of_python() -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("path", [MODEL, str(DATA / "endpoints"), str(DATA / "partitions")])
-def test_it_reads_what_botocore_reads(path: str) -> None:
+def test_loader_reads_the_models_that_botocore_reads(path: str) -> None:
     theirs, ours = JSONFileLoader(), loading.PatientLoader()
     assert ours.exists(path) == theirs.exists(path)
     assert ours.load_file(path) == theirs.load_file(path)
 
 
-def test_what_is_not_there(tmp_path: Path) -> None:
+def test_missing_model_raises_as_botocore_does(tmp_path: Path) -> None:
     assert not loading.PatientLoader().exists(str(tmp_path / "none"))
     assert loading.PatientLoader().load_file(str(tmp_path / "none")) is None
 
 
-def test_other_threads_have_many_turns_in_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_threads_run_while_one_model_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     turns: list[float] = []
     monkeypatch.setattr(loading.time, "sleep", turns.append)
     loading.PatientLoader().load_file(MODEL)
@@ -53,7 +53,7 @@ def test_other_threads_have_many_turns_in_one_model(monkeypatch: pytest.MonkeyPa
     assert set(turns) == {0}
 
 
-def test_shorter_turns_and_no_full_collection_for_that_time_only(
+def test_switch_interval_and_garbage_collection_change_only_while_loading(
     settings_of_python: tuple[Any, ...],
 ) -> None:
     with contextlib.suppress(KeyError), loading.in_turns():
@@ -76,13 +76,13 @@ def test_the_last_of_several_threads_restores_the_settings(
     assert (sys.getswitchinterval(), gc.get_threshold()) == settings_of_python
 
 
-def test_turns_that_are_shorter_already_stay() -> None:
+def test_shorter_switch_interval_is_kept() -> None:
     sys.setswitchinterval(loading.TURN_SECONDS / 10)
     with loading.in_turns():
         assert sys.getswitchinterval() < loading.TURN_SECONDS / 2
 
 
-def test_the_client_is_made_in_turns_and_by_that_loader(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_is_created_in_turns_and_with_our_loader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
     seen: list[Any] = []

@@ -66,7 +66,7 @@ def described(status: str = "InService", **more: str) -> Answer:
 AL2023 = {"PlatformIdentifier": "notebook-al2023-v1"}
 
 
-async def test_a_spaces_app_is_deleted_by_its_space(endpoint: Endpoint, sagemaker: Any) -> None:
+async def test_app_of_a_space_is_deleted_by_space_name(endpoint: Endpoint, sagemaker: Any) -> None:
     outcome = await sagemaker(SPACE).delete_app(own(SPACE))
     assert outcome.result is Result.REMOVED
     request = {"DomainId": "d-1", "AppType": "JupyterLab", "AppName": "default"}
@@ -81,13 +81,15 @@ async def test_a_spaces_app_is_deleted_by_its_space(endpoint: Endpoint, sagemake
         App("JupyterServer", "default", "InService", own=True),
     ],
 )
-async def test_nothing_that_is_not_our_own(endpoint: Endpoint, sagemaker: Any, app: App) -> None:
+async def test_app_that_is_not_our_own_is_never_ended(
+    endpoint: Endpoint, sagemaker: Any, app: App
+) -> None:
     outcome = await sagemaker(SPACE).delete_app(app)
     assert (outcome.result, outcome.code) == (Result.PERMANENT, "NotCovered")
     assert endpoint.requests == []
 
 
-async def test_an_instance_that_can_come_back_is_stopped(
+async def test_instance_that_can_be_started_again_is_stopped(
     endpoint: Endpoint, sagemaker: Any
 ) -> None:
     endpoint.script.append(described(**AL2023))
@@ -133,7 +135,7 @@ ANSWERS: dict[str, tuple[list[Answer], Result]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_other_answers_of_sagemaker_to_a_stop(
+async def test_errors_of_stop_notebook_instance(
     endpoint: Endpoint, sagemaker: Any, name: str
 ) -> None:
     script, result = ANSWERS[name]
@@ -145,7 +147,7 @@ async def test_other_answers_of_sagemaker_to_a_stop(
         assert "mine" in outcome.detail
 
 
-def test_who_has_an_own_app() -> None:
+def test_platforms_with_an_own_app() -> None:
     assert replace(SPACE, kind="studio-classic").own_app is None
     assert replace(SPACE, space_name=None).own_app is None
     assert replace(SPACE, kind="local").own_app is None

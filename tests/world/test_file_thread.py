@@ -11,7 +11,7 @@ import pytest
 from auto_shutdown.world.file_thread import FileThread
 
 
-async def test_results_and_errors_come_back() -> None:
+async def test_results_and_errors_of_file_calls_are_returned() -> None:
     files = FileThread("test")
     assert await files.run(lambda a, b: a + b, 1, 2) == 3
     with pytest.raises(FileNotFoundError):
@@ -21,7 +21,7 @@ async def test_results_and_errors_come_back() -> None:
         await files.run(int)
 
 
-async def test_a_call_that_hangs_ends_with_a_sentence() -> None:
+async def test_hanging_file_call_ends_with_a_timeout_that_says_so() -> None:
     files, free = FileThread("test", seconds=0.05), threading.Event()
     with pytest.raises(TimeoutError, match=r"did not answer within 0\.05 s"):
         await files.run(free.wait)
@@ -30,7 +30,7 @@ async def test_a_call_that_hangs_ends_with_a_sentence() -> None:
     files.close()
 
 
-async def test_other_extensions_may_hold_the_default_executor() -> None:
+async def test_file_calls_work_while_the_default_executor_is_occupied() -> None:
     free = threading.Event()
     executor = ThreadPoolExecutor(1)
     asyncio.get_running_loop().set_default_executor(executor)

@@ -34,12 +34,12 @@ def source(path: Path, **settings: Any) -> HeartbeatSource:
     return HeartbeatSource(path, ActivityFile(str(path / "active")), settings)
 
 
-async def test_nothing_is_no_evidence(tmp_path: Path) -> None:
+async def test_missing_files_are_no_evidence(tmp_path: Path) -> None:
     beats = await source(tmp_path / "none").read()
     assert (beats.everything, beats.apps, beats.server) == (None, {}, {})
 
 
-async def test_heartbeats_of_everything_and_of_one_app(tmp_path: Path) -> None:
+async def test_heartbeat_files_for_everything_and_for_one_app(tmp_path: Path) -> None:
     touch(tmp_path / "heartbeat", AT)
     touch(tmp_path / "heartbeat-a", LATER)
     touch(tmp_path / "heartbeats-of-others", LATER)
@@ -115,7 +115,7 @@ def world_with(beats: HeartbeatSource) -> World:
     return World(Platform(), kernels, TerminalSource({}), None, "", beats)
 
 
-async def test_a_directory_that_does_not_answer_makes_everything_unknown(
+async def test_state_directory_that_does_not_answer_makes_everything_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody may keep their work by a heartbeat that cannot be seen at the moment."""
@@ -131,7 +131,7 @@ async def test_a_directory_that_does_not_answer_makes_everything_unknown(
     assert "Nothing is removed meanwhile." in snapshot.unread[Snapshot.KERNELS].message
 
 
-async def test_only_so_many_heartbeats_are_read(
+async def test_number_of_heartbeats_read_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeats, "MOST_HEARTBEATS", 3)
@@ -152,7 +152,9 @@ async def test_only_so_many_heartbeats_are_read(
         ("2026-11-01T12:00:00.000000Z" + "x" * 100, None),
     ],
 )
-async def test_sagemakers_own_file(tmp_path: Path, text: str, at: datetime | None) -> None:
+async def test_activity_file_of_sagemaker_is_read(
+    tmp_path: Path, text: str, at: datetime | None
+) -> None:
     (tmp_path / "active").write_text(text)
     assert (await source(tmp_path).read()).server == ({Signal.ACTIVITY_FILE: at} if at else {})
 
@@ -168,12 +170,16 @@ async def test_sagemakers_own_file(tmp_path: Path, text: str, at: datetime | Non
         ("nonsense", None),
     ],
 )
-async def test_what_extensions_report(tmp_path: Path, times: Any, at: datetime | None) -> None:
+async def test_activity_reported_by_extensions_is_read(
+    tmp_path: Path, times: Any, at: datetime | None
+) -> None:
     beats = await source(tmp_path, last_activity_times=times).read()
     assert beats.server == ({Signal.EXTENSION: at} if at else {})
 
 
-async def test_a_saved_document(jp_serverapp: Any, jp_fetch: Any, tmp_path: Path) -> None:
+async def test_saving_a_document_counts_and_reading_does_not(
+    jp_serverapp: Any, jp_fetch: Any, tmp_path: Path
+) -> None:
     """By the real server's own event: saving counts, reading does not."""
     beats = source(tmp_path)
     beats.listen(jp_serverapp.event_logger)
@@ -199,7 +205,7 @@ def world(platform: Platform, beats: HeartbeatSource) -> World:
     return World(platform, kernels, TerminalSource({}), None, heartbeats=beats)
 
 
-async def test_the_own_app_shows_what_is_reported_for_the_server(tmp_path: Path) -> None:
+async def test_own_app_has_the_stamps_reported_for_the_server(tmp_path: Path) -> None:
     space = Platform("studio-space", "d-1", None, "s", app_type="JupyterLab", app_name="default")
     touch(tmp_path / "heartbeat", LATER)
     found = await world(space, source(tmp_path, last_activity_times={"a": AT})).observe(True)
@@ -208,13 +214,13 @@ async def test_the_own_app_shows_what_is_reported_for_the_server(tmp_path: Path)
     assert app.stamps == {Signal.EXTENSION: AT, Signal.HEARTBEAT: LATER}
 
 
-async def test_a_code_editor_is_shown_and_not_judged(tmp_path: Path) -> None:
+async def test_code_editor_app_is_listed_and_not_our_own(tmp_path: Path) -> None:
     space = Platform("studio-space", "d-1", None, "s", app_type="CodeEditor", app_name="default")
     (app,) = (await world(space, source(tmp_path)).observe(True)).apps
     assert (app.type, app.own) == ("CodeEditor", False)
 
 
-def test_a_heartbeat_covers_what_it_should(tmp_path: Path) -> None:
+def test_heartbeat_covers_the_resources_it_names(tmp_path: Path) -> None:
     snapshot = Snapshot(
         (Kernel("in", app="KernelGateway/a"), Kernel("beside")),
         (Terminal("1"),),

@@ -34,7 +34,7 @@ def world(host_activity: HostActivity | None) -> World:
     return World(Platform(), kernels, TerminalSource({}), None, host_activity=host_activity)
 
 
-async def test_a_file_that_cannot_be_written_is_a_fault_until_it_can(tmp_path: Path) -> None:
+async def test_unwritable_activity_file_is_a_fault_until_it_is_written(tmp_path: Path) -> None:
     place = tmp_path / "missing"
     place.write_text("")  # a file where its directory should be
     found = world(HostActivity(ActivityFile(str(place / "file")), {}))
@@ -75,7 +75,7 @@ async def test_jupyter_server_sees_the_reported_activity_and_the_extension_ignor
     host.close()
 
 
-async def test_the_servers_own_time_out_goes_by_it(
+async def test_idle_shutdown_of_jupyter_server_follows_the_reported_activity(
     jp_serverapp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``shutdown_no_activity_timeout``, by jupyter_server's own function."""

@@ -65,7 +65,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_which_messages_are_activity(name: str) -> None:
+def test_which_iopub_messages_are_activity(name: str) -> None:
     messages, signal = ROWS[name]
     subscription = IOPubSubscription()
     for message in messages:
@@ -73,7 +73,7 @@ def test_which_messages_are_activity(name: str) -> None:
     assert set(subscription.activity.stamps) == ({signal} if signal else set())
 
 
-def test_a_widget_moved_after_a_page_opened_counts() -> None:
+def test_widget_moved_after_a_page_opened_is_activity() -> None:
     subscription = IOPubSubscription()
     for message in ROWS["a page that opens its widgets"][0]:
         subscription.receive(message)
@@ -184,7 +184,7 @@ class FakeManager(dict):  # type: ignore[type-arg]
         return self[kernel_id]
 
 
-async def test_so_many_messages_are_read_at_once_before_a_removal(
+async def test_number_of_messages_read_before_a_removal_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("auto_shutdown.world.iopub.MOST_AT_ONCE", 5)
@@ -203,7 +203,7 @@ async def test_so_many_messages_are_read_at_once_before_a_removal(
         stream.close(linger=0)
 
 
-def test_a_server_subscribes_to_local_kernels_while_they_are_there() -> None:
+def test_listener_subscribes_to_local_kernels_while_they_exist() -> None:
     manager = FakeManager(a=FakeKernel(7), far=FakeKernel(None))
     listener = IOPubListener(manager)
     listener.attend(["a", "far", "unknown"])
@@ -229,7 +229,7 @@ def test_a_kernel_that_cannot_be_read_for_a_moment_stays_subscribed() -> None:
     assert requests.of("a").unfinished == 0
 
 
-def test_the_end_of_a_subscription_lets_the_shell_tell_of_the_end_of_a_cell() -> None:
+def test_shell_answer_ends_a_cell_after_the_end_of_the_subscription() -> None:
     manager, requests = FakeManager(a=FakeKernel(7)), Requests()
     listener = IOPubListener(manager, requests)
     listener.attend(["a"])
@@ -270,7 +270,7 @@ def test_a_restart_that_was_announced_keeps_the_cells_of_the_new_process() -> No
     assert requests.of("a").unfinished == 0
 
 
-def test_no_stream_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_listener_leaves_no_stream_open(monkeypatch: pytest.MonkeyPatch) -> None:
     manager = FakeManager(a=FakeKernel(7), b=FakeKernel(8))
     monkeypatch.setattr("auto_shutdown.world.iopub.MOST", 1)
     listener = IOPubListener(manager)

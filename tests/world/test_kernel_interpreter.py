@@ -29,7 +29,7 @@ def process(pid: int, parent: int, session: int, command: str) -> Process:
     ("parent_of_leader", "is_kernel", "found"),
     [(KERNEL, True, False), (1, True, True), (KERNEL, False, True)],
 )
-def test_the_interpreter_of_a_kernel_is_no_job(
+def test_interpreter_of_a_kernel_is_not_a_job(
     parent_of_leader: int, is_kernel: bool, found: bool
 ) -> None:
     program = process(20, parent_of_leader, 20, "octave-cli")

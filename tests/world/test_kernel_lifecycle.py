@@ -94,7 +94,9 @@ def make(manager: Manager) -> tuple[KernelSource, World]:
 
 
 @pytest.mark.parametrize("kind", [Manager, Synchronous, Tornados])
-async def test_a_kernel_that_came_and_went_between_two_looks(kind: type[Manager]) -> None:
+async def test_kernel_started_and_shut_down_between_two_looks_is_a_departure(
+    kind: type[Manager],
+) -> None:
     manager = kind()
     source, world = make(manager)
     assert (await world.observe(False)).departures == ()
@@ -107,7 +109,7 @@ async def test_a_kernel_that_came_and_went_between_two_looks(kind: type[Manager]
     assert (departure.app, departure.anywhere) == ("KernelGateway/pytorch", False)
 
 
-async def test_the_last_use_of_a_known_kernel_counts_for_its_app() -> None:
+async def test_last_use_of_a_known_kernel_is_in_its_departure() -> None:
     manager = Manager()
     source, world = make(manager)
     await manager.start_kernel()
@@ -121,7 +123,9 @@ async def test_the_last_use_of_a_known_kernel_counts_for_its_app() -> None:
 
 
 @pytest.mark.parametrize(("unfinished", "shown"), [(True, 1), (False, 0)])
-async def test_a_kernel_that_vanishes_without_a_shutdown(unfinished: bool, shown: int) -> None:
+async def test_kernel_that_vanishes_without_shutdown_is_a_departure(
+    unfinished: bool, shown: int
+) -> None:
     """Its gateway ended it. One that had not been used leaves nothing."""
     manager = Manager()
     source, world = make(manager)
@@ -134,7 +138,7 @@ async def test_a_kernel_that_vanishes_without_a_shutdown(unfinished: bool, shown
     assert len((await world.observe(False)).departures) == shown, "for several looks"
 
 
-async def test_departures_are_shown_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_departures_are_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     manager = Manager()
     _, world = make(manager)
     await manager.start_kernel()
@@ -147,7 +151,7 @@ async def test_departures_are_shown_for_a_while(monkeypatch: pytest.MonkeyPatch)
     assert shown == [1, 0, 0]
 
 
-async def test_a_call_that_fails_is_no_start_and_no_end() -> None:
+async def test_failed_start_of_a_kernel_is_no_departure() -> None:
     class Failing(Manager):
         async def start_kernel(self, kernel_id: str = "k", **_: Any) -> str:
             raise RuntimeError("no kernel")
@@ -159,7 +163,7 @@ async def test_a_call_that_fails_is_no_start_and_no_end() -> None:
     assert (await world.observe(False)).departures == ()
 
 
-async def test_a_kernel_of_which_nothing_was_known_may_have_been_anywhere() -> None:
+async def test_departure_of_an_unknown_kernel_counts_for_every_app() -> None:
     """To ask its manager would be a request to somebody else."""
 
     class Remote(Manager):
@@ -174,7 +178,7 @@ async def test_a_kernel_of_which_nothing_was_known_may_have_been_anywhere() -> N
     assert (departure.app, departure.anywhere) == (None, True)
 
 
-async def test_a_kernel_of_this_host_counts_for_the_servers_own_app() -> None:
+async def test_departure_of_a_local_kernel_counts_for_the_own_app() -> None:
     manager = Manager()
     source = KernelSource(manager, Sessions())
     platform = Platform("studio-space", "d-1", None, "s", app_type="JupyterLab", app_name="default")
@@ -189,7 +193,7 @@ async def test_a_kernel_of_this_host_counts_for_the_servers_own_app() -> None:
     assert departure.at > datetime.now(timezone.utc) - timedelta(minutes=1)
 
 
-async def test_requests_of_a_kernel_that_starts_during_a_look_are_not_forgotten() -> None:
+async def test_requests_of_a_kernel_started_during_a_look_are_kept() -> None:
     """Its subscription goes on writing into what was known of it when it was opened."""
     manager = Manager()
     source, _ = make(manager)

@@ -137,7 +137,9 @@ async def decided(world: World) -> Kernel:
     return kernel
 
 
-async def test_an_unchanged_kernel_is_removed(world: World, manager: Manager) -> None:
+async def test_unchanged_kernel_is_removed_after_the_last_look(
+    world: World, manager: Manager
+) -> None:
     assert (await world.remove(await decided(world), only_unmoved=True)).result is Result.REMOVED
     assert manager.shut_down == ["k"]
 
@@ -184,7 +186,7 @@ async def test_an_idle_kernel_is_only_shut_down_after_its_shell_has_answered(
     assert shells.asked == ["k"], "a user's request does not ask"
 
 
-async def test_a_cell_that_begins_while_the_shell_is_asked_is_seen(
+async def test_cell_that_begins_while_the_shell_is_asked_keeps_the_kernel(
     world: World, manager: Manager, clients: WebsocketClients, shells: FakeShells
 ) -> None:
     shells.meanwhile = lambda: manager.model.update(execution_state="busy")  # type: ignore[union-attr]
@@ -193,7 +195,7 @@ async def test_a_cell_that_begins_while_the_shell_is_asked_is_seen(
 
 
 @pytest.mark.parametrize("known", [True, False])
-async def test_the_stamp_that_our_own_question_moves_is_no_activity(
+async def test_stamp_moved_by_our_own_question_does_not_keep_the_kernel(
     known: bool, world: World, manager: Manager, shells: FakeShells
 ) -> None:
     """Behind older gateways every question moves it."""
@@ -205,7 +207,7 @@ async def test_the_stamp_that_our_own_question_moves_is_no_activity(
     assert outcome.result is (Result.REMOVED if known else Result.STALE)
 
 
-async def test_a_kernel_that_waits_for_a_person_is_not_asked(
+async def test_kernel_that_waits_in_input_is_not_asked(
     world: World, manager: Manager, shells: FakeShells
 ) -> None:
     """It cannot answer. The same holds for a dead kernel."""
@@ -226,7 +228,7 @@ async def test_a_kernel_that_waits_for_a_person_is_not_asked(
         (ShellAnswer(False, "no way"), Result.STALE),
     ],
 )
-async def test_a_kernel_that_is_stuck_in_starting_goes_only_if_its_shell_is_silent(
+async def test_kernel_stuck_in_starting_is_removed_only_if_its_shell_is_silent(
     answer: ShellAnswer,
     result: Result,
     state: str,
@@ -303,7 +305,7 @@ class Answers:
         (False, True, "busy", True, True),  # a cell runs
     ],
 )
-async def test_a_remote_kernel_that_answers_is_not_starting(
+async def test_remote_kernel_that_answers_counts_as_started(
     shell: bool,
     control: bool,
     state: str,
@@ -371,7 +373,7 @@ async def test_a_kernel_that_cannot_be_read_is_kept(world: World, manager: Manag
     assert (outcome.result, manager.shut_down) == (Result.TEMPORARY, [])
 
 
-async def test_a_message_that_waits_in_the_socket_is_read_before_a_removal(
+async def test_message_waiting_in_the_socket_is_read_before_a_removal(
     world: World, source: KernelSource, manager: Manager
 ) -> None:
     kernel = await decided(world)
@@ -384,7 +386,7 @@ async def test_a_message_that_waits_in_the_socket_is_read_before_a_removal(
     assert (await world.remove(kernel, only_unmoved=True)).result is Result.STALE
 
 
-async def test_a_kernel_that_sends_faster_than_this_server_reads_stays(
+async def test_kernel_that_sends_faster_than_the_server_reads_is_kept(
     world: World, source: KernelSource
 ) -> None:
     flooded = IOPubSubscription()
@@ -429,7 +431,7 @@ class Terminals:
     [(0, os.getsid(0)), (os.getpid(), -1)],
     ids=["the server's own group", "another session"],
 )
-def test_a_hang_up_never_reaches_another_session(
+def test_hang_up_never_reaches_another_session(
     group: int, session: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Group 0 is the one that the server itself is in."""
@@ -440,7 +442,7 @@ def test_a_hang_up_never_reaches_another_session(
 
 
 @pytest.mark.parametrize("moved", ["key", "job", ""])
-async def test_a_terminal_used_at_the_last_moment_stays(
+async def test_terminal_used_at_the_last_moment_is_kept(
     moved: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = datetime.now(timezone.utc)
@@ -452,7 +454,7 @@ async def test_a_terminal_used_at_the_last_moment_stays(
     assert outcome.result is (Result.STALE if moved else Result.REMOVED)
 
 
-async def test_somebodys_request_is_not_taken_for_an_old_decision(
+async def test_requested_removal_proceeds_although_the_kernel_became_busy(
     world: World, manager: Manager
 ) -> None:
     """What is unchanged since the last look may be the same object, and is still asked for anew."""

@@ -85,7 +85,7 @@ class Scene:
         return await self.world.observe(list_apps=True)
 
 
-async def test_its_instance_type_is_that_of_all_in_it() -> None:
+async def test_instance_type_of_the_own_app_is_that_of_its_kernels_and_terminals() -> None:
     scene = Scene(sagemaker=SageMakerSays(Description("ml.g5.xlarge", 90)))
     found = await scene.look()
     assert found.apps[0].instance_type == "ml.g5.xlarge"
@@ -95,7 +95,7 @@ async def test_its_instance_type_is_that_of_all_in_it() -> None:
     assert scene.world.description.native_idle_minutes == 90
 
 
-async def test_sagemaker_is_asked_every_few_hours_only() -> None:
+async def test_own_description_is_asked_for_every_few_hours_only() -> None:
     scene = Scene(sagemaker=SageMakerSays(Description("ml.g5.xlarge", 90)))
     for _ in range(5):
         await scene.look()
@@ -111,7 +111,7 @@ async def test_sagemaker_is_asked_every_few_hours_only() -> None:
     assert scene.world.description.native_idle_minutes is None
 
 
-async def test_an_unknown_instance_type_is_asked_for_sooner() -> None:
+async def test_unknown_instance_type_is_asked_for_again_sooner() -> None:
     scene = Scene()
     for scene.now in (0.0, DESCRIBE_AGAIN_SECONDS - 1, DESCRIBE_AGAIN_SECONDS):
         await scene.look()
@@ -133,7 +133,7 @@ async def test_the_own_app_is_shown_as_ending_after_sagemaker_accepted(
     assert (await scene.look()).apps[0].status == "InService"
 
 
-async def test_a_failure_ends_nothing() -> None:
+async def test_own_app_is_not_shown_as_ending_after_a_failed_delete() -> None:
     scene = Scene(sagemaker=SageMakerSays(outcome=Outcome(Result.PERMANENT)))
     (app,) = (await scene.look()).apps
     await scene.world.remove(app, only_unmoved=True)

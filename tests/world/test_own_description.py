@@ -65,7 +65,7 @@ SETTINGS: dict[str, tuple[Any, Any, Any, float | None]] = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_which_setting_holds(name: str) -> None:
+def test_space_setting_overrides_profile_and_domain_settings(name: str) -> None:
     *levels, expected = SETTINGS[name]
     assert idle_minutes("JupyterLabAppSettings", *levels) == expected
 
@@ -89,7 +89,7 @@ OWNED = {**space(), "OwnershipSettings": {"OwnerUserProfileName": "ada"}}
 APP = {"ResourceSpec": {"InstanceType": "ml.g5.xlarge"}}
 
 
-def test_a_private_space_is_asked_for_its_owner() -> None:
+def test_owner_of_a_private_space_is_described_too() -> None:
     """The metadata file of a space does not name one."""
     invoke = Answers(
         DescribeApp=APP,
@@ -112,11 +112,11 @@ def test_a_private_space_is_asked_for_its_owner() -> None:
         ({"DescribeSpace": OWNED, "DescribeDomain": TWO_HOURS}, Description()),
     ],
 )
-def test_what_may_not_be_read_is_not_known(answers: Any, expected: Description) -> None:
+def test_denied_description_leaves_the_values_unknown(answers: Any, expected: Description) -> None:
     assert describe(Answers(**answers), SPACE) == expected
 
 
-def test_a_code_editor_has_settings_of_its_own() -> None:
+def test_code_editor_uses_its_own_idle_settings() -> None:
     idle = {"LifecycleManagement": "ENABLED", "IdleTimeoutInMinutes": 60}
     editor = {"CodeEditorAppSettings": {"AppLifecycleManagement": {"IdleSettings": idle}}}
     both = {"DefaultUserSettings": {**TWO_HOURS["DefaultUserSettings"], **editor}}
@@ -125,7 +125,7 @@ def test_a_code_editor_has_settings_of_its_own() -> None:
     assert describe(invoke, here).native_idle_minutes == 60
 
 
-def test_a_notebook_instance_has_none() -> None:
+def test_notebook_instance_has_no_idle_settings() -> None:
     invoke = Answers(DescribeNotebookInstance={"InstanceType": "ml.t3.medium"})
     here = Platform("notebook-instance", app_name="mine")
     assert describe(invoke, here) == Description("ml.t3.medium")

@@ -51,7 +51,7 @@ KINDS: dict[str, tuple[dict[str, Any], str, bool]] = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_kinds(name: str, tmp_path: Path) -> None:
+def test_kind_of_platform_follows_from_the_metadata_file(name: str, tmp_path: Path) -> None:
     metadata, kind, has_apps = KINDS[name]
     path = tmp_path / "m.json"
     path.write_text(json.dumps(metadata))
@@ -87,7 +87,7 @@ def test_a_bad_metadata_file_is_a_problem_and_the_kind_is_local(
     assert str(path) in platform.problem.message
 
 
-def test_configuration_wins_and_suffices(tmp_path: Path) -> None:
+def test_configuration_overrides_the_metadata_file_and_works_without_it(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     given = {"domain_id": "d-2", "space_name": "s", "region_name": "eu-west-1"}
     alone = recognise(path, given, {})
@@ -116,7 +116,7 @@ def test_the_arn_that_a_policy_must_allow(tmp_path: Path) -> None:
         ("local", True, False),
     ],
 )
-def test_what_a_stop_leaves_of_the_home(
+def test_state_directory_is_on_the_volume_that_survives_a_stop(
     kind: str, volume: bool, lasts: bool, tmp_path: Path
 ) -> None:
     if volume:

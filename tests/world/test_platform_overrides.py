@@ -112,7 +112,7 @@ TABLE: dict[str, tuple[Any, Mapping[str, str | None], str, bool, bool]] = {
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_kind_with_configuration(name: str, tmp_path: Path) -> None:
+def test_kind_of_platform_with_configured_values(name: str, tmp_path: Path) -> None:
     content, overrides, kind, has_apps, problem = TABLE[name]
     path = tmp_path / "none" if content is None else written(tmp_path, content)
     platform = recognise(path, overrides, {})
@@ -133,7 +133,7 @@ def test_kind_with_configuration(name: str, tmp_path: Path) -> None:
         ({**USER, **TEAM}, {"SpaceName": "team"}),
     ],
 )
-def test_exactly_one_owner(
+def test_api_calls_name_exactly_one_owner(
     overrides: dict[str, str], argument: dict[str, str], tmp_path: Path
 ) -> None:
     platform = recognise(written(tmp_path, CLASSIC), overrides, {})
@@ -156,7 +156,7 @@ def test_exactly_one_owner(
         ({"region_name": ""}, "", {}, None),
     ],
 )
-def test_the_region(
+def test_region_comes_from_configuration_then_arn_then_environment(
     overrides: dict[str, str],
     arn: str,
     environ: dict[str, str],
@@ -167,7 +167,7 @@ def test_the_region(
     assert recognise(path, overrides, environ).region_name == region
 
 
-def test_the_arn_with_all_that_is_known(tmp_path: Path) -> None:
+def test_app_arn_uses_all_known_values(tmp_path: Path) -> None:
     platform = recognise(written(tmp_path, CLASSIC), {}, {})
     assert platform.resource_arn == CLASSIC["ResourceArn"]
     assert platform.app_arn(APP) == (
@@ -180,7 +180,9 @@ def test_the_arn_with_all_that_is_known(tmp_path: Path) -> None:
     ("region", "partition"),
     [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov"), ("us-west-2", "aws")],
 )
-def test_the_partition_without_an_arn(region: str, partition: str, tmp_path: Path) -> None:
+def test_partition_follows_from_the_region_without_an_arn(
+    region: str, partition: str, tmp_path: Path
+) -> None:
     given_ = {**USER, "region_name": region}
     platform = recognise(tmp_path / "none", given_, {"AWS_ACCOUNT_ID": "7"})
     assert platform.app_arn(APP).startswith(f"arn:{partition}:sagemaker:{region}:7:app/d-2/eve/")
@@ -190,14 +192,14 @@ def test_the_partition_without_an_arn(region: str, partition: str, tmp_path: Pat
     ("content", "code"),
     [("[" * 100_000, "RecursionError"), ("null", "Foreign"), ("", "JSONDecodeError")],
 )
-def test_strange_files(content: str, code: str, tmp_path: Path) -> None:
+def test_malformed_metadata_file_is_a_problem(content: str, code: str, tmp_path: Path) -> None:
     problem = recognise(written(tmp_path, content), {}, {}).problem
     assert problem is not None
     # How deep is too deep is Python's choice.
     assert problem.code in (code, "JSONDecodeError")
 
 
-def test_bytes_a_mark_a_directory_and_no_directory(tmp_path: Path) -> None:
+def test_binary_bom_and_directory_in_place_of_the_metadata_file(tmp_path: Path) -> None:
     path = tmp_path / "bytes"
     path.write_bytes(b"\xff\xfe\x00")
     assert recognise(path, {}, {}).problem is not None
@@ -208,7 +210,7 @@ def test_bytes_a_mark_a_directory_and_no_directory(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+def test_unreadable_metadata_file_is_a_problem(tmp_path: Path) -> None:
     path = written(tmp_path, CLASSIC)
     path.chmod(0)
     problem = recognise(path, {}, {}).problem
@@ -216,7 +218,9 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     assert problem.code == "PermissionError"
 
 
-def test_a_refusal_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permission_error_for_the_metadata_file_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As above, for who runs the tests as root."""
 
     def refuse(*_: object, **__: object) -> bytes:
@@ -248,7 +252,7 @@ OVERRIDES = st.dictionaries(
     OVERRIDES,
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_whatever_the_file_holds(
+def test_no_metadata_content_raises(
     tmp_path: Path, content: bytes, overrides: dict[str, str | None]
 ) -> None:
     path = tmp_path / "metadata.json"

@@ -45,7 +45,7 @@ def process(pid: int, parent: int, **more: Any) -> Process:
 TABLE = {p.pid: p for p in (process(1, 0), process(2, 1), process(3, 2), process(4, 1))}
 
 
-def test_a_tree_is_what_descends() -> None:
+def test_tree_holds_all_descendants() -> None:
     assert {p.pid for p in tree(TABLE, [2])} == {2, 3}
     assert {p.pid for p in tree(TABLE, [1])} == {1, 2, 3, 4}
     assert tree(TABLE, [99]) == []
@@ -63,7 +63,7 @@ def test_this_process_is_in_the_table() -> None:
 
 
 @needs_proc
-def test_what_this_process_says_of_itself() -> None:
+def test_io_command_and_environment_of_this_process_are_read() -> None:
     pid = os.getpid()
     before = read_io(pid)
     assert before is not None
@@ -90,7 +90,7 @@ def proc(tmp_path: Path, monkeypatch: Any) -> Path:
     return tmp_path
 
 
-def test_a_command_may_hold_anything(proc: Path) -> None:
+def test_command_name_with_spaces_and_parentheses_is_parsed(proc: Path) -> None:
     stat = "42 (a) b (c) S 1 40 40 34816 41 4194304 1 9 0 0 300 50 20 30 20 0 1 0 777 0 0"
     (proc / "42").mkdir()
     (proc / "42" / "stat").write_text(stat)
@@ -100,7 +100,7 @@ def test_a_command_may_hold_anything(proc: Path) -> None:
     assert (line.started, line.cpu) == (777, pytest.approx(4.0))
 
 
-def test_a_line_that_is_torn_is_no_line_that_is_not_there(proc: Path) -> None:
+def test_torn_stat_line_raises_and_a_missing_one_is_skipped(proc: Path) -> None:
     (proc / "43").mkdir()
     (proc / "43" / "stat").write_text("43 (torn")
     with pytest.raises(UnreadableError) as caught:
@@ -149,7 +149,7 @@ def test_a_line_that_cannot_be_read_makes_the_table_unknown(
     assert caught.value.remedy
 
 
-def test_what_another_user_hides_is_none_and_want_of_descriptors_raises(
+def test_process_of_another_user_is_none_and_lack_of_descriptors_raises(
     proc: Path, monkeypatch: Any
 ) -> None:
     def refuse(number: int) -> Any:
@@ -166,7 +166,7 @@ def test_what_another_user_hides_is_none_and_want_of_descriptors_raises(
             read(1)
 
 
-def test_connections_to_another_host(proc: Path) -> None:
+def test_connections_to_other_hosts_are_counted(proc: Path) -> None:
     (proc / "net").mkdir()
     head = (
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid to inode"

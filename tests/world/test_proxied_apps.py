@@ -47,7 +47,7 @@ def application() -> Iterator[int]:
         server.shutdown()
 
 
-async def test_a_page_that_is_opened_and_one_that_polls(
+async def test_opened_page_of_a_proxied_app_is_use_and_polling_is_not(
     jp_serverapp: Any, jp_fetch: Any, application: int, tmp_path: Path
 ) -> None:
     settings = jp_serverapp.web_app.settings
@@ -74,7 +74,7 @@ def own(**stamps: datetime) -> App:
     return App("JupyterLab", "default", "InService", own=True, stamps=found)
 
 
-def test_a_poll_is_capped_and_a_person_is_not() -> None:
+def test_polling_of_a_proxied_app_counts_for_a_limited_time() -> None:
     """A page left open polls for a whole day; then a person opens it anew."""
     caps = {Signal.PROXIED_APP: timedelta(hours=8)}
     mark = advance_app(None, own(), None, START)
@@ -87,7 +87,7 @@ def test_a_poll_is_capped_and_a_person_is_not() -> None:
     assert activity(mark, caps) == (at, Signal.PROXIED_PAGE)
 
 
-async def test_without_the_proxy_nothing_is_watched(
+async def test_without_jupyter_server_proxy_no_request_is_watched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sys

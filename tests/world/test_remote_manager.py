@@ -80,7 +80,7 @@ def start_kernel(gateway: Gateway) -> str:
         return str(json.load(answer)["id"])
 
 
-async def test_what_ran_before_this_server_did_is_seen_with_every_browser_closed(
+async def test_kernel_started_before_this_server_is_seen_without_any_client(
     gateway: Gateway,
 ) -> None:
     """Not seen, its app would look empty, and be deleted under a cell at work."""
@@ -100,7 +100,7 @@ async def test_what_ran_before_this_server_did_is_seen_with_every_browser_closed
     assert (await world.observe(list_apps=False)).kernels == ()
 
 
-async def test_an_idle_kernel_of_such_a_manager_can_be_removed(gateway: Gateway) -> None:
+async def test_idle_kernel_of_a_remote_manager_is_removed(gateway: Gateway) -> None:
     """Its manager does not tell where the kernel is, so its shell is asked through this server;
     here the gateway stands for it."""
     kernel_id = start_kernel(gateway)
@@ -122,7 +122,7 @@ async def test_an_idle_kernel_of_such_a_manager_can_be_removed(gateway: Gateway)
     assert kernel_id not in manager
 
 
-async def test_a_gateway_that_does_not_answer_is_no_empty_list(gateway: Gateway) -> None:
+async def test_unanswered_list_of_a_gateway_is_a_failure_and_not_empty(gateway: Gateway) -> None:
     kernel = start_kernel(gateway)
     manager = OldRemoteManager(gateway.url)
     world = World(Platform(), KernelSource(manager, NoSessions()), TerminalSource({}), None)

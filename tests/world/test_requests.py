@@ -21,7 +21,7 @@ def running(*cells: dict[str, Any]) -> KernelRequests:
     return requests
 
 
-def test_a_cell_waits_for_its_turn_from_the_moment_it_is_sent() -> None:
+def test_cell_is_unfinished_from_the_moment_it_is_sent() -> None:
     requests = KernelRequests()
     found = []
     for name in "123":
@@ -36,7 +36,7 @@ def test_a_cell_waits_for_its_turn_from_the_moment_it_is_sent() -> None:
 
 
 @pytest.mark.parametrize("kind", ["complete_request", "comm_msg", "interrupt_request"])
-def test_other_requests_only_count_when_they_begin(kind: str) -> None:
+def test_other_requests_count_from_their_begin(kind: str) -> None:
     """A kernel may drop them without a word."""
     requests = KernelRequests()
     requests.sent({"msg_type": kind, "msg_id": "1"})
@@ -44,7 +44,7 @@ def test_other_requests_only_count_when_they_begin(kind: str) -> None:
     assert requests.sent_at is not None
 
 
-def test_what_does_not_count_is_not_noted() -> None:
+def test_kernel_info_request_is_not_recorded() -> None:
     requests = KernelRequests()
     requests.sent({"msg_type": "kernel_info_request", "msg_id": "1"})
     requests.has_status("busy", {"msg_type": "kernel_info_request", "msg_id": "1"})
@@ -61,7 +61,7 @@ def test_a_late_copy_of_a_message_does_not_begin_a_request_again() -> None:
 
 
 @pytest.mark.parametrize("state", ["restarting", "dead", "terminating"])
-def test_the_end_of_the_process_is_the_end_of_all(state: str) -> None:
+def test_end_of_the_kernel_process_ends_all_requests(state: str) -> None:
     requests = running(cell("1"), cell("2", "sub"))
     requests.input_for = "1"
     requests.sent(cell("3"))
@@ -77,7 +77,7 @@ def test_a_cell_sent_to_a_kernel_that_starts_is_not_lost() -> None:
 
 
 class TestInput:
-    def test_it_waits_until_the_answer_or_the_end_of_its_request(self) -> None:
+    def test_kernel_waits_in_input_until_the_reply_or_the_end_of_the_cell(self) -> None:
         requests = running()
         requests.input_for = "1"
         assert requests.waits_for_input("idle"), "whatever its manager says"
@@ -86,7 +86,7 @@ class TestInput:
         requests.has_status("idle", cell("1"))
         assert not requests.waits_for_input("busy")
 
-    def test_without_a_way_to_hear_its_end_the_manager_tells(self) -> None:
+    def test_state_of_the_manager_ends_input_without_any_listener(self) -> None:
         requests = running()
         requests.input_for = "1"
         requests.last_client_left()
@@ -96,7 +96,7 @@ class TestInput:
 
 class TestShellAnswers:
     @pytest.mark.parametrize("heard_by", ["on_iopub", "has_clients"])
-    def test_an_answer_from_inside_a_cell_does_not_end_that_cell(self, heard_by: str) -> None:
+    def test_shell_answer_during_a_cell_does_not_end_the_cell(self, heard_by: str) -> None:
         """A cell with jupyter_ui_poll lets the kernel answer its shell while the cell runs."""
         requests = running()
         setattr(requests, heard_by, True)
@@ -115,7 +115,7 @@ class TestShellAnswers:
             (True, True, None, 1),  # the websocket of the client carries the end
         ],
     )
-    def test_an_answer_ends_a_cell_whose_end_may_have_passed_unnoticed(
+    def test_shell_answer_ends_a_cell_whose_end_may_have_been_missed(
         self, has_clients: bool, one_by_one: bool, subshell: str | None, unfinished: int
     ) -> None:
         requests = running(cell("1", subshell))
@@ -124,7 +124,7 @@ class TestShellAnswers:
         requests.shell_answered(time.monotonic(), one_by_one)
         assert requests.unfinished == unfinished
 
-    def test_a_lost_end_is_confirmed_by_a_later_cell_and_an_answer(self) -> None:
+    def test_later_cell_and_shell_answer_confirm_a_lost_end(self) -> None:
         """A gateway's connection broke while the first cell ran, and its ``idle`` was lost."""
         requests = running(cell("1"))
         requests.has_clients = True
@@ -135,7 +135,7 @@ class TestShellAnswers:
         requests.shell_answered(time.monotonic(), one_by_one=True)
         assert requests.unfinished == 0
 
-    def test_the_end_of_an_earlier_or_a_subshells_cell_confirms_nothing(self) -> None:
+    def test_end_of_an_earlier_or_subshell_cell_confirms_no_lost_end(self) -> None:
         requests = running(cell("1"), cell("2"), cell("3", "sub"))
         requests.has_clients = True
         for ends in (cell("1"), cell("3", "sub")):
@@ -144,14 +144,14 @@ class TestShellAnswers:
             assert requests.unfinished >= 1
         assert requests.unfinished == 1, "the second runs"
 
-    def test_a_request_that_began_after_the_question_is_not_ended_by_its_answer(self) -> None:
+    def test_shell_answer_does_not_end_a_request_begun_after_the_question(self) -> None:
         asked_at = time.monotonic()
         requests = running()
         requests.iopub_closed()
         requests.shell_answered(asked_at, one_by_one=True)
         assert requests.unfinished == 1
 
-    def test_a_question_may_overtake_a_cell_that_waits_once(self) -> None:
+    def test_first_shell_answer_does_not_end_a_waiting_cell(self) -> None:
         requests = KernelRequests()
         requests.sent(cell())
         requests.shell_answered(time.monotonic(), one_by_one=True)
@@ -159,7 +159,7 @@ class TestShellAnswers:
         requests.shell_answered(time.monotonic(), one_by_one=True)
         assert requests.unfinished == 0, "it never reached the kernel"
 
-    def test_a_cell_that_was_assumed_lost_counts_when_it_begins(self) -> None:
+    def test_cell_assumed_lost_counts_again_when_it_begins(self) -> None:
         requests = KernelRequests()
         requests.sent(cell())
         for _ in range(ANSWERS_BEFORE_LOST):
@@ -194,7 +194,7 @@ class TestSilentShell:
         ends(requests)
         assert not requests.shell_silent
 
-    def test_one_that_cannot_be_asked_is_unknown_for_a_while(
+    def test_shell_that_cannot_be_asked_is_unknown_for_a_while(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         requests = KernelRequests()
@@ -209,7 +209,7 @@ class TestSilentShell:
         assert requests.unreachable == ""
 
 
-def test_only_kernels_that_are_there_are_remembered() -> None:
+def test_requests_of_vanished_kernels_are_forgotten() -> None:
     requests = Requests()
     assert requests.known("k") is None
     kernel = requests.of("k")

@@ -52,7 +52,7 @@ def add(api: Api, name: str, owner: str = "ada", **more: Any) -> App:
     return App(app_type, name, "InService")
 
 
-async def test_the_own_apps_and_nobody_elses(api: Api, maker: SageMaker) -> None:
+async def test_list_apps_returns_the_own_apps_only(api: Api, maker: SageMaker) -> None:
     image = "arn:aws:sagemaker:us-west-2:1:image/x"
     add(api, "mine", spec={"InstanceType": "ml.t3.medium", "SageMakerImageArn": image})
     add(api, "default", type="JupyterServer")
@@ -68,7 +68,7 @@ async def test_the_own_apps_and_nobody_elses(api: Api, maker: SageMaker) -> None
     assert mine.created_at.tzinfo is not None
 
 
-async def test_foreign_apps_in_the_answer_are_dropped(
+async def test_apps_of_others_in_an_answer_are_dropped(
     api: Api, maker: SageMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the filter should have done: the answer is filtered again."""
@@ -80,14 +80,14 @@ async def test_foreign_apps_in_the_answer_are_dropped(
 
 
 @pytest.mark.parametrize("count", [0, 1, 10, 11, 100, 101, 205])
-async def test_all_pages(count: int, api: Api, maker: SageMaker) -> None:
+async def test_all_pages_of_list_apps_are_read(count: int, api: Api, maker: SageMaker) -> None:
     for number in range(count):
         api.apps.create(("d-1", ("UserProfileName", "ada"), "KernelGateway", f"a{number}"), {})
     assert len(await maker.list_apps()) == count
     assert api.count("ListApps") == max(1, -(-count // 100))
 
 
-async def test_the_living_of_two_records_counts(
+async def test_live_record_wins_over_deleted_record_of_the_same_app(
     api: Api, maker: SageMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(api, "x")
@@ -101,7 +101,7 @@ async def test_the_living_of_two_records_counts(
         assert [app.status for app in await maker.list_apps()] == ["InService"]
 
 
-async def test_deleted_with_its_owner(api: Api, maker: SageMaker) -> None:
+async def test_delete_app_names_the_user_profile(api: Api, maker: SageMaker) -> None:
     outcome = await maker.delete_app(add(api, "x"))
     assert outcome.result is Result.REMOVED
     request = next(call.request for call in api.calls if call.operation == "DeleteApp")
@@ -113,7 +113,7 @@ async def test_deleted_with_its_owner(api: Api, maker: SageMaker) -> None:
     }
 
 
-async def test_deleted_in_a_shared_space(api: Api) -> None:
+async def test_delete_app_names_the_space(api: Api) -> None:
     maker = SageMaker(replace(ADA, user_profile_name=None, space_name="team"))
     outcome = await maker.delete_app(add(api, "x", owner="team", sort="SpaceName"))
     maker.close()
@@ -133,7 +133,7 @@ async def test_other_types_are_refused_without_a_call(
     assert api.calls == []
 
 
-async def test_twice_is_gone(api: Api, maker: SageMaker) -> None:
+async def test_second_delete_of_an_app_is_gone(api: Api, maker: SageMaker) -> None:
     app = add(api, "x")
     results = [(await maker.delete_app(app)).result for _ in range(3)]
     assert results == [Result.REMOVED, Result.GONE, Result.GONE]
@@ -178,7 +178,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("code", "text", "result", "word"), ERRORS)
-async def test_every_error_of_a_delete(
+async def test_error_codes_of_delete_app(
     code: str, text: str, result: Result, word: str, api: Api, maker: SageMaker
 ) -> None:
     app = add(api, "x")
@@ -194,7 +194,7 @@ async def test_every_error_of_a_delete(
         assert "assumed-role" not in outcome.detail + outcome.remedy
 
 
-async def test_a_listing_that_fails_names_action_and_code(api: Api, maker: SageMaker) -> None:
+async def test_failed_listing_names_action_and_code(api: Api, maker: SageMaker) -> None:
     api.faults.append(Fault("ListApps", "AccessDeniedException", "no", times=2))
     with pytest.raises(SourceError) as caught:
         await maker.list_apps()
@@ -203,7 +203,7 @@ async def test_a_listing_that_fails_names_action_and_code(api: Api, maker: SageM
     assert "sagemaker:ListApps" in caught.value.unread.remedy
 
 
-async def test_garbage_and_silence_are_temporary(
+async def test_garbage_and_timeout_are_temporary(
     api: Api, maker: SageMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = add(api, "x")
@@ -231,7 +231,7 @@ async def test_an_unreachable_endpoint_is_an_error_with_a_remedy(
     assert "com.amazonaws.us-west-2.sagemaker.api" in caught.value.unread.remedy
 
 
-async def test_credentials_that_come_back(
+async def test_renewed_credentials_are_used(
     api: Api, maker: SageMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = add(api, "x")
@@ -246,7 +246,7 @@ async def test_credentials_that_come_back(
     assert (await maker.delete_app(app)).result is Result.REMOVED
 
 
-async def test_no_call_runs_on_the_event_loop(api: Api, maker: SageMaker) -> None:
+async def test_sagemaker_calls_never_run_on_the_event_loop(api: Api, maker: SageMaker) -> None:
     threads: set[str] = set()
     original = maker._invoke
 
@@ -261,7 +261,9 @@ async def test_no_call_runs_on_the_event_loop(api: Api, maker: SageMaker) -> Non
     assert maker.calls == {"ListApps": 1, "DeleteApp": 1}
 
 
-async def test_threads_that_hang_are_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_number_of_hanging_threads_is_bounded(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sagemaker, "CALL_SECONDS", 0.05)
     before = set(threading.enumerate())
     maker = SageMaker(ADA)
@@ -276,6 +278,6 @@ async def test_threads_that_hang_are_bounded(api: Api, monkeypatch: pytest.Monke
     maker.close()
 
 
-def test_the_tables_do_not_contradict_each_other() -> None:
+def test_error_code_tables_do_not_overlap() -> None:
     assert not aws_errors.DENIED & (aws_errors.THROTTLED | aws_errors.CREDENTIALS)
     assert not aws_errors.HOPELESS & (aws_errors.THROTTLED | aws_errors.UNREACHABLE)

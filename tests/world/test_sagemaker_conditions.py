@@ -31,7 +31,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
         yield found
 
 
-async def test_the_loop_runs_on_while_a_call_hangs_and_another_follows(
+async def test_event_loop_runs_while_a_call_hangs_and_another_follows(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maker = SageMaker(ADA, endpoint.url)
@@ -52,7 +52,7 @@ async def test_the_loop_runs_on_while_a_call_hangs_and_another_follows(
     maker.close()
 
 
-async def test_after_a_hang_another_client_is_made(
+async def test_new_client_is_made_after_a_hanging_call(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The thread given up may hold the client's lock on refreshing its credentials."""
@@ -72,7 +72,7 @@ async def test_after_a_hang_another_client_is_made(
     maker.close()
 
 
-async def test_botocore_waits_seconds_and_not_minutes(
+async def test_botocore_timeouts_are_seconds(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sagemaker, "READ_SECONDS", 0.05)
@@ -86,7 +86,7 @@ async def test_botocore_waits_seconds_and_not_minutes(
     maker.close()
 
 
-async def test_credentials_that_come_are_found(
+async def test_credentials_added_later_are_found(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maker = SageMaker(ADA, endpoint.url)
@@ -102,7 +102,9 @@ async def test_credentials_that_come_are_found(
     maker.close()
 
 
-async def test_without_a_region(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_region_is_an_error_with_a_remedy(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     maker = SageMaker(replace(ADA, region_name=None), endpoint.url)
     unread = await unread_of(maker)
@@ -112,7 +114,9 @@ async def test_without_a_region(endpoint: Endpoint, monkeypatch: pytest.MonkeyPa
     maker.close()
 
 
-async def test_without_boto3(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_boto3_is_an_error_with_a_remedy(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     maker = SageMaker(ADA, endpoint.url)
     with monkeypatch.context() as absent:
         absent.setitem(sys.modules, "boto3.session", None)
@@ -125,7 +129,7 @@ async def test_without_boto3(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
     maker.close()
 
 
-async def test_the_endpoint_of_the_environment(
+async def test_endpoint_comes_from_the_environment(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", endpoint.url)
@@ -140,7 +144,7 @@ async def test_the_endpoint_of_the_environment(
     assert sagemaker._endpoint_of_environment() is None
 
 
-async def test_after_closing_nothing_is_called(endpoint: Endpoint) -> None:
+async def test_closed_client_makes_no_calls(endpoint: Endpoint) -> None:
     maker = SageMaker(ADA, endpoint.url)
     maker.close()
     assert (await maker.delete_app(APP)).failed

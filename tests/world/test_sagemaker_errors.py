@@ -74,16 +74,16 @@ MEMBERS = [
 
 
 @pytest.mark.parametrize(("code", "message", "result"), TABLE)
-def test_what_an_error_means(code: str, message: str, result: Result) -> None:
+def test_meaning_of_each_error_code(code: str, message: str, result: Result) -> None:
     assert classify(code, message) is result
 
 
 @pytest.mark.parametrize(("codes", "members"), MEMBERS)
-def test_the_sets_hold_what_is_known(codes: frozenset[str], members: set[str]) -> None:
+def test_error_code_sets_hold_the_known_codes(codes: frozenset[str], members: set[str]) -> None:
     assert members <= codes
 
 
-def test_a_code_is_in_one_set_only() -> None:
+def test_each_error_code_is_in_one_set_only() -> None:
     sets = [
         aws_errors.GONE,
         aws_errors.THROTTLED,
@@ -153,7 +153,7 @@ def test_a_denial_names_action_resource_and_policy(
         ("403", "HTTPS_PROXY"),
     ],
 )
-def test_the_remedy_fits(code: str, words: str) -> None:
+def test_remedy_of_each_error(code: str, words: str) -> None:
     assert words in remedy(code, "", "sagemaker:ListApps", '"*"', "eu-west-1")
 
 
@@ -202,7 +202,7 @@ def test_a_code_is_always_one_plain_word(code: str) -> None:
         ("ConnectTimeoutError", "Check the proxy of the variable https_proxy (proxy:3128)"),
     ],
 )
-def test_a_proxy_in_between_is_named(
+def test_remedy_names_a_configured_proxy(
     code: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("https_proxy", "http://me:secret@proxy:3128")

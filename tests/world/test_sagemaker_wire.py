@@ -91,7 +91,7 @@ async def test_list_apps_sends_the_filter_and_reads_all_pages(
         ({}, None),
     ],
 )
-async def test_instance_type_and_image(
+async def test_instance_type_and_image_of_an_app_are_read(
     spec: dict[str, str], image: str | None, endpoint: Endpoint, maker: SageMaker
 ) -> None:
     endpoint.always(listing({**RECORD, "ResourceSpec": {**spec, "InstanceType": "ml.t3.medium"}}))
@@ -114,7 +114,9 @@ async def test_every_record_of_every_page(
     assert len(endpoint.requests) == len(sizes)
 
 
-async def test_times_are_utc_wherever_the_server_is(endpoint: Endpoint, maker: SageMaker) -> None:
+async def test_creation_times_are_utc_in_any_time_zone(
+    endpoint: Endpoint, maker: SageMaker
+) -> None:
     endpoint.always(listing(RECORD))
     (app,) = await maker.list_apps()
     assert app.created_at is not None
@@ -158,7 +160,7 @@ async def test_a_space_sees_its_own_apps_only(endpoint: Endpoint) -> None:
     maker.close()
 
 
-async def test_the_least_and_the_newest_that_a_record_may_be(
+async def test_records_with_fewest_and_with_unknown_fields_are_read(
     endpoint: Endpoint, maker: SageMaker
 ) -> None:
     old = {k: v for k, v in RECORD.items() if k not in ("CreationTime", "Status")}
@@ -180,7 +182,7 @@ async def test_the_least_and_the_newest_that_a_record_may_be(
         (["Deleted", "NeverHeardOf"], "NeverHeardOf"),
     ],
 )
-async def test_the_living_of_several_records_counts(
+async def test_live_record_wins_over_several_deleted_records(
     statuses: list[str], kept: str, endpoint: Endpoint, maker: SageMaker
 ) -> None:
     records = [{**RECORD, "Status": status} for status in statuses]
@@ -189,7 +191,7 @@ async def test_the_living_of_several_records_counts(
         assert [app.status for app in await maker.list_apps()] == [kept]
 
 
-async def test_of_two_living_the_newer(endpoint: Endpoint, maker: SageMaker) -> None:
+async def test_newer_of_two_live_records_wins(endpoint: Endpoint, maker: SageMaker) -> None:
     records = [{**RECORD, "CreationTime": at} for at in (3.0, 9.0, 1.0)]
     endpoint.always(listing(*records, {**RECORD, "CreationTime": None}))
     (app,) = await maker.list_apps()
@@ -214,7 +216,7 @@ async def test_of_two_living_the_newer(endpoint: Endpoint, maker: SageMaker) -> 
     ],
     ids=lambda answer: f"{answer.status} {answer.payload[:20]!r}",
 )
-async def test_an_answer_that_is_none_is_never_an_empty_list(
+async def test_malformed_answer_is_never_an_empty_list(
     answer: Answer, endpoint: Endpoint, maker: SageMaker
 ) -> None:
     endpoint.always(answer)
@@ -224,13 +226,13 @@ async def test_an_answer_that_is_none_is_never_an_empty_list(
     assert await maker.list_apps() == ()
 
 
-async def test_a_token_that_is_repeated_ends_the_list(endpoint: Endpoint, maker: SageMaker) -> None:
+async def test_repeated_next_token_ends_the_list(endpoint: Endpoint, maker: SageMaker) -> None:
     endpoint.always(listing(RECORD, NextToken="again"))
     assert (await unread_of(maker)).code == "BadAnswer"
     assert len(endpoint.requests) == 2
 
 
-async def test_garbage_with_status_200_names_what_answers(
+async def test_garbage_with_status_200_names_the_proxy_that_answers(
     endpoint: Endpoint, maker: SageMaker
 ) -> None:
     endpoint.always(Answer(body=b"<html>sign in</html>"))
@@ -239,13 +241,15 @@ async def test_garbage_with_status_200_names_what_answers(
     assert "HTTPS_PROXY" in unread.remedy
 
 
-async def test_a_page_that_fails_spoils_the_list(endpoint: Endpoint, maker: SageMaker) -> None:
+async def test_failed_page_fails_the_whole_list(endpoint: Endpoint, maker: SageMaker) -> None:
     endpoint.script.append(listing(RECORD, NextToken="t"))
     endpoint.always(error("ThrottlingException", "Rate exceeded"))
     assert (await unread_of(maker)).code == "ThrottlingException"
 
 
-async def test_a_denied_listing(endpoint: Endpoint, maker: SageMaker) -> None:
+async def test_denied_listing_names_the_missing_action(
+    endpoint: Endpoint, maker: SageMaker
+) -> None:
     endpoint.always(error("com.amazon#AccessDeniedException", "because no VPC endpoint policy"))
     unread = await unread_of(maker)
     assert unread.code == "AccessDeniedException"
@@ -265,7 +269,9 @@ async def test_a_denied_listing(endpoint: Endpoint, maker: SageMaker) -> None:
     ],
     ids=["no owner", "no domain", "local", "space", "notebook instance"],
 )
-async def test_without_an_identity_nothing_is_asked(platform: Platform, endpoint: Endpoint) -> None:
+async def test_without_an_owner_sagemaker_is_not_called(
+    platform: Platform, endpoint: Endpoint
+) -> None:
     nobody = SageMaker(platform, endpoint.url)
     assert (await unread_of(nobody)).code == "NoOwner"
     outcome = await nobody.delete_app(APP)
@@ -276,7 +282,7 @@ async def test_without_an_identity_nothing_is_asked(platform: Platform, endpoint
 # -- deleting --------------------------------------------------------------------------------
 
 
-async def test_a_deletion_names_exactly_one_owner(endpoint: Endpoint, maker: SageMaker) -> None:
+async def test_delete_app_names_exactly_one_owner(endpoint: Endpoint, maker: SageMaker) -> None:
     assert (await maker.delete_app(APP)).result is Result.REMOVED
     request = {"AppType": "KernelGateway", "AppName": "x", "DomainId": "d-1"}
     assert endpoint.requests == [("DeleteApp", {**request, "UserProfileName": "ada"})]
@@ -309,7 +315,7 @@ async def test_other_types_are_refused_without_a_call(
     ],
     ids=lambda value: value.payload[:30].decode() if isinstance(value, Answer) else None,
 )
-async def test_a_deletion_that_fails(
+async def test_failed_delete_app_has_its_code_and_remedy(
     answer: Answer, result: Result, code: str, endpoint: Endpoint, maker: SageMaker
 ) -> None:
     endpoint.always(answer)
@@ -322,13 +328,17 @@ async def test_a_deletion_that_fails(
         assert "SECRET" not in f"{outcome}"
 
 
-async def test_an_error_is_not_remembered(endpoint: Endpoint, maker: SageMaker) -> None:
+async def test_failed_call_does_not_affect_the_next_call(
+    endpoint: Endpoint, maker: SageMaker
+) -> None:
     endpoint.script += [error("ExpiredTokenException", "expired")]
     assert (await maker.delete_app(APP)).code == "ExpiredTokenException"
     assert (await maker.delete_app(APP)).result is Result.REMOVED
 
 
-async def test_no_secret_is_shown(endpoint: Endpoint, maker: SageMaker) -> None:
+async def test_representation_of_the_client_holds_no_secret(
+    endpoint: Endpoint, maker: SageMaker
+) -> None:
     """The real text of this error quotes the canonical request, session token included."""
     text = "The Canonical String should have been 'x-amz-security-token:SECRET'"
     endpoint.always(error("InvalidSignatureException", text))

@@ -43,7 +43,7 @@ async def until_none_is_left() -> None:
     await eventually(lambda: not threads(), "all threads end")
 
 
-async def test_one_thread_one_after_another(worker: Worker) -> None:
+async def test_calls_run_in_one_thread_in_order(worker: Worker) -> None:
     running, most = 0, 0
     idents: set[int] = set()
 
@@ -87,7 +87,7 @@ async def test_an_exception_reaches_the_caller_and_the_thread_continues(
     assert await worker.run(threading.get_ident, SOON) == ident
 
 
-async def test_a_hang_does_not_hold_up_who_waits_behind_it(
+async def test_hanging_call_does_not_block_the_call_behind_it(
     worker: Worker, gate: threading.Event
 ) -> None:
     async def hang() -> None:
@@ -123,7 +123,7 @@ async def test_a_call_never_begins_after_its_caller_stopped_waiting(
     assert begun == ["awaited"]
 
 
-async def test_who_times_out_in_the_queue_does_not_cost_a_thread(
+async def test_call_that_times_out_in_the_queue_costs_no_thread(
     worker: Worker, gate: threading.Event
 ) -> None:
     hanging = asyncio.ensure_future(worker.run(gate.wait, SOON))
@@ -136,7 +136,7 @@ async def test_who_times_out_in_the_queue_does_not_cost_a_thread(
     assert await hanging is True
 
 
-async def test_stuck_threads_are_bounded_and_end_when_they_come_back(
+async def test_stuck_threads_are_bounded_and_end_when_their_call_returns(
     worker: Worker, gate: threading.Event
 ) -> None:
     async def another_hangs() -> bool:
@@ -184,7 +184,7 @@ async def test_closing_raises_for_waiting_callers_and_ends_the_thread(
     assert begun == []
 
 
-def test_a_hanging_call_does_not_keep_the_process() -> None:
+def test_hanging_call_does_not_keep_the_process_from_ending() -> None:
     code = (
         "import asyncio, threading\n"
         "from auto_shutdown.world.worker_thread import Worker\n"

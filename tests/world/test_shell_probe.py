@@ -29,16 +29,17 @@ def ask(path: str, seconds: float) -> ShellAnswer:
 
 
 @pytest.mark.slow
-def test_the_shell_answers_when_no_cell_runs_and_only_then(kernel: tuple[Any, Any]) -> None:
+def test_shell_answers_only_while_no_cell_runs(kernel: tuple[Any, Any], tmp_path: Path) -> None:
     manager, client = kernel
-    assert ask(manager.connection_file, 30.0) == ShellAnswer(True, "", "ipython")
-    client.execute("import time; time.sleep(3)")
-    while client.get_iopub_msg(timeout=30)["msg_type"] != "execute_input":
+    assert ask(manager.connection_file, 60.0) == ShellAnswer(True, "", "ipython")
+    flag = tmp_path / "cell-runs"
+    flag.touch()
+    client.execute(f"import os, time\nwhile os.path.exists({str(flag)!r}): time.sleep(0.02)")
+    while client.get_iopub_msg(timeout=60)["msg_type"] != "execute_input":
         pass
     assert ask(manager.connection_file, 0.5) == ShellAnswer(False)
-    assert ask(manager.connection_file, 30.0) == ShellAnswer(True, "", "ipython"), (
-        "it answers when the cell ends"
-    )
+    flag.unlink()
+    assert ask(manager.connection_file, 60.0) == ShellAnswer(True, "", "ipython")
 
 
 @pytest.mark.slow
@@ -48,20 +49,21 @@ def test_several_kernels_are_asked_at_once(kernel: tuple[Any, Any]) -> None:
     assert free is not None
     nobody = {**free, "shell_port": 1}
     begun = time.monotonic()
-    answers = ask_shells({"free": free, **{f"nobody {n}": nobody for n in range(20)}}, 1.0)
-    assert time.monotonic() - begun < 15, "not one after the other"
+    answers = ask_shells({"free": free, **{f"nobody {n}": nobody for n in range(90)}}, 1.0)
+    # One after the other, the questions would take 90 seconds.
+    assert time.monotonic() - begun < 80
     assert answers.pop("free").free
     assert set(answers.values()) == {ShellAnswer(False)}
 
 
-def test_a_connection_that_makes_no_sense_is_a_failure_and_no_error() -> None:
+def test_malformed_connection_is_a_failed_answer_and_no_exception() -> None:
     answer = ask_shells({"k": {"transport": "none", "ip": 7}}, 0.1)["k"]
     assert (answer.free, bool(answer.failure)) == (False, True)
     assert ask_shells({}, 0.1) == {}
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", json.dumps({"ip": "127.0.0.1", "key": "x"}), "7"])
-def test_other_json_is_no_connection_file(tmp_path: Path, content: str) -> None:
+def test_json_of_another_kind_is_not_a_connection_file(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(content)
     assert read_connection_file(path) is None

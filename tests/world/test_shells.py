@@ -92,7 +92,7 @@ async def answers(shells: Shells, free: bool) -> Usage:
 
 
 @pytest.mark.slow
-async def test_a_kernel_on_this_host(flag: Path) -> None:
+async def test_shell_of_a_local_kernel_is_asked(flag: Path) -> None:
     local, requests = AsyncKernelManager(), Requests()
     await local.start_kernel()
     shells = Shells(Manager(k=local), requests)
@@ -111,7 +111,7 @@ async def test_a_kernel_on_this_host(flag: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_kernel_behind_a_gateway(gateway: Any, flag: Path) -> None:
+async def test_shell_of_a_kernel_behind_a_gateway_is_asked(gateway: Any, flag: Path) -> None:
     requests = Requests()
     url = start(gateway)
     shells = Shells(Manager(k=Behind(url)), requests)
@@ -135,7 +135,9 @@ async def test_a_kernel_behind_a_gateway(gateway: Any, flag: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_kernel_of_a_manager_that_does_not_tell_where_it_is(gateway: Any) -> None:
+async def test_shell_of_a_kernel_without_known_address_is_asked_through_this_server(
+    gateway: Any,
+) -> None:
     url = start(gateway)
     asked = []
 
@@ -151,7 +153,7 @@ async def test_a_kernel_of_a_manager_that_does_not_tell_where_it_is(gateway: Any
 
 
 @pytest.mark.slow
-async def test_a_subshell_has_to_answer_too(gateway: Any, flag: Path) -> None:
+async def test_subshells_have_to_answer_too(gateway: Any, flag: Path) -> None:
     """JupyterLab runs the callbacks of widgets there; the main shell is free meanwhile."""
     url, requests = start(gateway), Requests()
     shells = Shells(Manager(k=Behind(url)), requests)
@@ -194,7 +196,7 @@ async def receive(page: Any, kind: str) -> Any:
             return message
 
 
-async def test_a_gateway_that_refuses_is_a_failure_and_no_silence() -> None:
+async def test_gateway_that_refuses_is_a_failure_and_not_silence() -> None:
     requests = Requests()
     shells = Shells(Manager(k=Behind("http://127.0.0.1:1/api/kernels/k")), requests)
     shell = (await shells.ask_all(["k"]))["k"].shell
@@ -258,7 +260,7 @@ def test_a_refusal_lasts_until_the_kernel_is_reached(happens: Any) -> None:
     assert requests.refused == ""
 
 
-async def test_a_gateway_that_does_not_answer_is_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_gateway_that_does_not_answer_is_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy kernel of an old gateway keeps the websocket from opening."""
     monkeypatch.setattr("auto_shutdown.world.kernel_usage.ANSWER_SECONDS", 0.05)
     silent = socket.create_server(("127.0.0.1", 0))
@@ -273,7 +275,7 @@ async def test_a_gateway_that_does_not_answer_is_silence(monkeypatch: pytest.Mon
     silent.close()
 
 
-async def test_many_kernels_of_this_host_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_local_kernels_are_asked_in_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[int] = []
 
     def ask_shells(connections: Any) -> Any:
@@ -291,7 +293,7 @@ async def test_many_kernels_of_this_host_are_asked_at_once(monkeypatch: pytest.M
     assert batches == [64, 36]
 
 
-async def test_the_stamps_after_a_question_are_read_until_they_rest(
+async def test_stamps_after_a_question_are_read_until_they_stop_moving(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kernel_usage, "REST_STEP", 0.001)
@@ -326,7 +328,7 @@ class Moving(Manager):
 
 
 @pytest.mark.parametrize(("version", "is_own"), [((2, 14), True), ((2, 15), False)])
-async def test_a_question_to_a_kernel_without_iopub_is_no_activity_on_an_old_server(
+async def test_question_without_iopub_on_an_old_server_is_not_activity(
     version: tuple[int, int], is_own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such a kernel is one of more than 200. On a new server another client moved the stamp."""

@@ -39,18 +39,18 @@ STAMPS = {
 
 
 @pytest.mark.parametrize("text", STAMPS)
-def test_stamps(text: str | None) -> None:
+def test_jupyter_time_stamps_are_parsed(text: str | None) -> None:
     assert parse_stamp(text) == STAMPS[text]
 
 
 @pytest.mark.parametrize("junk", ["yesterday", 5, "2021-06-14", "2021-13-14T19:34:13Z", {}])
-def test_no_stamp_is_no_guess(junk: Any) -> None:
+def test_malformed_time_stamp_raises(junk: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_stamp(junk)
 
 
 @pytest.mark.parametrize("zone", ["America/St_Johns", "Asia/Tokyo", "UTC"])
-def test_a_datetime_is_the_same_instant(zone: str) -> None:
+def test_datetime_of_any_zone_keeps_its_instant(zone: str) -> None:
     assert parse_stamp(WHEN.astimezone(ZoneInfo(zone))) == WHEN
     assert parse_stamp(WHEN.replace(tzinfo=None)) == WHEN
 
@@ -66,7 +66,7 @@ MODEL = {
 }
 
 
-def test_a_kernel_of_studio_classic() -> None:
+def test_kernel_model_of_studio_classic_is_read() -> None:
     (kernel,) = join({"k1": MODEL}, {}, [{"path": "a.ipynb", "kernel": MODEL}])
     assert kernel == Kernel(
         "k1",
@@ -81,7 +81,7 @@ def test_a_kernel_of_studio_classic() -> None:
     )
 
 
-def test_sessions_of_every_shape() -> None:
+def test_sessions_of_every_shape_are_joined() -> None:
     bare = {k: v for k, v in MODEL.items() if k not in ("app_name", "instance_type")}
     sessions: list[dict[str, Any]] = [
         {"path": "null.ipynb", "kernel": None},
@@ -100,7 +100,7 @@ def test_sessions_of_every_shape() -> None:
     assert kernels["k3"].unreadable == "TraitError"
 
 
-def test_only_what_changed_is_made_anew() -> None:
+def test_only_changed_kernels_are_new_objects() -> None:
     """Also where a manager goes on writing into the one model that it has of a kernel."""
     before: Joined = {}
     model, session = dict(MODEL), {"path": "a.ipynb", "kernel": MODEL}
@@ -169,13 +169,13 @@ class Sessions:
 
 
 @pytest.mark.parametrize("manager", [Manager(), RemoteManager()])
-async def test_each_kernel_is_read_alone(manager: Any) -> None:
+async def test_one_unreadable_kernel_does_not_affect_the_others(manager: Any) -> None:
     models, unreadable = await KernelSource(manager, Sessions()).read()
     assert set(models) == {"good"}
     assert set(unreadable) == {"starting", "null"}
 
 
-async def test_sessions_while_a_kernel_starts_are_the_last_ones() -> None:
+async def test_failed_read_of_sessions_keeps_the_last_sessions() -> None:
     source = KernelSource(Manager(), Sessions([{"path": "a"}], TraitError("x"), OSError("db")))
     assert await source.read_sessions() == [{"path": "a"}]
     assert await source.read_sessions() == [{"path": "a"}]
@@ -199,7 +199,7 @@ class Broken:
         raise RuntimeError("down")
 
 
-async def test_a_source_that_fails_is_named_and_the_others_are_read() -> None:
+async def test_failing_source_is_named_and_the_others_are_read() -> None:
     app = App("KernelGateway", "a", "InService")
     source = TerminalSource({"terminal_manager": Broken()})
     kernels = KernelSource(Manager(), Sessions([], []))
@@ -228,13 +228,13 @@ async def test_an_app_without_resource_spec_takes_its_kernels_instance_type() ->
     assert [app.instance_type for app in apps] == ["ml.t3.medium", None]
 
 
-def test_image_terminals_by_name() -> None:
+def test_image_and_instance_type_follow_from_a_terminal_name() -> None:
     assert image_of(f"{ARN}__1__ml.t3.medium") == (ARN, "ml.t3.medium")
     for name in ("1", "my__odd__name", f"{ARN}__1", ARN):
         assert image_of(name) == (None, None)
 
 
-def test_image_terminals_are_placed() -> None:
+def test_image_terminal_is_placed_in_its_app() -> None:
     terminal = Terminal("t", environment=ARN, instance_type="ml.t3.medium")
     mine = App("KernelGateway", "a", "InService", "ml.t3.medium", ARN)
     version = App("KernelGateway", "v", "InService", "ml.t3.medium",
@@ -263,7 +263,7 @@ def jp_server_config() -> dict[str, Any]:
 
 
 @pytest.mark.slow
-async def test_the_use_of_a_terminal_that_no_pass_saw_counts(jp_serverapp: Any) -> None:
+async def test_terminal_used_and_closed_between_passes_is_a_departure(jp_serverapp: Any) -> None:
     settings = jp_serverapp.web_app.settings
     manager = settings["terminal_manager"]
     source = TerminalSource(settings)
@@ -278,7 +278,7 @@ async def test_the_use_of_a_terminal_that_no_pass_saw_counts(jp_serverapp: Any) 
 
 
 @pytest.mark.slow
-async def test_a_real_terminal_with_and_without_a_job(
+async def test_foreground_job_of_a_real_terminal_is_found(
     jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = jp_serverapp.web_app.settings
@@ -337,7 +337,7 @@ async def test_a_real_terminal_with_and_without_a_job(
 
 
 @pytest.mark.slow
-async def test_a_real_kernel_is_seen_and_shut_down(jp_serverapp: Any) -> None:
+async def test_real_kernel_is_read_and_shut_down(jp_serverapp: Any) -> None:
     source = KernelSource(jp_serverapp.kernel_manager, jp_serverapp.session_manager)
     kernel_id = await jp_serverapp.kernel_manager.start_kernel(kernel_name="python3")
     models, unreadable = await source.read()

@@ -41,7 +41,7 @@ def switch(answer: Any, **more: Any) -> StopSwitch:
     return StopSwitch(TAG, ARN, list_tags, **more)
 
 
-async def test_the_tag_and_its_reason() -> None:
+async def test_stop_tag_gives_the_reason() -> None:
     assert await switch({}).read() is None
     assert await switch({"auto-shutdown:stopped": "x"}).read() is None
     assert await switch({TAG: "incident 7."}).read() == STOPPED
@@ -71,7 +71,7 @@ async def test_a_missing_permission_stops_removals_only_if_the_tag_is_configured
     assert found.remedy == f"Allow the role of this server sagemaker:ListTags on {ARN}."
 
 
-async def test_the_file(tmp_path: Path) -> None:
+async def test_stop_file_gives_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "stop"
     found = StopSwitch(file=str(path))
     assert await found.read() is None
@@ -95,7 +95,7 @@ async def test_without_a_configured_switch_nothing_is_read() -> None:
     assert await StopSwitch(TAG, None, None).read() is None
 
 
-def test_what_carries_the_tag() -> None:
+def test_arn_of_the_resource_that_carries_the_stop_tag() -> None:
     classic = Platform("studio-classic", "d-1", "ada", region_name="us-east-1")
     assert switch_arn(classic) is None, "the account is not known"
     known = Platform(
@@ -114,7 +114,9 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareStudio]:
 
 
 @pytest.mark.slow
-async def test_on_the_wire(studio: BareStudio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stop_tag_is_read_through_boto3(
+    studio: BareStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One call of an administrator, and boto3 in the server."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)

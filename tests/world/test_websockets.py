@@ -66,30 +66,30 @@ FORMS = [as_text, as_v1, as_text_with_buffers, as_bytes]
 
 @pytest.mark.parametrize("form", FORMS)
 class TestForms:
-    def test_each_form_gives_the_same_message(self, form: Form) -> None:
+    def test_each_wire_format_gives_the_same_message(self, form: Form) -> None:
         sent = message("status", "cell", "iopub", execution_state="idle")
         found = read(form(sent), {"status"})
         assert found is not None
         assert (found.channel, found.kind, found.parent_id) == ("iopub", "status", "cell")
         assert found.content == {"execution_state": "idle"}
 
-    def test_other_types_are_left_alone(self, form: Form) -> None:
+    def test_messages_of_other_types_are_not_parsed(self, form: Form) -> None:
         assert read(form(message("stream", text='"status"')), {"status"}) is None
         odd = message("stream", data={"application/json": {"status": 1}})
         assert read(form(odd), {"status"}) is None
 
-    def test_long_messages_are_output(self, form: Form) -> None:
+    def test_long_messages_are_not_parsed(self, form: Form) -> None:
         long = message("status", text="x" * 100)
         assert read(form(long), {"status"}, longest=100) is None
 
-    def test_a_message_with_buffers(self, form: Form) -> None:
+    def test_message_with_buffers_is_parsed(self, form: Form) -> None:
         found = read(form({**message("comm_msg", data=1), "buffers": [b"x"] * 3}), {"comm_msg"})
         assert found is not None
         assert found.content == {"data": 1}
 
 
 @pytest.mark.parametrize("odd", [b"", b"\x00" * 20, b"\xff" * 20, struct.pack("<Q", 7), "", "{}"])
-def test_what_is_no_message_is_none_or_an_error_that_passes(odd: Any) -> None:
+def test_malformed_message_passes_unobserved(odd: Any) -> None:
     clients = WebsocketClients()
     assert clients.pass_on("k", odd, lambda: "passed") == "passed"
     assert clients.request_sent_at("k") is None
@@ -168,7 +168,7 @@ class TestRequests:
         channel.write_message(form(message("execute_reply", "1", status="ok")))
         assert clients.requests.of("k").unfinished == 0
 
-    def test_from_the_question_to_the_answer(
+    def test_kernel_waits_from_input_request_to_input_reply(
         self, form: Form, clients: WebsocketClients, channel: Channels
     ) -> None:
         requests = clients.requests.of("k")
@@ -179,7 +179,7 @@ class TestRequests:
         channel.on_message(form(message("input_reply", channel="stdin", value="x")))
         assert not requests.waits_for_input("busy")
 
-    def test_the_end_of_the_kernel(
+    def test_end_of_the_kernel_ends_its_requests(
         self, form: Form, clients: WebsocketClients, channel: Channels
     ) -> None:
         channel.on_message(form(message("execute_request")))
@@ -198,7 +198,7 @@ class TestRequests:
             ("history_request", {"code": '"execute_request"'}, False),
         ],
     )
-    def test_which_requests_count(
+    def test_which_requests_count_as_activity(
         self,
         form: Form,
         kind: str,
@@ -263,7 +263,9 @@ def test_after_the_stop_messages_pass_unobserved() -> None:
 
 
 class TestConnections:
-    def test_who_is_connected(self, clients: WebsocketClients, channel: Channels) -> None:
+    def test_number_of_connected_clients(
+        self, clients: WebsocketClients, channel: Channels
+    ) -> None:
         other = observed(clients)
         assert clients.connections("k") == 2
         other.on_close()
@@ -271,7 +273,7 @@ class TestConnections:
         assert clients.connections("k") == 0
         assert channel.passed == ["closed"]
 
-    def test_an_open_page_carries_the_end_of_each_cell(
+    def test_end_of_a_cell_is_seen_through_any_open_page(
         self, clients: WebsocketClients, channel: Channels
     ) -> None:
         other, requests = observed(clients), clients.requests.of("k")
@@ -282,7 +284,7 @@ class TestConnections:
         assert not requests.has_clients
 
     @pytest.mark.parametrize(("on_iopub", "unfinished"), [(False, 0), (True, 1)])
-    def test_after_the_last_client_only_the_iopub_channel_tells_of_an_end(
+    def test_after_the_last_client_left_only_iopub_shows_the_end_of_a_cell(
         self, on_iopub: bool, unfinished: int, clients: WebsocketClients, channel: Channels
     ) -> None:
         requests, other = clients.requests.of("k"), observed(clients)
@@ -293,7 +295,7 @@ class TestConnections:
         channel.on_close()
         assert requests.unfinished == unfinished
 
-    def test_a_message_passes_even_if_observing_it_fails(
+    def test_message_passes_even_if_observing_it_fails(
         self, channel: Channels, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delattr(Channels, "kernel_id")

@@ -1,0 +1,460 @@
+"""The tables of the planner: a scene in which everything is idle and due, and rows that change one
+thing. Each row gives its scene and the reason that the planner must name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from scene import (
+    APP,
+    ASKED,
+    IMAGE_TERMINAL,
+    KERNEL,
+    LIMIT,
+    NOW,
+    TERMINAL,
+    Scene,
+    ago,
+    joined,
+    other,
+    with_kernel,
+    with_ledger,
+    with_mark,
+    with_marks,
+    with_policy,
+)
+
+from auto_shutdown.core.ledger import Failure, Hold, Veto
+from auto_shutdown.core.marks import Work
+from auto_shutdown.core.model import EVERYTHING, IOPubActivity, Kernel, Program
+from auto_shutdown.core.policy import Rule
+from auto_shutdown.core.verdict import Outcome, Reason, Result
+
+IDLE_SCENE = Scene()
+HOUR = timedelta(hours=1)
+FAILED = Outcome(Result.TEMPORARY, "It failed.", "ThrottlingException", "Wait.")
+
+
+def busy(still: timedelta, result: str = "none", **policy: object) -> Scene:
+    """Busy, and nothing heard of it for so long."""
+    since = NOW - still
+    scene = with_policy(with_kernel(IDLE_SCENE, state="busy"), **policy)
+    asked = replace(ASKED, result=result)
+    return with_mark(
+        scene, KERNEL.ref, state="busy", state_since=since, quiet_since=since, work=asked
+    )
+
+
+def pager(still: timedelta, **policy: object) -> Scene:
+    """A pager in tmux, started by the kernel, without a sign of work for so long."""
+    program = Program("pts/3", "terminal", "less", quiet_since=NOW - still)
+    scene = with_policy(replace(IDLE_SCENE, programs=(program,)), suspect_after=2 * HOUR, **policy)
+    work = replace(ASKED, result="working", detail="less, detached, runs", programs=("pts/3",))
+    return with_mark(scene, KERNEL.ref, work=work)
+
+
+def running(still: timedelta, printed: timedelta, shows: bool = False, **policy: object) -> Scene:
+    """A command in the terminal's foreground without a key or a sign of work for so long, that
+    last printed ``printed`` ago."""
+    terminal = replace(TERMINAL, running_job="python", only_shows=shows)
+    scene = with_policy(replace(IDLE_SCENE, terminal=terminal), **policy)
+    since, weak = NOW - still, {"output": NOW - printed}
+    return with_mark(
+        scene, TERMINAL.ref, state="running", state_since=since, quiet_since=since, weak=weak
+    )
+
+
+def unanswered(still: timedelta, **policy: object) -> Scene:
+    """Its shell has been silent for so long."""
+    return with_kernel(busy(still, **policy), shell_silent=True)
+
+
+def refused(still: timedelta, state: str = "starting", **policy: object) -> Scene:
+    """Its gateway has refused each connection for so long."""
+    scene = with_kernel(with_policy(IDLE_SCENE, **policy), state=state, refused="HTTP 404")
+    since = NOW - still
+    return with_mark(
+        scene, KERNEL.ref, state=state, state_since=since, quiet_since=since, work=UNREAD
+    )
+
+
+def waiting(for_what: str, connections: int) -> Scene:
+    scene = with_kernel(IDLE_SCENE, state="busy", waiting_for=for_what, connections=connections)
+    alone = connections == 0
+    return with_mark(scene, KERNEL.ref, state="busy", alone=alone, quiet_since=ago(hours=3))
+
+
+WORKING = Work(NOW, NOW, "working", "99 % of a core")
+INCONCLUSIVE = Work(NOW)
+UNTOLD = Work(NOW, NOW, "untold", "it does not answer")
+UNREAD = Work(NOW, NOW, "unread", "/proc cannot be read (Too many open files)")
+VETO = Veto("backup", "the nightly copy runs", NOW + timedelta(minutes=1))
+VETOED_UNTIL_NOW = replace(VETO, until=NOW)
+
+KERNEL_ROWS = {
+    "disabled": (with_policy(IDLE_SCENE, enabled=False), Reason.DISABLED),
+    "its manager cannot be read": (replace(IDLE_SCENE, unread=("kernels",)), Reason.UNKNOWN),
+    "this kernel cannot be read": (
+        with_kernel(IDLE_SCENE, unreadable="TraitError"),
+        Reason.UNKNOWN,
+    ),
+    "a state never heard of": (with_kernel(IDLE_SCENE, state="dreaming"), Reason.UNKNOWN),
+    "busy, whatever its stamp": (with_kernel(IDLE_SCENE, state="busy"), Reason.BUSY),
+    "a pager in tmux": (pager(HOUR), Reason.BACKGROUND_WORK),
+    "a forgotten pager in tmux": (pager(3 * HOUR), Reason.SUSPECT_BUSY),
+    "a forgotten pager in tmux, before max_busy": (
+        pager(2 * HOUR, max_busy=3 * HOUR),
+        Reason.SUSPECT_BUSY,
+    ),
+    "starting": (with_kernel(IDLE_SCENE, state="starting"), Reason.GRACE),
+    "restarting": (with_kernel(IDLE_SCENE, state="restarting"), Reason.GRACE),
+    "stuck in starting, not asked": (
+        with_mark(
+            with_kernel(IDLE_SCENE, state="starting"), KERNEL.ref, state="starting", work=Work()
+        ),
+        Reason.GRACE,
+    ),
+    "stuck in starting, and cannot be asked": (
+        with_mark(
+            with_kernel(IDLE_SCENE, state="starting"), KERNEL.ref, state="starting", work=UNREAD
+        ),
+        Reason.UNKNOWN,
+    ),
+    "its gateway refuses, for seven hours": (refused(7 * HOUR), Reason.UNKNOWN),
+    "its gateway refuses, for eight hours": (refused(8 * HOUR), Reason.SUSPECT_BUSY),
+    "listed as idle, and its gateway refuses": (refused(8 * HOUR, "idle"), Reason.SUSPECT_BUSY),
+    "listed as busy, and its gateway refuses": (refused(8 * HOUR, "busy"), Reason.BUSY),
+    "its gateway refuses for less than max_busy_minutes": (
+        refused(9 * HOUR, max_busy=10 * HOUR),
+        Reason.SUSPECT_BUSY,
+    ),
+    "used an hour ago": (
+        with_kernel(IDLE_SCENE, last_activity=ago(hours=1)),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "a stamp of tomorrow": (
+        with_kernel(IDLE_SCENE, last_activity=NOW + HOUR),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "connected and protected": (with_policy(IDLE_SCENE, protect_connected=True), Reason.CONNECTED),
+    "its own longer limit": (
+        with_policy(IDLE_SCENE, kernel_idle_timeout=timedelta(hours=8)),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "a rule for its instance": (
+        with_policy(IDLE_SCENE, rules=(Rule(8 * HOUR, instance_type="ml.g5.*"),)),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "a rule for its kernel": (
+        with_policy(IDLE_SCENE, rules=(Rule(8 * HOUR, kernel_name="py*"),)),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "a rule for its image": (
+        with_policy(IDLE_SCENE, rules=(Rule(8 * HOUR, image="pytorch-*"),)),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "kept alive": (
+        with_ledger(IDLE_SCENE, holds={KERNEL.ref: Hold(NOW + HOUR)}),
+        Reason.KEPT_ALIVE,
+    ),
+    "its app kept alive": (
+        with_ledger(IDLE_SCENE, holds={APP.ref: Hold(NOW + HOUR)}),
+        Reason.KEPT_ALIVE,
+    ),
+    "kept alive, with a note": (
+        with_ledger(IDLE_SCENE, holds={KERNEL.ref: Hold(NOW + HOUR, "waits for a review")}),
+        Reason.KEPT_ALIVE,
+    ),
+    "all kept alive": (
+        with_ledger(IDLE_SCENE, holds={EVERYTHING: Hold(NOW + HOUR)}),
+        Reason.KEPT_ALIVE,
+    ),
+    "busy, silent and still, for seven hours": (busy(7 * HOUR), Reason.BUSY),
+    "busy, silent and still, for eight": (busy(8 * HOUR), Reason.SUSPECT_BUSY),
+    "busy and silent, its processor time unknown": (busy(9 * HOUR, "untold"), Reason.BUSY),
+    "busy and still for less than max_busy_minutes": (
+        busy(2 * HOUR, max_busy=3 * HOUR),
+        Reason.BUSY,
+    ),
+    "its shell does not answer": (unanswered(HOUR), Reason.BUSY),
+    "its shell has not answered for eight hours": (unanswered(8 * HOUR), Reason.SUSPECT_BUSY),
+    "waits in input() with a client": (waiting("input", 1), Reason.BUSY),
+    "stopped in the debugger with a client": (waiting("debugger", 1), Reason.BUSY),
+    "a thread at work": (with_mark(IDLE_SCENE, KERNEL.ref, work=WORKING), Reason.BACKGROUND_WORK),
+    "its processes cannot be read": (
+        with_mark(IDLE_SCENE, KERNEL.ref, work=UNREAD),
+        Reason.UNKNOWN,
+    ),
+    "not yet asked for work": (with_mark(IDLE_SCENE, KERNEL.ref, work=Work()), Reason.GRACE),
+    "asked, not long enough watched": (
+        with_mark(IDLE_SCENE, KERNEL.ref, work=INCONCLUSIVE),
+        Reason.GRACE,
+    ),
+    "asked long ago": (
+        with_mark(IDLE_SCENE, KERNEL.ref, work=replace(ASKED, answered_at=ago(minutes=5))),
+        Reason.GRACE,
+    ),
+    "printing by itself": (
+        with_mark(IDLE_SCENE, KERNEL.ref, weak={"output": ago(minutes=10)}),
+        Reason.OUTPUT,
+    ),
+    "a person is present in JupyterLab": (
+        with_mark(IDLE_SCENE, KERNEL.ref, weak={"presence": ago(minutes=10)}),
+        Reason.PRESENCE,
+    ),
+    "a request ten minutes ago": (
+        with_kernel(IDLE_SCENE, iopub=IOPubActivity(request_at=ago(minutes=10))),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "its kernelspec's own limit": (
+        with_kernel(IDLE_SCENE, own_limit=8 * HOUR),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "a hook vetoes": (with_ledger(IDLE_SCENE, vetoes={KERNEL.ref: VETO}), Reason.VETOED),
+    "the server has just started": (with_ledger(IDLE_SCENE, quiet_until=NOW + HOUR), Reason.GRACE),
+    "removing it failed": (
+        with_kernel(
+            with_ledger(IDLE_SCENE, failures={KERNEL.ref: Failure(1, NOW + HOUR, FAILED)}), app=None
+        ),
+        Reason.BACKING_OFF,
+    ),
+    "no notice was given yet": (with_policy(IDLE_SCENE, warn=timedelta(minutes=5)), Reason.GRACE),
+}
+
+KERNEL_STILL_REMOVED = {
+    "a client is connected": with_kernel(IDLE_SCENE, connections=5),
+    "no stamp at all": with_kernel(IDLE_SCENE, last_activity=None),
+    "dead for hours": with_kernel(IDLE_SCENE, state="dead"),
+    "a keep-alive that ended": with_ledger(IDLE_SCENE, holds={KERNEL.ref: Hold(NOW)}),
+    "a keep-alive on another app": with_ledger(
+        IDLE_SCENE, holds={replace(APP, name="other").ref: Hold(NOW + HOUR)}
+    ),
+    "sessions unread": replace(IDLE_SCENE, unread=("sessions",)),
+    "apps unread": replace(IDLE_SCENE, unread=("apps",)),
+    "a rule for others": with_policy(IDLE_SCENE, rules=(Rule(8 * HOUR, instance_type="ml.p4d.*"),)),
+    "the second rule": with_policy(
+        IDLE_SCENE, rules=(Rule(HOUR, kernel_name="python3"), Rule(8 * HOUR, instance_type="*"))
+    ),
+    "a retry that is due": with_ledger(IDLE_SCENE, failures={KERNEL.ref: Failure(3, NOW, FAILED)}),
+}
+
+APP_ROWS = {
+    "disabled": (with_policy(IDLE_SCENE, enabled=False), Reason.DISABLED),
+    "its list cannot be read": (replace(IDLE_SCENE, unread=("apps",)), Reason.UNKNOWN),
+    "the kernels cannot be read": (replace(IDLE_SCENE, unread=("kernels",)), Reason.UNKNOWN),
+    "the sessions cannot be read": (replace(IDLE_SCENE, unread=("sessions",)), Reason.UNKNOWN),
+    "the terminals cannot be read": (replace(IDLE_SCENE, unread=("terminals",)), Reason.UNKNOWN),
+    "the gateway of a kernel refuses": (refused(3 * HOUR), Reason.UNKNOWN),
+    "the gateway of a stuck kernel refuses after it was asked once": (
+        with_mark(refused(3 * HOUR), KERNEL.ref, work=UNTOLD),
+        Reason.UNKNOWN,
+    ),
+    "the gateway of a kernel refuses, for eight hours": (refused(8 * HOUR), Reason.IN_USE),
+    "an unreadable kernel in it": (
+        joined(IDLE_SCENE, other(unreadable="TraitError", app=None)),
+        Reason.UNKNOWN,
+    ),
+    "an unreadable kernel that may run in any app": (
+        replace(IDLE_SCENE, more_kernels=(Kernel("k9", unreadable="TraitError"),)),
+        Reason.UNKNOWN,
+    ),
+    "pending": (replace(IDLE_SCENE, app=replace(APP, status="Pending")), Reason.NOT_IN_SERVICE),
+    "deleting": (replace(IDLE_SCENE, app=replace(APP, status="Deleting")), Reason.NOT_IN_SERVICE),
+    "deleted": (replace(IDLE_SCENE, app=replace(APP, status="Deleted")), Reason.NOT_IN_SERVICE),
+    "failed": (replace(IDLE_SCENE, app=replace(APP, status="Failed")), Reason.NOT_IN_SERVICE),
+    "a status never heard of": (
+        replace(IDLE_SCENE, app=replace(APP, status="Napping")),
+        Reason.NOT_IN_SERVICE,
+    ),
+    "a busy kernel": (joined(IDLE_SCENE, other(state="busy")), Reason.IN_USE),
+    "a kernel kept alive": (
+        with_ledger(joined(IDLE_SCENE, other()), holds={other().ref: Hold(NOW + HOUR)}),
+        Reason.IN_USE,
+    ),
+    "a kernel with a longer limit": (
+        with_policy(IDLE_SCENE, kernel_idle_timeout=8 * HOUR),
+        Reason.IN_USE,
+    ),
+    "a kernel used lately": (
+        joined(IDLE_SCENE, other(last_activity=ago(hours=1))),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "a kernel that has just arrived": (
+        replace(IDLE_SCENE, more_kernels=(other(),)),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "a starting kernel": (
+        replace(joined(IDLE_SCENE, other()), more_kernels=(other(state="starting"),)),
+        Reason.IN_USE,
+    ),
+    "a kernel of unknown state": (joined(IDLE_SCENE, other(state="dreaming")), Reason.UNKNOWN),
+    "kept alive": (with_ledger(IDLE_SCENE, holds={APP.ref: Hold(NOW + HOUR)}), Reason.KEPT_ALIVE),
+    "its terminal kept alive": (
+        with_ledger(IDLE_SCENE, holds={IMAGE_TERMINAL.ref: Hold(NOW + HOUR)}),
+        Reason.KEPT_ALIVE,
+    ),
+    "terminals kept": (with_policy(IDLE_SCENE, keep_terminals=True), Reason.TERMINAL_OPEN),
+    "created again": (
+        replace(IDLE_SCENE, app=replace(APP, created_at=ago(minutes=30))),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "the server has just started": (with_ledger(IDLE_SCENE, quiet_until=NOW + HOUR), Reason.GRACE),
+    "deleting it failed": (
+        with_ledger(IDLE_SCENE, failures={APP.ref: Failure(1, NOW + HOUR, FAILED)}),
+        Reason.BACKING_OFF,
+    ),
+    "a longer limit for apps": (
+        with_policy(IDLE_SCENE, app_idle_timeout=8 * HOUR),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "in service for a moment only": (
+        with_marks(
+            with_policy(
+                IDLE_SCENE, grace=4 * HOUR, idle_timeout=HOUR, kernel_idle_timeout=HOUR / 60
+            )
+        ),
+        Reason.GRACE,
+    ),
+}
+
+NOT_COVERED = ["JupyterServer", "JupyterLab", "CodeEditor", "Canvas", "TensorBoard", "NeverHeardOf"]
+
+APP_STILL_REMOVED = {
+    "its kernel could not be shut down": with_ledger(
+        IDLE_SCENE, failures={KERNEL.ref: Failure(1, NOW + HOUR, FAILED)}
+    ),
+    "no kernels at all": replace(IDLE_SCENE, kernel=replace(KERNEL, app=None)),
+    "a kernel on an app that is not listed": joined(
+        IDLE_SCENE, other(app="KernelGateway/unlisted")
+    ),
+    "an unreadable kernel last seen elsewhere": joined(
+        IDLE_SCENE, other(app="KernelGateway/elsewhere", unreadable="TraitError")
+    ),
+}
+
+STUCK = ["starting", "restarting", "unknown"]
+
+
+def with_stuck_kernel(state: str, work: Work) -> Scene:
+    """The app has a second kernel, which is stuck and has a longer limit of its own."""
+    stuck = other(state=state)
+    scene = with_policy(joined(IDLE_SCENE, stuck), rules=(Rule(8 * HOUR, kernel_name="stuck"),))
+    scene = with_mark(scene, stuck.ref, work=work)
+    return replace(scene, more_kernels=(replace(stuck, name="stuck"),))
+
+
+TERMINAL_ROWS = {
+    "disabled": (with_policy(IDLE_SCENE, enabled=False), Reason.DISABLED),
+    "unread": (replace(IDLE_SCENE, unread=("terminals",)), Reason.UNKNOWN),
+    "unreadable": (
+        replace(IDLE_SCENE, terminal=replace(TERMINAL, unreadable="bad")),
+        Reason.UNKNOWN,
+    ),
+    "a job in the foreground": (
+        replace(IDLE_SCENE, terminal=replace(TERMINAL, running_job="python")),
+        Reason.RUNNING_JOB,
+    ),
+    "a silent command, for seven hours": (running(7 * HOUR, 7 * HOUR), Reason.RUNNING_JOB),
+    "a silent command, for eight": (running(8 * HOUR, 8 * HOUR), Reason.SUSPECT_BUSY),
+    "the same while it prints": (running(9 * HOUR, HOUR), Reason.RUNNING_JOB),
+    "the same after two caps of printing": (running(17 * HOUR, HOUR), Reason.SUSPECT_BUSY),
+    "a pager that redraws": (running(9 * HOUR, HOUR, shows=True), Reason.SUSPECT_BUSY),
+    "silent, and not asked": (
+        with_mark(running(9 * HOUR, 9 * HOUR), TERMINAL.ref, work=Work()),
+        Reason.RUNNING_JOB,
+    ),
+    "silent for less than max_busy_minutes": (
+        running(2 * HOUR, 2 * HOUR, max_busy=3 * HOUR),
+        Reason.RUNNING_JOB,
+    ),
+    "its processes cannot be read": (
+        with_mark(IDLE_SCENE, TERMINAL.ref, work=UNREAD),
+        Reason.UNKNOWN,
+    ),
+    "a job that only moves bytes": (
+        with_mark(IDLE_SCENE, TERMINAL.ref, weak={"background-io": ago(minutes=10)}),
+        Reason.BACKGROUND_WORK,
+    ),
+    "a detached job at work": (
+        with_mark(IDLE_SCENE, TERMINAL.ref, work=WORKING),
+        Reason.BACKGROUND_WORK,
+    ),
+    "not yet asked for work": (with_mark(IDLE_SCENE, TERMINAL.ref, work=Work()), Reason.GRACE),
+    "printing by itself": (
+        with_mark(IDLE_SCENE, TERMINAL.ref, weak={"output": ago(minutes=10)}),
+        Reason.OUTPUT,
+    ),
+    "a hook vetoes": (with_ledger(IDLE_SCENE, vetoes={TERMINAL.ref: VETO}), Reason.VETOED),
+    "kept by setting": (with_policy(IDLE_SCENE, keep_terminals=True), Reason.TERMINAL_OPEN),
+    "kept by setting, its command silent for as long as max_busy_minutes": (
+        running(3 * HOUR, 3 * HOUR, max_busy=3 * HOUR, keep_terminals=True),
+        Reason.TERMINAL_OPEN,
+    ),
+    "kept by setting, with a silent command": (
+        running(8 * HOUR, 8 * HOUR, keep_terminals=True),
+        Reason.SUSPECT_BUSY,
+    ),
+    "a key an hour ago": (
+        replace(IDLE_SCENE, terminal=replace(TERMINAL, last_activity=ago(hours=1))),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "its own limit": (
+        with_policy(IDLE_SCENE, terminal_idle_timeout=8 * HOUR),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "kept alive": (
+        with_ledger(IDLE_SCENE, holds={TERMINAL.ref: Hold(NOW + HOUR)}),
+        Reason.KEPT_ALIVE,
+    ),
+}
+
+REMOVED_TERMINAL_ROWS = {
+    "a silent command, for as long as max_busy_minutes": (
+        running(3 * HOUR, 3 * HOUR, max_busy=3 * HOUR),
+        Reason.MAX_BUSY,
+    ),
+}
+
+REMOVED_KERNEL_ROWS = {
+    "waits in input() without a client": (waiting("input", 0), Reason.IDLE),
+    "stopped in the debugger without a client": (waiting("debugger", 0), Reason.IDLE),
+    "a pager in tmux after max_busy": (pager(4 * HOUR, max_busy=4 * HOUR), Reason.MAX_BUSY),
+    "a kernel that cannot be asked": (with_mark(IDLE_SCENE, KERNEL.ref, work=UNTOLD), Reason.IDLE),
+    "printing for longer than output counts": (
+        with_policy(
+            with_mark(IDLE_SCENE, KERNEL.ref, weak={"output": NOW}),
+            output_only=timedelta(minutes=30),
+        ),
+        Reason.IDLE,
+    ),
+    "presence for longer than presence counts": (
+        with_policy(
+            with_mark(IDLE_SCENE, KERNEL.ref, weak={"presence": NOW}),
+            presence_max=timedelta(minutes=30),
+        ),
+        Reason.IDLE,
+    ),
+    "an old request, and a new stamp that a reconnect moved": (
+        with_kernel(IDLE_SCENE, last_activity=NOW, iopub=IOPubActivity(request_at=ago(hours=3))),
+        Reason.IDLE,
+    ),
+    "its kernelspec's limit is short": (
+        with_policy(
+            with_kernel(IDLE_SCENE, own_limit=HOUR), idle_timeout=8 * HOUR, app_idle_timeout=LIMIT
+        ),
+        Reason.IDLE,
+    ),
+    "busy and still for as long as max_busy_minutes": (
+        busy(3 * HOUR, max_busy=3 * HOUR),
+        Reason.MAX_BUSY,
+    ),
+    "its gateway refuses for as long as max_busy_minutes": (
+        refused(9 * HOUR, max_busy=9 * HOUR),
+        Reason.MAX_BUSY,
+    ),
+    "a veto that is over": (
+        with_ledger(IDLE_SCENE, vetoes={KERNEL.ref: VETOED_UNTIL_NOW}),
+        Reason.IDLE,
+    ),
+}

@@ -1,0 +1,173 @@
+"""The idle clock of an app moves with the kernels and terminals that run in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from scene import APP, KERNEL, NOW, TERMINAL, ago, mark
+
+from auto_shutdown.core.ledger import Ledger, advance, record
+from auto_shutdown.core.model import Departure, Kernel, Snapshot, Unread
+from auto_shutdown.core.verdict import Outcome, Result
+
+MINUTE = timedelta(minutes=1)
+EMPTY = Ledger(quiet_until=ago(days=1))
+BEFORE = NOW - MINUTE
+
+
+class TestApps:
+    """The clock of an app moves with what runs in it."""
+
+    used = ago(minutes=10)
+
+    def settled(self, *kernels: Kernel) -> Ledger:
+        """App and kernels known for three hours; the last look a minute ago."""
+        ledger = advance(EMPTY, Snapshot(kernels, (), (APP,)), ago(hours=3))
+        return advance(ledger, Snapshot(kernels, (), (APP,)), BEFORE)
+
+    def active_at(self, ledger: Ledger) -> object:
+        return ledger.marks[APP.ref].active_at
+
+    def test_idle_clock_of_an_app_starts_at_first_sight(self) -> None:
+        """Not at CreationTime: what was before is not known, and must not count against it."""
+        assert self.active_at(advance(EMPTY, Snapshot((), (), (APP,)), NOW)) == NOW
+
+    def test_activity_of_a_kernel_counts_for_its_app(self) -> None:
+        old = replace(KERNEL, last_activity=ago(hours=5))
+        ledger = self.settled(old)
+        used = replace(old, last_activity=NOW - MINUTE / 2)
+        after = advance(ledger, Snapshot((used,), (), (APP,)), NOW)
+        assert self.active_at(after) == NOW - MINUTE / 2
+        assert after.marks[APP.ref].signal == "last-activity"
+
+    def test_app_gets_a_whole_limit_after_its_last_kernel_was_closed(self) -> None:
+        """The incumbent's worst: its stamp of "empty since" was never cleared."""
+        ledger = advance(EMPTY, Snapshot((), (), (APP,)), ago(hours=4))
+        for minutes in range(180, 0, -1):
+            busy = replace(KERNEL, state="busy")
+            ledger = advance(ledger, Snapshot((busy,), (), (APP,)), ago(minutes=minutes))
+        ledger = advance(ledger, Snapshot((), (), (APP,)), NOW)
+        assert self.active_at(ledger) == NOW, "it was at work until somewhere since the last look"
+        later = advance(ledger, Snapshot((), (), (APP,)), NOW + MINUTE)
+        assert self.active_at(later) == NOW
+
+    def test_closing_a_kernel_that_waits_in_input_is_not_activity_of_its_app(self) -> None:
+        waiting = replace(KERNEL, state="busy", connections=0, waiting_for="input")
+        ledger = self.settled(waiting)
+        assert self.active_at(advance(ledger, Snapshot((), (), (APP,)), NOW)) == ago(hours=3)
+
+    @pytest.mark.parametrize(
+        ("departure", "expected"),
+        [
+            (Departure(APP.id, NOW - MINUTE / 2, "request"), NOW - MINUTE / 2),
+            (Departure(APP.id, NOW + MINUTE, "request"), NOW),
+            (Departure(None, NOW - MINUTE / 2, "request", anywhere=True), NOW - MINUTE / 2),
+            (Departure(None, NOW - MINUTE / 2, "request"), ago(hours=3)),
+            (Departure("KernelGateway/other", NOW, "request"), ago(hours=3)),
+            (Departure(APP.id, ago(hours=5), "request"), ago(hours=3)),
+        ],
+    )
+    def test_last_use_of_a_kernel_that_is_gone_counts_for_its_app(
+        self, departure: Departure, expected: datetime
+    ) -> None:
+        ledger = self.settled(KERNEL)
+        after = advance(ledger, Snapshot((KERNEL,), (), (APP,), departures=(departure,)), NOW)
+        assert self.active_at(after) == expected
+
+    def test_terminal_closed_while_its_job_runs_counts_for_its_app_until_now(self) -> None:
+        inside = replace(TERMINAL, app=APP.id, running_job="python")
+        ledger = advance(EMPTY, Snapshot((), (inside,), (APP,)), BEFORE)
+        ledger = advance(ledger, Snapshot((), (), (APP,)), NOW)
+        assert (self.active_at(ledger), ledger.marks[APP.ref].signal) == (NOW, "foreground-process")
+
+    @pytest.mark.parametrize("source", ["kernels", "terminals"])
+    def test_last_values_of_an_unread_source_do_not_count_as_activity(self, source: str) -> None:
+        """It may even be older than what an answer has told since."""
+        seen = Snapshot((KERNEL,), (TERMINAL,))
+        ledger = advance(EMPTY, seen, BEFORE)
+        newer = {r: replace(m, stamps={"last-activity": NOW}) for r, m in ledger.marks.items()}
+        ledger = replace(ledger, marks=newer)
+        unread = {source: Unread(source, "x", "x", "x")}
+        after = advance(ledger, replace(seen, unread=unread), NOW)
+        stays, moves = (KERNEL, TERMINAL) if source == "kernels" else (TERMINAL, KERNEL)
+        assert after.marks[stays.ref] == ledger.marks[stays.ref]
+        assert after.marks[moves.ref].seen_at == NOW
+
+    def test_kernel_of_an_unread_source_has_not_left_its_app(self) -> None:
+        busy = replace(KERNEL, state="busy")
+        ledger = advance(EMPTY, Snapshot((busy,), (), (APP,)), BEFORE)
+        unread = {"kernels": Unread("kernels", "x", "x", "x")}
+        after = advance(ledger, Snapshot((), (), (APP,), unread), NOW)
+        assert after.marks[KERNEL.ref] == ledger.marks[KERNEL.ref]
+        assert self.active_at(after) == BEFORE
+
+    def test_an_arrival_is_activity_and_a_departure_is_not(self) -> None:
+        old = replace(KERNEL, last_activity=ago(hours=5))
+        ledger = self.settled(old)
+        gone = advance(ledger, Snapshot((), (), (APP,)), NOW)
+        assert self.active_at(gone) == ago(hours=3)
+        back = advance(gone, Snapshot((old,), (), (APP,)), NOW + MINUTE)
+        assert self.active_at(back) == NOW + MINUTE
+        assert back.marks[APP.ref].signal == "arrival"
+
+    def test_removed_kernel_that_is_still_listed_is_not_an_arrival(self) -> None:
+        old = replace(KERNEL, last_activity=ago(hours=5))
+        removed = record(self.settled(old), KERNEL.ref, Outcome(Result.REMOVED), NOW)
+        after = advance(removed, Snapshot((old,), (), (APP,)), NOW)
+        assert self.active_at(after) == ago(hours=3)
+
+    @pytest.mark.parametrize("kept", [True, False], ids=["same CreationTime", "new CreationTime"])
+    def test_app_created_again_under_the_same_name_has_a_new_idle_clock(self, kept: bool) -> None:
+        """SageMaker keeps the CreationTime of an app that comes back within 24 hours."""
+        ledger = self.settled()
+        if kept:
+            for status in ("Deleting", "Deleted", "Pending"):
+                app = replace(APP, status=status)
+                ledger = advance(ledger, Snapshot((), (), (app,)), BEFORE)
+        again = APP if kept else replace(APP, created_at=ago(seconds=30))
+        after = advance(ledger, Snapshot((), (), (again,)), NOW)
+        assert (self.active_at(after), after.marks[APP.ref].first_seen) == (NOW, NOW)
+
+    def test_an_app_we_deleted_is_forgotten(self) -> None:
+        ledger = record(self.settled(), APP.ref, Outcome(Result.REMOVED), NOW)
+        assert self.active_at(advance(ledger, Snapshot((), (), (APP,)), NOW)) == NOW
+
+    def test_app_without_creation_time_keeps_its_idle_clock(self) -> None:
+        bare = replace(APP, created_at=None)
+        ledger = advance(EMPTY, Snapshot((), (), (bare,)), ago(hours=3))
+        assert self.active_at(advance(ledger, Snapshot((), (), (bare,)), NOW)) == ago(hours=3)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_idle_clock_of_an_app_follows_its_latest_kernel(order: int) -> None:
+    """Strong and weak evidence each, whichever kernel comes first."""
+    other = replace(KERNEL, id="k2")
+    marks = {
+        KERNEL.ref: mark(ago(hours=2), "idle", APP.id, weak={"output": ago(minutes=9)}),
+        other.ref: mark(ago(hours=1), "idle", APP.id, weak={"output": ago(minutes=40)}),
+        APP.ref: mark(ago(hours=3), "InService", stamps={}),
+    }
+    kernels = (replace(KERNEL, last_activity=None), replace(other, last_activity=None))[::order]
+    app = replace(APP, created_at=None)
+    after = advance(replace(EMPTY, marks=marks), Snapshot(kernels, (), (app,)), NOW)
+    assert after.marks[APP.ref].active_at == ago(hours=1)
+    assert after.marks[APP.ref].weak == {"output": ago(minutes=9)}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_app_names_the_same_signal_in_any_order_of_its_kernels(order: int) -> None:
+    asked, printed = replace(KERNEL, id="k2"), replace(KERNEL, id="k3")
+    marks = {
+        asked.ref: replace(mark(ago(hours=1), "idle", APP.id), signal="request"),
+        printed.ref: replace(mark(ago(hours=1), "idle", APP.id), signal="last-activity"),
+        APP.ref: mark(ago(hours=3), "InService", stamps={}),
+    }
+    kernels = (replace(asked, last_activity=None), replace(printed, last_activity=None))[::order]
+    app = replace(APP, created_at=None)
+    after = advance(replace(EMPTY, marks=marks), Snapshot(kernels, (), (app,)), NOW)
+    assert (after.marks[APP.ref].active_at, after.marks[APP.ref].signal) == (
+        ago(hours=1),
+        "request",
+    )

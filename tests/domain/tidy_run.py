@@ -1,0 +1,96 @@
+"""An administrator who runs tidy again and again against the AWS API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from aws_account import Account
+
+from auto_shutdown.core.verdict import Result
+from auto_shutdown.domain.actions import Decision
+from auto_shutdown.domain.facts import Facts
+from auto_shutdown.domain.policy import DomainPolicy, parse
+from auto_shutdown.domain.stores import FileAudit, FileState
+from auto_shutdown.domain.tidy import Run, Tidy
+from auto_shutdown.domain.workplace import Workplace, scope_of_tidy
+
+RULES = ("canvas", "rstudio_sessions", "tensorboard", "without_extension", "orphans")
+
+
+def policy(**more: Any) -> DomainPolicy:
+    rules = {name: {"delete": True} for name in RULES}
+    fixed = {"version": 1, "dry_run": False, "notify": {"event_bus": "default"}}
+    return parse({**fixed, **rules, **more})
+
+
+class Notes:
+    """Remembers notices; ``error`` is raised instead."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.error: Exception | None = None
+
+    def send(self, decisions: Sequence[Decision], facts: Facts, policy: DomainPolicy) -> None:
+        if self.error is not None:
+            raise self.error
+        self.sent += [f"{d.item.owner}/{d.item.type}" for d in decisions]
+
+
+class Administrator:
+    """Runs tidy again and again. ``later`` moves the clock of the program, not that of AWS."""
+
+    def __init__(self, account: Account, place: Workplace, directory: Path) -> None:
+        self.account, self.place = account, place
+        self.state, self.log = FileState(directory / "state"), directory / "audit"
+        self.audit: Any = FileAudit(self.log)
+        self.notes = Notes()
+        self.offset = timedelta(0)
+        self.place.now = lambda: datetime.now(timezone.utc) + self.offset
+        self.before_call: Callable[[], None] = lambda: None
+
+    def run(self, rules: DomainPolicy | None = None, dry_run: bool = False) -> Run:
+        rules = rules or policy()
+        reader = self.place.reader(scope_of_tidy(("us-west-2",), rules))
+        tidy = Tidy(
+            reader, rules, self.state, self.audit, self.notes, self.place.aws, self.place.now
+        )
+        return tidy.run(dry_run)
+
+    def notices_given(self, ago: timedelta) -> None:
+        """Make the notices of the state as old as that, instead of the world younger."""
+        memory, version = self.state.load()
+        aged = {
+            key: type(n)(n.rule, n.given_at - ago, n.created_at)
+            for key, n in memory.notices.items()
+        }
+        self.state.save(memory.with_notices(aged), version)
+
+    def entries(self) -> list[dict[str, Any]]:
+        return [json.loads(text) for text in self.log.read_text().splitlines()]
+
+
+def results(run: Run) -> list[tuple[str, Result]]:
+    return [(a.decision.item.type, a.result) for a in run.attempts]
+
+
+def ripe(account: Account, admin: Administrator) -> None:
+    """A Canvas app whose notice is over."""
+    account.start("Canvas", 10)
+    account.canvas_was_idle(200)
+    admin.run()
+    admin.notices_given(timedelta(hours=2))
+
+
+def at_describe(account: Account, event: Callable[[], None]) -> None:
+    """``event`` happens between the plan and the second look."""
+    original = account.api.operations.table["DescribeApp"]
+
+    def describe(request: dict[str, Any]) -> dict[str, Any]:
+        event()
+        return original(request)
+
+    account.api.operations.table["DescribeApp"] = describe
