@@ -1,4 +1,4 @@
-"""Shuts down what nobody uses in Amazon SageMaker Studio: kernels, terminals and apps."""
+"""Shuts down idle kernels, terminals and apps in Amazon SageMaker Studio."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, object]]:
-    """The extension; where it cannot even be imported (a broken environment), one clear line and
-    something that does nothing, for the server is people's place of work."""
+    """The extension point that Jupyter Server loads.
+
+    In a broken environment the extension cannot be imported. Then this logs one error and returns
+    an extension point that does nothing, so that the server starts all the same."""
     try:
-        # Imported here, so that `import auto_shutdown` alone costs nothing.
+        # The import is here so that `import auto_shutdown` alone stays fast.
         from .extension import AutoShutdown
     except Exception as error:
         logging.getLogger("ServerApp").error(
@@ -31,4 +33,4 @@ def _jupyter_server_extension_points() -> list[dict[str, object]]:
 
 
 def _load_jupyter_server_extension(_server: object) -> None:
-    """In place of the extension that could not be loaded."""
+    """Does nothing. Jupyter Server calls it when the extension could not be imported."""

@@ -41,22 +41,23 @@ from .world.world import World
 
 @dataclass(frozen=True)
 class Claim:
-    """What this server runs in, and the state files that are its own."""
+    """The platform that this server runs on, and its claim on the state files of this server."""
 
     platform: Platform
     key: ClaimedKey
 
 
 def claim(server: Any, traits: AdminTraits) -> Claim:
-    """Recognise the platform, and claim the state files of this server. Reads and writes files."""
+    """Recognise the platform and claim the state files of this server, so that no second server
+    uses the same files. Blocks: it reads and writes files."""
     platform = recognise(Path(traits.metadata_path), traits.platform_overrides(), os.environ)
     key = server_key(platform.identity, server.base_url, server.port)
     return Claim(platform, claim_key(Path(traits.state_dir), key))
 
 
 class Assembly:
-    """The parts on one ``server``, as ``traits`` and ``limits`` configure them. ``websockets`` are
-    the handlers that have been observed since the server's start."""
+    """The parts of the extension on one ``server``, configured by ``traits`` and ``limits``.
+    ``websockets`` observes the server's websocket handlers since the server started."""
 
     def __init__(
         self,
@@ -140,20 +141,21 @@ class Assembly:
         return part
 
     def _connect(self, server: Any, controller: Controller) -> None:
-        """Connect the controller to the server's signals, events and metrics, as far as it has
-        them."""
+        """Connect the controller to those signals, events and metrics that this version of the
+        server has."""
         signals = ChangeSignals(controller.wake)
         signals.watch_requests(server.web_app)
-        with contextlib.suppress(Exception):  # a server before 2.1
+        with contextlib.suppress(Exception):  # jupyter_server before 2.1 has no kernel events
             signals.listen(server.event_logger)
-        with contextlib.suppress(Exception):  # a server without events
+        with contextlib.suppress(Exception):  # the administrator can switch events off
             controller.announcer.add(JupyterEvents(server.event_logger))
         with contextlib.suppress(ImportError):  # without prometheus_client there are no metrics
             metrics = Metrics(controller.report, lambda: controller.unsignalled_changes)
             controller.announcer.add(self._closed_later(metrics))
 
     def close(self) -> None:
-        """Let go of threads, sockets and the claim on the state files. Never raises."""
+        """End the threads, close the sockets and release the claim on the state files. Never
+        raises."""
         for part in self._parts:
             with contextlib.suppress(Exception):
                 part.close()
@@ -164,7 +166,7 @@ def _heartbeats(server: Any, directory: Path, activity_file: ActivityFile) -> He
     settings: MutableMapping[str, Any] = server.web_app.settings
     heartbeats = HeartbeatSource(directory, activity_file, settings)
     heartbeats.proxied.watch(settings)
-    with contextlib.suppress(Exception):  # a server without events tells of no saved document
+    with contextlib.suppress(Exception):  # without events, saved documents are not noticed
         heartbeats.listen(server.event_logger)
     return heartbeats
 

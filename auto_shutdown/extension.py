@@ -17,8 +17,9 @@ from tornado.ioloop import IOLoop
 from traitlets import default
 from traitlets.config import Config
 
-from .api.handlers import CONTROLLER, routes
-from .api.startup import failed
+from .api.base_handler import CONTROLLER
+from .api.handlers import routes
+from .api.startup import record_failure
 from .config import provenance
 from .config.loading import configured_limits
 from .config.problems import ConfigurationError
@@ -31,15 +32,17 @@ if TYPE_CHECKING:
     from .assembly import Assembly
     from .cycle.controller import Controller
 
-#: A start that is under way when the server stops is waited for so long.
+#: How long a stopping server waits for a start of the extension that is still under way.
 STOP_SECONDS = 2.0
 
-#: So long may the configuration and the state directory take to be read.
+#: How long the configuration and the state directory may take to be read. A network file system
+#: that hangs must not keep the extension in the starting state for ever.
 START_SECONDS = 60.0
 
 
 class AutoShutdown(AdminTraits, ExtensionApp):
-    """Administrators configure it as ``c.AutoShutdown.…`` (docs/reference/settings.md)."""
+    """The extension. Administrators configure it as ``c.AutoShutdown.…``;
+    docs/reference/settings.md lists the options."""
 
     name = "auto_shutdown"
     extension_url = "/auto-shutdown/status"
@@ -52,8 +55,9 @@ class AutoShutdown(AdminTraits, ExtensionApp):
     _stopped = False
 
     def _link_jupyter_server_extension(self, serverapp: ServerApp) -> None:
-        """Keep an error of Jupyter's for ``limits()``. The server would only log it, and run this
-        extension without what could not be read."""
+        """Keep an error that Jupyter raises while it reads the configuration, so that the start of
+        this extension fails with it. Jupyter itself would only log the error and run this extension
+        without the part that it could not read."""
         self.serverapp = serverapp
         try:
             super()._link_jupyter_server_extension(serverapp)
@@ -61,12 +65,12 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             message = f"The configuration cannot be loaded ({type(error).__name__}: {error})."
             self._config_error = self._config_error or ConfigurationError(message)
 
-    def load_config_file(self, *given: Any, **named: Any) -> None:
-        """Load the drop-ins, which Jupyter leaves out, before the files that it reads: so those
-        win."""
-        found = provenance.drop_ins(self.config_file_paths)
-        self.update_config(Config({provenance.SECTION: found}))
-        super().load_config_file(*given, **named)
+    def load_config_file(self, *args: Any, **kwargs: Any) -> None:
+        """Load the drop-in files (``jupyter_server_config.d/*.json``), which Jupyter does not load
+        for an extension, then the files that Jupyter does load. Later files win."""
+        drop_ins = provenance.drop_ins(self.config_file_paths)
+        self.update_config(Config({provenance.SECTION: drop_ins}))
+        super().load_config_file(*args, **kwargs)
 
     @default("state_dir")
     def _default_state_dir(self) -> str:
@@ -86,8 +90,9 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         return self.serverapp
 
     async def _start(self) -> None:
-        """Nothing that goes wrong here may reach the server (it is the users' work place)."""
-        if self._stopped:  # a server that ends as soon as it has begun
+        """Start to watch. Never raises: an error here must not stop a server on which people
+        work. The log and ``GET status`` tell why the extension did not start."""
+        if self._stopped:  # the server stopped before its loop ran this
             return
         # All extensions have added their handlers, and no client has connected yet.
         websockets = self._websockets = WebsocketHandlers()
@@ -97,7 +102,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         files = FileThread("start", START_SECONDS)
         try:
             limits = await self._configured_limits(files)
-            # Imported here, and in the thread: it takes some 20 ms.
+            # The import takes some 20 ms, so it runs in a thread and not on the event loop.
             assembly = await files.run(import_module, "auto_shutdown.assembly")
             claimed = await files.run(assembly.claim, self._server, self)
             if self._is_stopped():
@@ -108,13 +113,13 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             )
             controller: Controller = self._assembly.controller
             await controller.start()
-            if self._is_stopped():  # the server did not wait for a start that took long
+            if self._is_stopped():  # the server stopped during the start and did not wait for it
                 await controller.stop()
                 self._release()
                 return
         except Exception as error:
-            why = failed(self._server.web_app.settings, error)
-            self.log.error("%s %s", why.message, why.remedy)
+            failure = record_failure(self._server.web_app.settings, error)
+            self.log.error("%s %s", failure.message, failure.remedy)
             self._stop_observing()
             return
         finally:
@@ -125,11 +130,13 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         self.log.info("auto_shutdown: watching (%s); idle after %s.", kind, minutes)
 
     def _is_stopped(self) -> bool:
-        """Whether the server has stopped, perhaps during a start."""
+        """Whether the server has stopped. A method, because mypy would take a second read of the
+        attribute in one function for always false."""
         return self._stopped
 
     async def _configured_limits(self, files: FileThread) -> Limits:
-        """Raises ConfigurationError unless everything that configures us is understood."""
+        """The administrator's limits. Raises ConfigurationError when any part of the configuration
+        of this extension cannot be read or understood."""
         server = self._server
         loaded = [getattr(each, "_loaded_config_files", None) for each in (server, self)]
         limits, ignored = await configured_limits(
@@ -142,13 +149,15 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             loaded=None if None in loaded else [path for paths in loaded for path in paths or ()],
         )
         if ignored:
-            text = "auto_shutdown: the administrator configures it; a user's %s is ignored."
+            text = (
+                "auto_shutdown: ignores %s, because only the administrator's configuration counts."
+            )
             self.log.warning(text, ", ".join(ignored))
         return limits
 
     async def stop_extension(self) -> None:
-        """Called when the server stops. Never raises: the server would not go on to shut down its
-        kernels, and they would outlive it."""
+        """Stop to watch; the server calls this when it stops. Never raises: after an error here the
+        server would not shut down its kernels, and they would outlive it."""
         self._stopped = True
         try:
             await self._stop_watching()

@@ -1,12 +1,12 @@
 """Open files so that no file of another kind, size or owner can harm this server.
 
-Every module that reads or writes a file uses these functions. A path on disk may hold a named pipe
-(opening it waits for ever), a device (it never ends), a symbolic link (it leads to somebody else's
-file) or a file of a gigabyte. So each file is opened without waiting (``O_NONBLOCK``) and without
-following a link in its last component (``O_NOFOLLOW``); then the *open* file is checked, because
-the path may change between a check and an open.
+Every module that reads or writes a file uses these functions. A path on disk may lead to a named
+pipe (opening it waits for ever), a device (reading it never ends), a symbolic link (to somebody
+else's file) or a file of a gigabyte. So each file is opened without waiting (``O_NONBLOCK``) and
+without following a link in its last component (``O_NOFOLLOW``). Then the *open* file is checked,
+because somebody could exchange the path between a check and the opening.
 
-All functions block. Call them from a thread of ours (``world.file_thread``), never from the event
+All functions block. Call them from a worker thread (``world.file_thread``), never from the event
 loop: a network file system can take minutes to answer.
 """
 
@@ -19,7 +19,8 @@ import stat
 import tempfile
 from pathlib import Path
 
-#: Files that we create belong to one user and hold their notebooks' paths.
+#: Permissions of the files and directories that this package creates: only their owner may read
+#: them, because they contain the paths of notebooks.
 PRIVATE = 0o600
 PRIVATE_DIRECTORY = 0o700
 
@@ -28,10 +29,10 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class UnsafeFileError(OSError):
-    """The path holds something that is not opened. ``strerror`` says why, ``filename`` where."""
+    """This module refuses to open the path. ``strerror`` is the reason, ``filename`` the path."""
 
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(errno.EINVAL, why, str(path))
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(errno.EINVAL, reason, str(path))
 
 
 def read_bytes(
@@ -39,10 +40,10 @@ def read_bytes(
 ) -> bytes:
     """The whole content of a regular file of at most ``most_bytes`` bytes.
 
-    ``follow`` also reads through a symbolic link: for files of an administrator or of Jupyter, who
-    may have made the link. ``any_owner`` also reads the file of a stranger: only for content that
-    can delay a removal and never cause one. Raises UnsafeFileError for what is not such a file, and
-    OSError as ``open`` does.
+    ``follow`` also reads through a symbolic link: use it for files of an administrator or of
+    Jupyter, who may have made the link. ``any_owner`` also reads a file of another user: use it
+    only for content that can delay a removal and never cause one. Raises UnsafeFileError for a file
+    of another kind, size or owner, and OSError as ``open`` does.
     """
     handle = open_regular(path, os.O_RDONLY, follow=follow, any_owner=any_owner)
     with os.fdopen(handle, "rb") as file:
@@ -53,8 +54,8 @@ def read_bytes(
 
 
 def read_end(path: Path, most_bytes: int) -> tuple[bytes, bool]:
-    """The last ``most_bytes`` bytes of a regular file, and whether that is all of it. Raises as
-    ``read_bytes`` does."""
+    """The last ``most_bytes`` bytes of a regular file, and whether these bytes are the whole file.
+    Raises UnsafeFileError and OSError as ``read_bytes`` does."""
     handle = open_regular(path, os.O_RDONLY)
     with os.fdopen(handle, "rb") as file:
         start = max(os.fstat(handle).st_size - most_bytes, 0)
@@ -63,7 +64,7 @@ def read_end(path: Path, most_bytes: int) -> tuple[bytes, bool]:
 
 
 def append(path: Path, content: bytes) -> None:
-    """Write all of ``content`` to the end of the file and onto the disk, or nothing of it. Makes
+    """Append all of ``content`` to the file and flush it to the disk, or append nothing. Creates
     the file and its directory where they are missing. Raises OSError."""
     make_directory(path.parent)
     handle = open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -76,16 +77,17 @@ def append(path: Path, content: bytes) -> None:
             os.fsync(handle)
         except OSError:
             with contextlib.suppress(OSError):
-                os.ftruncate(handle, size)  # works on a full disk, too
+                os.ftruncate(handle, size)  # this succeeds even on a full disk
             raise
     finally:
         os.close(handle)
 
 
 def replace(path: Path, content: bytes, mode: int = PRIVATE, make_parents: bool = True) -> None:
-    """Put a new file with ``content`` in the place of ``path``, whole at any time. A symbolic link
-    or a pipe at ``path`` is replaced, never written to. ``make_parents`` makes the directory where
-    it is missing. Raises OSError, and then what was there stays."""
+    """Replace the file at ``path`` with a new file of ``content``, atomically: a reader sees the
+    old content or the new one, never a part. A symbolic link or a pipe at ``path`` is replaced and
+    never written to. ``make_parents`` creates a missing directory. Raises OSError; the old file
+    then stays."""
     if make_parents:
         make_directory(path.parent)
     if path.is_dir() and not path.is_symlink():
@@ -106,8 +108,9 @@ def replace(path: Path, content: bytes, mode: int = PRIVATE, make_parents: bool 
 
 
 def overwrite(path: Path, content: bytes) -> None:
-    """Write ``content`` into the file that is there, where the directory allows no replacement (a
-    sticky one, such as ``/tmp``). Never through a link of either kind. Raises OSError."""
+    """Write ``content`` into an existing file. For directories with the sticky bit, such as
+    ``/tmp``, where a user cannot replace a file of another user. Refuses symbolic links and files
+    with a second hard link. Raises OSError."""
     handle = open_regular(path, os.O_WRONLY)
     try:
         if os.fstat(handle).st_nlink != 1:
@@ -121,16 +124,17 @@ def overwrite(path: Path, content: bytes) -> None:
 def open_regular(
     path: Path, flags: int, *, follow: bool = False, any_owner: bool = False, mode: int = PRIVATE
 ) -> int:
-    """A descriptor of a regular file. Raises UnsafeFileError for anything else (see the module),
-    and OSError as ``os.open`` does. The caller closes it."""
+    """Open a regular file and return its descriptor, which the caller closes. ``flags`` and
+    ``mode`` are those of ``os.open``; ``follow`` and ``any_owner`` are those of ``read_bytes``.
+    Raises UnsafeFileError for any other kind of file, and OSError as ``os.open`` does."""
     if not follow:
         flags |= _NOFOLLOW
     try:
         handle = os.open(path, flags | _NONBLOCK | getattr(os, "O_CLOEXEC", 0), mode)
     except OSError as error:
-        why = _unsafe(path, error)
-        if why:
-            raise UnsafeFileError(path, why) from None
+        reason = _refusal_of_kind(path, error)
+        if reason:
+            raise UnsafeFileError(path, reason) from None
         raise
     try:
         status = os.fstat(handle)
@@ -145,12 +149,13 @@ def open_regular(
 
 
 def make_directory(path: Path) -> None:
-    """Make a private directory, and its parents, unless it is there. Raises OSError."""
+    """Create a private directory and its parents, unless they exist. Raises OSError."""
     path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
 
 
 def sync_directory(path: Path) -> None:
-    """Put a new name onto the disk, where the file system can do that."""
+    """Flush the names in a directory to the disk, so that a new file survives a power loss. File
+    systems that cannot do this are skipped."""
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -160,7 +165,7 @@ def sync_directory(path: Path) -> None:
 
 
 def kind_of(mode: int) -> str:
-    """What a file is that is not a regular one, with its article, for a sentence."""
+    """The kind of a file that is not a regular file, with its article: "a named pipe"."""
     kinds = {
         stat.S_IFDIR: "a directory",
         stat.S_IFLNK: "a symbolic link",
@@ -172,9 +177,10 @@ def kind_of(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "not a regular file")
 
 
-def _unsafe(path: Path, error: OSError) -> str:
-    """Why ``os.open`` refused what is not a regular file; empty for any other error."""
-    # O_NOFOLLOW gives ELOOP (on BSD EMLINK or EFTYPE), a pipe without a reader and a socket ENXIO.
+def _refusal_of_kind(path: Path, error: OSError) -> str:
+    """Why ``os.open`` failed, when it failed because the path is no regular file; else empty."""
+    # The error number does not tell: O_NOFOLLOW fails with ELOOP (on BSD with EMLINK or EFTYPE), a
+    # pipe without a reader and a socket fail with ENXIO.
     if isinstance(error, PermissionError):
         return ""
     try:
@@ -186,8 +192,8 @@ def _unsafe(path: Path, error: OSError) -> str:
 
 def _is_trusted(status: os.stat_result, path: Path) -> bool:
     """Whether the file belongs to this process's user, to root, or to the owner of a directory in
-    which only that owner can make files. The last is for network file systems, which may show all
-    files of a home under another user id than the process has."""
+    which only that owner can create files. The third case is for network file systems, which may
+    show all files of a home directory under a user id that differs from the process's."""
     user = getattr(os, "geteuid", lambda: 0)()  # Windows has no user ids
     if status.st_uid in (user, 0):
         return True

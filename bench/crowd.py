@@ -22,7 +22,7 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from tornado import web
 from tornado.ioloop import IOLoop
 
-from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.api.base_handler import CONTROLLER
 
 from .names import IMAGE
 

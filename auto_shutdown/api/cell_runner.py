@@ -1,4 +1,4 @@
-"""Runs code in a kernel of a running server, over the server's own websocket: the caller's side."""
+"""Runs code in a kernel of a running server, as a client of the server's kernel websocket."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from typing import Any
 
 from .client import Client, ExitCode, ServerError
 
-#: Seconds for the websocket to open: a kernel that has just been started takes its time.
+#: How long the websocket may take to open. The server opens it once the kernel is ready, and a
+#: kernel that was just started needs many seconds.
 OPEN_SECONDS = 60.0
+
+#: How long the websocket may take to close.
 CLOSE_SECONDS = 2.0
 
 Show = Callable[[str], None]
 
 
 def run_cells(client: Client, kernel_id: str, cells: Sequence[str], show: Show) -> int | None:
-    """Run ``cells`` one after another, and ``show`` what they print. Stops at the first error.
+    """Run ``cells`` (source code) one after another and pass their output to ``show``. Stops at the
+    first error.
 
-    Returns the index of the cell that failed, None where all ran. Raises ServerError when the
-    connection fails, KeyboardInterrupt after it has interrupted the kernel.
+    Returns the index of the cell that failed, or None when all cells succeeded. Raises ServerError
+    when the connection fails. On Ctrl-C it interrupts the kernel, then raises KeyboardInterrupt.
     """
     try:
         return asyncio.run(_run(client, kernel_id, cells, show))
@@ -47,16 +51,16 @@ async def _run(client: Client, kernel_id: str, cells: Sequence[str], show: Show)
         for index, cell in enumerate(cells):
             message = _execute_request(cell)
             await socket.write_message(json.dumps(message))
-            if not await _until_done(socket, message["header"]["msg_id"], show):
+            if not await _succeeds(socket, message["header"]["msg_id"], show):
                 return index
         return None
     finally:
         socket.close()
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(_until_closed(socket), CLOSE_SECONDS)
+            await asyncio.wait_for(_wait_until_closed(socket), CLOSE_SECONDS)
 
 
-async def _until_closed(socket: Any) -> None:
+async def _wait_until_closed(socket: Any) -> None:
     while await socket.read_message() is not None:
         pass
 
@@ -88,8 +92,10 @@ def _execute_request(code: str) -> dict[str, Any]:
     }
 
 
-async def _until_done(socket: Any, msg_id: str, show: Show) -> bool:
-    """Show the output of one request until it has ended. Returns whether it succeeded."""
+async def _succeeds(socket: Any, msg_id: str, show: Show) -> bool:
+    """Pass the output of the request ``msg_id`` to ``show`` until the request has ended. Returns
+    whether it succeeded. The request has ended when its reply *and* its status ``idle`` came: they
+    come on different channels, in either order."""
     status, idle = "", False
     while not (status and idle):
         text = await socket.read_message()

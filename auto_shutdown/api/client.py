@@ -1,7 +1,8 @@
-"""Finds the running server as ``jupyter server list`` finds it, and calls its HTTP contract.
+"""Finds the running server as ``jupyter server list`` does, and calls the extension's HTTP API.
 
-A token is read from Jupyter's own runtime files, sent to the server that it belongs to, and shown
-nowhere. Redirects are not followed, because they could take the token elsewhere.
+A server's token is read from Jupyter's runtime files and sent to that server only. It is never
+printed or logged. Redirects are not followed, because a redirect could send the token to another
+host.
 """
 
 from __future__ import annotations
@@ -20,26 +21,28 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from .connection import ANY_ADDRESS, UNIX_SCHEME, Answer, exchange, is_latin
 
-#: Seconds. A check may delete an app; a status takes milliseconds.
+#: How long a request may take. A check may delete an app, which takes many seconds.
 ANSWER_SECONDS = 60.0
+
+#: How long a server may take to answer ``GET status``; usually this takes milliseconds.
 PROBE_SECONDS = 5.0
 
-#: The token of a server that was started by hand, elsewhere or by another user. The variable is
-#: Jupyter's own.
+#: The environment variable (Jupyter's own) with the token of a server that has no runtime file
+#: here, because it runs on another host or belongs to another user.
 TOKEN_VARIABLE = "JUPYTER_TOKEN"
 
-#: Jupyter sets this in its terminals: the server that started them.
+#: The environment variable with which Jupyter tells a terminal the URL of its server.
 SERVER_VARIABLE = "JUPYTER_SERVER_URL"
 
-#: jupyter_client sets this in kernels: the process of the server that started them.
+#: The environment variable with which jupyter_client tells a kernel the process id of its server.
 PARENT_VARIABLE = "JPY_PARENT_PID"
 
-#: Asks a person for the password of the server at a URL. None when nobody can be asked.
+#: Asks a person for the password of the server at the given URL, and returns it.
 AskPassword = Callable[[str], str]
 
 
 class ExitCode(IntEnum):
-    """What the command line's exit codes mean; docs/command-line.md explains them."""
+    """The exit codes of the command line. docs/command-line.md explains them."""
 
     DONE = 0
     TROUBLE = 1
@@ -51,7 +54,8 @@ class ExitCode(IntEnum):
 
 
 class ServerError(Exception):
-    """``str()`` says what failed, ``remedy`` what to do; ``code`` is the exit code."""
+    """A request failed. ``str(error)`` tells what failed and ``remedy`` what to do about it;
+    ``code`` is the exit code for the command line."""
 
     def __init__(self, code: ExitCode, message: str, remedy: str) -> None:
         super().__init__(message)
@@ -61,7 +65,7 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """One running server, as its runtime file describes it."""
+    """One running server, as its runtime file describes it. ``url`` ends with a slash."""
 
     url: str
     token: str = field(default="", repr=False)
@@ -75,7 +79,8 @@ class Server:
 
 
 def running_servers() -> list[Server]:
-    """The servers of this user on this machine. Raises ServerError."""
+    """The running servers of this user on this machine. Raises ServerError when Jupyter's runtime
+    directory cannot be read."""
     from jupyter_server.serverapp import list_running_servers
 
     try:
@@ -90,8 +95,8 @@ def running_servers() -> list[Server]:
 def _server(description: Mapping[str, Any]) -> Server:
     url = str(description["url"])
     if str(description.get("hostname", "-")) in ANY_ADDRESS:
-        # It listens on every address, and its URL shows the machine's name instead, which need not
-        # resolve. Every such server answers on localhost.
+        # The server listens on all addresses. Its URL then contains the machine's name, which may
+        # not resolve; such a server always answers on localhost.
         parts = urlsplit(url)
         netloc = f"localhost:{parts.port}" if parts.port else "localhost"
         url = parts._replace(netloc=netloc).geturl()
@@ -106,15 +111,17 @@ def _server(description: Mapping[str, Any]) -> Server:
 def find(
     url: str | None = None, port: int | None = None, ask_password: AskPassword | None = None
 ) -> Client:
-    """A client of the server that ``url`` and ``port`` choose, or of the only one that has the
-    extension. ``ask_password`` is called when that server wants a password. Raises ServerError."""
+    """A client of the running server that ``url`` and ``port`` select. Without them, a client of
+    the only server that has the extension. ``ask_password`` is called when the server wants a
+    password; None when no person can be asked. Raises ServerError when no server, or more than one,
+    is left to choose from."""
     servers = running_servers()
     chosen = [server for server in servers if _is_chosen(server, url, port)]
     if not chosen and url is not None and port is None:
         chosen = [Server(url.rstrip("/") + "/", os.environ.get(TOKEN_VARIABLE, ""))]
     if not chosen:
-        raise _none_running(servers)
-    return Client(chosen[0] if len(chosen) == 1 else _only_one(chosen), ask_password)
+        raise _no_server(servers)
+    return Client(chosen[0] if len(chosen) == 1 else _choose(chosen), ask_password)
 
 
 def _is_chosen(server: Server, url: str | None, port: int | None) -> bool:
@@ -124,14 +131,15 @@ def _is_chosen(server: Server, url: str | None, port: int | None) -> bool:
 
 
 def _place(url: str) -> tuple[int | None, str, str]:
-    """Port, socket file and path: these distinguish the servers of one machine, whichever of its
-    names or addresses a URL uses, and whether its path is percent-encoded or not."""
+    """The port, socket file and path of a URL. They tell the servers of one machine apart, because
+    a machine has several names and addresses. The path is percent-decoded, because one path can be
+    written in both ways."""
     parts = urlsplit(url)
     socket_file = parts.netloc if parts.scheme == UNIX_SCHEME else ""
     return Server(url).port, socket_file, unquote(parts.path).rstrip("/")
 
 
-def _none_running(others: Iterable[Server]) -> ServerError:
+def _no_server(others: Iterable[Server]) -> ServerError:
     urls = " ".join(server.url for server in others)
     if urls:
         message = "No running Jupyter server matches --url or --port."
@@ -146,15 +154,15 @@ def _none_running(others: Iterable[Server]) -> ServerError:
     return ServerError(ExitCode.NO_SERVER, message, remedy)
 
 
-def _only_one(servers: list[Server]) -> Server:
-    """Of several servers: the one whose kernel or terminal this is, or the only one with the
-    extension."""
+def _choose(servers: list[Server]) -> Server:
+    """Choose from several servers: the server that started the kernel or terminal in which this
+    runs, else the only server with the extension. Raises ServerError when neither is clear."""
     here, parent = os.environ.get(SERVER_VARIABLE), os.environ.get(PARENT_VARIABLE)
-    home = [s for s in servers if parent is not None and str(s.pid) == parent]
-    home = home or [s for s in servers if here is not None and _place(s.url) == _place(here)]
-    problems = {} if home else {server: Client(server).probe() for server in servers}
-    with_extension = home or [server for server, problem in problems.items() if problem is None]
-    if not with_extension:  # one that wants a password may have it
+    parents = [s for s in servers if parent is not None and str(s.pid) == parent]
+    parents = parents or [s for s in servers if here is not None and _place(s.url) == _place(here)]
+    problems = {} if parents else {server: Client(server).probe() for server in servers}
+    with_extension = parents or [server for server, problem in problems.items() if problem is None]
+    if not with_extension:  # a server that wants a password may have the extension
         refused = ExitCode.REFUSED
         with_extension = [s for s, p in problems.items() if p is not None and p.code is refused]
     if len(with_extension) == 1:
@@ -166,7 +174,7 @@ def _only_one(servers: list[Server]) -> Server:
 
 
 class Client:
-    """Calls one server. Every method raises ServerError, and nothing else."""
+    """Calls one server. Every method raises ServerError and no other exception."""
 
     def __init__(self, server: Server, ask_password: AskPassword | None = None) -> None:
         self.server = server
@@ -174,7 +182,8 @@ class Client:
         self._login_cookies: tuple[str, ...] = ()
 
     def probe(self) -> ServerError | None:
-        """Why the extension does not answer; None when it does."""
+        """Ask the extension for its status. Returns the error when it does not answer, else
+        None."""
         try:
             self.request("GET", "status", seconds=PROBE_SECONDS)
         except ServerError as error:
@@ -190,19 +199,20 @@ class Client:
         seconds: float = ANSWER_SECONDS,
         below: str = "auto-shutdown/",
     ) -> Any:
-        """Send one request below ``auto-shutdown/``, or ``below`` another part of the server's API.
-        Returns its JSON, None for an empty answer."""
+        """Send one request and return the JSON of the answer, None for an empty answer. ``path`` is
+        relative to ``below``, and ``below`` is relative to the server's base URL. ``seconds``
+        limits each wait for the server."""
         target = below + path
         if query:
             target += "?" + urlencode(query)
         text = None if body is None else json.dumps(body)
         answer = self._exchange(method, target, text, self._headers(method), seconds)
-        if _is_refusal(answer) and self._log_in(seconds):
+        if _is_jupyters_refusal(answer) and self._log_in(seconds):
             answer = self._exchange(method, target, text, self._headers(method), seconds)
         return self._read(answer)
 
     def channels(self, kernel_id: str) -> tuple[str, Mapping[str, str]]:
-        """The websocket of one kernel, and the headers that open it."""
+        """The URL of the websocket of one kernel, and the headers that the request for it needs."""
         url = self.server.url.replace("http", "ws", 1)
         headers = {k: v for k, v in self._headers("GET").items() if k != "Content-Type"}
         return f"{url}api/kernels/{kernel_id}/channels", headers
@@ -223,7 +233,7 @@ class Client:
             return exchange(self.server.url, method, path, body, headers, seconds)
         except (OSError, http.client.HTTPException, ValueError) as error:
             failure = error
-        # Here and not in the handler: a traceback could show a header.
+        # Raised outside the handler, so that no traceback of the cause can show a header.
         raise self._no_answer(failure)
 
     def _headers(self, method: str) -> dict[str, str]:
@@ -232,8 +242,8 @@ class Client:
             return {**headers, "Authorization": f"token {self.server.token}"}
         cookies = [*self._login_cookies]
         if method != "GET":
-            # Without a token, as in Studio, Jupyter wants XSRF protection: one value both as a
-            # cookie and as a header. A page of another origin could not set both.
+            # For a request without a token, as in Studio, Jupyter requires an XSRF token: the same
+            # value in a cookie and in a header. A page of another origin could not set both.
             pair = secrets.token_hex(16)
             headers["X-XSRFToken"] = pair
             cookies.append(f"_xsrf={pair}")
@@ -241,11 +251,11 @@ class Client:
 
     def _log_in(self, seconds: float) -> bool:
         """Ask a person for the server's password and log in with it, as the login page does.
-        Returns whether the server accepted it. The password is kept nowhere."""
+        Returns whether the login succeeded. The password is not stored."""
         if self.server.token or self._login_cookies or self._ask_password is None:
             return False
         if self._exchange("GET", "login", None, {}, seconds).status != 200:
-            return False  # it has no login page, or needs no login and refuses for another reason
+            return False  # the server has no login page, or refused for another reason
         pair = secrets.token_hex(16)
         body = urlencode({"password": self._ask_password(self.server.url), "_xsrf": pair})
         headers = {
@@ -289,18 +299,18 @@ class Client:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise self._not_ours(status)
+            raise self._foreign_answer(status)
         if status in (200, 201, 204):
             return answer or None
-        ours = "message" in answer
-        if status == 503 and ours and "field" not in answer:
+        of_extension = "message" in answer
+        if status == 503 and of_extension and "field" not in answer:
             raise _not_started(answer)
-        if ours and ("field" in answer or status in (400, 409, 429, 507)):
+        if of_extension and ("field" in answer or status in (400, 409, 429, 507)):
             raise _refusal(answer)
-        raise self._not_ours(status)
+        raise self._foreign_answer(status)
 
-    def _not_ours(self, status: int) -> ServerError:
-        """An answer that the extension did not give."""
+    def _foreign_answer(self, status: int) -> ServerError:
+        """The error for an answer that did not come from the extension."""
         url = self.server.url
         if status in (301, 302, 401, 403):
             message = f"The server at {url} refuses access ({status})."
@@ -326,8 +336,9 @@ class Client:
         )
 
 
-def _is_refusal(answer: Answer) -> bool:
-    """Jupyter redirects to its login page, or refuses with its own sentence."""
+def _is_jupyters_refusal(answer: Answer) -> bool:
+    """Whether Jupyter itself refused the request: it redirected to its login page, or answered 403
+    without the extension's field ``field``."""
     if answer.status == 403:
         try:
             return "field" not in json.loads(answer.body)
@@ -337,7 +348,7 @@ def _is_refusal(answer: Answer) -> bool:
 
 
 def _not_started(answer: Mapping[str, Any]) -> ServerError:
-    """503: the extension is starting, or could not start and says why with a remedy."""
+    """The error for status 503: the extension is starting, or it could not start."""
     if answer.get("remedy"):
         message = str(answer["message"])
         return ServerError(ExitCode.NO_EXTENSION, message, str(answer["remedy"]))

@@ -1,7 +1,7 @@
 """HTTP connections to a Jupyter server: by host name, by IP address, or by socket file.
 
-The standard library's client alone, because a command must start in milliseconds. No proxy is
-used: the server runs on this machine, or on a host that the caller named.
+This uses the standard library's HTTP client, because importing a bigger one would slow down every
+command. It uses no proxy: the server runs on this machine, or on a host that the caller named.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from urllib.parse import quote, unquote, urlsplit
 
 UNIX_SCHEME = "http+unix"
 
-#: Addresses on which a server listens everywhere. Nobody can connect to them.
+#: Addresses that a server uses to listen on all network interfaces. A client cannot connect to
+#: them.
 ANY_ADDRESS = frozenset({"", "*", "0.0.0.0", "::"})
 
-#: Characters that stand for themselves in a path; ``%`` because escapes may be there already.
+#: Characters of a path that are not percent-encoded. ``%`` is one of them, because the path may
+#: contain percent-encoded characters already.
 _PLAIN = "/%:@!$&'()*+,;=~-._"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answered. ``cookies`` are the ``name=value`` pairs that it set."""
+    """A server's answer. ``cookies`` are the ``name=value`` pairs that it set; ``retry_after`` is
+    the header of that name, empty when there is none."""
 
     status: int
     body: bytes
@@ -40,13 +43,15 @@ def exchange(
     headers: Mapping[str, str],
     seconds: float,
 ) -> Answer:
-    """Send one request to the server at ``url`` and return its answer. ``path`` is the whole path
-    with its query. Redirects are not followed. Raises OSError, HTTPException or ValueError."""
+    """Send one request to the server at ``url`` and return its answer. ``path`` is the absolute
+    path with its query; ``seconds`` limits each wait for the server. Redirects are not followed.
+    Raises OSError, HTTPException or ValueError."""
     escaped = quote(path, safe=_PLAIN + "?")
     answer = _exchange_once(url, method, escaped, body, headers, seconds)
     if answer.status == 404 and escaped != path and is_latin(path):
-        # A base URL with a letter such as "ä" in it: Jupyter's routes then hold the letter itself,
-        # and tornado reads request lines as Latin-1, so that only the plain byte reaches them.
+        # The base URL may contain a letter such as "ä". Jupyter's routes then contain the letter
+        # itself, and tornado decodes request lines as Latin-1. So only a path that is sent
+        # unescaped, as Latin-1, matches them.
         answer = _exchange_once(url, method, path, body, headers, seconds)
     return answer
 
@@ -84,23 +89,23 @@ def is_latin(path: str) -> bool:
     return " " not in path
 
 
-class _LatinPaths:
-    """Lets a path with Latin-1 letters through, which ``http.client`` refuses."""
+class _Latin1Paths:
+    """Sends a path with Latin-1 letters, which ``http.client`` would refuse to send."""
 
     def _encode_request(self, request: str) -> bytes:
         return request.encode("latin-1")
 
 
-class _HTTPConnection(_LatinPaths, http.client.HTTPConnection):
+class _HTTPConnection(_Latin1Paths, http.client.HTTPConnection):
     pass
 
 
-class _HTTPSConnection(_LatinPaths, http.client.HTTPSConnection):
+class _HTTPSConnection(_Latin1Paths, http.client.HTTPSConnection):
     pass
 
 
-class _UnixConnection(_LatinPaths, http.client.HTTPConnection):
-    """To a server that listens on a socket file (``--sock``)."""
+class _UnixConnection(_Latin1Paths, http.client.HTTPConnection):
+    """A connection to a server that listens on a socket file (option ``--sock``)."""
 
     def __init__(self, path: str, seconds: float) -> None:
         super().__init__("localhost", timeout=seconds)
@@ -120,10 +125,10 @@ def _connection(url: str, seconds: float) -> http.client.HTTPConnection:
     if host in ANY_ADDRESS:
         host = "localhost"
     if parts.scheme == "https":
-        # A notebook instance serves a certificate that it signed itself. Nobody can stand between
-        # two processes of one machine, so there the certificate need not be trusted.
-        trusted = not is_this_machine(host)
-        context = ssl.create_default_context() if trusted else ssl._create_unverified_context()
+        # A notebook instance uses a self-signed certificate. A connection within this machine
+        # cannot be intercepted on a network, so its certificate need not be verified.
+        verify = not is_this_machine(host)
+        context = ssl.create_default_context() if verify else ssl._create_unverified_context()
         return _HTTPSConnection(host, parts.port, timeout=seconds, context=context)
     return _HTTPConnection(host, parts.port, timeout=seconds)
 
@@ -133,14 +138,14 @@ def is_this_machine(host: str) -> bool:
     if host in ANY_ADDRESS:
         return True
     try:
-        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return False
-    return bool(found) and all(_is_own(family, address) for family, *_, address in found)
+    return bool(addresses) and all(_is_own(family, address) for family, *_, address in addresses)
 
 
 def _is_own(family: int, address: tuple[object, ...]) -> bool:
-    """Only an address of this machine can be bound to."""
+    """Whether ``address`` belongs to this machine: only such an address can be bound to."""
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.bind((address[0], 0, *address[2:]))

@@ -15,13 +15,13 @@ SCHEMAS = Path(__file__).parent / "event_schemas"
 
 
 def schema_id(name: str) -> str:
-    """The id of the schema of one event. A URN: it needs no domain of ours."""
+    """The id of the schema of one event. It is a URN, because a URN needs no internet domain."""
     return f"urn:auto-shutdown:event:{name}:v1"
 
 
 class JupyterEvents:
-    """Emits what happens as events of the server. Raises what ``event_logger`` raises for a server
-    whose events cannot take these schemas."""
+    """An observer of the announcer that emits Jupyter events. The constructor registers the
+    schemas, and raises the error of ``event_logger`` when the server does not accept them."""
 
     def __init__(self, event_logger: Any) -> None:
         self._logger = event_logger

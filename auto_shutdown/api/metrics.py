@@ -1,7 +1,7 @@
-"""Counters and gauges in the server's own ``/metrics``.
+"""Counters and gauges in the ``/metrics`` of the Jupyter server.
 
-They go into the registry of prometheus_client that jupyter_server itself uses. Where that package
-is not there, there are no metrics.
+They are registered with prometheus_client's default registry, which jupyter_server itself uses.
+Without that package there are no metrics.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ PREFIX = "auto_shutdown"
 
 
 class Metrics:
-    """An observer, and a collector that reads the report when ``/metrics`` is asked for."""
+    """An observer of the announcer, which counts events; and a collector for prometheus_client,
+    which reads the report whenever somebody requests ``/metrics``."""
 
     def __init__(
         self,
@@ -25,7 +26,8 @@ class Metrics:
         unsignalled_changes: Callable[[], int],
         registry: Any = None,
     ) -> None:
-        """Raises ImportError where prometheus_client is not there."""
+        """``report`` and ``unsignalled_changes`` are called for each request of ``/metrics``.
+        Raises ImportError when prometheus_client is not installed."""
         from prometheus_client import REGISTRY
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
@@ -38,13 +40,13 @@ class Metrics:
         self._registry.register(self)
 
     def close(self) -> None:
-        """Leave the registry: another server of this process may follow."""
+        """Leave the registry, because another server may start in this process (in tests)."""
         self._registry.unregister(self)
 
     # -- as an observer ------------------------------------------------------------------------
 
     def changed(self, sequence: int) -> None:
-        """Nothing to count: the gauges are read when they are asked for."""
+        """Counts nothing: the gauges are read from the report on request."""
 
     def notice(self, notice: Mapping[str, Any]) -> None:
         self._notices[(str(notice["kind"]),)] += 1
@@ -55,17 +57,19 @@ class Metrics:
 
     def fault(self, fault: Mapping[str, Any]) -> None:
         if fault["state"] == "started":
-            # The source may hold the id of a resource; a label must not have endless values.
+            # A source may end with the id of a resource ("kernel ID"). The label gets the first
+            # word only, because each value of a label makes a new time series.
             self._faults[(str(fault["source"]).split(" ")[0], str(fault["code"]))] += 1
 
     # -- as a collector ------------------------------------------------------------------------
 
     def describe(self) -> list[Any]:
-        """Nothing: it keeps the registry from collecting at registration."""
+        """An empty list. Without this method the registry would call ``collect`` at registration,
+        before there is a report."""
         return []
 
     def collect(self) -> list[Any]:
-        """All metrics, made anew."""
+        """All metrics with their present values."""
         report = self._report()
         resources = Counter((r["kind"], r["reason"]) for r in report["resources"])
         health, savings = report["health"], report["savings"]
@@ -77,10 +81,10 @@ class Metrics:
             self._counted("faults", "Faults that began.", ("source", "code"), self._faults),
             self._gauged("resources", "Resources.", ("kind", "reason"), resources),
             self._single("faults_in_force", "Faults in force.", len(health["faults"])),
-            self._single("armed", "1 if removals are made.", float(bool(health["armed"]))),
+            self._single("armed", "1 if idle resources are removed.", float(health["armed"])),
             self._single(
                 "unsignalled_changes",
-                "Changes that a poll found and no signal of the server told of.",
+                "Changes that only a poll noticed, because the server sent no signal.",
                 self._unsignalled_changes(),
             ),
             self._single(
@@ -115,6 +119,6 @@ def _filled(family: Any, counts: Counter[Any]) -> Any:
 
 
 def _age(stamp: str | None) -> float:
-    """Seconds since ``stamp`` (ISO 8601); not a number before the first pass."""
+    """Seconds since ``stamp`` (ISO 8601); NaN before the first pass."""
     at = parse_stamp(stamp)
     return float("nan") if at is None else max(time.time() - at.timestamp(), 0.0)

@@ -1,7 +1,7 @@
-"""What a server answers before the extension watches, and when it could not start.
+"""The answer to requests while the extension is starting, or after it failed to start.
 
-People in Studio do not see the server's log. So the reason and the remedy stand in the answer, and
-the panel, the command line and the doctor show them.
+People in Studio cannot read the server's log. So the answer (status 503) gives the reason and the
+remedy, and the panel, the command line and the doctor show both.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 from ..config.problems import ConfigurationError
 
-#: Where the web application's settings hold a NotStarted.
+#: The key of the web application's settings that holds a NotStarted.
 STARTUP = "auto_shutdown_startup"
 
-#: When to ask again while the extension starts.
+#: The Retry-After, in seconds, while the extension starts.
 RETRY_SECONDS = 2
 
 
@@ -34,18 +34,19 @@ STARTING = NotStarted(
 
 
 def why_not_started(settings: MutableMapping[str, Any]) -> NotStarted:
-    """The reason that ``failed`` has noted; else the extension is still starting."""
-    found = settings.get(STARTUP)
-    return found if isinstance(found, NotStarted) else STARTING
+    """The failure that ``record_failure`` stored; STARTING when there is none yet."""
+    failure = settings.get(STARTUP)
+    return failure if isinstance(failure, NotStarted) else STARTING
 
 
-def failed(settings: MutableMapping[str, Any], error: Exception) -> NotStarted:
-    """Note that the extension could not start, for all requests from now on."""
+def record_failure(settings: MutableMapping[str, Any], error: Exception) -> NotStarted:
+    """Store in the web application's ``settings`` why the extension could not start, for the
+    answers to all later requests. Returns what was stored."""
     if isinstance(error, ConfigurationError):
-        why, remedy = str(error), error.remedy
+        cause, remedy = str(error), error.remedy
     else:
-        why = f"{type(error).__name__}: {error}"
+        cause = f"{type(error).__name__}: {error}"
         remedy = "Correct what it names and restart the server; until then nothing is shut down."
-    found = NotStarted(f"auto_shutdown could not start, and removes nothing. {why}", remedy)
-    settings[STARTUP] = found
-    return found
+    failure = NotStarted(f"auto_shutdown could not start, and removes nothing. {cause}", remedy)
+    settings[STARTUP] = failure
+    return failure

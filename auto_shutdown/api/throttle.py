@@ -1,8 +1,8 @@
-"""How much one client may ask of this server: a rate for each kind, and a number at once.
+"""Limits the requests of each client: how many in a row, how many a second, how many at once.
 
-A page in a loop, or a script, must not keep a server busy on which others work. The rates are far
-above what people and the panel need.
-"""
+A page that asks in a loop, or a script, must not slow down a server on which others work. The
+limits are far above the needs of people and of the panel. The method is a token bucket for each
+client and kind of request."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from dataclasses import dataclass
 
 CHECK, WRITE, READ = "check", "write", "read"
 
-#: For each kind: how many requests at once, and how many a second after that.
+#: For each kind of request: the size of the bucket (requests in a row), and how many requests a
+#: second refill it.
 RATES = {CHECK: (20.0, 0.5), WRITE: (300.0, 20.0), READ: (300.0, 20.0)}
 
-#: Requests of one client that may wait for an answer at the same time.
+#: How many requests of one client may wait for their answers at the same time.
 MOST_AT_ONCE = 50
 
-#: Clients that are remembered. The one that was quiet for longest is forgotten first: by then its
-#: allowance is full again, unless this many clients ask at once.
+#: How many clients are remembered. The client that has been silent longest is forgotten first; its
+#: bucket is full again by then, unless this many clients ask at the same time.
 MOST_CLIENTS = 1000
 
 
 class TooManyRequestsError(Exception):
-    """A request that is refused (429); ``seconds`` is when the next is allowed."""
+    """A request above the limit (status 429). The client may ask again after ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__("Too many requests from this client.")
@@ -35,42 +36,45 @@ class TooManyRequestsError(Exception):
 
 
 @dataclass
-class _Allowance:
+class _Bucket:
+    """``left`` requests were allowed at the time ``at`` (monotonic seconds)."""
+
     left: float
     at: float
 
 
 class Throttle:
-    """The allowances of all clients of one server. Belongs to the event loop."""
+    """The buckets of all clients of one server. Not thread-safe: use it on the event loop only."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._allowances: OrderedDict[tuple[str, str], _Allowance] = OrderedDict()
-        self._at_once: Counter[str] = Counter()
+        self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
+        self._running: Counter[str] = Counter()
 
     @contextlib.contextmanager
     def request(self, client: str, kind: str) -> Iterator[None]:
-        """Count a request of ``client`` while the body runs. Raises TooManyRequestsError."""
+        """Count one request of ``client`` (its address) for as long as the ``with`` block runs.
+        ``kind`` is a key of RATES. Raises TooManyRequestsError."""
         self._take(client, kind)
-        if self._at_once[client] >= MOST_AT_ONCE:
+        if self._running[client] >= MOST_AT_ONCE:
             raise TooManyRequestsError(1)
-        self._at_once[client] += 1
+        self._running[client] += 1
         try:
             yield
         finally:
-            self._at_once[client] -= 1
-            if not self._at_once[client]:
-                del self._at_once[client]
+            self._running[client] -= 1
+            if not self._running[client]:
+                del self._running[client]
 
     def _take(self, client: str, kind: str) -> None:
         most, each_second = RATES[kind]
         now = self._now()
-        found = self._allowances.pop((client, kind), None) or _Allowance(most, now)
-        found.left = min(most, found.left + (now - found.at) * each_second)
-        found.at = now
-        self._allowances[client, kind] = found
-        while len(self._allowances) > MOST_CLIENTS:
-            self._allowances.popitem(last=False)
-        if found.left < 1:
-            raise TooManyRequestsError((1 - found.left) / each_second)
-        found.left -= 1
+        bucket = self._buckets.pop((client, kind), None) or _Bucket(most, now)
+        bucket.left = min(most, bucket.left + (now - bucket.at) * each_second)
+        bucket.at = now
+        self._buckets[client, kind] = bucket
+        while len(self._buckets) > MOST_CLIENTS:
+            self._buckets.popitem(last=False)
+        if bucket.left < 1:
+            raise TooManyRequestsError((1 - bucket.left) / each_second)
+        bucket.left -= 1

@@ -15,7 +15,8 @@ from tornado.httpclient import HTTPClientError
 from waiting import eventually
 
 import auto_shutdown
-from auto_shutdown.api.handlers import CONTROLLER, ROUTES
+from auto_shutdown.api.base_handler import CONTROLLER
+from auto_shutdown.api.handlers import ROUTES
 from auto_shutdown.api.throttle import CHECK, RATES, READ, WRITE
 from auto_shutdown.config.settings import FIELDS
 

@@ -19,8 +19,8 @@ from prometheus_client import CollectorRegistry
 from traitlets.config import Config
 from waiting import eventually
 
+from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.api.events import SCHEMAS, JupyterEvents, schema_id
-from auto_shutdown.api.handlers import CONTROLLER
 from auto_shutdown.api.metrics import Metrics
 from auto_shutdown.core.model import EVERYTHING
 from auto_shutdown.cycle.announcer import Announcer

@@ -13,7 +13,7 @@ import pytest
 from tornado.httpclient import HTTPClientError
 from waiting import eventually
 
-from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.api.startup import STARTUP
 
 DRY = '{"AutoShutdown": {"dry_run": true}}'

@@ -70,5 +70,5 @@ def test_memory_for_clients_is_bounded() -> None:
     throttle = Throttle(Clock())
     for number in range(module.MOST_CLIENTS * 2):
         assert allowed(throttle, str(number), WRITE)
-    assert len(throttle._allowances) == module.MOST_CLIENTS
-    assert not throttle._at_once
+    assert len(throttle._buckets) == module.MOST_CLIENTS
+    assert not throttle._running

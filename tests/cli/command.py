@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from waiting import eventually
 
-from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.cli.main import main
 
 

@@ -24,8 +24,8 @@ from jupyter_server.auth.authorizer import AllowAllAuthorizer
 from jupyter_server.serverapp import ServerApp
 
 from auto_shutdown.api import client, connection
+from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.api.client import Client, ExitCode, Server, ServerError, find
-from auto_shutdown.api.handlers import CONTROLLER
 from auto_shutdown.cli import options
 
 TOKEN = "not-to-be-seen-anywhere"

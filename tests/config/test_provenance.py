@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from waiting import eventually
 
-from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.config import provenance
 
 JSON_60 = json.dumps({"AutoShutdown": {"idle_timeout_minutes": 60}})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.api.base_handler import CONTROLLER
 
 
 async def said(command: Any) -> tuple[str, str]:

@@ -10,7 +10,9 @@ import pytest
 import requests
 from plain_server import PlainServer, serving
 
-from auto_shutdown.api.handlers import LONGEST_ID, MOST_BYTES, ROUTES
+from auto_shutdown.api.base_handler import MOST_BYTES
+from auto_shutdown.api.handlers import ROUTES
+from auto_shutdown.api.request_values import LONGEST_ID
 from auto_shutdown.api.throttle import CHECK, RATES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]

@@ -11,7 +11,7 @@ import pytest
 from traitlets import TraitError
 from waiting import eventually
 
-from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.config import precedence as authority
 from auto_shutdown.config import provenance
 from auto_shutdown.config.settings import FIELDS, Limits, merge

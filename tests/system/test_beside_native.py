@@ -21,7 +21,7 @@ pytest.importorskip("jupyter_activity_monitor_extension.handler")
 
 from jupyter_activity_monitor_extension import handler as agent
 
-from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.world.activity_file import OUR_MICROSECOND, ActivityFile
 
 pytestmark = [

@@ -21,7 +21,7 @@ from extra_packages import debian_packages, packages_of
 from jupyter_server.gateway.gateway_client import GatewayClient
 from short_limits import short_limits
 
-from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.core.model import EVERYTHING
 from auto_shutdown.local_studio.gateways import Gateway
 

@@ -23,7 +23,7 @@ from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketClosedError
 from waiting import Pace, again_after_a_stall
 
-from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.core.model import EVERYTHING
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]

@@ -15,7 +15,7 @@ import pytest
 from short_limits import short_limits
 from test_local_activity import Lab, gone
 
-from auto_shutdown.api.handlers import CONTROLLER
+from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.cycle import one_pass, removal
 from auto_shutdown.local_studio.api import Fault
 from auto_shutdown.local_studio.studio import LocalStudio
