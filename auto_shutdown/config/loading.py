@@ -1,4 +1,4 @@
-"""The administrator's limits, from everything that configures a running server."""
+"""Reads the administrator's limits from all configuration files and the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .problems import misspelt_sections, misspelt_sections_of_files, misundersto
 from .settings import Limits
 from .traits import AdminTraits
 
-#: Runs a function that blocks.
+#: Runs a blocking function in a thread.
 Run = Callable[..., Awaitable[Any]]
 
 
@@ -25,22 +25,24 @@ async def configured_limits(
     command_lines: Iterable[Mapping[str, Any]],
     loaded: Iterable[str] | None,
 ) -> tuple[Limits, list[str]]:
-    """The limits by whoever's configuration counts, with the source of each trait; and the names
-    that a user has set and that do not count.
+    """Returns the limits with the source of each trait, and the names of the traits that a user's
+    file sets in vain.
 
-    ``app`` has the traits as Jupyter set them; where an administrator's file overrules a user's,
-    they are set anew. ``merged`` are the configurations as Jupyter put them together,
-    ``command_lines`` what was given there. ``loaded`` are the paths of the files that Jupyter
-    loaded; None where it does not say.
+    ``app`` has the traits as Jupyter set them. Where an administrator's file overrules a user's
+    file, this function sets the traits of ``app`` again. ``directories`` (most important first) and
+    ``config_file`` are where the server looks for configuration files. ``merged`` are the
+    configurations of the server and of the extension as Jupyter merged them; ``command_lines`` are
+    their command lines. ``loaded`` are the paths of the files that Jupyter loaded, None when this
+    version of Jupyter does not tell.
 
-    Raises ConfigurationError unless all that counts is understood.
+    Raises ConfigurationError when a file or a value that applies cannot be understood.
     """
     section_name, merged = provenance.SECTION, list(merged)
-    given: dict[str, Any] = {}
+    command_line: dict[str, Any] = {}
     for config in command_lines:
-        given.update(config.get(section_name, {}))
+        command_line.update(config.get(section_name, {}))
     files = await run(provenance.read_files, directories, config_file)
-    section = await run(precedence.in_force, files, given)
+    section = await run(precedence.overruling_section, files, command_line)
     if loaded is not None:
         raise_first(await run(precedence.failed_to_load, files, list(loaded)))
     raise_first(misspelt_sections_of_files(files))
@@ -55,8 +57,8 @@ async def configured_limits(
     else:
         configured = dict(section)
         raise_first(misunderstood(configured, app.traits(config=True)))
-        app._config_error = None  # of a value that does not count
+        app._config_error = None  # the error is in a value that does not apply
         names = AdminTraits.class_trait_names(config=True)
-        ignored = precedence.obey(app, names, section)
-    sources = provenance.sources(configured, files, given)
+        ignored = precedence.set_traits(app, names, section)
+    sources = provenance.sources(configured, files, command_line)
     return replace(app.limits(), sources=sources), ignored

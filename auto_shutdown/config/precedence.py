@@ -16,42 +16,42 @@ from traitlets import HasTraits
 from traitlets.config.loader import PyFileConfigLoader
 
 from .problems import Problem, raise_first, unreadable
-from .provenance import SECTION, ConfigFile, counting
-from .traits import set_trait
+from .provenance import SECTION, ConfigFile, applying
+from .trait_values import set_trait
 
 Section = Mapping[str, Any]
 
 
-def in_force(files: Sequence[ConfigFile], given: Section) -> Section | None:
-    """The section as the files that count have it, under what was ``given`` on the command line;
-    None where no file is overruled, and Jupyter's own order holds.
+def overruling_section(files: Sequence[ConfigFile], command_line: Section) -> Section | None:
+    """The section of the files that apply, overridden by the values on the ``command_line``. None
+    when all files apply; Jupyter's own merged configuration is then right.
 
-    Runs an administrator's Python files a second time, so it may block. Raises ConfigurationError
-    for a file that counts and cannot be read.
+    Blocks: it runs an administrator's Python files a second time. Raises ConfigurationError for a
+    file that applies and cannot be read.
     """
     raise_first(unreadable(files))
-    counted = counting(files)
-    if len(counted) == len(files):
+    applied = applying(files)
+    if len(applied) == len(files):
         return None
     section: dict[str, Any] = {}
-    for file in counted:
+    for file in applied:
         section.update(_values(file))
-    return {**section, **given}
+    return {**section, **command_line}
 
 
 def _values(file: ConfigFile) -> Section:
     if SECTION not in file.names:
         return file.section(SECTION)
-    values, why = run(file)
-    if why:
-        message = f"{file.path} is the administrator's, and its content is unknown: {why}."
+    values, error = run(file)
+    if error:
+        message = f"{file.path} is the administrator's, and its content is unknown: {error}."
         raise_first([Problem(message, f"Correct {file.path}, and restart the server.")])
     return {str(name): value for name, value in values.get(SECTION, {}).items()}
 
 
 def run(file: ConfigFile) -> tuple[Mapping[str, Any], str]:
-    """Run a Python configuration file as Jupyter does. Returns what it configures, and why it
-    could not be run to its end (empty when it could)."""
+    """Run a Python configuration file as Jupyter does. Returns its configuration, and a text that
+    tells why it failed (empty when it did not fail)."""
     loader = PyFileConfigLoader(file.path.name, str(file.path.parent))
     try:
         return loader.load_config(), ""
@@ -60,27 +60,28 @@ def run(file: ConfigFile) -> tuple[Mapping[str, Any], str]:
 
 
 def failed_to_load(files: Sequence[ConfigFile], loaded: Iterable[str]) -> list[Problem]:
-    """The Python files that count and that Jupyter could not run to their end.
+    """The Python files that apply and that failed when Jupyter ran them.
 
-    ``loaded`` are the paths that Jupyter lists as loaded. A file that configures nothing is not
-    among them either, so a file that may configure something and is not listed is run again.
+    ``loaded`` are the paths that Jupyter lists as loaded. Jupyter lists neither a file that failed
+    nor a file that sets nothing. So a file that is not listed is run again to tell these apart.
     """
     listed = {str(path) for path in loaded}
     problems = []
-    for file in counting(files):
+    for file in applying(files):
         if file.problem or not file.may_configure or str(file.path) in listed:
             continue
-        values, why = run(file)
-        if why or values:
-            why = why or "it could not be loaded when the server started"
-            message = f"{file.path} is skipped by Jupyter, with all its settings: {why}."
+        values, error = run(file)
+        if error or values:
+            error = error or "it could not be loaded when the server started"
+            message = f"{file.path} is skipped by Jupyter, with all its settings: {error}."
             problems.append(Problem(message, f"Correct {file.path}, and restart the server."))
     return problems
 
 
-def obey(app: HasTraits, names: Iterable[str], section: Section) -> list[str]:
-    """Set the traits ``names`` to what ``section`` says, and all others of them to their defaults.
-    Returns the names of those that somebody else had set. Raises TraitError."""
+def set_traits(app: HasTraits, names: Iterable[str], section: Section) -> list[str]:
+    """Set each trait in ``names`` to its value in ``section``, or to its default where ``section``
+    has no value. Returns the names of the traits that had another value before, which was not the
+    default: somebody had set them in vain. Raises TraitError."""
     ignored: list[str] = []
     # The default of state_dir depends on the traits that describe the platform.
     for name in sorted(names, key=lambda name: name == "state_dir"):

@@ -1,9 +1,9 @@
-"""Problems in the configuration because of which the extension does not start.
+"""Problems in the configuration that keep the extension from starting.
 
-Jupyter skips a file that it cannot load, and traitlets drops all options after one that it cannot
-read. The server then runs with defaults that nobody chose, and this extension would remove
-resources although somebody wrote ``enabled=false`` or ``dry_run=true``. So it does not start while
-there is such a problem, and names it (docs/decisions/022).
+Jupyter skips a file that it cannot load, and traitlets drops all options that follow an option that
+it cannot read. The server then runs with defaults that nobody chose. This extension would remove
+resources although somebody wrote ``enabled=false`` or ``dry_run=true``. So the extension refuses to
+start while there is such a problem, and tells which (docs/decisions/022).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 from traitlets import TraitError, TraitType
 from traitlets.config.loader import DeferredConfigList
 
-from .provenance import ADMINISTRATOR, SECTION, STARTER, USER, ConfigFile, counting
+from .provenance import ADMINISTRATOR, SECTION, STARTER, USER, ConfigFile, applying
 
-#: How a message names a file, by whose it is.
-WHOSE = {
+#: How a message names a file, by its owner.
+OWNER_NAMES = {
     USER: "a configuration file",
     ADMINISTRATOR: "the administrator's file",
     STARTER: "the file that --config names",
@@ -38,7 +38,7 @@ class Problem:
 
 
 class ConfigurationError(TraitError):
-    """The configuration is not understood as a whole; the extension does not start."""
+    """Some part of the configuration cannot be understood. The extension does not start."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -46,25 +46,29 @@ class ConfigurationError(TraitError):
 
 
 def raise_first(problems: Iterable[Problem]) -> None:
-    """Raise ConfigurationError for the first problem, with the number of the others."""
-    found = list(problems)
-    if found:
-        more = f" ({len(found) - 1} more: see jupyter auto-shutdown doctor.)" if found[1:] else ""
-        raise ConfigurationError(f"{found[0].message}{more}", found[0].remedy)
+    """Raise ConfigurationError for the first problem. Its message gives the number of the
+    others."""
+    all_problems = list(problems)
+    if all_problems:
+        others = len(all_problems) - 1
+        more = f" ({others} more: see jupyter auto-shutdown doctor.)" if others else ""
+        raise ConfigurationError(f"{all_problems[0].message}{more}", all_problems[0].remedy)
 
 
 def unreadable(files: Sequence[ConfigFile]) -> Iterator[Problem]:
-    """The files that apply and cannot be read. What they forbid is unknown."""
-    for file in counting(files):
+    """A problem for each file that applies and cannot be read: it may forbid removals."""
+    for file in applying(files):
         if file.problem:
             yield Problem(
-                f"{file.path} is {WHOSE[file.whose]}, and its content is unknown: {file.problem}.",
+                f"{file.path} is {OWNER_NAMES[file.owner]}, and its content is unknown: "
+                f"{file.problem}.",
                 f"Correct {file.path}, {RESTART}",
             )
 
 
 def misspelt_sections(names: Iterable[str], where: str = "The configuration") -> Iterator[Problem]:
-    """Sections that can only be meant for this extension, under a name that Jupyter ignores."""
+    """A problem for each section that is meant for this extension but has a name that Jupyter
+    ignores, such as ``auto_shutdown``. ``where`` begins the message."""
     for name in names:
         if name != SECTION and re.sub(r"[^a-z]", "", str(name).lower()) == SECTION.lower():
             message = f"{where} has a section {name}, which Jupyter ignores; it is {SECTION}."
@@ -72,7 +76,7 @@ def misspelt_sections(names: Iterable[str], where: str = "The configuration") ->
 
 
 def misspelt_sections_of_files(files: Iterable[ConfigFile]) -> Iterator[Problem]:
-    """The same, file by file, also in files that do not count."""
+    """The problems of ``misspelt_sections`` in each file, also in files that do not apply."""
     for file in files:
         yield from misspelt_sections(file.content, str(file.path))
 
@@ -80,7 +84,8 @@ def misspelt_sections_of_files(files: Iterable[ConfigFile]) -> Iterator[Problem]
 def misunderstood(
     section: Mapping[str, Any], traits: Mapping[str, TraitType[Any, Any]]
 ) -> Iterator[Problem]:
-    """Options of the section without a trait, or with more values than their trait takes."""
+    """A problem for each option of the section that is no trait, or that the command line gives
+    more than once although its trait takes one value."""
     for name, value in section.items():
         trait = traits.get(str(name))
         if trait is None:
@@ -92,6 +97,6 @@ def misunderstood(
             values = ", ".join(map(str, value))
             message = (
                 f"{SECTION}.{name} is given {len(value)} times on the command line ({values}): "
-                "it is unknown which one applies."
+                "it is unknown which value applies."
             )
             yield Problem(message, f"Give --{SECTION}.{name} once, {RESTART}")

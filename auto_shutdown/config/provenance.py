@@ -1,7 +1,8 @@
-"""The configuration files that Jupyter reads: who owns each, and its settings for ``AutoShutdown``.
+"""The configuration files that Jupyter reads: the owner of each file, and its ``AutoShutdown``
+section.
 
-JSON files are read. Python files are only parsed here, because running them may do anything. So a
-trait counts as set by a Python file if the file contains both ``AutoShutdown`` and the trait's
+JSON files are read. Python files are only parsed here, because running them can have any effect. So
+a trait is taken as set by a Python file if the file contains both ``AutoShutdown`` and the trait's
 name. Callers leave out traits for which the server's configuration has no value.
 """
 
@@ -28,14 +29,14 @@ PROGRAM = "the program that started the server"
 
 SERVER_FILE = "jupyter_server_config"
 DROP_INS = f"{SERVER_FILE}.d"
-#: Read by every extension of that name, before the server's own.
+#: Jupyter reads this file for the extension of that name, before the server's own files.
 EXTENSION_FILE = "jupyter_auto_shutdown_config"
 BASE_FILE = "jupyter_config"
 
 #: The owner of a file: the user, the administrator, or the person who starts the server (--config).
 USER, ADMINISTRATOR, STARTER = "user", "administrator", "starter"
 
-#: A longer file is no configuration.
+#: A longer file, in bytes, cannot be a configuration file.
 MOST_BYTES = 16_000_000
 
 #: A Python file has to use one of these names to configure anything.
@@ -44,49 +45,52 @@ _CONFIGURES = frozenset({"c", "get_config", "load_subconfig", "exec", "eval"})
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """What one file says: ``content`` of JSON, ``names`` (identifiers and texts) of Python, which
-    ``may_configure`` something. ``problem`` says why the file cannot be read; Jupyter then skips
-    it."""
+    """One configuration file. ``content`` is the object of a JSON file. ``names`` are the
+    identifiers and strings of a Python file; ``may_configure`` is false when that program cannot
+    set anything. ``problem`` tells why the file cannot be read; Jupyter then skips it. ``owner`` is
+    USER, ADMINISTRATOR or STARTER."""
 
     path: Path
     content: Mapping[str, Any] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
     problem: str = ""
-    whose: str = ADMINISTRATOR
+    owner: str = ADMINISTRATOR
     may_configure: bool = False
 
     def section(self, name: str) -> Mapping[str, Any]:
-        """What the file sets of one class; each with None where Python computes it."""
+        """The traits of the class ``name`` that the file sets, with their values. The value is None
+        in a Python file, which computes it."""
         if name in self.names:
             return dict.fromkeys(sorted(self.names))
-        found = self.content.get(name)
-        return found if isinstance(found, dict) else {}
+        section = self.content.get(name)
+        return section if isinstance(section, dict) else {}
 
 
 def read_files(directories: Sequence[str], config_file: str = "") -> list[ConfigFile]:
-    """The files that a server with these directories (most important first) reads, least important
-    first. ``config_file`` stands in for the server's own files, as ``--config`` does."""
-    return [_read(path, whose) for path, whose in _paths(directories, config_file)]
+    """The files that a server with these directories (most important first) reads, in the order in
+    which it reads them: least important first. ``config_file`` (the option ``--config``) takes the
+    place of the files named ``jupyter_server_config``."""
+    return [_read(path, owner) for path, owner in _paths(directories, config_file)]
 
 
-def counting(files: Sequence[ConfigFile]) -> Sequence[ConfigFile]:
+def applying(files: Sequence[ConfigFile]) -> Sequence[ConfigFile]:
     """The files that apply to this extension. If a file of an administrator has a section for it,
     users' files do not apply (docs/decisions/015)."""
-    if any(file.whose == ADMINISTRATOR and file.section(SECTION) for file in files):
-        return [file for file in files if file.whose != USER]
+    if any(file.owner == ADMINISTRATOR and file.section(SECTION) for file in files):
+        return [file for file in files if file.owner != USER]
     return files
 
 
 def is_users(directory: Path, home: Path, config_dir: Path) -> bool:
-    """Whether a user may be expected to write there: it is the configuration of their own
-    (``JUPYTER_CONFIG_DIR``), or lies in their home."""
-    found = directory.resolve()
-    return found == config_dir.resolve() or home.resolve() in (found, *found.parents)
+    """Whether the directory belongs to a user: it is the user's configuration directory
+    ``config_dir`` (``JUPYTER_CONFIG_DIR``), or lies in the user's ``home``."""
+    resolved = directory.resolve()
+    return resolved == config_dir.resolve() or home.resolve() in (resolved, *resolved.parents)
 
 
 def drop_ins(directories: Sequence[str]) -> dict[str, Any]:
-    """What the files in ``jupyter_server_config.d`` set. Jupyter itself takes nothing from there
-    but which extensions are on (docs/decisions/012)."""
+    """The section for this extension in the files of ``jupyter_server_config.d``. Jupyter itself
+    reads from these files only which extensions are enabled (docs/decisions/012)."""
     values: dict[str, Any] = {}
     for path in _drop_in_paths(directories):
         values.update(_read(path, USER).section(SECTION))
@@ -96,42 +100,43 @@ def drop_ins(directories: Sequence[str]) -> dict[str, Any]:
 def sources(
     configured: Iterable[str], files: Sequence[ConfigFile], command_line: Iterable[str] = ()
 ) -> dict[str, str]:
-    """Where each of the ``configured`` names comes from: a path, or ``command line``."""
-    given = set(command_line)
+    """Where each of the ``configured`` traits was set: the path of a file, COMMAND_LINE or PROGRAM.
+    ``command_line`` are the names of the traits that the command line sets."""
+    on_command_line = set(command_line)
     return {
-        name: COMMAND_LINE if name in given else source(files, SECTION, name) or PROGRAM
+        name: COMMAND_LINE if name in on_command_line else source(files, SECTION, name) or PROGRAM
         for name in sorted(configured)
     }
 
 
 def source(files: Sequence[ConfigFile], section: str, name: str) -> str:
-    """The path of the file that decides a trait; empty when none does."""
-    applying = counting(files) if section == SECTION else files
-    found = [str(file.path) for file in applying if name in file.section(section)]
-    return found[-1] if found else ""
+    """The path of the file whose value of the trait applies; empty when no file sets it."""
+    applied = applying(files) if section == SECTION else files
+    paths = [str(file.path) for file in applied if name in file.section(section)]
+    return paths[-1] if paths else ""
 
 
 def _paths(directories: Sequence[str], config_file: str) -> Iterator[tuple[Path, str]]:
     home, own = Path.home(), Path(jupyter_config_dir())
-    theirs = {directory for directory in directories if is_users(Path(directory), home, own)}
+    of_user = {directory for directory in directories if is_users(Path(directory), home, own)}
 
-    def whose(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    def with_owner(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
         for path in paths:
             place = path.parent.parent if path.parent.name == DROP_INS else path.parent
             place = place.parent if path.name == DROP_INS else place
-            yield path, USER if str(place) in theirs else ADMINISTRATOR
+            yield path, USER if str(place) in of_user else ADMINISTRATOR
 
-    yield from whose(_drop_in_paths(directories))
+    yield from with_owner(_drop_in_paths(directories))
     for name in (EXTENSION_FILE, BASE_FILE):
-        yield from whose(_pairs(directories, name))
+        yield from with_owner(_pairs(directories, name))
     if config_file:
-        # Jupyter goes by the stem, and takes both files of that name.
+        # Jupyter ignores the suffix of --config and reads both NAME.py and NAME.json.
         stem = Path(os.path.abspath(config_file)).with_suffix("")
         named = list(_pairs([str(stem.parent)], stem.name))
         for path in named or [Path(os.path.abspath(config_file))]:
             yield path, STARTER
     else:
-        yield from whose(_pairs(directories, SERVER_FILE))
+        yield from with_owner(_pairs(directories, SERVER_FILE))
 
 
 def _pairs(directories: Sequence[str], name: str) -> Iterator[Path]:
@@ -143,13 +148,14 @@ def _pairs(directories: Sequence[str], name: str) -> Iterator[Path]:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is a file that Jupyter would read, or one of which nobody can say."""
+    """Whether ``path`` is a file that Jupyter would read. True also when this cannot be found out,
+    so that ``_read`` reports the error."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
-        return True  # reading it will say why
+        return True
 
 
 def _drop_in_paths(directories: Sequence[str]) -> Iterator[Path]:
@@ -160,59 +166,60 @@ def _drop_in_paths(directories: Sequence[str]) -> Iterator[Path]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError:
-            yield place  # reading it will say why
+            yield place  # so that _read reports the error
             continue
         for name in names:
             if name.endswith(".json") and not name.startswith("."):
                 yield place / name
 
 
-def _read(path: Path, whose: str) -> ConfigFile:
-    """``problem`` never quotes the file: it may hold passwords."""
+def _read(path: Path, owner: str) -> ConfigFile:
+    """Read one file. ``problem`` never quotes the file, which may contain passwords."""
     try:
         content = safe_files.read_bytes(path, MOST_BYTES, follow=True, any_owner=True)
         if path.suffix == ".py":
-            return _read_python(path, content, whose)
-        return ConfigFile(path, _read_json(content), whose=whose)
+            return _read_python(path, content, owner)
+        return ConfigFile(path, _read_json(content), owner=owner)
     except safe_files.UnsafeFileError as error:
         problem = str(error.strerror)
     except OSError as error:
         problem = f"it cannot be read ({error.strerror or type(error).__name__})"
     except _NotUnderstoodError as error:
         problem = str(error)
-    return ConfigFile(path, problem=problem, whose=whose)
+    return ConfigFile(path, problem=problem, owner=owner)
 
 
 class _NotUnderstoodError(Exception):
-    """Why a file is not understood, without a word of the file."""
+    """A file cannot be understood. The message does not quote the file."""
 
 
 def _read_json(content: bytes) -> dict[str, Any]:
-    """What a JSON file says. Raises _NotUnderstoodError wherever Jupyter skips the file or drops a
-    part of it."""
+    """The object in a JSON file. Raises _NotUnderstoodError where Jupyter would skip the file or
+    drop a part of it."""
     if content.startswith(codecs.BOM_UTF8):
         raise _NotUnderstoodError("it begins with a byte order mark (save it as UTF-8 without BOM)")
     try:
         text = content.decode("utf-8")
-        found = json.loads(text, object_pairs_hook=_Object) if text else _Object([])
+        value = json.loads(text, object_pairs_hook=_Object) if text else _Object([])
     except json.JSONDecodeError as error:
         raise _NotUnderstoodError(f"it is not JSON (line {error.lineno})") from None
     except (ValueError, RecursionError):
         raise _NotUnderstoodError("it is not JSON") from None
-    if not isinstance(found, _Object):
+    if not isinstance(value, _Object):
         raise _NotUnderstoodError("it is not a JSON object")
-    if found.get("version", 1) != 1:
+    if value.get("version", 1) != 1:
         raise _NotUnderstoodError("its version is not 1, and Jupyter knows no other")
-    if not isinstance(found.get(SECTION, {}), dict):
+    if not isinstance(value.get(SECTION, {}), dict):
         raise _NotUnderstoodError(f"its section {SECTION} is not a JSON object")
-    repeated = ({SECTION} & found.repeated) | _repeated(found.get(SECTION))
+    repeated = ({SECTION} & value.repeated) | _repeated(value.get(SECTION))
     if repeated:
-        raise _NotUnderstoodError(f"{', '.join(sorted(repeated))} stands there twice")
-    return found
+        raise _NotUnderstoodError(f"it sets {', '.join(sorted(repeated))} twice")
+    return value
 
 
 class _Object(dict[str, Any]):
-    """A JSON object that knows which names it was given twice: Python drops the first value."""
+    """A JSON object that remembers which of its names occur more than once. Python's parser would
+    drop all values of such a name but the last."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -222,14 +229,14 @@ class _Object(dict[str, Any]):
             self.repeated = {name for name in self if names.count(name) > 1}
 
 
-def _repeated(found: Any) -> set[str]:
-    """The names that any object within ``found`` was given twice."""
-    if isinstance(found, _Object):
-        return found.repeated.union(*map(_repeated, found.values()))
-    return set().union(*map(_repeated, found)) if isinstance(found, list) else set()
+def _repeated(value: Any) -> set[str]:
+    """The names that occur more than once in any object within ``value``."""
+    if isinstance(value, _Object):
+        return value.repeated.union(*map(_repeated, value.values()))
+    return set().union(*map(_repeated, value)) if isinstance(value, list) else set()
 
 
-def _read_python(path: Path, content: bytes, whose: str) -> ConfigFile:
+def _read_python(path: Path, content: bytes, owner: str) -> ConfigFile:
     try:
         tree = ast.parse(content)
     except SyntaxError as error:
@@ -240,13 +247,13 @@ def _read_python(path: Path, content: bytes, whose: str) -> ConfigFile:
     return ConfigFile(
         path,
         names=frozenset(_python_names(tree)),
-        whose=whose,
+        owner=owner,
         may_configure=bool(variables & _CONFIGURES),
     )
 
 
 def _python_names(tree: ast.AST) -> Iterator[str]:
-    """Every identifier and text of a program."""
+    """Every identifier and string of a program."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield node.attr

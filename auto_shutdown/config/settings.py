@@ -1,7 +1,8 @@
-"""The user's settings: a table of fields, their validation, and their merge with the limits.
+"""The user's settings and the administrator's limits: their fields, defaults and validation.
 
 A number of minutes may be a fraction. ``null`` resets a setting to its default. The default of a
 limit for one kind of resource is itself null, which means "the same as ``idle_timeout_minutes``".
+Module ``effective`` merges both into the policy that applies.
 """
 
 from __future__ import annotations
@@ -9,10 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
-
-from ..core.policy import Policy, Rule
 
 #: The keys of a rule that select resources.
 GLOBS = ("instance_type", "kernel_name", "image")
@@ -21,11 +19,7 @@ RULE_SETTINGS = ("idle_timeout_minutes", "only_when_it_saves")
 MAX_RULES = 50
 MAX_GLOB = 256
 
-#: The settings that determine a kernel's limit. If the administrator has locked all of these, the
-#: limit in a kernelspec cannot be longer.
-_KERNEL_LIMITS = ("idle_timeout_minutes", "kernel_idle_timeout_minutes", "rules")
-
-#: The setting whether to keep what a user needs to start a stopped kernel again.
+#: The setting that decides whether the data for bringing back a stopped kernel is stored.
 REMEMBER_STOPPED = "remember_stopped"
 
 #: The longest notice: a day.
@@ -35,7 +29,7 @@ MAX_WARN_MINUTES = 1440.0
 @dataclass(frozen=True)
 class Field:
     """One setting. ``kind`` selects its validation: bool, idle (minutes within the administrator's
-    bounds), warn (minutes from 0) or rules. ``nullable``: null is a valid value."""
+    bounds), warn (minutes from 0) or rules. ``nullable`` is true when null is a valid value."""
 
     kind: str
     default: Any
@@ -57,7 +51,7 @@ FIELDS: Mapping[str, Field] = {
     "app_idle_timeout_minutes": Field(
         "idle", None, "The same for apps only; null follows idle_timeout_minutes.", True
     ),
-    "warn_minutes": Field("warn", 5, "How long before a removal it is announced."),
+    "warn_minutes": Field("warn", 5, "How long before a removal the user is warned."),
     "keep_terminals": Field(
         "bool",
         False,
@@ -68,16 +62,17 @@ FIELDS: Mapping[str, Field] = {
     "rules": Field(
         "rules",
         [],
-        "Limits of their own for what matches, first match wins: a list of objects with globs "
-        "(instance_type, kernel_name, image) and idle_timeout_minutes, only_when_it_saves or "
-        "both.",
+        "Separate limits for some resources; the first rule that matches applies. A list of "
+        "objects with globs (instance_type, kernel_name, image) and idle_timeout_minutes, "
+        "only_when_it_saves or both.",
     ),
     "dry_run": Field("bool", False, "Decide and report, remove nothing."),
     REMEMBER_STOPPED: Field(
         "bool",
         True,
-        "Keep for a week, in private files, what brings a stopped kernel back: its notebook, name, "
-        "instance type and the code of its cells. Off in shared spaces unless turned on.",
+        "For a week, store in private files the data that brings a stopped kernel back: its "
+        "notebook, name, instance type and the code of its cells. Off in shared spaces unless "
+        "turned on.",
     ),
     "only_when_it_saves": Field(
         "bool",
@@ -115,8 +110,8 @@ class Limits:
 
 
 class SettingError(ValueError):
-    """The setting ``field`` must not have ``value``. ``bound`` is the bound that it breaks.
-    ``locked``: only the administrator can change the setting."""
+    """The setting ``field`` must not have ``value``. ``bound`` is the limit that the value exceeds.
+    ``locked`` is true when only the administrator can change the setting."""
 
     def __init__(
         self, message: str, field: str, value: Any, bound: Any = None, locked: bool = False
@@ -134,7 +129,7 @@ class SettingError(ValueError):
 
 @dataclass(frozen=True)
 class Problem:
-    """A stored setting that is not in force; ``message`` explains this to the user."""
+    """A stored setting that does not apply; ``message`` tells the user why."""
 
     field: str
     message: str
@@ -182,11 +177,12 @@ def validate(name: str, value: Any, limits: Limits) -> Any:
         return value
     if kind == "rules":
         return _validate_rules(name, value, limits)
-    low, high = _bounds(kind, limits)
+    low, high = minute_bounds(kind, limits)
     return _validate_number(name, value, low, high)
 
 
-def _bounds(kind: str, limits: Limits) -> tuple[float, float]:
+def minute_bounds(kind: str, limits: Limits) -> tuple[float, float]:
+    """The least and the most minutes for a field of ``kind`` warn or idle."""
     if kind == "warn":
         return 0.0, MAX_WARN_MINUTES
     return limits.min_idle_timeout_minutes, limits.max_idle_timeout_minutes
@@ -195,7 +191,7 @@ def _bounds(kind: str, limits: Limits) -> tuple[float, float]:
 def _validate_number(name: str, value: Any, low: float, high: float) -> float:
     bound = {"min": low, "max": high}
     # In Python a bool is an int, but true is not a number of minutes.
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _finite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value):
         raise SettingError(f"{name} must be a number of minutes.", name, value, bound)
     if value < low:
         raise SettingError(f"{name} must be at least {low:g}.", name, value, bound)
@@ -204,10 +200,11 @@ def _validate_number(name: str, value: Any, low: float, high: float) -> float:
     return value
 
 
-def _finite(value: float) -> bool:
+def is_finite(value: float) -> bool:
+    """Whether ``value`` is a finite number that fits into a float."""
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer beyond any float
+    except OverflowError:  # an integer that is too large for a float
         return False
 
 
@@ -239,131 +236,5 @@ def _validate_rule(where: str, rule: Any, limits: Limits) -> dict[str, Any]:
         raise SettingError(message, f"{where}.only_when_it_saves", rule["only_when_it_saves"])
     if "idle_timeout_minutes" in rule or "only_when_it_saves" not in rule:
         minutes = f"{where}.idle_timeout_minutes"
-        _validate_number(minutes, rule.get("idle_timeout_minutes"), *_bounds("idle", limits))
+        _validate_number(minutes, rule.get("idle_timeout_minutes"), *minute_bounds("idle", limits))
     return dict(rule)
-
-
-def merge(limits: Limits, user: Mapping[str, Any]) -> tuple[Policy, list[Problem]]:
-    """The policy in force, from the user's settings within the administrator's limits.
-
-    A locked setting has the administrator's value. The nearest allowed value replaces a stored
-    value outside the limits; the default replaces an invalid value. Each replacement gives a
-    Problem.
-    """
-    settings: dict[str, Any] = {}
-    problems: list[Problem] = []
-    for name in FIELDS:
-        settings[name] = limits.defaults[name]
-        if name not in user or name in limits.locked:
-            continue
-        try:
-            settings[name] = validate(name, user[name], limits)
-        except SettingError as error:
-            settings[name] = _nearest(name, user[name], limits)
-            message = f"{error} {settings[name]!r} is in force instead."
-            problems.append(Problem(name, message))
-    return _policy(settings, limits), problems
-
-
-def cautious(limits: Limits) -> dict[str, Any]:
-    """The settings that remove least, for a user whose own settings could not be read.
-
-    Locked settings are left out. Otherwise a user could break their file to evade them.
-    """
-    longest = limits.max_idle_timeout_minutes
-    settings: dict[str, Any] = {
-        name: longest for name, field in FIELDS.items() if field.kind == "idle"
-    }
-    settings["rules"] = [{glob: "*", "idle_timeout_minutes": longest} for glob in GLOBS]
-    cautions = ("keep_terminals", "protect_connected", "dry_run", "only_when_it_saves")
-    settings.update(dict.fromkeys(cautions, True))
-    settings[REMEMBER_STOPPED] = False  # the user may not want the code of cells on disk
-    return {name: value for name, value in settings.items() if name not in limits.locked}
-
-
-def careful_part(
-    changes: Mapping[str, Any], user: Mapping[str, Any], limits: Limits
-) -> dict[str, Any]:
-    """Those of the validated ``changes`` to ``user``'s settings that can only keep more resources.
-
-    Such a change may take effect at once. A change of the rules never counts as one of them.
-    """
-    careful: dict[str, Any] = {}
-    for name, value in changes.items():
-        before, after = (
-            merge(limits, {k: v for k, v in each.items() if v is not None})[0]
-            for each in ({**user, **careful}, {**user, **careful, name: value})
-        )
-        if before.settings != after.settings and _keeps_no_less(after, before):
-            careful[name] = value
-    return careful
-
-
-def _keeps_no_less(one: Policy, other: Policy) -> bool:
-    """Whether ``one`` keeps every resource that ``other`` keeps."""
-
-    def limit(policy: Policy, override: timedelta | None) -> timedelta:
-        return policy.idle_timeout if override is None else override
-
-    return (
-        one.enabled <= other.enabled
-        and one.dry_run >= other.dry_run
-        and one.keep_terminals >= other.keep_terminals
-        and one.protect_connected >= other.protect_connected
-        and one.only_when_it_saves >= other.only_when_it_saves
-        and one.warn >= other.warn
-        and one.rules == other.rules
-        and all(
-            limit(one, getattr(one, name)) >= limit(other, getattr(other, name))
-            for name in ("kernel_idle_timeout", "terminal_idle_timeout", "app_idle_timeout")
-        )
-    )
-
-
-def _nearest(name: str, value: Any, limits: Limits) -> Any:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if FIELDS[name].kind == "idle" and is_number and _finite(value):
-        low, high = _bounds("idle", limits)
-        return min(max(value, low), high)
-    return limits.defaults[name]
-
-
-def _policy(settings: Mapping[str, Any], limits: Limits) -> Policy:
-    def minutes(name: str) -> timedelta | None:
-        value = settings[name]
-        return None if value is None else timedelta(minutes=value)
-
-    return Policy(
-        enabled=settings["enabled"],
-        idle_timeout=timedelta(minutes=settings["idle_timeout_minutes"]),
-        kernel_idle_timeout=minutes("kernel_idle_timeout_minutes"),
-        terminal_idle_timeout=minutes("terminal_idle_timeout_minutes"),
-        app_idle_timeout=minutes("app_idle_timeout_minutes"),
-        warn=timedelta(minutes=settings["warn_minutes"]),
-        keep_terminals=settings["keep_terminals"],
-        protect_connected=settings["protect_connected"],
-        rules=tuple(
-            Rule(
-                timedelta(minutes=rule["idle_timeout_minutes"])
-                if "idle_timeout_minutes" in rule
-                else None,
-                only_when_it_saves=rule.get("only_when_it_saves"),
-                **{key: rule[key] for key in GLOBS if key in rule},
-            )
-            for rule in settings["rules"]
-        ),
-        dry_run=settings["dry_run"],
-        only_when_it_saves=settings["only_when_it_saves"],
-        grace=timedelta(minutes=limits.grace_minutes),
-        startup_grace=timedelta(minutes=limits.startup_grace_minutes),
-        output_only=timedelta(minutes=limits.output_only_minutes),
-        presence_max=timedelta(minutes=limits.presence_max_minutes),
-        suspect_after=timedelta(minutes=limits.suspect_after_minutes),
-        max_busy=None
-        if limits.max_busy_minutes is None
-        else timedelta(minutes=limits.max_busy_minutes),
-        shortest=timedelta(minutes=limits.min_idle_timeout_minutes),
-        longest=timedelta(minutes=limits.max_idle_timeout_minutes),
-        own_limit_prolongs=not limits.locked.issuperset(_KERNEL_LIMITS),
-        settings=dict(settings),
-    )

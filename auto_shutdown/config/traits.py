@@ -1,41 +1,42 @@
 """The administrator's traits, on the class ``AutoShutdown``: defaults for users, bounds, locks,
-and who this server is.
+and the identity of this server.
 
-A bad value is a ConfigurationError that names the trait and its bound, and the extension then does
-not start: an administrator must see a typing error, nobody guesses what it meant.
+A bad value raises a ConfigurationError that names the trait and its bound. The extension then does
+not start: the administrator must see the mistake, and the program does not guess the intention.
 """
 
 from __future__ import annotations
 
-import ast
 import math
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from jupyter_core.paths import jupyter_data_dir
-from traitlets import Bool, Dict, Float, HasTraits, List, TraitError, Unicode, default, validate
+from traitlets import Bool, Dict, Float, List, TraitError, Unicode, default, validate
 from traitlets.config import Config, Configurable
-from traitlets.config.loader import DeferredConfig, LazyConfigValue
 
 from .problems import ConfigurationError, misunderstood, raise_first
 from .provenance import SECTION
 from .settings import FIELDS, Limits, SettingError
 from .settings import validate as validate_setting
+from .trait_values import NullableFloat, as_list, plain, set_trait
 
-#: Where SageMaker's agent and remote IDEs leave the time of the last activity.
+#: The file in which SageMaker's agent and remote IDEs record the time of the last activity.
 ACTIVITY_FILE = "/tmp/.sagemaker-last-active-timestamp"
 
-#: The tag's key; its value is the reason that people read.
+#: The default key of the tag that stops all removals. People read its value as the reason.
 STOP_TAG = "auto-shutdown:stop"
 
+#: The file in which SageMaker describes the app or notebook instance.
 METADATA_PATH = "/opt/ml/metadata/resource-metadata.json"
 
 
-#: Ten years. A longer span is a typing error, and dates end in the year 9999.
+#: Ten years. A longer time is a mistake, and could exceed the year 9999, where Python's dates end.
 MOST_MINUTES = 5_256_000.0
 
-#: What each number may be: the least, whether that is allowed itself, and the most.
+#: The bounds of each number: the least value, whether the least value itself is allowed, and the
+#: most.
 BOUNDS: Mapping[str, tuple[float, bool, float]] = {
     "min_idle_timeout_minutes": (0, False, MOST_MINUTES),
     "max_idle_timeout_minutes": (0, False, MOST_MINUTES),
@@ -50,7 +51,8 @@ BOUNDS: Mapping[str, tuple[float, bool, float]] = {
 }
 MOST_USD_PER_HOUR = 100_000.0
 
-#: What a lock on idle_timeout_minutes locks with it, because each of them is a way around it.
+#: The settings that a lock on idle_timeout_minutes also locks, because a user could set each of
+#: them to evade the lock.
 FOLLOW_IDLE_TIMEOUT = (
     "kernel_idle_timeout_minutes",
     "terminal_idle_timeout_minutes",
@@ -59,22 +61,12 @@ FOLLOW_IDLE_TIMEOUT = (
 )
 
 
-class _NullableFloat(Float):  # type: ignore[type-arg]  # traitlets before 5.10 has no arguments
-    """A number or null, also on the command line."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(None, allow_none=True, help=text)
-
-    def from_string(self, s: str) -> Any:
-        return None if s.strip().lower() in ("null", "none", "") else float(s)
-
-
 def _minutes(value: float, text: str) -> Any:
     return Float(value, help=text).tag(config=True)
 
 
 def _nullable(name: str) -> Any:
-    return _NullableFloat(FIELDS[name].doc).tag(config=True)
+    return NullableFloat(FIELDS[name].doc).tag(config=True)
 
 
 def _name(text: str) -> Any:
@@ -101,35 +93,39 @@ class AdminTraits(Configurable):
     max_idle_timeout_minutes = _minutes(525600, "The longest limit a user may choose.")
     locked = List(
         Unicode(),
-        help="Names of settings that users cannot change; their value is the one here. "
-        "idle_timeout_minutes locks its overrides and the rules with it.",
+        help="Names of settings that users cannot change; the administrator's value applies. "
+        "idle_timeout_minutes also locks its overrides and the rules.",
     ).tag(config=True)
     unlocked = List(
         Unicode(),
-        help="Names of settings that stay open though a lock on idle_timeout_minutes would lock "
-        "them with it.",
+        help="Names of settings that users can still change although a lock on "
+        "idle_timeout_minutes would also lock them.",
     ).tag(config=True)
     grace_minutes = _minutes(
-        10, "Nothing is removed for so long after a start, a long pause, or an app's start."
+        10,
+        "Minutes without removals after the server starts, after an app starts, and after a long "
+        "pause of the server.",
     )
-    startup_grace_minutes = _minutes(15, "How long a kernel may take to start before it is stuck.")
+    startup_grace_minutes = _minutes(
+        15, "How long a kernel may take to start; after that it counts as stuck."
+    )
     output_only_minutes = _minutes(
-        480, "How long output alone counts as activity, after the last key or request."
+        480, "How long output alone counts as activity after the last key press or request."
     )
     presence_max_minutes = _minutes(
-        720, "How long a person's presence in the lab alone counts; 0 never."
+        720, "How long a person's presence in the lab alone counts as activity; 0 means never."
     )
     suspect_after_minutes = _minutes(
         480,
-        "A busy kernel, a terminal's command or another program that shows no sign of work for so "
-        "long is shown as suspect.",
+        "A busy kernel, a terminal's command or another program that shows no sign of work for this "
+        "time is shown as suspect.",
     )
-    max_busy_minutes = _NullableFloat(
-        "A kernel or a terminal's command without a sign of work for this time is removed, and "
-        "another program no longer keeps the app; null: never."
+    max_busy_minutes = NullableFloat(
+        "After this time without a sign of work, a kernel or a terminal's command is removed, and "
+        "another program no longer keeps the app; null means never."
     ).tag(config=True)
     max_keep_alive_minutes = _minutes(1440, "The longest keep-alive a user may ask for.")
-    poll_interval_seconds = _minutes(60, "How often, in seconds, everything is looked at.")
+    poll_interval_seconds = _minutes(60, "How often, in seconds, a full pass runs.")
 
     allow_irreversible_stop = Bool(
         False, help="Stop a notebook instance even if its platform cannot be started again."
@@ -137,66 +133,71 @@ class AdminTraits(Configurable):
     hourly_prices: Any = Dict(
         value_trait=Float(),
         key_trait=Unicode(),
-        help="US dollars an hour by instance type, where the built-in prices do not hold.",
+        help="US dollars an hour by instance type; they override the built-in prices.",
     ).tag(config=True)
     report_to_log = Bool(
         False,
-        help="Write a line of JSON on the state of this server to its log, for `domain report`.",
+        help="Write the state of this server to its log as a line of JSON, for `domain report`.",
     ).tag(config=True)
     report_to_log_names = Bool(
-        False, help="That line also names notebooks, terminals and what runs in them."
+        False, help="That line also names notebooks, terminals and their commands."
     ).tag(config=True)
     protect_from_native = Bool(
         False,
-        help="Keep SageMaker's own idle shutdown, and others that go by this server's last "
-        "activity, off while anything here is at work or kept.",
+        help="While anything here is at work or kept, report activity to SageMaker's own idle "
+        "shutdown and to other cullers that use this server's last activity.",
     ).tag(config=True)
     stop_tag = Unicode(
         STOP_TAG,
         help="The tag that stops all removals while the Studio domain (or the notebook instance) "
-        "has it; empty: none. Where this is configured, a server that may not read the tags "
+        "has it; empty means none. If this is configured, a server that may not read the tags "
         "removes nothing.",
     ).tag(config=True)
-    stop_file = _name("A file that stops all removals while it is there.")
-    state_dir = _name("Where settings, keep-alives and the history are kept.")
+    stop_file = _name("The path of a file that stops all removals while it exists.")
+    state_dir = _name("The directory of the settings, keep-alives and history.")
     activity_file = Unicode(
         ACTIVITY_FILE, help="The file in which remote IDEs report activity to SageMaker's agent."
     ).tag(config=True)
-    metadata_path = Unicode(METADATA_PATH, help="The file that says what this host is.").tag(
-        config=True
+    metadata_path = Unicode(
+        METADATA_PATH, help="The file in which SageMaker describes the app or notebook instance."
+    ).tag(config=True)
+    domain_id = _name("The id of the Studio domain; read from the metadata file when empty.")
+    user_profile_name = _name(
+        "The user profile that owns the apps; read from the metadata file when empty."
     )
-    domain_id = _name("The Studio domain; from the metadata file when empty.")
-    user_profile_name = _name("The user profile that owns the apps; likewise.")
-    space_name = _name("The space that owns the apps; likewise.")
-    region_name = _name("The AWS region; likewise, or from the environment.")
+    space_name = _name("The space that owns the apps; read from the metadata file when empty.")
+    region_name = _name(
+        "The AWS region; read from the metadata file or the environment when empty."
+    )
 
     _config_error: TraitError | None = None
 
     def _load_config(self, cfg: Any, section_names: Any = None, traits: Any = None) -> None:
-        """Keep the first error for ``limits()``. Jupyter would only log it, drop whatever comes
-        after the bad value, and run this extension with the defaults instead."""
+        """Keep the first error, so that ``limits()`` raises it. Jupyter would only log it, drop all
+        options after the bad value, and run this extension with their defaults."""
         try:
             super()._load_config(cfg, section_names, traits)
         except Exception as error:
             self._config_error = self._config_error or self._named(error, cfg)
 
     def _named(self, error: Exception, config: Config) -> TraitError:
-        """The same error, naming its trait."""
+        """``error`` with the name of the trait that caused it, found by setting each trait
+        alone."""
         section = config.get(SECTION, config.get(type(self).__name__, {}))
         try:
             raise_first(misunderstood(section, self.traits(config=True)))
-        except ConfigurationError as found:
-            return found
+        except ConfigurationError as problem:
+            return problem
         if isinstance(error, TraitError):
             return ConfigurationError(str(error))
         for name, value in section.items():
             try:
                 AdminTraits(config=Config({AdminTraits.__name__: {name: value}}))
                 set_trait(AdminTraits(), name, value)
-            except TraitError as found:
-                return ConfigurationError(str(found))
-            except Exception as found:
-                return ConfigurationError(f"{SECTION}.{name} cannot be used: {found}.")
+            except TraitError as problem:
+                return ConfigurationError(str(problem))
+            except Exception as problem:
+                return ConfigurationError(f"{SECTION}.{name} cannot be used: {problem}.")
         return ConfigurationError(f"The section {SECTION} cannot be used: {error}.")
 
     @default("state_dir")
@@ -208,9 +209,9 @@ class AdminTraits(Configurable):
         value, name = proposal["value"], proposal["trait"].name
         if value is None:
             return None
-        low, allowed, high = BOUNDS[name]
-        if not math.isfinite(value) or not low <= value <= high or (value == low and not allowed):
-            least = f"at least {low:g}" if allowed else f"above {low:g}"
+        low, inclusive, high = BOUNDS[name]
+        if not math.isfinite(value) or not low <= value <= high or (value == low and not inclusive):
+            least = f"at least {low:g}" if inclusive else f"above {low:g}"
             raise TraitError(
                 f"{SECTION}.{name} must be {least} and at most {high:.0f}, not {value!r}."
             )
@@ -225,7 +226,7 @@ class AdminTraits(Configurable):
     @validate("hourly_prices")
     def _prices(self, proposal: Any) -> dict[str, float]:
         for name, usd in proposal["value"].items():
-            if not 0 <= usd <= MOST_USD_PER_HOUR:  # false for what is not a number, too
+            if not 0 <= usd <= MOST_USD_PER_HOUR:  # NaN fails both comparisons, too
                 bound = f"0 or more and at most {MOST_USD_PER_HOUR:.0f}"
                 raise TraitError(f"{SECTION}.hourly_prices: {name} must be {bound}, not {usd}.")
         return dict(proposal["value"])
@@ -233,18 +234,19 @@ class AdminTraits(Configurable):
     @validate("locked", "unlocked")
     def _known_names(self, proposal: Any) -> list[str]:
         name = proposal["trait"].name
-        found = _as_list(proposal["value"])
-        for each in found:
-            if each not in FIELDS:
+        settings = as_list(proposal["value"])
+        for setting in settings:
+            if setting not in FIELDS:
                 known = ", ".join(FIELDS)
                 raise TraitError(
-                    f"{SECTION}.{name}: there is no setting {each!r} ({known}). On the command "
+                    f"{SECTION}.{name}: there is no setting {setting!r} ({known}). On the command "
                     f"line write --{SECTION}.{name}=dry_run, once for each name."
                 )
-        return found
+        return settings
 
     def limits(self) -> Limits:
-        """The limits, checked against each other. Raises TraitError naming the trait."""
+        """The limits, after checks that concern more than one trait. Raises TraitError or
+        ConfigurationError that names the trait."""
         if self._config_error is not None:
             raise self._config_error
         low, high = self.min_idle_timeout_minutes, self.max_idle_timeout_minutes
@@ -254,7 +256,7 @@ class AdminTraits(Configurable):
                 f"{SECTION}.max_idle_timeout_minutes ({high:g})."
             )
         limits = Limits(
-            defaults={name: _plain(getattr(self, name)) for name in FIELDS},
+            defaults={name: plain(getattr(self, name)) for name in FIELDS},
             min_idle_timeout_minutes=low,
             max_idle_timeout_minutes=high,
             locked=self._all_locked(),
@@ -289,38 +291,6 @@ class AdminTraits(Configurable):
         return locked | frozenset(FOLLOW_IDLE_TIMEOUT) - unlocked
 
     def platform_overrides(self) -> dict[str, str]:
-        """The parts of the identity that are configured; they win over the metadata file."""
+        """The configured parts of the server's identity. They override the metadata file."""
         names = ("domain_id", "user_profile_name", "space_name", "region_name")
         return {name: getattr(self, name) for name in names if getattr(self, name)}
-
-
-def _plain(value: Any) -> Any:
-    """As plain JSON. traitlets reads a list of objects from the command line as types of its own;
-    and a whole number of minutes is easier to read without its ``.0``."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [dict(item) if isinstance(item, dict) else item for item in value]
-    return value
-
-
-def _as_list(value: Any) -> list[str]:
-    """The list, also where traitlets took a whole list on the command line for its first item."""
-    if len(value) == 1 and value[0].lstrip().startswith("["):
-        try:
-            found = ast.literal_eval(value[0].strip())
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return list(value)
-        if isinstance(found, list) and all(isinstance(each, str) for each in found):
-            return found
-    return list(value)
-
-
-def set_trait(app: HasTraits, name: str, value: Any) -> None:
-    """Set a trait to a value of a configuration. Raises TraitError, and whatever a value raises
-    that cannot be read."""
-    if isinstance(value, DeferredConfig):  # of the command line: a text until its trait is known
-        value = value.get_value(app.traits()[name])
-    elif isinstance(value, LazyConfigValue):  # of Python: what was added to the default
-        value = value.get_value(app.trait_defaults(name))
-    setattr(app, name, value)

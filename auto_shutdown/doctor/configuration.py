@@ -27,7 +27,7 @@ def _unreadable(situation: Situation) -> Iterator[Finding]:
     for file in situation.files:
         if file.problem:
             effect = "is skipped"
-            if file.whose == provenance.ADMINISTRATOR:
+            if file.owner == provenance.ADMINISTRATOR:
                 effect = "is the administrator's, and keeps the extension from starting"
             text = f"{file.path} {effect}: {file.problem}"
             yield failure(CHECK, text, f"Correct {file.path}, and restart the server.")
@@ -65,11 +65,11 @@ def _misspelt_sections(file: provenance.ConfigFile) -> list[str]:
 
 
 def _overruled(situation: Situation) -> Iterator[Finding]:
-    counted = provenance.counting(situation.files)
+    counted = provenance.applying(situation.files)
     ruling = [
         str(file.path)
         for file in counted
-        if file.whose == provenance.ADMINISTRATOR and file.section(provenance.SECTION)
+        if file.owner == provenance.ADMINISTRATOR and file.section(provenance.SECTION)
     ]
     for file in situation.files:
         if file not in counted and file.section(provenance.SECTION):
@@ -105,7 +105,7 @@ def _shown(situation: Situation, name: str) -> str:
 
 def _protected(situation: Situation, name: str, source: str) -> str:
     """A file that users cannot change, overridden by one that they can."""
-    counted = provenance.counting(situation.files)
+    counted = provenance.applying(situation.files)
     setting = [file.path for file in counted if name in file.section(provenance.SECTION)]
     if not setting or str(setting[-1]) != source or not _writable(setting[-1]):
         return ""

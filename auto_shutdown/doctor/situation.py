@@ -16,8 +16,7 @@ from traitlets.config import Config
 from traitlets.config.loader import DeferredConfigString
 
 from ..api.client import Client, ServerError, find
-from ..config import precedence as authority
-from ..config import provenance
+from ..config import precedence, provenance
 from ..config.traits import AdminTraits
 from ..world.platform import Platform, recognise, state_directory
 
@@ -174,7 +173,7 @@ def _obey(
         if section == provenance.SECTION
     }
     try:
-        section = authority.in_force(files, ours)
+        section = precedence.overruling_section(files, ours)
     except TraitError as error:
         return str(error)
     if section is not None:

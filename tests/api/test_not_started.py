@@ -89,7 +89,7 @@ ROWS: dict[str, tuple[list[str], dict[str, str], str, str]] = {
     "a section twice in a file": (
         [],
         {"user/jupyter_server_config.json": DRY[:-1] + ', "AutoShutdown": {"warn_minutes": 1}}'},
-        "AutoShutdown stands there twice",
+        "it sets AutoShutdown twice",
         "Correct {}/jupyter_server_config.json",
     ),
     "a Python file of ours that is not Python": (

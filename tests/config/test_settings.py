@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from traitlets import TraitError
 from traitlets.config import Config
 
-from auto_shutdown.config.settings import FIELDS, Limits, SettingError, merge, validate_patch
+from auto_shutdown.config.effective import merge
+from auto_shutdown.config.settings import FIELDS, Limits, SettingError, validate_patch
 from auto_shutdown.config.traits import AdminTraits
 from auto_shutdown.core.policy import Rule
 

@@ -14,7 +14,8 @@ from waiting import eventually
 from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.config import precedence as authority
 from auto_shutdown.config import provenance
-from auto_shutdown.config.settings import FIELDS, Limits, merge
+from auto_shutdown.config.effective import merge
+from auto_shutdown.config.settings import FIELDS, Limits
 from auto_shutdown.config.traits import FOLLOW_IDLE_TIMEOUT, AdminTraits
 from auto_shutdown.core.model import Kernel
 
