@@ -1,7 +1,7 @@
-"""One JSON object in one file. A reader always sees a complete object.
+"""A file that contains one JSON object. A reader always sees a complete object.
 
-Every write replaces the whole file. A file that cannot be understood is renamed and reported, never
-overwritten.
+Every write replaces the whole file. A file that cannot be understood is renamed and reported; it is
+never overwritten.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from typing import Any
 
 from .. import safe_files
 
-#: The version of the files' schema. A later version of the extension wrote a file with a higher
-#: one.
+#: The version of the files' schema. A file with a higher number comes from a later version of the
+#: extension.
 SCHEMA = 1
 
-#: The number of renamed files that are kept for each name.
+#: How many renamed files are kept for each name.
 KEPT_ASIDE = 5
 
-#: A longer file was not written by this extension.
+#: A longer file, in bytes, cannot come from this extension.
 MOST_BYTES = 16_000_000
 
 
 class StoreError(Exception):
-    """A file that cannot be read or written; ``remedy`` says what to do about it."""
+    """A file cannot be read or written. ``remedy`` tells a person what to do about it."""
 
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message)
@@ -39,7 +39,8 @@ class StoreError(Exception):
 
 @dataclass(frozen=True)
 class FileProblem:
-    """A file that can be read but not understood. ``later``: a later version wrote it."""
+    """A file can be read but not understood. ``later`` is true when a later version of the
+    extension wrote it."""
 
     message: str
     remedy: str
@@ -54,16 +55,16 @@ class Document:
         self._write_lock = threading.Lock()
 
     def read(self) -> tuple[dict[str, Any], FileProblem | None]:
-        """The object without its schema; an empty one where there is no file.
+        """The object without its schema number; an empty object when there is no file.
 
-        A file that is torn, foreign or of a later version is set aside under another name, and the
-        problem says so. Raises StoreError when the file cannot be read at all.
+        A file that is cut off, or comes from another program or a later version, is renamed, and
+        the FileProblem tells its new name. Raises StoreError when the file cannot be read at all.
         """
         content, problem = self.peek()
         return content, problem and self._set_aside(problem)
 
     def peek(self) -> tuple[dict[str, Any], FileProblem | None]:
-        """As ``read``, but leaves the file where it is."""
+        """The same as ``read``, but it does not rename the file."""
         try:
             content = safe_files.read_bytes(self.path, MOST_BYTES)
         except (FileNotFoundError, NotADirectoryError):
@@ -73,26 +74,26 @@ class Document:
         except OSError as error:
             raise store_error("read", self.path, error) from error
         try:
-            found = json.loads(content.decode("utf-8"))
+            value = json.loads(content.decode("utf-8"))
         except (ValueError, RecursionError):
             return {}, self._problem("is not JSON (it may have been cut off)")
-        if not isinstance(found, dict) or not isinstance(found.get("schema"), int):
+        if not isinstance(value, dict) or not isinstance(value.get("schema"), int):
             return {}, self._problem("is not a file of this extension")
-        if found.pop("schema") > SCHEMA:
+        if value.pop("schema") > SCHEMA:
             return {}, self._problem("was written by a later version", later=True)
-        return found, None
+        return value, None
 
-    def _problem(self, why: str, later: bool = False) -> FileProblem:
+    def _problem(self, predicate: str, later: bool = False) -> FileProblem:
         remedy = f"Repair {self.path}, or move it away and set again what is missing."
         if later:
             remedy = (
                 f"Install that version again, or move {self.path} away and set again what is "
                 "missing."
             )
-        return FileProblem(f"{self.path} {why}.", remedy, later)
+        return FileProblem(f"{self.path} {predicate}.", remedy, later)
 
     def remove(self) -> None:
-        """Delete the file where its content would be out of date. Raises OSError."""
+        """Delete the file, if there is one. Raises OSError."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(self.path)
 
@@ -112,7 +113,8 @@ class Document:
     def write(self, content: Mapping[str, Any]) -> None:
         """Replace the whole file. Raises StoreError, and then the old file stays."""
         text = json.dumps({"schema": SCHEMA, **content}, indent=1)
-        # A write that hangs in the file system may still end. It must not overwrite a later one.
+        # An earlier write may hang in the file system and end later. Then it would overwrite the
+        # file of this write, so this write fails instead.
         if not self._write_lock.acquire(blocking=False):
             error = OSError("an earlier write has not come back from the file system")
             raise store_error("write", self.path, error)
@@ -124,12 +126,13 @@ class Document:
             self._write_lock.release()
 
 
-def store_error(what: str, path: Path, error: OSError) -> StoreError:
-    """``what`` is the verb: read, write, set aside."""
+def store_error(verb: str, path: Path, error: OSError) -> StoreError:
+    """The StoreError for an operation on ``path`` that failed. ``verb`` names the operation: read,
+    write, use or set aside."""
     reason = error.strerror or str(error) or type(error).__name__
     remedy = (
         f"Make {path.parent} writable and not full, or set AutoShutdown.state_dir to another place."
     )
     if isinstance(error, safe_files.UnsafeFileError):
         remedy = f"Move {path} away."
-    return StoreError(f"Cannot {what} {path}: {reason}.", remedy)
+    return StoreError(f"Cannot {verb} {path}: {reason}.", remedy)

@@ -1,13 +1,11 @@
 """The audit log: one line of JSON for each attempted removal.
 
-The first part of a line is written to disk before the removal, the second part with the outcome
-after it. A crash in between leaves an unfinished line, which the next server completes as
-``interrupted``. So every removal has a line, and the file only grows at its end.
+The first part of a line is written to disk before the removal, and the second part, with the
+outcome, after it. A crash between both leaves an unfinished line, which the next server completes
+with the outcome ``interrupted``. So every removal has a line, and the file only grows at its end.
 
-A line that cannot be written (a full disk, a home that is read-only for a while) is *owed*: it is
-kept in memory, shown by ``read``, and written as soon as that works again.
-
-Only the end of a file is ever read, so a log of any size costs the same.
+A line that cannot be written (the disk is full, or the home is read-only for a while) is *owed*: it
+stays in memory, ``read`` shows it, and it is written as soon as writing works again.
 """
 
 from __future__ import annotations
@@ -28,34 +26,30 @@ from .. import safe_files
 from ..core.verdict import Fault, Outcome, Result
 from ..core.words import iso
 from ..world.file_thread import FileThread
+from . import history_files
 from .document import StoreError, store_error
+from .history_files import entry_of, files_of, lines_of, newest_entries, old_files_of, parse
 
-#: A file of this size is renamed and a new one begun. This number of old files is kept.
-ROTATE_BYTES = 5_000_000
-OLD_FILES = 3
-
-#: The number of bytes that are read at the end of a file. A file of this module is never longer.
-MOST_READ_BYTES = ROTATE_BYTES + 1_000_000
-
-#: The number of lines that can be owed. Older ones are only in the server's log.
+#: How many lines can be owed. Older lines are lost here; the server's log still has them.
 MOST_OWED = 1000
 
-#: A call waits this many seconds for another that is writing.
+#: How many seconds a call waits for another call that is writing.
 LOCK_SECONDS = 5.0
 
 KINDS = ("kernel", "terminal", "app")
 INTERRUPTED = ',"outcome":"interrupted","outcome_detail":"The server ended before it was done."}\n'
 
-#: The same for an entry with ``ends_server``: this very removal may have ended the server.
+#: The end of an interrupted line whose entry has ``ends_server``: a removal of the app in which
+#: this server runs. Such a removal ends the server before the outcome can be written.
 INTERRUPTED_BY_ITSELF = (
-    ',"outcome":"interrupted","outcome_detail":"SageMaker was being asked to end what this server '
-    "runs in, and the server ended before the answer was written down: most likely it was this "
-    'request that ended it."}\n'
+    ',"outcome":"interrupted","outcome_detail":"SageMaker was being asked to end the app or '
+    "instance of this server, and the server ended before the answer was recorded: most likely "
+    'this request ended it."}\n'
 )
 
 
 class Attempt:
-    """One line that has been begun; ``written`` when its first part is on disk."""
+    """One unfinished line. ``written`` is true when its first part is on disk."""
 
     def __init__(self, history: History, kind: str, line: str, written: bool) -> None:
         self._history = history
@@ -67,7 +61,7 @@ class Attempt:
         self._history.settle()
 
     def record(self, outcome: Outcome) -> None:
-        """Note the outcome in memory; the next ``settle`` completes the line."""
+        """Store the outcome in memory; the next ``settle`` completes the line."""
         end = {
             "outcome": outcome.result.value,
             "outcome_detail": outcome.detail,
@@ -81,12 +75,12 @@ class Attempt:
 
 
 class History:
-    """The audit log of one server; ``error`` is why something is owed.
+    """The audit log of one server. ``error`` is the reason why lines are owed, None when none is.
 
-    ``other_keys`` name the logs of further servers of the same identity: ``read`` shows their
-    entries, too. ``begin``, ``finish``, ``settle``, ``load`` and ``read`` block and may be called
-    from any thread; the methods whose names end in ``_line``, ``_owed`` and ``_newest`` call them
-    in a thread of the history's own, with a time limit.
+    ``other_keys`` are the keys of other servers of the same identity: ``read`` shows their entries,
+    too. ``begin``, ``settle``, ``load`` and ``read`` block and can be called from any thread.
+    ``begin_line``, ``finish_line``, ``write_owed`` and ``read_newest`` call them in the history's
+    own thread, with a time limit.
     """
 
     def __init__(self, directory: Path, key: str, other_keys: Sequence[str] = ()) -> None:
@@ -108,9 +102,9 @@ class History:
     # -- from the event loop -------------------------------------------------------------------
 
     async def begin_line(self, entry: Mapping[str, Any]) -> Attempt:
-        """``begin`` in the history's own thread. Never raises: when the file system does not
+        """Call ``begin`` in the history's own thread. Never raises: when the file system does not
         answer in time, the whole line is owed."""
-        kind, line = _begun(entry)
+        kind, line = _first_part(entry)
         try:
             return await self._files.run(self._begin, kind, line)
         except OSError as error:
@@ -118,33 +112,34 @@ class History:
             return Attempt(self, kind, line, written=False)
 
     async def finish_line(self, attempt: Attempt, outcome: Outcome) -> None:
-        """``attempt.finish`` in the history's own thread. Never raises: when the file system does
-        not answer in time, the outcome is written by a later call."""
+        """Call ``attempt.finish`` in the history's own thread. Never raises: when the file system
+        does not answer in time, a later call writes the outcome."""
         attempt.record(outcome)
         await self.write_owed()
 
     async def write_owed(self) -> None:
-        """``settle`` in the history's own thread. Never raises."""
+        """Call ``settle`` in the history's own thread. Never raises."""
         try:
             await self._files.run(self.settle)
         except OSError as error:
             self.error = error
 
     async def read_newest(self, limit: int) -> list[dict[str, Any]]:
-        """``read`` in the history's own thread. Raises StoreError when the file system does not
-        answer in time."""
+        """Call ``read`` in the history's own thread. Raises StoreError when the file system does
+        not answer in time."""
         try:
             return await self._files.run(self.read, limit)
         except OSError as error:
             raise store_error("read", self._path, error) from error
 
     def close(self) -> None:
-        """Accept no more calls from the event loop."""
+        """End the history's own thread. The methods for the event loop must not be called any
+        more."""
         self._files.close()
 
     @property
     def problem(self) -> StoreError | None:
-        """Why lines are owed, with the file and the remedy. None if no line is owed."""
+        """Why lines are owed, with the file and the remedy; None when no line is owed."""
         return None if self.error is None else store_error("write", self._path, self.error)
 
     def faults(self, now: datetime) -> list[Fault]:
@@ -159,8 +154,8 @@ class History:
     # -- blocking ------------------------------------------------------------------------------
 
     def begin(self, entry: Mapping[str, Any]) -> Attempt:
-        """Write the first part of a line, and see it on disk. Never raises."""
-        return self._begin(*_begun(entry))
+        """Write the first part of a line and flush it to the disk. Never raises."""
+        return self._begin(*_first_part(entry))
 
     def _begin(self, kind: str, line: str) -> Attempt:
         written = False
@@ -171,18 +166,21 @@ class History:
         return Attempt(self, kind, line, written)
 
     def settle(self) -> None:
-        """Write the owed lines, if writing works again. Never raises."""
+        """Complete the unfinished line and write the owed lines, if the file system allows it.
+        Never raises."""
         with self._locked() as locked:
             if locked:
                 self._settle()
 
     def load(self) -> None:
-        """Complete what a crash left, and count the removals. Never raises."""
+        """Complete the line that a crash left unfinished, and count the removals in the log. Never
+        raises."""
         self.settle()
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[bool]:
-        """Whether the lock was free in time; else an earlier call hangs in the file system."""
+        """Hold the lock, and yield whether it was free in time. It is not free while an earlier
+        call hangs in the file system."""
         locked = self._lock.acquire(timeout=LOCK_SECONDS)
         if not locked:
             self.error = OSError("an earlier write has not come back from the file system")
@@ -193,11 +191,12 @@ class History:
                 self._lock.release()
 
     def _settle(self) -> bool:
-        """Complete the last line of the file. Returns whether a new line can begin."""
+        """Complete the last line of the file and write the owed lines. Returns whether a new line
+        can begin."""
         self._take_completions()
         try:
             self._open()
-            if self._unfinished:  # nobody completed it
+            if self._unfinished:  # its outcome was never recorded
                 self._rest, self._unfinished = INTERRUPTED, ""
             if self._rest:
                 self._append(self._rest)
@@ -214,7 +213,7 @@ class History:
         return True
 
     def _take_completions(self) -> None:
-        """Put each outcome at the end of its line, or into the owed line."""
+        """Complete the unfinished line with its outcome. Each other outcome makes an owed line."""
         while self._completions:
             attempt, rest = self._completions.popleft()
             if attempt.written and attempt.line == self._unfinished:
@@ -234,23 +233,24 @@ class History:
         safe_files.append(self._path, text.encode())
 
     def read(self, limit: int) -> list[dict[str, Any]]:
-        """The newest ``limit`` entries, newest first. A line that cannot be read is left out; one
-        that is not finished yet has the outcome ``pending``. Raises OSError when an earlier call
-        hangs in the file system."""
+        """The newest ``limit`` entries, newest first. A line that cannot be understood is left out;
+        an unfinished line has the outcome ``pending``. Raises OSError while an earlier call hangs
+        in the file system."""
         with self._locked() as locked:
             if not locked:
                 raise OSError("an earlier write has not come back from the file system")
             self._take_completions()
-            owed = [entry for line in reversed(self._owed) if (entry := _entry(line))]
-            found = _newest(self._path, limit - len(owed), owed)
-            others = [_newest(path, limit, []) for path in self._other_paths]
+            owed = [entry for line in reversed(self._owed) if (entry := entry_of(line))]
+            entries = newest_entries(self._path, limit - len(owed), owed)
+            others = [newest_entries(path, limit, []) for path in self._other_paths]
         if any(others):
-            found = sum(others, found)
-            found.sort(key=lambda entry: str(entry.get("at")), reverse=True)
-        return found[:limit]
+            entries = sum(others, entries)
+            entries.sort(key=lambda entry: str(entry.get("at")), reverse=True)
+        return entries[:limit]
 
     def savings(self) -> dict[str, Any]:
-        """What has been removed since the log begins, by kind. Does no I/O."""
+        """The time at which the log begins, and how many resources of each kind were removed since.
+        Does no I/O."""
         return {"since": self._since, "removed": dict(self._removed)}
 
     def _open(self) -> None:
@@ -261,9 +261,9 @@ class History:
         self._opened = True
         begun: list[str] = []
         for path in (self._path, *self._other_paths):
-            for file in reversed(_files_of(path)):
-                for line in _lines(file):
-                    self._count(_entry(line), begun)
+            for file in reversed(files_of(path)):
+                for line in lines_of(file):
+                    self._count(entry_of(line), begun)
         self._since = min(begun, default=None)
 
     def _count(self, entry: Mapping[str, Any] | None, begun: list[str]) -> None:
@@ -276,13 +276,13 @@ class History:
 
     def _end_unfinished_line(self) -> None:
         try:
-            content, _ = safe_files.read_end(self._path, MOST_READ_BYTES)
+            content, _ = safe_files.read_end(self._path, history_files.MOST_READ_BYTES)
         except FileNotFoundError:
             return
         if not content or content.endswith(b"\n"):
             return
         last = content.rpartition(b"\n")[2].decode("utf-8", "replace")
-        entry = _parse(last + INTERRUPTED)
+        entry = parse(last + INTERRUPTED)
         if entry is None:
             self._append("\n")
         else:
@@ -293,69 +293,15 @@ class History:
             status = os.lstat(self._path)
         except FileNotFoundError:
             return
-        if status.st_size < ROTATE_BYTES or not stat.S_ISREG(status.st_mode):
+        if status.st_size < history_files.ROTATE_BYTES or not stat.S_ISREG(status.st_mode):
             return
-        names = [self._path, *_old_files_of(self._path)]
+        names = [self._path, *old_files_of(self._path)]
         for newer, older in reversed(list(zip(names, names[1:]))):
             if os.path.lexists(newer):
                 os.replace(newer, older)
 
 
-def _begun(entry: Mapping[str, Any]) -> tuple[str, str]:
+def _first_part(entry: Mapping[str, Any]) -> tuple[str, str]:
     """The kind of an entry, and the first part of its line."""
     line = json.dumps({"attempt": uuid.uuid4().hex[:12], **entry})[:-1]
     return str(entry.get("kind")), line
-
-
-def _old_files_of(path: Path) -> list[Path]:
-    return [path.with_name(f"{path.name}.{number}") for number in range(1, OLD_FILES + 1)]
-
-
-def _files_of(path: Path) -> list[Path]:
-    """A log's files, newest first."""
-    return [file for file in (path, *_old_files_of(path)) if os.path.lexists(file)]
-
-
-def _newest(path: Path, limit: int, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """``found`` and the newest entries of one log behind it, at least ``limit`` if there are so
-    many. An attempt that was written twice counts once, by its later line."""
-    found = list(found)
-    attempts = {entry.get("attempt") for entry in found}
-    most = len(found) + max(limit, 0)
-    for file in _files_of(path):
-        for line in reversed(_lines(file)):
-            if len(found) >= most:
-                return found
-            entry = _entry(line)
-            attempt = None if entry is None else entry.get("attempt")
-            if entry is not None and (attempt is None or attempt not in attempts):
-                attempts.add(attempt)
-                found.append(entry)
-    return found
-
-
-def _lines(path: Path) -> list[str]:
-    """The lines at the end of one file; none of a file that cannot be read."""
-    try:
-        content, whole = safe_files.read_end(path, MOST_READ_BYTES)
-    except OSError:
-        return []
-    lines = content.decode("utf-8", "replace").split("\n")
-    return lines if whole else lines[1:]
-
-
-def _entry(line: str) -> dict[str, Any] | None:
-    """The entry of a line, finished or not; None of a line that is no entry. Only a removal by this
-    extension saves something: ``saved`` was written before its outcome was known."""
-    entry = _parse(line) or _parse(line + ',"outcome":"pending"}')
-    if entry is not None and "saved" in entry and entry.get("outcome") != Result.REMOVED:
-        entry["saved"] = None
-    return entry
-
-
-def _parse(text: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None

@@ -1,9 +1,9 @@
-"""Which state files belong to this server, and which run of the host it is.
+"""Identifies the state files of this server, and the current boot of its host.
 
-On SageMaker a server is identified by its domain, its space or user profile, and its app: the state
-outlives the container and its host name. Two servers may run under one identity at once (``jupyter
-lab`` in a terminal beside the app's own server). Each then uses files of its own: the first claims
-the key itself, the others the key with a number.
+On SageMaker a server is identified by its domain, its space or user profile, and its app, because
+the state files outlive the container and its host name. Two servers can run under one identity at
+the same time (``jupyter lab`` in a terminal beside the app's own server). Each server then uses its
+own files: the first server claims the key itself, the others the key with a number.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from .. import safe_files
 
 PROC = Path("/proc")
 
-#: How many servers of one identity can run at once, each with files of its own.
+#: How many servers of one identity can run at the same time, each with its own files.
 MOST_SERVERS = 8
 
 
 def server_key(identity: tuple[str | None, ...], base_url: str, port: int) -> str:
-    """A short name for this server, part of its file names: made of ``identity`` on SageMaker, of
-    host name, base URL and port elsewhere (where ``identity`` has no words)."""
+    """A short name for this server, used in its file names. On SageMaker it is a hash of
+    ``identity``. Elsewhere all parts of ``identity`` are empty, and it is a hash of the host name,
+    ``base_url`` and ``port``."""
     words = identity if any(identity) else (socket.gethostname(), base_url, str(port))
     joined = "\n".join(word or "" for word in words)
     return hashlib.sha256(joined.encode()).hexdigest()[:12]
@@ -33,15 +34,16 @@ def server_key(identity: tuple[str | None, ...], base_url: str, port: int) -> st
 
 @dataclass(frozen=True)
 class ClaimedKey:
-    """``key`` names this server's own files; ``others`` those of further servers of the same
-    identity, running or not, which are read and never written."""
+    """``key`` is part of the names of this server's own files. ``others`` are the keys of other
+    servers of the same identity, running or not. This server reads their files and never writes
+    them."""
 
     key: str
     others: tuple[str, ...] = ()
     _handle: int | None = None
 
     def release(self) -> None:
-        """Let another server of this identity use the key."""
+        """Release the claim, so that another server of this identity can use the key."""
         if self._handle is not None:
             with contextlib.suppress(OSError):
                 os.close(self._handle)
@@ -50,9 +52,9 @@ class ClaimedKey:
 def claim_key(directory: Path, key: str) -> ClaimedKey:
     """The first of ``key``, ``key-2``, ``key-3`` … that no running server uses.
 
-    The claim is an advisory lock, which the operating system releases when the process ends,
-    however it ends. Where the file system has no locks, or the directory cannot be written, the key
-    is used without a claim. Raises OSError when all ``MOST_SERVERS`` keys are in use.
+    The claim is an advisory lock. The operating system releases it when the process ends, also when
+    the process is killed. Where the file system has no locks, or the directory cannot be written,
+    the key is used without a claim. Raises OSError when all ``MOST_SERVERS`` keys are in use.
     """
     keys = [key, *(f"{key}-{number}" for number in range(2, MOST_SERVERS + 1))]
     for own in keys:
@@ -67,8 +69,8 @@ def claim_key(directory: Path, key: str) -> ClaimedKey:
 
 
 def _lock(path: Path) -> int:
-    """A descriptor that holds the lock. Raises BlockingIOError where another process has it, and
-    ImportError or OSError where there are no locks."""
+    """A descriptor that holds the lock. Raises BlockingIOError when another process holds it, and
+    ImportError or OSError where the platform or the file system has no locks."""
     import fcntl
 
     safe_files.make_directory(path.parent)
@@ -82,11 +84,13 @@ def _lock(path: Path) -> int:
 
 
 def boot_identity() -> str | None:
-    """What changes when the host or its container starts anew: the kernel's boot id and the start
-    time of process 1. None where they cannot be read, and then no old clock is trusted."""
+    """A text that changes whenever the host or its container starts again: Linux's boot id and the
+    start time of process 1. None when they cannot be read; then no clock of an earlier run is
+    trusted."""
     try:
         boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
-        # Field 22 of stat; the command's name before it may hold spaces and brackets.
+        # The start time is field 22 of /proc/PID/stat. Field 2, the command's name, may contain
+        # spaces and brackets, so the fields are counted from the last bracket.
         started = (PROC / "1/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return None

@@ -1,19 +1,20 @@
 """The user's settings: read from disk, merged with the administrator's limits, changed on request.
 
-A change that prevents removals takes effect before it is written to disk: a pass may be about to
-remove something, and a network file system can take seconds.
+A change that prevents removals takes effect before it is written to disk, because a pass may be
+about to remove a resource, and a network file system can take seconds to write.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from ..config.settings import Limits, careful_part, cautious, merge, validate_patch
+from ..config.effective import careful_part, cautious, merge
+from ..config.settings import Limits, validate_patch
 from ..core.model import Unread
 from ..core.policy import Policy
 from ..core.verdict import Fault
@@ -31,18 +32,18 @@ class Preferences:
         self._store = store
         #: The content of the file.
         self._user: dict[str, Any] = {}
-        #: Changes that are in force and not on disk.
+        #: Changes that apply already and are not yet on disk.
         self._unsaved: dict[str, Any] = {}
         self._known = False
         self._file_fault: Fault | None = None
         self._write_error: StoreError | None = None
-        #: Reads and writes of the file are in order: the values of the last one are in force.
+        #: Serialises reads and writes of the file, so that the values of the last one apply.
         self._lock = asyncio.Lock()
         self.policy, self._problems = merge(limits, {})
 
     async def load(self, now: datetime) -> None:
-        """Read the user's settings. If that fails, the previous settings stay in force, with a
-        fault. Without previous settings, the most careful allowed settings apply."""
+        """Read the user's settings. If this fails, there is a fault, and the previous settings
+        still apply. Without previous settings, those allowed settings apply that remove least."""
         async with self._lock:
             await self._load(now)
 
@@ -57,23 +58,23 @@ class Preferences:
         else:
             self._not_read(problem.message, problem.remedy, now)
 
-    def _not_read(self, why: str, remedy: str, now: datetime) -> None:
+    def _not_read(self, problem: str, remedy: str, now: datetime) -> None:
         if self._known:
-            message = f"{why} The previous settings stay in force."
+            message = f"{problem} The previous settings still apply."
             self._file_fault = Fault(_SOURCE, "StateFile", message, remedy, now)
             return
         limits = self._limits
-        message = f"{why} The user's settings are unknown, so nothing is removed automatically."
+        message = f"{problem} The user's settings are unknown, so nothing is removed automatically."
         self.policy, self._problems = merge(limits, cautious(limits))
         if "enabled" not in limits.locked:
             self.policy = replace(self.policy, unread=Unread(_SOURCE, "StateFile", message, remedy))
         else:  # the administrator's decision to remove stands
-            message = f"{why} The most careful settings that the administrator allows are in force."
+            message = f"{problem} The most careful settings that the administrator allows apply."
         self._file_fault = Fault(_SOURCE, "StateFile", message, remedy, now, blocking=True)
 
     async def refresh(self, now: datetime) -> None:
-        """Take over what another server of the same home has changed, and write what could not be
-        written so far."""
+        """Read the file again if another server with the same home has changed it, and try again to
+        write the changes that are not yet on disk."""
         async with self._lock:
             if self._unsaved:
                 with contextlib.suppress(StoreError):
@@ -87,10 +88,11 @@ class Preferences:
                 await self._load(now)
 
     async def patch(self, patch: Any) -> None:
-        """Validate a change, put it in force and store it.
+        """Validate a change, apply it and store it.
 
-        Raises SettingError, and then nothing has changed; or StoreError, and then only the part
-        that forbids removals is in force, until it can be written or the server restarts.
+        Raises SettingError for an invalid change; nothing has changed then. Raises StoreError when
+        the file cannot be written; then only the part of the change that forbids removals applies,
+        until it can be written or the server restarts.
         """
         changes = validate_patch(patch, self._limits)
         careful = careful_part(changes, {**self._user, **self._unsaved}, self._limits)
@@ -103,11 +105,10 @@ class Preferences:
             except StoreError as error:
                 if not (self._known and careful):
                     raise
-                kept = f" Until then {', '.join(sorted(careful))} holds in this server only."
-                raise StoreError(f"{error}{kept}", error.remedy) from error
+                raise StoreError(f"{error} {_only_here(careful)}", error.remedy) from error
 
     async def _write(self, changes: Mapping[str, Any]) -> None:
-        """Store ``changes`` and put all of them in force. Raises StoreError."""
+        """Store ``changes`` and apply all of them. Raises StoreError."""
         written = dict(changes)
         store = self._store
         try:
@@ -116,7 +117,7 @@ class Preferences:
             self._write_error = error
             raise
         self._write_error = None
-        # A newer change of the same name may have come meanwhile; it waits for the lock.
+        # A newer change of the same setting may be waiting for the lock; it stays unsaved.
         for name, value in written.items():
             if name in self._unsaved and self._unsaved[name] == value:
                 del self._unsaved[name]
@@ -135,18 +136,18 @@ class Preferences:
         return {name: value for name, value in both.items() if value is not None}
 
     def faults(self, now: datetime) -> list[Fault]:
-        """Stored values that are not in force, and trouble with the file itself."""
-        found = [
+        """A fault for each stored value that does not apply, and for a file that cannot be read or
+        written."""
+        faults = [
             Fault(f"setting {p.field}", "NotInForce", p.message, "Set it again.", now)
             for p in self._problems
         ]
         if self._file_fault is not None:
-            found.append(self._file_fault)
+            faults.append(self._file_fault)
         elif self._write_error is not None and self._unsaved:
-            names = ", ".join(sorted(self._unsaved))
-            message = f"{self._write_error} Until then {names} holds in this server only."
-            found.append(Fault(_SOURCE, "StateFile", message, self._write_error.remedy, now))
-        return found
+            message = f"{self._write_error} {_only_here(self._unsaved)}"
+            faults.append(Fault(_SOURCE, "StateFile", message, self._write_error.remedy, now))
+        return faults
 
     def view(self) -> dict[str, Any]:
         """The answer to ``GET settings``."""
@@ -158,7 +159,7 @@ class Preferences:
         }
 
     def bounds(self) -> dict[str, Any]:
-        """What the administrator allows, for the panel and the report."""
+        """The administrator's limits, locks and their sources, for the panel and the report."""
         limits = self._limits
         return {
             "limits": {
@@ -171,5 +172,10 @@ class Preferences:
         }
 
     def policy_for(self, dry_run: bool) -> Policy:
-        """The policy of one pass. ``dry_run`` makes it a rehearsal, never the other way round."""
+        """The policy for one pass. ``dry_run`` makes the pass a dry run; without it the user's own
+        setting ``dry_run`` still applies."""
         return replace(self.policy, dry_run=True) if dry_run else self.policy
+
+
+def _only_here(names: Iterable[str]) -> str:
+    return f"Until it can be written, {', '.join(sorted(names))} applies on this server only."

@@ -1,11 +1,11 @@
-"""The marks of activity and the keep-alives of one server, loaded at its start and kept on disk.
+"""The activity marks and keep-alives of one server, loaded at its start and stored on disk.
 
-If a file cannot be read or written, every pass tries again, and the report has a fault until it
-works. No restart is needed. While the keep-alives are unknown, everything is kept, for the longest
-time that a keep-alive may last.
+If a file cannot be read or written, every pass tries again, and the report has a fault until a try
+succeeds. While the keep-alives are unknown, every resource is kept, at most for the longest time
+that a keep-alive can last.
 
-Another server of the same identity has files of its own. Its keep-alives count here, too: both
-servers may be about to end the same app.
+Another server of the same identity has its own files. Its keep-alives count here, too, because both
+servers can delete the same app.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from .store import Store
 
 
 class LedgerOwner(Protocol):
-    """The owner of the current ledger, which may change during any ``await``."""
+    """An object that has the current ledger. Other tasks can replace ``ledger`` during any
+    ``await``, so it must be read again after one."""
 
     ledger: Ledger
 
@@ -52,14 +53,15 @@ class SavedLedger:
         self._lost: FileProblem | None = None
         self._everything_until: datetime | None = None
         self._shifted = False
-        #: Of two writes of the keep-alives the later one must win.
+        #: Serialises the writes of the keep-alives, so that the later one wins.
         self._writing_holds = asyncio.Lock()
-        #: Keep-alives of other servers, and own ones for the same resources that end sooner.
+        #: The keep-alives of other servers, and this server's own keep-alives for the same
+        #: resources that end sooner.
         self._of_others: dict[Ref, Hold] = {}
         self._own_below: dict[Ref, Hold] = {}
 
     async def load(self, moment: Moment) -> Ledger:
-        """The first ledger: that of an earlier run, or the part of it that can be trusted."""
+        """The ledger of an earlier run, reduced to the part that can be trusted now."""
         marks: Any = None
         try:
             self._boot = await self._store.run(boot_identity)
@@ -73,9 +75,9 @@ class SavedLedger:
             ledger = hold(ledger, EVERYTHING, self._everything_until)
         if self._lost is not None:
             with contextlib.suppress(StoreError):
-                # Or the next start would find no file, and no reason to keep anything.
+                # Otherwise the next start would find no file, and would keep nothing.
                 await self._write_holds(_Loaded(ledger), moment)
-        # From here on these marks are out of date; a crash must not leave them for the next run.
+        # These marks are out of date from now on. After a crash the next run must not use them.
         await self.save_marks(ledger, moment, clean=False)
         loaded = _Loaded(ledger)
         await self._add_others(loaded, moment)
@@ -102,15 +104,16 @@ class SavedLedger:
         return holds
 
     def clock_stepped(self, step: timedelta) -> None:
-        """The wall clock was stepped. The keep-alives on disk have to be written anew: a server of
-        another boot could not tell the step from the files."""
+        """Adjust to a wall clock that somebody set forward or back by ``step``. The keep-alives are
+        written again, because after a reboot a server could not recognise the step from the old
+        file."""
         self._shifted = True
         self._of_others = {ref: Hold(h.until + step) for ref, h in self._of_others.items()}
         if self._everything_until is not None:
             self._everything_until += step
 
     async def retry(self, owner: LedgerOwner, moment: Moment) -> None:
-        """Try again to read and write what has failed so far, and read the keep-alives of other
+        """Try again each read and write that has failed so far, and read the keep-alives of other
         servers of this identity."""
         if self._outdated is not None:
             await self.save_marks(owner.ledger, moment, clean=False)
@@ -123,11 +126,11 @@ class SavedLedger:
         await self._add_others(owner, moment)
 
     async def _add_others(self, owner: LedgerOwner, moment: Moment) -> None:
-        """Let the ledger hold what other servers of this identity hold by now."""
+        """Add the keep-alives of other servers of this identity to the ledger."""
         try:
             documents = await self._store.run(self._store.load_other_holds)
         except StoreError:
-            return  # what they held so far still counts
+            return  # the keep-alives that were read before still count
         if documents is None:
             return
         others: dict[Ref, Hold] = {}
@@ -145,7 +148,7 @@ class SavedLedger:
         owner.ledger = replace(owner.ledger, holds=longest)
 
     def _own_holds(self, ledger: Ledger) -> dict[Ref, Hold]:
-        """The keep-alives that were given on this server, also where another's lasts longer."""
+        """This server's own keep-alives, also those that another server's longer one covers."""
         own = {ref: h for ref, h in ledger.holds.items() if self._of_others.get(ref) != h}
         return {**{ref: h for ref, h in self._own_below.items() if ref in ledger.holds}, **own}
 
@@ -155,12 +158,13 @@ class SavedLedger:
             return
         since = dict(owner.ledger.holds)
         if since.get(EVERYTHING) == Hold(self._everything_until or moment.now):
-            del since[EVERYTHING]  # it stood in for those that are known by now
+            del since[EVERYTHING]  # it replaced the keep-alives that were unknown until now
         restored = self._restored(None, holds, moment).holds
         owner.ledger = replace(owner.ledger, holds={**restored, **since})
 
     async def save_marks(self, ledger: Ledger, moment: Moment, clean: bool) -> None:
-        """Write the marks: complete (``clean``) when the server stops, none while it runs."""
+        """Write the marks file: with all marks (``clean``) when the server stops, without marks
+        while it runs. So after a crash the next run finds no marks that are out of date."""
         marks = ledger_json.marks_to_json(ledger) if clean else []
         document = {**self._anchor(moment), "clean": clean, "marks": marks}
         try:
@@ -171,8 +175,8 @@ class SavedLedger:
             self._outdated = None
 
     async def save_holds(self, owner: LedgerOwner, moment: Moment) -> None:
-        """Write the keep-alives. Raises StoreError; the next pass tries again then."""
-        if self._unread is not None:  # those of the file would be lost
+        """Write the keep-alives. Raises StoreError; the next pass then tries again."""
+        if self._unread is not None:  # a write would overwrite the keep-alives in the file
             raise self._unread
         await self._write_holds(owner, moment)
         self._lost = None
@@ -193,12 +197,12 @@ class SavedLedger:
         return ledger_json.anchor(self._boot, moment.now, moment.monotonic)
 
     def faults(self, now: datetime) -> list[Fault]:
-        """The files that cannot be read or written at this time."""
+        """A fault for the file that cannot be read or written at present, if any."""
         for error in (self._unread, self._unsaved, self._outdated):
             if error is not None:
                 return [Fault("state", "StateFile", str(error), error.remedy, now)]
         if self._lost is not None and now < (self._everything_until or now):
-            kept = "Everything is kept for the longest time that a keep-alive may last."
+            kept = "Everything is kept for the longest time that a keep-alive can last."
             message = f"{self._lost.message} {kept}"
             return [Fault("state", "KeepAlivesLost", message, self._lost.remedy, now)]
         return []

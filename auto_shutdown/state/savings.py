@@ -1,5 +1,5 @@
-"""The savings, stored on disk. No removal depends on them: if the file cannot be read or written,
-the sums are too low, and nothing else changes."""
+"""The savings, stored on disk. If the file cannot be read or written, the sums are too low; no
+removal depends on them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .store import Store
 
 
 class Account:
-    """The account of one server. ``prices`` are the administrator's, in US dollars an hour by
-    instance type."""
+    """The savings of one server. ``prices`` are the administrator's own, in US dollars an hour by
+    instance type; ``region`` is the AWS region for the built-in prices."""
 
     def __init__(self, store: Store, region: str | None, prices: Mapping[str, float]) -> None:
         self._store = store
@@ -30,8 +30,9 @@ class Account:
         self._billed_types: tuple[str, ...] = ()
 
     async def load(self, own_app: bool, now: datetime) -> None:
-        """Continue the sums of earlier runs. Where the server runs in the app that it ends
-        (``own_app``), the server's start ends the saving."""
+        """Load the sums of earlier runs. ``own_app`` is true when this server runs in an app that
+        it deletes itself: the start of the server then ends the saving, because the app runs
+        again."""
         try:
             self._savings = savings.from_json(await self._store.run(self._store.load_savings))
         except StoreError:
@@ -42,7 +43,8 @@ class Account:
     def would_free(
         self, resource: Resource, snapshot: Snapshot, ledger: Ledger, now: datetime
     ) -> Freed | None:
-        """What is no longer billed once ``resource`` is removed; None where that saves nothing."""
+        """The instance that is no longer billed once ``resource`` is removed; None when the removal
+        saves nothing."""
         if not isinstance(resource, App) or not savings.frees_its_instance(
             resource, snapshot, ledger
         ):
@@ -51,12 +53,12 @@ class Account:
         return Freed(resource.instance_type, now, rate)
 
     async def add(self, freed: Freed) -> None:
-        """Count a removal."""
+        """Count the saving of a removal from now on."""
         self._savings = replace(self._savings, freed=(*self._savings.freed, freed))
         await self._save()
 
     async def look(self, snapshot: Snapshot, now: datetime) -> None:
-        """End the saving of what is in service again."""
+        """End the saving of each instance type that is in service again."""
         self._billed_types = tuple(
             sorted({a.instance_type for a in snapshot.apps if a.billing and a.instance_type})
         )
@@ -69,7 +71,7 @@ class Account:
             await self._save()
 
     async def _save(self) -> None:
-        with contextlib.suppress(StoreError):  # the audit log reports the same trouble
+        with contextlib.suppress(StoreError):  # the audit log reports the same problem
             await self._store.run(self._store.save_savings, savings.to_json(self._savings))
 
     def view(self, now: datetime) -> dict[str, Any]:

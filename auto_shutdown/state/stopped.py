@@ -1,12 +1,12 @@
-"""What is needed to bring a stopped kernel or terminal back: one private file for each.
+"""The data that brings a stopped kernel or terminal back: one private file for each.
 
-An entry holds the notebooks, the kernelspec, the instance type, the working directory and the code
-of the cells that the user ran. This code may contain secrets. So it is only in these files (mode
-0600) and in the answer to the user who asks for one entry, and never in a log, an event or the
-audit log.
+An entry contains the notebooks, the kernelspec, the instance type, the working directory and the
+code of the cells that the user ran. This code may contain secrets. So it is only in these files
+(mode 0600) and in the answer to the user who asks for one entry. It is never in a log, an event or
+the audit log.
 
-A lost or unreadable entry costs the user a click and never delays a removal. Plain synchronous
-I/O; call it in a thread of ours.
+A lost or unreadable entry costs the user a few clicks and never delays a removal. All methods
+block; call them in a worker thread.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from typing import Any
 
 from .. import safe_files
 
-#: Of the files' shape.
+#: The version of the format of the files.
 SCHEMA = 1
 
-#: The code of one kernel's cells, in bytes. Of a longer session the newest cells are kept.
+#: The most bytes of code that are kept of one kernel. Of a longer session the newest cells are
+#: kept.
 MOST_CODE_BYTES = 1_000_000
 
-#: One file, with the escapes that JSON adds to code.
+#: The longest file, in bytes. JSON escapes make code longer.
 MOST_FILE_BYTES = 8_000_000
 
-#: All entries together.
+#: The most bytes of all entries together.
 MOST_BYTES = 50_000_000
 
 #: An entry is deleted after this time.
@@ -45,9 +46,10 @@ _NAME = re.compile(r"\d{8}T\d{6}-[0-9a-f]{12}")
 @dataclass(frozen=True)
 class StoppedSession:
     """One kernel or terminal that was removed. ``cells`` is the code of its cells in the order in
-    which they ran, None where the kernel could not be asked; ``complete`` is false where some are
+    which they ran, None when the kernel did not answer; ``complete`` is false when some cells are
     missing. ``kernel_name`` is the kernelspec that starts the kernel again, empty for a terminal.
-    Entries with the same ``stop`` were removed in the same pass, at that instant."""
+    ``stop`` is the time of the pass that removed it: entries with the same ``stop`` were removed
+    together. Times are ISO 8601 in UTC."""
 
     id: str
     stop: str
@@ -67,11 +69,11 @@ class StoppedSession:
     complete: bool = True
 
     def summary(self) -> dict[str, Any]:
-        """The entry without any code: for lists."""
-        found = asdict(self)
-        found["cells"] = None if self.cells is None else len(self.cells)
-        found["paths"] = list(self.paths)
-        return found
+        """The entry for a list: it has the number of cells in place of their code."""
+        entry = asdict(self)
+        entry["cells"] = None if self.cells is None else len(self.cells)
+        entry["paths"] = list(self.paths)
+        return entry
 
     def to_json(self) -> dict[str, Any]:
         """The whole entry."""
@@ -82,12 +84,13 @@ class StoppedSession:
 
 
 def new_id(at: datetime) -> str:
-    """A name for an entry; names sort by time."""
+    """The id of a new entry. Ids in alphabetical order are in the order of time."""
     return f"{at.astimezone(timezone.utc):%Y%m%dT%H%M%S}-{secrets.token_hex(6)}"
 
 
 def bounded(cells: Sequence[str]) -> tuple[tuple[str, ...], bool]:
-    """The newest cells that fit into MOST_CODE_BYTES, in order, and whether these are all."""
+    """The newest cells that fit into MOST_CODE_BYTES, in their order, and whether these are all
+    cells."""
     kept: list[str] = []
     size = 0
     for cell in reversed(cells):
@@ -99,13 +102,13 @@ def bounded(cells: Sequence[str]) -> tuple[tuple[str, ...], bool]:
 
 
 class StoppedSessions:
-    """The entries of one server, in a directory of their own below the state directory."""
+    """The entries of one server, in the directory ``stopped-KEY`` of the state directory."""
 
     def __init__(self, directory: Path, key: str) -> None:
         self._directory = directory / f"stopped-{key}"
 
     def save(self, session: StoppedSession, now: datetime) -> None:
-        """Write one entry, after making room for it. Raises OSError."""
+        """Write one entry, after deleting old entries to make room for it. Raises OSError."""
         content = json.dumps({"schema": SCHEMA, **session.to_json()}).encode()
         if len(content) > MOST_FILE_BYTES:
             raise OSError(f"the entry would have {len(content)} bytes")
@@ -113,23 +116,23 @@ class StoppedSessions:
         safe_files.replace(self._path(session.id), content)
 
     def entries(self, now: datetime) -> list[StoppedSession]:
-        """The entries, newest first. Leaves out what is too old or cannot be understood. Raises
-        OSError where the directory cannot be read."""
-        found = []
+        """The entries, newest first, without those that are too old or cannot be understood.
+        Raises OSError when the directory cannot be read."""
+        sessions = []
         for name in sorted(self._names(), reverse=True):
             session = self._read(name)
             if session is not None and not _is_old(name, now):
-                found.append(session)
-        return found
+                sessions.append(session)
+        return sessions
 
     def find(self, name: str, now: datetime) -> StoppedSession | None:
-        """One entry; None where there is none of that name, or it cannot be understood."""
+        """The entry with the id ``name``; None when there is none, or it cannot be understood."""
         if not _NAME.fullmatch(name) or _is_old(name, now):
             return None
         return self._read(name)
 
     def forget(self, name: str) -> bool:
-        """Delete one entry. Returns whether it was there. Raises OSError."""
+        """Delete one entry. Returns whether it existed. Raises OSError."""
         if not _NAME.fullmatch(name):
             return False
         try:
@@ -160,7 +163,8 @@ class StoppedSessions:
             return None
 
     def _make_room(self, wanted: int, now: datetime) -> None:
-        """Delete what is too old, and then the oldest entries until all fit."""
+        """Delete the entries that are too old. Then delete the oldest entries until a new entry of
+        ``wanted`` bytes fits within MOST_BYTES."""
         names = sorted(self._names())
         sizes = {name: self._size(name) for name in names}
         total = sum(sizes.values()) + wanted
@@ -181,12 +185,13 @@ def _is_old(name: str, now: datetime) -> bool:
     try:
         at = datetime.strptime(name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=timezone.utc)
     except ValueError:
-        return True  # no instant: none of ours
+        return True  # the name has no time, so this module did not write the file
     return now - at > KEPT_FOR
 
 
 def _parsed(content: Mapping[str, Any], name: str) -> StoppedSession:
-    """Raises KeyError, TypeError or ValueError for what this version does not understand."""
+    """The entry in a file. Raises KeyError, TypeError or ValueError for a file that this version
+    does not understand."""
     if content["schema"] != SCHEMA or content["id"] != name:
         raise ValueError(name)
     cells = content["cells"]

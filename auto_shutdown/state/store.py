@@ -1,7 +1,8 @@
-"""State on disk: settings, keep-alives, marks and savings as small JSON files.
+"""The state files of a server: settings, keep-alives, marks and savings as small JSON files.
 
-The home may be shared by several servers (EFS). The user's settings are shared by all of them and
-changed under a lock. What belongs to one server has that server's key in its name.
+Several servers can share a home directory (on EFS). They share the file with the user's settings
+and change it under a lock. Every other file belongs to one server and has that server's key in its
+name.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ __all__ = ["KEPT_ASIDE", "Document", "FileProblem", "Store", "StoreError"]
 
 T = TypeVar("T")
 
-#: A change of the settings waits this many seconds for another server's change. Then it is made
-#: without the lock: one of two changes made in the same instant may be lost, never a whole file.
+#: How many seconds a change of the settings waits for the lock of another server. Then it is made
+#: without the lock: one of two simultaneous changes may be lost, but never a whole file.
 LOCK_SECONDS = 5.0
 
-#: The signature of a file that has not been read, or not understood.
+#: The signature of a file that has not been read or not been understood.
 _NEVER_READ = object()
 
 
 class Store:
     """The state files of one server.
 
-    ``key`` is in the names of this server's own files. ``other_keys`` are those of further servers
-    of the same identity, whose keep-alives count here, too (``identity.claim_key``). The methods
-    block; ``run`` calls them in a thread.
+    ``key`` is part of the names of this server's own files. ``other_keys`` are the keys of other
+    servers of the same identity, whose keep-alives count here, too (``identity.claim_key``). The
+    methods block; ``run`` calls a method in a thread.
     """
 
     def __init__(self, directory: Path, key: str, other_keys: Sequence[str] = ()) -> None:
@@ -49,8 +50,8 @@ class Store:
         self._files = FileThread("state")
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a method of this store in the store's own thread. Raises what it raises, and
-        StoreError when the file system does not answer in time."""
+        """Call a method of this store in the store's own thread. Raises the errors of that method,
+        and StoreError when the file system does not answer in time."""
         try:
             return await self._files.run(function, *arguments)
         except OSError as error:
@@ -61,8 +62,8 @@ class Store:
         self._files.close()
 
     def load_settings(self) -> tuple[dict[str, Any], FileProblem | None]:
-        """The user's explicit settings, as stored. A file that is not understood stays where it is:
-        it is what its user wants, and a later version on another server may have written it."""
+        """The stored settings of the user. A file that cannot be understood keeps its name, because
+        its user wants these settings, and a later version on another server may have written it."""
         signature, self._settings_read = _signature(self._settings.path), _NEVER_READ
         content, problem = self._settings.peek()
         if problem is None:
@@ -71,18 +72,19 @@ class Store:
         return (settings if isinstance(settings, dict) else {}), problem
 
     def settings_changed(self) -> bool:
-        """Whether the file differs from the one last read and understood; costs one ``stat``."""
+        """Whether the file has changed since it was last read and understood. Costs one
+        ``stat``."""
         return _signature(self._settings.path) != self._settings_read
 
     def patch_settings(
         self, changes: Mapping[str, Any], last_good: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Merge ``changes`` into the file (None removes a name), whoever else changes it at the
-        same time; returns what the file then holds.
+        """Merge ``changes`` into the file and return the new settings. The value None removes a
+        setting. A lock protects changes that other servers make at the same time.
 
-        Names that are not known here are kept, because a later version may know them. A file that
-        is not understood is set aside, and ``last_good`` takes its place; a later version's whole
-        file stays. Raises StoreError.
+        Settings that this version does not know are kept, because a later version may know them. A
+        file that cannot be understood is renamed, and ``last_good`` takes its place. A file of a
+        later version is never changed. Raises StoreError.
         """
         with self._settings_lock():
             settings, problem = self.load_settings()
@@ -93,7 +95,7 @@ class Store:
                 settings = dict(last_good or {})
             settings.update(changes)
             kept = {name: value for name, value in settings.items() if value is not None}
-            self._settings_read = _NEVER_READ  # unless the write works, the caller has to load
+            self._settings_read = _NEVER_READ  # if the write fails, the file must be loaded again
             self._settings.write({"settings": kept})
             self._settings_read = _signature(self._settings.path)
         return kept
@@ -103,30 +105,30 @@ class Store:
         return self._holds.read()
 
     def save_holds(self, holds: Mapping[str, Any]) -> None:
-        """Raises StoreError."""
+        """Write this server's own keep-alives. Raises StoreError."""
         self._holds.write(holds)
 
     def load_other_holds(self) -> list[dict[str, Any]] | None:
-        """The keep-alives of the other servers of this identity, one document for each; None when
-        none has changed since the last call. A file that cannot be read is left out: its own
-        server reports it."""
+        """The keep-alives of the other servers of this identity, one document for each server; None
+        when no file has changed since the last call. A file that cannot be read is left out,
+        because its own server reports it."""
         signature = [_signature(document.path) for document in self._other_holds]
         if signature == self._others_read:
             return None
-        found = []
+        contents = []
         for document in self._other_holds:
             with contextlib.suppress(StoreError):
-                found.append(document.peek()[0])
+                contents.append(document.peek()[0])
         self._others_read = signature
-        return found
+        return contents
 
     def load_marks(self) -> dict[str, Any]:
-        """Raises StoreError."""
+        """The activity marks of an earlier run. Raises StoreError."""
         return self._marks.read()[0]
 
     def save_marks(self, marks: Mapping[str, Any]) -> None:
-        """Write the marks. Where that fails, those of an earlier run are deleted, because they are
-        out of date. Raises StoreError, then too."""
+        """Write the activity marks. If this fails, the file is deleted, because the marks in it are
+        out of date, and StoreError is raised."""
         try:
             self._marks.write(marks)
         except StoreError:
@@ -135,17 +137,18 @@ class Store:
             raise
 
     def load_savings(self) -> dict[str, Any]:
-        """Raises StoreError."""
+        """The stored savings. Raises StoreError."""
         return self._savings.read()[0]
 
     def save_savings(self, savings: Mapping[str, Any]) -> None:
-        """Raises StoreError."""
+        """Write the savings. Raises StoreError."""
         self._savings.write(savings)
 
     @contextlib.contextmanager
     def _settings_lock(self) -> Iterator[None]:
-        """An advisory lock between servers; the operating system releases it when its holder dies.
-        Where the file system or the platform has no locks, the body runs without one."""
+        """Hold an advisory lock between servers. The operating system releases the lock of a
+        process that dies. Where the file system or the platform has no locks, the body runs without
+        one."""
         handle = None
         try:
             import fcntl
@@ -170,7 +173,7 @@ class Store:
 
 
 def _signature(path: Path) -> object:
-    """What changes whenever the file is replaced; None where there is none."""
+    """A value that changes whenever the file is replaced; None when there is no file."""
     try:
         status = os.lstat(path)
     except OSError:

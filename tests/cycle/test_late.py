@@ -311,10 +311,10 @@ async def test_a_setting_that_cannot_be_stored_is_in_force_and_is_a_fault(
 
     with monkeypatch.context() as broken:
         broken.setattr(Document, "write", full)
-        with pytest.raises(StoreError, match="holds in this server only"):
+        with pytest.raises(StoreError, match="applies on this server only"):
             await bench.controller.requests.patch_settings({"enabled": False})
         await bench.live(timedelta(minutes=5))
-        assert "holds in this server only" in faults(bench)["StateFile"]
+        assert "applies on this server only" in faults(bench)["StateFile"]
         assert bench.world.removed == []
     await bench.live(timedelta(minutes=1))
     assert faults(bench) == {}

@@ -16,7 +16,8 @@ import pytest
 
 from auto_shutdown import safe_files
 from auto_shutdown.core.verdict import Outcome, Result
-from auto_shutdown.state import history as module
+from auto_shutdown.state import history as history_module
+from auto_shutdown.state import history_files as module
 from auto_shutdown.state.history import History
 from auto_shutdown.world.file_thread import FileThread
 
@@ -55,7 +56,7 @@ def test_next_start_reports_an_unfinished_line_as_interrupted(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("ends_server", "detail"),
     [
-        (True, "most likely it was this request that ended it"),
+        (True, "most likely this request ended it"),
         (False, "The server ended before it was done."),
     ],
 )
@@ -267,7 +268,7 @@ async def test_hanging_file_system_delays_lines_and_loses_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = threading.Event()
-    monkeypatch.setattr(module, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(history_module, "LOCK_SECONDS", 0.05)
     log = History(tmp_path, "k")
     log._files = FileThread("test", seconds=0.1)
     append = safe_files.append

@@ -101,7 +101,8 @@ async def test_failed_write_of_settings_is_a_fault_and_tried_again(
         with pytest.raises(StoreError) as caught:
             await user.patch({"dry_run": True, "idle_timeout_minutes": 30})
         assert str(caught.value) == (
-            "Cannot write x: No space left on device. Until then dry_run holds in this server only."
+            "Cannot write x: No space left on device. "
+            "Until it can be written, dry_run applies on this server only."
         )
         await user.refresh(NOW)
         (fault,) = user.faults(NOW)

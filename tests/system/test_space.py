@@ -158,7 +158,7 @@ def test_history_of_a_space_names_an_interrupted_delete_and_an_app_that_was_gone
     server.restart()
     (entry,) = history(server)
     assert (entry["outcome"], entry["resource"]) == ("interrupted", OWN)
-    assert "most likely it was this request that ended it" in entry["outcome_detail"]
+    assert "most likely this request ended it" in entry["outcome_detail"]
 
     studio.apps.delays.ending = HELD
     with held_transitions(monkeypatch):
