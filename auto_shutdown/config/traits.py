@@ -117,8 +117,8 @@ class AdminTraits(Configurable):
     )
     suspect_after_minutes = _minutes(
         480,
-        "A busy kernel, a terminal's command or another program that shows no sign of work for this "
-        "time is shown as suspect.",
+        "A busy kernel, a terminal's command or another program that shows no sign of work for this"
+        " time is shown as suspect.",
     )
     max_busy_minutes = NullableFloat(
         "After this time without a sign of work, a kernel or a terminal's command is removed, and "
