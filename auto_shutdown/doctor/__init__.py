@@ -1,5 +1,5 @@
-"""``jupyter auto-shutdown doctor``: checks one by one everything that the extension needs. It
-changes nothing, deletes nothing, and works with and without a running server."""
+"""``jupyter auto-shutdown doctor``: checks each thing that the extension needs. It changes and
+deletes nothing, and works with and without a running server."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .situation import look
 
 __all__ = ["Finding", "Level", "examine"]
 
-#: In the order in which a person would look.
+#: The checks in the order in which a person would look for a problem.
 PARTS = (host, installation, configuration, server, aws, cullers)
 
 
 def examine(url: str | None = None, port: int | None = None) -> list[Finding]:
-    """All findings, in order."""
+    """All findings about the server that ``url`` and ``port`` select, in the order of PARTS."""
     situation = look(url, port)
     return [finding for part in PARTS for finding in part.examine(situation)]

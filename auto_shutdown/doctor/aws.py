@@ -1,4 +1,5 @@
-"""Check SageMaker's API: reachable, clock right, credentials valid, actions allowed.
+"""Checks whether SageMaker's API can be reached, this clock is right, the credentials are valid,
+and the actions are allowed.
 
 The checks stop at the first failure, because the later ones depend on it. No call here can remove
 anything (docs/decisions/013).
@@ -34,11 +35,12 @@ from ..world.platform import LOCAL, NOTEBOOK_INSTANCE, Platform
 from ..world.sagemaker import BadAnswerError, make_client
 from .situation import Situation
 
-#: AWS refuses signatures when the clock differs by more than five minutes. Warn well before that.
+#: AWS refuses signed requests when this clock differs from its own by more than five minutes. The
+#: doctor warns from one minute on.
 MOST_SKEW = timedelta(minutes=5)
 SOME_SKEW = timedelta(minutes=1)
 
-#: Of a request that somebody waits for.
+#: Limits of botocore for requests that a person waits for, in seconds and attempts.
 QUICK: dict[str, Any] = {
     "connect_timeout": 3,
     "read_timeout": 10,
@@ -48,7 +50,8 @@ QUICK: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """The result of one call. ``code`` is empty when the call succeeded with ``value``."""
+    """The result of one call: ``value``, or the error ``code`` and ``message`` from AWS. ``code``
+    is empty when the call succeeded."""
 
     code: str = ""
     message: str = ""
@@ -66,6 +69,7 @@ class Answer:
 
 
 def ask(call: Callable[..., Any], **request: Any) -> Answer:
+    """Make one call. Never raises: an error becomes part of the answer."""
     try:
         return Answer(value=call(**request))
     except Exception as error:
@@ -76,21 +80,21 @@ def ask(call: Callable[..., Any], **request: Any) -> Answer:
 def examine(situation: Situation) -> Iterator[Finding]:
     platform = situation.platform
     if platform.kind == LOCAL:
-        yield ok("sagemaker", "not on SageMaker: it is not asked")
+        yield ok("sagemaker", "not checked, because this host is not part of SageMaker")
         return
     if platform.region_name is None or _no_boto3():
-        return  # another finding already says so
+        return  # another finding reports this already
     try:
         from boto3.session import Session
 
         session = Session()
-    except Exception as error:  # AWS_PROFILE names a profile that there is not
+    except Exception as error:  # for example, AWS_PROFILE names a profile that does not exist
         yield _credentials(read_error(error)[0])
         return
     unsigned = ask(_unsigned(platform, session))
-    reached = _endpoint(platform, unsigned)
-    yield reached
-    if reached.remedy:
+    endpoint = _endpoint(platform, unsigned)
+    yield endpoint
+    if endpoint.remedy:
         return
     yield from _clock(unsigned)
     if unsigned.skew is None or abs(unsigned.skew) <= MOST_SKEW:
@@ -106,8 +110,8 @@ def _no_boto3() -> bool:
 
 
 def _unsigned(platform: Platform, session: Any) -> Callable[[], Any]:
-    """Nobody's credentials are needed to be answered that they are missing. Also what is wrong
-    with making a client is an answer."""
+    """A call of ListApps without credentials. SageMaker refuses it, and the refusal proves that the
+    endpoint works. An error while making the client is a result, too."""
 
     def call() -> Any:
         from botocore import UNSIGNED
@@ -115,7 +119,7 @@ def _unsigned(platform: Platform, session: Any) -> Callable[[], Any]:
         region = platform.region_name
         client = make_client(region, session=session, **QUICK, signature_version=UNSIGNED)
         answer = client.list_apps(DomainIdEquals=platform.domain_id or "d-none", MaxResults=1)
-        if "Apps" not in answer:  # botocore makes an empty answer of what is no JSON
+        if "Apps" not in answer:  # botocore returns an empty answer for a body that is not JSON
             raise BadAnswerError
         return answer
 
@@ -132,7 +136,7 @@ def _endpoint(platform: Platform, answer: Answer) -> Finding:
             text += f" through the proxy of the variable {proxy}"
         else:
             text += (
-                ". Without a way to the internet the VPC needs the endpoint "
+                ". A VPC without access to the internet needs the endpoint "
                 f"com.amazonaws.{region}.sagemaker.api"
             )
         return failure("endpoint", text, advice)
@@ -150,7 +154,7 @@ def _clock(answer: Answer) -> Iterator[Finding]:
     text = f"{duration(abs(skew))} {'ahead of' if skew > timedelta(0) else 'behind'} AWS's"
     advice = "Set the clock of this machine (NTP)."
     if abs(skew) > MOST_SKEW:
-        yield failure("clock", f"{text}: AWS refuses what is signed by it", advice)
+        yield failure("clock", f"{text}: AWS refuses requests that are signed with it", advice)
     elif abs(skew) > SOME_SKEW:
         yield warning("clock", text, advice)
     else:
@@ -159,12 +163,12 @@ def _clock(answer: Answer) -> Iterator[Finding]:
 
 def _signed(platform: Platform, session: Any) -> Iterator[Finding]:
     try:
-        found = session.get_credentials()
+        credentials = session.get_credentials()
         client = make_client(platform.region_name, session=session, **QUICK)
     except Exception as error:
         yield _credentials(read_error(error)[0])
         return
-    if found is None:
+    if credentials is None:
         yield _credentials("NoCredentialsError")
         return
     findings = list(_actions(platform, client))
@@ -172,14 +176,14 @@ def _signed(platform: Platform, session: Any) -> Iterator[Finding]:
     if refused is not None:
         yield refused
         return
-    yield ok("credentials", f"found ({found.method}), and accepted")
+    yield ok("credentials", f"accepted (from {credentials.method})")
     yield from findings
 
 
 def _credentials(code: str) -> Finding:
     return failure(
         "credentials",
-        f"there are none that AWS accepts ({code}); which actions they allow is unknown",
+        f"AWS accepts none ({code}), so the allowed actions are unknown",
         "Run this in a terminal of the server (cron and sudo do not pass on "
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI), and look at the execution role.",
     )
@@ -192,7 +196,7 @@ def _actions(platform: Platform, client: Any) -> Iterator[Finding]:
     if platform.has_apps:
         request = {"DomainIdEquals": platform.domain_id, **platform.owner_filter}
         listed = ask(client.list_apps, **request, MaxResults=100)
-        # ListApps knows no resource types: a policy can allow it on everything only.
+        # ListApps has no resource types, so a policy can only allow it on all resources.
         yield _verdict(platform, "sagemaker:ListApps", '"*"', listed)
         yield _delete(platform, client, KERNEL_GATEWAY)
     own = platform.own_app
@@ -203,8 +207,8 @@ def _actions(platform: Platform, client: Any) -> Iterator[Finding]:
 
 
 def _delete(platform: Platform, client: Any, app_type: str) -> Finding:
-    """Asks to delete an app that cannot be: AWS looks whether it is allowed before it looks for
-    the app, and then there is none of that name."""
+    """Ask AWS to delete an app that does not exist. AWS checks the permission first: the answer is
+    "denied" without it, and "not found" with it."""
     name = f"auto-shutdown-doctor-{secrets.token_hex(16)}"
     request = {"DomainId": platform.domain_id, "AppType": app_type, "AppName": name}
     answer = ask(client.delete_app, **request, **platform.owner_argument)
@@ -220,18 +224,18 @@ def _instance(platform: Platform, client: Any) -> Iterator[Finding]:
     if not described.code and not RESTARTABLE.match(str(identifier)):
         yield warning(
             "irreversible stop",
-            f"on its platform ({identifier}) this instance could not be started again: it is not "
-            "stopped",
+            f"the extension does not stop this instance, because an instance of its platform "
+            f"({identifier}) cannot be started again",
             "Update it to notebook-al2023-v1 while it is stopped.",
         )
-    stranger = f"auto-shutdown-doctor-{secrets.token_hex(16)}"
-    answer = ask(client.stop_notebook_instance, NotebookInstanceName=stranger)
+    nonexistent = f"auto-shutdown-doctor-{secrets.token_hex(16)}"
+    answer = ask(client.stop_notebook_instance, NotebookInstanceName=nonexistent)
     if answer.code in DENIED:
-        # A policy for this one instance denies any other, and to try this one would stop it.
+        # A policy for this instance alone denies all others. To try this instance would stop it.
         yield warning(
             "sagemaker:StopNotebookInstance",
-            "not allowed on every instance; checking this instance would stop it",
-            f"See that the role's policy allows it on {arn}.",
+            "not allowed on every instance; to check it for this instance would stop the instance",
+            f"Check that the role's policy allows it on {arn}.",
         )
         return
     yield _verdict(platform, "sagemaker:StopNotebookInstance", arn, answer)
@@ -249,5 +253,5 @@ def _verdict(platform: Platform, action: str, resource: str, answer: Answer) -> 
     if code in THROTTLED:
         return warning(action, f"too many requests at the moment ({code})", "Try again later.")
     if code and code not in GONE and code != "ValidationException":
-        return warning(action, f"an answer not known here ({code})", advice)
+        return warning(action, f"AWS answered with an unexpected error ({code})", advice)
     return ok(action, "allowed")

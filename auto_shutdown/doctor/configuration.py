@@ -1,5 +1,5 @@
-"""The configuration: files that Jupyter skips, unknown names, invalid values, and which file set
-which trait."""
+"""Checks the configuration: files that Jupyter skips, unknown names and invalid values. Tells which
+file sets each trait."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ CHECK = "configuration"
 
 
 def examine(situation: Situation) -> Iterator[Finding]:
-    troubles = [*_unreadable(situation), *_error(situation), *_unknown(situation)]
-    yield from troubles or [ok(CHECK, f"{len(situation.files)} files read, all understood")]
+    problems = [*_unreadable(situation), *_error(situation), *_unknown(situation)]
+    yield from problems or [ok(CHECK, f"{len(situation.files)} files read, all understood")]
     yield from _overruled(situation)
     yield from _settings(situation)
 
@@ -44,7 +44,7 @@ def _unknown(situation: Situation) -> Iterator[Finding]:
     known = AdminTraits.class_traits(config=True)
     for file in situation.files:
         if provenance.SECTION in file.names:
-            continue  # Python code: its names may be meant for something else
+            continue  # the names in Python code may have another meaning
         for section in _misspelt_sections(file):
             text = f"{file.path} has a section {section!r}, which Jupyter does not read"
             yield warning(CHECK, text, f"Write it as {provenance.SECTION}, and restart the server.")
@@ -55,7 +55,8 @@ def _unknown(situation: Situation) -> Iterator[Finding]:
 
 
 def _misspelt_sections(file: provenance.ConfigFile) -> list[str]:
-    """Sections of a JSON file that were meant for us: traitlets tells capitals apart."""
+    """Sections of a JSON file that are meant for this extension, but whose name traitlets ignores:
+    its letters' case must match."""
     plain = provenance.SECTION.lower()
     return [
         name
@@ -65,17 +66,17 @@ def _misspelt_sections(file: provenance.ConfigFile) -> list[str]:
 
 
 def _overruled(situation: Situation) -> Iterator[Finding]:
-    counted = provenance.applying(situation.files)
-    ruling = [
+    applied = provenance.applying(situation.files)
+    overruling = [
         str(file.path)
-        for file in counted
+        for file in applied
         if file.owner == provenance.ADMINISTRATOR and file.section(provenance.SECTION)
     ]
     for file in situation.files:
-        if file not in counted and file.section(provenance.SECTION):
-            text = f"{file.path} counts for nothing here, because of {', '.join(ruling)}"
+        if file not in applied and file.section(provenance.SECTION):
+            text = f"{file.path} does not apply, because of {', '.join(overruling)}"
             remedy = (
-                f"Take AutoShutdown out of {file.path}; what may be changed is in the settings."
+                f"Remove AutoShutdown from {file.path}; change what is allowed in the settings."
             )
             yield warning(CHECK, text, remedy)
 
@@ -91,7 +92,7 @@ def _settings(situation: Situation) -> Iterator[Finding]:
         if protected:
             yield warning(
                 CHECK,
-                f"{text}, against {protected}",
+                f"{text}, which overrides {protected}",
                 f"This user can change {source}. To enforce {protected}, put it into a directory "
                 "that comes first (jupyter --paths) and that users cannot write.",
             )
@@ -104,9 +105,10 @@ def _shown(situation: Situation, name: str) -> str:
 
 
 def _protected(situation: Situation, name: str, source: str) -> str:
-    """A file that users cannot change, overridden by one that they can."""
-    counted = provenance.applying(situation.files)
-    setting = [file.path for file in counted if name in file.section(provenance.SECTION)]
+    """The file that users cannot change and that ``source``, a file that they can change, overrides
+    for the trait ``name``; empty when there is none."""
+    applied = provenance.applying(situation.files)
+    setting = [file.path for file in applied if name in file.section(provenance.SECTION)]
     if not setting or str(setting[-1]) != source or not _writable(setting[-1]):
         return ""
     others = [path for path in setting[:-1] if not _writable(path)]

@@ -1,5 +1,5 @@
-"""Other tools that stop idle apps from cron. AWS's samples install themselves into root's crontab,
-where neither Jupyter nor SageMaker shows them."""
+"""Finds other tools that cron starts and that stop idle apps. The scripts of AWS's samples add
+themselves to root's crontab, where neither Jupyter nor SageMaker shows them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..world.other_tools import tools_in
 from ..world.platform import LOCAL
 from .situation import Situation
 
-#: Crontabs of Debian and of Amazon Linux: files, and directories of files.
+#: Where Debian and Amazon Linux have their crontabs: files, and directories of files.
 CRONTABS = (
     Path("/etc/crontab"),
     Path("/etc/cron.d"),
@@ -22,36 +22,37 @@ CRONTABS = (
     Path("/var/spool/cron"),
 )
 
-#: Root's crontab, for an account that may use sudo without a password, as in Studio.
+#: The command that prints root's crontab, for an account that may use sudo without a password, as
+#: in Studio.
 AS_ROOT = ("sudo", "-n", "crontab", "-l", "-u", "root")
 
 MOST_BYTES = 1_000_000
 SUDO_SECONDS = 5.0
 
 REMEDY = (
-    "Leave one of the two to do the work: take the other tool out of its lifecycle configuration "
-    "(where it had the default slot, `jupyter auto-shutdown lifecycle-config --attach … --replace` "
-    "does that) and start the app again."
+    "Use only one of the two: remove the other tool from its lifecycle configuration (if that is "
+    "the default one, `jupyter auto-shutdown lifecycle-config --attach … --replace` does it) and "
+    "start the app again."
 )
 
 
 def examine(situation: Situation, check: str) -> Iterator[Finding]:
     """One warning for each tool that a crontab starts."""
-    found: dict[str, str] = {}
+    crontabs: dict[str, str] = {}
     for where, text in _crontabs(situation.platform.kind != LOCAL):
         for tool in tools_in(text):
-            found.setdefault(tool, where)
-    for tool, where in found.items():
+            crontabs.setdefault(tool, where)
+    for tool, where in crontabs.items():
         yield warning(
             check,
-            f"{tool} runs from cron ({where}): it deletes this app by rules of its own, warns "
-            "nobody, and knows neither keep-alives nor work in the background",
+            f"cron runs {tool} ({where}): it deletes this app by its own rules, warns nobody, and "
+            "ignores keep-alives and background work",
             REMEDY,
         )
 
 
 def _crontabs(may_use_sudo: bool) -> Iterator[tuple[str, str]]:
-    """Each crontab that can be read: where it is, and its text."""
+    """The location and the text of each crontab that can be read."""
     root_was_read = False
     for place in CRONTABS:
         for path in _files(place):

@@ -1,5 +1,6 @@
-"""Everything else that shuts things down here, and which of the two acts first. It is never a
-failure: two such tools may run side by side, and the one with the shorter limit wins."""
+"""Finds other tools that shut down idle resources here, and tells whether they act before the
+extension. A finding is never a failure: two such tools can run side by side, and the tool with the
+shorter limit acts first."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ CHECK = "other cullers"
 
 @dataclass(frozen=True)
 class Trait:
-    """One of Jupyter's own; ``sections`` are the names of its class in Jupyter's releases."""
+    """An option of Jupyter that shuts down idle resources. ``sections`` are the names that its
+    class has in the releases of Jupyter; ``limit`` is our setting for the same kind of resource;
+    ``what`` begins the message."""
 
     sections: tuple[str, ...]
     name: str
@@ -39,13 +42,13 @@ TRAITS = (
         ("TerminalManager",),
         "cull_inactive_timeout",
         "terminal_idle_timeout_minutes",
-        "Jupyter itself closes terminals, with what runs in them if it is silent,",
+        "Jupyter itself closes terminals, even if a silent command runs in them,",
     ),
     Trait(
         ("ServerApp",),
         "shutdown_no_activity_timeout",
         "app_idle_timeout_minutes",
-        "Jupyter itself ends this server, without kernels and terminals,",
+        "Jupyter itself stops this server, if it has no kernels and terminals,",
     ),
 )
 
@@ -55,13 +58,13 @@ INCUMBENT = "sagemaker_studio_autoshutdown"
 
 
 def examine(situation: Situation) -> Iterator[Finding]:
-    found = [
+    findings = [
         *(finding for trait in TRAITS for finding in _trait(situation, trait)),
         *_agent(situation),
         *_incumbent(situation),
         *cron.examine(situation, CHECK),
     ]
-    yield from found or [ok(CHECK, "none: nothing else shuts down idle resources")]
+    yield from findings or [ok(CHECK, "none: nothing else shuts down idle resources")]
 
 
 def _trait(situation: Situation, trait: Trait) -> Iterator[Finding]:
@@ -77,8 +80,8 @@ def _trait(situation: Situation, trait: Trait) -> Iterator[Finding]:
             CHECK,
             f"{trait.what} after {duration(theirs)} ({name}, set by "
             f"{situation.source(section, trait.name)}); "
-            f"{_beside(situation, theirs, trait.limit, 'Jupyter')}. It warns nobody, and knows "
-            f"neither keep-alives nor work in the background.{also}",
+            f"{_beside(situation, theirs, trait.limit, 'Jupyter')}. It warns nobody, and "
+            f"ignores keep-alives and background work.{also}",
             f"Set {name} to 0, so that auto_shutdown alone decides.",
         )
 
@@ -99,8 +102,8 @@ def _agent(situation: Situation) -> Iterator[Finding]:
         return
     if minutes is None:
         text = (
-            "SageMaker's own agent is here: if idle shutdown is on for the domain, the user "
-            "profile or the space, SageMaker deletes this app by itself,"
+            "SageMaker's own agent runs here: if idle shutdown is on for the domain, the user "
+            "profile or the space, SageMaker deletes this app,"
         )
     else:
         theirs = timedelta(minutes=minutes)
@@ -111,27 +114,27 @@ def _agent(situation: Situation) -> Iterator[Finding]:
         )
     yield warning(
         CHECK,
-        f"{text} by the age of the last output. It takes a long silent cell for idle, and warns "
+        f"{text} by the age of the last output. It treats a long silent cell as idle, and warns "
         "nobody. The tool with the shorter limit acts first.",
-        "Give SageMaker's the longer limit, turn it off (Domain settings, Idle shutdown), or set "
-        "AutoShutdown.protect_from_native.",
+        "Give SageMaker's tool the longer limit, turn it off (Domain settings, Idle shutdown), or "
+        "set AutoShutdown.protect_from_native.",
     )
 
 
 def _beside(situation: Situation, theirs: timedelta, limit: str, other: str) -> str:
-    """Our own limit beside the other's, and which of the two acts first."""
+    """A clause that gives our own limit and tells which of the two tools acts first."""
     own = situation.traits
     here = timedelta(minutes=float(getattr(own, limit) or own.idle_timeout_minutes))
     first = other if theirs < here else "auto_shutdown"
-    return f"here it is {duration(here)}, so {first} comes first"
+    return f"the limit here is {duration(here)}, so {first} acts first"
 
 
 def _incumbent(situation: Situation) -> Iterator[Finding]:
     if _is_on(situation, INCUMBENT):
         yield warning(
             CHECK,
-            f"the extension {INCUMBENT} is on, too: it removes apps by rules of its own",
-            f"jupyter server extension disable {INCUMBENT}, and take it out of lifecycle scripts.",
+            f"the extension {INCUMBENT} is enabled, too: it removes apps by its own rules",
+            f"jupyter server extension disable {INCUMBENT}, and remove it from lifecycle scripts.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Who this server is, and where it keeps its state."""
+"""Checks the identity of this server and its state directory."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def _platform(situation: Situation) -> Iterator[Finding]:
     text = ", ".join(f"{name} {value}" for name, value in parts.items() if value)
     if platform.region_name is None:
         remedy = "Set AutoShutdown.region_name or the environment variable AWS_REGION."
-        yield failure("identity", f"{text}; the region is not known", remedy)
+        yield failure("identity", f"{text}; the region is unknown", remedy)
     elif not platform.has_apps and platform.own_app is None:
         remedy = "Set AutoShutdown.domain_id and AutoShutdown.user_profile_name (or space_name)."
-        yield failure("identity", f"{text}; whose apps these are is not known", remedy)
+        yield failure("identity", f"{text}; the owner of the apps is unknown", remedy)
     else:
         yield ok("identity", text)
     reported = (situation.report or {}).get("platform", {}).get("kind", platform.kind)
@@ -47,7 +47,7 @@ def _platform(situation: Situation) -> Iterator[Finding]:
         yield warning(
             "platform",
             f"the running server reports the platform {reported}",
-            "It was started with other files or variables: run the doctor in a terminal of it.",
+            "The server was started with other files or variables: run the doctor in its terminal.",
         )
 
 
@@ -62,9 +62,9 @@ def _state(directory: Path) -> Finding:
             return ok("state", f"{directory} can be written")
         parent = next(path for path in directory.absolute().parents if path.exists())
         if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
-            return ok("state", f"{directory} is made when it is first needed")
+            return ok("state", f"{directory} will be created when it is first needed")
     except OSError as error:
         text = f"{directory} cannot be written ({type(error).__name__})"
-        return failure("state", f"{text}: settings and the history are lost", remedy)
-    text = f"{directory} cannot be made: settings and the history are lost"
+        return failure("state", f"{text}: settings and the history cannot be saved", remedy)
+    text = f"{directory} cannot be created: settings and the history cannot be saved"
     return failure("state", text, remedy)

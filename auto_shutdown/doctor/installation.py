@@ -1,4 +1,4 @@
-"""What is installed: versions, the extension in the server, the panel in JupyterLab."""
+"""Checks the installation: versions, the extension in the server, the panel in JupyterLab."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def examine(situation: Situation) -> Iterator[Finding]:
 
 
 def version_of(distribution: str) -> str | None:
-    """None when it is not installed in this environment."""
+    """The version of a distribution; None when it is not installed in this environment."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -48,9 +48,10 @@ def version_of(distribution: str) -> str | None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """``2.0.0rc3`` is (2, 0, 0): a pre-release of a version counts as that version."""
-    found = re.match(r"\d+(\.\d+)*", version)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
+    """The numbers of a version. A pre-release counts as its release: ``2.0.0rc3`` gives
+    (2, 0, 0)."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
 def _python() -> Finding:
@@ -69,7 +70,7 @@ def _server(situation: Situation) -> Finding:
     if running and running != version:
         return warning(
             "jupyter_server",
-            f"{version} here, and {running} in the running server: this is another environment",
+            f"{version} here, but {running} in the running server: they use different environments",
             "Run the doctor with the server's own Python: python -m auto_shutdown doctor",
         )
     return ok("jupyter_server", version)
@@ -78,10 +79,10 @@ def _server(situation: Situation) -> Finding:
 def _boto3(situation: Situation) -> Finding:
     version = version_of("boto3")
     if situation.platform.kind == LOCAL:
-        return ok("boto3", f"{version or 'not installed'}; not needed off SageMaker")
+        return ok("boto3", f"{version or 'not installed'}; needed on SageMaker only")
     remedy = "pip install boto3 (1.26 or newer) into this server's environment."
     if version is None:
-        return failure("boto3", "not installed: no app can be seen or removed", remedy)
+        return failure("boto3", "not installed: the extension cannot list or remove apps", remedy)
     if _numbers(version) < OLDEST_BOTO3:
         return failure("boto3", f"{version} is too old", remedy)
     return ok("boto3", version)
@@ -92,31 +93,33 @@ def _extension(situation: Situation) -> Finding:
         importlib.import_module("auto_shutdown.extension")
         importlib.import_module("auto_shutdown.assembly")
     except Exception as error:
-        text = f"it cannot be loaded: {type(error).__name__}"
-        return failure("extension", text, "Reinstall jupyterlab-auto-shutdown with what it needs.")
+        text = f"cannot be loaded: {type(error).__name__}"
+        return failure(
+            "extension", text, "Reinstall jupyterlab-auto-shutdown with its requirements."
+        )
     enabled = enabled_extensions(situation).get(EXTENSION)
     if enabled:
         return ok("extension", "enabled")
-    where = _said_by(situation, EXTENSION)
+    where = _deciding_file(situation, EXTENSION)
     text = f"disabled by {where}" if where else "not enabled by any configuration file"
     remedy = "jupyter server extension enable --sys-prefix auto_shutdown, then restart the server."
     if where:
-        remedy = f"Take it out of {where}, or: {remedy}"
+        remedy = f"Remove it from {where}, or: {remedy}"
     return failure("extension", text, remedy)
 
 
 def enabled_extensions(situation: Situation) -> dict[str, bool]:
-    """The server's extensions and whether they are on, as the server puts it together."""
+    """The server's extensions, and whether each is enabled, merged as the server merges them."""
     manager: Any = ExtensionConfigManager(read_config_path=list(situation.directories))
-    found: dict[str, bool] = dict(manager.get_jpserver_extensions())
+    enabled: dict[str, bool] = dict(manager.get_jpserver_extensions())
     configured = situation.value("ServerApp", "jpserver_extensions")
     if isinstance(configured, dict):
-        found.update(configured)
-    return found
+        enabled.update(configured)
+    return enabled
 
 
-def _said_by(situation: Situation, extension: str) -> str:
-    """The file that has the last word on an extension."""
+def _deciding_file(situation: Situation, extension: str) -> str:
+    """The file that decides whether an extension is enabled; empty when no file does."""
     paths = [
         str(file.path)
         for file in situation.files
@@ -139,7 +142,7 @@ def _front_end(situation: Situation) -> Iterator[Finding]:
 
 
 def _panel() -> Finding:
-    again = "Reinstall the wheel of jupyterlab-auto-shutdown, which holds it, and reload the page."
+    again = "Reinstall jupyterlab-auto-shutdown, whose wheel contains it, and reload the page."
     places = [Path(path, PANEL) for path in jupyter_path("labextensions")]
     place = next((path for path in places if (path / "package.json").is_file()), None)
     if place is None:
@@ -149,7 +152,7 @@ def _panel() -> Finding:
     if not load or not (place / load).is_file():
         return warning("panel", f"{place} is incomplete", again)
     if built.get("version") != __version__:
-        text = f"{place} is of version {built.get('version')}, the extension of {__version__}"
+        text = f"{place} has version {built.get('version')}, the extension has {__version__}"
         return warning("panel", text, again)
     disabled = _disabled_by()
     if disabled:
@@ -159,7 +162,7 @@ def _panel() -> Finding:
 
 
 def _disabled_by() -> str:
-    """The file in which JupyterLab finds that the panel is switched off."""
+    """The file that disables the panel in JupyterLab; empty when no file does."""
     for directory in jupyter_config_path():
         file = os.path.join(directory, "labconfig", "page_config.json")
         off = _json(Path(file)).get("disabledExtensions", {})
@@ -170,7 +173,7 @@ def _disabled_by() -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}

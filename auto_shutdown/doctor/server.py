@@ -1,5 +1,5 @@
-"""The running server, if there is one: whether the extension works in it, and the faults that it
-reports itself."""
+"""Checks the running server, if there is one: whether the extension works in it, and the faults
+that it reports."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ CHECK = "server"
 def examine(situation: Situation) -> Iterator[Finding]:
     report, problem = situation.report, situation.server_problem
     if problem is not None:
-        # Without any server the rest can still be right. A server that runs and does not answer
-        # means that nothing is known of it.
-        unknown = situation.client is not None or problem.code is ExitCode.USAGE
-        yield (failure if unknown else warning)(CHECK, str(problem), problem.remedy)
+        # If no server runs, the rest can still be right. If a server runs and does not answer, the
+        # doctor cannot tell whether the extension works.
+        cannot_tell = situation.client is not None or problem.code is ExitCode.USAGE
+        yield (failure if cannot_tell else warning)(CHECK, str(problem), problem.remedy)
     if report is None or situation.client is None:
         return
     health = report["health"]
     where = situation.client.server.url
     if not report["policy"]["enabled"]:
         remedy = "jupyter auto-shutdown settings enabled=true"
-        yield warning(CHECK, f"{where}: switched off, nothing is removed", remedy)
+        yield warning(CHECK, f"{where}: switched off, so nothing is removed", remedy)
     elif report["policy"]["dry_run"]:
         remedy = "jupyter auto-shutdown settings dry_run=false"
-        yield warning(CHECK, f"{where}: a dry run (dry_run), nothing is removed", remedy)
+        yield warning(CHECK, f"{where}: a dry run (dry_run), so nothing is removed", remedy)
     elif not health["armed"]:
         yield failure(CHECK, f"{where}: it does not watch", "Restart the server; see its log.")
     elif not health["faults"]:
-        yield ok(CHECK, f"{where}: watching, last look {health['last_ok_pass']}")
+        yield ok(CHECK, f"{where}: watching, last pass {health['last_ok_pass']}")
     for fault in health["faults"]:
         level = failure if health["state"] == "failing" else warning
         text = f"{where}: {fault['source']}: {fault['message']} ({fault['code']})"

@@ -1,4 +1,5 @@
-"""What the doctor examines: the configuration as the server reads it, and the running server."""
+"""Collects what the doctor examines: the configuration as the server reads it, and the report of
+the running server."""
 
 from __future__ import annotations
 
@@ -20,16 +21,19 @@ from ..config import precedence, provenance
 from ..config.traits import AdminTraits
 from ..world.platform import Platform, recognise, state_directory
 
-#: ``--Class.trait=value``, and Jupyter's own short form for a file.
+#: The options ``--Class.trait=value`` and ``--config=FILE`` of Jupyter's command line.
 ARGUMENT = re.compile(r"--(?P<section>[A-Z]\w*)\.(?P<name>\w+)(=(?P<value>.*))?", re.DOTALL)
 CONFIG_OPTION = re.compile(r"--(?:config|JupyterApp\.config_file)(?:=(?P<value>.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Situation:
-    """``server_problem`` says why no server answered (None: one answered with ``report``).
-    ``config_error`` names what keeps the server from reading its configuration. ``given`` are
-    section and trait of each option of the running server's command line."""
+    """What the doctor knows of this host.
+
+    ``report`` is the report of the running server; when no server answered, it is None and
+    ``server_problem`` tells why. ``config_error`` is the error that keeps the server from reading
+    its configuration, else empty. ``on_command_line`` are the section and the trait of each option
+    on the command line of the running server."""
 
     directories: Sequence[str]
     files: Sequence[provenance.ConfigFile]
@@ -37,46 +41,47 @@ class Situation:
     traits: AdminTraits
     platform: Platform
     config_error: str = ""
-    given: frozenset[tuple[str, str]] = frozenset()
+    on_command_line: frozenset[tuple[str, str]] = frozenset()
     client: Client | None = None
     report: dict[str, Any] | None = None
     server_problem: ServerError | None = None
 
     @property
     def state_directory(self) -> Path:
-        """Where the server keeps its state."""
+        """The state directory of the server."""
         directory = self.traits.state_dir
         if self.value(provenance.SECTION, "state_dir") is not None:
             return Path(directory)
         return Path(state_directory(self.platform, Path.home(), directory))
 
     def value(self, section: str, name: str) -> Any:
-        """What is configured for a trait, None when nothing is."""
-        found = self.config[section].get(name) if section in self.config else None
-        return str(found) if isinstance(found, DeferredConfigString) else found
+        """The configured value of a trait, None when it is not configured."""
+        value = self.config[section].get(name) if section in self.config else None
+        return str(value) if isinstance(value, DeferredConfigString) else value
 
     def source(self, section: str, name: str) -> str:
-        """Where it is configured: a path, or the command line of the running server."""
-        if (section, name) in self.given:
+        """Where a trait is configured: the path of a file, or the command line of the running
+        server; empty when it is not configured."""
+        if (section, name) in self.on_command_line:
             return f"the server's {provenance.COMMAND_LINE}"
         return provenance.source(self.files, section, name)
 
 
 def look(url: str | None = None, port: int | None = None) -> Situation:
-    """Examine this host now. Raises nothing: every failure is part of the result."""
+    """Examine this host now. Never raises: every failure is part of the result."""
     client, report, server_problem = _ask(url, port)
     words = arguments_of(client.server.pid) if client is not None else []
     config_file = _config_file(words)
-    if client is not None and config_file:  # as seen from where the server was started
+    if client is not None and config_file:  # relative to the directory in which the server started
         config_file = os.path.join(f"/proc/{client.server.pid}/cwd", config_file)
-    given = dict(_given(words))
+    options = dict(_options(words))
     reader = _reader(provenance.SERVER_FILE, config_file)
     directories = reader.config_file_paths
     config, config_error = _read(reader, directories)
-    for (section, name), value in given.items():
+    for (section, name), value in options.items():
         config[section][name] = DeferredConfigString(value)
     files = provenance.read_files(directories, config_file)
-    config_error = _obey(config, files, given) or config_error
+    config_error = _apply_precedence(config, files, options) or config_error
     traits = AdminTraits(config=_of_this_class(config))
     try:
         traits.limits()
@@ -90,7 +95,7 @@ def look(url: str | None = None, port: int | None = None) -> Situation:
         traits=traits,
         platform=platform,
         config_error=config_error,
-        given=frozenset(given),
+        on_command_line=frozenset(options),
         client=client,
         report=report,
         server_problem=server_problem,
@@ -111,32 +116,32 @@ def _ask(
 
 
 def arguments_of(pid: int | None) -> list[str]:
-    """The command line of a process; empty where it cannot be read. Never show it: it may hold a
-    token."""
+    """The command line of a process; empty when it cannot be read. Callers must never print it,
+    because it may contain a token."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
     except OSError:
         return []
 
 
-def _given(words: Sequence[str]) -> Iterator[tuple[tuple[str, str], str]]:
+def _options(words: Sequence[str]) -> Iterator[tuple[tuple[str, str], str]]:
     for word, following in zip(words, [*words[1:], ""]):
-        found = ARGUMENT.fullmatch(word)
-        if found:
-            value = found["value"] if found["value"] is not None else following
-            yield (found["section"], found["name"]), value
+        match = ARGUMENT.fullmatch(word)
+        if match:
+            value = match["value"] if match["value"] is not None else following
+            yield (match["section"], match["name"]), value
 
 
 def _config_file(words: Sequence[str]) -> str:
     for word, following in zip(words, [*words[1:], ""]):
-        found = CONFIG_OPTION.fullmatch(word)
-        if found:
-            return found["value"] if found["value"] is not None else following
+        match = CONFIG_OPTION.fullmatch(word)
+        if match:
+            return match["value"] if match["value"] is not None else following
     return ""
 
 
 def _reader(name: str, config_file: str = "") -> JupyterApp:
-    """Jupyter's own way to read configuration, without a server and without log lines."""
+    """An application that reads Jupyter's configuration as a server does, and logs nothing."""
     silent = logging.getLogger("auto_shutdown.doctor")
     silent.addHandler(logging.NullHandler())
     silent.propagate = False
@@ -144,8 +149,8 @@ def _reader(name: str, config_file: str = "") -> JupyterApp:
 
 
 def _read(reader: JupyterApp, directories: Sequence[str]) -> tuple[Config, str]:
-    """All configuration files, in Jupyter's order, and the problem of one that cannot be loaded
-    (empty without one)."""
+    """Merge all configuration files in Jupyter's order. Returns the result, and the problem of a
+    file that cannot be loaded (empty when there is none)."""
     config = Config({provenance.SECTION: provenance.drop_ins(directories)})
     problem = ""
     for each in (_reader(provenance.EXTENSION_FILE), reader):
@@ -160,16 +165,16 @@ def _read(reader: JupyterApp, directories: Sequence[str]) -> tuple[Config, str]:
     return config, problem
 
 
-def _obey(
+def _apply_precedence(
     config: Config,
     files: Sequence[provenance.ConfigFile],
-    given: Mapping[tuple[str, str], str],
+    options: Mapping[tuple[str, str], str],
 ) -> str:
-    """Put our section into ``config`` as the server does. Returns what keeps the server from doing
-    so (empty without such a problem)."""
+    """Replace the section of this extension in ``config`` by the one that applies, as the server
+    does. Returns the error that keeps the server from it (empty when there is none)."""
     ours = {
         name: DeferredConfigString(value)
-        for (section, name), value in given.items()
+        for (section, name), value in options.items()
         if section == provenance.SECTION
     }
     try:
@@ -182,8 +187,9 @@ def _obey(
 
 
 def _of_this_class(config: Config) -> Config:
-    """The section carries the name of the extension's class. ``AdminTraits`` defines the same
-    traits and needs no server. Unknown names are left out here; ``configuration`` reports them."""
+    """The section of this extension as a configuration of the class ``AdminTraits``, which has the
+    same traits as the extension and needs no server. Unknown names are left out; the module
+    ``configuration`` reports them."""
     known = AdminTraits.class_traits(config=True)
     section = {k: v for k, v in config[provenance.SECTION].items() if k in known}
     return Config({AdminTraits.__name__: section})

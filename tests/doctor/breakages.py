@@ -138,7 +138,8 @@ def hidden_crontab(host: Host) -> None:
     """Root's crontab can only be read through sudo, as in Studio."""
     sudo = host.root / "bin" / "sudo"
     host.write(
-        sudo, "#!/bin/sh\necho '*/5 * * * * /usr/bin/python /root/autostop.py --time 3600'\n"
+        sudo,
+        "#!/bin/sh\necho '*/5 * * * * /usr/bin/python /home/ec2-user/autostop.py --time 3600'\n",
     )
     sudo.chmod(0o755)
     host.patch.setenv("PATH", f"{sudo.parent}:{os.environ['PATH']}")
@@ -231,14 +232,14 @@ FAILURES: list[tuple[str, Break, tuple[str, str], str]] = [
     ("the user overrides the administrator", overridden, ("warning", "configuration"),
      "env/etc/jupyter/jupyter_server_config.d/admin.json"),
     ("the administrator overrules the user", overruled, ("warning", "configuration"),
-     "user/jupyter_server_config.json counts for nothing"),
+     "user/jupyter_server_config.json does not apply"),
     ("the administrator's drop-in is torn", torn_by_the_administrator,
      ("failure", "configuration"), "keeps the extension from starting"),
     ("Jupyter culls kernels", lambda h: h.person(CULL_KERNELS, "jupyter_server_config.py"),
-     ("warning", "other cullers"), "so Jupyter comes first"),
+     ("warning", "other cullers"), "so Jupyter acts first"),
     ("Jupyter culls terminals",
      lambda h: h.person({"TerminalManager": {"cull_inactive_timeout": 86400}}),
-     ("warning", "other cullers"), "so auto_shutdown comes first"),
+     ("warning", "other cullers"), "so auto_shutdown acts first"),
     ("Jupyter ends the server",
      lambda h: h.person({"ServerApp": {"shutdown_no_activity_timeout": 600}}),
      ("warning", "other cullers"), "ServerApp.shutdown_no_activity_timeout"),

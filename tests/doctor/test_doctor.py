@@ -70,7 +70,7 @@ def test_doctor_finds_no_trouble_on_a_healthy_host(where: Break, host: Host) -> 
 
 
 @pytest.mark.parametrize(
-    ("minutes", "first"), [(60, "so SageMaker comes first"), (600, "so auto_shutdown comes first")]
+    ("minutes", "first"), [(60, "so SageMaker acts first"), (600, "so auto_shutdown acts first")]
 )
 def test_doctor_compares_the_limits_of_sagemaker_and_of_the_extension(
     minutes: float, first: str, host: Host
