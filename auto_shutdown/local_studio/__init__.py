@@ -2,7 +2,7 @@
 
 The SageMaker API is moto's server plus the operations that it lacks. Each KernelGateway app is a
 real ``jupyter_kernel_gateway`` process. The JupyterServer app is a real JupyterLab that runs its
-kernels in those apps. Nothing here imports the rest of the package, or is imported by it.
+kernels in those apps. This folder and the rest of the package do not import each other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The SageMaker API on the wire: moto's server, with the operations that it lacks in front.
+"""The HTTP server of the SageMaker API: the operations that moto lacks, then moto's own server.
 
-Every request is checked against botocore's service model before it is looked at, and every answer
-of ours after it is made. Faults can be switched on for an operation.
+Every request is validated against botocore's service model before it is handled, and so is every
+answer that does not come from moto. Faults can be switched on for an operation.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ Start = Callable[..., Any]
 
 @dataclass
 class Fault:
-    """What an operation does instead of its work, ``times`` times (None: until removed).
+    """A fault of one operation, for the next ``times`` requests (None: until it is removed).
 
-    ``code`` answers an error, ``latency`` waits first, ``hang`` waits for that many seconds and
-    then answers nothing sensible, ``garbage`` answers a body that is no JSON. ``app_name``
-    limits it to requests for that app, ``every`` to each request of that number.
+    ``latency`` delays the answer by that many seconds. ``code``, ``message`` and ``status`` answer
+    with an error. ``hang`` waits for that many seconds and then answers with garbage. ``garbage``
+    answers with a body that is not JSON. ``app_name`` limits the fault to requests for that app.
+    ``every`` limits it to every n-th request. ``seen`` counts the requests so far.
     """
 
     operation: str
@@ -56,7 +57,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Call:
-    """One request that arrived. ``at`` is a Unix time in seconds."""
+    """One request that the server received. ``at`` is a Unix time in seconds."""
 
     operation: str
     request: dict[str, Any]
@@ -65,8 +66,9 @@ class Call:
 
 @dataclass
 class Api:
-    """The server. ``side`` are further paths, for this Studio's own use: path to JSON;
-    ``further`` are operations in front of moto's, by name. ``rates``: None answers every call."""
+    """The server. ``side`` maps further paths, for this Studio's own use, to functions that return
+    their JSON. ``further`` maps the names of operations that replace moto's to their handlers.
+    ``rates`` limits the requests a second; None means no limit."""
 
     apps: Apps
     region: str = "us-west-2"
@@ -95,14 +97,14 @@ class Api:
         self.trail = Trail(self.region)
         self.operations = Operations(self.apps, self.region, self._find_domain, self.trail)
         self._tracking_servers = TrackingServers(self.region)
-        #: Operations of services other than SageMaker, by the wire's target.
+        #: Operations of services other than SageMaker, by the request's X-Amz-Target.
         self.others: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             **self.trail.others,
             **LogsInsights(self.region).others,
         }
 
     def empty(self) -> None:
-        """Forget everything but what moto keeps (``POST /moto-api/reset`` empties that)."""
+        """Delete all state except moto's own, which ``POST /moto-api/reset`` deletes."""
         self.apps.forget()
         self._fill()
         self.faults.clear()
@@ -170,8 +172,8 @@ class Api:
     def _pass_on(self, environ: Environ, start: Start, body: bytes = b"") -> Iterable[bytes]:
         if body:
             environ["wsgi.input"] = io.BytesIO(body)
-        found: Iterable[bytes] = self._moto(environ, start)
-        return found
+        answer: Iterable[bytes] = self._moto(environ, start)
+        return answer
 
     def _inject(self, operation: str, request: dict[str, Any]) -> bytes | None:
         with self._lock:
@@ -213,7 +215,8 @@ class Api:
 
 
 class _Quiet(WSGIRequestHandler):
-    """Print nothing: a line for each request would hide the demo. Tests read ``Api.calls``."""
+    """Prints no line for each request, because these lines would hide the demo's output. Tests read
+    ``Api.calls``."""
 
     def log_request(self, *_: Any) -> None:
         pass
@@ -235,7 +238,7 @@ def _send(start: Start, status: int, answer: Any) -> list[bytes]:
 
 
 def denied(action: str, arn: str) -> str:
-    """The text of a real AccessDeniedException."""
+    """The message of a real AccessDeniedException for ``action`` on ``arn``."""
     role = f"arn:aws:sts::{ACCOUNT}:assumed-role/StudioRole/SageMaker"
     return (
         f"User: {role} is not authorized to perform: {action} on resource: {arn} because no "

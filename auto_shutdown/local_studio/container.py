@@ -1,11 +1,11 @@
-"""Runs a command as SageMaker does: in a container. ``python container.py COMMAND…``.
+"""Runs a command in a container, as SageMaker does. ``python container.py COMMAND…``.
 
-The command gets a process table of its own, with an init as process 1 that reaps orphans, passes
-SIGTERM on and ends when the command does; the kernel then ends whatever else is in it. So nothing
-is left, however it ends, and what runs in the app is told from what runs beside it.
+The command gets its own process table. Process 1 in it is an init that reaps orphans, forwards
+SIGTERM, and ends when the command ends; Linux then kills all other processes of the container. So
+no process survives the container, and the processes of an app can be told from other processes of
+this machine.
 
-Needs the right to make namespaces (root, as in CI; Linux only); ``possible()`` says whether it is
-there.
+This needs the right to create namespaces (root on Linux, as in CI); ``possible()`` tests for it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def contained(argv: Sequence[str]) -> list[str]:
 
 
 def possible() -> bool:
-    """Whether containers can be made here."""
+    """Whether this process can create containers."""
     probe = contained([sys.executable, "-c", ""])
     with contextlib.suppress(OSError):
         return subprocess.run(probe, capture_output=True, check=False).returncode == 0
@@ -41,9 +41,9 @@ def possible() -> bool:
 
 
 def run(argv: Sequence[str]) -> int:
-    """The container, to its end."""
+    """Run ``argv`` in a container until it ends. Returns its exit code. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
-    _check(libc.unshare(CLONE_NEWPID))  # for the children of this process, not for itself
+    _check(libc.unshare(CLONE_NEWPID))  # this applies to the children of this process only
     init = os.fork()
     if init == 0:
         os._exit(_init(libc, argv))
@@ -67,7 +67,8 @@ def _init(libc: ctypes.CDLL, argv: Sequence[str]) -> int:
 
 
 def _reap(pid: int) -> int:
-    """Wait for ``pid``, and for every orphan that ends before it does; its exit code."""
+    """Wait for ``pid``, and reap every orphan that ends before it. Returns the exit code of
+    ``pid``."""
     while True:
         ended, status = os.wait()
         if ended == pid:

@@ -1,5 +1,6 @@
-"""The main job in a minute: a user leaves some things idle and others at work, and the extension
-removes the idle ones. The demo uses only the extension's HTTP contract, as any client would."""
+"""The demo: a user leaves some kernels and apps idle and others at work, and within a minute the
+extension removes the idle ones. The demo uses only the extension's HTTP API, as any client
+would."""
 
 from __future__ import annotations
 
@@ -26,13 +27,16 @@ CONFIG = {
     "poll_interval_seconds": 3,
 }
 
-#: How long the removals may take, and how long the survivors are watched after them.
+#: How long all removals may take.
 DEADLINE_SECONDS = 240
-ENCORE_SECONDS = 8
+
+#: How long the demo goes on after the last removal, to see that the other apps stay.
+AFTERWARDS_SECONDS = 8
 
 
 def run(root: Path, console: Console | None = None) -> int:
-    """Run the demo below ``root``; 0 only when the right things were removed and the rest lives."""
+    """Run the demo with its files below ``root``. Returns 0 only if the idle kernels and apps were
+    removed and all others still run."""
     screen = Screen(console or Console())
     screen.say(
         "A small SageMaker Studio on this machine. Its API, apps, kernels and JupyterLab are real "
@@ -56,17 +60,17 @@ def run(root: Path, console: Console | None = None) -> int:
 def _watch(
     studio: LocalStudio, server: JupyterServerApp, screen: Screen, scene: Scene
 ) -> dict[str, float | None]:
-    """Until the idle apps are gone and the rest has been seen to stay, or the time is over.
-    Returns the US dollars an hour of each instance type that the reports named."""
+    """Show the report until the idle apps are gone and the others have stayed for a while, or until
+    the deadline. Returns the US dollars an hour of each instance type in the reports."""
     prices: dict[str, float | None] = {}
     deadline = time.monotonic() + DEADLINE_SECONDS
-    encore: float | None = None
-    while time.monotonic() < (encore or deadline):
+    end: float | None = None
+    while time.monotonic() < (end or deadline):
         report = server.status()
         prices.update(report["savings"]["usd_per_hour"])
         screen.show(report)
-        if encore is None and _idle_apps_are_gone(studio, scene):
-            encore = time.monotonic() + ENCORE_SECONDS
+        if end is None and _idle_apps_are_gone(studio, scene):
+            end = time.monotonic() + AFTERWARDS_SECONDS
         time.sleep(0.5)
     screen.show(server.status())
     return prices
@@ -83,7 +87,8 @@ def _sum_up(
     scene: Scene,
     prices: Mapping[str, float | None],
 ) -> int:
-    """Check against three witnesses: the API's own record, the server's kernels, the report."""
+    """Print what was removed and kept, and check it against the calls that the SageMaker API
+    received, the kernels of the server, and the report. Returns the exit code."""
     report = {resource["id"]: resource for resource in server.status()["resources"]}
     history = server.request("GET", "auto-shutdown/history")["history"]
     types = {name: instance for instance, name in scene.apps.items()}
@@ -109,7 +114,8 @@ def _sum_up(
 def _say_what_was_saved(
     studio: LocalStudio, screen: Screen, scene: Scene, prices: Mapping[str, float | None]
 ) -> None:
-    """``prices``: US dollars an hour, by instance type, as the report had them before."""
+    """Print the savings. ``prices`` are US dollars an hour by instance type, from reports before
+    the removals."""
     saved = {
         instance: prices.get(instance) or 0.0
         for instance, name in scene.apps.items()
@@ -141,7 +147,7 @@ def _checks(
         f"The app on {CPU}, where they run, is in service.": (
             studio.status(scene.apps[CPU]) == "InService"
         ),
-        "Every call fitted AWS's own description of the SageMaker API.": (
+        "Every call matched AWS's own description of the SageMaker API.": (
             not studio.api.invalid_answers
         ),
     }

@@ -1,5 +1,5 @@
-"""What an administrator sees of a thousand people, in a minute: ``domain report``, ``check`` and
-``tidy``, run as programs against a large account on this machine."""
+"""The demo for administrators: it runs ``domain report``, ``check`` and ``tidy`` as programs
+against an account of a thousand people on this machine, in about a minute."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from .rates import Rates
 from .resources import AppRecord, Apps, Delays
 from .screen import Screen
 
-#: Requests are this much faster than in AWS, so that the demo takes a minute.
+#: How many times as many requests a second this account allows as AWS does, so that the demo takes
+#: a minute.
 FASTER = 20
 
 POLICY = {
@@ -36,12 +37,13 @@ POLICY = {
     "prices": {"Canvas": 1.9},
 }
 
-#: The page is written into the folder in which the demo was started.
+#: The page of ``domain report --html``, in the directory in which the demo was started.
 HTML = Path("studio.html")
 
 
 def run(root: Path, console: Console | None = None, size: Size | None = None) -> int:
-    """Run the demo with its files below ``root``; 0 only when the right apps were deleted."""
+    """Run the demo with its files below ``root``. Returns 0 only if exactly the right apps were
+    deleted. ``size`` is the size of the account."""
     screen = Screen(console or Console())
     api = Api(Apps(_nothing, _nothing, Delays(deleting=0.2)), rates=Rates(times=FASTER))
     account = LargeAccount(api, size)
@@ -55,7 +57,7 @@ def run(root: Path, console: Console | None = None, size: Size | None = None) ->
 
 
 def _nothing(_app: AppRecord) -> None:
-    """Nothing runs behind an app of this account."""
+    """Start or stop an app: does nothing, because the apps of this account have no processes."""
 
 
 class _Demo:
@@ -71,8 +73,8 @@ class _Demo:
         running = sum(app.status == "InService" for app in apps)
         say(
             f"\nThe account lists {len(apps):,} apps: {running:,} run, the others ended today. "
-            "Nothing runs behind them on this machine, and nothing leaves it. Requests are "
-            f"allowed {FASTER} times as fast as in AWS."
+            "They have no processes, and nothing leaves this machine. The account allows "
+            f"{FASTER} times as many requests a second as AWS does."
         )
         say("\n1. What is billed now, who pays for it, and who forgot it?")
         self._command("report", "--policy", self._policy, "--html", HTML, "-n", "6")
@@ -113,21 +115,21 @@ class _Demo:
             self._failed.append(f"domain {words[0]} ended with {code}")
 
     def _run_on_a_terminal(self, command: Sequence[str]) -> tuple[int, list[str]]:
-        """Run ``command``; its exit code, and the lines that it writes on a terminal of this
-        console's width, at most 80 columns."""
-        ours, theirs = pty.openpty()
+        """Run ``command`` on a terminal as wide as this console, at most 80 columns. Returns its
+        exit code and the lines that it writes."""
+        master, terminal = pty.openpty()
         width = min(80, self._screen.console.width)
         process = subprocess.Popen(
             command,
             env={**os.environ, **environment(self._api), "COLUMNS": str(width), "TERM": "xterm"},
-            stdout=theirs,
+            stdout=terminal,
         )
-        os.close(theirs)
+        os.close(terminal)
         parts = []
-        with contextlib.suppress(OSError):  # the terminal's end once nobody writes to it
-            while part := os.read(ours, 65536):
+        with contextlib.suppress(OSError):  # raised when the command has closed the terminal
+            while part := os.read(master, 65536):
                 parts.append(part)
-        os.close(ours)
+        os.close(master)
         return process.wait(), b"".join(parts).decode().rstrip().splitlines()
 
     def _due(self) -> list[str]:
@@ -165,8 +167,8 @@ class _Demo:
                 {(person, "Canvas") for person in kept} & deleted
             ),
             "No other app was deleted.": deleted <= wanted,
-            "Every command ended as it should.": not self._failed,
-            "Every call fitted AWS's own description of its API.": not self._api.invalid_answers,
+            "Every command had the expected exit code.": not self._failed,
+            "Every call matched AWS's own description of its API.": not self._api.invalid_answers,
         }
         self._screen.say("\nChecks:")
         self._screen.points(

@@ -11,7 +11,7 @@ from .processes import Leashed, wait_for_http
 
 
 class Gateway:
-    """The container of one app: a kernel gateway with a home of its own."""
+    """The container of one app: a kernel gateway with its own home directory."""
 
     def __init__(self, root: Path, app_name: str) -> None:
         home = root / "apps" / app_name
@@ -36,9 +36,9 @@ class Gateway:
         )
 
     def wait(self) -> None:
-        """Wait until it answers."""
+        """Wait until the gateway answers. Raises RuntimeError when it does not."""
         wait_for_http(f"{self.url}/api", self.process)
 
     def stop(self) -> None:
-        """Stop it and its kernels, as ``docker stop`` would."""
+        """Stop the gateway and its kernels, as ``docker stop`` would."""
         self.process.stop()

@@ -1,5 +1,5 @@
-"""Notebook instances: moto's, with the states, the platforms and the errors of the real ones in
-front, and a real JupyterLab behind each that is in service."""
+"""Notebook instances: those of moto, with the states, platforms and errors of the real ones. Each
+instance in service runs a real JupyterLab."""
 
 from __future__ import annotations
 
@@ -23,17 +23,19 @@ from .processes import Leashed
 from .resources import ACCOUNT, ApiError, Background, Delays
 from .server import JupyterServerApp
 
-#: The platform of what is created now.
+#: The platform of a new notebook instance.
 CURRENT = "notebook-al2023-v1"
 
-#: Nothing of Amazon Linux 1 or 2 can be created or started any more.
+#: Platforms that AWS has ended: an instance on Amazon Linux 1 or 2 can no longer be created or
+#: started.
 ENDED = re.compile(r"notebook-al(1|2)-")
 
 STARTING_SECONDS = 90.0
 
 
 class Instances:
-    """All notebook instances of the region. ``table`` are their operations by name."""
+    """All notebook instances of the region. ``table`` maps the names of their operations to
+    handlers."""
 
     def __init__(self, region: str, delays: Delays) -> None:
         self._backend = sagemaker_backends[ACCOUNT][region]
@@ -53,7 +55,8 @@ class Instances:
         }
 
     def equip(self, name: str, lab: Lab, platform: str) -> None:
-        """What is behind the instance ``name``, and its platform, which may be an old one."""
+        """Set the JupyterLab that the instance ``name`` will run, and its platform, which can be an
+        ended one."""
         self._labs[name] = lab
         self._platforms[name] = platform
 
@@ -115,7 +118,7 @@ class Instances:
         with _as_api_error():
             return self._backend.get_notebook_instance(request["NotebookInstanceName"])
 
-    # -- what is behind ----------------------------------------------------------------------
+    # -- the processes of an instance --------------------------------------------------------
 
     def _bring_up(self, instance: Any) -> None:
         instance.status = "Pending"
@@ -142,7 +145,8 @@ class Instances:
         instance.status = "Stopped"
 
     def close(self) -> None:
-        """End what runs, and take it out of moto, whose state is this process's."""
+        """Stop all instances and remove them from moto, whose state lives as long as this
+        process."""
         self._background.join()
         for process in self._processes.values():
             process.stop()
@@ -151,7 +155,7 @@ class Instances:
 
 
 class InstanceLab(Lab):
-    """The server of a notebook instance. Of its home only ``SageMaker`` persists."""
+    """The server of a notebook instance. Only the folder ``SageMaker`` of its home persists."""
 
     @property
     def volume(self) -> Path:
@@ -160,14 +164,14 @@ class InstanceLab(Lab):
     def launch(self) -> Leashed:
         self.volume.mkdir(parents=True, exist_ok=True)
         for path in self.home.iterdir():
-            if path != self.volume:  # the rest comes new from the image at every start
+            if path != self.volume:  # a real instance starts with all other files from its image
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         return super().launch()
 
 
 @dataclass
 class Instance:
-    """One notebook instance as its user sees it."""
+    """One notebook instance, from the point of view of its user."""
 
     name: str
     client: Any
@@ -182,7 +186,8 @@ class Instance:
         return str(found["NotebookInstanceStatus"])
 
     def start(self, config: Mapping[str, Any] | None = None) -> JupyterServerApp:
-        """Create it, its server with ``config`` on top. ``restart()`` starts it again."""
+        """Create the instance. ``config`` is merged into the configuration of its server. The
+        method ``restart()`` of the result starts the instance again."""
         self.lab.config = merge(self.lab.config, config or {})
         return JupyterServerApp(self.lab.url, self._start)
 
@@ -218,7 +223,8 @@ def _check_status(instance: Any, to: str, *allowed: str) -> None:
 
 
 def _refuse_ended(platform: str) -> None:
-    """That it is refused is documented, the words are not."""
+    """Raise ApiError for an ended platform. AWS documents that it refuses such a platform, but not
+    the text of the error."""
     if ENDED.match(platform):
         message = f"The platform {platform} can no longer be created or started."
         raise ApiError("ValidationException", message)

@@ -1,9 +1,9 @@
 """Classes that turn a JupyterLab into the JupyterServer app: its kernels run in apps.
 
-Loaded by configuration (studio.py). A kernelspec is an image; starting a kernel brings up the app
-of that image and instance type through the SageMaker API, as Studio does, and the kernel then runs
-behind that app's gateway. The instance type is the notebook's own (``instance_type`` in its
-metadata), ml.t3.medium without one.
+The configuration in studio.py loads these classes. A kernelspec stands for an image. To start a
+kernel, the server first creates the app of that image and instance type through the SageMaker API,
+as Studio does; the kernel then runs in the gateway of that app. The instance type is
+``instance_type`` in the notebook's metadata, or ml.t3.medium.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ IMAGES = ("datascience-1.0", "pytorch-1.8", "tensorflow-2.3")
 
 
 def environment() -> Mapping[str, str]:
-    """Who this server is, as studio.py sets it."""
+    """The domain and the owner of this server, from the variables that studio.py sets."""
     return {
         "DomainId": os.environ["LOCAL_STUDIO_DOMAIN"],
         os.environ["LOCAL_STUDIO_OWNER_KEY"]: os.environ["LOCAL_STUDIO_OWNER"],
@@ -46,7 +46,7 @@ def environment() -> Mapping[str, str]:
 
 
 async def call(operation: str, request: Mapping[str, Any]) -> Any:
-    """One SageMaker call, off the event loop."""
+    """Make one SageMaker call in a thread, and return its answer."""
 
     def work() -> Any:
         from boto3.session import Session
@@ -58,11 +58,11 @@ async def call(operation: str, request: Mapping[str, Any]) -> Any:
 
 
 async def gateways() -> dict[str, dict[str, str]]:
-    """The apps in service: name to url, instance type and image."""
+    """The apps in service by name, each with its URL, instance type, image and owner."""
     url = os.environ["LOCAL_STUDIO_API"] + "/local-studio/gateways"
     response = await AsyncHTTPClient().fetch(url)
-    found: dict[str, dict[str, str]] = json.loads(response.body)
-    return {name: app for name, app in found.items() if app["owner"] == _owner()}
+    apps: dict[str, dict[str, str]] = json.loads(response.body)
+    return {name: app for name, app in apps.items() if app["owner"] == _owner()}
 
 
 def _owner() -> str:
@@ -70,7 +70,8 @@ def _owner() -> str:
 
 
 async def bring_up(image: str, instance_type: str) -> tuple[str, dict[str, str]]:
-    """The app for image and instance type, created if it is not there."""
+    """The name and the gateway of the app for an image and an instance type. Creates the app if it
+    does not exist. Raises HTTPError when the app does not come into service."""
     name = app_name(image, instance_type, _owner())
     request = {
         **environment(),
@@ -82,15 +83,15 @@ async def bring_up(image: str, instance_type: str) -> tuple[str, dict[str, str]]
         found = (await gateways()).get(name)
         if found is not None:
             return name, found
-        if attempt % 50 == 0:  # again after a while: an app that was being deleted is in the way
+        if attempt % 50 == 0:  # tried again, because an app of this name may still be Deleting
             with contextlib.suppress(Exception):
                 await call("create_app", request)
         await asyncio.sleep(0.1)
-    raise web.HTTPError(503, f"app {name} did not come in service")
+    raise web.HTTPError(503, f"app {name} did not come into service")
 
 
 class StudioKernelManager(GatewayKernelManager):
-    """One kernel behind one app's gateway; its model says where."""
+    """One kernel in the gateway of one app; its model names the app."""
 
     spec_name = ""
     app: Mapping[str, str] = {}
@@ -106,7 +107,7 @@ class StudioKernelManager(GatewayKernelManager):
         await self.refresh_model(self.kernel)
 
     async def adopt(self, model: dict[str, Any], name: str, app: Mapping[str, str]) -> None:
-        """Adopt a kernel that is older than this server: the server restarted, the app did not."""
+        """Manage a kernel that was started before this server restarted; its app kept running."""
         self.app_name, self.app = name, app
         self.spec_name = f"{model['name']}{INTERNAL}{app['image']}"
         self.kernels_url = url_path_join(app["url"], "api/kernels")
@@ -147,7 +148,8 @@ class StudioMappingKernelManager(GatewayMappingKernelManager):
         return found
 
     def _forget(self, found: set[str], reached: set[str], there: set[str]) -> None:
-        """Drop kernels that their app no longer lists, or whose app does not answer."""
+        """Drop the kernels that their app no longer lists, or whose app is gone. A kernel whose app
+        does not answer stays, without a model."""
         for kernel_id, manager in list(self._kernels.items()):
             if kernel_id in found or not manager.app_name:
                 continue
@@ -157,11 +159,11 @@ class StudioMappingKernelManager(GatewayMappingKernelManager):
                 manager.kernel = None
 
     async def shutdown_all(self, now: bool = False) -> None:
-        """Do nothing: the kernels belong to the apps, and outlive this server."""
+        """Does nothing: the kernels belong to the apps and outlive this server."""
 
 
 class StudioSessionManager(GatewaySessionManager):
-    """Adds the notebook's instance type to the environment its kernel is started with."""
+    """Adds the notebook's instance type to the environment with which its kernel starts."""
 
     def get_kernel_env(self, path: Any, name: Any = None) -> dict[str, str]:
         found: dict[str, str] = super().get_kernel_env(path, name)
@@ -173,13 +175,13 @@ class StudioSessionManager(GatewaySessionManager):
 
 
 class StudioConnection(GatewayWebSocketConnection):
-    """A client's websocket, to the gateway of the kernel's app."""
+    """A client's websocket, connected to the gateway of the kernel's app."""
 
     async def connect(self) -> None:
         from jupyter_server.gateway.gateway_client import GatewayClient
 
         client = GatewayClient.instance()
-        # The base class asks the one gateway for its address; here each kernel has its own.
+        # The base class connects to one gateway for all kernels; here each kernel has its own.
         client.ws_url = self.kernel_manager.app["url"].replace("http", "ws", 1)
         await super().connect()
 
@@ -218,7 +220,7 @@ class StudioTerminals(TerminalManager):
 
 
 class AppsHandler(APIHandler):
-    """``/sagemaker/api/apps``: what Studio's own front end uses."""
+    """``/sagemaker/api/apps``: the API for Studio's own front end."""
 
     @web.authenticated
     async def get(self) -> None:

@@ -1,4 +1,4 @@
-"""The demo's Studio, left open in JupyterLab."""
+"""``make lab``: the Studio of the demo, open in JupyterLab until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ CONFIG = {
 
 
 def run(root: Path, console: Console | None = None) -> int:
-    """Open the lab below ``root`` until KeyboardInterrupt, which ends it without an error."""
+    """Run the lab with its files below ``root`` until KeyboardInterrupt, then stop it. Returns
+    0."""
     screen = Screen(console or Console())
     screen.step("Starting the SageMaker API")
     try:
@@ -37,7 +38,8 @@ def run(root: Path, console: Console | None = None) -> int:
             set_the_scene(studio, server, screen.step, cell_seconds=CELL_MINUTES * 60)
             address = f"{server.url}lab/tree/{LEFT}?token={server.token}"
             screen.say("\nOpen this address in a browser:")
-            # As one piece, so that a narrow terminal does not break it.
+            # soft_wrap keeps the address on one line, so that it can be copied from a narrow
+            # terminal.
             screen.console.print(f"  {address}\n", soft_wrap=True, highlight=False, markup=False)
             screen.say(
                 f"The limits are short here: idle for {IDLE_MINUTES} minutes means removed, with "

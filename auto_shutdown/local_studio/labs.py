@@ -1,5 +1,5 @@
-"""JupyterLab where the newer Studio and notebook instances have it: one real process with local
-kernels, in a container of its own, that ends with its app or instance."""
+"""The JupyterLab of a Studio space or a notebook instance: one real process with local kernels, in
+its own container, that ends with its app or instance."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .server import TOKEN
 
 @lru_cache(maxsize=1)
 def isolated() -> bool:
-    """Whether labs run in containers here. Without, what else runs on this machine passes for work
-    in the app."""
+    """Whether labs run in containers here. Without containers, the extension takes other processes
+    of this machine for work in the app."""
     return possible()
 
 
 @dataclass
 class Lab:
-    """One place for a JupyterLab: ``directory`` is what a container or instance has for itself,
-    ``home`` what the user sees as such. ``metadata`` is what SageMaker says to it."""
+    """One JupyterLab. ``directory`` has the files outside the home, ``home`` is the user's home
+    directory, ``metadata`` is the content of SageMaker's metadata file."""
 
     directory: Path
     home: Path
@@ -51,11 +51,12 @@ class Lab:
 
     @property
     def activity_file(self) -> Path:
-        """SageMaker's file of the last activity. It is in /tmp, and so ends with the app."""
+        """SageMaker's file with the time of the last activity. The real file is in /tmp, so it is
+        deleted with the app."""
         return self.directory / "sagemaker-last-active-timestamp"
 
     def launch(self) -> Leashed:
-        """Start it anew, and wait until it answers."""
+        """Start the server and wait until it answers. Raises RuntimeError when it does not."""
         for path in (self.directory, self.home):
             path.mkdir(parents=True, exist_ok=True)
         self.activity_file.unlink(missing_ok=True)
@@ -87,7 +88,7 @@ class Lab:
 
 
 def server_config(port: int, root_dir: Path, base_url: str) -> dict[str, Any]:
-    """What every JupyterLab of this Studio is started with."""
+    """The configuration that every JupyterLab of this Studio has."""
     return {
         "ServerApp": {
             "ip": "127.0.0.1",
@@ -104,13 +105,13 @@ def server_config(port: int, root_dir: Path, base_url: str) -> dict[str, Any]:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without the variables of Jupyter, AWS and the home."""
+    """The environment of this process without the variables of Jupyter, AWS and XDG."""
     foreign = ("JUPYTER", "AWS", "XDG_")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
 def merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` updated with ``over``, object by object."""
+    """A copy of ``base``, updated with ``over``; objects within are merged in the same way."""
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)

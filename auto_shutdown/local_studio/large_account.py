@@ -51,8 +51,8 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is. ``apps`` counts those that ended within the last day, too: SageMaker
-    lists them for 24 hours."""
+    """The size of the account. ``apps`` includes the apps that were deleted within the last 24
+    hours, because SageMaker still lists these."""
 
     people: int = 1_000
     apps: int = 10_000
@@ -60,7 +60,8 @@ class Size:
 
 
 def environment(api: Api) -> dict[str, str]:
-    """The environment in which AWS's programs talk to ``api``; it verifies no credentials."""
+    """The environment variables that make AWS's programs use ``api``, which checks no
+    credentials."""
     return {
         "AWS_ENDPOINT_URL": api.url,
         "AWS_ACCESS_KEY_ID": "local",
@@ -73,7 +74,7 @@ def environment(api: Api) -> dict[str, str]:
 
 
 def serve(root: Path) -> int:
-    """Run a large account at the real rates until Ctrl-C, and print how to use it."""
+    """Run a large account at AWS's real request rates until Ctrl-C, and print how to use it."""
     rates = Rates()
     api = Api(Apps(_nothing, _nothing, Delays(deleting=5.0)), rates=rates)
     api.side["/local-studio/calls"] = lambda: {
@@ -90,18 +91,18 @@ def serve(root: Path) -> int:
 
 
 def _quotas(_request: dict[str, Any]) -> dict[str, Any]:
-    """Service Quotas' answer, which moto lacks."""
+    """The answer of Service Quotas, which moto lacks."""
     limits = {"ml.t3.medium": 1000, "ml.m5.xlarge": 200, "ml.g4dn.xlarge": 75, "ml.g5.xlarge": 50}
     name = "Studio JupyterLab Apps running on {} instances"
     return {"Quotas": [{"QuotaName": name.format(t), "Value": n} for t, n in limits.items()]}
 
 
 def _nothing(_app: AppRecord) -> None:
-    """Nothing runs behind an app of this account."""
+    """Start or stop an app: does nothing, because the apps of this account have no processes."""
 
 
 class LargeAccount:
-    """Fills ``api``, which is empty. ``domain_id`` is the one domain of the account."""
+    """Fills an empty ``api`` with one domain, whose id is ``domain_id``."""
 
     domain_id = DOMAIN_ID
 
@@ -117,7 +118,8 @@ class LargeAccount:
         self.gone = self.people[-1]
 
     def clear(self) -> None:
-        """Empty the account. moto keeps its resources for the whole process."""
+        """Delete the account's resources in moto, which would keep them as long as the process
+        lives."""
         for backends in (sagemaker_backends, logs_backends, cloudwatch_backends):
             backends[ACCOUNT][self.api.region].reset()
 
@@ -177,7 +179,8 @@ class LargeAccount:
             self._app("TensorBoard", person, 30 + self._percent())
 
     def _make_lab(self, space: str) -> None:
-        """A JupyterLab app. Nine of ten have the extension, in a dry run; a third is idle."""
+        """Add a JupyterLab app. Nine of ten apps have the extension, in a dry run; a third is
+        idle."""
         hours = self._random.expovariate(1 / 30) + 0.5
         app = self._app("JupyterLab", space, hours, owner_kind="SpaceName")
         if self._percent() >= 90:
@@ -202,7 +205,8 @@ class LargeAccount:
             self.put_canvas_idle(person, timedelta(minutes=self._percent() / 5))
 
     def put_canvas_idle(self, person: str, idle: timedelta, ago: timedelta = MINUTE) -> None:
-        """A point of the Canvas metric, ``ago`` old: the person has been idle for ``idle``."""
+        """Add a point of the Canvas metric that is ``ago`` old: ``person`` was idle for ``idle``
+        then."""
         names = {"DomainId": DOMAIN_ID, "UserProfileName": person}
         cloudwatch_backends[ACCOUNT][self.api.region].put_metric_data(
             CANVAS_NAMESPACE,
@@ -219,7 +223,7 @@ class LargeAccount:
         )
 
     def _make_ended_apps(self) -> None:
-        """Apps that were deleted within the last day, until there are enough apps."""
+        """Add apps that were deleted within the last day, until there are ``size.apps`` apps."""
         types = ("KernelGateway", "JupyterLab", "JupyterServer")
         for number in range(max(0, self.size.apps - len(self.api.apps.all()))):
             person = self.people[number % len(self.people)]
@@ -246,7 +250,7 @@ class LargeAccount:
             logs.groups[LOG_GROUP].put_log_events(stream, events)
 
     def _lines(self, about: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The first and the newest report line of one server."""
+        """Add the first and the newest report line of one server."""
         app = {"type": "JupyterLab", "name": "default", "action": "keep", "reason": "idle"}
         for minutes, share in ((600, 0.0), (4, 1.0)):
             at = self.now - timedelta(minutes=minutes)

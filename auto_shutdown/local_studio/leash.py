@@ -1,10 +1,10 @@
 """Runs a command that must not outlive its owner: ``python leash.py PIDFILE COMMAND…``.
 
-The owner holds the other end of standard input. When that closes, however the owner ended, the
-command gets SIGTERM and then, with all its descendants, SIGKILL. As their subreaper this process
-inherits what the command leaves behind (kernels run in sessions of their own), so nothing of it
-stays.
-"""
+The owner, which starts this process, keeps the other end of this process's standard input open.
+When the owner ends in any way, that pipe closes. Then this process sends SIGTERM to the command,
+and after that SIGKILL to the command and all its descendants. Descendants that the command leaves
+behind become children of this process (it is their subreaper), so it finds them also in sessions of
+their own, as kernels are."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
 
-#: Seconds for a command to end by itself after SIGTERM.
-PATIENCE = 8.0
+#: How many seconds a command has to end after SIGTERM.
+TERM_SECONDS = 8.0
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes below ``pid``, from /proc."""
+    """The process ids of all descendants of ``pid``, from /proc."""
     found: list[int] = []
     for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -43,12 +43,12 @@ def wait_for_owner(command: subprocess.Popen[bytes]) -> None:
 
 
 def end(command: subprocess.Popen[bytes]) -> None:
-    """End the command and all processes below it."""
+    """Stop the command and all its descendants."""
     with contextlib.suppress(ProcessLookupError):
         command.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        command.wait(PATIENCE)
-    deadline = time.monotonic() + PATIENCE
+        command.wait(TERM_SECONDS)
+    deadline = time.monotonic() + TERM_SECONDS
     while (left := descendants(os.getpid())) and time.monotonic() < deadline:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
@@ -61,7 +61,7 @@ def end(command: subprocess.Popen[bytes]) -> None:
 
 def main(pid_file: str, argv: list[str]) -> None:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, signal.SIG_IGN)  # the owner's end of the pipe is what counts
+        signal.signal(signum, signal.SIG_IGN)  # this process ends when the owner does
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     command = subprocess.Popen(

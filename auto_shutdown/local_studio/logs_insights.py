@@ -1,7 +1,9 @@
-"""CloudWatch Logs Insights, as far as one query goes: moto keeps the log events, and does not know
-the query language. Understood is a ``filter @message like 'TEXT'`` with a ``stats latest(@message)
-as A, earliest(@message) as B by @logStream``; anything else is refused, so that a query that AWS
-would read in another way cannot pass here unseen."""
+"""CloudWatch Logs Insights for one form of query. moto stores log events, but does not implement
+the query language.
+
+The form is ``filter @message like 'TEXT'`` with ``stats latest(@message) as A, earliest(@message)
+as B by @logStream``. Every other query is refused, so that no test passes with a query that AWS
+would interpret differently."""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ MOST_ROWS = 10_000
 
 
 class LogsInsights:
-    """``others`` are the operations by the wire's target. ``running`` answers "Running" so often
-    before the result."""
+    """``others`` maps the X-Amz-Target of each operation to its handler. ``running`` is how often
+    GetQueryResults answers "Running" before it answers with the result."""
 
     def __init__(self, region: str) -> None:
         self._region = region

@@ -24,7 +24,8 @@ Answer = dict[str, Any]
 
 
 class Operations:
-    """The handlers by operation name. ``find_domain`` gives moto's object."""
+    """``table`` maps the names of operations to handlers. ``find_domain`` returns moto's object for
+    the id of a domain, or None."""
 
     def __init__(
         self,
@@ -38,8 +39,8 @@ class Operations:
         self._trail = trail or Trail(region)
         self._region = region
         self._find_domain = find_domain
-        #: AWS does not say whether an update of ``…AppSettings`` replaces all of them or only the
-        #: members given. Either can be had here.
+        #: AWS does not document whether an update of ``…AppSettings`` replaces all members or only
+        #: those in the request. This flag selects the behaviour.
         self.update_replaces = False
         self.owners = Owners(apps, self.tags, self._arn, self._check_domain, self._updated)
         #: When each domain that is Deleting vanishes.
@@ -103,11 +104,11 @@ class Operations:
         key = self._key(request)
         record = self.apps.find(key)
         if record is None:
-            # Not ResourceNotFound, whatever the model declares.
+            # The real API answers with this error, although its model declares ResourceNotFound.
             message = f"RecordNotFound: App [{key[3]}] does not exist."
             raise ApiError("ValidationException", message)
         checked = time.time()
-        # Health checks move the "user activity": that is AWS's own documentation.
+        # AWS documents that health checks update the "user activity".
         moving = {"LastHealthCheckTimestamp": checked, "LastUserActivityTimestamp": checked}
         return {**record.details(), "AppArn": self._app_arn(key), **moving}
 
@@ -127,7 +128,7 @@ class Operations:
         return request["DomainId"], owner, request["AppType"], request["AppName"]
 
     def _app_arn(self, key: Key) -> str:
-        # The real API answers with the app type in lower case.
+        # The ARN in the real API has the app type in lower case.
         return self._arn("app", key[0], key[1][1], key[2].lower(), key[3])
 
     def _check_domain(self, domain_id: str) -> None:
@@ -138,12 +139,12 @@ class Operations:
     # -- domains, user profiles and spaces ---------------------------------------------------
 
     def describe_domain(self, request: Request) -> Answer:
-        """moto's, with the error of the real one."""
+        """moto's answer, with the error of the real API."""
         self._check_domain(request["DomainId"])
         raise NotOursError
 
     def list_domains(self, request: Request) -> Answer:
-        """moto's."""
+        """moto's answer, after domains whose deletion is over were removed."""
         self._end_domains()
         raise NotOursError
 
@@ -172,7 +173,7 @@ class Operations:
                 sagemaker_backends[ACCOUNT][self._region].domains.pop(domain_id, None)
 
     def update_domain(self, request: Request) -> Answer:
-        """The defaults for user profiles and spaces; the rest of it changes nothing here."""
+        """Update the default settings for user profiles and spaces; ignore all other members."""
         self._check_domain(request["DomainId"])
         domain = self._find_domain(request["DomainId"])
         for member, attribute in (
@@ -186,8 +187,8 @@ class Operations:
         return {"DomainArn": domain.arn}
 
     def _updated(self, old: Answer, new: Request) -> Answer:
-        """Settings after an update: other members stay, and what is cleared (an empty list, the
-        word None, and structures in which nothing is left) is no longer listed."""
+        """The settings after an update. Members that the request does not name stay. Cleared
+        members (an empty list, the word None, an empty structure) are left out."""
         found = dict(old)
         for member, value in new.items():
             whole = self.update_replaces or not isinstance(value, dict)
@@ -261,7 +262,8 @@ def _listed(value: Any) -> Any:
 
 
 def _owner(request: Request, suffix: str, required: bool) -> tuple[str, str] | None:
-    """Exactly one of user profile and space (ListApps: at most one)."""
+    """The owner in a request: exactly one of user profile and space. ``required`` is false for
+    ListApps, which needs none. Raises ApiError."""
     names = ("UserProfileName", "SpaceName")
     given = [(name, request[name + suffix]) for name in names if request.get(name + suffix)]
     if len(given) > 1 or (required and not given):
@@ -271,7 +273,7 @@ def _owner(request: Request, suffix: str, required: bool) -> tuple[str, str] | N
 
 
 def app_name(record_image: str, instance_type: str, seed: str) -> str:
-    """As Studio makes them: image, instance type and 28 hexadecimal digits."""
+    """The name that Studio gives to an app: image, instance type and 28 hexadecimal digits."""
     image = record_image.rsplit("/", 1)[-1].replace(".", "-").replace("_", "-").lower()[:18]
     digest = hashlib.sha256(seed.encode()).hexdigest()[:28]
     return f"{image.strip('-')}-{instance_type.replace('.', '-')}-{digest}"[:63]

@@ -13,7 +13,7 @@ Request = dict[str, Any]
 Answer = dict[str, Any]
 Key = tuple[str, str]
 
-#: The kinds, each with the word for it in an ARN and the member with its settings.
+#: The kinds of owner, each with its name in an ARN and the request member with its settings.
 KINDS: Mapping[str, tuple[str, str]] = {
     "UserProfile": ("user-profile", "UserSettings"),
     "Space": ("space", "SpaceSettings"),
@@ -22,7 +22,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
 
 class Owners:
     """The user profiles and spaces of all domains. ``check_domain`` raises ApiError for a domain
-    that does not exist; ``arn`` makes an ARN; ``updated`` gives the settings after an update."""
+    that does not exist; ``arn`` makes an ARN; ``updated`` returns the settings after an update."""
 
     def __init__(
         self,
@@ -35,7 +35,8 @@ class Owners:
         self._apps, self._tags, self._arn = apps, tags, arn
         self._check_domain, self._updated = check_domain, updated
         self._named: dict[str, dict[Key, Answer]] = {kind: {} for kind in KINDS}
-        #: When each owner that is Deleting vanishes, and when a list stops showing it.
+        #: When each owner that is Deleting vanishes; and the vanished owners that a late list still
+        #: shows.
         self._ends: dict[tuple[str, Key], float] = {}
         self._ghosts: dict[tuple[str, Key], tuple[float, Answer]] = {}
         self.table: dict[str, Callable[[Request], Answer]] = {}
@@ -62,7 +63,7 @@ class Owners:
         return self._named[kind]
 
     def lose(self, kind: str, domain_id: str, name: str) -> None:
-        """An owner vanishes although it has apps, as it happens to deletions by force."""
+        """Delete an owner that still has apps, as a forced deletion in AWS does."""
         del self._named[kind][_key(domain_id, name)]
 
     def create(self, kind: str, request: Request) -> Answer:
@@ -82,7 +83,7 @@ class Owners:
         name = request[f"{kind}Name"]
         key = _key(request["DomainId"], name)
         found = self.of(kind).get(key)
-        # SageMaker says of user profiles, and of them only, that their names have no case.
+        # SageMaker ignores the case of the names of user profiles, but not of spaces.
         if found is None or (kind == "Space" and found["SpaceName"] != name):
             raise ApiError("ResourceNotFound", f"{kind} [{name}] does not exist.")
         return key, found
@@ -124,7 +125,7 @@ class Owners:
         return page(f"{kind}s", found, request)
 
     def _listed(self, kind: str) -> list[Answer]:
-        """The owners that a list shows, which may be late."""
+        """The owners that a list operation shows; ``Delays.listing`` makes it late."""
         late, owners = self._apps.delays.listing, list(self.of(kind).values())
         if not late:
             return owners
@@ -140,7 +141,7 @@ def _key(domain_id: str, name: str) -> Key:
 
 
 def _summaries(kind: str, owner: Answer) -> Answer:
-    """What ListSpaces tells beside the names: owner, sharing and a part of the settings."""
+    """The further members of a space in ListSpaces: owner, sharing and a part of the settings."""
     if kind != "Space":
         return {}
     settings = owner.get("SpaceSettings") or {}

@@ -1,12 +1,13 @@
 """TCP ports that no other socket takes between their choice and their use.
 
-The usual way, to bind port 0, to close it and to hand on its number, is a race: until the new
-process binds it, the system may give the same number to any other socket. Jupyter chooses the five
-ports of a kernel in this way, up to a second before the kernel binds them, and each restart of that
-kernel uses the same ports again. Measured beside 40 other sockets: 5 of 400 kernels lost a port.
+The usual way is a race: a program binds port 0, closes the socket and passes the port's number to a
+new process. Until that process binds the port, the system may give it to any other socket. Jupyter
+chooses the five ports of a kernel in this way, up to a second before the kernel binds them, and a
+restart of the kernel uses the same ports again. In a measurement with 40 other sockets, 5 of 400
+kernels lost a port.
 
-The ports here come from below the range that the system chooses from, and each is handed out once
-to all processes of this user until the range is used up.
+The ports of this module are below the range from which the system chooses. No two processes of this
+user get the same port until all ports of the range have been used.
 
     python -m auto_shutdown.local_studio.ports MODULE ARGUMENTS
 
@@ -28,12 +29,13 @@ from pathlib import Path
 PORTS = "auto_shutdown.local_studio.ports"
 
 FIRST = 10000
-#: Linux's default; the range itself stands in /proc.
+#: The first port of the system's range by Linux's default, for when /proc does not tell it.
 DEFAULT_LIMIT = 32768
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses, and that no other caller gets for a long time."""
+    """A port of 127.0.0.1 that is free, and that no other caller gets for a long time. Raises
+    OSError when no port is free."""
     path = Path(tempfile.gettempdir()) / f"local-studio-ports-{os.getuid()}"
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     count = _limit() - FIRST
@@ -52,7 +54,7 @@ def free_port() -> int:
 
 
 def _limit() -> int:
-    """The first port of the range from which the system chooses by itself."""
+    """The first port of the range from which the system chooses."""
     with contextlib.suppress(OSError, ValueError):
         first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
         if first > FIRST + 1000:
@@ -70,7 +72,7 @@ def _is_free(port: int) -> bool:
 
 
 def use_for_kernels() -> None:
-    """Let jupyter_client, in this process, choose the ports of its kernels with ``free_port``."""
+    """Make jupyter_client choose the ports of its kernels with ``free_port``, in this process."""
     from jupyter_client.connect import LocalPortCache
 
     def find_available_port(self: LocalPortCache, ip: str) -> int:

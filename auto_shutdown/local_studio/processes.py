@@ -1,4 +1,4 @@
-"""Processes on a leash (leash.py): they end when their owner does."""
+"""Starts processes that end when the process that started them ends (leash.py)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEASH = Path(__file__).with_name("leash.py")
 
 
 class Leashed:
-    """One command, its log and its leash."""
+    """One command that runs under leash.py. Its output goes to the file ``log``."""
 
     def __init__(self, argv: Sequence[str], log: Path, env: Mapping[str, str], cwd: Path) -> None:
         self.log_path = log
@@ -35,7 +35,7 @@ class Leashed:
 
     @property
     def pid(self) -> int:
-        """The process id of the command itself."""
+        """The process id of the command itself. Raises RuntimeError when it has not started."""
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             with contextlib.suppress(FileNotFoundError, ValueError):
@@ -56,13 +56,13 @@ class Leashed:
             os.kill(self.pid, number)
 
     def stop(self, seconds: float = 30.0) -> None:
-        """End it in the ordinary way, and everything that it started."""
+        """Stop the command with SIGTERM, and all its descendants. Waits at most ``seconds``."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait(seconds)
 
     def kill(self) -> None:
-        """End it as a crash would, by SIGKILL. Everything that it started ends with it."""
+        """Kill the command with SIGKILL, as a crash would. All its descendants end, too."""
         self.signal(signal.SIGKILL)
         self._process.wait(30.0)
         if self._process.stdin is not None:
@@ -70,7 +70,8 @@ class Leashed:
 
 
 def wait_for_http(url: str, process: Leashed, seconds: float = 60.0) -> None:
-    """Wait until ``url`` answers. Raises, with the log, when the process ends or is too slow."""
+    """Wait until ``url`` answers. Raises RuntimeError with the log when the process ends first, or
+    after ``seconds``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.running:
         try:

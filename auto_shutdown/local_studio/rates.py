@@ -1,9 +1,9 @@
-"""The request rates of an account: how many calls a second the API answers before it throttles.
+"""The request rates of an account: how many calls a second the API answers without throttling.
 
-The SageMaker documentation gives 2 a second for lists, 5 for descriptions and 1 for changes of
-notebook instances and lifecycle configurations, for a whole account and region, and gives none for
-Studio. The same numbers are assumed here, and all operations of one kind share one rate.
-"""
+For notebook instances and lifecycle configurations the SageMaker documentation gives these rates
+for a whole account and region: 2 a second for lists, 5 for descriptions and 1 for changes. It gives
+no rates for Studio. This module assumes the same numbers for Studio, and that all operations of one
+kind share one rate."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SAGEMAKER: Mapping[str, float] = {
     "Update": 1.0,
     "Delete": 1.0,
 }
-#: Of CloudTrail's LookupEvents.
+#: Calls of CloudTrail's LookupEvents a second.
 LOOK_UP = 2.0
 
 
 @dataclass
 class Bucket:
-    """A token bucket, full at first. After a pause ``burst`` calls are answered at once."""
+    """A token bucket that is full at first. ``rate`` tokens a second refill it up to ``burst``."""
 
     rate: float
     burst: float
@@ -39,7 +39,7 @@ class Bucket:
         """Whether one more call is answered. A refused call takes no token."""
         self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
         self.at = now
-        # Sums of fractions of a second: a caller who is exactly on time must not be refused.
+        # The tolerance is for rounding: a caller that is exactly on time must not be refused.
         if self.tokens < 1.0 - 1e-9:
             return False
         self.tokens -= 1.0
@@ -48,8 +48,8 @@ class Bucket:
 
 @dataclass
 class Rates:
-    """The rates of one account and region. ``times`` multiplies them all; a pause saves up the
-    calls of ``saved_seconds``, and one call at least."""
+    """The rates of one account and region. ``times`` multiplies all of them. After a pause, the
+    calls of ``saved_seconds`` (at least one call) are answered without delay."""
 
     times: float = 1.0
     saved_seconds: float = 1.0
@@ -60,7 +60,7 @@ class Rates:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self, operation: str) -> None:
-        """Count a call of ``operation``. Raises ApiError where the rate is exceeded."""
+        """Count a call of ``operation``. Raises ApiError (ThrottlingException) above the rate."""
         word = next((word for word in SAGEMAKER if operation.startswith(word)), "")
         rate = LOOK_UP if operation == "LookupEvents" else SAGEMAKER.get(word)
         if rate is None:

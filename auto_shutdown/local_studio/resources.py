@@ -11,14 +11,14 @@ from typing import Any
 
 ACCOUNT = "123456789012"
 
-#: Entries a page of SageMaker's list operations: where a request names no number, and at most.
+#: How many entries a page of a list operation has: by default, and at most.
 DEFAULT_PAGE = 10
 LARGEST_PAGE = 100
 
-#: A deleted app stays listed for that long.
+#: How long SageMaker still lists a deleted app.
 RETENTION = timedelta(hours=24)
 
-#: Seconds between two looks for apps that have been deleted for so long.
+#: How many seconds pass between two searches for apps that are to be listed no longer.
 FORGET_SECONDS = 1.0
 
 
@@ -32,7 +32,7 @@ class ApiError(Exception):
 
 
 class NotOursError(Exception):
-    """A request that moto answers."""
+    """This module does not handle the request; moto does."""
 
 
 def page(member: str, found: list[Any], request: dict[str, Any]) -> dict[str, Any]:
@@ -53,10 +53,10 @@ def page(member: str, found: list[Any], request: dict[str, Any]) -> dict[str, An
 
 @dataclass
 class Delays:
-    """Seconds that an app stays Pending and Deleting at least, and that a user profile, a space
-    and a domain stay Deleting. ``ending``: how long the processes of an app live on once it is
-    Deleting. ``listing``: how late a list operation shows a change that a describe operation shows
-    at once."""
+    """Delays in seconds. ``pending`` and ``deleting`` are how long an app is at least in that
+    state; a user profile, a space or a domain is Deleting for ``deleting``, too. ``ending`` is how
+    long the processes of an app still run once it is Deleting. ``listing`` is how late a list
+    operation shows a change, which a describe operation shows without delay."""
 
     pending: float = 0.0
     ending: float = 0.0
@@ -65,7 +65,7 @@ class Delays:
 
 
 class Background:
-    """Work that continues after a call was answered."""
+    """Runs work in threads that continue after a call was answered."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
@@ -76,14 +76,14 @@ class Background:
         thread.start()
 
     def join(self) -> None:
-        """Wait for all of it, at most a minute for each piece."""
+        """Wait for all work, at most a minute for each thread."""
         for thread in self._threads:
             thread.join(60.0)
 
 
 @dataclass
 class AppRecord:
-    """One app. ``owner`` is ("UserProfileName" | "SpaceName", its name)."""
+    """One app. ``owner`` is the pair of "UserProfileName" or "SpaceName" and the owner's name."""
 
     domain_id: str
     owner: tuple[str, str]
@@ -94,7 +94,7 @@ class AppRecord:
     status: str = "Pending"
     deleted_at: datetime | None = None
     runtime: Any = None
-    #: The instant (``time.monotonic``) of each change of ``status``, and the new status.
+    #: The time (``time.monotonic``) of each change of ``status``, with the new status.
     changes: list[tuple[float, str]] = field(default_factory=list, repr=False)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -106,7 +106,8 @@ class AppRecord:
         self.changes.append((time.monotonic(), self.status))
 
     def listed_status(self, late: float) -> str | None:
-        """The status that a list shows which is ``late`` seconds behind; None: not listed yet."""
+        """The status in a list that is ``late`` seconds behind; None when it does not yet contain
+        the app."""
         if not late:
             return self.status
         seen = time.monotonic() - late
@@ -130,12 +131,13 @@ Key = tuple[str, tuple[str, str], str, str]
 
 @dataclass
 class Apps:
-    """All apps of the account. ``start`` and ``stop`` run what stands behind a KernelGateway."""
+    """All apps of the account. ``start`` and ``stop`` start and stop the processes of an app."""
 
     start: Callable[[AppRecord], Any]
     stop: Callable[[AppRecord], None]
     delays: Delays = field(default_factory=Delays)
-    #: AWS keeps the CreationTime of an app that is created again within 24 hours.
+    #: False is AWS's behaviour: an app that is created again within 24 hours keeps its
+    #: CreationTime.
     renew_creation_time: bool = False
 
     def __post_init__(self) -> None:
@@ -155,7 +157,7 @@ class Apps:
             return list(self._records.values())
 
     def forget(self) -> None:
-        """Forget all apps after the background work has ended."""
+        """Wait for the background work, then delete all apps."""
         self._background.join()
         with self._lock:
             self._records.clear()
@@ -163,7 +165,7 @@ class Apps:
     def alive(
         self, domain_id: str, owner: tuple[str, str] | None = None, app_type: str = ""
     ) -> bool:
-        """Whether the domain (or one owner in it) has apps that are neither deleted nor failed."""
+        """Whether the domain, or ``owner`` in it, has apps that are neither Deleted nor Failed."""
         return any(
             app.domain_id == domain_id
             and app.status not in ("Deleted", "Failed")
@@ -173,7 +175,7 @@ class Apps:
         )
 
     def put(self, record: AppRecord) -> None:
-        """Add an app as it is. Nothing is started for it."""
+        """Add an app without starting a process for it."""
         key = (record.domain_id, record.owner, record.type, record.name)
         with self._lock:
             self._records[key] = record
@@ -232,7 +234,7 @@ class Apps:
         record.deleted_at = datetime.now(timezone.utc)
 
     def close(self) -> None:
-        """End what still runs."""
+        """Stop the processes of all apps."""
         self._background.join()
         for record in self.all():
             if record.runtime is not None and record.status != "Deleted":

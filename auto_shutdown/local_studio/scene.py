@@ -1,4 +1,4 @@
-"""What the demo and the lab begin with: a user who has left some things idle and others at work."""
+"""The start of the demo and the lab: some kernels and apps are idle, others are at work."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def set_the_scene(
     tell: Callable[[str], None],
     cell_seconds: int = 600,
 ) -> Scene:
-    """Create three apps and three notebooks in ``studio``; ``tell`` hears of each step before it
-    begins. The cell of training.ipynb runs for ``cell_seconds``."""
-    # First what stays: on a slow machine the rest could be removed before the story begins.
+    """Create three apps and three notebooks in ``studio``. ``tell`` is called with a sentence
+    before each step. The cell of training.ipynb runs for ``cell_seconds``."""
+    # The kernels that stay come first: on a slow machine the idle ones could otherwise be removed
+    # before the scene is complete.
     tell(f"Starting an app on {CPU}: {TRAINING} runs one long cell that prints nothing")
     long_cell = LONG_CELL.format(seconds=cell_seconds)
     training = _run(server, TRAINING, long_cell, "datascience-1.0", CPU, wait=False)
@@ -60,7 +61,7 @@ def _run(
     instance_type: str,
     wait: bool = True,
 ) -> str:
-    """Open a notebook with one cell and run that cell; the kernel's id."""
+    """Open a notebook with one cell and run the cell. Returns the id of the kernel."""
     kernel = server.open_notebook(path, image, instance_type, cells=[code])
     server.execute(kernel, code, wait=wait)
     return kernel

@@ -1,4 +1,4 @@
-"""What the demo shows: a table that updates in place on a terminal, lines elsewhere."""
+"""The output of the demo: a table that is updated in place on a terminal, else lines."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-#: A kept resource, one that was announced, one that was removed.
+#: The colours of a kept resource, of one with a notice, and of one that was removed.
 COLOURS = {"kept": "green", "stops": "yellow", "removed": "red"}
 
-#: Of the first two columns; they hold every name and state of the demo.
+#: The widths of the first two columns. All names and states of the demo fit.
 WHAT_WIDTH, STATE_WIDTH = 20, 13
 
 
 @dataclass(frozen=True)
 class Row:
-    """One resource as the table shows it. ``state`` begins with one of ``COLOURS``."""
+    """One row of the table. ``state`` begins with a key of ``COLOURS``."""
 
     name: str
     state: str
@@ -37,8 +37,7 @@ class Row:
 
 
 class Screen:
-    """Everything that is printed. ``console`` decides on width, colours and whether it is a
-    terminal."""
+    """Prints the output. ``console`` knows its width, its colours and whether it is a terminal."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -51,16 +50,16 @@ class Screen:
         self.console.print(text, highlight=False, markup=False)
 
     def step(self, text: str) -> None:
-        """A step that begins now, with the seconds since the start."""
+        """Print a step that begins now, with the seconds since the start."""
         self._indented(f"{time.monotonic() - self._began:3.0f} s ", text + " …")
 
     def points(self, lines: Iterable[tuple[str, str, str]]) -> None:
-        """Lines of mark, style of the mark, and text."""
+        """Print lines; each has a mark, the style of the mark, and a text."""
         for mark, style, text in lines:
             self._indented(mark, text, style)
 
     def _indented(self, mark: str, text: str, style: str = "") -> None:
-        """``text`` beside ``mark``; its further lines begin below its first one."""
+        """Print ``text`` after ``mark``, with a hanging indent."""
         if not self.console.is_terminal:
             self.console.print(f"{mark} {text}", highlight=False, markup=False, soft_wrap=True)
             return
@@ -70,7 +69,7 @@ class Screen:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Within it, ``show`` updates one table in place."""
+        """A context in which ``show`` updates one table in place."""
         if not self.console.is_terminal:
             yield
             return
@@ -79,7 +78,8 @@ class Screen:
         self._live = None
 
     def show(self, report: Mapping[str, Any]) -> None:
-        """Show the extension's report. What it no longer lists was removed, and stays visible."""
+        """Show the extension's report. Resources that it no longer lists stay visible as
+        removed."""
         now = _instant(report["now"])
         rows = {
             f"{r['kind']}/{r['id']}": _row(r, now)
@@ -119,14 +119,14 @@ class Screen:
         table.add_column("WHY", no_wrap=True)
         width = max(20, self.console.width - WHAT_WIDTH - STATE_WIDTH - 3)
         for row in self._rows.values():
-            # Cut between two words, so that no word is broken.
+            # The text is cut between two words, so that no word is broken.
             why = textwrap.shorten(row.why, width, placeholder=" …")
             table.add_row(row.name, Text(row.state, style=row.style), why)
         return table
 
 
 def name_of(resource: Mapping[str, Any]) -> str:
-    """What a person calls it: the notebook of a kernel, the instance type of an app."""
+    """The name of a resource for people: the notebook of a kernel, the instance type of an app."""
     if resource["kind"] == "app":
         return f"app on {resource['instance_type']}"
     return str(resource["paths"][0] if resource["paths"] else resource["name"])
@@ -155,7 +155,7 @@ def _row(resource: Mapping[str, Any], now: datetime) -> Row:
 
 
 def _why_removed(report: Mapping[str, Any], key: str, otherwise: str) -> str:
-    """Why it was removed, in the words of the last outcome."""
+    """Why the resource was removed: the sentence of its last outcome, else ``otherwise``."""
     for outcome in reversed(report["outcomes"]):
         if f"{outcome['kind']}/{outcome['id']}" == key:
             return str(outcome["detail"])

@@ -1,4 +1,4 @@
-"""The JupyterServer app as a client sees it: over HTTP and websockets."""
+"""A client of a running Jupyter server, over HTTP and websockets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKEN = "local-studio"
 
 
 class HttpError(Exception):
-    """An error answer: its status and its body."""
+    """The server answered with an error ``status`` and ``body``."""
 
     def __init__(self, status: int, body: str) -> None:
         super().__init__(f"{status}: {body[:500]}")
@@ -29,7 +29,8 @@ class HttpError(Exception):
 
 
 class KernelClient:
-    """A websocket to one kernel, as a page holds it. ``with`` closes it."""
+    """A websocket to one kernel, like that of a browser page. The end of a ``with`` block closes
+    it."""
 
     def __init__(self, url: str, seconds: float) -> None:
         self._connection = create_connection(url, timeout=seconds)
@@ -41,7 +42,7 @@ class KernelClient:
         self._connection.close()
 
     def ask(self, msg_type: str, channel: str = "shell", **content: Any) -> str:
-        """Send one request; its message id."""
+        """Send one request. Returns its message id."""
         message_id = uuid.uuid4().hex
         header = {
             "msg_id": message_id,
@@ -57,7 +58,7 @@ class KernelClient:
         return message_id
 
     def hear(self, msg_type: str, asked: str | None = None) -> dict[str, Any]:
-        """The next message of this type (and, if given, in answer to ``asked``)."""
+        """The next message of this type; with ``asked``, the next one that answers that request."""
         while True:
             found: dict[str, Any] = json.loads(self._connection.recv())
             ours = asked is None or found.get("parent_header", {}).get("msg_id") == asked
@@ -87,7 +88,7 @@ class JupyterServerApp:
         self._settle()
 
     def _settle(self) -> None:
-        """The server answers a moment before its extensions have begun (503 until then)."""
+        """Wait until the extension has started. Until then it answers with status 503."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:
@@ -104,22 +105,23 @@ class JupyterServerApp:
         return self.process.log
 
     def stop(self) -> None:
-        """SIGTERM and a clean end."""
+        """Stop the server with SIGTERM."""
         self.process.stop()
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Kill the server with SIGKILL."""
         self.process.kill()
 
     def restart(self) -> None:
-        """End it, if it still runs, and start it again at the same address."""
+        """Stop the server if it runs, and start it again at the same address."""
         if self.process.running:
             self.stop()
         self.process = self._start()
         self._settle()
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
-        """One API request; its JSON, None for an empty answer. Raises HttpError."""
+        """Send one request. Returns the JSON of the answer, None for an empty answer. Raises
+        HttpError."""
         request = urllib.request.Request(
             self.url + path,
             None if body is None else json.dumps(body).encode(),
@@ -142,8 +144,8 @@ class JupyterServerApp:
         instance_type: str = "ml.t3.medium",
         cells: Sequence[str] = (),
     ) -> str:
-        """Open a new notebook with these ``cells`` of code and start its kernel, bringing up its
-        app; the kernel's id."""
+        """Write a new notebook with ``cells`` of code, and start its kernel, which also creates its
+        app. Returns the id of the kernel."""
         spec = {"name": kernelspec(image), "display_name": image}
         notebook = {
             "cells": [_code_cell(source) for source in cells],
@@ -162,7 +164,7 @@ class JupyterServerApp:
         return str(self.request("POST", "api/sessions", session)["kernel"]["id"])
 
     def execute(self, kernel_id: str, code: str, wait: bool = True, seconds: float = 60.0) -> None:
-        """Run ``code``, and wait for its end or only for its start; the client then leaves."""
+        """Run ``code``, wait for its end (or only its start, without ``wait``), and disconnect."""
         with self.client(kernel_id, seconds) as client:
             asked = client.ask(
                 "execute_request", code=code, silent=False, store_history=True, allow_stdin=False
@@ -170,19 +172,19 @@ class JupyterServerApp:
             client.hear_state("idle" if wait else "busy", asked)
 
     def client(self, kernel_id: str, seconds: float = 60.0) -> KernelClient:
-        """A client of one kernel, connected until it is closed."""
+        """Connect a client to one kernel."""
         address = f"api/kernels/{kernel_id}/channels?token={TOKEN}"
         return KernelClient(self.url.replace("http", "ws", 1) + address, seconds)
 
     def open_terminal(self, name: str | None = None) -> str:
-        """Open a terminal; an image terminal by its name."""
+        """Open a terminal and return its name. An image terminal needs its ``name``."""
         return str(self.request("POST", "api/terminals", {"name": name} if name else {})["name"])
 
     def type(self, terminal: str, text: str) -> None:
-        """Type into a terminal, and leave it."""
+        """Connect to a terminal, type ``text``, and disconnect."""
         address = f"terminals/websocket/{terminal}?token={TOKEN}"
         connection = create_connection(self.url.replace("http", "ws", 1) + address, timeout=30)
-        connection.recv()  # it is set up by then
+        connection.recv()  # the first message tells that the terminal is ready
         connection.send(json.dumps(["stdin", text]))
         connection.recv()  # and has echoed something
         connection.close()
@@ -193,7 +195,8 @@ class JupyterServerApp:
         return found
 
     def wait_for(self, what: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-        """Poll until ``condition`` gives something true; raises with the log after ``seconds``."""
+        """Poll until ``condition`` returns a true value, and return that. Raises with the log after
+        ``seconds``."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             found = condition()

@@ -1,4 +1,5 @@
-"""Spaces of the newer Studio: one app each, JupyterLab or Code Editor; their homes persist."""
+"""Spaces of the newer Studio. A space has one app, JupyterLab or Code Editor, and a home directory
+that outlives the app."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ STARTING_SECONDS = 90.0
 
 
 class Space:
-    """One space. Its app is created and deleted through the API, as a user does."""
+    """One space. The SageMaker API creates and deletes its app, as for a user."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class Space:
 
     @property
     def app(self) -> dict[str, str]:
-        """The app, as CreateApp, DescribeApp and DeleteApp take it."""
+        """The arguments that name the app in CreateApp, DescribeApp and DeleteApp."""
         app = {"AppType": self.app_type, "AppName": "default"}
         return {"DomainId": self.domain_id, "SpaceName": self.name, **app}
 
@@ -75,7 +76,8 @@ class Space:
         return record.status if record is not None else None
 
     def start(self, config: Mapping[str, Any] | None = None) -> JupyterServerApp:
-        """Create the app, its server with ``config`` on top. ``restart()`` creates it again."""
+        """Create the app. ``config`` is merged into the configuration of its server. The method
+        ``restart()`` of the result creates the app again."""
         self.lab.config = merge(self.lab.config, config or {})
         return JupyterServerApp(self.lab.url, self._create_app)
 
@@ -86,7 +88,7 @@ class Space:
         return self.lab.launch()
 
     def _create_app(self) -> Leashed:
-        """Create it, once an earlier one is gone, and wait until it is in service."""
+        """Create the app once an earlier app is gone, and wait until it is in service."""
         self._wait_for(None, "Deleted", "Failed")
         spec = {"InstanceType": self.instance_type}
         self._client.create_app(**self.app, ResourceSpec=spec)

@@ -1,4 +1,5 @@
-"""A whole Studio: domain, user profile, SageMaker API, apps, and the JupyterServer app."""
+"""A whole Studio: the domain, the user profile, the SageMaker API, the apps and the JupyterServer
+app."""
 
 from __future__ import annotations
 
@@ -15,22 +16,24 @@ from .api import Api
 from .gateways import Gateway
 from .instances import CURRENT, Instance, InstanceLab, Instances
 from .jupyter_names import IMAGE_ARN
-from .labs import environment, merge, server_config
+from .labs import environment, merge
 from .operations import app_name
 from .ports import PORTS, free_port
 from .processes import Leashed, wait_for_http
 from .resources import ACCOUNT, AppRecord, Apps, Delays
 from .server import JupyterServerApp
 from .spaces import JUPYTER_LAB, Space
+from .studio_server import studio_config, write_metadata
 
 #: Dummy credentials: the API here verifies none.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 
 class LocalStudio:
-    """``with LocalStudio(root) as studio: …``; everything it starts ends with it.
+    """A Studio: ``with LocalStudio(root) as studio: …``. All its processes end with the block.
 
-    ``root`` becomes its file system: the homes of the user and of the apps, the metadata file.
+    ``root`` is the directory of its files: the homes of the user and of the apps, the metadata
+    file, the logs. ``delays`` are the times in which its apps change their states.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class LocalStudio:
             client.create_space(DomainId=self.domain_id, SpaceName=self.space_name)
 
     def close(self) -> None:
-        """End every process, in the order in which Studio would."""
+        """Stop every process, in the order in which Studio would."""
         for server in self.servers:
             with contextlib.suppress(Exception):
                 server.stop()
@@ -123,7 +126,8 @@ class LocalStudio:
     def create_app(
         self, image: str = "datascience-1.0", instance_type: str = "ml.t3.medium", wait: bool = True
     ) -> str:
-        """A KernelGateway app of the user; its name, once it is in service."""
+        """Create a KernelGateway app of the user. Returns its name. ``wait`` waits until the app is
+        no longer Pending."""
         arn = IMAGE_ARN + image
         name = app_name(arn, instance_type, self.owner[1])
         self.client().create_app(
@@ -143,7 +147,7 @@ class LocalStudio:
         return record.status if record is not None else None
 
     def gateways(self) -> dict[str, dict[str, str]]:
-        """The apps in service and where their gateways are."""
+        """The KernelGateway apps in service, by name, with the URLs of their gateways."""
         return {
             record.name: {
                 "url": record.runtime.url,
@@ -160,7 +164,7 @@ class LocalStudio:
         if space is not None and record.type == space.app_type:
             return space.launch(record)
         if record.type != "KernelGateway":
-            return None  # a record only: nothing of it is needed here
+            return None  # apps of other types have no process here
         gateway = Gateway(self.root, record.name)
         gateway.wait()
         return gateway
@@ -179,7 +183,8 @@ class LocalStudio:
         shared: bool = False,
         idle_minutes: int | None = None,
     ) -> Space:
-        """A space of the user, private or shared; ``idle_minutes`` is its own native limit."""
+        """Create a space of the user. ``idle_minutes`` is the limit of SageMaker's own idle
+        shutdown for this space."""
         settings: dict[str, Any] = {"AppType": app_type}
         if idle_minutes is not None:
             idle = {"IdleSettings": {"IdleTimeoutInMinutes": idle_minutes}}
@@ -199,7 +204,8 @@ class LocalStudio:
         return space
 
     def add_instance(self, name: str, platform: str = CURRENT) -> Instance:
-        """A notebook instance; one of an ended ``platform`` was created before that ended."""
+        """Prepare a notebook instance; its method ``start`` creates it. ``platform`` can be an
+        ended one: the instance then counts as created before the end."""
         directory = self.root / "instances" / name
         arn = f"arn:aws:sagemaker:{self.region}:{ACCOUNT}:notebook-instance/{name}"
         home = directory / "home" / "ec2-user"
@@ -218,7 +224,7 @@ class LocalStudio:
 
     @property
     def home(self) -> Path:
-        """The user's home; it persists."""
+        """The user's home directory. It outlives the apps."""
         path = self.root / "home" / "sagemaker-user"
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -226,9 +232,10 @@ class LocalStudio:
     def start_server(
         self, config: dict[str, Any] | None = None, env: dict[str, str] | None = None
     ) -> JupyterServerApp:
-        """A JupyterServer app with ``config`` (as in jupyter_server_config.json) on top."""
+        """Start a JupyterServer app. ``config``, in the form of jupyter_server_config.json, is
+        merged into its configuration; ``env`` into its environment."""
         port = free_port()
-        settings = merge(_studio_config(port, self.home), config or {})
+        settings = merge(studio_config(port, self.home), config or {})
         path = self.root / f"jupyter_server_config-{port}.json"
         path.write_text(json.dumps(settings))
         (self.root / "logs").mkdir(exist_ok=True)
@@ -247,17 +254,10 @@ class LocalStudio:
 
     @property
     def metadata_path(self) -> Path:
-        """The file that SageMaker puts into its containers; written when first asked for."""
+        """The metadata file that SageMaker puts into its containers. The first access writes it."""
         path = self.root / "opt" / "ml" / "metadata" / "resource-metadata.json"
         if not path.exists():
-            path.parent.mkdir(parents=True)
-            owner_key, owner = self.owner
-            arn = (
-                f"arn:aws:sagemaker:{self.region}:{ACCOUNT}:app/{self.domain_id}/{owner}"
-                "/JupyterServer/default"
-            )
-            metadata = {"AppType": "JupyterServer", "DomainId": self.domain_id, owner_key: owner}
-            path.write_text(json.dumps({**metadata, "ResourceArn": arn, "ResourceName": "default"}))
+            write_metadata(path, self.region, self.domain_id, self.owner)
         return path
 
     def _aws_environment(self) -> dict[str, str]:
@@ -285,21 +285,3 @@ class LocalStudio:
             "LOCAL_STUDIO_OWNER_KEY": self.owner[0],
             "LOCAL_STUDIO_OWNER": self.owner[1],
         }
-
-
-def _studio_config(port: int, home: Path) -> dict[str, Any]:
-    here = "auto_shutdown.local_studio.jupyter"
-    routing = {
-        "ServerApp": {
-            "kernel_manager_class": f"{here}.StudioMappingKernelManager",
-            "session_manager_class": f"{here}.StudioSessionManager",
-            "kernel_spec_manager_class": f"{here}.StudioSpecs",
-            "kernel_websocket_connection_class": f"{here}.StudioConnection",
-            "jpserver_extensions": {here: True, "auto_shutdown": True},
-        },
-        "MappingKernelManager": {
-            "kernel_manager_class": f"{here}.StudioKernelManager",
-        },
-        "TerminalsExtensionApp": {"terminal_manager_class": f"{here}.StudioTerminals"},
-    }
-    return merge(server_config(port, home, "/jupyter/default"), routing)

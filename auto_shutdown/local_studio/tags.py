@@ -1,4 +1,4 @@
-"""Tags of what moto's SageMaker lacks, and their part of the Resource Groups Tagging API."""
+"""The tags of the resources that moto lacks, and their part of the Resource Groups Tagging API."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ KINDS = frozenset({"app", "domain", "user-profile", "space", "mlflow-tracking-se
 
 
 class Tags:
-    """By ARN. Of one region; ``table`` are the operations on them."""
+    """The tags of one region, by ARN. ``table`` maps the names of their operations to handlers."""
 
-    #: The living ones by region, for moto's GetResources.
+    #: The current instances by region, for moto's GetResources.
     by_region: ClassVar[dict[str, Tags]] = {}
 
     def __init__(self, region: str) -> None:
@@ -33,7 +33,7 @@ class Tags:
         Tags.by_region[region] = self
 
     def put(self, arn: str, tags: list[dict[str, str]] | None) -> None:
-        """The tags given when something is created."""
+        """Store the tags of a new resource."""
         self._tags[arn] = {tag["Key"]: tag["Value"] for tag in tags or ()}
 
     def forget(self, arn: str) -> None:

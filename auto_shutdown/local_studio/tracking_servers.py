@@ -13,7 +13,8 @@ Answer = dict[str, Any]
 
 
 class TrackingServers:
-    """Of one region; ``table`` are the operations by name. Created and deleted at once."""
+    """The tracking servers of one region, created and deleted without delay. ``table`` maps the
+    names of their operations to handlers."""
 
     def __init__(self, region: str) -> None:
         self._region = region

@@ -1,5 +1,5 @@
-"""CloudTrail's event history of CreateApp and DeleteApp, as LookupEvents gives it: newest first,
-50 a page, and only what happened ``delay_seconds`` ago or earlier."""
+"""CloudTrail's event history of CreateApp and DeleteApp. As in AWS, LookupEvents answers with the
+newest events first, 50 a page, and leaves out the events of the last ``delay_seconds``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Event:
 
 
 class Trail:
-    """``others`` are the operations by the wire's target."""
+    """``others`` maps the X-Amz-Target of each operation to its handler."""
 
     def __init__(self, region: str) -> None:
         self._region = region
@@ -38,7 +38,7 @@ class Trail:
         }
 
     def record(self, name: str, request: Request, at: float | None = None) -> None:
-        """Remember a call that succeeded."""
+        """Add a successful call to the history; ``at`` is its Unix time, now by default."""
         with self._lock:
             self.events.append(Event(name, time.time() if at is None else at, dict(request)))
 
