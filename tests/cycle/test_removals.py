@@ -246,6 +246,27 @@ async def test_a_resource_that_is_gone_at_the_second_look_is_no_error(bench: Ben
     assert [o["outcome"] for o in bench.controller.report()["outcomes"]] == ["gone"]
 
 
+async def test_a_removal_that_was_skipped_shows_the_new_activity_in_the_same_pass(
+    bench: Bench,
+) -> None:
+    """Otherwise the report calls the kernel idle and due until the next full pass."""
+    bench.world.kernel("k")
+
+    def use(_resource: Resource) -> None:
+        bench.world.kernel("k", state="busy")
+
+    bench.world.before_remove = use
+    bench.world.answers["k"] = [Outcome(Result.STALE, "It was used at the last moment.")]
+    await bench.live(timedelta(minutes=119))
+    for _ in range(20):
+        bench.clock.advance(timedelta(seconds=10))
+        await bench.controller.check()
+        if bench.world.removed:
+            break
+    assert [o["outcome"] for o in bench.controller.report()["outcomes"]] == ["stale"]
+    assert bench.resource("k")["reason"] == "recent-activity"
+
+
 async def test_an_unexpected_error_affects_one_resource_only(bench: Bench) -> None:
     bench.world.kernel("a")
     bench.world.kernel("b")

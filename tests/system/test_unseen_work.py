@@ -152,7 +152,7 @@ def nbconvert(desk: Desk) -> None:
 def papermill(desk: Desk) -> None:
     path = notebook_with_a_silent_cell(desk)
     run = f"{sys.executable} -m papermill {path} {desk.home}/out.ipynb"
-    packages = packages_of("papermill==2.7.0")
+    packages = packages_of(*PAPERMILL)
     desk.in_a_terminal(f"PYTHONPATH={packages} nohup {run} > {desk.home}/papermill.log 2>&1 &")
 
 
@@ -290,6 +290,16 @@ SCHEDULER = (
 )
 
 
+PAPERMILL = ("papermill==2.7.0",)
+
+#: What is installed before a space is opened: an installation may take longer than its limit.
+NEEDS: dict[str, Callable[[], object]] = {
+    "papermill": lambda: packages_of(*PAPERMILL),
+    "jupyter_scheduler": lambda: packages_of(*SCHEDULER, deps=False),
+    "older_second_server": lambda: environment(OLDER_SERVER),
+}
+
+
 @pytest.fixture
 def studio(tmp_path: Path) -> Iterator[LocalStudio]:
     for needed in ("tmux", "screen"):
@@ -300,6 +310,8 @@ def studio(tmp_path: Path) -> Iterator[LocalStudio]:
 
 @contextlib.contextmanager
 def open_space(studio: LocalStudio, name: str) -> Iterator[Desk]:
+    if name in NEEDS:
+        NEEDS[name]()
     space = studio.add_space(name.replace("_", "-"))
     config: dict[str, Any] = {"AutoShutdown": LIMITS}
     if name == "jupyter_scheduler":

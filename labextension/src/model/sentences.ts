@@ -142,10 +142,6 @@ function active(resource: IResource, context: IContext): string[] {
 
 function unknown({ parameters }: IResource, trans: TranslationBundle): string {
   switch (parameters.case) {
-    case 'frozen':
-      return trans.__(
-        'The server does not record when it was used, so it is not known whether it is idle.'
-      );
     case 'state':
       return trans.__('It reports the unknown state "%1".', parameters.state ?? '');
     case 'source':
