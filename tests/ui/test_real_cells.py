@@ -20,10 +20,13 @@ from hosts import WIDGETS, environment, serve
 from auto_shutdown.local_studio.gateways import Gateway
 from auto_shutdown.local_studio.server import JupyterServerApp
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-LIMIT = 2.0
-#: So many limits each cell is silent.
+#: The idle timeout in seconds. Processor time is measured over a quarter of it. The questions of
+#: this extension cost a kernel behind a gateway some 50 ms on a busy machine, which would count as
+#: work in half a second.
+LIMIT_HERE, LIMIT_BEHIND_A_GATEWAY = 2.0, 10.0
+#: Each cell is silent for this number of limits.
 SILENT_LIMITS = 10
 #: After so many limits the second page is loaded anew, and after so many it is closed.
 RELOAD_LIMITS, CLOSE_LIMITS = 3, 6
@@ -225,10 +228,6 @@ def new_page(browser: Any, server: JupyterServerApp, workspace: str) -> Any:
     return page
 
 
-def is_due(since: float, limits: float) -> bool:
-    return time.monotonic() - since > limits * LIMIT
-
-
 def is_remote(place: Path) -> bool:
     """Whether the kernels are behind a gateway."""
     return (place / "apps").exists()
@@ -237,8 +236,12 @@ def is_remote(place: Path) -> bool:
 def test_silent_cells_of_a_real_page(
     browser: Any, server: JupyterServerApp, tmp_path: Path
 ) -> None:
+    limit = LIMIT_BEHIND_A_GATEWAY if is_remote(tmp_path) else LIMIT_HERE
     scenes = [s for s in SCENES if not (is_remote(tmp_path) and s.name == NOT_BEHIND_A_GATEWAY)]
     pages = {name: new_page(browser, server, name) for name in ("first", "second")}
+
+    def is_due(since: float, limits: float) -> bool:
+        return time.monotonic() - since > limits * limit
 
     def kernels() -> dict[str, Any]:
         for page in pages.values():
@@ -247,7 +250,7 @@ def test_silent_cells_of_a_real_page(
 
     for scene in [*scenes, IDLE]:
         open_notebook(pages[scene.page], server, scene, tmp_path)
-    server.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": LIMIT / 60})
+    server.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": limit / 60})
     silent_since = time.monotonic()
     is_reloaded = idle_went = False
     while not (is_due(silent_since, SILENT_LIMITS) and idle_went):
@@ -275,5 +278,5 @@ def test_silent_cells_of_a_real_page(
             if scene.kernel not in there:
                 went.setdefault(scene.name, time.monotonic() - ended)
         left = {s.name: there[s.kernel]["detail"] for s in scenes if s.name not in went}
-        assert time.monotonic() - ended < 90, left
-    assert min(went.values()) > 0.8 * LIMIT, went
+        assert time.monotonic() - ended < 90 + limit, left
+    assert min(went.values()) > 0.8 * limit, went

@@ -129,6 +129,7 @@ async def test_state_directory_that_does_not_answer_makes_everything_unknown(
     assert set(snapshot.unread) == {Snapshot.KERNELS, Snapshot.TERMINALS}
     assert "did not answer within" in snapshot.unread[Snapshot.KERNELS].message
     assert "Nothing is removed meanwhile." in snapshot.unread[Snapshot.KERNELS].message
+    assert {unread.source for unread in snapshot.unread.values()} == {"heartbeats"}
 
 
 async def test_number_of_heartbeats_read_is_bounded(
@@ -140,6 +141,9 @@ async def test_number_of_heartbeats_read_is_bounded(
     found = source(tmp_path)
     assert len((await found.read()).apps) == 3
     assert "more than 3 of them" in found.problems[0].message
+    # The log and the report name the fault by its source and code, from one pass to the next.
+    (fault,) = world_with(found).faults(AT)
+    assert (fault.source, fault.code) == ("heartbeats", "LeftOut")
 
 
 @pytest.mark.parametrize(
