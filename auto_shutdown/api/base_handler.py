@@ -14,6 +14,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from ..config.settings import SettingError
+from ..core.texts import parts_of, sentence
 from ..cycle.refused import RefusedError
 from ..state.store import StoreError
 from .request_values import RequestError
@@ -41,7 +42,7 @@ class UnavailableError(Exception):
 
     def __init__(self, reason: NotStarted) -> None:
         super().__init__(reason.message)
-        self.answer = {"message": reason.message, "remedy": reason.remedy}
+        self.answer: dict[str, Any] = {"message": reason.message, "remedy": reason.remedy}
         self.retry_seconds = reason.retry_seconds
 
 
@@ -89,7 +90,8 @@ class Handler(APIHandler):
         self.finish(json.dumps(value))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer an error with ``{"message", "remedy"?, "field"?, "value"?, "bound"?}``."""
+        """Answer an error with ``{"message", "message_parts", "remedy"?, "remedy_parts"?, "field"?,
+        "value"?, "bound"?}``."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         answer: dict[str, Any]
         if isinstance(error, RequestError):
@@ -113,7 +115,10 @@ class Handler(APIHandler):
             text = None if error.args else error.log_message
             answer = {"message": text or self._reason}
         else:
-            answer = {"message": "Unexpected error: see the server's log."}
+            answer = {"message": sentence("Unexpected error: see the server's log.")}
+        for name in ("message", "remedy"):
+            if answer.get(name):
+                answer[f"{name}_parts"] = parts_of(answer[name])
         self.set_status(status_code)
         self.set_header("Content-Type", "application/json")
         self.answer(answer)

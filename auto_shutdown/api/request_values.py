@@ -6,6 +6,7 @@ from typing import Any
 
 from ..config.settings import json_safe
 from ..core.model import EVERYTHING, Kind, Ref
+from ..core.texts import sentence
 from ..core.words import printable
 
 #: The longest id of a resource, in characters. The ids of kernels, terminals and apps are far
@@ -22,7 +23,11 @@ class RequestError(Exception):
 
     def __init__(self, message: str, field: str, value: Any, bound: Any = None) -> None:
         super().__init__(message)
-        self.answer = {"message": message, "field": field, "value": json_safe(value)}
+        self.answer: dict[str, Any] = {
+            "message": message,
+            "field": field,
+            "value": json_safe(value),
+        }
         if bound is not None:
             self.answer["bound"] = bound
 
@@ -47,7 +52,7 @@ def minutes(value: Any, most: float) -> float:
     """A number of minutes above 0 and at most ``most``. Raises RequestError."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not 0 < value <= most:  # NaN fails both comparisons, too
-        message = f"minutes must be a number above 0 and at most {most:g}."
+        message = sentence("minutes must be a number above 0 and at most %1.", f"{most:g}")
         raise RequestError(message, "minutes", value, most)
     return float(value)
 
@@ -55,6 +60,6 @@ def minutes(value: Any, most: float) -> float:
 def note(value: Any) -> str:
     """A user's note, on one line and without control characters. Raises RequestError."""
     if not isinstance(value, str) or len(value) > LONGEST_NOTE:
-        message = f"note must be a text of at most {LONGEST_NOTE} characters."
+        message = sentence("note must be a text of at most %1 characters.", LONGEST_NOTE)
         raise RequestError(message, "note", value, LONGEST_NOTE)
     return printable(" ".join(value.split()))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config.problems import ConfigurationError
+from ..core.texts import joined, sentence
 
 #: The key of the web application's settings that holds a NotStarted.
 STARTUP = "auto_shutdown_startup"
@@ -29,7 +30,9 @@ class NotStarted:
 
 
 STARTING = NotStarted(
-    "auto_shutdown is starting on this server.", "Try again in a few seconds.", RETRY_SECONDS
+    sentence("auto_shutdown is starting on this server."),
+    sentence("Try again in a few seconds."),
+    RETRY_SECONDS,
 )
 
 
@@ -46,7 +49,10 @@ def record_failure(settings: MutableMapping[str, Any], error: Exception) -> NotS
         cause, remedy = str(error), error.remedy
     else:
         cause = f"{type(error).__name__}: {error}"
-        remedy = "Correct what it names and restart the server; until then nothing is shut down."
-    failure = NotStarted(f"auto_shutdown could not start, and removes nothing. {cause}", remedy)
+        remedy = sentence(
+            "Correct what it names and restart the server; until then nothing is shut down."
+        )
+    nothing = sentence("auto_shutdown could not start, and removes nothing.")
+    failure = NotStarted(joined(nothing, cause), remedy)
     settings[STARTUP] = failure
     return failure

@@ -12,6 +12,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ..core.texts import sentence
+
 CHECK, WRITE, READ = "check", "write", "read"
 
 #: For each kind of request: the size of the bucket (requests in a row), and how many requests a
@@ -30,9 +32,9 @@ class TooManyRequestsError(Exception):
     """A request above the limit (status 429). The client may ask again after ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__("Too many requests from this client.")
+        super().__init__(sentence("Too many requests from this client."))
         self.seconds = max(1, int(seconds + 0.999))
-        self.remedy = f"Ask again in {self.seconds} s, and less often."
+        self.remedy = sentence("Ask again in %1 s, and less often.", self.seconds)
 
 
 @dataclass

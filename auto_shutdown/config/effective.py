@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from ..core.policy import Policy, Rule
+from ..core.texts import joined, sentence
 from .settings import (
     FIELDS,
     GLOBS,
@@ -41,7 +42,8 @@ def merge(limits: Limits, user: Mapping[str, Any]) -> tuple[Policy, list[Problem
             settings[name] = validate(name, user[name], limits)
         except SettingError as error:
             settings[name] = _nearest(name, user[name], limits)
-            message = f"{error} {settings[name]!r} applies instead."
+            instead = sentence("%1 applies instead.", repr(settings[name]))
+            message = joined(str(error), instead)
             problems.append(Problem(name, message))
     return _policy(settings, limits), problems
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.texts import sentence
+
 #: The keys of a rule that select resources.
 GLOBS = ("instance_type", "kernel_name", "image")
 #: The settings that a rule may set for the resources that it matches.
@@ -158,7 +160,7 @@ def validate_patch(patch: Any, limits: Limits) -> dict[str, Any]:
             known = ", ".join(FIELDS)
             raise SettingError(f"There is no setting {name!r}.", str(name), patch[name], known)
         if name in limits.locked:
-            message = f"{name} is set by the administrator and cannot be changed here."
+            message = sentence("%1 is set by the administrator and cannot be changed here.", name)
             raise SettingError(message, name, patch[name], locked=True)
     return {
         name: None if value is None else validate(name, value, limits)
@@ -173,7 +175,7 @@ def validate(name: str, value: Any, limits: Limits) -> Any:
     kind = FIELDS[name].kind
     if kind == "bool":
         if not isinstance(value, bool):
-            raise SettingError(f"{name} must be true or false.", name, value)
+            raise SettingError(sentence("%1 must be true or false.", name), name, value)
         return value
     if kind == "rules":
         return _validate_rules(name, value, limits)
@@ -192,11 +194,13 @@ def _validate_number(name: str, value: Any, low: float, high: float) -> float:
     bound = {"min": low, "max": high}
     # In Python a bool is an int, but true is not a number of minutes.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value):
-        raise SettingError(f"{name} must be a number of minutes.", name, value, bound)
+        raise SettingError(sentence("%1 must be a number of minutes.", name), name, value, bound)
     if value < low:
-        raise SettingError(f"{name} must be at least {low:g}.", name, value, bound)
+        message = sentence("%1 must be at least %2.", name, f"{low:g}")
+        raise SettingError(message, name, value, bound)
     if value > high:
-        raise SettingError(f"{name} must be at most {high:g}.", name, value, bound)
+        message = sentence("%1 must be at most %2.", name, f"{high:g}")
+        raise SettingError(message, name, value, bound)
     return value
 
 
@@ -212,7 +216,7 @@ def _validate_rules(name: str, value: Any, limits: Limits) -> list[dict[str, Any
     if not isinstance(value, list):
         raise SettingError(f"{name} must be a list.", name, value)
     if len(value) > MAX_RULES:
-        message = f"{name} may hold at most {MAX_RULES} rules."
+        message = sentence("%1 may hold at most %2 rules.", name, MAX_RULES)
         raise SettingError(message, name, len(value), MAX_RULES)
     return [_validate_rule(f"{name}[{i}]", rule, limits) for i, rule in enumerate(value)]
 
@@ -226,14 +230,15 @@ def _validate_rule(where: str, rule: Any, limits: Limits) -> dict[str, Any]:
             message = f"{where} has an unknown key {key!r}."
             raise SettingError(message, f"{where}.{key}", value, ", ".join(known))
         if key in GLOBS and not (isinstance(value, str) and 0 < len(value) <= MAX_GLOB):
-            message = f'{where}.{key} must be a glob, such as "ml.g5.*".'
+            message = sentence('%1 must be a glob, such as "ml.g5.*".', f"{where}.{key}")
             raise SettingError(message, f"{where}.{key}", value)
     if not any(key in rule for key in GLOBS):
-        message = f"{where} needs at least one of {', '.join(GLOBS)}."
+        message = sentence("%1 needs at least one of %2.", where, ", ".join(GLOBS))
         raise SettingError(message, where, dict(rule))
     if "only_when_it_saves" in rule and not isinstance(rule["only_when_it_saves"], bool):
-        message = f"{where}.only_when_it_saves must be true or false."
-        raise SettingError(message, f"{where}.only_when_it_saves", rule["only_when_it_saves"])
+        name = f"{where}.only_when_it_saves"
+        message = sentence("%1 must be true or false.", name)
+        raise SettingError(message, name, rule["only_when_it_saves"])
     if "idle_timeout_minutes" in rule or "only_when_it_saves" not in rule:
         minutes = f"{where}.idle_timeout_minutes"
         _validate_number(minutes, rule.get("idle_timeout_minutes"), *minute_bounds("idle", limits))

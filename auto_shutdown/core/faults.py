@@ -11,12 +11,13 @@ from datetime import datetime
 
 from .ledger import Ledger
 from .model import Snapshot
+from .texts import sentence
 from .verdict import Fault, Result
 
 #: A fault of one of these sources prevents every removal, or that of every billed app.
 BLOCKING_SOURCES = frozenset({Snapshot.KERNELS, Snapshot.APPS})
 
-REFUSED_REMEDY = (
+REFUSED_REMEDY = sentence(
     "Restart this kernel, or shut it down if nobody needs it. If other kernels have this fault, "
     "look at the log of their gateway. The administrator's max_busy_minutes ends such kernels."
 )
@@ -33,8 +34,12 @@ def derive(snapshot: Snapshot, ledger: Ledger, now: datetime) -> list[Fault]:
         Fault(
             str(kernel.ref),
             "KernelRefuses",
-            f"The kernel {kernel.id} cannot be asked whether a cell runs: {kernel.refused}. It is "
-            "kept, and so is its app.",
+            sentence(
+                "The kernel %1 cannot be asked whether a cell runs: %2. It is kept, and so is its "
+                "app.",
+                kernel.id,
+                kernel.refused,
+            ),
             REFUSED_REMEDY,
             now,
         )

@@ -12,6 +12,7 @@ from .ledger import Ledger
 from .model import App, Kernel, Program, Resource, Snapshot
 from .policy import Policy
 from .programs import describe
+from .texts import parts_of
 from .verdict import Decision, Fault, Plan
 from .words import iso
 
@@ -88,7 +89,9 @@ def _fault(fault: Fault) -> dict[str, Any]:
         "source": fault.source,
         "code": fault.code,
         "message": fault.message,
+        "message_parts": parts_of(fault.message),
         "remedy": fault.remedy,
+        "remedy_parts": parts_of(fault.remedy),
         "since": iso(fault.since),
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 from ..core.model import App, Resource
 from ..core.policy import Policy
 from ..core.savings import Freed
+from ..core.texts import parts_of
 from ..core.verdict import Decision, Outcome, Reason
 from ..core.words import iso
 
@@ -71,6 +72,7 @@ class Removal:
             "outcome": outcome.result.value,
             "reason": decision.reason.value,
             "detail": outcome.detail if outcome.failed else decision.detail,
+            **({"detail_parts": parts_of(outcome.detail)} if outcome.failed else {}),
             **self.description(),
         }
 

@@ -11,11 +11,12 @@ from typing import Protocol
 from ..core.faults import derive, settle
 from ..core.ledger import Ledger
 from ..core.model import Snapshot
+from ..core.texts import sentence
 from ..core.verdict import Fault
 from ..core.words import printable
 from .announcer import Announcer
 
-_LATE_REMEDY = (
+_LATE_REMEDY = sentence(
     "Wait: the pass continues when this step is done. If the fault stays, check what the step "
     "needs (a disk, a gateway, the network), and restart the server."
 )
@@ -73,19 +74,23 @@ class Health:
             self._cycle = None
             return
         if isinstance(error, asyncio.CancelledError):
-            message = "A pass did not end and was cancelled; it removed nothing more."
-            remedy = "See the other faults. If this fault stays, report it with the server's log."
+            message = sentence("A pass did not end and was cancelled; it removed nothing more.")
+            remedy = sentence(
+                "See the other faults. If this fault stays, report it with the server's log."
+            )
             self._cycle = Fault("cycle", "PassGivenUp", message, remedy, now, True)
             return
         if self._cycle is None:
             self._log.error("auto_shutdown: a pass failed", exc_info=error)
-        message = f"A pass failed ({type(error).__name__}); it removed nothing more."
-        remedy = "Please report this with the server's log."
+        message = sentence("A pass failed (%1); it removed nothing more.", type(error).__name__)
+        remedy = sentence("Please report this with the server's log.")
         self._cycle = Fault("cycle", type(error).__name__, message, remedy, now, True)
 
     def pass_is_late(self, step: str, seconds: float, now: datetime) -> None:
         """Note that a pass has been in ``step`` for this many ``seconds``, and has not ended."""
-        message = (
-            f"A pass has been waiting for {seconds:.0f} s: {step}. Nothing is removed meanwhile."
+        message = sentence(
+            "A pass has been waiting for %1 s: %2. Nothing is removed meanwhile.",
+            f"{seconds:.0f}",
+            step,
         )
         self._late = Fault("cycle", "PassLate", message, _LATE_REMEDY, now, True)

@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any
 
 from ..core.model import Kind, Resource
+from ..core.texts import sentence
 from ..core.verdict import Decision, Outcome, Result
 from ..core.words import printable
 from .announcer import Announcer
@@ -46,11 +47,13 @@ def stale(decision: Decision | None) -> Outcome:
 def still_there(resource: Resource) -> Outcome:
     """The outcome where the removal call succeeded, and the resource is still listed."""
     if resource.ref.kind is Kind.TERMINAL:
-        remedy = "Leave the programs that run in it (exit, Ctrl-D), or end them with kill."
-        detail = "The server closed the terminal, but its manager still lists it."
+        remedy = sentence(
+            "Leave the programs that run in it (exit, Ctrl-D), or end them with kill."
+        )
+        detail = sentence("The server closed the terminal, but its manager still lists it.")
     else:
-        remedy = (
+        remedy = sentence(
             "See what the kernel manager writes to the server's log; restart the server if need be."
         )
-        detail = "The kernel was shut down, and its manager still lists it."
+        detail = sentence("The kernel was shut down, and its manager still lists it.")
     return Outcome(Result.STILL_THERE, detail, "StillThere", remedy)

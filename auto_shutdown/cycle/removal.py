@@ -12,6 +12,7 @@ from ..core.ledger import advance_part, record
 from ..core.model import App, Kind, Ref, Resource, Snapshot
 from ..core.planner import decide
 from ..core.policy import Policy
+from ..core.texts import sentence
 from ..core.verdict import Decision, Fault, Outcome, Reason, Result
 from ..state.savings import Account
 from ..world.world import World
@@ -23,7 +24,7 @@ from .situation import Situation
 #: A removal that has taken longer is a fault. Nothing cancels it.
 LATE = timedelta(seconds=60)
 
-LATE_REMEDY = (
+LATE_REMEDY = sentence(
     "Wait: nothing else is tried meanwhile. If it stays, see what the kernel manager writes to the "
     "server's log, and restart the server."
 )
@@ -141,7 +142,9 @@ class Remover:
 
 def _late_message(ref: Ref, since: datetime, now: datetime) -> str:
     seconds = (now - since).total_seconds()
-    return f"The {ref} has been shutting down for {seconds:.0f} s and is not gone yet."
+    return sentence(
+        "The %1 has been shutting down for %2 s and is not gone yet.", ref, f"{seconds:.0f}"
+    )
 
 
 def _decided_with(decision: Decision, snapshot: Snapshot) -> Ref:

@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from ..core.ledger import advance_part, record
 from ..core.model import Ref, Resource
 from ..core.policy import Policy
+from ..core.texts import sentence
 from ..core.verdict import Decision, Outcome, Reason, Result
 from ..state.history import History
 from ..state.savings import Account
@@ -145,4 +146,5 @@ class RemovalTasks:
             # The other removals of the pass go on.
             self._log.error("auto_shutdown: removing failed", exc_info=error)
             name = type(error).__name__
-            return Outcome(Result.TEMPORARY, f"Removing it failed: {name}.", name)
+            detail = sentence("Removing it failed: %1.", name)
+            return Outcome(Result.TEMPORARY, detail, name)

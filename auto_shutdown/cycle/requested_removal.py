@@ -11,6 +11,7 @@ from typing import Any
 from ..core.due import refs
 from ..core.model import IN_SERVICE, KERNEL_GATEWAY, App, Ref, Resource, Snapshot
 from ..core.policy import Policy
+from ..core.texts import sentence
 from ..core.verdict import Action, Decision, Outcome, Reason, Result
 from ..state.savings import Account
 from .audit import Removal
@@ -57,7 +58,7 @@ class RequestedRemovals:
         snapshot = self._situation.snapshot
         resource = snapshot.find(ref)
         if resource is None:
-            raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
+            raise RefusedError(404, sentence("There is no %1 here.", ref), "id", ref.id)
         if self._tasks.has(ref):
             raise _being_removed(ref)
         inside: list[Resource] = []
@@ -102,14 +103,14 @@ async def _same_decision(decision: Decision) -> Decision:
 
 
 def _being_removed(ref: Ref) -> RefusedError:
-    return RefusedError(409, f"The {ref} is being shut down already.", "id", ref.id)
+    return RefusedError(409, sentence("The %1 is being shut down already.", ref), "id", ref.id)
 
 
 def _require_removable(app: App, snapshot: Snapshot) -> None:
     if Snapshot.APPS in snapshot.unread:
         raise RefusedError(503, snapshot.unread[Snapshot.APPS].message, "id", app.id)
     if app.type != KERNEL_GATEWAY and not app.own:
-        message = f"Apps of type {app.type} are never removed by this extension."
+        message = sentence("Apps of type %1 are never removed by this extension.", app.type)
         raise RefusedError(409, message, "id", app.id)
     if app.status != IN_SERVICE:
-        raise RefusedError(409, f"The app is {app.status}.", "id", app.id)
+        raise RefusedError(409, sentence("The app is %1.", app.status), "id", app.id)

@@ -17,6 +17,7 @@ from ..core.ledger import hold, note
 from ..core.model import Kind, Ref
 from ..core.report import keep_alives
 from ..core.signals import Signal
+from ..core.texts import sentence
 from ..core.words import iso
 from ..state.history import History
 from .refused import RefusedError
@@ -96,12 +97,12 @@ class UserRequests:
         situation = self._controller.situation
         self._requested.require_not_removing(ref)
         if not situation.knows(ref) and not await self._controller.look(list_apps=False):
-            message = (
-                f"A pass has not ended yet, so whether there is a {ref} is not known. Try again."
+            message = sentence(
+                "A pass has not ended yet, so whether there is a %1 is not known. Try again.", ref
             )
             raise RefusedError(503, message, "id", ref.id)
         if not situation.knows(ref):
-            raise RefusedError(404, f"There is no {ref} here.", "id", ref.id)
+            raise RefusedError(404, sentence("There is no %1 here.", ref), "id", ref.id)
 
     async def remove(self, ref: Ref) -> Mapping[str, Any]:
         """Remove ``ref`` now; an app with its kernels and terminals. Returns the outcome.
@@ -149,7 +150,8 @@ class UserRequests:
         with _reading_entries():
             session = await self._recorder.find(name, self._controller.ledger_time())
         if session is None:
-            raise RefusedError(404, "There is nothing of this id to bring back.", "id", name)
+            message = sentence("There is nothing of this id to bring back.")
+            raise RefusedError(404, message, "id", name)
         return session
 
     async def forget_stopped(self, name: str) -> None:
@@ -158,7 +160,8 @@ class UserRequests:
         with _reading_entries():
             known = await self._recorder.forget(name)
         if not known:
-            raise RefusedError(404, "There is nothing of this id to bring back.", "id", name)
+            message = sentence("There is nothing of this id to bring back.")
+            raise RefusedError(404, message, "id", name)
 
 
 @contextlib.contextmanager
@@ -167,5 +170,5 @@ def _reading_entries() -> Iterator[None]:
         yield
     except OSError as error:
         why = error.strerror or type(error).__name__
-        message = f"What was stopped cannot be read from the state directory ({why})."
+        message = sentence("What was stopped cannot be read from the state directory (%1).", why)
         raise RefusedError(507, message, "id", None) from None

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..core.ledger import Veto
 from ..core.model import Ref
+from ..core.texts import sentence
 from ..core.verdict import Decision, Fault
 from ..core.words import printable
 from ..world.worker_thread import ClosedError, Worker
@@ -58,7 +59,7 @@ class VetoHooks:
 
     def faults(self, now: datetime) -> list[Fault]:
         """The hooks whose last call failed."""
-        remedy = (
+        remedy = sentence(
             "Repair or uninstall the package of this hook. While the hook fails, it objects to "
             "every removal."
         )
@@ -158,7 +159,7 @@ class VetoHooks:
 
     def _failed(self, name: str, text: str) -> str:
         text = printable(text)[:LONGEST]
-        self._broken[name] = f"The veto hook {name} does not work: {text}."
+        self._broken[name] = sentence("The veto hook %1 does not work: %2.", name, text)
         return text
 
 

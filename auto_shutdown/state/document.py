@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
+from ..core.texts import joined, sentence
 
 #: The version of the files' schema. A file with a higher number comes from a later version of the
 #: extension.
@@ -70,27 +71,29 @@ class Document:
         except (FileNotFoundError, NotADirectoryError):
             return {}, None
         except safe_files.UnsafeFileError as error:
-            return {}, self._problem(f"is not used: {error.strerror}")
+            return {}, self._problem(sentence("%1 is not used: %2.", self.path, error.strerror))
         except OSError as error:
             raise store_error("read", self.path, error) from error
         try:
             value = json.loads(content.decode("utf-8"))
         except (ValueError, RecursionError):
-            return {}, self._problem("is not JSON (it may have been cut off)")
+            torn = sentence("%1 is not JSON (it may have been cut off).", self.path)
+            return {}, self._problem(torn)
         if not isinstance(value, dict) or not isinstance(value.get("schema"), int):
-            return {}, self._problem("is not a file of this extension")
+            return {}, self._problem(sentence("%1 is not a file of this extension.", self.path))
         if value.pop("schema") > SCHEMA:
-            return {}, self._problem("was written by a later version", later=True)
+            later = sentence("%1 was written by a later version.", self.path)
+            return {}, self._problem(later, later=True)
         return value, None
 
-    def _problem(self, predicate: str, later: bool = False) -> FileProblem:
-        remedy = f"Repair {self.path}, or move it away and set again what is missing."
+    def _problem(self, message: str, later: bool = False) -> FileProblem:
+        remedy = sentence("Repair %1, or move it away and set again what is missing.", self.path)
         if later:
-            remedy = (
-                f"Install that version again, or move {self.path} away and set again what is "
-                "missing."
+            remedy = sentence(
+                "Install that version again, or move %1 away and set again what is missing.",
+                self.path,
             )
-        return FileProblem(f"{self.path} {predicate}.", remedy, later)
+        return FileProblem(message, remedy, later)
 
     def remove(self) -> None:
         """Delete the file, if there is one. Raises OSError."""
@@ -107,8 +110,9 @@ class Document:
                 path.unlink()
         except OSError as error:
             raise store_error("set aside", self.path, error) from error
-        remedy = f"See {aside.name} beside it; set again what is missing."
-        return FileProblem(f"{problem.message} It was set aside.", remedy, problem.later)
+        remedy = sentence("See %1 beside it; set again what is missing.", aside.name)
+        message = joined(problem.message, sentence("It was set aside."))
+        return FileProblem(message, remedy, problem.later)
 
     def write(self, content: Mapping[str, Any]) -> None:
         """Replace the whole file. Raises StoreError, and then the old file stays."""
@@ -130,9 +134,16 @@ def store_error(verb: str, path: Path, error: OSError) -> StoreError:
     """The StoreError for an operation on ``path`` that failed. ``verb`` names the operation: read,
     write, use or set aside."""
     reason = error.strerror or str(error) or type(error).__name__
-    remedy = (
-        f"Make {path.parent} writable and not full, or set AutoShutdown.state_dir to another place."
+    remedy = sentence(
+        "Make %1 writable and not full, or set AutoShutdown.state_dir to another place.",
+        path.parent,
     )
     if isinstance(error, safe_files.UnsafeFileError):
-        remedy = f"Move {path} away."
-    return StoreError(f"Cannot {verb} {path}: {reason}.", remedy)
+        remedy = sentence("Move %1 away.", path)
+    if verb == "read":
+        message = sentence("Cannot read %1: %2.", path, reason)
+    elif verb == "write":
+        message = sentence("Cannot write %1: %2.", path, reason)
+    else:
+        message = sentence("Cannot %1 %2: %3.", verb, path, reason)
+    return StoreError(message, remedy)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
+from ..core.texts import joined, sentence
 from ..core.verdict import Fault, Outcome, Result
 from ..core.words import iso
 from ..world.file_thread import FileThread
@@ -148,7 +149,11 @@ class History:
         problem = self.problem
         if problem is None:
             return []
-        message = f"The audit log: {problem} Its lines are kept in memory until then."
+        message = joined(
+            sentence("The audit log is not up to date."),
+            str(problem),
+            sentence("Its lines are kept in memory until then."),
+        )
         return [Fault("history", "StateFile", message, problem.remedy, now)]
 
     # -- blocking ------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from ..config.effective import careful_part, cautious, merge
 from ..config.settings import Limits, validate_patch
 from ..core.model import Unread
 from ..core.policy import Policy
+from ..core.texts import joined, sentence
 from ..core.verdict import Fault
 from .document import StoreError
 from .store import Store
@@ -60,16 +61,22 @@ class Preferences:
 
     def _not_read(self, problem: str, remedy: str, now: datetime) -> None:
         if self._known:
-            message = f"{problem} The previous settings still apply."
+            message = joined(problem, sentence("The previous settings still apply."))
             self._file_fault = Fault(_SOURCE, "StateFile", message, remedy, now)
             return
         limits = self._limits
-        message = f"{problem} The user's settings are unknown, so nothing is removed automatically."
+        message = joined(
+            problem,
+            sentence("The user's settings are unknown, so nothing is removed automatically."),
+        )
         self.policy, self._problems = merge(limits, cautious(limits))
         if "enabled" not in limits.locked:
             self.policy = replace(self.policy, unread=Unread(_SOURCE, "StateFile", message, remedy))
         else:  # the administrator's decision to remove stands
-            message = f"{problem} The most careful settings that the administrator allows apply."
+            message = joined(
+                problem,
+                sentence("The most careful settings that the administrator allows apply."),
+            )
         self._file_fault = Fault(_SOURCE, "StateFile", message, remedy, now, blocking=True)
 
     async def refresh(self, now: datetime) -> None:
@@ -105,7 +112,7 @@ class Preferences:
             except StoreError as error:
                 if not (self._known and careful):
                     raise
-                raise StoreError(f"{error} {_only_here(careful)}", error.remedy) from error
+                raise StoreError(joined(str(error), _only_here(careful)), error.remedy) from error
 
     async def _write(self, changes: Mapping[str, Any]) -> None:
         """Store ``changes`` and apply all of them. Raises StoreError."""
@@ -139,13 +146,13 @@ class Preferences:
         """A fault for each stored value that does not apply, and for a file that cannot be read or
         written."""
         faults = [
-            Fault(f"setting {p.field}", "NotInForce", p.message, "Set it again.", now)
+            Fault(f"setting {p.field}", "NotInForce", p.message, sentence("Set it again."), now)
             for p in self._problems
         ]
         if self._file_fault is not None:
             faults.append(self._file_fault)
         elif self._write_error is not None and self._unsaved:
-            message = f"{self._write_error} {_only_here(self._unsaved)}"
+            message = joined(str(self._write_error), _only_here(self._unsaved))
             faults.append(Fault(_SOURCE, "StateFile", message, self._write_error.remedy, now))
         return faults
 
@@ -178,4 +185,6 @@ class Preferences:
 
 
 def _only_here(names: Iterable[str]) -> str:
-    return f"Until it can be written, {', '.join(sorted(names))} applies on this server only."
+    return sentence(
+        "Until it can be written, %1 applies on this server only.", ", ".join(sorted(names))
+    )

@@ -20,6 +20,7 @@ from ..config.settings import Limits
 from ..core import ledger_json
 from ..core.ledger import Hold, Ledger, hold
 from ..core.model import EVERYTHING, Ref
+from ..core.texts import joined, sentence
 from ..core.verdict import Fault
 from ..world.clock import Moment
 from .document import FileProblem, StoreError
@@ -202,7 +203,7 @@ class SavedLedger:
             if error is not None:
                 return [Fault("state", "StateFile", str(error), error.remedy, now)]
         if self._lost is not None and now < (self._everything_until or now):
-            kept = "Everything is kept for the longest time that a keep-alive can last."
-            message = f"{self._lost.message} {kept}"
+            kept = sentence("Everything is kept for the longest time that a keep-alive can last.")
+            message = joined(self._lost.message, kept)
             return [Fault("state", "KeepAlivesLost", message, self._lost.remedy, now)]
         return []

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from ..core.texts import joined, sentence
 from ..core.verdict import Result
 
 #: Texts of a ValidationException which mean that the resource is already deleted or stopped. The
@@ -115,12 +116,18 @@ HOPELESS = REGION | {
 #: What the text of a denial says about the policy that caused it (IAM guide, "Troubleshoot access
 #: denied error messages"), and the remedy.
 DENIAL_HINTS = (
-    ("explicit deny", "A policy denies it explicitly; change that policy."),
-    ("vpc endpoint polic", "The policy of the VPC endpoint must allow it, too."),
-    ("service control polic", "The organisation's service control policy must allow it, too."),
-    ("resource control polic", "The organisation's resource control policy must allow it, too."),
-    ("permissions boundary", "The role's permissions boundary must allow it, too."),
-    ("session polic", "The session's policy must allow it, too."),
+    ("explicit deny", sentence("A policy denies it explicitly; change that policy.")),
+    ("vpc endpoint polic", sentence("The policy of the VPC endpoint must allow it, too.")),
+    (
+        "service control polic",
+        sentence("The organisation's service control policy must allow it, too."),
+    ),
+    (
+        "resource control polic",
+        sentence("The organisation's resource control policy must allow it, too."),
+    ),
+    ("permissions boundary", sentence("The role's permissions boundary must allow it, too.")),
+    ("session polic", sentence("The session's policy must allow it, too.")),
 )
 
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
@@ -141,19 +148,27 @@ def remedy(code: str, message: str, action: str, resource: str, region: str | No
     if code in DENIED:
         text = message.lower()
         hints = [hint for words, hint in DENIAL_HINTS if words in text]
-        return " ".join([f"Allow {action} on {resource} in the execution role's policy.", *hints])
+        allow = sentence("Allow %1 on %2 in the execution role's policy.", action, resource)
+        return joined(allow, *hints)
     proxy = proxy_in_use(os.environ)
     if proxy and code in UNREACHABLE:
         return about_proxy(code, proxy, region)
+    if code in UNREACHABLE:
+        return sentence(
+            "Check the network, or the VPC's endpoint com.amazonaws.%1.sagemaker.api.",
+            region or "REGION",
+        )
     for codes, advice in _ADVICE:
         if code in codes:
-            return advice.format(region=region or "REGION")
+            return advice
     if code in FOREIGN or code.isdigit():
-        return (
+        return sentence(
             "Something other than SageMaker answered: check HTTPS_PROXY, NO_PROXY and "
             "AWS_ENDPOINT_URL_SAGEMAKER."
         )
-    return "It is tried again. If it stays, look up the code in SageMaker's API reference."
+    return sentence(
+        "It is tried again. If it stays, look up the code in SageMaker's API reference."
+    )
 
 
 def proxy_in_use(environ: Mapping[str, str]) -> str:
@@ -171,35 +186,48 @@ def about_proxy(code: str, proxy: str, region: str | None) -> str:
     """What to do when SageMaker cannot be reached and calls go through a proxy."""
     host = f"api.sagemaker.{region or 'REGION'}.amazonaws.com"
     if code == "ProxyConnectionError":
-        return (
-            f"The proxy of the variable {proxy} cannot be reached: correct the variable, or add "
-            f"{host} to NO_PROXY if the VPC has an endpoint for it."
+        return sentence(
+            "The proxy of the variable %1 cannot be reached: correct the variable, or add "
+            "%2 to NO_PROXY if the VPC has an endpoint for it.",
+            proxy,
+            host,
         )
-    return (
-        f"Check the proxy of the variable {proxy}, then the network. If the VPC has the endpoint "
-        f"com.amazonaws.{region or 'REGION'}.sagemaker.api, add {host} to NO_PROXY."
+    return sentence(
+        "Check the proxy of the variable %1, then the network. If the VPC has the endpoint "
+        "com.amazonaws.%2.sagemaker.api, add %3 to NO_PROXY.",
+        proxy,
+        region or "REGION",
+        host,
     )
 
 
 _ADVICE: tuple[tuple[frozenset[str], str], ...] = (
-    (THROTTLED, "Nothing to do: it is tried again, later each time."),
-    (CREDENTIALS, "Check the credentials of this server; as soon as they are valid it goes on."),
+    (THROTTLED, sentence("Nothing to do: it is tried again, later each time.")),
     (
-        UNREACHABLE,
-        "Check the network, or the VPC's endpoint com.amazonaws.{region}.sagemaker.api.",
+        CREDENTIALS,
+        sentence("Check the credentials of this server; as soon as they are valid it goes on."),
     ),
-    (frozenset({"SSLError"}), "Check certificates and proxy; AWS_CA_BUNDLE names a proxy's own."),
-    (frozenset({"NoBoto3"}), "pip install boto3 (1.26 or newer) into this server's environment."),
-    (REGION, "Set AutoShutdown.region_name or the environment variable AWS_REGION."),
+    (
+        frozenset({"SSLError"}),
+        sentence("Check certificates and proxy; AWS_CA_BUNDLE names a proxy's own."),
+    ),
+    (
+        frozenset({"NoBoto3"}),
+        sentence("pip install boto3 (1.26 or newer) into this server's environment."),
+    ),
+    (REGION, sentence("Set AutoShutdown.region_name or the environment variable AWS_REGION.")),
     (
         frozenset({"ResourceInUse"}),
-        "Nothing to do: the app is changing its state; it is tried again.",
+        sentence("Nothing to do: the app is changing its state; it is tried again."),
     ),
     (
         frozenset({"NoOwner"}),
-        "Set AutoShutdown.domain_id and AutoShutdown.user_profile_name (or space_name).",
+        sentence("Set AutoShutdown.domain_id and AutoShutdown.user_profile_name (or space_name)."),
     ),
-    (frozenset({"OptInRequired"}), "Subscribe the AWS account to SageMaker in this region."),
+    (
+        frozenset({"OptInRequired"}),
+        sentence("Subscribe the AWS account to SageMaker in this region."),
+    ),
 )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal
+from ..core.texts import sentence
 from ..core.verdict import Fault
 from . import foreign_kernels, other_servers
 from .evidence import DEAREST_ANSWER, Sample, sample_of
@@ -108,13 +109,20 @@ class WorkSource:
         """What the last look could not read. Nothing that depends on it is removed."""
         faults = []
         if self._problem is not None:
-            message = f"{self._problem}: whether anything works in the background is not known."
+            message = sentence(
+                "%1: whether anything works in the background is not known.",
+                _capitalized(str(self._problem)),
+            )
             code, remedy = self._problem.code, self._problem.remedy
-            faults.append(Fault("processes", code, _sentence(message), remedy, now))
+            faults.append(Fault("processes", code, message, remedy, now))
         if self._unanswered:
-            message = f"{self._unanswered}: whether its kernels are at work is not known."
-            remedy = "Stop that server, or start it with a token, so that this one may ask it."
-            faults.append(Fault("other-servers", "Unanswered", _sentence(message), remedy, now))
+            message = sentence(
+                "%1: whether its kernels are at work is not known.", _capitalized(self._unanswered)
+            )
+            remedy = sentence(
+                "Stop that server, or start it with a token, so that this one may ask it."
+            )
+            faults.append(Fault("other-servers", "Unanswered", message, remedy, now))
         return faults
 
     # -- before a removal --------------------------------------------------------------------
@@ -240,7 +248,7 @@ class WorkSource:
         except OSError as error:
             why = error.strerror or type(error).__name__
             message = f"The processes of this host cannot be read: {why}"
-            remedy = "The next pass tries again."
+            remedy = sentence("The next pass tries again.")
             raise UnreadableError(type(error).__name__, message, remedy) from error
 
     def _roots(self, kernels: Iterable[Kernel], terminals: Iterable[Terminal]) -> dict[Ref, int]:
@@ -258,5 +266,5 @@ def _used(before: Sample, after: Sample) -> Sample:
     }
 
 
-def _sentence(text: str) -> str:
+def _capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]

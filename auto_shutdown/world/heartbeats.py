@@ -20,6 +20,7 @@ from typing import Any
 from .. import safe_files
 from ..core.model import Unread
 from ..core.signals import Signal
+from ..core.texts import sentence
 from .activity_file import ActivityFile
 from .file_thread import FileThread
 from .host_activity import LAST_ACTIVITY_TIMES, OWN_ENTRY
@@ -152,5 +153,6 @@ def _touched_at(path: Path) -> datetime:
 
 
 def _left_out(path: Path, why: str) -> Unread:
-    message = f"{path} does not count as activity: {why}."
-    return Unread("heartbeats", "LeftOut", message, f"Delete {path}, or touch it anew.")
+    message = sentence("%1 does not count as activity: %2.", path, why)
+    remedy = sentence("Delete %1, or touch it anew.", path)
+    return Unread("heartbeats", "LeftOut", message, remedy)

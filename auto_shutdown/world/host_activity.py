@@ -17,6 +17,7 @@ from collections.abc import MutableMapping
 from datetime import datetime
 from typing import Any
 
+from ..core.texts import sentence
 from ..core.verdict import Fault
 from .activity_file import ActivityFile
 from .file_thread import FileThread
@@ -57,9 +58,12 @@ class HostActivity:
         if self._error is None:
             return []
         why = self._error.strerror or type(self._error).__name__
-        message = (
-            f"AutoShutdown.activity_file cannot be written ({why}): what is at work here is not "
-            "protected from SageMaker's own idle shutdown."
+        message = sentence(
+            "AutoShutdown.activity_file cannot be written (%1): what is at work here is not "
+            "protected from SageMaker's own idle shutdown.",
+            why,
         )
-        remedy = "Make that file writable for this server's user, or set protect_from_native off."
+        remedy = sentence(
+            "Make that file writable for this server's user, or set protect_from_native off."
+        )
         return [Fault("activity-file", type(self._error).__name__, message, remedy, now)]

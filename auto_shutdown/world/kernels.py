@@ -21,6 +21,7 @@ from ..core.apps import DEAD
 from ..core.marks import BUSY, COMING_UP
 from ..core.model import KERNEL_GATEWAY, Departure, Kernel
 from ..core.signals import Signal
+from ..core.texts import sentence
 from ..core.verdict import Outcome, Result
 from .iopub import IOPubListener, IOPubSubscription
 from .kernel_access import channels_of, fresh_model, kernel_of, limit_of, pid_of, resolve
@@ -359,9 +360,9 @@ class KernelSource:
             return Outcome(Result.GONE, "The kernel was already gone.")
         return Outcome(
             Result.TEMPORARY,
-            f"Shutting down kernel {kernel.id} failed: {type(error).__name__}.",
+            sentence("Shutting down kernel %1 failed: %2.", kernel.id, type(error).__name__),
             type(error).__name__,
-            "It is tried again; the server's log has what its kernel manager says.",
+            sentence("It is tried again; the server's log has what its kernel manager says."),
         )
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..core.texts import sentence
 from ..core.verdict import Outcome, Result
 
 #: ``(operation, method, request)``: one call of the API.
@@ -33,12 +34,17 @@ def stop_instance(invoke: Invoke, name: str, allow_irreversible: bool) -> Outcom
     if not allow_irreversible and not RESTARTABLE.match(platform):
         return Outcome(
             Result.PERMANENT,
-            f"The notebook instance is not stopped: on its platform ({platform}) it could not be "
-            "started again.",
+            sentence(
+                "The notebook instance is not stopped: on its platform (%1) it could not be "
+                "started again.",
+                platform,
+            ),
             "IrreversibleStop",
-            "Update it: aws sagemaker update-notebook-instance --platform-identifier "
-            "notebook-al2023-v1 (while it is stopped). AutoShutdown.allow_irreversible_stop stops "
-            "it all the same.",
+            sentence(
+                "Update it: aws sagemaker update-notebook-instance --platform-identifier "
+                "notebook-al2023-v1 (while it is stopped). AutoShutdown.allow_irreversible_stop "
+                "stops it all the same."
+            ),
         )
     invoke("StopNotebookInstance", "stop_notebook_instance", {"NotebookInstanceName": name})
     detail = (

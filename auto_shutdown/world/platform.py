@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import safe_files
 from ..core.model import IN_SERVICE, App, Unread
+from ..core.texts import sentence
 
 STUDIO_CLASSIC = "studio-classic"
 STUDIO_SPACE = "studio-space"
@@ -187,9 +188,14 @@ def _problem(path: Path, code: str, what: str) -> Unread:
     return Unread(
         "platform",
         code,
-        f"What {path} says of this host cannot be used: {what}. No app is looked after.",
-        f"Mend {path}, or set AutoShutdown.domain_id and AutoShutdown.user_profile_name "
-        "(or space_name).",
+        sentence(
+            "What %1 says of this host cannot be used: %2. No app is looked after.", path, what
+        ),
+        sentence(
+            "Mend %1, or set AutoShutdown.domain_id and AutoShutdown.user_profile_name "
+            "(or space_name).",
+            path,
+        ),
     )
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.texts import sentence
+
 PROC = Path("/proc")
 
 #: Clock ticks in a second, the unit of times in ``/proc/PID/stat``.
@@ -94,13 +96,16 @@ def read_table() -> dict[int, Process]:
         raise UnreadableError(
             "Hidden",
             f"{PROC} does not list even this server's own process",
-            "Mount /proc in the container that this server runs in.",
+            sentence("Mount /proc in the container that this server runs in."),
         )
     if _hides_others():
         raise UnreadableError(
             "Hidden",
             f"{PROC} hides the processes of other users",
-            "Mount /proc without hidepid, or give this server's user the group of the gid option.",
+            sentence(
+                "Mount /proc without hidepid, or give this server's user the group of the gid "
+                "option."
+            ),
         )
     return table
 
@@ -271,10 +276,13 @@ def unreadable(error: OSError) -> UnreadableError:
     """What it means for the process table that a file of it could not be read."""
     code = errno.errorcode.get(error.errno or 0, type(error).__name__)
     remedies = {
-        "EMFILE": "Close what holds so many files open, or raise the limit (ulimit -n).",
-        "ENFILE": "This host has no file descriptors left: close what holds so many files open.",
+        "EMFILE": sentence("Close what holds so many files open, or raise the limit (ulimit -n)."),
+        "ENFILE": sentence(
+            "This host has no file descriptors left: close what holds so many files open."
+        ),
     }
-    remedy = remedies.get(code, "See that this server's user may read /proc (proc(5), hidepid).")
+    unknown = sentence("See that this server's user may read /proc (proc(5), hidepid).")
+    remedy = remedies.get(code, unknown)
     return UnreadableError(code, f"{PROC} cannot be read ({error.strerror or code})", remedy)
 
 
@@ -304,7 +312,7 @@ def _table_of_psutil() -> dict[int, Process]:
         raise UnreadableError(
             "NoProcessTable",
             "this system has no /proc, and psutil is not installed",
-            "Install psutil in the environment of the Jupyter server.",
+            sentence("Install psutil in the environment of the Jupyter server."),
         ) from error
     own: Any = psutil
     table = {}

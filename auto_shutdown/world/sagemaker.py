@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from ..core.model import KERNEL_GATEWAY, App, Snapshot, Unread
+from ..core.texts import sentence
 from ..core.verdict import Outcome, Result
 from .aws_errors import CREDENTIALS, classify, read_error, remedy
 from .boto3_loading import in_turns, new_session
@@ -98,7 +99,7 @@ class SageMaker:
     def _unlisted(self, code: str, message: str) -> SourceError:
         # ListApps knows no resource types: a policy can allow it on everything only.
         advice = remedy(code, message, "sagemaker:ListApps", '"*"', self._platform.region_name)
-        text = f"SageMaker's apps cannot be listed: {_describe_error(code)}."
+        text = sentence("SageMaker's apps cannot be listed: %1.", _describe_error(code))
         return SourceError(Unread(Snapshot.APPS, code, text, advice))
 
     async def delete_app(self, app: App) -> Outcome:
@@ -110,10 +111,11 @@ class SageMaker:
         if ours and app.type == NOTEBOOK_INSTANCE_TYPE:
             return await self._stop_instance(app)
         if app.type != KERNEL_GATEWAY and not ours:
-            detail = f"Apps of type {app.type} are never deleted."
-            return Outcome(Result.PERMANENT, detail, "NotCovered", "Delete it in Studio.")
+            detail = sentence("Apps of type %1 are never deleted.", app.type)
+            advice = sentence("Delete it in Studio.")
+            return Outcome(Result.PERMANENT, detail, "NotCovered", advice)
         if not platform.has_apps and not ours:
-            detail = "Domain and owner of this server are not known."
+            detail = sentence("Domain and owner of this server are not known.")
             return Outcome(Result.PERMANENT, detail, "NoOwner", remedy("NoOwner", "", "", "", ""))
         request = {
             "DomainId": platform.domain_id,
@@ -126,11 +128,11 @@ class SageMaker:
         except Exception as error:
             return self._failure(app, *read_error(error))
         if ours:
-            detail = (
+            accepted = (
                 f"SageMaker has accepted to delete the app of space {platform.space_name}, with "
                 "this server in it. The space and its files stay."
             )
-            return Outcome(Result.REMOVED, detail)
+            return Outcome(Result.REMOVED, accepted)
         return Outcome(Result.REMOVED, "SageMaker is deleting the app.")
 
     async def list_tags(self, arn: str) -> dict[str, str]:
@@ -156,9 +158,8 @@ class SageMaker:
         arn = self._platform.resource_arn or f"the notebook instance {app.name}"
         actions = "sagemaker:DescribeNotebookInstance and sagemaker:StopNotebookInstance"
         advice = remedy(code, message, actions, arn, self._platform.region_name)
-        return Outcome(
-            result, f"Stopping {app.name} failed: {_describe_error(code)}.", code, advice
-        )
+        detail = sentence("Stopping %1 failed: %2.", app.name, _describe_error(code))
+        return Outcome(result, detail, code, advice)
 
     def _failure(self, app: App, code: str, message: str) -> Outcome:
         result = classify(code, message)
@@ -166,9 +167,8 @@ class SageMaker:
             return Outcome(result, "The app was already gone.", code)
         arn = self._platform.app_arn(app)
         advice = remedy(code, message, "sagemaker:DeleteApp", arn, self._platform.region_name)
-        return Outcome(
-            result, f"Deleting app {app.name} failed: {_describe_error(code)}.", code, advice
-        )
+        detail = sentence("Deleting app %1 failed: %2.", app.name, _describe_error(code))
+        return Outcome(result, detail, code, advice)
 
     def close(self) -> None:
         """End the thread. Does not wait for a call that hangs, and begins no other call."""

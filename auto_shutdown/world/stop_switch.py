@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
+from ..core.texts import sentence
 from .aws_errors import read_error
 from .file_thread import FileThread
 from .platform import NOTEBOOK_INSTANCE, Platform
@@ -85,9 +86,11 @@ class StopSwitch:
             code = read_error(error)[0]
             if code in NOT_ALLOWED and not self._required:
                 return None
-            remedy = "The next pass tries again."
+            remedy = sentence("The next pass tries again.")
             if code in NOT_ALLOWED:
-                remedy = f"Allow the role of this server sagemaker:ListTags on {self._arn}."
+                remedy = sentence(
+                    "Allow the role of this server sagemaker:ListTags on %1.", self._arn
+                )
             return self._unknown(f"the tags of {self._arn}", code, remedy)
         if self._tag not in tags:
             return None
@@ -100,14 +103,16 @@ class StopSwitch:
             content = await self._files.run(_content, self._file)
         except OSError as error:
             why = error.strerror or type(error).__name__
-            remedy = f"Make {self._file} a file that this server can read, or delete it."
+            remedy = sentence("Make %1 a file that this server can read, or delete it.", self._file)
             return self._unknown(str(self._file), why, remedy)
         return None if content is None else _stopped(content, f"the file {self._file}")
 
     def _unknown(self, what: str, why: str, remedy: str) -> Stop:
-        message = (
-            f"Whether an administrator has stopped all removals is not known: {what} cannot be "
-            f"read ({why}). Nothing is removed meanwhile."
+        message = sentence(
+            "Whether an administrator has stopped all removals is not known: %1 cannot be "
+            "read (%2). Nothing is removed meanwhile.",
+            what,
+            why,
         )
         return Stop(message, remedy, known=False)
 
@@ -122,8 +127,7 @@ def _content(path: Path) -> str | None:
 
 def _stopped(reason: Any, where: str) -> Stop:
     shown = " ".join(str(reason).split())[:MOST_CHARACTERS].rstrip(".")
-    because = f": {shown}" if shown else ""
-    return Stop(
-        f"An administrator has stopped all removals{because}.",
-        f"They go on when the administrator deletes {where}.",
-    )
+    message = sentence("An administrator has stopped all removals.")
+    if shown:
+        message = sentence("An administrator has stopped all removals: %1.", shown)
+    return Stop(message, sentence("They go on when the administrator deletes %1.", where))

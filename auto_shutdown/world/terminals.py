@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from ..core.model import IN_SERVICE, App, Departure, Terminal
 from ..core.signals import Signal
+from ..core.texts import sentence
 from ..core.verdict import Outcome, Result
 from . import processes
 from .departures import Departures
@@ -131,9 +132,9 @@ class TerminalSource:
                 return Outcome(Result.GONE, "The terminal was already gone.")
             return Outcome(
                 Result.TEMPORARY,
-                f"Closing terminal {terminal.id} failed: {type(error).__name__}.",
+                sentence("Closing terminal %1 failed: %2.", terminal.id, type(error).__name__),
                 type(error).__name__,
-                "It is tried again; the server's log has what its terminal manager says.",
+                sentence("It is tried again; the server's log has what its terminal manager says."),
             )
         return Outcome(Result.REMOVED, "The terminal was closed.")
 
@@ -173,10 +174,12 @@ def _hang_up(group: int, session: int) -> None:
 def _still_there(terminal: Terminal) -> Outcome:
     return Outcome(
         Result.STILL_THERE,
-        f"The shell of terminal {terminal.id} was ended, but a program in it runs on.",
+        sentence("The shell of terminal %1 was ended, but a program in it runs on.", terminal.id),
         "StillThere",
-        "End that program (ps -ef, kill); one of another user (su, sudo) only that user can end. "
-        "The removal is tried again.",
+        sentence(
+            "End that program (ps -ef, kill); one of another user (su, sudo) only that user can "
+            "end. The removal is tried again."
+        ),
     )
 
 

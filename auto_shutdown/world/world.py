@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 from ..core.marks import BUSY, Mark
 from ..core.model import Answer, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal, Unread
 from ..core.signals import Signal
+from ..core.texts import sentence
 from ..core.verdict import Fault, Outcome, Result
 from .background_work import WorkSource
 from .heartbeats import Heartbeats, HeartbeatSource
@@ -54,7 +55,7 @@ NEVER_ANSWERED = "it has been starting all the time, and its shell does not answ
 #: Seconds that a manager has to forget a kernel or terminal after its end.
 UNLISTED_SECONDS = 5.0
 
-_UNREAD_REMEDY = (
+_UNREAD_REMEDY = sentence(
     "The next pass tries again. If it stays, the server's log says what its managers do."
 )
 
@@ -207,8 +208,12 @@ class World:
             return await self._heartbeat_source.read()
         except OSError as error:
             why = error.strerror or type(error).__name__
-            message = f"The heartbeat files cannot be read: {why}. Nothing is removed meanwhile."
-            remedy = "Make the state directory readable, or set AutoShutdown.state_dir to another."
+            message = sentence(
+                "The heartbeat files cannot be read: %1. Nothing is removed meanwhile.", why
+            )
+            remedy = sentence(
+                "Make the state directory readable, or set AutoShutdown.state_dir to another."
+            )
             found = Unread("heartbeats", type(error).__name__, message, remedy)
             unread.setdefault(Snapshot.KERNELS, found)
             unread.setdefault(Snapshot.TERMINALS, found)
@@ -241,11 +246,12 @@ class World:
                 found: T = pending.result()
                 return found
             self._pending[source] = pending
-            text = f"The {source} have not been listed within {SOURCE_SECONDS:g} s."
+            limit = f"{SOURCE_SECONDS:g}"
+            text = sentence("The %1 have not been listed within %2 s.", source, limit)
             code = "TimedOut"
         except Exception as error:
             code = type(error).__name__
-            text = f"Cannot list the {source}: {code}."
+            text = sentence("Cannot list the %1: %2.", source, code)
         unread[source] = Unread(source, code, text, _UNREAD_REMEDY)
         return last
 

@@ -86,7 +86,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
     // Translators before JupyterLab 4.1 have no languageCode.
     setLanguage((translator ?? nullTranslator).languageCode ?? 'default');
     const trans = loadTexts(translator);
-    const api = new Api();
+    const api = new Api(trans);
     const poller = new Poller(panel => api.status(panel));
     const preferences = new Preferences();
     const notifications = hostNotifications();

@@ -252,7 +252,11 @@ class TestWhileItStarts:
         assert caught.value.response.headers["Retry-After"] == "2"
         assert json.loads(caught.value.response.body) == {
             "message": "auto_shutdown is starting on this server.",
+            "message_parts": [
+                {"text": "auto_shutdown is starting on this server.", "arguments": []}
+            ],
             "remedy": "Try again in a few seconds.",
+            "remedy_parts": [{"text": "Try again in a few seconds.", "arguments": []}],
         }
         assert (await jp_fetch("auto-shutdown", "status")).code == 200
 

@@ -83,7 +83,9 @@ def test_whole_report_of_one_scene() -> None:
                     "source": "apps",
                     "code": "Throttled",
                     "message": "It failed.",
+                    "message_parts": [{"text": "%1", "arguments": ["It failed."]}],
                     "remedy": "Wait.",
+                    "remedy_parts": [{"text": "%1", "arguments": ["Wait."]}],
                     "since": "2026-03-28T23:59:30.000Z",
                 }
             ],

@@ -9,6 +9,8 @@ import json
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from auto_shutdown.core.texts import joined, parts_of, sentence
+
 #: Long, right to left, East Asian, with markup, and two of one name.
 NAMES = (
     "train.ipynb",
@@ -140,6 +142,24 @@ def states(now: datetime) -> list[dict[str, Any]]:
         resource(now, 30, kind="terminal", id="2", name="2"),
         {**resource(now, 1, kind="terminal", id="3", name="3"), **none, "reason": "disabled"},
     ]  # fmt: skip
+
+
+def fault(now: datetime) -> dict[str, Any]:
+    """A fault as a server reports it."""
+    message = joined(
+        sentence("Cannot write %1: %2.", "/home/sagemaker-user/.auto", "No space left on device"),
+        sentence("The previous settings still apply."),
+    )
+    remedy = sentence("The next pass tries again.")
+    return {
+        "source": "settings",
+        "code": "StateFile",
+        "message": message,
+        "message_parts": parts_of(message),
+        "remedy": remedy,
+        "remedy_parts": parts_of(remedy),
+        "since": at(now, -3),
+    }
 
 
 def outcomes(now: datetime) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,18 @@ CLASHES = """
       });
     }
     return found;
+  }
+"""
+
+#: Whether the buttons of a notice lie side by side in it, each label on one line. They do not yet
+#: while the notice moves into the page.
+BUTTONS_FIT = """
+  notice => {
+    const edge = notice.getBoundingClientRect();
+    return [...notice.querySelectorAll('.jp-toast-button')].every(button => {
+      const box = button.getBoundingClientRect();
+      return box.height < 32 && box.left >= edge.left && box.right <= edge.right;
+    });
   }
 """
 
@@ -223,10 +236,17 @@ def test_in_other_languages(browser: Any, server: JupyterServerApp, language: st
     page = browser.new_page(locale="en-US")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    crowded.show(page, server.status(), resources=crowded.states, outcomes=crowded.outcomes)
+    report = server.status()
+    faults = [crowded.fault(datetime.now(timezone.utc))]
+    report["health"] = {**report["health"], "state": "degraded", "faults": faults}
+    crowded.show(page, report, resources=crowded.states, outcomes=crowded.outcomes)
     enter(page, server)
     page.click('.jp-SideBar [data-id="jupyterlab-auto-shutdown-panel"]', timeout=60_000)
     page.locator(f"{PANEL} .jp-AS-row").first.wait_for()
+    # The notice's buttons: each label on one line, and both inside the notice.
+    notice = page.locator(".Toastify__toast").first
+    notice.get_by_role("button", name=catalogue["Stop now…"][0]).wait_for()
+    page.wait_for_function(BUTTONS_FIT, arg=notice.element_handle())
     page.locator(f"{PANEL} [data-fold=settings]").click()
     page.locator(f"{PANEL} [data-setting=enabled]").wait_for()
     for words in page.locator(f"{PANEL} .jp-AS-word").all():
@@ -237,6 +257,10 @@ def test_in_other_languages(browser: Any, server: JupyterServerApp, language: st
     html = page.locator(PANEL).evaluate("node => node.outerHTML")
     for text in ("Billed now", "Recently stopped", "Saved this month", "Check now"):
         assert catalogue[text][0] in html, text
+    # The server's own sentences, too.
+    for text in ("The previous settings still apply.", "The next pass tries again."):
+        assert catalogue[f"server\u0004{text}"][0] in html, text
+        assert text not in html
     english = [
         text
         for text, forms in catalogue.items()

@@ -1,8 +1,12 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
+import { Gettext, nullTranslator } from '@jupyterlab/translation';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import * as ts from 'typescript';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+
+import { translated } from '../model/texts';
 
 const SOURCE = resolve(__dirname, '..');
 const SCHEMA = resolve(__dirname, '..', '..', 'schema', 'plugin.json');
@@ -82,6 +86,9 @@ function untranslated(path: string): string[] {
 
 const FILES = sourceFiles(SOURCE);
 
+/** Sentences of the server; tests/core/test_texts.py compares them with the server's code. */
+const isOfServer = (text: string): boolean => text.startsWith(`server${CONTEXT_END}`);
+
 /** Each text that has to be translated, and its plural. */
 const TEXTS = new Map<string, string | null>();
 for (const { text, plural } of FILES.flatMap(textsIn)) {
@@ -101,6 +108,44 @@ const placeholders = (text: string): string[] => [...new Set(text.match(/%\d/g) 
 
 /** How many forms a plural has, by the catalogue's own rule. */
 const FORMS: Record<string, number> = { de_DE: 2, ko_KR: 1, zh_CN: 1 };
+
+/** The German translator, as the host makes it of our catalogue. */
+function german(): TranslationBundle {
+  const path = join(LOCALE, 'de_DE', 'LC_MESSAGES', `${DOMAIN}.json`);
+  const catalogue = JSON.parse(readFileSync(path, 'utf8')) as Record<string, string[]>;
+  vi.stubGlobal('document', { documentElement: { getAttribute: () => 'de' } });
+  const header = { language: 'de', domain: DOMAIN, pluralForms: 'nplurals=2; plural=(n != 1);' };
+  const trans = new Gettext({ locale: 'de', domain: DOMAIN });
+  vi.unstubAllGlobals();
+  trans.loadJSON({ ...catalogue, '': header }, DOMAIN);
+  return trans as unknown as TranslationBundle;
+}
+
+describe('the sentences of the server', () => {
+  const sentences = [
+    { text: 'Cannot write %1: %2.', arguments: ['/a%20b', 'No space left on device'] },
+    { text: 'The previous settings still apply.', arguments: [] }
+  ];
+
+  it('are shown in the language of the host, with their arguments as they are', () => {
+    expect(translated(sentences, 'English', german())).toBe(
+      '/a%20b kann nicht geschrieben werden: No space left on device. ' +
+        'Die bisherigen Einstellungen gelten weiter.'
+    );
+  });
+
+  it('are shown in English without a catalogue', () => {
+    expect(translated(sentences, 'English', nullTranslator.load(''))).toBe(
+      'Cannot write /a%20b: No space left on device. The previous settings still apply.'
+    );
+  });
+
+  it('stay English where the catalogue does not have them, or the server sends none', () => {
+    const unknown = [{ text: 'The moon is %1.', arguments: ['full'] }];
+    expect(translated(unknown, 'English', german())).toBe('The moon is full.');
+    expect(translated(undefined, 'English', german())).toBe('English');
+  });
+});
 
 describe('the texts of the panel', () => {
   it('are found in the code', () => {
@@ -130,7 +175,7 @@ describe.each(Object.keys(FORMS))('the catalogue %s', name => {
   it('has every text, and no other', () => {
     const translated = new Set(Object.keys(catalogue).filter(text => text !== ''));
     const missing = [...TEXTS.keys()].filter(text => !translated.has(text));
-    const unused = [...translated].filter(text => !TEXTS.has(text));
+    const unused = [...translated].filter(text => !TEXTS.has(text) && !isOfServer(text));
     expect({ missing, unused }).toEqual({ missing: [], unused: [] });
   });
 

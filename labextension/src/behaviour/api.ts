@@ -1,6 +1,10 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { messageOf, remedyOf } from '../model/texts';
+import type { ISentence } from '../model/texts';
 import type {
   Change,
   IEntry,
@@ -27,6 +31,9 @@ export class RefusedError extends Error {
 /** The HTTP contract (rest-api.yml). Every method rejects with a RefusedError when the server
  * answers with an error, and with the error of `fetch` when there is no server. */
 export class Api {
+  /** `trans` gives the server's errors in the language of the host. */
+  constructor(private readonly _trans: TranslationBundle) {}
+
   private readonly _settings = ServerConnection.makeSettings();
 
   /** The address of the server; names under which pages of one server share what they store. */
@@ -112,8 +119,13 @@ export class Api {
     const response = await ServerConnection.makeRequest(url, init, this._settings);
     const text = await response.text();
     if (!response.ok) {
-      const { message, field, remedy } = errorOf(text);
-      throw new RefusedError(message ?? response.statusText, response.status, field, remedy);
+      const error = errorOf(text);
+      throw new RefusedError(
+        messageOf({ ...error, message: error.message ?? response.statusText }, this._trans),
+        response.status,
+        error.field,
+        remedyOf({ ...error, message: '' }, this._trans)
+      );
     }
     return (text ? JSON.parse(text) : undefined) as T;
   }
@@ -121,8 +133,10 @@ export class Api {
 
 interface IErrorAnswer {
   message?: string;
+  message_parts?: ISentence[];
   field?: string;
   remedy?: string;
+  remedy_parts?: ISentence[];
 }
 
 function errorOf(text: string): IErrorAnswer {

@@ -3,6 +3,7 @@ import * as React from 'react';
 import { ReactWidget } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { messageOf } from '../model/texts';
 import { countdown, health } from '../model/words';
 import { panelIcon } from '../view/icons';
 import type { Poller } from './poller';
@@ -35,7 +36,9 @@ export class StatusItem extends ReactWidget {
     const due = bad || report === null ? null : countdown(report, now, trans);
     const words = bad ? trans.__('Auto Shutdown cannot work') : due;
     const why = [health(this._poller.state, trans)];
-    why.push(...(error === null ? (report?.health.faults.map(f => f.message) ?? []) : []));
+    why.push(
+      ...(error === null ? (report?.health.faults.map(f => messageOf(f, trans)) ?? []) : [])
+    );
     return (
       <button
         className={`jp-AS-statusButton${bad ? ' jp-mod-bad' : due ? ' jp-mod-warn' : ''}`}

@@ -5,6 +5,7 @@ import { fullName, keyOf, title } from './names';
 import type { IName } from './names';
 import { blockingFault, membersOf, modeOf, onTheClock, warning } from './report';
 import type { IInstance, Mode } from './report';
+import { messageOf } from './texts';
 import type { IReport, IResource } from './types';
 import { doing } from './words';
 
@@ -220,7 +221,7 @@ function next(resource: IResource, context: IContext): string[] {
       return announced ? [trans.__('It would stop at %1 (dry run).', at)] : [];
     case 'blocked': {
       const fault = blockingFault(resource, report);
-      const why = fault === null ? (resource.parameters.code ?? '') : fault.message;
+      const why = fault === null ? (resource.parameters.code ?? '') : messageOf(fault, trans);
       return [trans.__('It cannot be stopped: %1', why)];
     }
     default:
@@ -310,7 +311,8 @@ export function instanceSentence(instance: IInstance, context: IContext): string
   const blocked = apps.find(app => modeOf(app, report, answered) === 'blocked');
   if (blocked !== undefined) {
     const fault = blockingFault(blocked, report);
-    return trans.__('It cannot be stopped: %1', fault?.message ?? blocked.parameters.code ?? '');
+    const why = fault === null ? (blocked.parameters.code ?? '') : messageOf(fault, trans);
+    return trans.__('It cannot be stopped: %1', why);
   }
   const conditions = all.flatMap(r => condition(r, context));
   if (conditions.length > 0) {

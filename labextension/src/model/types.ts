@@ -1,12 +1,17 @@
 /** The shapes of auto_shutdown/api/rest-api.yml, as far as they are used here. */
 
+import type { ISentence } from './texts';
+
 export type Kind = 'kernel' | 'terminal' | 'app';
 
 export interface IFault {
   source: string;
   code: string;
   message: string;
+  /** The sentences of `message`, for other languages; absent in an older server's report. */
+  message_parts?: ISentence[];
   remedy: string;
+  remedy_parts?: ISentence[];
   since: string;
 }
 
@@ -65,6 +70,8 @@ export interface IOutcome {
   outcome: string;
   reason: string;
   detail: string;
+  /** The sentences of `detail`, where the removal failed. */
+  detail_parts?: ISentence[];
   name: string;
   paths: string[];
   app: string | null;

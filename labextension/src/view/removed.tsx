@@ -4,6 +4,7 @@ import { clock, duration } from '../model/durations';
 import { fullName, keyOf, namesOf } from '../model/names';
 import type { IName } from '../model/names';
 import { failed, listedRemovals } from '../model/report';
+import { translated } from '../model/texts';
 import type { IOutcome } from '../model/types';
 import { Section } from './folding';
 import type { IReportProps } from './props';
@@ -65,7 +66,7 @@ function Entry(props: IEntryProps): JSX.Element {
         <span className="jp-AS-why">{why(outcome, props)}</span>
         {!bad && <Return {...props} full={name === undefined ? title : fullName(name)} />}
       </div>
-      {bad && <p>{outcome.outcome_detail || outcome.detail}</p>}
+      {bad && <p>{failure(outcome, props)}</p>}
     </li>
   );
 }
@@ -112,6 +113,11 @@ function Return(props: IEntryProps & { full: string }): JSX.Element {
       {starting ? trans.__('starting') : trans.__('Bring back')}
     </button>
   );
+}
+
+/** Why it could not be stopped; an entry of the audit log has it in English only. */
+function failure({ detail, detail_parts, outcome_detail }: IOutcome, props: IEntryProps): string {
+  return outcome_detail || translated(detail_parts, detail, props.trans);
 }
 
 function why(outcome: IOutcome, { trans }: IReportProps): string {

@@ -3,6 +3,7 @@ import * as React from 'react';
 import { dollars } from '../model/durations';
 import { rateOf } from '../model/money';
 import { MANY, billed, grouped } from '../model/report';
+import { messageOf, remedyOf } from '../model/texts';
 import { health } from '../model/words';
 import { Icon } from './icons';
 import type { IProps } from './props';
@@ -66,7 +67,7 @@ export function Toolbar(props: IProps): JSX.Element {
       {error === null &&
         report?.health.faults.map(fault => (
           <p key={fault.source + fault.code} className="jp-AS-bad" title={fault.code}>
-            {fault.message} {fault.remedy}
+            {messageOf(fault, trans)} {remedyOf(fault, trans)}
           </p>
         ))}
     </section>

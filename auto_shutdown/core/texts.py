@@ -1,0 +1,61 @@
+"""Texts for people that the panel can show in other languages.
+
+A ``Text`` is an English string, so logs, the command line and the audit log use it as it is. It
+also remembers the templates and arguments that it was made of. The report and the answers to
+refused requests carry them, and the panel looks the templates up in its catalogue
+(docs/translations.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+#: Where a template takes its arguments: ``%1`` is the first.
+_PLACE = re.compile(r"%(\d)")
+
+#: The template of a text that no catalogue can know, such as the text of an exception.
+VERBATIM = "%1"
+
+Part = tuple[str, tuple[str, ...]]
+
+
+class Text(str):
+    """An English text. ``parts`` are its sentences, each a template with its arguments."""
+
+    parts: tuple[Part, ...]
+
+    def __new__(cls, text: str = "", parts: Sequence[Part] = ()) -> Text:
+        made = super().__new__(cls, text)
+        made.parts = tuple(parts)
+        return made
+
+    def __str__(self) -> str:
+        return self  # str(error) keeps the parts of an exception's message
+
+
+def sentence(template: str, *arguments: object) -> Text:
+    """Fill ``%1``, ``%2`` … of ``template``. The template must be a literal: a test looks for each
+    literal in the panel's catalogues."""
+    texts = tuple(str.__str__(a) if isinstance(a, str) else str(a) for a in arguments)
+    english = _PLACE.sub(lambda place: texts[int(place[1]) - 1], template)
+    return Text(english, [(template, texts)])
+
+
+def joined(*texts: str) -> Text:
+    """Several texts with a space between them; empty ones are left out."""
+    shown = [text for text in texts if text]
+    return Text(" ".join(shown), [part for text in shown for part in _parts(text)])
+
+
+def parts_of(text: str) -> list[dict[str, Any]]:
+    """The parts as JSON: ``[{"text": template, "arguments": [...]}]``. A plain string is one
+    argument of a template that only repeats it."""
+    return [{"text": template, "arguments": list(given)} for template, given in _parts(text)]
+
+
+def _parts(text: str) -> Sequence[Part]:
+    if isinstance(text, Text) and text.parts:
+        return text.parts
+    return [(VERBATIM, (str(text),))] if text else []
