@@ -7,7 +7,6 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-from ..api.cell_runner import run_cells
 from ..api.client import Client, ExitCode, ServerError
 from .options import Commands, add_server, client_of, command
 from .text import Page
@@ -47,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         return ExitCode.DONE
     if not arguments.json:
         page.line(text)
+    from ..api.cell_runner import run_cells  # it loads asyncio and tornado
+
     shown: list[str] = []
     failed = run_cells(client, kernel_id, cells, shown.append if arguments.json else page.line)
     result.update(failed=failed, output=shown)

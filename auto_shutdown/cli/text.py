@@ -119,7 +119,9 @@ class Page:
         return sum(widths) + 2 * (len(widths) - 1) - self._width
 
     def json(self, value: Any) -> None:
-        self._write(json.dumps(value, indent=2))
+        """Write ``value`` as JSON: indented on a terminal, otherwise on one line. Python indents
+        in Python code, which takes seconds for the report of a large domain."""
+        self._write(json.dumps(value, indent=None if self._width is None else 2))
 
     def _styled(self, text: str, style: str) -> str:
         if not self._colours or not style or not text.strip():

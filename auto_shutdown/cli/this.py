@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ..api.client import SERVER_VARIABLE, Client, ExitCode, ServerError
-from ..config.traits import AdminTraits
+from ..config import METADATA_PATH
 from ..world.platform import STUDIO_CLASSIC
 
 PROC = Path("/proc")
 
-#: SageMaker puts it into each of its containers.
-METADATA = Path(str(AdminTraits.metadata_path.default_value))
+METADATA = Path(METADATA_PATH)
 
 #: Jupyter starts each kernel with its connection file as an argument; the id is in its name.
 CONNECTION_FILE = re.compile(

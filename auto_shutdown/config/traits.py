@@ -16,6 +16,7 @@ from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Dict, Float, List, TraitError, Unicode, default, validate
 from traitlets.config import Config, Configurable
 
+from . import METADATA_PATH
 from .problems import ConfigurationError, misunderstood, raise_first
 from .provenance import SECTION
 from .settings import FIELDS, Limits, SettingError
@@ -27,10 +28,6 @@ ACTIVITY_FILE = "/tmp/.sagemaker-last-active-timestamp"
 
 #: The default key of the tag that stops all removals. People read its value as the reason.
 STOP_TAG = "auto-shutdown:stop"
-
-#: The file in which SageMaker describes the app or notebook instance.
-METADATA_PATH = "/opt/ml/metadata/resource-metadata.json"
-
 
 #: Ten years. A longer time is a mistake, and could exceed the year 9999, where Python's dates end.
 MOST_MINUTES = 5_256_000.0
