@@ -96,8 +96,9 @@ class Reader:
         self.scope = scope
         self._now = now
 
-    def read(self) -> Facts:
-        """Read everything. Never raises for a source that fails."""
+    def read(self, beside: Callable[[], None] | None = None) -> Facts:
+        """Read everything, and do ``beside`` in another thread. Never raises for a source that
+        fails."""
         began_at = self._now()
         regions = [self._aws(region) for region in self.scope.regions]
         drafts = [_Draft() for _ in regions]
@@ -109,6 +110,8 @@ class Reader:
                 partial(self._read_evidence, aws, draft, began_at),
             )
         ]
+        if beside is not None:
+            works.append(partial(_after_first_list, drafts[0], beside))
         _run_beside_each_other(works, regions)
         found = _merged(drafts)
         return Facts(
@@ -152,10 +155,8 @@ class Reader:
         def enough() -> bool:
             return self.scope.in_time_of_lists and draft.lists_are_read.is_set()
 
-        # boto3 loads the description of each service for a quarter of a second. Load the one of
-        # the lists first and alone: the time of the lists decides how long the reading takes.
-        draft.first_list_is_read.wait(FIRST_LIST_SECONDS)
-        evidence.read(aws, self.scope, now, draft.evidence, draft.unread, enough)
+        work = partial(evidence.read, aws, self.scope, now, draft.evidence, draft.unread, enough)
+        _after_first_list(draft, work)
 
     def _read_canvas(self, aws: Aws, draft: _Draft) -> None:
         apps = [item for item in draft.items.values() if item.type == f.CANVAS]
@@ -298,6 +299,13 @@ class Reader:
                 return False
             raise
         return True
+
+
+def _after_first_list(draft: _Draft, work: Callable[[], None]) -> None:
+    """boto3 takes a quarter of a second to load the description of a service. Load the one of the
+    lists first and alone, because their time decides how long the whole reading takes."""
+    draft.first_list_is_read.wait(FIRST_LIST_SECONDS)
+    work()
 
 
 #: Threads that read at most. Each region has two.

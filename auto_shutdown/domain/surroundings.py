@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from . import facts as f
-from .errors import CallError
+from .errors import CallError, OutOfTimeError
 from .facts import Facts, LifecycleConfig, Unread
 from .pace import Aws
 from .reader import PAGE_SIZE, Scope, attempt
@@ -22,10 +22,24 @@ FOR_CHECK = frozenset({f.LIFECYCLE_CONFIGS, f.QUOTAS, f.BUDGETS, f.PROFILE_SETTI
 SERVICE = "Amazon SageMaker"
 
 
-def add(aws_of: Callable[[str], Aws], scope: Scope, facts: Facts) -> Facts:
-    """``facts`` with the surroundings that ``scope`` asks for."""
-    unread: list[Unread] = list(facts.unread)
-    found: dict[str, Any] = {"account": _account(aws_of(scope.regions[0]))}
+@dataclass
+class Surroundings:
+    """Members of ``Facts``, and the sources that could not be read."""
+
+    found: dict[str, Any] = field(default_factory=dict)
+    unread: list[Unread] = field(default_factory=list)
+
+    def added_to(self, facts: Facts) -> Facts:
+        return replace(facts, **self.found, unread=(*facts.unread, *self.unread))
+
+
+def read(
+    aws_of: Callable[[str], Aws], scope: Scope, now: datetime, surroundings: Surroundings
+) -> None:
+    """Read into ``surroundings`` what ``scope`` asks for. The bill is read up to the day of
+    ``now``."""
+    found, unread = surroundings.found, surroundings.unread
+    found["account"] = _account(aws_of(scope.regions[0]))
     configs: list[LifecycleConfig] = []
     quotas: dict[tuple[str, str], float] = {}
     for region in scope.regions:
@@ -44,18 +58,17 @@ def add(aws_of: Callable[[str], Aws], scope: Scope, facts: Facts) -> Facts:
     if f.BILL in scope.sources:
 
         def bill() -> None:
-            found["billed"] = read_bill(first, facts.at, 14)
+            found["billed"] = read_bill(first, now, 14)
 
         attempt(f.BILL, first, unread, bill)
-    found.update(unread=tuple(unread), lifecycle_configs=tuple(configs), quotas=quotas)
-    return replace(facts, **found)
+    found.update(lifecycle_configs=tuple(configs), quotas=quotas)
 
 
 def _account(aws: Aws) -> str:
     """The account's number; empty where it cannot be read (it is only shown)."""
     try:
         return str(aws.call("sts", "get_caller_identity").get("Account", ""))
-    except CallError:
+    except (CallError, OutOfTimeError):
         return ""
 
 

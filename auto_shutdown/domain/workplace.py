@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,10 @@ class Workplace:
         return Reader(self.aws, scope, self.now)
 
     def read(self, scope: Scope) -> Facts:
-        """The facts with their surroundings."""
-        return surroundings.add(self.aws, scope, self.reader(scope).read())
+        """The facts with their surroundings, which are read beside the lists."""
+        around = surroundings.Surroundings()
+        beside = partial(surroundings.read, self.aws, scope, self.now(), around)
+        return around.added_to(self.reader(scope).read(beside))
 
     def calls(self) -> int:
         """How many requests were sent so far."""
