@@ -1,2 +1,2 @@
-"""Benchmarks: ``make bench``. Each compares two things in one run on one machine, and prints one
-table; ``docs/performance.md`` is a run of all of them."""
+"""Benchmarks: ``make bench``. Each benchmark compares two programs or situations in one run on one
+machine and prints one table. ``docs/performance.md`` has the tables of one run of all of them."""

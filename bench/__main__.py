@@ -17,7 +17,7 @@ NAMES = ("passes", "growth", "blocking", "startup", "promptness", "liveness", "c
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the results as a page")
-    parser.add_argument("names", nargs="*", help="all without any")
+    parser.add_argument("names", nargs="*", help="benchmarks to run; all without a name")
     given = parser.parse_args()
     tables: list[Table] = []
     with tempfile.TemporaryDirectory(prefix="auto-shutdown-bench-") as root:

@@ -1,4 +1,4 @@
-"""For how long the server's event loop is blocked, by what."""
+"""Measures how long passes and calls to SageMaker block the server's event loop."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ ROWS = (
 
 
 def one_server(root: Path, account: Account, names: tuple[str, ...]) -> dict[str, Any]:
-    """One server without boto3, and what each of ``names`` does to its loop."""
+    """Start a server that has not loaded boto3, and measure its event loop during each activity in
+    ``names``."""
     config = passes.config(account)
-    # Not one of Studio Classic by itself, or it would have loaded boto3 by then.
+    # Without the metadata file of Studio Classic, because such a server loads boto3 at its start.
     config["AutoShutdown"] = {"metadata_path": str(root / "none.json")}
     environment = passes.environment(account, KERNELS, APPS)
     with Server(root, config, environment) as server:

@@ -1,4 +1,4 @@
-"""How often SageMaker is asked, for a user and an hour."""
+"""Counts the calls to SageMaker for one user in an hour."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ THEIRS = 360
 
 
 def user(root: Path, name: str) -> Bench:
-    """A user of two apps, with a notebook in each."""
+    """A user with two apps and a notebook in each."""
     bench = Bench(root / f"calls-{name}")
     for number in (1, 2):
         bench.world.kernel(f"k{number}", bench.world.app(f"app-{number}"))
@@ -26,7 +26,8 @@ def user(root: Path, name: str) -> Bench:
 
 
 async def idle(bench: Bench) -> None:
-    """Held by a keep-alive of a day, or the apps would be gone: nothing is due, nobody looks."""
+    """Nothing is due and no panel is open. A keep-alive of a day keeps the apps, which would
+    otherwise be removed."""
     await bench.controller.run_pass()
     for app in bench.world.apps.values():
         await bench.controller.requests.keep_alive(app.ref, 24 * 60)
@@ -34,14 +35,15 @@ async def idle(bench: Bench) -> None:
 
 
 async def busy(bench: Bench) -> None:
-    """Long cells, one kernel at a time, and nobody looks."""
+    """Both kernels run long cells and no panel is open."""
     bench.world.kernels["k1"] = replace(bench.world.kernels["k1"], state="busy")
     bench.world.kernels["k2"] = replace(bench.world.kernels["k2"], state="busy")
     await bench.live(HOURS * 60 * MINUTE)
 
 
 async def working(bench: Bench) -> None:
-    """A cell every five minutes in each, and a notebook opened or closed every half hour."""
+    """Each kernel runs a cell every five minutes; a notebook is opened or closed every half
+    hour."""
     for minute in range(0, HOURS * 60, 5):
         for number in (1, 2):
             kernel = bench.world.kernels[f"k{number}"]
@@ -54,7 +56,7 @@ async def working(bench: Bench) -> None:
 
 
 async def looking(bench: Bench) -> None:
-    """Working, with the panel open: it asks every ten seconds."""
+    """The same as ``working``, with an open panel, which asks every ten seconds."""
     span = timedelta(seconds=10)
     for step in range(HOURS * 360):
         if step % 30 == 0:
@@ -66,7 +68,7 @@ async def looking(bench: Bench) -> None:
 
 
 async def leaving(bench: Bench) -> None:
-    """Used for an hour, then left: what is idle goes, and the calls of that are counted."""
+    """Nobody uses the apps any more. The extension removes them, and these calls count, too."""
     await bench.live(HOURS * 60 * MINUTE)
 
 

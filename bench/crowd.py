@@ -1,8 +1,8 @@
-"""A server extension for the benchmarks: many kernels, and the means to measure in the server.
+"""A server extension for the benchmarks: it adds many kernels and measures within the server.
 
-The kernels are ``KernelManager`` objects of Jupyter's own without a process behind them: what it
-costs to list them, by whom and by which way, is what it costs with a process. Their models carry
-app and instance type, as Studio Classic's do. Everything else is the server's own.
+The kernels are Jupyter's own ``KernelManager`` objects without processes, because listing a kernel
+costs the same with and without a process. Their models name an app and an instance type, as in
+Studio Classic. Everything else is the ordinary Jupyter server.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from auto_shutdown.api.base_handler import CONTROLLER
 
 from .names import IMAGE
 
-#: A coroutine that sleeps for so long at a time feels every block of the loop.
+#: How many seconds the measuring coroutine sleeps at a time. It notices every longer block of the
+#: event loop.
 BEAT = 0.001
 
 Work = Callable[[Any], Awaitable[None]]
@@ -64,8 +65,8 @@ class CrowdKernelManager(AsyncMappingKernelManager):
 
 
 class AppsHandler(APIHandler):
-    """What ``/sagemaker/api/apps`` answers in Studio Classic, here from memory: the cheapest that
-    it can possibly be."""
+    """``/sagemaker/api/apps`` of Studio Classic, answered from memory, which is the least that it
+    can cost."""
 
     @web.authenticated
     def get(self) -> None:
@@ -84,8 +85,8 @@ class AppsHandler(APIHandler):
 
 
 class PassesHandler(APIHandler):
-    """Runs passes, and says what processor time one took, and what of it is only Jupyter's own: to
-    list its kernels and sessions."""
+    """Runs passes. Answers with the processor seconds of one pass, and with those that Jupyter
+    itself needs to list its kernels and sessions."""
 
     @web.authenticated
     async def get(self) -> None:
@@ -110,10 +111,10 @@ class PassesHandler(APIHandler):
         self.finish(json.dumps(found))
 
     async def _partial_passes(self, controller: Any, count: int) -> float:
-        """Processor time of a pass after one kernel began or ended its work."""
+        """The processor seconds of a partial pass, after one kernel began or ended its work."""
         kernel_id = self.kernel_manager.list_kernel_ids()[0]
         kernel = self.kernel_manager.get_kernel(kernel_id)
-        for _ in range(3):  # a poll may come between
+        for _ in range(3):  # tried again when a full pass at the poll interval interferes
             last = controller.report()["health"]["last_pass"]
             begin = time.process_time()
             for number in range(2 * count):
@@ -126,7 +127,7 @@ class PassesHandler(APIHandler):
 
 
 class CpuHandler(APIHandler):
-    """The processor time of the server so far."""
+    """Answers with the processor seconds of the server so far."""
 
     @web.authenticated
     def get(self) -> None:
@@ -134,7 +135,8 @@ class CpuHandler(APIHandler):
 
 
 class HeartbeatHandler(APIHandler):
-    """How long the loop was blocked at most while something was done (``during``)."""
+    """Answers with the longest block of the event loop during an activity (the argument
+    ``during``)."""
 
     @web.authenticated
     async def get(self) -> None:
@@ -154,8 +156,8 @@ class HeartbeatHandler(APIHandler):
 
 
 class Heart:
-    """Beats every millisecond, and remembers by how much each beat came late, as far as this very
-    process was at work meanwhile: that others had the processor is none of our doing."""
+    """Wakes every millisecond and records how late each wake-up was. A delay counts only as far as
+    this process used the processor meanwhile, because other processes also delay it."""
 
     def __init__(self) -> None:
         self.gaps: list[float] = []
@@ -181,7 +183,7 @@ async def passes(handler: APIHandler) -> None:
 
 
 def sagemaker() -> Any:
-    """A client of ours of the account in the environment."""
+    """The extension's SageMaker client, for the account in the environment variables."""
     from auto_shutdown.world.platform import STUDIO_CLASSIC, Platform
     from auto_shutdown.world.sagemaker import SageMaker
 
@@ -194,12 +196,12 @@ def sagemaker() -> Any:
     return SageMaker(platform)
 
 
-#: The client that the first load leaves for the calls.
+#: The client that ``first_load`` creates and ``calls`` uses.
 _clients: list[Any] = []
 
 
 async def first_load(_: APIHandler) -> None:
-    """boto3's import, its client and the first call, as the extension makes them."""
+    """Import boto3, create a client and make the first call, as the extension does."""
     assert "boto3" not in sys.modules, "boto3 had been loaded before"
     client = sagemaker()
     _clients.append(client)
@@ -212,7 +214,7 @@ async def calls(_: APIHandler) -> None:
 
 
 async def load_on_the_loop(_: APIHandler) -> None:
-    """The same as today's tools do it: a SageMaker client made by the handler itself."""
+    """The same as other tools do it: the handler itself creates the SageMaker client."""
     assert "boto3" not in sys.modules, "boto3 had been loaded before"
     from boto3.session import Session
 

@@ -1,5 +1,5 @@
-"""``domain report`` over 10,000 apps in an account that answers two lists a second, beside boto3
-with its default retries; and how the time grows with the number of apps.
+"""Compares ``domain report`` with boto3's default retries for 10,000 apps, in an account that
+answers two lists a second. Measures how the time grows with the number of apps.
 
 The account is the local Studio's, in a process of its own and at AWS's rates. The growth is in
 virtual time, with late wake-ups and latencies that vary: only the pace decides there, and not how
@@ -45,7 +45,7 @@ except Exception as error:
 
 @contextlib.contextmanager
 def large_account() -> Iterator[dict[str, str]]:
-    """The environment of programs that talk to a large account."""
+    """Run a large account, and yield the environment variables for programs that use it."""
     command = [sys.executable, "-m", "auto_shutdown.local_studio", "account"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -66,7 +66,7 @@ def large_account() -> Iterator[dict[str, str]]:
 
 
 def calls(environment: Mapping[str, str]) -> dict[str, dict[str, int]]:
-    """The calls so far by operation: those that were answered, and those that were refused."""
+    """The number of calls by operation so far, under the keys ``answered`` and ``refused``."""
     url = f"{environment['AWS_ENDPOINT_URL']}/local-studio/calls"
     with urllib.request.urlopen(url) as answer:
         found: dict[str, dict[str, int]] = json.load(answer)
@@ -74,7 +74,7 @@ def calls(environment: Mapping[str, str]) -> dict[str, dict[str, int]]:
 
 
 def run(command: list[str], environment: Mapping[str, str], output: Path) -> tuple[float, int]:
-    """Run a program; its seconds, and its memory at most in MB."""
+    """Run a program. Returns its seconds and its peak memory in MB."""
     begin = time.monotonic()
     with output.open("w") as file:
         process = subprocess.Popen(command, env=dict(environment), stdout=file)

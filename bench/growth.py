@@ -1,4 +1,4 @@
-"""How a pass grows with the number of kernels, up to ten thousand."""
+"""Measures how the time of a pass grows with the number of kernels, up to ten thousand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def world_of(root: Path, kernels: int) -> Bench:
 
 
 async def one_pass(bench: Bench, kernels: int) -> float:
-    """Processor time of a pass, the quickest of several: the rest is the machine's noise."""
+    """The processor time of a pass in seconds: the least of several measurements, because the rest
+    is noise of the machine."""
     await bench.controller.load()
     await bench.controller.run_pass()
     count = max(3, min(200, 20_000 // kernels))

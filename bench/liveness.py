@@ -1,4 +1,5 @@
-"""From a change to the row that a person sees, in a real browser, beside JupyterLab's own list."""
+"""Measures the time from a change to the row in the panel, in a real browser, and compares it with
+JupyterLab's own list of running kernels."""
 
 from __future__ import annotations
 
@@ -18,13 +19,14 @@ from .tables import Table, ms
 
 TRIES = 50
 
-#: A notebook stays for so many tries, so that JupyterLab's own list has the time to show it.
+#: For how many tries a notebook stays open, so that JupyterLab's own list has the time to show it.
 STAYS = 8
 
-#: Seconds that a change may take to be seen at all.
-PATIENCE = 30.0
+#: How many seconds a change may take to appear before the benchmark fails.
+DEADLINE_SECONDS = 30.0
 
-#: Notes when each row, and each state of a row, was first on the page (ms since 1970).
+#: A script for the page. It records when each row, and each state of a row, first appeared
+#: (milliseconds since 1970).
 WATCH = """
   window.seen = {};
   const note = key => { window.seen[key] = window.seen[key] || Date.now(); };
@@ -49,18 +51,18 @@ WATCH = """
 
 
 class Pages:
-    """Our panel in one page, and JupyterLab's list of what runs in another."""
+    """Two pages: one shows our panel, the other JupyterLab's list of running kernels."""
 
     def __init__(self, browser: Any, server: Server) -> None:
         self._panel = _page(browser, server, "jupyterlab-auto-shutdown-panel")
         self._list = _page(browser, server, "jp-running-sessions")
 
     def seen(self, key: str) -> float:
-        """When our panel showed it, in seconds since 1970. Raises TimeoutError."""
-        return self._seen(self._panel, key, PATIENCE)
+        """When our panel first showed ``key`` (a Unix time in seconds). Raises TimeoutError."""
+        return self._seen(self._panel, key, DEADLINE_SECONDS)
 
     def seen_in_list(self, key: str) -> float:
-        return self._seen(self._list, f"running {key}", PATIENCE)
+        return self._seen(self._list, f"running {key}", DEADLINE_SECONDS)
 
     def _seen(self, page: Any, key: str, seconds: float) -> float:
         found = page.wait_for_function(

@@ -1,4 +1,5 @@
-"""What both sides of a measurement must agree on; imported in the servers, so it loads nothing."""
+"""Names that both the benchmark and the measured server use. The measured server imports this
+module, so it imports nothing itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of results: what was measured, on what, by which command."""
+"""The page of results: the tables, the machine and the command."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def page(tables: Sequence[Table]) -> str:
 
 
 def machine() -> str:
-    """Processor, memory and versions, in one line."""
+    """The processor, the memory and the versions of packages, in one line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (

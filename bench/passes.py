@@ -1,4 +1,4 @@
-"""What a look at everything costs: a pass, against reading the same over HTTP."""
+"""Compares the cost of a full pass with reading the same information over HTTP."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from .names import TOKEN
 from .servers import ROOT, Account, Server
 from .tables import Table, ms, slope, times
 
-#: Kernels, and the apps that they run in.
+#: The numbers of kernels and of the apps in which they run.
 SIZES = ((1, 1), (10, 10), (100, 100), (1000, 100))
 REPEATS = 5
 
-#: A pass, and a round over HTTP, are made so often that each measurement has some milliseconds.
+#: How often a pass or a round over HTTP is repeated, by the number of kernels, so that each
+#: measurement takes at least some milliseconds.
 ROUNDS = {1: 60, 10: 60, 100: 20, 1000: 4}
 
 WHY_NOT = (
@@ -23,7 +24,7 @@ WHY_NOT = (
     "(docs/decisions/020); a signal of one kernel does not cause a full pass (docs/decisions/028)"
 )
 
-#: Seconds between two looks: of ours, and of the extension that polls.
+#: Seconds between two polls: of this extension, and of the extension that reads over HTTP.
 OURS, THEIRS = 60, 10
 
 

@@ -1,5 +1,5 @@
-"""Reads a server over HTTP as today's tools do, on one connection that stays open, and prints the
-processor time of one round: ``python -m bench.poller URL TOKEN ROUNDS``."""
+"""Reads a server over HTTP as other idle-shutdown tools do, on one open connection, and prints the
+processor seconds of one round of requests: ``python -m bench.poller URL TOKEN ROUNDS``."""
 
 from __future__ import annotations
 

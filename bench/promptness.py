@@ -1,4 +1,4 @@
-"""From the moment an app is due to the DeleteApp that arrives, at long poll intervals."""
+"""Measures the time from the moment when an app is due to its DeleteApp, at long poll intervals."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 from .servers import Account, Server
 from .tables import Table, ms
 
-#: Seconds. The last is longer than anybody should set it.
+#: The poll intervals in seconds. Nobody should set one as long as the last.
 INTERVALS = (10, 120, 300)
 
-#: Limits of the apps in seconds, so that they are due one after another; each is its own rule.
+#: The idle limits of the apps in seconds, one rule for each, so that they are due one after
+#: another.
 LIMITS = (14.0, 15.5, 17.0, 18.5, 20.0)
 TYPES = ("ml.t3.medium", "ml.m5.large", "ml.g5.xlarge", "ml.c5.large", "ml.r5.large")
 
@@ -38,7 +39,7 @@ def config(account: Account, interval: int) -> dict[str, Any]:
 
 
 def due_times(server: Server) -> dict[str, float]:
-    """By the app's name, when it is said to be due."""
+    """When each app is due according to the report: Unix times in seconds, by the app's name."""
     found = server.get("auto-shutdown/status")["resources"]
     return {
         r["name"]: datetime.fromisoformat(r["due_at"].replace("Z", "+00:00")).timestamp()
@@ -54,7 +55,7 @@ def delays(root: Path, interval: int) -> list[float]:
         Server(root, config(account, interval), account.environment) as server,
     ):
         names = account.create(TYPES)
-        # Before they are there the extension may have looked; nobody need wait for the next time.
+        # The extension may have listed the apps before they existed; this check lists them now.
         server.settled().post("auto-shutdown/check")
         due = due_times(server)
         assert set(due) == set(names), f"of {names} only {sorted(due)} are due"

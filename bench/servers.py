@@ -1,4 +1,4 @@
-"""Real ``jupyter server`` processes to measure, each with a home of its own."""
+"""Real ``jupyter server`` processes to measure, each with its own home directory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Server:
-    """One server, started when made and ended by ``with``."""
+    """One server. The constructor starts it, and the end of a ``with`` block stops it."""
 
     def __init__(
         self,

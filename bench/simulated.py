@@ -1,4 +1,4 @@
-"""The real controller in a world of values whose clock is turned by hand (the tests' own)."""
+"""The real controller in a simulated world with a simulated clock, from the tests of the cycle."""
 
 from __future__ import annotations
 

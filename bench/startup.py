@@ -1,4 +1,4 @@
-"""What the extension adds to a server's start, and to its memory."""
+"""Measures how much time and memory the extension adds to the start of a server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ ROWS = {
 
 @dataclass(frozen=True)
 class Start:
-    """Seconds until the first answer, processor seconds until then, MB after the first pass."""
+    """One start: seconds until the first answer, processor seconds until then, and the memory in MB
+    after the first pass."""
 
     seconds: float
     cpu: float

@@ -1,4 +1,4 @@
-"""A result as a table that reads the same on a terminal and on a page."""
+"""The table of one benchmark, as text for a terminal and as Markdown for a page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Table:
-    """``question`` is what the numbers answer; ``verdicts`` compare them with the targets."""
+    """The result of one benchmark. ``question`` explains the numbers; ``verdicts`` compare them
+    with the targets."""
 
     title: str
     question: str
@@ -17,7 +18,8 @@ class Table:
     verdicts: list[str] = field(default_factory=list)
 
     def judge(self, what: str, measured: float, target: float, unit: str) -> None:
-        """One line: the measured number against the most that it should be."""
+        """Add a line that compares a measured number with its target, the most that it should
+        be."""
         word = "met" if measured <= target else "MISSED"
         self.verdicts.append(f"{word}: {what} {measured:.3g} {unit}, target {target:g} {unit}")
 
@@ -46,19 +48,19 @@ class Table:
 
 
 def ms(seconds: float) -> str:
-    """Milliseconds with three digits that matter."""
+    """A time in milliseconds with three significant digits."""
     value = seconds * 1000
     return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 
 def times(many: float, few: float) -> str:
-    """How many times as much."""
+    """The ratio of two numbers, such as "3.2x"."""
     return f"{many / few:.3g}x" if few else "-"
 
 
 def slope(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Intercept and slope of the line of least squares, each point weighed by its own size (the
-    few large ones would otherwise decide alone)."""
+    """The intercept and the slope of the line of least squares. Each point is weighted by the
+    inverse square of its value, because the few large values would otherwise decide alone."""
     weights = [1 / max(y, 1e-9) ** 2 for _, y in points]
     total = sum(weights)
     mean_x = sum(w * x for w, (x, _) in zip(weights, points)) / total
