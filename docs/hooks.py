@@ -1,5 +1,6 @@
-"""What mkdocs builds from the code: the REST reference, the events, the help texts of the commands,
-and the list of decisions. Nothing of it is committed, so it cannot be out of date."""
+"""Hooks for mkdocs that make pages from the code: the REST reference, the schemas of the events,
+the help texts of the commands, and the list of decisions. These pages are not committed, so they
+are always up to date."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ API = ROOT / "auto_shutdown" / "api"
 
 
 def on_config(config: Any) -> Any:
-    """Complete the menu."""
+    """Add the generated pages, the decisions and all pages without a menu entry to the menu."""
     reference = next(part["Reference"] for part in config["nav"] if "Reference" in part)
     reference += [
         {"Help texts": "reference/help.md"},
@@ -29,7 +30,7 @@ def on_config(config: Any) -> Any:
     pages = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     decisions = ["decisions/index.md", *(f"decisions/{page.name}" for page in pages)]
     config["nav"].append({"Decisions": decisions})
-    # A page that nobody has put into the menu yet is still found.
+    # Pages that mkdocs.yml does not list go into the section "More".
     listed = str(config["nav"])
     pages = sorted(page.name for page in (ROOT / "docs").glob("*.md"))
     others = [name for name in pages if f"'{name}'" not in listed]
@@ -39,7 +40,7 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages that are made from the code."""
+    """Add the generated pages."""
     made = {"help": help_texts(), "rest": rest(), "event-schemas": events()}
     for name, text in made.items():
         files.append(File.generated(config, f"reference/{name}.md", content=text))
@@ -47,7 +48,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links to files outside docs/ work in the repository only; here their text remains."""
+    """Replace links to files outside docs/ by their text: they work in the repository only."""
     return re.sub(
         r"\[([^\]]+)\]\((?:\.\./)+(?:auto_shutdown|tests|bench|labextension)/[^)]*\)",
         r"\1",
@@ -56,9 +57,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
-    """Refuse a page that would make the reader's browser load something from another host.
+    """Refuse a page that makes the reader's browser load a file from another host.
 
-    The theme loads the script of mermaid diagrams from a CDN as soon as a page holds one.
+    For example, the theme loads a script from a CDN on each page with a mermaid diagram.
     """
     loads = re.search(
         r"""<(?:script|img|iframe|source|video|audio)\b[^>]*\ssrc(?:set)?=["']?(?:https?:)?//[^>]*>"""
@@ -73,13 +74,13 @@ def on_post_page(output: str, page: Any, **_: Any) -> str:
 
 
 def help_texts() -> str:
-    """``--help`` of every command."""
+    """The page with the output of ``--help`` of every command."""
     from auto_shutdown.cli.main import make_parser
 
     lines = [
         "# Help texts",
         "",
-        "What `--help` prints. [The command line](../command-line.md) explains it.",
+        "The output of `--help`. [The command line](../command-line.md) explains the commands.",
     ]
     for name, parser in _parsers("jupyter auto-shutdown", make_parser()):
         lines += ["", f"## {name.removeprefix('jupyter auto-shutdown ')}", "", "```text"]
@@ -99,7 +100,7 @@ def _parsers(
 
 
 def rest() -> str:
-    """The REST reference, from the OpenAPI file."""
+    """The page with the REST reference, made from the OpenAPI file."""
     spec = yaml.safe_load((API / "rest-api.yml").read_text())
     lines = ["# HTTP API", "", spec["info"]["description"], ""]
     for path, methods in spec["paths"].items():
@@ -178,7 +179,7 @@ def _schema(spec: Any, schema: Any, depth: int = 0) -> list[str]:
 
 
 def events() -> str:
-    """The events that the extension emits through jupyter_events, from their schemas."""
+    """The page with the events of the extension, made from their schemas."""
     lines = ["# Schemas of the events", ""]
     schemas = sorted((API / "event_schemas").rglob("*.y*ml"))
     if not schemas:
