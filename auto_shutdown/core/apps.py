@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Union
 
 from .due import Context, by_the_clock, clock_of, keep_disabled, keep_unread
@@ -63,7 +64,7 @@ def decide_app(
         detail = f"SageMaker reports it {app.status}; only an app in service can be idle."
         return context.keep(ref, Reason.NOT_IN_SERVICE, detail, status=app.status)
     # Sort by name, so that the decision does not depend on the order of the lists.
-    tenants = sorted(tenants, key=lambda tenant: tenant.id)
+    tenants = sorted(tenants, key=attrgetter("id"))
     holders = [t for t in tenants if _holds_its_app(context, t, decisions[t.ref])]
     if any(decisions[holder.ref].reason is Reason.UNKNOWN for holder in holders):
         detail = "What may run in it cannot be read or understood."
@@ -104,7 +105,7 @@ def _decide_in_service(
         decision = decisions[holder.ref]
         if decision.due_at is None:
             return _keep_for(context, ref, holder, decision)
-    for tenant in tenants:
+    for tenant in tenants if context.ledger.vetoes else ():
         # A veto on a tenant also vetoes the removal of its app, which would end the tenant.
         veto = context.ledger.veto_on(tenant.ref, context.now)
         if veto is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from .ledger import Ledger, has_notice
 from .marks import Mark, activity, first_sight
@@ -58,9 +59,8 @@ class Context:
         return self.ledger.marks.get(ref) or first_sight(self.now)
 
 
-@dataclass(frozen=True)
-class Clock:
-    """An idle clock: it starts at ``since`` and runs for ``limit``.
+class Clock(NamedTuple):
+    """An idle clock: it starts at ``since`` and runs for ``limit``. It is a tuple for speed.
 
     ``signal`` names the activity at ``since``, and ``rule`` the setting that gives ``limit``. After
     the limit the resource is removed for ``reason``. ``word`` begins the sentence for people.
@@ -96,7 +96,7 @@ def by_the_clock(
     period after ``in_service_since``, the retry delay after a failure, and the notice to people.
     With ``query_work``, the removal also needs a recent answer that no background work runs.
     """
-    now, policy, ledger, mark = context.now, context.policy, context.ledger, context.mark(ref)
+    now, policy, ledger = context.now, context.policy, context.ledger
     limit_over_at = clock.since + clock.limit
     hold = ledger.hold_on(covers, now)
     kept_until = None if hold is None else hold.until
@@ -116,6 +116,7 @@ def by_the_clock(
     elif warn_at <= now:
         # No notice was given yet, for example because a limit was just lowered: it starts now.
         due_at = now + warn
+    mark = context.mark(ref)
     if query_work and due_at <= now and mark.work.result == "unread":
         detail = f"Whether anything works in the background is not known: {mark.work.detail}."
         parameters = {"case": "work", "work_unknown": mark.work.detail}
@@ -129,8 +130,8 @@ def by_the_clock(
     idle_for = f"{clock.word} {duration(now - clock.since)} of {duration(clock.limit)}"
 
     def decision(action: Action, reason: Reason, detail: str, **parameters: str) -> Decision:
-        if clock.case:
-            parameters.setdefault("case", clock.case)
+        if clock.case and "case" not in parameters:
+            parameters["case"] = clock.case
         return Decision(
             ref,
             action,
@@ -183,6 +184,7 @@ def was_asked(mark: Mark, now: datetime, window: timedelta) -> bool:
     return now - work.answered_at <= 2 * window
 
 
+@lru_cache(maxsize=16384)  # a pass asks for the same refs as the pass before
 def refs(ref: Ref, app: str | None) -> tuple[Ref, ...]:
     """The refs whose keep-alives hold ``ref``: itself and its app.
 
@@ -206,7 +208,9 @@ def keep_unread(context: Context, ref: Ref, failure: Unread) -> Decision:
 
 def apply_veto(context: Context, decision: Decision) -> Decision:
     """Turn a removal that a hook vetoed (docs/veto.md) into a decision to keep."""
-    veto = context.ledger.veto_on(decision.ref, context.now) if decision.removes else None
+    if not context.ledger.vetoes or not decision.removes:
+        return decision
+    veto = context.ledger.veto_on(decision.ref, context.now)
     if veto is None:
         return decision
     detail = f"Kept by {veto.hook}: {veto.text}."

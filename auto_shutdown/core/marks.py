@@ -135,6 +135,8 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
     if kernel.unreadable:
         # Its mark names its last app, so that it holds only that app.
         return previous or first_sight(now)
+    if previous is not None and _is_unchanged(previous, kernel):
+        return _seen(previous, now)
     mark = _advance_stamps(previous, kernel.stamps, now)
     was_busy = previous is not None and previous.state == BUSY
     if kernel.state == BUSY:
@@ -163,6 +165,20 @@ def _quiet_since(
     if kernel.state == BUSY and previous.state != BUSY:
         return now
     return previous.quiet_since or now
+
+
+def _is_unchanged(previous: Mark, kernel: Kernel) -> bool:
+    """Whether an idle kernel shows nothing new since ``previous``, which is the usual case in a
+    pass. Then only ``seen_at`` changes, and the steps of :func:`advance_kernel` are not needed."""
+    return (
+        kernel.state == previous.state != BUSY
+        and not kernel.refused
+        and previous.state_since is not None
+        and previous.quiet_since is None
+        and previous.app == kernel.app
+        and previous.alone == kernel.waits_alone
+        and kernel.stamps.items() <= previous.stamps.items()
+    )
 
 
 def _without_heartbeat(stamps: Mapping[str, datetime]) -> dict[str, datetime]:

@@ -10,7 +10,6 @@ resources that run in an app.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from .apps import DEAD, Tenant, decide_app, follow_app, is_coming_up
@@ -56,16 +55,18 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
         decisions[app.ref] = apply_veto(context, decide_app(context, app, tenants, decisions))
     keep_apps(context, decisions)
     for app in snapshot.apps:
+        of_app = decisions[app.ref]
         for tenant in by_app.get(app.id, []) + by_app.get(None, []):
-            own = decisions[tenant.ref]
-            decisions[tenant.ref] = follow_app(tenant, own, decisions[app.ref])
+            if of_app.removes or isinstance(tenant, Terminal):
+                decisions[tenant.ref] = follow_app(tenant, decisions[tenant.ref], of_app)
     keep_tenants(context, decisions)
-    return Plan(
-        tuple(
-            show_keep_alive(context, decisions[r.ref], None if isinstance(r, App) else r.app)
-            for r in snapshot.resources
-        )
-    )
+    in_order = [decisions[resource.ref] for resource in snapshot.resources]
+    if ledger.holds:
+        in_order = [
+            show_keep_alive(context, decision, None if isinstance(r, App) else r.app)
+            for decision, r in zip(in_order, snapshot.resources)
+        ]
+    return Plan(tuple(in_order))
 
 
 def _tenants_by_app(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, list[Tenant]]:
@@ -127,7 +128,7 @@ def decide_kernel(context: Context, kernel: Kernel) -> Decision:
     clock = clock_of(context, kernel)
     if kernel.waiting_for is not None:
         word = f"{WAITING[kernel.waiting_for]}, and nobody connected, for"
-        clock = replace(clock, word=word, case=kernel.waiting_for)
+        clock = clock._replace(word=word, case=kernel.waiting_for)
     query_work = kernel.state not in DEAD
     return by_the_clock(context, ref, clock, refs(ref, kernel.app), query_work=query_work)
 

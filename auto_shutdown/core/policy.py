@@ -77,9 +77,10 @@ class Policy:
 
     def limit_of(self, resource: Resource) -> tuple[timedelta, str]:
         """How long ``resource`` may be idle, and the name of the setting that gives this limit."""
-        limit, setting = self._limit_by_settings(resource)
+        by_settings = self._limit_by_settings(resource)
         if not isinstance(resource, Kernel) or resource.own_limit is None:
-            return limit, setting
+            return by_settings
+        limit, _ = by_settings
         # The administrator's bounds apply: the kernelspec may come from another author.
         upper_bound = self.longest if self.own_limit_prolongs else limit
         return min(max(resource.own_limit, self.shortest), upper_bound), "cull_idle_timeout"

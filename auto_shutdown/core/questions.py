@@ -55,9 +55,27 @@ def next_question(
     return min((at for at in moments if at > now), default=None)
 
 
+Schedule = Mapping[Ref, "tuple[datetime, timedelta]"]
+
+#: The last arguments of ``_schedule`` and its result. A pass asks twice about the same plan.
+_last: tuple[tuple[object, ...], Schedule] | None = None
+
+
 def _schedule(
     snapshot: Snapshot, plan: Plan, ledger: Ledger, policy: Policy, now: datetime
-) -> Mapping[Ref, tuple[datetime, timedelta]]:
+) -> Schedule:
+    """When to query each resource, and the window over which to measure its processor time."""
+    global _last
+    # Of the ledger only the marks count; giving a notice makes a new ledger with the same marks.
+    arguments = (snapshot, plan, ledger.marks, policy, now)
+    if _last is None or any(one is not other for one, other in zip(arguments, _last[0])):
+        _last = arguments, _schedule_of(snapshot, plan, ledger, policy, now)
+    return _last[1]
+
+
+def _schedule_of(
+    snapshot: Snapshot, plan: Plan, ledger: Ledger, policy: Policy, now: datetime
+) -> Schedule:
     if not policy.enabled:
         return {}
     terminals: dict[str, list[Terminal]] = {}

@@ -77,6 +77,7 @@ class KernelSource:
         self._limits: dict[str, timedelta | None] = {}
         self._last_sessions: list[Model] = []
         self._joined: Joined = {}
+        self._with_changes: dict[str, tuple[Kernel, dict[str, Any], Kernel]] = {}
 
     async def read(self) -> tuple[dict[str, Model], dict[str, str]]:
         """All kernel models by id, and the reason for each kernel that could not be read.
@@ -122,7 +123,10 @@ class KernelSource:
         self._lifecycle.look(kernels)
         # A kernel may have been started, and be at work, since ``read`` made its list.
         listed = map(str, self._kernels.list_kernel_ids())
-        self._requests.keep_only({kernel.id for kernel in kernels}.union(listed))
+        known = {kernel.id for kernel in kernels}.union(listed)
+        self._requests.keep_only(known)
+        for kernel_id in self._with_changes.keys() - known:
+            del self._with_changes[kernel_id]
         return kernels
 
     async def read_again(self, kernel_ids: Iterable[str]) -> tuple[Kernel, ...] | None:
@@ -172,7 +176,7 @@ class KernelSource:
                 waiting_for = "input"
         if waiting_for is None and state == BUSY and subscription and subscription.in_debugger:
             waiting_for = "debugger"
-        return replace(
+        return self._changed(
             kernel,
             state=state,
             connections=max(kernel.connections, self._clients.connections(kernel.id)),
@@ -183,6 +187,16 @@ class KernelSource:
             refused=requests.refused if requests is not None else "",
             request_sent_at=requests.sent_at if requests is not None else None,
         )
+
+    def _changed(self, kernel: Kernel, **changes: Any) -> Kernel:
+        """``kernel`` with ``changes``. A kernel that is the same as in the last pass gives the same
+        object, because the constructor of a kernel costs more than the rest of reading it."""
+        last = self._with_changes.get(kernel.id)
+        if last is not None and last[0] is kernel and last[1] == changes:
+            return last[2]
+        changed = replace(kernel, **changes)
+        self._with_changes[kernel.id] = kernel, changes, changed
+        return changed
 
     def had_come_up(self, kernel_ids: Iterable[str]) -> None:
         """Earlier passes saw these kernels idle or busy. If the manager of one lists it as starting

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scene import APP, KERNEL, NOW, OWN, TERMINAL, ago
 
+from auto_shutdown.core import marks as marks_module
 from auto_shutdown.core.ledger import Ledger, advance, note, record_answers
 from auto_shutdown.core.marks import Mark, activity, first_sight, moved, shifted
 from auto_shutdown.core.model import Answer, Kernel, Snapshot, Terminal
@@ -268,3 +269,38 @@ def test_activity_reported_for_the_server_counts_for_its_own_app() -> None:
     saved = replace(OWN, stamps={Signal.SAVED: ago(minutes=5)})
     mark = advance(ledger, Snapshot((), (), (saved,)), NOW).marks[OWN.ref]
     assert (mark.active_at, mark.signal) == (ago(minutes=5), Signal.SAVED)
+
+
+_IDLE = Kernel("k", "python3", "idle", last_activity=NOW, app="KernelGateway/a")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"state": "busy"},
+        {"state": "starting"},
+        {"app": "KernelGateway/b"},
+        {"app": None},
+        {"last_activity": NOW + MINUTE},
+        {"last_activity": None},
+        {"heartbeat_at": NOW},
+        {"request_sent_at": NOW + MINUTE},
+        {"state": "busy", "waiting_for": "input"},
+        {"connections": 3},
+        {"refused": "HTTP 403"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("before", [_IDLE, replace(_IDLE, state="busy")], ids=["idle", "busy"])
+def test_the_short_way_for_an_unchanged_kernel_gives_the_same_mark(
+    before: Kernel, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = marks_module.advance_kernel(None, before, NOW + 2 * MINUTE)
+    second = marks_module.advance_kernel(first, _IDLE, NOW + 3 * MINUTE)
+    now, kernel = NOW + 4 * MINUTE, replace(_IDLE, **change)
+    for previous in (first, second):
+        short = marks_module.advance_kernel(previous, kernel, now)
+        with monkeypatch.context() as patch:
+            patch.setattr(marks_module, "_is_unchanged", lambda *_: False)
+            assert short == marks_module.advance_kernel(previous, kernel, now)
