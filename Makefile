@@ -117,7 +117,7 @@ test: lint test-panel docs  ## Run everything that CI runs, browser tests includ
 
 soak: check-node $(STAMPS)/ready  ## Long tests: many tries, random examples, all fast tests on a busy machine (an hour).
 	$(PYTEST) -m soak
-	$(PYTEST) -m "hypothesis and not soak" --hypothesis-profile=random
+	$(PYTEST) -m "hypothesis and not soak" --hypothesis-profile=random --timeout=7200
 	$(BIN)/python tests/soak/under_load.py -q -m "not soak" $(wildcard $(FAST))
 
 demo: $(STAMPS)/demo  ## Watch it remove the idle and keep the busy, in a small Studio (about a minute).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..config.settings import json_safe
-from ..core.model import EVERYTHING, Kind, Ref
+from ..core.ref import EVERYTHING, Kind, Ref
 from ..core.texts import sentence
 from ..core.words import printable
 

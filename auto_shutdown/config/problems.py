@@ -8,7 +8,6 @@ start while there is such a problem, and tells which (docs/decisions/022).
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,6 +88,8 @@ def misunderstood(
     for name, value in section.items():
         trait = traits.get(str(name))
         if trait is None:
+            import difflib  # only for a mistake, and not at each start
+
             close = difflib.get_close_matches(str(name), traits, 1)
             hint = f" Did you mean {close[0]}?" if close else ""
             message = f"{SECTION}.{name} is configured, and there is no such trait.{hint}"

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import Enum
 from functools import cached_property
-from typing import NamedTuple, Union
+from typing import Union
 
+from .ref import EVERYTHING as EVERYTHING
+from .ref import Kind as Kind
+from .ref import Ref as Ref
 from .signals import Signal
 
 #: The only app type that this extension deletes in Studio Classic. A JupyterServer app is free, and
@@ -23,35 +25,6 @@ KERNEL_GATEWAY = "KernelGateway"
 FREE_APP_TYPES = frozenset({"JupyterServer", "RStudioServerPro"})
 
 IN_SERVICE = "InService"
-
-
-class Kind(str, Enum):
-    """The kind of resource of a :class:`Ref`. Only keep-alives use ``ALL``."""
-
-    KERNEL = "kernel"
-    TERMINAL = "terminal"
-    APP = "app"
-    ALL = "all"
-
-    # Faster than Enum's own hash, which is Python code.
-    __hash__ = str.__hash__
-
-
-class Ref(NamedTuple):
-    """The name of one resource: a kernel id, a terminal name, or ``AppType/AppName``.
-
-    It is a tuple for speed: a pass looks up each Ref a dozen times, and a tuple's hash is C code.
-    """
-
-    kind: Kind
-    id: str
-
-    def __str__(self) -> str:
-        return f"{self.kind.value} {self.id}"
-
-
-#: A keep-alive on this Ref covers every resource.
-EVERYTHING = Ref(Kind.ALL, "all")
 
 
 @dataclass(frozen=True)
