@@ -34,7 +34,7 @@ class ActivityFile:
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
-        self.problem: safe_files.UnsafeFileError | None = None
+        self.problem: OSError | None = None
         self._lock = threading.Lock()
         self._by_others: datetime | None = None
 
@@ -63,14 +63,19 @@ class ActivityFile:
         except safe_files.UnsafeFileError as error:
             self.problem = error
             return None
-        except (OSError, ValueError, OverflowError):
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            self.problem = error
+            return None
+        except (ValueError, OverflowError):
             return None
         if stamp is not None and stamp.microsecond != OUR_MICROSECOND:
             self._by_others = stamp
         return stamp
 
     def _write(self, text: bytes) -> None:
-        if self.problem is not None:
+        if isinstance(self.problem, safe_files.UnsafeFileError):
             raise self.problem
         try:
             safe_files.replace(self.path, text, mode=0o644, make_parents=False)

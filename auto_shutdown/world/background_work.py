@@ -82,9 +82,9 @@ class WorkSource:
             return
         self._looked_at = now
         watch = self._watch if own_app else None
-        roots, ids = self._roots(kernels, terminals), {kernel.id for kernel in kernels}
+        roots, resources = self._roots(kernels, terminals), [*kernels, *terminals]
         try:
-            servers = await self._in_thread(self._surveyor.look_around, roots, ids, watch)
+            servers = await self._in_thread(self._surveyor.look_around, roots, resources, watch)
             self._beside_others = bool(servers)
             self._problem = None
         except UnreadableError as error:

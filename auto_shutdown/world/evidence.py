@@ -39,15 +39,20 @@ OLDEST = 15 * 60.0
 @dataclass(frozen=True)
 class Reading:
     """The counters of one process since it started: processor seconds, bytes read and written, and
-    page faults of the children that have ended."""
+    page faults of the children that have ended. ``is_hidden``: the bytes cannot be read, because it
+    is the process of another user."""
 
     cpu: float = 0.0
     bytes: int = 0
     child_faults: int = 0
+    is_hidden: bool = False
 
     def plus(self, used: Reading) -> Reading:
         return Reading(
-            self.cpu + used.cpu, self.bytes + used.bytes, self.child_faults + used.child_faults
+            self.cpu + used.cpu,
+            self.bytes + used.bytes,
+            self.child_faults + used.child_faults,
+            self.is_hidden,
         )
 
     def since(self, before: Reading) -> Reading:
@@ -80,6 +85,8 @@ class Use:
     cores: float
     bytes: int
     children: bool
+    #: Whether the bytes of one of the processes cannot be read.
+    is_hidden: bool = False
 
     @property
     def bytes_per_second(self) -> float:
@@ -91,8 +98,9 @@ class Use:
 
     @property
     def is_sign_of_life(self) -> bool:
-        """Whether this use may be work, but may also be, for example, an idle connection."""
-        return self.bytes >= LIFE_BYTES
+        """Whether this use may be work, but may also be, for example, an idle connection. The
+        bytes of another user's process are not known, and unknown is never idle."""
+        return self.bytes >= LIFE_BYTES or self.is_hidden
 
     def __str__(self) -> str:
         text = f"used {self.cores:.0%} of a core"
@@ -114,7 +122,8 @@ def use_between(before: Sample, after: Sample, seconds: float) -> Use:
         known = known or nothing
         cpu += max(0.0, reading.cpu - known.cpu)
         moved += max(0, reading.bytes - known.bytes)
-    return Use(seconds, cpu / seconds, moved, children)
+    hidden = any(reading.is_hidden for reading in after.values())
+    return Use(seconds, cpu / seconds, moved, children, hidden)
 
 
 @dataclass
@@ -150,12 +159,16 @@ class Gauge:
 
 
 def sample_of(
-    members: Iterable[Process], read_io: Callable[[int], int | None] = processes.read_io
+    members: Iterable[Process],
+    read_io: Callable[[int], int | None] = processes.read_io,
+    is_of_another_user: Callable[[int], bool] = processes.is_of_another_user,
 ) -> Sample:
-    """The counters of ``members`` now. Raises OSError when they cannot be read. The I/O of another
-    user's process cannot be read; its processor time and its children count."""
-    return {
-        process.key: Reading(process.cpu, read_io(process.pid) or 0, process.child_faults)
-        for process in members
-        if not process.has_ended
-    }
+    """The counters of ``members`` now. Raises OSError when they cannot be read."""
+    sample: dict[Hashable, Reading] = {}
+    for process in members:
+        if not process.has_ended:
+            moved = read_io(process.pid)
+            # Some own processes hide their bytes, too, and are no jobs (ssh-agent).
+            hidden = moved is None and is_of_another_user(process.pid)
+            sample[process.key] = Reading(process.cpu, moved or 0, process.child_faults, hidden)
+    return sample

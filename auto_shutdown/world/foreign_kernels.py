@@ -101,15 +101,16 @@ def _kernel(
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
             raise
-        if not path.name.startswith(USUAL_NAME):
-            return None
         failure = f"its connection file cannot be read ({type(error).__name__})"
-        return ForeignKernel(process, path, program, None, failure)
-    except ValueError:
-        return None
-    if connection is None:
-        return None
-    return ForeignKernel(process, path, program, connection)
+    except ValueError:  # it is being written, for example
+        failure = "its connection file cannot be understood"
+    else:
+        if connection is not None:
+            return ForeignKernel(process, path, program, connection)
+        failure = "its connection file does not name its channels"
+    # Any other JSON file is no connection file.
+    is_kernel = path.name.startswith(USUAL_NAME)
+    return ForeignKernel(process, path, program, None, failure) if is_kernel else None
 
 
 def _program(words: Sequence[str]) -> str:

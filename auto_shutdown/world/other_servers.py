@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import safe_files
 from . import processes
-from .processes import Table
+from .processes import Process, Table
 from .stamps import parse_stamp
 
 #: The time limit of each request to another server, in seconds.
@@ -30,6 +30,9 @@ _REST_SECONDS = 0.2
 #: So long after an answer the other server may note it.
 _LATE_SECONDS = 0.5
 _LOOKS = 10
+
+#: The HTTP status of a path that a server does not have.
+NOT_FOUND = 404
 
 #: A longer file is no runtime file.
 _MOST_BYTES = 64 * 1024
@@ -48,7 +51,8 @@ class OtherServer:
     token: str = field(default="", repr=False)
 
     def __str__(self) -> str:
-        return f"the Jupyter server at {self.url} (process {self.pid})"
+        where = f" at {self.url}" if self.url else ""
+        return f"the Jupyter server{where} (process {self.pid})"
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,18 @@ class Tenant:
 
 
 class UnansweredError(Exception):
-    """Another server did not report its kernels and terminals."""
+    """Another server did not report its kernels and terminals. ``status`` is the HTTP status of
+    its answer (None: it gave none)."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def find(table: Table, directories: Iterable[Path], own_pid: int) -> list[OtherServer]:
     """The other servers that have a runtime file in one of ``directories`` and are still running.
     Raises OSError, but for a directory that is not there."""
-    found: dict[int, OtherServer] = {}
+    servers: list[OtherServer] = []
     for directory in directories:
         try:
             names = os.listdir(directory)
@@ -94,9 +103,10 @@ def find(table: Table, directories: Iterable[Path], own_pid: int) -> list[OtherS
             # A home can be another container's, too, and a file can outlive its server.
             if pid.isdigit() and int(pid) != own_pid and int(pid) in table:
                 server = _read(directory / name, int(pid))
-                if server is not None and _is_python(table, server.pid):
-                    found[server.pid] = server
-    return list(found.values())
+                if server is not None and _is_of(directory / name, table[server.pid]):
+                    servers.append(server)
+    # Of two files of a process, one may be of no use.
+    return list({server.pid: server for server in sorted(servers, key=lambda s: s.url)}.values())
 
 
 def runtime_directories(
@@ -149,13 +159,29 @@ def is_server(arguments: Sequence[str]) -> bool:
     return False
 
 
-def _is_python(table: Table, pid: int) -> bool:
-    command = table[pid].command
-    return command.startswith(("python", "jupyter", "pt_main"))
+#: A runtime file is older than its process only by what two clocks differ (seconds).
+_SKEW = 60.0
+
+
+def _is_of(path: Path, process: Process) -> bool:
+    """Whether the runtime file may be of this process. A home outlives its containers, and their
+    process ids are used again: so not a file that is older than the process, unless the process is
+    known to be a server (somebody may have set the clock). Raises OSError."""
+    if not process.command.startswith(("python", "jupyter", "pt_main")):
+        return False
+    if is_server(processes.read_arguments(process.pid)):
+        return True
+    started_at = processes.started_at(process)
+    try:
+        written_at = os.stat(path).st_mtime
+    except FileNotFoundError:
+        return False
+    return started_at is None or written_at > started_at.timestamp() - _SKEW
 
 
 def _read(path: Path, pid: int) -> OtherServer | None:
-    """None for a file that is being written, or has just gone."""
+    """None for a file that has just gone. A file that is being written, or cannot be understood,
+    gives a server without an address, of which nothing is known."""
     try:
         # Another container's user may have made it, where a home is shared.
         text = safe_files.read_bytes(path, _MOST_BYTES, follow=True, any_owner=True)
@@ -164,7 +190,7 @@ def _read(path: Path, pid: int) -> OtherServer | None:
     except (FileNotFoundError, safe_files.UnsafeFileError):
         return None
     except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+        return OtherServer(pid, "")
     return OtherServer(
         pid, url if url.endswith("/") else url + "/", str(content.get("token") or "")
     )
@@ -172,6 +198,8 @@ def _read(path: Path, pid: int) -> OtherServer | None:
 
 async def tenants_of(server: OtherServer) -> list[Tenant]:
     """The kernels and terminals of ``server``. Raises UnansweredError."""
+    if not server.url:
+        raise UnansweredError(f"The runtime file of {server} cannot be understood")
     try:
         # panel=false: the other server need not call SageMaker for this request.
         report = await _get(server, "auto-shutdown/status?panel=false")
@@ -185,8 +213,10 @@ async def tenants_of(server: OtherServer) -> list[Tenant]:
         found = [_of_model(server, "kernel", model, _is_older(version)) for model in kernels]
         try:
             terminals = await _get(server, "api/terminals?no_track_activity=1")
-        except UnansweredError:
-            return found  # a server without terminals answers 404
+        except UnansweredError as error:
+            if error.status != NOT_FOUND:
+                raise
+            return found  # a server without terminals
         return found + [_of_model(server, "terminal", model) for model in terminals]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnansweredError(f"{server} gives an answer that is not understood") from error
@@ -287,4 +317,5 @@ async def _get(server: OtherServer, path: str) -> Any:
     except Exception as error:  # refused, timed out, redirected to a login page, no JSON
         status = getattr(error, "code", None)
         why = f"HTTP {status}" if status else type(error).__name__
-        raise UnansweredError(f"{server} does not say what runs in it ({why})") from error
+        message = f"{server} does not say what runs in it ({why})"
+        raise UnansweredError(message, status if isinstance(status, int) else None) from error

@@ -162,7 +162,7 @@ def members_of(table: Table, process: Process, kind: str) -> list[Process]:
 
 def is_new_own_kernel(kernel: ForeignKernel, server: int) -> bool:
     """Whether this is probably a kernel that ``server`` (a process id) has just started."""
-    started_at = _started_at(kernel.process)
+    started_at = processes.started_at(kernel.process)
     if kernel.process.parent != server or started_at is None:
         return False
     return datetime.now(timezone.utc) - started_at < timedelta(seconds=YOUNG)
@@ -175,13 +175,13 @@ def _of_kernel(kernel: ForeignKernel) -> Program:
         KERNEL,
         process.command,
         kernel.program,
-        started_at=_started_at(process),
+        started_at=processes.started_at(process),
     )
 
 
 def _of_terminal(process: Process) -> Program:
     device = _device_of(process) or f"terminal-{process.terminal}"
-    return Program(device, TERMINAL, process.command, started_at=_started_at(process))
+    return Program(device, TERMINAL, process.command, started_at=processes.started_at(process))
 
 
 def _is_sign_of_work(use: Use, only_shows: bool) -> bool:
@@ -218,12 +218,3 @@ def _device_times(process: Process) -> tuple[float | None, float | None]:
     except FileNotFoundError:
         return None, None  # the terminal of another container
     return (None, None) if status is None else (status.st_atime, status.st_mtime)
-
-
-def _started_at(process: Process) -> datetime | None:
-    """Start times count from the boot of the host (proc_pid_stat(5))."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    if clock is None or not processes.PROC.exists():
-        return None
-    age = time.clock_gettime(clock) - process.started / processes.TICKS
-    return datetime.now(timezone.utc) - timedelta(seconds=max(age, 0.0))

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +164,13 @@ def read_io(pid: int) -> int | None:
         return None  # a kernel without I/O accounting
 
 
+def is_of_another_user(pid: int) -> bool:
+    """Whether the process runs as another user than this server (``sudo``). Raises OSError."""
+    lines = (_read(pid, "status") or b"").splitlines()
+    uids = next((line.split()[1:2] for line in lines if line.startswith(b"Uid:")), [])
+    return any(int(uid) != os.getuid() for uid in uids)
+
+
 def read_arguments(pid: int) -> tuple[str, ...]:
     """The command line; empty for a process that has ended or hides it. Raises OSError."""
     text = _read(pid, "cmdline") or b""
@@ -220,23 +229,37 @@ def _read(pid: int, name: str) -> bytes | None:
 
 
 def remote_connections() -> frozenset[int]:
-    """The inodes of all established TCP connections to another host (no loopback address). Empty
+    """The inodes of all established TCP connections to another host: neither to a loopback address
+    nor to this host's own address, by which the processes of a Ray or Spark cluster talk. Empty
     where the table cannot be had. Raises OSError for want of file descriptors."""
-    inodes = set()
+    rows: list[list[str]] = []
     for name in ("tcp", "tcp6"):
         try:
             lines = (PROC / "net" / name).read_text().splitlines()[1:]
         except FileNotFoundError:
             continue  # no IPv6, or no network at all
-        for line in lines:
-            fields = line.split()
-            if len(fields) > 9 and fields[3] == ESTABLISHED and not _is_loopback(fields[2]):
-                inodes.add(int(fields[9]))
-    return frozenset(inodes)
+        rows += [fields for fields in map(str.split, lines) if len(fields) > 9]
+    own = {_host_of(fields[1]) for fields in rows}
+    return frozenset(
+        int(fields[9])
+        for fields in rows
+        if fields[3] == ESTABLISHED
+        and not _is_loopback(fields[2])
+        and _host_of(fields[2]) not in own
+    )
+
+
+def _host_of(address: str) -> str:
+    """The address without its port; an IPv4 address in IPv6 form as plain IPv4."""
+    host = address.partition(":")[0]
+    return host[-8:] if host.startswith(MAPPED) else host
 
 
 #: The state of a connection in ``/proc/net/tcp``.
 ESTABLISHED = "01"
+
+#: How an IPv4 address in IPv6 form begins there (``::ffff:0:0/96``).
+MAPPED = "0" * 16 + "FFFF0000"
 
 
 def _is_loopback(address: str) -> bool:
@@ -244,8 +267,17 @@ def _is_loopback(address: str) -> bool:
     host = address.partition(":")[0]
     if len(host) == 8:
         return host.endswith("7F")
-    mapped = host.startswith("0" * 16 + "FFFF0000")
-    return host == "0" * 24 + "01000000" or (mapped and host.endswith("7F"))
+    return host == "0" * 24 + "01000000" or (host.startswith(MAPPED) and host.endswith("7F"))
+
+
+def started_at(process: Process) -> datetime | None:
+    """When the process started, by today's wall clock. Start times count from the boot of the host
+    (proc_pid_stat(5)); None where that clock cannot be read."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    if clock is None or not PROC.exists():
+        return None
+    age = time.clock_gettime(clock) - process.started / TICKS
+    return datetime.now(timezone.utc) - timedelta(seconds=max(age, 0.0))
 
 
 def tree(table: Table, roots: Iterable[int]) -> list[Process]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from ..core.model import Kind, Ref, Snapshot
+from ..core.model import Kernel, Kind, Ref, Resource, Snapshot
 from . import foreign_kernels, other_servers, processes
 from .attribution import Attribution, ProcessHistory
 from .evidence import Sample, sample_of
@@ -142,17 +142,23 @@ class Surveyor:
             raise processes.unreadable(error) from error
 
     def look_around(
-        self, roots: Mapping[Ref, int], kernel_ids: Collection[str], watch: ProgramWatch | None
+        self,
+        roots: Mapping[Ref, int],
+        resources: Collection[Resource],
+        watch: ProgramWatch | None,
     ) -> list[OtherServer]:
         """The other Jupyter servers. A smaller look, which is cheap enough for every pass: with
-        ``watch`` also at the programs beside this server. ``kernel_ids`` are all kernels of this
-        server. Raises UnreadableError."""
+        ``watch`` also at the programs beside this server. It remembers who started each process,
+        because a job may leave its parent and its environment (``sudo``) before the next survey.
+        ``resources`` are all kernels and terminals of this server. Raises UnreadableError."""
         try:
             table = processes.read_table()
             arguments = lru_cache(maxsize=None)(processes.read_arguments)
             servers = self._other_servers(table, arguments)
+            self._history.attribute(table, roots, resources, self.server)
             if watch is not None:
-                watch.look(self._outside(table, roots, kernel_ids, servers, arguments))
+                ids = {resource.ref.id for resource in resources if isinstance(resource, Kernel)}
+                watch.look(self._outside(table, roots, ids, servers, arguments))
             return servers
         except OSError as error:
             raise processes.unreadable(error) from error

@@ -116,3 +116,28 @@ def test_a_hard_link_to_a_file_of_others_is_not_written(
 def test_date_beyond_the_calendar_is_ignored(path: Path) -> None:
     path.write_text("10000-01-01T00:00:00.000000Z")
     assert ActivityFile(str(path)).read() is None
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file"), False),
+        (PermissionError(errno.EACCES, "Permission denied"), True),
+        (OSError(errno.EMFILE, "Too many open files"), True),
+        (OSError(errno.EIO, "Input/output error"), True),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, named: bool
+) -> None:
+    """It may hold the activity of a remote IDE. What it held before still counts."""
+    path.write_text(THEIRS)
+    file = ActivityFile(str(path))
+    assert file.read() == THEIR_TIME
+
+    def fails(*_arguments: Any, **_more: Any) -> bytes:
+        raise error
+
+    monkeypatch.setattr("auto_shutdown.safe_files.read_bytes", fails)
+    assert file.read() == THEIR_TIME
+    assert file.problem is (error if named else None)

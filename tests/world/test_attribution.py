@@ -234,6 +234,16 @@ class TestForeignKernels:
         answers = foreign_kernels.ask([found], 0.1)
         assert "FileNotFoundError" in answers[found].failure
 
+    @pytest.mark.parametrize("content", ["", '{"shell_port": 1', "{}", "[]"])
+    def test_a_kernel_whose_connection_file_makes_no_sense_cannot_be_asked(
+        self, tmp_path: Path, content: str
+    ) -> None:
+        """The file may be half written."""
+        path = tmp_path / "kernel-new.json"
+        path.write_text(content)
+        (found,) = self.find({500: ("python", "-f", str(path))})
+        assert foreign_kernels.ask([found], 0.1)[found].failure.startswith("its connection file")
+
     def test_irregular_connection_files_neither_hang_nor_raise(self, tmp_path: Path) -> None:
         pipe, nested = tmp_path / "pipe.json", tmp_path / "nested.json"
         os.mkfifo(pipe)
@@ -250,8 +260,40 @@ class TestOtherServers:
     def test_irregular_runtime_files_neither_hang_nor_raise(self, tmp_path: Path) -> None:
         table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
         os.mkfifo(tmp_path / "jpserver-500.json")
-        (tmp_path / "nbserver-500.json").write_text("[" * 60_000)
         assert other_servers.find(table, [tmp_path], SERVER) == []
+
+    @pytest.mark.parametrize("content", ["", "{", "[" * 60_000, "{}", '{"url": ["x"'])
+    async def test_a_server_whose_runtime_file_makes_no_sense_is_unknown(
+        self, tmp_path: Path, content: str
+    ) -> None:
+        """The file may be half written. Its kernels may be at work."""
+        table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
+        (tmp_path / "jpserver-500.json").write_text(content)
+        (server,) = other_servers.find(table, [tmp_path], SERVER)
+        with pytest.raises(UnansweredError, match=r"runtime file of .* \(process 500\)"):
+            await other_servers.tenants_of(server)
+
+    @pytest.mark.parametrize(
+        ("age", "words", "found"),
+        [
+            (0, ("python", "train.py"), True),
+            (30, ("python", "train.py"), True),
+            (3600, ("python", "train.py"), False),
+            (3600, ("jupyter-lab",), True),
+        ],
+    )
+    def test_a_runtime_file_from_before_its_process_is_of_another(
+        self, tmp_path: Path, monkeypatch: Any, age: float, words: tuple[str, ...], found: bool
+    ) -> None:
+        """A home outlives its containers, and process ids are used again."""
+        started_at = datetime(2026, 1, 1, tzinfo=timezone.utc)
+        monkeypatch.setattr(processes, "started_at", lambda _process: started_at)
+        monkeypatch.setattr(processes, "read_arguments", lambda _pid: words)
+        table = {500: process(500, 1, command="python")}
+        path = tmp_path / "jpserver-500.json"
+        path.write_text(json.dumps({"url": "http://localhost:8889"}))
+        os.utime(path, (started_at.timestamp() - age,) * 2)
+        assert bool(other_servers.find(table, [tmp_path], SERVER)) is found
 
     def test_running_server_is_found_by_its_runtime_file(self, tmp_path: Path) -> None:
         table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
@@ -346,7 +388,9 @@ class TestOtherServers:
 
         async def get(_server: OtherServer, path: str) -> Any:
             if path not in answers:
-                raise UnansweredError("HTTP 404")
+                raise UnansweredError("HTTP 404", 404)
+            if isinstance(answers[path], Exception):
+                raise answers[path]
             return answers[path]
 
         monkeypatch.setattr(other_servers, "_get", get)
@@ -364,6 +408,13 @@ class TestOtherServers:
         for version, older in (("2.15.0", False), ("3.0.1", False), ("6.5.7", True)):
             answers["api"]["version"] = version
             assert (await other_servers.tenants_of(server))[0].asking_moves_stamp is older
+        terminals = answers.pop("api/terminals?no_track_activity=1")
+        assert [t.id for t in await other_servers.tenants_of(server)] == ["k", "l"]
+        for failure in (UnansweredError("HTTP 500", 500), UnansweredError("timed out")):
+            answers["api/terminals?no_track_activity=1"] = failure
+            with pytest.raises(UnansweredError):
+                await other_servers.tenants_of(server)
+        answers["api/terminals?no_track_activity=1"] = terminals
         for wrong in ([{"id": "k", "last_activity": "yesterday"}], {"message": "no"}, [7]):
             answers["api/kernels?no_track_activity=1"] = wrong
             with pytest.raises(UnansweredError):

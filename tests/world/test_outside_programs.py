@@ -7,13 +7,14 @@ import pty
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from auto_shutdown.core.model import Program
+from auto_shutdown.core.model import Program, Snapshot, Terminal
 from auto_shutdown.world import outside_programs, processes
 from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.foreign_kernels import ForeignKernel
@@ -200,6 +201,22 @@ def terminal() -> Iterator[str]:
     os.kill(pid, 9)
     os.waitpid(pid, 0)
     os.close(device)
+
+
+def test_each_look_remembers_who_started_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``sudo`` clears the environment of a job, and the job may outlive its terminal. No question
+    about background work may have been asked while the terminal was open."""
+    shell = Process(300, os.getpid(), 300, 300, 1, 0.0, "bash", session=300)
+    job = Process(310, 300, 310, -1, 2, 0.0, "python", session=310)
+    terminal = Terminal("1")
+    surveyor = Surveyor()
+    tables = [{300: shell, 310: job}, {310: replace(job, parent=1)}]
+    monkeypatch.setattr(processes, "read_table", lambda: tables.pop(0))
+    monkeypatch.setattr(processes, "read_arguments", lambda _pid: ("bash",))
+    surveyor._history._read = lambda _pid, _names: {}
+    surveyor.look_around({terminal.ref: 300}, [terminal], None)
+    survey = surveyor.look({}, Snapshot(), beyond=False)
+    assert survey.attribution.from_terminals == {310}
 
 
 @pytest.mark.skipif(not processes.PROC.exists(), reason="no /proc here")

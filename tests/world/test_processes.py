@@ -166,6 +166,14 @@ def test_process_of_another_user_is_none_and_lack_of_descriptors_raises(
             read(1)
 
 
+def test_whether_a_process_is_of_another_user(proc: Path) -> None:
+    for pid, uid in ((11, os.getuid()), (12, os.getuid() + 1)):
+        (proc / str(pid)).mkdir()
+        (proc / str(pid) / "status").write_text(f"Name:\tx\nUid:\t{uid}\t0\t0\t0\nGid:\t7\n")
+    found = [processes.is_of_another_user(pid) for pid in (11, 12, 13)]
+    assert found == [False, True, False], "the last has ended"
+
+
 def test_connections_to_other_hosts_are_counted(proc: Path) -> None:
     (proc / "net").mkdir()
     head = (
@@ -179,11 +187,15 @@ def test_connections_to_other_hosts_are_counted(proc: Path) -> None:
         line.format(here, here, "01", 13),
         line.format(here, "00000000:0000", "0A", 14),  # it listens
     ]
+    ours = "0500A8C0"  # this host's own address: the processes of a Ray cluster talk by it
+    lines.append(line.format(f"{ours}:18EB", f"{ours}:A000", "01", 15))
+    lines.append(line.format(f"{ours}:A000", f"{ours}:18EB", "01", 16))
     (proc / "net" / "tcp").write_text("\n".join([head, *lines]) + "\n")
     six = [
         line.format("0" * 32 + ":1F90", "B80D0120000000000000000001000000:01BB", "01", 21),
         line.format("0" * 32 + ":1F90", "0" * 24 + "01000000:1F90", "01", 22),
         line.format("0" * 32 + ":1F90", "0000000000000000FFFF00000100007F:1F90", "01", 23),
+        line.format("0" * 32 + ":1F90", f"0000000000000000FFFF0000{ours}:1F90", "01", 24),
     ]
     (proc / "net" / "tcp6").write_text("\n".join([head, *six]) + "\n")
     assert processes.remote_connections() == {11, 21}
