@@ -64,6 +64,23 @@ async def test_a_restart_removes_nothing_sooner(bench: Bench) -> None:
     assert bench.world.removed == [app.id]  # nor later: its mark was kept
 
 
+async def test_a_requested_removal_goes_by_the_clock_of_the_ledger(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody sets the wall clock forward while a pass hangs. The ledger is shifted by the next
+    pass; until then its keep-alives are in force by the time before the step."""
+    monkeypatch.setattr("auto_shutdown.cycle.controller.LOOK_SECONDS", 0.01)
+    kernel = bench.world.kernel("k")
+    await bench.controller.load()
+    await bench.controller.check()
+    await bench.controller.requests.keep_alive(kernel.ref, 60, "waits for a review")
+    async with bench.controller._one_pass_at_a_time:
+        bench.clock.step(timedelta(hours=9))
+        await bench.controller.requests.remove(kernel.ref)
+    (entry,) = await bench.controller.requests.read_history(1)
+    assert entry["detail"].endswith("It was kept alive: waits for a review.")
+
+
 async def test_the_marks_of_an_earlier_server_are_handed_to_the_world(bench: Bench) -> None:
     """They tell that a kernel had come up, which its gateway may list as starting for ever."""
     bench.world.kernel("k")
