@@ -141,3 +141,19 @@ def test_file_of_another_user_is_refused_in_a_directory_that_others_write(tmp_pa
     tmp_path.chmod(0o777)
     with pytest.raises(UnsafeFileError):
         safe_files.read_bytes(path, 10)
+
+
+def test_a_replaced_file_and_its_new_name_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the name a crash of the host would bring the old file back."""
+    synced: list[bool] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(handle).st_mode))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    safe_files.replace(tmp_path / "file", b"content")
+    assert synced == [False, True], "first the content, then the directory"
