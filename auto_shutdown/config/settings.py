@@ -87,7 +87,7 @@ FIELDS: Mapping[str, Field] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """The administrator's settings. Each time has its unit in its name. ``defaults`` holds the
+    """The administrator's settings. Each time has its unit in its name. ``defaults`` contains the
     value of every setting for users who did not choose one."""
 
     defaults: Mapping[str, Any] = field(

@@ -1,6 +1,6 @@
-"""The SageMaker operations that moto lacks: apps, lifecycle configurations, and what goes beyond
-moto's domains. Each takes the request and returns the answer as plain JSON. User profiles and
-spaces are in :mod:`.owners`."""
+"""The SageMaker operations that moto lacks: apps, lifecycle configurations, and the operations on
+domains that moto implements only in part. Each handler takes the request and returns the answer,
+both as plain JSON. User profiles and spaces are in :mod:`.owners`."""
 
 from __future__ import annotations
 
