@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..api.client import ExitCode
 from . import domain_template
 from .domain_text import run_as_json, show_findings, show_report, show_run
-from .options import Commands, Run, command
+from .options import Commands, Run, command, number
 from .text import Page
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _common(
     option("--policy", type=Path, metavar="FILE", help="the policy file (JSON, docs/domain.md)")
     option(
         "--calls-a-second",
-        type=_rate,
+        type=number(0.05, 100),
         default=LISTS_A_SECOND,
         metavar="N",
         help=f"lists a second (default: {LISTS_A_SECOND:g}, what the account has); "
@@ -71,18 +71,8 @@ def _add_domains(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0.05 <= rate <= 100:
-        raise argparse.ArgumentTypeError("from 0.05 to 100")
-    return rate
-
-
 def _hours(text: str) -> timedelta:
-    hours = float(text)
-    if not 0 < hours <= 24 * 90:
-        raise argparse.ArgumentTypeError("from more than 0 to 2160 hours")
-    return timedelta(hours=hours)
+    return timedelta(hours=number(0.01, 24 * 90, " hours")(text))
 
 
 def _add_report(below: Commands[argparse.ArgumentParser]) -> None:
@@ -94,7 +84,12 @@ def _add_report(below: Commands[argparse.ArgumentParser]) -> None:
     option("--csv", type=Path, metavar="FILE", help="write a CSV file (- for standard output)")
     option("--bill", action="store_true", help="also ask Cost Explorer (one cent a time)")
     option(
-        "-n", "--limit", type=int, default=40, metavar="N", help="rows of the table (default: 40)"
+        "-n",
+        "--limit",
+        type=number(0, whole=True),
+        default=40,
+        metavar="N",
+        help="rows of the table (default: 40)",
     )
 
 
@@ -106,7 +101,7 @@ def _add_check(below: Commands[argparse.ArgumentParser]) -> None:
     option("--fail-on", choices=LEVELS, default="failure", help="exit 1 from this level on")
     option(
         "--describe",
-        type=int,
+        type=number(0, whole=True),
         default=500,
         metavar="N",
         help="describe user profiles one by one if there are at most N (5 a second)",
@@ -123,7 +118,9 @@ def _add_tidy(below: Commands[argparse.ArgumentParser]) -> None:
     audit = "auto-shutdown-domain-audit.jsonl"
     option("--audit", type=Path, default=Path(audit), metavar="FILE", help="the audit log")
     option("--all", action="store_true", help="also list each app that is kept, with the reason")
-    option("--minutes", type=float, metavar="N", help="end after N minutes; a later run goes on")
+    option(
+        "--minutes", type=number(0), metavar="N", help="end after N minutes; a later run goes on"
+    )
 
 
 def _add_teardown(below: Commands[argparse.ArgumentParser]) -> None:

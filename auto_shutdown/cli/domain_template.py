@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..api.client import ExitCode
+from .options import number
 from .text import Page
 
 if TYPE_CHECKING:
@@ -32,12 +33,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--remove", action="store_true", help="delete the stack; the audit log stays")
     option("--stack", default=STACK, metavar="NAME", help=f"the stack's name (default: {STACK})")
     option("--yes", action="store_true", help="do not ask before --deploy and --remove")
-    option("--every", type=_minutes, default=15, metavar="MIN", help="minutes between two tidies")
-    option("--hour", type=_hour, default=6, metavar="H", help="of the daily report and check")
+    option(
+        "--every",
+        type=number(5, 60, " minutes", whole=True),
+        default=15,
+        metavar="MIN",
+        help="minutes between two tidies",
+    )
+    option(
+        "--hour",
+        type=number(0, 23, whole=True),
+        default=6,
+        metavar="H",
+        help="of the daily report and check",
+    )
     option("--time-zone", default="UTC", metavar="ZONE", help="of that hour, as in Europe/Berlin")
     option("--bill", action="store_true", help="ask Cost Explorer once a day (one cent)")
     option("--mail", default="", metavar="ADDRESS", help="gets alarms, notices and the check")
-    option("--budget", type=_dollars, default=0, metavar="USD", help="an AWS budget, a month")
+    option(
+        "--budget",
+        type=number(0, unit=" US dollars", whole=True),
+        default=0,
+        metavar="USD",
+        help="an AWS budget, a month",
+    )
     option("--code-bucket", default="", metavar="NAME", help="for the zip (default: makes one)")
     option("--permissions-boundary", default="", metavar="ARN", help="for both roles")
     option(
@@ -45,29 +64,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="for accounts with a limit of few concurrent executions",
     )
-    option("--apps", type=int, default=100, metavar="N", help="for the estimate of its cost")
-    option("--canvas-apps", type=int, default=0, metavar="N", help="likewise")
-
-
-def _minutes(text: str) -> int:
-    minutes = int(text)
-    if not 5 <= minutes <= 60:
-        raise argparse.ArgumentTypeError("from 5 to 60 minutes")
-    return minutes
-
-
-def _hour(text: str) -> int:
-    hour = int(text)
-    if not 0 <= hour <= 23:
-        raise argparse.ArgumentTypeError("from 0 to 23")
-    return hour
-
-
-def _dollars(text: str) -> int:
-    dollars = int(text)
-    if dollars < 0:
-        raise argparse.ArgumentTypeError("US dollars, 0 or more")
-    return dollars
+    option(
+        "--apps",
+        type=number(0, whole=True),
+        default=100,
+        metavar="N",
+        help="for the estimate of its cost",
+    )
+    option("--canvas-apps", type=number(0, whole=True), default=0, metavar="N", help="likewise")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from ..api.client import ExitCode
+from .listing import Listing
 from .names import full_name
-from .options import Commands, add_server, client_of, command
-from .text import Cell, Column, Page, local_time
+from .options import Commands, add_server, command
+from .text import Cell, Column, local_time
 
 HEADER = ("WHEN", "KIND", Column("NAME", keep_end=True), "OUTCOME", Column("WHY", below=True))
 
@@ -26,14 +26,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    query = {"limit": arguments.limit}
-    answer = client_of(arguments).request("GET", "history", query=query)
-    page = Page()
-    if arguments.json:
-        page.json(answer)
-    else:
-        page.rows(HEADER, map(_row, answer["history"]), "Nothing was removed so far.")
-    return ExitCode.DONE
+    listing = Listing("history", HEADER, _row, "Nothing was removed so far.")
+    return listing.show(arguments, limit=arguments.limit)
 
 
 def _row(entry: Mapping[str, Any]) -> list[Cell]:

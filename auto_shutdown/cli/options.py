@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from getpass import getpass
+from typing import Any
 
 from ..api.client import Client, find
 
@@ -21,6 +23,27 @@ def command(
     parser.add_argument("--json", action="store_true", help="write JSON for programs")
     parser.set_defaults(run=run)
     return parser
+
+
+def number(
+    lowest: float, highest: float | None = None, unit: str = "", whole: bool = False
+) -> Callable[[str], Any]:
+    """A ``type`` for argparse: a number from ``lowest`` to ``highest`` (None: without end), and a
+    ``whole`` one if asked for. ``unit`` stands in the error behind the bounds."""
+    to = f" or more{unit}" if highest is None else f" to {highest:g}{unit}"
+    wanted = f"{'a whole number, ' if whole else ''}{lowest:g}{to}"
+
+    def parse(text: str) -> float:
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
+        # A NaN is in no range.
+        if not lowest <= value <= (math.inf if highest is None else highest):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        return value
+
+    return parse
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from ..api.client import ExitCode
+from .listing import Listing
 from .names import full_name
-from .options import Commands, add_server, client_of, command
-from .text import Cell, Column, Page, local_time
+from .options import Commands, add_server, command
+from .text import Cell, Column, local_time
 
 HEADER = ("STOPPED", "KIND", Column("NAME", keep_end=True), "CELLS", "ID")
 
@@ -21,13 +21,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    answer = client_of(arguments).request("GET", "stopped")
-    page = Page()
-    if arguments.json:
-        page.json(answer)
-    else:
-        page.rows(HEADER, map(_row, answer["stopped"]), "There is nothing to bring back.")
-    return ExitCode.DONE
+    return Listing("stopped", HEADER, _row, "There is nothing to bring back.").show(arguments)
 
 
 def _row(entry: Mapping[str, Any]) -> list[Cell]:

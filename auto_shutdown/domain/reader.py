@@ -63,6 +63,34 @@ class Scope:
     in_time_of_lists: bool = False
 
 
+@dataclass(frozen=True)
+class ItemList:
+    """A list of resources that belong to no domain. ``method`` is boto3's name of the operation,
+    ``member`` holds its entries, and the members of an entry begin with ``prefix``."""
+
+    kind: str
+    type: str
+    method: str
+    member: str
+    prefix: str
+
+
+INSTANCES = ItemList(
+    f.NOTEBOOK_INSTANCE,
+    "NotebookInstance",
+    "list_notebook_instances",
+    "NotebookInstances",
+    "NotebookInstance",
+)
+TRACKING_SERVERS = ItemList(
+    f.TRACKING_SERVER,
+    "MLflowTrackingServer",
+    "list_mlflow_tracking_servers",
+    "TrackingServerSummaries",
+    "TrackingServer",
+)
+
+
 @dataclass
 class _Draft:
     """The facts of one region while they are read."""
@@ -128,12 +156,12 @@ class Reader:
         # The instances are listed early, for their descriptions to be read beside the other lists.
         steps: tuple[tuple[str, _Step, _Step | None], ...] = (
             (f.DOMAINS, self._read_domains, self._describe_domains),
-            (f.INSTANCES, self._read_instances, self._describe_instances),
+            (f.INSTANCES, partial(_read_items, INSTANCES), self._describe_instances),
             (f.APPS, self._read_apps, None),
             (f.CANVAS_METRIC, self._read_canvas, None),
             (f.PROFILES, self._read_profiles, None),
             (f.SPACES, self._read_spaces, None),
-            (f.TRACKING_SERVERS, self._read_tracking_servers, None),
+            (f.TRACKING_SERVERS, partial(_read_items, TRACKING_SERVERS), None),
             (f.PROFILE_SETTINGS, self._read_profile_settings, None),
         )
         with ThreadPoolExecutor(1) as beside:
@@ -216,21 +244,6 @@ class Reader:
             )
             draft.items[item.key] = item
 
-    def _read_instances(self, aws: Aws, draft: _Draft) -> None:
-        method, member = "list_notebook_instances", "NotebookInstances"
-        for entry in aws.pages("sagemaker", method, member, MaxResults=PAGE_SIZE):
-            item = Item(
-                f.NOTEBOOK_INSTANCE,
-                aws.region,
-                "NotebookInstance",
-                str(entry.get("NotebookInstanceName")),
-                str(entry.get("NotebookInstanceStatus")),
-                instance_type=entry.get("InstanceType"),
-                created_at=utc(entry.get("CreationTime")),
-                changed_at=utc(entry.get("LastModifiedTime")),
-            )
-            draft.items[item.key] = item
-
     def _describe_instances(self, aws: Aws, draft: _Draft) -> None:
         found = [i for i in list(draft.items.values()) if i.kind == f.NOTEBOOK_INSTANCE]
         for item in found[: self.scope.describe_most]:
@@ -242,20 +255,6 @@ class Reader:
                 storage_gb=description.get("VolumeSizeInGB"),
                 platform=description.get("PlatformIdentifier"),
             )
-
-    def _read_tracking_servers(self, aws: Aws, draft: _Draft) -> None:
-        method, member = "list_mlflow_tracking_servers", "TrackingServerSummaries"
-        for entry in aws.pages("sagemaker", method, member, MaxResults=PAGE_SIZE):
-            item = Item(
-                f.TRACKING_SERVER,
-                aws.region,
-                "MLflowTrackingServer",
-                str(entry.get("TrackingServerName")),
-                str(entry.get("TrackingServerStatus")),
-                created_at=utc(entry.get("CreationTime")),
-                changed_at=utc(entry.get("LastModifiedTime")),
-            )
-            draft.items[item.key] = item
 
     def _read_profile_settings(self, aws: Aws, draft: _Draft) -> None:
         """One description for each user profile; only ``domain check`` needs them."""
@@ -299,6 +298,21 @@ class Reader:
                 return False
             raise
         return True
+
+
+def _read_items(of: ItemList, aws: Aws, draft: _Draft) -> None:
+    for entry in aws.pages("sagemaker", of.method, of.member, MaxResults=PAGE_SIZE):
+        item = Item(
+            of.kind,
+            aws.region,
+            of.type,
+            str(entry.get(f"{of.prefix}Name")),
+            str(entry.get(f"{of.prefix}Status")),
+            instance_type=entry.get("InstanceType"),
+            created_at=utc(entry.get("CreationTime")),
+            changed_at=utc(entry.get("LastModifiedTime")),
+        )
+        draft.items[item.key] = item
 
 
 def _after_first_list(draft: _Draft, work: Callable[[], None]) -> None:

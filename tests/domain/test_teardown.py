@@ -134,6 +134,27 @@ def test_a_pending_app_is_waited_for(account: Account) -> None:
     assert result.done, result.failed
 
 
+@pytest.mark.parametrize(
+    "delays",
+    [Delays(deleting=0.4), Delays(listing=0.3), Delays(deleting=0.3, listing=0.4)],
+    ids=["slow deletions", "late lists", "both"],
+)
+def test_slow_deletions_and_late_lists(account: Account, delays: Delays) -> None:
+    """A list shows a deletion some time after it happened, and shows as InService what is being
+    deleted: neither is a failure, and nothing is taken for gone too early."""
+    fill(account)
+    account.api.apps.delays = delays
+    result = teardown(account)
+    account.api.apps.delays = Delays()
+    assert result.failed == []
+    assert result.done
+    assert what_is_left(account) == EMPTY
+    # The neighbour with the same names keeps its app and its profile.
+    assert [a.status for a in account.api.apps.all() if a.domain_id == "d-two"] == ["InService"]
+    profiles = account.sagemaker.list_user_profiles(DomainIdEquals="d-two")["UserProfiles"]
+    assert [profile["UserProfileName"] for profile in profiles] == ["ada"]
+
+
 def test_files_are_deleted_only_on_request(account: Account) -> None:
     assert teardown(account, keep_files=False).done
     (call,) = [c for c in account.api.calls if c.operation == "DeleteDomain"]
