@@ -11,6 +11,10 @@ from ..state.saved_ledger import SavedLedger
 from ..world.clock import Clock, Moment
 from .situation import Situation
 
+#: Seconds from the end of a full pass to the next one that only a time makes due. A rule that names
+#: an instant just ahead in each pass must not occupy the server. A signal still wakes the loop.
+PAUSE_SECONDS = 0.25
+
 
 class PassClock:
     """``moment`` is the moment of the last pass. ``next_at`` is when the next full pass is due, in
@@ -26,6 +30,7 @@ class PassClock:
         self._grace = timedelta(minutes=limits.grace_minutes)
         self.moment = clock.read()
         self.next_at: float | None = None
+        self._not_before = 0.0
         #: The same as an instant, for the report.
         self.next_pass: datetime | None = None
 
@@ -73,6 +78,7 @@ class PassClock:
         """Set the next full pass: at ``upcoming`` (None: nothing is due), and at the latest after
         the poll interval."""
         self.next_at = None
+        self._not_before = self._clock.read().monotonic + PAUSE_SECONDS
         self.partial_pass_ended(upcoming)
 
     def partial_pass_ended(self, upcoming: datetime | None) -> None:
@@ -83,6 +89,6 @@ class PassClock:
         if upcoming is not None:
             # A timer may fire a moment early: never before the instant itself.
             until = (upcoming - current.now).total_seconds() + 0.001
-            delay = min(delay, max(until, 0.0))
+            delay = min(delay, max(until, self._not_before - current.monotonic, 0.0))
         self.next_at = current.monotonic + delay
         self.next_pass = current.now + timedelta(seconds=delay)

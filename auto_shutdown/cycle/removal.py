@@ -100,7 +100,7 @@ class Remover:
         removal = Removal(second, resource, policy, now, frees, self._plan_ends_server())
 
         async def decide_once_more() -> Decision | None:
-            return await self._decide_once_more(resource, fresh, current_policy(), now)
+            return await self._decide_once_more(resource, fresh, current_policy, now)
 
         task = self._tasks.begin(resource, removal, current_policy, decide_once_more)
         await asyncio.wait({task}, timeout=patience)
@@ -110,7 +110,11 @@ class Remover:
         return task.result().ended
 
     async def _decide_once_more(
-        self, resource: Resource, fresh: Snapshot, policy: Policy, now: datetime
+        self,
+        resource: Resource,
+        fresh: Snapshot,
+        current_policy: Callable[[], Policy],
+        now: datetime,
     ) -> Decision | None:
         """Decide on ``resource`` after its audit line has been begun. ``fresh`` is the second look.
 
@@ -121,7 +125,8 @@ class Remover:
         if isinstance(resource, App):
             fresh = await self._world.look_again(ref)
             situation.ledger = advance_part(situation.ledger, fresh, self._ledger_time())
-        return decide(fresh, situation.ledger, policy, now).of(ref)
+        # The look may have taken seconds, so the policy is read after it.
+        return decide(fresh, situation.ledger, current_policy(), now).of(ref)
 
     def _waits_for_tenants(self, ref: Ref, now: datetime) -> bool:
         """Whether a kernel or terminal of the app ``ref`` is being shut down right now. One that

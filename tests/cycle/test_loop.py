@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from waiting import eventually
 
 from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import Snapshot
+from auto_shutdown.cycle.pass_clock import PAUSE_SECONDS
 from auto_shutdown.world.clock import Clock
 from auto_shutdown.world.own_description import Description
 
@@ -70,6 +71,20 @@ async def test_two_passes_never_run_at_the_same_time(bench: Bench) -> None:
     bench.world.observe = slowly  # type: ignore[method-assign]
     await asyncio.gather(*(bench.controller.check() for _ in range(5)))
     assert most == 1
+
+
+async def test_an_instant_that_is_always_just_ahead_leaves_pauses_between_passes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[datetime] = []
+
+    def just_ahead(now: datetime) -> datetime:
+        passes.append(now)
+        return now + timedelta(milliseconds=10)
+
+    monkeypatch.setattr(bench.controller._one_pass, "next_moment", just_ahead)
+    await bench.live(timedelta(seconds=60))
+    assert 100 <= len(passes) <= 60 / PAUSE_SECONDS + 1
 
 
 async def test_a_failed_pass_is_a_fault_and_the_next_pass_runs(

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 from value_world import MINUTE, START, Bench
 
-from auto_shutdown.core.model import App, Kind, Ref, Resource, Unread
+from auto_shutdown.core.model import App, Kind, Ref, Resource, Snapshot, Unread
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.cycle.refused import RefusedError
 
@@ -224,6 +224,26 @@ async def test_a_request_during_a_removal_counts_for_the_rest_of_the_pass(
     assert bench.world.removed == ["first"]
     await controller.check()
     assert bench.world.removed == ["first"]
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"idle_timeout_minutes": 600}], ids=str)
+async def test_a_setting_changed_during_the_last_look_at_an_app_keeps_it(
+    bench: Bench, change: dict[str, object]
+) -> None:
+    app = bench.world.app("ml").ref
+    look_again, looks = bench.world.look_again, []
+
+    async def look_slowly(ref: Ref) -> Snapshot:
+        snapshot = await look_again(ref)
+        looks.append(ref)
+        if looks.count(app) == 2:  # the last look, right before SageMaker is asked
+            await bench.controller.requests.patch_settings(change)
+        return snapshot
+
+    bench.world.look_again = look_slowly  # type: ignore[method-assign]
+    await bench.live(timedelta(minutes=123))
+    assert looks.count(app) >= 2
+    assert bench.world.removed == []
 
 
 async def test_a_keep_alive_for_a_resource_being_removed_is_refused(bench: Bench) -> None:
