@@ -30,21 +30,22 @@ class Signals:
         #: may explain any change.
         self._explained: set[str] = set()
         self._explains_all = True
-        self._suspects: set[str] = set()
-        self._suspected_at = 0.0
+        #: The ids whose change no signal has reported yet, and when a full pass found the change.
+        self._suspects: dict[str, float] = {}
         self._unsignalled = 0
 
     def kernel_changed(self, kernel_id: str) -> None:
         """Note that one kernel began or ended work, started or ended."""
         self._kernels.add(kernel_id)
         self._explained.add(kernel_id)
-        if self._suspects and self._now() - self._suspected_at <= LATE_SECONDS:
-            self._suspects.discard(kernel_id)
+        self._count_late_suspects()
+        self._suspects.pop(kernel_id, None)
         self._woken.set()
 
     def anything_changed(self) -> None:
         """Note another change, which only a full pass can find."""
         self._everything = self._explains_all = True
+        self._count_late_suspects()
         self._suspects.clear()
         self._woken.set()
 
@@ -67,10 +68,11 @@ class Signals:
         explained, all_of_it = set(self._explained), self._explains_all
 
         def compare(before: Snapshot, after: Snapshot) -> None:
-            self._unsignalled, self._suspects = self.unsignalled_changes, set()
+            self._count_late_suspects()
             if not (all_of_it or self._explains_all):
-                self._suspects = changed_without_signal(before, after, self._explained)
-                self._suspected_at = self._now()
+                # An earlier suspect keeps its time: the next full pass may follow at once.
+                for changed in changed_without_signal(before, after, self._explained):
+                    self._suspects.setdefault(changed, self._now())
             self._explained -= explained
             self._explains_all = self._explains_all and not all_of_it
 
@@ -79,5 +81,12 @@ class Signals:
     @property
     def unsignalled_changes(self) -> int:
         """The number of changes that only full passes have found."""
-        late = self._now() - self._suspected_at > LATE_SECONDS
-        return self._unsignalled + (len(self._suspects) if late else 0)
+        self._count_late_suspects()
+        return self._unsignalled
+
+    def _count_late_suspects(self) -> None:
+        """Count the changes whose signal can no longer arrive in time."""
+        now = self._now()
+        for changed in [i for i, at in self._suspects.items() if now - at > LATE_SECONDS]:
+            del self._suspects[changed]
+            self._unsignalled += 1

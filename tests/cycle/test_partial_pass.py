@@ -248,3 +248,22 @@ class TestUnsignalledChanges:
         assert await self.look(bench) == 1
         signals.kernel_changed("k")
         assert await self.look(bench) == 1
+
+    async def test_are_counted_if_full_passes_follow_at_once(
+        self, bench: Bench, signals: Signals
+    ) -> None:
+        bench.world.kernel("k", iopub=IOPubActivity())
+        await self.look(bench)
+        begin_cell(bench)
+        for _ in range(5):
+            await bench.controller.run_pass()
+            bench.clock.advance(timedelta(seconds=LATE_SECONDS / 4))
+        assert bench.controller.unsignalled_changes == 1
+
+    async def test_stay_counted_after_another_change(self, bench: Bench, signals: Signals) -> None:
+        bench.world.kernel("k", iopub=IOPubActivity())
+        await self.look(bench)
+        begin_cell(bench)
+        assert await self.look(bench) == 1
+        signals.anything_changed()
+        assert await self.look(bench) == 1
