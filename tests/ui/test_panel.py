@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,6 +84,15 @@ def _type(server: JupyterServerApp, terminal: str, text: str) -> None:
     connection.close()
 
 
+def command_line(server: JupyterServerApp, *arguments: str) -> str:
+    """What ``jupyter auto-shutdown`` prints."""
+    argv = [sys.executable, "-m", "auto_shutdown", *arguments, "--url", server.url]
+    environment = {**os.environ, "JUPYTER_TOKEN": server.token}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with LocalStudio(tmp_path_factory.mktemp("studio")) as studio:
@@ -124,12 +136,15 @@ def test_every_state_has_its_reason(page: Any, scene: Scene) -> None:
 def test_keep_alive_for_hours_until_a_time_and_release(page: Any, scene: Scene) -> None:
     kept = row(page, "kept.ipynb")
     kept.locator(".jp-AS-word").click()
+    kept.get_by_role("textbox", name="Note for keeping kept.ipynb").fill("waits for the review")
     four = kept.get_by_role("button", name="Keep kept.ipynb for 4 h")
     assert "Until " in four.get_attribute("title"), "the time it ends"
     four.click()
     row(page, "kept until", "kept-alive")
     (held,) = scene.keep_alive()
-    assert held["id"] == scene.kernels["kept"]
+    assert (held["id"], held["note"]) == (scene.kernels["kept"], "waits for the review")
+    kept.locator(".jp-AS-note", has_text="waits for the review").wait_for()
+    assert "waits for the review" in command_line(scene.server, "keep-alive")
     row(page, "kept.ipynb").get_by_role("button", name="Release kept.ipynb").click()
     scene.server.wait_for("the release", lambda: not scene.keep_alive())
 

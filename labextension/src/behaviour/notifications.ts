@@ -1,5 +1,6 @@
 import { Notification } from '@jupyterlab/apputils';
 
+import { unbroken } from '../model/durations';
 import type { IButton } from '../view/props';
 
 /** Shows notifications on top of the page. */
@@ -12,14 +13,6 @@ export interface INotifications {
   tell(message: string): void;
   /** Call `closed` with the id of each that the user has closed. */
   onClosed(closed: (id: string) => void): void;
-}
-
-/**
- * The text with no-break spaces. The host sets no width for the buttons of a notification, and
- * would break "Keep 1 h" in two lines.
- */
-function unbroken(text: string): string {
-  return text.replace(/ /g, '\u00a0');
 }
 
 /** How long the result of a command is shown. */
@@ -36,6 +29,7 @@ export function hostNotifications(): INotifications | null {
       host.emit(message, 'warning', {
         autoClose: false,
         actions: buttons.map(({ label, caption, primary, press }) => ({
+          // The host would break "Keep 1 h" in two lines.
           label: unbroken(label),
           caption: caption ?? label,
           callback: press,

@@ -31,6 +31,11 @@ function withUnit(count: number | string, unit: Unit, trans: TranslationBundle):
   }
 }
 
+/** The text with no-break spaces: a number and its unit stay on one line. */
+export function unbroken(text: string): string {
+  return text.replace(/ /g, '\u00a0');
+}
+
 /** An age: `45 s`, `1 m 05 s`, `12 m`, `1 h 12 m`, `3 d 4 h`, rounded down. */
 export function duration(milliseconds: number, trans: TranslationBundle): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
@@ -139,7 +144,7 @@ export function parsed(text: string): number | null {
 /** A time of the day as the person's own clock shows it; the day, too, where it is not today. */
 export function clock(instant: string | number, now: number = Date.now()): string {
   const at = new Date(instant);
-  const time = at.toLocaleTimeString(locale ?? [], { hour: '2-digit', minute: '2-digit' });
+  const time = at.toLocaleTimeString(locale ?? [], { hour: 'numeric', minute: '2-digit' });
   if (at.toDateString() === new Date(now).toDateString()) {
     return time;
   }

@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { clock, duration, limitText } from './durations';
+import { clock, duration, limitText, unbroken } from './durations';
 import { fullName, keyOf, namesOf, title } from './names';
 import { announced, modeOf, onTheClock, warning } from './report';
 import type { IState } from './state';
@@ -240,7 +240,7 @@ export function stopWords(
   trans: TranslationBundle
 ): string {
   const at = clock(resource.due_at ?? now, now);
-  const left = duration(warning(resource, now) ?? 0, trans);
+  const left = unbroken(duration(warning(resource, now) ?? 0, trans));
   switch (modeOf(resource, report, answered)) {
     case 'stops':
       return trans.__('Stops at %1, in %2', at, left);
