@@ -17,7 +17,7 @@ from auto_shutdown.cli.main import main
 
 
 @dataclass
-class Said:
+class CommandResult:
     """What one call of the command line left behind."""
 
     code: int
@@ -29,7 +29,7 @@ class Said:
         return json.loads(self.out)
 
 
-Command = Callable[..., Awaitable[Said]]
+Command = Callable[..., Awaitable[CommandResult]]
 
 
 @pytest.fixture
@@ -56,14 +56,14 @@ def jp_server_config(tmp_path: Path, admin: dict[str, Any]) -> dict[str, Any]:
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
     """``await command("status", "--json")``, in a thread: the server has the loop."""
 
-    async def run(*argv: str) -> Said:
+    async def run(*argv: str) -> CommandResult:
         capsys.readouterr()
         try:
             code = await asyncio.to_thread(main, argv)
         except SystemExit as error:  # argparse
             code = int(error.code or 0)
         out, err = capsys.readouterr()
-        return Said(code, out, err)
+        return CommandResult(code, out, err)
 
     return run
 

@@ -95,11 +95,17 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def runs(runtime: Path, url: str, **more: Any) -> None:
+def list_server(runtime: Path, url: str, **more: Any) -> None:
     """Write the runtime file that the server at ``url`` would have written."""
-    told = {"url": url, "token": TOKEN, "pid": os.getpid(), "password": False, "version": "2.0"}
+    description = {
+        "url": url,
+        "token": TOKEN,
+        "pid": os.getpid(),
+        "password": False,
+        "version": "2.0",
+    }
     number = len(list(runtime.iterdir()))
-    (runtime / f"jpserver-{number}.json").write_text(json.dumps({**told, **more}))
+    (runtime / f"jpserver-{number}.json").write_text(json.dumps({**description, **more}))
 
 
 def closed_port() -> int:
@@ -108,7 +114,7 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def failing(*, url: str | None = None, port: int | None = None) -> ServerError:
+def error_of_find(*, url: str | None = None, port: int | None = None) -> ServerError:
     with pytest.raises(ServerError) as caught:
         find(url, port).request("GET", "status")
     assert TOKEN not in f"{caught.value} {caught.value.remedy}"
@@ -119,7 +125,7 @@ def failing(*, url: str | None = None, port: int | None = None) -> ServerError:
 
 
 def test_error_without_a_server_names_the_command_to_start_one(runtime: Path) -> None:
-    error = failing()
+    error = error_of_find()
     assert error.code is ExitCode.NO_SERVER
     assert "jupyter lab" in error.remedy
 
@@ -149,20 +155,20 @@ ANSWERS: list[tuple[int, bytes, ExitCode, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "body", "code", "told"), ANSWERS, ids=str)
+@pytest.mark.parametrize(("status", "body", "code", "message"), ANSWERS, ids=str)
 def test_each_answer_has_its_exit_code(
-    status: int, body: bytes, code: ExitCode, told: str, runtime: Path
+    status: int, body: bytes, code: ExitCode, message: str, runtime: Path
 ) -> None:
     with serving() as stranger:
         stranger.status, stranger.body = status, body
-        runs(runtime, stranger.url)
-        error = failing()
-    assert (error.code, told in str(error)) == (code, True)
+        list_server(runtime, stranger.url)
+        error = error_of_find()
+    assert (error.code, message in str(error)) == (code, True)
 
 
 def test_a_server_that_no_longer_listens_is_not_found(runtime: Path) -> None:
-    runs(runtime, f"http://127.0.0.1:{closed_port()}/")
-    assert failing().code is ExitCode.NO_SERVER
+    list_server(runtime, f"http://127.0.0.1:{closed_port()}/")
+    assert error_of_find().code is ExitCode.NO_SERVER
 
 
 def test_server_that_does_not_answer_in_time_is_an_error(runtime: Path) -> None:
@@ -175,8 +181,8 @@ def test_server_that_does_not_answer_in_time_is_an_error(runtime: Path) -> None:
 def test_error_of_a_password_protected_server_names_the_password(runtime: Path) -> None:
     with serving() as stranger:
         stranger.status = 302
-        runs(runtime, stranger.url, token="")
-        remedy = failing().remedy
+        list_server(runtime, stranger.url, token="")
+        remedy = error_of_find().remedy
     assert "it probably wants a password. At a terminal this command asks for it." in remedy
     assert "set a token beside the password (c.IdentityProvider.token" in remedy
     assert "Use the account that started it" not in remedy
@@ -185,15 +191,17 @@ def test_error_of_a_password_protected_server_names_the_password(runtime: Path) 
 def test_error_of_a_wrong_token_names_jupyter_token(runtime: Path) -> None:
     with serving() as stranger:
         stranger.status = 403
-        runs(runtime, stranger.url)
-        assert failing().remedy.startswith("Its token is another one: put it into JUPYTER_TOKEN")
+        list_server(runtime, stranger.url)
+        assert error_of_find().remedy.startswith(
+            "Its token is another one: put it into JUPYTER_TOKEN"
+        )
 
 
 def test_redirect_does_not_send_the_token_to_another_server(runtime: Path) -> None:
     with serving() as stranger, serving() as thief:
         stranger.status, stranger.headers = 302, {"Location": thief.url}
-        runs(runtime, stranger.url)
-        assert failing().code is ExitCode.REFUSED
+        list_server(runtime, stranger.url)
+        assert error_of_find().code is ExitCode.REFUSED
         assert stranger.got[0]["Authorization"] == f"token {TOKEN}"
         assert thief.got == []
 
@@ -210,7 +218,7 @@ def test_runtime_files_that_cannot_be_read_are_reported(
         raise PermissionError(13, "Permission denied", "jpserver-1.json")
 
     monkeypatch.setattr("jupyter_server.serverapp.list_running_servers", refuse)
-    error = failing()
+    error = error_of_find()
     assert (error.code, "jpserver-1.json" in str(error)) == (ExitCode.NO_SERVER, True)
 
 
@@ -221,7 +229,7 @@ def test_only_server_with_the_extension_is_chosen(runtime: Path) -> None:
     with serving() as other, serving() as ours:
         other.status, other.body = 404, b""
         for url in (f"http://127.0.0.1:{closed_port()}/", other.url, ours.url):
-            runs(runtime, url)
+            list_server(runtime, url)
         assert find().server.url == ours.url
 
 
@@ -229,9 +237,9 @@ def test_two_servers_with_the_extension_are_a_usage_error(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving() as one, serving() as two:
-        runs(runtime, one.url)
-        runs(runtime, two.url)
-        error = failing()
+        list_server(runtime, one.url)
+        list_server(runtime, two.url)
+        error = error_of_find()
         assert error.code is ExitCode.USAGE
         assert one.url in error.remedy
         assert two.url in error.remedy
@@ -246,14 +254,14 @@ def test_error_when_no_server_has_the_extension(runtime: Path) -> None:
     with serving() as one, serving() as two:
         for stranger in (one, two):
             stranger.status = 404
-            runs(runtime, stranger.url)
-        assert "none of them with auto_shutdown" in str(failing())
+            list_server(runtime, stranger.url)
+        assert "none of them with auto_shutdown" in str(error_of_find())
 
 
 def test_a_port_without_a_server_is_an_error_that_lists_the_servers(runtime: Path) -> None:
     with serving() as one:
-        runs(runtime, one.url)
-        error = failing(port=closed_port())
+        list_server(runtime, one.url)
+        error = error_of_find(port=closed_port())
         assert (error.code, one.url in error.remedy) == (ExitCode.NO_SERVER, True)
 
 
@@ -274,7 +282,7 @@ def test_unlisted_server_is_reached_by_its_url(
 def test_client_ignores_proxy_variables(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as one:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
-        runs(runtime, one.url)
+        list_server(runtime, one.url)
         assert find().request("GET", "status") == {"health": {}}
 
 
@@ -297,10 +305,10 @@ def test_self_signed_certificate_is_accepted_from_this_machine_only(
     certificate: ssl.SSLContext, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(certificate) as one:
-        runs(runtime, one.url)
+        list_server(runtime, one.url)
         assert find().request("GET", "status") == {"health": {}}
         monkeypatch.setattr(connection, "is_this_machine", lambda _host: False)
-        error = failing()
+        error = error_of_find()
     assert (error.code, "not trusted" in str(error)) == (ExitCode.NO_SERVER, True)
 
 
@@ -344,7 +352,7 @@ def test_server_is_reached_at_the_address_that_it_listens_on(ip: str, runtime: P
     with listening(str(address)) as stranger:
         app = ServerApp(ip=ip, port=stranger.port, log_level="CRITICAL")
         app.identity_provider = IdentityProvider(parent=app, token=TOKEN)
-        runs(runtime, **app.server_info())
+        list_server(runtime, **app.server_info())
         assert find().request("GET", "status") == {"health": {}}
         assert stranger.got[0]["Authorization"] == f"token {TOKEN}"
         everywhere = ip in ("::", "0.0.0.0", "")
@@ -360,7 +368,7 @@ def test_server_on_a_unix_socket_is_reached(runtime: Path, tmp_path: Path) -> No
     with Unix(path, _handler(stranger)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
-        runs(runtime, f"http+unix://{quote(path, safe='')}/")
+        list_server(runtime, f"http+unix://{quote(path, safe='')}/")
         assert find().request("GET", "status") == {"health": {}}
         assert stranger.got[0]["path"] == "/auto-shutdown/status"
         server.shutdown()
@@ -378,8 +386,8 @@ class Nobody(AllowAllAuthorizer):
 async def test_error_of_a_server_whose_extension_is_starting(command: Any, server: Any) -> None:
     app = await server()
     controller = app.web_app.settings.pop(CONTROLLER)
-    said = await command("status")
-    assert (said.code, "starting" in said.err) == (ExitCode.NO_EXTENSION, True)
+    result = await command("status")
+    assert (result.code, "starting" in result.err) == (ExitCode.NO_EXTENSION, True)
     app.web_app.settings[CONTROLLER] = controller
 
 
@@ -394,12 +402,12 @@ async def test_unknown_token_is_exit_code_refused(
 ) -> None:
     await server()
     with open(jp_serverapp.info_file) as file:  # noqa: ASYNC230
-        told = json.load(file)
+        description = json.load(file)
     with open(jp_serverapp.info_file, "w") as file:  # noqa: ASYNC230
-        json.dump({**told, "token": TOKEN}, file)
-    said = await command("settings", "dry_run=true")
-    assert said.code == ExitCode.REFUSED
-    assert TOKEN not in said.out + said.err
+        json.dump({**description, "token": TOKEN}, file)
+    result = await command("settings", "dry_run=true")
+    assert result.code == ExitCode.REFUSED
+    assert TOKEN not in result.out + result.err
 
 
 class TestWithoutAToken:
@@ -442,8 +450,8 @@ class TestWithAPassword:
         await self.started(server, monkeypatch)
         prompts: list[str] = []
         monkeypatch.setattr(options, "getpass", lambda text: prompts.append(text) or "right")
-        said = await command("settings", "warn_minutes=3", "--json")
-        assert (said.code, said.json["user"]) == (0, {"warn_minutes": 3})
+        result = await command("settings", "warn_minutes=3", "--json")
+        assert (result.code, result.json["user"]) == (0, {"warn_minutes": 3})
         (prompt,) = prompts
         assert prompt.startswith("Password of the server at http://")
         assert (await command("keep-alive", "all")).code == 0
@@ -454,19 +462,19 @@ class TestWithAPassword:
     ) -> None:
         await self.started(server, monkeypatch)
         monkeypatch.setattr(options, "getpass", lambda _text: "wrong")
-        said = await command("status")
-        assert (said.code, said.out) == (ExitCode.REFUSED, "")
-        assert "does not accept this password" in said.err
-        assert "wrong" not in said.err
+        result = await command("status")
+        assert (result.code, result.out) == (ExitCode.REFUSED, "")
+        assert "does not accept this password" in result.err
+        assert "wrong" not in result.err
 
     async def test_without_a_terminal_the_error_names_the_remedy_for_a_password(
         self, command: Any, server: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await self.started(server, monkeypatch)
         monkeypatch.setattr(options.sys.stdin, "isatty", lambda: False)
-        said = await command("status")
-        assert said.code == ExitCode.REFUSED
-        assert "set a token beside the password" in said.err
+        result = await command("status")
+        assert result.code == ExitCode.REFUSED
+        assert "set a token beside the password" in result.err
 
 
 class TestBelowABaseUrlWithLetters:
@@ -516,6 +524,6 @@ class TestWithoutTheExtension:
     ) -> None:
         jp_serverapp.web_app.settings[CONTROLLER] = None  # `server` does not wait for it
         await server()
-        said = await command("status")
-        assert said.code == ExitCode.NO_EXTENSION
-        assert "restart the server" in said.err
+        result = await command("status")
+        assert result.code == ExitCode.NO_EXTENSION
+        assert "restart the server" in result.err

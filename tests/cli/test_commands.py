@@ -30,9 +30,9 @@ async def test_status_is_a_table_for_people(command: Any, server: Any, jp_fetch:
     await server()
     await terminal(jp_fetch)
     await command("check")
-    said = await command("status")
-    assert said.code == 0
-    lines = said.out.splitlines()
+    result = await command("status")
+    assert result.code == 0
+    lines = result.out.splitlines()
     assert lines[0] == "Watching. Health: ok."
     assert lines[1] == ("Not on SageMaker. Idle timeout: 2 h; a notice comes 5 m before a removal.")
     header = next(i for i, line in enumerate(lines) if line.startswith("KIND"))
@@ -41,7 +41,7 @@ async def test_status_is_a_table_for_people(command: Any, server: Any, jp_fetch:
     assert cells[:2] == ["terminal", "1"]
     assert "keep" in cells
     assert lines[header].index("VERDICT") == lines[header + 1].index("keep")
-    assert "\x1b" not in said.out  # no terminal, no colours
+    assert "\x1b" not in result.out  # no terminal, no colours
 
 
 async def test_json_output_is_the_answer_of_the_server(
@@ -49,10 +49,10 @@ async def test_json_output_is_the_answer_of_the_server(
 ) -> None:
     await server()
     for name, path in (("status", "status"), ("settings", "settings"), ("history", "history")):
-        said = await command(name, "--json")
+        result = await command(name, "--json")
         answer = json.loads((await jp_fetch("auto-shutdown", path)).body)
-        assert set(said.json) == set(answer)
-        assert said.code == 0
+        assert set(result.json) == set(answer)
+        assert result.code == 0
 
 
 async def test_status_without_resources_says_so(command: Any, server: Any) -> None:
@@ -65,19 +65,19 @@ async def test_status_shows_a_fault_and_fails(command: Any, server: Any, tmp_pat
     await server()
     (tmp_path / "state").mkdir(exist_ok=True)
     (tmp_path / "state" / "settings.json").write_text("{")
-    said = await command("check")
-    assert said.code == 1
-    assert "Health: degraded." in said.out
-    assert "! settings: " in said.out
-    assert "set again what is missing" in said.out
+    result = await command("check")
+    assert result.code == 1
+    assert "Health: degraded." in result.out
+    assert "! settings: " in result.out
+    assert "set again what is missing" in result.out
 
 
 async def test_check_with_dry_run_removes_nothing(command: Any, server: Any) -> None:
     app = await server()
-    said = await command("check", "--dry-run", "--json")
-    assert said.code == 0
+    result = await command("check", "--dry-run", "--json")
+    assert result.code == 0
     controller = app.web_app.settings["auto_shutdown_controller"]
-    assert said.json["health"]["last_pass"] == controller.report()["health"]["last_pass"]
+    assert result.json["health"]["last_pass"] == controller.report()["health"]["last_pass"]
     assert (await command("check")).out.startswith("Nothing was due.\n")
 
 
@@ -86,15 +86,15 @@ async def test_settings_are_shown_changed_and_reset(command: Any, server: Any) -
     shown = (await command("settings")).out
     assert all(f"\n{name} " in shown for name in FIELDS)
     assert "Idle timeouts may be from 10 to 525600 minutes" in shown
-    said = await command("settings", "idle_timeout_minutes=90", "keep_terminals=true", "--json")
-    assert (said.code, said.json["user"]) == (
+    result = await command("settings", "idle_timeout_minutes=90", "keep_terminals=true", "--json")
+    assert (result.code, result.json["user"]) == (
         0,
         {"idle_timeout_minutes": 90, "keep_terminals": True},
     )
     rows = [line.split() for line in (await command("settings")).out.splitlines()]
     assert ["idle_timeout_minutes", "90", "120", "you"] in rows
-    said = await command("settings", "--reset", "idle_timeout_minutes", "--json")
-    assert said.json["user"] == {"keep_terminals": True}
+    result = await command("settings", "--reset", "idle_timeout_minutes", "--json")
+    assert result.json["user"] == {"keep_terminals": True}
     assert (await command("settings", "--reset-all", "--json")).json["user"] == {}
 
 
@@ -106,7 +106,7 @@ async def test_settings_show_the_source_of_each_value(command: Any, server: Any)
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "told"),
+    ("change", "code", "message"),
     [
         ("idle_timeout_minutes=5", 1, "must be at least 10"),
         ("idle_timeout_minutes=soon", 1, "must be a number of minutes"),
@@ -117,12 +117,12 @@ async def test_settings_show_the_source_of_each_value(command: Any, server: Any)
     ],
 )
 async def test_a_refused_setting_says_why_and_changes_nothing(
-    change: str, code: int, told: str, command: Any, server: Any
+    change: str, code: int, message: str, command: Any, server: Any
 ) -> None:
     await server()
-    said = await command("settings", "keep_terminals=true", change)
-    assert (said.code, said.out) == (code, "")
-    assert told in said.err
+    result = await command("settings", "keep_terminals=true", change)
+    assert (result.code, result.out) == (code, "")
+    assert message in result.err
     assert (await command("settings", "--json")).json["user"] == {}
 
 
@@ -134,20 +134,20 @@ async def test_keep_alive_accepts_any_name_of_a_resource_and_is_released(
     await command("check")
     assert (await command("keep-alive")).out == "Nothing is kept alive.\n"
     for name in ("training", "trai"):
-        said = await command("keep-alive", "terminal", name, "--minutes", "90")
-        assert said.code == 0
-        row = said.out.splitlines()[1].split()
+        result = await command("keep-alive", "terminal", name, "--minutes", "90")
+        assert result.code == 0
+        row = result.out.splitlines()[1].split()
         assert row[:2] == ["terminal", "training"]
         assert row[-4:] in (["1", "h", "30", "m"], ["1", "h", "29", "m"])
-        said = await command("keep-alive", "--release", "terminal", name)
-        assert said.out == "Nothing is kept alive.\n"
-    said = await command("keep-alive", "all", "--json")
-    assert [hold["kind"] for hold in said.json["keep_alive"]] == ["all"]
+        result = await command("keep-alive", "--release", "terminal", name)
+        assert result.out == "Nothing is kept alive.\n"
+    result = await command("keep-alive", "all", "--json")
+    assert [hold["kind"] for hold in result.json["keep_alive"]] == ["all"]
     assert (await command("keep-alive", "all", "--release", "--json")).json == {"keep_alive": []}
 
 
 @pytest.mark.parametrize(
-    ("argv", "code", "told"),
+    ("argv", "code", "message"),
     [
         (("kernel", "nope"), 1, "There is no kernel nope here. These exist: none"),
         (("terminal", "nope"), 1, "These exist: training; traveling"),
@@ -161,15 +161,15 @@ async def test_keep_alive_accepts_any_name_of_a_resource_and_is_released(
     ],
 )
 async def test_a_refused_keep_alive_says_why(
-    argv: tuple[str, ...], code: int, told: str, command: Any, server: Any, jp_fetch: Any
+    argv: tuple[str, ...], code: int, message: str, command: Any, server: Any, jp_fetch: Any
 ) -> None:
     await server()
     for name in ("training", "traveling"):
         await terminal(jp_fetch, name)
     await command("check")
-    said = await command("keep-alive", *argv)
-    assert (said.code, said.out) == (code, "")
-    assert told in said.err
+    result = await command("keep-alive", *argv)
+    assert (result.code, result.out) == (code, "")
+    assert message in result.err
     assert (await command("keep-alive", "--json")).json == {"keep_alive": []}
 
 
@@ -179,8 +179,8 @@ async def test_a_resource_that_has_just_appeared_can_be_kept(
     await server()
     await command("check")
     await terminal(jp_fetch, "fresh")
-    said = await command("keep-alive", "terminal", "fresh", "--json")
-    assert [hold["id"] for hold in said.json["keep_alive"]] == ["fresh"]
+    result = await command("keep-alive", "terminal", "fresh", "--json")
+    assert [hold["id"] for hold in result.json["keep_alive"]] == ["fresh"]
 
 
 async def test_ambiguous_name_is_an_error(command: Any, server: Any, jp_fetch: Any) -> None:
@@ -188,10 +188,10 @@ async def test_ambiguous_name_is_an_error(command: Any, server: Any, jp_fetch: A
     for name in ("training-a", "training-b"):
         await terminal(jp_fetch, name)
     await command("check")
-    said = await command("keep-alive", "terminal", "training")
-    assert said.code == 1
-    assert "2 of them have the name 'training'. Use a path or an id." in said.err
-    assert "training-a: training-a; training-b: training-b" in said.err
+    result = await command("keep-alive", "terminal", "training")
+    assert result.code == 1
+    assert "2 of them have the name 'training'. Use a path or an id." in result.err
+    assert "training-a: training-a; training-b: training-b" in result.err
 
 
 async def test_history_is_newest_first_and_limited(
@@ -207,9 +207,9 @@ async def test_history_is_newest_first_and_limited(
     assert [line.split()[3:5] for line in lines[1:]] == [["young", "removed"], ["old", "removed"]]
     newest = (await command("history", "-n", "1", "--json")).json["history"]
     assert [entry["resource"] for entry in newest] == ["young"]
-    said = await command("history", "-n", "0")
-    assert (said.code, said.out) == (1, "")
-    assert "from 1 to 1000" in said.err
+    result = await command("history", "-n", "0")
+    assert (result.code, result.out) == (1, "")
+    assert "from 1 to 1000" in result.err
 
 
 async def test_control_characters_in_names_are_escaped(
@@ -219,13 +219,13 @@ async def test_control_characters_in_names_are_escaped(
     await terminal(jp_fetch, "\x1b[2Jgone\nok  terminal")
     await command("check")
     for argv in (("status",), ("keep-alive", "terminal", "nope")):
-        said = await command(*argv)
-        assert "\x1b" not in said.out + said.err
-        assert r"\x1b[2Jgone\nok  terminal" in said.out + said.err
+        result = await command(*argv)
+        assert "\x1b" not in result.out + result.err
+        assert r"\x1b[2Jgone\nok  terminal" in result.out + result.err
 
 
 @pytest.mark.parametrize(
-    ("hours", "unpriced", "usd", "told"),
+    ("hours", "unpriced", "usd", "message"),
     [
         (0, 0, 0, ""),
         (12.25, 0, 3.5, "12.2 instance hours, 3.50 US dollars."),
@@ -239,12 +239,12 @@ async def test_control_characters_in_names_are_escaped(
     ],
 )
 def test_savings_are_shown_with_the_known_prices(
-    hours: float, unpriced: float, usd: float, told: str
+    hours: float, unpriced: float, usd: float, message: str
 ) -> None:
     stream = io.StringIO()
     savings = {"since": "2026-03-01T12:00:00.000Z", "instance_hours": hours, "usd": usd}
     _show_savings({**savings, "unpriced_hours": unpriced}, Page(stream))
-    assert stream.getvalue().partition(": ")[2] == (told and told + "\n")
+    assert stream.getvalue().partition(": ")[2] == (message and message + "\n")
 
 
 @pytest.mark.parametrize(

@@ -59,18 +59,18 @@ def test_commands_work_in_a_terminal_of_studio(studio: LocalStudio) -> None:
     shell("keep-alive", "kernel", "train.ipynb", "--minutes", "241", code=1)
 
     # The doctor reads the configuration that this server was started with, and asks it.
-    told = json_of("doctor")
-    levels = {finding["check"]: finding["level"] for finding in told["findings"]}
-    assert told["failures"] == 0
+    report = json_of("doctor")
+    levels = {finding["check"]: finding["level"] for finding in report["findings"]}
+    assert report["failures"] == 0
     assert levels["server"] == levels["sagemaker:DeleteApp"] == levels["credentials"] == "ok"
-    assert any("max_keep_alive_minutes = 240" in f["message"] for f in told["findings"])
+    assert any("max_keep_alive_minutes = 240" in f["message"] for f in report["findings"])
     assert studio.status(rows[app][1]) == "InService"
 
     studio.api.faults.append(
         Fault("DeleteApp", "AccessDeniedException", denied("sagemaker:DeleteApp", "*"))
     )
-    told = json_of("doctor", code=1)
-    failed = [f["check"] for f in told["findings"] if f["level"] == "failure"]
+    report = json_of("doctor", code=1)
+    failed = [f["check"] for f in report["findings"] if f["level"] == "failure"]
     assert failed == ["sagemaker:DeleteApp"]
     studio.api.faults.clear()
 
@@ -80,5 +80,5 @@ def test_commands_work_in_a_terminal_of_studio(studio: LocalStudio) -> None:
 
     server.stop()
     shell("status", code=3)
-    told = json_of("doctor")
-    assert [f["check"] for f in told["findings"] if f["level"] == "warning"] == ["server"]
+    report = json_of("doctor")
+    assert [f["check"] for f in report["findings"] if f["level"] == "warning"] == ["server"]

@@ -56,8 +56,8 @@ def test_demo_names_the_missing_package(
 ) -> None:
     monkeypatch.setattr(demo, "NEEDED", ("json", "no_such_package"))
     assert main(["demo"]) == 1
-    told = capsys.readouterr().err
-    assert "here: no_such_package. pip install 'jupyterlab-auto-shutdown[demo]'" in told
+    error = capsys.readouterr().err
+    assert "here: no_such_package. pip install 'jupyterlab-auto-shutdown[demo]'" in error
 
 
 @pytest.mark.parametrize(("argv", "story"), [(["demo"], "demo"), (["demo", "--lab"], "lab")])

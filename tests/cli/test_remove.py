@@ -50,9 +50,9 @@ async def test_removing_several_resources_asks_for_confirmation(
         await terminal(jp_fetch, name)
     await command("check")
     at_a_terminal(monkeypatch, answer)
-    said = await command("remove", "terminal", "one")
-    assert said.out.startswith("This removes the terminal one, with all that runs in it")
-    assert said.code == (0 if len(stays) == 1 else 1)
+    result = await command("remove", "terminal", "one")
+    assert result.out.startswith("This removes the terminal one, with all that runs in it")
+    assert result.code == (0 if len(stays) == 1 else 1)
     assert await terminals(jp_fetch) == stays
 
 
@@ -62,12 +62,12 @@ async def test_remove_without_a_terminal_needs_yes(
     await server()
     await terminal(jp_fetch, "one")
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    said = await command("remove", "terminal", "one")
-    assert said.code == ExitCode.TROUBLE
-    assert "Nothing was removed; --yes does it without asking." in said.err
+    result = await command("remove", "terminal", "one")
+    assert result.code == ExitCode.TROUBLE
+    assert "Nothing was removed; --yes does it without asking." in result.err
     assert await terminals(jp_fetch) == ["one"]
-    said = await command("remove", "terminal", "one", "--yes", "--even-if-in-use")
-    assert (said.code, said.out.startswith("terminal one: removed.")) == (0, True)
+    result = await command("remove", "terminal", "one", "--yes", "--even-if-in-use")
+    assert (result.code, result.out.startswith("terminal one: removed.")) == (0, True)
     assert await terminals(jp_fetch) == []
 
 
@@ -77,10 +77,10 @@ async def test_removal_of_a_resource_in_use_needs_more_than_yes(
     await server()
     await terminal(jp_fetch, "one")
     await command("keep-alive", "terminal", "one")
-    said = await command("remove", "terminal", "one", "--yes")
-    assert (said.code, said.out) == (ExitCode.TROUBLE, "")
-    assert "The terminal one is in use: terminal one (kept-alive: " in said.err
-    assert "Use --even-if-in-use" in said.err
+    result = await command("remove", "terminal", "one", "--yes")
+    assert (result.code, result.out) == (ExitCode.TROUBLE, "")
+    assert "The terminal one is in use: terminal one (kept-alive: " in result.err
+    assert "Use --even-if-in-use" in result.err
     assert await terminals(jp_fetch) == ["one"]
 
 
@@ -90,9 +90,9 @@ async def test_an_unknown_name_is_answered_with_the_names_that_exist(
     await server()
     await terminal(jp_fetch, "one")
     await command("check")
-    said = await command("remove", "terminal", "two", "--yes")
-    assert said.code == ExitCode.TROUBLE
-    assert "There is no terminal two here. These exist: one" in said.err
+    result = await command("remove", "terminal", "two", "--yes")
+    assert result.code == ExitCode.TROUBLE
+    assert "There is no terminal two here. These exist: one" in result.err
 
 
 @pytest.mark.parametrize(
@@ -102,16 +102,16 @@ async def test_remove_without_a_name_is_a_usage_error(
     argv: tuple[str, ...], command: Any, server: Any
 ) -> None:
     await server()
-    said = await command("remove", *argv, "--yes")
-    assert (said.code, said.out) == (ExitCode.USAGE, "")
-    assert "remove " in said.err
+    result = await command("remove", *argv, "--yes")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "remove " in result.err
 
 
 async def test_remove_this_outside_of_a_kernel_is_an_error(command: Any, server: Any) -> None:
     await server()
-    said = await command("remove", "--this", "--yes")
-    assert said.code == ExitCode.USAGE
-    assert "does not run in a kernel" in said.err
+    result = await command("remove", "--this", "--yes")
+    assert result.code == ExitCode.USAGE
+    assert "does not run in a kernel" in result.err
 
 
 # -- --this ---------------------------------------------------------------------------------------

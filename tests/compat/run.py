@@ -33,14 +33,14 @@ WORK = ROOT / ".compat"
 TESTS = WORK / "tests"
 FAST = ("core", "config", "state", "world", "cycle", "api")
 #: What moves ``last_activity`` differs between versions of jupyter_server.
-ACTIVITY = "system/test_local_activity.py"
+ACTIVITY = ("system/test_local_activity.py", "system/test_terminal_activity.py")
 #: One test for each part that old servers do differently: websockets, ``last_activity``, stdin,
 #: terminals.
 ACTIVITY_CI = (
-    "test_polling_and_reconnecting_clients_do_not_keep_an_idle_kernel",
-    "test_kernel_is_busy_again_after_its_input_was_answered",
-    "test_silent_foreground_job_keeps_its_terminal_and_a_prompt_does_not",
-    "test_presence_request_delays_the_removal_of_its_kernel",
+    f"{ACTIVITY[0]}::test_polling_and_reconnecting_clients_do_not_keep_an_idle_kernel",
+    f"{ACTIVITY[0]}::test_kernel_is_busy_again_after_its_input_was_answered",
+    f"{ACTIVITY[1]}::test_silent_foreground_job_keeps_its_terminal_and_a_prompt_does_not",
+    f"{ACTIVITY[0]}::test_presence_request_delays_the_removal_of_its_kernel",
 )
 
 
@@ -226,10 +226,10 @@ def selections(host: Host, ci: bool) -> list[list[str]]:
     """The arguments of each run of pytest on this host."""
     fast = [str(TESTS / name) for name in FAST]
     if not ci:
-        return [["-m", "not soak", *fast, str(TESTS / ACTIVITY)]]
+        return [["-m", "not soak", *fast, *(str(TESTS / name) for name in ACTIVITY)]]
     # Properties give the same result on each host.
     marked = "not soak and not hypothesis" + ("" if host.slow_in_ci else " and not slow")
-    whole_servers = [f"{TESTS / ACTIVITY}::{name}" for name in ACTIVITY_CI]
+    whole_servers = [str(TESTS / name) for name in ACTIVITY_CI]
     return [["-m", marked, *fast], ["-m", "not soak", *whole_servers]]
 
 

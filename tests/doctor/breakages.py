@@ -91,7 +91,7 @@ def extensions(**switched: bool) -> dict[str, Any]:
 
 def space(host: Host) -> None:
     """A JupyterLab space, instead of Studio Classic."""
-    host.is_told(AppType="JupyterLab", SpaceName="lab", UserProfileName=None)
+    host.change_metadata(AppType="JupyterLab", SpaceName="lab", UserProfileName=None)
 
 
 def instance(host: Host, platform: str = "notebook-al2023-v1") -> None:
@@ -248,9 +248,11 @@ FAILURES: list[tuple[str, Break, tuple[str, str], str]] = [
     ("the incumbent", incumbent, ("warning", "other cullers"), "sagemaker_studio_autoshutdown"),
     ("the metadata is torn", lambda h: h.write(h.metadata, "{"), ("failure", "platform"),
      "metadata.json"),
-    ("the owner is not known", lambda h: h.is_told(UserProfileName=None),
+    ("the owner is not known",
+     lambda h: h.change_metadata(UserProfileName=None),
      ("failure", "platform"), "AutoShutdown.user_profile_name"),
-    ("the region is not known", lambda h: h.is_told(ResourceArn=None), ("failure", "identity"),
+    ("the region is not known",
+     lambda h: h.change_metadata(ResourceArn=None), ("failure", "identity"),
      "AWS_REGION"),
     ("a space: DeleteApp is denied",
      lambda h: (space(h), h.fault("DeleteApp", "AccessDeniedException", denied(DELETE, "*"))),

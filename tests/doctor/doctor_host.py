@@ -90,10 +90,10 @@ class Host:
     def fault(self, operation: str, code: str, message: str = "injected", **more: Any) -> None:
         self.studio.api.faults.append(Fault(operation, code, message, **more))
 
-    def is_told(self, **changes: Any) -> None:
+    def change_metadata(self, **changes: Any) -> None:
         """Change what the metadata file says."""
-        told = {**json.loads(self.metadata.read_text()), **changes}
-        self.write(self.metadata, {k: v for k, v in told.items() if v is not None})
+        content = {**json.loads(self.metadata.read_text()), **changes}
+        self.write(self.metadata, {k: v for k, v in content.items() if v is not None})
 
     def module(self, name: str) -> None:
         """A package that is installed."""
@@ -103,14 +103,14 @@ class Host:
     def version(self, distribution: str, version: str | None) -> None:
         real = importlib.metadata.version
 
-        def told(name: str) -> str:
+        def version_of(name: str) -> str:
             if name != distribution:
                 return real(name)
             if version is None:
                 raise importlib.metadata.PackageNotFoundError(name)
             return version
 
-        self.patch.setattr(importlib.metadata, "version", told)
+        self.patch.setattr(importlib.metadata, "version", version_of)
 
 
 def troubles(findings: list[doctor.Finding]) -> list[tuple[str, str]]:

@@ -64,9 +64,9 @@ def test_doctor_finds_no_trouble_on_a_healthy_host(where: Break, host: Host) -> 
     where(host)
     findings = doctor.examine()
     assert troubles(findings) == []
-    said = {f.check: f.message for f in findings}
-    assert {"credentials", "endpoint", "clock", "state", "panel", "extension"} <= set(said)
-    assert said["configuration"].endswith("admin.json")
+    messages = {f.check: f.message for f in findings}
+    assert {"credentials", "endpoint", "clock", "state", "panel", "extension"} <= set(messages)
+    assert messages["configuration"].endswith("admin.json")
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_state_directory_of_a_notebook_instance_is_on_its_volume(host: Host) -> 
 def test_doctor_shows_the_value_in_force(host: Host) -> None:
     overruled(host)
     host.person("c.AutoShutdown.grace_minutes = 999", "jupyter_server_config.py")
-    said = [f.message for f in doctor.examine() if f.check == "configuration"]
-    (limit,) = (message for message in said if message.startswith("idle_timeout_minutes"))
+    messages = [f.message for f in doctor.examine() if f.check == "configuration"]
+    (limit,) = (message for message in messages if message.startswith("idle_timeout_minutes"))
     assert limit.startswith("idle_timeout_minutes = 60.0, set by ")
     assert limit.endswith("admin.json")
-    assert not [message for message in said if message.startswith("grace_minutes")]
+    assert not [message for message in messages if message.startswith("grace_minutes")]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_user_may_override_their_own_configuration(host: Host) -> None:
 def test_doctor_shows_the_source_of_each_setting(host: Host) -> None:
     host.configure(idle_timeout_minutes=60)
     host.person("c.AutoShutdown.dry_run = True", "jupyter_server_config.py")
-    said = [f.message for f in doctor.examine() if f.check == "configuration"]
+    messages = [f.message for f in doctor.examine() if f.check == "configuration"]
     admin = host.env / "jupyter_server_config.d" / "admin.json"
-    assert f"idle_timeout_minutes = 60.0, set by {admin}" in said
-    assert f"dry_run = true, set by {host.user / 'jupyter_server_config.py'}" in said
+    assert f"idle_timeout_minutes = 60.0, set by {admin}" in messages
+    assert f"dry_run = true, set by {host.user / 'jupyter_server_config.py'}" in messages

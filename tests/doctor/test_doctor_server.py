@@ -10,7 +10,7 @@ import pytest
 from auto_shutdown.api.base_handler import CONTROLLER
 
 
-async def said(command: Any) -> tuple[str, str]:
+async def result(command: Any) -> tuple[str, str]:
     """Level and message of the one line on the server."""
     told = (await command("doctor", "--json")).json
     (line,) = (f for f in told["findings"] if f["check"] == "server")
@@ -20,7 +20,7 @@ async def said(command: Any) -> tuple[str, str]:
 
 async def test_the_doctor_says_that_the_extension_watches(command: Any, server: Any) -> None:
     await server()
-    level, message = await said(command)
+    level, message = await result(command)
     assert (level, "watching" in message) == ("ok", True)
 
 
@@ -32,7 +32,7 @@ async def test_the_doctor_warns_when_removals_are_off(
 ) -> None:
     await server()
     assert (await command("settings", change)).code == 0
-    level, message = await said(command)
+    level, message = await result(command)
     assert (level, word in message) == ("warning", True)
 
 
@@ -43,14 +43,14 @@ async def test_the_doctor_reports_a_fault_of_the_server(
     (tmp_path / "state").mkdir(exist_ok=True)
     (tmp_path / "state" / "settings.json").write_text("{")
     await command("check")
-    level, message = await said(command)
+    level, message = await result(command)
     assert (level, "settings: " in message) == ("warning", True)
 
 
 async def test_doctor_reports_an_extension_that_has_not_started(command: Any, server: Any) -> None:
     app = await server()
     controller = app.web_app.settings.pop(CONTROLLER)
-    level, message = await said(command)
+    level, message = await result(command)
     app.web_app.settings[CONTROLLER] = controller
     assert (level, "is starting" in message) == ("failure", True)
     assert (await command("doctor")).code == 1
@@ -60,7 +60,7 @@ async def test_a_server_that_refuses_access_is_a_failure(command: Any, server: A
     """Nothing is known of it then, so the doctor must not end with success."""
     app = await server()
     app.identity_provider.token = "another"
-    level, message = await said(command)
+    level, message = await result(command)
     assert (level, "refuses access" in message) == ("failure", True)
     assert (await command("doctor")).code == 1
 
@@ -71,6 +71,6 @@ async def test_listed_server_that_is_not_reached_is_a_failure(
     app = await server()
     app.port = 9  # nobody listens there
     app.write_server_info_file()
-    level, message = await said(command)
+    level, message = await result(command)
     assert (level, "cannot be reached" in message) == ("failure", True)
     assert (await command("doctor")).code == 1

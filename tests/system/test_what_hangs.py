@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from running_lab import Lab, gone
 from short_limits import short_limits
-from test_local_activity import Lab, gone
 
 from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.cycle import one_pass, removal
@@ -43,11 +43,6 @@ def jp_server_config(tmp_path: Path) -> dict[str, Any]:
         "KernelManager": {"shutdown_wait_time": 300},
         "AutoShutdown": short_limits(tmp_path, LIMIT, activity_file=str(tmp_path / "active")),
     }
-
-
-@pytest.fixture
-def lab(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Lab:
-    return Lab(jp_serverapp, jp_fetch, jp_ws_fetch)
 
 
 def faults(lab: Lab) -> dict[str, str]:
