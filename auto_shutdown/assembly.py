@@ -108,6 +108,7 @@ class Assembly:
                 _heartbeats(server, directory, activity_file),
                 HostActivity(activity_file, settings) if traits.protect_from_native else None,
                 runtime_directory=Path(server.runtime_dir),
+                websockets=self._websockets,
             )
         )
         if platform.shared and REMEMBER_STOPPED not in limits.sources:

@@ -94,13 +94,12 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         work. The log and ``GET status`` tell why the extension did not start."""
         if self._stopped:  # the server stopped before its loop ran this
             return
-        # All extensions have added their handlers, and no client has connected yet.
-        websockets = self._websockets = WebsocketHandlers()
-        with contextlib.suppress(Exception):  # then no kernel's messages are seen on websockets
-            websockets.watch(self._server.web_app)
         self._starting = asyncio.current_task()
         files = FileThread("start", START_SECONDS)
+        websockets = self._websockets = WebsocketHandlers()
         try:
+            # No client has connected yet, and most extensions have added their handlers.
+            websockets.watch(self._server.web_app)
             limits = await self._configured_limits(files)
             # The import takes some 20 ms, so it runs in a thread and not on the event loop.
             assembly = await files.run(import_module, "auto_shutdown.assembly")
@@ -113,6 +112,8 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             )
             controller: Controller = self._assembly.controller
             await controller.start()
+            # Extensions may have added handlers meanwhile, in their own late start.
+            websockets.watch(self._server.web_app)
             if self._is_stopped():  # the server stopped during the start and did not wait for it
                 await controller.stop()
                 self._release()
@@ -120,7 +121,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         except Exception as error:
             failure = record_failure(self._server.web_app.settings, error)
             self.log.error("%s %s", failure.message, failure.remedy)
-            self._stop_observing()
+            await self._give_up()
             return
         finally:
             files.close()
@@ -172,6 +173,14 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         controller, self._controller = self._controller, None
         if controller is not None:
             await asyncio.shield(controller.stop())
+
+    async def _give_up(self) -> None:
+        """After a failed start: end the passes if they began, and release all parts. Never
+        raises."""
+        if self._assembly is not None:
+            with contextlib.suppress(Exception):
+                await self._assembly.controller.stop()
+        self._release()
 
     def _stop_observing(self) -> None:
         if self._websockets is not None:

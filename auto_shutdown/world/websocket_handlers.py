@@ -11,13 +11,19 @@ that class, and some do not call the methods of jupyter_server's class.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tornado.websocket import WebSocketHandler
 
 if TYPE_CHECKING:
+    from ..core.verdict import Fault
     from .websockets import WebsocketClients
+
+#: In the pattern of a rule: the API of kernels, and not that of kernelspecs.
+_OF_KERNELS = re.compile(r"api/kernels(?!pecs)")
 
 
 class WebsocketHandlers:
@@ -26,6 +32,7 @@ class WebsocketHandlers:
     def __init__(self, clients: WebsocketClients | None = None) -> None:
         self._clients = clients
         self._observes = True
+        self._finds_none = False
 
     @property
     def clients(self) -> WebsocketClients:
@@ -36,19 +43,52 @@ class WebsocketHandlers:
             self._clients = WebsocketClients()
         return self._clients
 
+    def _clients_or_none(self) -> WebsocketClients | None:
+        """The clients; None if their module cannot be imported now (no file descriptors, or the
+        package is being replaced). The next message tries again."""
+        try:
+            return self.clients
+        except Exception:
+            return None
+
     def watch(self, web_app: Any) -> None:
-        """Observe the handlers of kernel websockets, except those that are observed already. A
-        server without them is not observed."""
+        """Observe the handlers of kernel websockets, except those that are observed already. Call
+        it again when extensions may have added handlers. Raises what an unknown kind of router
+        raises."""
+        serves_kernels = is_observed = False
         for rule in _rules(web_app.default_router):
-            target = rule.target
-            if (
+            target, pattern = rule.target, _pattern(rule)
+            serves_kernels = serves_kernels or bool(_OF_KERNELS.search(pattern))
+            if not (
                 isinstance(target, type)
                 and issubclass(target, WebSocketHandler)
-                and not hasattr(target, "is_observed_by_auto_shutdown")
-                and "kernels" in _pattern(rule)
-                and "channels" in _pattern(rule)
+                and "kernels" in pattern
+                and "channels" in pattern
             ):
+                continue
+            if not hasattr(target, "is_observed_by_auto_shutdown"):
                 rule.target = self._observed(target)
+            is_observed = True
+        self._finds_none = serves_kernels and not is_observed
+
+    def faults(self, now: datetime) -> list[Fault]:
+        """A fault if this server serves kernels, and none of its handlers is a kernel websocket. A
+        server without kernels has nothing to observe."""
+        if not self._finds_none:
+            return []
+        from ..core.texts import sentence
+        from ..core.verdict import Fault
+
+        message = sentence(
+            "The websockets of this server's kernels are not observed: it has no handler for them "
+            "that auto_shutdown knows. Cells in other containers, input() and the requests that "
+            "arrive during a shutdown are not seen."
+        )
+        remedy = sentence(
+            "Look for an extension that replaces the handler of api/kernels/…/channels, and report "
+            "this. Each kernel's shell is still asked before a shutdown."
+        )
+        return [Fault("websockets", "NotObserved", message, remedy, now)]
 
     def stop(self) -> None:
         """Observe nothing any more: this extension does not run."""
@@ -82,10 +122,11 @@ class WebsocketHandlers:
 
             def on_message(self, message: Any) -> Any:
                 forward = super().on_message
-                if not handlers._observes:
+                clients = handlers._clients_or_none() if handlers._observes else None
+                if clients is None:
                     return forward(message)
                 kernel_id = getattr(self, "kernel_id", "")
-                return handlers.clients.pass_on(kernel_id, message, lambda: forward(message))
+                return clients.pass_on(kernel_id, message, lambda: forward(message))
 
         Observed.__name__, Observed.__qualname__ = base.__name__, base.__qualname__
         return Observed

@@ -31,6 +31,7 @@ from .processes import working_directory
 from .sagemaker import SageMaker, SourceError
 from .shell_probe import ShellAnswer
 from .terminals import TerminalSource, place
+from .websocket_handlers import WebsocketHandlers
 
 #: A source that has not answered after this time counts as unread. The next pass asks again.
 SOURCE_SECONDS = 45.0
@@ -101,8 +102,10 @@ class World:
         host_activity: HostActivity | None = None,
         now: Callable[[], float] = time.monotonic,
         runtime_directory: Path | None = None,
+        websockets: WebsocketHandlers | None = None,
     ) -> None:
         self.platform = platform
+        self._websockets = websockets
         self._kernel_source = kernels
         self._terminal_source = terminals
         self._app_source = apps
@@ -361,12 +364,13 @@ class World:
             await self._host_activity.report(at)
 
     def faults(self, now: datetime) -> list[Fault]:
-        """Faults of background work, of heartbeat files, and of reports to the host's other
-        tools."""
+        """Faults of background work, of heartbeat files, of reports to the host's other tools, and
+        of the websockets."""
         problems = self._heartbeat_source.problems if self._heartbeat_source is not None else ()
         left_out = [Fault(p.source, p.code, p.message, p.remedy, now) for p in problems[:1]]
         host = self._host_activity.faults(now) if self._host_activity is not None else []
-        return [*self._work.faults(now), *left_out, *host]
+        unobserved = self._websockets.faults(now) if self._websockets is not None else []
+        return [*self._work.faults(now), *left_out, *host, *unobserved]
 
 
 def _with_stamps(answer: Answer, usage: Usage) -> Answer:

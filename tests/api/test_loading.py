@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tornado.websocket import WebSocketHandler
 
 from auto_shutdown.api.startup import why_not_started
+from auto_shutdown.cycle.controller import Controller
 from auto_shutdown.extension import AutoShutdown
 from auto_shutdown.local_studio.ports import free_port
+from auto_shutdown.world.websocket_handlers import WebsocketHandlers
 
 BROKEN = """
 import sys
@@ -124,6 +127,60 @@ async def test_a_client_that_connects_before_the_assembly_is_observed(
         assert kernels._requests.of("k").unfinished == 1
     finally:
         await extension.stop_extension()
+
+
+def new_extension(tmp_path: Path, server: Any) -> AutoShutdown:
+    config = {"state_dir": str(tmp_path / "state"), "metadata_path": str(tmp_path / "none.json")}
+    extension = AutoShutdown(**config)
+    extension.serverapp = server
+    return extension
+
+
+@pytest.mark.parametrize("failing_call", [1, 2])
+async def test_an_error_while_finding_the_websockets_fails_the_start_and_names_the_error(
+    failing_call: int, tmp_path: Path, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def watch(_self: Any, _web_app: Any) -> None:
+        calls.append(1)
+        if len(calls) == failing_call:
+            raise RuntimeError("an unknown router")
+
+    monkeypatch.setattr(WebsocketHandlers, "watch", watch)
+    extension = new_extension(tmp_path, jp_serverapp)
+    await extension._start()
+    assert "an unknown router" in why_not_started(jp_serverapp.web_app.settings).message
+    assert (extension._controller, extension._assembly) == (None, None)
+    running = [task for task in asyncio.all_tasks() if "Controller._run" in repr(task.get_coro())]
+    assert running == [], "no pass begins without the websockets"
+
+
+async def test_handlers_that_are_added_during_the_start_are_observed(
+    tmp_path: Path, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(WebSocketHandler):
+        pass
+
+    web_app, start = jp_serverapp.web_app, Controller.start
+
+    async def add_handlers(controller: Any) -> None:
+        web_app.add_handlers(".*$", [(r"/other/api/kernels/(\w+)/channels", Late)])
+        await start(controller)
+
+    monkeypatch.setattr(Controller, "start", add_handlers)
+    extension = new_extension(tmp_path, jp_serverapp)
+    await extension._start()
+    try:
+        rules = [rule for host in web_app.default_router.rules for rule in rules_of(host)]
+        (late,) = (t for t in rules if isinstance(t, type) and issubclass(t, Late))
+        assert hasattr(late, "is_observed_by_auto_shutdown")
+    finally:
+        await extension.stop_extension()
+
+
+def rules_of(host_rule: Any) -> list[Any]:
+    return [rule.target for rule in getattr(host_rule.target, "rules", ())]
 
 
 @pytest.mark.parametrize("turns", range(4))

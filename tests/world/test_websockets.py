@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from tornado.web import Application
+from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from auto_shutdown.world import websockets
@@ -246,6 +248,49 @@ def test_a_handler_is_observed_once(clients: WebsocketClients) -> None:
     first = app.wildcard_router.rules[0].target
     handlers.watch(app)
     assert app.wildcard_router.rules[0].target is first
+
+
+def test_a_message_reaches_the_kernel_once_even_if_the_clients_cannot_be_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No file descriptors, or the package is being replaced. A later message is observed."""
+    app = Application([(r"/api/kernels/(\w+)/channels", Channels)])
+    handlers = WebsocketHandlers()
+    handlers.watch(app)
+    channel = app.wildcard_router.rules[0].target()
+    cell = as_text(message("execute_request"))
+    with monkeypatch.context() as broken:
+        broken.setitem(sys.modules, "auto_shutdown.world.websockets", None)
+        assert channel.open() == "opened"
+        assert channel.on_message(cell) == "in"
+        assert channel.write_message("{}") == "out"
+        assert channel.passed == [cell, "{}"]
+    assert channel.on_message(cell) == "in"
+    assert channel.passed == [cell, "{}", cell]
+    assert handlers.clients.requests.of("k").unfinished == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "codes"),
+    [
+        ([(r"/api/kernels", RequestHandler), (r"/api/kernels/(\w+)/channels", Channels)], []),
+        ([(r"/api/kernels", RequestHandler)], ["NotObserved"]),
+        ([(r"/api/kernels/(\w+)/channels", RequestHandler)], ["NotObserved"]),
+        ([(r"/api/kernelspecs", RequestHandler)], []),
+        ([], []),
+    ],
+    ids=["observed", "no websocket", "no WebSocketHandler", "no kernels", "nothing"],
+)
+def test_a_server_whose_kernel_websockets_cannot_be_observed_has_a_fault(
+    rules: Any, codes: list[str]
+) -> None:
+    handlers = WebsocketHandlers()
+    handlers.watch(app := Application(rules))
+    now = datetime.now(timezone.utc)
+    assert [fault.code for fault in handlers.faults(now)] == codes
+    app.add_handlers(".*$", [(r"/api/kernels/(\w+)/channels", Channels)])
+    handlers.watch(app)
+    assert handlers.faults(now) == []
 
 
 def test_after_the_stop_messages_pass_unobserved() -> None:
