@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core.model import Answer, App, Kind, Ref, Terminal
+from . import processes
 from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Reading, Sample, Use
+from .foreground import VIEWERS
 from .foreign_kernels import ForeignKernel
 from .judgements import judge_tenants, judge_use, unread, with_sign_of_life, works
 from .other_servers import Tenant
@@ -15,7 +17,7 @@ from .processes import Process, UnreadableError
 from .shell_probe import ShellAnswer
 from .survey import Survey
 
-#: Of which processes a gauge has the samples.
+#: Of which processes a gauge has the samples. JOBS of a terminal are those beside a viewer.
 MEMBERS, JOBS, REST = "members", "jobs", "rest"
 
 
@@ -90,22 +92,28 @@ class LocalWork:
         sample = survey.sample(survey.of(ref))
         use = self._add(ref, MEMBERS, sample, question.window, judged)
         answer = judge_use(ref, use, WORK_CORES, "its processes")
+        answer = _with_signs_of_life(answer, use, members, root, survey)
         if programs:
             detail = f"{programs[0].command}, detached, runs"
             return self._held_by(ref, programs, detail, answer)
-        return _with_signs_of_life(answer, use, members, root, survey)
+        return answer
 
     def _judge_running(self, terminal: Terminal, window: float, survey: Survey) -> Answer:
         """Judge a terminal with a command in its foreground. The command counts as work in any
         case; the answer says whether it shows signs of work or waits for a person."""
         ref = terminal.ref
         members = survey.attribution.of(survey.table, ref)
-        use = self._add(ref, MEMBERS, survey.sample(members), window)
+        sample = survey.sample(members)
+        use = self._add(ref, MEMBERS, sample, window)
         answer = judge_use(ref, use, WORK_CORES, "its processes", terminal.only_shows)
-        if not terminal.only_shows:
-            return _with_signs_of_life(answer, use, members, None, survey)
-        # Redrawing uses processor time, but is no sign of work.
-        return answer if answer.working else replace(answer, cores=answer.cores and 0.0)
+        if terminal.only_shows and not answer.working:
+            # What a pager or ``watch`` uses to redraw is no sign of work. What a job beside it
+            # (``nohup``) uses is one.
+            members = _without_viewers(survey, members)
+            judged = {process.key for process in members}
+            use = self._add(ref, JOBS, sample, window, judged)
+            answer = judge_use(ref, use, WORK_CORES, "its processes")
+        return _with_signs_of_life(answer, use, members, None, survey)
 
     def _judge_own_app(self, ref: Ref, window: float, survey: Survey, others: Others) -> Answer:
         """Judge the app in which this server runs: jobs that belong to no kernel or terminal, the
@@ -128,6 +136,7 @@ class LocalWork:
         answer = judge_use(ref, use, WORK_CORES, "jobs")
         if not answer.working:
             answer = judge_use(ref, whole, CONTAINER_CORES, "processes", only_cores=True)
+        answer = _with_signs_of_life(answer, use, jobs, None, survey)
         if programs:
             details = [f"{kernel} runs a cell" for kernel in busy]
             details += [
@@ -135,8 +144,6 @@ class LocalWork:
                 for process in outside
             ]
             answer = self._held_by(ref, programs, details[0], answer)
-        else:
-            answer = _with_signs_of_life(answer, use, jobs, None, survey)
         if any(shell.failure for shell in others.kernels.values()):
             answer = with_sign_of_life(answer)
         return replace(answer, activity={**reported.activity, **answer.activity})
@@ -144,12 +151,14 @@ class LocalWork:
     def _held_by(
         self, ref: Ref, programs: Sequence[Process], detail: str, others: Answer
     ) -> Answer:
-        """The answer for a resource that ``programs`` keep. It names them if nothing else works
-        (``others``): each of them may only wait for a person."""
+        """The answer for a resource that ``programs`` keep. It names them if nothing else works:
+        each of them may only wait for a person. ``others`` is the answer without the programs; its
+        signs of life count whatever the programs do."""
+        answer = replace(works(ref, detail), activity=others.activity)
         if others.working or not others.conclusive:
-            return works(ref, detail)
+            return answer
         ids, worked_at = self._watch.ids_of(programs)
-        return replace(works(ref, detail), programs=ids, worked_at=worked_at)
+        return replace(answer, programs=ids, worked_at=worked_at)
 
     def _add(
         self,
@@ -168,6 +177,19 @@ def _members_of_all(survey: Survey, programs: Sequence[Process]) -> set[Process]
     return {
         process for program in programs for process in members_of(survey.table, program, TERMINAL)
     }
+
+
+def _without_viewers(survey: Survey, members: Sequence[Process]) -> list[Process]:
+    """The processes of a terminal without the program that it shows, and without that program's
+    children."""
+    viewers = [
+        process.pid
+        for process in members
+        if process.command in VIEWERS
+        and (process.group == process.foreground or process.is_stopped)
+    ]
+    shown = set(processes.tree(survey.table, viewers))
+    return [process for process in members if process not in shown]
 
 
 def _with_signs_of_life(

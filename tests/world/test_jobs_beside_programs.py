@@ -1,0 +1,146 @@
+"""What the processes of this host show: a program that waits must not hide the work beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from auto_shutdown.core.model import Answer, App, Kernel, Kind, Ref, Terminal
+from auto_shutdown.core.signals import Signal
+from auto_shutdown.world import outside_programs, processes, survey
+from auto_shutdown.world.attribution import Attribution
+from auto_shutdown.world.evidence import Reading
+from auto_shutdown.world.local_work import LocalWork, Others, Question
+from auto_shutdown.world.outside_programs import Outside, ProgramWatch
+from auto_shutdown.world.processes import Process
+from auto_shutdown.world.survey import Survey
+
+SERVER = 1
+WINDOW = 60.0
+PTS = os.makedev(136, 3)
+
+SHELL = Process(40, SERVER, 40, 50, 1, 0.0, "bash", session=40, terminal=PTS)
+PAGER = Process(50, 40, 50, 50, 1, 0.0, "less", session=40, terminal=PTS)
+#: A ``nohup`` job that polls a remote training job, in a session of its own.
+POLLER = Process(60, SERVER, 60, -1, 1, 0.0, "python", session=60)
+
+APP = App("JupyterLab", "default", "InService", own=True)
+KERNEL = Kernel("k", app=None)
+PROMPT = Terminal("1")
+SHOWS = Terminal("1", running_job="less", only_shows=True)
+
+
+class Host:
+    """The counters and connections of the processes, by values."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.readings: dict[int, Reading] = {}
+        self.connected: set[int] = set()
+
+    def sample(self, members: Collection[Process]) -> dict[Any, Reading]:
+        return {p.key: self.readings.get(p.pid, Reading()) for p in members}
+
+    def sockets(self, pid: int) -> frozenset[int]:
+        return frozenset({7} if pid in self.connected else ())
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    host = Host()
+    monkeypatch.setattr(survey, "sample_of", host.sample)
+    monkeypatch.setattr(outside_programs, "sample_of", host.sample)
+    monkeypatch.setattr(outside_programs, "_device_times", lambda _process: (None, None))
+    monkeypatch.setattr(processes, "read_sockets", host.sockets)
+    return host
+
+
+def look(resource: App | Kernel | Terminal, with_pager: bool) -> Survey:
+    """The pager runs in a terminal of another program, or (for SHOWS) in the terminal itself."""
+    table = {p.pid: p for p in (SHELL, PAGER, POLLER) if with_pager or p is not PAGER}
+    owners: dict[int, Ref] = {}
+    if not isinstance(resource, App):
+        owners = dict.fromkeys(table, resource.ref)
+    adrift = frozenset({POLLER.pid}) if isinstance(resource, App) else frozenset()
+    programs = (PAGER,) if with_pager else ()
+    return Survey(table, Attribution(owners, adrift), programs, connections=frozenset({7}))
+
+
+def answer(host: Host, resource: App | Kernel | Terminal, with_pager: bool, **use: Any) -> Answer:
+    """The answer after a window in which the poller has used ``use``."""
+    watch = ProgramWatch(lambda: host.now)
+    work = LocalWork(lambda: host.now, SERVER, watch)
+    root = None if isinstance(resource, App) else SHELL.pid
+    question = Question(resource.ref, resource, WINDOW, root)
+    found = look(resource, with_pager)
+    watch.look(Outside(found.table, list(found.programs)))
+    work.judge(question, found, Others())
+    host.now += WINDOW
+    host.connected = {POLLER.pid} if use.pop("connected", False) else set()
+    host.readings = {POLLER.pid: Reading(**use)}
+    return work.judge(question, found, Others())
+
+
+RESOURCES = pytest.mark.parametrize(
+    "resource", [APP, KERNEL, PROMPT, SHOWS], ids=["app", "kernel", "terminal", "pager in front"]
+)
+
+
+@RESOURCES
+@pytest.mark.parametrize("with_pager", [False, True], ids=["alone", "beside a pager"])
+@pytest.mark.parametrize("use", [{"bytes": 4096}, {"connected": True}], ids=["bytes", "connection"])
+def test_a_job_that_polls_is_a_sign_of_life(
+    host: Host, resource: Any, with_pager: bool, use: dict[str, Any]
+) -> None:
+    assert Signal.BACKGROUND_IO in answer(host, resource, with_pager, **use).activity
+
+
+@RESOURCES
+def test_a_quiet_job_beside_a_pager_is_none(host: Host, resource: Any) -> None:
+    found = answer(host, resource, True, bytes=100)
+    assert Signal.BACKGROUND_IO not in found.activity
+    assert found.programs == (() if resource is SHOWS else ("pts/3",))
+
+
+@RESOURCES
+@pytest.mark.parametrize(
+    "use", [{"bytes": 300 * 1024 * 60}, {"child_faults": 1}, {"cpu": 2.0}], ids=str
+)
+def test_a_job_that_works_beside_a_pager_is_work(
+    host: Host, resource: Any, use: dict[str, Any]
+) -> None:
+    found = answer(host, resource, True, **use)
+    assert (found.working, found.programs) == (True, ())
+
+
+@pytest.mark.parametrize(
+    "reading", [Reading(bytes=10**9), Reading(child_faults=9), Reading(cpu=1.0)], ids=str
+)
+def test_redraws_of_the_terminals_own_viewer_are_none(host: Host, reading: Reading) -> None:
+    watch = ProgramWatch(lambda: host.now)
+    work, found = LocalWork(lambda: host.now, SERVER, watch), look(SHOWS, True)
+    question = Question(SHOWS.ref, SHOWS, WINDOW, SHELL.pid)
+    work.judge(question, found, Others())
+    host.now += WINDOW
+    host.readings = {PAGER.pid: reading}
+    last = work.judge(question, found, Others())
+    assert (last.conclusive, last.working, last.cores, last.activity) == (True, False, 0.0, {})
+
+
+def test_a_stopped_editor_does_not_hide_the_job_beside_it(host: Host) -> None:
+    """The shell is in the foreground then, and the job is its child."""
+    stopped = Process(50, 40, 50, 40, 1, 0.0, "vim", "T", session=40, terminal=PTS)
+    shell = Process(40, SERVER, 40, 40, 1, 0.0, "bash", session=40, terminal=PTS)
+    job = Process(60, 40, 60, 40, 1, 0.0, "python", session=40, terminal=PTS)
+    table = {p.pid: p for p in (shell, stopped, job)}
+    terminal = Terminal("1", running_job="vim", only_shows=True)
+    found = Survey(table, Attribution({pid: Ref(Kind.TERMINAL, "1") for pid in table}))
+    work = LocalWork(lambda: host.now, SERVER, ProgramWatch(lambda: host.now))
+    question = Question(terminal.ref, terminal, WINDOW, 40)
+    work.judge(question, found, Others())
+    host.now += WINDOW
+    host.readings = {60: Reading(bytes=4096)}
+    assert Signal.BACKGROUND_IO in work.judge(question, found, Others()).activity
