@@ -116,19 +116,17 @@ def _schedule_of(
 
 def _query_at(decision: Decision, work: Work, limit: timedelta) -> datetime | None:
     window = window_of(limit)
-    if work.result == "working" and work.asked_at is not None:
-        again = work.asked_at + _recheck_interval(limit)
-        if decision.due_at is None or decision.reason is Reason.APP_REMOVED:
-            kept_for_it = decision.reason in (Reason.BACKGROUND_WORK, Reason.SUSPECT_BUSY)
-            return again if kept_for_it else None
-        return min(again, max(decision.due_at, work.asked_at + window / 8))
     if work.result == "unread" and work.asked_at is not None:
         return work.asked_at + window
+    again = None
+    if work.result == "working" and work.asked_at is not None:
+        again = work.asked_at + _recheck_interval(limit)
     if decision.due_at is None or decision.reason is Reason.APP_REMOVED:
-        return None
+        kept_for_it = decision.reason in (Reason.BACKGROUND_WORK, Reason.SUSPECT_BUSY)
+        return again if kept_for_it else None
     begin = decision.due_at - AHEAD * window
     if work.asked_at is None or work.asked_at < begin:
-        return begin
+        return begin if again is None else min(again, begin)
     if work.result == "untold":
         return work.asked_at + window  # another query would only time out again
     # Query again at the time of the removal, even shortly after another query.

@@ -15,7 +15,7 @@ from auto_shutdown.core.model import Answer, App, Kernel, Program, Ref, Snapshot
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
 from auto_shutdown.core.programs import describe
-from auto_shutdown.core.questions import next_question
+from auto_shutdown.core.questions import next_question, questions
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Action, Decision, Reason
 
@@ -145,6 +145,40 @@ def test_a_suspect_program_is_asked_about_again(policy: Policy) -> None:
     ledger = Ledger(ago(days=1), known)
     plan = decide(snapshot, ledger, policy, NOW)
     assert next_question(snapshot, plan, ledger, policy, NOW) == NOW + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=["app", "kernel", "terminal"])
+@pytest.mark.parametrize("minutes", [0.5, 2.5, 4.9, 30])
+def test_few_passes_lead_to_the_removal_after_max_busy(resource: Any, minutes: float) -> None:
+    """The last answer is at most five minutes old then, and must not be too old for a removal."""
+    due_at = NOW + timedelta(minutes=minutes)
+    pager = replace(PAGER, quiet_since=due_at - 10 * HOUR)
+    answer = Answer(resource.ref, True, working=True, programs=(pager.id,))
+    answer = replace(answer, worked_at=pager.quiet_since)
+    kind = {App: "apps", Kernel: "kernels", Terminal: "terminals"}[type(resource)]
+    snapshot = Snapshot(programs=(pager,), **{kind: (resource,)})
+    work = Work(NOW, NOW, "working", "less runs", (pager.id,))
+    state = {App: "InService", Kernel: "idle", Terminal: "prompt"}[type(resource)]
+    known = {resource.ref: mark(due_at - 10 * HOUR, state, stamps={}, work=work)}
+    moments = moments_until_removal(snapshot, Ledger(ago(days=1), known), answer)
+    assert len(moments) <= 12
+    assert timedelta(0) <= moments[-1] - due_at < timedelta(seconds=1)
+
+
+def moments_until_removal(snapshot: Snapshot, ledger: Ledger, answer: Answer) -> list[datetime]:
+    """When passes ran until one removed something, each at the moment that the pass before gave."""
+    moments = [NOW]
+    while len(moments) < 100:
+        now = moments[-1]
+        plan = decide(snapshot, ledger, LIMITED, now)
+        if questions(snapshot, plan, ledger, LIMITED, now):
+            ledger = record_answers(ledger, [answer], now)
+            plan = decide(snapshot, ledger, LIMITED, now)
+        if plan.removals:
+            break
+        ahead = (plan.next_moment(now), next_question(snapshot, plan, ledger, LIMITED, now))
+        moments.append(min(at for at in ahead if at is not None) + timedelta(milliseconds=1))
+    return moments
 
 
 @pytest.mark.parametrize(
