@@ -94,7 +94,8 @@ def by_the_clock(
 
     The other waits are keep-alives on any of ``covers``, the quiet time after a start, the grace
     period after ``in_service_since``, the retry delay after a failure, and the notice to people.
-    With ``query_work``, the removal also needs a recent answer that no background work runs.
+    With ``query_work``, the removal also needs a recent answer that no background work runs. A
+    removal that ``dry_run`` has rehearsed needs no other answer: the resource would be gone.
     """
     now, policy, ledger = context.now, context.policy, context.ledger
     limit_over_at = clock.since + clock.limit
@@ -123,6 +124,8 @@ def by_the_clock(
         unknown = context.keep(ref, Reason.UNKNOWN, detail, clock.signal, **parameters)
         return replace(unknown, kept_until=kept_until)
     needs_answer = query_work and due_at <= now and not was_asked(mark, now, window_of(clock.limit))
+    if policy.dry_run and ledger.was_rehearsed(ref, clock.since):
+        needs_answer = False
     if needs_answer:
         due_at = (mark.work.asked_at or now) + window_of(clock.limit)
         due_at = max(due_at, now + timedelta(milliseconds=10))

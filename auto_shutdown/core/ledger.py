@@ -75,7 +75,8 @@ class Ledger:
 
     Nothing is removed before ``quiet_until``, which follows a start or a pause of the loop.
     ``forgotten`` names the sources whose marks were lost in a restart; a source is in it until it
-    is read again.
+    is read again. ``rehearsed`` holds the removals that ``dry_run`` has rehearsed: since when each
+    resource was idle.
     """
 
     quiet_until: datetime
@@ -85,6 +86,7 @@ class Ledger:
     notices: Mapping[Ref, Notice] = field(default_factory=dict)
     vetoes: Mapping[Ref, Veto] = field(default_factory=dict)
     forgotten: frozenset[str] = frozenset()
+    rehearsed: Mapping[Ref, datetime | None] = field(default_factory=dict)
 
     def hold_on(self, refs: Iterable[Ref], now: datetime) -> Hold | None:
         """Of the keep-alives in force on any of ``refs`` or on everything: the last to end."""
@@ -106,6 +108,10 @@ class Ledger:
         """The veto in force on the removal of ``ref``."""
         veto = self.vetoes.get(ref) if self.vetoes else None
         return veto if veto is not None and veto.until > now else None
+
+    def was_rehearsed(self, ref: Ref, idle_since: datetime | None) -> bool:
+        """Whether ``dry_run`` has rehearsed the removal of ``ref`` for the same idleness."""
+        return ref in self.rehearsed and self.rehearsed[ref] == idle_since
 
 
 def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
@@ -153,6 +159,7 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
         notices={ref: n for ref, n in ledger.notices.items() if ref in marks},
         vetoes={ref: veto for ref, veto in ledger.vetoes.items() if veto.until > now},
         forgotten=ledger.forgotten & frozenset(snapshot.unread),
+        rehearsed={ref: since for ref, since in ledger.rehearsed.items() if ref in marks},
     )
 
 
@@ -327,6 +334,11 @@ def record(ledger: Ledger, ref: Ref, outcome: Outcome, now: datetime) -> Ledger:
     return replace(ledger, failures={**ledger.failures, ref: failure})
 
 
+def rehearse(ledger: Ledger, ref: Ref, idle_since: datetime | None) -> Ledger:
+    """The ledger after ``dry_run`` has rehearsed the removal of ``ref``, idle since that time."""
+    return replace(ledger, rehearsed={**ledger.rehearsed, ref: idle_since})
+
+
 def hold(ledger: Ledger, ref: Ref, until: datetime | None, note: str = "") -> Ledger:
     """Set a keep-alive on ``ref``, or release it (``until`` None)."""
     holds = _without(ledger.holds, ref)
@@ -351,6 +363,9 @@ def shift(ledger: Ledger, step: timedelta) -> Ledger:
         },
         notices={ref: Notice(notice.at + step) for ref, notice in ledger.notices.items()},
         vetoes={ref: replace(v, until=v.until + step) for ref, v in ledger.vetoes.items()},
+        rehearsed={
+            ref: None if since is None else since + step for ref, since in ledger.rehearsed.items()
+        },
     )
 
 

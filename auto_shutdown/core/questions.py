@@ -9,6 +9,9 @@ these resources are queried:
 - a busy kernel or terminal that has shown no sign of work for a long time;
 - a kernel that has been starting for longer than the startup grace period: its manager may have
   missed that it came up.
+
+A resource whose removal ``dry_run`` has rehearsed is not queried: without ``dry_run`` it would be
+gone.
 """
 
 from __future__ import annotations
@@ -66,8 +69,8 @@ def _schedule(
 ) -> Schedule:
     """When to query each resource, and the window over which to measure its processor time."""
     global _last
-    # Of the ledger only the marks count; giving a notice makes a new ledger with the same marks.
-    arguments = (snapshot, plan, ledger.marks, policy, now)
+    # Of the ledger only these count; giving a notice makes a new ledger with the same marks.
+    arguments = (snapshot, plan, ledger.marks, ledger.rehearsed, policy, now)
     if _last is None or any(one is not other for one, other in zip(arguments, _last[0])):
         _last = arguments, _schedule_of(snapshot, plan, ledger, policy, now)
     return _last[1]
@@ -87,6 +90,9 @@ def _schedule_of(
         mark = ledger.marks.get(resource.ref)
         work = mark.work if mark is not None else Work()
         if not _can_be_queried(resource, terminals):
+            continue
+        rehearsed = ledger.was_rehearsed(resource.ref, decision.idle_since)
+        if policy.dry_run and decision.removes and rehearsed:
             continue
         if isinstance(resource, Kernel) and resource.state == BUSY and not resource.waits_alone:
             if resource.shell_silent:

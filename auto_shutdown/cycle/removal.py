@@ -63,11 +63,12 @@ class Remover:
     def removals_to_carry_out(self, policy: Policy) -> list[Decision]:
         """The removals of the plan in the order to act. Under ``dry_run`` each removal is
         rehearsed once for the same idleness."""
-        self._tasks.forget_rehearsals()
+        situation = self._situation
         return [
             decision
-            for decision in self._situation.plan.removals
-            if not policy.dry_run or not self._tasks.was_rehearsed(decision)
+            for decision in situation.plan.removals
+            if not policy.dry_run
+            or not situation.ledger.was_rehearsed(decision.ref, decision.idle_since)
         ]
 
     async def carry_out(

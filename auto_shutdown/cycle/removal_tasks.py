@@ -11,9 +11,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timezone
+from datetime import datetime
 
-from ..core.ledger import advance_part, record
+from ..core.ledger import advance_part, record, rehearse
 from ..core.model import Ref, Resource
 from ..core.policy import Policy
 from ..core.texts import sentence
@@ -25,8 +25,6 @@ from .audit import Removal
 from .outcomes import Outcomes, stale, still_there
 from .session_recorder import SessionRecorder
 from .situation import Situation
-
-_NEVER = datetime.min.replace(tzinfo=timezone.utc)
 
 DecideAgain = Callable[[], Awaitable["Decision | None"]]
 
@@ -55,22 +53,11 @@ class RemovalTasks:
         self._recorder = recorder
         self._log = log
         self._tasks: dict[Ref, asyncio.Task[Outcome]] = {}
-        self._rehearsed: dict[Ref, datetime | None] = {}
 
     def has(self, ref: Ref) -> bool:
         """Whether a removal of ``ref`` is in progress. The resource may still be kept, because the
         removal decides once more."""
         return ref in self._tasks
-
-    def was_rehearsed(self, decision: Decision) -> bool:
-        """Whether ``dry_run`` has rehearsed the removal of this resource for the same idleness."""
-        return self._rehearsed.get(decision.ref, _NEVER) == decision.idle_since
-
-    def forget_rehearsals(self) -> None:
-        """Drop the rehearsals of resources that no longer exist, so that memory stays bounded."""
-        self._rehearsed = {
-            ref: since for ref, since in self._rehearsed.items() if self._situation.knows(ref)
-        }
 
     def begin(
         self,
@@ -105,7 +92,7 @@ class RemovalTasks:
         if decision is None or not decision.removes:
             outcome = stale(decision)
         elif current_policy().dry_run:
-            self._rehearsed[ref] = removal.decision.idle_since
+            situation.ledger = rehearse(situation.ledger, ref, removal.decision.idle_since)
             outcome = Outcome(Result.DRY_RUN, "dry_run is on: it would have been removed.")
         else:
             outcome = await self._end(resource, removal)

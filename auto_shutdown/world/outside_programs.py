@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from ..core.marks import STUCK_CPU
@@ -36,8 +36,16 @@ RECENT = 600.0
 #: A kernel that this server has just started may not be on its list yet (seconds).
 YOUNG = 15.0
 
+#: The wall-clock time of a moment changes only if the two clocks have moved apart by more than this
+#: (seconds). It is compared with that of the pass before.
+STEADY = timedelta(seconds=1)
+
 #: The major device number of pseudo-terminals (devices.txt of Linux).
 PSEUDO_TERMINAL = 136
+
+
+def _utc_now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 @dataclass
@@ -67,12 +75,19 @@ class Outside:
 
 
 class ProgramWatch:
-    """Watches the programs from look to look. ``now`` is monotonic seconds."""
+    """Watches the programs from look to look. ``now`` is monotonic seconds, ``wall_clock`` the
+    current time in UTC."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
         self._now = now
+        self._wall_clock = wall_clock
         self._watched: dict[Key, _Watched] = {}
         self._answers: dict[str, tuple[float, ShellAnswer]] = {}
+        self._instants: dict[float, datetime] = {}
 
     def look(self, outside: Outside) -> None:
         """Note which programs show a sign of work. Raises OSError; see :meth:`is_unreadable`."""
@@ -82,6 +97,9 @@ class ProgramWatch:
         for kernel in outside.kernels:
             watched[kernel.process.key] = self._look_at(outside, kernel.process, _of_kernel(kernel))
         self._watched = watched
+        moments = {at for each in watched.values() for at in (each.quiet_since, each.printed_at)}
+        # A copy, because another thread may ask for a time meanwhile.
+        self._instants = {at: t for at, t in list(self._instants.items()) if at in moments}
 
     def _look_at(self, outside: Outside, process: Process, program: Program) -> _Watched:
         now, members = self._now(), members_of(outside.table, process, program.kind)
@@ -91,7 +109,9 @@ class ProgramWatch:
         if known is None:
             only_shows = program.kind == TERMINAL and process.command in VIEWERS
             return _Watched(program, only_shows, now, now, sample, input_at, output_at)
-        known.program = program
+        known.program = replace(
+            program, started_at=_steady(known.program.started_at, program.started_at)
+        )
         use = use_between(known.sample, sample, max(now - known.sampled_at, SHORTEST))
         if output_at != known.output_at and not known.only_shows:
             known.printed_at = now
@@ -149,7 +169,17 @@ class ProgramWatch:
         )
 
     def _instant(self, at: float) -> datetime:
-        return datetime.now(timezone.utc) - timedelta(seconds=self._now() - at)
+        """The wall-clock time of a moment, the same at each call."""
+        instant = self._wall_clock() - timedelta(seconds=self._now() - at)
+        self._instants[at] = steady = _steady(self._instants.get(at), instant) or instant
+        return steady
+
+
+def _steady(known: datetime | None, fresh: datetime | None) -> datetime | None:
+    """``known``, unless ``fresh`` differs from it by more than the time between two clock reads."""
+    if known is not None and fresh is not None and abs(fresh - known) <= STEADY:
+        return known
+    return fresh
 
 
 def members_of(table: Table, process: Process, kind: str) -> list[Process]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scene import KERNEL, NOW, OWN, TERMINAL, ago, mark
 
-from auto_shutdown.core.ledger import Ledger, record_answers
+from auto_shutdown.core.ledger import Ledger, record_answers, rehearse
 from auto_shutdown.core.marks import Mark, Work
 from auto_shutdown.core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal
 from auto_shutdown.core.planner import decide
@@ -38,16 +38,23 @@ def decision_on(
     """The decision on a resource whose background work is ``held_by`` (None: ``programs``)."""
     ids = tuple(p.id for p in programs) if held_by is None else held_by
     work = Work(asked_at, asked_at, "working", "less runs", ids)
+    snapshot, ledger = alone(resource, programs, idle_since, work)
+    (decision,) = decide(snapshot, ledger, policy, NOW).decisions
+    return decision
+
+
+def alone(
+    resource: Kernel | Terminal | App,
+    programs: tuple[Program, ...],
+    idle_since: datetime,
+    work: Work,
+) -> tuple[Snapshot, Ledger]:
+    """A world with one resource."""
     state = {App: "InService", Kernel: "idle", Terminal: "prompt"}[type(resource)]
     known = {resource.ref: mark(idle_since, state, stamps={}, work=work)}
-    if isinstance(resource, App):
-        snapshot = Snapshot(apps=(resource,), programs=programs)
-    elif isinstance(resource, Kernel):
-        snapshot = Snapshot(kernels=(resource,), programs=programs)
-    else:
-        snapshot = Snapshot(terminals=(resource,), programs=programs)
-    (decision,) = decide(snapshot, Ledger(ago(days=1), known), policy, NOW).decisions
-    return decision
+    kind = {App: "apps", Kernel: "kernels", Terminal: "terminals"}[type(resource)]
+    fields: dict[str, Any] = {kind: (resource,)}
+    return Snapshot(programs=programs, **fields), Ledger(ago(days=1), known)
 
 
 RESOURCES = [OWN, replace(KERNEL, app=None), TERMINAL]
@@ -104,6 +111,31 @@ class TestHold:
         assert decision.action is Action.KEEP
 
 
+@pytest.mark.parametrize("resource", RESOURCES, ids=["app", "kernel", "terminal"])
+@pytest.mark.parametrize(
+    ("dry_run", "rehearsed_for", "removes"),
+    [
+        (True, timedelta(hours=11), True),
+        (True, timedelta(hours=10), False),  # it worked after the rehearsal
+        (True, None, False),
+        (False, timedelta(hours=11), False),  # a real removal needs a new answer
+    ],
+)
+def test_a_rehearsed_removal_needs_no_new_answer(
+    resource: Any, dry_run: bool, rehearsed_for: timedelta | None, removes: bool
+) -> None:
+    work = Work(ago(hours=1), ago(hours=1), "working", "less runs", (PAGER.id,))
+    pager, policy = replace(PAGER, quiet_since=ago(hours=11)), replace(LIMITED, dry_run=dry_run)
+    snapshot, ledger = alone(resource, (pager,), ago(hours=11), work)
+    if rehearsed_for is not None:
+        ledger = rehearse(ledger, resource.ref, NOW - rehearsed_for)
+    plan = decide(snapshot, ledger, policy, NOW)
+    assert bool(plan.removals) is removes
+    assert bool(questions(snapshot, plan, ledger, policy, NOW)) is not removes
+    if removes:
+        assert next_question(snapshot, plan, ledger, policy, NOW) is None
+
+
 def test_output_counts_for_output_only_minutes() -> None:
     policy = replace(LIMITED, output_only=2 * HOUR)
     redraws = replace(PAGER, quiet_since=ago(hours=11), printed_at=NOW)
@@ -155,12 +187,9 @@ def test_few_passes_lead_to_the_removal_after_max_busy(resource: Any, minutes: f
     pager = replace(PAGER, quiet_since=due_at - 10 * HOUR)
     answer = Answer(resource.ref, True, working=True, programs=(pager.id,))
     answer = replace(answer, worked_at=pager.quiet_since)
-    kind = {App: "apps", Kernel: "kernels", Terminal: "terminals"}[type(resource)]
-    snapshot = Snapshot(programs=(pager,), **{kind: (resource,)})
     work = Work(NOW, NOW, "working", "less runs", (pager.id,))
-    state = {App: "InService", Kernel: "idle", Terminal: "prompt"}[type(resource)]
-    known = {resource.ref: mark(due_at - 10 * HOUR, state, stamps={}, work=work)}
-    moments = moments_until_removal(snapshot, Ledger(ago(days=1), known), answer)
+    snapshot, ledger = alone(resource, (pager,), pager.quiet_since or NOW, work)
+    moments = moments_until_removal(snapshot, ledger, answer)
     assert len(moments) <= 12
     assert timedelta(0) <= moments[-1] - due_at < timedelta(seconds=1)
 

@@ -201,6 +201,7 @@ def test_shift_moves_every_instant_of_a_ledger() -> None:
         {ref: Failure(1, NOW, FAILED)},
         {ref: Notice(NOW)},
         {ref: Veto("h", "t", NOW)},
+        rehearsed={ref: NOW, APP.ref: None},
     )
     later = NOW + HOUR
     assert shift(ledger, HOUR) == Ledger(
@@ -210,6 +211,7 @@ def test_shift_moves_every_instant_of_a_ledger() -> None:
         {ref: Failure(1, later, FAILED)},
         {ref: Notice(later)},
         {ref: Veto("h", "t", later)},
+        rehearsed={ref: later, APP.ref: None},
     )
 
 

@@ -312,6 +312,23 @@ async def test_dry_run_reports_each_removal_once_and_removes_nothing(bench: Benc
     assert bench.controller.report()["health"]["armed"] is False
 
 
+async def test_what_dry_run_has_rehearsed_is_asked_no_more(bench: Bench) -> None:
+    bench.world.kernel("k", bench.world.app("a"))
+    await bench.controller.requests.patch_settings({"dry_run": True})
+    await bench.live(timedelta(hours=3))
+    assert bench.resource("k")["action"] == "remove"
+    passes, asked = bench.world.full_looks, len(bench.world.asked)
+    await bench.live(timedelta(hours=1))
+    assert bench.resource("k")["action"] == "remove"
+    assert len(bench.world.asked) == asked
+    assert bench.world.full_looks - passes <= 3600 / bench.limits.poll_interval_seconds + 1
+    # Without dry_run the answer is too old for a removal.
+    await bench.controller.requests.patch_settings({"dry_run": False})
+    bench.world.at_work.add("k")
+    await bench.live(timedelta(minutes=1))
+    assert (bench.world.removed, bench.resource("k")["reason"]) == ([], "background-work")
+
+
 async def test_a_check_with_dry_run_only_rehearses(bench: Bench) -> None:
     bench.limits = replace(bench.limits, poll_interval_seconds=3600)
     bench.controller = bench.make()

@@ -187,6 +187,27 @@ def test_the_programs_of_an_answer(host: Host) -> None:
     assert watch.ids_of([PANE, stranger]) == ((), None), "one that is new may work"
 
 
+def test_the_times_are_the_same_at_each_read(host: Host) -> None:
+    """A removal is rehearsed once for the same time since when a resource is idle."""
+    clock = Clock()
+    wall = datetime(2026, 3, 1, tzinfo=timezone.utc)
+    watch = ProgramWatch(clock, lambda: wall)
+    look(watch)
+    clock.now += 1
+    host.device = (0.0, 5.0)
+    look(watch)
+    first, answer = watch.programs, watch.ids_of([PANE])
+    clock.now += 0.9  # the clocks differ
+    look(watch)
+    assert (watch.programs, watch.ids_of([PANE])) == (first, answer)
+    clock.now += 0.2
+    look(watch)
+    (moved, _), (before, _) = watch.programs, first
+    assert moved.quiet_since is not None
+    assert before.quiet_since is not None
+    assert before.quiet_since - moved.quiet_since > outside_programs.STEADY
+
+
 WAITS = "import sys; print('ready', flush=True); sys.stdin.readline()"
 
 
