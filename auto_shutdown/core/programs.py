@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from .model import Program
+from .ledger import Ledger
+from .model import Program, Snapshot
 from .policy import Policy
+from .signals import Signal
 from .suspect import last_sign_of_work
 from .verdict import Reason
 from .words import duration
@@ -22,8 +24,20 @@ class ProgramState(NamedTuple):
     quiet_since: datetime
 
 
-def describe(program: Program, policy: Policy, now: datetime) -> ProgramState:
-    """The reason for which ``program`` keeps the server's own app, or does not keep it."""
+def describe_all(
+    snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime
+) -> list[tuple[Program, ProgramState]]:
+    """The programs of ``snapshot``, each with its bearing on the server's own app."""
+    own = next((ledger.marks.get(app.ref) for app in snapshot.apps if app.own), None)
+    active_at = own.active_at if own is not None else now
+    return [(each, describe(each, policy, now, active_at)) for each in snapshot.programs]
+
+
+def describe(
+    program: Program, policy: Policy, now: datetime, app_active_at: datetime
+) -> ProgramState:
+    """The reason for which ``program`` keeps the server's own app, or does not keep it.
+    ``app_active_at`` is the time of the latest strong evidence of activity of that app."""
     quiet_since = last_sign_of_work(program, policy, now)
     quiet = now - quiet_since
     if program.kind == "kernel" and program.state == "idle":
@@ -34,8 +48,14 @@ def describe(program: Program, policy: Policy, now: datetime) -> ProgramState:
         )
         return ProgramState(True, Reason.UNKNOWN, detail, quiet_since)
     if program.state == "unanswered":
-        detail = "Its shell cannot be asked whether it runs a cell."
-        return ProgramState(True, Reason.UNKNOWN, detail, quiet_since)
+        # Each question about the app notes a sign of life then, which is weak evidence.
+        counts_until = app_active_at + policy.caps[Signal.BACKGROUND_IO]
+        left = duration(counts_until - now)
+        counts = f"counts as activity of the app for {left} more (suspect_after_minutes)"
+        if counts_until <= now:
+            counts = "no longer counts as activity of the app (suspect_after_minutes)"
+        detail = f"Its shell cannot be asked whether it runs a cell. It {counts}."
+        return ProgramState(counts_until > now, Reason.UNKNOWN, detail, quiet_since)
     work = "It runs a cell" if program.kind == "kernel" else "It runs in a terminal"
     if quiet < policy.suspect_window:
         return ProgramState(True, Reason.BACKGROUND_WORK, f"{work}.", quiet_since)

@@ -11,7 +11,7 @@ from .faults import health_state
 from .ledger import Ledger
 from .model import App, Kernel, Program, Resource, Snapshot
 from .policy import Policy
-from .programs import describe
+from .programs import ProgramState, describe_all
 from .texts import parts_of
 from .verdict import Decision, Fault, Plan
 from .words import iso
@@ -68,7 +68,10 @@ def build(
             for resource in snapshot.resources
             if resource.ref in decisions
         ],
-        "programs": [_program(program, policy, now) for program in snapshot.programs],
+        "programs": [
+            _program(program, state)
+            for program, state in describe_all(snapshot, ledger, policy, now)
+        ],
         "keep_alive": keep_alives(ledger, now),
         "outcomes": list(outcomes),
         "savings": dict(savings),
@@ -96,8 +99,7 @@ def _fault(fault: Fault) -> dict[str, Any]:
     }
 
 
-def _program(program: Program, policy: Policy, now: datetime) -> dict[str, Any]:
-    state = describe(program, policy, now)
+def _program(program: Program, state: ProgramState) -> dict[str, Any]:
     return {
         "kind": program.kind,
         "id": program.id,

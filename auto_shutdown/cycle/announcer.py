@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ..core.model import Ref, Resource
 from ..core.policy import Policy
-from ..core.programs import describe
+from ..core.programs import describe_all
 from ..core.verdict import Decision, Fault, Plan
 from ..core.words import iso
 from .situation import Situation
@@ -67,8 +67,8 @@ class Announcer:
             if resource.ref in decisions
         }
         programs = [
-            (program.id, program.state, describe(program, policy, now)[:2])
-            for program in situation.snapshot.programs
+            (program.id, program.state, state[:2])
+            for program, state in describe_all(situation.snapshot, situation.ledger, policy, now)
         ]
         beside_rows = (
             programs,

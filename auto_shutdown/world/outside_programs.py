@@ -205,6 +205,7 @@ def _of_kernel(kernel: ForeignKernel) -> Program:
         KERNEL,
         process.command,
         kernel.program,
+        "unanswered" if kernel.connection is None else "running",
         started_at=processes.started_at(process),
     )
 

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from scene import KERNEL, NOW, OWN, TERMINAL, ago, mark
+from scene import ASKED, KERNEL, NOW, OWN, TERMINAL, ago, mark
 
 from auto_shutdown.core.ledger import Ledger, record_answers, rehearse
-from auto_shutdown.core.marks import Mark, Work
+from auto_shutdown.core.marks import Mark, Work, activity
 from auto_shutdown.core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
-from auto_shutdown.core.programs import describe
+from auto_shutdown.core.programs import describe, describe_all
 from auto_shutdown.core.questions import next_question, questions
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Action, Decision, Reason
@@ -227,6 +227,31 @@ def moments_until_removal(snapshot: Snapshot, ledger: Ledger, answer: Answer) ->
 def test_the_row_of_a_program(
     program: Program, policy: Policy, holds: bool, reason: Reason
 ) -> None:
-    row = describe(program, policy, NOW)
+    row = describe(program, policy, NOW, NOW)
     assert (row.holds, row.reason) == (holds, reason)
     assert row.detail.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("active_at", "policy", "holds"),
+    [
+        (NOW, SUSPECT, True),
+        (ago(hours=7, minutes=59), SUSPECT, True),
+        (ago(hours=8, minutes=1), SUSPECT, False),
+        (ago(hours=8, minutes=1), LIMITED, False),
+        (ago(hours=8), replace(SUSPECT, suspect_after=9 * HOUR), True),
+    ],
+)
+def test_a_kernel_that_cannot_be_asked_keeps_the_app_as_long_as_it_counts(
+    active_at: datetime, policy: Policy, holds: bool
+) -> None:
+    """The report says the same as the idle clock of the app."""
+    kernel = replace(NOTEBOOK, state="unanswered", quiet_since=NOW)
+    snapshot, ledger = alone(OWN, (kernel,), active_at, ASKED)
+    ((program, state),) = describe_all(snapshot, ledger, policy, NOW)
+    assert (program, state.holds, state.reason) == (kernel, holds, Reason.UNKNOWN)
+    sign = Answer(OWN.ref, True, activity={Signal.BACKGROUND_IO: NOW})
+    ledger = record_answers(ledger, [sign], NOW)
+    since, _ = activity(ledger.marks[OWN.ref], policy.caps)
+    assert (since == NOW) is holds
+    assert ("no longer" in state.detail) is not holds

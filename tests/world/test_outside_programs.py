@@ -26,7 +26,7 @@ from auto_shutdown.world.survey import Surveyor
 HOUR = 3600.0
 PANE = Process(50, 1, 50, 50, 1, 0.0, "python", session=50, terminal=os.makedev(136, 3))
 KERNEL = ForeignKernel(
-    Process(60, 59, 60, -1, 1, 0.0, "python3"), Path("/r/kernel-k9.json"), "papermill", None
+    Process(60, 59, 60, -1, 1, 0.0, "python3"), Path("/r/kernel-k9.json"), "papermill", {}
 )
 TABLE = {50: PANE, 60: KERNEL.process}
 
@@ -172,6 +172,13 @@ def test_the_state_of_a_kernel_is_the_last_answer_of_its_shell(
     kernel = watch.programs[1]
     assert (kernel.kind, kernel.id, kernel.started_by) == ("kernel", "k9", "papermill")
     assert kernel.state == state
+
+
+def test_a_kernel_without_a_connection_file_is_unanswered_before_it_is_asked(host: Host) -> None:
+    kernel = replace(KERNEL, connection=None, failure="its connection file cannot be read")
+    watch = ProgramWatch(Clock())
+    watch.look(Outside(TABLE, [], [kernel]))
+    assert [program.state for program in watch.programs] == ["unanswered"]
 
 
 def test_the_programs_of_an_answer(host: Host) -> None:
