@@ -24,15 +24,17 @@ REFUSED_REMEDY = sentence(
 
 
 def derive(snapshot: Snapshot, ledger: Ledger, now: datetime) -> list[Fault]:
-    """One fault for each source that cannot be read, each kernel that refuses each connection, and
-    each removal that fails."""
+    """One fault for each source that cannot be read, each removal that fails, and each kernel that
+    refuses each connection. No two have the same ``source``, because :func:`settle` tells them
+    apart by it. The source of a resource's fault ends with the resource, by which the panel finds
+    it."""
     unread = [
         Fault(u.source, u.code, u.message, u.remedy, now, u.source in BLOCKING_SOURCES)
         for u in snapshot.unread.values()
     ]
     refusing = [
         Fault(
-            str(kernel.ref),
+            f"connection of {kernel.ref}",
             "KernelRefuses",
             sentence(
                 "The kernel %1 cannot be asked whether a cell runs: %2. It is kept, and so is its "
@@ -57,7 +59,7 @@ def derive(snapshot: Snapshot, ledger: Ledger, now: datetime) -> list[Fault]:
         )
         for ref, failure in ledger.failures.items()
     ]
-    return unread + refusing + failing
+    return unread + failing + refusing
 
 
 def settle(

@@ -55,7 +55,13 @@ class Remover:
     def faults(self, now: datetime) -> list[Fault]:
         """The removals that take too long."""
         return [
-            Fault(str(ref), "ShutdownLate", _late_message(ref, since, now), LATE_REMEDY, now)
+            Fault(
+                f"shutdown of {ref}",
+                "ShutdownLate",
+                _late_message(ref, since, now),
+                LATE_REMEDY,
+                now,
+            )
             for ref, since in self._situation.removals_under_way.items()
             if now - since >= LATE
         ]

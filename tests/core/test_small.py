@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from scene import APP, KERNEL, NOW, ago, settled_ledger
+from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, TERMINAL, ago, settled_ledger
 
 from auto_shutdown.core import ledger_json as archive
 from auto_shutdown.core.faults import derive, health_state, settle
@@ -16,6 +18,7 @@ from auto_shutdown.core.model import EVERYTHING, Kernel, Snapshot, Unread
 from auto_shutdown.core.signals import WORDS, Signal
 from auto_shutdown.core.verdict import Fault, Outcome, Result
 from auto_shutdown.core.words import duration, iso, printable
+from auto_shutdown.cycle.removal import LATE, Remover
 
 
 class TestFaults:
@@ -40,7 +43,11 @@ class TestFaults:
     def test_a_kernel_whose_gateway_refuses_is_a_fault_that_names_it(self) -> None:
         snapshot = Snapshot((Kernel("k1", refused="HTTP 404"), Kernel("k2")))
         (fault,) = derive(snapshot, Ledger(NOW), NOW)
-        assert (fault.source, fault.code, fault.blocking) == ("kernel k1", "KernelRefuses", False)
+        assert (fault.source, fault.code, fault.blocking) == (
+            "connection of kernel k1",
+            "KernelRefuses",
+            False,
+        )
         assert "HTTP 404" in fault.message
         assert "max_busy_minutes" in fault.remedy
 
@@ -54,6 +61,27 @@ class TestFaults:
             ("kernels", True),
             (f"app {APP.id}", True),
         ]
+
+    def test_no_two_faults_of_one_state_have_the_same_source(self) -> None:
+        """A kernel whose gateway refuses, whose removal failed, and whose shutdown is late: each is
+        shown, and announced once, however many passes follow."""
+        sources = (Snapshot.APPS, Snapshot.KERNELS, Snapshot.SESSIONS, Snapshot.TERMINALS)
+        unread = {name: Unread(name, "x", "m", "r") for name in sources}
+        kernels = (replace(KERNEL, refused="HTTP 503"), Kernel("other", refused="HTTP 503"))
+        snapshot = Snapshot(kernels, (TERMINAL, IMAGE_TERMINAL), (APP,), unread)
+        refs = [resource.ref for resource in snapshot.resources]
+        failed = Failure(1, NOW, Outcome(Result.TEMPORARY, "Failed.", "OSError", "Wait."))
+        ledger = Ledger(NOW, failures=dict.fromkeys(refs, failed))
+        situation: Any = SimpleNamespace(removals_under_way=dict.fromkeys(refs, NOW - LATE))
+        nothing: Any = None
+        remover = Remover(nothing, nothing, situation, nothing, nothing, nothing, nothing)
+        current = derive(snapshot, ledger, NOW) + remover.faults(NOW)
+        assert len(current) == len(unread) + len(kernels) + 2 * len(refs)
+        faults, started, _ = settle({}, current)
+        assert (list(faults.values()), started) == (current, current)
+        assert settle(faults, current)[1:] == ([], [])
+        for ref in refs:  # the panel finds the faults of a resource by the end of their source
+            assert len([source for source in faults if source.endswith(ref.id)]) >= 2
 
     @pytest.mark.parametrize(
         ("blocking", "enabled", "state"),

@@ -22,6 +22,9 @@ CONTEXT = "server\u0004"
 #: What the panel shows of the server. Each takes a message, and most take a remedy.
 SHOWN = {"Fault", "Unread", "RefusedError", "StoreError", "FileProblem", "Stop"}
 
+#: How the source of a fault begins where it is written in place.
+SOURCES = ("f'setting {", "f'veto hook {", "f'connection of {", "f'shutdown of {")
+
 #: Packages of the command line, whose texts the panel does not show.
 ELSEWHERE = {"cli", "doctor", "domain", "install", "local_studio"}
 
@@ -78,7 +81,7 @@ def test_what_the_panel_shows_is_made_of_sentences() -> None:
         if isinstance(argument, (ast.JoinedStr, ast.Constant))
         and " " in ast.unparse(argument)
         # The source of a fault names its cause; it is no sentence.
-        and not ast.unparse(argument).startswith(("f'setting {", "f'veto hook {"))
+        and not ast.unparse(argument).startswith(SOURCES)
     ]
     assert written_in_place == []
 
