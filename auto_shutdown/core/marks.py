@@ -162,8 +162,8 @@ def _quiet_since(
         return None
     if previous is None or mark.stamps != previous.stamps:
         return now
-    if kernel.state == BUSY and previous.state != BUSY:
-        return now
+    if kernel.state != previous.state:
+        return now  # a cell began or ended since the previous pass
     return previous.quiet_since or now
 
 

@@ -77,13 +77,15 @@ async def ask(
         code = getattr(error, "code", None)
         status = f" {code}" if isinstance(code, int) else ""
         failure = unreachable = f"it cannot be reached ({type(error).__name__}{status})"
-        refused = _is_refusal(error)
+        refused = not conversation.is_connected and _is_refusal(error)
     usage = conversation.usage(failure, unreachable, await stamps_at_rest(read_stamps))
     return replace(usage, shell=replace(usage.shell, refused=refused and not usage.shell.free))
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether ``error`` means that the kernel's gateway refuses the connection. An answer about the
+    """Whether ``error``, which kept the connection from opening, means that the kernel's gateway
+    refuses the connection. The end of an open connection is no refusal: the kernel may have the
+    question, and a cell may run. An answer about the
     credentials of this server is no refusal of the kernel, and neither is an error of this server
     (no file descriptors, no name of the host)."""
     if isinstance(error, HTTPClientError):
@@ -125,11 +127,14 @@ class _Conversation:
         self._implementation = ""
         self._waiting_for_idle = {self._usage_id, self._history_id, *self._shell_ids} - {""}
         self._others = False
+        #: Whether the gateway has accepted the connection.
+        self.is_connected = False
 
     async def hold(self, url: str, arguments: Mapping[str, Any]) -> None:
         """Ask, and read until all is answered. Raises what the connection raises."""
         request = HTTPRequest(f"{url}?session_id={self._session}", **arguments)
         socket = await websocket_connect(request)
+        self.is_connected = True
         try:
             for shell_id, subshell in self._shell_ids.items():
                 await socket.write_message(

@@ -73,8 +73,8 @@ class KernelRequests:
     ``last_at`` is when a request that runs code last began or ended.
     ``sent_at`` is when a client of this server last sent a request that counts. ``came_up`` says
     that the kernel has sent a message since it was last started. ``shell_silent`` says that its
-    shell did not answer the last question. ``refused`` is why the kernel's gateway has refused each
-    connection since the last message of the kernel (empty: it has not). ``unheard_subshells`` are
+    shell did not answer the last question. ``refused`` is why the kernel's gateway refused the last
+    connection (empty: it did not, or this server could not ask). ``unheard_subshells`` are
     the subshells whose requests were not finished when the last way to hear of their end was
     closed. ``on_change`` is called when the kernel begins or ends its work, begins or ends to wait
     in ``input()``, or starts anew.
@@ -259,6 +259,8 @@ class KernelRequests:
         if refused:
             self.refused, self._unreachable = failure, None
         elif failure:
+            # The gateway may have accepted a connection by now: nobody knows.
+            self.refused = ""
             self._unreachable = (time.monotonic() + UNREACHABLE_SECONDS, failure)
         else:
             self.shell_silent, self._unreachable, self.refused = True, None, ""

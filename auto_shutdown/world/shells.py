@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -102,6 +103,7 @@ class Shells:
         """Ask a kernel in another container, ``with_usage`` also for its processor time,
         ``with_history`` also for the code of its cells."""
         url, arguments = channels_of(self._manager, kernel_id), gateway_arguments
+        through_this_server = url is None
         if url is None and self._own_channels is not None and not with_usage:
             url, own_arguments = self._own_channels(kernel_id)
             arguments = lambda: own_arguments  # noqa: E731
@@ -113,6 +115,8 @@ class Shells:
         subshells = sorted(known.unheard_subshells) if known is not None else []
         stamps = partial(self._stamps_of, kernel_id)
         usage = await ask(url, arguments(), stamps, subshells, with_usage, with_history)
+        if through_this_server:  # it refuses when it has no file descriptors: no sign of a gateway
+            usage = replace(usage, shell=replace(usage.shell, refused=False))
         self._note(kernel_id, usage.shell, asked_at)
         return usage
 

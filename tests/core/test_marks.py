@@ -117,6 +117,16 @@ class TestBusy:
         assert self.quiet_since(refuses, answers) is None
         assert self.quiet_since(refuses, answers, refuses) == NOW + 2 * MINUTE
 
+    @pytest.mark.parametrize("state", ["starting", "idle"])
+    def test_a_kernel_that_refuses_when_its_cell_has_ended_is_quiet_since_the_end(
+        self, state: str
+    ) -> None:
+        """The cell was silent for ten hours, and no time stamp shows its end."""
+        refuses = replace(self.busy, state=state, refused="HTTP 503")
+        assert self.quiet_since(self.busy, self.busy, refuses) == NOW + 2 * MINUTE
+        assert self.quiet_since(self.busy, refuses, refuses) == NOW + MINUTE
+        assert self.quiet_since(refuses, refuses, self.busy) == NOW + 2 * MINUTE
+
     def test_kernel_that_waits_in_input_without_a_client_is_not_active(self) -> None:
         alone = replace(self.busy, waiting_for="input", connections=0)
         ledger = look(look(EMPTY, self.busy, ago(hours=1)), alone, NOW)

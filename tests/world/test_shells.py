@@ -18,6 +18,7 @@ import pytest
 from jupyter_client.manager import AsyncKernelManager
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
+from auto_shutdown.core.ledger import Ledger, advance
 from auto_shutdown.core.model import Kernel, Snapshot
 from auto_shutdown.core.verdict import Result
 from auto_shutdown.world import kernel_usage
@@ -33,6 +34,8 @@ from auto_shutdown.world.websockets import WebsocketClients
 from auto_shutdown.world.world import World
 
 FREE = ShellAnswer(True, "", "ipython")
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=timezone.utc)
 
 
 class Manager(dict):  # type: ignore[type-arg]
@@ -246,18 +249,80 @@ async def test_which_errors_are_refusals_of_the_gateway(
     [
         lambda requests: requests.shell_answered(time.monotonic(), one_by_one=False),
         lambda requests: requests.shell_is_silent(""),
+        lambda requests: requests.shell_is_silent("no file descriptors"),
         lambda requests: requests.has_status("idle", {}),
         lambda requests: requests.ended(),
     ],
-    ids=["an answer", "silence", "a message", "its end"],
+    ids=["an answer", "silence", "an error of this server", "a message", "its end"],
 )
-def test_a_refusal_lasts_until_the_kernel_is_reached(happens: Any) -> None:
+def test_a_refusal_lasts_until_the_next_attempt_ends_in_another_way(happens: Any) -> None:
     requests = Requests().of("k")
     requests.shell_is_silent("HTTP 404", refused=True)
-    requests.shell_is_silent("no file descriptors")
-    assert requests.refused == "HTTP 404"
+    requests.shell_is_silent("HTTP 503", refused=True)
+    assert requests.refused == "HTTP 503"
     happens(requests)
     assert requests.refused == ""
+
+
+async def test_failures_of_this_server_between_two_refusals_start_the_time_anew() -> None:
+    """The gateway refused ten hours ago and refuses now. Nobody knows what it did meanwhile."""
+    clients, ledger = WebsocketClients(), Ledger(NOW)
+    requests, source = clients.requests.of("k"), KernelSource(Manager(), None, clients)
+    idle, quiet_since = Kernel("k", state="idle", last_activity=NOW), []
+    for step, failure in enumerate(["HTTP 503", "Too many open files", "", "HTTP 503"]):
+        if failure:
+            requests.shell_is_silent(failure, refused=failure.startswith("HTTP"))
+        else:
+            requests._unreachable = None  # a minute has passed
+        snapshot = Snapshot((source.observed(idle),))
+        ledger = advance(ledger, snapshot, NOW + timedelta(hours=step))
+        quiet_since.append(ledger.marks[idle.ref].quiet_since)
+    assert quiet_since == [NOW, NOW, None, NOW + timedelta(hours=3)]
+
+
+async def test_the_end_of_an_accepted_connection_is_no_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel may have the question, and a cell may run."""
+
+    class Accepted:
+        sent = 0
+
+        async def write_message(self, _message: Any) -> None:
+            self.sent += 1
+
+        async def read_message(self) -> None:
+            return None  # tornado's sign that the other side has closed
+
+        def close(self) -> None:
+            pass
+
+    connection = Accepted()
+
+    async def connect(_request: Any) -> Any:
+        return connection
+
+    monkeypatch.setattr(kernel_usage, "websocket_connect", connect)
+    requests = Requests()
+    shell = (await Shells(Manager(k=Behind("http://gateway/k")), requests).ask("k")).shell
+    assert (shell.free, shell.refused, connection.sent) == (False, False, 1)
+    assert "cannot be reached" in requests.of("k").unreachable
+    assert requests.of("k").refused == ""
+
+
+async def test_this_server_never_refuses_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel of an unknown manager is asked through this server, whose errors say nothing about
+    the kernel."""
+
+    async def fail(_request: Any) -> Any:
+        raise HTTPClientError(500)
+
+    monkeypatch.setattr(kernel_usage, "websocket_connect", fail)
+    requests, manager = Requests(), Manager(k=SimpleNamespace())
+    shells = Shells(manager, requests, lambda kernel_id: ("http://here/k", {}))
+    shell = (await shells.ask("k")).shell
+    assert (shell.free, shell.refused) == (False, False)
+    assert "cannot be reached" in requests.of("k").unreachable
 
 
 async def test_gateway_that_does_not_answer_is_silence(monkeypatch: pytest.MonkeyPatch) -> None:
