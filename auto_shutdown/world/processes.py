@@ -26,6 +26,10 @@ TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 #: A process that ended between the listing and the reading answers with one of these.
 _ENDED = frozenset({errno.ENOENT, errno.ESRCH})
 
+#: The kernel prints the unsigned number of a terminal's device as a signed one, so that it may be
+#: negative. os.major raises OverflowError then.
+DEVICE_NUMBERS = 0xFFFFFFFF
+
 #: What another user's process, or a security module, answers with.
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
 
@@ -130,7 +134,7 @@ def read_process(pid: int) -> Process | None:
             parent=int(fields[1]),
             group=int(fields[2]),
             session=int(fields[3]),
-            terminal=int(fields[4]),
+            terminal=int(fields[4]) & DEVICE_NUMBERS,
             foreground=int(fields[5]),
             child_faults=int(fields[8]),
             started=int(fields[19]),

@@ -100,6 +100,19 @@ def test_command_name_with_spaces_and_parentheses_is_parsed(proc: Path) -> None:
     assert (line.started, line.cpu) == (777, pytest.approx(4.0))
 
 
+@pytest.mark.parametrize("minor", [3, 0x80001, 0xFFFFF])
+def test_the_device_of_a_terminal_with_a_large_number(proc: Path, minor: int) -> None:
+    """The kernel packs major and minor into 32 bits, and prints them as a signed number."""
+    packed = (minor & 0xFF) | 136 << 8 | (minor & ~0xFF) << 12
+    printed = packed - 2**32 if packed >= 2**31 else packed
+    stat = f"42 (less) S 1 40 40 {printed} 41 4194304 1 9 0 0 300 50 20 30 20 0 1 0 777 0 0"
+    (proc / "42").mkdir(exist_ok=True)
+    (proc / "42" / "stat").write_text(stat)
+    process = processes.read_process(42)
+    assert process is not None
+    assert (os.major(process.terminal), os.minor(process.terminal)) == (136, minor)
+
+
 def test_torn_stat_line_raises_and_a_missing_one_is_skipped(proc: Path) -> None:
     (proc / "43").mkdir()
     (proc / "43" / "stat").write_text("43 (torn")
