@@ -105,17 +105,22 @@ class ProcessHistory:
     def _known(self, table: Table, roots: Mapping[Ref, int]) -> dict[int, Ref]:
         """The owners by parent, by POSIX session and by earlier observations, with all
         descendants."""
+        in_session: dict[int, list[Process]] = {}
+        remembered: dict[Ref, set[int]] = {}
+        for process in table.values():
+            in_session.setdefault(process.session, []).append(process)
+            owner = self._owners.get(process.key)
+            if owner is not None:
+                remembered.setdefault(owner, set()).add(process.pid)
+        children = processes.children_of(table)
         owners: dict[int, Ref] = {}
         for ref, root in roots.items():
             if root not in table:
                 continue
             begun = table[root].started
-            members = {root}
-            for process in table.values():
-                in_session = process.session == root and process.started >= begun
-                if in_session or self._owners.get(process.key) == ref:
-                    members.add(process.pid)
-            owners.update((process.pid, ref) for process in processes.tree(table, members))
+            members = {p.pid for p in in_session.get(root, ()) if p.started >= begun}
+            members |= {root} | remembered.get(ref, set())
+            owners.update((p.pid, ref) for p in processes.tree(table, members, children))
         return owners
 
     def _environments_of(self, table: Table, known: set[int]) -> dict[int, Environment]:

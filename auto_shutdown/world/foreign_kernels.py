@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,9 @@ from .shell_probe import Connection, ShellAnswer, ask_shells, read_connection_fi
 
 #: The default name of a connection file (jupyter_client).
 USUAL_NAME = "kernel-"
+
+#: After this time a kernel has written its connection file (seconds). Its start may be slow.
+SETTLED_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -43,21 +47,57 @@ class ForeignKernel:
         return f"a kernel{of} (process {self.process.pid})"
 
 
+class OtherFiles:
+    """The JSON files on command lines that are no connection files: the configuration of a program,
+    its results. They may be on a slow file system. ``now`` is monotonic seconds.
+
+    A kernel may write its connection file after its start, so a file is opened at each look for
+    :data:`SETTLED_SECONDS`."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._since: dict[tuple[tuple[int, int], Path], float] = {}
+
+    def note(self, process: Process, path: Path, is_other: bool) -> None:
+        """Note whether a file that this process names is no connection file."""
+        if is_other:
+            self._since.setdefault((process.key, path), self._now())
+        else:
+            self._since.pop((process.key, path), None)
+
+    def has(self, process: Process, path: Path) -> bool:
+        """Whether this file need not be opened again."""
+        since = self._since.get((process.key, path))
+        return since is not None and self._now() - since >= SETTLED_SECONDS
+
+    def forget_except(self, table: Table) -> None:
+        """Drop what is known of processes that have ended."""
+        keys = {process.key for process in table.values()}
+        self._since = {known: at for known, at in self._since.items() if known[0] in keys}
+
+
 def find(
     table: Table,
     own_pids: Collection[int],
     own_ids: Collection[str],
     arguments: Callable[[int], Sequence[str]] = processes.read_arguments,
+    other_files: OtherFiles | None = None,
 ) -> list[ForeignKernel]:
     """The kernels that are not this server's: neither one of ``own_pids`` nor with the connection
-    file of one of ``own_ids``. Raises OSError when no file descriptor is left."""
+    file of one of ``own_ids``. Files that are known to ``other_files`` are not opened again. Raises
+    OSError when no file descriptor is left."""
+    other_files = other_files or OtherFiles()
+    other_files.forget_except(table)
     found: dict[Path, ForeignKernel] = {}
     for process in table.values():
         if process.pid in own_pids or process.has_ended:
             continue
         words = arguments(process.pid)
         for path in _json_files(process.pid, words):
+            if other_files.has(process, path):
+                continue
             kernel = _kernel(table, process, path, words, arguments)
+            other_files.note(process, path, is_other=kernel is None)
             # A launcher (conda run) names the same file as the kernel that it started.
             if kernel is not None and kernel.kernel_id not in own_ids:
                 found[path] = kernel

@@ -12,7 +12,7 @@ from .foreground import VIEWERS
 from .foreign_kernels import ForeignKernel
 from .judgements import judge_tenants, judge_use, unread, with_sign_of_life, works
 from .other_servers import Tenant
-from .outside_programs import KERNEL, TERMINAL, ProgramWatch, members_of
+from .outside_programs import KERNEL, TERMINAL, ProgramWatch
 from .processes import Process, UnreadableError
 from .shell_probe import ShellAnswer
 from .survey import Survey
@@ -122,7 +122,7 @@ class LocalWork:
         outside = [p for p in survey.programs if p.pid not in survey.attribution.owners]
         programs = [*(kernel.process for kernel in busy), *outside]
         shown = _members_of_all(survey, outside) | {
-            process for k in busy for process in members_of(survey.table, k.process, KERNEL)
+            process for kernel in busy for process in survey.members.of(kernel.process, KERNEL)
         }
         jobs = [process for process in survey.adrift if process not in shown]
         # When its kernel or terminal is gone, a job counts for the app. So it is watched before.
@@ -174,9 +174,7 @@ class LocalWork:
 
 def _members_of_all(survey: Survey, programs: Sequence[Process]) -> set[Process]:
     """The processes of programs in a terminal."""
-    return {
-        process for program in programs for process in members_of(survey.table, program, TERMINAL)
-    }
+    return {process for program in programs for process in survey.members.of(program, TERMINAL)}
 
 
 def _without_viewers(survey: Survey, members: Sequence[Process]) -> list[Process]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 
 from ..core.marks import STUCK_CPU
 from ..core.model import Program
@@ -63,6 +64,23 @@ class _Watched:
     printed_at: float | None = None
 
 
+class Members:
+    """The processes of the programs of one table. It reads the table once for all programs."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._children = processes.children_of(table)
+        self._sessions: dict[int, list[int]] = {}
+        for process in table.values():
+            self._sessions.setdefault(process.session, []).append(process.pid)
+
+    def of(self, process: Process, kind: str) -> list[Process]:
+        """The processes of a program: a kernel with its children; all of a terminal's session."""
+        session = self._sessions.get(process.session, [])
+        roots = [process.pid] if kind == KERNEL else session
+        return processes.tree(self._table, roots, self._children)
+
+
 @dataclass(frozen=True)
 class Outside:
     """One look at the programs beside this server. ``foreground`` are those in a terminal,
@@ -72,6 +90,11 @@ class Outside:
     foreground: Sequence[Process] = ()
     kernels: Sequence[ForeignKernel] = ()
     connections: frozenset[int] = frozenset()
+
+    @cached_property
+    def members(self) -> Members:
+        """The processes of each program."""
+        return Members(self.table)
 
 
 class ProgramWatch:
@@ -102,7 +125,7 @@ class ProgramWatch:
         self._instants = {at: t for at, t in list(self._instants.items()) if at in moments}
 
     def _look_at(self, outside: Outside, process: Process, program: Program) -> _Watched:
-        now, members = self._now(), members_of(outside.table, process, program.kind)
+        now, members = self._now(), outside.members.of(process, program.kind)
         sample = sample_of(members)
         input_at, output_at = _device_times(process) if program.kind == TERMINAL else (None, None)
         known = self._watched.get(process.key)
@@ -180,14 +203,6 @@ def _steady(known: datetime | None, fresh: datetime | None) -> datetime | None:
     if known is not None and fresh is not None and abs(fresh - known) <= STEADY:
         return known
     return fresh
-
-
-def members_of(table: Table, process: Process, kind: str) -> list[Process]:
-    """The processes of a program: a kernel with its children; all of a terminal's session."""
-    if kind == KERNEL:
-        return processes.tree(table, [process.pid])
-    session = [p.pid for p in table.values() if p.session == process.session]
-    return processes.tree(table, session)
 
 
 def is_new_own_kernel(kernel: ForeignKernel, server: int) -> bool:

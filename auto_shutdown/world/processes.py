@@ -284,11 +284,21 @@ def started_at(process: Process) -> datetime | None:
     return datetime.now(timezone.utc) - timedelta(seconds=max(age, 0.0))
 
 
-def tree(table: Table, roots: Iterable[int]) -> list[Process]:
-    """The processes ``roots`` and all their descendants."""
+Children = Mapping[int, "list[int]"]
+
+
+def children_of(table: Table) -> Children:
+    """The children of each process that has any."""
     children: dict[int, list[int]] = {}
     for process in table.values():
         children.setdefault(process.parent, []).append(process.pid)
+    return children
+
+
+def tree(table: Table, roots: Iterable[int], children: Children | None = None) -> list[Process]:
+    """The processes ``roots`` and all their descendants. For many trees of one table, pass its
+    ``children`` (:func:`children_of`)."""
+    children = children_of(table) if children is None else children
     members: dict[int, Process] = {}
     waiting = [pid for pid in roots if pid in table]
     while waiting:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ..core.model import Kernel, Kind, Ref, Resource, Snapshot
@@ -15,9 +15,9 @@ from . import foreign_kernels, other_servers, processes
 from .attribution import Attribution, ProcessHistory
 from .evidence import Sample, sample_of
 from .foreground import MULTIPLEXERS, Arguments, foreground_programs
-from .foreign_kernels import ForeignKernel
+from .foreign_kernels import ForeignKernel, OtherFiles
 from .other_servers import OtherServer
-from .outside_programs import Outside, ProgramWatch, is_new_own_kernel
+from .outside_programs import Members, Outside, ProgramWatch, is_new_own_kernel
 from .processes import Process, Table, UnreadableError
 
 
@@ -45,6 +45,11 @@ class Survey:
         if ref.kind is Kind.TERMINAL:
             members |= {self.table[pid] for pid in self.attribution.from_terminals}
         return self._without_helpers(members)
+
+    @cached_property
+    def members(self) -> Members:
+        """The processes of each program."""
+        return Members(self.table)
 
     @property
     def adrift(self) -> list[Process]:
@@ -115,6 +120,7 @@ class Surveyor:
 
     def __post_init__(self) -> None:
         self._history = ProcessHistory(self.server_url, self.now)
+        self._other_files = OtherFiles(self.now)
 
     def look(self, roots: Mapping[Ref, int], snapshot: Snapshot, beyond: bool) -> Survey:
         """Look at all processes. ``roots`` are the processes of this server's kernels and
@@ -128,7 +134,8 @@ class Surveyor:
             kernels: list[ForeignKernel] = []
             if beyond or servers:
                 ids = {kernel.id for kernel in snapshot.kernels}
-                kernels = foreign_kernels.find(table, _pids(roots, Kind.KERNEL), ids, arguments)
+                pids = _pids(roots, Kind.KERNEL)
+                kernels = foreign_kernels.find(table, pids, ids, arguments, self._other_files)
             return Survey(
                 table,
                 found,
@@ -180,13 +187,9 @@ class Surveyor:
             if program.session not in sessions
             and parent_of_session(table, program) not in kernel_pids
         ]
-        kernels = [
-            kernel
-            for kernel in foreign_kernels.find(table, kernel_pids, kernel_ids, arguments)
-            if not is_new_own_kernel(kernel, self.server)
-        ]
-        found = bool(programs or kernels)
-        connections = processes.remote_connections() if found else frozenset()
+        found = foreign_kernels.find(table, kernel_pids, kernel_ids, arguments, self._other_files)
+        kernels = [kernel for kernel in found if not is_new_own_kernel(kernel, self.server)]
+        connections = processes.remote_connections() if programs or kernels else frozenset()
         return Outside(table, programs, kernels, connections)
 
     def _programs(

@@ -17,8 +17,10 @@ from auto_shutdown.core.model import Kernel, Ref, Terminal
 from auto_shutdown.world import foreign_kernels, other_servers, processes
 from auto_shutdown.world.attribution import SETTLED_SECONDS, Attribution, ProcessHistory
 from auto_shutdown.world.foreground import foreground_programs, is_prompt, program_of
+from auto_shutdown.world.foreign_kernels import OtherFiles
 from auto_shutdown.world.other_servers import OtherServer, UnansweredError
 from auto_shutdown.world.processes import Process
+from auto_shutdown.world.shell_probe import read_connection_file
 
 URL = "http://here:8888/"
 SERVER = 100
@@ -201,9 +203,16 @@ CONNECTION = {"ip": "127.0.0.1", "transport": "tcp", "shell_port": 1, "key": "se
 
 
 class TestForeignKernels:
-    def find(self, words: Mapping[int, tuple[str, ...]], ids: tuple[str, ...] = ()) -> list[Any]:
-        table = {p.pid: p for p in (*BASE, process(500, 400), process(400, 1))}
-        return foreign_kernels.find(table, {200}, ids, lambda pid: words.get(pid, ("x",)))
+    def find(
+        self,
+        words: Mapping[int, tuple[str, ...]],
+        ids: tuple[str, ...] = (),
+        files: OtherFiles | None = None,
+        started: int = 1,
+    ) -> list[Any]:
+        others = (process(500, 400, started=started), process(400, 1, started=started))
+        table = {p.pid: p for p in (*BASE, *others)}
+        return foreign_kernels.find(table, {200}, ids, lambda pid: words.get(pid, ("x",)), files)
 
     def test_foreign_kernel_is_found_by_the_connection_file_in_its_command_line(
         self, tmp_path: Path
@@ -243,6 +252,38 @@ class TestForeignKernels:
         path.write_text(content)
         (found,) = self.find({500: ("python", "-f", str(path))})
         assert foreign_kernels.ask([found], 0.1)[found].failure.startswith("its connection file")
+
+    def test_a_file_of_another_kind_is_not_opened_for_ever(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may be large, or on a slow file system. But a kernel may write its file late."""
+        opened: list[str] = []
+
+        def read(path: Path) -> Any:
+            opened.append(path.name)
+            return read_connection_file(path)
+
+        monkeypatch.setattr(foreign_kernels, "read_connection_file", read)
+        late, other = tmp_path / "late.json", tmp_path / "package.json"
+        other.write_text("{}")
+        words = {500: ("python", "-f", str(late)), 400: ("node", str(other))}
+        now, age = [0.0], foreign_kernels.SETTLED_SECONDS
+        files = OtherFiles(lambda: now[0])
+        assert self.find(words, files=files) == []
+        now[0] = age - 1
+        late.write_text(json.dumps(CONNECTION))
+        assert [kernel.kernel_id for kernel in self.find(words, files=files)] == ["late"]
+        assert opened.count("package.json") == 2
+        opened.clear()
+        now[0] = age
+        assert [kernel.kernel_id for kernel in self.find(words, files=files)] == ["late"]
+        assert opened == ["late.json"]
+        # Another process of the same id may name a connection file.
+        node = process(400, 1, started=1)
+        assert files.has(node, other)
+        other.write_text(json.dumps(CONNECTION))
+        assert len(self.find(words, files=files, started=2)) == 2
+        assert not files.has(node, other), "that process has ended"
 
     def test_irregular_connection_files_neither_hang_nor_raise(self, tmp_path: Path) -> None:
         pipe, nested = tmp_path / "pipe.json", tmp_path / "nested.json"

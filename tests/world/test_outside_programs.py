@@ -18,7 +18,7 @@ from auto_shutdown.core.model import Program, Snapshot, Terminal
 from auto_shutdown.world import outside_programs, processes
 from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.foreign_kernels import ForeignKernel
-from auto_shutdown.world.outside_programs import Outside, ProgramWatch, is_new_own_kernel
+from auto_shutdown.world.outside_programs import Members, Outside, ProgramWatch, is_new_own_kernel
 from auto_shutdown.world.processes import Process
 from auto_shutdown.world.shell_probe import ShellAnswer
 from auto_shutdown.world.survey import Surveyor
@@ -129,6 +129,32 @@ def test_another_program_in_the_same_terminal_starts_anew(host: Host) -> None:
     watch.look(Outside({51: other}, [other]))
     assert [(p.id, p.name) for p in watch.programs] == [("pts/3", "vim")]
     assert quiet_for(watch, "pts/3") == 0
+
+
+def test_the_processes_of_a_program() -> None:
+    beside = replace(PANE, pid=51, group=51)  # another job of the same terminal
+    child, kernel = replace(PANE, pid=52, parent=51, session=52), KERNEL.process
+    alike = replace(kernel, pid=61, session=kernel.session)
+    members = Members({p.pid: p for p in (PANE, beside, child, kernel, alike)})
+    assert {p.pid for p in members.of(PANE, "terminal")} == {50, 51, 52}
+    assert members.of(kernel, "kernel") == [kernel]
+
+
+def test_a_look_reads_the_family_tree_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table may have thousands of processes, and many programs."""
+    read: list[int] = []
+
+    def children_of(table: Any) -> Any:
+        read.append(len(table))
+        return original(table)
+
+    original = processes.children_of
+    monkeypatch.setattr(processes, "children_of", children_of)
+    panes = [replace(PANE, pid=pid, session=pid) for pid in (51, 52, 53)]
+    host.readings.update({pane.key: Reading() for pane in panes})
+    table = {**TABLE, **{pane.pid: pane for pane in panes}}
+    ProgramWatch(Clock()).look(Outside(table, panes, [KERNEL]))
+    assert read == [5]
 
 
 def test_while_the_processes_cannot_be_read_each_program_may_work(host: Host) -> None:
