@@ -89,7 +89,7 @@ def _schedule_of(
     for resource, decision in zip(snapshot.resources, plan.decisions):
         mark = ledger.marks.get(resource.ref)
         work = mark.work if mark is not None else Work()
-        if not _can_be_queried(resource, terminals):
+        if not _can_be_queried(resource, work, terminals):
             continue
         rehearsed = ledger.was_rehearsed(resource.ref, decision.idle_since)
         if policy.dry_run and decision.removes and rehearsed:
@@ -171,9 +171,13 @@ def _recheck_interval(limit: timedelta) -> timedelta:
     return max(window_of(limit), min(RECHECK, limit / 4))
 
 
-def _can_be_queried(resource: Resource, terminals: Mapping[str, list[Terminal]]) -> bool:
+def _can_be_queried(
+    resource: Resource, work: Work, terminals: Mapping[str, list[Terminal]]
+) -> bool:
     if isinstance(resource, App):
-        return needs_work_query(resource, terminals.get(resource.id, []))
+        # Its last image terminal may be closed while a job of it works: ask until that has ended.
+        working = work.result == "working"
+        return working or needs_work_query(resource, terminals.get(resource.id, []))
     if isinstance(resource, Terminal):
         return not (resource.in_image or resource.unreadable)
     return not (resource.unreadable or resource.state in DEAD)

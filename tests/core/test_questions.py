@@ -10,7 +10,7 @@ from scene import APP, ASKED, IMAGE_TERMINAL, KERNEL, NOW, TERMINAL, Scene, ago,
 
 from auto_shutdown.core.ledger import Ledger, advance
 from auto_shutdown.core.marks import Work
-from auto_shutdown.core.model import Ref
+from auto_shutdown.core.model import Ref, Snapshot
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
 from auto_shutdown.core.questions import RECHECK, next_question, questions
@@ -88,6 +88,19 @@ ROWS = {
 def test_which_resources_are_asked_about_background_work(name: str) -> None:
     scene, expected = ROWS[name]
     assert asked(scene) == expected
+
+
+@pytest.mark.parametrize("result", ["working", "none"])
+def test_an_app_that_works_is_asked_after_its_image_terminal_is_closed(result: str) -> None:
+    """Otherwise that work would keep the app for ever."""
+    since = ago(hours=3)
+    work = Work(ago(hours=1), ago(hours=1), result, "its host used 90% of a core")
+    snapshot = Snapshot(apps=(APP,))
+    ledger = Ledger(ago(days=1), {APP.ref: mark(since, "InService", stamps={}, work=work)})
+    plan = decide(snapshot, ledger, Policy(warn=timedelta(0)), NOW)
+    asks = questions(snapshot, plan, ledger, Policy(warn=timedelta(0)), NOW)
+    assert bool(plan.removals) is not (result == "working")
+    assert (APP.ref in asks) is (result == "working")
 
 
 @pytest.mark.parametrize(
