@@ -75,9 +75,10 @@ def decide_app(
 def _holds_its_app(context: Context, tenant: Tenant, decision: Decision) -> bool:
     """Whether this tenant keeps its app from being removed.
 
-    A kept tenant holds its app, with two exceptions: a stuck kernel, once its shell was asked and
-    did not answer (behind a gateway, a kernel that works may be listed as starting for ever), and a
-    tenant that is due and whose removal failed (removing the app ends it). An image terminal
+    A kept tenant holds its app, with two exceptions. One is a stuck kernel, once its shell was
+    asked and did not answer, or once the kernel is suspect because its gateway refused each
+    question. (Behind a gateway, a kernel that works may be listed as starting for ever.) The other
+    is a tenant that is due and whose removal failed: removing the app ends it. An image terminal
     follows its app, and holds it only when a setting or a running command keeps the terminal.
     """
     if decision.removes or decision.reason is Reason.BACKING_OFF:
@@ -86,8 +87,10 @@ def _holds_its_app(context: Context, tenant: Tenant, decision: Decision) -> bool
         return True
     if isinstance(tenant, Terminal):
         return not tenant.in_image or decision.reason in (Reason.TERMINAL_OPEN, Reason.RUNNING_JOB)
-    if tenant.refused or decision.reason is Reason.KEPT_ALIVE or not is_stuck(context, tenant):
+    if decision.reason is Reason.KEPT_ALIVE or not is_stuck(context, tenant):
         return True
+    if tenant.refused:  # nobody could ask it, so it is unknown until it is suspect
+        return decision.reason is not Reason.SUSPECT_BUSY
     asked = context.mark(tenant.ref).work.result in ("none", "untold")
     return tenant.state in COMING_UP and not asked
 

@@ -30,15 +30,15 @@ def derive(snapshot: Snapshot, ledger: Ledger, now: datetime) -> list[Fault]:
     it."""
     unread = [
         Fault(u.source, u.code, u.message, u.remedy, now, u.source in BLOCKING_SOURCES)
-        for u in snapshot.unread.values()
+        for u in dict.fromkeys(snapshot.unread.values())  # one cause may hide several sources
     ]
     refusing = [
         Fault(
             f"connection of {kernel.ref}",
             "KernelRefuses",
             sentence(
-                "The kernel %1 cannot be asked whether a cell runs: %2. It is kept, and so is its "
-                "app.",
+                "The kernel %1 cannot be asked whether a cell runs: %2. It is kept. It also keeps "
+                "its app; a kernel that never came up does so only for suspect_after_minutes.",
                 kernel.id,
                 kernel.refused,
             ),

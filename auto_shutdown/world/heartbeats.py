@@ -155,4 +155,4 @@ def _touched_at(path: Path) -> datetime:
 def _left_out(path: Path, why: str) -> Unread:
     message = sentence("%1 does not count as activity: %2.", path, why)
     remedy = sentence("Delete %1, or touch it anew.", path)
-    return Unread("heartbeats", "LeftOut", message, remedy)
+    return Unread("heartbeat-files", "LeftOut", message, remedy)

@@ -122,11 +122,14 @@ KERNEL_ROWS = {
         Reason.UNKNOWN,
     ),
     "its gateway refuses, for seven hours": (refused(7 * HOUR), Reason.UNKNOWN),
-    "its gateway refuses, for eight hours": (refused(8 * HOUR), Reason.SUSPECT_BUSY),
-    "listed as idle, and its gateway refuses": (refused(8 * HOUR, "idle"), Reason.SUSPECT_BUSY),
+    "its gateway refuses, for eight hours": (refused(8 * HOUR, "idle"), Reason.SUSPECT_BUSY),
+    "it never came up, its gateway refuses for eight hours, and its app is in use": (
+        joined(refused(8 * HOUR), other(state="busy")),
+        Reason.SUSPECT_BUSY,
+    ),
     "listed as busy, and its gateway refuses": (refused(8 * HOUR, "busy"), Reason.BUSY),
     "its gateway refuses for less than max_busy_minutes": (
-        refused(9 * HOUR, max_busy=10 * HOUR),
+        refused(9 * HOUR, "idle", max_busy=10 * HOUR),
         Reason.SUSPECT_BUSY,
     ),
     "used an hour ago": (
@@ -250,7 +253,14 @@ APP_ROWS = {
         with_mark(refused(3 * HOUR), KERNEL.ref, work=UNTOLD),
         Reason.UNKNOWN,
     ),
-    "the gateway of a kernel refuses, for eight hours": (refused(8 * HOUR), Reason.IN_USE),
+    "the gateway of a kernel refuses, for less than eight hours": (
+        refused(8 * HOUR - timedelta(minutes=1)),
+        Reason.UNKNOWN,
+    ),
+    "the gateway of a kernel that came up refuses, for eight hours": (
+        refused(8 * HOUR, "idle"),
+        Reason.IN_USE,
+    ),
     "an unreadable kernel in it": (
         joined(IDLE_SCENE, other(unreadable="TraitError", app=None)),
         Reason.UNKNOWN,
@@ -321,6 +331,7 @@ APP_ROWS = {
 NOT_COVERED = ["JupyterServer", "JupyterLab", "CodeEditor", "Canvas", "TensorBoard", "NeverHeardOf"]
 
 APP_STILL_REMOVED = {
+    "the gateway of a stuck kernel refuses, for eight hours": refused(8 * HOUR),
     "its kernel could not be shut down": with_ledger(
         IDLE_SCENE, failures={KERNEL.ref: Failure(1, NOW + HOUR, FAILED)}
     ),

@@ -23,6 +23,7 @@ from planner_tables import (
     VETO,
     WORKING,
     busy,
+    refused,
     with_stuck_kernel,
 )
 from scene import (
@@ -38,6 +39,7 @@ from scene import (
     with_policy,
 )
 
+from auto_shutdown.core.ledger import Hold
 from auto_shutdown.core.marks import Work
 from auto_shutdown.core.policy import Policy, Rule
 from auto_shutdown.core.verdict import REMOVING, Action, Decision, Reason
@@ -203,3 +205,10 @@ def test_the_shortest_limit_of_an_app() -> None:
     rules = (Rule(HOUR / 2, kernel_name="x"), Rule(HOUR, instance_type="ml.g5.*"))
     assert Policy(rules=rules).shortest_app_limit() == HOUR
     assert Policy(app_idle_timeout=HOUR / 4, rules=rules).shortest_app_limit() == HOUR / 4
+
+
+def test_a_keep_alive_on_a_stuck_kernel_whose_gateway_refuses_holds_its_app() -> None:
+    scene = refused(9 * HOUR, max_busy=8 * HOUR)
+    assert scene.of(APP.ref).removes
+    kept = with_ledger(scene, holds={KERNEL.ref: Hold(NOW + HOUR)})
+    assert kept.of(APP.ref).reason is Reason.IN_USE

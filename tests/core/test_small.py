@@ -83,6 +83,11 @@ class TestFaults:
         for ref in refs:  # the panel finds the faults of a resource by the end of their source
             assert len([source for source in faults if source.endswith(ref.id)]) >= 2
 
+    def test_one_cause_that_hides_several_sources_is_one_fault(self) -> None:
+        heartbeats = Unread("heartbeats", "OSError", "They cannot be read.", "Wait.")
+        snapshot = Snapshot(unread=dict.fromkeys(("kernels", "terminals"), heartbeats))
+        assert [fault.source for fault in derive(snapshot, Ledger(NOW), NOW)] == ["heartbeats"]
+
     @pytest.mark.parametrize(
         ("blocking", "enabled", "state"),
         [

@@ -143,7 +143,7 @@ async def test_number_of_heartbeats_read_is_bounded(
     assert "more than 3 of them" in found.problems[0].message
     # The log and the report name the fault by its source and code, from one pass to the next.
     (fault,) = world_with(found).faults(AT)
-    assert (fault.source, fault.code) == ("heartbeats", "LeftOut")
+    assert (fault.source, fault.code) == ("heartbeat-files", "LeftOut")
 
 
 @pytest.mark.parametrize(
