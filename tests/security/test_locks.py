@@ -12,8 +12,7 @@ from traitlets import TraitError
 from waiting import eventually
 
 from auto_shutdown.api.base_handler import CONTROLLER
-from auto_shutdown.config import precedence as authority
-from auto_shutdown.config import provenance
+from auto_shutdown.config import precedence, provenance
 from auto_shutdown.config.effective import merge
 from auto_shutdown.config.settings import FIELDS, Limits
 from auto_shutdown.config.traits import FOLLOW_IDLE_TIMEOUT, AdminTraits
@@ -35,7 +34,7 @@ def _read(*directories: Path, home: Path, **given: Any) -> Any:
     (home / "jupyter_server_config.py").parent.mkdir(parents=True, exist_ok=True)
     (home / "jupyter_server_config.py").touch()
     files = provenance.read_files([str(home), *map(str, directories)])
-    return authority.in_force(files, given)
+    return precedence.overruling_section(files, given)
 
 
 NAMES = AdminTraits.class_trait_names(config=True)
@@ -77,7 +76,7 @@ class TestWhoseConfiguration:
     def test_python_file_may_add_to_a_default(self, admin: Path, home: Path) -> None:
         _write(admin / "jupyter_config.py", "c.AutoShutdown.locked.append('enabled')")
         app = AdminTraits()
-        authority.obey(app, NAMES, _read(admin, home=home))
+        precedence.set_traits(app, NAMES, _read(admin, home=home))
         assert app.locked == ["enabled"]
 
     def test_first_directory_wins_for_each_trait(self, tmp_path: Path, home: Path) -> None:
@@ -114,14 +113,14 @@ class TestWhoseConfiguration:
         )
         _write(admin / "jupyter_config.json", {"idle_timeout_minutes": 33, "locked": ["dry_run"]})
         section = _read(admin, home=home, poll_interval_seconds=7)
-        ignored = authority.obey(app, NAMES, section)
+        ignored = precedence.set_traits(app, NAMES, section)
         assert set(ignored) == {"grace_minutes", "idle_timeout_minutes"}
         found = (app.idle_timeout_minutes, app.grace_minutes, app.locked, app.poll_interval_seconds)
         assert found == (33, 10, ["dry_run"], 7)
 
     def test_bad_value_in_a_file_is_reported(self) -> None:
         with pytest.raises(TraitError, match="grace_minutes"):
-            authority.obey(AdminTraits(), NAMES, {"grace_minutes": -1})
+            precedence.set_traits(AdminTraits(), NAMES, {"grace_minutes": -1})
 
     def test_configuration_directories_that_a_user_may_write(self, tmp_path: Path) -> None:
         home, own = tmp_path / "home", tmp_path / "elsewhere"

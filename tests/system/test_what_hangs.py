@@ -88,6 +88,23 @@ def ask(lab: Lab, method: str, path: str, body: Any) -> bytes:
         return found
 
 
+async def _has_come_up(lab: Lab, kernel_id: str) -> None:
+    """Wait until the server lists the kernel as idle. The server may miss the first messages of a
+    kernel, and without a client nothing would tell it later that the kernel has come up."""
+    manager = lab.app.kernel_manager.get_kernel(kernel_id)
+    client = manager.client()
+    client.start_channels()
+
+    def is_idle() -> bool:
+        client.kernel_info()
+        return bool(manager.execution_state == "idle")
+
+    try:
+        await lab.until(is_idle)
+    finally:
+        client.stop_channels()
+
+
 async def test_requests_and_removals_work_while_the_default_executor_is_occupied(lab: Lab) -> None:
     free, loop = threading.Event(), asyncio.get_running_loop()
     await lab.until(lambda: CONTROLLER in lab.settings)
@@ -96,6 +113,7 @@ async def test_requests_and_removals_work_while_the_default_executor_is_occupied
     ours = ThreadPoolExecutor(1)  # tornado's client resolves names in the server's executor
     try:
         kernel = await lab.app.kernel_manager.start_kernel()
+        await _has_come_up(lab, kernel)
         for path, method, body in (
             ("keep-alive", "PUT", {"kind": "all", "minutes": 5}),
             ("settings", "PATCH", {"warn_minutes": 0.01}),
