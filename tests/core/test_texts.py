@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import auto_shutdown
 from auto_shutdown.core.texts import Text, joined, parts_of, sentence
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "auto_shutdown"
+PACKAGE = Path(auto_shutdown.__file__).parent
 CATALOGUES = sorted(PACKAGE.glob("locale/*/LC_MESSAGES/*.json"))
 
 #: In the catalogues, the context of the server's sentences.

@@ -329,4 +329,4 @@ async def test_rehearsals_of_ended_kernels_are_forgotten(bench: Bench) -> None:
         bench.world.kernels.clear()
     await bench.live(timedelta(minutes=2))
     assert len(bench.controller.report()["outcomes"]) == 20, "each was rehearsed"
-    assert bench.controller._one_pass._remover._tasks._rehearsed == {}
+    assert bench.controller.situation.ledger.rehearsed == {}
