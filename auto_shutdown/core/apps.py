@@ -7,7 +7,7 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Union
 
-from .due import Context, by_the_clock, clock_of, keep_disabled, keep_unread
+from .due import Context, by_the_clock, clock_of, keep_disabled, keep_unread, refs
 from .marks import COMING_UP
 from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal
 from .signals import Signal
@@ -87,8 +87,10 @@ def _holds_its_app(context: Context, tenant: Tenant, decision: Decision) -> bool
         return True
     if isinstance(tenant, Terminal):
         return not tenant.in_image or decision.reason in (Reason.TERMINAL_OPEN, Reason.RUNNING_JOB)
-    if decision.reason is Reason.KEPT_ALIVE or not is_stuck(context, tenant):
+    if not is_stuck(context, tenant):
         return True
+    if context.ledger.hold_on(refs(tenant.ref, tenant.app), context.now) is not None:
+        return True  # a user asked for it, whatever else is known of the kernel
     if tenant.refused:  # nobody could ask it, so it is unknown until it is suspect
         return decision.reason is not Reason.SUSPECT_BUSY
     asked = context.mark(tenant.ref).work.result in ("none", "untold")

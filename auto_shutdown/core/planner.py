@@ -10,6 +10,7 @@ resources that run in an app.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from .apps import DEAD, Tenant, decide_app, follow_app, is_coming_up
@@ -55,6 +56,7 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
         decisions[app.ref] = apply_veto(context, decide_app(context, app, tenants, decisions))
     keep_apps(context, decisions)
     for app in snapshot.apps:
+        _keep_witness(context, app, by_app.get(app.id, []), decisions)
         of_app = decisions[app.ref]
         for tenant in by_app.get(app.id, []) + by_app.get(None, []):
             if of_app.removes or isinstance(tenant, Terminal):
@@ -67,6 +69,31 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
             for decision, r in zip(in_order, snapshot.resources)
         ]
     return Plan(tuple(in_order))
+
+
+def _keep_witness(
+    context: Context, app: App, tenants: Sequence[Tenant], decisions: dict[Ref, Decision]
+) -> None:
+    """Keep one idle kernel of an app in another container in which something else works. Only the
+    app's kernels can report that work, so the removal of the last one would hide it."""
+    work = context.mark(app.ref).work
+    kernels = [t for t in tenants if isinstance(t, Kernel) and not t.unreadable]
+    if app.own or work.result != "working" or decisions[app.ref].removes:
+        return
+    if not kernels or any(not decisions[kernel.ref].removes for kernel in kernels):
+        return
+    for kernel in sorted(kernels, key=lambda kernel: kernel.id):
+        mark = context.mark(kernel.ref)
+        if decisions[kernel.ref].reason is Reason.IDLE and mark.work.result == "none":
+            detail = f"Something works in the background: {work.detail}."
+            decisions[kernel.ref] = context.keep(
+                kernel.ref,
+                Reason.BACKGROUND_WORK,
+                detail,
+                Signal.BACKGROUND_WORK,
+                work=work.detail,
+            )
+            return
 
 
 def _tenants_by_app(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, list[Tenant]]:

@@ -91,9 +91,6 @@ def _schedule_of(
         work = mark.work if mark is not None else Work()
         if not _can_be_queried(resource, work, terminals):
             continue
-        rehearsed = ledger.was_rehearsed(resource.ref, decision.idle_since)
-        if policy.dry_run and decision.removes and rehearsed:
-            continue
         if isinstance(resource, Kernel) and resource.state == BUSY and not resource.waits_alone:
             if resource.shell_silent:
                 limit, _ = policy.limit_of(resource)
@@ -108,6 +105,12 @@ def _schedule_of(
             due[resource.ref] = _while_busy(mark, work, policy, now)
             continue
         limit, _ = policy.limit_of(resource)
+        rehearsed = ledger.was_rehearsed(resource.ref, decision.idle_since)
+        if policy.dry_run and decision.removes and rehearsed:
+            # It stays, and work may begin in it. SageMaker's own idle shutdown must hear of that.
+            if work.asked_at is not None:
+                due[resource.ref] = work.asked_at + _recheck_interval(limit), window_of(limit)
+            continue
         if isinstance(resource, Kernel) and resource.refused:
             asked_at = work.asked_at or (mark.state_since if mark is not None else None) or now
             due[resource.ref] = asked_at + window_of(limit), window_of(limit)

@@ -29,11 +29,13 @@ class RemoteWork:
         self._now = now
         self._gauges: dict[Ref, Gauge] = {}
         self._spent: dict[Ref, tuple[float, float]] = {}
+        self._working_apps: set[Ref] = set()
 
     def forget_except(self, refs: Collection[Ref]) -> None:
         """Drop what is known of resources that no longer exist."""
         self._gauges = {ref: gauge for ref, gauge in self._gauges.items() if ref in refs}
         self._spent = {ref: spent for ref, spent in self._spent.items() if ref in refs}
+        self._working_apps &= set(refs)
 
     async def ask(
         self,
@@ -85,9 +87,15 @@ class RemoteWork:
         cores = usage.kernel_cores if is_kernel else usage.host_cores
         if usage.failure or usage.kernel_cores is None or cores is None:
             answer = not_answered(ref, usage.failure or "the kernel does not say")
+            if ref in self._working_apps:  # its work has not ended because one question failed
+                answer = replace(answer, unread=True)
         else:
             answer = self._add(ref, cores, window)
         if not is_kernel:
+            if answer.working:
+                self._working_apps.add(ref)
+            elif not answer.unread:
+                self._working_apps.discard(ref)
             return answer
         return replace(answer, stamps=usage.stamps, other_client_seen=usage.other_client_seen)
 

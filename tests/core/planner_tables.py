@@ -282,6 +282,10 @@ APP_ROWS = {
         with_ledger(joined(IDLE_SCENE, other()), holds={other().ref: Hold(NOW + HOUR)}),
         Reason.IN_USE,
     ),
+    "a kept-alive kernel whose gateway refuses, for eight hours": (
+        with_ledger(refused(8 * HOUR), holds={KERNEL.ref: Hold(NOW + HOUR)}),
+        Reason.IN_USE,
+    ),
     "a kernel with a longer limit": (
         with_policy(IDLE_SCENE, kernel_idle_timeout=8 * HOUR),
         Reason.IN_USE,

@@ -15,7 +15,7 @@ from auto_shutdown.core.model import Answer, App, Kernel, Program, Ref, Snapshot
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
 from auto_shutdown.core.programs import describe, describe_all
-from auto_shutdown.core.questions import next_question, questions
+from auto_shutdown.core.questions import RECHECK, next_question, questions
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Action, Decision, Reason
 
@@ -124,7 +124,8 @@ class TestHold:
 def test_a_rehearsed_removal_needs_no_new_answer(
     resource: Any, dry_run: bool, rehearsed_for: timedelta | None, removes: bool
 ) -> None:
-    work = Work(ago(hours=1), ago(hours=1), "working", "less runs", (PAGER.id,))
+    asked_at = ago(minutes=4)
+    work = Work(asked_at, asked_at, "working", "less runs", (PAGER.id,))
     pager, policy = replace(PAGER, quiet_since=ago(hours=11)), replace(LIMITED, dry_run=dry_run)
     snapshot, ledger = alone(resource, (pager,), ago(hours=11), work)
     if rehearsed_for is not None:
@@ -132,8 +133,8 @@ def test_a_rehearsed_removal_needs_no_new_answer(
     plan = decide(snapshot, ledger, policy, NOW)
     assert bool(plan.removals) is removes
     assert bool(questions(snapshot, plan, ledger, policy, NOW)) is not removes
-    if removes:
-        assert next_question(snapshot, plan, ledger, policy, NOW) is None
+    if removes:  # it is asked on, because work may begin in what stays
+        assert next_question(snapshot, plan, ledger, policy, NOW) == asked_at + RECHECK
 
 
 def test_output_counts_for_output_only_minutes() -> None:

@@ -74,8 +74,9 @@ async def hanging(path: Path) -> AsyncIterator[tuple[Bench, asyncio.Event]]:
 @pytest.mark.usefixtures("short")
 async def test_a_late_pass_is_a_fault_that_names_its_step(tmp_path: Path) -> None:
     async with hanging(tmp_path) as (bench, answers):
-        await until(lambda: "PassLate" in faults(bench))
-        assert "reading the kernels, terminals and apps" in faults(bench)["PassLate"]
+        step = "reading the kernels, terminals and apps"
+        # On a busy machine an earlier step may be late for a moment, too.
+        await until(lambda: step in faults(bench).get("PassLate", ""))
         assert bench.controller.report()["health"]["state"] == "failing"
         answers.set()
         await until(lambda: not faults(bench))

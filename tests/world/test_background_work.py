@@ -223,6 +223,21 @@ class TestByAsking:
         assert [(a.conclusive, a.answered) for a in answers.values()] == [(True, False)] * 2
         assert all(a.detail for a in answers.values())
 
+    async def test_a_question_that_fails_does_not_end_the_work_of_an_app(self, hand: Hand) -> None:
+        source, kernels = self.source(Usage(0.0, 1.0), hand)
+        await self.ask(source, APP.ref)
+        hand.now += 60
+        assert (await self.ask(source, APP.ref))[APP.ref].working
+        kernels.usage = Usage(failure="it did not answer within 2 s")
+        assert (await self.ask(source, APP.ref))[APP.ref].unread
+        kernels.usage = Usage(0.0, 0.0)
+        for _ in range(2):
+            hand.now += 60
+            ended = (await self.ask(source, APP.ref))[APP.ref]
+        assert (ended.working, ended.unread) == (False, False)
+        kernels.usage = Usage(failure="it did not answer within 2 s")
+        assert not (await self.ask(source, APP.ref))[APP.ref].unread
+
     async def test_an_app_without_a_reachable_kernel_has_no_answer(self, hand: Hand) -> None:
         source, _ = self.source(None, hand)
         answers = await self.ask(source, APP.ref, KERNEL.ref)
