@@ -85,14 +85,7 @@ def _keep_witness(
     for kernel in sorted(kernels, key=lambda kernel: kernel.id):
         mark = context.mark(kernel.ref)
         if decisions[kernel.ref].reason is Reason.IDLE and mark.work.result == "none":
-            detail = f"Something works in the background: {work.detail}."
-            decisions[kernel.ref] = context.keep(
-                kernel.ref,
-                Reason.BACKGROUND_WORK,
-                detail,
-                Signal.BACKGROUND_WORK,
-                work=work.detail,
-            )
+            decisions[kernel.ref] = _keep_working(context, kernel.ref, work.detail)
             return
 
 
@@ -160,13 +153,14 @@ def decide_kernel(context: Context, kernel: Kernel) -> Decision:
     return by_the_clock(context, ref, clock, refs(ref, kernel.app), query_work=query_work)
 
 
+def _keep_working(context: Context, ref: Ref, work: str) -> Decision:
+    detail = f"Something works in the background: {work}."
+    return context.keep(ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work)
+
+
 def _decide_working(context: Context, tenant: Tenant) -> Decision:
     """Background work keeps its kernel or terminal, until it is suspect."""
-    work = context.mark(tenant.ref).work.detail
-    detail = f"Something works in the background: {work}."
-    working = context.keep(
-        tenant.ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work
-    )
+    working = _keep_working(context, tenant.ref, context.mark(tenant.ref).work.detail)
     clock, covers = clock_of(context, tenant), refs(tenant.ref, tenant.app)
     return decide_programs(working, context, clock, covers)
 

@@ -10,8 +10,8 @@ these resources are queried:
 - a kernel that has been starting for longer than the startup grace period: its manager may have
   missed that it came up.
 
-A resource whose removal ``dry_run`` has rehearsed is not queried: without ``dry_run`` it would be
-gone.
+A resource whose removal ``dry_run`` has rehearsed is queried less often: without ``dry_run`` it
+would be gone.
 """
 
 from __future__ import annotations
@@ -39,46 +39,31 @@ RECHECK = timedelta(minutes=5)
 LOOKS_AT_BUSY = 16
 
 
+Schedule = Mapping[Ref, "tuple[datetime, timedelta]"]
+
+
 def questions(
     snapshot: Snapshot, plan: Plan, ledger: Ledger, policy: Policy, now: datetime
 ) -> dict[Ref, timedelta]:
     """The resources to query now, each with the window over which to measure its processor time."""
-    return {
-        ref: window
-        for ref, (at, window) in _schedule(snapshot, plan, ledger, policy, now).items()
-        if at <= now
-    }
+    return questions_now(schedule(snapshot, plan, ledger, policy, now), now)
 
 
-def next_question(
-    snapshot: Snapshot, plan: Plan, ledger: Ledger, policy: Policy, now: datetime
-) -> datetime | None:
-    """When the next query is due; None if none is planned."""
-    moments = (at for at, _ in _schedule(snapshot, plan, ledger, policy, now).values())
-    return min((at for at in moments if at > now), default=None)
+def questions_now(planned: Schedule, now: datetime) -> dict[Ref, timedelta]:
+    """The :func:`questions` of a schedule."""
+    return {ref: window for ref, (at, window) in planned.items() if at <= now}
 
 
-Schedule = Mapping[Ref, "tuple[datetime, timedelta]"]
+def next_question(planned: Schedule, now: datetime) -> datetime | None:
+    """When the next query is due after ``now``; None if none is planned."""
+    return min((at for at, _ in planned.values() if at > now), default=None)
 
-#: The last arguments of ``_schedule`` and its result. A pass asks twice about the same plan.
-_last: tuple[tuple[object, ...], Schedule] | None = None
 
-
-def _schedule(
+def schedule(
     snapshot: Snapshot, plan: Plan, ledger: Ledger, policy: Policy, now: datetime
 ) -> Schedule:
-    """When to query each resource, and the window over which to measure its processor time."""
-    global _last
-    # Of the ledger only these count; giving a notice makes a new ledger with the same marks.
-    arguments = (snapshot, plan, ledger.marks, ledger.rehearsed, policy, now)
-    if _last is None or any(one is not other for one, other in zip(arguments, _last[0])):
-        _last = arguments, _schedule_of(snapshot, plan, ledger, policy, now)
-    return _last[1]
-
-
-def _schedule_of(
-    snapshot: Snapshot, plan: Plan, ledger: Ledger, policy: Policy, now: datetime
-) -> Schedule:
+    """When to query each resource, and the window over which to measure its processor time. Of the
+    ``ledger`` only the marks and the rehearsed removals count."""
     if not policy.enabled:
         return {}
     terminals: dict[str, list[Terminal]] = {}
@@ -94,7 +79,7 @@ def _schedule_of(
         if isinstance(resource, Kernel) and resource.state == BUSY and not resource.waits_alone:
             if resource.shell_silent:
                 limit, _ = policy.limit_of(resource)
-                asked_at = work.asked_at or (mark.state_since if mark is not None else None) or now
+                asked_at = _last_asked(mark, work, now)
                 due[resource.ref] = asked_at + _recheck_interval(limit), window_of(limit)
                 continue
             if resource.iopub is None and not resource.connections:
@@ -112,7 +97,7 @@ def _schedule_of(
                 due[resource.ref] = work.asked_at + _recheck_interval(limit), window_of(limit)
             continue
         if isinstance(resource, Kernel) and resource.refused:
-            asked_at = work.asked_at or (mark.state_since if mark is not None else None) or now
+            asked_at = _last_asked(mark, work, now)
             due[resource.ref] = asked_at + window_of(limit), window_of(limit)
             continue
         begin = _query_at(decision, work, limit)
@@ -121,6 +106,11 @@ def _schedule_of(
         if begin is not None:
             due[resource.ref] = begin, window_of(limit)
     return due
+
+
+def _last_asked(mark: Mark | None, work: Work, now: datetime) -> datetime:
+    """When the resource was last queried, or else when it came into its state."""
+    return work.asked_at or (mark.state_since if mark is not None else None) or now
 
 
 def _query_at(decision: Decision, work: Work, limit: timedelta) -> datetime | None:

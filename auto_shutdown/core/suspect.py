@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from .due import Clock, Context, by_the_clock, refs, was_asked
 from .marks import STUCK_CPU
@@ -51,9 +51,7 @@ def when_silent(
     case = kept.parameters.get("case", "command")
     if policy.max_busy is None:
         return _keep_suspect(kept, context, signs, since, case=case)
-    clock = Clock(
-        since, kept.signal or "", policy.max_busy, LIMIT, Reason.MAX_BUSY, f"{signs},", case
-    )
+    clock = _suspect_clock(kept, since, policy.max_busy, signs, case)
     return _as_suspect(by_the_clock(context, ref, clock, refs(ref, app)))
 
 
@@ -77,15 +75,7 @@ def decide_programs(
     signs = f"{work.detail[:1].upper()}{work.detail[1:]}, but shows no sign of work"
     if policy.max_busy is None:
         return _keep_suspect(working, context, signs, quiet_since, case="program", work=work.detail)
-    suspect_clock = Clock(
-        quiet_since,
-        working.signal or "",
-        policy.max_busy,
-        LIMIT,
-        Reason.MAX_BUSY,
-        f"{signs},",
-        "program",
-    )
+    suspect_clock = _suspect_clock(working, quiet_since, policy.max_busy, signs, "program")
     clocks = (idle_clock, suspect_clock)
     last = max(clocks, key=lambda clock: clock.since + clock.limit)
     decision = by_the_clock(context, working.ref, last, covers, in_service_since, True)
@@ -101,6 +91,12 @@ def _keep_suspect(
     )
     parameters["silent_since"] = iso(since) or ""
     return context.keep(active.ref, Reason.SUSPECT_BUSY, detail, active.signal, **parameters)
+
+
+def _suspect_clock(
+    active: Decision, since: datetime, max_busy: timedelta, signs: str, case: str
+) -> Clock:
+    return Clock(since, active.signal or "", max_busy, LIMIT, Reason.MAX_BUSY, f"{signs},", case)
 
 
 def _as_suspect(decision: Decision) -> Decision:

@@ -17,7 +17,7 @@ from ..core.marks import BUSY
 from ..core.model import Kind, Snapshot
 from ..core.partial import advance_kernels, decide_part
 from ..core.policy import Policy
-from ..core.questions import next_question, questions
+from ..core.questions import Schedule, next_question, questions, questions_now, schedule
 from ..core.verdict import Plan
 from ..state.preferences import Preferences
 from ..state.savings import Account
@@ -61,6 +61,7 @@ class OnePass:
         self._announcer = announcer
         self._app_listing = app_listing
         self._clock = clock
+        self._scheduled: tuple[tuple[object, ...], Schedule] = ((), {})
         self.watchdog = Watchdog()
 
     # -- a partial pass ----------------------------------------------------------------------
@@ -142,7 +143,7 @@ class OnePass:
     async def _ask_for_background_work(self, policy: Policy, now: datetime) -> None:
         """Ask the resources that are due soon whether they do background work."""
         situation = self._situation
-        asked = questions(situation.snapshot, situation.plan, situation.ledger, policy, now)
+        asked = questions_now(self._schedule(situation.snapshot, situation.plan, policy, now), now)
         if asked:
             self.watchdog.step("asking resources that are due whether they do background work")
             answers = await self._world.ask(asked)
@@ -208,6 +209,17 @@ class OnePass:
         return self._next_moment_of(situation.snapshot, situation.plan, now)
 
     def _next_moment_of(self, snapshot: Snapshot, plan: Plan, now: datetime) -> datetime | None:
-        policy, ledger = self._preferences.policy, self._situation.ledger
-        ahead = (plan.next_moment(now), next_question(snapshot, plan, ledger, policy, now))
+        planned = self._schedule(snapshot, plan, self._preferences.policy, now)
+        ahead = (plan.next_moment(now), next_question(planned, now))
         return min((at for at in ahead if at is not None), default=None)
+
+    def _schedule(self, snapshot: Snapshot, plan: Plan, policy: Policy, now: datetime) -> Schedule:
+        """The schedule of the queries for background work. A full pass needs it twice, and a notice
+        in between changes nothing that it depends on."""
+        ledger = self._situation.ledger
+        inputs = (snapshot, plan, ledger.marks, ledger.rehearsed, policy, now)
+        known, planned = self._scheduled
+        if len(known) != len(inputs) or any(a is not b for a, b in zip(inputs, known)):
+            planned = schedule(snapshot, plan, ledger, policy, now)
+            self._scheduled = inputs, planned
+        return planned

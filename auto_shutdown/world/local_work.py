@@ -200,6 +200,6 @@ def _with_signs_of_life(
     if answer.working:
         return answer
     alive = use is not None and use.is_sign_of_life
-    if alive or survey.connected(members, root) is not None:
+    if alive or survey.is_connected(members, root):
         return with_sign_of_life(answer)
     return answer

@@ -139,7 +139,7 @@ class ProgramWatch:
         if output_at != known.output_at and not known.only_shows:
             known.printed_at = now
         works = _is_sign_of_work(use, known.only_shows) or input_at != known.input_at
-        if works or (not known.only_shows and _is_connected(outside, process, members)):
+        if works or (not known.only_shows and _is_connected(outside, members)):
             known.quiet_since = now
         if works or now - known.sampled_at >= SHORTEST:
             known.sample, known.sampled_at = sample, now
@@ -236,17 +236,11 @@ def _is_sign_of_work(use: Use, only_shows: bool) -> bool:
     return use.cores >= STUCK_CPU or use.is_work() or use.is_sign_of_life
 
 
-def _is_connected(outside: Outside, process: Process, members: Collection[Process]) -> bool:
+def _is_connected(outside: Outside, members: Collection[Process]) -> bool:
     """Whether a member has a connection to another host. A kernel's own connection is none: it
     keeps that open for later."""
-    if not outside.connections:
-        return False
     kernels = {kernel.process.pid for kernel in outside.kernels}
-    return any(
-        processes.read_sockets(member.pid) & outside.connections
-        for member in members
-        if member.pid not in kernels
-    )
+    return processes.have_connection(members, outside.connections, kernels)
 
 
 def _device_of(process: Process) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -230,6 +230,17 @@ def _read(pid: int, name: str) -> bytes | None:
         if error.errno in _ENDED | _FORBIDDEN:
             return None
         raise
+
+
+def have_connection(
+    members: Iterable[Process], connections: frozenset[int], left_out: Collection[int | None]
+) -> bool:
+    """Whether one of these processes has one of ``connections`` (inodes) open. Not those whose
+    process ids are in ``left_out``. Raises OSError."""
+    return bool(connections) and any(
+        process.pid not in left_out and read_sockets(process.pid) & connections
+        for process in members
+    )
 
 
 def remote_connections() -> frozenset[int]:

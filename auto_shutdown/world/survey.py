@@ -83,15 +83,10 @@ class Survey:
             and (interpreter_of is None or parent_of_session(self.table, program) != interpreter_of)
         ]
 
-    def connected(self, members: Collection[Process], root: int | None) -> Process | None:
-        """One of these processes that has a connection to another host open. Not the kernel or
+    def is_connected(self, members: Collection[Process], root: int | None) -> bool:
+        """Whether one of these processes has a connection to another host open. Not the kernel or
         shell itself (``root``): what it keeps open for later is no work. Raises OSError."""
-        if not self.connections:
-            return None
-        for process in members:
-            if process.pid != root and processes.read_sockets(process.pid) & self.connections:
-                return process
-        return None
+        return processes.have_connection(members, self.connections, (root,))
 
     def sample(self, members: Collection[Process]) -> Sample:
         """The counters of these processes. Raises UnreadableError."""

@@ -15,7 +15,7 @@ from auto_shutdown.core.model import Answer, App, Kernel, Program, Ref, Snapshot
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
 from auto_shutdown.core.programs import describe, describe_all
-from auto_shutdown.core.questions import RECHECK, next_question, questions
+from auto_shutdown.core.questions import RECHECK, next_question, questions, schedule
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Action, Decision, Reason
 
@@ -134,7 +134,8 @@ def test_a_rehearsed_removal_needs_no_new_answer(
     assert bool(plan.removals) is removes
     assert bool(questions(snapshot, plan, ledger, policy, NOW)) is not removes
     if removes:  # it is asked on, because work may begin in what stays
-        assert next_question(snapshot, plan, ledger, policy, NOW) == asked_at + RECHECK
+        planned = schedule(snapshot, plan, ledger, policy, NOW)
+        assert next_question(planned, NOW) == asked_at + RECHECK
 
 
 def test_output_counts_for_output_only_minutes() -> None:
@@ -177,7 +178,8 @@ def test_a_suspect_program_is_asked_about_again(policy: Policy) -> None:
     known = {OWN.ref: mark(ago(hours=9), "InService", stamps={}, work=work)}
     ledger = Ledger(ago(days=1), known)
     plan = decide(snapshot, ledger, policy, NOW)
-    assert next_question(snapshot, plan, ledger, policy, NOW) == NOW + timedelta(minutes=5)
+    planned = schedule(snapshot, plan, ledger, policy, NOW)
+    assert next_question(planned, NOW) == NOW + timedelta(minutes=5)
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=["app", "kernel", "terminal"])
@@ -206,7 +208,8 @@ def moments_until_removal(snapshot: Snapshot, ledger: Ledger, answer: Answer) ->
             plan = decide(snapshot, ledger, LIMITED, now)
         if plan.removals:
             break
-        ahead = (plan.next_moment(now), next_question(snapshot, plan, ledger, LIMITED, now))
+        planned = schedule(snapshot, plan, ledger, LIMITED, now)
+        ahead = (plan.next_moment(now), next_question(planned, now))
         moments.append(min(at for at in ahead if at is not None) + timedelta(milliseconds=1))
     return moments
 

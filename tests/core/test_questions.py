@@ -13,7 +13,7 @@ from auto_shutdown.core.marks import Work
 from auto_shutdown.core.model import Ref, Snapshot
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
-from auto_shutdown.core.questions import RECHECK, next_question, questions
+from auto_shutdown.core.questions import RECHECK, next_question, questions, schedule
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -52,7 +52,8 @@ def asked(scene: Scene) -> set[Ref]:
 def next_at(scene: Scene) -> datetime | None:
     ledger = advance(scene.ledger, scene.snapshot, scene.now)
     plan = decide(scene.snapshot, ledger, scene.policy, scene.now)
-    return next_question(scene.snapshot, plan, ledger, scene.policy, scene.now)
+    planned = schedule(scene.snapshot, plan, ledger, scene.policy, scene.now)
+    return next_question(planned, scene.now)
 
 
 HALF_AGO = NOW - 30 * SECOND
