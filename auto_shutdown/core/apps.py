@@ -75,11 +75,16 @@ def decide_app(
 def _holds_its_app(context: Context, tenant: Tenant, decision: Decision) -> bool:
     """Whether this tenant keeps its app from being removed.
 
-    A kept tenant holds its app, with two exceptions. One is a stuck kernel, once its shell was
-    asked and did not answer, or once the kernel is suspect because its gateway refused each
-    question. (Behind a gateway, a kernel that works may be listed as starting for ever.) The other
-    is a tenant that is due and whose removal failed: removing the app ends it. An image terminal
-    follows its app, and holds it only when a setting or a running command keeps the terminal.
+    A kept tenant holds its app, with these exceptions:
+
+    - a dead kernel;
+    - a kernel that is stuck in starting, once a query has found no sign of work. Before that it may
+      work: some gateways list a working kernel as starting for ever;
+    - a stuck kernel whose gateway refuses each connection, once it is suspect;
+    - a tenant that is due and whose removal failed: removing the app ends it;
+    - an image terminal, unless a setting or a running command keeps it.
+
+    A keep-alive overrides the first three. A tenant that cannot be read always holds its app.
     """
     if decision.removes or decision.reason is Reason.BACKING_OFF:
         return False
@@ -91,7 +96,7 @@ def _holds_its_app(context: Context, tenant: Tenant, decision: Decision) -> bool
         return True
     if context.ledger.hold_on(refs(tenant.ref, tenant.app), context.now) is not None:
         return True  # a user asked for it, whatever else is known of the kernel
-    if tenant.refused:  # nobody could ask it, so it is unknown until it is suspect
+    if tenant.refused:  # nobody can ask it: its decision is UNKNOWN until it is suspect
         return decision.reason is not Reason.SUSPECT_BUSY
     asked = context.mark(tenant.ref).work.result in ("none", "untold")
     return tenant.state in COMING_UP and not asked

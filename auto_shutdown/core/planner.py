@@ -74,8 +74,12 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
 def _keep_witness(
     context: Context, app: App, tenants: Sequence[Tenant], decisions: dict[Ref, Decision]
 ) -> None:
-    """Keep one idle kernel of an app in another container in which something else works. Only the
-    app's kernels can report that work, so the removal of the last one would hide it."""
+    """Keep one kernel as a witness of the work of ``app``.
+
+    An app in another container can be watched only through its kernels. While such an app works,
+    and each of its kernels would be removed, one stays, so that the end of the work is seen. It is
+    an idle kernel that does no work itself, and that answered the last query.
+    """
     work = context.mark(app.ref).work
     kernels = [t for t in tenants if isinstance(t, Kernel) and not t.unreadable]
     if app.own or work.result != "working" or decisions[app.ref].removes:

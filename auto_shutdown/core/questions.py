@@ -92,7 +92,8 @@ def schedule(
         limit, _ = policy.limit_of(resource)
         rehearsed = ledger.was_rehearsed(resource.ref, decision.idle_since)
         if policy.dry_run and decision.removes and rehearsed:
-            # It stays, and work may begin in it. SageMaker's own idle shutdown must hear of that.
+            # dry_run leaves it running, so work may begin in it. SageMaker's own idle shutdown goes
+            # by the activity that this extension reports, which must include that work.
             if work.asked_at is not None:
                 due[resource.ref] = work.asked_at + _recheck_interval(limit), window_of(limit)
             continue

@@ -11,8 +11,9 @@ from ..state.saved_ledger import SavedLedger
 from ..world.clock import Clock, Moment
 from .situation import Situation
 
-#: Seconds from the end of a full pass to the next one that only a time makes due. A rule that names
-#: an instant just ahead in each pass must not occupy the server. A signal still wakes the loop.
+#: At least this many seconds pass between a full pass and the next one that a due time alone
+#: calls for. Otherwise a rule that says "due in a moment" in each pass would make passes follow
+#: each other without a break. A signal still starts a pass at once.
 PAUSE_SECONDS = 0.25
 
 
@@ -30,8 +31,9 @@ class PassClock:
         self._grace = timedelta(minutes=limits.grace_minutes)
         self.moment = clock.read()
         self.next_at: float | None = None
+        #: No due time starts a full pass before this (monotonic seconds).
         self._not_before = 0.0
-        #: The same as an instant, for the report.
+        #: ``next_at`` as a wall-clock instant, for the report.
         self.next_pass: datetime | None = None
 
     def read(self) -> Moment:
@@ -87,7 +89,8 @@ class PassClock:
         current = self._clock.read()
         delay = self._interval if self.next_at is None else self.next_at - current.monotonic
         if upcoming is not None:
-            # A timer may fire a moment early: never before the instant itself.
+            # One millisecond more: a timer may fire slightly early, and the pass must not begin
+            # before the instant.
             until = (upcoming - current.now).total_seconds() + 0.001
             delay = min(delay, max(until, self._not_before - current.monotonic, 0.0))
         self.next_at = current.monotonic + delay

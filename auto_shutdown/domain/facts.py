@@ -396,8 +396,8 @@ class Facts:
         return found
 
     def server_report(self, item: Item) -> ServerReport | None:
-        """The report line of the server that watches ``item``: its own, and for a KernelGateway
-        app that of its owner's JupyterServer app. None: no line was seen."""
+        """The report line of the server that watches ``item``: that of the app itself or, for a
+        KernelGateway app, of its owner's JupyterServer app. None if no line was seen."""
         place = (item.region.lower(), item.domain_id.lower(), item.owner.lower())
         if item.type == KERNEL_GATEWAY:
             return self.classic_report_of.get(place)

@@ -46,8 +46,9 @@ LEFT_OUT = b"#!/bin/sh\n"
 
 @dataclass(frozen=True)
 class Previous:
-    """The lifecycle configuration that this one replaces, and whose script it runs first. With
-    ``--replace`` the content is LEFT_OUT, and only the ARN is kept, for ``--detach``."""
+    """The lifecycle configuration that ours replaces. Ours runs its script first. With
+    ``--replace`` that script is left out (LEFT_OUT), and the ARN is kept only so that ``--detach``
+    can put it back."""
 
     arn: str
     content: bytes

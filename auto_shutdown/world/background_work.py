@@ -90,7 +90,7 @@ class WorkSource:
         except UnreadableError as error:
             self._problem = error
             self._beside_others = True
-            self._watch.is_unreadable()
+            self._watch.note_unreadable()
         if not self._beside_others:
             self._unanswered = ""
 

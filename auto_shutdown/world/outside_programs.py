@@ -52,7 +52,8 @@ def _utc_now() -> datetime:
 @dataclass
 class _Watched:
     """One program. Times are monotonic seconds; ``input_at`` and ``output_at`` are what its
-    terminal's device says."""
+    terminal's device says. ``only_shows``: it only displays something (``top``, ``less``), so its
+    redraws, children and connections are no sign of work."""
 
     program: Program
     only_shows: bool
@@ -113,7 +114,7 @@ class ProgramWatch:
         self._instants: dict[float, datetime] = {}
 
     def look(self, outside: Outside) -> None:
-        """Note which programs show a sign of work. Raises OSError; see :meth:`is_unreadable`."""
+        """Note which programs show a sign of work. Raises OSError; see :meth:`note_unreadable`."""
         watched: dict[Key, _Watched] = {}
         for process in outside.foreground:
             watched[process.key] = self._look_at(outside, process, _of_terminal(process))
@@ -146,8 +147,9 @@ class ProgramWatch:
         known.input_at, known.output_at = input_at, output_at
         return known
 
-    def is_unreadable(self) -> None:
-        """The processes could not be read: each program may have worked until now."""
+    def note_unreadable(self) -> None:
+        """Call this when :meth:`look` could not be made: each program may have worked meanwhile, so
+        its quiet time starts anew."""
         for watched in self._watched.values():
             watched.quiet_since = self._now()
 
@@ -160,8 +162,8 @@ class ProgramWatch:
         return len(self._watched)
 
     def ids_of(self, found: Collection[Process]) -> tuple[tuple[str, ...], datetime | None]:
-        """The ids of these programs, and their latest sign of work. No ids where one of them is
-        new since the last look."""
+        """The ids of these programs, and their latest sign of work (here output counts). Nothing if
+        one of them was not there at the last look: since when it is quiet is not known yet."""
         known = [self._watched.get(process.key) for process in found]
         if not known or None in known:
             return (), None

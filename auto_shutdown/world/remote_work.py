@@ -29,6 +29,7 @@ class RemoteWork:
         self._now = now
         self._gauges: dict[Ref, Gauge] = {}
         self._spent: dict[Ref, tuple[float, float]] = {}
+        #: The apps whose last readable answer was that something works in them.
         self._working_apps: set[Ref] = set()
 
     def forget_except(self, refs: Collection[Ref]) -> None:
@@ -87,7 +88,8 @@ class RemoteWork:
         cores = usage.kernel_cores if is_kernel else usage.host_cores
         if usage.failure or usage.kernel_cores is None or cores is None:
             answer = not_answered(ref, usage.failure or "the kernel does not say")
-            if ref in self._working_apps:  # its work has not ended because one question failed
+            if ref in self._working_apps:
+                # A question that fails is no evidence that the app's work has ended.
                 answer = replace(answer, unread=True)
         else:
             answer = self._add(ref, cores, window)

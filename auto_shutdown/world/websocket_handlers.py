@@ -52,9 +52,9 @@ class WebsocketHandlers:
             return None
 
     def watch(self, web_app: Any) -> None:
-        """Observe the handlers of kernel websockets, except those that are observed already. Call
-        it again when extensions may have added handlers. Raises what an unknown kind of router
-        raises."""
+        """Replace each handler of kernel websockets by a subclass that reports to ``clients``, once
+        each, and note whether there was any (``faults``). Call it again when other extensions may
+        have added handlers. Raises any error if a router is not one of tornado's."""
         serves_kernels = is_observed = False
         for rule in _rules(web_app.default_router):
             target, pattern = rule.target, _pattern(rule)

@@ -150,9 +150,10 @@ def test_no_stop_is_announced_where_nothing_stops(browser: Any, server: JupyterS
 FAILS = "Auto Shutdown cannot work"
 
 
-def again(page: Any, act: Callable[[], None], condition: str) -> None:
-    """Act until ``condition`` holds. The panel renders a moment after an event. On a busy machine a
-    new report may be rendered in between; a person would then act once more, too."""
+def act_until(page: Any, act: Callable[[], None], condition: str) -> None:
+    """Repeat ``act``, five times at most, until the JavaScript ``condition`` is true. On a busy
+    machine a click or a key was without effect now and then, for a reason not yet known; a person
+    would try again."""
     for _ in range(5):
         act()
         with contextlib.suppress(PlaywrightTimeoutError):
@@ -172,19 +173,19 @@ def test_forty_one_kernels_in_twelve_apps(browser: Any, server: JupyterServerApp
         no_sideways_scrolling(page)
     widen(page, 300)
     settings = page.get_by_role("button", name="Settings", exact=True).first
-    again(page, settings.click, "document.activeElement.closest('[data-setting]') !== null")
+    act_until(page, settings.click, "document.activeElement.closest('[data-setting]') !== null")
     assert page.locator(f"{PANEL} [data-setting=enabled] input").is_visible()
 
     page.get_by_role("button", name="Filter and sort").click()
     # On a busy machine, keys right after the click may arrive before the field has the focus.
     filter_field = page.locator(f"{PANEL} .jp-AS-filter input")
     fewer = "document.querySelectorAll('.jp-AS-row').length < 41"
-    again(page, lambda: filter_field.fill("דוח"), fewer)
+    act_until(page, lambda: filter_field.fill("דוח"), fewer)
     assert {"דוח" in row.inner_text() for row in rows.all() if "ipynb" in row.inner_text()} == {
         True
     }
     gone = "document.querySelector('.jp-AS-filter input') === null"
-    again(page, lambda: filter_field.press("Escape"), gone)
+    act_until(page, lambda: filter_field.press("Escape"), gone)
     page.locator(f"{PANEL} [data-fold='instance ml.m5.large']").click()
     folded = rows.count()
     assert folded < 41 + 12

@@ -162,7 +162,7 @@ def test_while_the_processes_cannot_be_read_each_program_may_work(host: Host) ->
     watch = ProgramWatch(clock)
     look(watch)
     clock.now += HOUR
-    watch.is_unreadable()
+    watch.note_unreadable()
     assert quiet_for(watch, "pts/3") == 0
 
 

@@ -34,7 +34,7 @@ class Bucket:
         self._aws, self.name = aws, name
 
     def get(self, key: str) -> tuple[bytes, str]:
-        """The content and its version (ETag); empty, both, for an object that does not exist."""
+        """The content and its version (ETag). Both are empty if the object does not exist."""
         try:
             answer = self._aws.call("s3", "get_object", Bucket=self.name, Key=key)
         except CallError as error:
