@@ -69,11 +69,10 @@ class Assembly:
         websockets: WebsocketHandlers,
     ) -> None:
         self._claim = claimed.key
-        self._websockets = websockets
         self._parts: list[Any] = []
         try:
             self.controller = self._build(
-                server, traits, limits, claimed.platform, claimed.key, log
+                server, traits, limits, claimed.platform, claimed.key, log, websockets
             )
         except BaseException:
             self.close()
@@ -87,6 +86,7 @@ class Assembly:
         platform: Platform,
         claim: ClaimedKey,
         log: logging.Logger,
+        websockets: WebsocketHandlers,
     ) -> Controller:
         directory = Path(traits.state_dir)
         settings = server.web_app.settings
@@ -95,7 +95,7 @@ class Assembly:
             allow = traits.allow_irreversible_stop
             sagemaker = self._closed_later(SageMaker(platform, allow_irreversible_stop=allow))
         activity_file = ActivityFile(traits.activity_file)
-        clients, terminals = self._websockets.clients, TerminalSource(settings)
+        clients, terminals = websockets.clients, TerminalSource(settings)
         world = self._closed_later(
             World(
                 platform,
@@ -108,7 +108,7 @@ class Assembly:
                 _heartbeats(server, directory, activity_file),
                 HostActivity(activity_file, settings) if traits.protect_from_native else None,
                 runtime_directory=Path(server.runtime_dir),
-                websockets=self._websockets,
+                websockets=websockets,
             )
         )
         if platform.shared and REMEMBER_STOPPED not in limits.sources:

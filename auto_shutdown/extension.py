@@ -182,12 +182,9 @@ class AutoShutdown(AdminTraits, ExtensionApp):
                 await self._assembly.controller.stop()
         self._release()
 
-    def _stop_observing(self) -> None:
+    def _release(self) -> None:
         if self._websockets is not None:
             self._websockets.stop()
-
-    def _release(self) -> None:
-        self._stop_observing()
         assembly, self._assembly = self._assembly, None
         if assembly is not None:
             with contextlib.suppress(Exception):

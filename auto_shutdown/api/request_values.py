@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config.settings import json_safe
+from ..config.settings import is_finite_number, json_safe
 from ..core.ref import EVERYTHING, Kind, Ref
 from ..core.texts import sentence
 from ..core.words import printable
@@ -50,8 +50,7 @@ def resource(kind: Any, resource_id: Any, allow_all: bool) -> Ref:
 
 def minutes(value: Any, most: float) -> float:
     """A number of minutes above 0 and at most ``most``. Raises RequestError."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not 0 < value <= most:  # NaN fails both comparisons, too
+    if not is_finite_number(value) or not 0 < value <= most:
         message = sentence("minutes must be a number above 0 and at most %1.", f"{most:g}")
         raise RequestError(message, "minutes", value, most)
     return float(value)

@@ -125,11 +125,10 @@ def _show_programs(report: Mapping[str, Any], page: Page) -> None:
 
 
 def _program_row(program: Mapping[str, Any], now: datetime) -> list[Cell]:
-    started_at = instant(program["started_at"])
     return [
         (_program_name(program), "strong"),
         (program["state"], ""),
-        ("-" if started_at is None else f"{duration(now - started_at)} ago", ""),
+        (_ago(program["started_at"], now, "-"), ""),
         ("yes" if program["keeps_app"] else "no", "good" if program["keeps_app"] else ""),
         (f"{program['reason']}: {program['detail']}", ""),
     ]
@@ -151,9 +150,9 @@ def _watching(report: Mapping[str, Any]) -> str:
     return "Not watching."
 
 
-def _ago(text: Any, now: datetime) -> str:
+def _ago(text: Any, now: datetime, never: str = "never") -> str:
     at = instant(text)
-    return "never" if at is None else f"{duration(now - at)} ago"
+    return never if at is None else f"{duration(now - at)} ago"
 
 
 def _in_order(resources: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

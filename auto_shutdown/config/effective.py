@@ -15,7 +15,7 @@ from .settings import (
     Limits,
     Problem,
     SettingError,
-    is_finite,
+    is_finite_number,
     minute_bounds,
     validate,
 )
@@ -105,8 +105,7 @@ def _keeps_no_less(one: Policy, other: Policy) -> bool:
 
 
 def _nearest(name: str, value: Any, limits: Limits) -> Any:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if FIELDS[name].kind == "idle" and is_number and is_finite(value):
+    if FIELDS[name].kind == "idle" and is_finite_number(value):
         low, high = minute_bounds("idle", limits)
         return min(max(value, low), high)
     return limits.defaults[name]

@@ -192,8 +192,7 @@ def minute_bounds(kind: str, limits: Limits) -> tuple[float, float]:
 
 def _validate_number(name: str, value: Any, low: float, high: float) -> float:
     bound = {"min": low, "max": high}
-    # In Python a bool is an int, but true is not a number of minutes.
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value):
+    if not is_finite_number(value):
         raise SettingError(sentence("%1 must be a number of minutes.", name), name, value, bound)
     if value < low:
         message = sentence("%1 must be at least %2.", name, f"{low:g}")
@@ -201,11 +200,15 @@ def _validate_number(name: str, value: Any, low: float, high: float) -> float:
     if value > high:
         message = sentence("%1 must be at most %2.", name, f"{high:g}")
         raise SettingError(message, name, value, bound)
-    return value
+    number: float = value
+    return number
 
 
-def is_finite(value: float) -> bool:
-    """Whether ``value`` is a finite number that fits into a float."""
+def is_finite_number(value: Any) -> bool:
+    """Whether ``value`` is a finite number that fits into a float. In Python a bool is an int, but
+    true is not a number of minutes."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
     try:
         return math.isfinite(value)
     except OverflowError:  # an integer that is too large for a float

@@ -14,7 +14,7 @@ from typing import Any
 
 from .calls import Calls, name_of_arn
 from .errors import AttachError, UsageError
-from .lifecycle import LEFT_OUT, Previous, Script, read_script, version_of
+from .lifecycle import LEFT_OUT, Previous, Script, about_left_out, read_script, version_of
 from .names import APP_TYPES
 from .plan import Change, Plan, config_name
 from .slots import Slot, slots
@@ -159,7 +159,7 @@ class Studio:
                 if not run_previous:
                     previous = replace(previous, content=LEFT_OUT)
                 if previous.is_left_out:
-                    remarks.append(_about_left_out(previous.arn))
+                    remarks.append(about_left_out(previous.arn))
                 kept = replace(script, previous=previous)
             unchanged = replace(kept, replaces=present.replaces, as_code=present.as_code)
             if old is not None and unchanged.render() == self._calls.content(old):
@@ -194,11 +194,7 @@ def _about_previous(arn: str, run_previous: bool) -> str:
             f"only one runs by itself, so ours runs the script of {name_of_arn(arn)} first, as it "
             "is today, and keeps its exit code. It comes back when ours is detached."
         )
-    return _about_left_out(arn)
-
-
-def _about_left_out(arn: str) -> str:
-    return f"{name_of_arn(arn)} does not run (--replace). --detach restores it."
+    return about_left_out(arn)
 
 
 def _about_slots(target: Target, app_type: str, description: Mapping[str, Any]) -> list[str]:

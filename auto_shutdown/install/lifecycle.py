@@ -22,6 +22,7 @@ from traitlets import TraitError
 
 from .._version import __version__
 from ..config.traits import AdminTraits
+from .calls import name_of_arn
 from .errors import UsageError
 from .names import DISTRIBUTION, ENVIRONMENTS, TITLES
 
@@ -56,6 +57,11 @@ class Previous:
     @property
     def is_left_out(self) -> bool:
         return self.content == LEFT_OUT
+
+
+def about_left_out(arn: str) -> str:
+    """What people read of a lifecycle configuration that ``--replace`` leaves out."""
+    return f"{name_of_arn(arn)} does not run (--replace). --detach restores it."
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from ..world.other_tools import tools_in
 from .calls import Calls, name_of_arn
 from .errors import AttachError
-from .lifecycle import Script, read_script
+from .lifecycle import Script, about_left_out, read_script
 from .names import PREFIX
 from .plan import source_of
 from .slots import slots
@@ -225,8 +225,7 @@ def where_ours_run(survey: Survey) -> list[str]:
         found.append(f"{_name(target)} ({', '.join(where)}): {name_of_arn(arn)}, {how}.")
         found.append(f"  It installs {source_of(script)}")
         if script.previous is not None and script.previous.is_left_out:
-            before = name_of_arn(script.previous.arn)
-            found.append(f"  {before} does not run (--replace). --detach restores it.")
+            found.append(f"  {about_left_out(script.previous.arn)}")
         elif script.previous is not None:
             found.append(f"  It runs {name_of_arn(script.previous.arn)} first.")
     return found

@@ -11,25 +11,20 @@ from .template import MEMORY, Options
 PRICED_AS_OF = "2026-11"
 
 
-class Prices(NamedTuple):
-    """Prices of AWS in US dollars. The defaults are list prices of us-east-1, without any free
-    tier, as in https://aws.amazon.com/lambda/pricing/ (arm64), …/cloudwatch/pricing/,
-    …/s3/pricing/ and …/aws-cost-management/pricing/. Prices of other regions differ."""
-
-    lambda_gb_second: float = 0.0000133334
-    lambda_request: float = 0.20 / 1e6
-    #: A month.
-    alarm: float = 0.10
-    metric: float = 0.30
-    #: A GB that CloudWatch Logs Insights scans.
-    insights_gb: float = 0.005
-    #: A metric that GetMetricData returns.
-    metric_read: float = 0.01 / 1000
-    s3_put: float = 0.005 / 1000
-    cost_explorer_request: float = 0.01
-
-
-LIST_PRICES = Prices()
+# Prices of AWS in US dollars: list prices of us-east-1, without any free tier, as in
+# https://aws.amazon.com/lambda/pricing/ (arm64), …/cloudwatch/pricing/, …/s3/pricing/ and
+# …/aws-cost-management/pricing/. Prices of other regions differ.
+LAMBDA_GB_SECOND = 0.0000133334
+LAMBDA_REQUEST = 0.20 / 1e6
+#: A month.
+ALARM = 0.10
+METRIC = 0.30
+#: A GB that CloudWatch Logs Insights scans.
+INSIGHTS_GB = 0.005
+#: A metric that GetMetricData returns.
+METRIC_READ = 0.01 / 1000
+S3_PUT = 0.005 / 1000
+COST_EXPLORER_REQUEST = 0.01
 
 HOURS = 730
 DAYS = 30.4
@@ -43,35 +38,31 @@ class Line(NamedTuple):
     usd: float
 
 
-def month(
-    options: Options, apps: int, canvas_apps: int, prices: Prices = LIST_PRICES
-) -> list[Line]:
+def month(options: Options, apps: int, canvas_apps: int) -> list[Line]:
     """The parts of the cost, for so many apps, each with a user profile and a space."""
     tidies = HOURS * 60 / options.every if options.has_policy else 0.0
     daily = 2 * DAYS
     seconds = run_seconds(apps)
-    compute = (tidies + daily) * (
-        seconds * MEMORY / 1024 * prices.lambda_gb_second + prices.lambda_request
-    )
+    compute = (tidies + daily) * (seconds * MEMORY / 1024 * LAMBDA_GB_SECOND + LAMBDA_REQUEST)
     alarms = 1 + len(options.commands)
     queries = daily + (tidies if options.policy.without_extension.delete else 0)
     lines = [
         Line(f"AWS Lambda, {tidies + daily:.0f} runs of about {seconds:.0f} s", compute),
-        Line(f"{alarms} CloudWatch alarms", alarms * prices.alarm),
-        Line(f"{alarms - 1} CloudWatch metrics", (alarms - 1) * prices.metric),
+        Line(f"{alarms} CloudWatch alarms", alarms * ALARM),
+        Line(f"{alarms - 1} CloudWatch metrics", (alarms - 1) * METRIC),
         Line(
             f"CloudWatch Logs Insights, {queries:.0f} queries of {apps * LOG_GB_A_DAY:.1f} GB",
-            queries * apps * LOG_GB_A_DAY * prices.insights_gb,
+            queries * apps * LOG_GB_A_DAY * INSIGHTS_GB,
         ),
         Line(
             f"the metric of {canvas_apps} Canvas apps",
-            (tidies + daily) * canvas_apps * prices.metric_read,
+            (tidies + daily) * canvas_apps * METRIC_READ,
         ),
         # State three times a run and the plan; reports and checks.
-        Line("S3 requests", (4 * tidies + 4 * daily) * prices.s3_put),
+        Line("S3 requests", (4 * tidies + 4 * daily) * S3_PUT),
     ]
     if options.bill:
-        lines.append(Line("Cost Explorer, once a day", DAYS * prices.cost_explorer_request))
+        lines.append(Line("Cost Explorer, once a day", DAYS * COST_EXPLORER_REQUEST))
     return lines
 
 

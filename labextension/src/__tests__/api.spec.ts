@@ -1,5 +1,6 @@
 import { PageConfig } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import { nullTranslator } from '@jupyterlab/translation';
 import { expect, test, vi } from 'vitest';
 
 import { Api } from '../behaviour/api';
@@ -10,7 +11,7 @@ async function askedPath(baseUrl: string): Promise<string> {
   const makeRequest = vi
     .spyOn(ServerConnection, 'makeRequest')
     .mockImplementation(async () => new Response('{}', { status: 200 }));
-  await new Api().status(true);
+  await new Api(nullTranslator.load('')).status(true);
   const url = makeRequest.mock.calls[0][0];
   makeRequest.mockRestore();
   return new URL(url).pathname;

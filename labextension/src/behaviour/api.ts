@@ -3,8 +3,8 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { messageOf, remedyOf } from '../model/texts';
-import type { ISentence } from '../model/texts';
+import { translated } from '../model/texts';
+import type { IFaultTexts } from '../model/texts';
 import type {
   Change,
   IEntry,
@@ -121,22 +121,18 @@ export class Api {
     if (!response.ok) {
       const error = errorOf(text);
       throw new RefusedError(
-        messageOf({ ...error, message: error.message ?? response.statusText }, this._trans),
+        translated(error.message_parts, error.message ?? response.statusText, this._trans),
         response.status,
         error.field,
-        remedyOf({ ...error, message: '' }, this._trans)
+        translated(error.remedy_parts, error.remedy ?? '', this._trans)
       );
     }
     return (text ? JSON.parse(text) : undefined) as T;
   }
 }
 
-interface IErrorAnswer {
-  message?: string;
-  message_parts?: ISentence[];
+interface IErrorAnswer extends Partial<IFaultTexts> {
   field?: string;
-  remedy?: string;
-  remedy_parts?: ISentence[];
 }
 
 function errorOf(text: string): IErrorAnswer {

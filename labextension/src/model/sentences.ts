@@ -101,7 +101,6 @@ function active(resource: IResource, context: IContext): string[] {
       }
       return [trans.__('Running a cell for %1.', duration(since, trans))];
     case 'suspect-busy': {
-      const silent = now - Date.parse(parameters.silent_since ?? '');
       if (parameters.case === 'refused') {
         return [
           trans.__(
@@ -109,6 +108,7 @@ function active(resource: IResource, context: IContext): string[] {
           )
         ];
       }
+      const silent = now - Date.parse(parameters.silent_since ?? '');
       return [
         trans.__(
           'Busy, but without output and processor time for %1. It is kept; an administrator can limit this with max_busy_minutes.',
@@ -219,14 +219,18 @@ function next(resource: IResource, context: IContext): string[] {
       return announced ? [trans.__('It stops at %1 unless somebody uses it.', at)] : [];
     case 'dry-run':
       return announced ? [trans.__('It would stop at %1 (dry run).', at)] : [];
-    case 'blocked': {
-      const fault = blockingFault(resource, report);
-      const why = fault === null ? (resource.parameters.code ?? '') : messageOf(fault, trans);
-      return [trans.__('It cannot be stopped: %1', why)];
-    }
+    case 'blocked':
+      return [blockedText(resource, report, trans)];
     default:
       return [];
   }
+}
+
+/** Why a resource that is due cannot be stopped. */
+function blockedText(resource: IResource, report: IReport, trans: TranslationBundle): string {
+  const fault = blockingFault(resource, report);
+  const why = fault === null ? (resource.parameters.code ?? '') : messageOf(fault, trans);
+  return trans.__('It cannot be stopped: %1', why);
 }
 
 /** What the last activity was, by the name of its signal. */
@@ -310,9 +314,7 @@ export function instanceSentence(instance: IInstance, context: IContext): string
   const dry = report.policy.dry_run;
   const blocked = apps.find(app => modeOf(app, report, answered) === 'blocked');
   if (blocked !== undefined) {
-    const fault = blockingFault(blocked, report);
-    const why = fault === null ? (blocked.parameters.code ?? '') : messageOf(fault, trans);
-    return trans.__('It cannot be stopped: %1', why);
+    return blockedText(blocked, report, trans);
   }
   const conditions = all.flatMap(r => condition(r, context));
   if (conditions.length > 0) {

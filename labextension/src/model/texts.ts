@@ -21,8 +21,10 @@ export function translated(
   return sentences.map(s => trans._p('server', s.text, ...s.arguments)).join(' ');
 }
 
-interface IFaultTexts {
+/** What the server says of a fault or a refusal. */
+export interface IFaultTexts {
   message: string;
+  /** The sentences of `message`, for other languages; absent in an older server's answer. */
   message_parts?: ISentence[];
   remedy?: string;
   remedy_parts?: ISentence[];
