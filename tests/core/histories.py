@@ -318,3 +318,7 @@ def shifted(value: Any, by: timedelta) -> Any:
             value, **{f.name: shifted(getattr(value, f.name), by) for f in fields(value)}
         )
     return value
+
+
+#: Whole lives, drawn from all of the above.
+lives = st.builds(live, histories, policies, pasts)

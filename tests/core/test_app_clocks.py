@@ -20,8 +20,6 @@ BEFORE = NOW - MINUTE
 class TestApps:
     """The clock of an app moves with what runs in it."""
 
-    used = ago(minutes=10)
-
     def settled(self, *kernels: Kernel) -> Ledger:
         """App and kernels known for three hours; the last look a minute ago."""
         ledger = advance(EMPTY, Snapshot(kernels, (), (APP,)), ago(hours=3))

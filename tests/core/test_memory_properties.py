@@ -15,6 +15,7 @@ from histories import (
     histories,
     ledger_of,
     live,
+    lives,
     look,
     onwards,
     pasts,
@@ -28,8 +29,6 @@ from auto_shutdown.core.model import Snapshot, Terminal
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
 from auto_shutdown.core.verdict import Reason
-
-lives = st.builds(live, histories, policies, pasts)
 
 
 def looks_at_a_terminal(*looks: tuple[int, Terminal]) -> list[Look]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from histories import Life, histories, kernels, live, pasts, policies
+from histories import Life, kernels, lives
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, TERMINAL, ago
@@ -17,8 +17,6 @@ from auto_shutdown.core.partial import advance_kernels, changed_without_signal, 
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
 from auto_shutdown.core.verdict import Decision, Plan
-
-lives = st.builds(live, histories, policies, pasts)
 
 
 def verdict(decision: Decision) -> tuple[object, ...]:

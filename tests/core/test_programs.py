@@ -173,10 +173,8 @@ def test_when_background_work_counts(
 @pytest.mark.parametrize("policy", [SUSPECT, LIMITED], ids=["without a limit", "max_busy"])
 def test_a_suspect_program_is_asked_about_again(policy: Policy) -> None:
     """It may have begun to work, or another job may have started."""
-    snapshot = Snapshot(apps=(OWN,), programs=(PAGER,))
     work = Work(NOW, NOW, "working", "less runs", (PAGER.id,))
-    known = {OWN.ref: mark(ago(hours=9), "InService", stamps={}, work=work)}
-    ledger = Ledger(ago(days=1), known)
+    snapshot, ledger = alone(OWN, (PAGER,), NINE_HOURS_AGO, work)
     plan = decide(snapshot, ledger, policy, NOW)
     planned = schedule(snapshot, plan, ledger, policy, NOW)
     assert next_question(planned, NOW) == NOW + timedelta(minutes=5)

@@ -18,6 +18,7 @@ from histories import (
     Past,
     histories,
     live,
+    lives,
     pasts,
     policies,
     shifted,
@@ -30,8 +31,6 @@ from auto_shutdown.core.model import EVERYTHING, App, Kernel, Kind, Ref, Snapsho
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
 from auto_shutdown.core.verdict import REMOVING, Outcome, Reason, Result
-
-lives = st.builds(live, histories, policies, pasts)
 
 HOUR = 60 * MINUTE
 

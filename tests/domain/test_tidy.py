@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from account import all_on
 from aws_account import Account, line
-from tidy_run import Administrator, at_describe, policy, results, ripe
+from tidy_run import Administrator, at_describe, results, ripe
 
 from auto_shutdown.config.traits import STOP_TAG
 from auto_shutdown.core.verdict import Result
@@ -50,7 +51,7 @@ def test_tidy_gives_notice_and_then_deletes(account: Account, admin: Administrat
     assert admin.state.load()[0].notices == {}
 
 
-@pytest.mark.parametrize("rules", [policy(dry_run=True), None])
+@pytest.mark.parametrize("rules", [all_on(dry_run=True), None])
 def test_a_dry_run_changes_nothing(
     account: Account, admin: Administrator, rules: DomainPolicy | None
 ) -> None:
@@ -114,7 +115,7 @@ def test_a_tag_that_was_set_after_the_plan_keeps_the_app(
     arn = f"arn:aws:sagemaker:us-west-2:123456789012:{resource}"
     tags = [{"Key": "auto-shutdown", "Value": "keep"}]
     at_describe(account, lambda: account.sagemaker.add_tags(ResourceArn=arn, Tags=tags))
-    run = admin.run(policy(exceptions={"tags": {"auto-shutdown": "keep"}}))
+    run = admin.run(all_on(exceptions={"tags": {"auto-shutdown": "keep"}}))
     assert results(run) == [("Canvas", Result.STALE)]
     assert "auto-shutdown=keep" in run.attempts[0].detail
     assert account.statuses() == {"bob/Canvas": "InService"}
@@ -320,7 +321,7 @@ def test_deletions_without_time_left_are_postponed(account: Account, admin: Admi
 def test_deletions_in_one_run_are_bounded(account: Account, admin: Administrator) -> None:
     for name in ("one", "two", "three"):
         account.start("RSessionGateway", 50, name)
-    rules = policy(max_deletions=2)
+    rules = all_on(max_deletions=2)
     admin.run(rules)
     admin.notices_given(timedelta(hours=2))
     run = admin.run(rules)

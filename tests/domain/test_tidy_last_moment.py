@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from account import all_on
 from aws_account import Account, line
-from tidy_run import Administrator, at_describe, policy
+from tidy_run import Administrator, at_describe
 
 from auto_shutdown.core.verdict import Result
 from auto_shutdown.domain.workplace import Workplace
@@ -87,7 +88,7 @@ class Due:
             self.account.sagemaker.create_user_profile(DomainId=domain_id, UserProfileName="bob")
 
 
-RULES = policy(exceptions={"tags": {"auto-shutdown": "keep"}})
+RULES = all_on(exceptions={"tags": {"auto-shutdown": "keep"}})
 DELETED = "SageMaker is deleting the app."
 UNKNOWN = "Its activity is unknown"
 

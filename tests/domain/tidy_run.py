@@ -8,23 +8,16 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from account import all_on
 from aws_account import Account
 
 from auto_shutdown.core.verdict import Result
 from auto_shutdown.domain.actions import Decision
 from auto_shutdown.domain.facts import Facts
-from auto_shutdown.domain.policy import DomainPolicy, parse
+from auto_shutdown.domain.policy import DomainPolicy
 from auto_shutdown.domain.stores import FileAudit, FileState
 from auto_shutdown.domain.tidy import Run, Tidy
 from auto_shutdown.domain.workplace import Workplace, scope_of_tidy
-
-RULES = ("canvas", "rstudio_sessions", "tensorboard", "without_extension", "orphans")
-
-
-def policy(**more: Any) -> DomainPolicy:
-    rules = {name: {"delete": True} for name in RULES}
-    fixed = {"version": 1, "dry_run": False, "notify": {"event_bus": "default"}}
-    return parse({**fixed, **rules, **more})
 
 
 class Notes:
@@ -53,7 +46,7 @@ class Administrator:
         self.before_call: Callable[[], None] = lambda: None
 
     def run(self, rules: DomainPolicy | None = None, dry_run: bool = False) -> Run:
-        rules = rules or policy()
+        rules = rules or all_on()
         reader = self.place.reader(scope_of_tidy(("us-west-2",), rules))
         tidy = Tidy(
             reader, rules, self.state, self.audit, self.notes, self.place.aws, self.place.now

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 from plain_server import PlainServer, serving
+from waiting import wait_until
 
 from auto_shutdown.state.identity import server_key
 
@@ -69,14 +70,13 @@ def traits(root: Path) -> dict[str, Any]:
 
 def _report_after_a_pass(server: PlainServer) -> Any:
     """The report once a pass has ended: the server answers before its first pass."""
-    deadline = time.monotonic() + 60
-    while True:
-        status, report = ask(server, "GET", "status")
+
+    def report() -> Any:
+        status, found = ask(server, "GET", "status")
         assert status == 200
-        if report["health"]["last_pass"] is not None:
-            return report
-        assert time.monotonic() < deadline, report
-        time.sleep(0.05)
+        return found["health"]["last_pass"] is not None and found
+
+    return wait_until(report, "a pass has ended")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,6 +13,7 @@ import pytest
 from held_transitions import HELD, held_transitions
 from leftovers import left_of, processes_of
 from own_apps import LIMITS, announced, history, needs_containers, row, stamp
+from programs import silent_cell
 
 from auto_shutdown.local_studio.api import Fault
 from auto_shutdown.local_studio.instances import Instance
@@ -46,9 +47,7 @@ def test_notebook_instance_is_stopped_after_use_and_its_history_survives(
     kept = instance.lab.volume / "kept.txt"
     server.execute(kernel, f"open({str(kept)!r}, 'w').write('mine')")
     flag = instance.lab.volume / "cell-runs"
-    flag.touch()
-    wait = f"import os, time\nwhile os.path.exists({str(flag)!r}): time.sleep(0.2)"
-    server.execute(kernel, f"open('lost.txt', 'w')\n{wait}", wait=False)
+    server.execute(kernel, f"open('lost.txt', 'w')\n{silent_cell(flag)}", wait=False)
     server.wait_for("the kernel is in use", lambda: row(server, OWN).get("reason") == "in-use")
     assert row(server, OWN)["due_at"] is None
     flag.unlink()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from own_apps import LIMITS, needs_containers, report, row
+from programs import silent_cell
 
 from auto_shutdown.local_studio.labs import merge, server_config
 from auto_shutdown.local_studio.ports import free_port
@@ -30,11 +31,6 @@ def studio(tmp_path: Path) -> Iterator[LocalStudio]:
     with LocalStudio(tmp_path) as found:
         yield found
         assert found.api.invalid_answers == []
-
-
-def silent_cell(flag: Path) -> str:
-    flag.touch()
-    return f"import os, time\nwhile os.path.exists({str(flag)!r}): time.sleep(0.2)"
 
 
 def plain_server(studio: LocalStudio, config: dict[str, Any]) -> JupyterServerApp:

@@ -11,6 +11,7 @@ import pytest
 from held_transitions import HELD, held_transitions
 from leftovers import processes_of
 from own_apps import LIMITS, announced, history, needs_containers, report, row, stamp
+from programs import silent_cell
 
 from auto_shutdown.local_studio.api import Fault, denied
 from auto_shutdown.local_studio.server import HttpError, JupyterServerApp
@@ -66,9 +67,7 @@ def test_space_removes_kernel_then_terminal_then_its_app_and_keeps_its_history(
     begun = datetime.now(timezone.utc)
     # A silent cell for more than a limit, and then a command in a terminal for another.
     flag = space.lab.home / "cell-runs"
-    flag.touch()
-    silent = f"import os, time\nwhile os.path.exists({str(flag)!r}): time.sleep(0.2)"
-    server.execute(kernel, silent, wait=False)
+    server.execute(kernel, silent_cell(flag), wait=False)
     server.wait_for("busy", lambda: row(server, kernel).get("reason") == "busy")
     platform = server.wait_for(
         "SageMaker's settings",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import botocore
 import pytest
 from botocore.loaders import JSONFileLoader
+from waiting import wait_until
 
 from auto_shutdown.world import boto3_loading as loading
 from auto_shutdown.world import sagemaker
@@ -24,9 +24,7 @@ MODEL = str(DATA / "sagemaker" / "2017-07-24" / "service-2")
 @pytest.fixture(autouse=True)
 def settings_of_python() -> Iterator[tuple[Any, ...]]:
     # A server of an earlier test may still load boto3 in its thread.
-    deadline = time.monotonic() + 60
-    while loading._TURNS.threads and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: not loading._TURNS.threads, "no thread loads boto3")
     before = sys.getswitchinterval(), gc.get_threshold()
     yield before
     sys.setswitchinterval(before[0])
