@@ -136,15 +136,15 @@ class Remover:
         return decide(fresh, situation.ledger, current_policy(), now).of(ref)
 
     def _waits_for_tenants(self, ref: Ref, now: datetime) -> bool:
-        """Whether a kernel or terminal of the app ``ref`` is being shut down right now. One that
-        takes too long is a fault, and does not hold its app any more."""
+        """Whether the removal of a kernel or terminal of the app ``ref`` is in progress. A removal
+        that takes too long is a fault, and does not hold its app any more.
+
+        The removal counts from its beginning, while its audit line is being written, too: the
+        removed kernel may still turn out to be at work, and then its app must stay."""
         if ref.kind is not Kind.APP:
             return False
-        since = self._situation.removals_under_way
-        return any(
-            tenant in since and now - since[tenant] < LATE
-            for tenant in self._situation.covered_by(ref)
-        )
+        begun = (self._tasks.begun_at(tenant) for tenant in self._situation.covered_by(ref))
+        return any(at is not None and now - at < LATE for at in begun)
 
     def _plan_ends_server(self) -> bool:
         """Whether the plan removes this server's own app or instance."""

@@ -53,11 +53,16 @@ class RemovalTasks:
         self._recorder = recorder
         self._log = log
         self._tasks: dict[Ref, asyncio.Task[Outcome]] = {}
+        self._begun_at: dict[Ref, datetime] = {}
 
     def has(self, ref: Ref) -> bool:
         """Whether a removal of ``ref`` is in progress. The resource may still be kept, because the
         removal decides once more."""
         return ref in self._tasks
+
+    def begun_at(self, ref: Ref) -> datetime | None:
+        """The instant of the pass that began the removal of ``ref`` (None: none is in progress)."""
+        return self._begun_at.get(ref)
 
     def begin(
         self,
@@ -71,9 +76,10 @@ class RemovalTasks:
         ref = resource.ref
         task = asyncio.ensure_future(self._remove(resource, removal, current_policy, decide_again))
         self._tasks[ref] = task
+        self._begun_at[ref] = removal.now
 
         def ended(_task: asyncio.Task[Outcome]) -> None:
-            del self._tasks[ref]
+            del self._tasks[ref], self._begun_at[ref]
             self._situation.removals_under_way.pop(ref, None)
 
         task.add_done_callback(ended)
