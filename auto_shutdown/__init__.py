@@ -1,4 +1,8 @@
-"""Shuts down idle kernels, terminals and apps in Amazon SageMaker Studio."""
+"""Shuts down idle kernels, terminals and apps in Amazon SageMaker Studio.
+
+The folders follow the data: ``world`` observes, ``core`` decides, ``cycle`` acts, ``api`` and
+``cli`` report. docs/architecture.md has the map.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -14,6 +15,21 @@ from auto_shutdown.core.verdict import REMOVING, Reason
 ROOT = Path(__file__).resolve().parents[1]
 DECISIONS = ROOT / "docs" / "decisions"
 REFERENCE = ROOT / "docs" / "reference"
+
+#: The texts whose references are checked.
+SUFFIXES = {".md", ".py", ".sh", ".ts", ".tsx", ".yml", ".yaml"}
+
+#: A path with a folder, and a file name without one.
+NAMED_PATH = re.compile(r"(?<![\w./~$*{-])([\w-]+(?:/[\w.-]+)*/[\w.-]+)")
+NAMED_MODULE = re.compile(r"(?<![\w./~$*{<>-])([\w-]+\.(?:py|md|tsx?))(?![\w.])")
+
+#: Pages that docs/hooks.py makes.
+GENERATED = {"reference/help.md", "reference/rest.md", "reference/event-schemas.md"}
+
+#: Files of Jupyter, of users and of other tools.
+OF_OTHERS = {
+    "NAME.py", "auto_stop_idle.py", "autostop.py", "jupyter_server_config.py", "train.py",
+}  # fmt: skip
 
 
 def table(page: str, heading: str = "") -> dict[str, list[str]]:
@@ -74,15 +90,69 @@ def test_functions_that_the_pages_name_exist() -> None:
         assert not missing, f"{page}: {missing}"
 
 
+def texts() -> list[Path]:
+    """The sources and pages of the repository whose references are checked."""
+    folders = ("auto_shutdown", "bench", "docs", "examples", "labextension/src", "tests")
+    inside = (path for folder in folders for path in (ROOT / folder).rglob("*"))
+    beside = [*ROOT.glob("*.md"), *(ROOT / n for n in ("Makefile", "mkdocs.yml", "pyproject.toml"))]
+    return [*(p for p in inside if p.suffix in SUFFIXES and p.is_file()), *beside]
+
+
+def is_test(path: Path) -> bool:
+    return "tests" in path.parts or "__tests__" in path.parts
+
+
 def test_references_to_decisions_lead_to_a_page() -> None:
     numbers = {page.name[:3] for page in DECISIONS.glob("[0-9]*.md")}
-    texts = [
-        path
-        for folder in ("auto_shutdown", "bench", "docs", "tests", "labextension/src")
-        for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".md", ".py", ".sh", ".ts", ".tsx", ".yml") and path.is_file()
-    ]
-    for path in [*texts, *ROOT.glob("*.md")]:
+    for path in texts():
         for found in re.finditer(r"decisions/(\d{3})|\bdecision (\d+)\b", path.read_text()):
             number = (found[1] or found[2]).zfill(3)
             assert number in numbers, f"{path.relative_to(ROOT)}: {found[0]}"
+
+
+def test_paths_that_the_sources_and_pages_name_exist() -> None:
+    """`core/planner.py`, docs/users.md: from the root, or from a folder that texts leave out."""
+    tops = [ROOT / name for name in ("auto_shutdown", "docs", "tests", "labextension/src")]
+    known = {p.name for top in tops for p in (top, *top.rglob("*")) if p.is_dir()}
+    for path in texts():
+        for name in NAMED_PATH.findall(path.read_text()):
+            folder, file = name.split("/")[0], Path(name)
+            if file.suffix not in SUFFIXES or name in GENERATED or file.name in OF_OTHERS:
+                continue
+            if "LANGUAGE" in name or (is_test(path) and folder not in known):
+                continue  # a placeholder, or a file that the test makes
+            places = [place / name for place in (ROOT, *tops, path.parent)]
+            assert any(place.exists() for place in places), f"{path.relative_to(ROOT)}: {name}"
+
+
+def test_modules_that_the_pages_and_docstrings_name_exist() -> None:
+    """`one_pass.py`, without its folder."""
+    names = {path.name for path in texts()}
+    for path in texts():
+        if not is_test(path):
+            missing = {*NAMED_MODULE.findall(path.read_text())} - names - OF_OTHERS
+            assert not missing, f"{path.relative_to(ROOT)}: {missing}"
+
+
+def test_links_between_pages_lead_to_a_file_and_a_heading() -> None:
+    """mkdocs checks those inside docs/ only."""
+    pages = [path for path in texts() if path.suffix == ".md"]
+    for page in pages:
+        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            assert target.exists(), f"{page.relative_to(ROOT)}: {link}"
+            assert not anchor or anchor in anchors(target), f"{page.relative_to(ROOT)}: {link}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as mkdocs and GitHub make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", h).strip().lower()) for h in headings}
+
+
+def test_every_module_has_a_docstring() -> None:
+    for path in texts():
+        if path.suffix == ".py":
+            assert ast.get_docstring(ast.parse(path.read_text())), path.relative_to(ROOT)

@@ -1,8 +1,12 @@
-"""The decision rules, as pure functions.
+"""Decide: the rules, as pure functions.
+
+- What is idle: planner.py for kernels and terminals, apps.py for apps. Both end with due.py, which
+  compares the idle clock with the limit.
+- Since when it is idle: marks.py. signals.py names the evidence of activity.
+- What the functions take and return: model.py (what was observed), ledger.py (what is remembered),
+  policy.py (the settings in force), verdict.py (decisions and outcomes).
 
 Modules here import each other and the standard library, and no other folder of this package. None
 of them reads a clock, a file or the network, and none logs. ``tests/test_layers.py`` checks this.
-
-Time comes in as ``now`` (aware UTC), which the controller reads once a cycle. Every rule is a
-function of a :class:`~auto_shutdown.core.model.Snapshot`, a ledger, a policy and ``now``.
+Time comes in as ``now`` (aware UTC), which the cycle reads once for each pass.
 """

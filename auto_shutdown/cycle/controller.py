@@ -40,11 +40,11 @@ from .patience import acquired, finish_within
 from .removal import Remover
 from .removal_tasks import RemovalTasks
 from .report_line import ReportLine
+from .reported_changes import ReportedChanges
 from .reporter import Reporter
 from .requested_removal import RequestedRemovals
 from .requests import UserRequests
 from .session_recorder import SessionRecorder
-from .signals import Signals
 from .situation import Situation
 from .veto import VetoHooks
 
@@ -86,7 +86,7 @@ class Controller:
         self.announcer = announcer = Announcer(log)
         self._world, self._history, self._log = world, history, log
         self._one_pass_at_a_time = asyncio.Lock()
-        self._signals = Signals()
+        self._changes = ReportedChanges()
         self._loop: asyncio.Task[None] | None = None
         #: When this server's passes began.
         self.started_at = clock.read().now
@@ -180,26 +180,26 @@ class Controller:
 
     async def _run(self) -> None:
         while True:
-            kernels = self._signals.take()
+            kernels = self._changes.take()
             if self._clock.seconds_left() <= 0:
                 kernels = None  # a removal is due, or the poll interval is over: a full pass
             await self._passes.watch(self._passes.begin(self.run_pass(kernels=kernels)))
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._signals.wait(), max(self._clock.seconds_left(), 0.0))
+                await asyncio.wait_for(self._changes.wait(), max(self._clock.seconds_left(), 0.0))
                 await asyncio.sleep(COALESCE_SECONDS)
 
     def wake(self) -> None:
         """Begin the next full pass at once."""
-        self._signals.anything_changed()
+        self._changes.anything_changed()
 
     def kernel_changed(self, kernel_id: str) -> None:
         """Begin a pass over one kernel: it began or ended work, started or ended."""
-        self._signals.kernel_changed(kernel_id)
+        self._changes.kernel_changed(kernel_id)
 
     @property
     def unsignalled_changes(self) -> int:
         """The number of changes that a full pass has found and that no signal reported."""
-        return self._signals.unsignalled_changes
+        return self._changes.unsignalled_changes
 
     # -- the passes --------------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ class Controller:
     async def _full_pass(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
         failure: BaseException | None = None
         try:
-            compare, before = self._signals.full_pass_begins(), self.situation.snapshot
+            compare, before = self._changes.full_pass_begins(), self.situation.snapshot
             self._clock.adjust(moment)
             await self._retry_state_files(moment)
             await self._one_pass.run(moment, dry_run, list_apps)

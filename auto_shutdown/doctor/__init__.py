@@ -1,5 +1,7 @@
-"""``jupyter auto-shutdown doctor``: checks each thing that the extension needs. It changes and
-deletes nothing, and works with and without a running server."""
+"""``jupyter auto-shutdown doctor``: checks each thing that the extension needs, and names a remedy.
+
+Each module of PARTS checks one area with its function ``examine``. The doctor works with and
+without a running server. It changes and deletes nothing."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
-"""Installation: lifecycle-configuration scripts and attaching them to a domain, IAM policies,
-CloudFormation templates, and the offline bundle. Nothing here runs inside a Jupyter server.
+"""Install the extension in SageMaker: lifecycle configurations and attaching them to a domain, IAM
+policies, CloudFormation templates, and the bundle for machines without internet access.
+
+Nothing here runs inside a Jupyter server, and nothing here deletes an app.
 """

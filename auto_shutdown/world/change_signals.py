@@ -1,6 +1,6 @@
-"""Start a pass as soon as something changes in this server.
+"""Change signals: start a pass as soon as something changes in this server.
 
-Without these signals the report could be a minute old, until the next poll. So a pass begins when
+Without change signals the report could be a minute old, until the next poll. So a pass begins when
 
 - a request to this server has changed a kernel, a session or a terminal (with any manager, also a
   remote one, because every such request passes this server);
@@ -9,8 +9,9 @@ Without these signals the report could be a minute old, until the next poll. So 
 - the messages of a kernel show that it begins or ends its work (requests.py);
 - a document was saved (heartbeats.py).
 
-A signal only says *that* something changed. The pass reads the change. The poll finds changes for
-which there was no signal.
+A change signal only says *that* something changed. The pass reads the change. The poll finds
+changes for which there was no change signal. The evidence of activity, which decides what is idle,
+is something else: core/signals.py has its names.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from waiting import eventually
 
 from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import IOPubActivity, Kernel
-from auto_shutdown.cycle.signals import LATE_SECONDS, Signals
+from auto_shutdown.cycle.reported_changes import LATE_SECONDS, ReportedChanges
 from auto_shutdown.world.clock import Clock
 
 
@@ -195,10 +195,10 @@ class TestUnsignalledChanges:
     """``now`` is turned by hand."""
 
     @pytest.fixture
-    def signals(self, bench: Bench) -> Signals:
-        signals = bench.controller._signals
-        signals._now = lambda: bench.clock.monotonic
-        return signals
+    def changes(self, bench: Bench) -> ReportedChanges:
+        changes = bench.controller._changes
+        changes._now = lambda: bench.clock.monotonic
+        return changes
 
     async def look(self, bench: Bench) -> int:
         """A full look, and how many changes are known as unsignalled some time after it."""
@@ -206,7 +206,7 @@ class TestUnsignalledChanges:
         bench.clock.advance(timedelta(seconds=LATE_SECONDS + 1))
         return bench.controller.unsignalled_changes
 
-    async def test_are_counted(self, bench: Bench, signals: Signals) -> None:
+    async def test_are_counted(self, bench: Bench, changes: ReportedChanges) -> None:
         bench.world.kernel("k", iopub=IOPubActivity(), last_activity=START)
         assert await self.look(bench) == 0, "the first look finds everything"
         assert await self.look(bench) == 0
@@ -217,40 +217,40 @@ class TestUnsignalledChanges:
         assert await self.look(bench) == 2, "each is counted once"
 
     async def test_changes_with_a_signal_are_not_counted(
-        self, bench: Bench, signals: Signals
+        self, bench: Bench, changes: ReportedChanges
     ) -> None:
         bench.world.kernel("k", iopub=IOPubActivity())
         await self.look(bench)
         begin_cell(bench)
-        signals.kernel_changed("k")
+        changes.kernel_changed("k")
         assert await self.look(bench) == 0
         bench.world.kernels["new"] = Kernel("new", iopub=IOPubActivity())
-        signals.anything_changed()
+        changes.anything_changed()
         assert await self.look(bench) == 0
 
     async def test_changes_whose_signal_comes_a_moment_later_are_not_counted(
-        self, bench: Bench, signals: Signals
+        self, bench: Bench, changes: ReportedChanges
     ) -> None:
         bench.world.kernel("k", iopub=IOPubActivity())
         await self.look(bench)
         begin_cell(bench)
         await bench.controller.run_pass()
         bench.clock.advance(timedelta(seconds=LATE_SECONDS / 2))
-        signals.kernel_changed("k")
+        changes.kernel_changed("k")
         assert await self.look(bench) == 0
 
     async def test_changes_whose_signal_comes_too_late_are_counted(
-        self, bench: Bench, signals: Signals
+        self, bench: Bench, changes: ReportedChanges
     ) -> None:
         bench.world.kernel("k", iopub=IOPubActivity())
         await self.look(bench)
         begin_cell(bench)
         assert await self.look(bench) == 1
-        signals.kernel_changed("k")
+        changes.kernel_changed("k")
         assert await self.look(bench) == 1
 
     async def test_are_counted_if_full_passes_follow_at_once(
-        self, bench: Bench, signals: Signals
+        self, bench: Bench, changes: ReportedChanges
     ) -> None:
         bench.world.kernel("k", iopub=IOPubActivity())
         await self.look(bench)
@@ -260,10 +260,12 @@ class TestUnsignalledChanges:
             bench.clock.advance(timedelta(seconds=LATE_SECONDS / 4))
         assert bench.controller.unsignalled_changes == 1
 
-    async def test_stay_counted_after_another_change(self, bench: Bench, signals: Signals) -> None:
+    async def test_stay_counted_after_another_change(
+        self, bench: Bench, changes: ReportedChanges
+    ) -> None:
         bench.world.kernel("k", iopub=IOPubActivity())
         await self.look(bench)
         begin_cell(bench)
         assert await self.look(bench) == 1
-        signals.anything_changed()
+        changes.anything_changed()
         assert await self.look(bench) == 1

@@ -166,7 +166,7 @@ class Life:
         studio.watch()
 
     async def look(self) -> None:
-        kernels = self.controller._signals.take()
+        kernels = self.controller._changes.take()
         if self._wake or self.controller._clock.seconds_left() <= 0:
             kernels = None
         self._wake, self._signalled_at = False, float("inf")
@@ -190,7 +190,7 @@ class Life:
         self.bench.controller = self.bench.make()
         self.studio.begin_anew(self.forgot)
         self.studio.jupyter.source._requests.on_change = self.changed
-        self.controller._signals._now = lambda: self.clock.monotonic
+        self.controller._changes._now = lambda: self.clock.monotonic
         self.controller._objections.hooks = VetoHooks(self.bench.log, {"hook": self.hook})
         await self.controller.load()
         self.serving = True

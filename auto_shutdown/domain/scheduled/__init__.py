@@ -5,4 +5,6 @@
 - :mod:`.package` makes the zip from the installed package, :mod:`.template` the template,
   :mod:`.upkeep` the estimate of what it costs a month.
 - :mod:`.stack` deploys and removes both through CloudFormation.
+
+What is deleted, and when, is decided in :mod:`auto_shutdown.domain.actions`, and not here.
 """

@@ -1,7 +1,11 @@
-"""The changes since the last pass that the signals of this server reported.
+"""The changes since the last pass that this server's change signals reported.
 
-A full pass compares its snapshot with the last one, and counts each change that no signal reported.
-On a server that sends all signals such a change is a defect: until the pass, the report was wrong.
+A change signal starts a pass (world/change_signals.py). It is not evidence of activity; the names
+of that are in core/signals.py.
+
+A full pass compares its snapshot with the last one, and counts each change that no change signal
+reported. On a server that sends all change signals, such a change is a defect: until the pass, the
+report was wrong.
 """
 
 from __future__ import annotations
@@ -17,9 +21,9 @@ from ..core.partial import changed_without_signal
 LATE_SECONDS = 1.0
 
 
-class Signals:
-    """The signals of one server. All methods must be called on its event loop. ``now`` returns
-    monotonic seconds."""
+class ReportedChanges:
+    """The changes that the change signals of one server reported. All methods must be called on its
+    event loop. ``now`` returns monotonic seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
