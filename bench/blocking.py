@@ -14,11 +14,11 @@ KERNELS, APPS = 100, 100
 REPEATS = 3
 
 ROWS = (
-    ("nothing", "nothing at all"),
+    ("nothing", "an idle server"),
     ("passes", f"passes ({KERNELS} kernels, {APPS} apps)"),
-    ("first-load", "boto3's first load and call, in the worker"),
+    ("first-load", "loading boto3 and the first call, in the worker thread"),
     ("calls", f"further calls to SageMaker ({APPS} apps)"),
-    ("load-on-the-loop", "the same load by a handler, as it is often done"),
+    ("load-on-the-loop", "loading boto3 in a handler, as other tools do"),
 )
 
 
@@ -31,33 +31,38 @@ def one_server(root: Path, account: Account, names: tuple[str, ...]) -> dict[str
     environment = passes.environment(account, KERNELS, APPS)
     with Server(root, config, environment) as server:
         server.settled().get("bench/passes?count=3")
-        return {name: server.get(f"bench/heartbeat?during={name}") for name in names}
+        return {name: server.get(f"bench/blocks?during={name}") for name in names}
 
 
 def measure(root: Path) -> Table:
     table = Table(
         "The longest block of the event loop",
-        "A coroutine beats every millisecond in a real server; a block is by how much a beat came "
-        "late, as far as the server itself was at work meanwhile (any of its threads). Medians of "
-        f"{REPEATS} servers, which alternate with servers of the last row.",
-        ("during", "longest", "99 % under", "it took"),
+        "A coroutine wakes every millisecond in a real server. A block is the delay of one "
+        "wake-up, as far as the server's own threads used the processor meanwhile. Medians of "
+        f"{REPEATS} servers for the first rows and {REPEATS} for the last row, which alternate.",
+        (
+            "activity of the server",
+            "longest block",
+            "99 % are shorter than",
+            "duration of the activity",
+        ),
     )
-    found: dict[str, list[dict[str, float]]] = {name: [] for name, _ in ROWS}
-    ours = tuple(name for name, _ in ROWS[:-1])
+    measured: dict[str, list[dict[str, float]]] = {name: [] for name, _ in ROWS}
+    of_extension = tuple(name for name, _ in ROWS[:-1])
     with Account(APPS) as account:
-        one_server(root / "blocking-compiles", account, ours)
+        one_server(root / "blocking-compiles", account, of_extension)
         for repeat in range(REPEATS):
-            for names in (ours, (ROWS[-1][0],)):
+            for names in (of_extension, (ROWS[-1][0],)):
                 home = root / f"blocking-{repeat}-{names[0]}"
                 for name, result in one_server(home, account, names).items():
-                    found[name].append(result)
+                    measured[name].append(result)
     longest = {}
     for name, title in ROWS:
-        results = found[name]
+        results = measured[name]
         longest[name] = statistics.median(r["longest"] for r in results)
         p99 = statistics.median(r["p99"] for r in results)
-        took = statistics.median(r["seconds"] for r in results)
-        table.rows.append((title, ms(longest[name]), ms(p99), ms(took)))
+        duration = statistics.median(r["seconds"] for r in results)
+        table.rows.append((title, ms(longest[name]), ms(p99), ms(duration)))
     for name, title in ROWS[1:-1]:
         table.judge(title, longest[name] * 1000, 5, "ms")
     return table

@@ -13,12 +13,12 @@ from .tables import Table
 MINUTE = timedelta(minutes=1)
 HOURS = 8
 
-#: What a front end asks /sagemaker/api/apps for, every ten seconds.
-THEIRS = 360
+#: Requests an hour of a front end that asks /sagemaker/api/apps every ten seconds.
+POLLS_AN_HOUR = 360
 
 
-def user(root: Path, name: str) -> Bench:
-    """A user with two apps and a notebook in each."""
+def user_with_two_apps(root: Path, name: str) -> Bench:
+    """The controller of a user who has two apps and one notebook in each."""
     bench = Bench(root / f"calls-{name}")
     for number in (1, 2):
         bench.world.kernel(f"k{number}", bench.world.app(f"app-{number}"))
@@ -55,7 +55,7 @@ async def working(bench: Bench) -> None:
         await bench.live(5 * MINUTE)
 
 
-async def looking(bench: Bench) -> None:
+async def working_with_panel(bench: Bench) -> None:
     """The same as ``working``, with an open panel, which asks every ten seconds."""
     span = timedelta(seconds=10)
     for step in range(HOURS * 360):
@@ -67,36 +67,37 @@ async def looking(bench: Bench) -> None:
         await bench.live(span)
 
 
-async def leaving(bench: Bench) -> None:
+async def left_alone(bench: Bench) -> None:
     """Nobody uses the apps any more. The extension removes them, and these calls count, too."""
     await bench.live(HOURS * 60 * MINUTE)
 
 
 ROWS = (
-    (idle, "idle, nothing due", 6.0),
-    (busy, "long cells, nobody looks", 6.0),
-    (working, "working: cells, notebooks opened and closed", None),
-    (looking, "working, panel open", 60.0),
-    (leaving, "left alone: both apps are removed", None),
+    (idle, "apps kept by a keep-alive, no panel open", 6.0),
+    (busy, "long cells, no panel open", 6.0),
+    (working, "short cells, notebooks opened and closed, no panel open", None),
+    (working_with_panel, "the same, panel open", 60.0),
+    (left_alone, "nobody uses the apps; both are removed", None),
 )
 
 
 def measure(root: Path) -> Table:
     table = Table(
-        "SageMaker calls for a user and an hour",
-        f"The real controller through {HOURS} simulated hours, its calls counted. Beside it what "
-        f"a front end that reads the list of apps every ten seconds asks for: {THEIRS} an hour.",
-        ("user", "ListApps an hour", "DeleteApp in all", "ratio"),
+        "Calls to SageMaker by one user's server",
+        f"The real controller runs through {HOURS} simulated hours, and the benchmark counts its "
+        "calls. The ratio compares them with a front end that reads the list of apps every ten "
+        f"seconds ({POLLS_AN_HOUR} calls an hour).",
+        ("situation", "ListApps an hour", f"DeleteApp in {HOURS} hours", "ratio"),
     )
     for live, title, target in ROWS:
-        bench = user(root, live.__name__)
+        bench = user_with_two_apps(root, live.__name__)
         asyncio.run(_load_and(live, bench))
         hourly = bench.world.listings / HOURS
         deleted = sum(name.startswith("KernelGateway/") for name in bench.world.removed)
-        ratio = f"{THEIRS / hourly:.0f}x" if hourly else "-"
+        ratio = f"{POLLS_AN_HOUR / hourly:.0f}x" if hourly else "-"
         table.rows.append((title, f"{hourly:.1f}", str(deleted), ratio))
         if target is not None:
-            table.judge(f"{title}: ListApps an hour", hourly, target, "calls")
+            table.judge(f"ListApps an hour ({title})", hourly, target, "calls")
     return table
 
 

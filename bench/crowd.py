@@ -26,11 +26,11 @@ from auto_shutdown.api.base_handler import CONTROLLER
 
 from .names import IMAGE
 
-#: How many seconds the measuring coroutine sleeps at a time. It notices every longer block of the
-#: event loop.
-BEAT = 0.001
+#: Seconds between two wake-ups of the coroutine that measures blocks of the event loop.
+WAKE_SECONDS = 0.001
 
-Work = Callable[[Any], Awaitable[None]]
+#: An activity of the server, during which blocks are measured.
+Activity = Callable[[Any], Awaitable[None]]
 
 
 def app_name(index: int) -> str:
@@ -65,13 +65,13 @@ class CrowdKernelManager(AsyncMappingKernelManager):
 
 
 class AppsHandler(APIHandler):
-    """``/sagemaker/api/apps`` of Studio Classic, answered from memory, which is the least that it
-    can cost."""
+    """Answers ``/sagemaker/api/apps``, a route of Studio Classic. The answer comes from memory, so
+    it costs as little as possible."""
 
     @web.authenticated
     def get(self) -> None:
         names = sorted(set(self.kernel_manager.apps_by_kernel.values()))
-        found = [
+        answer = [
             {
                 "app_name": name,
                 "environment_arn": IMAGE,
@@ -81,7 +81,7 @@ class AppsHandler(APIHandler):
             }
             for name in names
         ]
-        self.finish(json.dumps(found))
+        self.finish(json.dumps(answer))
 
 
 class PassesHandler(APIHandler):
@@ -102,19 +102,19 @@ class PassesHandler(APIHandler):
             await self.session_manager.list_sessions()
         listing = time.process_time() - begin
         changed = await self._partial_passes(controller, count)
-        found = {
+        answer = {
             "cpu": spent / count,
             "listing": listing / count,
             "changed": changed,
             "resources": len(controller.situation.snapshot.resources),
         }
-        self.finish(json.dumps(found))
+        self.finish(json.dumps(answer))
 
     async def _partial_passes(self, controller: Any, count: int) -> float:
-        """The processor seconds of a partial pass, after one kernel began or ended its work."""
+        """The processor seconds of one partial pass, after a kernel began or ended its work."""
         kernel_id = self.kernel_manager.list_kernel_ids()[0]
         kernel = self.kernel_manager.get_kernel(kernel_id)
-        for _ in range(3):  # tried again when a full pass at the poll interval interferes
+        for _ in range(3):  # try again if the full pass at the poll interval came in between
             last = controller.report()["health"]["last_pass"]
             begin = time.process_time()
             for number in range(2 * count):
@@ -134,41 +134,42 @@ class CpuHandler(APIHandler):
         self.finish(json.dumps({"cpu": time.process_time()}))
 
 
-class HeartbeatHandler(APIHandler):
-    """Answers with the longest block of the event loop during an activity (the argument
-    ``during``)."""
+class BlocksHandler(APIHandler):
+    """Answers with the blocks of the event loop during an activity (the argument ``during``): the
+    longest, the 99th percentile, and the duration of the activity, all in seconds."""
 
     @web.authenticated
     async def get(self) -> None:
-        work = WORKS[self.get_argument("during")]
-        heart = Heart()
-        beating = asyncio.ensure_future(heart.beat())
+        activity = ACTIVITIES[self.get_argument("during")]
+        probe = EventLoopProbe()
+        measuring = asyncio.ensure_future(probe.measure())
         await asyncio.sleep(0.2)
-        heart.gaps.clear()
+        probe.delays.clear()
         begin = time.perf_counter()
-        await work(self)
+        await activity(self)
         spent = time.perf_counter() - begin
-        heart.stopped = True
-        await beating
-        gaps = sorted(heart.gaps)
-        result = {"longest": gaps[-1], "p99": gaps[int(len(gaps) * 0.99)], "seconds": spent}
+        probe.stopped = True
+        await measuring
+        delays = sorted(probe.delays)
+        result = {"longest": delays[-1], "p99": delays[int(len(delays) * 0.99)], "seconds": spent}
         self.finish(json.dumps(result))
 
 
-class Heart:
-    """Wakes every millisecond and records how late each wake-up was. A delay counts only as far as
-    this process used the processor meanwhile, because other processes also delay it."""
+class EventLoopProbe:
+    """Wakes every millisecond and records how late each wake-up was, in seconds. A delay counts
+    only as far as this process used the processor meanwhile, because other processes also cause
+    delays."""
 
     def __init__(self) -> None:
-        self.gaps: list[float] = []
+        self.delays: list[float] = []
         self.stopped = False
 
-    async def beat(self) -> None:
+    async def measure(self) -> None:
         last, spent = time.perf_counter(), time.process_time()
         while not self.stopped:
-            await asyncio.sleep(BEAT)
-            late = time.perf_counter() - last - BEAT
-            self.gaps.append(max(0.0, min(late, time.process_time() - spent)))
+            await asyncio.sleep(WAKE_SECONDS)
+            late = time.perf_counter() - last - WAKE_SECONDS
+            self.delays.append(max(0.0, min(late, time.process_time() - spent)))
             last, spent = time.perf_counter(), time.process_time()
 
 
@@ -202,7 +203,7 @@ _clients: list[Any] = []
 
 async def first_load(_: APIHandler) -> None:
     """Import boto3, create a client and make the first call, as the extension does."""
-    assert "boto3" not in sys.modules, "boto3 had been loaded before"
+    assert "boto3" not in sys.modules, "boto3 was already loaded"
     client = sagemaker()
     _clients.append(client)
     await client.list_apps()
@@ -214,15 +215,15 @@ async def calls(_: APIHandler) -> None:
 
 
 async def load_on_the_loop(_: APIHandler) -> None:
-    """The same as other tools do it: the handler itself creates the SageMaker client."""
-    assert "boto3" not in sys.modules, "boto3 had been loaded before"
+    """Do the same as other tools do: create the SageMaker client in the handler itself."""
+    assert "boto3" not in sys.modules, "boto3 was already loaded"
     from boto3.session import Session
 
     client = Session().client("sagemaker")
     client.list_apps(DomainIdEquals=os.environ["BENCH_DOMAIN"])
 
 
-WORKS: dict[str, Work] = {
+ACTIVITIES: dict[str, Activity] = {
     "nothing": nothing,
     "passes": passes,
     "first-load": first_load,
@@ -240,7 +241,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
         ("/sagemaker/api/apps", AppsHandler),
         ("/bench/passes", PassesHandler),
         ("/bench/cpu", CpuHandler),
-        ("/bench/heartbeat", HeartbeatHandler),
+        ("/bench/blocks", BlocksHandler),
     ]
     server.web_app.add_handlers(".*$", handlers)
     kernels, apps = int(os.environ["BENCH_KERNELS"]), int(os.environ["BENCH_APPS"])

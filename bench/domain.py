@@ -1,9 +1,9 @@
 """Compares ``domain report`` with boto3's default retries for 10,000 apps, in an account that
-answers two lists a second. Measures how the time grows with the number of apps.
+answers two list calls a second. Measures how the time grows with the number of apps.
 
-The account is the local Studio's, in a process of its own and at AWS's rates. The growth is in
-virtual time, with late wake-ups and latencies that vary: only the pace decides there, and not how
-busy this machine is.
+The account is the local Studio's. It runs in a process of its own and limits calls as AWS does. The
+growth is measured in simulated time, with random delays of wake-ups and answers. So it depends only
+on how the command spaces its calls, and not on how busy this machine is.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from test_pace import VirtualAccount  # type: ignore[import-not-found]
 APPS = 10_000
 LISTS_A_SECOND = 2.0
 
-#: What somebody writes first: the paginator, with the retries that boto3 has by default.
+#: The program that most people would write: a paginator with boto3's default retries.
 BOTO3 = """
 import boto3
 apps = 0
@@ -52,14 +52,14 @@ def large_account() -> Iterator[dict[str, str]]:
     )
     try:
         assert process.stdout is not None
-        given = {}
+        variables = {}
         for line in process.stdout:
             name, equals, value = line.strip().removeprefix("export ").partition("=")
             if equals:
-                given[name] = value
-            elif given:
+                variables[name] = value
+            elif variables:
                 break
-        yield {**os.environ, **given}
+        yield {**os.environ, **variables}
     finally:
         process.terminate()
         process.wait()
@@ -69,8 +69,8 @@ def calls(environment: Mapping[str, str]) -> dict[str, dict[str, int]]:
     """The number of calls by operation so far, under the keys ``answered`` and ``refused``."""
     url = f"{environment['AWS_ENDPOINT_URL']}/local-studio/calls"
     with urllib.request.urlopen(url) as answer:
-        found: dict[str, dict[str, int]] = json.load(answer)
-    return found
+        counts: dict[str, dict[str, int]] = json.load(answer)
+    return counts
 
 
 def run(command: list[str], environment: Mapping[str, str], output: Path) -> tuple[float, int]:
@@ -86,19 +86,23 @@ def measure(root: Path) -> Table:
     table = Table(
         "A report on ten thousand apps",
         "A domain with 1,000 people, 1,000 spaces and 10,000 apps, in an account that answers two "
-        "lists a second. The rate itself takes half a second a list.",
-        ("program", "seconds", "of the rate's time", "memory", "refused and made again", "result"),
+        "list calls a second. No program can be faster than half a second for each list call; the "
+        "third column compares with that.",
+        ("program", "seconds", "times the least", "memory", "throttled calls", "result"),
     )
     with large_account() as environment:
         _measure_report(root, environment, table)
         _measure_boto3(root, environment, table)
-    grown = {apps: VirtualAccount(0.02, 0.06).seconds(int(1.2 * apps / 100)) for apps in SIZES}
-    for apps, seconds in grown.items():
+    simulated = {apps: VirtualAccount(0.02, 0.06).seconds(int(1.2 * apps / 100)) for apps in SIZES}
+    for apps, seconds in simulated.items():
         of_rate = seconds / (1.2 * apps / 100 / LISTS_A_SECOND)
-        name = f"{apps:,} apps in virtual time"
+        name = f"domain report, {apps:,} apps, simulated"
         table.rows.append((name, f"{seconds:.1f}", f"{of_rate:.2f}x", "-", "-", "-"))
     table.judge(
-        "ten times as many apps take", grown[SIZES[-1]] / grown[SIZES[-2]] / 10, 1.1, "times 10"
+        "time for ten times as many apps, divided by ten",
+        simulated[SIZES[-1]] / simulated[SIZES[-2]] / 10,
+        1.1,
+        "times",
     )
     return table
 
@@ -109,8 +113,8 @@ SIZES = (1_000, 10_000, 100_000)
 def _measure_report(root: Path, environment: Mapping[str, str], table: Table) -> None:
     command = [sys.executable, "-m", "auto_shutdown", "domain", "report", "--json"]
     seconds, memory = run(command, environment, root / "report.json")
-    found = calls(environment)
-    lists = sum(n for name, n in found["answered"].items() if name.startswith("List"))
+    counts = calls(environment)
+    lists = sum(n for name, n in counts["answered"].items() if name.startswith("List"))
     of_rate = seconds / (lists / LISTS_A_SECOND)
     report: dict[str, Any] = json.loads((root / "report.json").read_text())
     complete = not report["unread"] and report["domains"][0]["user_profiles"] == 999
@@ -120,13 +124,13 @@ def _measure_report(root: Path, environment: Mapping[str, str], table: Table) ->
             f"{seconds:.1f}",
             f"{of_rate:.2f}x",
             f"{memory} MB",
-            str(sum(found["refused"].values())),
+            str(sum(counts["refused"].values())),
             "complete" if complete else "INCOMPLETE",
         )
     )
-    table.judge(f"the time of {lists} lists at the rate", of_rate, 1.1, "times")
+    table.judge(f"time of {lists} list calls, compared with the least", of_rate, 1.1, "times")
     table.judge("memory", memory, 200, "MB")
-    table.judge("sources refused for good", len(report["unread"]), 0, "")
+    table.judge("sources that could not be read", len(report["unread"]), 0, "")
 
 
 def _measure_boto3(root: Path, environment: Mapping[str, str], table: Table) -> None:

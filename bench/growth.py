@@ -13,7 +13,7 @@ from .tables import Table, ms, slope
 SIZES = (1, 10, 100, 1_000, 10_000)
 
 
-def world_of(root: Path, kernels: int) -> Bench:
+def user_with_kernels(root: Path, kernels: int) -> Bench:
     bench = Bench(root / f"growth-{kernels}")
     app = bench.world.app("everything")
     for index in range(kernels):
@@ -42,18 +42,19 @@ async def one_pass(bench: Bench, kernels: int) -> float:
 def measure(root: Path) -> Table:
     table = Table(
         "Growth with kernels",
-        "Processor time of a pass in a world of values: everything of the extension but reading "
-        "the server. A straight line has the same time a kernel at the end.",
-        ("kernels", "a pass", "a kernel", "against ten times fewer"),
+        "Processor time of a full pass over simulated kernels: all work of the extension except "
+        "reading the server. If the time grows in proportion, the time per kernel stays the same.",
+        ("kernels", "time of a pass", "time per kernel", "compared with ten times fewer"),
     )
     points: list[tuple[float, float]] = []
     for kernels in SIZES:
-        spent = asyncio.run(one_pass(world_of(root, kernels), kernels))
+        spent = asyncio.run(one_pass(user_with_kernels(root, kernels), kernels))
         grown = f"{spent / points[-1][1]:.3g}x" if points else "-"
         points.append((float(kernels), spent))
         table.rows.append((f"{kernels:,}", ms(spent), f"{spent / kernels * 1e6:.1f} us", grown))
-    base, each = slope(points)
-    table.judge("a pass without kernels", base * 1000, 0.5, "ms")
-    table.judge("each kernel more", each * 1e6, 5, "us")
-    table.judge("at ten thousand against at a thousand", points[-1][1] / points[-2][1], 12, "times")
+    base, per_kernel = slope(points)
+    table.judge("time of a pass without kernels", base * 1000, 0.5, "ms")
+    table.judge("time of each further kernel", per_kernel * 1e6, 5, "us")
+    ratio = points[-1][1] / points[-2][1]
+    table.judge("10,000 kernels compared with 1,000", ratio, 12, "times the time")
     return table

@@ -19,8 +19,8 @@ from .tables import Table, ms
 
 TRIES = 50
 
-#: For how many tries a notebook stays open, so that JupyterLab's own list has the time to show it.
-STAYS = 8
+#: A notebook stays open for this many tries, so that JupyterLab's own list has time to show it.
+OPEN_TRIES = 8
 
 #: How many seconds a change may take to appear before the benchmark fails.
 DEADLINE_SECONDS = 30.0
@@ -57,18 +57,19 @@ class Pages:
         self._panel = _page(browser, server, "jupyterlab-auto-shutdown-panel")
         self._list = _page(browser, server, "jp-running-sessions")
 
-    def seen(self, key: str) -> float:
+    def shown_at(self, key: str) -> float:
         """When our panel first showed ``key`` (a Unix time in seconds). Raises TimeoutError."""
-        return self._seen(self._panel, key, DEADLINE_SECONDS)
+        return self._shown_at(self._panel, key, DEADLINE_SECONDS)
 
-    def seen_in_list(self, key: str) -> float:
-        return self._seen(self._list, f"running {key}", DEADLINE_SECONDS)
+    def shown_in_list_at(self, key: str) -> float:
+        """When JupyterLab's list first showed the notebook ``key``. Raises TimeoutError."""
+        return self._shown_at(self._list, f"running {key}", DEADLINE_SECONDS)
 
-    def _seen(self, page: Any, key: str, seconds: float) -> float:
-        found = page.wait_for_function(
+    def _shown_at(self, page: Any, key: str, seconds: float) -> float:
+        shown = page.wait_for_function(
             "key => window.seen[key]", arg=key, timeout=seconds * 1000, polling=20
         )
-        return float(found.json_value()) / 1000
+        return float(shown.json_value()) / 1000
 
 
 def _page(browser: Any, server: Server, panel: str) -> Any:
@@ -87,7 +88,9 @@ def chromium() -> Iterator[Any]:
 
     path = shutil.which("chromium")
     if path is None:
-        raise RuntimeError("no chromium: apt-get install chromium fonts-dejavu-core")
+        raise RuntimeError(
+            "This benchmark needs chromium: apt-get install chromium fonts-dejavu-core"
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         try:
@@ -97,76 +100,77 @@ def chromium() -> Iterator[Any]:
 
 
 def one_try(server: Server, pages: Pages, name: str) -> tuple[str, dict[str, float], float]:
-    """One notebook from its start to the end of a cell, by another client than the pages: its
-    session, how long each change took to reach the row, and when it was started."""
+    """Start a notebook's kernel and run a cell, as a client other than the two pages. Returns the
+    id of the session, how many seconds each change took to reach the row, and the Unix time of the
+    start."""
     body = {"path": f"{name}.ipynb", "name": name, "type": "notebook"}
-    took: dict[str, float] = {}
+    delays: dict[str, float] = {}
     session = server.post("api/sessions", {**body, "kernel": {"name": "python3"}})
     began = time.time()
-    took["a kernel started"] = pages.seen(f"{name} row") - began
+    delays["a kernel started"] = pages.shown_at(f"{name} row") - began
     kernel_id = session["kernel"]["id"]
     address = f"{server.url.replace('http', 'ws', 1)}api/kernels/{kernel_id}/channels?token={TOKEN}"
     client = KernelClient(address, 60.0)
     with client:
-        asked = client.ask("kernel_info_request")
-        client.hear_state("idle", asked)
+        request = client.ask("kernel_info_request")
+        client.hear_state("idle", request)
         time.sleep(0.5)  # a person does not run a cell in the same instant
         code = {"silent": False, "store_history": True, "allow_stdin": False}
-        at = time.time()
-        asked = client.ask("execute_request", code="import time; time.sleep(1.5)", **code)
-        took["a cell begun"] = pages.seen(f"{name} busy") - at
-        client.hear_state("idle", asked)
-        at = time.time()
-        took["a cell ended"] = pages.seen(f"{name} ended") - at
-    return session["id"], took, began
+        begin = time.time()
+        request = client.ask("execute_request", code="import time; time.sleep(1.5)", **code)
+        delays["a cell begun"] = pages.shown_at(f"{name} busy") - begin
+        client.hear_state("idle", request)
+        end = time.time()
+        delays["a cell ended"] = pages.shown_at(f"{name} ended") - end
+    return session["id"], delays, began
 
 
 def measure(root: Path) -> Table:
     table = Table(
         "From a change to the panel",
-        "JupyterLab in a real browser, default settings, the panel in one page and JupyterLab's "
-        "list of running kernels in another. Another client makes each change, "
-        f"{TRIES} times; the time from its answer to the row on the page. JupyterLab's list shows "
-        "no cells.",
-        ("change", "median", "90 %", "longest", "JupyterLab's list: median", "longest"),
+        "JupyterLab runs in a real browser with default settings. One page shows the panel, "
+        "another page JupyterLab's own list of running kernels. Another client makes each change "
+        f"{TRIES} times. The table shows the time from the server's answer to this client until "
+        "the page shows the change. JupyterLab's list does not show cells.",
+        ("change", "median", "90 % within", "longest", "JupyterLab's list: median", "its longest"),
     )
     config = {
         "ServerApp": {"root_dir": str(root)},
         "LabApp": {"news_url": None},
         "AutoShutdown": {"metadata_path": str(root / "none.json")},
     }
-    found: dict[str, list[float]] = {}
-    listed: list[float] = []
+    delays: dict[str, list[float]] = {}
+    list_delays: list[float] = []
     open_sessions: list[tuple[str, str, float]] = []
     with Server(root / "liveness", config, module="jupyterlab") as server, chromium() as browser:
         pages = Pages(browser, server.settled())
 
         def close_oldest() -> None:
             session, name, begin = open_sessions.pop(0)
-            listed.append(pages.seen_in_list(name) - begin)
+            list_delays.append(pages.shown_in_list_at(name) - begin)
             server.delete(f"api/sessions/{session}")
             at = time.time()
-            found.setdefault("a kernel shut down", []).append(pages.seen(f"{name} gone") - at)
+            delays.setdefault("a kernel shut down", []).append(pages.shown_at(f"{name} gone") - at)
 
         for number in range(TRIES):
             name = f"try-{number:03d}"
-            session, took, begin = one_try(server, pages, name)
+            session, seconds_by_change, begin = one_try(server, pages, name)
             open_sessions.append((session, name, begin))
-            for change, seconds in took.items():
-                found.setdefault(change, []).append(seconds)
-            if len(open_sessions) > STAYS:
+            for change, seconds in seconds_by_change.items():
+                delays.setdefault(change, []).append(seconds)
+            if len(open_sessions) > OPEN_TRIES:
                 close_oldest()
         while open_sessions:
             close_oldest()
         unsignalled = server.get("auto-shutdown/status")["health"]["unsignalled_changes"]
-    for change, times in found.items():
-        beside = ("-", "-")
+    for change, seconds in delays.items():
+        in_list = ("-", "-")
         if change == "a kernel started":
-            beside = (ms(statistics.median(listed)), ms(max(listed)))
-        tenth = statistics.quantiles(times, n=10)[-1]
+            in_list = (ms(statistics.median(list_delays)), ms(max(list_delays)))
+        p90 = statistics.quantiles(seconds, n=10)[-1]
         table.rows.append(
-            (change, ms(statistics.median(times)), ms(tenth), ms(max(times)), *beside)
+            (change, ms(statistics.median(seconds)), ms(p90), ms(max(seconds)), *in_list)
         )
-        table.judge(f"{change}, longest", max(times), 1, "s")
-    table.judge("changes that no signal told", unsignalled, 0, "changes")
+        table.judge(f"{change}, longest time", max(seconds), 1, "s")
+    table.judge("changes that no signal reported", unsignalled, 0, "changes")
     return table

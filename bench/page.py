@@ -15,9 +15,10 @@ PACKAGES = ("jupyter_server", "tornado", "boto3")
 
 HEAD = """# Performance, measured
 
-By `make bench WRITE=1`, which writes this page; `make bench` alone prints the same tables and
-writes nothing. Each table compares two things in one run on one machine: the ratios carry over
-to another, the milliseconds do not. The targets are the product's own.
+`make bench` prints these tables, and `make bench WRITE=1` writes them to this page. Each table
+compares two programs or situations in one run on one machine. Expect similar ratios on another
+machine, but other milliseconds. The targets are our own. A line that begins with *Note* was added
+by hand; the next `make bench WRITE=1` removes it.
 
 Measured {when} on {machine}.
 

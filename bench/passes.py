@@ -19,13 +19,15 @@ REPEATS = 5
 #: measurement takes at least some milliseconds.
 ROUNDS = {1: 60, 10: 60, 100: 20, 1000: 4}
 
-WHY_NOT = (
-    "why not less: in a full pass every kernel gets its verdict anew, with a sentence for people "
-    "(docs/decisions/020); a signal of one kernel does not cause a full pass (docs/decisions/028)"
+WHY_NOT_LESS = (
+    "why not less: a full pass decides on every kernel again and writes a sentence for people "
+    "(docs/decisions/020). After a change of one kernel, only that kernel is read "
+    "(docs/decisions/028)"
 )
 
-#: Seconds between two polls: of this extension, and of the extension that reads over HTTP.
-OURS, THEIRS = 60, 10
+#: Seconds between two full passes of this extension, and between two rounds of a tool that reads
+#: over HTTP.
+PASS_INTERVAL, ROUND_INTERVAL = 60, 10
 
 
 def config(account: Account) -> dict[str, dict[str, object]]:
@@ -59,24 +61,25 @@ def one_round_over_http(server: Server, rounds: int) -> tuple[float, float]:
 
 def measure(root: Path) -> Table:
     table = Table(
-        "A pass, against reading the same over HTTP",
-        "Processor time of one look at everything when nothing is due: a full pass of this "
-        "extension, and the four GET requests (sessions, kernels, terminals, apps) of tools that "
-        "poll, server and client. A pass after one kernel began or ended a cell reads that kernel "
-        f"alone. An hour is one full pass every {OURS} s, against one round every {THEIRS} s. All "
-        "in one server process, alternating; medians.",
+        "A pass, compared with reading the same over HTTP",
+        "Processor time to read everything once while nothing is due. A full pass of this "
+        "extension is compared with a round of four GET requests (sessions, kernels, terminals, "
+        "apps), server and client together, as tools that poll send them. The partial pass reads "
+        "the one kernel that began or ended a cell. The ratio for an hour assumes a full pass "
+        f"every {PASS_INTERVAL} s and a round every {ROUND_INTERVAL} s. Medians; passes and rounds "
+        "alternate in one server process.",
         (
             "kernels, apps",
-            "a full pass",
-            "of it Jupyter's lists",
-            "a pass after one kernel changed",
-            "over HTTP",
-            "of it client",
+            "full pass",
+            "of which Jupyter's lists",
+            "partial pass, one kernel",
+            "round over HTTP",
+            "of which client",
             "ratio",
-            "ratio an hour",
+            "ratio for an hour",
         ),
     )
-    points, bare = [], []
+    points, lists = [], []
     for kernels, apps in SIZES:
         with (
             Account(apps) as account,
@@ -85,40 +88,43 @@ def measure(root: Path) -> Table:
             ) as server,
         ):
             rounds = ROUNDS[kernels]
-            seen = server.settled().get("bench/passes?count=2")["resources"]
-            assert seen == kernels + apps, f"{seen} seen of {kernels} kernels and {apps} apps"
-            ours, listings, partial, servers, clients = [], [], [], [], []
+            observed = server.settled().get("bench/passes?count=2")["resources"]
+            assert observed == kernels + apps, (
+                f"{observed} observed of {kernels} kernels and {apps} apps"
+            )
+            full, listings, partial, servers, clients = [], [], [], [], []
             for _ in range(REPEATS):
                 result = server.get(f"bench/passes?count={rounds}")
-                ours.append(result["cpu"])
+                full.append(result["cpu"])
                 listings.append(result["listing"])
                 partial.append(result["changed"])
                 of_server, of_client = one_round_over_http(server, rounds)
                 servers.append(of_server)
                 clients.append(of_client)
-        own = statistics.median(ours)
+        full_pass = statistics.median(full)
         client = statistics.median(clients)
-        other = statistics.median(servers) + client
-        points.append((float(kernels), own))
-        bare.append((float(kernels), statistics.median(listings)))
+        over_http = statistics.median(servers) + client
+        points.append((float(kernels), full_pass))
+        lists.append((float(kernels), statistics.median(listings)))
         table.rows.append(
             (
                 f"{kernels}, {apps}",
-                ms(own),
+                ms(full_pass),
                 ms(statistics.median(listings)),
                 ms(statistics.median(partial)),
-                ms(other),
+                ms(over_http),
                 ms(client),
-                times(other, own),
-                times(other * OURS / THEIRS, own),
+                times(over_http, full_pass),
+                times(over_http * PASS_INTERVAL / ROUND_INTERVAL, full_pass),
             )
         )
-    base, each = slope(points)
-    table.judge("a pass without kernels", base * 1000, 0.5, "ms")
-    lists = slope(bare)[1]
-    table.judge("each kernel more, beside Jupyter's own lists", (each - lists) * 1e6, 10, "us")
-    table.verdicts.append(f"Jupyter's own lists: {lists * 1e6:.3g} us a kernel")
-    last = f"a pass after one of {SIZES[-1][0]:,} kernels changed"
+    base, per_kernel = slope(points)
+    table.judge("time of a full pass without kernels", base * 1000, 0.5, "ms")
+    listing = slope(lists)[1]
+    of_extension = (per_kernel - listing) * 1e6
+    table.judge("time of each further kernel, without Jupyter's lists", of_extension, 10, "us")
+    table.verdicts.append(f"Jupyter's own lists take {listing * 1e6:.3g} us for each kernel")
+    last = f"time of a partial pass over one of {SIZES[-1][0]:,} kernels"
     table.judge(last, statistics.median(partial) * 1000, 1, "ms")
-    table.verdicts.append(WHY_NOT)
+    table.verdicts.append(WHY_NOT_LESS)
     return table

@@ -1,4 +1,4 @@
-"""Reads a server over HTTP as other idle-shutdown tools do, on one open connection, and prints the
+"""Reads a server over HTTP as other idle-shutdown tools do, on one open connection. Prints the
 processor seconds of one round of requests: ``python -m bench.poller URL TOKEN ROUNDS``."""
 
 from __future__ import annotations

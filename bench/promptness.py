@@ -11,7 +11,7 @@ from typing import Any
 from .servers import Account, Server
 from .tables import Table, ms
 
-#: The poll intervals in seconds. Nobody should set one as long as the last.
+#: The poll intervals in seconds. The last one is longer than any that makes sense in use.
 INTERVALS = (10, 120, 300)
 
 #: The idle limits of the apps in seconds, one rule for each, so that they are due one after
@@ -40,16 +40,16 @@ def config(account: Account, interval: int) -> dict[str, Any]:
 
 def due_times(server: Server) -> dict[str, float]:
     """When each app is due according to the report: Unix times in seconds, by the app's name."""
-    found = server.get("auto-shutdown/status")["resources"]
+    resources = server.get("auto-shutdown/status")["resources"]
     return {
         r["name"]: datetime.fromisoformat(r["due_at"].replace("Z", "+00:00")).timestamp()
-        for r in found
+        for r in resources
         if r["kind"] == "app" and r["due_at"] is not None
     }
 
 
 def delays(root: Path, interval: int) -> list[float]:
-    """Seconds from due to DeleteApp, for each app of one server."""
+    """The seconds from the due time of each app of one server to its DeleteApp."""
     with (
         Account(0) as account,
         Server(root, config(account, interval), account.environment) as server,
@@ -74,25 +74,24 @@ def delays(root: Path, interval: int) -> list[float]:
 def measure(root: Path) -> Table:
     table = Table(
         "From due to DeleteApp, at any poll interval",
-        f"{len(LIMITS)} apps that are due one after another; the time from when the report said "
-        "that an app was due to the request that arrived at the SageMaker API on this machine. "
-        "Beside it what a tool that looks at intervals only would take: half of one on average, "
-        "one at worst.",
-        ("poll interval", "median", "longest", "looking at intervals only", "ratio"),
+        f"{len(LIMITS)} apps are due one after another. The table shows the time from the due "
+        "time in the report to the request at the SageMaker API on this machine. A tool that only "
+        "polls takes half of its interval on average, and a whole one at worst.",
+        ("poll interval", "median", "longest", "a tool that only polls", "ratio of the medians"),
     )
     worst = 0.0
     for interval in INTERVALS:
-        found = delays(root / f"promptness-{interval}", interval)
-        assert min(found) >= 0, f"removed before it was due: {found}"
-        middle, worst = statistics.median(found), max(worst, *found)
+        seconds = delays(root / f"promptness-{interval}", interval)
+        assert min(seconds) >= 0, f"removed before it was due: {seconds}"
+        median, worst = statistics.median(seconds), max(worst, *seconds)
         table.rows.append(
             (
                 f"{interval} s",
-                ms(middle),
-                ms(max(found)),
+                ms(median),
+                ms(max(seconds)),
                 f"{interval / 2:g} s, {interval} s",
-                f"{interval / 2 / middle:.0f}x",
+                f"{interval / 2 / median:.0f}x",
             )
         )
-    table.judge("longest from due to DeleteApp", worst, 1, "s")
+    table.judge("longest time from due to DeleteApp", worst, 1, "s")
     return table

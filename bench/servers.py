@@ -53,23 +53,23 @@ class Server:
         path = home / "config.json"
         path.write_text(json.dumps(base))
         left_out = ("JUPYTER", "AWS", "PYTHON")
-        found = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
-        found.update(
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
+        environment.update(
             HOME=str(home),
             JUPYTER_CONFIG_DIR=str(home / "config"),
             JUPYTER_DATA_DIR=str(home / "data"),
             JUPYTER_RUNTIME_DIR=str(home / "runtime"),
             PYTHONPATH=str(ROOT),
-            # Compiled once, as on any host, and not into this tree.
+            # Python compiles the modules once, as on any host, and not into the repository.
             PYTHONPYCACHEPREFIX=str(home.parent / "pycache"),
             **(env or {}),
         )
         self.url = f"http://127.0.0.1:{port}/"
         begin = time.perf_counter()
         argv = [sys.executable, "-m", module, f"--config={path}"]
-        self.process = Leashed(argv, home / "server.log", found, home)
-        self._until_it_answers()
-        #: From the start of the process to its first answer.
+        self.process = Leashed(argv, home / "server.log", environment, home)
+        self._wait_for_answer()
+        #: Seconds from the start of the process to its first answer.
         self.started_in = time.perf_counter() - begin
 
     def __enter__(self) -> Server:
@@ -78,8 +78,8 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.process.stop()
 
-    def _until_it_answers(self) -> None:
-        """Asked so often that the answer to "how fast" is one of milliseconds."""
+    def _wait_for_answer(self) -> None:
+        """Ask every two milliseconds, so that the measured start is exact to some milliseconds."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.running:
             try:
@@ -90,10 +90,11 @@ class Server:
                 time.sleep(0.002)
             else:
                 return
-        raise RuntimeError(f"the server does not answer:\n{self.process.log[-3000:]}")
+        raise RuntimeError(f"The server does not answer:\n{self.process.log[-3000:]}")
 
     def settled(self) -> Server:
-        """Once the extension has made its first pass, a moment after the server's first answer."""
+        """Wait for the first pass of the extension, which begins after the server's first answer.
+        Returns this server."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
@@ -103,17 +104,18 @@ class Server:
                 if error.code != 503:
                     raise
             time.sleep(0.05)
-        raise TimeoutError(f"the extension did not begin:\n{self.process.log[-3000:]}")
+        raise TimeoutError(f"The extension has not made a pass:\n{self.process.log[-3000:]}")
 
     def get(self, path: str) -> Any:
-        """The JSON at ``path``."""
+        """Send a GET request. Returns the JSON of the answer."""
         return self._request(path, None)
 
     def post(self, path: str, body: Any = None) -> Any:
-        """The JSON in answer to a POST."""
+        """Send a POST request. Returns the JSON of the answer."""
         return self._request(path, json.dumps(body or {}).encode())
 
     def delete(self, path: str) -> None:
+        """Send a DELETE request."""
         self._request(path, None, "DELETE")
 
     def _request(self, path: str, body: bytes | None, method: str | None = None) -> Any:
@@ -125,7 +127,7 @@ class Server:
 
 
 class Account:
-    """The SageMaker API on this machine, with ``count`` apps that are records only."""
+    """A SageMaker API on this machine with ``count`` apps, which exist only as records."""
 
     def __init__(self, count: int) -> None:
         self.apps = Apps(lambda _record: None, lambda _record: None, Delays(0, 0))
@@ -156,7 +158,7 @@ class Account:
         return domain_id
 
     def create(self, instance_types: Sequence[str]) -> list[str]:
-        """An app for each; their names."""
+        """Create an app on each of ``instance_types``. Returns the names of the apps."""
         names = []
         for index, instance_type in enumerate(instance_types):
             names.append(f"datascience-1-0-{instance_type.replace('.', '-')}-{index:04d}")
@@ -171,7 +173,7 @@ class Account:
 
     @property
     def environment(self) -> dict[str, str]:
-        """By what a server finds this account."""
+        """The environment variables with which a server uses this account."""
         return {
             **CREDENTIALS,
             "AWS_DEFAULT_REGION": REGION,
@@ -180,7 +182,7 @@ class Account:
 
     @property
     def identity(self) -> dict[str, str]:
-        """What makes a server one of Studio Classic, as traits of the extension."""
+        """The traits with which the extension takes its server for one of Studio Classic."""
         return {
             "domain_id": self.domain_id,
             "user_profile_name": OWNER,

@@ -20,8 +20,8 @@ APPS = 10
 WITHOUT, LOCAL, CLASSIC = "without", "local", "classic"
 ROWS = {
     WITHOUT: "without the extension",
-    LOCAL: "with it, on a plain host",
-    CLASSIC: "with it, on Studio Classic (boto3 loaded)",
+    LOCAL: "with the extension, outside SageMaker",
+    CLASSIC: "with the extension, on Studio Classic (boto3 loaded)",
 }
 
 
@@ -37,12 +37,12 @@ class Start:
 
 def config(kind: str, account: Account, root: Path) -> dict[str, Any]:
     extensions = {"jupyter_server_terminals": True, "auto_shutdown": kind != WITHOUT}
-    found: dict[str, Any] = {"ServerApp": {"jpserver_extensions": extensions}}
+    settings: dict[str, Any] = {"ServerApp": {"jpserver_extensions": extensions}}
     if kind == CLASSIC:
-        found["AutoShutdown"] = dict(account.identity)
+        settings["AutoShutdown"] = dict(account.identity)
     elif kind == LOCAL:
-        found["AutoShutdown"] = {"metadata_path": str(root / "none.json")}
-    return found
+        settings["AutoShutdown"] = {"metadata_path": str(root / "none.json")}
+    return settings
 
 
 def one_start(kind: str, account: Account, root: Path) -> Start:
@@ -56,13 +56,13 @@ def one_start(kind: str, account: Account, root: Path) -> Start:
 
 
 def processor_seconds(pid: int) -> float:
-    """Of all threads, in nanoseconds' resolution."""
+    """The processor time that all threads of a process have used, in seconds."""
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def megabytes(pid: int) -> float:
-    """What it has of its own: a shared page counts by its share."""
+    """The memory of a process in MB (PSS): a page that several processes share counts in part."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     (pss,) = (line for line in lines if line.startswith("Pss:"))
     return int(pss.split()[1]) / 1024
@@ -70,30 +70,30 @@ def megabytes(pid: int) -> float:
 
 def measure(root: Path) -> Table:
     table = Table(
-        "A server's start and memory, with and without",
-        "Real server processes, alternating; medians, and in brackets the median of the "
-        f"differences from the server without, pair by pair, {REPEATS} times each. The extension "
-        "begins after the server's first answer, and loads boto3 in its worker thread.",
-        ("server", "first answer after", "processor until then", "memory"),
+        "Start and memory of a server, with and without the extension",
+        f"Real servers start one after another, {REPEATS} of each kind in turn. The table shows "
+        "medians, and in brackets the median difference from the servers without the extension. "
+        "The extension begins after the server's first answer, and loads boto3 in a worker thread.",
+        ("server", "first answer after", "processor time until then", "memory"),
     )
-    found: dict[str, list[Start]] = {kind: [] for kind in ROWS}
+    starts_of: dict[str, list[Start]] = {kind: [] for kind in ROWS}
     with Account(APPS) as account:
         one_start(CLASSIC, account, root / "start-compiles")
         for repeat in range(REPEATS):
-            for kind, starts in found.items():
+            for kind, starts in starts_of.items():
                 starts.append(one_start(kind, account, root / f"start-{repeat}-{kind}"))
-    bare = found[WITHOUT]
+    without = starts_of[WITHOUT]
     for kind, title in ROWS.items():
-        starts = found[kind]
-        seconds = beside([s.seconds for s in starts], [s.seconds for s in bare])
-        cpu = beside([s.cpu for s in starts], [s.cpu for s in bare])
+        starts = starts_of[kind]
+        seconds = with_difference([s.seconds for s in starts], [s.seconds for s in without])
+        cpu = with_difference([s.cpu for s in starts], [s.cpu for s in without])
         memory = statistics.median(s.memory for s in starts)
-        more = memory - statistics.median(s.memory for s in bare)
-        table.rows.append((title, seconds, cpu, f"{memory:.0f} MB ({more:+.1f})"))
-    loading = min(import_alone(root) for _ in range(REPEATS))
-    added = difference([s.cpu for s in found[LOCAL]], [s.cpu for s in bare])
-    table.judge("added to the start (processor)", added * 1000, 30, "ms")
-    table.judge("of it the import, by itself (the quickest)", loading * 1000, 15, "ms")
+        added_mb = memory - statistics.median(s.memory for s in without)
+        table.rows.append((title, seconds, cpu, f"{memory:.0f} MB ({added_mb:+.1f})"))
+    import_seconds = min(import_alone(root) for _ in range(REPEATS))
+    added_cpu = difference([s.cpu for s in starts_of[LOCAL]], [s.cpu for s in without])
+    table.judge("processor time added to the start", added_cpu * 1000, 30, "ms")
+    table.judge("of which the import (the quickest)", import_seconds * 1000, 15, "ms")
     return table
 
 
@@ -106,16 +106,18 @@ print(time.process_time() - begin)
 
 
 def import_alone(root: Path) -> float:
-    """Processor time of importing the extension into what a server has loaded anyway."""
+    """The processor seconds of importing the extension after the modules that each server loads."""
     env = {**os.environ, "PYTHONPYCACHEPREFIX": str(root / "pycache")}
     argv = [sys.executable, "-c", IMPORT]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, env=env, cwd=ROOT)
     return float(done.stdout)
 
 
-def difference(of: Sequence[float], against: Sequence[float]) -> float:
-    return statistics.median(one - other for one, other in zip(of, against))
+def difference(values: Sequence[float], base: Sequence[float]) -> float:
+    """The median difference of the pairs."""
+    return statistics.median(value - other for value, other in zip(values, base))
 
 
-def beside(of: Sequence[float], against: Sequence[float]) -> str:
-    return f"{ms(statistics.median(of))} ({difference(of, against) * 1000:+.0f})"
+def with_difference(values: Sequence[float], base: Sequence[float]) -> str:
+    """The median in milliseconds, and in brackets its difference from ``base``."""
+    return f"{ms(statistics.median(values))} ({difference(values, base) * 1000:+.0f})"

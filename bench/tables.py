@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Table:
-    """The result of one benchmark. ``question`` explains the numbers; ``verdicts`` compare them
-    with the targets."""
+    """The result of one benchmark. ``explanation`` says what the numbers mean; ``verdicts`` compare
+    them with the targets."""
 
     title: str
-    question: str
+    explanation: str
     columns: Sequence[str]
     rows: list[Sequence[str]] = field(default_factory=list)
     verdicts: list[str] = field(default_factory=list)
 
     def judge(self, what: str, measured: float, target: float, unit: str) -> None:
-        """Add a line that compares a measured number with its target, the most that it should
-        be."""
+        """Add a line that compares a measured number with its target. The number should be at most
+        as high as the target."""
         word = "met" if measured <= target else "MISSED"
-        self.verdicts.append(f"{word}: {what} {measured:.3g} {unit}, target {target:g} {unit}")
+        self.verdicts.append(f"{word}: {what}: {measured:.3g} {unit}, target {target:g} {unit}")
 
     def as_text(self) -> str:
         widths = [max(map(len, column)) for column in zip(self.columns, *self.rows)]
@@ -35,7 +35,7 @@ class Table:
 
         rule = "  " + "  ".join("-" * width for width in widths)
         body = [line(self.columns), rule, *map(line, self.rows)]
-        return "\n".join([self.title, self.question, *body, *(f"  {v}" for v in self.verdicts)])
+        return "\n".join([self.title, self.explanation, *body, *(f"  {v}" for v in self.verdicts)])
 
     def as_markdown(self) -> str:
         def line(cells: Sequence[str]) -> str:
@@ -44,7 +44,7 @@ class Table:
         rule = line(["---", *["---:"] * (len(self.columns) - 1)])
         table = "\n".join([line(self.columns), rule, *map(line, self.rows)])
         verdicts = "".join(f"\n- {verdict}" for verdict in self.verdicts)
-        return f"## {self.title}\n\n{self.question}\n\n{table}\n{verdicts}\n"
+        return f"## {self.title}\n\n{self.explanation}\n\n{table}\n{verdicts}\n"
 
 
 def ms(seconds: float) -> str:
@@ -54,13 +54,13 @@ def ms(seconds: float) -> str:
 
 
 def times(many: float, few: float) -> str:
-    """The ratio of two numbers, such as "3.2x"."""
+    """The ratio of two numbers, such as "3.2x"; "-" if ``few`` is zero."""
     return f"{many / few:.3g}x" if few else "-"
 
 
 def slope(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The intercept and the slope of the line of least squares. Each point is weighted by the
-    inverse square of its value, because the few large values would otherwise decide alone."""
+    """The intercept and the slope of the line of least squares. Each point is weighted with the
+    inverse square of its value; otherwise the few large values would decide alone."""
     weights = [1 / max(y, 1e-9) ** 2 for _, y in points]
     total = sum(weights)
     mean_x = sum(w * x for w, (x, _) in zip(weights, points)) / total
