@@ -88,6 +88,12 @@ def test_functions_that_the_pages_name_exist() -> None:
         names = re.findall(r"`[A-Z]\w+\.(?!md|cff)(\w+)`|`(_\w+)`", text)
         missing = {method or name for method, name in names} - functions - fields
         assert not missing, f"{page}: {missing}"
+        placed = re.findall(r"`(?:\w+\.)?(\w+)`(?:,? in| \(in| \() ?`(\w+/[\w/]+\.py)[`)]", text)
+        for name, file in placed:
+            source = (ROOT / "auto_shutdown" / file).read_text()
+            assert re.search(rf"\b(def|class) {name}\b|^{name}\b", source, re.MULTILINE), (
+                f"{page}: {name} is not in {file}"
+            )
 
 
 def texts() -> list[Path]:
