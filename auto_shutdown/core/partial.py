@@ -90,7 +90,7 @@ def changed_without_signal(
     before: Snapshot, after: Snapshot, signalled: Collection[str]
 ) -> set[str]:
     """The ids of kernels and terminals of this host of which ``after`` shows a change that no
-    signal told. Kernels in other containers are left out: their managers tell less."""
+    change signal reported. Kernels in other containers are left out: their managers report less."""
     if before.unread or after.unread:
         return set()
 
