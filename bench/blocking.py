@@ -38,7 +38,7 @@ def measure(root: Path) -> Table:
     table = Table(
         "The longest block of the event loop",
         "A coroutine wakes every millisecond in a real server. A block is the delay of one "
-        "wake-up, as far as the server's own threads used the processor meanwhile. Medians of "
+        "wake-up; the time in which other processes used the processor does not count. Medians of "
         f"{REPEATS} servers for the first rows and {REPEATS} for the last row, which alternate.",
         (
             "activity of the server",
