@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..core.model import Kernel, Kind, Ref, Resource
-from . import processes
+from . import proc_files, processes
 from .processes import Process, Table
 
 #: The kernel's server, and the notebook or console of its session (jupyter_client, jupyter_server).
@@ -65,7 +65,7 @@ class ProcessHistory:
         self._server_url = server_url
         self._now = now
         self._own = os.environ if own_environment is None else own_environment
-        self._read = read_environment or processes.read_environment
+        self._read = read_environment or proc_files.read_environment
         self._owners: dict[tuple[int, int], Ref] = {}
         self._environments: dict[tuple[int, int], tuple[float, Environment]] = {}
 

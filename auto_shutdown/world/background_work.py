@@ -25,7 +25,8 @@ from .kernels import KernelSource
 from .local_work import LocalWork, Others, Question
 from .other_servers import Tenant, UnansweredError
 from .outside_programs import ProgramWatch
-from .processes import UnreadableError, read_process
+from .proc_files import read_process
+from .process_table import UnreadableError
 from .remote_work import RemoteWork
 from .shell_probe import ANSWER_SECONDS
 from .survey import Survey, Surveyor

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from . import processes
+from . import proc_files
 from .processes import Process
 
 #: Processor time that is work, in cores. An idle Python kernel uses under 0.001.
@@ -160,8 +160,8 @@ class Gauge:
 
 def sample_of(
     members: Iterable[Process],
-    read_io: Callable[[int], int | None] = processes.read_io,
-    is_of_another_user: Callable[[int], bool] = processes.is_of_another_user,
+    read_io: Callable[[int], int | None] = proc_files.read_io,
+    is_of_another_user: Callable[[int], bool] = proc_files.is_of_another_user,
 ) -> Sample:
     """The counters of ``members`` now. Raises OSError when they cannot be read."""
     sample: dict[Hashable, Reading] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from . import processes
+from . import proc_files, processes
 from .processes import Process, Table
 
 #: The shells that may sit in the foreground without doing anything.
@@ -64,7 +64,7 @@ def foreground_programs(
     table: Table,
     server: int,
     leave_out: Collection[int] = (),
-    arguments: Arguments = processes.read_arguments,
+    arguments: Arguments = proc_files.read_arguments,
 ) -> list[Process]:
     """One process for each terminal of this host that has a program in its foreground or a stopped
     job, whoever opened it. ``leave_out`` are sessions that are looked at elsewhere (this server's
@@ -87,7 +87,7 @@ def foreground_programs(
 
 
 def program_of(
-    front: Iterable[Process], arguments: Arguments = processes.read_arguments
+    front: Iterable[Process], arguments: Arguments = proc_files.read_arguments
 ) -> Process | None:
     """The program among the processes in a terminal's foreground; None at a prompt. The group's
     leader has the name that people know. Raises OSError."""

@@ -7,13 +7,12 @@ This module finds each by the connection file on its command line, and asks its 
 from __future__ import annotations
 
 import errno
-import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import processes
+from . import proc_files
 from .processes import Process, Table
 from .shell_probe import Connection, ShellAnswer, ask_shells, read_connection_file
 
@@ -80,7 +79,7 @@ def find(
     table: Table,
     own_pids: Collection[int],
     own_ids: Collection[str],
-    arguments: Callable[[int], Sequence[str]] = processes.read_arguments,
+    arguments: Callable[[int], Sequence[str]] = proc_files.read_arguments,
     other_files: OtherFiles | None = None,
 ) -> list[ForeignKernel]:
     """The kernels that are not this server's: neither one of ``own_pids`` nor with the connection
@@ -119,10 +118,10 @@ def _json_files(pid: int, words: Sequence[str]) -> list[Path]:
         if name.endswith(".json"):
             path = Path(name)
             if not path.is_absolute():
-                try:
-                    path = Path(os.readlink(processes.PROC / str(pid) / "cwd")) / path
-                except OSError:
-                    continue  # another user's, or it has ended
+                directory = proc_files.working_directory(pid)
+                if directory is None:
+                    continue  # the process belongs to another user, or has ended
+                path = Path(directory) / path
             paths.append(path)
     return paths
 

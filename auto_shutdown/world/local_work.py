@@ -13,7 +13,8 @@ from .foreign_kernels import ForeignKernel
 from .judgements import judge_tenants, judge_use, unread, with_sign_of_life, works
 from .other_servers import Tenant
 from .outside_programs import KERNEL, TERMINAL, ProgramWatch
-from .processes import Process, UnreadableError
+from .process_table import UnreadableError
+from .processes import Process
 from .shell_probe import ShellAnswer
 from .survey import Survey
 

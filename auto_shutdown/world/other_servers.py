@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
-from . import processes
+from . import proc_files
 from .processes import Process, Table
 from .stamps import parse_stamp
 
@@ -113,7 +113,7 @@ def runtime_directories(
     table: Table,
     own: Path,
     home: str,
-    arguments: Callable[[int], Sequence[str]] = processes.read_arguments,
+    arguments: Callable[[int], Sequence[str]] = proc_files.read_arguments,
 ) -> list[Path]:
     """Where servers of this home keep their runtime files: our own directory, and those of running
     servers of the same ``home`` that were started with a directory of their own. Raises
@@ -121,7 +121,7 @@ def runtime_directories(
     directories = {own}
     for process in table.values():
         if not process.has_ended and is_server(arguments(process.pid)):
-            given = processes.read_environment(process.pid, _PLACES)
+            given = proc_files.read_environment(process.pid, _PLACES)
             if given.get("HOME") == home:
                 directories.add(_runtime_directory(given))
     return sorted(directories)
@@ -169,9 +169,9 @@ def _is_of(path: Path, process: Process) -> bool:
     known to be a server (somebody may have set the clock). Raises OSError."""
     if not process.command.startswith(("python", "jupyter", "pt_main")):
         return False
-    if is_server(processes.read_arguments(process.pid)):
+    if is_server(proc_files.read_arguments(process.pid)):
         return True
-    started_at = processes.started_at(process)
+    started_at = proc_files.started_at(process)
     try:
         written_at = os.stat(path).st_mtime
     except FileNotFoundError:

@@ -16,7 +16,8 @@ from functools import cached_property
 
 from ..core.marks import STUCK_CPU
 from ..core.model import Program
-from . import processes
+from . import proc_files, processes
+from .connections import have_connection
 from .evidence import WORK_CORES, Sample, Use, sample_of, use_between
 from .foreground import VIEWERS
 from .foreign_kernels import ForeignKernel
@@ -209,7 +210,7 @@ def _steady(known: datetime | None, fresh: datetime | None) -> datetime | None:
 
 def is_new_own_kernel(kernel: ForeignKernel, server: int) -> bool:
     """Whether this is probably a kernel that ``server`` (a process id) has just started."""
-    started_at = processes.started_at(kernel.process)
+    started_at = proc_files.started_at(kernel.process)
     if kernel.process.parent != server or started_at is None:
         return False
     return datetime.now(timezone.utc) - started_at < timedelta(seconds=YOUNG)
@@ -223,13 +224,13 @@ def _of_kernel(kernel: ForeignKernel) -> Program:
         process.command,
         kernel.program,
         "unanswered" if kernel.connection is None else "running",
-        started_at=processes.started_at(process),
+        started_at=proc_files.started_at(process),
     )
 
 
 def _of_terminal(process: Process) -> Program:
     device = _device_of(process) or f"terminal-{process.terminal}"
-    return Program(device, TERMINAL, process.command, started_at=processes.started_at(process))
+    return Program(device, TERMINAL, process.command, started_at=proc_files.started_at(process))
 
 
 def _is_sign_of_work(use: Use, only_shows: bool) -> bool:
@@ -242,7 +243,7 @@ def _is_connected(outside: Outside, members: Collection[Process]) -> bool:
     """Whether a member has a connection to another host. A kernel's own connection is none: it
     keeps that open for later."""
     kernels = {kernel.process.pid for kernel in outside.kernels}
-    return processes.have_connection(members, outside.connections, kernels)
+    return have_connection(members, outside.connections, kernels)
 
 
 def _device_of(process: Process) -> str | None:

@@ -11,14 +11,16 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ..core.model import Kernel, Kind, Ref, Resource, Snapshot
-from . import foreign_kernels, other_servers, processes
+from . import foreign_kernels, other_servers, proc_files, process_table, processes
 from .attribution import Attribution, ProcessHistory
+from .connections import have_connection, remote_connections
 from .evidence import Sample, sample_of
 from .foreground import MULTIPLEXERS, Arguments, foreground_programs
 from .foreign_kernels import ForeignKernel, OtherFiles
 from .other_servers import OtherServer
 from .outside_programs import Members, Outside, ProgramWatch, is_new_own_kernel
-from .processes import Process, Table, UnreadableError
+from .process_table import UnreadableError
+from .processes import Process, Table
 
 
 @dataclass(frozen=True)
@@ -86,14 +88,14 @@ class Survey:
     def is_connected(self, members: Collection[Process], root: int | None) -> bool:
         """Whether one of these processes has a connection to another host open. Not the kernel or
         shell itself (``root``): what it keeps open for later is no work. Raises OSError."""
-        return processes.have_connection(members, self.connections, (root,))
+        return have_connection(members, self.connections, (root,))
 
     def sample(self, members: Collection[Process]) -> Sample:
         """The counters of these processes. Raises UnreadableError."""
         try:
             return sample_of(members)
         except OSError as error:
-            raise processes.unreadable(error) from error
+            raise process_table.unreadable(error) from error
 
 
 def parent_of_session(table: Table, process: Process) -> int | None:
@@ -120,10 +122,10 @@ class Surveyor:
     def look(self, roots: Mapping[Ref, int], snapshot: Snapshot, beyond: bool) -> Survey:
         """Look at all processes. ``roots`` are the processes of this server's kernels and
         terminals; with ``beyond`` also for what is not this server's. Raises UnreadableError."""
-        table = processes.read_table()
+        table = process_table.read_table()
         try:
             found = self._history.attribute(table, roots, snapshot.resources, self.server)
-            arguments = lru_cache(maxsize=None)(processes.read_arguments)
+            arguments = lru_cache(maxsize=None)(proc_files.read_arguments)
             servers = self._other_servers(table, arguments)
             programs = self._programs(table, roots, servers, arguments)
             kernels: list[ForeignKernel] = []
@@ -138,10 +140,10 @@ class Surveyor:
                 tuple(kernels),
                 tuple(servers),
                 self._helpers(table, servers, kernels),
-                processes.remote_connections(),
+                remote_connections(),
             )
         except OSError as error:
-            raise processes.unreadable(error) from error
+            raise process_table.unreadable(error) from error
 
     def look_around(
         self,
@@ -154,8 +156,8 @@ class Surveyor:
         because a job may leave its parent and its environment (``sudo``) before the next survey.
         ``resources`` are all kernels and terminals of this server. Raises UnreadableError."""
         try:
-            table = processes.read_table()
-            arguments = lru_cache(maxsize=None)(processes.read_arguments)
+            table = process_table.read_table()
+            arguments = lru_cache(maxsize=None)(proc_files.read_arguments)
             servers = self._other_servers(table, arguments)
             self._history.attribute(table, roots, resources, self.server)
             if watch is not None:
@@ -163,7 +165,7 @@ class Surveyor:
                 watch.look(self._outside(table, roots, ids, servers, arguments))
             return servers
         except OSError as error:
-            raise processes.unreadable(error) from error
+            raise process_table.unreadable(error) from error
 
     def _outside(
         self,
@@ -184,7 +186,7 @@ class Surveyor:
         ]
         found = foreign_kernels.find(table, kernel_pids, kernel_ids, arguments, self._other_files)
         kernels = [kernel for kernel in found if not is_new_own_kernel(kernel, self.server)]
-        connections = processes.remote_connections() if programs or kernels else frozenset()
+        connections = remote_connections() if programs or kernels else frozenset()
         return Outside(table, programs, kernels, connections)
 
     def _programs(

@@ -17,11 +17,12 @@ from ..core.model import IN_SERVICE, App, Departure, Terminal
 from ..core.signals import Signal
 from ..core.texts import sentence
 from ..core.verdict import Outcome, Result
-from . import processes
+from . import process_table
 from .departures import Departures
 from .foreground import MULTIPLEXERS, VIEWERS, is_prompt, is_shell, stopped_job
 from .kernel_access import resolve
-from .processes import PROC, Process, read_arguments, read_children, read_process
+from .proc_files import PROC, read_arguments, read_children, read_process
+from .processes import Process
 from .stamps import parse_stamp
 
 #: Terminado itself escalates from SIGHUP to SIGKILL within a second or two.
@@ -224,7 +225,7 @@ def _terminal(model: Any, ptys: Mapping[str, Any], shell: str) -> Terminal:
     except (AttributeError, TypeError, ValueError) as error:
         return Terminal(name, unreadable=str(error))
     except OSError as error:
-        return Terminal(name, unreadable=str(processes.unreadable(error)))
+        return Terminal(name, unreadable=str(process_table.unreadable(error)))
 
 
 def device_times(pty: Any) -> tuple[datetime | None, datetime | None]:

@@ -27,7 +27,7 @@ from .kernel_usage import Usage
 from .kernels import KernelSource, Model
 from .own_description import Description
 from .platform import NOTEBOOK_INSTANCE, Platform, recognise
-from .processes import working_directory
+from .proc_files import working_directory
 from .sagemaker import SageMaker, SourceError
 from .shell_probe import ShellAnswer
 from .terminals import TerminalSource, place

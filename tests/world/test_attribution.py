@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from auto_shutdown.core.model import Kernel, Ref, Terminal
-from auto_shutdown.world import foreign_kernels, other_servers, processes
+from auto_shutdown.world import foreign_kernels, other_servers, proc_files
 from auto_shutdown.world.attribution import SETTLED_SECONDS, Attribution, ProcessHistory
 from auto_shutdown.world.foreground import foreground_programs, is_prompt, program_of
 from auto_shutdown.world.foreign_kernels import OtherFiles
@@ -328,8 +328,8 @@ class TestOtherServers:
     ) -> None:
         """A home outlives its containers, and process ids are used again."""
         started_at = datetime(2026, 1, 1, tzinfo=timezone.utc)
-        monkeypatch.setattr(processes, "started_at", lambda _process: started_at)
-        monkeypatch.setattr(processes, "read_arguments", lambda _pid: words)
+        monkeypatch.setattr(proc_files, "started_at", lambda _process: started_at)
+        monkeypatch.setattr(proc_files, "read_arguments", lambda _pid: words)
         table = {500: process(500, 1, command="python")}
         path = tmp_path / "jpserver-500.json"
         path.write_text(json.dumps({"url": "http://localhost:8889"}))
@@ -468,7 +468,7 @@ class TestOtherServers:
             501: {"HOME": "/home/a"},
             502: {"HOME": "/home/b"},
         }
-        monkeypatch.setattr(processes, "read_environment", lambda pid, _names: given[pid])
+        monkeypatch.setattr(proc_files, "read_environment", lambda pid, _names: given[pid])
         found = other_servers.runtime_directories(
             table, Path("/own"), "/home/a", lambda _pid: ("jupyter-lab",)
         )

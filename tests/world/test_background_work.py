@@ -15,7 +15,7 @@ import pytest
 
 from auto_shutdown.core.model import App, Kernel, Kind, Ref, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world import evidence, processes
+from auto_shutdown.world import evidence, proc_files, process_table, processes
 from auto_shutdown.world.background_work import WorkSource, _used
 from auto_shutdown.world.evidence import Gauge, Reading, Use, use_between
 from auto_shutdown.world.kernel_usage import Usage
@@ -288,7 +288,7 @@ def reader() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-@pytest.mark.skipif(not processes.PROC.exists(), reason="no /proc here")
+@pytest.mark.skipif(not proc_files.PROC.exists(), reason="no /proc here")
 class TestByTheTable:
     async def until_conclusive(self, source: WorkSource, ref: Ref, snapshot: Snapshot) -> Any:
         deadline = time.monotonic() + 60
@@ -346,9 +346,9 @@ class TestByTheTable:
         questions = dict.fromkeys((LOCAL.ref, own.ref), timedelta(seconds=0.1))
 
         def fails() -> Any:
-            raise processes.unreadable(error)
+            raise process_table.unreadable(error)
 
-        monkeypatch.setattr(processes, "read_table", fails)
+        monkeypatch.setattr(process_table, "read_table", fails)
         answers = await source.ask(questions, snapshot)
         assert {a.ref: (a.unread, a.working) for a in answers} == {
             LOCAL.ref: (True, False),
@@ -368,7 +368,7 @@ class TestByTheTable:
         def fails(_pid: int, _name: str) -> Any:
             raise OSError(24, "Too many open files")
 
-        monkeypatch.setattr(processes, "_read", fails)
+        monkeypatch.setattr(proc_files, "_read", fails)
         (answer,) = await source.ask({LOCAL.ref: MINUTE}, Snapshot((LOCAL,)))
         assert answer.unread
 

@@ -10,7 +10,7 @@ import pytest
 
 from auto_shutdown.core.model import Answer, App, Kernel, Kind, Ref, Terminal
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world import outside_programs, processes, survey
+from auto_shutdown.world import outside_programs, proc_files, survey
 from auto_shutdown.world.attribution import Attribution
 from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.local_work import LocalWork, Others, Question
@@ -54,7 +54,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(survey, "sample_of", host.sample)
     monkeypatch.setattr(outside_programs, "sample_of", host.sample)
     monkeypatch.setattr(outside_programs, "_device_times", lambda _process: (None, None))
-    monkeypatch.setattr(processes, "read_sockets", host.sockets)
+    monkeypatch.setattr(proc_files, "read_sockets", host.sockets)
     return host
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from auto_shutdown.core.model import Program, Snapshot, Terminal
-from auto_shutdown.world import outside_programs, processes
+from auto_shutdown.world import outside_programs, proc_files, process_table, processes
 from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.foreign_kernels import ForeignKernel
 from auto_shutdown.world.outside_programs import Members, Outside, ProgramWatch, is_new_own_kernel
@@ -58,7 +58,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
 
     monkeypatch.setattr(outside_programs, "sample_of", sample)
     monkeypatch.setattr(outside_programs, "_device_times", lambda _process: host.device)
-    monkeypatch.setattr(processes, "read_sockets", lambda pid: host.sockets.get(pid, frozenset()))
+    monkeypatch.setattr(proc_files, "read_sockets", lambda pid: host.sockets.get(pid, frozenset()))
     return host
 
 
@@ -265,15 +265,15 @@ def test_each_look_remembers_who_started_a_job(monkeypatch: pytest.MonkeyPatch) 
     terminal = Terminal("1")
     surveyor = Surveyor()
     tables = [{300: shell, 310: job}, {310: replace(job, parent=1)}]
-    monkeypatch.setattr(processes, "read_table", lambda: tables.pop(0))
-    monkeypatch.setattr(processes, "read_arguments", lambda _pid: ("bash",))
+    monkeypatch.setattr(process_table, "read_table", lambda: tables.pop(0))
+    monkeypatch.setattr(proc_files, "read_arguments", lambda _pid: ("bash",))
     surveyor._history._read = lambda _pid, _names: {}
     surveyor.look_around({terminal.ref: 300}, [terminal], None)
     survey = surveyor.look({}, Snapshot(), beyond=False)
     assert survey.attribution.from_terminals == {310}
 
 
-@pytest.mark.skipif(not processes.PROC.exists(), reason="no /proc here")
+@pytest.mark.skipif(not proc_files.PROC.exists(), reason="no /proc here")
 def test_a_real_program_in_a_terminal(terminal: str) -> None:
     clock = Clock()
     watch = ProgramWatch(clock)
@@ -298,7 +298,7 @@ def test_a_real_program_in_a_terminal(terminal: str) -> None:
 
 
 def test_a_kernel_that_this_server_has_just_started_is_no_other_programs() -> None:
-    uptime = int(time.clock_gettime(time.CLOCK_BOOTTIME) * processes.TICKS)
+    uptime = int(time.clock_gettime(time.CLOCK_BOOTTIME) * proc_files.TICKS)
     young = Process(60, 5, 60, -1, uptime, 0.0, "python3")
     kernel = ForeignKernel(young, Path("/r/kernel-x.json"), "jupyter-lab", None)
     assert is_new_own_kernel(kernel, 5)

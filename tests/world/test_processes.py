@@ -10,21 +10,18 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.world import processes
-from auto_shutdown.world.processes import (
-    Process,
-    UnreadableError,
-    ancestors,
+from auto_shutdown.world import connections, proc_files
+from auto_shutdown.world.proc_files import (
     read_arguments,
     read_environment,
     read_io,
     read_process,
     read_sockets,
-    read_table,
-    tree,
 )
+from auto_shutdown.world.process_table import UnreadableError, read_table
+from auto_shutdown.world.processes import Process, ancestors, tree
 
-needs_proc = pytest.mark.skipif(not processes.PROC.exists(), reason="no /proc here")
+needs_proc = pytest.mark.skipif(not proc_files.PROC.exists(), reason="no /proc here")
 
 
 def process(pid: int, parent: int, **more: Any) -> Process:
@@ -80,7 +77,7 @@ def test_io_command_and_environment_of_this_process_are_read() -> None:
 @pytest.fixture
 def proc(tmp_path: Path, monkeypatch: Any) -> Path:
     """A ``/proc`` with this process and process 1."""
-    monkeypatch.setattr(processes, "PROC", tmp_path)
+    monkeypatch.setattr(proc_files, "PROC", tmp_path)
     stat = "{} (x) S 1 {} 40 34816 41 4194304 1 9 0 0 300 50 20 30 20 0 1 0 777 0 0"
     for pid in (1, os.getpid()):
         (tmp_path / str(pid)).mkdir()
@@ -108,7 +105,7 @@ def test_the_device_of_a_terminal_with_a_large_number(proc: Path, minor: int) ->
     stat = f"42 (less) S 1 40 40 {printed} 41 4194304 1 9 0 0 300 50 20 30 20 0 1 0 777 0 0"
     (proc / "42").mkdir(exist_ok=True)
     (proc / "42" / "stat").write_text(stat)
-    process = processes.read_process(42)
+    process = proc_files.read_process(42)
     assert process is not None
     assert (os.major(process.terminal), os.minor(process.terminal)) == (136, minor)
 
@@ -183,7 +180,7 @@ def test_whether_a_process_is_of_another_user(proc: Path) -> None:
     for pid, uid in ((11, os.getuid()), (12, os.getuid() + 1)):
         (proc / str(pid)).mkdir()
         (proc / str(pid) / "status").write_text(f"Name:\tx\nUid:\t{uid}\t0\t0\t0\nGid:\t7\n")
-    found = [processes.is_of_another_user(pid) for pid in (11, 12, 13)]
+    found = [proc_files.is_of_another_user(pid) for pid in (11, 12, 13)]
     assert found == [False, True, False], "the last has ended"
 
 
@@ -211,12 +208,12 @@ def test_connections_to_other_hosts_are_counted(proc: Path) -> None:
         line.format("0" * 32 + ":1F90", f"0000000000000000FFFF0000{ours}:1F90", "01", 24),
     ]
     (proc / "net" / "tcp6").write_text("\n".join([head, *six]) + "\n")
-    assert processes.remote_connections() == {11, 21}
+    assert connections.remote_connections() == {11, 21}
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_without_proc_psutil_lists_the_processes(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(processes, "PROC", tmp_path / "none")
+    monkeypatch.setattr(proc_files, "PROC", tmp_path / "none")
     own = read_table()[os.getpid()]
     assert own.parent == os.getppid()
     assert own.cpu > 0
