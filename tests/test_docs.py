@@ -98,8 +98,8 @@ def test_functions_that_the_pages_name_exist() -> None:
 
 def texts() -> list[Path]:
     """The sources and pages of the repository whose references are checked."""
-    folders = ("auto_shutdown", "bench", "docs", "examples", "labextension/src", "tests")
-    inside = (path for folder in folders for path in (ROOT / folder).rglob("*"))
+    code = ("auto_shutdown", "bench", "examples", "labextension/src", "tests")
+    inside = (path for folder in (".github", "docs", *code) for path in (ROOT / folder).rglob("*"))
     beside = [*ROOT.glob("*.md"), *(ROOT / n for n in ("Makefile", "mkdocs.yml", "pyproject.toml"))]
     return [*(p for p in inside if p.suffix in SUFFIXES and p.is_file()), *beside]
 

@@ -1,4 +1,4 @@
-"""A partial pass reads the kernels of which signals told. It removes and postpones nothing."""
+"""A partial pass reads the kernels that change signals named. It removes and postpones nothing."""
 
 from __future__ import annotations
 
