@@ -1,7 +1,7 @@
 """Run the passes of one server: when a pass begins, that two never run at once, and how they end.
 
 The steps of a pass are in :mod:`~auto_shutdown.cycle.one_pass`. The requests of users are in
-:mod:`~auto_shutdown.cycle.requests`. The report is in :mod:`~auto_shutdown.cycle.reporter`.
+:mod:`~auto_shutdown.cycle.user_requests`. The report is in :mod:`~auto_shutdown.cycle.reporter`.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ from .report_line import ReportLine
 from .reported_changes import ReportedChanges
 from .reporter import Reporter
 from .requested_removal import RequestedRemovals
-from .requests import UserRequests
 from .session_recorder import SessionRecorder
 from .situation import Situation
+from .user_requests import UserRequests
 from .veto import VetoHooks
 
 #: Seconds that the end of the server waits for the pass in progress, for a cancelled pass, and for

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 
-from ..core.at_work import last_at_work
+from ..core.last_at_work import last_at_work
 from ..core.ledger import add_vetoes, advance, give_notice, record_answers
 from ..core.marks import BUSY
 from ..core.model import Kind, Snapshot

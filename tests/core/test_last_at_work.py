@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from scene import KERNEL, NOW, OWN, TERMINAL, ago, mark
 
-from auto_shutdown.core.at_work import last_at_work
+from auto_shutdown.core.last_at_work import last_at_work
 from auto_shutdown.core.ledger import Hold, Ledger, Veto
 from auto_shutdown.core.marks import Work
 from auto_shutdown.core.model import EVERYTHING, Snapshot
