@@ -6,12 +6,10 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 STAMPS := .make
 BUNDLE := auto_shutdown/labextension/package.json
-# Tests that need no process of their own. `make test` runs them in a time zone ahead of UTC; then
-# those without properties and servers in a zone behind it, with summer time and half an hour. The
-# compatibility tests run them in UTC.
+# Tests that need no process of their own. `make test` runs them in a time zone ahead of UTC. The
+# compatibility tests run them in UTC, and in a zone behind it with summer time and half an hour.
 FAST := tests/core tests/config tests/state tests/world tests/cycle tests/api
 ZONE := Asia/Tokyo
-ANOTHER_ZONE := America/St_Johns
 # Tests with real processes are tried a second time, at most eight in a run, and both tries are shown
 # (docs/decisions/019).
 TWICE := --reruns 1 --rerun-show-tracebacks --max-suite-reruns 8
@@ -110,7 +108,6 @@ fast: lint test-panel  ## Lint, types and unit tests: run it before each commit 
 
 test: lint test-panel docs  ## Run everything that CI runs, browser tests included (about 25 minutes).
 	TZ=$(ZONE) $(PYTEST) -n 2 --dist loadfile --durations=10 $(TWICE) -m "not soak" $(wildcard $(FAST))
-	TZ=$(ANOTHER_ZONE) $(PYTEST) -n 2 --dist loadfile -m "not soak and not slow and not hypothesis" $(wildcard $(FAST))
 	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --durations=15 $(TWICE) -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
 	$(PYTEST) -n 2 --dist loadfile --durations=15 $(TWICE) -m "not soak" tests/ui
 	@$(BIN)/python tests/compat/run.py --ci
