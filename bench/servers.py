@@ -162,14 +162,18 @@ class Account:
         names = []
         for index, instance_type in enumerate(instance_types):
             names.append(f"datascience-1-0-{instance_type.replace('.', '-')}-{index:04d}")
-            self._client.create_app(
-                DomainId=self.domain_id,
-                UserProfileName=OWNER,
-                AppType="KernelGateway",
-                AppName=names[-1],
-                ResourceSpec={"InstanceType": instance_type, "SageMakerImageArn": IMAGE},
-            )
+            self.create_named(names[-1], instance_type)
         return names
+
+    def create_named(self, name: str, instance_type: str = "ml.t3.medium") -> None:
+        """An app of this name."""
+        self._client.create_app(
+            DomainId=self.domain_id,
+            UserProfileName=OWNER,
+            AppType="KernelGateway",
+            AppName=name,
+            ResourceSpec={"InstanceType": instance_type, "SageMakerImageArn": IMAGE},
+        )
 
     @property
     def environment(self) -> dict[str, str]:
