@@ -46,11 +46,14 @@ $(STAMPS)/venv:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@touch $@
 
-# uv, because resolving JupyterLab's requirements takes it seconds and pip minutes.
+# uv, because resolving JupyterLab's requirements takes it seconds and pip minutes. jsonschema uses
+# rfc3987-syntax if it is there, to check IRIs. Importing it takes more than half of the time in which
+# a Jupyter server starts, and nothing here checks IRIs.
 define install_extra
 	@$(BIN)/python -c 'import tomllib' 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python tomli
 	@$(BIN)/python tests/packaging/requirements.py $(1) > $(STAMPS)/$(1).txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r $(STAMPS)/$(1).txt
+	@$(BIN)/uv pip uninstall --quiet --python $(BIN)/python rfc3987-syntax
 endef
 
 $(STAMPS)/packages: $(STAMPS)/venv pyproject.toml
