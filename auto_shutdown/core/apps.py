@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Union
 
 from .due import Context, by_the_clock, clock_of, keep_disabled, keep_unread, refs
-from .marks import COMING_UP
+from .marks import COMING_UP, Work
 from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal
 from .signals import Signal
 from .suspect import decide_programs
@@ -135,7 +135,7 @@ def _decide_in_service(
         if by_clock.due_at is None:
             return by_clock
     else:
-        query_work = needs_work_query(app, terminals)
+        query_work = needs_work_query(app, terminals, mark.work)
         by_clock = by_the_clock(context, ref, clock, covers, mark.first_seen, query_work)
     # Each remaining holder has its own due time. The app is due when the last of them is due.
     for holder in holders:
@@ -157,13 +157,15 @@ def _decide_in_service(
     return by_clock
 
 
-def needs_work_query(app: App, terminals: Sequence[Terminal]) -> bool:
-    """Whether to query the processes of this app for background work.
+def needs_work_query(app: App, terminals: Sequence[Terminal], work: Work) -> bool:
+    """Whether to query the processes of this app for background work before its removal.
 
     Kernels do not show the work of image terminals, of other programs in the server's own app, or
-    of kernels that another Jupyter server started in a shared app.
+    of kernels that another Jupyter server started in a shared app. If nobody could answer the last
+    query, a kernel that was started since then may be able to.
     """
-    return app.own or app.shared or any(terminal.in_image for terminal in terminals)
+    in_image = any(terminal.in_image for terminal in terminals)
+    return app.own or app.shared or in_image or work.result == "untold"
 
 
 def _keep_for(context: Context, ref: Ref, holder: Tenant, decision: Decision) -> Decision:

@@ -209,6 +209,12 @@ def keep_unread(context: Context, ref: Ref, failure: Unread) -> Decision:
     )
 
 
+def keep_working(context: Context, ref: Ref, work: str) -> Decision:
+    """Keep ``ref`` because of background work; ``work`` describes that work."""
+    detail = f"Something works in the background: {work}."
+    return context.keep(ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work)
+
+
 def apply_veto(context: Context, decision: Decision) -> Decision:
     """Turn a removal that a hook vetoed (docs/veto.md) into a decision to keep."""
     if not context.ledger.vetoes or not decision.removes:

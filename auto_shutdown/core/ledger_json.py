@@ -6,13 +6,17 @@ An entry that is not valid is left out, never guessed: a lost mark only starts a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from .ledger import Hold, Ledger
-from .marks import Mark, moved, shifted
+from .marks import Mark, Work, moved, shifted
 from .model import Kind, Ref, Snapshot
 from .signals import Signal
+
+#: The finding about an app that worked when the earlier server stopped, until it is asked again.
+WORKED_EARLIER = "it worked when this server was last stopped"
 
 _INSTANTS = ("first_seen", "seen_at", "active_at")
 
@@ -64,6 +68,10 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
             if entry.get("working") is True:
                 # Nobody knows when this background work ended, so the idle clock starts now.
                 mark = moved(mark, Signal.BACKGROUND_WORK, now)
+                if ref.kind is Kind.APP:
+                    # A kernel or terminal is always asked before its removal. Some apps are asked
+                    # only while they work.
+                    mark = replace(mark, work=Work(now, None, "working", WORKED_EARLIER))
             marks[ref] = mark
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             continue

@@ -10,7 +10,6 @@ resources that run in an app.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from .apps import DEAD, Tenant, decide_app, follow_app, is_coming_up
@@ -21,6 +20,7 @@ from .due import (
     clock_of,
     keep_disabled,
     keep_unread,
+    keep_working,
     refs,
     show_keep_alive,
 )
@@ -31,6 +31,7 @@ from .policy import Policy
 from .signals import Signal
 from .suspect import decide_programs, decide_suspect, when_silent
 from .verdict import Action, Decision, Plan, Reason
+from .witness import keep_witness
 from .words import duration
 from .worth_stopping import keep_apps, keep_tenants
 
@@ -56,7 +57,7 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
         decisions[app.ref] = apply_veto(context, decide_app(context, app, tenants, decisions))
     keep_apps(context, decisions)
     for app in snapshot.apps:
-        _keep_witness(context, app, by_app.get(app.id, []), decisions)
+        keep_witness(context, app, by_app.get(app.id, []), decisions)
         of_app = decisions[app.ref]
         for tenant in by_app.get(app.id, []) + by_app.get(None, []):
             if of_app.removes or isinstance(tenant, Terminal):
@@ -69,28 +70,6 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
             for decision, r in zip(in_order, snapshot.resources)
         ]
     return Plan(tuple(in_order))
-
-
-def _keep_witness(
-    context: Context, app: App, tenants: Sequence[Tenant], decisions: dict[Ref, Decision]
-) -> None:
-    """Keep one kernel as a witness of the work of ``app``.
-
-    An app in another container can be watched only through its kernels. While such an app works,
-    and each of its kernels would be removed, one stays, so that the end of the work is seen. It is
-    an idle kernel that does no work itself, and that answered the last query.
-    """
-    work = context.mark(app.ref).work
-    kernels = [t for t in tenants if isinstance(t, Kernel) and not t.unreadable]
-    if app.own or work.result != "working" or decisions[app.ref].removes:
-        return
-    if not kernels or any(not decisions[kernel.ref].removes for kernel in kernels):
-        return
-    for kernel in sorted(kernels, key=lambda kernel: kernel.id):
-        mark = context.mark(kernel.ref)
-        if decisions[kernel.ref].reason is Reason.IDLE and mark.work.result == "none":
-            decisions[kernel.ref] = _keep_working(context, kernel.ref, work.detail)
-            return
 
 
 def _tenants_by_app(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, list[Tenant]]:
@@ -157,14 +136,9 @@ def decide_kernel(context: Context, kernel: Kernel) -> Decision:
     return by_the_clock(context, ref, clock, refs(ref, kernel.app), query_work=query_work)
 
 
-def _keep_working(context: Context, ref: Ref, work: str) -> Decision:
-    detail = f"Something works in the background: {work}."
-    return context.keep(ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work)
-
-
 def _decide_working(context: Context, tenant: Tenant) -> Decision:
     """Background work keeps its kernel or terminal, until it is suspect."""
-    working = _keep_working(context, tenant.ref, context.mark(tenant.ref).work.detail)
+    working = keep_working(context, tenant.ref, context.mark(tenant.ref).work.detail)
     clock, covers = clock_of(context, tenant), refs(tenant.ref, tenant.app)
     return decide_programs(working, context, clock, covers)
 

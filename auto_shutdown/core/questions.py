@@ -26,6 +26,7 @@ from .marks import BUSY, COMING_UP, Mark, Work
 from .model import App, Kernel, Ref, Resource, Snapshot, Terminal
 from .policy import Policy
 from .verdict import Decision, Plan, Reason
+from .witness import loses_output_if_asked
 
 #: Queries begin this many windows before the due time: one to start the measurement, one to end it
 #: and one to spare.
@@ -82,8 +83,8 @@ def schedule(
                 asked_at = _last_asked(mark, work, now)
                 due[resource.ref] = asked_at + _recheck_interval(limit), window_of(limit)
                 continue
-            if resource.iopub is None and not resource.connections:
-                continue  # a query would take the output that the gateway buffers for the client
+            if loses_output_if_asked(resource):
+                continue
             due[resource.ref] = _while_busy(mark, work, policy, now)
             continue
         if isinstance(resource, Terminal) and resource.running_job:
@@ -171,7 +172,7 @@ def _can_be_queried(
     if isinstance(resource, App):
         # Its last image terminal may be closed while a job of it works: ask until that has ended.
         working = work.result == "working"
-        return working or needs_work_query(resource, terminals.get(resource.id, []))
+        return working or needs_work_query(resource, terminals.get(resource.id, []), work)
     if isinstance(resource, Terminal):
         return not (resource.in_image or resource.unreadable)
     return not (resource.unreadable or resource.state in DEAD)

@@ -44,6 +44,7 @@ class Usage:
     answer of the shell channel. ``stamps`` are the kernel's stamps after the query.
     ``other_client_seen``: another client sent a request during the query. ``cells`` is the code of
     the cells in the kernel's session, where the query asked for it and the kernel answered.
+    ``process_id`` is the id of the kernel's process in its container (None: not reported).
     """
 
     kernel_cores: float | None = None
@@ -53,6 +54,12 @@ class Usage:
     other_client_seen: bool = False
     shell: ShellAnswer = NO_ANSWER
     cells: tuple[str, ...] | None = None
+    process_id: int | None = None
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the kernel reported its own processor time and that of its host."""
+        return not self.failure and self.kernel_cores is not None and self.host_cores is not None
 
 
 async def ask(
@@ -213,11 +220,13 @@ class _Conversation:
         percent = _number(self._reply.get("kernel_cpu"))
         host = _number(self._reply.get("host_cpu_percent"))
         cores = _number(self._reply.get("cpu_count"))
+        process_id = _number(self._reply.get("pid"))
         return replace(
             found,
             kernel_cores=None if percent is None else percent / 100,
             # ipykernel leaves out a zero: of an idle host, and of the first question ever.
             host_cores=(host or 0.0) / 100 * (cores or 1.0),
+            process_id=None if process_id is None else int(process_id),
         )
 
 

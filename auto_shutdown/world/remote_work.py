@@ -7,11 +7,12 @@ and for that of its host, which shows work in the kernel's app (``usage_request`
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot
+from ..core.witness import loses_output_if_asked, may_report
 from .evidence import HOST_CORES, WORK_CORES, Gauge, Reading
 from .judgements import judge_use, not_answered
 from .kernel_usage import Usage
@@ -21,21 +22,51 @@ from .kernels import KernelSource
 AT_ONCE = 8
 
 
+@dataclass
+class Meter:
+    """The processor time that one kernel has reported, in core-seconds since its first answer:
+    its own (``kernel_total``) and that of its host (``host_total``).
+
+    Each answer of a kernel is an average since its previous answer. So each kernel has its own
+    totals, and the first answer of a process adds nothing: it is zero, even if the host works.
+    ``answered_at`` is the monotonic time of the last answer in seconds.
+    """
+
+    process_id: int | None
+    answered_at: float
+    kernel_total: float = 0.0
+    host_total: float = 0.0
+
+    def add(self, usage: Usage, now: float) -> None:
+        elapsed = now - self.answered_at
+        self.kernel_total += (usage.kernel_cores or 0.0) * elapsed
+        self.host_total += (usage.host_cores or 0.0) * elapsed
+        self.answered_at = now
+
+
 class RemoteWork:
     """Asks kernels for their processor time, and keeps the totals. ``now`` is monotonic seconds."""
 
     def __init__(self, kernels: KernelSource, now: Callable[[], float]) -> None:
         self._kernels = kernels
         self._now = now
-        self._gauges: dict[Ref, Gauge] = {}
-        self._spent: dict[Ref, tuple[float, float]] = {}
-        #: The apps whose last readable answer was that something works in them.
+        self._meters: dict[str, Meter] = {}
+        #: By the resource, and by the id of the kernel that was asked about it.
+        self._gauges: dict[tuple[Ref, str], Gauge] = {}
+        #: By app: the id of the kernel that reported its work last.
+        self._reporters: dict[Ref, str] = {}
+        #: The apps whose last conclusive answer was that something works in them.
         self._working_apps: set[Ref] = set()
 
     def forget_except(self, refs: Collection[Ref]) -> None:
         """Drop what is known of resources that no longer exist."""
-        self._gauges = {ref: gauge for ref, gauge in self._gauges.items() if ref in refs}
-        self._spent = {ref: spent for ref, spent in self._spent.items() if ref in refs}
+        self._meters = {i: meter for i, meter in self._meters.items() if _ref(i) in refs}
+        self._gauges = {
+            (ref, kernel_id): gauge
+            for (ref, kernel_id), gauge in self._gauges.items()
+            if ref in refs and _ref(kernel_id) in refs
+        }
+        self._reporters = {app: i for app, i in self._reporters.items() if app in refs}
         self._working_apps &= set(refs)
 
     async def ask(
@@ -46,71 +77,134 @@ class RemoteWork:
     ) -> list[Answer]:
         """At least one answer for each question."""
         answers: list[Answer] = []
-        to_ask: dict[str, list[tuple[Ref, float]]] = {}
-        for ref, window in questions.items():
-            seconds, resource = window.total_seconds(), resources[ref]
+        windows = {ref: window.total_seconds() for ref, window in questions.items()}
+        apps: dict[Ref, list[str]] = {}
+        asked: set[str] = set()
+        for ref, resource in ((ref, resources[ref]) for ref in questions):
             if isinstance(resource, App):
-                # Each kernel reports the processor time of its host, so one kernel is enough.
-                inside = [k.id for k in snapshot.kernels if k.app == resource.id]
-                reachable = next((i for i in inside if self._kernels.channels_of(i)), None)
-                if reachable is None:
+                inside = [k for k in snapshot.kernels if k.app == resource.id and self._reach(k)]
+                if not inside:
                     answers.append(not_answered(ref, "no kernel in it can be asked"))
-                else:
-                    to_ask.setdefault(reachable, []).append((ref, seconds))
+                    continue
+                in_order = self._in_order(ref, inside, questions)
+                if not in_order:
+                    # Its kernels run cells, and are asked later. The earlier answer still holds.
+                    answers.append(Answer(ref, conclusive=False))
+                    continue
+                apps[ref] = in_order
+                asked.add(in_order[0])
             elif isinstance(resource, Kernel) and self._kernels.channels_of(ref.id):
-                to_ask.setdefault(ref.id, []).append((ref, seconds))
+                asked.add(ref.id)
             elif resource is not None:
                 answers.append(not_answered(ref, "its processes cannot be seen from here"))
-        return answers + await self._ask_kernels(to_ask)
+        usages = await self._ask_kernels(asked)
+        # Each kernel of an app sees the same host. If one does not answer, another one may.
+        unanswered = (ids for ids in apps.values() if not _readable(ids, usages))
+        others = {kernel_id for ids in unanswered for kernel_id in ids} - usages.keys()
+        usages.update(await self._ask_kernels(others))
+        answers += [self._judge_kernel(i, windows.get(_ref(i)), usages[i]) for i in usages]
+        answers += [self._judge_app(app, windows[app], ids, usages) for app, ids in apps.items()]
+        return answers
 
-    async def _ask_kernels(self, to_ask: Mapping[str, list[tuple[Ref, float]]]) -> list[Answer]:
+    def _reach(self, kernel: Kernel) -> bool:
+        """Whether the kernel may report the work of its app, and there is a way to ask it."""
+        return may_report(kernel) and self._kernels.channels_of(kernel.id) is not None
+
+    def _in_order(
+        self, app: Ref, inside: Iterable[Kernel], questions: Collection[Ref]
+    ) -> list[str]:
+        """The ids of the kernels to ask about ``app``, the best one first.
+
+        That is the kernel that reported last, because its previous answer is known. Next is a
+        kernel that is asked anyway. A kernel whose gateway refuses connections is last.
+        """
+        last = self._reporters.get(app)
+        kernels = (kernel for kernel in inside if not loses_output_if_asked(kernel))
+        in_order = sorted(
+            kernels, key=lambda k: (bool(k.refused), k.id != last, k.ref not in questions)
+        )
+        return [kernel.id for kernel in in_order]
+
+    async def _ask_kernels(self, kernel_ids: Collection[str]) -> dict[str, Usage]:
+        """The answers of these kernels. Adds them to the totals."""
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def ask(kernel_id: str, refs: list[tuple[Ref, float]]) -> list[Answer]:
+        async def ask(kernel_id: str) -> Usage:
             async with gate:
-                usage = await self._kernels.ask_usage(kernel_id)
-            return self._read_usage(kernel_id, refs, usage)
+                return await self._kernels.ask_usage(kernel_id)
 
-        made = await asyncio.gather(*(ask(kernel_id, refs) for kernel_id, refs in to_ask.items()))
-        return [answer for answers in made for answer in answers]
+        in_order = sorted(kernel_ids)
+        usages = dict(zip(in_order, await asyncio.gather(*map(ask, in_order))))
+        for kernel_id, usage in usages.items():
+            if usage.is_readable:
+                self._add(kernel_id, usage)
+        return usages
 
-    def _read_usage(
-        self, kernel_id: str, refs: list[tuple[Ref, float]], usage: Usage
-    ) -> list[Answer]:
-        own = Ref(Kind.KERNEL, kernel_id)
-        if not any(ref == own for ref, _ in refs):
-            # The question was about its app, but it moved the kernel's time stamps, too.
-            refs = [*refs, (own, 0.0)]
-        return [self._judge_usage(ref, window, usage) for ref, window in refs]
-
-    def _judge_usage(self, ref: Ref, window: float, usage: Usage) -> Answer:
-        is_kernel = ref.kind is Kind.KERNEL
-        cores = usage.kernel_cores if is_kernel else usage.host_cores
-        if usage.failure or usage.kernel_cores is None or cores is None:
-            answer = not_answered(ref, usage.failure or "the kernel does not say")
-            if ref in self._working_apps:
-                # A question that fails is no evidence that the app's work has ended.
-                answer = replace(answer, unread=True)
+    def _add(self, kernel_id: str, usage: Usage) -> None:
+        meter = self._meters.get(kernel_id)
+        if meter is None or meter.process_id != usage.process_id:
+            # The kernel is new or was restarted, so that its earlier totals have no continuation.
+            self._meters[kernel_id] = Meter(usage.process_id, self._now())
+            self._gauges = {key: g for key, g in self._gauges.items() if key[1] != kernel_id}
         else:
-            answer = self._add(ref, cores, window)
-        if not is_kernel:
-            if answer.working:
-                self._working_apps.add(ref)
-            elif not answer.unread:
-                self._working_apps.discard(ref)
-            return answer
+            meter.add(usage, self._now())
+
+    def _judge_kernel(self, kernel_id: str, window: float | None, usage: Usage) -> Answer:
+        """Judge a kernel. ``window`` None: the question was only about its app. Then the answer
+        has only the time stamps, which the question moved."""
+        ref = _ref(kernel_id)
+        if window is None:
+            answer = Answer(ref, conclusive=False)
+        elif not usage.is_readable:
+            answer = not_answered(ref, _why(usage))
+        else:
+            total = self._meters[kernel_id].kernel_total
+            answer = self._measure(ref, kernel_id, total, window, WORK_CORES, "the kernel")
         return replace(answer, stamps=usage.stamps, other_client_seen=usage.other_client_seen)
 
-    def _add(self, ref: Ref, cores: float, window: float) -> Answer:
-        """Judge ``ref`` after a kernel reported the average ``cores`` since the last question. A
-        running total is made of the averages."""
-        now = self._now()
-        asked_at, spent = self._spent.get(ref, (now, 0.0))
-        spent += cores * (now - asked_at)
-        self._spent[ref] = (now, spent)
-        if not window:
-            return Answer(ref, conclusive=False)
-        use = self._gauges.setdefault(ref, Gauge()).add(now, {"cpu": Reading(spent)}, window)
-        if ref.kind is Kind.KERNEL:
-            return judge_use(ref, use, WORK_CORES, "the kernel")
-        return judge_use(ref, use, HOST_CORES, "its host")
+    def _judge_app(
+        self, app: Ref, window: float, kernel_ids: Iterable[str], usages: Mapping[str, Usage]
+    ) -> Answer:
+        """Judge an app by the answers of its kernels."""
+        kernel_ids = [kernel_id for kernel_id in kernel_ids if kernel_id in usages]
+        readable = _readable(kernel_ids, usages)
+        if not readable:
+            answer = not_answered(app, _why(usages[kernel_ids[0]]))
+            # A question that fails is no evidence that the app's work has ended.
+            return replace(answer, unread=app in self._working_apps)
+        by_kernel = {
+            kernel_id: self._measure(
+                app, kernel_id, self._meters[kernel_id].host_total, window, HOST_CORES, "its host"
+            )
+            for kernel_id in readable
+        }
+        reporter, answer = max(
+            by_kernel.items(), key=lambda item: (item[1].working, item[1].conclusive)
+        )
+        self._reporters[app] = reporter
+        if answer.working:
+            self._working_apps.add(app)
+        elif answer.conclusive:
+            self._working_apps.discard(app)
+        return answer
+
+    def _measure(
+        self, ref: Ref, kernel_id: str, total: float, window: float, enough: float, whose: str
+    ) -> Answer:
+        """Judge ``ref`` by the ``total`` that the kernel ``kernel_id`` has reported of it."""
+        gauge = self._gauges.setdefault((ref, kernel_id), Gauge())
+        use = gauge.add(self._now(), {"cpu": Reading(total)}, window)
+        return judge_use(ref, use, enough, whose)
+
+
+def _ref(kernel_id: str) -> Ref:
+    return Ref(Kind.KERNEL, kernel_id)
+
+
+def _readable(kernel_ids: Iterable[str], usages: Mapping[str, Usage]) -> list[str]:
+    """Those of the kernels that have reported their processor time and that of their host."""
+    return [i for i in kernel_ids if i in usages and usages[i].is_readable]
+
+
+def _why(usage: Usage) -> str:
+    return usage.failure or "the kernel does not say"

@@ -91,17 +91,27 @@ def test_which_resources_are_asked_about_background_work(name: str) -> None:
     assert asked(scene) == expected
 
 
-@pytest.mark.parametrize("result", ["working", "none"])
-def test_an_app_that_works_is_asked_after_its_image_terminal_is_closed(result: str) -> None:
-    """Otherwise that work would keep the app for ever."""
-    since = ago(hours=3)
-    work = Work(ago(hours=1), ago(hours=1), result, "its host used 90% of a core")
-    snapshot = Snapshot(apps=(APP,))
-    ledger = Ledger(ago(days=1), {APP.ref: mark(since, "InService", stamps={}, work=work)})
-    plan = decide(snapshot, ledger, Policy(warn=timedelta(0)), NOW)
-    asks = questions(snapshot, plan, ledger, Policy(warn=timedelta(0)), NOW)
-    assert bool(plan.removals) is not (result == "working")
-    assert (APP.ref in asks) is (result == "working")
+@pytest.mark.parametrize(
+    ("result", "answered_ago", "is_asked", "is_removed"),
+    [
+        ("working", HOUR, True, False),
+        ("none", HOUR, False, True),
+        ("untold", HOUR, True, False),
+        ("untold", SECOND, False, True),
+    ],
+)
+def test_an_app_whose_work_has_not_ended_for_certain_is_asked_again(
+    result: str, answered_ago: timedelta, is_asked: bool, is_removed: bool
+) -> None:
+    """Its image terminal is closed. An app that works is asked until the work has ended. An app
+    about which nobody could say is asked before its removal, and then removed."""
+    at = NOW - answered_ago
+    work = Work(at, at, result, "its host uses 90% of a core")
+    snapshot, policy = Snapshot(apps=(APP,)), Policy(warn=timedelta(0))
+    ledger = Ledger(ago(days=1), {APP.ref: mark(ago(hours=3), "InService", stamps={}, work=work)})
+    plan = decide(snapshot, ledger, policy, NOW)
+    assert bool(plan.removals) is is_removed
+    assert (APP.ref in questions(snapshot, plan, ledger, policy, NOW)) is is_asked
 
 
 @pytest.mark.parametrize(

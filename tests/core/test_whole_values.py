@@ -277,6 +277,14 @@ class TestArchive:
         working = self.back(replace(FULL, work=Work(NOW, NOW, "working")))
         assert working == replace(FULL, active_at=NOW, signal="background-work", work=Work())
 
+    def test_app_that_worked_when_saved_works_until_it_is_asked_again(self) -> None:
+        """Some apps are asked only while they work."""
+        mark = replace(FULL, work=Work(NOW, NOW, "working"))
+        entries = archive.marks_to_json(Ledger(NOW, {APP.ref: mark}))
+        restored = archive.marks_from_json(entries, NOW)[APP.ref]
+        assert (restored.active_at, restored.work.result) == (NOW, "working")
+        assert (restored.work.asked_at, restored.work.answered_at) == (NOW, None)
+
     def test_no_instant_of_a_restored_mark_is_in_the_future(self) -> None:
         then = ago(hours=12)
         early = self.back(FULL, then)

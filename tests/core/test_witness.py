@@ -1,19 +1,40 @@
-"""Work of an app in another container can be seen only while one of its kernels can be asked."""
+"""An app in another container works: a kernel that can report its work has to stay."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
-from planner_tables import IDLE_SCENE, joined, other
-from scene import APP, ASKED, KERNEL, NOW, Scene, with_mark, with_policy
+from planner_tables import IDLE_SCENE
+from scene import (
+    APP,
+    ASKED,
+    KERNEL,
+    NOW,
+    Scene,
+    joined,
+    other,
+    with_kernel,
+    with_ledger,
+    with_mark,
+    with_policy,
+)
 
+from auto_shutdown.core.ledger import Hold
 from auto_shutdown.core.marks import Work
+from auto_shutdown.core.model import Kernel
 from auto_shutdown.core.verdict import Reason
 
 WORKING = Work(NOW, NOW, "working", "its host uses 1.00 cores")
 AT_WORK = with_mark(IDLE_SCENE, APP.ref, work=WORKING)
 UNTOLD = Work(NOW, NOW, "untold", "the kernel does not say")
+HELD = {other().ref: Hold(NOW + timedelta(hours=1))}
+
+
+def beside(kernel: Kernel, work: Work = ASKED) -> Scene:
+    """The app works, and ``kernel`` is in it beside the idle one. ``work``: its last answer."""
+    return with_mark(joined(AT_WORK, kernel), kernel.ref, work=work)
 
 
 def reasons(scene: Scene) -> dict[str, Reason]:
@@ -34,9 +55,47 @@ def test_one_of_several_idle_kernels_stays() -> None:
     assert sorted(reasons(scene).values()) == [Reason.BACKGROUND_WORK, Reason.IDLE]
 
 
-def test_no_idle_kernel_stays_beside_one_that_is_kept_anyway() -> None:
-    scene = joined(AT_WORK, other(state="busy"))
+KEPT_AND_CAN_REPORT = {
+    "busy": beside(other(state="busy")),
+    "used lately": beside(other(last_activity=NOW)),
+    "works itself": beside(other(), WORKING),
+    "kept alive": with_ledger(beside(other()), holds=HELD),
+    "busy, its shell silent, without a client": beside(
+        other(state="busy", shell_silent=True, connections=0)
+    ),
+    "waits in input() with a client": beside(other(state="busy", waiting_for="input")),
+}
+
+
+@pytest.mark.parametrize("name", KEPT_AND_CAN_REPORT)
+def test_no_idle_kernel_stays_beside_a_kept_kernel_that_can_report(name: str) -> None:
+    scene = KEPT_AND_CAN_REPORT[name]
+    assert not scene.of(other().ref).removes
     assert reasons(scene)["k1"] is Reason.IDLE
+
+
+KEPT_BUT_CANNOT_REPORT = {
+    "dead, kept alive": with_ledger(beside(other(state="dead")), holds=HELD),
+    "dead, with a protected client": with_policy(
+        beside(other(state="dead")), protect_connected=True
+    ),
+    "its gateway refuses": beside(other(refused="HTTP 404")),
+    "starting": beside(other(state="starting"), Work()),
+    "not asked yet": beside(other(state="busy"), Work()),
+    "does not say": beside(other(state="busy"), UNTOLD),
+    "cannot be read": beside(other(unreadable="TraitError")),
+    "busy, and its gateway keeps output for a client that left": beside(
+        other(state="busy", connections=0)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KEPT_BUT_CANNOT_REPORT)
+def test_an_idle_kernel_stays_beside_a_kept_kernel_that_cannot_report(name: str) -> None:
+    """Otherwise nobody could tell when the work of the app ends."""
+    scene = with_kernel(KEPT_BUT_CANNOT_REPORT[name], connections=0)
+    assert not scene.of(other().ref).removes
+    assert reasons(scene)["k1"] is Reason.BACKGROUND_WORK
 
 
 @pytest.mark.parametrize(
@@ -44,9 +103,10 @@ def test_no_idle_kernel_stays_beside_one_that_is_kept_anyway() -> None:
     [
         with_mark(AT_WORK, APP.ref, work=ASKED),
         with_mark(AT_WORK, KERNEL.ref, work=UNTOLD),
+        with_mark(with_kernel(AT_WORK, state="dead"), KERNEL.ref, state="dead"),
         replace(AT_WORK, app=replace(APP, own=True)),
     ],
-    ids=["the work has ended", "a kernel that does not say", "the server's own app"],
+    ids=["the work has ended", "a kernel that does not say", "a dead kernel", "the own app"],
 )
 def test_a_kernel_that_shows_nothing_goes(scene: Scene) -> None:
     assert reasons(scene)["k1"] is not Reason.BACKGROUND_WORK

@@ -1,4 +1,4 @@
-"""Processor time over a window: gauges, the process table, and what is made of the answers."""
+"""Work in the background on this host: gauges over a window, and the process table."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.core.model import App, Kernel, Kind, Ref, Snapshot, Terminal
+from auto_shutdown.core.model import App, Kernel, Ref, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world import evidence, proc_files, process_table, processes
 from auto_shutdown.world.background_work import WorkSource, _used
 from auto_shutdown.world.evidence import Gauge, Reading, Use, use_between
-from auto_shutdown.world.kernel_usage import Usage
 
 STAMP = datetime(2026, 1, 1, tzinfo=timezone.utc)
-KERNEL = Kernel("k", app="KernelGateway/a")
 LOCAL = Kernel("local")
-APP = App("KernelGateway", "a", "InService")
 MINUTE = timedelta(minutes=1)
 
 
@@ -125,22 +122,16 @@ def test_thresholds_of_work_and_of_signs_of_life(use: Use, work: bool, life: boo
 
 
 class FakeKernels:
-    """Kernel source by values: processes of the local ones, usage of the others."""
+    """The kernels of this host by values: the process id of each."""
 
-    def __init__(self, usage: Usage | None = None, pids: Mapping[str, int] | None = None) -> None:
-        self.usage, self.pids = usage, dict(pids or {})
-        self.asked: list[str] = []
+    def __init__(self, pids: Mapping[str, int] | None = None) -> None:
+        self.pids = dict(pids or {})
 
     def pid_of(self, kernel_id: str) -> int | None:
         return self.pids.get(kernel_id)
 
-    def channels_of(self, kernel_id: str) -> str | None:
-        return "ws://gateway" if self.usage is not None and kernel_id not in self.pids else None
-
-    async def ask_usage(self, kernel_id: str) -> Usage:
-        self.asked.append(kernel_id)
-        assert self.usage is not None
-        return self.usage
+    def channels_of(self, _kernel_id: str) -> str | None:
+        return None
 
 
 class FakeTerminals:
@@ -164,89 +155,6 @@ class Hand:
 @pytest.fixture
 def hand() -> Hand:
     return Hand()
-
-
-class TestByAsking:
-    snapshot = Snapshot((KERNEL,), (), (APP,))
-
-    async def ask(self, source: WorkSource, *refs: Ref) -> dict[Ref, Any]:
-        answers = await source.ask(dict.fromkeys(refs, MINUTE), self.snapshot)
-        return {answer.ref: answer for answer in answers}
-
-    def source(self, usage: Usage | None, hand: Hand) -> tuple[WorkSource, FakeKernels]:
-        kernels = FakeKernels(usage)
-        return WorkSource(kernels, FakeTerminals(), now=hand), kernels  # type: ignore[arg-type]
-
-    @pytest.mark.parametrize(("cores", "working"), [(0.02, False), (0.031, True), (1.0, True)])
-    async def test_the_second_usage_answer_shows_work(
-        self, hand: Hand, cores: float, working: bool
-    ) -> None:
-        source, kernels = self.source(Usage(kernel_cores=99.0, host_cores=0.0), hand)
-        first = (await self.ask(source, KERNEL.ref))[KERNEL.ref]
-        assert not first.conclusive, "what it did before is not known to be of now"
-        hand.now += 60
-        kernels.usage = Usage(
-            cores, 0.0, stamps={Signal.LAST_ACTIVITY: STAMP}, other_client_seen=True
-        )
-        second = (await self.ask(source, KERNEL.ref))[KERNEL.ref]
-        assert (second.conclusive, second.working) == (True, working)
-        assert second.cores == pytest.approx(cores)
-        assert (second.stamps, second.other_client_seen) == ({Signal.LAST_ACTIVITY: STAMP}, True)
-
-    async def test_host_of_an_app_is_asked_once_through_one_of_its_kernels(
-        self, hand: Hand
-    ) -> None:
-        source, kernels = self.source(Usage(0.0, 0.26), hand)
-        await self.ask(source, APP.ref)
-        hand.now += 60
-        answers = await self.ask(source, APP.ref, KERNEL.ref)
-        assert kernels.asked == ["k", "k"]
-        assert answers[APP.ref].working
-        assert not answers[KERNEL.ref].working
-
-    async def test_kernel_asked_about_its_app_records_the_stamps_of_its_answer(
-        self, hand: Hand
-    ) -> None:
-        source, _ = self.source(Usage(0.0, 0.0, stamps={Signal.LAST_ACTIVITY: STAMP}), hand)
-        answers = await self.ask(source, APP.ref)
-        assert answers[KERNEL.ref].stamps == {Signal.LAST_ACTIVITY: STAMP}
-        assert not answers[KERNEL.ref].conclusive
-
-    @pytest.mark.parametrize(
-        "usage", [Usage(failure="it did not answer within 2 s"), Usage(), Usage(host_cores=1.0)]
-    )
-    async def test_a_kernel_that_reports_no_usage_has_no_answer(
-        self, hand: Hand, usage: Usage
-    ) -> None:
-        source, _ = self.source(usage, hand)
-        answers = await self.ask(source, APP.ref, KERNEL.ref)
-        assert [(a.conclusive, a.answered) for a in answers.values()] == [(True, False)] * 2
-        assert all(a.detail for a in answers.values())
-
-    async def test_a_question_that_fails_does_not_end_the_work_of_an_app(self, hand: Hand) -> None:
-        source, kernels = self.source(Usage(0.0, 1.0), hand)
-        await self.ask(source, APP.ref)
-        hand.now += 60
-        assert (await self.ask(source, APP.ref))[APP.ref].working
-        kernels.usage = Usage(failure="it did not answer within 2 s")
-        assert (await self.ask(source, APP.ref))[APP.ref].unread
-        kernels.usage = Usage(0.0, 0.0)
-        for _ in range(2):
-            hand.now += 60
-            ended = (await self.ask(source, APP.ref))[APP.ref]
-        assert (ended.working, ended.unread) == (False, False)
-        kernels.usage = Usage(failure="it did not answer within 2 s")
-        assert not (await self.ask(source, APP.ref))[APP.ref].unread
-
-    async def test_an_app_without_a_reachable_kernel_has_no_answer(self, hand: Hand) -> None:
-        source, _ = self.source(None, hand)
-        answers = await self.ask(source, APP.ref, KERNEL.ref)
-        assert {a.answered for a in answers.values()} == {False}
-
-    async def test_resource_that_is_gone_is_not_asked(self, hand: Hand) -> None:
-        source, kernels = self.source(Usage(0.0, 0.0), hand)
-        assert await self.ask(source, Ref(Kind.KERNEL, "gone")) == {}
-        assert kernels.asked == []
 
 
 @pytest.fixture
