@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..core.ledger import Ledger, arrivals
+from ..core.advance import arrivals
+from ..core.ledger import Ledger
 from ..core.model import Resource
 
 #: Seconds between two calls of ListApps while no panel is open and nothing is due, and otherwise.

@@ -11,8 +11,10 @@ from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 
+from ..core.advance import advance
+from ..core.answers import record_answers
 from ..core.last_at_work import last_at_work
-from ..core.ledger import add_vetoes, advance, give_notice, record_answers
+from ..core.ledger import add_vetoes, give_notice
 from ..core.marks import BUSY
 from ..core.model import Kind, Snapshot
 from ..core.partial import advance_kernels, decide_part

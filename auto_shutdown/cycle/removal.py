@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from ..core.ledger import advance_part, record
+from ..core.advance import advance_part
+from ..core.ledger import record
 from ..core.model import App, Kind, Ref, Resource, Snapshot
 from ..core.planner import decide
 from ..core.policy import Policy

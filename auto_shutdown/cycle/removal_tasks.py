@@ -13,7 +13,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from ..core.ledger import advance_part, record, rehearse
+from ..core.advance import advance_part
+from ..core.ledger import record, rehearse
 from ..core.model import Ref, Resource
 from ..core.policy import Policy
 from ..core.texts import sentence

@@ -16,7 +16,7 @@ from ..core.model import App, Kernel, Resource, Terminal
 from ..core.words import iso
 from ..state.stopped import StoppedSession, StoppedSessions, bounded, new_id
 from ..world.file_thread import FileThread
-from ..world.kernels import SAGEMAKER_INTERNAL
+from ..world.kernel_models import SAGEMAKER_INTERNAL
 from ..world.world import Session, World
 from .audit import Removal
 

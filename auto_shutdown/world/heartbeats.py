@@ -12,13 +12,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from .. import safe_files
-from ..core.model import Unread
+from ..core.model import App, Snapshot, Unread
 from ..core.signals import Signal
 from ..core.texts import sentence
 from .activity_file import ActivityFile
@@ -156,3 +156,23 @@ def _left_out(path: Path, why: str) -> Unread:
     message = sentence("%1 does not count as activity: %2.", path, why)
     remedy = sentence("Delete %1, or touch it anew.", path)
     return Unread("heartbeat-files", "LeftOut", message, remedy)
+
+
+def with_heartbeats(snapshot: Snapshot, heartbeats: Heartbeats) -> Snapshot:
+    """Add the heartbeats to the resources. An app's heartbeat counts for everything in it."""
+    if heartbeats.everything is None and not heartbeats.apps:
+        return snapshot
+
+    def beat(app_id: str | None) -> datetime | None:
+        return heartbeats.of(app_id.partition("/")[2] if app_id else None)
+
+    def with_beat(app: App) -> App:
+        at = beat(app.id)
+        return app if at is None else replace(app, stamps={**app.stamps, Signal.HEARTBEAT: at})
+
+    return replace(
+        snapshot,
+        kernels=tuple(replace(k, heartbeat_at=beat(k.app)) for k in snapshot.kernels),
+        terminals=tuple(replace(t, heartbeat_at=beat(t.app)) for t in snapshot.terminals),
+        apps=tuple(map(with_beat, snapshot.apps)),
+    )

@@ -1,4 +1,4 @@
-"""Answers to the question whether a resource does background work."""
+"""Make an answer to the query for background work of what was measured or reported."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from ..core.model import Answer, Ref
+from ..core.marks import BUSY
+from ..core.model import Answer, Kernel, Ref
 from ..core.signals import Signal
 from .evidence import Use
+from .kernel_usage import Usage
 from .other_servers import Tenant
+from .shell_probe import ShellAnswer
+
+#: The detail of the answer about a kernel whose shell is silent.
+NO_ANSWER = "its shell does not answer, so it may run a cell"
+#: The same for a kernel that is stuck in starting.
+NEVER_ANSWERED = "it has been starting all the time, and its shell does not answer"
 
 
 def judge_use(
     ref: Ref, use: Use | None, enough: float, whose: str, only_cores: bool = False
 ) -> Answer:
-    """The answer by what the processes of ``ref`` used (None: not measured for long enough).
-    ``enough`` cores are work; with ``only_cores`` nothing else is."""
+    """Judge ``ref`` by what its processes used (None: not measured for long enough). ``enough`` is
+    the number of cores that counts as work. With ``only_cores`` no other use counts. ``whose``
+    begins the detail."""
     if use is None:
         return Answer(ref, conclusive=False)
     working = use.cores >= enough or (not only_cores and use.is_work(enough))
@@ -57,3 +66,31 @@ def unread(ref: Ref, why: str) -> Answer:
 def not_answered(ref: Ref, why: str) -> Answer:
     """Nobody can say whether ``ref`` does background work."""
     return Answer(ref, conclusive=True, answered=False, detail=why)
+
+
+def with_stamps(answer: Answer, usage: Usage) -> Answer:
+    """The answer with the kernel's stamps after the query to its shell, which may move them."""
+    other_client_seen = answer.other_client_seen or usage.other_client_seen
+    stamps = {**answer.stamps, **usage.stamps}
+    return replace(answer, stamps=stamps, other_client_seen=other_client_seen)
+
+
+def with_shell(
+    answer: Answer, kernel: Kernel, shell: ShellAnswer, is_starting: bool = False
+) -> Answer:
+    """The answer about background work, corrected by the answer of an idle kernel's ``shell``.
+
+    A silent shell may run a cell. ``is_starting``: nothing shows that the kernel ever came up, so
+    that a silent shell is no sign of work.
+    """
+    if shell.free or kernel.state == BUSY:
+        return answer
+    if shell.failure:
+        detail = f"its shell cannot be asked whether a cell runs ({shell.failure})"
+        return replace(answer, conclusive=True, working=False, unread=True, detail=detail)
+    if is_starting:
+        stuck = replace(answer, conclusive=True, working=False, answered=False, unread=False)
+        return replace(stuck, detail=NEVER_ANSWERED)
+    return replace(
+        answer, conclusive=True, working=True, answered=True, unread=False, detail=NO_ANSWER
+    )

@@ -9,56 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from ..core.marks import BUSY, Mark
+from ..core.marks import Mark
 from ..core.model import Answer, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal, Unread
-from ..core.signals import Signal
 from ..core.texts import sentence
 from ..core.verdict import Fault, Outcome, Result
 from .background_work import WorkSource
-from .heartbeats import Heartbeats, HeartbeatSource
+from .heartbeats import Heartbeats, HeartbeatSource, with_heartbeats
 from .host_activity import HostActivity
-from .kernel_usage import Usage
-from .kernels import KernelSource, Model
+from .judgements import with_shell, with_stamps
+from .kernel_models import Model
+from .kernels import KernelSource
+from .own_app_status import OwnAppStatus
 from .own_description import Description
-from .platform import NOTEBOOK_INSTANCE, Platform, recognise
+from .placement import completed, place, within
+from .platform import Platform, recognise
 from .proc_files import working_directory
 from .sagemaker import SageMaker, SourceError
-from .shell_probe import ShellAnswer
-from .terminals import TerminalSource, place
+from .source_reader import SourceReader
+from .terminals import TerminalSource
 from .websocket_handlers import WebsocketHandlers
 
-#: A source that has not answered after this time counts as unread. The next pass asks again.
-SOURCE_SECONDS = 45.0
-
-#: A kernel that is read again alone, and has not answered by then, is left to a full look.
+#: If a partial pass cannot read its kernels within this time (seconds), a full pass reads them.
 REREAD_SECONDS = 2.0
-
-#: SageMaker's description of the own app is read at the start and again after this time. It is read
-#: sooner while the instance type is unknown, because rules may depend on it.
-DESCRIBE_SECONDS = 6 * 3600.0
-DESCRIBE_AGAIN_SECONDS = 3600.0
-
-#: An app that SageMaker is deleting can take 20 minutes to end. One that is
-#: still there after that was not ended, and is judged again, by a new clock.
-ENDING_SECONDS = 20 * 60.0
-
-#: The finding about a kernel whose shell is silent.
-NO_ANSWER = "its shell does not answer, so it may run a cell"
-#: The finding about a kernel that is stuck in starting.
-NEVER_ANSWERED = "it has been starting all the time, and its shell does not answer"
 
 #: Seconds that a manager has to forget a kernel or terminal after its end.
 UNLISTED_SECONDS = 5.0
-
-_UNREAD_REMEDY = sentence(
-    "The next pass tries again. If it stays, the server's log says what its managers do."
-)
 
 
 @dataclass(frozen=True)
@@ -71,7 +52,6 @@ class Session:
 
 
 T = TypeVar("T")
-Tenant = TypeVar("Tenant", Kernel, Terminal)
 
 __all__ = ["Platform", "SageMaker", "World", "recognise"]
 
@@ -112,15 +92,12 @@ class World:
         self._heartbeat_source = heartbeats
         self._work = WorkSource(kernels, terminals, server_url, runtime_directory=runtime_directory)
         self._last = Snapshot()
-        self._pending: dict[str, asyncio.Future[Any]] = {}
+        self._reader = SourceReader()
         self._rereading: asyncio.Future[tuple[Kernel, ...] | None] | None = None
         self._apps_unread: Unread | None = None
         self._now = now
         self._host_activity = host_activity
-        self._ended_at: float | None = None
-        self._describing: asyncio.Task[None] | None = None
-        self._described_at: float | None = None
-        self.description = Description()
+        self._own_app = OwnAppStatus(platform, apps, now)
 
     def close(self) -> None:
         """Stop listening to all sources."""
@@ -128,14 +105,18 @@ class World:
         for part in (self._heartbeat_source, self._host_activity):
             if part is not None:
                 part.close()
-        if self._describing is not None:
-            self._describing.cancel()
+        self._own_app.close()
 
     def recall(self, marks: Mapping[Ref, Mark]) -> None:
-        """Take over what ``marks``, of an earlier server, tell of kernels that still exist."""
+        """Tell the kernel source which kernels an earlier server saw running, by its ``marks``."""
         self._kernel_source.had_come_up(
             ref.id for ref, mark in marks.items() if ref.kind is Kind.KERNEL and mark.had_come_up
         )
+
+    @property
+    def description(self) -> Description:
+        """SageMaker's description of the app in which this server runs."""
+        return self._own_app.description
 
     @property
     def has_apps(self) -> bool:
@@ -151,8 +132,8 @@ class World:
         if self._apps_unread is not None:
             unread[Snapshot.APPS] = self._apps_unread
         kernels = await self._read_kernels(unread)
-        apps = _completed(self._last.apps, kernels)
-        terminals = await self._read(
+        apps = completed(self._last.apps, kernels)
+        terminals = await self._reader.read(
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
         own_app = self.platform.own_app
@@ -164,21 +145,21 @@ class World:
         terminals = place(terminals, apps)
         departures = (*self._kernel_source.departures, *self._terminal_source.departures)
         heartbeats = await self._read_heartbeats(unread)
-        own = self._own_app(heartbeats)
+        own = self._own_app.app(heartbeats.server)
         if own is not None:
-            # Everything that is in no other app is in it.
+            # Every resource that is in no other app runs in the own app.
             apps = (own,)
-            kernels = tuple(_within(own, kernel) for kernel in kernels)
-            terminals = tuple(_within(own, terminal) for terminal in terminals)
+            kernels = tuple(within(own, kernel) for kernel in kernels)
+            terminals = tuple(within(own, terminal) for terminal in terminals)
             departures = tuple(replace(d, app=d.app or own.id) for d in departures)
         programs = self._work.programs if judges_own_app else ()
         seen = Snapshot(kernels, terminals, apps, unread, departures, programs)
-        self._last = _with_heartbeats(seen, heartbeats)
+        self._last = with_heartbeats(seen, heartbeats)
         return self._last
 
     async def observe_kernels(self, kernel_ids: Collection[str]) -> tuple[Kernel, ...] | None:
-        """These kernels as they are now. None where only a full look can tell: one came, left or
-        cannot be read, or its manager does not answer soon."""
+        """These kernels as they are now. None if it takes a full pass: a kernel is new, has ended
+        or cannot be read, or the kernel manager does not answer within ``REREAD_SECONDS``."""
         reading = self._rereading
         if reading is not None and not reading.done():
             return None
@@ -188,16 +169,16 @@ class World:
         if not reading.done() or reading.exception() is not None:
             return None
         kernels = tuple(map(self._placed, reading.result() or ()))
-        # A removal beside the pass may have looked at everything meanwhile.
+        # A removal beside the pass may have observed everything meanwhile.
         self._last = self._last.with_kernels(kernels) or self._last
         return kernels or None
 
     def _placed(self, kernel: Kernel) -> Kernel:
-        """A kernel that was read again, with what the last full look found out beside its model."""
+        """A kernel that was read again, with the app and the heartbeat of the last full pass."""
         own = self.platform.own_app
         if own is not None:
             own = next((app for app in self._last.apps if app.id == own.id), own)
-            kernel = _within(own, kernel)
+            kernel = within(own, kernel)
         before = self._last.find(kernel.ref)
         heartbeat_at = before.heartbeat_at if isinstance(before, Kernel) else None
         return replace(kernel, heartbeat_at=heartbeat_at)
@@ -222,67 +203,15 @@ class World:
             unread.setdefault(Snapshot.TERMINALS, found)
             return Heartbeats()
 
-    def _own_app(self, heartbeats: Heartbeats) -> App | None:
-        """The app that this server runs in, with what is reported for the server as a whole."""
-        own = self.platform.own_app
-        if own is None:
-            return None
-        self._describe_when_due()
-        if self._ended_at is not None and self._now() - self._ended_at < ENDING_SECONDS:
-            ending = "Stopping" if self.platform.kind == NOTEBOOK_INSTANCE else "Deleting"
-            own = replace(own, status=ending)
-        own = replace(own, instance_type=self.description.instance_type)
-        return replace(own, stamps=heartbeats.server) if own.own else own
-
-    async def _read(
-        self, source: str, read: Callable[[], Awaitable[T]], last: T, unread: dict[str, Unread]
-    ) -> T:
-        """The result of ``read``. When it fails or takes too long: ``last``, and an entry in
-        ``unread``. A late call is not cancelled, because it may ignore this, and no second call
-        begins before it ends."""
-        pending = self._pending.pop(source, None)
-        if pending is None or pending.done():
-            pending = asyncio.ensure_future(read())
-        await asyncio.wait({pending}, timeout=SOURCE_SECONDS)
-        try:
-            if pending.done():
-                found: T = pending.result()
-                return found
-            self._pending[source] = pending
-            limit = f"{SOURCE_SECONDS:g}"
-            text = sentence("The %1 have not been listed within %2 s.", source, limit)
-            code = "TimedOut"
-        except Exception as error:
-            code = type(error).__name__
-            text = sentence("Cannot list the %1: %2.", source, code)
-        unread[source] = Unread(source, code, text, _UNREAD_REMEDY)
-        return last
-
-    def _describe_when_due(self) -> None:
-        """In the background: no pass waits for it."""
-        source, at = self._app_source, self._now()
-        known = self.description.instance_type
-        patience = DESCRIBE_SECONDS if known else DESCRIBE_AGAIN_SECONDS
-        if source is None or (
-            self._described_at is not None and at - self._described_at < patience
-        ):
-            return
-
-        async def work() -> None:
-            found = await source.describe_own()
-            # A missing answer must not change the idle timeout, which may depend on it.
-            self.description = replace(found, instance_type=found.instance_type or known)
-
-        self._described_at = at
-        self._describing = asyncio.ensure_future(work())
-
     async def _read_kernels(self, unread: dict[str, Unread]) -> tuple[Kernel, ...]:
         source = self._kernel_source
         nothing: tuple[dict[str, Model], dict[str, str]] = ({}, {})
-        models, unreadable = await self._read(Snapshot.KERNELS, source.read, nothing, unread)
-        # After the kernels: in gateway mode the sessions are stale before.
+        models, unreadable = await self._reader.read(Snapshot.KERNELS, source.read, nothing, unread)
+        # Read the sessions after the kernels: in gateway mode they are out of date before.
         no_sessions: list[Model] = []
-        sessions = await self._read(Snapshot.SESSIONS, source.read_sessions, no_sessions, unread)
+        sessions = await self._reader.read(
+            Snapshot.SESSIONS, source.read_sessions, no_sessions, unread
+        )
         if Snapshot.KERNELS in unread:
             return self._last.kernels
         return source.joined(models, unreadable, sessions)
@@ -297,14 +226,14 @@ class World:
         self._last = replace(self._last, apps=apps)
 
     async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
-        """Ask whether anything works in the background; each is judged over the window given."""
+        """Ask whether these resources do background work. Each is judged over its window."""
         answers = await self._work.ask(questions, self._last)
         kernels = {k.id: k for k in self._last.kernels if k.ref in questions}
         source = self._kernel_source
         shells = await self._work.answered(kernels.values(), source.ask_shells(kernels))
         return tuple(
             with_shell(
-                _with_stamps(answer, shells[kernel.id]),
+                with_stamps(answer, shells[kernel.id]),
                 kernel,
                 shells[kernel.id].shell,
                 source.is_starting(kernel),
@@ -320,8 +249,8 @@ class World:
         return (await self.observe(list_apps=False)).bearing_on(ref)
 
     async def session_of(self, resource: Resource) -> tuple[Resource, Session]:
-        """Everything that is needed to bring ``resource`` back, and the resource as it is after
-        this question. Takes at most a few seconds. Never raises."""
+        """What a user needs to bring ``resource`` back after its removal. Also returns the resource
+        as it is after this query. Takes at most a few seconds. Never raises."""
         if isinstance(resource, Kernel):
             kernel, cells = await self._kernel_source.session_history(resource)
             pid = self._kernel_source.pid_of(resource.id)
@@ -332,8 +261,8 @@ class World:
         return resource, Session()
 
     async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
-        """Remove one thing; never raises, never touches anything else. With ``only_unmoved`` a
-        kernel or terminal that has moved since it was seen as ``resource`` stays, and is STALE."""
+        """Remove this resource and nothing else. Never raises. With ``only_unmoved`` a kernel or
+        terminal is kept if it became active since it was observed as ``resource`` (STALE)."""
         if isinstance(resource, Kernel):
             return await self._kernel_source.remove(resource, only_unmoved)
         if isinstance(resource, Terminal):
@@ -342,12 +271,12 @@ class World:
             return Outcome(Result.PERMANENT, "There is no SageMaker here to ask.", "NoPlatform")
         outcome = await self._app_source.delete_app(resource)
         if resource.own and outcome.ended:
-            self._ended_at = self._now()
+            self._own_app.has_ended()
         return outcome
 
     async def is_gone(self, resource: Resource) -> bool:
-        """Whether a kernel or terminal that was shut down is no longer listed, after some seconds
-        for its manager to notice. An app is deleted by SageMaker, which takes minutes: True."""
+        """Whether a kernel or terminal that was shut down is no longer listed. Its manager has
+        ``UNLISTED_SECONDS`` to notice. True for an app, which SageMaker deletes within minutes."""
         if isinstance(resource, App):
             return True
         source = self._kernel_source if isinstance(resource, Kernel) else self._terminal_source
@@ -355,7 +284,7 @@ class World:
         while source.is_listed(resource.id):
             if self._now() >= deadline:
                 return False
-            await asyncio.sleep(0.05)  # the managers tell nobody when they forget one
+            await asyncio.sleep(0.05)  # no manager signals that it has forgotten a resource
         return True
 
     async def report_at_work(self, at: datetime) -> None:
@@ -371,70 +300,3 @@ class World:
         host = self._host_activity.faults(now) if self._host_activity is not None else []
         unobserved = self._websockets.faults(now) if self._websockets is not None else []
         return [*self._work.faults(now), *left_out, *host, *unobserved]
-
-
-def _with_stamps(answer: Answer, usage: Usage) -> Answer:
-    """The answer with the stamps that the question to the shell has moved."""
-    other_client_seen = answer.other_client_seen or usage.other_client_seen
-    stamps = {**answer.stamps, **usage.stamps}
-    return replace(answer, stamps=stamps, other_client_seen=other_client_seen)
-
-
-def with_shell(
-    answer: Answer, kernel: Kernel, shell: ShellAnswer, is_starting: bool = False
-) -> Answer:
-    """The answer about work in the background, corrected by the shell of an idle kernel.
-
-    ``is_starting``: nothing shows that the kernel ever came up. Then a silent shell is no sign of
-    work.
-    """
-    if shell.free or kernel.state == BUSY:
-        return answer
-    if shell.failure:
-        detail = f"its shell cannot be asked whether a cell runs ({shell.failure})"
-        return replace(answer, conclusive=True, working=False, unread=True, detail=detail)
-    if is_starting:
-        stuck = replace(answer, conclusive=True, working=False, answered=False, unread=False)
-        return replace(stuck, detail=NEVER_ANSWERED)
-    return replace(
-        answer, conclusive=True, working=True, answered=True, unread=False, detail=NO_ANSWER
-    )
-
-
-def _within(own: App, tenant: Tenant) -> Tenant:
-    """The resource, in the server's own app if it has no other."""
-    if tenant.app is not None:
-        return tenant
-    instance_type = tenant.instance_type or own.instance_type
-    return replace(tenant, app=own.id, instance_type=instance_type)
-
-
-def _with_heartbeats(snapshot: Snapshot, heartbeats: Heartbeats) -> Snapshot:
-    """Add the heartbeats to the resources. An app's heartbeat counts for everything in it."""
-    if heartbeats.everything is None and not heartbeats.apps:
-        return snapshot
-
-    def beat(app_id: str | None) -> datetime | None:
-        return heartbeats.of(app_id.partition("/")[2] if app_id else None)
-
-    def with_beat(app: App) -> App:
-        at = beat(app.id)
-        return app if at is None else replace(app, stamps={**app.stamps, Signal.HEARTBEAT: at})
-
-    return replace(
-        snapshot,
-        kernels=tuple(replace(k, heartbeat_at=beat(k.app)) for k in snapshot.kernels),
-        terminals=tuple(replace(t, heartbeat_at=beat(t.app)) for t in snapshot.terminals),
-        apps=tuple(map(with_beat, snapshot.apps)),
-    )
-
-
-def _completed(apps: tuple[App, ...], kernels: tuple[Kernel, ...]) -> tuple[App, ...]:
-    """Apps with the instance type that their kernels know: boto3 before 1.27 drops the
-    ResourceSpec of ListApps, and rules by instance type would then never match an app."""
-    if all(app.instance_type for app in apps):
-        return apps
-    known = {k.app: k.instance_type for k in kernels if k.app and k.instance_type}
-    return tuple(
-        app if app.instance_type else replace(app, instance_type=known.get(app.id)) for app in apps
-    )

@@ -10,17 +10,9 @@ from typing import Any
 from hypothesis import strategies as st
 from scene import NOW
 
-from auto_shutdown.core.ledger import (
-    Failure,
-    Hold,
-    Ledger,
-    Veto,
-    add_vetoes,
-    advance,
-    give_notice,
-    note,
-    record_answers,
-)
+from auto_shutdown.core.advance import advance
+from auto_shutdown.core.answers import record_answers
+from auto_shutdown.core.ledger import Failure, Hold, Ledger, Veto, add_vetoes, give_notice, note
 from auto_shutdown.core.model import (
     EVERYTHING,
     Answer,

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
-from auto_shutdown.core.ledger import Ledger, advance
+from auto_shutdown.core.advance import advance
+from auto_shutdown.core.ledger import Ledger
 from auto_shutdown.core.marks import Mark, Work
 from auto_shutdown.core.model import App, Kernel, Program, Ref, Snapshot, Terminal, Unread
 from auto_shutdown.core.planner import decide

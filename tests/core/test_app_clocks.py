@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 from scene import APP, KERNEL, NOW, TERMINAL, ago, mark
 
-from auto_shutdown.core.ledger import Ledger, advance, record
+from auto_shutdown.core.advance import advance
+from auto_shutdown.core.ledger import Ledger, record
 from auto_shutdown.core.model import Departure, Kernel, Snapshot, Unread
 from auto_shutdown.core.verdict import Outcome, Result
 

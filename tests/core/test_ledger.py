@@ -8,15 +8,13 @@ from datetime import datetime, timedelta
 import pytest
 from scene import APP, KERNEL, NOW, TERMINAL, ago, mark, settled_ledger
 
+from auto_shutdown.core.advance import advance, advance_part, arrivals
 from auto_shutdown.core.ledger import (
     LONGEST_RETRY,
     Hold,
     Ledger,
     Notice,
     Veto,
-    advance,
-    advance_part,
-    arrivals,
     give_notice,
     hold,
     record,

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from scene import APP, KERNEL, NOW, OWN, TERMINAL, ago
 
 from auto_shutdown.core import marks as marks_module
-from auto_shutdown.core.ledger import Ledger, advance, note, record_answers
+from auto_shutdown.core.advance import advance
+from auto_shutdown.core.answers import record_answers
+from auto_shutdown.core.ledger import Ledger, note
 from auto_shutdown.core.marks import Mark, activity, first_sight, moved, shifted
 from auto_shutdown.core.model import Answer, Kernel, Snapshot, Terminal
 from auto_shutdown.core.signals import WEAK, Signal

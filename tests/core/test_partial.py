@@ -11,7 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, TERMINAL, ago
 
-from auto_shutdown.core.ledger import Ledger, advance
+from auto_shutdown.core.advance import advance
+from auto_shutdown.core.ledger import Ledger
 from auto_shutdown.core.model import IOPubActivity, Kernel, Snapshot, Unread
 from auto_shutdown.core.partial import advance_kernels, changed_without_signal, decide_part
 from auto_shutdown.core.planner import decide

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from scene import ASKED, KERNEL, NOW, OWN, TERMINAL, ago, mark
 
-from auto_shutdown.core.ledger import Ledger, record_answers, rehearse
+from auto_shutdown.core.answers import record_answers
+from auto_shutdown.core.ledger import Ledger, rehearse
 from auto_shutdown.core.marks import Mark, Work, activity
 from auto_shutdown.core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal
 from auto_shutdown.core.planner import decide

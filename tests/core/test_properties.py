@@ -26,7 +26,8 @@ from histories import (
 from hypothesis import Phase, example, find, given, settings
 from hypothesis import strategies as st
 
-from auto_shutdown.core.ledger import advance, advance_part, record, shift
+from auto_shutdown.core.advance import advance, advance_part
+from auto_shutdown.core.ledger import record, shift
 from auto_shutdown.core.model import EVERYTHING, App, Kernel, Kind, Ref, Snapshot, Terminal
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy

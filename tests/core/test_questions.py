@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 from scene import APP, ASKED, IMAGE_TERMINAL, KERNEL, NOW, TERMINAL, Scene, ago, mark
 
-from auto_shutdown.core.ledger import Ledger, advance
+from auto_shutdown.core.advance import advance
+from auto_shutdown.core.ledger import Ledger
 from auto_shutdown.core.marks import Work
 from auto_shutdown.core.model import Ref, Snapshot
 from auto_shutdown.core.planner import decide

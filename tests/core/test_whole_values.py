@@ -10,18 +10,9 @@ import pytest
 from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, TERMINAL, Scene, ago, other
 
 from auto_shutdown.core import ledger_json as archive
+from auto_shutdown.core.answers import record_answers
 from auto_shutdown.core.faults import derive
-from auto_shutdown.core.ledger import (
-    Failure,
-    Hold,
-    Ledger,
-    Notice,
-    Veto,
-    add_vetoes,
-    record,
-    record_answers,
-    shift,
-)
+from auto_shutdown.core.ledger import Failure, Hold, Ledger, Notice, Veto, add_vetoes, record, shift
 from auto_shutdown.core.marks import Mark, Work, shifted
 from auto_shutdown.core.model import Answer, Kind, Program, Ref, Snapshot, Unread
 from auto_shutdown.core.report import Passes, build

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scene import APP, KERNEL, LIMIT, NOW, OWN, Scene, ago, mark, with_policy
 
-from auto_shutdown.core.ledger import Ledger, advance, give_notice, record_answers
+from auto_shutdown.core.advance import advance
+from auto_shutdown.core.answers import record_answers
+from auto_shutdown.core.ledger import Ledger, give_notice
 from auto_shutdown.core.model import Answer, App, Kernel, Ref, Snapshot
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy, Rule

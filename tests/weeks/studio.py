@@ -27,10 +27,10 @@ from auto_shutdown.core.model import (
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Fault, Outcome, Result
 from auto_shutdown.world.evidence import HOST_CORES, WORK_CORES, Gauge, Reading
+from auto_shutdown.world.judgements import with_shell
 from auto_shutdown.world.own_description import Description
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.shell_probe import ShellAnswer
-from auto_shutdown.world.world import with_shell
 
 IMAGE = "arn:aws:sagemaker:us-west-2:1:image/datascience"
 

@@ -15,11 +15,11 @@ from auto_shutdown.core.signals import Signal
 from auto_shutdown.world import heartbeats
 from auto_shutdown.world.activity_file import ActivityFile
 from auto_shutdown.world.file_thread import FileThread
-from auto_shutdown.world.heartbeats import Heartbeats, HeartbeatSource
+from auto_shutdown.world.heartbeats import Heartbeats, HeartbeatSource, with_heartbeats
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.terminals import TerminalSource
-from auto_shutdown.world.world import World, _with_heartbeats
+from auto_shutdown.world.world import World
 
 AT = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 LATER = datetime(2026, 11, 1, 13, tzinfo=timezone.utc)
@@ -230,9 +230,9 @@ def test_heartbeat_covers_the_resources_it_names(tmp_path: Path) -> None:
         (Terminal("1"),),
         (App("KernelGateway", "a", "InService"), App("KernelGateway", "b", "InService")),
     )
-    found = _with_heartbeats(snapshot, Heartbeats(None, {"a": AT}))
+    found = with_heartbeats(snapshot, Heartbeats(None, {"a": AT}))
     assert [k.heartbeat_at for k in found.kernels] == [AT, None]
     assert [t.heartbeat_at for t in found.terminals] == [None]
     assert [a.stamps for a in found.apps] == [{Signal.HEARTBEAT: AT}, {}]
-    assert _with_heartbeats(snapshot, Heartbeats()) is snapshot
+    assert with_heartbeats(snapshot, Heartbeats()) is snapshot
     assert found.kernels[0].stamps[Signal.HEARTBEAT] == AT

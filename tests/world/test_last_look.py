@@ -19,14 +19,16 @@ from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.world import terminals as terminals_module
 from auto_shutdown.world.iopub import IOPubSubscription
+from auto_shutdown.world.judgements import with_shell
 from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.pseudo_terminal import hang_up
 from auto_shutdown.world.requests import KernelRequests
 from auto_shutdown.world.shell_probe import ShellAnswer
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.websockets import WebsocketClients
-from auto_shutdown.world.world import World, with_shell
+from auto_shutdown.world.world import World
 
 MODEL = {
     "id": "k",
@@ -437,7 +439,7 @@ def test_hang_up_never_reaches_another_session(
     """Group 0 is the one that the server itself is in."""
     signalled: list[int] = []
     monkeypatch.setattr(os, "killpg", lambda group, _signal: signalled.append(group))
-    terminals_module._hang_up(group, session)
+    hang_up(group, session)
     assert signalled == []
 
 

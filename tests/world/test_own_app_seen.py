@@ -11,15 +11,15 @@ import pytest
 from auto_shutdown.core.model import App, Snapshot
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.world.kernels import KernelSource
-from auto_shutdown.world.own_description import Description
-from auto_shutdown.world.platform import Platform
-from auto_shutdown.world.terminals import TerminalSource
-from auto_shutdown.world.world import (
+from auto_shutdown.world.own_app_status import (
     DESCRIBE_AGAIN_SECONDS,
     DESCRIBE_SECONDS,
     ENDING_SECONDS,
-    World,
 )
+from auto_shutdown.world.own_description import Description
+from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.world import World
 
 SPACE = Platform("studio-space", "d-1", None, "s", app_type="JupyterLab", app_name="default")
 INSTANCE = Platform("notebook-instance", app_name="mine")

@@ -18,7 +18,8 @@ import pytest
 from jupyter_client.manager import AsyncKernelManager
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
-from auto_shutdown.core.ledger import Ledger, advance
+from auto_shutdown.core.advance import advance
+from auto_shutdown.core.ledger import Ledger
 from auto_shutdown.core.model import Kernel, Snapshot
 from auto_shutdown.core.verdict import Result
 from auto_shutdown.world import kernel_usage

@@ -14,11 +14,13 @@ from waiting import eventually
 
 from auto_shutdown.core.model import App, Kernel, Ref, Terminal
 from auto_shutdown.core.verdict import Outcome, Result
-from auto_shutdown.world import terminals
-from auto_shutdown.world.kernels import Joined, KernelSource, join
+from auto_shutdown.world.kernel_models import Joined, join
+from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.placement import place
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.pseudo_terminal import foreground_job
 from auto_shutdown.world.stamps import parse_stamp
-from auto_shutdown.world.terminals import TerminalSource, image_of, place
+from auto_shutdown.world.terminals import TerminalSource, image_of
 from auto_shutdown.world.world import World
 
 ARN = "arn:aws:sagemaker:us-west-2:236514542706:image/datascience-1.0"
@@ -333,7 +335,7 @@ async def test_foreground_job_of_a_real_terminal_is_found(
     await eventually(unlisted, "the terminal is listed no more")
     assert all(departure.at <= closed_at for departure in source.departures), "no use of it"
     assert (await source.remove(terminal, False)).result is Result.GONE
-    assert terminals.foreground_job(None) is None
+    assert foreground_job(None) is None
 
 
 @pytest.mark.slow

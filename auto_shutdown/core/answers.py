@@ -1,0 +1,65 @@
+"""Record the answers to the queries for background work in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from .ledger import Ledger
+from .marks import BUSY, RUNNING, STUCK_CPU, Work, moved
+from .model import Answer
+from .signals import Signal
+
+
+def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> Ledger:
+    """The ledger with the ``answers`` to the queries for background work.
+
+    A query moves the stamps of a kernel behind a gateway, and that is not activity. So the stamps
+    after the answer replace the known stamps. If another client sent a request during the query,
+    that request counts as activity.
+    """
+    marks = dict(ledger.marks)
+    for answer in answers:
+        mark = marks.get(answer.ref)
+        if mark is None:
+            continue
+        if answer.other_client_seen:
+            mark = moved(mark, Signal.REQUEST, now)
+        for signal, at in answer.activity.items():
+            mark = moved(mark, signal, min(at, now))
+        mark = replace(mark, stamps={**mark.stamps, **answer.stamps})
+        # The background work of the previous answer has ended since: the idle clock starts now.
+        ended = answer.conclusive and not answer.unread and mark.work.result == "working"
+        if answer.working or ended:
+            mark = moved(mark, Signal.BACKGROUND_WORK, _worked_at(mark.work, answer, now))
+        # A kernel whose processor time is unknown does not count as stuck.
+        shows_work = answer.working or answer.cores is None or answer.cores >= STUCK_CPU
+        if mark.state == RUNNING and Signal.BACKGROUND_IO in answer.activity:
+            shows_work = True
+        if mark.state in (BUSY, RUNNING) and answer.conclusive and shows_work:
+            mark = replace(mark, quiet_since=now)
+        marks[answer.ref] = replace(mark, work=_work_after(mark.work, answer, now))
+    return replace(ledger, marks=marks)
+
+
+def _worked_at(work: Work, answer: Answer, now: datetime) -> datetime:
+    """When the work of ``answer`` last showed a sign, or when the earlier ``work`` ended: at some
+    time since its answer, which counts as now."""
+    goes_on = bool(work.programs) and set(work.programs) <= set(answer.programs)
+    ended = work.result == "working" and not goes_on
+    if ended or not answer.working or answer.worked_at is None:
+        return now
+    return min(answer.worked_at, now)
+
+
+def _work_after(work: Work, answer: Answer, now: datetime) -> Work:
+    if not answer.conclusive:
+        return replace(work, asked_at=now)
+    if answer.unread:
+        # The earlier background work may still run.
+        if work.result == "working":
+            return replace(work, asked_at=now)
+        return replace(work, asked_at=now, result="unread", detail=answer.detail)
+    result = "working" if answer.working else "none" if answer.answered else "untold"
+    return Work(now, now, result, answer.detail, answer.programs)

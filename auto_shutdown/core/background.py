@@ -1,0 +1,70 @@
+"""Background work: work that neither a kernel's state nor a terminal's foreground shows. The
+programs that do it, and the answers to the queries for it. All values are frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from .ref import Ref
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program in the server's own app that no kernel or terminal of this server shows.
+
+    It is a *kernel* that another program started (papermill, an IDE), or a program in the
+    foreground of a *terminal* that another program opened (a pane of tmux, an IDE). It keeps the
+    app while it works. This extension never ends it by itself.
+
+    - ``id``: unique on this host while the program runs; no process id.
+    - ``kind``: ``kernel`` or ``terminal``.
+    - ``name``: the name of the command, without its arguments.
+    - ``started_by``: for a kernel, the name of the program that started it (empty: not known).
+    - ``state``: of a kernel ``busy``, ``idle`` or ``unanswered`` by the last answer of its shell,
+      ``running`` without a recent answer; of a terminal's program always ``running``.
+    - ``started_at``: when its process started (None: not known).
+    - ``quiet_since``: since when it has shown no sign of work, and nobody has typed.
+    - ``printed_at``: when it last printed (None: not known, or it only displays something).
+    """
+
+    id: str
+    kind: str
+    name: str
+    started_by: str = ""
+    state: str = "running"
+    started_at: datetime | None = None
+    quiet_since: datetime | None = None
+    printed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to the query whether ``ref`` does background work.
+
+    - ``conclusive``: the measurement was long enough.
+    - ``answered``: False if no answer is possible or none came; ``conclusive`` is True then.
+    - ``working``: it does background work; ``detail`` describes it.
+    - ``cores``: the processor time that it used, in cores (None: not known).
+    - ``stamps``: the kernel's stamps after the query.
+    - ``other_client_seen``: another client sent the kernel a request during the query.
+    - ``activity``: further evidence of activity, as instants by signal.
+    - ``unread``: the evidence could not be read, so ``ref`` is kept.
+    - ``programs``: the ids of the programs (:class:`Program`) that are all of its background work.
+      Each may only wait for a person. Empty if it does other work.
+    - ``worked_at``: the last sign of work of these programs (None: now).
+    """
+
+    ref: Ref
+    conclusive: bool
+    working: bool = False
+    answered: bool = True
+    cores: float | None = None
+    detail: str = ""
+    stamps: Mapping[str, datetime] = field(default_factory=dict, hash=False)
+    other_client_seen: bool = False
+    activity: Mapping[str, datetime] = field(default_factory=dict, hash=False)
+    unread: bool = False
+    programs: tuple[str, ...] = ()
+    worked_at: datetime | None = None

@@ -1,0 +1,169 @@
+"""Shut down a kernel, after a last look at it.
+
+A kernel may become active between the decision to remove it and its end. So this module looks at
+the kernel right before the shutdown, and no request of a client reaches the kernel meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ..core.marks import BUSY, COMING_UP
+from ..core.model import Kernel
+from ..core.signals import Signal
+from ..core.texts import sentence
+from ..core.verdict import Outcome, Result
+from .iopub import IOPubSubscription
+from .kernel_access import fresh_model, resolve
+from .kernel_models import kernel_of_model
+from .shells import Shells
+from .websockets import WebsocketClients
+
+#: The details of the outcome STALE: why a kernel was not shut down after all.
+USED = "It was used at the last moment."
+SILENT = "Its shell did not answer at the last moment"
+CAME_UP = "It had never answered, and has answered at the last moment."
+
+#: Seconds that a kernel's manager may need to notice the end of this extension's own request.
+SETTLE_SECONDS = 1.0
+
+
+class KernelShutdown:
+    """Shuts down kernels of ``manager``. ``observed`` gives a kernel the state that its messages
+    show. ``subscription`` gives the IOPub subscription of a kernel (None: it has none)."""
+
+    def __init__(
+        self,
+        manager: Any,
+        clients: WebsocketClients,
+        shells: Shells,
+        observed: Callable[[Kernel], Kernel],
+        subscription: Callable[[str], IOPubSubscription | None],
+    ) -> None:
+        self._manager = manager
+        self._clients = clients
+        self._requests = clients.requests
+        self._shells = shells
+        self._observed = observed
+        self._subscription = subscription
+
+    async def session_history(self, kernel: Kernel) -> tuple[Kernel, tuple[str, ...] | None]:
+        """The kernel after this request, and the code of the cells that it has run (None: the
+        kernel does not answer). Never raises.
+
+        The request moves ``last_activity`` of a kernel behind an older gateway. The returned kernel
+        has the new stamp, unless another client used the kernel meanwhile."""
+        if kernel.state != "idle":
+            return kernel, None
+        try:
+            if await self._has_moved(kernel):
+                return kernel, None
+            answer = await self._shells.ask_history(kernel.id)
+        except Exception:
+            return kernel, None
+        if not answer.other_client_seen:
+            stamp = answer.stamps.get(Signal.LAST_ACTIVITY, kernel.last_activity)
+            kernel = replace(kernel, last_activity=stamp)
+        return kernel, answer.cells
+
+    async def remove(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
+        """Shut one kernel down gracefully, and end its session. Never raises.
+
+        With ``only_unmoved`` this looks at the kernel once more, and skips the shutdown if the
+        kernel became active since it was observed as ``kernel``. From before that look to the end,
+        no request of a client reaches the kernel (docs/reliability.md, "The race").
+
+        Never cancel this: a kernel manager whose shutdown is cancelled half way can never shut that
+        kernel down again."""
+        with self._clients.held_back(kernel.id) as held:
+            try:
+                outcome = await self._shut_down(kernel, only_unmoved)
+            except Exception as error:
+                outcome = self._failure(kernel, error)
+            if outcome.ended:
+                held.clear()
+        return outcome
+
+    async def _shut_down(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
+        if only_unmoved:
+            why_kept = await self._why_kept(kernel)
+            if why_kept:
+                return Outcome(Result.STALE, why_kept)
+        await resolve(self._manager.shutdown_kernel(kernel.id))
+        return Outcome(Result.REMOVED, "The kernel was shut down.")
+
+    async def _why_kept(self, kernel: Kernel) -> str:
+        """Why the kernel must not be shut down after all; empty if it may be shut down.
+
+        The shell of an idle kernel must answer. If the shell of a kernel that is stuck in starting
+        answers, the kernel is judged as a running kernel. After that, messages and model are read
+        once more. Between that reading of a local kernel and its end no other code runs on the
+        server's event loop.
+        """
+        is_starting = kernel.state in COMING_UP
+        if kernel.state == "idle" or is_starting:
+            if await self._has_moved(kernel):
+                return USED
+            answer = await self._shells.ask(kernel.id)
+            if answer.shell.free and (is_starting or kernel.refused):
+                return CAME_UP
+            # ``max_busy_minutes`` ends a kernel whose gateway refuses each connection.
+            goes_unanswered = kernel.refused and answer.shell.refused
+            if is_starting and not answer.shell.failure:
+                goes_unanswered = True
+            if not answer.shell.free and not goes_unanswered:
+                return f"{SILENT}: {answer.shell.failure}" if answer.shell.failure else SILENT
+            if answer.other_client_seen:
+                return USED
+            # The question itself moves the stamp of a kernel behind an older gateway.
+            stamp = answer.stamps.get(Signal.LAST_ACTIVITY, kernel.last_activity)
+            kernel = replace(kernel, last_activity=stamp)
+        return USED if await self._has_moved(kernel) else ""
+
+    async def _has_moved(self, kernel: Kernel) -> bool:
+        """Whether the kernel received a request or began to work since it was observed as
+        ``kernel``. Raises what its manager raises: an unreadable kernel is not shut down."""
+        fresh = await self._read_with_messages(kernel)
+        # Our own query makes the kernel busy, and its manager may not have noticed the end yet.
+        give_up_at = time.monotonic() + SETTLE_SECONDS
+        while fresh and fresh.state == BUSY != kernel.state and time.monotonic() < give_up_at:
+            requests = self._requests.known(kernel.id)
+            if requests is not None and (requests.unfinished or requests.shell_silent):
+                break
+            await asyncio.sleep(0.05)
+            fresh = await self._read_with_messages(kernel)
+        if fresh is None:
+            return True  # one of the unread messages may be a request
+        stamp_moved = fresh.iopub is None and fresh.last_activity != kernel.last_activity
+        return (
+            bool(fresh.unreadable)
+            or stamp_moved
+            or fresh.request_at != kernel.request_at
+            or (fresh.state == BUSY and kernel.state != BUSY)
+            or (kernel.waiting_for is not None and fresh.connections > kernel.connections)
+        )
+
+    async def _read_with_messages(self, kernel: Kernel) -> Kernel | None:
+        """The kernel as it is now, after its waiting messages were read. None if more messages wait
+        than can be read at once."""
+        subscription = self._subscription(kernel.id)
+        if subscription is not None and not subscription.catch_up():
+            return None
+        model = await fresh_model(self._manager, kernel.id)
+        if not model:
+            raise LookupError("its manager gives no model for it")
+        return self._observed(kernel_of_model(kernel.id, model, kernel.paths))
+
+    def _failure(self, kernel: Kernel, error: Exception) -> Outcome:
+        if isinstance(error, KeyError) or getattr(error, "status_code", None) == 404:
+            return Outcome(Result.GONE, "The kernel was already gone.")
+        return Outcome(
+            Result.TEMPORARY,
+            sentence("Shutting down kernel %1 failed: %2.", kernel.id, type(error).__name__),
+            type(error).__name__,
+            sentence("It is tried again; the server's log has what its kernel manager says."),
+        )
