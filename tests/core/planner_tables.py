@@ -1,5 +1,6 @@
-"""The tables of the planner: a scene in which everything is idle and due, and rows that change one
-thing. Each row gives its scene and the reason that the planner must name."""
+"""The planner's tables for kernels, and the scene in which everything is idle and due. Each row
+changes one thing of the scene, and gives the reason that the planner must name. app_tables.py and
+terminal_tables.py have the tables for apps and terminals."""
 
 from __future__ import annotations
 
@@ -9,11 +10,9 @@ from datetime import timedelta
 from scene import (
     APP,
     ASKED,
-    IMAGE_TERMINAL,
     KERNEL,
     LIMIT,
     NOW,
-    TERMINAL,
     Scene,
     ago,
     joined,
@@ -21,13 +20,12 @@ from scene import (
     with_kernel,
     with_ledger,
     with_mark,
-    with_marks,
     with_policy,
 )
 
 from auto_shutdown.core.ledger import Failure, Hold, Veto
 from auto_shutdown.core.marks import Work
-from auto_shutdown.core.model import EVERYTHING, IOPubActivity, Kernel, Program
+from auto_shutdown.core.model import EVERYTHING, IOPubActivity, Program
 from auto_shutdown.core.policy import Rule
 from auto_shutdown.core.verdict import Outcome, Reason, Result
 
@@ -52,17 +50,6 @@ def pager(still: timedelta, **policy: object) -> Scene:
     scene = with_policy(replace(IDLE_SCENE, programs=(program,)), suspect_after=2 * HOUR, **policy)
     work = replace(ASKED, result="working", detail="less, detached, runs", programs=("pts/3",))
     return with_mark(scene, KERNEL.ref, work=work)
-
-
-def running(still: timedelta, printed: timedelta, shows: bool = False, **policy: object) -> Scene:
-    """A command in the terminal's foreground without a key or a sign of work for so long, that
-    last printed ``printed`` ago."""
-    terminal = replace(TERMINAL, running_job="python", only_shows=shows)
-    scene = with_policy(replace(IDLE_SCENE, terminal=terminal), **policy)
-    since, weak = NOW - still, {"output": NOW - printed}
-    return with_mark(
-        scene, TERMINAL.ref, state="running", state_since=since, quiet_since=since, weak=weak
-    )
 
 
 def unanswered(still: timedelta, **policy: object) -> Scene:
@@ -240,195 +227,6 @@ KERNEL_STILL_REMOVED = {
         IDLE_SCENE, rules=(Rule(HOUR, kernel_name="python3"), Rule(8 * HOUR, instance_type="*"))
     ),
     "a retry that is due": with_ledger(IDLE_SCENE, failures={KERNEL.ref: Failure(3, NOW, FAILED)}),
-}
-
-APP_ROWS = {
-    "disabled": (with_policy(IDLE_SCENE, enabled=False), Reason.DISABLED),
-    "its list cannot be read": (replace(IDLE_SCENE, unread=("apps",)), Reason.UNKNOWN),
-    "the kernels cannot be read": (replace(IDLE_SCENE, unread=("kernels",)), Reason.UNKNOWN),
-    "the sessions cannot be read": (replace(IDLE_SCENE, unread=("sessions",)), Reason.UNKNOWN),
-    "the terminals cannot be read": (replace(IDLE_SCENE, unread=("terminals",)), Reason.UNKNOWN),
-    "the gateway of a kernel refuses": (refused(3 * HOUR), Reason.UNKNOWN),
-    "the gateway of a stuck kernel refuses after it was asked once": (
-        with_mark(refused(3 * HOUR), KERNEL.ref, work=UNTOLD),
-        Reason.UNKNOWN,
-    ),
-    "the gateway of a kernel refuses, for less than eight hours": (
-        refused(8 * HOUR - timedelta(minutes=1)),
-        Reason.UNKNOWN,
-    ),
-    "the gateway of a kernel that came up refuses, for eight hours": (
-        refused(8 * HOUR, "idle"),
-        Reason.IN_USE,
-    ),
-    "an unreadable kernel in it": (
-        joined(IDLE_SCENE, other(unreadable="TraitError", app=None)),
-        Reason.UNKNOWN,
-    ),
-    "an unreadable kernel that may run in any app": (
-        replace(IDLE_SCENE, more_kernels=(Kernel("k9", unreadable="TraitError"),)),
-        Reason.UNKNOWN,
-    ),
-    "pending": (replace(IDLE_SCENE, app=replace(APP, status="Pending")), Reason.NOT_IN_SERVICE),
-    "deleting": (replace(IDLE_SCENE, app=replace(APP, status="Deleting")), Reason.NOT_IN_SERVICE),
-    "deleted": (replace(IDLE_SCENE, app=replace(APP, status="Deleted")), Reason.NOT_IN_SERVICE),
-    "failed": (replace(IDLE_SCENE, app=replace(APP, status="Failed")), Reason.NOT_IN_SERVICE),
-    "a status never heard of": (
-        replace(IDLE_SCENE, app=replace(APP, status="Napping")),
-        Reason.NOT_IN_SERVICE,
-    ),
-    "a busy kernel": (joined(IDLE_SCENE, other(state="busy")), Reason.IN_USE),
-    "a kernel kept alive": (
-        with_ledger(joined(IDLE_SCENE, other()), holds={other().ref: Hold(NOW + HOUR)}),
-        Reason.IN_USE,
-    ),
-    "a kept-alive kernel whose gateway refuses, for eight hours": (
-        with_ledger(refused(8 * HOUR), holds={KERNEL.ref: Hold(NOW + HOUR)}),
-        Reason.IN_USE,
-    ),
-    "a kernel with a longer limit": (
-        with_policy(IDLE_SCENE, kernel_idle_timeout=8 * HOUR),
-        Reason.IN_USE,
-    ),
-    "a kernel used lately": (
-        joined(IDLE_SCENE, other(last_activity=ago(hours=1))),
-        Reason.RECENT_ACTIVITY,
-    ),
-    "a kernel that has just arrived": (
-        replace(IDLE_SCENE, more_kernels=(other(),)),
-        Reason.RECENT_ACTIVITY,
-    ),
-    "a starting kernel": (
-        replace(joined(IDLE_SCENE, other()), more_kernels=(other(state="starting"),)),
-        Reason.IN_USE,
-    ),
-    "a kernel of unknown state": (joined(IDLE_SCENE, other(state="dreaming")), Reason.UNKNOWN),
-    "kept alive": (with_ledger(IDLE_SCENE, holds={APP.ref: Hold(NOW + HOUR)}), Reason.KEPT_ALIVE),
-    "its terminal kept alive": (
-        with_ledger(IDLE_SCENE, holds={IMAGE_TERMINAL.ref: Hold(NOW + HOUR)}),
-        Reason.KEPT_ALIVE,
-    ),
-    "terminals kept": (with_policy(IDLE_SCENE, keep_terminals=True), Reason.TERMINAL_OPEN),
-    "created again": (
-        replace(IDLE_SCENE, app=replace(APP, created_at=ago(minutes=30))),
-        Reason.RECENT_ACTIVITY,
-    ),
-    "the server has just started": (with_ledger(IDLE_SCENE, quiet_until=NOW + HOUR), Reason.GRACE),
-    "deleting it failed": (
-        with_ledger(IDLE_SCENE, failures={APP.ref: Failure(1, NOW + HOUR, FAILED)}),
-        Reason.BACKING_OFF,
-    ),
-    "a longer limit for apps": (
-        with_policy(IDLE_SCENE, app_idle_timeout=8 * HOUR),
-        Reason.RECENT_ACTIVITY,
-    ),
-    "in service for a moment only": (
-        with_marks(
-            with_policy(
-                IDLE_SCENE, grace=4 * HOUR, idle_timeout=HOUR, kernel_idle_timeout=HOUR / 60
-            )
-        ),
-        Reason.GRACE,
-    ),
-}
-
-NOT_COVERED = ["JupyterServer", "JupyterLab", "CodeEditor", "Canvas", "TensorBoard", "NeverHeardOf"]
-
-APP_STILL_REMOVED = {
-    "the gateway of a stuck kernel refuses, for eight hours": refused(8 * HOUR),
-    "its kernel could not be shut down": with_ledger(
-        IDLE_SCENE, failures={KERNEL.ref: Failure(1, NOW + HOUR, FAILED)}
-    ),
-    "no kernels at all": replace(IDLE_SCENE, kernel=replace(KERNEL, app=None)),
-    "a kernel on an app that is not listed": joined(
-        IDLE_SCENE, other(app="KernelGateway/unlisted")
-    ),
-    "an unreadable kernel last seen elsewhere": joined(
-        IDLE_SCENE, other(app="KernelGateway/elsewhere", unreadable="TraitError")
-    ),
-}
-
-STUCK = ["starting", "restarting", "unknown"]
-
-
-def with_stuck_kernel(state: str, work: Work) -> Scene:
-    """The app has a second kernel, which is stuck and has a longer limit of its own."""
-    stuck = other(state=state)
-    scene = with_policy(joined(IDLE_SCENE, stuck), rules=(Rule(8 * HOUR, kernel_name="stuck"),))
-    scene = with_mark(scene, stuck.ref, work=work)
-    return replace(scene, more_kernels=(replace(stuck, name="stuck"),))
-
-
-TERMINAL_ROWS = {
-    "disabled": (with_policy(IDLE_SCENE, enabled=False), Reason.DISABLED),
-    "unread": (replace(IDLE_SCENE, unread=("terminals",)), Reason.UNKNOWN),
-    "unreadable": (
-        replace(IDLE_SCENE, terminal=replace(TERMINAL, unreadable="bad")),
-        Reason.UNKNOWN,
-    ),
-    "a job in the foreground": (
-        replace(IDLE_SCENE, terminal=replace(TERMINAL, running_job="python")),
-        Reason.RUNNING_JOB,
-    ),
-    "a silent command, for seven hours": (running(7 * HOUR, 7 * HOUR), Reason.RUNNING_JOB),
-    "a silent command, for eight": (running(8 * HOUR, 8 * HOUR), Reason.SUSPECT_BUSY),
-    "the same while it prints": (running(9 * HOUR, HOUR), Reason.RUNNING_JOB),
-    "the same after two caps of printing": (running(17 * HOUR, HOUR), Reason.SUSPECT_BUSY),
-    "a pager that redraws": (running(9 * HOUR, HOUR, shows=True), Reason.SUSPECT_BUSY),
-    "silent, and not asked": (
-        with_mark(running(9 * HOUR, 9 * HOUR), TERMINAL.ref, work=Work()),
-        Reason.RUNNING_JOB,
-    ),
-    "silent for less than max_busy_minutes": (
-        running(2 * HOUR, 2 * HOUR, max_busy=3 * HOUR),
-        Reason.RUNNING_JOB,
-    ),
-    "its processes cannot be read": (
-        with_mark(IDLE_SCENE, TERMINAL.ref, work=UNREAD),
-        Reason.UNKNOWN,
-    ),
-    "a job that only moves bytes": (
-        with_mark(IDLE_SCENE, TERMINAL.ref, weak={"background-io": ago(minutes=10)}),
-        Reason.BACKGROUND_WORK,
-    ),
-    "a detached job at work": (
-        with_mark(IDLE_SCENE, TERMINAL.ref, work=WORKING),
-        Reason.BACKGROUND_WORK,
-    ),
-    "not yet asked for work": (with_mark(IDLE_SCENE, TERMINAL.ref, work=Work()), Reason.GRACE),
-    "printing by itself": (
-        with_mark(IDLE_SCENE, TERMINAL.ref, weak={"output": ago(minutes=10)}),
-        Reason.OUTPUT,
-    ),
-    "a hook vetoes": (with_ledger(IDLE_SCENE, vetoes={TERMINAL.ref: VETO}), Reason.VETOED),
-    "kept by setting": (with_policy(IDLE_SCENE, keep_terminals=True), Reason.TERMINAL_OPEN),
-    "kept by setting, its command silent for as long as max_busy_minutes": (
-        running(3 * HOUR, 3 * HOUR, max_busy=3 * HOUR, keep_terminals=True),
-        Reason.TERMINAL_OPEN,
-    ),
-    "kept by setting, with a silent command": (
-        running(8 * HOUR, 8 * HOUR, keep_terminals=True),
-        Reason.SUSPECT_BUSY,
-    ),
-    "a key an hour ago": (
-        replace(IDLE_SCENE, terminal=replace(TERMINAL, last_activity=ago(hours=1))),
-        Reason.RECENT_ACTIVITY,
-    ),
-    "its own limit": (
-        with_policy(IDLE_SCENE, terminal_idle_timeout=8 * HOUR),
-        Reason.RECENT_ACTIVITY,
-    ),
-    "kept alive": (
-        with_ledger(IDLE_SCENE, holds={TERMINAL.ref: Hold(NOW + HOUR)}),
-        Reason.KEPT_ALIVE,
-    ),
-}
-
-REMOVED_TERMINAL_ROWS = {
-    "a silent command, for as long as max_busy_minutes": (
-        running(3 * HOUR, 3 * HOUR, max_busy=3 * HOUR),
-        Reason.MAX_BUSY,
-    ),
 }
 
 REMOVED_KERNEL_ROWS = {

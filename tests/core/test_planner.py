@@ -6,25 +6,19 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from app_tables import APP_ROWS, APP_STILL_REMOVED, NOT_COVERED, STUCK, with_stuck_kernel
 from planner_tables import (
-    APP_ROWS,
-    APP_STILL_REMOVED,
     HOUR,
     IDLE_SCENE,
     KERNEL_ROWS,
     KERNEL_STILL_REMOVED,
-    NOT_COVERED,
     REMOVED_KERNEL_ROWS,
-    REMOVED_TERMINAL_ROWS,
-    STUCK,
-    TERMINAL_ROWS,
     UNREAD,
     UNTOLD,
     VETO,
     WORKING,
     busy,
     refused,
-    with_stuck_kernel,
 )
 from scene import (
     APP,
@@ -38,6 +32,7 @@ from scene import (
     with_mark,
     with_policy,
 )
+from terminal_tables import REMOVED_TERMINAL_ROWS, TERMINAL_ROWS
 
 from auto_shutdown.core.ledger import Hold
 from auto_shutdown.core.marks import Work

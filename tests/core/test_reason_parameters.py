@@ -13,15 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from planner_tables import (
-    APP_ROWS,
-    IDLE_SCENE,
-    KERNEL_ROWS,
-    REMOVED_KERNEL_ROWS,
-    REMOVED_TERMINAL_ROWS,
-    TERMINAL_ROWS,
-)
+from app_tables import APP_ROWS
+from planner_tables import IDLE_SCENE, KERNEL_ROWS, REMOVED_KERNEL_ROWS
 from scene import APP, IMAGE_TERMINAL, NOW, TERMINAL
+from terminal_tables import REMOVED_TERMINAL_ROWS, TERMINAL_ROWS
 from test_worth_stopping import ON, planned
 
 from auto_shutdown.core.under_way import with_removals_under_way
@@ -30,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reason-parameters.md"
 RECORDED = ROOT / "labextension" / "src" / "__tests__" / "reports" / "sentences.json"
 
-#: Sentences that the tables of ``planner_tables`` leave out.
+#: Sentences that the planner's tables leave out.
 MORE = {
     "an app of another type": (replace(IDLE_SCENE, app=replace(APP, type="Canvas")), None),
     "a job in a terminal of the app": (

@@ -7,14 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from planner_tables import (
-    APP_ROWS,
-    IDLE_SCENE,
-    KERNEL_ROWS,
-    REMOVED_KERNEL_ROWS,
-    TERMINAL_ROWS,
-    WORKING,
-)
+from app_tables import APP_ROWS
+from planner_tables import IDLE_SCENE, KERNEL_ROWS, REMOVED_KERNEL_ROWS, WORKING
 from scene import (
     APP,
     IMAGE_TERMINAL,
@@ -26,6 +20,7 @@ from scene import (
     with_ledger,
     with_mark,
 )
+from terminal_tables import TERMINAL_ROWS
 
 from auto_shutdown.core.ledger import Hold
 from auto_shutdown.core.verdict import Action, Decision, Reason

@@ -1,4 +1,4 @@
-"""A real kernel gateway for the tests that need one."""
+"""A real kernel gateway, and a server with one kernel by values (one_kernel.py)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from one_kernel import FakeShells, Manager, Sessions
+
+from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.websockets import WebsocketClients
+from auto_shutdown.world.world import World
 
 
 @pytest.fixture(scope="module")
@@ -19,3 +26,30 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield found
     finally:
         found.stop()
+
+
+@pytest.fixture
+def shells() -> FakeShells:
+    return FakeShells()
+
+
+@pytest.fixture
+def clients() -> WebsocketClients:
+    return WebsocketClients()
+
+
+@pytest.fixture
+def manager() -> Manager:
+    return Manager()
+
+
+@pytest.fixture
+def source(manager: Manager, clients: WebsocketClients, shells: FakeShells) -> KernelSource:
+    made = KernelSource(manager, Sessions(), clients)
+    made._shells = made._shutdown._shells = shells  # type: ignore[assignment]
+    return made
+
+
+@pytest.fixture
+def world(source: KernelSource) -> World:
+    return World(Platform(), source, TerminalSource({}), None)

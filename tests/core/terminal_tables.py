@@ -1,0 +1,106 @@
+"""The planner's tables for terminals. Each row changes one thing of the scene in which everything
+is idle and due, and gives the reason that the planner must name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from planner_tables import HOUR, IDLE_SCENE, UNREAD, VETO, WORKING
+from scene import (
+    NOW,
+    TERMINAL,
+    Scene,
+    ago,
+    with_ledger,
+    with_mark,
+    with_policy,
+)
+
+from auto_shutdown.core.ledger import Hold
+from auto_shutdown.core.marks import Work
+from auto_shutdown.core.verdict import Reason
+
+
+def running(still: timedelta, printed: timedelta, shows: bool = False, **policy: object) -> Scene:
+    """A command in the terminal's foreground without a key or a sign of work for so long, that
+    last printed ``printed`` ago."""
+    terminal = replace(TERMINAL, running_job="python", only_shows=shows)
+    scene = with_policy(replace(IDLE_SCENE, terminal=terminal), **policy)
+    since, weak = NOW - still, {"output": NOW - printed}
+    return with_mark(
+        scene, TERMINAL.ref, state="running", state_since=since, quiet_since=since, weak=weak
+    )
+
+
+TERMINAL_ROWS = {
+    "disabled": (with_policy(IDLE_SCENE, enabled=False), Reason.DISABLED),
+    "unread": (replace(IDLE_SCENE, unread=("terminals",)), Reason.UNKNOWN),
+    "unreadable": (
+        replace(IDLE_SCENE, terminal=replace(TERMINAL, unreadable="bad")),
+        Reason.UNKNOWN,
+    ),
+    "a job in the foreground": (
+        replace(IDLE_SCENE, terminal=replace(TERMINAL, running_job="python")),
+        Reason.RUNNING_JOB,
+    ),
+    "a silent command, for seven hours": (running(7 * HOUR, 7 * HOUR), Reason.RUNNING_JOB),
+    "a silent command, for eight": (running(8 * HOUR, 8 * HOUR), Reason.SUSPECT_BUSY),
+    "the same while it prints": (running(9 * HOUR, HOUR), Reason.RUNNING_JOB),
+    "the same after two caps of printing": (running(17 * HOUR, HOUR), Reason.SUSPECT_BUSY),
+    "a pager that redraws": (running(9 * HOUR, HOUR, shows=True), Reason.SUSPECT_BUSY),
+    "silent, and not asked": (
+        with_mark(running(9 * HOUR, 9 * HOUR), TERMINAL.ref, work=Work()),
+        Reason.RUNNING_JOB,
+    ),
+    "silent for less than max_busy_minutes": (
+        running(2 * HOUR, 2 * HOUR, max_busy=3 * HOUR),
+        Reason.RUNNING_JOB,
+    ),
+    "its processes cannot be read": (
+        with_mark(IDLE_SCENE, TERMINAL.ref, work=UNREAD),
+        Reason.UNKNOWN,
+    ),
+    "a job that only moves bytes": (
+        with_mark(IDLE_SCENE, TERMINAL.ref, weak={"background-io": ago(minutes=10)}),
+        Reason.BACKGROUND_WORK,
+    ),
+    "a detached job at work": (
+        with_mark(IDLE_SCENE, TERMINAL.ref, work=WORKING),
+        Reason.BACKGROUND_WORK,
+    ),
+    "not yet asked for work": (with_mark(IDLE_SCENE, TERMINAL.ref, work=Work()), Reason.GRACE),
+    "printing by itself": (
+        with_mark(IDLE_SCENE, TERMINAL.ref, weak={"output": ago(minutes=10)}),
+        Reason.OUTPUT,
+    ),
+    "a hook vetoes": (with_ledger(IDLE_SCENE, vetoes={TERMINAL.ref: VETO}), Reason.VETOED),
+    "kept by setting": (with_policy(IDLE_SCENE, keep_terminals=True), Reason.TERMINAL_OPEN),
+    "kept by setting, its command silent for as long as max_busy_minutes": (
+        running(3 * HOUR, 3 * HOUR, max_busy=3 * HOUR, keep_terminals=True),
+        Reason.TERMINAL_OPEN,
+    ),
+    "kept by setting, with a silent command": (
+        running(8 * HOUR, 8 * HOUR, keep_terminals=True),
+        Reason.SUSPECT_BUSY,
+    ),
+    "a key an hour ago": (
+        replace(IDLE_SCENE, terminal=replace(TERMINAL, last_activity=ago(hours=1))),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "its own limit": (
+        with_policy(IDLE_SCENE, terminal_idle_timeout=8 * HOUR),
+        Reason.RECENT_ACTIVITY,
+    ),
+    "kept alive": (
+        with_ledger(IDLE_SCENE, holds={TERMINAL.ref: Hold(NOW + HOUR)}),
+        Reason.KEPT_ALIVE,
+    ),
+}
+
+REMOVED_TERMINAL_ROWS = {
+    "a silent command, for as long as max_busy_minutes": (
+        running(3 * HOUR, 3 * HOUR, max_busy=3 * HOUR),
+        Reason.MAX_BUSY,
+    ),
+}
