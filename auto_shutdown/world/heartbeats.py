@@ -163,16 +163,16 @@ def with_heartbeats(snapshot: Snapshot, heartbeats: Heartbeats) -> Snapshot:
     if heartbeats.everything is None and not heartbeats.apps:
         return snapshot
 
-    def beat(app_id: str | None) -> datetime | None:
+    def touched_at(app_id: str | None) -> datetime | None:
         return heartbeats.of(app_id.partition("/")[2] if app_id else None)
 
-    def with_beat(app: App) -> App:
-        at = beat(app.id)
+    def with_stamp(app: App) -> App:
+        at = touched_at(app.id)
         return app if at is None else replace(app, stamps={**app.stamps, Signal.HEARTBEAT: at})
 
     return replace(
         snapshot,
-        kernels=tuple(replace(k, heartbeat_at=beat(k.app)) for k in snapshot.kernels),
-        terminals=tuple(replace(t, heartbeat_at=beat(t.app)) for t in snapshot.terminals),
-        apps=tuple(map(with_beat, snapshot.apps)),
+        kernels=tuple(replace(k, heartbeat_at=touched_at(k.app)) for k in snapshot.kernels),
+        terminals=tuple(replace(t, heartbeat_at=touched_at(t.app)) for t in snapshot.terminals),
+        apps=tuple(map(with_stamp, snapshot.apps)),
     )

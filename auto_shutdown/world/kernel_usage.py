@@ -3,9 +3,9 @@
 ``kernel_info_request`` on the shell channel waits behind a running cell; ``usage_request`` on the
 control channel does not (ipykernel 6.11 and newer). The websocket is that of the kernel's gateway.
 
-With older gateways each question moves the kernel's ``last_activity``, and so does opening the
-websocket. This is no activity: the stamp is read after the answer and then known, and the messages
-on the websocket tell whether another client used the kernel meanwhile.
+With older gateways each query moves the kernel's ``last_activity``, and so does opening the
+websocket. This is no activity. So the stamp is read again after the answer, and the messages on the
+websocket show whether another client used the kernel meanwhile.
 """
 
 from __future__ import annotations
@@ -91,9 +91,10 @@ async def ask(
 
 def _is_refusal(error: Exception) -> bool:
     """Whether ``error``, which kept the connection from opening, means that the kernel's gateway
-    refuses the connection. The end of an open connection is no refusal: the kernel may have the
-    question, and a cell may run. An answer about the
-    credentials of this server is no refusal of the kernel, and neither is an error of this server
+    refuses the connection.
+
+    The end of an open connection is no refusal: the kernel may have the query, and a cell may run.
+    An answer about this server's credentials is no refusal, and neither is an error of this server
     (no file descriptors, no name of the host)."""
     if isinstance(error, HTTPClientError):
         return error.code in (404, 410) or error.code >= 500
@@ -101,8 +102,9 @@ def _is_refusal(error: Exception) -> bool:
 
 
 async def stamps_at_rest(read_stamps: Callable[[], Awaitable[Stamps]]) -> Stamps:
-    """The stamps, when two readings are the same: a gateway notes a request a moment late. Empty
-    when they cannot be read; what they then are at the next look counts as activity."""
+    """The stamps, as soon as two readings in a row are the same: a gateway updates them a moment
+    late. Empty if they cannot be read. Then a stamp that the query moved counts as activity in the
+    next pass."""
     try:
         before = await read_stamps()
         for _ in range(int(REST_SECONDS / REST_STEP)):
@@ -117,7 +119,7 @@ async def stamps_at_rest(read_stamps: Callable[[], Awaitable[Stamps]]) -> Stamps
 
 
 class _Conversation:
-    """The questions on one websocket, and what came back."""
+    """The queries on one websocket, and the answers to them."""
 
     def __init__(
         self, subshells: Collection[str], with_usage: bool, with_history: bool = False
@@ -138,7 +140,7 @@ class _Conversation:
         self.is_connected = False
 
     async def hold(self, url: str, arguments: Mapping[str, Any]) -> None:
-        """Ask, and read until all is answered. Raises what the connection raises."""
+        """Send the queries, and read until all are answered. Raises what the connection raises."""
         request = HTTPRequest(f"{url}?session_id={self._session}", **arguments)
         socket = await websocket_connect(request)
         self.is_connected = True
@@ -224,14 +226,14 @@ class _Conversation:
         return replace(
             found,
             kernel_cores=None if percent is None else percent / 100,
-            # ipykernel leaves out a zero: of an idle host, and of the first question ever.
+            # ipykernel leaves out a zero: for an idle host, and for the first query of a process.
             host_cores=(host or 0.0) / 100 * (cores or 1.0),
             process_id=None if process_id is None else int(process_id),
         )
 
 
 def _number(value: Any) -> float | None:
-    """A number as it is; None for anything else that a kernel may answer."""
+    """``value`` if it is a finite number; None for anything else that a kernel may answer."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if math.isfinite(value) else None

@@ -113,9 +113,9 @@ class KernelSource:
         return kernels
 
     async def read_again(self, kernel_ids: Iterable[str]) -> tuple[Kernel, ...] | None:
-        """These kernels as they are now, with the paths of the last full reading. None if one was
-        not there then. Raises what the manager raises."""
-        found = []
+        """These kernels as they are now, with the paths of the last full reading. None if that
+        reading did not have one of them. Raises what the manager raises."""
+        kernels = []
         for kernel_id in kernel_ids:
             if kernel_id not in self._joined:
                 return None
@@ -124,10 +124,10 @@ class KernelSource:
                 return None
             self._listener.notice_restart(kernel_id)
             model, before = self._joined[kernel_id]
-            found.append(
+            kernels.append(
                 self.observed(kernel_of_model(kernel_id, {**model, **fresh}, before.paths))
             )
-        return tuple(found)
+        return tuple(kernels)
 
     @property
     def departures(self) -> tuple[Departure, ...]:
@@ -184,9 +184,8 @@ class KernelSource:
         return changed
 
     def had_come_up(self, kernel_ids: Iterable[str]) -> None:
-        """Earlier passes saw these kernels idle or busy. If the manager of one lists it as starting
-        now, that is no sign that it is stuck: an earlier server knew better (a gateway may list a
-        kernel as starting for ever)."""
+        """Note that an earlier server saw these kernels idle or busy. So they are not stuck in
+        starting, even if their manager lists them as starting (a gateway may do so for ever)."""
         for kernel_id in kernel_ids:
             self._requests.of(kernel_id).came_up = True
 

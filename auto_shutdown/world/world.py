@@ -184,8 +184,8 @@ class World:
         return replace(kernel, heartbeat_at=heartbeat_at)
 
     async def _read_heartbeats(self, unread: dict[str, Unread]) -> Heartbeats:
-        """The activity that other programs report. While it cannot be read, activity is
-        unknown."""
+        """The activity that other programs report. If it cannot be read, the kernels and terminals
+        count as unread."""
         if self._heartbeat_source is None:
             return Heartbeats()
         try:
@@ -198,9 +198,9 @@ class World:
             remedy = sentence(
                 "Make the state directory readable, or set AutoShutdown.state_dir to another."
             )
-            found = Unread("heartbeats", type(error).__name__, message, remedy)
-            unread.setdefault(Snapshot.KERNELS, found)
-            unread.setdefault(Snapshot.TERMINALS, found)
+            failure = Unread("heartbeats", type(error).__name__, message, remedy)
+            unread.setdefault(Snapshot.KERNELS, failure)
+            unread.setdefault(Snapshot.TERMINALS, failure)
             return Heartbeats()
 
     async def _read_kernels(self, unread: dict[str, Unread]) -> tuple[Kernel, ...]:

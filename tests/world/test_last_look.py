@@ -71,7 +71,7 @@ async def test_a_kernel_that_became_active_is_kept_unless_its_removal_was_reques
 NO_REMOVAL = {
     "its shell is silent": Usage(shell=ShellAnswer(False)),
     "its shell cannot be asked": Usage(shell=ShellAnswer(False, "no way")),
-    "another client was heard": Usage(shell=ShellAnswer(True), other_client_seen=True),
+    "another client sent a request": Usage(shell=ShellAnswer(True), other_client_seen=True),
 }
 
 
@@ -153,7 +153,7 @@ async def test_kernel_that_sends_faster_than_the_server_reads_is_kept(
 
 
 async def test_max_busy_minutes_removes_a_busy_kernel(world: World, manager: Manager) -> None:
-    """``max_busy_minutes``: that it is busy is no news."""
+    """The kernel was busy when it was decided to remove it, and nothing has changed."""
     manager.model = {**MODEL, "execution_state": "busy"}
     assert (await world.remove(await decided(world), only_unmoved=True)).result is Result.REMOVED
 
@@ -176,7 +176,7 @@ async def test_a_cell_during_the_shutdown_begins_only_if_the_kernel_stays(
 async def test_requested_removal_proceeds_although_the_kernel_became_busy(
     world: World, manager: Manager
 ) -> None:
-    """What is unchanged since the last look may be the same object, and is still asked for anew."""
+    """The kernel is read again, although it was unchanged and may be the same object."""
     await decided(world)
     (kernel,) = (await world.observe(False)).kernels
     assert manager.model is not None
