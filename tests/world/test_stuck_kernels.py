@@ -85,7 +85,10 @@ class Answers:
     def __init__(self, source: KernelSource, shell: bool, control: bool) -> None:
         self.requests = source._requests.of("k")
         self.usage = Usage(
-            failure="" if control else "late", shell=ShellAnswer(shell), kernel_cores=0.0
+            kernel_cores=0.0,
+            host_cores=0.0,
+            failure="" if control else "late",
+            shell=ShellAnswer(shell),
         )
 
     async def ask_by_websocket(self, kernel_id: str, with_usage: bool) -> Usage:
