@@ -192,6 +192,8 @@ class RemoteWork:
         self, ref: Ref, kernel_id: str, total: float, window: float, enough: float, whose: str
     ) -> Answer:
         """Judge ``ref`` by the ``total`` that the kernel ``kernel_id`` has reported of it."""
+        if not window:
+            return Answer(ref, conclusive=False)
         gauge = self._gauges.setdefault((ref, kernel_id), Gauge())
         use = gauge.add(self._now(), {"cpu": Reading(total)}, window)
         return judge_use(ref, use, enough, whose)
