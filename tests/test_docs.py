@@ -162,3 +162,25 @@ def test_every_module_has_a_docstring() -> None:
     for path in texts():
         if path.suffix == ".py":
             assert ast.get_docstring(ast.parse(path.read_text())), path.relative_to(ROOT)
+
+
+def test_names_in_roles_of_docstrings_exist() -> None:
+    """:mod:`.pace`, :class:`~auto_shutdown.core.model.Snapshot`, :func:`decide`."""
+    for path in (ROOT / "auto_shutdown").rglob("*.py"):
+        for name in re.findall(r":(?:mod|class|func|meth):`~?([\w.]+)`", path.read_text()):
+            assert is_defined(name, path), f"{path.relative_to(ROOT)}: {name}"
+
+
+def is_defined(name: str, module: Path) -> bool:
+    """Whether ``name``, as the docstring of ``module`` writes it, is a module or defined in one."""
+    parts = name.lstrip(".").split(".")
+    place = ROOT if parts[0] == "auto_shutdown" else module.parent
+    while parts and (place / parts[0]).is_dir():
+        place /= parts.pop(0)
+    if parts and (place / f"{parts[0]}.py").exists():
+        place = place / f"{parts.pop(0)}.py"
+    if not parts:
+        return True
+    source = (place if place.is_file() else module).read_text()
+    defined = rf"\b(class|def) {parts[0]}\b|^{parts[0]}\b|\bimport .*\b{parts[0]}\b"
+    return re.search(defined, source, re.MULTILINE) is not None
