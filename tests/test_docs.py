@@ -172,7 +172,8 @@ def test_names_in_roles_of_docstrings_exist() -> None:
 
 
 def is_defined(name: str, module: Path) -> bool:
-    """Whether ``name``, as the docstring of ``module`` writes it, is a module or defined in one."""
+    """Whether ``name``, as the docstring of ``module`` writes it, is a module or defined in one. A
+    bare name may be defined in any module of the same folder."""
     parts = name.lstrip(".").split(".")
     place = ROOT if parts[0] == "auto_shutdown" else module.parent
     while parts and (place / parts[0]).is_dir():
@@ -181,6 +182,6 @@ def is_defined(name: str, module: Path) -> bool:
         place = place / f"{parts.pop(0)}.py"
     if not parts:
         return True
-    source = (place if place.is_file() else module).read_text()
-    defined = rf"\b(class|def) {parts[0]}\b|^{parts[0]}\b|\bimport .*\b{parts[0]}\b"
-    return re.search(defined, source, re.MULTILINE) is not None
+    sources = [place] if place.is_file() else module.parent.glob("*.py")
+    defined = re.compile(rf"\b(class|def) {parts[0]}\b|^{parts[0]}\b", re.MULTILINE)
+    return any(defined.search(source.read_text()) for source in sources)

@@ -64,7 +64,8 @@ class Reporter:
         )
 
     def report(self, unsignalled_changes: int) -> dict[str, Any]:
-        """The report as JSON. ``unsignalled_changes``: see :class:`Controller`."""
+        """The report as JSON. ``unsignalled_changes`` is the number of changes that a full pass has
+        found and that no change signal reported."""
         platform, now = self._world.platform, self._clock.read().now
         return build(
             now=now,
