@@ -231,7 +231,8 @@ def teardown(arguments: argparse.Namespace) -> int:
             audit.write({**about, **entry})
 
         keep = not arguments.delete_files
-        found = Teardown(place.aws(regions[0]), arguments.domain, keep, tell, write)
+        aws, spaces = place.aws(regions[0]), arguments.delete_spaces
+        found = Teardown(aws, arguments.domain, keep, spaces, tell, write)
         contents = found.look()
         for line in found.plan(contents):
             tell(line)
@@ -260,7 +261,7 @@ def _agreed(arguments: argparse.Namespace, contents: object) -> bool:
 
     assert isinstance(contents, Contents)
     assert contents.domain is not None
-    name = str(contents.domain.get("DomainName", ""))
+    name = str(contents.domain.get("DomainName") or arguments.domain)
     if contents.spaces and not arguments.delete_spaces:
         message = f"It has {len(contents.spaces)} spaces with files: --delete-spaces agrees."
         print(message, file=sys.stderr)

@@ -36,11 +36,13 @@ from .facts import (
     TENSORBOARD,
     USER_PROFILE,
     WATCHED_TYPES,
+    DomainKey,
     Facts,
     Item,
+    ItemKey,
     Point,
 )
-from .memory import Memory, Notice
+from .memory import CLOCK_TOLERANCE, Memory, Notice
 from .policy import DomainPolicy
 
 #: CloudTrail shows an event after 15 minutes at most, by its documentation. Until then a creation
@@ -98,14 +100,15 @@ def plan(facts: Facts, policy: DomainPolicy, memory: Memory) -> Plan:
 
 
 def still_valid(memory: Memory, facts: Facts, policy: DomainPolicy) -> Memory:
-    """The notices that still hold. A notice is forgotten when its app is gone, was created again
-    or is in use, and when the policy no longer covers the app. Where something could not be read,
-    the notice stays: nothing is known against it, and nothing is deleted on it either."""
+    """The notices that still hold. A notice is forgotten if its app is gone, was created again or
+    is in use, or if the policy no longer covers the app. A notice is kept if something could not
+    be read: it cannot lead to a deletion in this run. Notices of domains that this run did not read
+    are kept for the runs that do, until they expire."""
     kept = {}
     for key, notice in memory.notices.items():
         item = facts.by_key.get(key)
         if item is None:
-            if not facts.was_read(APPS, key.region):
+            if not _was_listed(key, facts) and not _is_expired(notice, facts, policy):
                 kept[key] = notice
             continue
         decision = decide(item, facts, policy, notice)
@@ -136,7 +139,7 @@ def decide(
         return Decision(item, name, Step.OFF, why)
     if notice is None or not _covers(notice, item, facts, name, policy):
         return Decision(item, name, Step.NOTICE, why, facts.at + policy.notice)
-    due_at = notice.given_at + policy.notice
+    due_at = notice.is_due_at(policy.notice)
     if facts.at < due_at:
         return Decision(item, name, Step.WAIT, why, due_at)
     since = facts.creations_since.get(item.region)
@@ -152,9 +155,21 @@ class _Kept:
 
 
 def _covers(notice: Notice, item: Item, facts: Facts, rule: str, policy: DomainPolicy) -> bool:
-    """Whether ``notice`` announced what is planned now."""
-    expired = facts.at > notice.given_at + policy.notice + NOTICE_LIFE
+    """Whether ``notice`` announced this deletion by this rule."""
+    expired = _is_expired(notice, facts, policy)
     return notice.rule == rule and not expired and not _is_refuted(item, facts, notice)
+
+
+def _is_expired(notice: Notice, facts: Facts, policy: DomainPolicy) -> bool:
+    """Whether ``notice`` is too old to be acted on, or was written by a wrong clock."""
+    too_old = facts.at > notice.is_due_at(policy.notice) + NOTICE_LIFE
+    return too_old or notice.given_at > facts.at + CLOCK_TOLERANCE
+
+
+def _was_listed(key: ItemKey, facts: Facts) -> bool:
+    """Whether this run listed all apps of the app's domain."""
+    known = DomainKey(key.region, key.domain_id) in facts.domains
+    return known and facts.was_read(APPS, key.region)
 
 
 def _kept(item: Item, facts: Facts, policy: DomainPolicy) -> _Kept | None:

@@ -80,8 +80,9 @@ def read(
 def read_canvas(
     aws: Aws, apps: Sequence[Item], start: datetime, end: datetime
 ) -> dict[ItemKey, tuple[Point, ...]]:
-    """The points of the Canvas metric of ``apps``, by app; an app without points is left out."""
-    alive = [app for app in apps if app.status == f.IN_SERVICE]
+    """The points of the Canvas metric of ``apps``, by app; an app without points is left out. The
+    metric is a user profile's: a space of the same name has no points."""
+    alive = [app for app in apps if app.status == f.IN_SERVICE and app.owner_kind == f.USER_PROFILE]
     found: dict[ItemKey, list[Point]] = {}
     for first in range(0, len(alive), METRICS_A_CALL):
         batch = alive[first : first + METRICS_A_CALL]

@@ -1,35 +1,51 @@
-"""What one run of ``domain tidy`` hands to the next: the notices given. Pure values, and their
-JSON. Losing it only delays a deletion: a notice that is not remembered is given again."""
+"""What one run of ``domain tidy`` hands to the next: the notices that were sent. Pure values and
+their JSON. If they are lost, deletions are only delayed, because the next run sends the notices
+again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ..core.words import iso
 from .errors import DomainError
 from .facts import ItemKey
 
-#: Of the JSON's shape.
+#: The version of the JSON's schema.
 VERSION = 1
+
+#: How long a run may work with the state before another run may take it. The scheduled function has
+#: 15 minutes.
+LEASE = timedelta(minutes=20)
+
+#: AWS refuses requests of a machine whose clock is wrong by more than this (15 minutes for S3, 5
+#: for SageMaker). An instant that lies further in the future was written by a wrong clock.
+CLOCK_TOLERANCE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A notice that was given at ``given_at`` for the app whose CreationTime is ``created_at``,
-    because of ``rule`` (a name of the policy file)."""
+    """A notice that was sent at ``given_at`` for the app whose CreationTime is ``created_at``,
+    because of ``rule`` (a name in the policy file). ``due_at``: the time of the deletion that the
+    notice announced; None in a state file of an earlier version."""
 
     rule: str
     given_at: datetime
     created_at: datetime | None
+    due_at: datetime | None = None
+
+    def is_due_at(self, notice_time: timedelta) -> datetime:
+        """When the app may be deleted: after ``notice_time``, the policy's notice time of today,
+        and not before the time that the notice announced."""
+        return max(self.given_at + notice_time, self.due_at or self.given_at)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """``run`` and ``run_until``: a run that may still be at work, and when it is over at the
-    latest. Another run that sees it before then gives way."""
+    """``run`` names the run that works with the state, until ``run_until`` at the latest. Another
+    run gives way until then."""
 
     notices: Mapping[ItemKey, Notice] = field(default_factory=dict)
     run: str = ""
@@ -42,8 +58,11 @@ class Memory:
         return replace(self, notices={**self.notices, **notices})
 
     def is_taken(self, now: datetime) -> bool:
-        """Whether another run may be at work."""
-        return self.run_until is not None and now < self.run_until
+        """Whether a run may be at work. A run whose clock was far ahead and that crashed does not
+        hold the state longer than any other run."""
+        if self.run_until is None:
+            return False
+        return now < self.run_until <= now + LEASE + CLOCK_TOLERANCE
 
     def taken(self, run: str, until: datetime) -> Memory:
         return replace(self, run=run, run_until=until)
@@ -58,8 +77,9 @@ def to_json(memory: Memory) -> dict[str, Any]:
             **key._asdict(),
             "rule": notice.rule,
             "given_at": notice.given_at.isoformat(),
-            # To the microsecond: it is compared with what AWS says later.
+            # To the microsecond: it is compared with AWS's later answers.
             "created_at": notice.created_at.isoformat() if notice.created_at else None,
+            "due_at": notice.due_at.isoformat() if notice.due_at else None,
         }
         for key, notice in memory.notices.items()
     ]
@@ -68,8 +88,8 @@ def to_json(memory: Memory) -> dict[str, Any]:
 
 
 def from_json(content: Any) -> Memory:
-    """Raises DomainError for what this version did not write: to begin anew could be right, but
-    the administrator should know."""
+    """Raises DomainError for content that this version did not write. An empty memory would be safe
+    as well, but the administrator should know that the state is damaged."""
     try:
         if content["version"] != VERSION:
             raise ValueError("version")
@@ -79,7 +99,8 @@ def from_json(content: Any) -> Memory:
             given_at = _instant(entry["given_at"])
             if given_at is None:
                 raise ValueError("given_at")
-            notices[key] = Notice(str(entry["rule"]), given_at, _instant(entry["created_at"]))
+            created_at, due_at = _instant(entry["created_at"]), _instant(entry.get("due_at"))
+            notices[key] = Notice(str(entry["rule"]), given_at, created_at, due_at)
         run, run_until = str(content.get("run", "")), _instant(content.get("run_until"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DomainError(

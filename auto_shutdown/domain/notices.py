@@ -1,23 +1,24 @@
-"""Tells people what will be deleted: one message a run to an SNS topic, and one EventBridge event
-for each app (from there to Slack, mail, a ticket; docs/domain.md has the rules)."""
+"""Sends the notices of deletions: one message a run to an SNS topic, and one EventBridge event for
+each app (rules send it on to Slack, mail or a ticket system, see docs/domain.md)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ..core.words import iso, printable
+from ..world.aws_errors import DENIED
 from .actions import Decision, owners_of
 from .errors import CallError
 from .facts import Facts
 from .pace import Aws
 from .policy import DomainPolicy
 
-#: SNS takes 256 KB a message and 100 characters of subject.
+#: SNS accepts 256 KB a message and 100 characters of subject.
 MOST_BYTES = 200_000
 
-#: PutEvents takes ten entries a call.
+#: PutEvents accepts ten entries a call.
 EVENTS_A_CALL = 10
 
 SOURCE = "auto-shutdown.domain"
@@ -25,30 +26,33 @@ DETAIL_TYPE = "Auto Shutdown Notice"
 
 
 class Notifier(Protocol):
-    """``send`` raises CallError unless everybody who should know was told."""
+    """``send`` raises CallError unless all notices were sent."""
 
     def send(self, decisions: Sequence[Decision], facts: Facts, policy: DomainPolicy) -> None: ...
 
 
 class AwsNotifier:
-    """Through the topic and the event bus of the policy, each in its own region."""
+    """Sends to the topic and the event bus of the policy, each in its own region. ``aws`` returns
+    the API of a region."""
 
-    def __init__(self, aws: Any) -> None:
-        #: Gives the API of a region.
+    def __init__(self, aws: Callable[[str], Aws]) -> None:
         self._aws = aws
 
     def send(self, decisions: Sequence[Decision], facts: Facts, policy: DomainPolicy) -> None:
         details = [detail(decision, person) for person, decision in owners_of(decisions, facts)]
         if policy.sns_topic_arn:
-            region = policy.sns_topic_arn.split(":")[3]
-            self._publish(self._aws(region), policy.sns_topic_arn, details)
+            aws = self._aws(policy.sns_topic_arn.split(":")[3])
+            if not policy.event_bus:
+                _check_subscriptions(aws, policy.sns_topic_arn)
+            self._publish(aws, policy.sns_topic_arn, details)
         if policy.event_bus:
             self._put(self._aws(facts.regions[0]), policy.event_bus, details)
 
     @staticmethod
     def _publish(aws: Aws, topic: str, details: Sequence[dict[str, Any]]) -> None:
+        apps = "1 app" if len(details) == 1 else f"{len(details)} apps"
         for text in messages(details):
-            subject = f"Auto Shutdown: {len(details)} apps will be deleted"
+            subject = f"Auto Shutdown: {apps} will be deleted"
             aws.call("sns", "publish", TopicArn=topic, Subject=subject, Message=text)
 
     @staticmethod
@@ -70,6 +74,29 @@ class AwsNotifier:
                 raise CallError("FailedEntries", message, "Check the bus's name and policy.")
 
 
+def _check_subscriptions(aws: Aws, topic: str) -> None:
+    """Raise CallError if nobody has confirmed a subscription to ``topic``: SNS accepts a message
+    for nobody. A topic of another account may not allow the question; then it counts as
+    subscribed."""
+    request: dict[str, Any] = {"TopicArn": topic}
+    while True:
+        try:
+            answer = aws.call("sns", "list_subscriptions_by_topic", **request)
+        except CallError as error:
+            if error.code in DENIED | {"AuthorizationError"}:
+                return
+            raise
+        arns = [str(entry.get("SubscriptionArn")) for entry in answer.get("Subscriptions", ())]
+        if any(arn.startswith("arn:") for arn in arns):
+            return
+        if not answer.get("NextToken"):
+            break
+        request["NextToken"] = answer["NextToken"]
+    message = f"The topic {topic} has no confirmed subscription, so nobody would get the notices."
+    advice = 'Subscribe an address and confirm it, or name an event_bus in "notify".'
+    raise CallError("NoSubscription", message, advice)
+
+
 def detail(decision: Decision, person: str) -> dict[str, Any]:
     """One notice, as the event's detail."""
     item = decision.item
@@ -89,10 +116,10 @@ def detail(decision: Decision, person: str) -> dict[str, Any]:
 
 
 def messages(details: Sequence[dict[str, Any]]) -> list[str]:
-    """The texts of the SNS messages: one line for each app, as many messages as it needs."""
+    """The texts of the SNS messages: one line for each app, in as many messages as necessary."""
     head = (
-        "These apps will be deleted at the time given, unless they are used by then (Canvas), get "
-        "the extension, or their owner is excepted in the policy file. Files are kept.\n\n"
+        "These apps will be deleted soon after the time given, unless they are used by then "
+        "(Canvas), get the extension, or are excepted by the policy file. Files are kept.\n\n"
     )
     texts: list[str] = []
     lines: list[str] = []

@@ -146,31 +146,40 @@ class Aws:
         self._lock = threading.Lock()
 
     def call(self, service: str, method: str, **request: Any) -> dict[str, Any]:
-        """Call ``method`` (boto3's name) of ``service``. Raises CallError, OutOfTimeError."""
+        """Call ``method`` (boto3's name) of ``service``, at the pace of the account. A call that is
+        throttled or gets no answer is repeated. Raises CallError, OutOfTimeError."""
         throttled = failed = 0
         while True:
             self.pace.wait(service, method, again=throttled > 0)
-            with self._lock:
-                self.calls[method] = self.calls.get(method, 0) + 1
             try:
-                answer: dict[str, Any] = getattr(self._client(service), method)(**request)
-            except Exception as error:
-                code, text = read_error(error)
-                if code in THROTTLED and throttled < len(BACK_OFF):
-                    throttled += 1
-                    self.pace.back_off(service, method, throttled)
-                    continue
-                if (code in UNREACHABLE or code in FAILING) and failed < ATTEMPTS - 1:
-                    failed += 1
-                    self.pace.rest(failed / self.pace.speed)
-                    continue
-                if code in CREDENTIALS:
-                    self._clients.clear()
+                return self.send(service, method, **request)
+            except CallError as error:
+                refusal = error
+            if refusal.code in THROTTLED and throttled < len(BACK_OFF):
+                throttled += 1
+                self.pace.back_off(service, method, throttled)
+            elif refusal.code in UNREACHABLE | FAILING and failed < ATTEMPTS - 1:
+                failed += 1
+                self.pace.rest(failed / self.pace.speed)
             else:
-                self.pace.answered(service, method)
-                return answer
-            # Outside of the handler: a traceback would print AWS's text, which can quote secrets.
-            raise self._error(service, method, code, text)
+                raise refusal
+
+    def send(self, service: str, method: str, **request: Any) -> dict[str, Any]:
+        """Send one request now, and only once. The caller has waited for the pace
+        (:meth:`Pace.wait`). Raises CallError."""
+        with self._lock:
+            self.calls[method] = self.calls.get(method, 0) + 1
+        try:
+            answer: dict[str, Any] = getattr(self._client(service), method)(**request)
+        except Exception as error:
+            code, text = read_error(error)
+            if code in CREDENTIALS:
+                self._clients.clear()
+        else:
+            self.pace.answered(service, method)
+            return answer
+        # Outside of the handler: a traceback would print AWS's text, which can quote secrets.
+        raise self._error(service, method, code, text)
 
     def pages(self, service: str, method: str, member: str, **request: Any) -> Any:
         """The entries ``member`` of all pages. A page without the member, and a token that comes

@@ -99,7 +99,8 @@ def tidy(where: Where, policy: DomainPolicy, topics: tuple[str, ...] = ()) -> li
         statements.append(_allow("OwnersOfApps", actions, owners))
     topics = tuple(t for t in (policy.sns_topic_arn, *topics) if t)
     if topics:
-        statements.append(_allow("Notices", ["sns:Publish"], list(dict.fromkeys(topics))))
+        actions = ["sns:Publish", *([] if policy.event_bus else ["sns:ListSubscriptionsByTopic"])]
+        statements.append(_allow("Notices", actions, list(dict.fromkeys(topics))))
     if policy.event_bus:
         bus = policy.event_bus
         arn = bus if bus.startswith("arn:") else where.arn("events", f"event-bus/{bus}")

@@ -1,5 +1,5 @@
-"""Where a run keeps its state and its audit lines. The scheduled function has others of the same
-shape (:class:`StateStore`, :class:`AuditLog`); these are files."""
+"""Where a run keeps its state and its audit lines: in files. The scheduled function keeps them in
+S3 (:mod:`.scheduled.s3`), with the same interfaces :class:`StateStore` and :class:`AuditLog`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import ConflictError, DomainError
-from .memory import Memory, from_json, to_json
+from .memory import LEASE, Memory, from_json, to_json
 
 
 class StateStore(Protocol):
-    """Keeps the :class:`Memory` of the runs. ``load`` gives it with a version; ``save`` writes
-    only over that version, raises ConflictError otherwise, and gives the new version."""
+    """Keeps the :class:`Memory` of the runs. ``load`` returns it with its version. ``save``
+    replaces only that version and returns the new one; otherwise it raises ConflictError."""
 
     def load(self) -> tuple[Memory, str]: ...
 
@@ -31,8 +32,36 @@ class AuditLog(Protocol):
     def write(self, *entries: Mapping[str, Any]) -> None: ...
 
 
+class HeldState:
+    """The state while one run works with it; other runs give way. ``memory`` is written by
+    :meth:`write`, :meth:`release`, and by nothing else."""
+
+    def __init__(self, store: StateStore, run: str, now: Callable[[], datetime]) -> None:
+        """Take the state for the run of the id ``run``. Raises ConflictError if another run may be
+        at work, DomainError if the state cannot be read or written."""
+        self._store, self._now = store, now
+        memory, self._version = store.load()
+        if memory.is_taken(now()):
+            raise ConflictError(f"Another run ({memory.run}) is at work; this one gives way.")
+        self.memory = memory
+        self.write(memory.taken(run, now() + LEASE))
+
+    def is_held(self) -> bool:
+        """Whether the time of this run is not over, so that no other run has begun."""
+        return self.memory.is_taken(self._now())
+
+    def write(self, memory: Memory) -> None:
+        """Replace the state. Raises ConflictError if another run has written it."""
+        self._version = self._store.save(memory, self._version)
+        self.memory = memory
+
+    def release(self) -> None:
+        self.write(self.memory.released())
+
+
 class FileState:
-    """In a JSON file. The version is the SHA-256 of its content, empty for no file."""
+    """The state in a JSON file. The version is the SHA-256 of its content; empty if there is no
+    file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -62,6 +91,7 @@ class FileState:
                     file.flush()
                     os.fsync(file.fileno())
                 os.replace(name, self._path)
+                _sync_folder(self._path.parent)
             except BaseException:
                 with contextlib.suppress(OSError):
                     os.unlink(name)
@@ -86,7 +116,8 @@ class FileState:
 
 
 class FileAudit:
-    """One line of JSON for each entry, on disk when ``write`` returns."""
+    """One line of JSON for each entry, on the disk when ``write`` returns. A line that a crash cut
+    off does not damage the next one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -94,10 +125,27 @@ class FileAudit:
     def write(self, *entries: Mapping[str, Any]) -> None:
         with _reporting(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._path, "a", encoding="utf-8") as file:
-                file.write("".join(json.dumps(entry) + "\n" for entry in entries))
+            is_new = not self._path.exists()
+            with open(self._path, "ab+") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+                cut_off = file.read(1) not in (b"", b"\n")
+                lines = "".join(json.dumps(entry) + "\n" for entry in entries)
+                file.write(b"\n" * cut_off + lines.encode())
                 file.flush()
                 os.fsync(file.fileno())
+            if is_new:
+                _sync_folder(self._path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write the folder's entries to the disk: without it a power failure can undo a rename. Some
+    network file systems do not support this."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _version(content: bytes) -> str:

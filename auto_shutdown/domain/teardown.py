@@ -8,6 +8,7 @@ JupyterServer app that Studio starts again by itself is found by the next look a
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,18 +60,21 @@ class Result:
 
 class Teardown:
     """``keep_files``: the domain's EFS file system, with the homes of Studio Classic, is retained.
-    ``tell`` gets a sentence for each step."""
+    ``delete_spaces``: the administrator agrees that the files in the spaces are deleted. ``tell``
+    gets a sentence for each step."""
 
     def __init__(
         self,
         aws: Aws,
         domain_id: str,
         keep_files: bool,
+        delete_spaces: bool,
         tell: Callable[[str], None],
         audit: Callable[[Mapping[str, Any]], None] = lambda entry: None,
     ) -> None:
         self._aws, self._domain_id = aws, domain_id
-        self._keep_files, self._tell, self._audit = keep_files, tell, audit
+        self._keep_files, self._may_delete_spaces = keep_files, delete_spaces
+        self._tell, self._audit = tell, audit
         self._result = Result()
         self._stage, self._give_up_at = "", 0.0
 
@@ -151,6 +155,14 @@ class Teardown:
         return self._wait("apps", lambda now: not on_their_way(now))
 
     def _delete_spaces(self, spaces: tuple[Space, ...]) -> bool:
+        if not self._may_delete_spaces:
+            # Somebody created them after the plan was shown.
+            names = ", ".join(space.name for space in spaces)
+            self._result.failed.append(
+                f"The domain has spaces with files now: {names}. --delete-spaces agrees that the "
+                "files are deleted."
+            )
+            return False
         failed = len(self._result.failed)
         for space in spaces:
             if space.status != DELETING:
@@ -186,7 +198,8 @@ class Teardown:
 
     def _delete(self, kind: str, name: str, method: str, request: Mapping[str, Any]) -> None:
         """One deletion. Something that is gone, or is on its way, is what was wanted."""
-        self._audit({"event": "delete", "kind": kind, "name": name, **request})
+        about = {"attempt": uuid.uuid4().hex[:12], "kind": kind, "name": name}
+        self._audit({"event": "delete", **about, **request})
         outcome, code = "removed", ""
         try:
             self._call(method, **request)
@@ -200,9 +213,7 @@ class Teardown:
             else:
                 outcome = "failed"
                 self._result.failed.append(f"{kind} {name}: {error}")
-        self._audit(
-            {"event": "outcome", "kind": kind, "name": name, "outcome": outcome, "code": code}
-        )
+        self._audit({"event": "outcome", **about, "outcome": outcome, "code": code})
         if outcome == "removed":
             self._tell(f"deleting {kind} {name}")
             self._result.deleted[kind] = self._result.deleted.get(kind, 0) + 1

@@ -97,9 +97,12 @@ def read_policy(path: Path, topic: str = "") -> DomainPolicy:
     """The policy of a JSON file. ``topic``: the SNS topic for notices where the file names none.
     Raises PolicyError."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        content = json.loads(text, object_pairs_hook=_without_duplicates)
     except OSError as error:
         raise PolicyError(f"{path}: {error.strerror or error}.") from None
+    except PolicyError as error:
+        raise PolicyError(f"{path}: {error}") from None
     except ValueError as error:
         raise PolicyError(f"{path} is not JSON: {error}.") from None
     if topic and isinstance(content, dict) and isinstance(content.get("notify", {}), dict):
@@ -108,6 +111,16 @@ def read_policy(path: Path, topic: str = "") -> DomainPolicy:
         return parse(content)
     except PolicyError as error:
         raise PolicyError(f"{path}: {error}") from None
+
+
+def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Python would silently take the last of two members of the same name, and so
+    lose the exceptions of the first."""
+    names = [name for name, _ in members]
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise PolicyError(f'"{duplicates[0]}" is given twice in the same object.')
+    return dict(members)
 
 
 def scope_of_report(

@@ -80,6 +80,15 @@ def all_on(**sections: Any) -> DomainPolicy:
     return policy(**{**{name: {"delete": True} for name in rules}, **sections})
 
 
+def aged(memory: Memory, ago: timedelta = 2 * HOUR) -> Memory:
+    """``memory`` as if its notices had been sent by so much earlier."""
+    older = {
+        key: replace(n, given_at=n.given_at - ago, due_at=n.due_at and n.due_at - ago)
+        for key, n in memory.notices.items()
+    }
+    return memory.with_notices(older)
+
+
 def noticed(item: Item, rule: str, ago: timedelta = 2 * HOUR) -> Memory:
     """The memory of a notice given so long ago."""
     return Memory({item.key: Notice(rule, NOW - ago, item.created_at)})

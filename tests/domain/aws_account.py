@@ -36,6 +36,13 @@ class Account:
             VpcId="vpc-1",
         )
 
+    def make_topic(self, name: str = "topic") -> str:
+        """The ARN of an SNS topic to which an address is subscribed."""
+        sns = self.session.client("sns")
+        topic = str(sns.create_topic(Name=name)["TopicArn"])
+        sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="studio@example.com")
+        return topic
+
     def make_space(self, name: str, owner: str, domain_id: str = "d-one") -> None:
         self.sagemaker.create_space(
             DomainId=domain_id,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aws_account import REGION, Account
 from scheduled_function import BUCKET, Function
+from tidy_run import Administrator
 
 from auto_shutdown.domain import workplace
 from auto_shutdown.domain.pace import Pace
@@ -69,13 +70,26 @@ def account(server: Api, credentials: None, session: Any) -> Iterator[Account]:
 
 
 @pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands wait a thousandth of what the rates of AWS ask for."""
+    monkeypatch.setattr(workplace, "Pace", lambda **given: Pace(**{**given, "speed": 1000}))
+
+
+@pytest.fixture
 def place(account: Account) -> Workplace:
     return Workplace(account.session, speed=1000)
 
 
 @pytest.fixture
-def function(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Function:
-    topic = account.session.client("sns").create_topic(Name="topic")["TopicArn"]
+def admin(account: Account, place: Workplace, tmp_path: Path) -> Administrator:
+    return Administrator(account, place, tmp_path)
+
+
+@pytest.fixture
+def function(
+    account: Account, fast: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Function:
+    topic = account.make_topic()
     account.session.client("s3").create_bucket(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
     )
@@ -83,7 +97,6 @@ def function(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv(handler.TOPIC, topic)
     monkeypatch.setattr(handler, "_session", None)
     monkeypatch.setattr(handler, "POLICY_FILE", tmp_path / "policy.json")
-    monkeypatch.setattr(workplace, "Pace", lambda **given: Pace(**{**given, "speed": 1000}))
     found = Function(account, topic, tmp_path / "policy.json")
 
     def now() -> datetime:

@@ -8,10 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from account import aged
 from aws_account import REGION, Account
 from moto.sns.models import sns_backends
 
-from auto_shutdown.domain.memory import Memory, Notice, from_json, to_json
+from auto_shutdown.domain.memory import Memory, from_json, to_json
 from auto_shutdown.domain.pace import Aws
 from auto_shutdown.domain.scheduled.handler import handle
 from auto_shutdown.domain.scheduled.s3 import Bucket
@@ -65,12 +66,8 @@ class Function:
         return from_json(json.loads(self.read("state.json")))
 
     def age_notices(self, ago: timedelta = timedelta(hours=2)) -> None:
-        """Make the notices of the state as old as that, instead of the world younger."""
-        memory = self.memory()
-        aged = {
-            key: Notice(n.rule, n.given_at - ago, n.created_at) for key, n in memory.notices.items()
-        }
-        content = json.dumps(to_json(memory.with_notices(aged)), indent=1)
+        """Make the notices of the state older by ``ago``, instead of the world younger."""
+        content = json.dumps(to_json(aged(self.memory(), ago)), indent=1)
         self.s3.put_object(Bucket=BUCKET, Key="state.json", Body=content.encode())
 
     def read(self, key: str) -> bytes:

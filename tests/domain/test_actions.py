@@ -25,7 +25,14 @@ from account import (
 from auto_shutdown.domain import facts as f
 from auto_shutdown.domain.actions import Step, canvas_idle_since, decide, plan, still_valid
 from auto_shutdown.domain.facts import Facts, Item, Point, Unread
-from auto_shutdown.domain.memory import Memory, Notice, from_json, to_json
+from auto_shutdown.domain.memory import (
+    CLOCK_TOLERANCE,
+    LEASE,
+    Memory,
+    Notice,
+    from_json,
+    to_json,
+)
 from auto_shutdown.domain.policy import DomainPolicy
 
 CANVAS = app("Canvas")
@@ -295,11 +302,55 @@ def test_which_notices_are_remembered() -> None:
     assert still_valid(memory, account(unread=(unread(f.APPS),)), all_on()) == memory
     stopped = account(replace(RSTUDIO, status="Deleting"))
     assert still_valid(memory, stopped, all_on()).notices == {}
-    taken = memory.taken("run", NOW + HOUR)
+    taken = memory.taken("run", NOW + LEASE)
     assert from_json(to_json(taken)) == taken
     assert taken.is_taken(NOW)
-    assert not taken.is_taken(NOW + HOUR)
+    assert taken.is_taken(NOW - CLOCK_TOLERANCE)
+    assert not taken.is_taken(NOW + LEASE)
     assert not taken.released().is_taken(NOW)
+
+
+def test_state_taken_by_a_run_with_a_wrong_clock_is_free() -> None:
+    taken = Memory().taken("run", NOW + timedelta(days=3650))
+    assert not taken.is_taken(NOW)
+
+
+def test_notice_from_the_future_is_given_again() -> None:
+    memory = noticed(RSTUDIO, "rstudio_sessions", -HOUR)
+    assert decision(RSTUDIO, account(RSTUDIO), memory).step is Step.NOTICE
+    soon = noticed(RSTUDIO, "rstudio_sessions", -MINUTE)
+    assert decision(RSTUDIO, account(RSTUDIO), soon).step is Step.WAIT
+
+
+@pytest.mark.parametrize("minutes", [30, 240], ids=["shorter", "longer"])
+def test_deletion_is_never_before_the_time_that_the_notice_announced(minutes: int) -> None:
+    """The policy's notice time was two hours, and then the administrator changed it."""
+    rules = all_on(notice_minutes=minutes)
+    notice = Notice("rstudio_sessions", NOW - HOUR, RSTUDIO.created_at, NOW + HOUR)
+    memory = from_json(to_json(Memory({RSTUDIO.key: notice})))
+    waiting = decision(RSTUDIO, account(RSTUDIO), memory, rules)
+    due_at = NOW + max(HOUR, minutes * MINUTE - HOUR)
+    assert (waiting.step, waiting.due_at) == (Step.WAIT, due_at)
+    later = replace(account(RSTUDIO), at=due_at)
+    assert decision(RSTUDIO, later, memory, rules).step is Step.DELETE
+
+
+@pytest.mark.parametrize("place", [{"domain_id": "d-two"}, {"region": "eu-west-1"}])
+def test_notices_of_a_domain_that_was_not_read_are_kept(place: dict[str, str]) -> None:
+    """Runs for different domains or regions share the state."""
+    other = replace(RSTUDIO, **place)
+    memory = noticed(other, "rstudio_sessions")
+    assert still_valid(memory, account(), all_on()) == memory
+    expired = noticed(other, "rstudio_sessions", timedelta(days=2))
+    assert still_valid(expired, account(), all_on()).notices == {}
+
+
+def test_state_of_an_earlier_version_is_read() -> None:
+    memory = noticed(RSTUDIO, "rstudio_sessions")
+    content = to_json(memory)
+    for entry in content["notices"]:
+        del entry["due_at"]
+    assert from_json(content) == memory
 
 
 def test_metric_of_an_earlier_app_does_not_make_the_new_app_idle() -> None:

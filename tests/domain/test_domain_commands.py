@@ -5,23 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from account import aged
 from aws_account import REGION, Account, line
 
 from auto_shutdown.cli.main import main
-from auto_shutdown.domain import workplace
-from auto_shutdown.domain.memory import Memory
-from auto_shutdown.domain.pace import Pace
 from auto_shutdown.domain.stores import FileState
 
-
-@pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workplace, "Pace", lambda **given: Pace(**{**given, "speed": 1000}))
+pytestmark = pytest.mark.usefixtures("fast")
 
 
 def run(*argv: str) -> int:
@@ -150,9 +144,7 @@ def test_tidy_from_notice_to_deletion(
     assert account.statuses()["bob/TensorBoard"] == "InService"
     store = FileState(state)
     memory, version = store.load()
-    ((key, notice),) = memory.notices.items()
-    aged = type(notice)(notice.rule, notice.given_at - timedelta(hours=2), notice.created_at)
-    store.save(Memory({key: aged}), version)
+    store.save(aged(memory), version)
     assert run(*argv, "--json") == 0
     rows = json.loads(capsys.readouterr().out)["plan"]
     assert {row["type"]: row["step"] for row in rows} == {
@@ -209,6 +201,9 @@ def test_unreadable_policy_file_is_an_error(
     path.write_text("{,}")
     assert run("tidy", "--policy", str(path)) == 1
     assert "is not JSON" in capsys.readouterr().err
+    path.write_text('{"version": 1, "exceptions": {"owners": ["ada"]}, "exceptions": {}}')
+    assert run("tidy", "--policy", str(path)) == 1
+    assert '"exceptions" is given twice' in capsys.readouterr().err
     path.write_bytes(b'\xef\xbb\xbf{"version": 1}')  # a byte order mark is no matter
     assert run("tidy", "--policy", str(path), "--state", str(tmp_path / "s")) == 0
     assert run("tidy") == 2

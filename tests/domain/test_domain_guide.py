@@ -12,13 +12,11 @@ from typing import Any
 
 import pages
 import pytest
+from account import aged
 from aws_account import Account, line
 from pages import Command
 
 from auto_shutdown.cli.main import main
-from auto_shutdown.domain import workplace
-from auto_shutdown.domain.memory import Memory
-from auto_shutdown.domain.pace import Pace
 from auto_shutdown.domain.stores import FileState
 from auto_shutdown.install.lifecycle import read_script
 
@@ -68,6 +66,12 @@ class Administrator:
         options = dict(zip(rest[::2], rest[1::2]))
         if operation == "create-topic":
             self._account.session.client(service).create_topic(Name=options["--name"])
+        elif operation == "subscribe":
+            self._account.session.client(service).subscribe(
+                TopicArn=options["--topic-arn"],
+                Protocol=options["--protocol"],
+                Endpoint=options["--notification-endpoint"],
+            )
         elif operation == "add-tags":
             key, value = (part.partition("=")[2] for part in options["--tags"].split(","))
             self._account.sagemaker.add_tags(
@@ -91,22 +95,17 @@ def an_hour_passes() -> None:
     """The notices become older than the policy's ``notice_minutes``."""
     store = FileState(STATE)
     memory, version = store.load()
-    hour = timedelta(minutes=61)
-    older = {
-        key: type(notice)(notice.rule, notice.given_at - hour, notice.created_at)
-        for key, notice in memory.notices.items()
-    }
-    store.save(Memory(older), version)
+    store.save(aged(memory, timedelta(minutes=61)), version)
 
 
 def test_from_the_first_report_to_the_teardown_of_a_test_domain(
     account: Account,
+    fast: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(workplace, "Pace", lambda **given: Pace(**{**given, "speed": 1000}))
     monkeypatch.setattr("auto_shutdown.install.commands.default_digest", lambda _source: "d" * 64)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("builtins.input", lambda text: "one" if "domain's name" in text else "y")

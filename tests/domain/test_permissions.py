@@ -7,17 +7,16 @@ refused, as IAM would.
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from account import aged
 from aws_account import REGION, Account, line
 from iam import Guard, actions_of, allows, lint
 
 from auto_shutdown.cli.main import main
-from auto_shutdown.domain import permissions, workplace
-from auto_shutdown.domain.pace import Pace
+from auto_shutdown.domain import permissions
 from auto_shutdown.domain.permissions import Where, document
 from auto_shutdown.domain.policy import RULES, parse
 from auto_shutdown.domain.stores import FileState
@@ -33,14 +32,12 @@ ACTING = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("fast")
+
+
 @pytest.fixture
 def guard(monkeypatch: pytest.MonkeyPatch) -> Guard:
     return Guard(monkeypatch)
-
-
-@pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workplace, "Pace", lambda **given: Pace(**{**given, "speed": 1000}))
 
 
 @pytest.fixture
@@ -114,9 +111,7 @@ def test_policy_for_domain_tidy_is_exact(
     arguments += ["--audit", str(tmp_path / "audit")]
     assert main(arguments) == 0
     memory, version = FileState(state).load()
-    old = datetime.now(timezone.utc) - timedelta(hours=2)
-    aged = {key: type(n)(n.rule, old, n.created_at) for key, n in memory.notices.items()}
-    FileState(state).save(memory.with_notices(aged), version)
+    FileState(state).save(aged(memory), version)
     assert main(arguments) == 0
     deleted = {e["type"] for e in entries(tmp_path / "audit") if e["event"] == "delete"}
     assert deleted == {"Canvas", "JupyterLab", "RSessionGateway", "KernelGateway", "CodeEditor"}

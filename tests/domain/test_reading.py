@@ -85,6 +85,16 @@ def test_report_names_everything_billed(account: Any, place: Workplace) -> None:
     assert found["totals"]["all"]["unpriced"] == 2
 
 
+def test_metric_of_a_user_profile_is_not_that_of_a_space_of_the_same_name(
+    account: Any, place: Workplace
+) -> None:
+    account.make_space("bob", "ada")
+    account.start("Canvas", 10, SpaceName="bob")
+    account.start("Canvas", 10)
+    account.canvas_was_idle(200)
+    assert [key.owner_kind for key in read(place).canvas] == [f.USER_PROFILE]
+
+
 def test_all_pages_of_a_list_are_read(account: Any, place: Workplace) -> None:
     for number in range(230):
         account.api.operations.create_app(

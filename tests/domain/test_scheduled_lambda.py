@@ -31,7 +31,7 @@ Start = Callable[[], Runtime]
 @pytest.fixture
 def function(account: Account, tmp_path: Path) -> Function:
     """The function's bucket and topic. It runs in a process of its own."""
-    topic = account.session.client("sns").create_topic(Name="topic")["TopicArn"]
+    topic = account.make_topic()
     account.session.client("s3").create_bucket(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
     )

@@ -13,10 +13,10 @@ from iam import Guard, actions_of
 from scheduled_function import BUCKET, POLICY, Context, Function, make_idle
 
 from auto_shutdown.config.traits import STOP_TAG
+from auto_shutdown.domain.deletion import interrupted
 from auto_shutdown.domain.policy import RULES, parse
 from auto_shutdown.domain.scheduled import handler, s3, template
 from auto_shutdown.domain.scheduled.handler import RunFailedError, handle
-from auto_shutdown.domain.tidy import interrupted
 from auto_shutdown.local_studio.api import Fault
 
 
@@ -103,6 +103,20 @@ def test_notices_that_cannot_be_sent_are_an_error(account: Account, function: Fu
         function.run()
     assert function.memory().notices == {}
     assert function.audit() == []
+
+
+def test_topic_without_a_confirmed_subscription_is_an_error(
+    account: Account, function: Function
+) -> None:
+    make_idle(account)
+    unread = account.session.client("sns").create_topic(Name="unread")["TopicArn"]
+    function.set_policy({**POLICY, "notify": {"sns_topic_arn": unread}})
+    with pytest.raises(RunFailedError, match="has no confirmed subscription"):
+        function.run()
+    assert function.memory().notices == {}
+    # Rules of the event bus may notify people, too.
+    function.set_policy({**POLICY, "notify": {"sns_topic_arn": unread, "event_bus": "default"}})
+    assert function.run()["noticed"] == 2
 
 
 def test_the_stop_tag_stops_the_function(account: Account, function: Function) -> None:

@@ -16,8 +16,6 @@ from aws_account import REGION, Account
 from iam import actions_of, allows, lint
 
 from auto_shutdown.cli.main import main
-from auto_shutdown.domain import workplace
-from auto_shutdown.domain.pace import Pace
 from auto_shutdown.domain.policy import parse
 from auto_shutdown.domain.scheduled import package, template, upkeep
 from auto_shutdown.domain.scheduled.stack import Stack
@@ -210,11 +208,6 @@ def test_the_zip_holds_what_the_function_needs() -> None:
 
 
 # -- the command -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workplace, "Pace", lambda **given: Pace(**{**given, "speed": 1000}))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -51,7 +50,7 @@ def aws_of(account: Account) -> Aws:
 
 
 def teardown(account: Account, aws: Aws | None = None, **more: Any) -> Result:
-    given = {"keep_files": True, "tell": lambda text: None, **more}
+    given = {"keep_files": True, "delete_spaces": True, "tell": lambda text: None, **more}
     return Teardown(aws or aws_of(account), "d-one", **given).run()
 
 
@@ -175,9 +174,29 @@ def test_refused_call_stops_the_teardown_with_a_remedy(account: Account) -> None
     assert teardown(account).done
 
 
+def test_space_created_after_the_plan_is_not_deleted(account: Account) -> None:
+    """The administrator saw a plan without spaces, and did not agree that files are deleted."""
+    account.sagemaker.delete_space(DomainId="d-one", SpaceName="lab")
+    account.start("Canvas")
+    original = account.api.operations.table["DeleteApp"]
+
+    def delete(request: dict[str, Any]) -> dict[str, Any]:
+        account.make_space("late", "ada")
+        return original(request)
+
+    account.api.operations.table["DeleteApp"] = delete
+    result = teardown(account, delete_spaces=False)
+    assert not result.done
+    assert len(result.failed) == 1
+    assert result.failed[0].startswith("The domain has spaces with files now: late.")
+    assert account.api.count("DeleteUserProfile") == 0
+    spaces = account.sagemaker.list_spaces(DomainIdEquals="d-one")["Spaces"]
+    assert [space["SpaceName"] for space in spaces] == ["late"]
+
+
 def test_plan_of_a_teardown_lists_its_steps(account: Account) -> None:
     fill(account)
-    work = Teardown(aws_of(account), "d-one", True, lambda text: None)
+    work = Teardown(aws_of(account), "d-one", True, True, lambda text: None)
     lines = work.plan(work.look())
     assert lines[0] == f"Remove the domain d-one (one) in {REGION}, in order:"
     assert "  delete 1 space, with the files in them (5 GB): lab" in lines
@@ -220,13 +239,9 @@ def test_teardown_needs_the_name_of_the_domain(
 def test_teardown_command_deletes_the_domain(
     account: Account,
     capsys: pytest.CaptureFixture[str],
+    fast: None,
     tmp_path: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from auto_shutdown.domain import workplace
-
-    fast: Callable[..., Pace] = lambda **given: Pace(**{**given, "speed": 200})  # noqa: E731
-    monkeypatch.setattr(workplace, "Pace", fast)
     audit = tmp_path / "audit.jsonl"
     argv = ["--domain", "d-one", "--delete-spaces", "--confirm", "one", "--audit", str(audit)]
     assert run(argv) == 0

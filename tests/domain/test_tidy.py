@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,16 +14,9 @@ from auto_shutdown.config.traits import STOP_TAG
 from auto_shutdown.core.verdict import Result
 from auto_shutdown.domain import facts as f
 from auto_shutdown.domain.actions import Step
-from auto_shutdown.domain.errors import CallError, ConflictError, DomainError, OutOfTimeError
+from auto_shutdown.domain.deletion import interrupted
 from auto_shutdown.domain.policy import DomainPolicy
-from auto_shutdown.domain.tidy import LEASE, interrupted
-from auto_shutdown.domain.workplace import Workplace
 from auto_shutdown.local_studio.api import Fault, denied
-
-
-@pytest.fixture
-def admin(account: Account, place: Workplace, tmp_path: Path) -> Administrator:
-    return Administrator(account, place, tmp_path)
 
 
 def test_tidy_gives_notice_and_then_deletes(account: Account, admin: Administrator) -> None:
@@ -196,136 +188,6 @@ def test_unreadable_tags_keep_the_app(account: Account, admin: Administrator) ->
     assert results(run) == [("Canvas", Result.TEMPORARY)]
     assert "sagemaker:ListTags" in run.attempts[0].detail
     assert account.statuses() == {"bob/Canvas": "InService"}
-
-
-def test_a_failure_of_one_app_does_not_affect_the_others(
-    account: Account, admin: Administrator
-) -> None:
-    account.start("RSessionGateway", 50, "one")
-    account.start("RSessionGateway", 50, "two", UserProfileName="cleo")
-    admin.run()
-    admin.notices_given(timedelta(hours=2))
-    text = denied("sagemaker:DeleteApp", "arn")
-    account.api.faults.append(Fault("DeleteApp", "AccessDeniedException", text, app_name="one"))
-    run = admin.run()
-    assert [r for _, r in results(run)] == [Result.PERMANENT, Result.REMOVED]
-    assert run.failed
-    assert "sagemaker:DeleteApp" in run.attempts[0].detail
-    assert "StudioRole" not in admin.log.read_text()
-    # Its notice still holds: the next run tries again.
-    account.api.faults.clear()
-    assert results(admin.run()) == [("RSessionGateway", Result.REMOVED)]
-
-
-def test_without_a_notice_nothing_is_deleted(account: Account, admin: Administrator) -> None:
-    account.start("RSessionGateway", 50, "one")
-    admin.notes.error = CallError("NotFound", "The topic does not exist.", "Make it.")
-    run = admin.run()
-    assert run.failed
-    assert "The topic does not exist" in run.ended
-    assert admin.state.load()[0].notices == {}
-    admin.notes.error = None
-    assert admin.run().noticed
-
-
-class BrokenAudit:
-    def write(self, entry: Any) -> None:
-        raise DomainError("The disk is full.")
-
-
-def test_without_an_audit_line_nothing_is_deleted(account: Account, admin: Administrator) -> None:
-    ripe(account, admin)
-    admin.audit = BrokenAudit()
-    with pytest.raises(DomainError, match="disk is full"):
-        admin.run()
-    assert account.statuses() == {"bob/Canvas": "InService"}
-    assert account.api.count("DeleteApp") == 0
-
-
-def test_run_stops_while_another_run_holds_the_lease(
-    account: Account, admin: Administrator
-) -> None:
-    ripe(account, admin)
-    memory, version = admin.state.load()
-    admin.state.save(memory.taken("another", admin.place.now() + LEASE), version)
-    with pytest.raises(ConflictError, match="gives way"):
-        admin.run()
-    assert account.api.count("DeleteApp") == 0
-    admin.offset = LEASE  # that run crashed: its time is over
-    account.canvas_was_idle(200, ago=-LEASE.total_seconds() / 60 + 1)
-    assert results(admin.run()) == [("Canvas", Result.REMOVED)]
-
-
-def test_state_changed_by_another_run_ends_the_run(account: Account, admin: Administrator) -> None:
-    ripe(account, admin)
-    memory, version = admin.state.load()
-    admin.state.save(memory, version)
-    with pytest.raises(ConflictError):
-        admin.state.save(memory.taken("late", admin.place.now()), "another version")
-
-
-@pytest.mark.parametrize("crash_at", ["delete", "outcome"])
-def test_crash_leaves_an_audit_line_and_nothing_is_deleted_twice(
-    account: Account, admin: Administrator, crash_at: str
-) -> None:
-    ripe(account, admin)
-
-    class Crash(BaseException):
-        pass
-
-    real = admin.audit
-
-    class CrashingAudit:
-        def write(self, entry: Any) -> None:
-            if entry["event"] == crash_at and crash_at == "outcome":
-                raise Crash
-            real.write(entry)
-            if entry["event"] == crash_at:
-                raise Crash
-
-    admin.audit = CrashingAudit()
-    with pytest.raises(Crash):
-        admin.run()
-    assert len(interrupted(admin.entries())) == 1
-    admin.audit = real
-    deleted = account.api.count("DeleteApp")
-    assert deleted == (1 if crash_at == "outcome" else 0)
-    account.wait_for(lambda: account.statuses()["bob/Canvas"] != "Deleting")
-    admin.run()
-    assert account.api.count("DeleteApp") == 1
-
-
-def test_deletions_without_time_left_are_postponed(account: Account, admin: Administrator) -> None:
-    account.start("RSessionGateway", 50, "one")
-    account.start("RSessionGateway", 50, "two", UserProfileName="cleo")
-    admin.run()
-    admin.notices_given(timedelta(hours=2))
-    aws = admin.place.aws("us-west-2")
-    call, deleted = aws.call, []
-
-    def late(service: str, method: str, **request: Any) -> Any:
-        if method == "delete_app":
-            if deleted:
-                raise OutOfTimeError("The time of this run is over.")
-            deleted.append(request)
-        return call(service, method, **request)
-
-    aws.call = late  # type: ignore[method-assign]
-    run = admin.run()
-    assert (run.left, len(run.attempts)) == (1, 1)
-    assert interrupted(admin.entries()) == []
-    aws.call = call  # type: ignore[method-assign]
-    assert results(admin.run()) == [("RSessionGateway", Result.REMOVED)]
-
-
-def test_deletions_in_one_run_are_bounded(account: Account, admin: Administrator) -> None:
-    for name in ("one", "two", "three"):
-        account.start("RSessionGateway", 50, name)
-    rules = all_on(max_deletions=2)
-    admin.run(rules)
-    admin.notices_given(timedelta(hours=2))
-    run = admin.run(rules)
-    assert (len(run.attempts), run.left) == (2, 1)
 
 
 def test_app_that_is_already_gone_is_no_failure(account: Account, admin: Administrator) -> None:

@@ -7,7 +7,7 @@ The stories and their judge are those of test_domain_properties. AWS is played b
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +22,8 @@ from auto_shutdown.domain import facts as f
 from auto_shutdown.domain.actions import Decision
 from auto_shutdown.domain.errors import CallError
 from auto_shutdown.domain.facts import Domain, Facts, Item
-from auto_shutdown.domain.memory import Memory
+from auto_shutdown.domain.memory import Memory, Notice
+from auto_shutdown.domain.pace import Pace
 from auto_shutdown.domain.policy import DomainPolicy
 from auto_shutdown.domain.reader import Reader, Scope
 from auto_shutdown.domain.tidy import Run, Tidy
@@ -33,7 +34,7 @@ Answer = dict[str, Any]
 
 class World:
     """An account with one app for each story, of which each has another person. ``ticks``: how
-    many minutes each call takes, in turn. It is reader, API, store, audit log and notifier."""
+    many minutes each call takes, in turn. It is reader, API, store and audit log."""
 
     region = REGION
 
@@ -42,6 +43,9 @@ class World:
         self.minute = 0.0
         self._ticks, self._calls = ticks, 0
         self.memory, self.version = Memory(), 0
+        self.notices: dict[f.ItemKey, Notice] = {}
+        self.pace = Pace(monotonic=lambda: 0.0, sleep=lambda seconds: None)
+        self.send = self.call
         self.entries: list[Answer] = []
         self.deleted: dict[str, int] = {}
         self.scope = Scope((REGION,))
@@ -206,7 +210,9 @@ class World:
         """Raise for a deletion that the story does not allow."""
         name, story = self._story(request)
         assert name not in self.deleted, "deleted twice"
-        (notice,) = [n for k, n in self.memory.notices.items() if self._person(k.owner) == name]
+        (key,) = [k for k in self.notices if self._person(k.owner) == name]
+        assert key not in self.memory.notices, "a crash now could lead to a second deletion"
+        notice = self.notices[key]
         begun = self.entries[-1]
         assert (begun["event"], begun["rule"]) == ("delete", notice.rule)
         assert self.now() - notice.given_at >= RULES.notice
@@ -222,7 +228,7 @@ class World:
         """The minutes of the calls of one second look and its deletion: at most eight calls."""
         return sum(self._ticks[(self._calls - n - 1) % len(self._ticks)] for n in range(8))
 
-    # -- store, audit log, notifier ----------------------------------------------------------------
+    # -- store and audit log -----------------------------------------------------------------------
 
     def load(self) -> tuple[Memory, str]:
         return self.memory, str(self.version)
@@ -230,17 +236,26 @@ class World:
     def save(self, memory: Memory, version: str) -> str:
         assert version == str(self.version)
         self.memory, self.version = memory, self.version + 1
+        self.notices.update(memory.notices)
         return str(self.version)
 
     def write(self, *entries: Answer) -> None:
         self.entries += entries
 
-    def send(self, decisions: Sequence[Decision], facts: Facts, policy: DomainPolicy) -> None:
-        self._tick()
-
     def run(self) -> Run:
         given: Any = self
-        return Tidy(given, RULES, given, given, given, lambda region: given, self.now).run(False)
+        notifier = Notifications(self._tick)
+        return Tidy(given, RULES, given, given, notifier, lambda region: given, self.now).run(False)
+
+
+class Notifications:
+    """The notifier of a world."""
+
+    def __init__(self, tick: Callable[[], None]) -> None:
+        self._tick = tick
+
+    def send(self, decisions: Sequence[Decision], facts: Facts, policy: DomainPolicy) -> None:
+        self._tick()
 
 
 @st.composite

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from account import all_on
+from account import aged, all_on
 from aws_account import Account
 
 from auto_shutdown.core.verdict import Result
@@ -54,13 +54,9 @@ class Administrator:
         return tidy.run(dry_run)
 
     def notices_given(self, ago: timedelta) -> None:
-        """Make the notices of the state as old as that, instead of the world younger."""
+        """Make the notices of the state older by ``ago``, instead of the world younger."""
         memory, version = self.state.load()
-        aged = {
-            key: type(n)(n.rule, n.given_at - ago, n.created_at)
-            for key, n in memory.notices.items()
-        }
-        self.state.save(memory.with_notices(aged), version)
+        self.state.save(aged(memory, ago), version)
 
     def entries(self) -> list[dict[str, Any]]:
         return [json.loads(text) for text in self.log.read_text().splitlines()]

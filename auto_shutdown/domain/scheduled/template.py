@@ -241,9 +241,14 @@ def role_statements(options: Options) -> list[Statement]:
         "${AWS::AccountId}",
         tuple(sorted(options.policy.domains)),
     )
+    policy = options.policy
     groups = [permissions.report(here, options.bill), permissions.check(here)]
     if options.has_policy:
-        groups.append(permissions.tidy(here, options.policy))
+        groups.append(permissions.tidy(here, policy))
+    to_topic = ["sns:Publish"]
+    if policy.deletes and not (policy.dry_run or policy.sns_topic_arn or policy.event_bus):
+        # The notices go to the stack's own topic alone.
+        to_topic.append("sns:ListSubscriptionsByTopic")
     own = [
         {
             "Sid": "State",
@@ -269,7 +274,7 @@ def role_statements(options: Options) -> list[Statement]:
         {
             "Sid": "Mail",
             "Effect": "Allow",
-            "Action": ["sns:Publish"],
+            "Action": to_topic,
             "Resource": ["${Topic}"],
         },
         {
