@@ -83,8 +83,9 @@ def test_core_imports_no_io_and_no_clock(path: Path) -> None:
 
 #: The pure modules of ``domain/``: facts, findings and actions.
 DOMAIN_CORE = (
-    "actions", "costs", "entries", "facts", "findings", "memory", "policy", "report",
-    "report_lines",
+    "actions", "configuration_findings", "costs", "entries", "facts", "finding_texts", "findings",
+    "memory", "observations", "policy", "policy_exceptions", "report", "report_lines",
+    "resource_findings", "resources", "rules",
 )  # fmt: skip
 
 

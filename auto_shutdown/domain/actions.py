@@ -1,13 +1,13 @@
-"""From facts to actions: which apps get a notice, which are deleted. Pure.
+"""From facts to actions: which apps get a notice, and which are deleted. Pure.
 
-An app is deleted only when all of this holds; everything that is unknown keeps it.
+An app is deleted only if all of these conditions hold. If one of them is unknown, it is kept.
 
-1. A rule of the policy covers it, its switch is on, and the app is in service.
-2. Canvas: a fresh point of its metric shows that it is idle. All others: it is certainly as old as
-   the limit (CreationTime and CloudTrail).
-3. No exception covers it, and exceptions could be read.
-4. A notice was given, for this very app, and the notice time is over.
-5. Since the notice it has not been used, created again, or seen with the extension.
+1. A rule of the policy covers the app, the rule's switch is on, and the app is in service.
+2. The app has reached the rule's limit. For Canvas, a fresh point of its metric shows for how long
+   it has been idle. For other apps, CreationTime and CloudTrail show how long it has run.
+3. No exception of the policy covers the app, and the exceptions could be checked.
+4. A notice was sent for this app and this rule, and the time that it announced has come.
+5. Since the notice, the app was not used, not created again, and sent no report line.
 """
 
 from __future__ import annotations
@@ -17,47 +17,33 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from ..core.words import duration
-from .facts import (
-    APP,
-    APPS,
-    CANVAS,
-    CANVAS_METRIC,
-    CREATIONS,
-    DOMAIN_SHARED,
-    IN_SERVICE,
-    PROFILES,
-    R_SESSION,
-    REPORTS,
-    SPACE,
-    SPACES,
-    STOP_TAG,
-    TAGS,
-    TENSORBOARD,
-    USER_PROFILE,
-    WATCHED_TYPES,
-    DomainKey,
-    Facts,
-    Item,
-    ItemKey,
-    Point,
-)
+from .facts import APPS, STOP_TAG, Facts
 from .memory import CLOCK_TOLERANCE, Memory, Notice
 from .policy import DomainPolicy
+from .policy_exceptions import exception_of
+from .resources import (
+    APP,
+    IN_SERVICE,
+    USER_PROFILE,
+    DomainKey,
+    Item,
+    ItemKey,
+)
+from .rules import Kept, below_limit, rule_of, why_due, without_cloudtrail
 
-#: CloudTrail shows an event after 15 minutes at most, by its documentation. Until then a creation
-#: is unknown, so a notice younger than that cannot prove anything.
+#: CloudTrail shows an event after 15 minutes at most (CloudTrail user guide). So it may not show a
+#: creation of the last 15 minutes yet.
 CLOUDTRAIL_DELAY = timedelta(minutes=15)
 
-#: A notice that was not acted on for so long after its time is given again.
+#: If nothing happens for so long after the announced time, the notice is sent again.
 NOTICE_LIFE = timedelta(hours=24)
 
 
 class Step(str, Enum):
-    """What is done with an app now."""
+    """What to do with an app now."""
 
     KEEP = "keep"
-    #: The switch of the rule is off: only listed.
+    #: The app has reached the limit, but the switch of the rule is off: only list it.
     OFF = "off"
     NOTICE = "notice"
     WAIT = "wait"
@@ -66,15 +52,15 @@ class Step(str, Enum):
 
 @dataclass(frozen=True)
 class Decision:
-    """For one app that a rule covers. ``rule`` is the rule's name in the policy file; ``detail``
-    one sentence for a person; ``due_at`` when it will be deleted if nothing changes."""
+    """The decision on one app that a rule covers. ``rule`` is the rule's name in the policy file,
+    ``detail`` a sentence for people. ``due_at``: when the app will be deleted if nothing changes.
+    ``unknown``: the app is kept only because something could not be read."""
 
     item: Item
     rule: str
     step: Step
     detail: str
     due_at: datetime | None = None
-    #: It is kept only because something could not be read.
     unknown: bool = False
 
 
@@ -89,7 +75,7 @@ class Plan:
 
 
 def plan(facts: Facts, policy: DomainPolicy, memory: Memory) -> Plan:
-    """What is to be done at ``facts.at``."""
+    """What to do with each app at ``facts.at``."""
     decisions = (
         decide(item, facts, policy, memory.notices.get(item.key))
         for item in facts.items
@@ -125,16 +111,16 @@ def decide(
     """The decision on one app; None where no rule covers it."""
     if item.kind != APP or (policy.domains and item.domain_id not in policy.domains):
         return None
-    name = _rule_of(item, facts)
+    name = rule_of(item, facts)
     if name is None:
         return None
     rule = policy.rules[name]
     kept = _kept(item, facts, policy)
     if kept is None:
-        kept = _is_unripe(item, facts, policy, name)
+        kept = below_limit(item, facts, policy, name)
     if kept is not None:
         return Decision(item, name, Step.KEEP, kept.why, unknown=kept.unknown)
-    why = _why(item, facts, policy, name)
+    why = why_due(item, facts, policy, name)
     if not rule.delete:
         return Decision(item, name, Step.OFF, why)
     if notice is None or not _covers(notice, item, facts, name, policy):
@@ -144,14 +130,8 @@ def decide(
         return Decision(item, name, Step.WAIT, why, due_at)
     since = facts.creations_since.get(item.region)
     if since is None or since > notice.given_at - CLOUDTRAIL_DELAY:
-        return Decision(item, name, Step.KEEP, _no_cloudtrail(facts, item), unknown=True)
+        return Decision(item, name, Step.KEEP, without_cloudtrail(facts, item), unknown=True)
     return Decision(item, name, Step.DELETE, why, due_at)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    why: str
-    unknown: bool = False
 
 
 def _covers(notice: Notice, item: Item, facts: Facts, rule: str, policy: DomainPolicy) -> bool:
@@ -172,133 +152,24 @@ def _was_listed(key: ItemKey, facts: Facts) -> bool:
     return known and facts.was_read(APPS, key.region)
 
 
-def _kept(item: Item, facts: Facts, policy: DomainPolicy) -> _Kept | None:
-    """Why the app is kept whatever its age; None: nothing speaks for it."""
+def _kept(item: Item, facts: Facts, policy: DomainPolicy) -> Kept | None:
+    """Why the app is kept regardless of the limit; None if it is not."""
     if item.status != IN_SERVICE:
-        return _Kept(f"The app is {item.status}.")
+        return Kept(f"The app is {item.status}.")
     if not facts.was_read(APPS, item.region):
-        return _Kept("The list of apps is incomplete.", unknown=True)
+        return Kept("The list of apps is incomplete.", unknown=True)
     reason = facts.tags.get(f"domain/{item.domain_id}".lower(), {}).get(STOP_TAG)
     if reason is not None:
-        return _Kept(f"All removals are stopped by the tag {STOP_TAG} of the domain: {reason}")
-    return _exception(item, facts, policy)
-
-
-def _rule_of(item: Item, facts: Facts) -> str | None:
-    """The rule that covers ``item``, the strongest first."""
-    if is_orphan(item, facts):
-        return "orphans"
-    if item.type == CANVAS:
-        return "canvas"
-    if item.type == R_SESSION:
-        return "rstudio_sessions"
-    if item.type == TENSORBOARD:
-        return "tensorboard"
-    if item.type in WATCHED_TYPES and is_without_extension(item, facts):
-        return "without_extension"
-    return None
-
-
-def is_orphan(item: Item, facts: Facts) -> bool | None:
-    """Whether the user profile or space of an app no longer exists; None: unknown."""
-    if item.kind != APP or item.owner.lower() == DOMAIN_SHARED:
-        return False
-    source, known = (
-        (SPACES, facts.spaces) if item.owner_kind == SPACE else (PROFILES, facts.profiles)
-    )
-    if item.owner_key in known:
-        return False
-    return True if facts.was_read(source, item.region, item.domain_id) else None
-
-
-def is_without_extension(item: Item, facts: Facts) -> bool | None:
-    """Whether an app was in service for two report intervals and no report line was seen of it.
-    None: unknown, because the lines could not be read, none arrives from this domain at all, or
-    the app is too young."""
-    if item.type not in WATCHED_TYPES:
-        return None
-    if facts.server_report(item) is not None:
-        return False
-    if not facts.was_read(REPORTS, item.region, item.domain_id):
-        return None
-    if item.domain_key not in facts.reporting_domains:
-        return None
-    return facts.certain_age(item, 2 * facts.report_interval) or None
-
-
-def _is_unripe(item: Item, facts: Facts, policy: DomainPolicy, name: str) -> _Kept | None:
-    """Why the limit of the rule is not reached; None: it is."""
-    limit = policy.rules[name].limit
-    if name == "canvas":
-        idle = _canvas_idle(item, facts, policy.point_age)
-        if idle is None:
-            return _Kept(
-                "Its activity is unknown: CloudWatch has no point of TimeSinceLastActive from the "
-                f"last {duration(policy.point_age)}.",
-                unknown=True,
-            )
-        if idle >= limit:
-            return None
-        return _Kept(f"Idle for {duration(idle)}; the limit is {duration(limit)}.")
-    start = facts.started_at(item)
-    if start is None:
-        return _Kept("It is not known since when it runs.", unknown=True)
-    old = facts.certain_age(item, limit)
-    if old is None:
-        return _Kept(_no_cloudtrail(facts, item), unknown=True)
-    if old:
-        return None
-    return _Kept(f"It has run for {duration(facts.at - start)}; the limit is {duration(limit)}.")
-
-
-def _why(item: Item, facts: Facts, policy: DomainPolicy, name: str) -> str:
-    """Why the app is to go, in one sentence. It has reached the limit."""
-    limit = f"(limit {duration(policy.rules[name].limit)})"
-    if name == "canvas":
-        idle = _canvas_idle(item, facts, policy.point_age) or timedelta(0)
-        return f"Idle for {duration(idle)} by Canvas's own metric {limit}."
-    age = duration(facts.at - (facts.started_at(item) or facts.at))
-    if name == "orphans":
-        owner = "space" if item.owner_kind == SPACE else "user profile"
-        return f"Its {owner} no longer exists, and it has run for {age} {limit}."
-    if name == "without_extension":
-        return f"No report line of the extension was seen, and it has run for {age} {limit}."
-    return f"It has run for {age} {limit}."
-
-
-def canvas_idle_since(item: Item, facts: Facts, point_age: timedelta) -> datetime | None:
-    """Since when a Canvas app is idle by its metric. None: unknown, for there is no point that is
-    newer than the app and fresh."""
-    start = facts.started_at(item)
-    fresh = _fresh_point(item, facts, point_age)
-    return None if fresh is None or start is None else max(fresh.last_active, start)
-
-
-def _fresh_point(item: Item, facts: Facts, point_age: timedelta) -> Point | None:
-    start = facts.started_at(item)
-    points = facts.canvas.get(item.key, ())
-    if start is None or not points or not facts.was_read(CANVAS_METRIC, item.region):
-        return None
-    newest = max(points, key=lambda point: point.at)
-    early = newest.at <= start
-    stale = facts.at - newest.at > point_age or newest.at > facts.at
-    return None if early or stale or newest.idle < timedelta(0) else newest
-
-
-def _canvas_idle(item: Item, facts: Facts, point_age: timedelta) -> timedelta | None:
-    """For how long a Canvas app is known to be idle: up to the newest point and not up to now,
-    for nothing is known about the time after it."""
-    since = canvas_idle_since(item, facts, point_age)
-    fresh = _fresh_point(item, facts, point_age)
-    return None if since is None or fresh is None else fresh.at - since
+        return Kept(f"All removals are stopped by the tag {STOP_TAG} of the domain: {reason}")
+    return exception_of(item, facts, policy)
 
 
 def _is_refuted(item: Item, facts: Facts, notice: Notice) -> bool:
-    """Whether something after the notice makes it void: the app is another one, or was used."""
+    """Whether the notice no longer holds, because the app was created again or used since."""
     if item.status != IN_SERVICE or item.created_at != notice.created_at:
         return True
     created = facts.creations.get(item.key)
-    # A creation that CloudTrail did not show yet when the notice was given counts as later.
+    # When the notice was sent, CloudTrail did not show the creations of the last minutes yet.
     if created is not None and created > notice.given_at - CLOUDTRAIL_DELAY:
         return True
     return any(
@@ -307,45 +178,8 @@ def _is_refuted(item: Item, facts: Facts, notice: Notice) -> bool:
     )
 
 
-def _no_cloudtrail(facts: Facts, item: Item) -> str:
-    failed = next(
-        (u for u in facts.unread if u.source == CREATIONS and u.region == item.region), None
-    )
-    why = f" ({failed.code})" if failed is not None else ""
-    return (
-        f"CloudTrail could not be read far enough back{why}, so it is unknown whether this app was "
-        "created again: AWS keeps the CreationTime of the earlier one."
-    )
-
-
-def _exception(item: Item, facts: Facts, policy: DomainPolicy) -> _Kept | None:
-    """The exception that covers ``item``, or that may."""
-    exceptions = policy.exceptions
-    person = facts.person(item)
-    if person is None and (exceptions.owners or exceptions.tags):
-        # A tag of the owner counts, too.
-        if not facts.was_read(SPACES, item.region, item.domain_id):
-            return _Kept("Its owner is unknown, and the policy has exceptions.", unknown=True)
-    elif person is not None and _named(item.domain_id, person, exceptions.owners):
-        return _Kept(f"The policy excepts the owner {person}.")
-    if item.owner_kind == SPACE and _named(item.domain_id, item.owner, exceptions.spaces):
-        return _Kept(f"The policy excepts the space {item.owner}.")
-    if exceptions.tags and not facts.was_read(TAGS, item.region):
-        why = "Tags could not be read, and the policy has exceptions by tag."
-        return _Kept(why, unknown=True)
-    for name, wanted in exceptions.tags.items():
-        values = facts.tag_values(item, name)
-        if wanted in values or (wanted == "*" and values):
-            return _Kept(f"The policy excepts what has the tag {name}={wanted}.")
-    return None
-
-
-def _named(domain_id: str, name: str, names: frozenset[str]) -> bool:
-    return bool({name.lower(), f"{domain_id}/{name}".lower()} & names)
-
-
 def owners_of(decisions: Iterable[Decision], facts: Facts) -> Iterator[tuple[str, Decision]]:
-    """Each decision with the user profile that it concerns."""
+    """Each decision with the owner of its app."""
     for decision in decisions:
         item = decision.item
         person = facts.person(item)

@@ -11,16 +11,8 @@ from datetime import date, datetime, timedelta
 
 from ..core.model import FREE_APP_TYPES
 from ..core.prices import usd_per_hour
-from .facts import (
-    APP,
-    IN_SERVICE,
-    KERNEL_GATEWAY,
-    R_SERVER,
-    SPACE,
-    TRACKING_SERVER,
-    Facts,
-    Item,
-)
+from .facts import Facts
+from .resources import APP, IN_SERVICE, KERNEL_GATEWAY, R_SERVER, SPACE, TRACKING_SERVER, Item
 
 HOUR = timedelta(hours=1)
 

@@ -17,16 +17,16 @@ from typing import Any
 from ..core.verdict import Result
 from ..core.words import duration, iso
 from ..world.aws_errors import CREDENTIALS, DENIED, HOPELESS, THROTTLED, classify
-from . import facts as f
 from .actions import CLOUDTRAIL_DELAY, Decision, Step, decide
 from .entries import app_request
 from .errors import CallError, DomainError
 from .evidence import read_canvas, read_creations, read_newest_report, read_tags
-from .facts import Facts, Item
+from .facts import Facts
 from .memory import Notice
 from .pace import BACK_OFF, Aws
 from .policy import DomainPolicy
 from .reader import Reader
+from .resources import CANVAS, Item
 from .stores import AuditLog, HeldState
 
 #: A call that begins later after the beginning of the last look is not made. The machine may have
@@ -152,7 +152,7 @@ class Deletions:
         created, _ = read_creations(aws, since - CLOUDTRAIL_DELAY)
         fresh["creations"] = {**facts.creations, **created}
         fresh["tags"] = self._read_tags(aws, facts, item)
-        if item.type == f.CANVAS:
+        if item.type == CANVAS:
             points = read_canvas(aws, [item], now - scope.points_within, now)
             fresh["canvas"] = {item.key: points.get(item.key, ())}
         if decision.rule == "without_extension":

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from . import facts as f
 from .errors import CallError
-from .facts import Item, Profile, Space
+from .resources import APP, SPACE, USER_PROFILE, Item, Profile, Space
 
 
 def app_of(region: str, entry: Mapping[str, Any]) -> Item | None:
@@ -19,13 +18,13 @@ def app_of(region: str, entry: Mapping[str, Any]) -> Item | None:
         return None
     spec = entry.get("ResourceSpec") or {}
     return Item(
-        f.APP,
+        APP,
         region,
         str(entry.get("AppType")),
         str(entry["AppName"]),
         str(entry.get("Status")),
         domain_id=str(entry.get("DomainId")),
-        owner_kind=f.SPACE if space else f.USER_PROFILE,
+        owner_kind=SPACE if space else USER_PROFILE,
         owner=str(space or profile),
         instance_type=spec.get("InstanceType"),
         created_at=utc(entry.get("CreationTime")),
@@ -61,7 +60,7 @@ def space_of(region: str, entry: Mapping[str, Any]) -> Space:
 
 def owner_request(item: Item) -> dict[str, str]:
     """The member of a request that names the owner of an app: exactly one of the two."""
-    return {"SpaceName" if item.owner_kind == f.SPACE else "UserProfileName": item.owner}
+    return {"SpaceName" if item.owner_kind == SPACE else "UserProfileName": item.owner}
 
 
 def app_request(item: Item) -> dict[str, str]:

@@ -8,16 +8,25 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import facts as f
 from .errors import CallError
-from .facts import Item, ItemKey, Point, ServerReport, Unread
+from .facts import Unread
+from .observations import RESOLUTION, Point, ServerReport
 from .pace import Aws
 from .report_lines import MARKER, server_report
-
-if TYPE_CHECKING:
-    from .reader import Scope
+from .resources import (
+    APP,
+    IN_SERVICE,
+    JUPYTER_SERVER,
+    KERNEL_GATEWAY,
+    SPACE,
+    USER_PROFILE,
+    Item,
+    ItemKey,
+)
+from .scope import Scope, attempt
 
 #: GetMetricData takes so many queries a call.
 METRICS_A_CALL = 500
@@ -56,7 +65,6 @@ def read(
 ) -> None:
     """Fill ``found`` with the evidence that needs no list of SageMaker, at ``now``. CloudTrail is
     read back as far as the scope says, or until ``enough``."""
-    from .reader import attempt
 
     def tags() -> None:
         found.tags = read_tags(aws)
@@ -82,7 +90,7 @@ def read_canvas(
 ) -> dict[ItemKey, tuple[Point, ...]]:
     """The points of the Canvas metric of ``apps``, by app; an app without points is left out. The
     metric is a user profile's: a space of the same name has no points."""
-    alive = [app for app in apps if app.status == f.IN_SERVICE and app.owner_kind == f.USER_PROFILE]
+    alive = [app for app in apps if app.status == IN_SERVICE and app.owner_kind == USER_PROFILE]
     found: dict[ItemKey, list[Point]] = {}
     for first in range(0, len(alive), METRICS_A_CALL):
         batch = alive[first : first + METRICS_A_CALL]
@@ -90,7 +98,7 @@ def read_canvas(
         request: dict[str, Any] = {
             "MetricDataQueries": queries,
             "StartTime": start,
-            "EndTime": end + f.RESOLUTION,
+            "EndTime": end + RESOLUTION,
         }
         while True:
             answer = aws.call("cloudwatch", "get_metric_data", **request)
@@ -120,7 +128,7 @@ def _query(number: int, app: Item) -> dict[str, Any]:
                     {"Name": "UserProfileName", "Value": app.owner},
                 ],
             },
-            "Period": int(f.RESOLUTION.total_seconds()),
+            "Period": int(RESOLUTION.total_seconds()),
             "Stat": "Minimum",
         },
         "ReturnData": True,
@@ -186,7 +194,7 @@ def read_newest_report(
     aws: Aws, log_group: str, item: Item, start: datetime, end: datetime
 ) -> ServerReport | None:
     """A report line of one app's own server since ``start``; None: there is none."""
-    app_type = f.JUPYTER_SERVER if item.type == f.KERNEL_GATEWAY else item.type
+    app_type = JUPYTER_SERVER if item.type == KERNEL_GATEWAY else item.type
     newest = None
     # The log streams of one space were seen in two casings, and the prefix has a case.
     for owner in sorted({item.owner, item.owner.lower()}):
@@ -287,7 +295,7 @@ def _created(region: str, event: Mapping[str, Any]) -> ItemKey | None:
     space, profile = asked.get("spaceName"), asked.get("userProfileName")
     if not ours or not (space or profile):
         return None
-    kind = f.SPACE if space else f.USER_PROFILE
+    kind = SPACE if space else USER_PROFILE
     owner = str(space or profile).lower()
     names = (str(asked.get(name)) for name in ("appType", "appName"))
-    return ItemKey(region, f.APP, str(asked.get("domainId")), kind, owner, *names)
+    return ItemKey(region, APP, str(asked.get("domainId")), kind, owner, *names)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.words import iso
 from .errors import DomainError
-from .facts import ItemKey
+from .resources import ItemKey
 
 #: The version of the JSON's schema.
 VERSION = 1

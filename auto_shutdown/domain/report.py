@@ -14,11 +14,24 @@ from .._version import __version__
 from ..core.prices import PRICED_AS_OF
 from ..core.words import iso
 from . import facts as f
-from .actions import is_orphan, is_without_extension
 from .costs import Cost, by_day, costs
-from .facts import DomainKey, Facts, Item, ServerReport, Sums
-from .findings import idle_since
+from .facts import Facts
+from .observations import ServerReport, Sums
 from .policy import DomainPolicy
+from .resource_findings import idle_since
+from .resources import (
+    APP,
+    CODE_EDITOR,
+    JUPYTER_LAB,
+    JUPYTER_SERVER,
+    SPACE,
+    USER_PROFILE,
+    WATCHED_TYPES,
+    DomainKey,
+    Item,
+    OwnerKey,
+)
+from .rules import is_orphan, is_without_extension
 
 #: Of the JSON's shape; raised when a member changes its meaning.
 VERSION = 1
@@ -104,7 +117,7 @@ def _row(item: Item, cost: Cost, facts: Facts, policy: DomainPolicy) -> dict[str
         "region": item.region,
         "domain": item.domain_id or None,
         "owner": facts.person(item) if item.domain_id else None,
-        "space": item.owner if item.owner_kind == f.SPACE else None,
+        "space": item.owner if item.owner_kind == SPACE else None,
         "team": facts.tag(item, policy.team_tag),
         "kind": item.kind,
         "type": item.type,
@@ -133,7 +146,7 @@ def _row(item: Item, cost: Cost, facts: Facts, policy: DomainPolicy) -> dict[str
 def extension(item: Item, facts: Facts) -> str | None:
     """``seen``, ``silent`` (seen, and not for two intervals), ``no report seen``, ``unknown``; None
     for what the extension cannot watch."""
-    if item.type not in f.WATCHED_TYPES:
+    if item.type not in WATCHED_TYPES:
         return None
     report = facts.server_report(item)
     if report is not None:
@@ -144,12 +157,12 @@ def extension(item: Item, facts: Facts) -> str | None:
 def native_idle(item: Item, facts: Facts) -> str | None:
     """SageMaker's own idle shutdown as the domain (or the user profile, where it was read) sets it:
     ``off`` or minutes. A space can have a value of its own, which ListSpaces does not tell."""
-    if item.type not in (f.JUPYTER_LAB, f.CODE_EDITOR):
+    if item.type not in (JUPYTER_LAB, CODE_EDITOR):
         return None
     person = facts.person(item)
     profile = None
     if person:
-        key = f.OwnerKey(item.region, item.domain_id, f.USER_PROFILE, person.lower())
+        key = OwnerKey(item.region, item.domain_id, USER_PROFILE, person.lower())
         profile = facts.profiles.get(key)
     domain = facts.domains.get(item.domain_key)
     for settings in (
@@ -216,12 +229,12 @@ def _savings(facts: Facts, policy: DomainPolicy, of: Any) -> dict[str, Any]:
 
 def _whose(report: ServerReport, facts: Facts, policy: DomainPolicy) -> tuple[str, str]:
     """The user profile and the team of a server."""
-    kind = f.USER_PROFILE if report.app_type.lower() == f.JUPYTER_SERVER.lower() else f.SPACE
-    key = f.OwnerKey(report.region, report.domain_id, kind, report.owner.lower())
-    if kind == f.USER_PROFILE and key not in facts.profiles:
-        key = key._replace(kind=f.SPACE)  # the JupyterServer app of a Classic shared space
+    kind = USER_PROFILE if report.app_type.lower() == JUPYTER_SERVER.lower() else SPACE
+    key = OwnerKey(report.region, report.domain_id, kind, report.owner.lower())
+    if kind == USER_PROFILE and key not in facts.profiles:
+        key = key._replace(kind=SPACE)  # the JupyterServer app of a Classic shared space
     item = Item(
-        f.APP,
+        APP,
         report.region,
         report.app_type,
         report.app_name,

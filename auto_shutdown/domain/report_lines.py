@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from .facts import ReportedApp, ServerReport, Sums
+from .observations import ReportedApp, ServerReport, Sums
 
 #: A line begins with it, whatever the log's driver puts before. Its value is the schema's version.
 MARKER = '{"auto_shutdown_report":'

@@ -11,9 +11,10 @@ from typing import Any
 
 from . import facts as f
 from .errors import CallError, OutOfTimeError
-from .facts import Facts, LifecycleConfig, Unread
+from .facts import Facts, Unread
 from .pace import Aws
-from .reader import PAGE_SIZE, Scope, attempt
+from .resources import LifecycleConfig
+from .scope import PAGE_SIZE, Scope, attempt
 
 #: What ``domain check`` reads beside the lists and the evidence.
 FOR_CHECK = frozenset({f.LIFECYCLE_CONFIGS, f.QUOTAS, f.BUDGETS, f.PROFILE_SETTINGS})

@@ -15,12 +15,11 @@ from typing import Any
 
 from ..core.verdict import Result as Verdict
 from ..world.aws_errors import classify
-from . import facts as f
 from .entries import app_of, app_request, is_missing, profile_of, space_of
 from .errors import CallError
-from .facts import Item, Profile, Space
 from .pace import Aws
-from .reader import PAGE_SIZE
+from .resources import IN_SERVICE, R_SERVER, R_SESSION, Item, Profile, Space
+from .scope import PAGE_SIZE
 
 #: States of an app that is already gone for this purpose. A Failed app needs no deletion.
 GONE = frozenset({"Deleted", "Failed"})
@@ -136,12 +135,12 @@ class Teardown:
     # -- one stage each: whether to go on ------------------------------------------------------
 
     def _delete_apps(self, apps: tuple[Item, ...]) -> bool:
-        sessions = [app for app in apps if app.type == f.R_SESSION]
+        sessions = [app for app in apps if app.type == R_SESSION]
         # The RStudio server is refused while a session is there.
-        batch = [app for app in apps if not (sessions and app.type == f.R_SERVER)]
+        batch = [app for app in apps if not (sessions and app.type == R_SERVER)]
         failed = len(self._result.failed)
         for app in batch:
-            if app.status == f.IN_SERVICE:
+            if app.status == IN_SERVICE:
                 where = f"{app.owner}/{app.type}/{app.name}"
                 self._delete(f"{app.type} app", where, "delete_app", app_request(app))
         if len(self._result.failed) > failed:
@@ -150,7 +149,7 @@ class Teardown:
 
         def on_their_way(now: Contents) -> bool:
             # One that was Pending and is in service by now is deleted in the next round.
-            return any(a.key in keys and a.status != f.IN_SERVICE for a in now.apps)
+            return any(a.key in keys and a.status != IN_SERVICE for a in now.apps)
 
         return self._wait("apps", lambda now: not on_their_way(now))
 
@@ -274,7 +273,7 @@ def _are_going(now: Contents, group: Sequence[Space | Profile]) -> bool:
 
 def _order(app: Item) -> tuple[int, str]:
     """The RStudio server last."""
-    return (app.type == f.R_SERVER, app.type)
+    return (app.type == R_SERVER, app.type)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -16,12 +16,13 @@ from ..core.words import iso
 from .actions import Decision, Plan, Step, plan, still_valid
 from .deletion import Attempt, Deletions, audit_entry
 from .errors import CallError, OutOfTimeError
-from .facts import Facts, Item, ItemKey
+from .facts import Facts
 from .memory import Memory, Notice
 from .notices import Notifier
 from .pace import Aws
 from .policy import DomainPolicy
 from .reader import Reader
+from .resources import Item, ItemKey
 from .stores import AuditLog, HeldState, StateStore
 
 #: The run writes the state after each batch of so many notices. After a crash, the next run sends

@@ -19,7 +19,8 @@ from .errors import CallError, DomainError, PolicyError
 from .facts import Facts
 from .pace import Aws, Pace
 from .policy import DomainPolicy, parse
-from .reader import EVIDENCE, LISTS, Reader, Scope, regions_of
+from .reader import Reader
+from .scope import EVIDENCE, LISTS, Scope, regions_of
 
 
 def utc_now() -> datetime:

@@ -6,11 +6,22 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from auto_shutdown.domain import facts as f
-from auto_shutdown.domain.facts import Domain, Facts, Item, Point, Profile, ServerReport, Space
+from auto_shutdown.domain.actions import Decision, plan
+from auto_shutdown.domain.facts import Facts, Unread
 from auto_shutdown.domain.memory import Memory, Notice
+from auto_shutdown.domain.observations import Point, ServerReport
 from auto_shutdown.domain.policy import DomainPolicy, parse
-from auto_shutdown.domain.reader import EVIDENCE, LISTS
+from auto_shutdown.domain.resources import (
+    APP,
+    IN_SERVICE,
+    USER_PROFILE,
+    Domain,
+    Item,
+    ItemKey,
+    Profile,
+    Space,
+)
+from auto_shutdown.domain.scope import EVIDENCE, LISTS
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -23,14 +34,14 @@ def app(type_: str, owner: str = "ada", hours: float = 100, **more: Any) -> Item
     """An app in service for so many hours."""
     given = {
         "name": "default",
-        "status": f.IN_SERVICE,
+        "status": IN_SERVICE,
         "domain_id": DOMAIN,
-        "owner_kind": f.USER_PROFILE,
+        "owner_kind": USER_PROFILE,
         "instance_type": "ml.t3.medium",
         "created_at": NOW - hours * HOUR,
         **more,
     }
-    return Item(f.APP, REGION, type_, owner=owner, **given)
+    return Item(APP, REGION, type_, owner=owner, **given)
 
 
 def account(*items: Item, **more: Any) -> Facts:
@@ -51,7 +62,7 @@ def account(*items: Item, **more: Any) -> Facts:
     return replace(found, **more)
 
 
-def points(item: Item, idle: timedelta, at: datetime = NOW) -> dict[f.ItemKey, tuple[Point, ...]]:
+def points(item: Item, idle: timedelta, at: datetime = NOW) -> dict[ItemKey, tuple[Point, ...]]:
     """One point of the Canvas metric, a minute before ``at``."""
     start = at - MINUTE
     return {item.key: (Point(start, idle),)}
@@ -78,6 +89,19 @@ def all_on(**sections: Any) -> DomainPolicy:
     """A policy with every switch on."""
     rules = ("canvas", "rstudio_sessions", "tensorboard", "without_extension", "orphans")
     return policy(**{**{name: {"delete": True} for name in rules}, **sections})
+
+
+def decision(
+    item: Item, facts: Facts, memory: Memory | None = None, rules: DomainPolicy | None = None
+) -> Decision:
+    """The decision on ``item``. Fails if no rule covers it."""
+    found = plan(facts, rules or all_on(), memory or Memory())
+    (one,) = [d for d in found.decisions if d.item == item]
+    return one
+
+
+def unread(source: str) -> Unread:
+    return Unread(source, REGION, "AccessDenied", "It cannot be read.", "Allow it.")
 
 
 def aged(memory: Memory, ago: timedelta = 2 * HOUR) -> Memory:

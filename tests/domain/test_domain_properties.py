@@ -18,9 +18,19 @@ from hypothesis import strategies as st
 
 from auto_shutdown.domain import facts as f
 from auto_shutdown.domain.actions import CLOUDTRAIL_DELAY, Step, plan, still_valid
-from auto_shutdown.domain.facts import Facts, Item, Point, Profile, ServerReport, Space, Unread
+from auto_shutdown.domain.facts import Facts, Unread
 from auto_shutdown.domain.memory import Memory, Notice
+from auto_shutdown.domain.observations import Point, ServerReport
 from auto_shutdown.domain.policy import DomainPolicy
+from auto_shutdown.domain.resources import (
+    APP,
+    IN_SERVICE,
+    SPACE,
+    USER_PROFILE,
+    Item,
+    Profile,
+    Space,
+)
 
 START = datetime(2026, 11, 2, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
@@ -83,16 +93,16 @@ class Story:
         life = self.life_at(minute)
         if life is None:
             return None
-        kind = f.SPACE if self.type == "JupyterLab" else f.USER_PROFILE
+        kind = SPACE if self.type == "JupyterLab" else USER_PROFILE
         return Item(
-            f.APP,
+            APP,
             REGION,
             self.type,
             "default",
-            f.IN_SERVICE,
+            IN_SERVICE,
             domain_id=DOMAIN,
             owner_kind=kind,
-            owner=self.owner if kind == f.USER_PROFILE else "lab",
+            owner=self.owner if kind == USER_PROFILE else "lab",
             instance_type="ml.t3.medium",
             created_at=at(self.stamp(life)),
         )

@@ -13,6 +13,7 @@ from auto_shutdown.domain import facts as f
 from auto_shutdown.domain import report
 from auto_shutdown.domain.findings import examine
 from auto_shutdown.domain.policy import DomainPolicy, parse
+from auto_shutdown.domain.resources import APP, USER_PROFILE
 from auto_shutdown.domain.workplace import Workplace, scope_of_check, scope_of_report
 from auto_shutdown.local_studio.api import Fault, denied
 
@@ -92,7 +93,7 @@ def test_metric_of_a_user_profile_is_not_that_of_a_space_of_the_same_name(
     account.start("Canvas", 10, SpaceName="bob")
     account.start("Canvas", 10)
     account.canvas_was_idle(200)
-    assert [key.owner_kind for key in read(place).canvas] == [f.USER_PROFILE]
+    assert [key.owner_kind for key in read(place).canvas] == [USER_PROFILE]
 
 
 def test_all_pages_of_a_list_are_read(account: Any, place: Workplace) -> None:
@@ -106,7 +107,7 @@ def test_all_pages_of_a_list_are_read(account: Any, place: Workplace) -> None:
             }
         )
     account.api.calls.clear()
-    assert len([i for i in read(place).items if i.kind == f.APP]) == 230
+    assert len([i for i in read(place).items if i.kind == APP]) == 230
     assert account.api.count("ListApps") == 3
 
 

@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 from test_domain_properties import IDLE, MINUTE, RULES, START, Story, at, judge, stories
 
 from auto_shutdown.core.verdict import Result
-from auto_shutdown.domain import facts as f
 from auto_shutdown.domain.actions import Decision
 from auto_shutdown.domain.errors import CallError
-from auto_shutdown.domain.facts import Domain, Facts, Item
+from auto_shutdown.domain.facts import Facts
 from auto_shutdown.domain.memory import Memory, Notice
 from auto_shutdown.domain.pace import Pace
 from auto_shutdown.domain.policy import DomainPolicy
-from auto_shutdown.domain.reader import Reader, Scope
+from auto_shutdown.domain.reader import Reader
+from auto_shutdown.domain.resources import SPACE, Domain, Item, ItemKey
+from auto_shutdown.domain.scope import Scope
 from auto_shutdown.domain.tidy import Run, Tidy
 
 ARN = f"arn:aws:sagemaker:{REGION}:1:domain/{DOMAIN}"
@@ -43,7 +44,7 @@ class World:
         self.minute = 0.0
         self._ticks, self._calls = ticks, 0
         self.memory, self.version = Memory(), 0
-        self.notices: dict[f.ItemKey, Notice] = {}
+        self.notices: dict[ItemKey, Notice] = {}
         self.pace = Pace(monotonic=lambda: 0.0, sleep=lambda seconds: None)
         self.send = self.call
         self.entries: list[Answer] = []
@@ -102,7 +103,7 @@ class World:
 
     @staticmethod
     def _item(name: str, item: Item) -> Item:
-        return replace(item, owner=f"lab-{name}") if item.owner_kind == f.SPACE else item
+        return replace(item, owner=f"lab-{name}") if item.owner_kind == SPACE else item
 
     def _is_alive(self, item: Item) -> bool:
         return self._person(item.owner) not in self.deleted

@@ -14,10 +14,12 @@ import pytest
 from account import HOUR, NOW, REGION, account, app, line_of, points
 
 from auto_shutdown.domain import facts as f
-from auto_shutdown.domain.facts import Profile, ReportedApp, Space, Sums, Unread
+from auto_shutdown.domain.facts import Unread
+from auto_shutdown.domain.observations import ReportedApp, Sums
 from auto_shutdown.domain.page import html
 from auto_shutdown.domain.policy import parse
 from auto_shutdown.domain.report import build
+from auto_shutdown.domain.resources import SPACE, Profile, Space
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +43,7 @@ def many() -> dict[str, Any]:
             "JupyterLab",
             space.name,
             hours=5 + 9 * number,
-            owner_kind=f.SPACE,
+            owner_kind=SPACE,
             instance_type=INSTANCES[number % 4],
         )
         items.append(lab)

@@ -12,7 +12,7 @@ from typing import Any
 from .. import permissions
 from ..permissions import Statement, Where
 from ..policy import DomainPolicy
-from . import alarms
+from . import alarms, storage
 from .alarms import get, ref, sub
 
 #: Seconds. AWS Lambda's longest.
@@ -26,9 +26,7 @@ RUNTIME = "python3.13"
 
 HANDLER = "auto_shutdown.domain.scheduled.handler.handle"
 
-#: Days for which S3 keeps earlier versions of the state, and reports, checks and plans.
-STATE_DAYS = 30
-REPORT_DAYS = 400
+#: Days for which CloudWatch keeps the function's own log.
 LOG_DAYS = 90
 
 
@@ -63,8 +61,8 @@ def build(options: Options, code_key: str) -> dict[str, Any]:
             "IsReserved": {"Fn::Equals": [ref("ReserveConcurrency"), "true"]},
         },
         "Resources": {
-            **_storage(),
-            **_notifications(),
+            **storage.bucket(),
+            **storage.topic(),
             **_function(options),
             **_schedules(options),
             **alarms.build(options.commands, options.every),
@@ -105,94 +103,6 @@ def _parameters(code_key: str) -> dict[str, Any]:
             AllowedValues=["true", "false"],
         ),
         "PermissionsBoundary": text("ARN of a policy that bounds both roles; may be empty.", ""),
-    }
-
-
-def _storage() -> dict[str, Any]:
-    bucket = {
-        "BucketEncryption": {
-            "ServerSideEncryptionConfiguration": [
-                {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-            ]
-        },
-        "PublicAccessBlockConfiguration": {
-            "BlockPublicAcls": True,
-            "BlockPublicPolicy": True,
-            "IgnorePublicAcls": True,
-            "RestrictPublicBuckets": True,
-        },
-        "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
-        "VersioningConfiguration": {"Status": "Enabled"},
-        "LifecycleConfiguration": {
-            "Rules": [
-                {
-                    "Id": "earlier-versions",
-                    "Status": "Enabled",
-                    "NoncurrentVersionExpiration": {"NoncurrentDays": STATE_DAYS},
-                },
-                # The audit log has no end: the administrator decides about evidence.
-                *(
-                    {
-                        "Id": prefix,
-                        "Status": "Enabled",
-                        "Prefix": f"{prefix}/",
-                        "ExpirationInDays": REPORT_DAYS,
-                    }
-                    for prefix in ("reports", "checks")
-                ),
-            ]
-        },
-    }
-    kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
-    only_tls = {
-        "Sid": "OnlyTls",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [get("Bucket", "Arn"), sub("${Bucket.Arn}/*")],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    policy = {"Bucket": ref("Bucket"), "PolicyDocument": permissions.document([only_tls])}
-    return {
-        "Bucket": {"Type": "AWS::S3::Bucket", **kept, "Properties": bucket},
-        "BucketPolicy": {"Type": "AWS::S3::BucketPolicy", **kept, "Properties": policy},
-    }
-
-
-def _notifications() -> dict[str, Any]:
-    def publish(sid: str, service: str) -> Statement:
-        return {
-            "Sid": sid,
-            "Effect": "Allow",
-            "Principal": {"Service": service},
-            "Action": "sns:Publish",
-            "Resource": ref("Topic"),
-            "Condition": {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId")}},
-        }
-
-    publishers = [
-        publish("Alarms", "cloudwatch.amazonaws.com"),
-        publish("Budgets", "budgets.amazonaws.com"),
-    ]
-    return {
-        # Without encryption by KMS: CloudWatch cannot publish with the key alias/aws/sns.
-        "Topic": {"Type": "AWS::SNS::Topic"},
-        "TopicPolicy": {
-            "Type": "AWS::SNS::TopicPolicy",
-            "Properties": {
-                "Topics": [ref("Topic")],
-                "PolicyDocument": permissions.document(publishers),
-            },
-        },
-        "MailSubscription": {
-            "Type": "AWS::SNS::Subscription",
-            "Condition": "HasMail",
-            "Properties": {
-                "TopicArn": ref("Topic"),
-                "Protocol": "email",
-                "Endpoint": ref("Mail"),
-            },
-        },
     }
 
 
