@@ -1,5 +1,5 @@
-"""What the facts cost: prices, hours and sums. Pure. Every amount is an estimate: hours multiplied
-by a list price. The bill is the truth (AWS Cost Explorer).
+"""The cost of resources. Pure. Every amount is an estimate: hours multiplied by a list price. Only
+AWS Cost Explorer knows the bill.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .resources import APP, IN_SERVICE, KERNEL_GATEWAY, R_SERVER, SPACE, TRACKIN
 
 HOUR = timedelta(hours=1)
 
-#: In a price file: US dollars for a gigabyte and month of a space's or an instance's volume.
+#: A member of the policy's prices: US dollars for a gigabyte and month of a space's volume.
 STORAGE_PRICE = "storage-gb-month"
 HOURS_A_MONTH = 730
 
@@ -25,7 +25,7 @@ BILLED_STATUSES = frozenset({IN_SERVICE, "Deleting", "Updating", "Stopping"})
 
 
 def is_billed(item: Item) -> bool:
-    """Whether somebody pays for ``item`` by the hour now, its storage included."""
+    """Whether ``item`` is billed by the hour now; for a space, whether its storage is."""
     if item.kind == SPACE:
         return bool(item.storage_gb)
     if item.kind == TRACKING_SERVER:
@@ -39,8 +39,8 @@ def is_billed(item: Item) -> bool:
 
 @dataclass(frozen=True)
 class Cost:
-    """``usd_per_hour`` and ``usd`` (since ``hours`` ago) are None where the price or the age is
-    unknown. ``shared_by``: so many apps of one owner run on the same instance, and each is given
+    """The cost of one resource. ``usd`` is the sum of the last ``hours``. A value is None if the
+    price or the age is unknown. ``shared_by``: the number of apps that share one instance; each has
     its part of the price."""
 
     usd_per_hour: float | None
@@ -92,8 +92,8 @@ def _rate(item: Item, prices: Mapping[str, float]) -> float | None:
 
 
 def by_day(facts: Facts, found: Mapping[Item, Cost], days: int) -> list[dict[str, object]]:
-    """For each of the last ``days`` days (UTC), what the items billed now have cost on it, in US
-    dollars by type. What was deleted before is not in it: AWS lists only what is there."""
+    """The cost of the resources that are billed now on each of the last ``days`` days (UTC), in US
+    dollars by type. AWS does not list deleted resources, so their cost is missing."""
     now = facts.at
     first = now.date() - timedelta(days=days - 1)
     sums: dict[date, dict[str, float]] = {

@@ -1,4 +1,4 @@
-"""One entry of an answer of SageMaker's API as a fact, and the members of a request that name it.
+"""Converts entries of SageMaker's answers to resources, and resources to the members of requests.
 Pure."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .resources import APP, SPACE, USER_PROFILE, Item, Profile, Space
 
 
 def app_of(region: str, entry: Mapping[str, Any]) -> Item | None:
-    """An app of ListApps or DescribeApp; None for what has no name or no owner."""
+    """An app of ListApps or DescribeApp; None if it has no name or no owner."""
     space, profile = entry.get("SpaceName"), entry.get("UserProfileName")
     if not entry.get("AppName") or not (space or profile):
         return None
@@ -59,19 +59,19 @@ def space_of(region: str, entry: Mapping[str, Any]) -> Space:
 
 
 def owner_request(item: Item) -> dict[str, str]:
-    """The member of a request that names the owner of an app: exactly one of the two."""
+    """The member of a request that names the owner of an app: a space or a user profile."""
     return {"SpaceName" if item.owner_kind == SPACE else "UserProfileName": item.owner}
 
 
 def app_request(item: Item) -> dict[str, str]:
-    """The members by which DescribeApp and DeleteApp know an app."""
+    """The members that identify an app in DescribeApp and DeleteApp."""
     names = {"DomainId": item.domain_id, "AppType": item.type, "AppName": item.name}
     return {**names, **owner_request(item)}
 
 
 def is_missing(error: CallError) -> bool:
-    """Whether AWS says that there is no such resource. For an app that is a ValidationException
-    with a text, whatever the service's model declares."""
+    """Whether the error means that the resource does not exist. For an app, the real API answers
+    with a ValidationException, although the service model declares another error."""
     if error.code in ("ResourceNotFound", "ResourceNotFoundException"):
         return True
     return error.code == "ValidationException" and "recordnotfound" in error.text.lower().replace(
@@ -80,12 +80,13 @@ def is_missing(error: CallError) -> bool:
 
 
 def utc(instant: Any) -> datetime | None:
-    """botocore gives local time; differences of two of those forget a change of the clocks."""
+    """The instant in UTC. botocore returns local time, and the difference of two local times is
+    wrong across a change of daylight saving time."""
     return instant.astimezone(timezone.utc) if isinstance(instant, datetime) else None
 
 
 def living(known: Item | None, new: Item) -> Item:
-    """Which of two records of one name counts: the living one, then the newer."""
+    """Which of two records of the same name counts: the one that is not deleted, or the newer."""
     if known is None:
         return new
     oldest = datetime.min.replace(tzinfo=timezone.utc)

@@ -1,5 +1,5 @@
-"""What services beside SageMaker know: the Canvas metric (CloudWatch), the servers' report lines
-(CloudWatch Logs Insights), tags, and the creations of apps (CloudTrail)."""
+"""Reads what other services than SageMaker know: the Canvas metric (CloudWatch), the servers'
+report lines (CloudWatch Logs), tags, and the creations of apps (CloudTrail)."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from .resources import (
 )
 from .scope import Scope, attempt
 
-#: GetMetricData takes so many queries a call.
+#: The number of queries that GetMetricData accepts in a call.
 METRICS_A_CALL = 500
 
-#: What one query of Logs Insights can answer.
+#: The number of rows that one query of Logs Insights returns at most.
 MOST_STREAMS = 10_000
 
-#: How often the result of a query is asked for: a query ends within seconds.
+#: How often to ask for the result of a query, which takes seconds.
 MOST_LOOKS = 60
 LOOK_SECONDS = 1.0
 
-#: CloudTrail is read newest first, and gives up after so many pages (50 events each).
+#: CloudTrail returns the newest events first. After so many pages of 50 events the reading fails.
 MOST_PAGES = 400
 
 _STREAM = re.compile(r"(?P<domain>d-[a-z0-9-]+)/(?P<owner>[^/]+)/(?P<type>[^/]+)/(?P<name>[^/]+)")
@@ -46,7 +46,7 @@ _STREAM = re.compile(r"(?P<domain>d-[a-z0-9-]+)/(?P<owner>[^/]+)/(?P<type>[^/]+)
 
 @dataclass
 class Evidence:
-    """What was read of one region. Mappings as in ``Facts``."""
+    """The evidence of one region. The mappings are those of ``Facts``."""
 
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     creations: dict[ItemKey, datetime] = field(default_factory=dict)
@@ -63,8 +63,8 @@ def read(
     unread: list[Unread],
     enough: Callable[[], bool],
 ) -> None:
-    """Fill ``found`` with the evidence that needs no list of SageMaker, at ``now``. CloudTrail is
-    read back as far as the scope says, or until ``enough``."""
+    """Fill ``found`` with the evidence that does not depend on SageMaker's lists. CloudTrail is
+    read back from ``now`` as far as the scope says, or until ``enough`` returns true."""
 
     def tags() -> None:
         found.tags = read_tags(aws)
@@ -88,8 +88,8 @@ def read(
 def read_canvas(
     aws: Aws, apps: Sequence[Item], start: datetime, end: datetime
 ) -> dict[ItemKey, tuple[Point, ...]]:
-    """The points of the Canvas metric of ``apps``, by app; an app without points is left out. The
-    metric is a user profile's: a space of the same name has no points."""
+    """The points of the Canvas metric by app, without apps that have none. The metric belongs to a
+    user profile, so an app of a space has no points, even if the names are the same."""
     alive = [app for app in apps if app.status == IN_SERVICE and app.owner_kind == USER_PROFILE]
     found: dict[ItemKey, list[Point]] = {}
     for first in range(0, len(alive), METRICS_A_CALL):
@@ -141,8 +141,8 @@ def _query(number: int, app: Item) -> dict[str, Any]:
 def read_reports(
     aws: Aws, log_group: str, start: datetime, end: datetime
 ) -> tuple[ServerReport, ...]:
-    """The newest report line of each server, with one query for all users. Sums of savings are
-    the growth from its first line in that time to its last."""
+    """The newest report line of each server between ``start`` and ``end``, with one query for all
+    users. The savings are the difference between a server's first and last line."""
     query = (
         "fields @timestamp, @message, @logStream"
         f" | filter @message like '{MARKER}'"
@@ -193,10 +193,11 @@ def _of_row(region: str, row: Mapping[str, str]) -> ServerReport | None:
 def read_newest_report(
     aws: Aws, log_group: str, item: Item, start: datetime, end: datetime
 ) -> ServerReport | None:
-    """A report line of one app's own server since ``start``; None: there is none."""
+    """The newest report line of the server that watches one app since ``start``; None if there is
+    none."""
     app_type = JUPYTER_SERVER if item.type == KERNEL_GATEWAY else item.type
     newest = None
-    # The log streams of one space were seen in two casings, and the prefix has a case.
+    # The log streams of one space were seen in two casings, and the prefix is case-sensitive.
     for owner in sorted({item.owner, item.owner.lower()}):
         request: dict[str, Any] = {
             "logGroupName": log_group,
@@ -228,8 +229,9 @@ def _filtered(aws: Aws, request: dict[str, Any]) -> Iterator[ServerReport]:
 
 
 def read_tags(aws: Aws, key: str = "") -> dict[str, dict[str, str]]:
-    """All tags of SageMaker's resources in the region, or of those that have the tag ``key``, by
-    the last part of the ARN in lower case: AWS was seen to write app types in lower case there."""
+    """The tags of SageMaker's resources in the region by the last part of the ARN. ``key``: only of
+    resources with this tag. The parts are in lower case because AWS was seen to write app types in
+    lower case there."""
     found = {}
     request: dict[str, Any] = {"ResourceTypeFilters": ["sagemaker"], "ResourcesPerPage": 100}
     if key:
@@ -256,8 +258,8 @@ def read_creations(
     aws: Aws, back_to: datetime, enough: Callable[[], bool] = lambda: False
 ) -> tuple[dict[ItemKey, datetime], datetime]:
     """When each app was last created, from the CreateApp events since ``back_to``, and the instant
-    since which all of them are known: later than ``back_to`` where ``enough`` ended the reading
-    between two pages. Raises CallError where they cannot be read: then nothing is known."""
+    since which all events are known. It is later than ``back_to`` if ``enough`` returned true
+    between two pages. Raises CallError if the events cannot be read."""
     found: dict[ItemKey, datetime] = {}
     request: dict[str, Any] = {
         "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": "CreateApp"}],
@@ -285,7 +287,8 @@ def read_creations(
 
 
 def _created(region: str, event: Mapping[str, Any]) -> ItemKey | None:
-    """The app of a CreateApp event; Amplify has a CreateApp, too."""
+    """The app of a CreateApp event; None if the event is not SageMaker's, because Amplify has a
+    CreateApp, too, or if the creation failed."""
     try:
         record = json.loads(event.get("CloudTrailEvent") or "{}")
     except ValueError:

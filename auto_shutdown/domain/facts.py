@@ -33,7 +33,7 @@ from .resources import (
 #: The same as ``config.traits.STOP_TAG``; this module imports nothing of a server.
 STOP_TAG = "auto-shutdown:stop"
 
-#: Sources that can be unread; each is read for a region.
+#: The sources of facts. Each is read for a region, and can fail.
 DOMAINS = "domains"
 APPS = "apps"
 PROFILES = "user-profiles"
@@ -53,7 +53,7 @@ CREATIONS = "cloudtrail"
 
 @dataclass(frozen=True)
 class Unread:
-    """A source that could not be read, or not completely; ``domain_id`` empty: of the region."""
+    """A source that could not be read completely. ``domain_id``: empty for the whole region."""
 
     source: str
     region: str
@@ -65,11 +65,14 @@ class Unread:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was read from ``began_at`` (None: not known) until ``at``.
+    """What was read from ``began_at`` (None: unknown) until ``at``.
 
-    Mappings are by the keys of their values; ``tags`` by the last part of the ARN in lower case
-    (``user-profile/d-x/ada``); ``billed`` are US dollars by day from Cost Explorer, ``quotas`` by
-    region and quota name, ``budgets`` the number of the account's AWS budgets (None: not read).
+    - ``tags``: by the last part of the ARN in lower case (``user-profile/d-x/ada``).
+    - ``creations``: when CloudTrail last saw each app being created. ``creations_since``: how far
+      back it was read, by region.
+    - ``billed``: US dollars by day, from Cost Explorer. ``quotas``: by region and quota name.
+      ``budgets``: the number of the account's AWS budgets (None: not read).
+    - ``asked``: the sources that were to be read. Other sources are neither read nor unread.
     """
 
     at: datetime
@@ -81,7 +84,6 @@ class Facts:
     spaces: Mapping[OwnerKey, Space] = field(default_factory=dict)
     items: tuple[Item, ...] = ()
     canvas: Mapping[ItemKey, tuple[Point, ...]] = field(default_factory=dict)
-    #: When CloudTrail last saw each app being created, and how far back it was read, by region.
     creations: Mapping[ItemKey, datetime] = field(default_factory=dict)
     creations_since: Mapping[str, datetime] = field(default_factory=dict)
     reports: tuple[ServerReport, ...] = ()
@@ -92,7 +94,6 @@ class Facts:
     budgets: int | None = None
     billed: Mapping[str, float] = field(default_factory=dict)
     unread: tuple[Unread, ...] = ()
-    #: What was asked for; a source that nobody asked for is neither read nor unread.
     asked: frozenset[str] = frozenset()
 
     def was_read(self, source: str, region: str, domain_id: str = "") -> bool:
@@ -103,18 +104,18 @@ class Facts:
         )
 
     def started_at(self, item: Item) -> datetime | None:
-        """Since when ``item`` runs, as far as is known; it may be later. Apps: CreationTime, or a
-        later creation that CloudTrail saw. Notebook instances and tracking servers: their last
-        change of state."""
+        """Since when ``item`` has run at the earliest; None if unknown. For an app this is its
+        CreationTime or a later creation in CloudTrail; for notebook instances and tracking servers
+        their last change of state."""
         if item.kind in (NOTEBOOK_INSTANCE, TRACKING_SERVER):
             return item.changed_at
         known = (item.created_at, self.creations.get(item.key))
         return max((at for at in known if at is not None), default=None)
 
     def certain_age(self, item: Item, at_least: timedelta) -> bool | None:
-        """Whether an app has run for ``at_least``; None where that is unknown: without a
-        CreationTime, or where CloudTrail was not read back that far. AWS keeps the CreationTime
-        of an app that was created again within 24 hours, so it alone proves nothing."""
+        """Whether an app has run for ``at_least``. None if unknown: it has no CreationTime, or
+        CloudTrail was not read that far back. The CreationTime alone proves nothing, because AWS
+        keeps it if the app is created again within 24 hours."""
         start = self.started_at(item)
         if item.created_at is None or start is None:
             return None

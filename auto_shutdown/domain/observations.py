@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-#: The period of the Canvas metric that is asked for; a point carries its beginning.
+#: The period of the Canvas metric's points. A point has the time at which its period begins.
 RESOLUTION = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One point of the Canvas metric: in the minute from ``at`` the user had been idle for
-    ``idle``, the least value of that minute."""
+    """One point of the Canvas metric. ``idle`` is how long the user had been idle: the lowest value
+    of the minute that begins at ``at``."""
 
     at: datetime
     idle: timedelta
@@ -30,8 +30,8 @@ class Point:
 
 @dataclass(frozen=True)
 class ReportedApp:
-    """What a server's report line says of one app. ``idle_since`` None: it is in use, or its
-    server does not know; ``would_remove``: a dry run would have removed it by now."""
+    """One app in a server's report line. ``idle_since`` is None if the app is in use or if its
+    server does not know. ``would_remove``: a dry run would have removed the app by now."""
 
     type: str
     name: str
@@ -43,7 +43,8 @@ class ReportedApp:
 
 @dataclass(frozen=True)
 class Sums:
-    """Instance hours and US dollars. ``unpriced_hours`` are those of ``hours`` without a price."""
+    """Instance hours and US dollars. ``unpriced_hours`` is the part of ``hours`` without a known
+    price."""
 
     hours: float = 0.0
     usd: float = 0.0
@@ -57,7 +58,8 @@ class Sums:
         )
 
     def since(self, earlier: Sums) -> Sums:
-        """The growth of a counter. A counter that began anew counts from its beginning."""
+        """The growth of these counters since ``earlier``. If a counter was reset, its whole value
+        counts."""
         if self.hours < earlier.hours:
             return self
         return Sums(
@@ -69,9 +71,9 @@ class Sums:
 
 @dataclass(frozen=True)
 class ServerReport:
-    """The newest report line of one server. The identity (region, domain, owner, app type, app
-    name) is the log stream's, never what the line itself claims. ``saved`` and ``would_save`` are
-    for the period that was read."""
+    """The newest report line of one server. Its identity (region, domain, owner, app type, app
+    name) comes from the log stream and never from the line. ``saved`` and ``would_save`` are of the
+    period that was read."""
 
     region: str
     domain_id: str
@@ -90,6 +92,6 @@ class ServerReport:
 
     @property
     def key(self) -> tuple[str, str, str, str, str]:
-        """All in lower case: the log streams of one space were seen in two casings."""
+        """The identity in lower case: the log streams of one space were seen in two casings."""
         place = (self.region, self.domain_id, self.owner, self.app_type, self.app_name)
         return tuple(part.lower() for part in place)  # type: ignore[return-value]

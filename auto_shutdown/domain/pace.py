@@ -1,10 +1,10 @@
 """Paced calls of the AWS API.
 
-SageMaker's rates are the account's, undocumented for Studio, and low: about 2 lists, 5 descriptions
-and 1 deletion a second. botocore's own retries give up at such a rate in the middle of a long list
-(measured: after 3,600 of 10,000 apps). So the calls are spaced beforehand, and a call that is
-throttled all the same (others use the account, too) waits and is made again, and the spacing grows
-for a while.
+All callers of an account share SageMaker's rates. They are undocumented for Studio and low: about 2
+lists, 5 descriptions and 1 deletion a second. At these rates, botocore's own retries give up in the
+middle of a long list (measured: after 3,600 of 10,000 apps). Therefore this module spaces the calls
+beforehand. If a call is throttled nevertheless, because others use the account, too, it waits,
+repeats the call, and increases the spacing for a while.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 from ..world.aws_errors import CREDENTIALS, THROTTLED, UNREACHABLE, read_error, remedy
 from .errors import CallError, OutOfTimeError
 
-#: Seconds between the starts of two calls, by the first word of SageMaker's operations: a little
-#: more than the rates allow, because calls arrive with a jitter.
+#: Seconds between the starts of two calls, by the first word of SageMaker's operations. Slightly
+#: more than the rates require, because calls arrive with jitter.
 SPACING: Mapping[str, float] = {
     "list": 0.51,
     "describe": 0.205,
@@ -27,30 +27,31 @@ SPACING: Mapping[str, float] = {
     "create": 1.05,
     "update": 1.05,
 }
-#: The same for operations of other services.
+#: Seconds between two calls of other services, and of CloudTrail.
 OTHER_SPACING = 0.1
 LOOKUP_SPACING = 0.51
 
-#: After late calls (a slow answer, a busy machine) at most so many follow at once to make up for
-#: the delay, because AWS saves up some calls of a pause. A throttled call shows that it does not:
-#: then nothing is made up for until so many calls were answered.
+#: After a delay (a slow answer, a busy machine), at most so many calls follow without spacing to
+#: catch up, because AWS accumulates unused calls for a moment. After a throttled call, no call
+#: catches up until AWS has answered so many calls.
 MADE_UP = 4
 CALM_CALLS = 50
 
-#: A throttled call waits for these seconds in turn, and then fails. A refused call costs no rate,
-#: and the next one is free after half a second, so the first waits are short.
+#: The waits before each repetition of a throttled call in seconds; after the last one it fails. A
+#: refused call does not count for the rate, and the next slot is half a second away at most, so the
+#: first waits are short.
 BACK_OFF = (0.05, 0.1, 0.2, 0.4, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
 
-#: A call that is throttled so often in a row is not early: others use the rate, too.
+#: If a call is throttled more often than this in a row, others use the rate, too.
 EARLY = 2
 
-#: Then the spacing becomes so much wider, at most so many times the usual; each answered call makes
-#: it so much narrower again.
+#: Then the spacing is multiplied by ``WIDER``, up to ``WIDEST`` times the usual. Each answered call
+#: multiplies it by ``NARROWER``.
 WIDER = 1.2
 WIDEST = 8.0
 NARROWER = 0.97
 
-#: An answer that never came, or an error of the service, is tried so often.
+#: How often a call is sent if no answer comes or the service fails.
 ATTEMPTS = 3
 FAILING = frozenset({"InternalFailure", "InternalServerError", "ServiceUnavailable", "500", "503"})
 
@@ -60,8 +61,8 @@ READ_SECONDS = 30
 
 @dataclass
 class _Lane:
-    """The calls that share one rate. ``next_at``: when the next one may start. ``strict``: so many
-    calls still have to be answered before late calls are made up for."""
+    """The calls that share one rate. ``next_at``: when the next call may start. ``strict``: the
+    number of calls that AWS must answer before late calls may catch up."""
 
     spacing: float
     next_at: float
@@ -83,22 +84,23 @@ class Pace:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def wait(self, service: str, method: str, again: bool = False) -> None:
-        """Return when the call may be made. ``again``: it was throttled and has waited already."""
+        """Wait until the call may be made. ``again``: the call was throttled and has waited
+        already."""
         with self._lock:
             lane = self._lane(service, method)
             spacing = lane.spacing * lane.factor / self.speed
             now = self.monotonic()
-            # Further behind than that is a pause, after which no call follows at once.
-            made_up_for = not lane.strict and now - lane.next_at <= MADE_UP * spacing
-            planned = lane.next_at if made_up_for else max(lane.next_at, now)
+            # A longer delay is a pause, after which calls do not catch up.
+            may_catch_up = not lane.strict and now - lane.next_at <= MADE_UP * spacing
+            planned = lane.next_at if may_catch_up else max(lane.next_at, now)
             planned = now if again else planned
             lane.next_at = planned + spacing
         self.rest(planned - now)
 
     def rest(self, seconds: float) -> None:
-        """Wait. Raises OutOfTimeError where the run would be over by then."""
+        """Wait for ``seconds``. Raises OutOfTimeError if the run would be over by then."""
         if self.until is not None and self.monotonic() + max(seconds, 0.0) > self.until:
-            raise OutOfTimeError("The time of this run is over; the next one goes on.")
+            raise OutOfTimeError("The time of this run is over; the next run continues.")
         if seconds > 0:
             self.sleep(seconds)
 
@@ -107,7 +109,7 @@ class Pace:
         self.until = float("-inf")
 
     def back_off(self, service: str, method: str, times: int) -> None:
-        """Wait after a call was throttled for the time of that number (from 1)."""
+        """Wait after a call was throttled; ``times`` counts from 1."""
         with self._lock:
             lane = self._lane(service, method)
             lane.strict = CALM_CALLS
@@ -182,8 +184,8 @@ class Aws:
         raise self._error(service, method, code, text)
 
     def pages(self, service: str, method: str, member: str, **request: Any) -> Any:
-        """The entries ``member`` of all pages. A page without the member, and a token that comes
-        twice, raise CallError: what is unknown must not be taken for the end of the list."""
+        """The entries ``member`` of all pages. Raises CallError if a page lacks the member or if a
+        token is repeated, because an incomplete list must not count as complete."""
         seen: set[str] = set()
         while True:
             page = self.call(service, method, **request)
@@ -225,18 +227,18 @@ class Aws:
             read_timeout=READ_SECONDS,
             retries={"total_max_attempts": 1, "mode": "standard"},
         )
-        # Budgets and Cost Explorer are at home in one region.
+        # Budgets and Cost Explorer have one region.
         region = "us-east-1" if service in _GLOBAL else self.region
         return self._session.client(service, region_name=region, config=config)
 
 
-#: Threads may share boto3's clients, but not the session that makes them.
+#: Threads may share boto3's clients, but not the session that creates them.
 _MAKING_CLIENT = threading.Lock()
 
 _GLOBAL = frozenset({"budgets", "ce"})
 
-#: Where IAM's action is not named like the operation.
+#: Operations whose IAM action has another name.
 _IAM_ACTION = {"describe_budgets": "budgets:ViewBudget"}
 
-#: Where the prefix of a service's actions is not boto3's name of it.
+#: Services whose prefix in IAM is not their name in boto3.
 _IAM_PREFIX = {"resourcegroupstaggingapi": "tag", "service-quotas": "servicequotas"}

@@ -1,8 +1,8 @@
 """The IAM permissions that each ``domain`` command needs, and no more. Pure.
 
-AWS decides how far an action can be limited. The lists of SageMaker, CloudTrail's event history,
-tags and metrics have neither resources nor conditions, so they stand on ``*`` (Service
-Authorization Reference). ``sts:GetCallerIdentity`` is called as well; it needs no permission.
+The lists of SageMaker, CloudTrail's event history, tags and metrics support neither resources nor
+conditions, so their resource is ``*`` (Service Authorization Reference). The commands also call
+``sts:GetCallerIdentity``, which needs no permission.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOG_GROUP = "/aws/sagemaker/studio"
 
 @dataclass(frozen=True)
 class Where:
-    """What a policy is limited to. ``domains`` empty: all domains. The texts may be pseudo
+    """The limits of a policy. ``domains``: empty means all domains. The texts may be pseudo
     parameters of CloudFormation (``${AWS::Region}``)."""
 
     partition: str = "aws"
@@ -89,7 +89,7 @@ def tidy(where: Where, policy: DomainPolicy, topics: tuple[str, ...] = ()) -> li
         return statements
     apps = where.sagemaker("app", "/*")
     statements.append(_allow("DeleteApps", _sagemaker("DeleteApp", "DescribeApp"), apps))
-    # The tag that stops all removals is read again before each deletion.
+    # The tag that stops all removals is read before each deletion.
     statements.append(_allow("TagsOfDomains", _sagemaker("ListTags"), where.sagemaker("domain")))
     if policy.without_extension.delete:
         statements.append(_allow("NewestReportLine", ["logs:FilterLogEvents"], [_log_group(where)]))
@@ -141,8 +141,8 @@ def document(statements: list[Statement]) -> dict[str, Any]:
 
 _LISTS = ("ListApps", "ListDomains", "ListSpaces", "ListUserProfiles")
 
-#: ``logs:GetQueryResults`` names the id of a query and no log group. The authorization reference
-#: had no resource for it at first and has the log group today, so only ``*`` holds in both.
+#: A request for ``logs:GetQueryResults`` contains the id of a query and no log group. The Service
+#: Authorization Reference first listed no resource for it, and now the log group. ``*`` fits both.
 _EVIDENCE = (
     "cloudtrail:LookupEvents",
     "cloudwatch:GetMetricData",

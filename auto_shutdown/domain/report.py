@@ -1,6 +1,6 @@
 """The report of ``domain report`` as JSON: one row for each billed resource, and sums. Pure.
 
-What is unknown is null. Amounts are estimates: hours multiplied by a list price.
+Unknown values are null. Amounts are estimates: hours multiplied by a list price.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from .resources import (
 )
 from .rules import is_orphan, is_without_extension
 
-#: Of the JSON's shape; raised when a member changes its meaning.
+#: The version of the JSON's schema. It is raised if the meaning of a member changes.
 VERSION = 1
 
-#: The picture of cost by day covers so many days.
+#: The number of days in the chart of costs.
 DAYS = 14
 
 #: The columns of the table and the CSV file, in order.
@@ -68,7 +68,7 @@ UNKNOWN = "unknown"
 NO_OWNER = "no owner"
 NO_TEAM = "no team"
 
-#: How the sums name rows without a value.
+#: The names of groups for rows without a value.
 NOBODY = {
     "owner": NO_OWNER,
     "team": NO_TEAM,
@@ -144,8 +144,8 @@ def _row(item: Item, cost: Cost, facts: Facts, policy: DomainPolicy) -> dict[str
 
 
 def extension(item: Item, facts: Facts) -> str | None:
-    """``seen``, ``silent`` (seen, and not for two intervals), ``no report seen``, ``unknown``; None
-    for what the extension cannot watch."""
+    """Whether report lines of the app arrive: ``seen``, ``silent`` (not in the last two intervals),
+    ``no report seen``, or ``unknown``. None if the extension cannot watch the app."""
     if item.type not in WATCHED_TYPES:
         return None
     report = facts.server_report(item)
@@ -155,8 +155,8 @@ def extension(item: Item, facts: Facts) -> str | None:
 
 
 def native_idle(item: Item, facts: Facts) -> str | None:
-    """SageMaker's own idle shutdown as the domain (or the user profile, where it was read) sets it:
-    ``off`` or minutes. A space can have a value of its own, which ListSpaces does not tell."""
+    """SageMaker's own idle shutdown by the settings of the user profile, if they were read, or the
+    domain: ``off`` or minutes. ListSpaces does not show the value that a space may have itself."""
     if item.type not in (JUPYTER_LAB, CODE_EDITOR):
         return None
     person = facts.person(item)
@@ -201,7 +201,8 @@ def _sum(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _totals(rows: Iterable[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
-    """Sums by one column, the most expensive first. ``unpriced`` resources are in no amount."""
+    """Sums by one column, the most expensive first. The amounts leave ``unpriced`` resources
+    out."""
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         groups[row[name] or NOBODY.get(name, UNKNOWN)].append(row)
@@ -210,7 +211,7 @@ def _totals(rows: Iterable[Mapping[str, Any]], name: str) -> list[dict[str, Any]
 
 
 def _savings(facts: Facts, policy: DomainPolicy, of: Any) -> dict[str, Any]:
-    """By owner and team, from the servers' report lines of the period that was read."""
+    """Savings by owner and team, from the servers' report lines of the period that was read."""
     total = Sums()
     by_owner: dict[str, Sums] = defaultdict(Sums)
     by_team: dict[str, Sums] = defaultdict(Sums)
@@ -260,7 +261,7 @@ def _views(groups: Mapping[str, Sums]) -> list[dict[str, Any]]:
 
 
 def _would_remove(facts: Facts) -> dict[str, int]:
-    """What the servers in dry run would have removed, by kind, since each began to count."""
+    """What the dry runs would have removed, by kind. Each server counts since its start."""
     found: dict[str, int] = defaultdict(int)
     for report in facts.report_of.values():
         for kind, count in report.would_remove.items():
@@ -282,8 +283,8 @@ def age(row: Mapping[str, Any]) -> timedelta | None:
 
 
 def csv_rows(report: Mapping[str, Any]) -> Iterable[list[Any]]:
-    """The header and the rows of the CSV file. A text that a spreadsheet would take for a formula
-    is made a text: names are chosen by users."""
+    """The header and the rows of the CSV file. Users choose names, so a text that a spreadsheet
+    would run as a formula is escaped."""
     yield list(COLUMNS)
     for row in report["rows"]:
         yield [_cell(row[name]) for name in COLUMNS]

@@ -1,8 +1,8 @@
 """Parses the report lines that servers write to their logs (``AutoShutdown.report_to_log``). Pure.
 
-The schema is that of ``auto_shutdown/cycle/report_line.py``; docs/domain.md describes it. A user
-can write anything to a log, so a line is only believed for the owner of its log stream, and
-nothing is ever deleted because of what a line says: a line can only keep.
+``auto_shutdown/cycle/report_line.py`` writes the lines; docs/domain.md describes their schema.
+Users can write anything to their logs. So a line counts only for the owner of its log stream, and
+it can only keep an app: no content of a line leads to a deletion.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from typing import Any
 
 from .observations import ReportedApp, ServerReport, Sums
 
-#: A line begins with it, whatever the log's driver puts before. Its value is the schema's version.
+#: The begin of a line, after a prefix that the log's driver may write. The value of this member is
+#: the schema's version.
 MARKER = '{"auto_shutdown_report":'
 
-#: The versions of the schema that are understood.
+#: The versions of the schema that this module understands.
 VERSIONS = (1,)
 
 
 def parse(message: str) -> Mapping[str, Any] | None:
-    """The JSON object of a report line; None for anything else."""
+    """The JSON object of a report line; None if the message is not one."""
     start = message.find(MARKER)
     if start < 0:
         return None
@@ -38,8 +39,8 @@ def parse(message: str) -> Mapping[str, Any] | None:
 def server_report(
     region: str, place: re.Match[str], newest: str, first: str = ""
 ) -> ServerReport | None:
-    """The report of one server. ``place`` is the match of its log stream's name, ``first`` the
-    earliest line of the time that was read, for the growth of its sums."""
+    """The report of one server. ``place`` is the match of its log stream's name. ``first`` is the
+    earliest line that was read; the savings are counted from there."""
     line = parse(newest)
     at = _instant(line.get("at")) if line is not None else None
     if line is None or at is None:
@@ -93,7 +94,8 @@ def _counts(found: Any) -> dict[str, int]:
 
 
 def _number(value: Any) -> float:
-    """A finite number that is not negative; else 0: a user may have written the line."""
+    """``value`` if it is a finite number and not negative, otherwise 0: a user may have written the
+    line."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return 0.0
     return float(value) if 0 <= value < 1e9 else 0.0

@@ -19,7 +19,7 @@ TRACKING_SERVER = "mlflow-tracking-server"
 
 USER_PROFILE = "user-profile"
 
-#: App types (botocore's AppType). Others are possible: SageMaker adds new ones.
+#: App types (botocore's AppType). SageMaker may add others.
 JUPYTER_SERVER = "JupyterServer"
 KERNEL_GATEWAY = "KernelGateway"
 JUPYTER_LAB = "JupyterLab"
@@ -29,10 +29,10 @@ R_SESSION = "RSessionGateway"
 R_SERVER = "RStudioServerPro"
 TENSORBOARD = "TensorBoard"
 
-#: App types in which the extension can run, or whose owner's server watches them.
+#: App types that the extension can watch: from the app itself or from its owner's server.
 WATCHED_TYPES = frozenset({KERNEL_GATEWAY, JUPYTER_LAB, CODE_EDITOR})
 
-#: The owner of the domain's one RStudioServerPro app is no real user profile.
+#: The owner of the domain's one RStudioServerPro app. It is not a real user profile.
 DOMAIN_SHARED = "domain-shared"
 
 IN_SERVICE = "InService"
@@ -67,12 +67,12 @@ class DomainKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Item:
-    """One resource that costs money, or that can. ``type`` is the AppType, or the kind's name.
+    """One resource that can cost money. ``type`` is the AppType, or the kind's name.
 
-    ``owner`` is the user profile or the space that it belongs to, as AWS spells it.
-    ``created_at`` is AWS's CreationTime, which AWS keeps for an app that was created again within
-    24 hours: it can be earlier than the instance that runs now. ``platform`` is a notebook
-    instance's PlatformIdentifier. ``storage_gb`` is the size of the volume, in GB.
+    ``owner`` is the user profile or the space that it belongs to, as AWS spells it. ``created_at``
+    is AWS's CreationTime. If an app is created again within 24 hours, AWS keeps the first
+    CreationTime, so the current app can be younger. ``platform`` is a notebook instance's
+    PlatformIdentifier. ``storage_gb`` is the size of the volume in GB.
     """
 
     kind: str
@@ -111,7 +111,8 @@ class Item:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The last parts of the ARNs whose tags count for it, the nearest first, in lower case."""
+        """The last parts of the ARNs whose tags apply to the resource, in lower case: its own, its
+        owner's, its domain's."""
         if self.kind == NOTEBOOK_INSTANCE:
             return (f"notebook-instance/{self.name}".lower(),)
         if self.kind == TRACKING_SERVER:
@@ -126,7 +127,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Domain:
-    """``settings`` is DescribeDomain's answer, None where it could not be read."""
+    """A domain. ``settings`` is DescribeDomain's answer; None if it was not read."""
 
     region: str
     id: str
@@ -141,7 +142,8 @@ class Domain:
 
 @dataclass(frozen=True)
 class Profile:
-    """A user profile. ``settings`` are its own (None: not read; empty: it overrides nothing)."""
+    """A user profile. ``settings`` are its own; None if they were not read, empty if it overrides
+    nothing."""
 
     region: str
     domain_id: str
@@ -157,7 +159,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Space:
-    """A space. ``owner`` is the user profile that owns it, ``sharing`` Private or Shared."""
+    """A space. ``owner`` is the user profile that owns it; ``sharing`` is Private or Shared."""
 
     region: str
     domain_id: str
@@ -177,7 +179,7 @@ class Space:
 
 @dataclass(frozen=True)
 class LifecycleConfig:
-    """A lifecycle configuration. ``script`` is its text, None where it could not be read."""
+    """A lifecycle configuration. ``script`` is its text; None if it could not be read."""
 
     region: str
     name: str

@@ -1,5 +1,5 @@
-"""What surrounds the apps: the account's number, lifecycle configurations, quotas, budgets and the
-bill. ``domain check`` reads most of it; each source on its own, as in :mod:`.reader`."""
+"""Reads facts of the account: its number, lifecycle configurations, quotas, budgets and the bill.
+Most of them are for ``domain check``. Each source is read separately, as in :mod:`.reader`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .pace import Aws
 from .resources import LifecycleConfig
 from .scope import PAGE_SIZE, Scope, attempt
 
-#: What ``domain check`` reads beside the lists and the evidence.
+#: The sources that ``domain check`` reads in addition to the lists and the evidence.
 FOR_CHECK = frozenset({f.LIFECYCLE_CONFIGS, f.QUOTAS, f.BUDGETS, f.PROFILE_SETTINGS})
 
 #: Cost Explorer's name of the service.
@@ -37,7 +37,7 @@ class Surroundings:
 def read(
     aws_of: Callable[[str], Aws], scope: Scope, now: datetime, surroundings: Surroundings
 ) -> None:
-    """Read into ``surroundings`` what ``scope`` asks for. The bill is read up to the day of
+    """Read the sources of ``scope`` into ``surroundings``. The bill is read up to the day of
     ``now``."""
     found, unread = surroundings.found, surroundings.unread
     found["account"] = _account(aws_of(scope.regions[0]))
@@ -66,7 +66,7 @@ def read(
 
 
 def _account(aws: Aws) -> str:
-    """The account's number; empty where it cannot be read (it is only shown)."""
+    """The account's number; empty if it cannot be read, because it is only shown."""
     try:
         return str(aws.call("sts", "get_caller_identity").get("Account", ""))
     except (CallError, OutOfTimeError):
@@ -97,7 +97,7 @@ def _configs(aws: Aws, found: list[LifecycleConfig]) -> None:
 
 
 def _quotas(aws: Aws, found: dict[tuple[str, str], float]) -> None:
-    """SageMaker has thousands of quotas; those on apps are kept."""
+    """Read the quotas on apps. SageMaker has thousands of others."""
     method = "list_service_quotas"
     for quota in aws.pages(
         "service-quotas", method, "Quotas", ServiceCode="sagemaker", MaxResults=100

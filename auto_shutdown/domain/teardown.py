@@ -1,9 +1,9 @@
-"""``domain teardown``: removes a whole Studio domain in the one order that works.
+"""``domain teardown``: deletes a whole Studio domain in the order that SageMaker requires.
 
-Apps (RStudio sessions before the RStudio server), then spaces, user profiles, and the domain with
-an explicit retention policy for its file system. Nothing is remembered between runs: each run looks
-at what is there and goes on from it, so that it can be interrupted anywhere and run again. A
-JupyterServer app that Studio starts again by itself is found by the next look and deleted again.
+The order is: apps (RStudio sessions before the RStudio server), spaces, user profiles, and the
+domain with an explicit retention policy for its file system. A run has no state. It reads what
+exists and continues from there, so it can be interrupted at any point and run again. If Studio
+restarts a JupyterServer app, the next look finds the app, and it is deleted again.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from .pace import Aws
 from .resources import IN_SERVICE, R_SERVER, R_SESSION, Item, Profile, Space
 from .scope import PAGE_SIZE
 
-#: States of an app that is already gone for this purpose. A Failed app needs no deletion.
+#: States of an app that does not have to be deleted. A Failed app does not block its owner.
 GONE = frozenset({"Deleted", "Failed"})
 
 DELETING = "Deleting"
 
-#: Seconds between two looks at what is on its way, and for how long it is waited for: an app was
-#: reported to take 20 minutes to go.
+#: Seconds between two looks at deletions in progress, and the longest wait for one stage. The
+#: deletion of an app was reported to take 20 minutes.
 LOOK_SECONDS = 10.0
 WAIT_SECONDS = 40 * 60.0
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What is in a domain now. ``apps`` are those that still have to go."""
+    """The contents of a domain. ``apps`` are those that still have to be deleted."""
 
     domain: Mapping[str, Any] | None
     apps: tuple[Item, ...] = ()
@@ -48,8 +48,8 @@ class Contents:
 
 @dataclass
 class Result:
-    """``deleted`` counts what was asked to go; ``failed`` are sentences; ``remains`` what AWS keeps
-    and how to remove it; ``done``: the domain is gone."""
+    """``deleted`` counts the accepted deletions by kind. ``failed`` are sentences. ``remains`` says
+    what AWS keeps and how to remove it. ``done``: the domain no longer exists."""
 
     deleted: dict[str, int] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Teardown:
         self._stage, self._give_up_at = "", 0.0
 
     def look(self) -> Contents:
-        """What is there now. Raises CallError."""
+        """The contents of the domain now. Raises CallError."""
         try:
             domain = self._call("describe_domain", DomainId=self._domain_id)
         except CallError as error:
@@ -93,7 +93,7 @@ class Teardown:
         return Contents(domain, alive, tuple(spaces), tuple(profiles))
 
     def plan(self, contents: Contents) -> list[str]:
-        """What will be done, in order, for a person to read."""
+        """The steps in order, as lines for people."""
         if contents.domain is None:
             return [f"The domain {self._domain_id} does not exist: nothing to do."]
         name = contents.domain.get("DomainName", "")
@@ -113,8 +113,8 @@ class Teardown:
         return lines + [f"It will remain: {line}" for line in self._remains(contents.domain)]
 
     def run(self) -> Result:
-        """Do it, from whatever state the domain is in. What fails is in the result; another run
-        goes on. Raises OutOfTimeError, CallError only where the domain cannot be read."""
+        """Delete everything, from any state of the domain. The result has the failures; another run
+        continues. Raises OutOfTimeError, and CallError if the domain cannot be read."""
         while True:
             contents = self.look()
             if contents.domain is None:
@@ -132,11 +132,11 @@ class Teardown:
             if not moved:
                 return self._result
 
-    # -- one stage each: whether to go on ------------------------------------------------------
+    # -- the stages: each returns whether to continue ------------------------------------------
 
     def _delete_apps(self, apps: tuple[Item, ...]) -> bool:
         sessions = [app for app in apps if app.type == R_SESSION]
-        # The RStudio server is refused while a session is there.
+        # SageMaker does not delete the RStudio server while a session exists.
         batch = [app for app in apps if not (sessions and app.type == R_SERVER)]
         failed = len(self._result.failed)
         for app in batch:
@@ -148,7 +148,7 @@ class Teardown:
         keys = {app.key for app in batch}
 
         def on_their_way(now: Contents) -> bool:
-            # One that was Pending and is in service by now is deleted in the next round.
+            # An app that was Pending and is in service now is deleted in the next round.
             return any(a.key in keys and a.status != IN_SERVICE for a in now.apps)
 
         return self._wait("apps", lambda now: not on_their_way(now))
@@ -196,7 +196,7 @@ class Teardown:
         return self._wait("the domain", lambda now: not on_its_way(now))
 
     def _delete(self, kind: str, name: str, method: str, request: Mapping[str, Any]) -> None:
-        """One deletion. Something that is gone, or is on its way, is what was wanted."""
+        """Delete one resource. It is no failure if the resource is gone or being deleted."""
         about = {"attempt": uuid.uuid4().hex[:12], "kind": kind, "name": name}
         self._audit({"event": "delete", **about, **request})
         outcome, code = "removed", ""
@@ -207,7 +207,7 @@ class Teardown:
             if is_missing(error) or classify(error.code, error.text) is Verdict.GONE:
                 outcome = "gone"
             elif error.code == "ResourceInUse":
-                # An app came back, or has not quite gone: the next round sees it.
+                # An app was started again or is still being deleted: the next round sees it.
                 outcome = "in-use"
             else:
                 outcome = "failed"
@@ -218,7 +218,7 @@ class Teardown:
             self._result.deleted[kind] = self._result.deleted.get(kind, 0) + 1
 
     def _wait(self, what: str, over: Callable[[Contents], bool]) -> bool:
-        """Wait until ``over``; False when that takes too long."""
+        """Wait until ``over`` is true. Returns False if that takes too long."""
         pace = self._aws.pace
         if self._stage != what:
             self._stage, self._give_up_at = what, pace.monotonic() + WAIT_SECONDS / pace.speed
@@ -235,7 +235,7 @@ class Teardown:
     # -- what AWS keeps ------------------------------------------------------------------------
 
     def _remains(self, domain: Mapping[str, Any]) -> list[str]:
-        """What stays behind, and how to remove it."""
+        """What AWS keeps after the deletion, and how to remove it."""
         found = []
         file_system, region = domain.get("HomeEfsFileSystemId"), self._aws.region
         if self._keep_files and file_system:
@@ -267,12 +267,12 @@ _PROFILES = ("list_user_profiles", "UserProfiles")
 
 
 def _are_going(now: Contents, group: Sequence[Space | Profile]) -> bool:
-    """Whether all that is left of a group is being deleted, and no app came back."""
+    """Whether everything left of a group is being deleted, and no app was started again."""
     return not now.apps and bool(group) and all(each.status == DELETING for each in group)
 
 
 def _order(app: Item) -> tuple[int, str]:
-    """The RStudio server last."""
+    """Sorts the RStudio server last."""
     return (app.type == R_SERVER, app.type)
 
 

@@ -1,5 +1,5 @@
-"""Puts the parts together for a command or the scheduled function: which regions, with which
-credentials, at which pace, and what each command reads."""
+"""Connects a command or the scheduled function with AWS: its regions, credentials and pace, its
+policy file, and the sources that each command reads."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def utc_now() -> datetime:
 
 @dataclass
 class Workplace:
-    """``session`` is boto3's. Rates are an account's and region's, so each region has its own
-    pace, which ``speed`` multiplies. ``until``: the instant of ``time.monotonic`` at which
-    everything has to end."""
+    """The APIs of the regions. ``session`` is boto3's. AWS limits the rates by account and region,
+    so each region has its own pace. ``speed`` multiplies the rates. ``until``: when everything must
+    end, by ``time.monotonic``."""
 
     session: Any
     until: float | None = None
@@ -49,13 +49,13 @@ class Workplace:
         return Reader(self.aws, scope, self.now)
 
     def read(self, scope: Scope) -> Facts:
-        """The facts with their surroundings, which are read beside the lists."""
+        """The facts, with the surroundings, which are read at the same time as the lists."""
         around = surroundings.Surroundings()
         beside = partial(surroundings.read, self.aws, scope, self.now(), around)
         return around.added_to(self.reader(scope).read(beside))
 
     def calls(self) -> int:
-        """How many requests were sent so far."""
+        """The number of requests that were sent so far."""
         return sum(sum(aws.calls.values()) for aws in self._regions.values())
 
 
@@ -66,9 +66,9 @@ def connect(
     seconds: float | None = None,
     session: Any = None,
 ) -> tuple[Workplace, tuple[str, ...]]:
-    """A workplace with the credentials that the AWS command line would take, and the regions.
-    ``session``: an earlier workplace's, which has loaded what is slow to load. Raises DomainError.
-    """
+    """A workplace with the credentials that the AWS command line would use, and the regions.
+    ``session``: that of an earlier workplace, which has loaded boto3's service models. Raises
+    DomainError."""
     try:
         from boto3.session import Session
         from botocore.exceptions import BotoCoreError
@@ -76,7 +76,7 @@ def connect(
         message = "This needs boto3: pip install 'jupyterlab-auto-shutdown[sagemaker]'."
         raise DomainError(message) from None
     try:
-        # boto3 itself reads AWS_DEFAULT_REGION only.
+        # boto3 reads only AWS_DEFAULT_REGION.
         region = os.environ.get("AWS_REGION") or None
         session = session or Session(profile_name=profile, region_name=region)
         found = regions_of(session, regions, all_regions)
@@ -90,12 +90,13 @@ def connect(
 
 
 def load_policy(path: Path | None) -> DomainPolicy:
-    """The policy of a JSON file, or the one of no file, which does nothing. Raises PolicyError."""
+    """The policy of a JSON file. Without a file, a policy that deletes nothing. Raises
+    PolicyError."""
     return DomainPolicy() if path is None else read_policy(path)
 
 
 def read_policy(path: Path, topic: str = "") -> DomainPolicy:
-    """The policy of a JSON file. ``topic``: the SNS topic for notices where the file names none.
+    """The policy of a JSON file. ``topic``: the SNS topic for notices if the file names none.
     Raises PolicyError."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -115,8 +116,8 @@ def read_policy(path: Path, topic: str = "") -> DomainPolicy:
 
 
 def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Python would silently take the last of two members of the same name, and so
-    lose the exceptions of the first."""
+    """A JSON object. Of two members with the same name, Python's parser silently drops the first,
+    for example the first list of exceptions."""
     names = [name for name, _ in members]
     duplicates = sorted({name for name in names if names.count(name) > 1})
     if duplicates:
@@ -145,8 +146,8 @@ def scope_of_check(
 
 
 def scope_of_tidy(regions: tuple[str, ...], policy: DomainPolicy) -> Scope:
-    """CloudTrail is read back as far as the longest limit of a rule that goes by age, and as far
-    as a notice can be old."""
+    """CloudTrail is read back as far as the longest age limit of a rule, and as far as the age of
+    the oldest notice."""
     limits = [rule.limit for name, rule in policy.rules.items() if name != "canvas" and rule.delete]
     back = max([*limits, policy.notice + timedelta(hours=24)])
     unneeded = {f.INSTANCES, f.TRACKING_SERVERS}

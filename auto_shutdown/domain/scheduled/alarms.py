@@ -1,7 +1,7 @@
 """The alarms of the scheduled run: on errors, and on runs that are missing. Pure.
 
-Lambda counts errors, time-outs among them. For runs that do not happen at all, a metric filter
-counts the last line of each complete run, and missing data sounds the alarm.
+Lambda counts errors, which include time-outs. To notice runs that do not happen, a metric filter
+counts the last log line of each complete run, and missing data triggers the alarm.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 
 Resource = dict[str, Any]
 
-#: So many runs of ``tidy`` in a row may be missing (one that gives way counts as missing).
+#: The alarm needs so many missing runs of ``tidy`` in a row; a run that gives way is missing, too.
 MISSED_RUNS = 4
 
-#: A daily run is missing when none was complete for so many hours.
+#: A daily run counts as missing if none was complete for so many hours.
 DAILY_HOURS = 26
 
 

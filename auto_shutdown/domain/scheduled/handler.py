@@ -1,8 +1,8 @@
-"""What AWS Lambda calls: ``{"command": "report" | "check" | "tidy"}``.
+"""The function that AWS Lambda calls with ``{"command": "report" | "check" | "tidy"}``.
 
-A run that ends ``failed`` raises, so that Lambda counts an error and the alarm on errors sounds. A
-run that ends ``done`` prints a line that the alarms on missing runs count. A run that gives way to
-another one is neither: if it happens again and again, the alarm on missing runs sounds.
+If a run fails, the function raises: Lambda counts an error, which triggers the alarm on errors. If
+a run is complete, the function prints a line that the alarms on missing runs count. A run that
+gives way to another one does neither: if that happens repeatedly, it triggers those alarms.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from ..workplace import (
 from . import mail
 from .s3 import Bucket, S3Audit, S3State
 
-#: Seconds before the function's time-out at which a run begins to end: time to write its state.
+#: A run begins to end so many seconds before the function's time-out, to write its state.
 RESERVE_SECONDS = 60.0
 
-#: How far back the daily report and check read the servers' report lines.
+#: How far back the daily report and check read the report lines.
 WINDOW = timedelta(hours=24)
 
-#: User profiles are described one by one (5 a second) up to so many: three minutes.
+#: Describe at most so many user profiles one by one (5 a second): three minutes.
 DESCRIBE_MOST = 900
 
 #: Environment variables, set by the template.
@@ -51,17 +51,17 @@ BUCKET, TOPIC, BILL = "AUTO_SHUTDOWN_BUCKET", "AUTO_SHUTDOWN_TOPIC", "AUTO_SHUTD
 POLICY_FILE = Path(__file__).resolve().parents[3] / "policy.json"
 
 
-#: boto3's, of the first invocation in this process.
+#: The boto3 session of the first invocation in this process.
 _session: Any = None
 
 
 class RunFailedError(Exception):
-    """A run that did not do its work. The message is for the administrator."""
+    """A run failed. The message is for the administrator."""
 
 
 @dataclass
 class Job:
-    """One invocation and what it works with. ``id`` is Lambda's request id."""
+    """One invocation. ``id`` is Lambda's request id."""
 
     id: str
     place: Workplace
@@ -88,7 +88,7 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         result.update(outcome="gave-way", message=str(error))
     except (DomainError, CallError, RunFailedError) as error:
         result["message"] = str(error)
-        # Without the context: AWS's own text can quote secrets.
+        # Without the cause: AWS's own text can quote secrets.
         raise RunFailedError(f"{command}: {error}") from None
     finally:
         result.update(seconds=round(time.monotonic() - begun, 1), memory_mb=_peak_memory())
@@ -97,8 +97,7 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _peak_memory() -> int:
-    """The most memory that this process had, in MB. (``ru_maxrss`` would count the process that has
-    started this one.)"""
+    """The peak memory of this process in MB. (``ru_maxrss`` would include the parent process.)"""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) // 1024
@@ -121,7 +120,7 @@ def _job(context: Any) -> Job:
     return Job(context.aws_request_id, place, region, bucket, topic, policy)
 
 
-# -- the commands: each gives what its last line says ---------------------------------------------
+# -- the commands: each returns members of the last log line --------------------------------------
 
 
 def report(job: Job) -> dict[str, Any]:
@@ -165,11 +164,11 @@ def check(job: Job) -> dict[str, Any]:
 
 
 def tidy(job: Job) -> dict[str, Any]:
-    """One run of ``domain tidy``. Its plan is kept as the latest, of a dry run as well."""
+    """One run of ``domain tidy``, which may be a dry run. Its plan is written as the latest."""
     place, policy = job.place, job.policy
     scope = scope_of_tidy((job.region,), policy)
     if not policy.without_extension.delete:
-        # One query of Logs Insights for each run is what would cost most.
+        # One query of Logs Insights in each run would be the largest cost.
         scope = replace(scope, sources=scope.sources - {f.REPORTS})
     reader = place.reader(scope)
     audit = S3Audit(job.bucket, job.id, place.now())
@@ -182,7 +181,7 @@ def tidy(job: Job) -> dict[str, Any]:
         first = failed[0]
         name = f"{first.decision.item.type} of {first.decision.item.owner}"
         raise RunFailedError(f"{len(failed)} deletions failed; the first, {name}: {first.detail}")
-    # A run that deletes until its time is over has done its work: the next one goes on.
+    # A run that deletes until its time is over has not failed: the next run continues.
     if run.notices_failed or (run.ended and not run.attempts):
         raise RunFailedError(run.ended)
     return {
@@ -216,7 +215,7 @@ def _plan(run: Run) -> dict[str, Any]:
 
 
 def _needed(policy: DomainPolicy) -> set[str]:
-    """The sources without which ``tidy`` does nothing, or less than the policy says."""
+    """The sources without which ``tidy`` cannot do everything that the policy says."""
     needed = {f.DOMAINS, f.APPS, f.PROFILES, f.SPACES, f.TAGS, f.CREATIONS}
     if policy.canvas.delete:
         needed.add(f.CANVAS_METRIC)

@@ -1,6 +1,6 @@
-"""The zip of the scheduled run, made from the installed package. It needs no internet: the function
-uses this package's own modules, and boto3, which AWS Lambda brings. The same files make the same
-bytes on every machine, so that the digest in the zip's name tells whether anything has changed."""
+"""The zip of the scheduled run, made from the installed package, without internet access. The
+function needs only this package's modules, and boto3, which AWS Lambda has. The same files give the
+same bytes on every machine, so the digest in the zip's name changes only if a file changes."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """State, audit log and results of the scheduled run in one S3 bucket.
 
-S3 writes conditionally: ``If-Match`` only over the version that was read, ``If-None-Match: *`` only
-where there is nothing. Of two runs that read the same state, the second write is refused.
+S3 supports conditional writes: with ``If-Match`` it replaces only the version that was read, with
+``If-None-Match: *`` it replaces nothing. If two runs have read the same state, S3 refuses the
+second write.
 
-``aws`` of these classes has a pace without an end: a run that is out of time still has to write
-what it did.
+The pace of ``aws`` has no end here: a run that is out of time must still write its results.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ..pace import Aws
 
 STATE = "state.json"
 
-#: S3's answers to a conditional write that lost. 409 means that another write is going on.
+#: S3's answers to a conditional write that it refused. 409: another write is in progress.
 _CONFLICT = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
-#: IAM answers 403 for an object that does not exist, unless the role may list the bucket.
+#: S3 answers 403 for an object that does not exist, unless the role may list the bucket.
 _MISSING = frozenset({"NoSuchKey", "404"})
 
 
 class Bucket:
-    """Objects of one bucket. Errors are DomainError, with what to do."""
+    """Objects of one bucket. Raises DomainError with a remedy."""
 
     def __init__(self, aws: Aws, name: str) -> None:
         self._aws, self.name = aws, name
@@ -44,12 +44,13 @@ class Bucket:
         try:
             return answer["Body"].read(), str(answer["ETag"])
         except Exception as error:
-            # botocore has several errors for a body that ends early.
+            # botocore has several errors for a truncated body.
             reason = type(error).__name__
             raise DomainError(f"s3://{self.name}/{key} was not read whole ({reason}).") from None
 
     def put(self, key: str, content: bytes, kind: str, **condition: str) -> str:
-        """Write an object; its version. Raises ConflictError where ``condition`` does not hold."""
+        """Write an object and return its version. Raises ConflictError if ``condition`` is not
+        met."""
         request = {"Bucket": self.name, "Key": key, "Body": content, "ContentType": kind}
         try:
             return str(self._aws.call("s3", "put_object", **request, **condition)["ETag"])
@@ -84,8 +85,8 @@ class S3State:
         try:
             return self._bucket.put(STATE, content, "application/json", **condition)
         except ConflictError:
-            # If the answer to a write was lost, the write is repeated, and the repetition is
-            # refused because of the first one. The content names the run, so it tells.
+            # If the answer to a write was lost, the write is repeated, and S3 refuses the
+            # repetition. The state contains the run's id, so equal content is this run's own.
             current, current_version = self._bucket.get(STATE)
             if current == content:
                 return current_version
@@ -94,7 +95,7 @@ class S3State:
 
 class S3Audit:
     """An :class:`~auto_shutdown.domain.stores.AuditLog`: one object for each write, because S3
-    cannot append. Keys sort by time; all objects in a row are one JSONL file."""
+    cannot append. Sorted by key and concatenated, the objects are one JSONL file."""
 
     def __init__(self, bucket: Bucket, run: str, at: datetime) -> None:
         self._bucket = bucket

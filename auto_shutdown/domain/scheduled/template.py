@@ -1,7 +1,7 @@
 """The CloudFormation template of the scheduled run. Pure.
 
-The template is made for one policy file: the function's role may delete apps only if that policy
-does. Everything has a generated name, so that several stacks fit into one account.
+A template is made for one policy file: the function's role may delete apps only if the policy does.
+All resources have generated names, so an account can have several stacks.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ..policy import DomainPolicy
 from . import alarms, storage
 from .alarms import get, ref, sub
 
-#: Seconds. AWS Lambda's longest.
+#: Seconds: the longest time-out that AWS Lambda allows.
 TIMEOUT = 900
 
-#: MB. tests/domain measures a run at less than half of it.
+#: MB. In tests/domain, a run uses less than half of it.
 MEMORY = 512
 
-#: boto3 in this runtime knows conditional writes of S3.
+#: The boto3 of this runtime supports conditional writes of S3.
 RUNTIME = "python3.13"
 
 HANDLER = "auto_shutdown.domain.scheduled.handler.handle"
@@ -131,7 +131,7 @@ def _function(options: Options) -> dict[str, Any]:
     invocation = {
         "FunctionName": ref("Function"),
         "Qualifier": "$LATEST",
-        # A run that failed is not repeated: the next one goes on from the state.
+        # A run that failed is not repeated: the next run continues from the state.
         "MaximumRetryAttempts": 0,
         "MaximumEventAgeInSeconds": TIMEOUT,
     }
@@ -144,7 +144,7 @@ def _function(options: Options) -> dict[str, Any]:
 
 
 def role_statements(options: Options) -> list[Statement]:
-    """What the function's role may do, with references to the stack's resources."""
+    """The permissions of the function's role, with references to the stack's resources."""
     here = Where(
         "${AWS::Partition}",
         "${AWS::Region}",
@@ -174,7 +174,7 @@ def role_statements(options: Options) -> list[Statement]:
                 f"${{Bucket.Arn}}/{prefix}/*" for prefix in ("audit", "checks", "plans", "reports")
             ],
         },
-        # Without it, S3 says 403 and not 404 of a state that does not exist yet.
+        # Without it, S3 answers 403 and not 404 for a state that does not exist yet.
         {
             "Sid": "MissingState",
             "Effect": "Allow",

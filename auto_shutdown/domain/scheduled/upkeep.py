@@ -1,4 +1,4 @@
-"""What the scheduled run costs a month: an estimate from list prices of us-east-1. Pure."""
+"""The cost of the scheduled run a month: an estimate from list prices of us-east-1. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .template import MEMORY, Options
 
-#: The month of the prices below.
+#: The month in which the list prices below were taken.
 PRICED_AS_OF = "2026-11"
 
 
@@ -39,7 +39,7 @@ class Line(NamedTuple):
 
 
 def month(options: Options, apps: int, canvas_apps: int) -> list[Line]:
-    """The parts of the cost, for so many apps, each with a user profile and a space."""
+    """The parts of the cost for this number of apps, each with a user profile and a space."""
     tidies = HOURS * 60 / options.every if options.has_policy else 0.0
     daily = 2 * DAYS
     seconds = run_seconds(apps)
@@ -67,6 +67,6 @@ def month(options: Options, apps: int, canvas_apps: int) -> list[Line]:
 
 
 def run_seconds(apps: int) -> float:
-    """How long one run takes: the paced lists of apps, user profiles and spaces (100 a page), and
+    """The seconds of one run: the paced lists of apps, user profiles and spaces (100 a page), and
     CloudTrail's events (50 a page)."""
     return 8 + 0.52 * (3 * math.ceil(apps / 100) + math.ceil(apps / 50))
