@@ -1,8 +1,7 @@
-"""The administrator's policy file for ``domain check`` and ``domain tidy``: what it may contain,
-and its validation. Pure: JSON values in, a :class:`DomainPolicy` or a :class:`PolicyError` out.
+"""The administrator's policy file for ``domain check`` and ``domain tidy``. Pure: :func:`parse`
+validates the JSON values and returns a :class:`DomainPolicy`.
 
-Everything is read-only by default: ``dry_run`` is true, and each kind of action has its own
-``delete`` switch, which is off.
+By default nothing is deleted: ``dry_run`` is true, and the switch ``delete`` of each rule is off.
 """
 
 from __future__ import annotations
@@ -10,20 +9,20 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from .errors import PolicyError
 
-#: Of the file's shape.
+#: The version of the file's schema.
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One kind of action. ``delete``: the switch. ``limit``: how long idle (Canvas) or how old
-    (all others) a resource must be before its owner gets the notice."""
+    """One rule of ``domain tidy``. ``delete`` is its switch. ``limit``: how long an app must have
+    been idle (Canvas) or must have run (other apps) before its owner gets a notice."""
 
     delete: bool
     limit: timedelta
@@ -31,9 +30,9 @@ class Rule:
 
 @dataclass(frozen=True)
 class Exceptions:
-    """What is never deleted. ``owners`` are user profiles, each as ``NAME`` or ``DOMAIN/NAME``,
-    ``spaces`` likewise; ``tags`` are tag names with a value, or ``*`` for any value. Names of
-    owners and spaces are compared without regard to case."""
+    """Whose apps are never deleted. ``owners`` are user profiles as ``NAME`` or ``DOMAIN/NAME``,
+    and ``spaces`` likewise, both in lower case: case does not matter. ``tags`` are names of tags
+    with a value, or with ``*`` for any value."""
 
     owners: frozenset[str] = frozenset()
     spaces: frozenset[str] = frozenset()
@@ -52,8 +51,9 @@ class Checks:
 
 @dataclass(frozen=True)
 class DomainPolicy:
-    """A validated policy. ``domains`` empty: all. ``notice``: how long before a deletion the notice
-    is given. ``point_age``: the oldest Canvas point that says anything about now."""
+    """A validated policy. ``domains``: empty means all. ``notice``: the time between the notice and
+    the deletion. ``point_age``: the age up to which a Canvas point counts. ``prices``: US dollars
+    an hour by instance type or app type; they override the table in core/prices.py."""
 
     dry_run: bool = True
     domains: frozenset[str] = frozenset()
@@ -70,7 +70,6 @@ class DomainPolicy:
     orphans: Rule = Rule(False, timedelta(hours=24))
     exceptions: Exceptions = Exceptions()
     checks: Checks = Checks()
-    #: US dollars an hour by instance type or app type, over the table of core/prices.py.
     prices: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -80,13 +79,13 @@ class DomainPolicy:
 
     @property
     def rules(self) -> Mapping[str, Rule]:
-        """The kinds of action by their name in the file."""
+        """The rules by their name in the file."""
         return {name: getattr(self, name) for name in RULES}
 
 
 RULES = ("canvas", "rstudio_sessions", "tensorboard", "without_extension", "orphans")
 
-#: The shortest limits. Below these, work that has just begun would look old.
+#: The shortest limits that a policy may have, so that no app is deleted soon after its start.
 _SHORTEST = {
     "canvas": timedelta(minutes=30),
     "rstudio_sessions": timedelta(hours=1),
@@ -103,7 +102,7 @@ _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
 
 def parse(content: Any) -> DomainPolicy:
-    """The policy of a decoded JSON file. Raises PolicyError, which names the member."""
+    """The policy of a decoded JSON file. Raises PolicyError, which names the wrong member."""
     reader = _Reader(_mapping(content, "The policy"), "")
     version = reader.take("version", int, None)
     if version != VERSION:
@@ -115,7 +114,7 @@ def parse(content: Any) -> DomainPolicy:
     most = reader.take("max_deletions", int, None)
     if most is not None:
         given["max_deletions"] = reader.between("max_deletions", most, 1, 1000)
-    given["domains"] = frozenset(reader.texts("domains", _DOMAIN, "a domain's id (d-…)"))
+    given["domains"] = _domains(reader, content)
     _notify(reader, given)
     for name in RULES:
         _rule(reader, given, name)
@@ -133,6 +132,14 @@ def parse(content: Any) -> DomainPolicy:
             'A policy that deletes needs "notify": an sns_topic_arn, an event_bus, or both.'
         )
     return policy
+
+
+def _domains(reader: _Reader, content: Mapping[str, Any]) -> frozenset[str]:
+    domains = reader.texts("domains", _DOMAIN, "a domain's id (d-…)")
+    if not domains and "domains" in content:
+        # Somebody may mean no domain at all.
+        raise PolicyError('"domains" must name a domain. Leave it out for all domains.')
+    return frozenset(domains)
 
 
 def _notify(reader: _Reader, given: dict[str, Any]) -> None:
@@ -205,7 +212,7 @@ def _prices(reader: _Reader) -> dict[str, float]:
 
 
 class _Reader:
-    """Takes members out of a JSON object; what is left over at the end is a mistake."""
+    """Takes the known members out of a JSON object. :meth:`finish` refuses the others."""
 
     def __init__(self, content: Mapping[str, Any], path: str) -> None:
         self._left = dict(content)
@@ -237,7 +244,7 @@ class _Reader:
         given[field_] = unit * self.between(name, value, low, high)
 
     def between(self, name: str, value: Any, low: float, high: float) -> Any:
-        if not low <= value <= high:  # not a number is refused, too
+        if not low <= value <= high:  # NaN is refused, too
             raise PolicyError(f'"{self._path}{name}" must be from {low:g} to {high:g}.')
         return value
 
@@ -274,7 +281,3 @@ def _mapping(value: Any, what: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise PolicyError(f"{what} must be a JSON object.")
     return value
-
-
-#: A test holds the documentation to these.
-MEMBERS = tuple(f.name for f in fields(DomainPolicy))

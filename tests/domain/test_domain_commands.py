@@ -171,6 +171,7 @@ def test_tidy_from_notice_to_deletion(
         ({"notice_minutes": 1}, "from 15"),
         ({"max_deletions": True}, "a whole number"),
         ({"domains": ["x"]}, "a domain's id"),
+        ({"domains": []}, "Leave it out for all domains"),
         ({"exceptions": {"owners": ["a b"]}}, "NAME or DOMAIN/NAME"),
         ({"notify": {"sns_topic_arn": "topic"}}, "not the ARN of an SNS topic"),
         ({"prices": {"Canvas": -1}}, "US dollars an hour"),
