@@ -97,10 +97,13 @@ def tidy(where: Where, policy: DomainPolicy, topics: tuple[str, ...] = ()) -> li
         owners = [*where.sagemaker("user-profile", "/*"), *where.sagemaker("space", "/*")]
         actions = _sagemaker("DescribeSpace", "DescribeUserProfile")
         statements.append(_allow("OwnersOfApps", actions, owners))
-    topics = tuple(t for t in (policy.sns_topic_arn, *topics) if t)
-    if topics:
-        actions = ["sns:Publish", *([] if policy.event_bus else ["sns:ListSubscriptionsByTopic"])]
-        statements.append(_allow("Notices", actions, list(dict.fromkeys(topics))))
+    actions = ["sns:Publish"]
+    if topics or not policy.event_bus:
+        # Without an event bus, the topic must have a subscription.
+        actions.append("sns:ListSubscriptionsByTopic")
+    all_topics = [topic for topic in dict.fromkeys((policy.sns_topic_arn, *topics)) if topic]
+    if all_topics:
+        statements.append(_allow("Notices", actions, all_topics))
     if policy.event_bus:
         bus = policy.event_bus
         arn = bus if bus.startswith("arn:") else where.arn("events", f"event-bus/{bus}")
