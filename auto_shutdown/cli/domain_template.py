@@ -152,7 +152,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
         _tell(arguments)(str(change))
     if not arguments.json:
         _show_costs(page, arguments, options)
-        page.line(_what_it_may(options), "strong")
+        page.line(_what_it_may(options, arguments.mail), "strong")
     if not _agreed(arguments, "Deploy this?"):
         stack.discard()
         return ExitCode.TROUBLE
@@ -166,13 +166,17 @@ def _deploy(arguments: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-def _what_it_may(options: Options) -> str:
+def _what_it_may(options: Options, mail: str) -> str:
+    """Whether the stack deletes apps, and who gets the notices, for the person who agrees."""
     if not options.has_policy:
         return "It only reads: there is no policy file, and so no run of tidy."
     if options.policy.dry_run or not options.policy.deletes:
         return "It only reads: the policy file is a dry run, or has no switch on."
     rules = [name for name, rule in options.policy.rules.items() if rule.delete]
-    return f"It deletes apps, after a notice, by these rules: {', '.join(rules)}."
+    text = f"It deletes apps, after a notice, by these rules: {', '.join(rules)}."
+    if not (mail or options.policy.sns_topic_arn or options.policy.event_bus):
+        text += " It deletes nothing until somebody is subscribed to its topic: add --mail."
+    return text
 
 
 def _start(

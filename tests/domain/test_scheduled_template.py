@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from aws_account import REGION, Account
 from iam import actions_of, allows, lint
 
+from auto_shutdown.cli import domain_template
 from auto_shutdown.cli.main import main
 from auto_shutdown.domain.policy import parse
 from auto_shutdown.domain.scheduled import package, template, upkeep
@@ -151,6 +153,17 @@ def test_role_may_delete_only_if_the_policy_deletes(options: Options, may_delete
     assert not allows(policy, "s3:PutObject", "arn:aws:s3:::bucket/other")
     # The audit log can be added to and not read.
     assert not allows(policy, "s3:GetObject", "arn:aws:s3:::bucket/audit/x")
+
+
+def test_notices_to_the_topic_of_the_stack_need_a_subscription() -> None:
+    own_topic = Options(replace(parse(POLICY), event_bus=""), has_policy=True)
+    topic = "arn:aws:sns:us-west-2:123456789012:topic"
+    assert allows(role_policy(own_topic), "sns:ListSubscriptionsByTopic", topic)
+    assert not allows(role_policy(ACTING), "sns:ListSubscriptionsByTopic", topic)
+    warning = "until somebody is subscribed"
+    assert warning in domain_template._what_it_may(own_topic, "")
+    assert warning not in domain_template._what_it_may(own_topic, "studio@example.com")
+    assert warning not in domain_template._what_it_may(ACTING, "")
 
 
 @pytest.mark.slow
