@@ -1,27 +1,28 @@
-"""What stops a command, in words for the administrator: what failed, where, what to do."""
+"""Errors that end a command. Their text says what failed, where, and what to do."""
 
 from __future__ import annotations
 
 
 class DomainError(Exception):
-    """A command that cannot go on."""
+    """The command cannot continue."""
 
 
 class PolicyError(DomainError):
-    """A policy file that cannot be understood. Nothing is done with half of a policy."""
+    """The policy file is invalid. A command never uses a part of a policy."""
 
 
 class OutOfTimeError(DomainError):
-    """The time given for a run is over. What is left is done by the next run."""
+    """The time of the run is over. The next run does the rest."""
 
 
 class ConflictError(DomainError):
-    """Another run has written the state meanwhile; this one stops."""
+    """Another run has written the state, so this run ends."""
 
 
 class CallError(Exception):
-    """An AWS call that failed for good: AWS's ``code``, a ``message`` that is safe to show, and
-    the ``remedy``. AWS's own text is kept in ``text`` and never shown: it can quote secrets."""
+    """An AWS call failed, and repetitions did not help. ``code`` is AWS's; ``message`` is safe to
+    show; ``remedy`` says what to do. ``text`` is AWS's own text. It is never shown, because it can
+    quote secrets."""
 
     def __init__(self, code: str, message: str, remedy: str, text: str = "") -> None:
         super().__init__(f"{message} {remedy}".strip())

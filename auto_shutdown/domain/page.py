@@ -1,5 +1,5 @@
-"""The report as one self-contained HTML page: no request to anywhere, readable from a mail or a
-share. Its style and script stand in ``page.html`` beside this file."""
+"""The report as one self-contained HTML page. It sends no requests, so people can open it from a
+mail or a file share. Its style and script are in ``page.html`` beside this file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
-#: The report goes in here.
+#: The report replaces this text.
 PLACE = "/*REPORT*/null"
 
 
 def html(report: Mapping[str, Any]) -> str:
-    """The page. Names are chosen by users: within a script element only ``<`` can end it, and the
-    page's own script makes text of them, never HTML."""
+    """The page. Users choose names, so ``<`` is escaped: nothing else can end a script element. The
+    page's script inserts names as text, never as HTML."""
     data = json.dumps(report, separators=(",", ":")).replace("<", "\\u003c")
     data = data.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     before, _, after = TEMPLATE.read_text(encoding="utf-8").partition(PLACE)

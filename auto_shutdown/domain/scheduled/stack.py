@@ -1,6 +1,8 @@
-"""Deploys and removes the scheduled run through CloudFormation, as an administrator.
+"""Deploys and removes the scheduled run through CloudFormation, with an administrator's
+credentials.
 
-The zip has to be in S3 before the stack can be made, so its bucket is not part of the stack.
+CloudFormation needs the zip in S3 before it creates the stack, so the zip's bucket is not part of
+the stack.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 from ..errors import CallError, DomainError
 from ..pace import Aws
 
-#: Seconds between two looks at what CloudFormation is doing, and for how long it is waited for.
+#: Seconds between two requests for CloudFormation's progress, and the longest wait.
 LOOK_SECONDS = 3.0
 WAIT_SECONDS = 30 * 60.0
 
