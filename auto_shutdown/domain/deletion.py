@@ -105,8 +105,7 @@ class Deletions:
             # No call was made, but the administrator should know.
             return self._audited(decision, Result.TEMPORARY, str(error), error.code)
         if notice is None or latest.step is not Step.DELETE or latest.rule != decision.rule:
-            if not latest.unknown:
-                state.memory = state.memory.without(key)
+            state.memory = state.memory.without(key)
             return self._audited(decision, Result.STALE, latest.detail)
         number = uuid.uuid4().hex[:12]
         entry = audit_entry("delete", self._run_id, latest, number)

@@ -153,5 +153,3 @@ def test_change_just_before_the_deletion_keeps_the_app(
     assert found == [(rule, Result.REMOVED if deleted else Result.STALE)]
     assert run.attempts[0].detail.startswith(reason)
     assert account.api.count("DeleteApp") == (1 if deleted else 0)
-    # An unknown fact says nothing against the notice.
-    assert bool(admin.state.load()[0].notices) is (reason == UNKNOWN)
