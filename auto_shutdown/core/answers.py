@@ -28,6 +28,8 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
             mark = moved(mark, Signal.REQUEST, now)
         for signal, at in answer.activity.items():
             mark = moved(mark, signal, min(at, now))
+        if answer.io_unknown:
+            mark = moved(mark, Signal.BACKGROUND_IO, now)  # unknown is never idle
         mark = replace(mark, stamps={**mark.stamps, **answer.stamps})
         # The background work of the previous answer has ended since: the idle clock starts now.
         ended = answer.conclusive and not answer.unread and mark.work.result == "working"
@@ -36,7 +38,7 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
         # A kernel whose processor time is unknown does not count as stuck.
         shows_work = answer.working or answer.cores is None or answer.cores >= STUCK_CPU
         if mark.state == RUNNING and Signal.BACKGROUND_IO in answer.activity:
-            shows_work = True
+            shows_work = True  # unlike I/O that may only exist: then no command would be suspect
         if mark.state in (BUSY, RUNNING) and answer.conclusive and shows_work:
             mark = replace(mark, quiet_since=now)
         marks[answer.ref] = replace(mark, work=_work_after(mark.work, answer, now))
@@ -62,4 +64,4 @@ def _work_after(work: Work, answer: Answer, now: datetime) -> Work:
             return replace(work, asked_at=now)
         return replace(work, asked_at=now, result="unread", detail=answer.detail)
     result = "working" if answer.working else "none" if answer.answered else "untold"
-    return Work(now, now, result, answer.detail, answer.programs)
+    return Work(now, now, result, answer.detail, answer.programs, answer.io_unknown)

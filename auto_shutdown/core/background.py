@@ -27,6 +27,8 @@ class Program:
     - ``started_at``: when its process started (None: not known).
     - ``quiet_since``: since when it has shown no sign of work, and nobody has typed.
     - ``printed_at``: when it last printed (None: not known, or it only displays something).
+    - ``io_unknown``: another user runs it or one of its children, so this server cannot see whether
+      it reads and writes.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Program:
     started_at: datetime | None = None
     quiet_since: datetime | None = None
     printed_at: datetime | None = None
+    io_unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Answer:
     - ``programs``: the ids of the programs (:class:`Program`) that are all of its background work.
       Each may only wait for a person. Empty if it does other work.
     - ``worked_at``: the last sign of work of these programs (None: now).
+    - ``io_unknown``: another user runs one of its processes (``sudo``), so this server cannot see
+      whether that process reads and writes.
     """
 
     ref: Ref
@@ -68,3 +73,4 @@ class Answer:
     unread: bool = False
     programs: tuple[str, ...] = ()
     worked_at: datetime | None = None
+    io_unknown: bool = False

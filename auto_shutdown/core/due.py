@@ -150,11 +150,10 @@ def by_the_clock(
 
     if due_at <= now:
         detail = f"{idle_for} ({clock.rule}). {last}"
-        if query_work and mark.work.result == "untold":
-            detail += (
-                f" Whether anything worked in the background, nobody knows: {mark.work.detail}."
-            )
-            return decision(Action.REMOVE, clock.reason, detail, work_unknown=mark.work.detail)
+        not_ruled_out = _unknown_work(mark) if query_work and clock.reason is Reason.IDLE else ""
+        if not_ruled_out:
+            detail += f" Whether anything worked in the background, nobody knows: {not_ruled_out}."
+            return decision(Action.REMOVE, clock.reason, detail, work_unknown=not_ruled_out)
         return decision(Action.REMOVE, clock.reason, detail)
     if hold is not None:
         left = duration(hold.until - now)
@@ -173,6 +172,13 @@ def by_the_clock(
         return decision(Action.KEEP, Reason.GRACE, detail, case="asking")
     detail = f"{idle_for}; it is removed after the notice or grace period, in {left}."
     return decision(Action.KEEP, Reason.GRACE, detail, case="notice")
+
+
+def _unknown_work(mark: Mark) -> str:
+    """Why background work could not be ruled out; empty if it could."""
+    if mark.work.io_unknown:
+        return "a process of another user may have read or written data"
+    return mark.work.detail if mark.work.result == "untold" else ""
 
 
 def was_asked(mark: Mark, now: datetime, window: timedelta) -> bool:

@@ -9,7 +9,7 @@ from .ledger import Ledger
 from .model import Program, Snapshot
 from .policy import Policy
 from .signals import Signal
-from .suspect import last_sign_of_work
+from .suspect import IO_UNKNOWN, last_sign_of_work
 from .verdict import Reason
 from .words import duration
 
@@ -60,6 +60,8 @@ def describe(
     if quiet < policy.suspect_window:
         return ProgramState(True, Reason.BACKGROUND_WORK, f"{work}.", quiet_since)
     shown = f"{work}, but has shown no sign of work for {duration(quiet)}"
+    if program.io_unknown:
+        shown += f". {IO_UNKNOWN}"
     if policy.max_busy is None:
         detail = f"{shown}. It keeps the app; the administrator's max_busy_minutes could end that."
         return ProgramState(True, Reason.SUSPECT_BUSY, detail, quiet_since)

@@ -21,6 +21,9 @@ from .words import duration, iso
 #: The setting after which a suspect resource is removed.
 LIMIT = "max_busy_minutes"
 
+#: Why a suspect resource may work although it shows no sign of that.
+IO_UNKNOWN = "Whether it reads or writes data cannot be seen, because it runs as another user"
+
 
 def decide_suspect(
     busy: Decision, context: Context, silent_since: datetime | None, word: str, app: str | None
@@ -36,7 +39,8 @@ def decide_suspect(
     if work.result != "none" or not was_asked(context.mark(ref), now, window / 8):
         return busy
     signs = f"{word}, but silent and at under {STUCK_CPU:.0%} of a core"
-    return when_silent(busy, context, silent_since, signs, app)
+    decision = when_silent(busy, context, silent_since, signs, app)
+    return _with_unknown_io(decision) if work.io_unknown else decision
 
 
 def when_silent(
@@ -73,13 +77,16 @@ def decide_programs(
     if quiet_since is None or context.now - quiet_since < policy.suspect_window:
         return working
     signs = f"{work.detail[:1].upper()}{work.detail[1:]}, but shows no sign of work"
+    io_unknown = any(p.io_unknown for p in context.snapshot.programs if p.id in work.programs)
     if policy.max_busy is None:
-        return _keep_suspect(working, context, signs, quiet_since, case="program", work=work.detail)
+        kept = _keep_suspect(working, context, signs, quiet_since, case="program", work=work.detail)
+        return _with_unknown_io(kept) if io_unknown else kept
     suspect_clock = _suspect_clock(working, quiet_since, policy.max_busy, signs, "program")
     clocks = (idle_clock, suspect_clock)
     last = max(clocks, key=lambda clock: clock.since + clock.limit)
     decision = by_the_clock(context, working.ref, last, covers, in_service_since, True)
-    return _as_suspect(replace(decision, parameters={**decision.parameters, "work": work.detail}))
+    decision = replace(decision, parameters={**decision.parameters, "work": work.detail})
+    return _with_unknown_io(_as_suspect(decision)) if io_unknown else _as_suspect(decision)
 
 
 def _keep_suspect(
@@ -103,6 +110,14 @@ def _as_suspect(decision: Decision) -> Decision:
     if decision.reason is Reason.RECENT_ACTIVITY:
         return replace(decision, reason=Reason.SUSPECT_BUSY)
     return decision
+
+
+def _with_unknown_io(decision: Decision) -> Decision:
+    """The decision on a suspect resource that another user runs: it names what is unknown."""
+    if decision.reason not in (Reason.SUSPECT_BUSY, Reason.MAX_BUSY):
+        return decision
+    parameters = {**decision.parameters, "work_unknown": IO_UNKNOWN}
+    return replace(decision, detail=f"{decision.detail} {IO_UNKNOWN}.", parameters=parameters)
 
 
 def last_sign_of_work(program: Program, policy: Policy, now: datetime) -> datetime:

@@ -98,9 +98,8 @@ class Use:
 
     @property
     def is_sign_of_life(self) -> bool:
-        """Whether this use may be work, but may also be, for example, an idle connection. The
-        bytes of another user's process are not known, and unknown is never idle."""
-        return self.bytes >= LIFE_BYTES or self.is_hidden
+        """Whether this use may be work, but may also be, for example, an idle connection."""
+        return self.bytes >= LIFE_BYTES
 
     def __str__(self) -> str:
         text = f"used {self.cores:.0%} of a core"

@@ -155,7 +155,7 @@ class LocalWork:
         """The answer for a resource that ``programs`` keep. It names them if nothing else works:
         each of them may only wait for a person. ``others`` is the answer without the programs; its
         signs of life count whatever the programs do."""
-        answer = replace(works(ref, detail), activity=others.activity)
+        answer = replace(works(ref, detail), activity=others.activity, io_unknown=others.io_unknown)
         if others.working or not others.conclusive:
             return answer
         ids, worked_at = self._watch.ids_of(programs)
@@ -198,8 +198,12 @@ def _with_signs_of_life(
     root: int | None,
     survey: Survey,
 ) -> Answer:
+    """The answer with a sign of life, if there is one, and whether the reads and writes are unknown
+    because another user runs one of the processes."""
     if answer.working:
         return answer
+    if use is not None and use.is_hidden:
+        answer = replace(answer, io_unknown=True)
     alive = use is not None and use.is_sign_of_life
     if alive or survey.is_connected(members, root):
         return with_sign_of_life(answer)

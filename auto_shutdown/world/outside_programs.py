@@ -64,6 +64,7 @@ class _Watched:
     input_at: float | None = None
     output_at: float | None = None
     printed_at: float | None = None
+    io_unknown: bool = False
 
 
 class Members:
@@ -138,6 +139,7 @@ class ProgramWatch:
             program, started_at=_steady(known.program.started_at, program.started_at)
         )
         use = use_between(known.sample, sample, max(now - known.sampled_at, SHORTEST))
+        known.io_unknown = use.is_hidden
         if output_at != known.output_at and not known.only_shows:
             known.printed_at = now
         works = _is_sign_of_work(use, known.only_shows) or input_at != known.input_at
@@ -192,6 +194,7 @@ class ProgramWatch:
             program.started_at,
             self._instant(watched.quiet_since),
             None if watched.printed_at is None else self._instant(watched.printed_at),
+            watched.io_unknown,
         )
 
     def _instant(self, at: float) -> datetime:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from planner_tables import HOUR, IDLE_SCENE, UNREAD, VETO, WORKING
 from scene import (
+    ASKED,
     NOW,
     TERMINAL,
     Scene,
@@ -33,6 +34,12 @@ def running(still: timedelta, printed: timedelta, shows: bool = False, **policy:
     )
 
 
+def of_another_user(still: timedelta, **policy: object) -> Scene:
+    """A silent command that another user runs (``sudo``)."""
+    work = replace(ASKED, io_unknown=True)
+    return with_mark(running(still, still, **policy), TERMINAL.ref, work=work)
+
+
 TERMINAL_ROWS = {
     "disabled": (with_policy(IDLE_SCENE, enabled=False), Reason.DISABLED),
     "unread": (replace(IDLE_SCENE, unread=("terminals",)), Reason.UNKNOWN),
@@ -46,6 +53,15 @@ TERMINAL_ROWS = {
     ),
     "a silent command, for seven hours": (running(7 * HOUR, 7 * HOUR), Reason.RUNNING_JOB),
     "a silent command, for eight": (running(8 * HOUR, 8 * HOUR), Reason.SUSPECT_BUSY),
+    "a silent command of another user, for seven hours": (
+        of_another_user(7 * HOUR),
+        Reason.RUNNING_JOB,
+    ),
+    "a silent command of another user, for eight": (of_another_user(8 * HOUR), Reason.SUSPECT_BUSY),
+    "a silent command of another user, before max_busy_minutes": (
+        of_another_user(8 * HOUR, max_busy=9 * HOUR, suspect_after=7 * HOUR),
+        Reason.SUSPECT_BUSY,
+    ),
     "the same while it prints": (running(9 * HOUR, HOUR), Reason.RUNNING_JOB),
     "the same after two caps of printing": (running(17 * HOUR, HOUR), Reason.SUSPECT_BUSY),
     "a pager that redraws": (running(9 * HOUR, HOUR, shows=True), Reason.SUSPECT_BUSY),
@@ -99,6 +115,14 @@ TERMINAL_ROWS = {
 }
 
 REMOVED_TERMINAL_ROWS = {
+    "a silent command of another user, for as long as max_busy_minutes": (
+        of_another_user(3 * HOUR, max_busy=3 * HOUR),
+        Reason.MAX_BUSY,
+    ),
+    "a silent job of another user beside an idle prompt": (
+        with_mark(IDLE_SCENE, TERMINAL.ref, work=replace(ASKED, io_unknown=True)),
+        Reason.IDLE,
+    ),
     "a silent command, for as long as max_busy_minutes": (
         running(3 * HOUR, 3 * HOUR, max_busy=3 * HOUR),
         Reason.MAX_BUSY,

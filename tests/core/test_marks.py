@@ -235,6 +235,9 @@ class TestARunningCommand:
             ({"cores": 0.02}, True),
             ({"cores": None}, True),
             ({"cores": 0.0, "activity": {Signal.BACKGROUND_IO: NOW}}, True),
+            # Another user's command (sudo): otherwise it would never become suspect.
+            ({"cores": 0.0, "io_unknown": True}, False),
+            ({"cores": 0.01, "io_unknown": True}, True),
             ({"cores": 0.0}, False),
         ],
     )
@@ -251,6 +254,16 @@ class TestARunningCommand:
         prompt = replace(self.running, running_job=None)
         mark = advance(ledger, Snapshot((), (prompt,)), NOW).marks[TERMINAL.ref]
         assert mark.work.result == ""
+
+
+@pytest.mark.parametrize("io_unknown", [True, False])
+def test_unknown_io_of_a_job_in_the_background_is_a_weak_sign_of_life(io_unknown: bool) -> None:
+    prompt = replace(TERMINAL, running_job=None)
+    ledger = advance(EMPTY, Snapshot((), (prompt,)), ago(hours=2))
+    answer = Answer(TERMINAL.ref, True, cores=0.0, io_unknown=io_unknown)
+    mark = record_answers(ledger, [answer], NOW).marks[TERMINAL.ref]
+    assert mark.weak == ({Signal.BACKGROUND_IO: NOW} if io_unknown else {})
+    assert (mark.work.result, mark.work.io_unknown) == ("none", io_unknown)
 
 
 class TestUnreadAnswers:

@@ -18,6 +18,7 @@ from auto_shutdown.core.policy import Policy
 from auto_shutdown.core.programs import describe, describe_all
 from auto_shutdown.core.questions import RECHECK, next_question, questions, schedule
 from auto_shutdown.core.signals import Signal
+from auto_shutdown.core.suspect import IO_UNKNOWN
 from auto_shutdown.core.verdict import Action, Decision, Reason
 
 HOUR = timedelta(hours=1)
@@ -233,6 +234,24 @@ def test_the_row_of_a_program(
     row = describe(program, policy, NOW, NOW)
     assert (row.holds, row.reason) == (holds, reason)
     assert row.detail.endswith(".")
+
+
+@pytest.mark.parametrize("io_unknown", [True, False])
+@pytest.mark.parametrize(
+    ("hours", "policy"),
+    [(9, SUSPECT), (9, LIMITED), (10, LIMITED)],
+    ids=["suspect", "before max_busy", "after max_busy"],
+)
+def test_a_suspect_program_of_another_user_is_named_as_such(
+    hours: int, policy: Policy, io_unknown: bool
+) -> None:
+    program = replace(PAGER, quiet_since=ago(hours=hours), io_unknown=io_unknown)
+    row = describe(program, policy, NOW, NOW)
+    decision = decision_on(OWN, policy, (program,), ago(hours=hours))
+    assert (IO_UNKNOWN in row.detail) is io_unknown
+    assert (IO_UNKNOWN in decision.detail) is io_unknown
+    assert ("work_unknown" in decision.parameters) is io_unknown
+    assert decision.reason in (Reason.SUSPECT_BUSY, Reason.MAX_BUSY)
 
 
 @pytest.mark.parametrize(

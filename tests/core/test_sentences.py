@@ -20,7 +20,7 @@ from scene import (
     with_ledger,
     with_mark,
 )
-from terminal_tables import TERMINAL_ROWS
+from terminal_tables import REMOVED_TERMINAL_ROWS, TERMINAL_ROWS
 
 from auto_shutdown.core.ledger import Hold
 from auto_shutdown.core.verdict import Action, Decision, Reason
@@ -232,6 +232,24 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         "Cannot read the terminals (Broken); nothing that depends on it goes.",
     ),
     (TERMINAL_ROWS, "unreadable", None, "This terminal cannot be read: bad."),
+    (
+        TERMINAL_ROWS,
+        "a silent command of another user, for eight",
+        "foreground-process",
+        "Running python, but silent and at under 1% of a core for 8 h. It is kept; the administrator's max_busy_minutes could end it. Whether it reads or writes data cannot be seen, because it runs as another user.",  # noqa: E501
+    ),
+    (
+        TERMINAL_ROWS,
+        "a silent command of another user, before max_busy_minutes",
+        "foreground-process",
+        "Running python, but silent and at under 1% of a core, 8 h of 9 h. Last activity: a command in a terminal. Whether it reads or writes data cannot be seen, because it runs as another user.",  # noqa: E501
+    ),
+    (
+        REMOVED_TERMINAL_ROWS,
+        "a silent job of another user beside an idle prompt",
+        "last-activity",
+        "Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports. Whether anything worked in the background, nobody knows: a process of another user may have read or written data.",  # noqa: E501
+    ),
     (TERMINAL_ROWS, "a job in the foreground", "foreground-process", "Running python."),
     (
         TERMINAL_ROWS,
@@ -320,6 +338,7 @@ OF = {
     id(KERNEL_ROWS): KERNEL.ref,
     id(REMOVED_KERNEL_ROWS): KERNEL.ref,
     id(TERMINAL_ROWS): TERMINAL.ref,
+    id(REMOVED_TERMINAL_ROWS): TERMINAL.ref,
 }
 
 

@@ -73,18 +73,18 @@ class TestGauge:
         assert _used(before, after) == {1: evidence.DEAREST_ANSWER}
 
     @pytest.mark.parametrize(
-        ("moved", "of_another", "alive"),
+        ("moved", "of_another", "hidden"),
         [(None, True, True), (None, False, False), (0, True, False)],
     )
     def test_the_bytes_of_another_users_process_are_unknown(
-        self, moved: int | None, of_another: bool, alive: bool
+        self, moved: int | None, of_another: bool, hidden: bool
     ) -> None:
         """``sudo nohup aws s3 sync … &`` may upload at 1 % of a core. An ssh-agent of our own
         hides its bytes, too."""
         job = processes.Process(7, 1, 7, -1, 1, 0.0, "aws")
         sample = evidence.sample_of([job], lambda _pid: moved, lambda _pid: of_another)
         use = use_between(sample, sample, 60.0)
-        assert (use.is_sign_of_life, use.is_work()) == (alive, False)
+        assert (use.is_hidden, use.is_sign_of_life, use.is_work()) == (hidden, False, False)
 
     def test_end_of_a_process_does_not_reduce_the_counted_work(self) -> None:
         before = {(1, 0): Reading(5.0, 100), (2, 0): Reading(50.0, 900)}

@@ -99,6 +99,15 @@ def test_a_job_that_polls_is_a_sign_of_life(
 
 
 @RESOURCES
+@pytest.mark.parametrize("with_pager", [False, True], ids=["alone", "beside a pager"])
+def test_a_job_of_another_user_is_reported_as_unknown(
+    host: Host, resource: Any, with_pager: bool
+) -> None:
+    found = answer(host, resource, with_pager, is_hidden=True)
+    assert (found.io_unknown, found.activity) == (True, {})
+
+
+@RESOURCES
 def test_a_quiet_job_beside_a_pager_is_none(host: Host, resource: Any) -> None:
     found = answer(host, resource, True, bytes=100)
     assert Signal.BACKGROUND_IO not in found.activity

@@ -103,6 +103,21 @@ def test_signs_of_work(host: Host, command: str, change: dict[str, Any], works: 
     assert quiet_for(watch, "pts/3") == (0 if works else HOUR)
 
 
+@pytest.mark.parametrize("hidden", [True, False])
+def test_reads_and_writes_that_another_user_hides_are_no_sign_of_work(
+    host: Host, hidden: bool
+) -> None:
+    """``sudo`` in a pane of tmux would otherwise keep the app for ever."""
+    clock = Clock()
+    watch = ProgramWatch(clock)
+    look(watch)
+    clock.now += HOUR
+    host.readings[PANE.key] = Reading(is_hidden=hidden)
+    look(watch)
+    assert quiet_for(watch, "pts/3") == HOUR
+    assert [p.io_unknown for p in watch.programs] == [hidden, False]
+
+
 def test_one_tick_between_two_close_looks_is_no_work(host: Host) -> None:
     clock = Clock()
     watch = ProgramWatch(clock)

@@ -109,12 +109,11 @@ function active(resource: IResource, context: IContext): string[] {
         ];
       }
       const silent = now - Date.parse(parameters.silent_since ?? '');
-      return [
-        trans.__(
-          'Busy, but without output and processor time for %1. It is kept; an administrator can limit this with max_busy_minutes.',
-          duration(silent, trans)
-        )
-      ];
+      const busy = trans.__(
+        'Busy, but without output and processor time for %1. It is kept; an administrator can limit this with max_busy_minutes.',
+        duration(silent, trans)
+      );
+      return parameters.work_unknown ? [busy, workUnknown(trans)] : [busy];
     }
     case 'connected':
       return [trans.__('It is open in a browser, and your settings keep such notebooks.')];
