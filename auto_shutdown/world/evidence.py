@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import proc_files
 from .processes import Process
@@ -40,19 +40,23 @@ OLDEST = 15 * 60.0
 class Reading:
     """The counters of one process since it started: processor seconds, bytes read and written, and
     page faults of the children that have ended. ``is_hidden``: the bytes cannot be read, because it
-    is the process of another user."""
+    is the process of another user. ``waited`` is the part of the processor time that belongs to
+    children that have ended. ``parent`` is the key of the parent's reading in the sample (None: the
+    sample does not contain it)."""
 
     cpu: float = 0.0
     bytes: int = 0
     child_faults: int = 0
     is_hidden: bool = False
+    waited: float = 0.0
+    parent: Hashable = None
 
     def plus(self, used: Reading) -> Reading:
-        return Reading(
-            self.cpu + used.cpu,
-            self.bytes + used.bytes,
-            self.child_faults + used.child_faults,
-            self.is_hidden,
+        return replace(
+            self,
+            cpu=self.cpu + used.cpu,
+            bytes=self.bytes + used.bytes,
+            child_faults=self.child_faults + used.child_faults,
         )
 
     def since(self, before: Reading) -> Reading:
@@ -110,19 +114,48 @@ class Use:
         return text
 
 
-def use_between(before: Sample, after: Sample, seconds: float) -> Use:
-    """The use from one sample to the next, summed over the processes. A new process counts in full.
-    A process that has ended counts in the counters of the parent that waited for it."""
+def use_between(
+    before: Sample, after: Sample, seconds: float, judged: Collection[Hashable] | None = None
+) -> Use:
+    """The use from one sample to the next, summed over the ``judged`` processes (None: all). A new
+    process counts in full. A process that has ended counts in the counters of the ancestor that
+    waited for it, with its use since ``before``."""
     nothing = Reading()
-    cpu, moved, children = 0.0, 0, False
+    inherited = _inherited(before, after)
+    cpu, moved, children, hidden = 0.0, 0, False, False
     for key, reading in after.items():
+        if judged is not None and key not in judged:
+            continue
         known = before.get(key)
         children = children or known is None or reading.child_faults > known.child_faults
+        hidden = hidden or reading.is_hidden
         known = known or nothing
-        cpu += max(0.0, reading.cpu - known.cpu)
+        cpu += max(0.0, reading.cpu - known.cpu - inherited.get(key, 0.0))
         moved += max(0, reading.bytes - known.bytes)
-    hidden = any(reading.is_hidden for reading in after.values())
     return Use(seconds, cpu / seconds, moved, children, hidden)
+
+
+def _inherited(before: Sample, after: Sample) -> dict[Hashable, float]:
+    """Processor seconds by process that its ended descendants had already used at ``before``.
+
+    Whoever waits for a process takes over its processor time of hours in one moment. That is the
+    parent, or for an orphan process 1 (or another ancestor that adopts orphans). So the time goes
+    to the nearest living ancestors, and to each at most the time that it took over meanwhile.
+    """
+    inherited: dict[Hashable, float] = {}
+    for key in before.keys() - after.keys():
+        left, ancestor = before[key].cpu, before[key].parent
+        passed = {key}
+        while left > 0 and ancestor in before and ancestor not in passed:
+            passed.add(ancestor)
+            known = before[ancestor]
+            if ancestor in after:
+                had = inherited.get(ancestor, 0.0)
+                taken = min(left, max(0.0, after[ancestor].waited - known.waited - had))
+                inherited[ancestor] = had + taken
+                left -= taken
+            ancestor = known.parent
+    return inherited
 
 
 @dataclass
@@ -146,8 +179,7 @@ class Gauge:
         begin, base = self.samples[0]
         if at - begin < window * 0.95:
             return None
-        counted = {k: sample[k] for k in sample if judged is None or k in judged}
-        return use_between(base, counted, at - begin)
+        return use_between(base, sample, at - begin, judged)
 
     def leave_out(self, used: Sample) -> None:
         """Do not count what these processes used for an answer to this extension."""
@@ -163,11 +195,26 @@ def sample_of(
     is_of_another_user: Callable[[int], bool] = proc_files.is_of_another_user,
 ) -> Sample:
     """The counters of ``members`` now. Raises OSError when they cannot be read."""
-    sample: dict[Hashable, Reading] = {}
-    for process in members:
-        if not process.has_ended:
-            moved = read_io(process.pid)
-            # Some own processes hide their bytes, too, and are no jobs (ssh-agent).
-            hidden = moved is None and is_of_another_user(process.pid)
-            sample[process.key] = Reading(process.cpu, moved or 0, process.child_faults, hidden)
+    alive = [process for process in members if not process.has_ended]
+    sample = processor_sample(alive)
+    for process in alive:
+        moved = read_io(process.pid)
+        # Some own processes hide their bytes, too, and are no jobs (ssh-agent).
+        hidden = moved is None and is_of_another_user(process.pid)
+        known = sample[process.key]
+        sample[process.key] = replace(known, bytes=moved or 0, is_hidden=hidden)
     return sample
+
+
+def processor_sample(members: Collection[Process]) -> dict[Hashable, Reading]:
+    """The processor time and the ended children of ``members``. It reads no further file."""
+    keys = {process.pid: process.key for process in members}
+    return {
+        process.key: Reading(
+            process.cpu,
+            child_faults=process.child_faults,
+            waited=process.waited,
+            parent=keys.get(process.parent),
+        )
+        for process in members
+    }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..core.model import Answer, App, Kind, Ref, Terminal
 from . import processes
-from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Reading, Sample, Use
+from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Sample, Use, processor_sample
 from .foreground import VIEWERS
 from .foreign_kernels import ForeignKernel
 from .judgements import judge_tenants, judge_use, unread, with_sign_of_life, works
@@ -129,8 +129,9 @@ class LocalWork:
         # When its kernel or terminal is gone, a job counts for the app. So it is watched before.
         judged = {process.key for process in jobs}
         use = self._add(ref, JOBS, survey.sample(survey.jobs), window, judged)
-        rest = [p for p in survey.table.values() if p.pid != self._server]
-        whole = self._add(ref, REST, {p.key: Reading(p.cpu) for p in rest}, window)
+        table = survey.table.values()
+        rest = {p.key for p in table if p.pid != self._server}
+        whole = self._add(ref, REST, processor_sample(table), window, rest)
         reported = judge_tenants(ref, [t for t in others.tenants if t.app is None], others.failure)
         if reported.working or reported.unread:
             return reported

@@ -55,6 +55,7 @@ def read_process(pid: int) -> Process | None:
             child_faults=int(fields[8]),
             started=int(fields[19]),
             cpu=sum(int(ticks) for ticks in fields[11:15]) / TICKS,
+            waited=sum(int(ticks) for ticks in fields[13:15]) / TICKS,
             command=head.partition("(")[2],
             state=fields[0],
         )

@@ -11,9 +11,10 @@ class Process:
     """One line of the process table. Every counter is a total since the process started.
 
     ``started`` is the start time (clock ticks since boot), ``cpu`` the processor time in seconds,
-    with that of the children it has waited for; ``child_faults`` counts their page faults, so it
-    grows whenever a child has ended. ``session`` is the POSIX session, ``terminal`` the number of
-    the controlling terminal (0: none), ``foreground`` its foreground process group (-1: none).
+    with that of the children it has waited for. ``waited`` is the part of those children, and
+    ``child_faults`` counts their page faults, so it grows whenever a child has ended. ``session``
+    is the POSIX session, ``terminal`` the number of the controlling terminal (0: none),
+    ``foreground`` its foreground process group (-1: none).
     """
 
     pid: int
@@ -27,6 +28,7 @@ class Process:
     session: int = 0
     terminal: int = 0
     child_faults: int = 0
+    waited: float = 0.0
 
     @property
     def key(self) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -101,6 +102,69 @@ class TestGauge:
         before, after = {1: Reading(5.0, 0, 10)}, {1: Reading(5.0, 0, 11)}
         assert use_between(before, after, 60.0).children
         assert not use_between(before, before, 60.0).children
+
+
+class TestInheritedProcessorTime:
+    """Whoever waits for a process takes over its processor time of hours in one moment."""
+
+    INIT, SHELL, JOB = Reading(50.0, waited=40.0), Reading(1.0, parent="init"), Reading(3600.0)
+
+    def cores(self, before: dict[Any, Reading], after: dict[Any, Reading], **more: Any) -> float:
+        return use_between(before, after, 10.0, **more).cores
+
+    @pytest.mark.parametrize(("own", "cores"), [(0.0, 0.0), (5.0, 0.5)])
+    def test_an_ended_orphan_counts_with_its_use_in_the_window(
+        self, own: float, cores: float
+    ) -> None:
+        before = {"init": self.INIT, "job": replace(self.JOB, parent="init")}
+        init = Reading(50.0 + 3600.0 + own, waited=40.0 + 3600.0 + own)
+        assert self.cores(before, {"init": init}) == pytest.approx(cores)
+        assert self.cores(before, {"init": init}, judged=["job"]) == 0.0
+
+    def test_a_job_whose_shell_ended_too_is_inherited_by_an_ancestor(self) -> None:
+        before = {
+            "init": self.INIT,
+            "shell": self.SHELL,
+            "job": replace(self.JOB, parent="shell"),
+        }
+        assert self.cores(before, {"init": Reading(3651.0, waited=3641.0)}) == 0.0
+
+    def test_time_that_the_parent_inherits_does_not_hide_work_of_its_ancestor(self) -> None:
+        before = {
+            "init": self.INIT,
+            "shell": self.SHELL,
+            "job": replace(self.JOB, parent="shell"),
+        }
+        shell = Reading(1.0 + 3600.0, waited=3600.0, parent="init")
+        after = {"init": Reading(55.0, waited=45.0), "shell": shell}
+        assert self.cores(before, after) == pytest.approx(0.5)
+
+    def test_work_of_short_children_beside_it_counts(self) -> None:
+        before = {"init": self.INIT, "job": replace(self.JOB, parent="init")}
+        after = {"init": Reading(50.0 + 3600.0 + 4.0, waited=40.0 + 3600.0 + 4.0)}
+        assert self.cores(before, after) == pytest.approx(0.4)
+
+    def test_own_work_of_the_ancestor_counts(self) -> None:
+        """A parent that ignores its children takes over nothing."""
+        before = {"init": self.INIT, "job": replace(self.JOB, parent="init")}
+        assert self.cores(before, {"init": Reading(55.0, waited=40.0)}) == pytest.approx(0.5)
+
+    def test_two_orphans_are_inherited_once_each(self) -> None:
+        jobs = {name: Reading(10.0, parent="init") for name in ("a", "b")}
+        before = {"init": self.INIT, **jobs}
+        assert self.cores(before, {"init": Reading(75.0, waited=65.0)}) == pytest.approx(0.5)
+
+    def test_a_parent_that_ended_first_hides_no_other_work(self) -> None:
+        before = {"a": Reading(9.0, parent="b"), "b": Reading(9.0, parent="a"), "c": Reading()}
+        assert self.cores(before, {"c": Reading(5.0, waited=5.0)}) == pytest.approx(0.5)
+
+    def test_the_readings_of_processes_name_their_parents(self) -> None:
+        parent = processes.Process(7, 1, 7, -1, 70, 9.0, "sh", child_faults=3, waited=4.0)
+        child = processes.Process(8, 7, 7, -1, 80, 2.0, "job")
+        assert evidence.processor_sample([parent, child]) == {
+            parent.key: Reading(9.0, child_faults=3, waited=4.0),
+            child.key: Reading(2.0, parent=parent.key),
+        }
 
 
 MIB = 1024 * 1024

@@ -94,7 +94,7 @@ def test_command_name_with_spaces_and_parentheses_is_parsed(proc: Path) -> None:
     (line,) = [p for p in read_table().values() if p.pid == 42]
     assert (line.command, line.parent, line.group, line.foreground) == ("a) b (c", 1, 40, 41)
     assert (line.session, line.terminal, line.child_faults) == (40, 34816, 9)
-    assert (line.started, line.cpu) == (777, pytest.approx(4.0))
+    assert (line.started, line.cpu, line.waited) == (777, pytest.approx(4.0), pytest.approx(0.5))
 
 
 @pytest.mark.parametrize("minor", [3, 0x80001, 0xFFFFF])
