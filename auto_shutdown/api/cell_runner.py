@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from .client import Client, ExitCode, ServerError
+from .client import Client
+from .server_error import ExitCode, ServerError
 
 #: How long the websocket may take to open. The server opens it once the kernel is ready, and a
 #: kernel that was just started needs many seconds.

@@ -7,7 +7,8 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-from ..api.client import Client, ExitCode, ServerError
+from ..api.client import Client
+from ..api.server_error import ExitCode, ServerError
 from .options import Commands, add_server, client_of, command
 from .text import Page
 

@@ -7,7 +7,7 @@ import importlib.util
 import subprocess
 import sys
 
-from ..api.client import ExitCode, ServerError
+from ..api.server_error import ExitCode, ServerError
 from .options import Commands
 
 #: What auto_shutdown.local_studio imports, and the extra "demo" installs.

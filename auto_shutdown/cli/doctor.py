@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..api.client import ExitCode
+from ..api.server_error import ExitCode
 from .options import Commands, add_server, command
 from .text import Page
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..api.client import ExitCode
+from ..api.server_error import ExitCode
 from . import domain_template
 from .domain_text import run_as_json, show_findings, show_report, show_run
 from .options import Commands, Run, command, number

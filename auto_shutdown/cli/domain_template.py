@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..api.client import ExitCode
+from ..api.server_error import ExitCode
 from .options import number
 from .text import Page
 

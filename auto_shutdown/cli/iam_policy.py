@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from ..api.client import ExitCode
+from ..api.server_error import ExitCode
 from ..install.names import PLATFORMS, TARGETS
 from .options import Commands, add_scope, command
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from ..api.client import Client, ExitCode, ServerError
+from ..api.client import Client
+from ..api.server_error import ExitCode, ServerError
 from .names import Key, find_id, short_names, unknown_name
 from .options import Commands, add_server, client_of, command
 from .text import Column, Page, left_until, local_time

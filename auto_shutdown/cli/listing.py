@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.client import ExitCode
+from ..api.server_error import ExitCode
 from .options import client_of
 from .text import Cell, Column, Page
 

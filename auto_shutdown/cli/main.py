@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from .._version import __version__
-from ..api.client import ExitCode, ServerError
+from ..api.server_error import ExitCode, ServerError
 from ..core.words import printable
 from . import (
     bring_back,

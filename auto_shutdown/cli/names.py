@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..api.client import ExitCode, ServerError
+from ..api.server_error import ExitCode, ServerError
 
 Resource = Mapping[str, Any]
 Key = tuple[str, str]

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from getpass import getpass
 from typing import Any
 
-from ..api.client import Client, find
+from ..api.client import Client
+from ..api.discovery import find
 
 Commands = argparse._SubParsersAction  # the only name argparse has for it
 Run = Callable[[argparse.Namespace], int]

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ..api.client import Client, ExitCode, ServerError
+from ..api.client import Client
+from ..api.server_error import ExitCode, ServerError
 from ..core.verdict import Reason
 from ..world.platform import NOTEBOOK_INSTANCE, STUDIO_SPACE
 from . import this

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..api.client import ExitCode, ServerError
+from ..api.server_error import ExitCode, ServerError
 from .options import Commands, add_server, client_of, command
 from .text import Cell, Column, Page
 

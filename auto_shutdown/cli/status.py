@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..api.client import ExitCode
+from ..api.server_error import ExitCode
 from ..core.words import duration
 from .names import Key, key_of, short_names
 from .options import Commands, add_server, client_of, command

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..api.client import SERVER_VARIABLE, Client, ExitCode, ServerError
+from ..api.client import Client
+from ..api.discovery import SERVER_VARIABLE
+from ..api.server_error import ExitCode, ServerError
 from ..config import METADATA_PATH
 from ..world.platform import STUDIO_CLASSIC
 

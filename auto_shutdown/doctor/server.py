@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..api.client import ExitCode
+from ..api.server_error import ExitCode
 from ..core.finding import Finding, failure, ok, warning
 from .situation import Situation
 

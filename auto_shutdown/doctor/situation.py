@@ -16,7 +16,9 @@ from traitlets import TraitError
 from traitlets.config import Config
 from traitlets.config.loader import DeferredConfigString
 
-from ..api.client import Client, ServerError, find
+from ..api.client import Client
+from ..api.discovery import find
+from ..api.server_error import ServerError
 from ..config import precedence, provenance
 from ..config.traits import AdminTraits
 from ..world.platform import Platform, recognise, state_directory

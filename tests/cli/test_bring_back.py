@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from auto_shutdown.api.cell_runner import run_cells
-from auto_shutdown.api.client import Client, running_servers
+from auto_shutdown.api.client import Client
+from auto_shutdown.api.discovery import running_servers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from auto_shutdown import doctor
-from auto_shutdown.api.client import ExitCode
+from auto_shutdown.api.server_error import ExitCode
 from auto_shutdown.cli.main import EXIT_CODES, make_parser
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.api.client import ServerError
+from auto_shutdown.api.server_error import ServerError
 from auto_shutdown.cli.names import find_id, full_name, short_names
 from auto_shutdown.cli.status import _show_savings
 from auto_shutdown.cli.text import Page

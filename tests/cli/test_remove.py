@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.api.client import Client, ExitCode, Server, ServerError
+from auto_shutdown.api.client import Client, Server
+from auto_shutdown.api.server_error import ExitCode, ServerError
 from auto_shutdown.cli import remove, this
 from auto_shutdown.cli.main import main
 
