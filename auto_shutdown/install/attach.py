@@ -1,9 +1,10 @@
-"""Plans to attach an ``on-start`` script to a domain, user profile or space, to detach it, to
-update it and to roll it back; and carries such a plan out.
+"""Attaches an ``on-start`` script to a domain, user profile or space, detaches it, updates it and
+rolls it back: makes the plan first, then applies it.
 
-Everything that was there before stays: settings beside the slot are not touched, and the lifecycle
-configuration that had the slot is run first by ours. The script itself records what it replaced, so
-that it can be undone from any machine, years later.
+A *slot* is the member of SageMaker's settings that names the lifecycle configuration which runs at
+each start. Settings beside the slot stay as they are. If the slot already names a lifecycle
+configuration, the new script runs that one's script first. The new script records which
+configuration it replaced, so a detachment needs no other record and works from any machine.
 """
 
 from __future__ import annotations
@@ -15,22 +16,23 @@ from typing import Any
 from .calls import Calls, name_of_arn
 from .errors import AttachError, UsageError
 from .lifecycle import LEFT_OUT, Previous, Script, about_left_out, read_script, version_of
-from .names import APP_TYPES
 from .plan import Change, Plan, config_name
-from .slots import Slot, slots
+from .slots import Slot, app_type_of, slots
 from .target import Target
 
-APPS_GET_IT_LATER = "apps that run now get it when they are started again."
+APPS_GET_IT_LATER = "apps that run now get this change at their next start."
 
 
 class Studio:
-    """Plans and changes of one region. Every method raises AttachError and UsageError."""
+    """Makes and applies plans in one region. Every method raises AttachError when a call fails, and
+    UsageError when the request cannot be fulfilled."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
     def plan_attach(self, target: Target, script: Script, run_previous: bool = True) -> Plan:
-        """Put ``script`` into each slot of ``target``."""
+        """The plan that puts ``script`` into each slot of ``target``. Without ``run_previous`` the
+        script does not run the lifecycle configuration that it replaces."""
 
         def change(slot: Slot, old: str | None) -> tuple[Change | None, list[str]]:
             return self._attach_to(slot, old, script, run_previous)
@@ -40,8 +42,8 @@ class Studio:
     def plan_update(
         self, target: Target, platform: str, new_source: Callable[[Script], Script]
     ) -> Plan:
-        """Give each configuration of ours another source, as ``new_source`` says, and leave the
-        rest of it as it is."""
+        """The plan that changes only the source of each attached script of this package.
+        ``new_source`` returns its argument, an attached script, with the new source."""
         wanted: list[Script] = []
 
         def change(slot: Slot, old: str | None) -> tuple[Change | None, list[str]]:
@@ -53,11 +55,15 @@ class Studio:
 
         plan = self._plan(target, platform, change)
         if not wanted:
-            raise UsageError(f"{target} has no configuration of ours to update: use --attach.")
+            raise UsageError(
+                f"No lifecycle configuration of auto_shutdown is attached to {target}, so there is "
+                "none to update. Use --attach."
+            )
         return replace(plan, wanted=wanted[0])
 
     def plan_detach(self, target: Target, platform: str) -> Plan:
-        """Take ours out of each slot of ``target``, and put back what was there before."""
+        """The plan that takes the script of this package out of each slot of ``target``, and
+        restores the lifecycle configuration that had the slot before."""
 
         def change(slot: Slot, old: str | None) -> tuple[Change | None, list[str]]:
             script = self._script(old)
@@ -68,7 +74,7 @@ class Studio:
             if before and self._calls.find_config(name_of_arn(before)) is None:
                 remarks.append(
                     f"{name_of_arn(before)}, which ran here before, does not exist any more; "
-                    "nothing is put back."
+                    "no lifecycle configuration is put back."
                 )
                 before = None
             return Change(slot, old, new=before), remarks
@@ -76,7 +82,8 @@ class Studio:
         return self._plan(target, platform, change)
 
     def plan_roll_back(self, target: Target, platform: str) -> Plan:
-        """Put back the configuration of ours that the present one replaced."""
+        """The plan that restores, in each slot of ``target``, the script of this package that the
+        present one replaced."""
 
         def change(slot: Slot, old: str | None) -> tuple[Change | None, list[str]]:
             script = self._script(old)
@@ -94,17 +101,21 @@ class Studio:
         plan = self._plan(target, platform, change)
         if not plan.changes:
             raise UsageError(
-                f"{target} has no earlier configuration of ours to go back to: --detach takes the "
-                "present one out."
+                f"{target} has no earlier lifecycle configuration of auto_shutdown to go back to. "
+                "To take the present one out, use --detach."
             )
         return replace(plan, wanted=read_script(plan.changes[0].script))
 
     def apply(self, plan: Plan) -> None:
-        """Carry ``plan`` out. Looks again first: a change since the plan is not overwritten."""
+        """Carry ``plan`` out. Reads the settings again first, and raises AttachError if they have
+        changed since the plan was made."""
         groups = {change.slot.group for change in plan.changes}
         now = self._calls.describe(plan.target)
         if any(now.get(group) != plan.description.get(group) for group in groups):
-            raise AttachError(f"The settings of {plan.target} have just changed; try again.")
+            raise AttachError(
+                f"The settings of {plan.target} have just changed, and the plan no longer fits. "
+                "Run the command again."
+            )
         settings: dict[str, Any] = {}
         for change in plan.changes:
             settings.setdefault(change.slot.group, {})[change.slot.block] = self._block(change, now)
@@ -127,12 +138,7 @@ class Studio:
         change_of: Callable[[Slot, str | None], tuple[Change | None, list[str]]],
         wanted: Script | None = None,
     ) -> Plan:
-        app_type = APP_TYPES.get(platform)
-        if app_type is None:
-            raise UsageError(
-                "A notebook instance takes one lifecycle configuration, by name: put this script "
-                "into its on-start script (docs/administrators.md)."
-            )
+        app_type = app_type_of(platform)
         description = self._calls.describe(target)
         changes: list[Change] = []
         remarks: list[str] = []
@@ -150,9 +156,9 @@ class Studio:
     ) -> tuple[Change | None, list[str]]:
         present = self._script(old)
         remarks = [] if present is None else _about_code(present, old)
-        kept = script
+        attached = script
         if present is not None:
-            # A newer one of ours takes over what the present one runs first.
+            # The new script runs the same other script first as the present one does.
             if present.previous is not None:
                 # A script that an earlier --replace left out stays left out.
                 previous = present.previous
@@ -160,21 +166,22 @@ class Studio:
                     previous = replace(previous, content=LEFT_OUT)
                 if previous.is_left_out:
                     remarks.append(about_left_out(previous.arn))
-                kept = replace(script, previous=previous)
-            unchanged = replace(kept, replaces=present.replaces, as_code=present.as_code)
+                attached = replace(script, previous=previous)
+            unchanged = replace(attached, replaces=present.replaces, as_code=present.as_code)
             if old is not None and unchanged.render() == self._calls.content(old):
                 return None, []
-            kept = replace(kept, replaces=name_of_arn(old))
+            attached = replace(attached, replaces=name_of_arn(old))
         elif old is not None:
             content = self._calls.content(old).encode("utf-8", "surrogateescape")
-            kept = replace(script, previous=Previous(old, content if run_previous else LEFT_OUT))
+            previous = Previous(old, content if run_previous else LEFT_OUT)
+            attached = replace(script, previous=previous)
             remarks.append(_about_previous(old, run_previous))
-        text = kept.render()
+        text = attached.render()
         name = config_name(script.platform, version_of(script.source), text)
         return Change(slot, old, self._calls.find_config(name), name, text), remarks
 
     def _script(self, arn: str | None) -> Script | None:
-        """The parts of the script at ``arn`` if it is one of ours."""
+        """The parts of the script at ``arn``; None for no script, or one of another origin."""
         return None if arn is None else read_script(self._calls.content(arn))
 
 
@@ -191,17 +198,20 @@ def _about_code(script: Script, arn: str | None) -> list[str]:
 def _about_previous(arn: str, run_previous: bool) -> str:
     if run_previous:
         return (
-            f"only one runs by itself, so ours runs the script of {name_of_arn(arn)} first, as it "
-            "is today, and keeps its exit code. It comes back when ours is detached."
+            "SageMaker runs one lifecycle configuration at each start. So the new script contains "
+            f"a copy of {name_of_arn(arn)}, runs it first, and returns its exit code. --detach "
+            f"restores {name_of_arn(arn)}."
         )
     return about_left_out(arn)
 
 
 def _about_slots(target: Target, app_type: str, description: Mapping[str, Any]) -> list[str]:
     if target.kind == "domain" and not description.get("DefaultSpaceSettings"):
-        return ["the domain has no settings for shared spaces; those get nothing."]
+        return [
+            "the domain has no settings for shared spaces, so shared spaces do not get the script."
+        ]
     if target.kind == "space" and app_type == "JupyterLab":
-        return ["a user who starts the space's app in Studio can choose another one there."]
+        return ["a user who starts the app of the space can choose another script in Studio."]
     return []
 
 

@@ -1,4 +1,5 @@
-"""The offline bundle: all that an administrator without internet access needs, in one folder."""
+"""The offline bundle: a folder with everything that an administrator without internet access needs.
+It contains the wheel, the scripts, the IAM policies, checksums and a README."""
 
 from __future__ import annotations
 
@@ -24,14 +25,15 @@ ADMINISTRATOR = "iam-policy-administrator.json"
 USER = "iam-policy-user.json"
 INSTANCE = "iam-policy-notebook-instance.json"
 
-#: What the policies call the platforms of Studio.
+#: The name in the policies of each platform of Studio on the command line.
 STUDIO = {"jupyter-server": "studio-classic", "jupyterlab": "studio-space"}
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """The contents of the folder. Each platform's script is made from ``script``; the wheel's name
-    is added to a source that ends with ``/``."""
+    """The contents of the folder. ``script`` is the pattern for the script of each platform. If its
+    source ends with ``/``, the bundle adds the name of the wheel. Without ``wheel`` the bundle
+    rebuilds the wheel from the installed files."""
 
     platforms: Sequence[str]
     script: Script
@@ -40,14 +42,15 @@ class Bundle:
     shared_spaces: bool = False
 
     def write(self, directory: Path) -> list[Path]:
-        """Write the whole folder, or nothing. Raises UsageError."""
+        """Write the whole folder, or nothing, and return the paths of the files. Raises UsageError
+        if the folder is not empty or the wheel does not fit the source, and OSError."""
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise UsageError(f"{directory} must be a new or an empty folder.")
         if not self.script.source.endswith("/"):
             version_of(self.script.source)
         if self.wheel is not None:
             if not self.wheel.is_file():
-                raise UsageError(f"There is no wheel {self.wheel}.")
+                raise UsageError(f"--wheel {self.wheel}: there is no such file.")
             version_of("/" + self.wheel.name)
         made = not directory.exists()
         directory.mkdir(parents=True, exist_ok=True)
@@ -93,7 +96,7 @@ class Bundle:
         return [*paths, directory / CHECKSUMS]
 
     def _options(self, source: str, wheel: str) -> str:
-        """The options with which the command line attaches the script that lies in the folder."""
+        """The options of ``lifecycle-config`` that attach the script of the folder."""
         script = self.script
         given = {
             "--from": source,
@@ -112,13 +115,13 @@ class Bundle:
     def _policies(self, source: str) -> dict[str, dict[str, Any]]:
         wheel = source if source.startswith("s3://") else ""
         studio = [STUDIO[platform] for platform in self.platforms if platform in STUDIO]
-        found = {ADMINISTRATOR: administrator_policy(self.scope, TARGETS, wheel)}
+        policies = {ADMINISTRATOR: administrator_policy(self.scope, TARGETS, wheel)}
         if studio:
-            found[USER] = user_policy(self.scope, studio, self.shared_spaces, wheel)
+            policies[USER] = user_policy(self.scope, studio, self.shared_spaces, wheel)
         if "notebook-instance" in self.platforms:
-            # In a file of its own, because no role needs both.
-            found[INSTANCE] = user_policy(self.scope, ["notebook-instance"], wheel=wheel)
-        return found
+            # In a file of its own, because no role needs both policies.
+            policies[INSTANCE] = user_policy(self.scope, ["notebook-instance"], wheel=wheel)
+        return policies
 
 
 def _sha256(path: Path) -> str:
@@ -128,20 +131,22 @@ def _sha256(path: Path) -> str:
 def _readme(platforms: Sequence[str], source: str, wheel: str, options: str) -> str:
     scripts = "\n".join(f"- `on-start-{platform}.sh`: {TITLES[platform]}" for platform in platforms)
     steps = [
-        _step(f"Check what arrived: `sha256sum --check {CHECKSUMS}`"),
+        _step(f"Check that all files arrived unchanged: `sha256sum --check {CHECKSUMS}`"),
         _place(source, wheel),
     ]
     studio = [platform for platform in platforms if platform in STUDIO]
     if studio:
         steps += [
             _step(
-                f"Add `{USER}` to the execution role of the domain or of its user profiles. For "
-                f"the next step you yourself need what `{ADMINISTRATOR}` allows."
+                f"Add the policy `{USER}` to the execution role of the domain, and to that of each "
+                f"user profile with its own role. Get the permissions of `{ADMINISTRATOR}` for "
+                "yourself: the next step needs them."
             ),
             _step(
                 "Attach the script, from an environment that has jupyter_server and boto3. The "
-                "plan is shown first, and apps that run now get it when they are started again. "
-                "`--detach` in place of `--attach` undoes it.",
+                "command shows its plan and asks before it changes anything. Apps that run now get "
+                "the extension at their next start. `--detach` in place of `--attach` undoes this "
+                "step.",
                 f"pip install --no-index --no-deps {wheel}",
                 *(
                     f"jupyter auto-shutdown lifecycle-config --for {platform} {options}"
@@ -149,39 +154,39 @@ def _readme(platforms: Sequence[str], source: str, wheel: str, options: str) -> 
                 ),
             ),
             _step(
-                "See it work: in an app, `jupyter auto-shutdown status`; in CloudWatch, log group "
-                "`/aws/sagemaker/studio`, the streams that end with `LifecycleConfigOnStart`."
+                "Check that it works: run `jupyter auto-shutdown status` in an app. CloudWatch has "
+                "the log of the script: log group `/aws/sagemaker/studio`, the streams that end "
+                "with `LifecycleConfigOnStart`."
             ),
         ]
     if "notebook-instance" in platforms:
         steps.append(
             _step(
-                f"Notebook instances: add `{INSTANCE}` to the instance's role, and, while it is "
-                "stopped, put `on-start-notebook-instance.sh` into the on-start script of its "
+                f"For a notebook instance, add the policy `{INSTANCE}` to its role. Stop the "
+                "instance, and put `on-start-notebook-instance.sh` into the on-start script of its "
                 "lifecycle configuration."
             )
         )
     numbered = "".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
     return f"""# {DISTRIBUTION}, offline
 
-Everything needed to install it where there is no internet access.
+This folder has everything that you need to install auto_shutdown without internet access.
 
 {numbered}
 {scripts}
 
-The scripts hold your configuration and the wheel's SHA-256, change no other package, and never fail
-the start of an app: if something goes wrong, the log says so and the app starts without
-auto_shutdown.
+The scripts contain your configuration and the wheel's SHA-256. They change no other package. If a
+script fails, its log says why, and the app starts without auto_shutdown.
 """
 
 
 def _place(source: str, wheel: str) -> str:
     if source.startswith("s3://"):
-        text = "Put the wheel where the scripts get it. The policies let the roles read it there."
+        text = "Copy the wheel to S3. The scripts get it there, and the policies allow it."
         return _step(text, f"aws s3 cp {wheel} {source}")
     if source.startswith("/"):
         return _step(
-            f"The apps must see the wheel as `{source}`: in the image, or on a file system."
+            f"Put the wheel into the image or on a file system of the apps, as `{source}`."
         )
     return _step(f"Put the wheel into the index from which the apps' pip takes `{source}`.")
 

@@ -1,4 +1,4 @@
-"""A CloudFormation template with our lifecycle configuration as a resource."""
+"""A CloudFormation template that creates the lifecycle configuration."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ OUTPUT = "AutoShutdownLifecycleConfigArn"
 
 
 def template(script: Script) -> str:
-    """The template, as JSON. SageMaker cannot change a lifecycle configuration, so its name carries
-    a digest of the script: another script makes CloudFormation create a new one before it deletes
-    the old one. Raises UsageError for a notebook instance, which takes another resource."""
+    """The template, as JSON. SageMaker cannot change a lifecycle configuration, so its name
+    contains a digest of the script. With another script CloudFormation creates a new configuration
+    before it deletes the old one. Raises UsageError for a notebook instance, which takes another
+    resource."""
     app_type = APP_TYPES.get(script.platform)
     if app_type is None:
         raise UsageError(

@@ -1,7 +1,8 @@
-"""The SHA-256 of the wheel that this installation came from.
+"""The SHA-256 of the wheel from which this package was installed.
 
-A script without a digest lets the apps install whatever an index serves under our name. So a script
-always carries a digest, and by default it is that of the wheel which the administrator installed.
+With a script without a digest, the apps would install any package that an index serves under this
+package's name. So a script always contains a digest. By default it is the digest of the wheel that
+the administrator installed.
 """
 
 from __future__ import annotations
@@ -25,30 +26,31 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file. Raises OSError."""
+    """The SHA-256 of a file, in hexadecimal digits. Raises OSError."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def default_digest(source: str) -> str:
-    """The digest for a script that installs ``source``, when none is given. Raises UsageError, with
-    the ways to give one, if it is not known."""
-    found = installed_digest() if version_of(source) == __version__ else ""
-    if not found:
+    """The digest of the wheel that ``source`` installs, for a command without ``--sha256`` and
+    ``--wheel``. Raises UsageError, with the ways to give it, if it is not known."""
+    digest = installed_digest() if version_of(source) == __version__ else ""
+    if not digest:
         raise UsageError(
             f"The SHA-256 of {source} is not known here. Without it the apps would install "
             "whatever is served under this name. Give the wheel with --wheel FILE (to get it from "
             f"an index: pip download --no-deps {DISTRIBUTION}=={version_of(source)}), or its "
             "digest with --sha256."
         )
-    return found
+    return digest
 
 
 def installed_digest() -> str:
-    """The digest of the wheel that was installed here, from pip's record of it (PEP 610) or from
-    the file that the record names; empty if neither tells."""
+    """The digest of the installed wheel, from pip's record of the installation (PEP 610,
+    ``direct_url.json``), or from the wheel file that the record names; empty if both are
+    missing."""
     try:
-        found = distribution(DISTRIBUTION)
-        record = json.loads(found.read_text("direct_url.json") or "{}")
+        installed = distribution(DISTRIBUTION)
+        record = json.loads(installed.read_text("direct_url.json") or "{}")
         archive = record.get("archive_info") or {}
         digest = str((archive.get("hashes") or {}).get("sha256", ""))
     except (PackageNotFoundError, ValueError, AttributeError):
@@ -57,16 +59,17 @@ def installed_digest() -> str:
         return digest
     parts = urlsplit(str(record.get("url", "")))
     path = Path(unquote(parts.path))
-    if parts.scheme != "file" or path.suffix != ".whl" or not _is_same(path, found):
+    if parts.scheme != "file" or path.suffix != ".whl" or not _is_same(path, installed):
         return ""
     return file_digest(path)
 
 
-def _is_same(wheel: Path, found: Distribution) -> bool:
-    """Whether the wheel still holds what was installed: it may have been built again since."""
-    installed = {
+def _is_same(wheel: Path, installed: Distribution) -> bool:
+    """Whether the wheel contains the installed files. It may have been built again since the
+    installation."""
+    digests = {
         str(path): f"{path.hash.mode}={path.hash.value}"
-        for path in found.files or []
+        for path in installed.files or []
         if path.hash is not None and path.parts[0] == "auto_shutdown"
     }
     try:
@@ -76,5 +79,5 @@ def _is_same(wheel: Path, found: Distribution) -> bool:
             inside = {row[0]: row[1] for row in rows if row[0].startswith("auto_shutdown/")}
     except (OSError, ValueError, zipfile.BadZipFile):
         return False
-    # pip also records the bytecode that it compiled.
-    return bool(inside) and all(installed.get(path) == digest for path, digest in inside.items())
+    # The installation has more files, because pip also records the bytecode that it compiled.
+    return bool(inside) and all(digests.get(path) == digest for path, digest in inside.items())

@@ -1,5 +1,5 @@
-"""``--show``: what is attached where in a domain, and what has drifted from what was attached, or
-from what the administrator wants."""
+"""``--show``: the scripts that are attached in a domain, and their *drift*: how they differ from
+the script that ``--attach`` attached, or from the script that the options describe."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from .target import Target
 
 @dataclass(frozen=True)
 class Wanted:
-    """The script that the administrator expects to run."""
+    """The script that the options of ``--show`` describe."""
 
     script: Script
 
     def differences(self, present: Script) -> Iterator[str]:
-        """What ``present`` installs or configures otherwise, in words."""
+        """One phrase for each difference of ``present`` from the wanted script."""
         for name in ("source", "sha256", "index_url", "environment"):
             here, there = getattr(present, name), getattr(self.script, name)
             if here != there:
@@ -44,8 +44,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Page:
-    """The report on one target. ``drifts`` are the differences from the attached or wanted
-    script."""
+    """The report on one target: sentences for a person. ``attached`` names the scripts of this
+    package that run there, and ``drifts`` how they differ from the attached or wanted script."""
 
     target: Target
     region: str
@@ -56,8 +56,8 @@ class Page:
     def text(self) -> list[str]:
         return [
             f"-- {self.target} ({self.region})",
-            *(self.attached or ["None of ours is attached."]),
-            *(f"Mind: {text}" for text in self.remarks),
+            *(self.attached or ["No lifecycle configuration of auto_shutdown is attached."]),
+            *(f"Note: {text}" for text in self.remarks),
             *(f"Drift: {text}" for text in self.drifts),
         ]
 
@@ -71,8 +71,11 @@ class Page:
         }
 
 
-def show(calls: Calls, target: Target, app_type: str, wanted: Wanted | None = None) -> Page:
-    """Look at the domain of ``target``. Raises AttachError if the target itself cannot be read."""
+def describe_attached(
+    calls: Calls, target: Target, app_type: str, wanted: Wanted | None = None
+) -> Page:
+    """Survey the domain of ``target``, and report on the target. A part of the domain that cannot
+    be read becomes a remark. Raises AttachError if the target itself cannot be read."""
     calls.describe(target)
     survey = look(calls, target.domain_id, app_type)
     if target.kind != "domain":
@@ -89,7 +92,9 @@ def show(calls: Calls, target: Target, app_type: str, wanted: Wanted | None = No
                 )
                 drifts += _newer(calls, survey, name)
         except AttachError as error:
-            remarks.append(f"our lifecycle configurations could not be listed: {error}")
+            remarks.append(
+                f"the lifecycle configurations of auto_shutdown could not be listed: {error}"
+            )
     return Page(target, calls.region, where_ours_run(survey), remarks, drifts)
 
 
@@ -98,7 +103,7 @@ def _drifts(survey: Survey, target: Target, wanted: Wanted | None) -> Iterator[s
         return
     here = [use for use in survey.uses if use.target == target and use.in_our_slot]
     if not any(use.ours for use in here):
-        yield f"{target} should run auto_shutdown, and {_instead(here)} runs there."
+        yield f"{target} should run auto_shutdown, but {_instead(here)} runs there."
     for use in here:
         for difference in wanted.differences(use.ours) if use.ours else ():
             yield f"{name_of_arn(use.arn)}: {difference}."
@@ -109,8 +114,8 @@ def _instead(uses: list[Use]) -> str:
 
 
 def _newer(calls: Calls, survey: Survey, name: str) -> Iterator[str]:
-    """An unattached configuration of ``--attach`` that replaced the one which runs now: somebody
-    has put the older one back since then."""
+    """A sentence if the unattached configuration ``name`` once replaced a configuration that runs
+    now: somebody has put the older one back since ``--attach``."""
     arn = calls.find_config(name)
     script = read_script(calls.content(arn)) if arn else None
     if script is None or script.as_code or not script.replaces:
@@ -119,9 +124,9 @@ def _newer(calls: Calls, survey: Survey, name: str) -> Iterator[str]:
     before = script.replaces
     if before in running:
         yield (
-            f"{name} was attached with --attach in the place of {before}, and {before} runs again: "
-            "--rollback, the console, or a stack (Terraform, CloudFormation, CDK) put it back. If "
-            "a stack manages this domain, change the configuration there."
+            f"{name} was attached with --attach in the place of {before}, but {before} runs again. "
+            "Somebody put it back with --rollback, in the console, or with a stack (Terraform, "
+            "CloudFormation, CDK). If a stack manages this domain, change the configuration there."
         )
 
 

@@ -29,8 +29,9 @@ from .names import DISTRIBUTION, ENVIRONMENTS, TITLES
 #: SageMaker takes 16,384 characters of base64.
 MOST_BYTES = 12_288
 
-#: Seconds of the five minutes that an app's start may take. Another script that runs first takes
-#: part of that time, so the limit is later then.
+#: How many seconds after its start the script gives up. SageMaker's limit for the start of an app
+#: is five minutes. If another script runs first, it needs a part of this time, so the script gives
+#: up later.
 DEADLINE = 180
 DEADLINE_AFTER_PREVIOUS = 240
 
@@ -40,37 +41,40 @@ _ENVIRONMENT = re.compile(r"/[A-Za-z0-9_./+-]*[A-Za-z0-9_+-]")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-
-#: Takes the place of a script that ``--replace`` leaves out. It does nothing.
+#: The content that stands for a script that ``--replace`` leaves out. It does nothing.
 LEFT_OUT = b"#!/bin/sh\n"
 
 
 @dataclass(frozen=True)
 class Previous:
-    """The lifecycle configuration that ours replaces. Ours runs its script first. With
-    ``--replace`` that script is left out (LEFT_OUT), and the ARN is kept only so that ``--detach``
-    can put it back."""
+    """The lifecycle configuration that the new one replaces. The new script runs ``content``, the
+    replaced script, first. With ``--replace`` the content is LEFT_OUT; the ARN is kept so that
+    ``--detach`` can restore the configuration."""
 
     arn: str
     content: bytes
 
     @property
     def is_left_out(self) -> bool:
+        """Whether ``--replace`` leaves the replaced script out."""
         return self.content == LEFT_OUT
 
 
 def about_left_out(arn: str) -> str:
-    """What people read of a lifecycle configuration that ``--replace`` leaves out."""
+    """The sentence about the lifecycle configuration ``arn`` that ``--replace`` leaves out."""
     return f"{name_of_arn(arn)} does not run (--replace). --detach restores it."
 
 
 @dataclass(frozen=True)
 class Script:
-    """What an ``on-start`` script is made of.
+    """The parts of an ``on-start`` script.
 
-    ``source`` is a requirement for an index, an ``s3://`` address or an absolute path of the wheel;
-    ``configuration`` holds traits of ``AutoShutdown``. ``replaces`` names the configuration of ours
-    that this one replaces, for ``--rollback``. ``as_code`` marks a script that something other than
+    ``platform`` is a key of ENVIRONMENTS. ``source`` is a requirement for a package index, or an
+    ``s3://`` address or an absolute path of the wheel. ``sha256`` is the digest that the wheel must
+    have; empty accepts any wheel. ``region`` is the region of the S3 bucket. ``configuration``
+    holds traits of ``AutoShutdown``. ``previous`` is another party's lifecycle configuration that
+    the script runs first. ``replaces`` is the name of this package's configuration that the new one
+    replaces; ``--rollback`` restores it. ``as_code`` marks a script that something other than
     ``--attach`` attaches: Terraform, CloudFormation, CDK or a person.
     """
 
@@ -86,7 +90,8 @@ class Script:
     as_code: bool = False
 
     def render(self) -> str:
-        """The script's text. Raises UsageError for a script that could not work."""
+        """The text of the script. Raises UsageError if a part is invalid, or if the text is larger
+        than SageMaker accepts."""
         self._check()
         version = version_of(self.source)
         head = [
@@ -119,8 +124,8 @@ class Script:
         size = len(text.encode())
         if size >= MOST_BYTES:
             raise UsageError(
-                f"The script would have {size} bytes, and SageMaker takes fewer than {MOST_BYTES}: "
-                "shorten the configuration (rules), or the script that it runs first."
+                f"The script would have {size} bytes, and SageMaker accepts fewer than "
+                f"{MOST_BYTES}. Shorten the configuration, or the script that runs first."
             )
         return text
 
@@ -130,11 +135,13 @@ class Script:
             if not value.isprintable():
                 raise UsageError(f"The {name} has characters in it that cannot be printed.")
         if self.sha256 and not _SHA256.fullmatch(self.sha256):
-            raise UsageError("A SHA-256 has 64 hexadecimal digits in lower case.")
+            raise UsageError("--sha256 must be 64 hexadecimal digits in lower case.")
         if self.environment and not _ENVIRONMENT.fullmatch(self.environment):
-            raise UsageError(f"The environment {self.environment!r} must be an absolute path.")
+            raise UsageError(f"--environment {self.environment!r} must be an absolute path.")
         if self.region and not _REGION.fullmatch(self.region):
-            raise UsageError(f"{self.region!r} is not the name of an AWS region.")
+            raise UsageError(
+                f"--region {self.region!r} is not the name of an AWS region, such as us-west-2."
+            )
         if self.index_url:
             _check_index(self.index_url, self.source)
         check_configuration(self.configuration)
@@ -143,19 +150,24 @@ class Script:
 def _check_index(url: str, source: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise UsageError(f"The index {url!r} must be an http(s) address.")
+        raise UsageError("--index-url must be an http or https address.")
     if parts.username or parts.password:
-        # Anybody with sagemaker:DescribeStudioLifecycleConfig reads the script.
+        # Everybody with sagemaker:DescribeStudioLifecycleConfig can read the script.
         raise UsageError(
-            "The index URL holds credentials, and a lifecycle configuration is no place for "
-            "secrets: put the wheel in S3 instead, or the URL into the image's /etc/pip.conf."
+            "The index URL contains credentials, and everybody who may describe a lifecycle "
+            "configuration can read it. Put the wheel in S3, or the URL into the image's "
+            "/etc/pip.conf."
         )
     if not _REQUIREMENT.fullmatch(source):
-        raise UsageError("An index URL goes with a requirement, not with a wheel.")
+        raise UsageError(
+            "--index-url is for a requirement (--from jupyterlab-auto-shutdown==VERSION), not for "
+            "the address or path of a wheel."
+        )
 
 
 def version_of(source: str) -> str:
-    """The version that a source installs. Raises UsageError if the source does not name it."""
+    """The version of this package that ``source`` installs. Raises UsageError if the source does
+    not contain the version."""
     if source.startswith(("s3://", "/")):
         found = _WHEEL.fullmatch(source.rsplit("/", 1)[-1])
         bucket, _, key = source.removeprefix("s3://").partition("/")
@@ -168,23 +180,26 @@ def version_of(source: str) -> str:
     found = _REQUIREMENT.fullmatch(source)
     if not found:
         raise UsageError(
-            f"{source!r} is no source: give s3://BUCKET/…/WHEEL, an absolute path of a wheel as "
-            f"the app sees it, or {DISTRIBUTION}==VERSION for an index."
+            f"--from {source} is not valid. Give s3://BUCKET/…/WHEEL, an absolute path of a wheel "
+            f"as the app sees it, or {DISTRIBUTION}==VERSION for a package index."
         )
     return found[1]
 
 
-#: With the name that people use, because traitlets put it into their messages.
+#: AdminTraits under the name that administrators know, because the messages of traitlets contain
+#: it.
 _AutoShutdown = type("AutoShutdown", (AdminTraits,), {})
 
 
 def check_configuration(configuration: Mapping[str, Any]) -> None:
-    """Check it as the server does, so that the administrator meets an error and not five hundred
-    users. Raises UsageError."""
+    """Check the configuration as the server does, so that the administrator sees its error here and
+    not all users at their next start. Raises UsageError."""
     known = AdminTraits.class_traits(config=True)
     for name in configuration:
         if name not in known:
-            raise UsageError(f"AutoShutdown has no trait {name!r} ({', '.join(known)}).")
+            raise UsageError(
+                f"AutoShutdown has no trait {name!r}. Its traits are: {', '.join(known)}."
+            )
     try:
         _AutoShutdown(**configuration).limits()
     except TraitError as error:
@@ -192,7 +207,7 @@ def check_configuration(configuration: Mapping[str, Any]) -> None:
 
 
 def configuration_text(configuration: Mapping[str, Any]) -> str:
-    """The text of the file that the script writes; empty without a configuration."""
+    """The text of the configuration file that the script writes; empty without a configuration."""
     if not configuration:
         return ""
     return json.dumps({"AutoShutdown": dict(configuration)}, indent=1, sort_keys=True)
@@ -239,7 +254,8 @@ def read_script(text: str) -> Script | None:
 
 
 def _packed(content: bytes) -> str:
-    # Without its time and system: the same script gives the same text, and so the same name.
+    # Without the time and the operating system, so that the same content gives the same text, and
+    # the lifecycle configuration the same name.
     packed = bytearray(gzip.compress(content, mtime=0))
     packed[9] = 255
     return base64.b64encode(packed).decode()

@@ -1,36 +1,40 @@
-"""The names that the commands, the scripts and the policies share. It loads nothing, so that
-``--help`` answers at once."""
+"""The names that the commands, the scripts and the policies share. This module imports nothing, so
+that ``--help`` answers at once."""
 
 from __future__ import annotations
 
 DISTRIBUTION = "jupyterlab-auto-shutdown"
 
-#: The names of our lifecycle configurations begin with this, so that policies can be limited to
-#: them and leftovers can be found.
+#: The names of this package's lifecycle configurations begin with this prefix. Policies can be
+#: limited to it, and unused configurations can be found by it.
 PREFIX = "auto-shutdown-"
 
-#: From the platform's name on the command line to SageMaker's app type and the environment that
-#: runs its server.
+#: SageMaker's app type of each platform of Studio, by the platform's name on the command line.
 APP_TYPES = {"jupyter-server": "JupyterServer", "jupyterlab": "JupyterLab"}
+
+#: The Python environment in which the server of each platform runs.
 ENVIRONMENTS = {
     "jupyter-server": "/opt/conda/envs/studio",
     "jupyterlab": "/opt/conda",
     "notebook-instance": "/home/ec2-user/anaconda3/envs/JupyterSystemEnv",
 }
-#: Where the server of each platform answers.
+
+#: The URL of the server of each platform, from inside its app.
 SERVERS = {
     "jupyter-server": "http://127.0.0.1:8888/jupyter/default/",
     "jupyterlab": "http://127.0.0.1:8888/jupyterlab/default/",
     "notebook-instance": "https://127.0.0.1:8443/",
 }
+
+#: Each platform in words.
 TITLES = {
     "jupyter-server": "Studio Classic (JupyterServer apps)",
     "jupyterlab": "Studio spaces with JupyterLab",
     "notebook-instance": "notebook instances",
 }
 
-#: The platforms as the policies and the report name them.
+#: The platforms as ``iam-policy`` and the report of a server name them.
 PLATFORMS = ("studio-classic", "studio-space", "notebook-instance")
 
-#: The kinds of resource that a script can be attached to.
+#: The kinds of target to which a script can be attached.
 TARGETS = ("domain", "user-profile", "space")

@@ -1,10 +1,11 @@
-"""Restarts a server that had started before the extension was installed, as soon as nothing runs in
-it. The on-start script starts this module in the background:
+"""Restarts a server that started before the extension was installed, as soon as no kernel and no
+terminal runs in it. The on-start script starts this module in the background:
 
     python -m auto_shutdown.install.restart PLATFORM DELAY COMMAND …
 
-It ends without a restart if the server was started after this module, or after a day. If the server
-does not say what runs in it, it is not restarted.
+The module waits DELAY seconds, and runs COMMAND, which restarts the server. It ends without a
+restart if the server started after this module, or after a day. As long as the server does not
+answer which kernels and terminals it has, it is not restarted.
 """
 
 from __future__ import annotations
@@ -21,14 +22,19 @@ from typing import Any
 from ..api.connection import exchange
 from .names import SERVERS
 
-#: Seconds.
+#: Seconds between two looks at the server.
 LOOK_SECONDS = 5.0
+
+#: How many seconds to wait for a server without kernels and terminals.
 GIVE_UP_SECONDS = 24 * 3600.0
+
+#: How many seconds the server may take for one answer.
 ANSWER_SECONDS = 5.0
 
 
 class _NoAnswerError(Exception):
-    """The server does not answer, or not with what was asked for."""
+    """The server does not answer, or its answer is not a list of kernels or terminals or a
+    status."""
 
 
 def restart_when_unused(
@@ -38,8 +44,8 @@ def restart_when_unused(
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
     """Wait until no kernel and no terminal runs in the server at ``url``, then run ``command``,
-    which restarts it. Returns whether it did; False if the server was started after ``began``
-    (aware UTC), or never was without work."""
+    which restarts it. Returns whether it ran ``command``. It does not if the server started after
+    ``began`` (aware UTC), or if a kernel or terminal ran all day."""
     for _ in range(int(GIVE_UP_SECONDS / LOOK_SECONDS)):
         try:
             if _started(url) > began:
@@ -48,7 +54,7 @@ def restart_when_unused(
                 subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
                 return True
         except _NoAnswerError:
-            pass  # it starts, or it refuses: then it is not known what runs in it
+            pass  # the server is starting, or refuses: its kernels and terminals are unknown
         sleep(LOOK_SECONDS)
     return False
 
@@ -56,17 +62,17 @@ def restart_when_unused(
 def _started(url: str) -> datetime:
     text = str(_get(url, "api/status").get("started", ""))
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        started = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         raise _NoAnswerError from None
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+    return started if started.tzinfo else started.replace(tzinfo=timezone.utc)
 
 
 def _list(url: str, path: str) -> list[Any]:
-    found = _get(url, path)
-    if not isinstance(found, list):
+    answer = _get(url, path)
+    if not isinstance(answer, list):
         raise _NoAnswerError
-    return found
+    return answer
 
 
 def _get(url: str, path: str) -> Any:
@@ -83,6 +89,7 @@ def _get(url: str, path: str) -> Any:
 
 
 def main(arguments: Sequence[str]) -> int:
+    """Wait, and restart the server that the command line names. Returns the exit code 0."""
     platform, delay, *command = arguments
     began = datetime.now(timezone.utc)
     time.sleep(float(delay))

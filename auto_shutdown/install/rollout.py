@@ -1,5 +1,5 @@
-"""Attach, detach, update and roll back on many targets: one plan for all, one question, and a
-failure that stops nothing else."""
+"""Attaches, detaches, updates and rolls back on many targets: one plan for all, one question, and a
+failure of one target does not stop the others."""
 
 from __future__ import annotations
 
@@ -15,32 +15,38 @@ from .plan import Plan
 from .survey import Survey, about_overrides, about_tools, delete_command, left_over, look
 from .target import Target, choose, split
 
-#: Makes a plan for one target.
+#: Makes the plan of one target.
 PlanMaker = Callable[[Studio, Target], Plan]
 
 
 @dataclass
 class Job:
-    """One target, its plan, and what became of it. ``notes`` are what the survey of its domain
-    found."""
+    """One target, its plan, and the result: ``applied``, or the ``error`` of the plan or of the
+    change. ``domain_remarks`` are sentences about the domain as a whole. Only the first job of a
+    domain has them."""
 
     calls: Calls
     target: Target
     plan: Plan | None = None
     error: str = ""
     applied: bool = False
-    notes: list[str] = field(default_factory=list)
+    domain_remarks: list[str] = field(default_factory=list)
 
     @property
     def has_changes(self) -> bool:
         return self.plan is not None and bool(self.plan.changes)
 
-    def lines(self, with_notes: bool = True) -> list[str]:
-        """The plan for a person, ``with_notes`` or without what concerns the whole domain."""
-        if self.plan is None:
-            return [f"Not planned: {self.error}"]
-        notes = [f"Mind: {note}" for note in self.notes] if with_notes else []
-        return self.plan.lines() + notes
+    def lines(self) -> list[str]:
+        """The plan and the remarks on the domain, for a person."""
+        return self.plan_lines() + self.remark_lines()
+
+    def plan_lines(self) -> list[str]:
+        """The plan alone, or the reason why there is none."""
+        return [f"Not planned: {self.error}"] if self.plan is None else self.plan.lines()
+
+    def remark_lines(self) -> list[str]:
+        """The remarks on the domain alone."""
+        return [f"Note: {remark}" for remark in self.domain_remarks]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -56,11 +62,12 @@ class Job:
 def select(
     make_calls: Callable[[str], Calls], kind: str, regions: str, domains: str, names: str
 ) -> tuple[list[Job], list[str]]:
-    """The targets that the options choose (names and patterns, separated by commas), and what
-    failed while looking for them. Raises UsageError when nothing is chosen."""
+    """A job for each target of ``kind`` that the options choose, and the errors of the regions in
+    which the targets could not be listed. ``regions``, ``domains`` and ``names`` are names and
+    patterns, separated by commas. Raises UsageError or AttachError when no target is left."""
     if not domains or (kind != "domain" and not names):
         needed = "--domain" if kind == "domain" else f"--domain and --{kind}"
-        raise UsageError(f"Attaching to a {kind} needs {needed}.")
+        raise UsageError(f"A {kind.replace('-', ' ')} as the target needs {needed}.")
     jobs: list[Job] = []
     errors: list[AttachError | UsageError] = []
     for region in split(regions) or [""]:
@@ -76,9 +83,9 @@ def select(
 
 
 def _domains(calls: Calls) -> Callable[[], Iterable[tuple[str, ...]]]:
+    """Lists the domains of the region: the id and the name of each."""
     return lambda: [
-        (str(each["DomainId"]), str(each.get("DomainName", "")))
-        for each in calls.list("Domains", calls.region)
+        (str(each["DomainId"]), str(each.get("DomainName", ""))) for each in calls.list("Domains")
     ]
 
 
@@ -98,7 +105,8 @@ def _targets(calls: Calls, kind: str, domain: str, names: str) -> Iterator[Targe
 
 
 def make_plans(jobs: Iterable[Job], make_plan: PlanMaker, platform: str, replace: bool) -> None:
-    """Plan each job. A failure stays with its job; with a single job it is raised."""
+    """Plan each job, and survey the domains of the jobs with changes. The job keeps the error of
+    its plan. Raises AttachError or UsageError if the only job cannot be planned."""
     jobs = list(jobs)
     for job in jobs:
         try:
@@ -107,11 +115,11 @@ def make_plans(jobs: Iterable[Job], make_plan: PlanMaker, platform: str, replace
             if len(jobs) == 1:
                 raise
             job.error = str(error)
-    _survey(jobs, platform, replace)
+    _add_domain_remarks(jobs, platform, replace)
 
 
-def _survey(jobs: list[Job], platform: str, replace: bool) -> None:
-    """Look once at each domain, and note what the administrator has to know at its first job."""
+def _add_domain_remarks(jobs: list[Job], platform: str, replace: bool) -> None:
+    """Survey each domain once, and give the remarks on it to its first job."""
     domains: dict[tuple[int, str], list[Job]] = {}
     for job in jobs:
         if job.has_changes:
@@ -119,11 +127,13 @@ def _survey(jobs: list[Job], platform: str, replace: bool) -> None:
     for group in domains.values():
         calls, domain_id = group[0].calls, group[0].target.domain_id
         survey = look(calls, domain_id, APP_TYPES[platform])
-        group[0].notes = list(notes(calls, survey, group, replace))
+        group[0].domain_remarks = list(_domain_remarks(calls, survey, group, replace))
 
 
-def notes(calls: Calls, survey: Survey, jobs: Iterable[Job], replace: bool) -> Iterator[str]:
-    """What a survey of the domain has to say about these plans."""
+def _domain_remarks(
+    calls: Calls, survey: Survey, jobs: Iterable[Job], replace: bool
+) -> Iterator[str]:
+    """Sentences on what the survey of a domain means for the plans of ``jobs``."""
     planned = {job.target: job.plan for job in jobs if job.plan is not None}
     attaches = any(change.script for plan in planned.values() for change in plan.changes)
     if attaches and any(target.kind == "domain" for target in planned):
@@ -132,26 +142,26 @@ def notes(calls: Calls, survey: Survey, jobs: Iterable[Job], replace: bool) -> I
         taken_out = [c.old for plan in planned.values() for c in plan.changes if c.old and replace]
         yield from about_tools(survey.uses, taken_out)
     for text in survey.unread:
-        yield f"not everything could be looked at: {text}"
+        yield f"the plan may leave something out, because a part could not be read: {text}"
     freed = {(target, change.old) for target, plan in planned.items() for change in plan.changes}
     stays = {use.arn for use in survey.uses if (use.target, use.arn) not in freed}
     try:
         names = left_over(calls, [survey], {arn for _, arn in freed if arn and arn not in stays})
     except AttachError as error:
-        yield f"our lifecycle configurations could not be listed: {error}"
+        yield f"the lifecycle configurations of auto_shutdown could not be listed: {error}"
         return
     kept = {change.name for plan in planned.values() for change in plan.changes}
     for name in names:
         if name not in kept:
+            also = ", and as long as you may want to use --rollback" if attaches else ""
             yield (
-                f"{name} is then attached nowhere in this domain, and stays for running apps"
-                f"{' and for --rollback' if attaches else ''}. To delete it: "
-                f"{delete_command(name, calls.region)}"
+                f"{name} is then attached nowhere in this domain. Keep it while apps run that were "
+                f"started with it{also}. To delete it: {delete_command(name, calls.region)}"
             )
 
 
 def carry_out(jobs: Iterable[Job]) -> None:
-    """Apply each plan with changes. A failure stays with its job."""
+    """Apply each plan with changes. The job keeps the error of a failed change."""
     for job in jobs:
         if job.plan is None or not job.plan.changes:
             continue

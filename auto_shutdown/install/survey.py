@@ -1,6 +1,6 @@
-"""Looks at a whole domain: which user profiles and spaces have settings of their own, which
-lifecycle configurations run where, which of them start another auto-stop tool, and which of ours
-are attached nowhere. It changes nothing."""
+"""Reads the settings of a whole domain, and changes nothing: which user profiles and spaces have
+settings of their own, which lifecycle configurations run where, which of them start another
+auto-stop tool, and which of this package's configurations are attached nowhere."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from .plan import source_of
 from .slots import slots
 from .target import Target
 
-#: SageMaker's quotas for Describe calls are of this order: seconds from call to
-#: call, once there are many.
+#: Seconds between two Describe calls. SageMaker's quotas for these calls are a few a second.
 PACE_SECONDS = 0.2
+
+#: With more user profiles and spaces than this, the calls are paced and the user is told.
 MANY = 20
 
 
 @dataclass(frozen=True)
 class Use:
     """A lifecycle configuration in the settings of ``target``. ``group`` is the member of the
-    target's description that names it, such as ``DefaultUserSettings``. ``by_itself``: SageMaker
-    runs it at each start; otherwise a user can choose it. ``in_our_slot``: ``--attach`` would take
-    its place."""
+    target's description that names it, such as ``DefaultUserSettings``. ``by_itself`` says that
+    SageMaker runs it at each start; otherwise a user can choose it. ``in_our_slot`` says that it is
+    in the slot that ``--attach`` uses. ``script`` is its text."""
 
     target: Target
     app_type: str
@@ -43,11 +44,13 @@ class Use:
 
     @property
     def ours(self) -> Script | None:
+        """The parts of the script if this package made it, else None."""
         return read_script(self.script)
 
     @property
     def tools(self) -> tuple[str, ...]:
-        """Other auto-stop tools that it starts, also through a script that ours runs first."""
+        """The names of other auto-stop tools that it starts. A script of this package starts those
+        of the other script that it runs first."""
         script = self.ours
         if script is None:
             return tools_in(self.script)
@@ -58,8 +61,9 @@ class Use:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a domain holds, for one app type. ``own_settings`` are the user profiles and spaces with
-    settings of their own; ``unread`` says what could not be looked at, and why."""
+    """The lifecycle configurations of a domain, for one app type. ``own_settings`` are the user
+    profiles and spaces with settings of their own; ``unread`` are the errors of the parts that
+    could not be read."""
 
     domain_id: str
     app_type: str
@@ -71,8 +75,8 @@ class Survey:
 def look(
     calls: Calls, domain_id: str, app_type: str, sleep: Callable[[float], None] = time.sleep
 ) -> Survey:
-    """Look at the domain, its user profiles and its spaces. A part that may not be read is named in
-    ``unread``; nothing is raised for it."""
+    """Read the settings of the domain, its user profiles and its spaces. The error of a part that
+    cannot be read is in ``unread``; this function raises nothing."""
     found = Survey(domain_id, app_type)
     targets = [Target("domain", domain_id)]
     for nouns, kind in (("UserProfiles", "user-profile"), ("Spaces", "space")):
@@ -84,7 +88,7 @@ def look(
         targets += [Target(kind, domain_id, each[f"{nouns[:-1]}Name"]) for each in listed]
     many = len(targets) > MANY
     if many:
-        print(f"Looking at {len(targets)} user profiles and spaces …", file=sys.stderr)
+        print(f"Reading {len(targets)} user profiles and spaces …", file=sys.stderr)
     for target in targets:
         try:
             description = calls.describe(target)
@@ -125,8 +129,8 @@ def _uses(
 
 
 def about_overrides(survey: Survey) -> list[str]:
-    """The user profiles and spaces on which the domain's setting has, or may have, no effect, and
-    the option that attaches the script to them."""
+    """Sentences on the user profiles and spaces on which the domain's setting has, or may have, no
+    effect, and on the option that attaches the script to them."""
     instead: list[Target] = []
     unsure: list[Target] = []
     found: list[str] = []
@@ -166,8 +170,8 @@ def _has(targets: list[Target]) -> str:
 
 
 def about_tools(uses: Iterable[Use], leaving: Iterable[str] = ()) -> list[str]:
-    """The other auto-stop tools that lifecycle configurations start. ``leaving`` are the ARNs that
-    the plan takes out."""
+    """Sentences on the other auto-stop tools that lifecycle configurations start. ``leaving`` are
+    the ARNs that the plan takes out."""
     left, found = set(leaving), []
     for use in uses:
         for tool in use.tools:
@@ -176,7 +180,7 @@ def about_tools(uses: Iterable[Use], leaving: Iterable[str] = ()) -> list[str]:
             how = "starts" if use.by_itself else "offers users"
             text = (
                 f"{name_of_arn(use.arn)} ({_name(use.target)}) {how} {tool}. It deletes apps by "
-                "rules of its own, warns nobody and knows no keep-alive, and both will run"
+                "rules of its own, without a warning and without keep-alives, and both will run"
             )
             if use.in_our_slot:
                 found.append(f"{text}: use --replace to leave it out.")
@@ -186,11 +190,11 @@ def about_tools(uses: Iterable[Use], leaving: Iterable[str] = ()) -> list[str]:
 
 
 def left_over(calls: Calls, surveys: Iterable[Survey], plan_frees: Iterable[str] = ()) -> list[str]:
-    """The names of our lifecycle configurations that the surveys found nowhere, and those that a
-    plan frees. Raises AttachError."""
+    """The names of this package's lifecycle configurations in the region that no survey found in
+    any setting, and of those that a plan takes out (``plan_frees``, ARNs). Raises AttachError."""
     used = {use.arn for survey in surveys for use in survey.uses}
     freed = set(plan_frees)
-    listed = calls.list("StudioLifecycleConfigs", "this region", NameContains=PREFIX)
+    listed = calls.list("StudioLifecycleConfigs", NameContains=PREFIX)
     return [
         str(each["StudioLifecycleConfigName"])
         for each in listed
@@ -203,6 +207,7 @@ def left_over(calls: Calls, surveys: Iterable[Survey], plan_frees: Iterable[str]
 
 
 def delete_command(name: str, region: str) -> str:
+    """The command line that deletes the lifecycle configuration ``name``."""
     where = f" --region {region}" if region else ""
     return (
         f"aws sagemaker delete-studio-lifecycle-config --studio-lifecycle-config-name {name}{where}"
@@ -210,7 +215,8 @@ def delete_command(name: str, region: str) -> str:
 
 
 def where_ours_run(survey: Survey) -> list[str]:
-    """What runs in each place where one of ours is attached."""
+    """Sentences on each place where a script of this package is attached: what it installs, and
+    which other script it runs first."""
     groups: dict[tuple[Target, str], list[str]] = {}
     scripts: dict[str, Script] = {}
     for use in survey.uses:

@@ -1,4 +1,5 @@
-"""What a lifecycle configuration is attached to, and how names and patterns choose it."""
+"""The target of a lifecycle configuration (a domain, user profile or space), and the names and
+patterns that choose targets."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ _NOUNS = {"domain": "Domain", "user-profile": "UserProfile", "space": "Space"}
 
 @dataclass(frozen=True)
 class Target:
-    """A domain, a user profile or a space, as ``kind`` says."""
+    """A domain, a user profile or a space. ``kind`` is ``domain``, ``user-profile`` or ``space``;
+    ``name`` is empty for a domain."""
 
     kind: str
     domain_id: str
@@ -21,12 +23,12 @@ class Target:
 
     @property
     def noun(self) -> str:
-        """As in the names of the API's operations."""
+        """The kind as the names of the API's operations spell it, such as ``UserProfile``."""
         return _NOUNS[self.kind]
 
     @property
     def key(self) -> dict[str, str]:
-        """The members of a request that identify it."""
+        """The members of a request that identify the target."""
         own = {} if self.kind == "domain" else {f"{self.noun}Name": self.name}
         return {"DomainId": self.domain_id, **own}
 
@@ -37,30 +39,32 @@ class Target:
 
 
 def split(text: str) -> list[str]:
-    """The names and patterns of an option: ``a,b*`` is two."""
+    """The names and patterns in the value of an option: ``a,b*`` has two."""
     return [word for word in (part.strip() for part in text.split(",")) if word]
 
 
 def is_pattern(word: str) -> bool:
+    """Whether ``word`` is a shell pattern and not a name."""
     return any(character in word for character in "*?[")
 
 
 def choose(
     words: Iterable[str], what: str, known: Callable[[], Iterable[tuple[str, ...]]]
 ) -> list[str]:
-    """The names that ``words`` mean: a plain word stands for itself, a pattern for each known one
-    that it matches. ``known`` is called for patterns only; each entry begins with the name, and
-    further texts also match. Raises UsageError for a pattern that matches nothing."""
-    found: list[str] = []
+    """The names that ``words`` choose, each once: a word that is no pattern is a name itself, and a
+    pattern chooses each known name that it matches. ``known`` is called only if there is a pattern.
+    Each of its entries begins with the name; a pattern may also match the further texts of an
+    entry. Raises UsageError for a pattern that matches no entry; ``what`` names it there."""
+    names: list[str] = []
     entries: list[tuple[str, ...]] | None = None
     for word in words:
         if not is_pattern(word):
-            found.append(word)
+            names.append(word)
             continue
         if entries is None:
             entries = sorted(known())
         matching = [e[0] for e in entries if any(fnmatchcase(text, word) for text in e)]
         if not matching:
             raise UsageError(f"No {what} matches {word!r}.")
-        found += matching
-    return list(dict.fromkeys(found))
+        names += matching
+    return list(dict.fromkeys(names))

@@ -1,5 +1,5 @@
-"""Finds and deletes this package's lifecycle configurations that nothing refers to, in one or more
-regions. A region that cannot be read, or a deletion that fails, does not stop the others."""
+"""Finds and deletes this package's lifecycle configurations that are attached nowhere, in one or
+more regions. A region that cannot be read, or a deletion that fails, does not stop the others."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from .survey import left_over, look
 
 @dataclass
 class Unused:
-    """The names of the unused configurations of one region. ``error`` says why they are not known;
-    ``deleted`` and ``failures`` are what became of them."""
+    """The ``names`` of the unused configurations of one region. If they could not be found,
+    ``error`` says why. ``delete`` adds the names that it ``deleted``, and the errors of the
+    deletions that failed (``failures``)."""
 
     region: str
     calls: Calls | None = None
@@ -26,7 +27,8 @@ class Unused:
 
 
 def find_unused(make_calls: Callable[[str], Calls], regions: Iterable[str]) -> list[Unused]:
-    """Look at every domain, user profile and space of each region. Raises nothing."""
+    """Read every domain, user profile and space of each region (an empty text is the region of the
+    AWS configuration). Raises nothing."""
     return [_find_in(make_calls, region) for region in regions]
 
 
@@ -35,20 +37,20 @@ def _find_in(make_calls: Callable[[str], Calls], region: str) -> Unused:
         calls = make_calls(region)
         surveys = [
             look(calls, str(domain["DomainId"]), app_type)
-            for domain in calls.list("Domains", calls.region)
+            for domain in calls.list("Domains")
             for app_type in APP_TYPES.values()
         ]
         unread = [text for survey in surveys for text in survey.unread]
-        if unread:  # a configuration that was not seen may be in use
-            raise AttachError(f"not everything could be read: {unread[0]}")
+        if unread:  # a setting that could not be read may name any configuration
+            raise AttachError(f"Some settings could not be read. {unread[0]}")
         return Unused(calls.region, calls, left_over(calls, surveys))
     except AttachError as error:
         return Unused(region, error=f"Nothing is deleted in {region or 'this region'}: {error}")
 
 
-def delete(found: Iterable[Unused]) -> None:
-    """Delete all configurations in ``found``. Raises nothing."""
-    for each in found:
+def delete(regions: Iterable[Unused]) -> None:
+    """Delete the configurations in ``names`` of each region. Raises nothing."""
+    for each in regions:
         if each.calls is None:
             continue
         for name in each.names:

@@ -1,8 +1,8 @@
-"""Makes a wheel again from the files that are installed here.
+"""Rebuilds the wheel from the installed files.
 
-pip keeps no wheel. ``RECORD`` lists each file that it unpacked, with its place and digest; from it
-a wheel is made that installs the same files. The wheel of a build is better, so ``--wheel`` takes
-one.
+pip does not keep the wheel that it installs. The file ``RECORD`` lists each unpacked file with its
+path and digest; with this list the module makes a wheel that installs the same files. Its digest is
+not that of the original wheel, so ``--wheel`` accepts the original one.
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ from pathlib import Path
 from .errors import UsageError
 from .names import DISTRIBUTION
 
-#: Written by the installer, not part of the wheel.
+#: Files that the installer writes; they are not part of a wheel.
 _INSTALLER = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
 
-#: Fixed, so that the same files make the same wheel.
+#: The time of each file in the wheel. It is fixed, so that the same files make the same wheel.
 _TIME = (2020, 2, 2, 0, 0, 0)
 
-_REMEDY = "Give one with --wheel (`make build` makes it from a checkout, `pip download` gets it)."
+_REMEDY = (
+    "Give a wheel with --wheel (`make build` makes it from a checkout, `pip download` gets it)."
+)
 
 
 def rebuild(directory: Path) -> Path:
-    """Write the wheel into ``directory``. Raises UsageError if the files are not those that were
-    installed."""
+    """Write the wheel into ``directory``, and return its path. Raises UsageError if this package is
+    not installed from a wheel, or if an installed file has changed."""
     try:
-        found = distribution(DISTRIBUTION)
+        installed = distribution(DISTRIBUTION)
     except PackageNotFoundError:
         raise UsageError(f"{DISTRIBUTION} is not installed here. {_REMEDY}") from None
-    contents = _contents(found)
-    name = f"{DISTRIBUTION.replace('-', '_')}-{found.version}"
+    contents = _contents(installed)
+    name = f"{DISTRIBUTION.replace('-', '_')}-{installed.version}"
     record = f"{name}.dist-info/RECORD"
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -51,12 +53,12 @@ def rebuild(directory: Path) -> Path:
     return path
 
 
-def _contents(found: Distribution) -> dict[str, bytes]:
-    """What the wheel holds, by the path in it."""
-    files = found.files or []
+def _contents(installed: Distribution) -> dict[str, bytes]:
+    """The content of each file of the wheel, by its path in the wheel."""
+    files = installed.files or []
     if not any(str(path) == "auto_shutdown/__init__.py" for path in files):
         raise UsageError(f"{DISTRIBUTION} is installed as a link to a checkout. {_REMEDY}")
-    data = f"{DISTRIBUTION.replace('-', '_')}-{found.version}.data/data"
+    data = f"{DISTRIBUTION.replace('-', '_')}-{installed.version}.data/data"
     contents: dict[str, bytes] = {}
     for path in sorted(files, key=str):
         if path.suffix == ".pyc" or (
@@ -66,7 +68,7 @@ def _contents(found: Distribution) -> dict[str, bytes]:
         place = str(path)
         if path.parts[0] == "..":
             outside = _under_prefix(path)
-            if outside is None:  # the command's launcher, which the installer makes
+            if outside is None:  # the program of the command line, which the installer makes
                 continue
             place = f"{data}/{outside}"
         contents[place] = _read(path)
@@ -74,7 +76,8 @@ def _contents(found: Distribution) -> dict[str, bytes]:
 
 
 def _under_prefix(path: PackagePath) -> str | None:
-    """The path below the environment of a file outside of site-packages; None for programs."""
+    """The path, relative to the environment, of a file outside of site-packages; None for a
+    program."""
     prefix = Path(sysconfig.get_path("data")).resolve()
     located = Path(str(path.locate())).resolve()
     if located.parent == Path(sysconfig.get_path("scripts")).resolve():

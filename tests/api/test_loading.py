@@ -22,6 +22,15 @@ from auto_shutdown.extension import AutoShutdown
 from auto_shutdown.local_studio.ports import free_port
 from auto_shutdown.world.websocket_handlers import WebsocketHandlers
 
+
+def new_extension(state_dir: Path, server: Any) -> AutoShutdown:
+    """An extension of ``server`` that is not started, on a host without SageMaker's metadata."""
+    metadata = state_dir.with_name("none.json")
+    extension = AutoShutdown(state_dir=str(state_dir), metadata_path=str(metadata))
+    extension.serverapp = server
+    return extension
+
+
 BROKEN = """
 import sys
 
@@ -102,9 +111,7 @@ async def test_a_client_that_connects_before_the_assembly_is_observed(
 ) -> None:
     """The configuration may take long to be read. A page that connects meanwhile, and sends a cell,
     is seen when the passes begin."""
-    config = {"state_dir": str(tmp_path / "state"), "metadata_path": str(tmp_path / "none.json")}
-    extension = AutoShutdown(**config)
-    extension.serverapp = jp_serverapp
+    extension = new_extension(tmp_path / "state", jp_serverapp)
     read_limits = extension._configured_limits
 
     async def connect_first(files: Any) -> Any:
@@ -129,13 +136,6 @@ async def test_a_client_that_connects_before_the_assembly_is_observed(
         await extension.stop_extension()
 
 
-def new_extension(tmp_path: Path, server: Any) -> AutoShutdown:
-    config = {"state_dir": str(tmp_path / "state"), "metadata_path": str(tmp_path / "none.json")}
-    extension = AutoShutdown(**config)
-    extension.serverapp = server
-    return extension
-
-
 @pytest.mark.parametrize("failing_call", [1, 2])
 async def test_an_error_while_finding_the_websockets_fails_the_start_and_names_the_error(
     failing_call: int, tmp_path: Path, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
@@ -148,7 +148,7 @@ async def test_an_error_while_finding_the_websockets_fails_the_start_and_names_t
             raise RuntimeError("an unknown router")
 
     monkeypatch.setattr(WebsocketHandlers, "watch", watch)
-    extension = new_extension(tmp_path, jp_serverapp)
+    extension = new_extension(tmp_path / "state", jp_serverapp)
     await extension._start()
     assert "an unknown router" in why_not_started(jp_serverapp.web_app.settings).message
     assert (extension._controller, extension._assembly) == (None, None)
@@ -169,7 +169,7 @@ async def test_handlers_that_are_added_during_the_start_are_observed(
         await start(controller)
 
     monkeypatch.setattr(Controller, "start", add_handlers)
-    extension = new_extension(tmp_path, jp_serverapp)
+    extension = new_extension(tmp_path / "state", jp_serverapp)
     await extension._start()
     try:
         rules = [rule for host in web_app.default_router.rules for rule in rules_of(host)]
@@ -188,9 +188,7 @@ async def test_extension_stopped_during_its_start_leaves_no_task(
     turns: int, tmp_path: Path, jp_serverapp: Any
 ) -> None:
     """At whatever point of the start: no task goes on, and no file is written after the end."""
-    config = {"state_dir": str(tmp_path / "late"), "metadata_path": str(tmp_path / "none.json")}
-    extension = AutoShutdown(**config)
-    extension.serverapp = jp_serverapp
+    extension = new_extension(tmp_path / "late", jp_serverapp)
     start = asyncio.ensure_future(extension._start())
     for _ in range(turns):
         await asyncio.sleep(0)

@@ -106,7 +106,7 @@ def test_from_the_first_report_to_the_teardown_of_a_test_domain(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("auto_shutdown.install.commands.default_digest", lambda _source: "d" * 64)
+    monkeypatch.setattr("auto_shutdown.install.options.default_digest", lambda _source: "d" * 64)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("builtins.input", lambda text: "one" if "domain's name" in text else "y")
     quotas = "ServiceQuotasV20190624.ListServiceQuotas"  # moto does not know it

@@ -6,15 +6,14 @@ import io
 import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from studio_account import emptied
 
 from auto_shutdown.local_studio.api import Api
-from auto_shutdown.local_studio.operations import Operations
 from auto_shutdown.local_studio.resources import Apps, Delays
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,37 +38,23 @@ def server() -> Iterator[Api]:
     assert server.invalid_answers == []
 
 
-@pytest.fixture(params=[False, True], ids=["update merges", "update replaces"])
-def api(server: Api, request: pytest.FixtureRequest) -> Api:
-    """The server without anything in it. AWS does not document which of the two it does."""
-    return emptied(server, request.param)
-
-
 @pytest.fixture
 def account(server: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """The server without anything in it, and an administrator's shell that the commands find it
-    from. The digest of the wheel is known, as after ``pip install`` of a wheel."""
+    """The empty API server, and the environment variables with which the commands find it. The
+    digest of the wheel is known, as after ``pip install`` of a wheel. Nobody can answer a
+    question."""
     use_endpoint(monkeypatch, server.url)
-    monkeypatch.setattr("auto_shutdown.install.commands.default_digest", lambda _source: "d" * 64)
+    monkeypatch.setattr("auto_shutdown.install.options.default_digest", lambda _source: "d" * 64)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     return emptied(server, False)
 
 
 def use_endpoint(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """The commands make their own clients, with credentials of the environment."""
+    """Let the clients that the commands make call ``url``, with credentials of the environment."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
-
-
-def emptied(server: Api, update_replaces: bool) -> Api:
-    urllib.request.urlopen(urllib.request.Request(f"{server.url}/moto-api/reset", b"")).close()
-    server.operations = Operations(server.apps, server.region, server._find_domain)
-    server.operations.update_replaces = update_replaces
-    server.faults.clear()
-    server.calls.clear()
-    return server
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +68,7 @@ def sagemaker(server: Api) -> Any:
 
 
 @pytest.fixture
-def client(api: Api, sagemaker: Any) -> Any:
-    assert api.faults == []
+def client(account: Api, sagemaker: Any) -> Any:
+    """A client of boto3 for the empty API server."""
+    assert account.faults == []
     return sagemaker

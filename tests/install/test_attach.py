@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from studio_account import ROLE, emptied, make_config, script_text
 
 from auto_shutdown.install.attach import Studio
 from auto_shutdown.install.calls import Calls
@@ -18,7 +18,6 @@ from auto_shutdown.install.plan import Plan
 from auto_shutdown.install.target import Target
 from auto_shutdown.local_studio.api import Api, Fault, denied
 
-ROLE = "arn:aws:iam::123456789012:role/StudioRole"
 IMAGE = "arn:aws:sagemaker:us-west-2:123456789012:image/jupyter-server-3"
 DOMAIN = Target("domain", "d-local")
 PROFILE = Target("user-profile", "d-local", "ada")
@@ -26,18 +25,21 @@ SPACE = Target("space", "d-local", "team")
 OLD = b"#!/bin/bash\necho old\n"
 
 
+@pytest.fixture(params=[False, True], ids=["update merges", "update replaces"])
+def api(server: Api, request: pytest.FixtureRequest) -> Api:
+    """The empty API server, in both ways in which AWS may apply an update."""
+    return emptied(server, request.param)
+
+
+@pytest.fixture
+def client(api: Api, sagemaker: Any) -> Any:
+    assert api.faults == []
+    return sagemaker
+
+
 @pytest.fixture
 def studio(client: Any) -> Studio:
     return Studio(Calls(client, sleep=lambda _seconds: None))
-
-
-def make_config(client: Any, name: str, content: bytes = OLD) -> str:
-    made = client.create_studio_lifecycle_config(
-        StudioLifecycleConfigName=name,
-        StudioLifecycleConfigAppType="JupyterLab",
-        StudioLifecycleConfigContent=base64.b64encode(content).decode(),
-    )
-    return str(made["StudioLifecycleConfigArn"])
 
 
 def make_studio(client: Any, app_settings: Mapping[str, Any]) -> None:
@@ -85,11 +87,6 @@ def detach(studio: Studio, target: Target, platform: str) -> Plan:
     plan = studio.plan_detach(target, platform)
     studio.apply(plan)
     return plan
-
-
-def config_of(client: Any, arn: str) -> str:
-    found = client.describe_studio_lifecycle_config(StudioLifecycleConfigName=arn.split("/")[-1])
-    return base64.b64decode(found["StudioLifecycleConfigContent"]).decode()
 
 
 def previous_of(text: str) -> Previous | None:
@@ -146,7 +143,7 @@ CASES = [(platform, name) for platform, cases in BEFORE.items() for name in case
 def test_detach_restores_the_settings_from_before_attach(
     client: Any, studio: Studio, target: Target, platform: str, before: str
 ) -> None:
-    arns = make_config(client, "first"), make_config(client, "second")
+    arns = make_config(client, "first", OLD), make_config(client, "second", OLD)
     make_studio(client, BEFORE[platform][before](*arns))
     was = {t: described(studio, t) for t in (DOMAIN, PROFILE, SPACE)}
     attach(studio, target, Script(platform))
@@ -163,7 +160,7 @@ def test_detach_restores_the_settings_from_before_attach(
 
 
 def test_attach_on_classic_sets_the_default_and_keeps_the_list(client: Any, studio: Studio) -> None:
-    old = make_config(client, "old")
+    old = make_config(client, "old", OLD)
     make_studio(client, classic(old, (old,)))
     plan = attach(studio, DOMAIN, Script("jupyter-server"))
     found = described(studio, DOMAIN)
@@ -176,17 +173,17 @@ def test_attach_on_classic_sets_the_default_and_keeps_the_list(client: Any, stud
         assert found[group]["ExecutionRole"] == ROLE
     name = plan.changes[0].name
     assert ours.endswith(f"studio-lifecycle-config/{name}")
-    previous = previous_of(config_of(client, ours))
+    previous = previous_of(script_text(client, ours))
     assert previous is not None
     assert (previous.arn, previous.content) == (old, OLD)
-    told = "\n".join(plan.lines())
-    assert f"Create the lifecycle configuration {name}." in told
-    assert "runs the script of old first" in told
+    text = "\n".join(plan.lines())
+    assert f"Create the lifecycle configuration {name}." in text
+    assert "contains a copy of old, runs it first" in text
 
 
 def test_attach_in_jupyterlab_uses_the_built_in_configuration(client: Any, studio: Studio) -> None:
     """AWS's place for administrators; what users choose stays theirs."""
-    old = make_config(client, "old")
+    old = make_config(client, "old", OLD)
     make_studio(client, lab(default=old))
     attach(studio, PROFILE, Script("jupyterlab"))
     block = described(studio, PROFILE)["UserSettings"]["JupyterLabAppSettings"]
@@ -194,11 +191,11 @@ def test_attach_in_jupyterlab_uses_the_built_in_configuration(client: Any, studi
     assert block["DefaultResourceSpec"] == {"LifecycleConfigArn": old}
     assert block["LifecycleConfigArns"] == [old]
     assert (block["CustomImages"], block["AppLifecycleManagement"]) == (CUSTOM, IDLE)
-    assert previous_of(config_of(client, block["BuiltInLifecycleConfigArn"])) is None
+    assert previous_of(script_text(client, block["BuiltInLifecycleConfigArn"])) is None
 
 
 def test_replaced_script_is_not_run_and_is_restored_by_detach(client: Any, studio: Studio) -> None:
-    old = make_config(client, "old")
+    old = make_config(client, "old", OLD)
     make_studio(client, lab(built_in=old))
     was = described(studio, DOMAIN)
     plan = attach(studio, DOMAIN, Script("jupyterlab"), run_previous=False)
@@ -212,7 +209,7 @@ def test_replaced_script_is_not_run_and_is_restored_by_detach(client: Any, studi
 
 
 def test_update_leaves_one_configuration_attached(client: Any, studio: Studio) -> None:
-    old = make_config(client, "old")
+    old = make_config(client, "old", OLD)
     make_studio(client, classic(old, (old,)))
     attach(studio, PROFILE, Script("jupyter-server"))
     attach(studio, PROFILE, Script("jupyter-server", source="jupyterlab-auto-shutdown==9.9"))
@@ -220,7 +217,7 @@ def test_update_leaves_one_configuration_attached(client: Any, studio: Studio) -
     first, second = block["LifecycleConfigArns"]
     assert first == old
     assert "auto-shutdown-jupyter-server-9-9-" in second
-    previous = previous_of(config_of(client, second))
+    previous = previous_of(script_text(client, second))
     assert previous is not None
     assert (previous.arn, previous.content) == (old, OLD)
 
@@ -228,7 +225,7 @@ def test_update_leaves_one_configuration_attached(client: Any, studio: Studio) -
 def test_detach_keeps_settings_changed_by_others(client: Any, studio: Studio) -> None:
     make_studio(client, classic())
     attach(studio, PROFILE, Script("jupyter-server"))
-    theirs = make_config(client, "theirs")
+    theirs = make_config(client, "theirs", OLD)
     block = described(studio, PROFILE)["UserSettings"]["JupyterServerAppSettings"]
     block["LifecycleConfigArns"].append(theirs)
     client.update_user_profile(**PROFILE.key, UserSettings={"JupyterServerAppSettings": block})
@@ -241,7 +238,7 @@ def test_detach_keeps_settings_changed_by_others(client: Any, studio: Studio) ->
 def test_change_since_the_plan_is_not_overwritten(client: Any, studio: Studio) -> None:
     make_studio(client, lab())
     plan = studio.plan_attach(DOMAIN, Script("jupyterlab"))
-    theirs = {"BuiltInLifecycleConfigArn": make_config(client, "theirs")}
+    theirs = {"BuiltInLifecycleConfigArn": make_config(client, "theirs", OLD)}
     client.update_domain(DomainId="d-local", DefaultUserSettings={"JupyterLabAppSettings": theirs})
     with pytest.raises(AttachError, match="have just changed"):
         studio.apply(plan)

@@ -106,7 +106,7 @@ def test_an_invalid_bundle_leaves_no_files(wheel: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="at least 10"):
         bundle(wheel, idle_timeout_minutes=1).write(place)
     assert not place.exists()
-    with pytest.raises(UsageError, match="There is no wheel"):
+    with pytest.raises(UsageError, match="there is no such file"):
         bundle(tmp_path / NAME).write(place)
     place.mkdir()
     (place / "mine").write_text("mine")

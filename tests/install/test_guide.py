@@ -4,7 +4,6 @@ who types its commands as printed gets no error and leaves nothing behind."""
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import re
 from pathlib import Path
@@ -17,6 +16,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from iam import Guard
 from pages import Command
+from studio_account import ROLE, make_config
 
 from auto_shutdown import __version__
 from auto_shutdown.cli import iam_policy, lifecycle_config
@@ -63,7 +63,6 @@ def test_options_named_in_the_guide_exist() -> None:
 
 # -- followed word for word -----------------------------------------------------------------------
 
-ROLE = "arn:aws:iam::123456789012:role/StudioRole"
 AUTO_STOP = b"""#!/bin/bash
 echo "*/2 * * * * python /var/tmp/auto-stop-idle/auto_stop_idle.py" | sudo crontab -
 """
@@ -79,18 +78,10 @@ VALUES = {
 PROFILES = ("ada", "team-a", "team-b", "plain")
 
 
-def make_config(client: Any, name: str, content: bytes) -> str:
-    made = client.create_studio_lifecycle_config(
-        StudioLifecycleConfigName=name,
-        StudioLifecycleConfigAppType="JupyterLab",
-        StudioLifecycleConfigContent=base64.b64encode(content).decode(),
-    )
-    return str(made["StudioLifecycleConfigArn"])
-
-
 def make_studio(client: Any) -> None:
-    """A domain with four profiles: settings of its own, another auto-stop script in the slot that
-    `--attach` uses, the same script as the user's default, and nothing."""
+    """A domain with four user profiles. ``ada`` has another script in the slot that ``--attach``
+    uses, ``team-a`` has an auto-stop script there, ``team-b`` has the auto-stop script as the
+    user's default, and ``plain`` has no settings."""
     client.create_domain(
         DomainName="local",
         AuthMode="IAM",
@@ -116,7 +107,7 @@ def make_studio(client: Any) -> None:
         client.create_user_profile(DomainId="d-local", UserProfileName=name, UserSettings=settings)
 
 
-def made(wheel: Path) -> Path:
+def write_wheel(wheel: Path) -> Path:
     wheel.write_bytes(b"a wheel")
     return wheel
 
@@ -147,6 +138,7 @@ class Administrator:
         self.answers: dict[str, str] = {}
 
     def type(self, command: Command) -> str:
+        """Run ``command``, expect that it succeeds, and return what it printed."""
         self._capsys.readouterr()
         code = main(command.words[2:])
         out, err = self._capsys.readouterr()
@@ -164,23 +156,31 @@ class Administrator:
         return next(a for line, a in self.answers.items() if all(part in line for part in parts))
 
 
-def test_guide_works_word_for_word_and_leaves_nothing_behind(
+@pytest.fixture
+def administrator(
     account: Api,
     sagemaker: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:
+) -> Administrator:
+    """An administrator of the domain of ``make_studio`` at a terminal, in an empty folder with
+    ``settings.json``, who answers each question with yes."""
     make_studio(sagemaker)
-    before = state(sagemaker)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "settings.json").write_text(SETTINGS)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("builtins.input", lambda _question: "y")
     wheel = f"jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl"
-    # A checkout has no wheel to make again; test_bundle does that.
-    monkeypatch.setattr(bundle, "rebuild", lambda place: made(place / wheel))
-    administrator = Administrator(Guard(monkeypatch), capsys, tmp_path)
+    # A checkout has no installed files to rebuild the wheel from; test_bundle tests that.
+    monkeypatch.setattr(bundle, "rebuild", lambda place: write_wheel(place / wheel))
+    return Administrator(Guard(monkeypatch), capsys, tmp_path)
+
+
+def test_guide_works_word_for_word_and_leaves_nothing_behind(
+    administrator: Administrator, sagemaker: Any, tmp_path: Path
+) -> None:
+    before = state(sagemaker)
     for command in pages.commands(ADMINISTRATORS, VALUES):
         if command.is_ours:
             administrator.type(command)
@@ -208,20 +208,11 @@ def test_guide_works_word_for_word_and_leaves_nothing_behind(
 
 
 def test_the_commands_in_the_bundles_readme_attach_the_scripts(
-    account: Api,
+    administrator: Administrator,
     sagemaker: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    make_studio(sagemaker)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "settings.json").write_text(SETTINGS)
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    monkeypatch.setattr("builtins.input", lambda _question: "y")
-    wheel = f"jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl"
-    monkeypatch.setattr(bundle, "rebuild", lambda place: made(place / wheel))
-    administrator = Administrator(Guard(monkeypatch), capsys, tmp_path)
     (make_bundle,) = (
         each for each in pages.commands(ADMINISTRATORS, VALUES) if "--bundle" in each.words
     )

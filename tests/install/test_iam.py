@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from iam import actions_of, lint
+from policy_rules import allows
 
 from auto_shutdown.cli.main import main
 from auto_shutdown.install.errors import UsageError
@@ -24,83 +23,29 @@ SCOPE = Scope(region="us-west-2", account="123456789012", domain="d-1")
 WIDE = Scope()
 WHEEL = "s3://bucket/a/jupyterlab_auto_shutdown-0.1.0-py3-none-any.whl"
 
-#: Run by an interpreter of its own: it warns in ways that the suite takes for errors.
-LINT = """
-import json, sys, parliament
-found = parliament.analyze_policy_string(sys.stdin.read()).findings
-print(json.dumps([[f.issue, str(f.detail)] for f in found]))
-"""
 
-
-def lint(policy: Mapping[str, Any]) -> list[list[str]]:
-    # The linter does not know how long a variable's value is, and takes it for a mismatch.
-    text = re.sub(r"\$\{sagemaker:(\w+)\}", r"x\1", json.dumps(policy))
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LINT],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: list[list[str]] = json.loads(done.stdout)
+def findings(policy: Mapping[str, Any]) -> list[list[str]]:
+    """What the policy linter finds. It does not know the length of a variable's value, and would
+    take it for a mismatch."""
+    (found,) = lint(json.loads(re.sub(r"\$\{sagemaker:(\w+)\}", r"x\1", json.dumps(policy))))
     return found
 
 
 @pytest.mark.parametrize("scope", [SCOPE, WIDE, Scope("cn-north-1", "123456789012")])
 def test_policy_linter_accepts_the_policies(scope: Scope) -> None:
-    assert lint(user_policy(scope, PLATFORMS, shared_spaces=True, wheel=WHEEL)) == []
-    assert lint(administrator_policy(scope, TARGETS, WHEEL)) == []
+    assert findings(user_policy(scope, PLATFORMS, shared_spaces=True, wheel=WHEEL)) == []
+    assert findings(administrator_policy(scope, TARGETS, WHEEL)) == []
 
 
 def test_policy_linter_finds_planted_errors() -> None:
     policy = user_policy(SCOPE)
     policy["Statement"][0]["Action"] = ["sagemaker:ListApp"]
     policy["Statement"][1]["Resource"] = ["arn:aws:sagemaker:us-west-2:123456789012:domain/d-1"]
-    issues = {issue for issue, _ in lint(policy)}
+    issues = {issue for issue, _ in findings(policy)}
     assert {"UNKNOWN_ACTION", "RESOURCE_MISMATCH"} <= issues
 
 
 # -- what they allow, by IAM's rules --------------------------------------------------------------
-
-
-def filled(pattern: str, context: Mapping[str, str]) -> str | None:
-    """With its variables; None where the request has none of that name: then it matches nothing."""
-    names = re.findall(r"\$\{([^}]+)\}", pattern)
-    if any(name not in context for name in names):
-        return None
-    return re.sub(r"\$\{([^}]+)\}", lambda m: context[m[1]], pattern)
-
-
-def matches(patterns: Sequence[str], value: str, context: Mapping[str, str]) -> bool:
-    return any(
-        p is not None and fnmatchcase(value, p) for p in (filled(p, context) for p in patterns)
-    )
-
-
-def holds(condition: Mapping[str, Any], context: Mapping[str, str]) -> bool:
-    for operator, tests in condition.items():
-        for key, wanted in tests.items():
-            if operator == "Null":
-                if (key not in context) != (wanted == "true"):
-                    return False
-            elif operator in ("ArnLike", "StringEquals"):
-                if key not in context or not matches([wanted], context[key], context):
-                    return False
-            else:
-                raise AssertionError(operator)
-    return True
-
-
-def allows(
-    policy: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str] | None = None
-) -> bool:
-    context = context or {}
-    return any(
-        action in s["Action"]
-        and matches(s["Resource"], resource, context)
-        and holds(s.get("Condition", {}), context)
-        for s in policy["Statement"]
-    )
 
 
 def arn(kind: str, path: str, account: str = "123456789012") -> str:
@@ -203,7 +148,7 @@ def test_policy_allows_a_notebook_instance_to_stop_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "platforms", "told"),
+    ("scope", "platforms", "sentences"),
     [
         (SCOPE, ["studio-space"], []),
         (SCOPE, ["studio-classic"], ["ListApps: the user sees the names of all apps"]),
@@ -221,21 +166,17 @@ def test_policy_allows_a_notebook_instance_to_stop_itself() -> None:
     ],
 )  # fmt: skip
 def test_a_policy_says_what_it_gives_away(
-    scope: Scope, platforms: list[str], told: list[str]
+    scope: Scope, platforms: list[str], sentences: list[str]
 ) -> None:
     # The statement for the tag that stops everything follows the same scope as the others.
     found = [t for t in gives_away(user_policy(scope, platforms)) if "StopSwitch" not in t]
-    assert len(found) == len(told)
-    assert all(text.startswith(words) for text, words in zip(found, told)), found
+    assert len(found) == len(sentences)
+    assert all(text.startswith(words) for text, words in zip(found, sentences)), found
 
 
 def test_the_policy_says_that_shared_spaces_belong_to_everybody() -> None:
     (text,) = gives_away(user_policy(SCOPE, ["studio-space"], shared_spaces=True))
     assert "may end the apps of every shared space of the domain" in text
-
-
-def actions(policy: Mapping[str, Any]) -> set[str]:
-    return {action for s in policy["Statement"] for action in s["Action"]}
 
 
 def test_users_get_what_the_extension_calls_and_nothing_else() -> None:
@@ -245,7 +186,7 @@ def test_users_get_what_the_extension_calls_and_nothing_else() -> None:
         for name in re.findall(r'(?:invoke|ask)\(\s*"([A-Z]\w+)"', path.read_text())
     }
     assert {"sagemaker:ListApps", "sagemaker:DeleteApp", "sagemaker:DescribeSpace"} < called
-    assert actions(user_policy(WIDE, PLATFORMS)) == called
+    assert actions_of(user_policy(WIDE, PLATFORMS)) == called
 
 
 @pytest.mark.parametrize(
@@ -292,7 +233,7 @@ def test_administrators_get_what_attaching_calls(
             names = (given["DomainId"], given.get("UserProfileName"), given.get("SpaceName"))
             resource = arn(noun, "/".join(v for v in names if v))
         assert allows(policy, f"sagemaker:{call.operation}", resource), call.operation
-    assert actions(policy) == {f"sagemaker:{call.operation}" for call in account.calls}
+    assert actions_of(policy) == {f"sagemaker:{call.operation}" for call in account.calls}
 
 
 def test_administrators_touch_no_configuration_of_others() -> None:

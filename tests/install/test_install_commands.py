@@ -75,7 +75,7 @@ def test_script_without_a_digest_is_refused(
     """Whoever owned our name on the index would run code in every app."""
     make_domain(client)
     assert call(*ATTACH, "--attach", "domain", "--yes") == 0
-    monkeypatch.setattr("auto_shutdown.install.commands.default_digest", default_digest)
+    monkeypatch.setattr("auto_shutdown.install.options.default_digest", default_digest)
     monkeypatch.setattr("auto_shutdown.install.digest.installed_digest", lambda: "")
     account.calls.clear()
     capsys.readouterr()
@@ -177,11 +177,6 @@ ATTACH = ("lifecycle-config", "--for", "jupyterlab", "--domain", "d-local", "--r
 
 
 @pytest.fixture
-def client(sagemaker: Any) -> Any:
-    return sagemaker
-
-
-@pytest.fixture
 def domain(account: Api, client: Any) -> Api:
     make_domain(client)
     account.calls.clear()
@@ -209,7 +204,7 @@ def test_without_confirmation_only_the_plan_is_shown(domain: Api, capsys: Captur
     captured = capsys.readouterr()
     assert "Create the lifecycle configuration auto-shutdown-jupyterlab-" in captured.out
     assert f"jupyterlab-auto-shutdown=={__version__} (SHA-256 {'d' * 64})." in captured.out
-    assert "Nothing was changed; --yes does it." in captured.err
+    assert "Nothing was changed. Use --yes to carry out the plan." in captured.err
     assert changes(domain) == []
 
 
@@ -221,7 +216,7 @@ def test_confirmation_is_asked_at_a_terminal(
     terminal.isatty = lambda: True  # type: ignore[method-assign]
     monkeypatch.setattr("sys.stdin", terminal)
     assert call(*ATTACH, "--attach", "domain") == code
-    assert "Do it? [y/N]" in capsys.readouterr().out
+    assert "Carry out this plan? [y/N]" in capsys.readouterr().out
     assert bool(changes(domain)) is (code == 0)
 
 
@@ -242,7 +237,8 @@ def test_failed_aws_call_is_exit_code_1(domain: Api, capsys: Capture) -> None:
     domain.faults.append(Fault("UpdateDomain", "AccessDeniedException", "secret"))
     assert call(*ATTACH, "--attach", "domain", "--yes") == 1
     error = capsys.readouterr().err
-    assert "UpdateDomain failed for domain d-local: AccessDeniedException." in error
+    assert "UpdateDomain failed for domain d-local in us-west-2: AccessDeniedException." in error
+    assert "do not allow sagemaker:UpdateDomain" in error
     assert "secret" not in error
 
 
@@ -253,7 +249,20 @@ def test_missing_region_is_exit_code_1(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     assert call(*ATTACH[:-2], "--attach", "domain") == 1
-    assert "give --region" in capsys.readouterr().err
+    assert "No AWS region is configured. Use --region" in capsys.readouterr().err
+
+
+def test_each_problem_with_credentials_names_them(
+    domain: Api, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    where = "DescribeDomain failed for domain d-local in us-west-2: ExpiredTokenException."
+    advice = "Your AWS credentials are missing, wrong or expired. Sign in again"
+    domain.faults.append(Fault("DescribeDomain", "ExpiredTokenException", "secret"))
+    assert call(*ATTACH, "--attach", "domain") == 1
+    assert f"{where} {advice}" in capsys.readouterr().err
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    assert call(*ATTACH, "--attach", "domain") == 1
+    assert f"(ProfileNotFound). {advice}" in capsys.readouterr().err
 
 
 def test_a_policy_for_an_instance_says_what_it_gives_away(capsys: Capture) -> None:

@@ -68,10 +68,10 @@ def test_any_text_of_the_configuration_survives_bash(configuration: dict[str, st
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"source": "jupyterlab-auto-shutdown"}, "is no source"),
-        ({"source": "jupyterlab-auto-shutdown>=0.1"}, "is no source"),
-        ({"source": "https://example.com/x.whl"}, "is no source"),
-        ({"source": "other==1.0"}, "is no source"),
+        ({"source": "jupyterlab-auto-shutdown"}, "is not valid. Give s3://"),
+        ({"source": "jupyterlab-auto-shutdown>=0.1"}, "is not valid. Give s3://"),
+        ({"source": "https://example.com/x.whl"}, "is not valid. Give s3://"),
+        ({"source": "other==1.0"}, "is not valid. Give s3://"),
         ({"source": "s3://bucket/other-1.0-py3-none-any.whl"}, "the wheel's own name"),
         ({"source": f"s3://{WHEEL[5:]}"}, "the wheel's own name"),
         ({"source": f"/a\nb{WHEEL}"}, "cannot be printed"),
@@ -79,16 +79,16 @@ def test_any_text_of_the_configuration_survives_bash(configuration: dict[str, st
         ({"environment": "conda"}, "absolute path"),
         ({"environment": "/opt/$(id)"}, "absolute path"),
         ({"region": "us-west-2; id"}, "not the name of an AWS region"),
-        ({"index_url": "ftp://example.com/simple"}, "http(s) address"),
-        ({"index_url": "https://me:secret@example.com/simple"}, "no place for secrets"),
-        ({"index_url": "https://example.com/simple", "source": WHEEL}, "goes with a requirement"),
+        ({"index_url": "ftp://example.com/simple"}, "an http or https address"),
+        ({"index_url": "https://me:secret@example.com/simple"}, "contains credentials"),
+        ({"index_url": "https://example.com/simple", "source": WHEEL}, "is for a requirement"),
         ({"configuration": {"idle_timeout": 5}}, "has no trait 'idle_timeout'"),
         (
             {"configuration": {"idle_timeout_minutes": 5}},
             "idle_timeout_minutes must be at least 10",
         ),
         ({"configuration": {"locked": ["dryrun"]}}, "no setting 'dryrun'"),
-        ({"configuration": {"state_dir": "x" * MOST_BYTES}}, "SageMaker takes fewer than 12288"),
+        ({"configuration": {"state_dir": "x" * MOST_BYTES}}, "SageMaker accepts fewer than 12288"),
     ],
 )
 def test_a_script_that_cannot_work_is_refused(more: dict[str, Any], words: str) -> None:

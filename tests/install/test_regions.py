@@ -11,15 +11,13 @@ from typing import Any
 import pytest
 from boto3.session import Session
 from moto.sagemaker.models import sagemaker_backends
-from test_rollout import Capture, client, make_domain, run
+from studio_account import Capture, make_domain, run
 
-from auto_shutdown.install import commands
+from auto_shutdown.install import account_commands
 from auto_shutdown.install.calls import Calls
 from auto_shutdown.install.names import PREFIX
 from auto_shutdown.local_studio.api import Api, Fault
 from auto_shutdown.local_studio.resources import ACCOUNT, Apps, Delays
-
-__all__ = ["client"]  # a fixture
 
 
 @pytest.fixture
@@ -33,7 +31,7 @@ def frankfurt(client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     )
     make_domain(there, "frankfurt")
     clients = {api.region: there, "us-west-2": client}
-    monkeypatch.setattr(commands, "_calls", lambda region: Calls(clients[region], region))
+    monkeypatch.setattr(account_commands, "connect", lambda region: Calls(clients[region], region))
     yield api
     api.close()
     assert api.invalid_answers == []
@@ -65,7 +63,7 @@ def test_two_regions_that_each_hold_a_domain(account: Api, frankfurt: Api, capsy
     printed = run(capsys, *BOTH, "--delete-unused", "--yes")
     for region in ("us-west-2", "eu-central-1"):
         assert re.search(rf"^Deleted auto-shutdown-\S+ \({region}\)\.$", printed, re.MULTILINE)
-    assert "None is left." in run(capsys, *BOTH, "--delete-unused")
+    assert "There is no unused lifecycle configuration" in run(capsys, *BOTH, "--delete-unused")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +98,10 @@ def test_a_region_that_cannot_be_read_does_not_stop_the_other(
     run(capsys, *BOTH, "--domain", "d-*", "--detach", "domain", "--yes")
     account.faults.append(Fault("ListDomains", "AccessDeniedException"))
     printed = run(capsys, *BOTH, "--domain", "d-*", "--attach", "domain", "--yes", code=1)
-    assert "Not planned: ListDomains failed for us-west-2: AccessDeniedException" in printed
+    assert (
+        "Not planned: ListDomains failed for this account in us-west-2: AccessDeniedException"
+        in printed
+    )
     assert ours_in(frankfurt) == {"d-frankfurt"}
     run(capsys, "--region", "eu-central-1", "--domain", "d-*", "--detach", "domain", "--yes")
     printed = run(capsys, *BOTH, "--delete-unused", "--yes", code=1)
