@@ -1,6 +1,6 @@
 """``jupyter auto-shutdown``: the parser (``main``), and one module for each command.
 
-Each command module adds its parser with ``add(commands)``. The parser's ``run`` default is called
-with the arguments and answers an exit code. Commands ask the running server over HTTP; they never
-read its state files.
+Each command module has a function ``add(commands)``, which adds the parser of the command. The
+parser sets ``run``, a function that takes the parsed arguments and returns the exit code. Commands
+call the running server over HTTP; they never read its state files.
 """

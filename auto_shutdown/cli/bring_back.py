@@ -1,4 +1,4 @@
-"""``bring-back``: start a stopped kernel or terminal again, and run the cells that had been run."""
+"""``bring-back``: starts a stopped kernel or terminal again, and runs the cells of the kernel."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ..api.server_error import ExitCode, ServerError
 from .options import Commands, add_server, client_of, command
 from .text import Page
 
-#: Starting a kernel can start an instance.
+#: How many seconds the start of a kernel may take. It can start an instance.
 START_SECONDS = 600.0
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    summary = "Start a stopped kernel or terminal again; show or run the cells that it had run."
+    summary = "Start a stopped kernel or terminal again; show or run the cells that the kernel ran."
     parser = command(commands, "bring-back", summary, run)
-    parser.add_argument("id", help="its id as `stopped` shows it, or the path of its notebook")
+    parser.add_argument("id", help="the ID that `stopped` shows, or the path of the notebook")
     parser.add_argument(
         "--run",
         dest="run_cells",
         action="store_true",
-        help="run its cells in their order, up to the first error",
+        help="run the cells in the same order, up to the first error",
     )
     add_server(parser)
 
@@ -35,40 +35,41 @@ def run(arguments: argparse.Namespace) -> int:
     if entry["kind"] == "terminal":
         started = _start_terminal(client, entry)
         client.request("DELETE", "stopped", query={"id": entry["id"]})
-        return _tell(page, arguments, {"terminal": started}, f"Terminal {started} is open.")
+        return _print_result(page, arguments, {"terminal": started}, f"Terminal {started} is open.")
     kernel_id = _start_kernel(client, entry)
     cells = entry["cells"] or []
     result: dict[str, Any] = {"kernel": kernel_id, "paths": entry["paths"], "cells": cells}
     text = f"Kernel {kernel_id} has been started" + _for_paths(entry) + "."
     if not arguments.run_cells:
-        _tell(page, arguments, result, text)
+        _print_result(page, arguments, result, text)
         if not arguments.json:
             _show_cells(page, entry)
         return ExitCode.DONE
     if not arguments.json:
         page.line(text)
-    from ..api.cell_runner import run_cells  # it loads asyncio and tornado
+    from ..api.cell_runner import run_cells  # imported here, because it loads asyncio and tornado
 
-    shown: list[str] = []
-    failed = run_cells(client, kernel_id, cells, shown.append if arguments.json else page.line)
-    result.update(failed=failed, output=shown)
+    output: list[str] = []
+    failed = run_cells(client, kernel_id, cells, output.append if arguments.json else page.line)
+    result.update(failed=failed, output=output)
     if failed is None:
         client.request("DELETE", "stopped", query={"id": entry["id"]})
-        return _tell(page, arguments, result, f"All {len(cells)} cells were run.")
-    _tell(
-        page, arguments, result, f"Cell {failed + 1} of {len(cells)} failed; the rest was not run."
-    )
+        return _print_result(page, arguments, result, f"All {len(cells)} cells were run.")
+    text = f"Cell {failed + 1} of {len(cells)} failed. The cells after it were not run."
+    _print_result(page, arguments, result, text)
     return ExitCode.TROUBLE
 
 
 def _find(client: Client, name: str) -> Mapping[str, Any]:
-    """The whole entry. Of several with one path the newest. Raises ServerError."""
+    """The entry with this id, or the newest entry with this path, and its cells. Raises
+    ServerError."""
     entries = client.request("GET", "stopped")["stopped"]
-    found = next((e for e in entries if name == e["id"] or name in e["paths"]), None)
-    if found is None:
-        message = f"There is nothing called {name} to bring back."
-        raise ServerError(ExitCode.TROUBLE, message, "See: jupyter auto-shutdown stopped")
-    entry: Mapping[str, Any] = client.request("GET", "stopped", query={"id": found["id"]})
+    summary = next((e for e in entries if name == e["id"] or name in e["paths"]), None)
+    if summary is None:
+        message = f"No stopped kernel or terminal has the id or the path {name}."
+        remedy = "`jupyter auto-shutdown stopped` shows those that can be started again."
+        raise ServerError(ExitCode.TROUBLE, message, remedy)
+    entry: Mapping[str, Any] = client.request("GET", "stopped", query={"id": summary["id"]})
     return entry
 
 
@@ -78,7 +79,8 @@ def _start_terminal(client: Client, entry: Mapping[str, Any]) -> str:
 
 
 def _start_kernel(client: Client, entry: Mapping[str, Any]) -> str:
-    """Start a kernel of the same spec, for the notebook where there was one. Returns its id."""
+    """Start a kernel of the same kernelspec, for the same notebook if there was one. Returns the id
+    of the kernel."""
     spec = {"name": entry["kernel_name"]}
     if not entry["paths"]:
         return str(_post(client, "api/kernels", spec)["id"])
@@ -99,17 +101,18 @@ def _for_paths(entry: Mapping[str, Any]) -> str:
 def _show_cells(page: Page, entry: Mapping[str, Any]) -> None:
     cells = entry["cells"]
     if cells is None:
-        page.line("The kernel could not be asked which cells it had run.", "dim")
+        page.line("It is not known which cells the kernel ran: it did not answer.", "dim")
         return
-    note = "" if entry["complete"] else " The first cells are missing: there were too many."
-    page.line(f"{len(cells)} cells had been run. --run runs them in this order.{note}", "dim")
+    note = "" if entry["complete"] else " The first cells are missing, because there were too many."
+    page.line(f"The kernel ran {len(cells)} cells. --run runs them in this order.{note}", "dim")
     for number, cell in enumerate(cells, 1):
         page.line(f"-- {number}", "dim")
         for line in cell.splitlines():
             page.line(line)
 
 
-def _tell(page: Page, arguments: argparse.Namespace, result: Any, text: str) -> int:
+def _print_result(page: Page, arguments: argparse.Namespace, result: Any, text: str) -> int:
+    """Print ``result`` as JSON with ``--json``, else the sentence ``text``."""
     if arguments.json:
         page.json(result)
     else:

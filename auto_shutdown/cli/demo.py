@@ -1,4 +1,4 @@
-"""``demo``: the main job on a small Studio on this machine, which a separate process runs."""
+"""``demo``: shows the extension at work in a small Studio on this machine, in another process."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import sys
 from ..api.server_error import ExitCode, ServerError
 from .options import Commands
 
-#: What auto_shutdown.local_studio imports, and the extra "demo" installs.
+#: The modules that auto_shutdown.local_studio imports. The extra "demo" installs them.
 NEEDED = ("boto3", "ipykernel", "jupyterlab", "kernel_gateway", "moto", "rich", "websocket")
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    summary = "Watch it at work on a small Studio on this machine (1 minute)."
+    summary = "Watch the extension at work in a small Studio on this machine (1 minute)."
     parser = commands.add_parser("demo", help=summary, description=summary)
     parser.add_argument(
         "--lab", action="store_true", help="leave the same Studio open in JupyterLab instead"
@@ -26,8 +26,11 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        message = f"The local Studio needs what is not installed here: {', '.join(missing)}."
-        remedy = "pip install 'jupyterlab-auto-shutdown[demo]', best into an environment of its own"
+        message = f"The local Studio needs Python modules that are missing: {', '.join(missing)}."
+        remedy = (
+            "Install them with pip install 'jupyterlab-auto-shutdown[demo]', best into an "
+            "environment of their own."
+        )
         raise ServerError(ExitCode.TROUBLE, message, remedy)
     story = "lab" if arguments.lab else "demo"
     return subprocess.call([sys.executable, "-m", "auto_shutdown.local_studio", story])

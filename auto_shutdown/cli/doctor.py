@@ -1,4 +1,4 @@
-"""``doctor``: what is wrong with this installation, and what to do about it."""
+"""``doctor``: shows the problems of this installation, with a remedy for each."""
 
 from __future__ import annotations
 
@@ -12,24 +12,22 @@ STYLES = {"ok": "good", "warning": "notice", "failure": "bad"}
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    summary = "Look for what keeps it from working; changes nothing, deletes nothing."
+    summary = "Look for problems that keep the extension from working; changes and deletes nothing."
     parser = command(commands, "doctor", summary, run)
     add_server(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..doctor import (
-        Level,
-        examine,
-    )  # loads Jupyter, half a second that --help need not wait for
+    # Imported here, because it loads Jupyter for half a second, and --help need not wait for that.
+    from ..doctor import Level, examine
 
     findings = examine(arguments.url, arguments.port)
     failures = sum(finding.level is Level.FAILURE for finding in findings)
     warnings = sum(finding.level is Level.WARNING for finding in findings)
     page = Page()
     if arguments.json:
-        found = [finding.to_json() for finding in findings]
-        page.json({"findings": found, "failures": failures, "warnings": warnings})
+        answer = [finding.to_json() for finding in findings]
+        page.json({"findings": answer, "failures": failures, "warnings": warnings})
     else:
         width = max(len(finding.check) for finding in findings)
         for finding in findings:
@@ -43,4 +41,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def counted(number: int, noun: str) -> str:
+    """The number and the noun, which is in the plural except for 1."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

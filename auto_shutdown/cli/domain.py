@@ -1,4 +1,5 @@
-"""``domain``: what an administrator sees, checks and tidies above one server."""
+"""``domain``: reports on whole SageMaker domains, checks them, tidies them and removes them, with
+an administrator's credentials and without a server."""
 
 from __future__ import annotations
 
@@ -6,145 +7,36 @@ import argparse
 import csv
 import sys
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..api.server_error import ExitCode
-from . import domain_template
+from . import domain_options, domain_template
 from .domain_text import run_as_json, show_findings, show_report, show_run
-from .options import Commands, Run, command, number
+from .options import Commands
 from .text import Page
 
 if TYPE_CHECKING:
     from ..domain.policy import DomainPolicy
     from ..domain.workplace import Workplace
 
-LEVELS = ("failure", "warning", "never")
-
-#: The rate of the list operations of an account and region. The other rates are in proportion.
-LISTS_A_SECOND = 2.0
-
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    summary = "See, check and tidy whole SageMaker domains, with an administrator's credentials."
+    summary = "Report on, check and tidy whole SageMaker domains, as their administrator."
     parser = commands.add_parser("domain", help=summary, description=summary)
     below = parser.add_subparsers(dest="domain_command", metavar="COMMAND", required=True)
-    _add_report(below)
-    _add_check(below)
-    _add_tidy(below)
-    _add_teardown(below)
-    summary = "Write, deploy or remove the scheduled run of report, check and tidy (AWS Lambda)."
-    domain_template.add_options(_common(below, "template", summary, domain_template.run))
-
-
-def _common(
-    below: Commands[argparse.ArgumentParser], name: str, summary: str, run: Run
-) -> argparse.ArgumentParser:
-    parser = command(below, name, summary, run)
-    option = parser.add_argument_group("where").add_argument
-    option("--region", action="append", default=[], help="an AWS region; may be repeated")
-    option("--all-regions", action="store_true", help="every region with SageMaker")
-    option("--profile", help="a profile of the AWS configuration")
-    option("--policy", type=Path, metavar="FILE", help="the policy file (JSON, docs/domain.md)")
-    option(
-        "--calls-a-second",
-        type=number(0.05, 100),
-        default=LISTS_A_SECOND,
-        metavar="N",
-        help=f"lists a second (default: {LISTS_A_SECOND:g}, what the account has); "
-        "less leaves more to others",
-    )
-    return parser
-
-
-def _add_domains(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--domain", action="append", default=[], metavar="ID", help="a domain (default: all)"
-    )
-    parser.add_argument(
-        "--reports-within",
-        type=_hours,
-        default=timedelta(hours=24),
-        metavar="HOURS",
-        help="how far back the servers' report lines are read (default: 24)",
-    )
-
-
-def _hours(text: str) -> timedelta:
-    return timedelta(hours=number(0.01, 24 * 90, " hours")(text))
-
-
-def _add_report(below: Commands[argparse.ArgumentParser]) -> None:
-    summary = "Everything billed: owner, age, price, cost, idle since when; changes nothing."
-    parser = _common(below, "report", summary, report)
-    _add_domains(parser)
-    option = parser.add_argument
-    option("--html", type=Path, metavar="FILE", help="write one self-contained page")
-    option("--csv", type=Path, metavar="FILE", help="write a CSV file (- for standard output)")
-    option("--bill", action="store_true", help="also ask Cost Explorer (one cent a time)")
-    option(
-        "-n",
-        "--limit",
-        type=number(0, whole=True),
-        default=40,
-        metavar="N",
-        help="rows of the table (default: 40)",
-    )
-
-
-def _add_check(below: Commands[argparse.ArgumentParser]) -> None:
-    summary = "Findings with a remedy, and an exit code, for CI or a daily mail; changes nothing."
-    parser = _common(below, "check", summary, check)
-    _add_domains(parser)
-    option = parser.add_argument
-    option("--fail-on", choices=LEVELS, default="failure", help="exit 1 from this level on")
-    option(
-        "--describe",
-        type=number(0, whole=True),
-        default=500,
-        metavar="N",
-        help="describe user profiles one by one if there are at most N (5 a second)",
-    )
-
-
-def _add_tidy(below: Commands[argparse.ArgumentParser]) -> None:
-    summary = "Give notice of, and then delete, what the policy file covers; dry unless it says so."
-    parser = _common(below, "tidy", summary, tidy)
-    option = parser.add_argument
-    option("--dry-run", action="store_true", help="only show the plan, whatever the policy says")
-    state = "auto-shutdown-domain-state.json"
-    option("--state", type=Path, default=Path(state), metavar="FILE", help="the notices given")
-    audit = "auto-shutdown-domain-audit.jsonl"
-    option("--audit", type=Path, default=Path(audit), metavar="FILE", help="the audit log")
-    option("--all", action="store_true", help="also list each app that is kept, with the reason")
-    option(
-        "--minutes", type=number(0), metavar="N", help="end after N minutes; a later run goes on"
-    )
-
-
-def _add_teardown(below: Commands[argparse.ArgumentParser]) -> None:
-    summary = "Remove a whole domain in the order that works; may be interrupted and run again."
-    parser = _common(below, "teardown", summary, teardown)
-    option = parser.add_argument
-    option("--domain", required=True, metavar="ID", help="the domain")
-    option("--confirm", default="", metavar="NAME", help="the domain's name, instead of typing it")
-    option(
-        "--delete-spaces", action="store_true", help="agree that the files in its spaces are lost"
-    )
-    option(
-        "--delete-files",
-        action="store_true",
-        help="also delete its file system with all home directories (default: it is kept)",
-    )
-    audit = "auto-shutdown-domain-audit.jsonl"
-    option("--audit", type=Path, default=Path(audit), metavar="FILE", help="the audit log")
-
-
-# -- what they do ------------------------------------------------------------------------------
+    domain_options.add_report(below, report)
+    domain_options.add_check(below, check)
+    domain_options.add_tidy(below, tidy)
+    domain_options.add_teardown(below, teardown)
+    summary = "Write, deploy or remove a scheduled run of report, check and tidy (AWS Lambda)."
+    template = domain_options.add_parser(below, "template", summary, domain_template.run)
+    domain_template.add_options(template)
 
 
 def report(arguments: argparse.Namespace) -> int:
+    """Print the report of the domains, and write the files that the options name."""
+
     def work(place: Workplace, regions: tuple[str, ...], policy: DomainPolicy) -> int:
         from ..domain import report as reporting
         from ..domain.workplace import scope_of_report
@@ -167,6 +59,8 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
+    """Print the findings. Returns the exit code that ``--fail-on`` asks for."""
+
     def work(place: Workplace, regions: tuple[str, ...], policy: DomainPolicy) -> int:
         from ..core.finding import counts
         from ..domain.findings import examine
@@ -187,6 +81,8 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def tidy(arguments: argparse.Namespace) -> int:
+    """Give the notices that the policy asks for, and delete the apps whose notice has ended."""
+
     def work(place: Workplace, regions: tuple[str, ...], policy: DomainPolicy) -> int:
         from ..domain.notices import AwsNotifier
         from ..domain.stores import FileAudit, FileState
@@ -211,16 +107,18 @@ def tidy(arguments: argparse.Namespace) -> int:
 
 
 def teardown(arguments: argparse.Namespace) -> int:
+    """Show the contents of the domain, ask for its name, and delete everything."""
+
     def work(place: Workplace, regions: tuple[str, ...], policy: DomainPolicy) -> int:
         from ..domain.stores import FileAudit
         from ..domain.teardown import Teardown
 
         if len(regions) != 1:
-            print("domain teardown works in one region: --region.", file=sys.stderr)
+            print("domain teardown needs one region: --region REGION.", file=sys.stderr)
             return ExitCode.USAGE
         page, audit = Page(), FileAudit(arguments.audit)
 
-        def tell(text: str) -> None:
+        def show_step(text: str) -> None:
             if not arguments.json:
                 page.line(text)
 
@@ -232,10 +130,10 @@ def teardown(arguments: argparse.Namespace) -> int:
 
         keep = not arguments.delete_files
         aws, spaces = place.aws(regions[0]), arguments.delete_spaces
-        found = Teardown(aws, arguments.domain, keep, spaces, tell, write)
+        found = Teardown(aws, arguments.domain, keep, spaces, show_step, write)
         contents = found.look()
         for line in found.plan(contents):
-            tell(line)
+            show_step(line)
         if contents.domain is None:
             return ExitCode.DONE
         if not _agreed(arguments, contents):
@@ -256,21 +154,23 @@ def teardown(arguments: argparse.Namespace) -> int:
 
 
 def _agreed(arguments: argparse.Namespace, contents: object) -> bool:
-    """Whether the domain's name was typed, and the loss of the spaces' files agreed to."""
+    """Whether the user typed the name of the domain, and agreed to lose the files of the spaces."""
     from ..domain.teardown import Contents
 
     assert isinstance(contents, Contents)
     assert contents.domain is not None
     name = str(contents.domain.get("DomainName") or arguments.domain)
     if contents.spaces and not arguments.delete_spaces:
-        message = f"It has {len(contents.spaces)} spaces with files: --delete-spaces agrees."
+        count = len(contents.spaces)
+        message = f"The domain has {count} spaces with files. To agree, use --delete-spaces."
         print(message, file=sys.stderr)
         return False
     typed = arguments.confirm
     if not typed and sys.stdin.isatty() and not arguments.json:
         typed = input(f"Type the domain's name ({name}) to delete it: ").strip()
     if typed != name:
-        print(f"The domain's name is {name}: --confirm {name}.", file=sys.stderr)
+        message = f"The domain's name is {name}. To confirm, use --confirm {name}."
+        print(message, file=sys.stderr)
     return bool(typed == name)
 
 
@@ -278,7 +178,8 @@ def _with_policy(
     arguments: argparse.Namespace,
     work: Callable[[Workplace, tuple[str, ...], DomainPolicy], int],
 ) -> int:
-    """Load the policy, connect, and do ``work``; errors are one sentence."""
+    """Load the policy, connect to AWS, and call ``work``. Prints an error as one sentence. Returns
+    the exit code."""
     from dataclasses import replace
 
     from ..domain.errors import CallError, DomainError
@@ -294,7 +195,7 @@ def _with_policy(
         place, regions = connect(
             arguments.region, arguments.all_regions, arguments.profile, seconds
         )
-        place.speed = arguments.calls_a_second / LISTS_A_SECOND
+        place.speed = arguments.calls_a_second / domain_options.LISTS_A_SECOND
         return work(place, regions, policy)
     except (DomainError, CallError) as error:
         print(error, file=sys.stderr)

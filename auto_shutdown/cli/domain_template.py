@@ -1,4 +1,5 @@
-"""``domain template``: the scheduled run of report, check and tidy, as a template and a zip."""
+"""``domain template``: writes, deploys or removes the scheduled run of report, check and tidy: a
+CloudFormation template, and a zip with the code of its AWS Lambda function."""
 
 from __future__ import annotations
 
@@ -18,63 +19,94 @@ if TYPE_CHECKING:
     from ..domain.scheduled.template import Options
     from ..domain.workplace import Workplace
 
+#: The default name of the stack, and the file name of the template.
 STACK = "auto-shutdown-domain"
 TEMPLATE = "auto-shutdown-domain.json"
 
-#: Stands for the stack's topic while a policy file is only checked.
+#: Stands for the topic of the stack, which does not exist yet when the policy file is checked.
 ANY_TOPIC = "arn:aws:sns:us-east-1:123456789012:topic"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
-    option("--output", type=Path, default=Path("."), metavar="FOLDER", help="for template and zip")
+    option(
+        "--output", type=Path, default=Path("."), metavar="FOLDER", help="where to write both files"
+    )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--deploy", action="store_true", help="make or update the stack")
+    how.add_argument("--deploy", action="store_true", help="create or update the stack")
     how.add_argument("--remove", action="store_true", help="delete the stack; the audit log stays")
-    option("--stack", default=STACK, metavar="NAME", help=f"the stack's name (default: {STACK})")
+    option("--stack", default=STACK, metavar="NAME", help=f"its name (default: {STACK})")
     option("--yes", action="store_true", help="do not ask before --deploy and --remove")
     option(
         "--every",
         type=number(5, 60, " minutes", whole=True),
         default=15,
         metavar="MIN",
-        help="minutes between two tidies",
+        help="minutes between two runs of tidy (default: 15)",
     )
     option(
         "--hour",
         type=number(0, 23, whole=True),
         default=6,
         metavar="H",
-        help="of the daily report and check",
+        help="the hour of the daily report and check (default: 6)",
     )
-    option("--time-zone", default="UTC", metavar="ZONE", help="of that hour, as in Europe/Berlin")
-    option("--bill", action="store_true", help="ask Cost Explorer once a day (one cent)")
-    option("--mail", default="", metavar="ADDRESS", help="gets alarms, notices and the check")
+    option(
+        "--time-zone",
+        default="UTC",
+        metavar="ZONE",
+        help="the time zone of that hour, such as Europe/Berlin (default: UTC)",
+    )
+    option("--bill", action="store_true", help="ask Cost Explorer once a day, for one cent")
+    option(
+        "--mail",
+        default="",
+        metavar="ADDRESS",
+        help="send alarms, notices and the result of the check to this address",
+    )
     option(
         "--budget",
         type=number(0, unit=" US dollars", whole=True),
         default=0,
         metavar="USD",
-        help="an AWS budget, a month",
+        help="create an AWS budget with this limit for a month (default: no budget)",
     )
-    option("--code-bucket", default="", metavar="NAME", help="for the zip (default: makes one)")
-    option("--permissions-boundary", default="", metavar="ARN", help="for both roles")
+    option(
+        "--code-bucket",
+        default="",
+        metavar="NAME",
+        help="the S3 bucket for the zip (default: the command creates one)",
+    )
+    option(
+        "--permissions-boundary",
+        default="",
+        metavar="ARN",
+        help="the permissions boundary of both roles of the stack",
+    )
     option(
         "--no-reserved-concurrency",
         action="store_true",
-        help="for accounts with a limit of few concurrent executions",
+        help="for an account whose limit of concurrent executions is too low to reserve one",
     )
     option(
         "--apps",
         type=number(0, whole=True),
         default=100,
         metavar="N",
-        help="for the estimate of its cost",
+        help="the number of apps for the estimate of the cost (default: 100)",
     )
-    option("--canvas-apps", type=number(0, whole=True), default=0, metavar="N", help="likewise")
+    option(
+        "--canvas-apps",
+        type=number(0, whole=True),
+        default=0,
+        metavar="N",
+        help="the number of Canvas apps for the estimate of the cost (default: 0)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Write both files, or deploy or remove the stack. Prints an error as one sentence. Returns the
+    exit code."""
     from ..domain.errors import CallError, DomainError
 
     work = _deploy if arguments.deploy else _remove if arguments.remove else _write
@@ -98,7 +130,7 @@ def _parts(arguments: argparse.Namespace) -> tuple[Options, str, str, bytes]:
         policy = read_policy(path, ANY_TOPIC)
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         if not content.get("notify", {}).get("sns_topic_arn"):
-            # The stack's own topic; its permission is there anyway.
+            # The function uses the topic of its stack, for which it always has the permission.
             from dataclasses import replace
 
             policy = replace(policy, sns_topic_arn="")
@@ -126,7 +158,9 @@ def _write(arguments: argparse.Namespace) -> int:
     for file in files:
         page.line(file)
     _show_costs(page, arguments, options)
-    page.line("Next: --deploy, or copy the zip to S3 and deploy the template (docs/scheduled.md).")
+    page.line(
+        "Next, use --deploy, or copy the zip to S3 and deploy the template (docs/scheduled.md)."
+    )
     return ExitCode.DONE
 
 
@@ -149,10 +183,10 @@ def _deploy(arguments: argparse.Namespace) -> int:
         page.line(f"The stack {stack.name} is up to date: nothing changes.")
         return ExitCode.DONE
     for change in changes:
-        _tell(arguments)(str(change))
+        _printer(arguments)(str(change))
     if not arguments.json:
         _show_costs(page, arguments, options)
-        page.line(_what_it_may(options, arguments.mail), "strong")
+        page.line(_about_permissions(options, arguments.mail), "strong")
     if not _agreed(arguments, "Deploy this?"):
         stack.discard()
         return ExitCode.TROUBLE
@@ -166,14 +200,15 @@ def _deploy(arguments: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-def _what_it_may(options: Options, mail: str) -> str:
-    """Whether the stack deletes apps, and who gets the notices, for the person who agrees."""
+def _about_permissions(options: Options, mail: str) -> str:
+    """Sentences that say whether the scheduled runs can delete anything. ``mail`` is the address
+    that gets the notices; empty for none."""
     if not options.has_policy:
-        return "It only reads: there is no policy file, and so no run of tidy."
+        return "The function only reads: without a policy file it does not run tidy."
     if options.policy.dry_run or not options.policy.deletes:
-        return "It only reads: the policy file is a dry run, or has no switch on."
+        return "The function only reads: the policy file has dry_run, or no rule with delete."
     rules = [name for name, rule in options.policy.rules.items() if rule.delete]
-    text = f"It deletes apps, after a notice, by these rules: {', '.join(rules)}."
+    text = f"The function deletes apps, after a notice, by these rules: {', '.join(rules)}."
     if not (mail or options.policy.sns_topic_arn or options.policy.event_bus):
         text += " It deletes nothing until somebody is subscribed to its topic: add --mail."
     return text
@@ -182,14 +217,14 @@ def _what_it_may(options: Options, mail: str) -> str:
 def _start(
     stack: Stack, names: dict[str, str], command: str, arguments: argparse.Namespace
 ) -> None:
-    """Start a first run: it shows at once whether the permissions suffice."""
+    """Start a first run, which shows whether the function has all permissions that it needs."""
     from ..domain.errors import CallError
 
     try:
         stack.start(names["Function"], command)
-        _tell(arguments)(f"started a first {command}")
+        _printer(arguments)(f"started a first {command}")
     except (CallError, KeyError) as error:
-        print(f"A first {command} could not be started now: {error}", file=sys.stderr)
+        print(f"The first {command} could not be started: {error}", file=sys.stderr)
 
 
 def _remove(arguments: argparse.Namespace) -> int:
@@ -202,7 +237,7 @@ def _remove(arguments: argparse.Namespace) -> int:
     names = stack.remove() or {}
     bucket = names.get("Bucket", "")
     remains = [
-        f"the bucket {bucket} with the audit log. To delete it: Empty and Delete in S3's console.",
+        f"the bucket {bucket} with the audit log. Empty and delete it in S3's console.",
         "the bucket with the zip (auto-shutdown-code-…), which other stacks may use.",
     ]
     if arguments.json:
@@ -222,9 +257,9 @@ def _stack(arguments: argparse.Namespace) -> Stack:
     place: Workplace
     place, regions = connect(arguments.region, arguments.all_regions, arguments.profile)
     if len(regions) != 1:
-        message = "A stack is in one region: give one --region. For several use a StackSet."
+        message = "A stack is in one region, so use --region once. For several, use a StackSet."
         raise DomainError(f"{message} docs/scheduled.md has an example.")
-    return Stack(place.aws(regions[0]), arguments.stack, _tell(arguments))
+    return Stack(place.aws(regions[0]), arguments.stack, _printer(arguments))
 
 
 def _agreed(arguments: argparse.Namespace, question: str) -> bool:
@@ -234,13 +269,14 @@ def _agreed(arguments: argparse.Namespace, question: str) -> bool:
         if input(f"{question} [y/N] ").strip().lower() in ("y", "yes"):
             return True
     else:
-        print(f"{question} --yes agrees.", file=sys.stderr)
+        print(f"{question} To agree, use --yes.", file=sys.stderr)
     print("Nothing was changed.", file=sys.stderr)
     return False
 
 
-def _tell(arguments: argparse.Namespace) -> Callable[[str], None]:
-    """Prints a step for a person; for programs, standard output holds JSON alone."""
+def _printer(arguments: argparse.Namespace) -> Callable[[str], None]:
+    """A function that prints a step for a person. With ``--json`` it prints nothing, so that
+    standard output is JSON alone."""
     return (lambda text: None) if arguments.json else (lambda text: Page().line(text))
 
 

@@ -1,4 +1,4 @@
-"""What the ``domain`` commands write for people."""
+"""Prints the results of the ``domain`` commands for people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STYLES = {"ok": "good", "warning": "notice", "failure": "bad"}
 
-#: Short names for the table.
+#: The short name in the table of each type of resource; other types have their own name.
 TYPES = {
     "KernelGateway": "Classic kernel",
     "RSessionGateway": "RStudio session",
@@ -27,21 +27,22 @@ TYPES = {
     "SpaceStorage": "Space storage",
 }
 
+#: The word in the column EXT for each state of the extension.
 EXTENSION = {"seen": "yes", "silent": "silent", "no report seen": "no", "unknown": "?"}
 
-#: How the apps are counted for which nothing is done.
+#: The words before the count of apps for which ``tidy`` does nothing, by the step of the plan.
 KEPT_TEXTS = {
     "keep": "Kept",
     "unknown": "Kept, because something about them is unknown",
     "off": "Old or idle enough, but the policy does not delete them",
 }
 
-#: The columns that are left out first where the terminal is narrow.
+#: The columns that a narrow terminal leaves out, the first one first.
 LEAST_NEEDED = ("REGION", "DOMAIN", "TEAM", "INSTANCE", "COST")
 
 
 def show_report(page: Page, report: Mapping[str, Any], limit: int) -> None:
-    """The most expensive rows, the sums, and what is unknown."""
+    """Print the ``limit`` most expensive rows, the sums, and the sources that could not be read."""
     now = instant(report["at"])
     assert now is not None
     rows = report["rows"]
@@ -50,7 +51,7 @@ def show_report(page: Page, report: Mapping[str, Any], limit: int) -> None:
         if len(rows) > limit:
             page.line(f"… and {len(rows) - limit} more (--limit {len(rows)}, --csv, --html)", "dim")
     else:
-        page.line("Nothing is billed here, as far as it could be read.")
+        page.line("Nothing is billed here, as far as the command could read it.")
     page.line()
     _show_sums(page, report)
     for unread in report["unread"]:
@@ -81,7 +82,7 @@ def _cells(row: Mapping[str, Any], now: datetime) -> dict[str, Cell]:
 
 
 def _useless(rows: Iterable[Mapping[str, Any]]) -> set[str]:
-    """The columns that say the same of every row."""
+    """The columns that have the same value in every row."""
     names = {"REGION": "region", "DOMAIN": "domain", "TEAM": "team"}
     known = list(rows)
     return {title for title, name in names.items() if len({row[name] for row in known}) == 1}
@@ -98,7 +99,7 @@ def _table(page: Page, rows: Sequence[Mapping[str, Cell]], without: set[str]) ->
 
 
 def _width(titles: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> int:
-    """With the owner at its narrowest."""
+    """The width of the table when the column OWNER has its smallest width."""
     widths = [
         max(len(title), 12 if title == "OWNER" else max(columns(row[title][0]) for row in rows))
         for title in titles
@@ -135,6 +136,7 @@ def _amount(sums: Mapping[str, Any]) -> str:
 
 
 def show_findings(page: Page, findings: Sequence[Finding]) -> None:
+    """Print each finding with its remedy."""
     width = max(len(finding.check) for finding in findings)
     for finding in findings:
         level = finding.level.value
@@ -150,7 +152,7 @@ def show_findings(page: Page, findings: Sequence[Finding]) -> None:
 
 
 def run_as_json(run: Run) -> dict[str, Any]:
-    """The plan, and what was done of it, for programs."""
+    """The plan and its results, as an object for JSON."""
     return {
         "plan": [
             {
@@ -171,8 +173,8 @@ def run_as_json(run: Run) -> dict[str, Any]:
 
 
 def show_run(page: Page, run: Run, all_apps: bool) -> None:
-    """The plan, and what was done of it. Apps that are kept are counted; those of them that had a
-    notice, or ``all_apps``, are listed as well."""
+    """Print the plan and its results. Of the apps that are kept, print the number; list each one
+    only if it had a notice, or with ``all_apps``."""
     rows: list[list[Cell]] = []
     counted: dict[str, Counter[str]] = {text: Counter() for text in KEPT_TEXTS.values()}
     for decision, step, why in _steps(run):
@@ -207,7 +209,7 @@ def show_run(page: Page, run: Run, all_apps: bool) -> None:
 
 
 def _steps(run: Run) -> Iterator[tuple[Decision, str, str]]:
-    """Each decision with the step that was made in the end, and why."""
+    """Each decision, with the step that the run carried out in the end, and the reason for it."""
     attempts = {attempt.decision.item: attempt for attempt in run.attempts}
     noticed = {decision.item for decision in run.noticed}
     for decision in run.plan.decisions:

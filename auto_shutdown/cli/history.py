@@ -1,4 +1,4 @@
-"""``history``: the audit log, newest first."""
+"""``history``: the removals of the audit log, the newest first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from .listing import Listing
+from .entries import show_entries
 from .names import full_name
 from .options import Commands, add_server, command
 from .text import Cell, Column, local_time
@@ -17,29 +17,28 @@ STYLES = {"removed": "good", "gone": "good", "dry-run": "dim", "stale": "dim"}
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    summary = "What was removed, when and why; the newest first."
+    summary = "Show what was removed, when and why; the newest first."
     parser = command(commands, "history", summary, run)
-    parser.add_argument(
-        "-n", "--limit", type=int, default=20, metavar="N", help="how many (default: 20)"
-    )
+    option = parser.add_argument
+    option("-n", "--limit", type=int, default=20, metavar="N", help="how many (default: 20)")
     add_server(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    listing = Listing("history", HEADER, _row, "Nothing was removed so far.")
-    return listing.show(arguments, limit=arguments.limit)
+    nothing = "Nothing was removed so far."
+    return show_entries(arguments, "history", HEADER, _row, nothing, limit=arguments.limit)
 
 
 def _row(entry: Mapping[str, Any]) -> list[Cell]:
-    named = {"kind": "", "name": "", "paths": [], **entry, "id": entry.get("resource", "")}
+    resource = {"kind": "", "name": "", "paths": [], **entry, "id": entry.get("resource", "")}
     outcome = str(entry.get("outcome", ""))
     why = f"{entry.get('reason', '')}: {entry.get('detail', '')}"
     if outcome in ("still-there", "temporary", "permanent", "interrupted"):
         why = str(entry.get("outcome_detail", why))
     return [
         (local_time(entry.get("at")), ""),
-        (str(named["kind"]), ""),
-        (full_name(named), "strong"),
+        (str(resource["kind"]), ""),
+        (full_name(resource), "strong"),
         (outcome, STYLES.get(outcome, "bad")),
         (why, ""),
     ]

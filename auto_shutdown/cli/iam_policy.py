@@ -1,4 +1,4 @@
-"""``iam-policy``: the permissions that a user's role, or an administrator, needs."""
+"""``iam-policy``: prints the IAM policy with the permissions that a role needs."""
 
 from __future__ import annotations
 
@@ -12,32 +12,44 @@ from .options import Commands, add_scope, command
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    summary = "Print the IAM policy that a user's role, or an administrator, needs."
+    summary = "Print the IAM policy that an execution role, or an administrator, needs."
     parser = command(commands, "iam-policy", summary, run)
     option = parser.add_argument
     domain = [f"domain-{name}" for name in ("report", "check", "tidy", "teardown")]
-    option("--for", dest="role", choices=("user", "administrator", *domain), required=True)
+    option(
+        "--for",
+        dest="role",
+        choices=("user", "administrator", *domain),
+        required=True,
+        help="whose policy: the execution role of users' apps, the administrator who runs "
+        "lifecycle-config, or the role that runs this `domain` command",
+    )
     option(
         "--platform",
         action="append",
         choices=PLATFORMS,
-        help="user: where the apps run; may be repeated (default: both sorts of Studio)",
+        help="with --for user: where the apps run; may be repeated (default: studio-classic and "
+        "studio-space)",
     )
     option(
         "--attach",
         action="append",
         choices=TARGETS,
-        help="administrator: what is attached to; may be repeated (default: domain)",
+        help="with --for administrator: the kind of target that they may attach the script to; "
+        "may be repeated (default: domain)",
     )
     option(
-        "--notebook-instance", default="", help="its name (default: any, and the command says so)"
+        "--notebook-instance",
+        default="",
+        metavar="NAME",
+        help="with --for user: the only instance that the role may stop (default: every instance)",
     )
-    option("--wheel", default="", metavar="S3", help="S3 address from which the wheel is installed")
+    option("--wheel", default="", metavar="S3", help="the S3 address of the wheel, if it is in S3")
     add_scope(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..install.commands import iam_policy  # --help need not wait for it
+    from ..install.commands import iam_policy  # imported here, because --help need not wait for it
 
     if arguments.role.startswith("domain-"):
         return _domain_policy(arguments)
@@ -45,11 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _domain_policy(arguments: argparse.Namespace) -> int:
-    """Print the policy for one of the ``domain`` commands, with every rule of tidy."""
+    """Print the policy for one of the ``domain`` commands. That of ``tidy`` covers every rule."""
     from ..domain import permissions
     from ..domain.policy import RULES, parse
     from ..install.errors import UsageError
-    from ..install.iam import Scope, gives_away
+    from ..install.iam import Scope, broad_permissions
 
     try:
         scope = Scope(
@@ -73,6 +85,6 @@ def _domain_policy(arguments: argparse.Namespace) -> int:
     }[arguments.role]()
     policy = permissions.document(statements)
     print(json.dumps(policy, indent=2))
-    for text in gives_away(policy):
+    for text in broad_permissions(policy):
         print(text, file=sys.stderr)
     return ExitCode.DONE

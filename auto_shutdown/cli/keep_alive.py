@@ -1,4 +1,4 @@
-"""``keep-alive``: keep a resource for a while, release it, show what is kept."""
+"""``keep-alive``: keeps a resource for some time, ends a keep-alive, or shows all keep-alives."""
 
 from __future__ import annotations
 
@@ -17,30 +17,34 @@ KINDS = ("kernel", "terminal", "app", "all")
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    summary = "Show what is kept alive, keep something for a while, or release it."
+    summary = "Show the keep-alives, keep a resource for some time, or end a keep-alive."
     parser = command(commands, "keep-alive", summary, run)
     parser.add_argument(
-        "kind", nargs="?", choices=KINDS, help="which kind of resource; all means everything"
+        "kind", nargs="?", choices=KINDS, help="the kind of resource; all is everything"
     )
     parser.add_argument(
-        "name", nargs="?", help="which one: its id, the start of it, its name, or its notebook"
+        "name", nargs="?", help="its id, the start of the id, its name, or its notebook"
     )
     parser.add_argument("--minutes", type=float, default=60, help="for how long (default: 60)")
-    parser.add_argument("--note", default="", help="why, for whoever sees it (200 characters)")
-    parser.add_argument("--release", action="store_true", help="end its keep-alive instead")
+    parser.add_argument("--note", default="", help="the reason, shown to users (200 characters)")
+    parser.add_argument("--release", action="store_true", help="end the keep-alive instead")
     add_server(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     kind, name = arguments.kind, arguments.name
     if (kind not in (None, "all")) != (name is not None):
-        remedy = "Write: keep-alive kernel train.ipynb, or: keep-alive all"
-        raise ServerError(ExitCode.USAGE, "A kind needs a name, and all takes none.", remedy)
+        message = "The kinds kernel, terminal and app need a name, and all takes none."
+        remedy = "Write for example: keep-alive kernel train.ipynb, or: keep-alive all"
+        raise ServerError(ExitCode.USAGE, message, remedy)
     if arguments.release and kind is None:
-        remedy = "Write: keep-alive --release kernel train.ipynb, or: keep-alive --release all"
+        remedy = (
+            "Write for example: keep-alive --release kernel train.ipynb, or: "
+            "keep-alive --release all"
+        )
         raise ServerError(ExitCode.USAGE, "--release needs a resource.", remedy)
     client = client_of(arguments)
-    answer = _do(client, arguments)
+    answer = _request(client, arguments)
     page = Page()
     if arguments.json:
         page.json(answer)
@@ -49,15 +53,16 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-def _do(client: Client, arguments: argparse.Namespace) -> Any:
+def _request(client: Client, arguments: argparse.Namespace) -> Any:
+    """Send the request that ``arguments`` describe, and return the server's answer."""
     kind, name = arguments.kind, arguments.name
     if kind is None:
         return client.request("GET", "keep-alive")
     ref = {"kind": kind}
     known: list[dict[str, Any]] = []
     if kind != "all":
-        known = _of_kind(client, kind, arguments.release)
-        # A resource that started since the server last looked is in no report; the server knows.
+        known = _resources(client, kind, arguments.release)
+        # A resource that has just started is not in the report yet, but the server knows its name.
         ref["id"] = find_id(known, name) or name
     try:
         if arguments.release:
@@ -70,12 +75,13 @@ def _do(client: Client, arguments: argparse.Namespace) -> Any:
         raise unknown_name(error, known) from None
 
 
-def _of_kind(client: Client, kind: str, with_held: bool) -> list[dict[str, Any]]:
-    found = [r for r in client.request("GET", "status")["resources"] if r["kind"] == kind]
-    if with_held:  # a keep-alive can outlive its resource
+def _resources(client: Client, kind: str, with_held: bool) -> list[dict[str, Any]]:
+    """The resources of one kind; ``with_held`` also those with a keep-alive that have ended."""
+    resources = [r for r in client.request("GET", "status")["resources"] if r["kind"] == kind]
+    if with_held:
         held = client.request("GET", "keep-alive")["keep_alive"]
-        found += [{**h, "name": h["id"], "paths": []} for h in held if h["kind"] == kind]
-    return found
+        resources += [{**h, "name": h["id"], "paths": []} for h in held if h["kind"] == kind]
+    return resources
 
 
 def _names(client: Client) -> dict[Key, str]:

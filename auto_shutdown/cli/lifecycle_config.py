@@ -1,5 +1,5 @@
-"""``lifecycle-config``: the script that installs this in SageMaker, attaching it, and the offline
-bundle."""
+"""``lifecycle-config``: writes the script that installs the extension in SageMaker, attaches and
+detaches it, and makes the offline bundle."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from .options import Commands, add_scope, command
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    summary = "Write, attach or detach the script that installs this in SageMaker."
+    summary = "Write, attach or detach the script that installs the extension in SageMaker."
     parser = command(commands, "lifecycle-config", summary, run)
     parser.add_argument(
-        "--for", dest="platform", choices=list(ENVIRONMENTS), help="the sort of app"
+        "--for",
+        dest="platform",
+        choices=list(ENVIRONMENTS),
+        help="the kind of app: jupyter-server is Studio Classic, jupyterlab a space of Studio",
     )
     _add_script(parser)
     _add_action(parser)
@@ -22,65 +25,78 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_script(parser: argparse.ArgumentParser) -> None:
-    option = parser.add_argument_group("what is in the script").add_argument
+    option = parser.add_argument_group("the contents of the script").add_argument
     option(
         "--from",
         dest="source",
         metavar="SOURCE",
         help="where the app gets the wheel: s3://BUCKET/…/WHEEL, an absolute path, or "
-        "jupyterlab-auto-shutdown==VERSION for an index (default: this version)",
+        "jupyterlab-auto-shutdown==VERSION from a package index (default: this version)",
     )
-    option("--index-url", default="", help="the index, if not pip's own")
+    option("--index-url", default="", help="the package index (default: the one that pip uses)")
     option(
         "--wheel",
         type=Path,
-        help="that wheel on this machine: the script installs nothing else (default: the wheel "
-        "that this command was installed from)",
+        metavar="FILE",
+        help="the same wheel on this machine: the script installs no wheel with another SHA-256 "
+        "(default: the wheel from which this command was installed)",
     )
-    option("--sha256", default="", help="the wheel's SHA-256, instead of --wheel")
-    option("--config", type=Path, help="JSON file with the configuration (class AutoShutdown)")
+    option("--sha256", default="", help="the SHA-256 of the wheel, instead of --wheel")
+    option(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="a JSON file with the configuration (traits of the class AutoShutdown)",
+    )
     option(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="one trait of the configuration, e.g. dry_run=true; may be repeated",
+        help="one trait of the configuration, such as dry_run=true; may be repeated",
     )
-    option("--environment", default="", help="the server's environment, if not SageMaker's usual")
+    option(
+        "--environment",
+        default="",
+        metavar="PATH",
+        help="the Python environment of the server (default: that of SageMaker's images)",
+    )
 
 
 def _add_action(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what to do with it (default: print it)")
+    group = parser.add_argument_group("the action (default: print the script)")
     what = group.add_mutually_exclusive_group()
-    what.add_argument("--output", type=Path, metavar="FILE", help="write it to this file")
-    what.add_argument("--attach", choices=TARGETS, help="create it, and attach it to this")
-    what.add_argument("--update", choices=TARGETS, help="install this version, change nothing else")
-    what.add_argument("--rollback", choices=TARGETS, help="put back what the present one replaced")
-    what.add_argument("--detach", choices=TARGETS, help="undo --attach")
-    what.add_argument("--show", choices=TARGETS, help="show what is attached, and what drifted")
-    what.add_argument(
+    action = what.add_argument
+    action("--output", type=Path, metavar="FILE", help="write the script to this file")
+    action("--attach", choices=TARGETS, help="attach the script to targets of this kind")
+    action("--update", choices=TARGETS, help="install this version, and keep the configuration")
+    action("--rollback", choices=TARGETS, help="restore the script that the present one replaced")
+    action("--detach", choices=TARGETS, help="restore the settings from before --attach")
+    action("--show", choices=TARGETS, help="show which scripts are attached, and their differences")
+    action(
         "--delete-unused",
         action="store_true",
-        help="delete those of ours that are attached nowhere",
+        help="delete the lifecycle configurations of auto_shutdown that are attached nowhere",
     )
-    what.add_argument("--bundle", type=Path, metavar="DIR", help="make an offline bundle there")
+    action("--bundle", type=Path, metavar="FOLDER", help="write an offline bundle to this folder")
     option = group.add_argument
     option(
         "--format",
         choices=("script", "cloudformation"),
         default="script",
-        help="of --output: the script, or a CloudFormation template with it",
+        help="what --output writes: the script, or a CloudFormation template that contains it",
     )
-    option("--space", default="", help="names of spaces, or patterns")
+    option("--space", default="", help="the spaces: names and patterns, separated by commas")
     option(
         "--replace",
         action="store_true",
-        help="do not run the lifecycle configuration that was there before",
+        help="do not run the script of the lifecycle configuration that is replaced",
     )
-    option("--yes", action="store_true", help="do as planned without asking")
+    option("--yes", action="store_true", help="carry out the plan without a question")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..install.commands import lifecycle_config  # --help need not wait for it
+    # Imported here, because --help need not wait for it.
+    from ..install.commands import lifecycle_config
 
     return lifecycle_config(arguments)

@@ -1,4 +1,4 @@
-"""``jupyter auto-shutdown …``: the parser, and the errors of all commands. No logic."""
+"""``jupyter auto-shutdown …``: makes the parser, runs the command, and prints its error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from . import (
     stopped,
 )
 
-#: Each adds the parser of its command.
+#: The modules of the commands, in the order of the help text.
 MODULES = (
     status,
     settings,
@@ -43,16 +43,17 @@ MODULES = (
 
 EXIT_CODES = """\
 exit codes:
-  0  done, and nothing is wrong
-  1  something is wrong, or was refused: the text says what
-  2  the command line is wrong, or does not say which of several servers
-  3  no server runs, or it does not answer
-  4  the server does not have the extension, or it has not started
+  0  the command did its work, and found no problem
+  1  the command found a problem, or the server refused the request
+  2  the command line is wrong, or does not choose one of several servers
+  3  no server runs, or the server does not answer
+  4  the server does not have the extension, or the extension has not started
   5  the server refuses access
 """
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line, with all commands."""
     parser = argparse.ArgumentParser(
         prog="jupyter auto-shutdown",
         description="See and control what auto_shutdown shuts down in Amazon SageMaker Studio.",
@@ -67,9 +68,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in ``argv`` (default: the arguments of the process), and return its exit
+    code."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
+            stream.reconfigure(errors="backslashreplace")  # for a terminal that is not UTF-8
     arguments = make_parser().parse_args(argv)
     try:
         code = int(arguments.run(arguments))
@@ -79,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(error.code)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:  # the reader has seen enough (| head)
+    except BrokenPipeError:  # the program that reads the output has ended, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.DONE)
     return code

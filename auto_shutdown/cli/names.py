@@ -1,5 +1,5 @@
-"""What resources are called: the short name that a table shows, and the resource that a name on
-the command line means."""
+"""The names of resources: the short name that a table shows, and the resource that a name on the
+command line identifies."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Key = tuple[str, str]
 #: Studio puts this between name and image in the names of kernelspecs and image terminals.
 IMAGE_SEPARATOR = "__"
 
-#: A shorter beginning of an id is more likely a slip than a choice.
+#: The fewest characters of an id that identify a resource. Fewer are more likely a typing error.
 SHORTEST_START = 4
 
-#: Characters of an id that are shown beside a name.
+#: How many characters of an id a table shows beside a name.
 ID_START = 8
 
 
 def full_name(resource: Resource) -> str:
-    """A kernel by the paths of its notebooks, else by its name and the start of its id; an image
-    terminal by its image; anything else by its name."""
+    """The name that identifies a resource: for a kernel the paths of its notebooks, or the name of
+    its kernelspec and the start of its id; for an image terminal its image; else its own name."""
     name = str(resource["name"])
     if resource["kind"] == "kernel":
         if resource["paths"]:
@@ -37,9 +37,9 @@ def full_name(resource: Resource) -> str:
 
 
 def short_names(resources: Iterable[Resource]) -> dict[Key, str]:
-    """A name for each resource (by kind and id) that no other of its kind has: the notebook's file
-    name, its path where two files share that name, and the start of the id where two kernels
-    share a path."""
+    """A name for each resource (by kind and id) that no other resource of its kind has. A kernel
+    has the file name of its notebook. If two notebooks have the same file name, it has the path; if
+    two kernels have the same path, the name ends with the start of the id."""
     resources = list(resources)
     names = {key_of(r): _file_names(r) for r in resources}
     for better in (full_name, _with_id):
@@ -52,6 +52,7 @@ def short_names(resources: Iterable[Resource]) -> dict[Key, str]:
 
 
 def key_of(resource: Resource) -> Key:
+    """The kind and the id of a resource."""
     return str(resource["kind"]), str(resource["id"])
 
 
@@ -66,14 +67,15 @@ def _with_id(resource: Resource) -> str:
 
 
 def find_id(resources: Iterable[Resource], name: str) -> str | None:
-    """The id of the resource that ``name`` means, None for no resource. Raises ServerError when
-    several have that name."""
+    """The id of the resource that ``name`` identifies; None if there is none. ``resources`` are all
+    of one kind. Raises ServerError when ``name`` identifies several."""
     resources = list(resources)
-    for means in (_is_exactly, _has_name, _starts_with):
-        matches = {str(r["id"]): r for r in resources if means(r, name)}
+    for is_match in (_has_id, _has_name, _id_starts_with):
+        matches = {str(r["id"]): r for r in resources if is_match(r, name)}
         if len(matches) > 1:
             choices = "; ".join(f"{full_name(r)}: {id_}" for id_, r in sorted(matches.items()))
-            message = f"{len(matches)} of them have the name {name!r}."
+            kind = next(iter(matches.values()))["kind"]
+            message = f"The name {name!r} fits {len(matches)} {kind}s."
             remedy = f"Use a path or an id. {choices}"
             raise ServerError(ExitCode.TROUBLE, message, remedy)
         if matches:
@@ -81,7 +83,7 @@ def find_id(resources: Iterable[Resource], name: str) -> str | None:
     return None
 
 
-def _is_exactly(resource: Resource, name: str) -> bool:
+def _has_id(resource: Resource, name: str) -> bool:
     return bool(resource["id"] == name)
 
 
@@ -91,11 +93,11 @@ def _has_name(resource: Resource, name: str) -> bool:
     return name in (resource["name"], resource["id"].rpartition("/")[2], *paths, *file_names)
 
 
-def _starts_with(resource: Resource, name: str) -> bool:
+def _id_starts_with(resource: Resource, name: str) -> bool:
     return len(name) >= SHORTEST_START and str(resource["id"]).startswith(name)
 
 
 def unknown_name(error: ServerError, resources: Iterable[Resource]) -> ServerError:
-    """The server's refusal of a name, with the names that exist as the remedy."""
+    """``error``, with which the server refused a name, and the existing names as its remedy."""
     known = "; ".join(sorted({full_name(r) for r in resources})) or "none"
     return ServerError(error.code, str(error), f"These exist: {known}")

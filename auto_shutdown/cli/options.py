@@ -1,4 +1,4 @@
-"""The options that several commands share, and the client that they choose."""
+"""The options that several commands share, and the client of the server that they choose."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from typing import Any
 from ..api.client import Client
 from ..api.discovery import find
 
-Commands = argparse._SubParsersAction  # the only name argparse has for it
+#: The type of the object that adds parsers of commands. argparse has no public name for it.
+Commands = argparse._SubParsersAction
+
+#: Runs a command with its parsed arguments, and returns the exit code.
 Run = Callable[[argparse.Namespace], int]
 
 
 def command(
     commands: Commands[argparse.ArgumentParser], name: str, summary: str, run: Run
 ) -> argparse.ArgumentParser:
-    """Add a parser with ``--json`` to ``commands``."""
+    """Add a parser with the option ``--json`` to ``commands``, and return it."""
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
     parser.add_argument("--json", action="store_true", help="write JSON for programs")
     parser.set_defaults(run=run)
@@ -29,8 +32,8 @@ def command(
 def number(
     lowest: float, highest: float | None = None, unit: str = "", whole: bool = False
 ) -> Callable[[str], Any]:
-    """A ``type`` for argparse: a number from ``lowest`` to ``highest`` (None: without end), and a
-    ``whole`` one if asked for. ``unit`` stands in the error behind the bounds."""
+    """A ``type`` for argparse that accepts a number from ``lowest`` to ``highest`` (None: any
+    larger number), with ``whole`` only a whole number. In an error ``unit`` follows the bounds."""
     to = f" or more{unit}" if highest is None else f" to {highest:g}{unit}"
     wanted = f"{'a whole number, ' if whole else ''}{lowest:g}{to}"
 
@@ -39,7 +42,7 @@ def number(
             value = int(text) if whole else float(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
-        # A NaN is in no range.
+        # This comparison also refuses a NaN.
         if not lowest <= value <= (math.inf if highest is None else highest):
             raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
         return value
@@ -48,31 +51,35 @@ def number(
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:
-    """``--url`` and ``--port``."""
-    group = parser.add_argument_group("which server, where several run")
-    group.add_argument("--url", help="the server's address, as jupyter server list shows it")
-    group.add_argument("--port", type=int, help="the port it listens on")
+    """Add ``--url`` and ``--port``, which choose the server."""
+    group = parser.add_argument_group("the server, if several run")
+    group.add_argument("--url", help="its address, as `jupyter server list` shows it")
+    group.add_argument("--port", type=int, help="the port on which it listens")
 
 
 def add_scope(parser: argparse.ArgumentParser) -> None:
-    """The AWS account, domain and user that a policy or a script is for."""
-    option = parser.add_argument_group("for which account, domain and user").add_argument
-    several = "; lifecycle-config takes several, separated by commas"
-    option("--domain", default="", help=f"the Studio domain (d-…){several}, and patterns")
-    option("--user-profile", default="", help=f"the user profile{several}, and patterns")
-    option("--region", default="", help=f"the AWS region{several}")
-    option("--account", default="", help="for policies: the AWS account's number")
-    option("--partition", default="", help="for policies, if it does not follow from the region")
+    """Add the options for the AWS account, domain and user of a policy or a script."""
+    option = parser.add_argument_group("the account, the domain and the user").add_argument
+    several = "lifecycle-config takes several, separated by commas"
+    option("--domain", default="", help=f"the id of the domain (d-…); {several}, and patterns")
+    option("--user-profile", default="", help=f"the user profile; {several}, and patterns")
+    option("--region", default="", help=f"the AWS region; {several}")
+    option("--account", default="", help="for policies: the number of the AWS account")
+    option(
+        "--partition",
+        default="",
+        help="for policies: the AWS partition (default: that of the region)",
+    )
     option(
         "--shared-spaces",
         action="store_true",
-        help="for policies: also the apps of shared spaces, which cannot be limited to one's own",
+        help="for policies: allow deleting the apps of every shared space, also those of others",
     )
 
 
 def client_of(arguments: argparse.Namespace) -> Client:
-    """A client of the server that the arguments choose. At a terminal it asks for the password of
-    a server that wants one. Raises ServerError."""
+    """A client of the server that the arguments choose. If the server wants a password, the client
+    asks for it at a terminal. Raises ServerError."""
     return find(arguments.url, arguments.port, _ask_password if sys.stdin.isatty() else None)
 
 

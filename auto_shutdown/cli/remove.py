@@ -1,4 +1,4 @@
-"""``remove``: end a kernel, terminal or app now. It asks first."""
+"""``remove``: shuts down a kernel, terminal or app now. It asks first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .text import Page
 
 KINDS = ("kernel", "terminal", "app")
 
-#: Reasons of a resource that nobody would miss. With any other one, somebody may be using it.
+#: The reasons with which a resource is not in use. With any other reason, somebody may be using it.
 NOT_IN_USE = frozenset(
     {
         Reason.IDLE.value,
@@ -26,7 +26,7 @@ NOT_IN_USE = frozenset(
         Reason.MAX_BUSY.value,
         Reason.REQUESTED.value,
         Reason.BACKING_OFF.value,
-        Reason.IN_USE.value,  # an app because of what runs in it, which is looked at itself
+        Reason.IN_USE.value,  # of an app: its kernels and terminals have reasons of their own
         Reason.NOT_COVERED.value,
     }
 )
@@ -40,18 +40,18 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = command(commands, "remove", summary, run)
     parser.add_argument("kind", nargs="?", choices=KINDS, help="default with --this: kernel")
     parser.add_argument(
-        "name", nargs="?", help="which one: its id, the start of it, its name, or its notebook"
+        "name", nargs="?", help="its id, the start of the id, its name, or its notebook"
     )
     parser.add_argument(
         "--this",
         action="store_true",
         help="the kernel (or, with `app`, the app) in which this command runs",
     )
-    parser.add_argument("--yes", action="store_true", help="do not ask; needed in scripts")
+    parser.add_argument("--yes", action="store_true", help="do not ask; scripts need this option")
     parser.add_argument(
         "--even-if-in-use",
         action="store_true",
-        help="with --yes: also if it, or something else in the app, is in use",
+        help="with --yes: also if the resource, or something in the app, is in use",
     )
     add_server(parser)
 
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         remedy = "Write for example: remove kernel train.ipynb, or: remove app --this --yes"
         raise ServerError(ExitCode.USAGE, "remove needs one resource.", remedy)
     client = _client(arguments)
-    # A look at everything now: a report can be a minute old, and the kernel busy since then.
+    # A new look at everything, because in an older report a kernel may not be busy yet.
     report = client.request("POST", "check", {"dry_run": True})
     resources = report["resources"]
     name = _id(client, report, kind, arguments)
@@ -71,11 +71,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.yes:
         _show(named, in_use, kind, name, Page())
         if arguments.json or not _ask():
-            print("Nothing was removed; --yes does it without asking.", file=sys.stderr)
+            print("Nothing was removed. Use --yes to remove it.", file=sys.stderr)
             return ExitCode.TROUBLE
     elif in_use and not arguments.even_if_in_use:
         message = f"The {kind} {name} is in use: {'; '.join(in_use)}."
-        remedy = "Nothing was removed. Use --even-if-in-use as well to remove it all the same."
+        remedy = "Nothing was removed. To remove it although it is in use, add --even-if-in-use."
         raise ServerError(ExitCode.TROUBLE, message, remedy)
     try:
         outcome = client.request("POST", "remove", {"kind": kind, "id": name})
@@ -93,6 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _client(arguments: argparse.Namespace) -> Client:
+    """The client of the chosen server. Raises ServerError. In a KernelGateway app, where no server
+    runs, the remedy is the AWS command that ends the app."""
     try:
         return client_of(arguments)
     except ServerError as error:
@@ -103,6 +105,7 @@ def _client(arguments: argparse.Namespace) -> Client:
 
 
 def _id(client: Client, report: Mapping[str, Any], kind: str, arguments: argparse.Namespace) -> str:
+    """The id of the resource that the arguments choose. Raises ServerError."""
     same_kind = [r for r in report["resources"] if r["kind"] == kind]
     if not arguments.this:
         return find_id(same_kind, arguments.name) or str(arguments.name)
@@ -110,15 +113,16 @@ def _id(client: Client, report: Mapping[str, Any], kind: str, arguments: argpars
         return this.app_here(client, report)
     if kind == "kernel":
         return this.kernel_here(same_kind)
-    message = "A terminal cannot be found with --this."
-    raise ServerError(ExitCode.USAGE, message, "Name it: remove terminal 1")
+    message = "--this works for a kernel and an app, not for a terminal."
+    raise ServerError(ExitCode.USAGE, message, "Name the terminal: remove terminal 1")
 
 
 def _in_use(report: Mapping[str, Any], kind: str, name: str) -> list[str]:
-    """What would be lost in use: the resource itself, and everything in an app. The kernel or
-    terminal that this command runs in does not count: its work is this command."""
+    """One phrase for each resource in use that would be removed: the resource itself, and
+    everything in an app. The kernel or terminal in which this command runs does not count, because
+    its work is this command."""
     resources = report["resources"]
-    # In a space and on an instance everything runs in the one app.
+    # In a space and on a notebook instance, all resources run in the one app.
     all_inside = kind == "app" and report["platform"]["kind"] in (STUDIO_SPACE, NOTEBOOK_INSTANCE)
     own = this.own_resources(resources)
     names = short_names(resources)
@@ -135,12 +139,13 @@ def _show(
     named: Mapping[str, Any] | None, in_use: list[str], kind: str, name: str, page: Page
 ) -> None:
     label = name if named is None else short_names([named])[key_of(named)]
-    page.line(f"This removes the {kind} {label}, with all that runs in it and its variables.")
+    page.line(f"This shuts down the {kind} {label}. Everything in it ends, and variables are lost.")
     for each in in_use:
         page.line(f"  In use: {each}.", "bad")
 
 
 def _ask() -> bool:
+    """Whether the user answers yes. False where nobody can answer."""
     if not sys.stdin.isatty():
         return False
     return input("Remove it? [y/N] ").strip().lower() in ("y", "yes")

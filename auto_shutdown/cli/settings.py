@@ -1,4 +1,4 @@
-"""``settings``: show each setting with who decided it, change settings, reset them."""
+"""``settings``: shows each setting and who set it, changes settings, and resets them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,25 @@ from .text import Cell, Column, Page
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    summary = "Show the settings in force, change some, or reset them."
+    summary = "Show the settings and who set them, change settings, or reset them."
     parser = command(commands, "settings", summary, run)
     parser.add_argument(
         "changes",
         nargs="*",
         metavar="NAME=VALUE",
-        help="a new value, as JSON: idle_timeout_minutes=90 keep_terminals=true; all or nothing",
+        help="a new value, as JSON: idle_timeout_minutes=90 keep_terminals=true; if the server "
+        "refuses one value, it changes nothing",
     )
     parser.add_argument(
-        "--reset", action="append", default=[], metavar="NAME", help="back to its default"
+        "--reset",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="set this setting back to its default; may be repeated",
     )
-    parser.add_argument("--reset-all", action="store_true", help="everything back to its default")
+    parser.add_argument(
+        "--reset-all", action="store_true", help="set all settings back to their defaults"
+    )
     add_server(parser)
 
 
@@ -48,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _change(text: str) -> tuple[str, Any]:
+    """The name and the new value in ``NAME=VALUE``. Raises ServerError."""
     name, equals, value = text.partition("=")
     if not equals:
         remedy = "Write NAME=VALUE, for example idle_timeout_minutes=90."
@@ -55,20 +63,18 @@ def _change(text: str) -> tuple[str, Any]:
     try:
         return name.strip(), json.loads(value)
     except ValueError:
-        return name.strip(), value  # the server says what it should have been
+        return name.strip(), value  # a text; the server refuses it if the setting is no text
 
 
 def _show(view: Mapping[str, Any], page: Page) -> None:
     rows = [_row(name, value, view) for name, value in view["settings"].items()]
-    page.table(
-        ("SETTING", Column("VALUE"), Column("DEFAULT"), Column("DECIDED BY", below=True)), rows
-    )
+    page.table(("SETTING", Column("VALUE"), Column("DEFAULT"), Column("SET BY", below=True)), rows)
     page.line()
     limits = view["limits"]
     page.line(
-        f"Idle timeouts may be from {limits['min_idle_timeout_minutes']:g} to "
-        f"{limits['max_idle_timeout_minutes']:g} minutes, a keep-alive at most "
-        f"{limits['max_keep_alive_minutes']:g}."
+        f"An idle timeout can be {limits['min_idle_timeout_minutes']:g} to "
+        f"{limits['max_idle_timeout_minutes']:g} minutes, and a keep-alive at most "
+        f"{limits['max_keep_alive_minutes']:g} minutes."
     )
 
 

@@ -1,4 +1,4 @@
-"""``status`` and ``check``: the report, as a table that a person can read."""
+"""``status`` and ``check``: print the report of the server as a table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEADER = (
     "TIME LEFT",
 )
 
-#: Of ``platform.kind``.
+#: The words for each ``platform.kind`` of a report.
 PLACES = {
     "studio-classic": "On Studio Classic",
     "studio-space": "On a Studio space",
@@ -30,27 +30,30 @@ PLACES = {
     "local": "Not on SageMaker",
 }
 
-#: The header of the table of programs beside this server.
+#: The header of the table of programs that run beside the kernels and terminals.
 PROGRAMS_HEADER = ("PROGRAM", "STATE", "SINCE", "KEEPS APP", Column("WHY", below=True))
 
 STYLES = {"ok": "good", "disabled": "notice", "degraded": "notice", "failing": "bad"}
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    summary = "What is watched, what is kept or removed, why, and when."
+    summary = "Show what is watched, and what is kept or removed, why and when."
     add_server(command(commands, "status", summary, run_status))
     summary = "Look at everything now, and remove what is due."
     check = command(commands, "check", summary, run_check)
-    check.add_argument("--dry-run", action="store_true", help="decide only, remove nothing")
+    check.add_argument("--dry-run", action="store_true", help="only decide, and remove nothing")
     add_server(check)
 
 
 def run_status(arguments: argparse.Namespace) -> int:
+    """Print the report. Returns the exit code. Raises ServerError."""
     report = client_of(arguments).request("GET", "status")
     return show(report, Page(), arguments.json)
 
 
 def run_check(arguments: argparse.Namespace) -> int:
+    """Let the server look at everything and remove what is due; print the outcomes and the report.
+    Returns the exit code. Raises ServerError."""
     report = client_of(arguments).request("POST", "check", {"dry_run": arguments.dry_run})
     page = Page()
     if not arguments.json:
@@ -63,7 +66,7 @@ def run_check(arguments: argparse.Namespace) -> int:
 
 
 def show(report: Mapping[str, Any], page: Page, as_json: bool) -> int:
-    """Print the report. The exit code is trouble when its health is degraded or failing."""
+    """Print the report. Returns the exit code TROUBLE when its health is degraded or failing."""
     state = report["health"]["state"]
     if as_json:
         page.json(report)
@@ -114,13 +117,13 @@ def _show_savings(savings: Mapping[str, Any], page: Page) -> None:
 
 
 def _show_programs(report: Mapping[str, Any], page: Page) -> None:
-    """The programs in the server's own app that no kernel or terminal above shows."""
+    """Print the programs in the server's own app that belong to no kernel or terminal above."""
     programs = report.get("programs", [])  # an older server has none
     if not programs:
         return
     now = now_of(report)
     page.line()
-    page.line("Other programs in this server's app; nothing here ends them:")
+    page.line("Other programs in this server's app. auto_shutdown does not end them:")
     page.table(PROGRAMS_HEADER, [_program_row(program, now) for program in programs])
 
 
@@ -156,7 +159,7 @@ def _ago(text: Any, now: datetime, never: str = "never") -> str:
 
 
 def _in_order(resources: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Each app followed by what runs in it; then what runs in no app."""
+    """Each app followed by the resources that run in it, then the resources without an app."""
     apps = [r for r in resources if r["kind"] == "app"]
     ids = {app["id"] for app in apps}
     for app in apps:

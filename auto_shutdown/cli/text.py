@@ -1,5 +1,5 @@
-"""Text for people: lines, tables and colours. Users choose names, so every text goes through
-``printable``. Colours appear on a terminal only, and not with NO_COLOR."""
+"""Prints lines and tables for people. Users choose names, so every text goes through ``printable``,
+which escapes control characters. Colours appear only on a terminal, and not with NO_COLOR."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from typing import Any, TextIO
 
 from ..core.words import duration, printable
 
+#: The ANSI code of each style.
 COLOURS = {"good": "32", "notice": "33", "bad": "31", "dim": "2", "strong": "1"}
 
-#: The text of a cell, and the style it is written in.
+#: The text of a cell, and its style: a key of COLOURS, or empty.
 Cell = tuple[str, str]
 
-#: A column is not cut to fewer characters, however narrow the terminal.
+#: The width below which no column is cut, even on a narrow terminal.
 NARROWEST = 8
 
-#: A sentence cut to less than this says nothing; it goes below its row instead.
+#: The width of a column of sentences below which the sentences go below their rows.
 READABLE = 30
 
 INDENT = "    "
@@ -31,8 +32,9 @@ INDENT = "    "
 
 @dataclass(frozen=True)
 class Column:
-    """A column that gives way on a narrow terminal. ``below`` puts its texts below their rows,
-    where whole sentences fit; ``keep_end`` cuts the beginning, for paths."""
+    """A column that becomes narrower on a narrow terminal. With ``below``, its texts go below their
+    rows, where whole sentences fit. With ``keep_end``, a text that is cut keeps its end, as paths
+    need."""
 
     title: str
     below: bool = False
@@ -40,8 +42,8 @@ class Column:
 
 
 class Page:
-    """Writes lines and tables to a stream, in colours and at the width of a terminal if the stream
-    is one. Every text goes through ``printable``."""
+    """Writes lines and tables to a stream. If the stream is a terminal, it uses colours and fits
+    the width of the terminal. Every text goes through ``printable``."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
@@ -52,11 +54,12 @@ class Page:
 
     @property
     def width(self) -> int | None:
-        """Columns of the terminal; None where there is no limit."""
+        """The number of columns of the terminal; None if the stream is no terminal."""
         return self._width
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Write one line, wrapped between words on a terminal."""
+        """Write one line in a style (a key of COLOURS). On a terminal it is wrapped between
+        words."""
         text = printable(text)
         for part in [text] if self._width is None else wrapped(text, self._width):
             self._write(self._styled(part, style))
@@ -64,15 +67,16 @@ class Page:
     def rows(
         self, header: Sequence[Column | str], rows: Iterable[Sequence[Cell]], nothing: str
     ) -> None:
-        """A table of ``rows``; the line ``nothing`` where there are none."""
-        found = list(rows)
-        if found:
-            self.table(header, found)
+        """Write a table of ``rows``, or the line ``nothing`` if there is no row."""
+        cells = list(rows)
+        if cells:
+            self.table(header, cells)
         else:
             self.line(nothing)
 
     def table(self, header: Sequence[str | Column], rows: Iterable[Sequence[Cell]]) -> None:
-        """Write aligned columns. Where the terminal is too narrow, each ``Column`` gives way."""
+        """Write a table with aligned columns. If the terminal is too narrow, the columns that are a
+        ``Column`` become narrower first."""
         titles = [each if isinstance(each, Column) else Column(each) for each in header]
         flexible = [isinstance(each, Column) for each in header]
         cells = [[(printable(text), style) for text, style in row] for row in rows]
@@ -94,7 +98,8 @@ class Page:
     def _fit(
         self, widths: list[int], titles: Sequence[Column], flexible: Sequence[bool]
     ) -> int | None:
-        """Change ``widths`` so that the row fits. Returns the column that goes below its row."""
+        """Change ``widths`` so that a row fits the terminal. Returns the index of the column whose
+        texts go below their rows; None if there is none."""
         excess = self._excess(widths)
         below = next((i for i, column in enumerate(titles) if column.below), None)
         if excess <= 0:
@@ -104,7 +109,7 @@ class Page:
                 widths[below] -= excess
                 return None
             excess -= widths[below] + 2
-        # The widest first, and columns that hold a state or a time last.
+        # The widest first; columns of a state or a time, which are no Column, last.
         order = sorted(range(len(widths)), key=lambda i: (not flexible[i], -widths[i]))
         for index in order:
             if index != below and excess > 0:
@@ -114,13 +119,14 @@ class Page:
         return below
 
     def _excess(self, widths: Sequence[int]) -> int:
+        """By how many columns a row with these widths is wider than the terminal."""
         if self._width is None:
             return 0
         return sum(widths) + 2 * (len(widths) - 1) - self._width
 
     def json(self, value: Any) -> None:
-        """Write ``value`` as JSON: indented on a terminal, otherwise on one line. Python indents
-        in Python code, which takes seconds for the report of a large domain."""
+        """Write ``value`` as JSON, indented on a terminal and otherwise on one line. Python's
+        indented output is slow: it takes seconds for the report of a large domain."""
         self._write(json.dumps(value, indent=None if self._width is None else 2))
 
     def _styled(self, text: str, style: str) -> str:
@@ -137,7 +143,8 @@ def _by_column(rows: Sequence[Sequence[Cell]]) -> Iterable[list[str]]:
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal ``text`` fills."""
+    """The number of terminal columns of ``text``. A wide character has two, a combining one
+    none."""
     return sum(_columns_of(character) for character in text)
 
 
@@ -148,8 +155,8 @@ def _columns_of(character: str) -> int:
 
 
 def fitted(text: str, width: int, keep_end: bool = False) -> str:
-    """``text`` in exactly ``width`` columns: cut with an ellipsis (at its beginning with
-    ``keep_end``), or filled with blanks."""
+    """``text`` in exactly ``width`` terminal columns: filled with blanks, or cut with an ellipsis
+    at its end (with ``keep_end`` at its beginning)."""
     if columns(text) > width:
         while text and columns(text) > width - 1:
             text = text[1:] if keep_end else text[:-1]
@@ -158,8 +165,8 @@ def fitted(text: str, width: int, keep_end: bool = False) -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """``text`` in lines of at most ``width`` columns, broken between words, each with the
-    indentation of the first. A longer word is broken."""
+    """``text`` in lines of at most ``width`` terminal columns, broken between words. Each line has
+    the indentation of the first. A word that is longer than a line is broken."""
     indent = text[: len(text) - len(text.lstrip())]
     lines, line = [], indent
     for word in text.split():
@@ -177,20 +184,20 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def instant(text: Any) -> datetime | None:
-    """Read an instant of the report."""
+    """An instant of a report (ISO 8601) as an aware datetime; None for an empty one."""
     if not text:
         return None
     return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
 
 
 def local_time(text: Any) -> str:
-    """An instant of the report on the reader's own clock."""
+    """An instant of a report in the local time zone of this machine; empty for an empty one."""
     at = instant(text)
     return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def left_until(text: Any, now: datetime) -> str:
-    """The time until an instant of the report; ``now`` when it has passed."""
+    """The time from ``now`` until an instant of a report; the word ``now`` when it has passed."""
     at = instant(text)
     if at is None:
         return ""
@@ -198,5 +205,6 @@ def left_until(text: Any, now: datetime) -> str:
 
 
 def now_of(report: Mapping[str, Any]) -> datetime:
-    """The time on the server's clock, which made all instants of the report."""
+    """The time on the server's clock when it made the report. All instants of the report are of
+    this clock."""
     return instant(report.get("now")) or datetime.now(timezone.utc)

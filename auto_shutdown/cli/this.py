@@ -1,4 +1,4 @@
-"""``--this``: the kernel or the app in which the command itself runs."""
+"""``--this``: finds the kernel or the app in which the command itself runs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from ..world.platform import STUDIO_CLASSIC
 
 PROC = Path("/proc")
 
+#: SageMaker's file that describes the app.
 METADATA = Path(METADATA_PATH)
 
-#: Jupyter starts each kernel with its connection file as an argument; the id is in its name.
+#: The connection file of a kernel. Jupyter starts each kernel with its path as an argument, and the
+#: file name contains the id of the kernel.
 CONNECTION_FILE = re.compile(
     r"kernel-([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32})\.json"
 )
@@ -37,12 +39,12 @@ def own_kernel_id() -> str | None:
 
 
 def _ancestors() -> Iterator[list[str]]:
-    """The command lines of the processes above this one, the nearest first."""
+    """The command line of each ancestor of this process, the parent first."""
     pid = os.getppid()
     while pid > 1:
         try:
             arguments = (PROC / str(pid) / "cmdline").read_text(errors="replace").split("\0")
-            # The name in brackets may hold anything; after it come the state and the parent.
+            # The name in brackets may contain any character. The state and the parent follow it.
             parent = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2]
         except OSError:
             return
@@ -51,29 +53,29 @@ def _ancestors() -> Iterator[list[str]]:
 
 
 def kernel_here(resources: Iterable[Mapping[str, Any]]) -> str:
-    """The id of the kernel that this command runs in. Raises ServerError outside of one."""
-    found = own_kernel_id()
-    if found is None:
-        message = "This command does not run in a kernel, so --this names none."
+    """The id of the kernel in which this command runs. Raises ServerError outside of a kernel."""
+    kernel_id = own_kernel_id()
+    if kernel_id is None:
+        message = "This command does not run in a kernel, so --this identifies no kernel."
         remedy = "Name the kernel (remove kernel train.ipynb), or the app: remove app --this"
         raise ServerError(ExitCode.USAGE, message, remedy)
-    # A kernel behind a gateway has the same id here as there.
-    return next((str(r["id"]) for r in resources if r["id"] == found), found)
+    # A kernel behind a gateway has the same id on this server.
+    return next((str(r["id"]) for r in resources if r["id"] == kernel_id), kernel_id)
 
 
 def app_here(client: Client, report: Mapping[str, Any]) -> str:
-    """The id of the app that the server runs in. Raises ServerError where it has none."""
+    """The id of the app in which the server runs. Raises ServerError if the report has none."""
     apps = [r for r in report["resources"] if r["kind"] == "app"]
     if report["platform"]["kind"] == STUDIO_CLASSIC or not apps:
-        message = f"The server at {client.server.url} runs in no app that it may remove."
-        remedy = "See the apps with `jupyter auto-shutdown status`, and name one."
+        message = f"The server at {client.server.url} does not run in an app that it can remove."
+        remedy = "`jupyter auto-shutdown status` shows the apps. Name one in place of --this."
         raise ServerError(ExitCode.TROUBLE, message, remedy)
     return str(apps[0]["id"])
 
 
 def own_resources(resources: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
-    """Kind and id of the kernel, or of the terminal, in which this command runs. The terminal is
-    known only where the server has no other."""
+    """The kind and the id of the kernel or terminal in which this command runs. The terminal is
+    known only if the server has one terminal."""
     kernel = own_kernel_id()
     if kernel is not None:
         return {("kernel", kernel)}
@@ -84,8 +86,8 @@ def own_resources(resources: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]
 
 
 def gateway_advice() -> str:
-    """In a KernelGateway app of Studio Classic no Jupyter server can be asked: the AWS command that
-    ends this app. Empty elsewhere."""
+    """A sentence with the AWS command that ends this KernelGateway app of Studio Classic, where no
+    Jupyter server runs. Empty elsewhere."""
     try:
         metadata = json.loads(METADATA.read_text(encoding="utf-8"))
         if metadata["AppType"] != "KernelGateway":

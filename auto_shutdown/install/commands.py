@@ -14,7 +14,7 @@ from dataclasses import replace
 from .bundle import Bundle
 from .cloudformation import template
 from .errors import AttachError, UsageError
-from .iam import administrator_policy, gives_away, user_policy
+from .iam import administrator_policy, broad_permissions, user_policy
 from .names import ENVIRONMENTS, PLATFORMS, TARGETS
 from .options import scope_of, script_of
 from .plan import source_of
@@ -38,7 +38,7 @@ def iam_policy(arguments: argparse.Namespace) -> int:
         else:
             policy = administrator_policy(scope, arguments.attach or TARGETS[:1], arguments.wheel)
         print(json.dumps(policy, indent=2))
-        for text in gives_away(policy):
+        for text in broad_permissions(policy):
             print(text, file=sys.stderr)
         return DONE
 

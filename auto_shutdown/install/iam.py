@@ -1,8 +1,9 @@
 """IAM policies of least privilege: for the role of users' apps, and for the administrator who
 attaches lifecycle configurations.
 
-AWS decides what an action can be limited to. ``ListApps`` has neither a resource nor a condition:
-a user who may list their own apps may list everybody's. ``gives_away`` says so in words.
+AWS decides how an action can be limited. ``ListApps`` has neither a resource nor a condition: a
+user who may list their own apps may list the apps of all users. ``broad_permissions`` tells the
+administrator about this and other permissions that are broader than their purpose.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from .names import PLATFORMS, PREFIX
 
 Statement = dict[str, Any]
 
-#: Filled in by IAM itself for calls made from inside Studio.
+#: Variables of a policy. IAM replaces them in calls that come from inside Studio.
 DOMAIN_VARIABLE = "${sagemaker:DomainId}"
 PROFILE_VARIABLE = "${sagemaker:UserProfileName}"
 
-#: By the beginning of the region's name; elsewhere it is ``aws``.
+#: The partition of the regions whose name begins with the key. All other regions are in ``aws``.
 PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov"}
 
 _NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
@@ -30,8 +31,9 @@ _BUCKET_AND_KEY = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^\s*?$]
 
 @dataclass(frozen=True)
 class Scope:
-    """What a policy is limited to. An empty text means any, or IAM's own variable where there is
-    one. The partition follows from the region."""
+    """The account, domain and user to which a policy is limited. Where a text is empty, the policy
+    uses IAM's variable, or applies to any. If ``partition`` is empty, the region decides it. Raises
+    UsageError for a value that is not a name, such as a wildcard."""
 
     region: str = ""
     account: str = ""
@@ -57,6 +59,7 @@ class Scope:
             object.__setattr__(self, "partition", PARTITIONS.get(area, "aws"))
 
     def arn(self, kind: str, *parts: str) -> str:
+        """The ARN of a SageMaker resource of this scope; ``parts`` are the names in it."""
         where = f"{self.region or '*'}:{self.account or '*'}"
         return f"arn:{self.partition}:sagemaker:{where}:{kind}/" + "/".join(parts)
 
@@ -67,9 +70,10 @@ def user_policy(
     shared_spaces: bool = False,
     wheel: str = "",
 ) -> dict[str, Any]:
-    """For the execution role of a domain, its user profiles or a notebook instance: remove the
-    user's own apps and nobody else's. ``wheel`` is its S3 address, if scripts install it from S3.
-    """
+    """The policy for the execution role of a domain, a user profile or a notebook instance: remove
+    the user's own apps, and no apps of others. ``platforms`` are of PLATFORMS. ``shared_spaces``
+    adds the apps of shared spaces. ``wheel`` is the S3 address of the wheel, if the scripts install
+    it from S3. Raises UsageError if it is no such address."""
     statements: list[Statement] = []
     if "studio-classic" in platforms:
         statements.append(_allow("ListApps", ["sagemaker:ListApps"], ["*"]))
@@ -88,7 +92,7 @@ def user_policy(
             "sagemaker:ListTags",
             "sagemaker:StopNotebookInstance",
         ]
-        # In ARNs the name was seen in lower case; IAM compares to the letter.
+        # AWS may write the name in lower case in the ARN, and IAM compares case-sensitively.
         names = dict.fromkeys([scope.notebook_instance or "*", scope.notebook_instance.lower()])
         resources = [scope.arn("notebook-instance", name) for name in names if name]
         sid = "StopOwnNotebookInstance" if scope.notebook_instance else "StopAnyNotebookInstance"
@@ -99,8 +103,8 @@ def user_policy(
 
 
 def _delete_own_classic(scope: Scope) -> Statement:
-    """Without the condition, a space that is named like a user profile would match too: both
-    stand in the same place of an app's ARN."""
+    """The condition excludes spaces. Without it, a space with the name of the user profile would
+    match, because an app's ARN has both names in the same place."""
     return _allow(
         "DeleteOwnAppsInStudioClassic",
         ["sagemaker:DeleteApp"],
@@ -125,8 +129,9 @@ def _delete_own_space(scope: Scope) -> Statement:
 
 
 def _read_own_space(scope: Scope) -> Statement:
-    """Instance type and SageMaker's own idle shutdown, which are only shown: it works without. In
-    shared spaces the user profile is not asked for, and IAM does not know it."""
+    """For the instance type and SageMaker's own idle shutdown, which the report shows. The
+    extension works without this permission. In a shared space it does not ask for the user profile,
+    because IAM does not know the user there."""
     domain, profile = scope.domain or DOMAIN_VARIABLE, scope.user_profile or PROFILE_VARIABLE
     kinds = ("App", "Space", "UserProfile", "Domain")
     return _allow(
@@ -142,8 +147,8 @@ def _read_own_space(scope: Scope) -> Statement:
 
 
 def _delete_shared(scope: Scope, platforms: Sequence[str]) -> Statement:
-    """In a shared space IAM does not know the user, so this cannot be limited to one's own: who
-    has it may end the apps of any shared space of the domain."""
+    """In a shared space IAM does not know the user, so this permission covers the apps of every
+    shared space of the domain."""
     resources: list[str] = []
     if "studio-classic" in platforms:
         resources += _apps(scope, "*", "KernelGateway")
@@ -158,7 +163,7 @@ def _delete_shared(scope: Scope, platforms: Sequence[str]) -> Statement:
 
 
 def _apps(scope: Scope, owner: str, app_type: str) -> list[str]:
-    # ARNs were seen with the type in either spelling, and IAM compares to the letter.
+    # AWS writes the app type in an ARN in both spellings, and IAM compares case-sensitively.
     domain = scope.domain or DOMAIN_VARIABLE
     return [scope.arn("app", domain, owner, t, "*") for t in (app_type, app_type.lower())]
 
@@ -166,9 +171,11 @@ def _apps(scope: Scope, owner: str, app_type: str) -> list[str]:
 def administrator_policy(
     scope: Scope, targets: Sequence[str] = ("domain",), wheel: str = ""
 ) -> dict[str, Any]:
-    """For the administrator who runs ``lifecycle-config``: read any lifecycle configuration (ours
-    runs an earlier one first), create and delete only ours, update the target, and look at the
-    domain's user profiles and spaces for the plan."""
+    """The policy for the administrator who runs ``lifecycle-config``. It allows to read every
+    lifecycle configuration (a new script contains the one that it replaces), to create and delete
+    only those of this package, to update targets of the kinds in ``targets``, and to read the
+    domain, its user profiles and its spaces for the plan. ``wheel`` is the S3 address to which the
+    administrator uploads the wheel; empty for none. Raises UsageError if it is no such address."""
     config = "studio-lifecycle-config"
     make = ["sagemaker:CreateStudioLifecycleConfig", "sagemaker:DeleteStudioLifecycleConfig"]
     statements = [
@@ -178,7 +185,7 @@ def administrator_policy(
             [scope.arn(config, "*")],
         ),
         _allow("MakeOwnLifecycleConfigurations", make, [scope.arn(config, f"{PREFIX}*")]),
-        # AWS lets nobody limit these lists.
+        # AWS offers no way to limit these list operations to a resource.
         _allow(
             "ListForThePlan",
             [
@@ -216,15 +223,15 @@ def administrator_policy(
     return _policy(statements)
 
 
-#: What a statement allows beyond the user's own, and how to narrow it, by its Sid.
-_WIDE = {
+#: What a statement allows beyond the user's own resources, by its Sid.
+_BROAD = {
     "ListApps": (
-        "{sid}: the user sees the names of all apps of the account. AWS does not let anybody limit "
+        "{sid}: the user sees the names of all apps of the account. AWS offers no way to limit "
         "sagemaker:ListApps."
     ),
     "DeleteAppsOfSharedSpaces": (
         "{sid}: every user with this policy may end the apps of every shared space of the domain. "
-        "IAM does not know who acts in a shared space."
+        "IAM does not know which user acts in a shared space."
     ),
     "StopAnyNotebookInstance": (
         "{sid}: the role may stop every notebook instance{where}. Give --notebook-instance NAME to "
@@ -233,27 +240,27 @@ _WIDE = {
 }
 
 
-def gives_away(policy: dict[str, Any]) -> list[str]:
-    """What ``policy`` allows beyond its purpose, one sentence each: an account, a region or a name
-    that is missing, and actions that AWS does not let anybody limit."""
-    found = []
+def broad_permissions(policy: dict[str, Any]) -> list[str]:
+    """One sentence for each permission of ``policy`` that is broader than its purpose: because an
+    account, a region or a name is missing, or because AWS offers no way to limit the action."""
+    sentences = []
     for statement in policy["Statement"]:
         arns = [r for r in statement["Resource"] if r.startswith("arn:") and ":sagemaker:" in r]
         missing = _missing(arns)
         where = "" if missing else " of this account in this region"
-        if statement["Sid"] in _WIDE:
-            found.append(_WIDE[statement["Sid"]].format(sid=statement["Sid"], where=where))
+        if statement["Sid"] in _BROAD:
+            sentences.append(_BROAD[statement["Sid"]].format(sid=statement["Sid"], where=where))
         if missing:
             options = " and ".join(f"--{each}" for each in missing)
-            found.append(
-                f"{statement['Sid']}: it holds in every {' and '.join(missing)}. Give {options} to "
-                "limit it."
+            sentences.append(
+                f"{statement['Sid']}: it applies in every {' and '.join(missing)}. Give {options} "
+                "to limit it."
             )
-    return found
+    return sentences
 
 
 def _missing(arns: Sequence[str]) -> list[str]:
-    """Region and account, as far as one of the ARNs leaves them open."""
+    """Those of ``region`` and ``account`` that at least one of the ARNs leaves open."""
     parts = {"region": 3, "account": 4}
     return [name for name, at in parts.items() if any(arn.split(":")[at] == "*" for arn in arns)]
 
@@ -261,7 +268,7 @@ def _missing(arns: Sequence[str]) -> list[str]:
 def _wheel(scope: Scope, sid: str, action: str, address: str) -> Statement:
     found = _BUCKET_AND_KEY.fullmatch(address)
     if not found:
-        raise UsageError(f"{address!r} is not the S3 address of a wheel (s3://BUCKET/KEY).")
+        raise UsageError(f"--wheel {address}: not the S3 address of a wheel (s3://BUCKET/KEY).")
     return _allow(sid, [action], [f"arn:{scope.partition}:s3:::{found[1]}/{found[2]}"])
 
 

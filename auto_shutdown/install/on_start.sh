@@ -1,6 +1,6 @@
 
-# The rest is the same in every script; the variables above differ. Nothing here may ever fail the
-# start of the app: the script logs what went wrong, and the app starts without auto shutdown.
+# The rest is the same in every script; only the variables above differ. The script never fails the
+# start of the app: it logs each error, and the app then starts without auto shutdown.
 set -u
 SECONDS=0
 STATUS=0
@@ -29,7 +29,7 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then within "$@"; else within sudo -n "$@"; fi
 }
 
-# Runs the lifecycle configuration that was the default before. Its exit code becomes ours.
+# Runs the lifecycle configuration that this one replaced. The script ends with its exit code.
 run_previous() {
   local script
   script=$(mktemp) && base64 -d <<<"$PREVIOUS" | gunzip >"$script" && chmod 700 "$script" || return
@@ -115,8 +115,8 @@ write_configuration() {
   fi
 }
 
-# A server that started before the installation does not load it. It is restarted, but never while a
-# kernel or a terminal runs in it: a process in the background waits for that.
+# A server that started before the installation has not loaded the extension. A process in the
+# background waits until no kernel and no terminal runs in the server, and restarts it.
 restart() {
   local command=(supervisorctl -c "$SUPERVISOR" restart jupyterlabserver)
   if [ "$PLATFORM" = notebook-instance ]; then
@@ -144,7 +144,7 @@ main() {
     say "there is no Python 3.9 or newer at $PYTHON; nothing is done"
     return
   fi
-  # The configuration comes first: without it, nothing may be armed.
+  # Written first, because the extension must not run without its configuration.
   if ! write_configuration; then
     say "the configuration cannot be written; nothing is installed: $(tail -n 2 "$WORK/log")"
     return

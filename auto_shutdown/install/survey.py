@@ -138,11 +138,11 @@ def about_overrides(survey: Survey) -> list[str]:
         slot = next((use for use in survey.uses if use.target == target and use.in_our_slot), None)
         if target.kind == "space" and survey.app_type == "JupyterLab":
             if slot is not None and slot.ours is None:
-                found.append(f"{_name(target)} runs {name_of_arn(slot.arn)} after the domain's.")
+                found.append(f"{_runs(slot)} after the domain's lifecycle configuration.")
         elif slot is None:
             unsure.append(target)
         else:
-            found.append(f"{_name(target)} runs {name_of_arn(slot.arn)} instead of the domain's.")
+            found.append(f"{_runs(slot)} instead of the domain's lifecycle configuration.")
             instead.append(target)
     if instead:
         found.append(f"To attach the script to these as well, use {_attach_options(instead)}.")
@@ -153,6 +153,10 @@ def about_overrides(survey: Survey) -> list[str]:
             f"runs. To be sure, use {_attach_options(unsure)} as well."
         )
     return found
+
+
+def _runs(use: Use) -> str:
+    return f"{_name(use.target)} runs {name_of_arn(use.arn)}"
 
 
 def _attach_options(targets: list[Target]) -> str:

@@ -67,7 +67,7 @@ async def test_bring_back_restores_the_variables_of_a_kernel(
     assert "x = 41" not in table
 
     shown = await command("bring-back", notebook)
-    assert "2 cells had been run" in shown.out
+    assert "The kernel ran 2 cells." in shown.out
     assert shown.out.index("x = 41") < shown.out.index("y = x + 1")
     ran = await command("bring-back", entry["id"], "--run", "--json")
     assert (ran.code, ran.json["failed"]) == (0, None)
@@ -101,7 +101,7 @@ async def test_failing_cell_ends_bring_back(command: Any, server: Any, notebook:
     result = await command("bring-back", notebook, "--run")
     assert result.code == 1
     assert "ModuleNotFoundError" in result.out
-    assert "Cell 2 of 3 failed; the rest was not run." in result.out
+    assert "Cell 2 of 3 failed. The cells after it were not run." in result.out
     assert len((await command("stopped", "--json")).json["stopped"]) == 1, "it can be tried again"
 
 
@@ -109,7 +109,7 @@ async def test_unknown_name_is_an_error_of_bring_back(command: Any, server: Any)
     await server()
     result = await command("bring-back", "nothing.ipynb")
     assert result.code == 1
-    assert "There is nothing called nothing.ipynb to bring back." in result.err
+    assert "No stopped kernel or terminal has the id or the path nothing.ipynb." in result.err
 
 
 async def test_terminal_is_brought_back_in_its_directory(

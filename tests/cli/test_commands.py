@@ -153,9 +153,9 @@ async def test_keep_alive_accepts_any_name_of_a_resource_and_is_released(
         (("terminal", "nope"), 1, "These exist: training; traveling"),
         (("terminal", "tra"), 1, "There is no terminal tra here."),
         (("terminal", "trai", "--minutes", "0"), 1, "above 0 and at most 1440"),
-        (("all", "--minutes", "9999"), 1, "at most 1440. The bound is 1440."),
-        (("kernel",), 2, "A kind needs a name"),
-        (("all", "it"), 2, "A kind needs a name"),
+        (("all", "--minutes", "9999"), 1, "at most 1440. The limit is 1440."),
+        (("kernel",), 2, "terminal and app need a name"),
+        (("all", "it"), 2, "terminal and app need a name"),
         (("--release",), 2, "--release needs a resource"),
         (("ufo", "x"), 2, "invalid choice"),
     ],
@@ -190,7 +190,7 @@ async def test_ambiguous_name_is_an_error(command: Any, server: Any, jp_fetch: A
     await command("check")
     result = await command("keep-alive", "terminal", "training")
     assert result.code == 1
-    assert "2 of them have the name 'training'. Use a path or an id." in result.err
+    assert "The name 'training' fits 2 terminals. Use a path or an id." in result.err
     assert "training-a: training-a; training-b: training-b" in result.err
 
 

@@ -57,7 +57,8 @@ def test_demo_names_the_missing_package(
     monkeypatch.setattr(demo, "NEEDED", ("json", "no_such_package"))
     assert main(["demo"]) == 1
     error = capsys.readouterr().err
-    assert "here: no_such_package. pip install 'jupyterlab-auto-shutdown[demo]'" in error
+    assert "missing: no_such_package. Install them with pip install " in error
+    assert "'jupyterlab-auto-shutdown[demo]'" in error
 
 
 @pytest.mark.parametrize(("argv", "story"), [(["demo"], "demo"), (["demo", "--lab"], "lab")])

@@ -65,7 +65,7 @@ async def test_remove_without_a_terminal_needs_yes(
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     result = await command("remove", "terminal", "one")
     assert result.code == ExitCode.TROUBLE
-    assert "Nothing was removed; --yes does it without asking." in result.err
+    assert "Nothing was removed. Use --yes to remove it." in result.err
     assert await terminals(jp_fetch) == ["one"]
     result = await command("remove", "terminal", "one", "--yes", "--even-if-in-use")
     assert (result.code, result.out.startswith("terminal one: removed.")) == (0, True)
@@ -81,7 +81,7 @@ async def test_removal_of_a_resource_in_use_needs_more_than_yes(
     result = await command("remove", "terminal", "one", "--yes")
     assert (result.code, result.out) == (ExitCode.TROUBLE, "")
     assert "The terminal one is in use: terminal one (kept-alive: " in result.err
-    assert "Use --even-if-in-use" in result.err
+    assert "add --even-if-in-use" in result.err
     assert await terminals(jp_fetch) == ["one"]
 
 
@@ -202,7 +202,7 @@ def test_on_studio_classic_only_what_runs_in_the_app_counts(
     (text,) = remove._in_use(report("studio-classic", app, inside, outside), "app", app["id"])
     assert text == "kernel inside inside (busy: So it is)"
     client = Client(Server("http://localhost/"))
-    with pytest.raises(ServerError, match="runs in no app that it may remove"):
+    with pytest.raises(ServerError, match="does not run in an app that it can remove"):
         this.app_here(client, report("studio-classic", app))
     assert this.app_here(client, report("studio-space", APP)) == APP["id"]
 

@@ -145,7 +145,7 @@ def test_programs_beside_the_server_have_a_table_of_their_own() -> None:
     report = {"now": "2026-03-01T12:00:00Z", "programs": [kernel, pane, unknown]}
     status._show_programs(report, Page(stream))
     _, title, header, *rows = stream.getvalue().splitlines()
-    assert title == "Other programs in this server's app; nothing here ends them:"
+    assert title == "Other programs in this server's app. auto_shutdown does not end them:"
     assert header.split()[:5] == ["PROGRAM", "STATE", "SINCE", "KEEPS", "APP"]
     assert [row.split("  ")[0] for row in rows] == [
         "kernel of papermill (python3)",

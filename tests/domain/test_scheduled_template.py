@@ -269,7 +269,7 @@ def test_deploy_update_and_remove(
     monkeypatch.setattr(Stack, "start", lambda _stack, *run: started.append(run))
     deploy = ["domain", "template", "--policy", str(policy_file), "--deploy"]
     assert main(deploy) == 1
-    assert "--yes agrees" in capsys.readouterr().err
+    assert "To agree, use --yes." in capsys.readouterr().err
     cloudformation = account.session.client("cloudformation")
     assert main([*deploy, "--yes", "--mail", "a@example.com", "--budget", "500"]) == 0
     printed = capsys.readouterr().out

@@ -221,10 +221,10 @@ def run(argv: list[str]) -> int:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["--domain", "d-one"], "--delete-spaces agrees"),
-        (["--domain", "d-one", "--delete-spaces"], "The domain's name is one: --confirm one"),
+        (["--domain", "d-one"], "To agree, use --delete-spaces."),
+        (["--domain", "d-one", "--delete-spaces"], "To confirm, use --confirm one."),
         (["--domain", "d-one", "--delete-spaces", "--confirm", "two"], "name is one"),
-        (["--domain", "d-one", "--confirm", "one"], "--delete-spaces agrees"),
+        (["--domain", "d-one", "--confirm", "one"], "To agree, use --delete-spaces."),
     ],
 )
 def test_teardown_needs_the_name_of_the_domain(

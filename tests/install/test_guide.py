@@ -187,7 +187,7 @@ def test_guide_works_word_for_word_and_leaves_nothing_behind(
 
     plan = administrator.answer("dry_run", "--attach domain")
     assert plan.count("Create the lifecycle configuration") == 1
-    assert "user profile ada runs own-setup instead of the domain's." in plan
+    assert "user profile ada runs own-setup instead of the domain's lifecycle" in plan
     assert "--attach user-profile --user-profile ada,team-a." in plan
     assert "auto-stop-idle (user profile team-a) starts auto_stop_idle.py" in plan
     assert "both will run: use --replace to leave it out." in plan

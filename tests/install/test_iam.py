@@ -14,7 +14,7 @@ from policy_rules import allows
 
 from auto_shutdown.cli.main import main
 from auto_shutdown.install.errors import UsageError
-from auto_shutdown.install.iam import Scope, administrator_policy, gives_away, user_policy
+from auto_shutdown.install.iam import Scope, administrator_policy, broad_permissions, user_policy
 from auto_shutdown.install.names import PLATFORMS, TARGETS
 from auto_shutdown.local_studio.api import Api
 
@@ -153,29 +153,29 @@ def test_policy_allows_a_notebook_instance_to_stop_itself() -> None:
         (SCOPE, ["studio-space"], []),
         (SCOPE, ["studio-classic"], ["ListApps: the user sees the names of all apps"]),
         (WIDE, ["studio-space"],
-         ["DeleteAppsOfOwnSpaces: it holds in every region and account. Give --region and --",
-          "ReadWhatIsShownOfSpaces: it holds in every region and account."]),
+         ["DeleteAppsOfOwnSpaces: it applies in every region and account. Give --region and --",
+          "ReadWhatIsShownOfSpaces: it applies in every region and account."]),
         (WIDE, ["notebook-instance"],
          ["StopAnyNotebookInstance: the role may stop every notebook instance. Give --notebook-",
-          "StopAnyNotebookInstance: it holds in every region and account."]),
+          "StopAnyNotebookInstance: it applies in every region and account."]),
         (SCOPE, ["notebook-instance"],
          ["StopAnyNotebookInstance: the role may stop every notebook instance of this account in"]),
         (Scope("us-west-2", "123456789012", notebook_instance="nb"), ["notebook-instance"], []),
         (Scope("us-west-2", notebook_instance="nb"), ["notebook-instance"],
-         ["StopOwnNotebookInstance: it holds in every account. Give --account to limit it."]),
+         ["StopOwnNotebookInstance: it applies in every account. Give --account to limit it."]),
     ],
 )  # fmt: skip
 def test_a_policy_says_what_it_gives_away(
     scope: Scope, platforms: list[str], sentences: list[str]
 ) -> None:
     # The statement for the tag that stops everything follows the same scope as the others.
-    found = [t for t in gives_away(user_policy(scope, platforms)) if "StopSwitch" not in t]
+    found = [t for t in broad_permissions(user_policy(scope, platforms)) if "StopSwitch" not in t]
     assert len(found) == len(sentences)
     assert all(text.startswith(words) for text, words in zip(found, sentences)), found
 
 
 def test_the_policy_says_that_shared_spaces_belong_to_everybody() -> None:
-    (text,) = gives_away(user_policy(SCOPE, ["studio-space"], shared_spaces=True))
+    (text,) = broad_permissions(user_policy(SCOPE, ["studio-space"], shared_spaces=True))
     assert "may end the apps of every shared space of the domain" in text
 
 

@@ -38,9 +38,9 @@ def test_profiles_and_spaces_with_settings_of_their_own_are_named(
         DomainId="d-local", SpaceName="team", SpaceSettings=lab(DefaultResourceSpec=spec)
     )
     printed = run(capsys, *DOMAIN, "--attach", "domain", code=1)
-    assert "Note: user profile ada runs own instead of the domain's." in printed
+    assert "Note: user profile ada runs own instead of the domain's lifecycle" in printed
     assert "to these as well, use --attach user-profile --user-profile ada." in printed
-    assert "Note: space team runs own after the domain's." in printed
+    assert "Note: space team runs own after the domain's lifecycle configuration." in printed
     assert (
         "Note: user profile bob has its own JupyterLab settings. AWS does not document" in printed
     )
@@ -59,7 +59,7 @@ def test_settings_of_a_space_override_the_domain_on_classic(client: Any, capsys:
         DomainId="d-local", SpaceName="team", SpaceSettings={"JupyterServerAppSettings": spec}
     )
     printed = run(capsys, *DOMAIN, "--attach", "domain", code=1, platform="jupyter-server")
-    assert "Note: space team runs own instead of the domain's." in printed
+    assert "Note: space team runs own instead of the domain's lifecycle configuration." in printed
 
 
 @pytest.mark.parametrize("replace", [False, True])
