@@ -42,17 +42,17 @@ def report(arguments: argparse.Namespace) -> int:
         from ..domain.workplace import scope_of_report
 
         scope = scope_of_report(regions, policy, arguments.reports_within, arguments.bill)
-        found = reporting.build(place.read(scope), policy)
+        content = reporting.build(place.read(scope), policy)
         if arguments.html:
             from ..domain.page import html
 
-            arguments.html.write_text(html(found), encoding="utf-8")
+            arguments.html.write_text(html(content), encoding="utf-8")
         if arguments.csv:
-            _write_csv(arguments.csv, reporting.csv_rows(found))
+            _write_csv(arguments.csv, reporting.csv_rows(content))
         if arguments.json:
-            Page().json(found)
+            Page().json(content)
         elif str(arguments.csv) != "-":
-            show_report(Page(), found, arguments.limit)
+            show_report(Page(), content, arguments.limit)
         return ExitCode.DONE
 
     return _with_policy(arguments, work)
@@ -68,13 +68,13 @@ def check(arguments: argparse.Namespace) -> int:
 
         scope = scope_of_check(regions, policy, arguments.reports_within, arguments.describe)
         findings = examine(place.read(scope), policy)
-        found = counts(findings)
+        numbers = counts(findings)
         if arguments.json:
-            Page().json({"findings": [x.to_json() for x in findings], "counts": found})
+            Page().json({"findings": [x.to_json() for x in findings], "counts": numbers})
         else:
             show_findings(Page(), findings)
         levels = {"failure": ("failure",), "warning": ("failure", "warning"), "never": ()}
-        bad = any(found[level] for level in levels[arguments.fail_on])
+        bad = any(numbers[level] for level in levels[arguments.fail_on])
         return ExitCode.TROUBLE if bad else ExitCode.DONE
 
     return _with_policy(arguments, work)
@@ -92,8 +92,8 @@ def tidy(arguments: argparse.Namespace) -> int:
         reader = place.reader(scope_of_tidy(regions, policy))
         store, audit = FileState(arguments.state), FileAudit(arguments.audit)
         notifier = AwsNotifier(place.aws)
-        found = Tidy(reader, policy, store, audit, notifier, place.aws, place.now)
-        run = found.run(arguments.dry_run)
+        tidying = Tidy(reader, policy, store, audit, notifier, place.aws, place.now)
+        run = tidying.run(arguments.dry_run)
         if arguments.json:
             Page().json(run_as_json(run))
         else:
@@ -130,16 +130,16 @@ def teardown(arguments: argparse.Namespace) -> int:
 
         keep = not arguments.delete_files
         aws, spaces = place.aws(regions[0]), arguments.delete_spaces
-        found = Teardown(aws, arguments.domain, keep, spaces, show_step, write)
-        contents = found.look()
-        for line in found.plan(contents):
+        removal = Teardown(aws, arguments.domain, keep, spaces, show_step, write)
+        contents = removal.look()
+        for line in removal.plan(contents):
             show_step(line)
         if contents.domain is None:
             return ExitCode.DONE
         if not _agreed(arguments, contents):
             print("Nothing was deleted.", file=sys.stderr)
             return ExitCode.TROUBLE
-        result = found.run()
+        result = removal.run()
         if arguments.json:
             page.json(vars(result))
             return ExitCode.DONE if result.done else ExitCode.TROUBLE

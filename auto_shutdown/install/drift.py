@@ -14,12 +14,12 @@ from .lifecycle import Script, read_script
 from .survey import (
     Survey,
     Use,
+    about_attached,
     about_overrides,
     about_tools,
     delete_command,
     left_over,
-    look,
-    where_ours_run,
+    survey_domain,
 )
 from .target import Target
 
@@ -77,7 +77,7 @@ def describe_attached(
     """Survey the domain of ``target``, and report on the target. A part of the domain that cannot
     be read becomes a remark. Raises AttachError if the target itself cannot be read."""
     calls.describe(target)
-    survey = look(calls, target.domain_id, app_type)
+    survey = survey_domain(calls, target.domain_id, app_type)
     if target.kind != "domain":
         uses = tuple(use for use in survey.uses if use.target == target)
         survey = replace(survey, uses=uses, own_settings=())
@@ -95,17 +95,17 @@ def describe_attached(
             remarks.append(
                 f"the lifecycle configurations of auto_shutdown could not be listed: {error}"
             )
-    return Page(target, calls.region, where_ours_run(survey), remarks, drifts)
+    return Page(target, calls.region, about_attached(survey), remarks, drifts)
 
 
 def _drifts(survey: Survey, target: Target, wanted: Wanted | None) -> Iterator[str]:
     if wanted is None:
         return
-    here = [use for use in survey.uses if use.target == target and use.in_our_slot]
-    if not any(use.ours for use in here):
+    here = [use for use in survey.uses if use.target == target and use.in_slot]
+    if not any(use.own_script for use in here):
         yield f"{target} should run auto_shutdown, but {_instead(here)} runs there."
     for use in here:
-        for difference in wanted.differences(use.ours) if use.ours else ():
+        for difference in wanted.differences(use.own_script) if use.own_script else ():
             yield f"{name_of_arn(use.arn)}: {difference}."
 
 
@@ -120,7 +120,7 @@ def _newer(calls: Calls, survey: Survey, name: str) -> Iterator[str]:
     script = read_script(calls.content(arn)) if arn else None
     if script is None or script.as_code or not script.replaces:
         return
-    running = {name_of_arn(use.arn) for use in survey.uses if use.in_our_slot}
+    running = {name_of_arn(use.arn) for use in survey.uses if use.in_slot}
     before = script.replaces
     if before in running:
         yield (

@@ -266,10 +266,10 @@ def _missing(arns: Sequence[str]) -> list[str]:
 
 
 def _wheel(scope: Scope, sid: str, action: str, address: str) -> Statement:
-    found = _BUCKET_AND_KEY.fullmatch(address)
-    if not found:
+    match = _BUCKET_AND_KEY.fullmatch(address)
+    if not match:
         raise UsageError(f"--wheel {address}: not the S3 address of a wheel (s3://BUCKET/KEY).")
-    return _allow(sid, [action], [f"arn:{scope.partition}:s3:::{found[1]}/{found[2]}"])
+    return _allow(sid, [action], [f"arn:{scope.partition}:s3:::{match[1]}/{match[2]}"])
 
 
 def _allow(

@@ -169,21 +169,21 @@ def version_of(source: str) -> str:
     """The version of this package that ``source`` installs. Raises UsageError if the source does
     not contain the version."""
     if source.startswith(("s3://", "/")):
-        found = _WHEEL.fullmatch(source.rsplit("/", 1)[-1])
+        match = _WHEEL.fullmatch(source.rsplit("/", 1)[-1])
         bucket, _, key = source.removeprefix("s3://").partition("/")
-        if not found or (source.startswith("s3://") and not (bucket and key)):
+        if not match or (source.startswith("s3://") and not (bucket and key)):
             raise UsageError(
                 f"{source!r} must end with the wheel's own name, such as "
                 f"jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl."
             )
-        return found[1]
-    found = _REQUIREMENT.fullmatch(source)
-    if not found:
+        return match[1]
+    match = _REQUIREMENT.fullmatch(source)
+    if not match:
         raise UsageError(
             f"--from {source} is not valid. Give s3://BUCKET/…/WHEEL, an absolute path of a wheel "
             f"as the app sees it, or {DISTRIBUTION}==VERSION for a package index."
         )
-    return found[1]
+    return match[1]
 
 
 #: AdminTraits under the name that administrators know, because the messages of traitlets contain

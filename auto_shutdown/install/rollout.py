@@ -12,7 +12,7 @@ from .calls import Calls
 from .errors import AttachError, UsageError
 from .names import APP_TYPES
 from .plan import Plan
-from .survey import Survey, about_overrides, about_tools, delete_command, left_over, look
+from .survey import Survey, about_overrides, about_tools, delete_command, left_over, survey_domain
 from .target import Target, choose, split
 
 #: Makes the plan of one target.
@@ -126,7 +126,7 @@ def _add_domain_remarks(jobs: list[Job], platform: str, replace: bool) -> None:
             domains.setdefault((id(job.calls), job.target.domain_id), []).append(job)
     for group in domains.values():
         calls, domain_id = group[0].calls, group[0].target.domain_id
-        survey = look(calls, domain_id, APP_TYPES[platform])
+        survey = survey_domain(calls, domain_id, APP_TYPES[platform])
         group[0].domain_remarks = list(_domain_remarks(calls, survey, group, replace))
 
 

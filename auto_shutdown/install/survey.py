@@ -31,19 +31,19 @@ MANY = 20
 class Use:
     """A lifecycle configuration in the settings of ``target``. ``group`` is the member of the
     target's description that names it, such as ``DefaultUserSettings``. ``by_itself`` says that
-    SageMaker runs it at each start; otherwise a user can choose it. ``in_our_slot`` says that it is
+    SageMaker runs it at each start; otherwise a user can choose it. ``in_slot`` says that it is
     in the slot that ``--attach`` uses. ``script`` is its text."""
 
     target: Target
     app_type: str
     arn: str
     by_itself: bool
-    in_our_slot: bool
+    in_slot: bool
     group: str
     script: str = field(default="", repr=False)
 
     @property
-    def ours(self) -> Script | None:
+    def own_script(self) -> Script | None:
         """The parts of the script if this package made it, else None."""
         return read_script(self.script)
 
@@ -51,7 +51,7 @@ class Use:
     def tools(self) -> tuple[str, ...]:
         """The names of other auto-stop tools that it starts. A script of this package starts those
         of the other script that it runs first."""
-        script = self.ours
+        script = self.own_script
         if script is None:
             return tools_in(self.script)
         if script.previous is None:
@@ -72,18 +72,18 @@ class Survey:
     unread: tuple[str, ...] = ()
 
 
-def look(
+def survey_domain(
     calls: Calls, domain_id: str, app_type: str, sleep: Callable[[float], None] = time.sleep
 ) -> Survey:
     """Read the settings of the domain, its user profiles and its spaces. The error of a part that
     cannot be read is in ``unread``; this function raises nothing."""
-    found = Survey(domain_id, app_type)
+    survey = Survey(domain_id, app_type)
     targets = [Target("domain", domain_id)]
     for nouns, kind in (("UserProfiles", "user-profile"), ("Spaces", "space")):
         try:
             listed = calls.list(nouns, f"domain {domain_id}", DomainIdEquals=domain_id)
         except AttachError as error:
-            found = replace(found, unread=(*found.unread, str(error)))
+            survey = replace(survey, unread=(*survey.unread, str(error)))
             continue
         targets += [Target(kind, domain_id, each[f"{nouns[:-1]}Name"]) for each in listed]
     many = len(targets) > MANY
@@ -94,14 +94,14 @@ def look(
             description = calls.describe(target)
             uses = tuple(_uses(calls, target, app_type, description))
         except AttachError as error:
-            found = replace(found, unread=(*found.unread, str(error)))
+            survey = replace(survey, unread=(*survey.unread, str(error)))
             continue
         if target.kind != "domain" and _has_own_settings(target, app_type, description):
-            found = replace(found, own_settings=(*found.own_settings, target))
-        found = replace(found, uses=(*found.uses, *uses))
+            survey = replace(survey, own_settings=(*survey.own_settings, target))
+        survey = replace(survey, uses=(*survey.uses, *uses))
         if many:
             sleep(PACE_SECONDS)
-    return found
+    return survey
 
 
 def _has_own_settings(target: Target, app_type: str, description: Mapping[str, Any]) -> bool:
@@ -116,13 +116,13 @@ def _uses(
 ) -> Iterator[Use]:
     for slot in slots(target.kind, app_type, description):
         block = (description.get(slot.group) or {}).get(slot.block) or {}
-        ours = slot.current(description)
+        in_slot = slot.current(description)
         default = (block.get("DefaultResourceSpec") or {}).get("LifecycleConfigArn")
-        arns = [ours, default, *(block.get("LifecycleConfigArns") or [])]
+        arns = [in_slot, default, *(block.get("LifecycleConfigArns") or [])]
         for arn in dict.fromkeys(arn for arn in arns if arn and arn != "None"):
             content = calls.content(arn)
-            by_itself = arn in (ours, default)
-            yield Use(target, app_type, arn, by_itself, arn == ours, slot.group, content)
+            by_itself = arn in (in_slot, default)
+            yield Use(target, app_type, arn, by_itself, arn == in_slot, slot.group, content)
 
 
 # -- sentences ------------------------------------------------------------------------------------
@@ -133,26 +133,26 @@ def about_overrides(survey: Survey) -> list[str]:
     effect, and on the option that attaches the script to them."""
     instead: list[Target] = []
     unsure: list[Target] = []
-    found: list[str] = []
+    sentences: list[str] = []
     for target in survey.own_settings:
-        slot = next((use for use in survey.uses if use.target == target and use.in_our_slot), None)
+        slot = next((use for use in survey.uses if use.target == target and use.in_slot), None)
         if target.kind == "space" and survey.app_type == "JupyterLab":
-            if slot is not None and slot.ours is None:
-                found.append(f"{_runs(slot)} after the domain's lifecycle configuration.")
+            if slot is not None and slot.own_script is None:
+                sentences.append(f"{_runs(slot)} after the domain's lifecycle configuration.")
         elif slot is None:
             unsure.append(target)
         else:
-            found.append(f"{_runs(slot)} instead of the domain's lifecycle configuration.")
+            sentences.append(f"{_runs(slot)} instead of the domain's lifecycle configuration.")
             instead.append(target)
     if instead:
-        found.append(f"To attach the script to these as well, use {_attach_options(instead)}.")
+        sentences.append(f"To attach the script to these as well, use {_attach_options(instead)}.")
     if unsure:
-        found.append(
+        sentences.append(
             f"{_and([_name(target) for target in unsure])} {_has(unsure)} {survey.app_type} "
             "settings. AWS does not document whether the domain's lifecycle configuration then "
             f"runs. To be sure, use {_attach_options(unsure)} as well."
         )
-    return found
+    return sentences
 
 
 def _runs(use: Use) -> str:
@@ -176,7 +176,7 @@ def _has(targets: list[Target]) -> str:
 def about_tools(uses: Iterable[Use], leaving: Iterable[str] = ()) -> list[str]:
     """Sentences on the other auto-stop tools that lifecycle configurations start. ``leaving`` are
     the ARNs that the plan takes out."""
-    left, found = set(leaving), []
+    left, sentences = set(leaving), []
     for use in uses:
         for tool in use.tools:
             if use.arn in left:
@@ -186,11 +186,13 @@ def about_tools(uses: Iterable[Use], leaving: Iterable[str] = ()) -> list[str]:
                 f"{name_of_arn(use.arn)} ({_name(use.target)}) {how} {tool}. It deletes apps by "
                 "rules of its own, without a warning and without keep-alives, and both will run"
             )
-            if use.in_our_slot:
-                found.append(f"{text}: use --replace to leave it out.")
+            if use.in_slot:
+                sentences.append(f"{text}: use --replace to leave it out.")
             else:
-                found.append(f"{text}: take it out of {use.group}.{use.app_type}AppSettings there.")
-    return list(dict.fromkeys(found))
+                sentences.append(
+                    f"{text}: take it out of {use.group}.{use.app_type}AppSettings there."
+                )
+    return list(dict.fromkeys(sentences))
 
 
 def left_over(calls: Calls, surveys: Iterable[Survey], plan_frees: Iterable[str] = ()) -> list[str]:
@@ -218,27 +220,27 @@ def delete_command(name: str, region: str) -> str:
     )
 
 
-def where_ours_run(survey: Survey) -> list[str]:
+def about_attached(survey: Survey) -> list[str]:
     """Sentences on each place where a script of this package is attached: what it installs, and
     which other script it runs first."""
     groups: dict[tuple[Target, str], list[str]] = {}
     scripts: dict[str, Script] = {}
     for use in survey.uses:
-        script = use.ours
-        if script is not None and use.in_our_slot:
+        script = use.own_script
+        if script is not None and use.in_slot:
             groups.setdefault((use.target, use.arn), []).append(use.group)
             scripts[use.arn] = script
-    found = []
+    sentences = []
     for (target, arn), where in groups.items():
         script = scripts[arn]
         how = "attached as code or by hand" if script.as_code else "attached with --attach"
-        found.append(f"{_name(target)} ({', '.join(where)}): {name_of_arn(arn)}, {how}.")
-        found.append(f"  It installs {source_of(script)}")
+        sentences.append(f"{_name(target)} ({', '.join(where)}): {name_of_arn(arn)}, {how}.")
+        sentences.append(f"  It installs {source_of(script)}")
         if script.previous is not None and script.previous.is_left_out:
-            found.append(f"  {about_left_out(script.previous.arn)}")
+            sentences.append(f"  {about_left_out(script.previous.arn)}")
         elif script.previous is not None:
-            found.append(f"  It runs {name_of_arn(script.previous.arn)} first.")
-    return found
+            sentences.append(f"  It runs {name_of_arn(script.previous.arn)} first.")
+    return sentences
 
 
 def _name(target: Target) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from .calls import Calls
 from .errors import AttachError
 from .names import APP_TYPES
-from .survey import left_over, look
+from .survey import left_over, survey_domain
 
 
 @dataclass
@@ -36,7 +36,7 @@ def _find_in(make_calls: Callable[[str], Calls], region: str) -> Unused:
     try:
         calls = make_calls(region)
         surveys = [
-            look(calls, str(domain["DomainId"]), app_type)
+            survey_domain(calls, str(domain["DomainId"]), app_type)
             for domain in calls.list("Domains")
             for app_type in APP_TYPES.values()
         ]
