@@ -1,5 +1,5 @@
-"""The command line in a terminal of Studio: real apps, real kernels, a real server of
-which it knows nothing but what Jupyter's runtime files tell."""
+"""The command line in a terminal of Studio, with real apps, kernels and a real server. It finds the
+server by Jupyter's runtime files alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_commands_work_in_a_terminal_of_studio(studio: LocalStudio) -> None:
     def json_of(*argv: str, code: int = 0) -> Any:
         return json.loads(shell(*argv, "--json", code=code))
 
-    # What runs, with the app first and the notebook's name below it.
+    # The status shows the app, and the notebook below it.
     shell("check")
     lines = shell("status").splitlines()
     assert f"Studio Classic of ada in {studio.domain_id}" in lines[1]
@@ -53,12 +53,12 @@ def test_commands_work_in_a_terminal_of_studio(studio: LocalStudio) -> None:
     app = next(i for i, row in enumerate(rows) if row[:1] == ["app"])
     assert rows[app + 1][:2] == ["kernel", "train.ipynb"]
 
-    # Kept, by the name of the notebook, within the administrator's bound.
+    # A keep-alive by the name of the notebook, within the administrator's limit.
     held = json_of("keep-alive", "kernel", "train.ipynb", "--minutes", "240")["keep_alive"]
     assert [hold["id"] for hold in held] == [kernel]
     shell("keep-alive", "kernel", "train.ipynb", "--minutes", "241", code=1)
 
-    # The doctor reads the configuration that this server was started with, and asks it.
+    # The doctor reads the configuration of this server, and sends it a request.
     report = json_of("doctor")
     levels = {finding["check"]: finding["level"] for finding in report["findings"]}
     assert report["failures"] == 0
@@ -74,7 +74,7 @@ def test_commands_work_in_a_terminal_of_studio(studio: LocalStudio) -> None:
     assert failed == ["sagemaker:DeleteApp"]
     studio.api.faults.clear()
 
-    # Removed by hand; the history tells.
+    # The history shows the removal.
     server.request("POST", "auto-shutdown/remove", {"kind": "kernel", "id": kernel})
     assert shell("history").splitlines()[1].split()[3:5] == ["deep/train.ipynb", "removed"]
 

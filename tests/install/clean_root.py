@@ -1,7 +1,8 @@
-"""A root of its own for the generated scripts: SageMaker's folders and users, no network, nothing
-of this machine but ``/usr`` (read-only) and an interpreter. Needs root and `unshare`.
+"""A root directory in which the generated scripts run. It has SageMaker's folders and users, and no
+network. Of this machine it has only ``/usr`` (read-only) and a Python interpreter. It needs root
+and `unshare`.
 
-``sudo`` is real in what matters: an unprivileged user comes to be root by it, and only by it.
+Its ``sudo`` is a stand-in, but an unprivileged user does become root by it, and only by it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 SAGEMAKER_USER = "1000:100"
 CONFIGURATION = "etc/jupyter/jupyter_server_config.d/auto_shutdown_admin.json"
 
-#: In the namespace: ``$1`` is the root, ``$2`` the user, ``$3`` an interpreter's folder.
+#: Runs in the namespace. ``$1`` is the root, ``$2`` the user, ``$3`` the folder of the interpreter.
 ENTER = """
 set -e
 root=$1 user=$2 interpreter=$3
@@ -82,9 +83,9 @@ finally:
     server.wait(15)
 """
 
-#: Plays a server that was started long ago: asked what runs in it, it answers with what /opt/tools
-#: holds. The arguments are a command, after which it waits until the server is restarted, or was
-#: asked for its kernels a second time, and was not.
+#: Stands for a server that started in 2020. Its list of kernels is the file /opt/tools/kernels. The
+#: program runs the command in its arguments. Then it waits until something restarts the server, or
+#: asks for its kernels a second time.
 OLD_SERVER = """
 import http.server, json, ssl, subprocess, sys, threading, time
 
@@ -94,9 +95,9 @@ def read(name):
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         name = self.path.partition("?")[0].rpartition("/")[2]
-        found = {"status": {"started": "2020-01-01T00:00:00Z"}, "terminals": []}
-        found["kernels"] = json.loads(read("kernels"))
-        body = json.dumps(found[name]).encode()
+        answers = {"status": {"started": "2020-01-01T00:00:00Z"}, "terminals": []}
+        answers["kernels"] = json.loads(read("kernels"))
+        body = json.dumps(answers[name]).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -124,7 +125,7 @@ with socket.socket() as s:
 
 
 def possible() -> str:
-    """Why this cannot be had here; empty where it can."""
+    """Why this machine cannot make a clean root; empty if it can."""
     if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("unshare") is None:
         return "needs Linux, root and unshare"
     tried = subprocess.run([*UNSHARE, "true"], capture_output=True, check=False)
@@ -132,7 +133,8 @@ def possible() -> str:
 
 
 def make_environment(place: Path, python: str, *packages: str, compiled: bool = True) -> Path:
-    """An environment with pip, as conda's are; compiled where it is used more than once."""
+    """Make a Python environment with pip, as conda's have it. ``compiled`` compiles its files,
+    which is worth the time if it is used more than once."""
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "venv", "--quiet", "--seed", "--python", python, place], check=True)
     inside = place / "bin" / "python"
@@ -140,14 +142,15 @@ def make_environment(place: Path, python: str, *packages: str, compiled: bool = 
     subprocess.run(argv, check=True)
     if compiled:
         subprocess.run([inside, "-m", "compileall", "-q", "-j0", place / "lib"], check=False)
-    # As in SageMaker's images, the user may write there.
+    # In SageMaker's images, the user may write to the environment.
     subprocess.run(["chown", "-R", SAGEMAKER_USER, place], check=True)
     return place
 
 
 @dataclass
 class CleanRoot:
-    """``prefix`` is where in it ``environment`` stands."""
+    """One root directory, in the folder ``place``. ``prefix`` is the path in it of a copy of
+    ``environment``."""
 
     place: Path
     environment: Path
@@ -197,7 +200,8 @@ class CleanRoot:
         self.write(f"/opt/tools/bin/{name}", text).chmod(0o755)
 
     def _interpreter(self) -> str:
-        """The folder of the real Python, made visible under its own path; empty within /usr."""
+        """The folder of the real Python, which the root makes visible under its own path. A folder
+        that does not exist if Python is in /usr, which is visible anyway."""
         real = (self.environment / "bin" / "python").resolve()
         if real.is_relative_to("/usr"):
             return "/nonexistent"
@@ -208,7 +212,7 @@ class CleanRoot:
     def _copy_environment(self) -> None:
         target = self.path(self.prefix)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # As links: nothing here writes into a file that is there, pip makes each anew.
+        # Hard links suffice, because pip replaces files and does not write into existing ones.
         subprocess.run(["cp", "-al", self.environment, target], check=True)
         for program in (target / "bin").iterdir():
             if program.is_file() and not program.is_symlink():
@@ -242,11 +246,11 @@ class CleanRoot:
         )
 
     def start(self, script: str) -> subprocess.CompletedProcess[str]:
-        """Run the lifecycle configuration, as SageMaker does: a file, in the root folder."""
+        """Run the script as SageMaker does: as a file in the root folder."""
         return self.run(*self.start_line(script))
 
     def start_line(self, script: str) -> list[str]:
-        """What runs it, in there."""
+        """Write the script into the root, and return the command line that runs it."""
         text = script.replace("RESTART_DELAY=30", "RESTART_DELAY=0")
         self.write("/on-start.sh", text).chmod(0o755)
         return ["/on-start.sh"]
@@ -262,7 +266,7 @@ class CleanRoot:
         return done.stdout
 
     def packages(self) -> set[str]:
-        """What is installed there, each with its version."""
+        """The installed packages of the environment, each as ``name==version``."""
         (folder,) = self.path(self.prefix).glob("lib/python3.*/site-packages")
         names = [path.stem.split("-") for path in folder.glob("*.dist-info")]
         return {f"{name.replace('_', '-')}=={version}" for name, version in names}
@@ -273,20 +277,20 @@ class CleanRoot:
     def start_beside_server(
         self, script: str, kernels: list[str]
     ) -> subprocess.CompletedProcess[str]:
-        """Run the lifecycle configuration while a server runs that has these kernels, and wait for
-        the restart, which comes from the background, or for its omission."""
+        """Run the script beside a server with these kernels (OLD_SERVER), and wait until the
+        background process restarts the server, or has looked at its kernels twice."""
         self.write("/opt/tools/kernels", json.dumps([{"id": each} for each in kernels]))
         self.write("/opt/tools/asked", "").chmod(0o666)
         python = f"{self.prefix}/bin/python"
         return self.run(python, "-c", OLD_SERVER, *self.start_line(script))
 
     def tree(self) -> dict[str, tuple[int, int, int]]:
-        """All files there, to see whether anything has been touched."""
-        found = {}
+        """The inode, size and time of each file, to see whether a script has changed any."""
+        files = {}
         for folder in (self.prefix, "/etc", self.home):
             for path in self.path(folder).rglob("*"):
                 status = path.lstat()
                 if not stat.S_ISDIR(status.st_mode):
                     key = str(path.relative_to(self.place))
-                    found[key] = (status.st_ino, status.st_size, status.st_mtime_ns)
-        return found
+                    files[key] = (status.st_ino, status.st_size, status.st_mtime_ns)
+        return files

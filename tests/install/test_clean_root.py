@@ -56,9 +56,9 @@ def script(platform: str = "jupyter-server", **more: Any) -> str:
 
 
 def server(root: CleanRoot, *paths: str) -> dict[str, Any]:
-    """A server of that environment, started by the user, asked for these paths."""
-    found: dict[str, Any] = json.loads(root.python("-c", SERVER, *paths).splitlines()[-1])
-    return found
+    """Start a server of the environment as the user, and return its answers to these paths."""
+    answers: dict[str, Any] = json.loads(root.python("-c", SERVER, *paths).splitlines()[-1])
+    return answers
 
 
 def assert_host_untouched(root: CleanRoot, before: set[str]) -> None:
@@ -90,7 +90,7 @@ def test_script_installs_on_studio_classic_and_restarts_an_unused_server(make_ro
 
 def test_users_cannot_edit_the_configuration(make_root: Make) -> None:
     root = make_root()
-    away(root.path(WHEEL))  # the configuration is all that this is about
+    away(root.path(WHEEL))  # the test needs only the configuration
     root.start(script())
     path = root.path(CONFIGURATION)
     assert json.loads(path.read_text()) == {"AutoShutdown": ADMIN}
@@ -103,9 +103,11 @@ def test_users_cannot_edit_the_configuration(make_root: Make) -> None:
     assert not path.exists()
 
 
-def test_script_installs_nothing_without_root_rights(make_root: Make) -> None:
+def test_without_root_rights_the_configuration_is_written_into_the_environment(
+    make_root: Make,
+) -> None:
     root = make_root()
-    away(root.path(WHEEL))  # the configuration is all that this is about
+    away(root.path(WHEEL))  # the test needs only the configuration
     root.path("/opt/tools/bin/sudo").unlink()
     done = root.start(script())
     assert "no root rights here" in done.stdout
@@ -114,7 +116,7 @@ def test_script_installs_nothing_without_root_rights(make_root: Make) -> None:
 
 
 def test_a_server_in_which_a_kernel_runs_is_not_restarted(make_root: Make) -> None:
-    """Somebody was faster than the installation: their kernel must not die of it."""
+    """A user may start a kernel before the installation ends, and must not lose it."""
     root = make_root()
     done = root.start_beside_server(script(), ["kernel"])
     assert done.returncode == 0, done.stdout
@@ -128,7 +130,7 @@ def test_script_installs_on_a_notebook_instance(make_root: Make) -> None:
     assert done.returncode == 0, done.stdout
     assert root.packages() >= OURS
     assert root.path(CONFIGURATION).exists()
-    # The server does not answer here, so it is not known to be unused, and is not restarted.
+    # The server does not answer, so it may have kernels, and the script does not restart it.
     assert root.calls() == ["systemctl --quiet is-active jupyter-server.service"]
 
 
@@ -145,7 +147,7 @@ def test_files_and_variables_of_users_do_not_affect_the_script(make_root: Make) 
     root = make_root(variables=variables)
     root.write("/home/sagemaker-user/.config/pip/pip.conf", "[install]\nuser = true\n")
     root.write("/tmp/importlib.py", "raise SystemExit('caught')\n")
-    # A venv's pip does not heed this mark; the option that goes with it has to be known.
+    # The pip of a venv ignores this mark, but it must know the option that the script then uses.
     root.write(f"{ENVIRONMENTS['jupyter-server']}/lib/python3.0/EXTERNALLY-MANAGED", "")
     root.start(script())
     where = root.python("-I", "-c", "import auto_shutdown; print(auto_shutdown.__file__)")

@@ -23,7 +23,7 @@ LATER = {"started": "2026-03-01T12:00:01.000000Z"}
 
 
 class Server:
-    """Answers with what ``paths`` holds; None is a refusal."""
+    """A server that answers with the JSON in ``paths``, and refuses a path with None."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -60,7 +60,8 @@ def server() -> Iterator[Server]:
 
 
 def run(server: Server, tmp_path: Path, *steps: Callable[[], object]) -> tuple[bool, bool]:
-    """Whether it says that it restarted, and whether the command ran. One step at each wait."""
+    """The result of ``restart_when_unused``, and whether its command ran. The server takes its next
+    answers at each wait."""
     marker, left = tmp_path / "restarted", list(steps)
     command = [sys.executable, "-c", f"open({str(marker)!r}, 'w')"]
 
