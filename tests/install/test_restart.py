@@ -60,8 +60,8 @@ def server() -> Iterator[Server]:
 
 
 def run(server: Server, tmp_path: Path, *steps: Callable[[], object]) -> tuple[bool, bool]:
-    """The result of ``restart_when_unused``, and whether its command ran. The server takes its next
-    answers at each wait."""
+    """Whether ``restart_when_unused`` reports a restart, and whether its command ran. Each wait calls
+    the next of ``steps``. The wait after the last one ends the test, as after a day."""
     marker, left = tmp_path / "restarted", list(steps)
     command = [sys.executable, "-c", f"open({str(marker)!r}, 'w')"]
 
@@ -72,10 +72,10 @@ def run(server: Server, tmp_path: Path, *steps: Callable[[], object]) -> tuple[b
         left.pop(0)()
 
     try:
-        said = restart_when_unused(server.url, command, NOW, sleep)
+        reported = restart_when_unused(server.url, command, NOW, sleep)
     except TimeoutError:
-        said = False
-    return said, marker.exists()
+        reported = False
+    return reported, marker.exists()
 
 
 def test_an_unused_server_is_restarted_at_once(server: Server, tmp_path: Path) -> None:
