@@ -60,8 +60,8 @@ def server() -> Iterator[Server]:
 
 
 def run(server: Server, tmp_path: Path, *steps: Callable[[], object]) -> tuple[bool, bool]:
-    """Whether ``restart_when_unused`` reports a restart, and whether its command ran. Each wait calls
-    the next of ``steps``. The wait after the last one ends the test, as after a day."""
+    """Whether ``restart_when_unused`` reports a restart, and whether its command ran. Each wait
+    calls the next of ``steps``. The wait after the last one ends the test, as after a day."""
     marker, left = tmp_path / "restarted", list(steps)
     command = [sys.executable, "-c", f"open({str(marker)!r}, 'w')"]
 
