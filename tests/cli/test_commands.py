@@ -85,7 +85,7 @@ async def test_settings_are_shown_changed_and_reset(command: Any, server: Any) -
     await server()
     shown = (await command("settings")).out
     assert all(f"\n{name} " in shown for name in FIELDS)
-    assert "Idle timeouts may be from 10 to 525600 minutes" in shown
+    assert "An idle timeout can be 10 to 525600 minutes" in shown
     result = await command("settings", "idle_timeout_minutes=90", "keep_terminals=true", "--json")
     assert (result.code, result.json["user"]) == (
         0,

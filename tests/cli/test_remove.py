@@ -52,7 +52,7 @@ async def test_removing_several_resources_asks_for_confirmation(
     await command("check")
     at_a_terminal(monkeypatch, answer)
     result = await command("remove", "terminal", "one")
-    assert result.out.startswith("This removes the terminal one, with all that runs in it")
+    assert result.out.startswith("This shuts down the terminal one. Everything in it ends")
     assert result.code == (0 if len(stays) == 1 else 1)
     assert await terminals(jp_fetch) == stays
 
