@@ -274,7 +274,7 @@ def test_deploy_update_and_remove(
     assert main([*deploy, "--yes", "--mail", "a@example.com", "--budget", "500"]) == 0
     printed = capsys.readouterr().out
     assert "add     AWS::Lambda::Function Function" in printed
-    assert "It deletes apps, after a notice, by these rules: canvas." in printed
+    assert "The function deletes apps, after a notice, by these rules: canvas." in printed
     made = cloudformation.describe_stack_resources(StackName="auto-shutdown-domain")
     made = made["StackResources"]
     names = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in made if "ResourceType" in r}

@@ -273,7 +273,7 @@ def test_a_domain_without_shared_spaces_gets_none(client: Any, studio: Studio) -
     [
         ("DescribeDomain", "AccessDeniedException", "--for administrator"),
         ("CreateStudioLifecycleConfig", "AccessDeniedException", "--for administrator"),
-        ("UpdateDomain", "ResourceInUse", "try again in a minute"),
+        ("UpdateDomain", "ResourceInUse", "Try again in a minute"),
         ("UpdateDomain", "ThrottlingException", "fewer calls"),
         ("DescribeStudioLifecycleConfig", "InternalFailure", "Look the code up"),
     ],
