@@ -294,7 +294,7 @@ def test_deploy_update_and_remove(
     # A dry run takes the permission away.
     policy_file.write_text(json.dumps({**POLICY, "dry_run": True}))
     assert main([*deploy, "--yes"]) == 0
-    assert "It only reads" in capsys.readouterr().out
+    assert "The function only reads" in capsys.readouterr().out
     # moto does not update the role itself.
     body = cloudformation.get_template(StackName="auto-shutdown-domain")["TemplateBody"]
     assert "sagemaker:DeleteApp" not in json.dumps(body)
