@@ -17,6 +17,7 @@ from typing import Any
 from moto.sagemaker.exceptions import SagemakerClientError
 from moto.sagemaker.models import sagemaker_backends
 
+from .deadline import Deadline
 from .labs import Lab, merge
 from .operations import Answer, Request
 from .processes import Leashed
@@ -206,9 +207,9 @@ class Instance:
         return self.instances.process(self.name)
 
     def _wait_for(self, status: str) -> None:
-        deadline = time.monotonic() + STARTING_SECONDS
+        deadline = Deadline(STARTING_SECONDS)
         while (found := self.status) != status:
-            if time.monotonic() > deadline or found == "Failed":
+            if deadline.has_passed or found == "Failed":
                 raise RuntimeError(f"Notebook instance {self.name} is {found}.")
             time.sleep(0.05)
 

@@ -13,6 +13,8 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .deadline import Deadline
+
 LEASH = Path(__file__).with_name("leash.py")
 
 
@@ -36,8 +38,8 @@ class Leashed:
     @property
     def pid(self) -> int:
         """The process id of the command itself. Raises RuntimeError when it has not started."""
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
+        deadline = Deadline(10.0)
+        while not deadline.has_passed:
             with contextlib.suppress(FileNotFoundError, ValueError):
                 return int(self._pid_file.read_text())
             time.sleep(0.01)
@@ -71,9 +73,9 @@ class Leashed:
 
 def wait_for_http(url: str, process: Leashed, seconds: float = 60.0) -> None:
     """Wait until ``url`` answers. Raises RuntimeError with the log when the process ends first, or
-    after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.running:
+    after ``seconds`` (of a Deadline)."""
+    deadline = Deadline(seconds)
+    while process.running and not deadline.has_passed:
         try:
             urllib.request.urlopen(url, timeout=5).close()
         except urllib.error.HTTPError:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from websocket import create_connection
+from websocket import WebSocketTimeoutException, create_connection
 
+from .deadline import Deadline
 from .jupyter_names import kernelspec
 from .processes import Leashed
 
@@ -30,9 +31,10 @@ class HttpError(Exception):
 
 class KernelClient:
     """A websocket to one kernel, like that of a browser page. The end of a ``with`` block closes
-    it."""
+    it. ``seconds`` limits the wait for one message (as a Deadline)."""
 
     def __init__(self, url: str, seconds: float) -> None:
+        self._seconds = seconds
         self._connection = create_connection(url, timeout=seconds)
 
     def __enter__(self) -> KernelClient:
@@ -60,10 +62,21 @@ class KernelClient:
     def hear(self, msg_type: str, asked: str | None = None) -> dict[str, Any]:
         """The next message of this type; with ``asked``, the next one that answers that request."""
         while True:
-            found: dict[str, Any] = json.loads(self._connection.recv())
+            found = self._next_message()
             ours = asked is None or found.get("parent_header", {}).get("msg_id") == asked
             if ours and found.get("msg_type") == msg_type:
                 return found
+
+    def _next_message(self) -> dict[str, Any]:
+        deadline = Deadline(self._seconds)
+        while True:
+            try:
+                message: dict[str, Any] = json.loads(self._connection.recv())
+            except WebSocketTimeoutException:
+                if deadline.has_passed:
+                    raise
+            else:
+                return message
 
     def hear_state(self, state: str, asked: str) -> None:
         """Wait until the kernel reports ``state`` for the request ``asked``."""
@@ -89,8 +102,8 @@ class JupyterServerApp:
 
     def _settle(self) -> None:
         """Wait until the extension has started. Until then it answers with status 503."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
+        deadline = Deadline(30.0)
+        while not deadline.has_passed:
             try:
                 self.status()
             except HttpError as error:
@@ -195,10 +208,10 @@ class JupyterServerApp:
         return found
 
     def wait_for(self, what: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-        """Poll until ``condition`` returns a true value, and return that. Raises with the log after
-        ``seconds``."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        """Poll until ``condition`` returns a true value, and return that. Raises TimeoutError with
+        the log after ``seconds`` (of a Deadline)."""
+        deadline = Deadline(seconds)
+        while not deadline.has_passed:
             found = condition()
             if found:
                 return found

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .deadline import Deadline
 from .labs import Lab, merge
 from .processes import Leashed
 from .resources import ACCOUNT, AppRecord, Apps, Key
@@ -99,8 +100,8 @@ class Space:
         return process
 
     def _wait_for(self, *statuses: str | None) -> None:
-        deadline = time.monotonic() + STARTING_SECONDS
+        deadline = Deadline(STARTING_SECONDS)
         while self.status not in statuses:
-            if time.monotonic() > deadline or self.status == "Failed":
+            if deadline.has_passed or self.status == "Failed":
                 raise RuntimeError(f"The app of space {self.name} is {self.status}.")
             time.sleep(0.02)
