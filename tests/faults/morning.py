@@ -1,8 +1,10 @@
-"""A morning in a Studio: the product's own controller, world and SageMaker client, the real API
-of the local Studio, and a clock that is turned by hand, so that hours take a second.
+"""A simulated morning in a Studio, with a fault in it.
 
-Three apps: one idle, which must go; one with a busy kernel and one that its user keeps, which must
-stay. Whatever goes wrong meanwhile, :meth:`Morning.verdict` counts what came of it.
+The controller, the world, the SageMaker client and the state files are the product's own. The API
+is the local Studio's. The test sets the clock, so that hours take a second.
+
+There are three apps. One is idle and must be removed. One has a busy kernel, one has a keep-alive
+of its user; both must stay. :meth:`Morning.verdict` counts what went wrong.
 """
 
 from __future__ import annotations
@@ -22,9 +24,12 @@ from wire import Wire
 
 from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import Kind, Ref
+from auto_shutdown.cycle import controller as controller_module
+from auto_shutdown.cycle import one_pass
 from auto_shutdown.cycle.controller import Controller
 from auto_shutdown.local_studio.resources import AppRecord
 from auto_shutdown.local_studio.studio import CREDENTIALS, LocalStudio
+from auto_shutdown.state import store as store_module
 from auto_shutdown.state.history import History
 from auto_shutdown.state.store import Store, StoreError
 from auto_shutdown.world import sagemaker
@@ -34,21 +39,34 @@ from auto_shutdown.world.sagemaker import SageMaker
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.world import World
 
-#: A user's own, by which lost settings are seen.
+#: The user's settings and keep-alive. A test sees by them whether any are lost.
 SETTINGS = {"idle_timeout_minutes": 12, "warn_minutes": 1}
 HELD_MINUTES = 600
 
-#: Tries of the first list of apps in a morning.
+#: How often a morning asks for its first list of apps.
 FIRST_LISTS = 20
 
 SORTS = ("idle", "busy", "held")
 
-#: Instead of minutes: nobody waits here for what never comes.
-SHORT = {"CONNECT_SECONDS": 1, "READ_SECONDS": 0.7, "CALL_SECONDS": 4.0}
+#: The product's time limits while the API or the wire to it is broken: nobody waits here for an
+#: answer that never comes. At all other times the limits are the product's own.
+SHORT_LIMITS = {"CONNECT_SECONDS": 1, "READ_SECONDS": 0.7, "CALL_SECONDS": 4.0}
+
+#: Nothing else hangs here, however slow a busy machine and its disk are. With the product's own
+#: limits (15 s for a file, 5 s for a lock, 30 s for a pass) a slow machine would be a second fault.
+PATIENT_SECONDS = 600.0
+PATIENT_LIMITS = (
+    (controller_module, "CHECK_SECONDS"),
+    (controller_module, "LOOK_SECONDS"),
+    (controller_module, "SAVE_SECONDS"),
+    (one_pass, "REMOVAL_SECONDS"),
+    (one_pass, "REMOVALS_SECONDS"),
+    (store_module, "LOCK_SECONDS"),
+)
 
 
 class BareStudio(LocalStudio):
-    """Its apps are records: nothing runs in them that would have to be real."""
+    """A local Studio whose apps are records only: no process runs in them."""
 
     def _start_app(self, record: AppRecord) -> Any:
         return None
@@ -86,7 +104,7 @@ class Sessions:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one try of one fault."""
+    """The result of one try of one fault. ``note`` says what has not recovered."""
 
     wrongly_removed: int
     lost: int
@@ -99,13 +117,11 @@ class Verdict:
 
 
 class Morning(Bench):
-    """One server's morning at ``studio``."""
+    """The morning of one server at ``studio``. ``name`` is part of the names of its apps."""
 
     studio: Any
 
     def __init__(self, path: Path, studio: Any, name: str) -> None:
-        for constant, value in SHORT.items():
-            setattr(sagemaker, constant, value)
         os.environ.update(CREDENTIALS)
         self.studio, self.name = studio, name
         self.wire = Wire(int(studio.api.url.rsplit(":", 1)[1]))
@@ -115,7 +131,9 @@ class Morning(Bench):
         parts = (Store(self.path, self.name), History(self.path, self.name))
         world: Any = self.world
         clock: Any = self.clock
-        return Controller(world, *parts, self.limits, clock, self.log)
+        controller = Controller(world, *parts, self.limits, clock, self.log)
+        be_patient(controller)
+        return controller
 
     def _world(self, studio: Any) -> World:
         for app in SORTS:
@@ -144,16 +162,16 @@ class Morning(Bench):
         )
 
     async def begin(self) -> None:
-        """Up to the moment at which the idle app is due in a minute."""
+        """Live until a minute before the idle app is due."""
         await self.settle_in()
         await self.live(11 * MINUTE)
 
     async def settle_in(self) -> None:
-        """A user's wishes."""
+        """Load the state, and set the user's settings and keep-alive."""
         await self.controller.load()
         await self.controller.requests.patch_settings(SETTINGS)
         held = Ref(Kind.APP, f"KernelGateway/{self.app('held')}")
-        # On a busy machine the first list, which loads boto3, can exceed its time limit.
+        # On a busy machine the first list, which loads boto3, can exceed its time limit of 40 s.
         for _ in range(FIRST_LISTS):
             await self.controller.check(list_apps=True)
             if any(each["id"] == held.id for each in self.controller.report()["resources"]):
@@ -161,12 +179,12 @@ class Morning(Bench):
         await self.controller.requests.keep_alive(held, HELD_MINUTES)
 
     async def pass_by(self, minutes: float) -> None:
-        """Live on; a pass that raises would be the server's log's."""
+        """Live on. A server only logs the error of a pass."""
         with suppress(StoreError):
             await self.live(timedelta(minutes=minutes))
 
     def verdict(self, note: str = "") -> Verdict:
-        """To be called when the fault has been over for a while."""
+        """The result. Call it when the fault has been over for a while."""
         deleted = {
             call.request.get("AppName")
             for call in self.studio.api.calls
@@ -180,11 +198,11 @@ class Morning(Bench):
             "busy": "InService",
             "held": "InService",
         }
-        told = "" if recovered else f" {statuses}, {faults}"
-        return Verdict(wrong, self.lost(deleted), recovered, note + told)
+        what_is_wrong = "" if recovered else f" {statuses}, {faults}"
+        return Verdict(wrong, self.lost(deleted), recovered, note + what_is_wrong)
 
     def lost(self, deleted: set[Any]) -> int:
-        """Settings, keep-alives and audit lines that are not on disk as they must be."""
+        """The number of settings, keep-alives and audit lines that are missing on disk."""
         stored = json.loads((self.path / "settings.json").read_text())["settings"]
         holds = json.loads((self.path / f"keep-alive-{self.name}.json").read_text())["keep_alive"]
         lines = self.audit_lines()
@@ -198,18 +216,31 @@ class Morning(Bench):
         )
 
     def audit_lines(self) -> list[dict[str, Any] | None]:
-        """All lines of the log; None for one that is not whole."""
-        found: list[dict[str, Any] | None] = []
+        """All lines of the audit log; None for an incomplete line."""
+        lines: list[dict[str, Any] | None] = []
         path = self.path / f"history-{self.name}.jsonl"
         for line in path.read_text().split("\n") if path.exists() else []:
             try:
-                found.append(json.loads(line) if line else {"name": "", "outcome": ""})
+                lines.append(json.loads(line) if line else {"name": "", "outcome": ""})
             except ValueError:
-                found.append(None)
-        return found
+                lines.append(None)
+        return lines
+
+    def set_call_limits(self, limits: Mapping[str, float]) -> None:
+        """Use these time limits for calls to SageMaker from now on, also in the next client."""
+        for constant, value in limits.items():
+            setattr(sagemaker, constant, value)
+        self.sagemaker._client = None
+
+    async def calls_returned(self) -> None:
+        """Wait for the calls that hang: the product begins no others while three of them do."""
+        worker = self.sagemaker._worker
+        await eventually(
+            lambda: not any(thread.is_alive() for thread in worker._stuck), "the calls return"
+        )
 
     def close(self) -> None:
-        """The next morning begins with nothing of this one."""
+        """End the faults and delete the apps, for the next morning at this Studio."""
         self.sagemaker.close()
         self.wire.close()
         self.studio.api.faults.clear()
@@ -223,24 +254,34 @@ class Morning(Bench):
                 )
 
 
+def be_patient(controller: Controller) -> None:
+    """Let this controller wait longer for the file system, for its passes and their removals."""
+    for module, limit in PATIENT_LIMITS:
+        setattr(module, limit, PATIENT_SECONDS)
+    for part in (controller.preferences._store, controller._history):
+        part._files._seconds = PATIENT_SECONDS
+
+
 Step = Callable[[Morning], Any]
 
 
-async def lived(morning: Morning, begins: Step, ends: Step, note: str = "") -> Verdict:
-    """A morning with a fault in the very minutes in which the idle app is due."""
+async def morning_with_fault(
+    morning: Morning, start_fault: Step, end_fault: Step, note: str = ""
+) -> Verdict:
+    """A morning with a fault in the minutes in which the idle app is due."""
     try:
         await morning.begin()
-        begins(morning)
+        start_fault(morning)
         await morning.pass_by(8)
-        ends(morning)
+        end_fault(morning)
+        await morning.calls_returned()
         # The longest wait after so few failures, and a whole limit more.
         await morning.pass_by(32)
-        # The API takes the app down in a thread of its own, after it has accepted the request.
+        # The API ends the app in a thread of its own, after it has accepted the request.
         await eventually(
-            lambda: morning.studio.status(morning.app("idle")) != "Deleting", "the app is gone"
+            lambda: morning.studio.status(morning.app("idle")) != "Deleting", "the app is deleted"
         )
-        # The real API answers in 0.7 s (SHORT), unless the machine is busy: that is one more fault,
-        # and the next passes are over it.
+        # On a busy machine one more call may have failed: the next passes recover from it.
         for _ in range(5):
             await morning.pass_by(2)
             verdict = morning.verdict(note)

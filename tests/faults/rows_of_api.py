@@ -1,17 +1,19 @@
-"""Every call to SageMaker, with everything that it may answer."""
+"""Faults of each call to SageMaker: errors, delays, garbage, broken connections."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
-from morning import Morning, Verdict, lived
+from morning import SHORT_LIMITS, BareStudio, Morning, Verdict, morning_with_fault
 from wire import Wire
 
 from auto_shutdown.local_studio.api import Fault, denied
+from auto_shutdown.world import sagemaker
 
-#: Code, HTTP status, text: each as SageMaker gives it (or whatever stands between).
+#: Code, HTTP status and text, as SageMaker or a proxy before it sends them.
 ERRORS = (
     ("AccessDeniedException", 400, denied("sagemaker:DeleteApp", "arn:x")),
     ("ExpiredTokenException", 400, "The security token included in the request is expired"),
@@ -35,7 +37,7 @@ ERRORS = (
     ("NeverHeardOf", 418, "tea"),
 )
 
-#: What of a DeleteApp means that somebody else was faster, though it is there: it is tried again.
+#: Answers of DeleteApp that mean "already gone". Here they are wrong, so the product tries again.
 GONE = (
     ("ResourceNotFound", 400, "App does not exist."),
     ("ValidationException", 400, "App is already being deleted."),
@@ -43,7 +45,10 @@ GONE = (
 
 CALLS = ("ListApps", "DeleteApp")
 
-Row = Callable[[Morning], object]
+Step = Callable[[Morning], object]
+
+#: A name, and how the fault starts and ends.
+Try = tuple[str, Step, Step]
 
 
 def _clear(morning: Morning) -> None:
@@ -51,18 +56,18 @@ def _clear(morning: Morning) -> None:
     morning.wire.turn("whole")
 
 
-def _faults(*faults: Fault) -> Row:
+def _faults(*faults: Fault) -> Step:
     def switch_on(morning: Morning) -> None:
         morning.studio.api.faults += faults
 
     return switch_on
 
 
-def _error(operation: str, code: str, status: int, text: str) -> Row:
+def _error(operation: str, code: str, status: int, text: str) -> Step:
     return _faults(Fault(operation, code, text, status))
 
 
-def _storm() -> Row:
+def _storm() -> Step:
     return _faults(*(Fault(call, "ThrottlingException", "Rate exceeded") for call in CALLS))
 
 
@@ -71,9 +76,9 @@ def _new_credentials(morning: Morning) -> None:
     _clear(morning)
 
 
-def _rows() -> dict[str, list[tuple[str, Row, Row]]]:
-    """By the sentence of the table: each try's name, how it begins, and how it ends."""
-    rows: dict[str, list[tuple[str, Row, Row]]] = {}
+def _rows() -> dict[str, list[Try]]:
+    """The tries, by the title of their row."""
+    rows: dict[str, list[Try]] = {}
     for call in CALLS:
         errors = ERRORS + (GONE if call == "DeleteApp" else ())
         rows[f"{call} answers any of {len(errors)} errors"] = [
@@ -111,5 +116,21 @@ def _turn(mode: str, morning: Morning) -> None:
 ROWS = _rows()
 
 
-async def run(begins: Row, ends: Row, morning: Morning) -> Verdict:
-    return await lived(morning, begins, ends)
+async def run(try_: Try, root: Path, studio: BareStudio) -> Verdict:
+    """One try. The product's time limits for calls are short while the fault lasts."""
+    name, start_fault, end_fault = try_
+    morning = Morning(root / name, studio, name)
+    own_limits = {name: getattr(sagemaker, name) for name in SHORT_LIMITS}
+
+    def start(morning: Morning) -> None:
+        morning.set_call_limits(SHORT_LIMITS)
+        start_fault(morning)
+
+    def end(morning: Morning) -> None:
+        end_fault(morning)
+        morning.set_call_limits(own_limits)
+
+    try:
+        return await morning_with_fault(morning, start, end)
+    finally:
+        morning.set_call_limits(own_limits)

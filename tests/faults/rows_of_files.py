@@ -1,4 +1,4 @@
-"""State files that are replaced by something else while the server runs, and made good again."""
+"""State files that are replaced by files of another kind while the server runs, and restored."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from morning import BareStudio, Morning, Verdict, lived
+from morning import BareStudio, Morning, Verdict, morning_with_fault
 
-Spoil = Callable[[Path], object]
+Make = Callable[[Path], object]
 
 
 def _pipe(path: Path) -> None:
@@ -53,7 +53,7 @@ def _byte_order_mark(path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf{}")
 
 
-KINDS: dict[str, Spoil] = {
+KINDS: dict[str, Make] = {
     "pipe": _pipe,
     "link": _link,
     "device": _device,
@@ -67,25 +67,25 @@ PLACES = ("settings.json", "keep-alive-{}.json", "marks-{}.json", "savings-{}.js
           "history-{}.jsonl", "settings.lock", "heartbeat")  # fmt: skip
 
 
-async def spoilt(root: Path, studio: BareStudio, place: str, kind: str) -> Verdict:
-    """``kind`` is in the place of a state file in the minutes in which the idle app is due."""
+async def replaced(root: Path, studio: BareStudio, place: str, kind: str) -> Verdict:
+    """A file of ``kind`` replaces a state file in the minutes in which the idle app is due."""
     name = name_of(place, kind)
     path = root / name / place.format(name)
     aside = root / f"{name}-aside"
 
-    def begins(_: Morning) -> None:
+    def start_fault(_: Morning) -> None:
         if path.exists():
             path.rename(aside)
         KINDS[kind](path)
 
-    def ends(_: Morning) -> None:
+    def end_fault(_: Morning) -> None:
         if aside.exists():
             _clear(path)
             aside.rename(path)
         elif not path.is_file() or path.is_symlink():
             _clear(path)
 
-    verdict = await lived(Morning(root / name, studio, name), begins, ends)
+    verdict = await morning_with_fault(Morning(root / name, studio, name), start_fault, end_fault)
     theirs = path.with_name("theirs")
     touched = theirs.exists() and theirs.read_text() != "not ours"
     return Verdict(verdict.wrongly_removed, verdict.lost + touched, verdict.recovered, verdict.note)
@@ -104,15 +104,12 @@ def _clear(path: Path) -> None:
 
 
 async def directory_deleted(root: Path, studio: BareStudio, name: str) -> Verdict:
-    """The whole state directory goes while the server runs; what is in force is written again."""
+    """The state directory is deleted while the server runs. Then its user sets everything again."""
     morning = Morning(root / name, studio, name)
-
-    def begins(_: Morning) -> None:
-        shutil.rmtree(root / name)
 
     try:
         await morning.begin()
-        begins(morning)
+        shutil.rmtree(root / name)
         await morning.pass_by(8)
         await morning.settle_in()
         await morning.pass_by(40)
@@ -121,13 +118,13 @@ async def directory_deleted(root: Path, studio: BareStudio, name: str) -> Verdic
         morning.close()
 
 
-#: Every kind in every place, but the empty and the torn ones where there is no JSON.
+#: Each kind in each place, except empty, missing and torn files where the content is no JSON.
 TRIES = [
     (place, kind)
     for place in PLACES
     for kind in KINDS
     if not (kind in ("empty", "bom", "nothing") and place in ("settings.lock", "heartbeat"))
-    # An audit log that somebody deletes or overwrites is lost, and no fault of the server's.
+    # If somebody deletes or overwrites the audit log, the server cannot prevent its loss.
     and not (kind in ("empty", "bom", "nothing") and place.startswith("history"))
 ]
 TITLE = "A pipe, link, device, socket, directory or torn file in the place of each state file"

@@ -1,8 +1,8 @@
-"""SIGKILL at every write: the server ends between one step to the disk, or to SageMaker, and the
-next, wherever that is; then it is started again.
+"""SIGKILL before and after each write to the disk and each call to SageMaker. Then the server is
+started again.
 
-This file is also the program that is killed. It patches ``os.fsync``, ``os.replace`` and the call
-to SageMaker from outside, in a process of its own; the product has no such hook.
+This file is also the program that is killed. In its own process it patches ``os.fsync``,
+``os.replace`` and the call to SageMaker; the product has no hook for this.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ from auto_shutdown.world.sagemaker import SageMaker
 PATHS = ("tests", "tests/faults", "tests/cycle")
 ROOT = Path(__file__).resolve().parents[2]
 
+#: One run takes 2 s on an idle machine. Only a run that hangs takes so long.
+RUN_SECONDS = 1200.0
+
 
 class Remote:
-    """The Studio as another process sees it: through its API."""
+    """The Studio in another process, reached through its API."""
 
     region = "us-west-2"
     user_profile_name = "ada"
@@ -48,8 +51,8 @@ class Remote:
         return "InService"
 
 
-class Executioner:
-    """Counts the steps, and ends the process at one of them (0: at none)."""
+class Killer:
+    """Counts the steps of this process, and kills it at step ``at`` (0: never)."""
 
     def __init__(self, at: int) -> None:
         self._at = at
@@ -63,20 +66,21 @@ class Executioner:
     def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def patched(*arguments: Any, **more: Any) -> Any:
             self.step(f"before {name}")
-            found = function(*arguments, **more)
+            result = function(*arguments, **more)
             self.step(f"after {name}")
-            return found
+            return result
 
         return patched
 
 
 async def day(path: Path, url: str, domain_id: str, name: str, at: int) -> None:
-    """One run: what an earlier one has acknowledged must be there, the rest is done."""
-    executioner = Executioner(at)
+    """Run one server for half an hour. It prints the settings and keep-alives that it has loaded,
+    that it has acknowledged those of the user, and its steps."""
+    killer = Killer(at)
     morning = Morning(path, Remote(url, domain_id), name)
-    os.fsync = executioner.around("fsync", os.fsync)  # type: ignore[assignment]
-    os.replace = executioner.around("replace", os.replace)
-    SageMaker._invoke = executioner.around("call", SageMaker._invoke)  # type: ignore[method-assign]
+    os.fsync = killer.around("fsync", os.fsync)  # type: ignore[assignment]
+    os.replace = killer.around("replace", os.replace)
+    SageMaker._invoke = killer.around("call", SageMaker._invoke)  # type: ignore[method-assign]
     await morning.controller.load()
     user = morning.controller.preferences.view()["user"]
     print(
@@ -87,7 +91,7 @@ async def day(path: Path, url: str, domain_id: str, name: str, at: int) -> None:
     await morning.pass_by(30)
     morning.controller._loop = asyncio.ensure_future(asyncio.sleep(0))
     await morning.controller.stop()
-    print(json.dumps({"steps": executioner.steps}), flush=True)
+    print(json.dumps({"steps": killer.steps}), flush=True)
     os._exit(0)
 
 
@@ -98,7 +102,7 @@ def _run(path: Path, studio: BareStudio, name: str, at: int) -> tuple[int, list[
         argv,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=RUN_SECONDS,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([paths, str(ROOT)])},
     )
     if done.returncode not in (0, -signal.SIGKILL):
@@ -107,10 +111,10 @@ def _run(path: Path, studio: BareStudio, name: str, at: int) -> tuple[int, list[
 
 
 def steps(root: Path, studio: BareStudio) -> int:
-    """How many there are in one run, from its start to its end."""
+    """The number of steps in one run."""
     _create(studio, "whole-day")
-    _, said = _run(root / "whole-day", studio, "whole-day", 0)
-    return len(said[-1]["steps"])
+    _, printed = _run(root / "whole-day", studio, "whole-day", 0)
+    return len(printed[-1]["steps"])
 
 
 def _create(studio: BareStudio, name: str) -> None:
@@ -124,17 +128,17 @@ def _create(studio: BareStudio, name: str) -> None:
 
 
 async def killed_at(root: Path, studio: BareStudio, at: int) -> Verdict:
-    """Killed at that step, started again, and left to its end."""
+    """A server that is killed at step ``at``, and a second one that runs to its end."""
     name = f"killed-{at}"
     _create(studio, name)
-    code, said = await asyncio.to_thread(_run, root / name, studio, name, at)
-    assert code == -signal.SIGKILL, "there are fewer steps than that"
-    acknowledged = said[-1:] == [{"acknowledged": True}]
-    _, after = await asyncio.to_thread(_run, root / name, studio, name, 0)
+    code, printed = await asyncio.to_thread(_run, root / name, studio, name, at)
+    assert code == -signal.SIGKILL, f"this run has no step {at}: {printed[-1]}"
+    acknowledged = printed[-1:] == [{"acknowledged": True}]
+    _, printed = await asyncio.to_thread(_run, root / name, studio, name, 0)
     morning = Morning(root / name, studio, name)
     try:
-        found = after[0]
-        forgotten = acknowledged and (found["user"] != SETTINGS or not found["holds"])
+        loaded = printed[0]
+        forgotten = acknowledged and (loaded["user"] != SETTINGS or not loaded["holds"])
         await morning.controller.load()
         await morning.controller.check(list_apps=True)
         verdict = morning.verdict()

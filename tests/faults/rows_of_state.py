@@ -1,4 +1,4 @@
-"""What can happen to the state on disk, and to the time."""
+"""Faults of the state on disk and of the clocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from morning import SETTINGS, BareStudio, Morning, Verdict, lived
+from morning import SETTINGS, BareStudio, Morning, Verdict, be_patient, morning_with_fault
 from value_world import Bench
 
 FUTURE = json.dumps({"schema": 99, "settings": {"a_later_setting": True}})
@@ -18,12 +18,12 @@ FUTURE = json.dumps({"schema": 99, "settings": {"a_later_setting": True}})
 
 @contextmanager
 def small_disk(path: Path) -> Iterator[Path]:
-    """A file system of its own, of 256 KB. Raises OSError where one cannot be mounted."""
+    """Mount a file system of 256 KB at ``path``. Raises OSError where that is not possible."""
     path.mkdir(parents=True)
     try:
         _mount("-t", "tmpfs", "-o", "size=256k", "none", str(path))
     except (subprocess.CalledProcessError, FileNotFoundError) as error:
-        raise OSError("a file system can be mounted by root only") from error
+        raise OSError("only root can mount a file system") from error
     try:
         yield path
     finally:
@@ -49,11 +49,11 @@ def _clear(morning: Morning) -> None:
 
 async def disk_full(root: Path, studio: BareStudio, name: str) -> Verdict:
     with small_disk(root / name) as path:
-        return await lived(Morning(path, studio, name), _fill, _clear)
+        return await morning_with_fault(Morning(path, studio, name), _fill, _clear)
 
 
 async def disk_full_from_the_start(root: Path, studio: BareStudio, name: str) -> Verdict:
-    """It is full when the server starts, and what its user then wants cannot be kept."""
+    """The disk is full when the server starts, and is cleared before its user sets anything."""
     with small_disk(root / name) as path:
         morning = Morning(path, studio, name)
         try:
@@ -70,7 +70,7 @@ async def disk_full_from_the_start(root: Path, studio: BareStudio, name: str) ->
 
 async def read_only(root: Path, studio: BareStudio, name: str) -> Verdict:
     with small_disk(root / name) as path:
-        return await lived(
+        return await morning_with_fault(
             Morning(path, studio, name),
             lambda _: _mount("-o", "remount,ro", str(path)),
             lambda _: _mount("-o", "remount,rw", str(path)),
@@ -78,39 +78,41 @@ async def read_only(root: Path, studio: BareStudio, name: str) -> Verdict:
 
 
 async def from_the_future(root: Path, studio: BareStudio, name: str) -> Verdict:
-    """Another server of this home, of a later version, writes the settings for a while."""
+    """A server of a later version, with the same home, replaces the settings for a while."""
     stored = root / name / "settings.json"
     before: list[str] = []
 
-    def begins(_: Morning) -> None:
+    def start_fault(_: Morning) -> None:
         before.append(stored.read_text())
         stored.write_text(FUTURE)
 
-    def ends(_: Morning) -> None:
-        assert stored.read_text() == FUTURE, "it is not ours"
+    def end_fault(_: Morning) -> None:
+        assert stored.read_text() == FUTURE, "this version must not change that file"
         stored.write_text(before[0])
 
-    return await lived(Morning(root / name, studio, name), begins, ends)
+    return await morning_with_fault(Morning(root / name, studio, name), start_fault, end_fault)
 
 
 async def torn(root: Path, studio: BareStudio, name: str) -> Verdict:
-    """Somebody edits the settings by hand, and their editor stops in the middle."""
+    """The settings file is cut off, as by an editor that crashes while it writes."""
     stored = root / name / "settings.json"
     whole: list[str] = []
 
-    def begins(_: Morning) -> None:
+    def start_fault(_: Morning) -> None:
         whole.append(stored.read_text())
         stored.write_text(whole[0][:25])
 
-    return await lived(
-        Morning(root / name, studio, name), begins, lambda _: stored.write_text(whole[0]) and None
-    )
+    def end_fault(_: Morning) -> None:
+        stored.write_text(whole[0])
+
+    return await morning_with_fault(Morning(root / name, studio, name), start_fault, end_fault)
 
 
 async def two_servers(root: Path, studio: BareStudio, name: str) -> Verdict:
-    """Of one home, and each changes settings while the other does."""
+    """Two servers with the same home change the settings at the same time."""
     one = Morning(root / name, studio, name)
     other = Bench(root / name)
+    be_patient(other.controller)
 
     async def change(number: int) -> None:
         await asyncio.gather(
@@ -141,17 +143,17 @@ async def two_servers(root: Path, studio: BareStudio, name: str) -> Verdict:
 
 
 async def asleep(root: Path, studio: BareStudio, name: str) -> Verdict:
-    """A whole night in which no clock but the wall's runs, and the kernel was used right before."""
+    """A laptop sleeps for a night: only the wall clock runs."""
     night = timedelta(hours=9)
-    return await lived(
+    return await morning_with_fault(
         Morning(root / name, studio, name), lambda m: m.clock.step(night), lambda _: None
     )
 
 
 async def frozen(root: Path, studio: BareStudio, name: str) -> Verdict:
-    """The process is stopped for longer than a limit: both clocks run, and it does not."""
+    """The process is stopped for a night: both clocks run."""
     night = timedelta(hours=9)
-    return await lived(
+    return await morning_with_fault(
         Morning(root / name, studio, name), lambda m: m.clock.advance(night), lambda _: None
     )
 

@@ -1,4 +1,4 @@
-"""A wire between the product and the SageMaker API, on which things go wrong."""
+"""A proxy between the product and the SageMaker API that breaks connections."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 
 class Wire:
-    """Listens on ``url``; passes everything on to ``port`` of this host while it is ``whole``.
+    """Listens on ``url``, and forwards everything to ``port`` of this host in the mode ``whole``.
 
-    ``silent`` takes requests and never answers (a half-open connection), ``reset`` breaks the
-    connection once the request is there, ``half`` ends in the middle of an answer, ``refused``
-    hangs up at once. Connections do not outlive a change, as with a network that breaks.
+    ``silent`` takes requests and never answers (a half-open connection). ``reset`` resets the
+    connection after the request. ``half`` ends in the middle of an answer. ``refused`` resets the
+    connection at once. A change of the mode resets all connections, as a broken network does.
     """
 
     MODES = ("silent", "reset", "half", "refused")
@@ -36,6 +36,10 @@ class Wire:
             self._drop(connection)
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._server.shutdown(
+                socket.SHUT_RDWR
+            )  # wakes the thread in accept(), close() does not
         self._server.close()
         self.turn("refused")
 
@@ -69,7 +73,7 @@ class Wire:
     def _drop(self, connection: socket.socket) -> None:
         self._open.discard(connection)
         with contextlib.suppress(OSError):
-            # Not a farewell but a reset, which shutdown() alone would not be.
+            # Without a linger time, closing the socket sends a reset.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.shutdown(socket.SHUT_RDWR)
         connection.close()
