@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from held_transitions import HELD, held_transitions
 from leftovers import left_of, processes_of
-from own_apps import LIMITS, announced, history, needs_containers, row, stamp
+from own_apps import LIMITS, announced, history, long_timeout, needs_containers, row, stamp
 from programs import silent_cell
 
 from auto_shutdown.local_studio.api import Fault
@@ -43,11 +43,12 @@ def test_notebook_instance_is_stopped_after_use_and_its_history_survives(
 ) -> None:
     instance = studio.add_instance("mine")
     server = start(instance)
-    kernel = server.request("POST", "api/kernels", {"name": "python3"})["id"]
     kept = instance.lab.volume / "kept.txt"
-    server.execute(kernel, f"open({str(kept)!r}, 'w').write('mine')")
     flag = instance.lab.volume / "cell-runs"
-    server.execute(kernel, f"open('lost.txt', 'w')\n{silent_cell(flag)}", wait=False)
+    with long_timeout(server):
+        kernel = server.request("POST", "api/kernels", {"name": "python3"})["id"]
+        server.execute(kernel, f"open({str(kept)!r}, 'w').write('mine')")
+        server.execute(kernel, f"open('lost.txt', 'w')\n{silent_cell(flag)}", wait=False)
     server.wait_for("the kernel is in use", lambda: row(server, OWN).get("reason") == "in-use")
     assert row(server, OWN)["due_at"] is None
     flag.unlink()

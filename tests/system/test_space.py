@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 from held_transitions import HELD, held_transitions
 from leftovers import processes_of
-from own_apps import LIMITS, announced, history, needs_containers, report, row, stamp
+from own_apps import (
+    LIMITS,
+    announced,
+    history,
+    long_timeout,
+    needs_containers,
+    report,
+    row,
+    stamp,
+)
 from programs import silent_cell
 
 from auto_shutdown.local_studio.api import Fault, denied
@@ -62,13 +71,14 @@ def test_space_removes_kernel_then_terminal_then_its_app_and_keeps_its_history(
     space = studio.add_space("mine", idle_minutes=90)
     server = start(space)
     session = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "python3"}}
-    kernel = server.request("POST", "api/sessions", session)["kernel"]["id"]
-    server.execute(kernel, "open('kept.txt', 'w').write('mine')")
-    begun = datetime.now(timezone.utc)
-    # A silent cell for more than a limit, and then a command in a terminal for another.
     flag = space.lab.home / "cell-runs"
-    server.execute(kernel, silent_cell(flag), wait=False)
-    server.wait_for("busy", lambda: row(server, kernel).get("reason") == "busy")
+    with long_timeout(server):
+        kernel = server.request("POST", "api/sessions", session)["kernel"]["id"]
+        server.execute(kernel, "open('kept.txt', 'w').write('mine')")
+        server.execute(kernel, silent_cell(flag), wait=False)
+        server.wait_for("busy", lambda: row(server, kernel).get("reason") == "busy")
+    # A silent cell for more than a limit, and then a command in a terminal for another.
+    begun = datetime.now(timezone.utc)
     platform = server.wait_for(
         "SageMaker's settings",
         lambda: (p := server.status()["platform"])["native_idle_timeout_minutes"] and p,
@@ -194,9 +204,10 @@ def test_app_of_code_editor_is_never_removed(studio: LocalStudio) -> None:
     """A Jupyter server that a user has started beside the editor."""
     space = studio.add_space("code", app_type=CODE_EDITOR)
     server = start(space)
-    kernel = server.request("POST", "api/kernels", {"name": "python3"})["id"]
-    server.execute(kernel, "1 + 1")
-    server.wait_for("the kernel goes", lambda: not row(server, kernel))
+    with long_timeout(server):
+        kernel = server.request("POST", "api/kernels", {"name": "python3"})["id"]
+        server.execute(kernel, "1 + 1")
+    server.wait_for("the kernel is removed", lambda: not row(server, kernel))
     app = row(server, "CodeEditor/default")
     assert app["reason"] == "not-covered"
     assert "the editor's own files, terminals and programs are not" in app["detail"]

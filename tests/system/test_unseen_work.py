@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from extra_packages import packages_of
 from hosts import Host, environment
-from own_apps import LIMITS, needs_containers, report, row
+from own_apps import LIMITS, long_timeout, needs_containers, report, row
 
 from auto_shutdown.local_studio.ports import free_port
 from auto_shutdown.local_studio.server import JupyterServerApp
@@ -332,10 +332,8 @@ def kinds_of_programs(desk: Desk) -> set[str]:
 
 def keeps_the_app_while_it_runs(desk: Desk, job: Callable[[Desk], None]) -> str:
     """Run one job. Returns what was wrong, empty when nothing was."""
-    # A job may take longer to start than the limit, on a busy machine.
-    desk.server.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": 5})
-    job(desk)
-    desk.server.request("PATCH", "auto-shutdown/settings", {"idle_timeout_minutes": None})
+    with long_timeout(desk.server):
+        job(desk)
     begun, seen = time.monotonic(), set()
     while time.monotonic() - begun < 2.5 * LIMIT:
         own = row(desk.server, OWN)
