@@ -13,14 +13,18 @@ from morning import BareStudio, Morning, Verdict, morning_with_fault
 
 Make = Callable[[Path], object]
 
+#: The file of another program to which the symbolic link leads. The server must not change it.
+LINKED = "file-of-another-program"
+CONTENT_OF_LINKED = "content"
+
 
 def _pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
 def _link(path: Path) -> None:
-    target = path.with_name("theirs")
-    target.write_text("not ours")
+    target = path.with_name(LINKED)
+    target.write_text(CONTENT_OF_LINKED)
     path.symlink_to(target)
 
 
@@ -86,9 +90,9 @@ async def replaced(root: Path, studio: BareStudio, place: str, kind: str) -> Ver
             _clear(path)
 
     verdict = await morning_with_fault(Morning(root / name, studio, name), start_fault, end_fault)
-    theirs = path.with_name("theirs")
-    touched = theirs.exists() and theirs.read_text() != "not ours"
-    return Verdict(verdict.wrongly_removed, verdict.lost + touched, verdict.recovered, verdict.note)
+    linked = path.with_name(LINKED)
+    changed = linked.exists() and linked.read_text() != CONTENT_OF_LINKED
+    return Verdict(verdict.wrongly_removed, verdict.lost + changed, verdict.recovered, verdict.note)
 
 
 def name_of(place: str, kind: str) -> str:
