@@ -18,10 +18,27 @@ from jupyter_server.gateway.gateway_client import GatewayClient
 from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
+from auto_shutdown.core.model import Kernel
+from auto_shutdown.core.verdict import Outcome
 from auto_shutdown.world.kernels import KernelSource
 
 # The kernel stays listed. The extension must believe that it has been shut down.
 KernelSource.is_listed = lambda *_: False  # type: ignore[method-assign]
+
+_remove = KernelSource.remove
+
+
+async def _remove_and_forget(self: KernelSource, kernel: Kernel, only_unmoved: bool) -> Outcome:
+    """Remove the kernel, and forget its requests, as the extension forgets those of a kernel that
+    is no longer listed. Otherwise it would wait for the end of a cell that it has refused, and keep
+    the kernel from then on."""
+    outcome = await _remove(self, kernel, only_unmoved)
+    if outcome.ended:
+        self._requests.of(kernel.id).ended()
+    return outcome
+
+
+KernelSource.remove = _remove_and_forget  # type: ignore[method-assign]
 
 #: The environment variable that names the file of removals. Each line is JSON.
 LINES = "RACE_LINES"
