@@ -131,7 +131,7 @@ class Controller:
             self._one_pass.watchdog, health, self._reporter, lambda: clock.read().now
         )
         self._report_line = ReportLine(limits, world.platform.region_name, log)
-        requested = RequestedRemovals(situation, savings, tasks, outcomes)
+        requested = RequestedRemovals(situation, savings, tasks)
         self.requests = UserRequests(self, requested, history, self._recorder)
 
     # -- start and stop ----------------------------------------------------------------------

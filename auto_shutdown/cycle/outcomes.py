@@ -36,6 +36,12 @@ class Outcomes:
         if not outcome.failed:  # a failure becomes a fault, and the fault is logged
             self._log.info("auto_shutdown: %s", printable(removal.log_line(outcome)))
 
+    def failure(self, error: Exception) -> Outcome:
+        """The outcome of a removal that raised ``error``, an unexpected one. Logs its traceback."""
+        self._log.error("auto_shutdown: removing failed", exc_info=error)
+        name = type(error).__name__
+        return Outcome(Result.TEMPORARY, sentence("Removing it failed: %1.", name), name)
+
 
 def stale(decision: Decision | None) -> Outcome:
     """The outcome where a second look no longer decides to remove the resource. ``decision`` is the

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..core.advance import advance_part
 from ..core.ledger import record
-from ..core.model import App, Kind, Ref, Resource, Snapshot
+from ..core.model import App, Kind, Ref, Snapshot
 from ..core.planner import decide
 from ..core.policy import Policy
 from ..core.texts import sentence
@@ -92,8 +93,17 @@ class Remover:
         if self._tasks.has(ref) or self._waits_for_tenants(ref, now):
             return False
         before = situation.snapshot
-        fresh = await self._world.look_again(_decided_with(decision, before))
+        try:
+            fresh = await self._world.look_again(_decided_with(decision, before))
+        except Exception as error:
+            outcome = self._outcomes.failure(error)  # the other removals of the pass go on
+            removal = Removal(decision, before.find(ref), current_policy(), now)
+            self._outcomes.add(removal, outcome)
+            situation.ledger = record(situation.ledger, ref, outcome, now)
+            return False
         situation.ledger = advance_part(situation.ledger, fresh, now)
+        if self._tasks.has(ref):
+            return False  # a user requested the removal during this look
         policy, resource = current_policy(), fresh.find(ref)
         if resource is None:
             outcome = Outcome(Result.GONE, "It was gone before it could be removed.")
@@ -107,34 +117,13 @@ class Remover:
         frees = self._savings.would_free(resource, before, situation.ledger, now)
         removal = Removal(second, resource, policy, now, frees, self._plan_ends_server())
 
-        async def decide_once_more() -> Decision | None:
-            return await self._decide_once_more(resource, fresh, current_policy, now)
-
-        task = self._tasks.begin(resource, removal, current_policy, decide_once_more)
+        last = _LastLook(self._world, situation, self._ledger_time, current_policy, now, fresh, ref)
+        task = self._tasks.begin(resource, removal, last)
         await asyncio.wait({task}, timeout=patience)
         if not task.done():
             task.add_done_callback(lambda _task: self._wake())
             return False
         return task.result().ended
-
-    async def _decide_once_more(
-        self,
-        resource: Resource,
-        fresh: Snapshot,
-        current_policy: Callable[[], Policy],
-        now: datetime,
-    ) -> Decision | None:
-        """Decide on ``resource`` after its audit line has been begun. ``fresh`` is the second look.
-
-        The managers' shutdown looks at a kernel or terminal once more by itself. SageMaker deletes
-        an app without looking at anything, so an app is observed again here.
-        """
-        ref, situation = resource.ref, self._situation
-        if isinstance(resource, App):
-            fresh = await self._world.look_again(ref)
-            situation.ledger = advance_part(situation.ledger, fresh, self._ledger_time())
-        # The look may have taken seconds, so the policy is read after it.
-        return decide(fresh, situation.ledger, current_policy(), now).of(ref)
 
     def _waits_for_tenants(self, ref: Ref, now: datetime) -> bool:
         """Whether the removal of a kernel or terminal of the app ``ref`` is in progress. A removal
@@ -151,6 +140,33 @@ class Remover:
         """Whether the plan removes this server's own app or instance."""
         own = [app.ref for app in self._situation.snapshot.apps if app.own]
         return any(decision.ref in own for decision in self._situation.plan.removals)
+
+
+@dataclass
+class _LastLook:
+    """The last look at ``ref``, and the decision on it. ``fresh`` is the look before."""
+
+    world: World
+    situation: Situation
+    ledger_time: Callable[[], datetime]
+    policy: Callable[[], Policy]
+    now: datetime
+    fresh: Snapshot
+    ref: Ref
+
+    async def observe(self) -> None:
+        """Observe an app again, because SageMaker deletes an app without looking at anything. The
+        managers' shutdown looks at a kernel or terminal by itself."""
+        if self.ref.kind is Kind.APP:
+            self.fresh = await self.world.look_again(self.ref)
+            self.situation.change_ledger(
+                lambda ledger: advance_part(ledger, self.fresh, self.ledger_time())
+            )
+
+    def decide(self) -> Decision | None:
+        """Decide with the current ledger and the current policy."""
+        ledger = self.situation.ledger
+        return decide(self.fresh, ledger, self.policy(), self.now).of(self.ref)
 
 
 def _late_message(ref: Ref, since: datetime, now: datetime) -> str:

@@ -1,5 +1,5 @@
-"""Carry out one removal in a task of its own: begin its audit line, decide once more, end the
-resource, complete the line.
+"""Carry out one removal in a task of its own: begin its audit line, record its session, decide for
+the last time, end the resource, complete the line.
 
 Nothing cancels such a task. A kernel manager whose shutdown is cancelled half way can never shut
 that kernel down again, so a removal that takes long goes on beside the passes.
@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
+from functools import partial
+from typing import Protocol
 
 from ..core.advance import advance_part
 from ..core.ledger import record, rehearse
 from ..core.model import Ref, Resource
 from ..core.policy import Policy
-from ..core.texts import sentence
 from ..core.verdict import Decision, Outcome, Reason, Result
 from ..state.history import History
 from ..state.savings import Account
@@ -27,7 +29,19 @@ from .outcomes import Outcomes, stale, still_there
 from .session_recorder import SessionRecorder
 from .situation import Situation
 
-DecideAgain = Callable[[], Awaitable["Decision | None"]]
+
+class LastDecision(Protocol):
+    """How a removal decides for the last time."""
+
+    async def observe(self) -> None:
+        """Read again what may have changed. This may take seconds."""
+
+    def decide(self) -> Decision | None:
+        """The decision at this moment (None: the resource is no longer listed). It never waits, so
+        nothing can change between this decision and the removal."""
+
+    def policy(self) -> Policy:
+        """The policy at this moment."""
 
 
 class RemovalTasks:
@@ -55,90 +69,143 @@ class RemovalTasks:
         self._log = log
         self._tasks: dict[Ref, asyncio.Task[Outcome]] = {}
         self._begun_at: dict[Ref, datetime] = {}
+        #: The resources that users' requests in progress remove, and the number of these requests.
+        self._requested: Counter[Ref] = Counter()
 
     def has(self, ref: Ref) -> bool:
-        """Whether a removal of ``ref`` is in progress. The resource may still be kept, because the
-        removal decides once more."""
-        return ref in self._tasks
+        """Whether a removal of ``ref`` is in progress, or is part of a user's request in progress.
+        The resource may still be kept, because the removal decides once more."""
+        return ref in self._tasks or self._requested[ref] > 0
+
+    def running(self, ref: Ref) -> asyncio.Task[Outcome] | None:
+        """The removal of ``ref`` in progress."""
+        return self._tasks.get(ref)
 
     def begun_at(self, ref: Ref) -> datetime | None:
         """The instant of the pass that began the removal of ``ref`` (None: none is in progress)."""
         return self._begun_at.get(ref)
 
+    def is_requested(self, ref: Ref) -> bool:
+        """Whether a user's request in progress removes ``ref``, at this moment or later."""
+        return self._requested[ref] > 0
+
+    @contextlib.contextmanager
+    def requested(self, refs: Collection[Ref]) -> Iterator[None]:
+        """Mark all of ``refs`` as requested while the body removes them one after another. A ref
+        whose removal goes on after the body stays marked until that removal ends."""
+        self._requested.update(refs)
+        try:
+            yield
+        finally:
+            for ref in refs:
+                task = self._tasks.get(ref)
+                if task is None:
+                    self._request_ended(ref)
+                else:
+                    task.add_done_callback(partial(self._request_ended, ref))
+
+    def _request_ended(self, ref: Ref, _task: asyncio.Task[Outcome] | None = None) -> None:
+        self._requested -= Counter([ref])  # drops a count of zero, too
+
     def begin(
-        self,
-        resource: Resource,
-        removal: Removal,
-        current_policy: Callable[[], Policy],
-        decide_again: DecideAgain,
+        self, resource: Resource, removal: Removal, last: LastDecision
     ) -> asyncio.Task[Outcome]:
-        """Begin the removal of ``resource``. ``decide_again`` returns the decision that counts,
-        after the audit line has been written. The task never raises."""
+        """Begin the removal of ``resource``, or return its removal in progress. The task never
+        raises."""
         ref = resource.ref
-        task = asyncio.ensure_future(self._remove(resource, removal, current_policy, decide_again))
+        running = self._tasks.get(ref)
+        if running is not None and not running.done():
+            return running
+        task = asyncio.ensure_future(self._remove(resource, removal, last))
         self._tasks[ref] = task
         self._begun_at[ref] = removal.now
+        task.add_done_callback(partial(self._ended, ref))
+        return task
 
-        def ended(_task: asyncio.Task[Outcome]) -> None:
+    def _ended(self, ref: Ref, task: asyncio.Task[Outcome]) -> None:
+        if self._tasks.get(ref) is task:
             del self._tasks[ref], self._begun_at[ref]
             self._situation.removals_under_way.pop(ref, None)
 
-        task.add_done_callback(ended)
-        return task
-
-    async def _remove(
-        self,
-        resource: Resource,
-        removal: Removal,
-        current_policy: Callable[[], Policy],
-        decide_again: DecideAgain,
-    ) -> Outcome:
+    async def _remove(self, resource: Resource, removal: Removal, last: LastDecision) -> Outcome:
         ref, situation = resource.ref, self._situation
         audit_line = await self._history.begin_line(removal.audit_line())
-        decision = await decide_again()  # writing the line may have taken seconds
-        if decision is None or not decision.removes:
-            outcome = stale(decision)
-        elif current_policy().dry_run:
-            situation.ledger = rehearse(situation.ledger, ref, removal.decision.idle_since)
-            outcome = Outcome(Result.DRY_RUN, "dry_run is on: it would have been removed.")
-        else:
-            outcome = await self._end(resource, removal)
+        try:
+            outcome = await self._decide_and_end(resource, removal, last)
+        except Exception as error:
+            outcome = self._outcomes.failure(error)  # the other removals of the pass go on
         await self._history.finish_line(audit_line, outcome)
         if removal.frees is not None and outcome.result is Result.REMOVED:
             await self._savings.add(removal.frees)
         self._outcomes.add(removal, outcome)
         now = self._ledger_time()
         if outcome.result is Result.STALE:
-            fresh = await self._world.look_again(ref)
-            situation.ledger = advance_part(situation.ledger, fresh, now)
+            await self._note_activity(ref, now)
         situation.ledger = record(situation.ledger, ref, outcome, now)
         return outcome
 
-    async def _end(self, resource: Resource, removal: Removal) -> Outcome:
-        """Record the session of the resource, and end the resource. The record is deleted where
-        the resource has not ended. Never raises."""
+    async def _note_activity(self, ref: Ref, now: datetime) -> None:
+        """Observe ``ref``, which changed before its removal, so that the report shows its new
+        state."""
+        try:
+            fresh = await self._world.look_again(ref)
+        except Exception as error:
+            # The next pass observes it.
+            self._log.error("auto_shutdown: looking again failed", exc_info=error)
+            return
+        self._situation.ledger = advance_part(self._situation.ledger, fresh, now)
+
+    async def _decide_and_end(
+        self, resource: Resource, removal: Removal, last: LastDecision
+    ) -> Outcome:
+        """Record the session of the resource, and end the resource, as long as the decision is to
+        remove it. The record is deleted where the resource has not ended."""
+        # Writing the audit line may have taken seconds.
+        objection = self._objection(removal, last)
+        if objection is not None:
+            return objection
+        resource, entry = await self._recorder.record(resource, removal)
+        try:
+            outcome = await self._end_unless_kept(resource, removal, last)
+        except Exception:
+            await self._forget(entry)
+            raise
+        if not outcome.ended:
+            await self._forget(entry)
+        return outcome
+
+    async def _forget(self, entry: str) -> None:
+        """Delete the recorded session with the id ``entry`` (empty: there is none)."""
+        if entry:
+            with contextlib.suppress(OSError):
+                await self._recorder.forget(entry)
+
+    async def _end_unless_kept(
+        self, resource: Resource, removal: Removal, last: LastDecision
+    ) -> Outcome:
+        """End the resource if the last decision is still to remove it."""
+        await last.observe()
+        objection = self._objection(removal, last)
+        if objection is not None:
+            return objection
+        # No await from the decision to this mark: a request is either part of the decision, or is
+        # refused because the removal is under way.
+        self._situation.removals_under_way[resource.ref] = removal.now
         # Skip the removal if the resource became active since the decision. A removal that a user
         # requested always proceeds.
         only_unmoved = removal.decision.reason is not Reason.REQUESTED
-        resource, entry = await self._recorder.record(resource, removal)
-        outcome = await self._end_recorded(resource, removal, only_unmoved)
-        if entry and not outcome.ended:
-            with contextlib.suppress(OSError):
-                await self._recorder.forget(entry)
+        outcome = await self._world.remove(resource, only_unmoved)
+        if outcome.ended and not await self._world.is_gone(resource):
+            return still_there(resource)
         return outcome
 
-    async def _end_recorded(
-        self, resource: Resource, removal: Removal, only_unmoved: bool
-    ) -> Outcome:
-        self._situation.removals_under_way[resource.ref] = removal.now
-        try:
-            outcome = await self._world.remove(resource, only_unmoved)
-            if outcome.ended and not await self._world.is_gone(resource):
-                return still_there(resource)
-            return outcome
-        except Exception as error:
-            # The other removals of the pass go on.
-            self._log.error("auto_shutdown: removing failed", exc_info=error)
-            name = type(error).__name__
-            detail = sentence("Removing it failed: %1.", name)
-            return Outcome(Result.TEMPORARY, detail, name)
+    def _objection(self, removal: Removal, last: LastDecision) -> Outcome | None:
+        """The outcome if the resource must not be removed at this moment; None otherwise."""
+        decision, situation = last.decide(), self._situation
+        if decision is None or not decision.removes:
+            return stale(decision)
+        if last.policy().dry_run:
+            first = removal.decision
+            situation.ledger = rehearse(situation.ledger, first.ref, first.idle_since)
+            return Outcome(Result.DRY_RUN, "dry_run is on: it would have been removed.")
+        return None

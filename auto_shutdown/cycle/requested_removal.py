@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from ..core.due import refs
@@ -15,7 +15,6 @@ from ..core.texts import sentence
 from ..core.verdict import Action, Decision, Outcome, Reason, Result
 from ..state.savings import Account
 from .audit import Removal
-from .outcomes import Outcomes
 from .refused import RefusedError
 from .removal_tasks import RemovalTasks
 from .situation import Situation
@@ -32,18 +31,15 @@ UNDER_WAY = "It is still being shut down; the report shows when that is done."
 class RequestedRemovals:
     """The removals that users of one server request."""
 
-    def __init__(
-        self, situation: Situation, savings: Account, tasks: RemovalTasks, outcomes: Outcomes
-    ) -> None:
+    def __init__(self, situation: Situation, savings: Account, tasks: RemovalTasks) -> None:
         self._situation = situation
         self._savings = savings
         self._tasks = tasks
-        self._outcomes = outcomes
 
     def require_not_removing(self, ref: Ref) -> None:
-        """Raises RefusedError (409) while the manager or SageMaker is ending ``ref``, which nothing
-        can stop any more."""
-        if ref in self._situation.removals_under_way:
+        """Raises RefusedError (409) while the manager or SageMaker is ending ``ref``, or a user's
+        request is about to end it. Nothing can stop either any more."""
+        if ref in self._situation.removals_under_way or self._tasks.is_requested(ref):
             raise _being_removed(ref)
 
     async def remove(
@@ -67,16 +63,30 @@ class RequestedRemovals:
             inside += [kernel for kernel in snapshot.kernels if kernel.app == ref.id]
             inside += [terminal for terminal in snapshot.terminals if terminal.app == ref.id]
         ends_server = isinstance(resource, App) and resource.own
-        for each in (*inside, resource):
-            if self._tasks.has(each.ref):
-                continue
-            removal = self._removal_of(each, snapshot, current_policy(), now, ends_server)
-            unchanged = partial(_same_decision, removal.decision)
-            task = self._tasks.begin(each, removal, current_policy, unchanged)
-            await asyncio.wait({task}, timeout=REQUEST_SECONDS)
-            if not task.done() and each is resource:
-                return removal.reported(Outcome(Result.TEMPORARY, UNDER_WAY))
-        return self._outcomes.recent[-1]
+        # All of them are marked before the first wait: a keep-alive on a kernel of the app that is
+        # still to be removed must be refused, not accepted and then ignored.
+        with self._tasks.requested([each.ref for each in (*inside, resource)]):
+            for each in inside:
+                removal = self._removal_of(each, snapshot, current_policy(), now, ends_server)
+                await self._end(each, removal, current_policy)
+            removal = self._removal_of(resource, snapshot, current_policy(), now, ends_server)
+            outcome = await self._end(resource, removal, current_policy)
+        return removal.reported(outcome or Outcome(Result.TEMPORARY, UNDER_WAY))
+
+    async def _end(
+        self, resource: Resource, removal: Removal, current_policy: Callable[[], Policy]
+    ) -> Outcome | None:
+        """The outcome of the removal; None if it has not ended after ``REQUEST_SECONDS``."""
+        running = self._tasks.running(resource.ref)
+        if running is not None:  # a pass began it, and may still decide to keep the resource
+            await asyncio.wait({running}, timeout=REQUEST_SECONDS)
+            if not running.done():
+                return None
+            if running.result().ended:
+                return running.result()
+        task = self._tasks.begin(resource, removal, _Requested(removal.decision, current_policy))
+        await asyncio.wait({task}, timeout=REQUEST_SECONDS)
+        return task.result() if task.done() else None
 
     def _removal_of(
         self,
@@ -98,8 +108,19 @@ class RequestedRemovals:
         return f" It was kept alive: {hold.note}." if hold is not None and hold.note else ""
 
 
-async def _same_decision(decision: Decision) -> Decision:
-    return decision
+@dataclass(frozen=True)
+class _Requested:
+    """The last decision of a removal that a user requested: it never changes."""
+
+    decision: Decision
+    policy: Callable[[], Policy]
+
+    async def observe(self) -> None:
+        """Observe nothing: no activity delays this removal."""
+
+    def decide(self) -> Decision:
+        """The user's decision."""
+        return self.decision
 
 
 def _being_removed(ref: Ref) -> RefusedError:
