@@ -2,9 +2,9 @@
 
 - What is idle: planner.py for kernels and terminals, apps.py for apps. Both end with due.py, which
   compares the idle clock with the limit.
-- Since when it is idle: marks.py. signals.py names the evidence of activity.
-- What the functions take and return: model.py (what was observed), ledger.py (what is remembered),
-  policy.py (the settings in force), verdict.py (decisions and outcomes).
+- Since when it is idle: marks.py, called by advance.py. signals.py names the evidence of activity.
+- What the functions take and return: model.py and resources.py (what was observed), ledger.py (what
+  is remembered), policy.py (the settings in force), verdict.py (decisions and outcomes).
 
 Modules here import each other and the standard library, and no other folder of this package. None
 of them reads a clock, a file or the network, and none logs. ``tests/test_layers.py`` checks this.

@@ -45,7 +45,8 @@ class Work:
     ``result`` is that answer: ``""`` (none yet), ``working``, ``none`` (no background work),
     ``untold`` (the resource cannot be queried, or does not answer), or ``unread`` (the evidence
     could not be read, so the resource is kept). ``programs`` are the programs that are all of the
-    work, and ``io_unknown`` is as in the answer (:class:`~auto_shutdown.core.model.Answer`).
+    work, and ``io_unknown`` is as in the answer
+    (:class:`~auto_shutdown.core.background.Answer`).
     """
 
     asked_at: datetime | None = None
