@@ -159,19 +159,27 @@ def test_crash_right_before_the_call_costs_another_notice(
     """The state no longer has the notice. If it had, the next run could delete an app that was
     created again meanwhile, because CloudTrail shows a creation only minutes later."""
     ripe(account, admin)
-    aws = admin.place.aws(REGION)
+    aws, store = admin.place.aws(REGION), admin.state
     send = aws.send
 
-    def crash(service: str, method: str, **request: Any) -> Any:
-        if method == "delete_app":
-            raise Crash
-        return send(service, method, **request)
+    def write_nothing(*state: Any) -> str:
+        raise Crash
 
-    aws.send = crash  # type: ignore[method-assign]
-    with pytest.raises(Crash):
-        admin.run()
-    aws.send = send  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+
+        def crash(service: str, method: str, **request: Any) -> Any:
+            if method == "delete_app":
+                patch.setattr(store, "save", write_nothing)
+                raise Crash
+            return send(service, method, **request)
+
+        patch.setattr(aws, "send", crash)
+        with pytest.raises(Crash):
+            admin.run()
     assert len(interrupted(admin.entries())) == 1
+    assert store.load()[0].notices == {}
+    admin.offset = LEASE
+    account.canvas_was_idle(200, ago=-LEASE.total_seconds() / 60 + 1)
     assert [d.step for d in admin.run().plan.decisions] == [Step.NOTICE]
     assert account.api.count("DeleteApp") == 0
     admin.notices_given(timedelta(hours=2))
