@@ -7,12 +7,12 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from .. import safe_files
 from .errors import ConflictError, DomainError
 from .memory import LEASE, Memory, from_json, to_json
 
@@ -84,18 +84,7 @@ class FileState:
         with _reporting(self._path), self._locked():
             if _version(self._read()) != version:
                 raise ConflictError(f"Another run has changed {self._path} meanwhile.")
-            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(name, self._path)
-                _sync_folder(self._path.parent)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
-                raise
+            safe_files.replace(self._path, content)
         return _version(content)
 
     def _read(self) -> bytes:
@@ -134,18 +123,7 @@ class FileAudit:
                 file.flush()
                 os.fsync(file.fileno())
             if is_new:
-                _sync_folder(self._path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Write the folder's entries to the disk: without it a power failure can undo a rename. Some
-    network file systems do not support this."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+                safe_files.sync_directory(self._path.parent)
 
 
 def _version(content: bytes) -> str:

@@ -140,8 +140,9 @@ class _Demo:
     def _an_hour_passes(self, active: str, tagged: str) -> None:
         content = json.loads(self._state.read_text())
         for notice in content["notices"]:
-            at = datetime.fromisoformat(notice["given_at"].replace("Z", "+00:00"))
-            notice["given_at"] = (at - timedelta(minutes=61)).isoformat()
+            for member in ("given_at", "due_at"):
+                at = datetime.fromisoformat(notice[member].replace("Z", "+00:00"))
+                notice[member] = (at - timedelta(minutes=61)).isoformat()
         self._state.write_text(json.dumps(content))
         self._account.put_canvas_idle(active, timedelta(minutes=1), timedelta(seconds=5))
         arn = f"arn:aws:sagemaker:{self._api.region}:123456789012:user-profile/{DOMAIN_ID}/{tagged}"

@@ -20,6 +20,7 @@ CONTENTS = (
     "_version.py",
     "core",
     "domain",
+    "safe_files.py",
     "world/__init__.py",
     "world/aws_errors.py",
 )
