@@ -51,7 +51,7 @@ def is_jupyters_refusal(answer: Answer) -> bool:
 
 def connection_error(error: Exception, url: str) -> ServerError:
     """The error of a request to the server at ``url`` that got no answer, because of ``error``."""
-    remedy = "`jupyter server list` shows which servers run. If it runs, look at its log."
+    remedy = "`jupyter server list` shows the running servers. If this one runs, look at its log."
     if isinstance(error, socket.timeout):
         problem = "does not answer in time"
     elif isinstance(error, ssl.SSLError):
@@ -122,5 +122,15 @@ def _refusal(content: Mapping[str, Any]) -> ServerError:
     bound = content.get("bound")
     remedy = str(content.get("remedy") or "")
     if bound is not None:
-        remedy = f"The limit is {json.dumps(bound)}. {remedy}".strip()
+        remedy = f"{_about_bound(bound)} {remedy}".strip()
     return ServerError(ExitCode.TROUBLE, str(content["message"]), remedy)
+
+
+def _about_bound(bound: Any) -> str:
+    """A sentence with the values that the extension accepts: up to a number, from ``min`` to
+    ``max``, or the ones in a text."""
+    if isinstance(bound, (int, float)):
+        return f"The limit is {bound:g}."
+    if isinstance(bound, Mapping):
+        bound = f"{bound['min']:g} to {bound['max']:g}"
+    return f"Allowed: {bound}."

@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     named = next((r for r in resources if key_of(r) == (kind, name)), None)
     in_use = _in_use(report, kind, name)
     if not arguments.yes:
-        _show(named, in_use, kind, name, Page())
+        label = short_names(resources).get((kind, name), name)
+        _show(kind, label, in_use, Page())
         if arguments.json or not _ask():
             print("Nothing was removed. Use --yes to remove it.", file=sys.stderr)
             return ExitCode.TROUBLE
@@ -135,10 +136,7 @@ def _in_use(report: Mapping[str, Any], kind: str, name: str) -> list[str]:
     ]
 
 
-def _show(
-    named: Mapping[str, Any] | None, in_use: list[str], kind: str, name: str, page: Page
-) -> None:
-    label = name if named is None else short_names([named])[key_of(named)]
+def _show(kind: str, label: str, in_use: list[str], page: Page) -> None:
     page.line(f"This shuts down the {kind} {label}. Everything in it ends, and variables are lost.")
     for each in in_use:
         page.line(f"  In use: {each}.", "bad")

@@ -18,6 +18,12 @@ from typing import Any
 from ..world.aws_errors import CREDENTIALS, THROTTLED, UNREACHABLE, read_error, remedy
 from .errors import CallError, OutOfTimeError
 
+#: The remedy for a person whose credentials AWS does not accept.
+CHECK_CREDENTIALS = (
+    "Your AWS credentials are missing, wrong or expired. Sign in again, and check with `aws sts "
+    "get-caller-identity`."
+)
+
 #: Seconds between the starts of two calls, by the first word of SageMaker's operations. Slightly
 #: more than the rates require, because calls arrive with jitter.
 SPACING: Mapping[str, float] = {
@@ -203,6 +209,9 @@ class Aws:
     def _error(self, service: str, method: str, code: str, text: str) -> CallError:
         operation = "".join(word.capitalize() for word in method.split("_"))
         action = _IAM_ACTION.get(method) or f"{_IAM_PREFIX.get(service, service)}:{operation}"
+        if code in CREDENTIALS:
+            message = f"{action} failed in {self.region}: {code}."
+            return CallError(code, message, CHECK_CREDENTIALS, text)
         advice = remedy(code, text, action, "the resource (or *)", self.region)
         advice = advice.replace("the execution role's policy", "the policy of whoever runs this")
         return CallError(code, f"{action} failed in {self.region}: {code}.", advice, text)

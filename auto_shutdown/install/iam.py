@@ -44,15 +44,15 @@ class Scope:
 
     def __post_init__(self) -> None:
         for what, value, pattern, wanted in (
-            ("partition", self.partition, r"aws(-[a-z]+)*", "such as aws or aws-cn"),
-            ("region", self.region, r"[a-z]{2}(-[a-z]+)+-\d", "such as us-west-2"),
+            ("partition", self.partition, r"aws(-[a-z]+)*", "a name such as aws or aws-cn"),
+            ("region", self.region, r"[a-z]{2}(-[a-z]+)+-\d", "a name such as us-west-2"),
             ("account", self.account, r"\d{12}", "a number of 12 digits"),
-            ("domain", self.domain, r"d-(-*[a-z0-9]){1,61}", "its id, d-…"),
-            ("user profile", self.user_profile, _NAME, "letters, digits, hyphens"),
-            ("notebook instance", self.notebook_instance, _NAME, "letters, digits, hyphens"),
+            ("domain", self.domain, r"d-(-*[a-z0-9]){1,61}", "an id such as d-abc123"),
+            ("user profile", self.user_profile, _NAME, "letters, digits and hyphens"),
+            ("notebook instance", self.notebook_instance, _NAME, "letters, digits and hyphens"),
         ):
             if value and not re.fullmatch(pattern, value):
-                raise UsageError(f"The {what} cannot be {value!r}: {wanted}.")
+                raise UsageError(f"The {what} cannot be {value!r}. It must be {wanted}.")
 
         if not self.partition:
             area = self.region.rsplit("-", 2)[0]

@@ -67,7 +67,7 @@ def select(
     patterns, separated by commas. Raises UsageError or AttachError when no target is left."""
     if not domains or (kind != "domain" and not names):
         needed = "--domain" if kind == "domain" else f"--domain and --{kind}"
-        raise UsageError(f"A {kind.replace('-', ' ')} as the target needs {needed}.")
+        raise UsageError(f"To choose a {kind.replace('-', ' ')}, this command needs {needed}.")
     jobs: list[Job] = []
     errors: list[AttachError | UsageError] = []
     for region in split(regions) or [""]:

@@ -107,3 +107,21 @@ def test_runtime_files_that_cannot_be_read_are_reported(
     monkeypatch.setattr("jupyter_server.serverapp.list_running_servers", refuse)
     error = error_of_find()
     assert (error.code, "jpserver-1.json" in str(error)) == (ExitCode.NO_SERVER, True)
+
+
+@pytest.mark.parametrize(
+    ("bound", "sentence"),
+    [
+        ("1440.0", "The limit is 1440."),
+        ('{"min": 10, "max": 480}', "Allowed: 10 to 480."),
+        ('"enabled, dry_run"', "Allowed: enabled, dry_run."),
+    ],
+)
+def test_remedy_of_a_refused_value_names_the_accepted_ones(
+    bound: str, sentence: str, runtime: Path
+) -> None:
+    with serving() as fake:
+        fake.status = 400
+        fake.body = f'{{"message": "no", "field": "x", "bound": {bound}}}'.encode()
+        list_server(runtime, fake.url)
+        assert error_of_find().remedy == sentence
