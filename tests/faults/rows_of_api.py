@@ -86,7 +86,7 @@ def _rows() -> dict[str, list[Try]]:
             for number, (code, status, text) in enumerate(errors)
         ]
     rows["A storm of throttling, on every call"] = [("storm", _storm(), _clear)]
-    rows["Every call takes longer than is waited for"] = [
+    rows["Each call takes longer than its time limit"] = [
         (f"{call}-latency", _faults(Fault(call, latency=1.5)), _clear) for call in CALLS
     ]
     rows["A call hangs, and answers garbage in the end"] = [
