@@ -29,7 +29,7 @@ import { StoppedMessages } from './behaviour/stoppedmessages';
 import { offerWords } from './model/bringback';
 import { setLanguage } from './model/durations';
 import type { IOutcome } from './model/types';
-import { panelIcon } from './view/icons';
+import { panelIcon } from './view/panelicon';
 
 const PLUGIN = 'jupyterlab-auto-shutdown:plugin';
 

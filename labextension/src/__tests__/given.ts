@@ -1,6 +1,10 @@
 /** Values to begin with; each test says what is different. */
 
+import { Signal } from '@lumino/signaling';
+
 import type { IOutcome, IReport, IResource, IStoppedEntry } from '../model/types';
+import type { IActions } from '../view/props';
+import type { ISource } from '../view/source';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 export const MINUTE = 60_000;
@@ -134,3 +138,30 @@ export function report(...resources: IResource[]): IReport {
     }
   };
 }
+
+/** A source whose value does not change. */
+export function still<T>(value: T): ISource<T> {
+  return { value, changed: new Signal<object, void>({}) };
+}
+
+const nothing = (): void => undefined;
+/** A panel in which no action has an effect. */
+export const ACTIONS: IActions = {
+  keep: nothing,
+  keepAll: nothing,
+  remove: nothing,
+  stopNow: nothing,
+  bringBack: nothing,
+  runAgain: nothing,
+  dismissOffer: nothing,
+  removeIdle: nothing,
+  check: nothing,
+  change: async () => undefined,
+  released: async () => undefined,
+  showSettings: nothing,
+  help: nothing,
+  preferences: null,
+  visit: nothing,
+  opener: () => nothing,
+  look: nothing
+};

@@ -28,7 +28,9 @@ const FILES = sourceFiles(SOURCE);
 /** The files of the panel that `file` imports, types included. */
 function importsOf(file: string): string[] {
   const text = readFileSync(join(SOURCE, file), 'utf8');
-  const specifiers = [...text.matchAll(/\bfrom '(\.[^']*)'|\bimport\('(\.[^']*(?<!\.md))'\)/g)];
+  const specifiers = [
+    ...text.matchAll(/\bfrom '(\.[^']*)'|\bimport\((?:\/\*.*?\*\/ )?'(\.[^']*(?<!\.md))'\)/g)
+  ];
   return specifiers.map(match => {
     const path = join(dirname(file), match[1] ?? match[2]);
     const target = FILES.find(known => known.replace(/\.tsx?$/, '') === path);

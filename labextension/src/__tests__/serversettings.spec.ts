@@ -12,6 +12,9 @@ describe('the settings on the server', () => {
   let state = { report: report(), error: null as string | null };
   let emit: () => void;
   let choices: ServerSettings;
+  let patches: Change[] = [];
+  let running = 0;
+  let mostAtOnce = 0;
 
   beforeEach(() => {
     const { locked, limits, ...settings } = report().policy;
@@ -32,6 +35,11 @@ describe('the settings on the server', () => {
         return served;
       },
       patch: async (change: Change) => {
+        patches.push(change);
+        running += 1;
+        mostAtOnce = Math.max(mostAtOnce, running);
+        await settle();
+        running -= 1;
         if (change.idle_timeout_minutes === 5) {
           throw new Error('must be at least 10');
         }
@@ -83,5 +91,15 @@ describe('the settings on the server', () => {
     expect(choices.value?.settings.idle_timeout_minutes).toBe(90);
     await expect(choices.patch({ idle_timeout_minutes: 5 })).rejects.toThrow('at least 10');
     expect(choices.value?.settings.idle_timeout_minutes).toBe(90);
+  });
+
+  it('are changed in the order of the requests, also after one that was refused', async () => {
+    const changes = [{ idle_timeout_minutes: 5 }, { enabled: false }, { enabled: true }];
+    patches = [];
+    const results = await Promise.allSettled(changes.map(change => choices.patch(change)));
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
+    expect(patches).toEqual(changes);
+    expect(mostAtOnce).toBe(1);
+    expect(choices.value?.settings.enabled).toBe(true);
   });
 });

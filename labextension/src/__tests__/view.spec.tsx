@@ -8,50 +8,25 @@ import { removals } from '../model/report';
 import type { IProgram, IReport, IResource, IStoppedEntry } from '../model/types';
 import { h } from '../view/jsx';
 import { PanelView } from '../view/panelview';
-import type { IActions, ILook, IProps } from '../view/props';
-import { APP, NOW, active, at, entry, outcome, report, resource } from './given';
+import type { ILook, IProps } from '../view/props';
+import { ACTIONS, APP, NOW, active, at, entry, outcome, report, resource, still } from './given';
 import recorded from './reports/studio-classic.json';
 
-// The host's icons need a browser; what they look like is tested there.
-vi.mock('@jupyterlab/ui-components', () => {
-  class LabIcon {
-    react = (): null => null;
-  }
-  const icon = new LabIcon();
-  const names = ['caretDown', 'caretRight', 'ellipses', 'kernel', 'launcher', 'notebook'];
-  names.push('refresh', 'search', 'settings', 'terminal', 'undo');
-  return { LabIcon, ...Object.fromEntries(names.map(name => [`${name}Icon`, icon])) };
-});
+vi.mock('@jupyterlab/ui-components', () => import('./hosticons'));
 
-const nothing = (): void => undefined;
-const ACTIONS: IActions = {
-  keep: nothing,
-  keepAll: nothing,
-  remove: nothing,
-  stopNow: nothing,
-  bringBack: nothing,
-  runAgain: nothing,
-  dismissOffer: nothing,
-  removeIdle: nothing,
-  check: nothing,
-  change: async () => undefined,
-  showSettings: nothing,
-  help: nothing,
-  preferences: null,
-  visit: nothing,
-  opener: () => nothing,
-  look: nothing
-};
 const LOOK: ILook = { folded: ['settings'], filtering: false, filter: '', order: 'place' };
 
 /** The panel as HTML. */
-function drawn(found: IReport | null, more: Partial<IProps> = {}): string {
+function drawn(
+  found: IReport | null,
+  { look = LOOK, settings = null, ...more }: Partial<IProps> = {}
+): string {
   return renderToStaticMarkup(
     <PanelView
       state={{ report: found, error: null, remedy: '', status: 200, quiet: false }}
       now={found === null ? NOW : Date.parse(found.now)}
-      settings={null}
-      look={LOOK}
+      settings={still(settings)}
+      look={still(look)}
       announces={false}
       removals={removals(found?.outcomes ?? [], [])}
       returns={{ offer: null, of: () => null, isStarting: () => false }}
@@ -356,8 +331,6 @@ describe('programs beside the kernels and terminals', () => {
     id: 'k9',
     name: 'python3',
     started_by: 'papermill',
-    state: 'busy',
-    keeps_app: true,
     reason: 'background-work',
     detail: 'It runs a cell.'
   };
@@ -369,7 +342,7 @@ describe('programs beside the kernels and terminals', () => {
   it('are listed with a name and a state, and no button', () => {
     expect(row({})).toBe('kernel of papermill running a cell');
     expect(row({ started_by: '', reason: 'idle' })).toBe('kernel of another program runs no cell');
-    const pane = { kind: 'terminal' as const, id: 'pts/3', name: 'less', state: 'running' };
+    const pane = { kind: 'terminal' as const, id: 'pts/3', name: 'less' };
     expect(row(pane)).toBe('less in pts/3 working in the background');
     expect(row({ ...pane, reason: 'suspect-busy' })).toBe(
       'less in pts/3 busy without a sign of work'

@@ -28,6 +28,13 @@ export class RefusedError extends Error {
   }
 }
 
+/** What to tell the user when a request to the server has failed. */
+export function failureWords(error: unknown, trans: TranslationBundle): string {
+  return error instanceof RefusedError
+    ? error.message
+    : trans.__('The server does not answer. Nothing was changed.');
+}
+
 /** The HTTP contract (rest-api.yml). Every method rejects with a RefusedError when the server
  * answers with an error, and with the error of `fetch` when there is no server. */
 export class Api {

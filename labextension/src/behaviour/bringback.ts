@@ -3,7 +3,7 @@ import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
 import type { IStoppedEntry } from '../model/types';
-import { RefusedError } from './api';
+import { failureWords } from './api';
 import type { IBringBackHost } from './startagain';
 
 /** Brings back what was stopped. The code for it is loaded when somebody asks for it first. */
@@ -25,7 +25,7 @@ export class BringBack {
     wanted.forEach(({ id }) => this._starting.add(id));
     this._changed.emit();
     await this._try(async () => {
-      const { startAgain } = await import('./startagain');
+      const { startAgain } = await import(/* webpackChunkName: "bringback" */ './startagain');
       const failures = await startAgain(wanted, this._host);
       if (failures.length > 0) {
         await showErrorMessage(this._host.trans.__('Auto Shutdown'), failures.join('\n'));
@@ -38,7 +38,7 @@ export class BringBack {
   /** Ask which of the cells that had been run are to run again, and run them. */
   async run(entry: IStoppedEntry): Promise<void> {
     await this._try(async () => {
-      const { runAgain } = await import('./runagain');
+      const { runAgain } = await import(/* webpackChunkName: "bringback" */ './runagain');
       await runAgain(entry, this._host);
     });
   }
@@ -48,11 +48,7 @@ export class BringBack {
     try {
       await action();
     } catch (error) {
-      const message =
-        error instanceof RefusedError
-          ? error.message
-          : trans.__('The server does not answer. Nothing was changed.');
-      await showErrorMessage(trans.__('Auto Shutdown'), message);
+      await showErrorMessage(trans.__('Auto Shutdown'), failureWords(error, trans));
     }
   }
 

@@ -1,8 +1,9 @@
-import { Dialog, showDialog } from '@jupyterlab/apputils';
+import { Dialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
 import type { IMarkedCell, Mark } from '../model/cellmarks';
+import { ask } from './ask';
 
 /** The cells that had been run, in their order, each with a box. Those that are still in the
  * notebook are ticked. */
@@ -83,13 +84,9 @@ export async function askWhichCells(
   complete: boolean,
   trans: TranslationBundle
 ): Promise<IMarkedCell[]> {
-  const answer = await showDialog<IMarkedCell[]>({
-    title: trans.__('Run what had been run in %1', path),
-    body: new CellList(cells, complete, trans),
-    buttons: [
-      Dialog.cancelButton({ label: trans.__('Cancel') }),
-      Dialog.okButton({ label: trans.__('Run') })
-    ]
-  });
+  const title = trans.__('Run what had been run in %1', path);
+  const body = new CellList(cells, complete, trans);
+  const run = Dialog.okButton({ label: trans.__('Run') });
+  const answer = await ask<IMarkedCell[]>(title, body, run, trans);
   return answer.button.accept ? (answer.value ?? []) : [];
 }

@@ -54,8 +54,8 @@ export async function showHelp(
 
 async function documentation(rendermime: IRenderMimeRegistry): Promise<Widget> {
   const pages = await Promise.all([
-    import('../../../docs/users.md'),
-    import('../../../docs/bring-back.md')
+    import(/* webpackChunkName: "docs" */ '../../../docs/users.md'),
+    import(/* webpackChunkName: "docs" */ '../../../docs/bring-back.md')
   ]);
   const text = pages.map(page => standalone(page.default)).join('\n\n');
   const page = rendermime.createRenderer(MARKDOWN);

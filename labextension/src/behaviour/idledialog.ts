@@ -1,4 +1,4 @@
-import { Dialog, showDialog } from '@jupyterlab/apputils';
+import { Dialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
@@ -7,6 +7,7 @@ import { loss } from '../model/promise';
 import { idleNow } from '../model/report';
 import type { IReport, IResource } from '../model/types';
 import { idleFor } from '../model/words';
+import { ask } from './ask';
 
 /** Idle for less than this, a resource is listed and not ticked. */
 const JUST_USED = 5 * 60_000;
@@ -57,13 +58,8 @@ export async function askWhichIdle(
   trans: TranslationBundle
 ): Promise<IResource[]> {
   const body = new IdleList(report, now, trans);
-  const answer = await showDialog<IResource[]>({
-    title: trans.__('Shut down what is idle now?'),
-    body,
-    buttons: [
-      Dialog.cancelButton({ label: trans.__('Cancel') }),
-      Dialog.warnButton({ label: trans.__('Shut down') })
-    ]
-  });
+  const stop = Dialog.warnButton({ label: trans.__('Shut down') });
+  const title = trans.__('Shut down what is idle now?');
+  const answer = await ask<IResource[]>(title, body, stop, trans);
   return answer.button.accept ? (answer.value ?? []) : [];
 }

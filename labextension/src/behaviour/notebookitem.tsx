@@ -1,4 +1,5 @@
 import * as React from 'react';
+import { createElement as h } from 'react';
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { ReactWidget } from '@jupyterlab/apputils';
@@ -9,7 +10,6 @@ import { duration } from '../model/durations';
 import { announced, keepChoices, warning } from '../model/report';
 import type { Poller } from './poller';
 import { kernelOf } from './widgets';
-import { h } from '../view/jsx';
 
 interface IToolbar {
   addItem(name: string, widget: Widget): boolean;
@@ -49,6 +49,7 @@ class NotebookItem extends ReactWidget {
     const left = duration(warning(due, now) ?? 0, trans);
     return (
       <button
+        type="button"
         className="jp-AS-button"
         title={trans.__('Keep it for %1', duration(hours * 3_600_000, trans))}
         onClick={() => this._keep(due.id, hours * 60)}

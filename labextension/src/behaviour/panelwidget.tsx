@@ -1,6 +1,7 @@
 import * as React from 'react';
+import { createElement as h } from 'react';
 
-import { Dialog, ReactWidget, showDialog, showErrorMessage } from '@jupyterlab/apputils';
+import { Dialog, ReactWidget, showErrorMessage } from '@jupyterlab/apputils';
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Message } from '@lumino/messaging';
@@ -9,16 +10,17 @@ import { localPath, nameAmong } from '../model/names';
 import { loss } from '../model/promise';
 import { keepers } from '../model/report';
 import type { Change, IReport, IResource, IStoppedEntry, Kind } from '../model/types';
-import type { IActions, ILook, IProps } from '../view/props';
+import type { IActions, ILook, IPanelProps } from '../view/props';
 import type { Api } from './api';
-import { RefusedError } from './api';
+import { failureWords } from './api';
+import { ask } from './ask';
 import type { BringBack } from './bringback';
 import type { Look } from './look';
 import type { Poller } from './poller';
+import { Press } from './press';
 import type { ServerSettings } from './serversettings';
 import type { StoppedEntries } from './stoppedentries';
 import type { StoppedMessages } from './stoppedmessages';
-import { h } from '../view/jsx';
 
 export interface IPanelOptions {
   api: Api;
@@ -44,7 +46,7 @@ export interface IPanelOptions {
 export class PanelWidget extends ReactWidget implements IActions {
   constructor(private readonly _options: IPanelOptions) {
     super();
-    const { poller, settings, look, trans, preferences, openNotebook } = _options;
+    const { poller, look, trans, preferences, openNotebook } = _options;
     this.id = 'jupyterlab-auto-shutdown-panel';
     this.addClass('jp-AutoShutdown');
     this.title.caption = trans.__('Auto Shutdown');
@@ -52,12 +54,13 @@ export class PanelWidget extends ReactWidget implements IActions {
     this.node.setAttribute('aria-label', this.title.caption);
     this.preferences = preferences;
     this.visit = path => openNotebook(localPath(path));
+    this._press = new Press(this.node, document, () => this.update());
     poller.changed.connect(() => this.update());
-    settings.changed.connect(() => this.update());
     _options.entries.changed.connect(() => this.update());
     _options.bringBack.changed.connect(() => this.update());
-    look.changed.connect(() => this._onLook());
-    this._onLook();
+    // The view itself follows the look and the settings.
+    look.changed.connect(() => this._requestSettings());
+    this._requestSettings();
   }
 
   readonly preferences: (() => void) | null;
@@ -130,6 +133,8 @@ export class PanelWidget extends ReactWidget implements IActions {
 
   readonly change = (change: Change): Promise<void> => this._options.settings.patch(change);
 
+  readonly released = (): Promise<void> => this._press.released();
+
   readonly look = (change: Partial<ILook>): void => this._options.look.change(change);
 
   readonly help = (): void => void this._do(() => this._showHelp());
@@ -140,17 +145,25 @@ export class PanelWidget extends ReactWidget implements IActions {
   async openSettings(): Promise<void> {
     const { look } = this._options;
     look.change({ folded: look.value.folded.filter(name => name !== 'settings') });
+    // The code of the view may have to be loaded first, and the settings requested. A user who types
+    // or clicks meanwhile keeps the focus: a key meant for a notebook could switch a setting.
     const deadline = Date.now() + 30_000;
-    // The code of the view may have to be loaded first, and the settings requested.
-    while (Date.now() < deadline && !this.isDisposed) {
+    let waiting = true;
+    const stopWaiting = (): void => {
+      waiting = false;
+    };
+    const inputs = ['keydown', 'pointerdown'];
+    inputs.forEach(name => document.addEventListener(name, stopWaiting, true));
+    while (waiting && Date.now() < deadline && !this.isDisposed) {
       const first = this.node.querySelector<HTMLElement>('[data-setting] input:enabled');
       if (first !== null) {
         first.scrollIntoView({ block: 'center' });
         first.focus();
-        return;
+        break;
       }
       await new Promise(resolve => window.setTimeout(resolve, 50));
     }
+    inputs.forEach(name => document.removeEventListener(name, stopWaiting, true));
   }
 
   protected render(): JSX.Element {
@@ -163,8 +176,8 @@ export class PanelWidget extends ReactWidget implements IActions {
       <View
         state={poller.state}
         now={poller.now}
-        settings={settings.value}
-        look={look.value}
+        settings={settings}
+        look={look}
         announces={announces()}
         removals={stopped.removals}
         returns={{
@@ -181,27 +194,29 @@ export class PanelWidget extends ReactWidget implements IActions {
   protected onAfterShow(message: Message): void {
     super.onAfterShow(message);
     this._options.poller.seen = true;
-    this._onLook();
+    this._requestSettings();
+    this.update();
   }
 
   protected onAfterHide(message: Message): void {
     super.onAfterHide(message);
     this._options.poller.seen = false;
-    this._onLook();
+    this._requestSettings();
   }
 
-  /** A panel that nobody sees is not drawn. */
+  /** A panel that nobody sees is not drawn; neither is one in which a button is pressed, until the
+   * button is released. */
   protected onUpdateRequest(message: Message): void {
-    if (this.isVisible) {
+    if (this.isVisible && !this._press.active) {
       void this._loadView();
       super.onUpdateRequest(message);
     }
   }
 
-  private _onLook(): void {
+  /** The settings are requested only while their form is seen. */
+  private _requestSettings(): void {
     const { look, settings } = this._options;
     settings.wanted = this.isVisible && !look.value.folded.includes('settings');
-    this.update();
   }
 
   /** Load the code of the view when the panel is seen first. */
@@ -211,7 +226,7 @@ export class PanelWidget extends ReactWidget implements IActions {
     }
     this._loading = true;
     try {
-      this._view = (await import('../view/panelview')).PanelView;
+      this._view = (await import(/* webpackChunkName: "view" */ '../view/panelview')).PanelView;
       this.update();
     } catch {
       // The server is gone: the next drawing tries again.
@@ -221,7 +236,7 @@ export class PanelWidget extends ReactWidget implements IActions {
   }
 
   private async _showHelp(): Promise<void> {
-    const { showHelp } = await import('./help');
+    const { showHelp } = await import(/* webpackChunkName: "dialogs" */ './help');
     await showHelp(this._options.trans, this._options.rendermime);
   }
 
@@ -242,7 +257,7 @@ export class PanelWidget extends ReactWidget implements IActions {
       return;
     }
     await this._do(async () => {
-      const { askStopNow } = await import('./stopnow');
+      const { askStopNow } = await import(/* webpackChunkName: "dialogs" */ './stopnow');
       const names = resources.map(r => nameAmong(r, report.resources, trans));
       if (await askStopNow(names, report.platform.kind, trans)) {
         const ids = resources.map(r => r.id);
@@ -261,14 +276,9 @@ export class PanelWidget extends ReactWidget implements IActions {
     const { api, trans } = this._options;
     const platform = this.report?.platform.kind ?? 'local';
     const name = nameAmong(resource, this.report?.resources ?? [], trans);
-    const answer = await showDialog({
-      title: trans.__('Shut down %1 now?', name),
-      body: loss(resource.kind, platform, trans),
-      buttons: [
-        Dialog.cancelButton({ label: trans.__('Cancel') }),
-        Dialog.warnButton({ label: trans.__('Shut down') })
-      ]
-    });
+    const stop = Dialog.warnButton({ label: trans.__('Shut down') });
+    const body = loss(resource.kind, platform, trans);
+    const answer = await ask(trans.__('Shut down %1 now?', name), body, stop, trans);
     if (answer.button.accept) {
       await this._do(() => api.remove(resource.kind, resource.id));
     }
@@ -282,7 +292,7 @@ export class PanelWidget extends ReactWidget implements IActions {
     const report = this.report;
     let chosen: IResource[] = [];
     await this._do(async () => {
-      const { askWhichIdle } = await import('./idledialog');
+      const { askWhichIdle } = await import(/* webpackChunkName: "dialogs" */ './idledialog');
       chosen = await askWhichIdle(report, poller.now, trans);
     });
     // One after the other: each is a request of its own to SageMaker.
@@ -298,16 +308,13 @@ export class PanelWidget extends ReactWidget implements IActions {
       await action();
     } catch (error) {
       done = false;
-      const message =
-        error instanceof RefusedError
-          ? error.message
-          : trans.__('The server does not answer. Nothing was changed.');
-      await showErrorMessage(trans.__('Auto Shutdown'), message);
+      await showErrorMessage(trans.__('Auto Shutdown'), failureWords(error, trans));
     }
     await poller.acted();
     return done;
   }
 
+  private readonly _press: Press;
   private _loading = false;
-  private _view: React.ComponentType<IProps> | null = null;
+  private _view: React.ComponentType<IPanelProps> | null = null;
 }

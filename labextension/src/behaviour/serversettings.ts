@@ -29,10 +29,16 @@ export class ServerSettings {
     this._follow();
   }
 
-  /** Change some settings. Rejects with the error of the server; then nothing has changed. */
-  async patch(change: Change): Promise<void> {
-    this._take(await this._api.patch(change));
-    void this._poller.acted();
+  /** Change some settings, after the changes that were asked for before: two requests side by side
+   * could arrive in the other order. Rejects with the error of the server; then nothing has
+   * changed. */
+  patch(change: Change): Promise<void> {
+    const sent = this._lastPatch.then(async () => {
+      this._take(await this._api.patch(change));
+      void this._poller.acted();
+    });
+    this._lastPatch = sent.catch(() => undefined);
+    return sent;
   }
 
   /** Request the settings at first, and when another page or an administrator has changed them. */
@@ -69,6 +75,7 @@ export class ServerSettings {
   }
 
   private readonly _changed = new Signal<this, void>(this);
+  private _lastPatch: Promise<void> = Promise.resolve();
   private _value: ISettingsAnswer | null = null;
   private _wanted = false;
   private _asking = false;

@@ -1,14 +1,14 @@
 import * as React from 'react';
+import { createElement as h } from 'react';
 
 import { ReactWidget } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { messageOf } from '../model/texts';
 import { countdown, health } from '../model/words';
-import { panelIcon } from '../view/icons';
+import { panelIcon } from '../view/panelicon';
 import type { Poller } from './poller';
 import type { Preferences } from './preferences';
-import { h } from '../view/jsx';
 
 /** The item in the status bar: quiet when all is well, the next announced stop, or red when
  * nothing can be stopped. */
@@ -41,6 +41,7 @@ export class StatusItem extends ReactWidget {
     );
     return (
       <button
+        type="button"
         className={`jp-AS-statusButton${bad ? ' jp-mod-bad' : due ? ' jp-mod-warn' : ''}`}
         title={why.join(' ')}
         aria-label={trans.__('Auto Shutdown: %1. Open its panel', words ?? why[0])}

@@ -1,8 +1,9 @@
-import { Dialog, showDialog } from '@jupyterlab/apputils';
+import { Dialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
 import { comesBack } from '../model/bringback';
+import { ask } from './ask';
 
 /** Say what comes back after a stop and what does not, and ask whether to stop now. */
 export async function askStopNow(
@@ -17,13 +18,7 @@ export async function askStopNow(
     paragraph.textContent = sentence;
     body.node.append(paragraph);
   }
-  const answer = await showDialog({
-    title: trans.__('Stop now and bring back later?'),
-    body,
-    buttons: [
-      Dialog.cancelButton({ label: trans.__('Cancel') }),
-      Dialog.warnButton({ label: trans.__('Stop now') })
-    ]
-  });
+  const stop = Dialog.warnButton({ label: trans.__('Stop now') });
+  const answer = await ask(trans.__('Stop now and bring back later?'), body, stop, trans);
   return answer.button.accept;
 }

@@ -46,8 +46,6 @@ export interface IProgram {
   name: string;
   /** The program that started a kernel; empty where that is not known. */
   started_by: string;
-  state: string;
-  keeps_app: boolean;
   reason: string;
   /** One sentence in English. */
   detail: string;

@@ -1,5 +1,3 @@
-import * as React from 'react';
-
 import {
   LabIcon,
   caretDownIcon,
@@ -16,16 +14,6 @@ import {
 
 import type { IResource } from '../model/types';
 import { h } from './jsx';
-
-/** A switch that is off. */
-export const panelIcon = new LabIcon({
-  name: 'auto-shutdown:icon',
-  svgstr:
-    '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">' +
-    '<path class="jp-icon3" fill="#616161" d="M12 3a1.2 1.2 0 0 1 1.2 1.2v7a1.2 1.2 0 0 1-2.4 0v-7A1.2 1.2 ' +
-    '0 0 1 12 3zm5.2 2.6a1.2 1.2 0 0 1 1.7 0 9 9 0 1 1-13.8 0 1.2 1.2 0 1 1 1.8 1.6 6.6 6.6 0 1 0 10.2 ' +
-    '0 1.2 1.2 0 0 1 .1-1.6z"/></svg>'
-});
 
 /** No host has one under the same name in every version. */
 export const helpIcon = new LabIcon({
@@ -59,10 +47,8 @@ export function KindIcon({ resource }: { resource: IResource }): JSX.Element {
   return <HostIcon icon={icons[resource.kind]} />;
 }
 
-function HostIcon({ icon }: { icon: LabIcon | undefined }): JSX.Element {
-  return icon === undefined ? (
-    <></>
-  ) : (
+function HostIcon({ icon }: { icon: LabIcon | undefined }): JSX.Element | null {
+  return icon === undefined ? null : (
     <span className="jp-AS-svg" aria-hidden="true">
       <icon.react tag="span" width="14px" height="14px" />
     </span>

@@ -12,11 +12,11 @@ const MOST_NOTE = 200;
 type Props = IReportProps & { resource: IResource; name: string };
 
 /** Keep for some hours or until a time, release, and shut down now. */
-export function KeepMenu(props: Props): JSX.Element {
+export function KeepMenu(props: Props): JSX.Element | null {
   const { resource, trans, actions, report } = props;
   const removable = !['not-covered', 'not-in-service'].includes(resource.reason);
   if (!removable) {
-    return <></>;
+    return null;
   }
   return (
     <div className="jp-AS-buttons">
@@ -34,10 +34,10 @@ export function KeepMenu(props: Props): JSX.Element {
 }
 
 /** `Kept until 18:30 · Release`; no button where the hold is on its app or on everything. */
-function Held({ resource, report, name, now, trans, actions }: Props): JSX.Element {
+function Held({ resource, report, name, now, trans, actions }: Props): JSX.Element | null {
   const hold = holdOf(resource, report.keep_alive);
   if (hold === null) {
-    return <></>;
+    return null;
   }
   const until = clock(hold.kept_until, now);
   if (hold.kind !== resource.kind || hold.id !== resource.id) {

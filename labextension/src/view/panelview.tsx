@@ -8,18 +8,22 @@ import type { IHold } from '../model/types';
 import { announcement } from '../model/words';
 import { FilterBar } from './filterbar';
 import { Section } from './folding';
-import type { IProps, IReportProps } from './props';
+import type { IPanelProps, IProps, IReportProps } from './props';
 import { Programs } from './programs';
 import { Removed } from './removed';
 import { Resources } from './resources';
 import { Saved } from './saved';
 import { SettingsForm } from './settingsform';
+import { useSource } from './source';
 import { Toolbar } from './toolbar';
 import { h } from './jsx';
 
 /** The whole panel, from health to settings. */
-export function PanelView(props: IProps): JSX.Element {
-  const { trans, look } = props;
+export function PanelView(panel: IPanelProps): JSX.Element {
+  const look = useSource(panel.look);
+  const settings = useSource(panel.settings, panel.actions.released);
+  const props: IProps = { ...panel, look, settings };
+  const { trans } = props;
   const { report } = props.state;
   if (report === null) {
     return <Toolbar {...props} />;
@@ -45,9 +49,9 @@ export function PanelView(props: IProps): JSX.Element {
 }
 
 /** What is about to stop, where the host has no notifications for it. */
-function Announcements({ report, state, now, trans, actions }: IReportProps): JSX.Element {
+function Announcements({ report, state, now, trans, actions }: IReportProps): JSX.Element | null {
   if (state.error !== null) {
-    return <></>;
+    return null;
   }
   const hours = keepChoices(report.policy.limits.max_keep_alive_minutes)[0];
   return (
@@ -77,10 +81,10 @@ function Announcements({ report, state, now, trans, actions }: IReportProps): JS
 }
 
 /** After a restart of the server: what ended with it, and a button that brings it back. */
-function Offer({ returns, now, trans, actions }: IReportProps): JSX.Element {
+function Offer({ returns, now, trans, actions }: IReportProps): JSX.Element | null {
   const { offer, isStarting } = returns;
   if (offer === null) {
-    return <></>;
+    return null;
   }
   const starting = offer.entries.some(isStarting);
   return (
@@ -101,10 +105,10 @@ function Offer({ returns, now, trans, actions }: IReportProps): JSX.Element {
 }
 
 /** The keep-alive on everything, if there is one. */
-function KeptAlive({ report, now, trans, actions }: IReportProps): JSX.Element {
+function KeptAlive({ report, now, trans, actions }: IReportProps): JSX.Element | null {
   const hold: IHold | undefined = report.keep_alive.find(h => h.kind === 'all');
   if (hold === undefined) {
-    return <></>;
+    return null;
   }
   return (
     <p className="jp-AS-line jp-AS-everything">

@@ -1,5 +1,3 @@
-import * as React from 'react';
-
 import type { IProgram } from '../model/types';
 import { programName, programState } from '../model/words';
 import { Section } from './folding';
@@ -7,11 +5,11 @@ import type { IReportProps } from './props';
 import { h } from './jsx';
 
 /** Programs in the server's own app that no kernel or terminal shows: a list to read. */
-export function Programs(props: IReportProps): JSX.Element {
+export function Programs(props: IReportProps): JSX.Element | null {
   const { report, trans } = props;
   const programs: IProgram[] = report.programs ?? []; // an older server sends none
   if (programs.length === 0) {
-    return <></>;
+    return null;
   }
   return (
     <Section {...props} fold="programs" label={trans.__('Other programs')}>

@@ -13,6 +13,7 @@ import type {
   IStoppedEntry,
   Kind
 } from '../model/types';
+import type { ISource } from './source';
 
 export interface IButton {
   label: string;
@@ -40,6 +41,8 @@ export interface IActions {
   removeIdle(): void;
   check(): void;
   change(change: Change): Promise<void>;
+  /** Resolves once no mouse button is pressed in the panel: then rows may move. */
+  released(): Promise<void>;
   showSettings(): void;
   help(): void;
   /** Open the host's own settings editor; null where the host has none. */
@@ -66,6 +69,12 @@ export interface IReturns {
   offer: IOffer | null;
   of(outcome: IOutcome): IStoppedEntry | null;
   isStarting(entry: IStoppedEntry): boolean;
+}
+
+/** The properties of the whole panel. Its fields follow the sources at once. */
+export interface IPanelProps extends Omit<IProps, 'look' | 'settings'> {
+  look: ISource<ILook>;
+  settings: ISource<ISettingsAnswer | null>;
 }
 
 export interface IProps {

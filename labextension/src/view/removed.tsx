@@ -1,5 +1,3 @@
-import * as React from 'react';
-
 import { clock, duration } from '../model/durations';
 import { fullName, keyOf, namesOf } from '../model/names';
 import type { IName } from '../model/names';
@@ -72,7 +70,7 @@ function Entry(props: IEntryProps): JSX.Element {
 }
 
 /** Bring it back; run what had been run, once its notebook has a kernel; or only open it. */
-function Return(props: IEntryProps & { full: string }): JSX.Element {
+function Return(props: IEntryProps & { full: string }): JSX.Element | null {
   const { outcome, full, trans, actions, returns, report } = props;
   const entry = returns.of(outcome);
   if (entry === null) {
@@ -84,9 +82,7 @@ function Return(props: IEntryProps & { full: string }): JSX.Element {
       >
         {trans.__('open')}
       </button>
-    ) : (
-      <></>
-    );
+    ) : null;
   }
   const path = entry.paths[0];
   const runs = report.resources.some(r => r.kind === 'kernel' && r.paths.includes(path));

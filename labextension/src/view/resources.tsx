@@ -67,9 +67,9 @@ export function Resources(props: IReportProps): JSX.Element {
   );
 }
 
-function ShutDownIdle({ report, trans, actions }: IReportProps): JSX.Element {
+function ShutDownIdle({ report, trans, actions }: IReportProps): JSX.Element | null {
   if (idleNow(report).length === 0) {
-    return <></>;
+    return null;
   }
   return (
     <button

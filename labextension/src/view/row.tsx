@@ -139,12 +139,12 @@ function stopsWithItsApp({ resource, report, now }: IRowProps): boolean {
 }
 
 /** Within the warning: the clock time, and Keep. */
-function Soon(props: IRowProps): JSX.Element {
+function Soon(props: IRowProps): JSX.Element | null {
   const { resource, report, state, trans, now, actions } = props;
   const answered = state.error === null;
   const words = stopWords(resource, report, answered, now, trans);
   if (words === '') {
-    return <></>;
+    return null;
   }
   const hours = keepChoices(report.policy.limits.max_keep_alive_minutes)[0];
   const span = duration(hours * 3_600_000, trans);

@@ -11,10 +11,10 @@ import { h } from './jsx';
 /** The rules, first match wins; saved as a whole once each of them makes sense. */
 export function Rules(props: FieldProps): JSX.Element {
   const { settings, trans } = props;
-  const { save, refused, saved } = useSave('rules', props);
+  const { save, current, pending, refused, saved } = useSave('rules', props);
   const [drafts, setDrafts] = React.useState<IRuleDraft[] | null>(null);
   const locked = settings.locked.includes('rules');
-  const shown = drafts ?? settings.settings.rules.map(draftOf);
+  const shown = drafts ?? current.map(draftOf);
 
   const store = (list: IRuleDraft[]): void => {
     const read = list.map(draft => ruleOf(draft, settings.limits, trans));
@@ -24,10 +24,10 @@ export function Rules(props: FieldProps): JSX.Element {
       return; // not before all of them make sense
     }
     const leave = (): void => setDrafts(now => (now === list ? null : now));
-    if (JSON.stringify(rules) === JSON.stringify(settings.settings.rules)) {
+    if (JSON.stringify(rules) !== JSON.stringify(current)) {
+      void save(rules).then(accepted => accepted && leave());
+    } else if (!pending) {
       leave();
-    } else {
-      void save(rules).then(taken => taken && leave());
     }
   };
   const replaced = (index: number, draft: IRuleDraft): IRuleDraft[] =>

@@ -1,5 +1,3 @@
-import * as React from 'react';
-
 import { dayText, dollars, hoursText } from '../model/durations';
 import { thisMonth } from '../model/money';
 import type { IMonth } from '../model/money';
@@ -8,10 +6,10 @@ import type { IReportProps } from './props';
 import { h } from './jsx';
 
 /** Hours and money that this month's removals saved; absent where nothing is ever billed. */
-export function Saved(props: IReportProps): JSX.Element {
+export function Saved(props: IReportProps): JSX.Element | null {
   const { report, now, trans } = props;
   if (report.platform.kind === 'local') {
-    return <></>;
+    return null;
   }
   const month = thisMonth(report, now);
   return (

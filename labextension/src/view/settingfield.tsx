@@ -2,7 +2,7 @@ import * as React from 'react';
 
 import { typed } from '../model/durations';
 import { labels } from '../model/fields';
-import type { Change, ISettingsAnswer, SettingName } from '../model/types';
+import type { Change, ISettings, ISettingsAnswer, SettingName } from '../model/types';
 import { Icon } from './icons';
 import type { IReportProps } from './props';
 import { h } from './jsx';
@@ -17,53 +17,82 @@ function wasRefused(error: unknown): boolean {
   return typeof (error as { status?: unknown }).status === 'number';
 }
 
-/** Saves one setting, and tells what came of it. */
-export function useSave(
-  name: SettingName,
-  { actions, trans, state }: FieldProps
-): {
-  /** Whether the server took it. */
-  save(value: Change[SettingName]): Promise<boolean>;
+interface ISaving<N extends SettingName> {
+  /** Save a value; null saves the default. Returns whether the server accepted it. */
+  save(value: ISettings[N] | null): Promise<boolean>;
+  /** The value last passed to `save`, until the server has answered; then the value in force. */
+  current: ISettings[N];
+  /** Whether the server has not answered yet. */
+  pending: boolean;
   refused: string | null;
   saved: boolean;
-} {
+}
+
+/** Saves the setting `name`, and tells the result. */
+export function useSave<N extends SettingName>(
+  name: N,
+  { actions, trans, state, settings }: FieldProps
+): ISaving<N> {
+  type Request = { value: ISettings[N] | null };
   const [refused, setRefused] = React.useState<string | null>(null);
   const [saved, setSaved] = React.useState(false);
-  const waiting = React.useRef<{ value: Change[SettingName] } | null>(null);
+  const [request, setRequest] = React.useState<Request | null>(null);
+  /** The same as `request`, without waiting for the next drawing. */
+  const latest = React.useRef<Request | null>(null);
+  const unanswered = React.useRef(false);
   const timer = React.useRef(0);
   const mounted = React.useRef(true);
 
-  const save = async (value: Change[SettingName]): Promise<boolean> => {
-    waiting.current = null;
+  const setLatest = (next: Request | null): void => {
+    latest.current = next;
+    setRequest(next);
+  };
+  const accept = (): void => {
+    setLatest(null);
+    setRefused(null);
+    setSaved(true);
+    window.clearTimeout(timer.current);
+    timer.current = window.setTimeout(
+      () => void actions.released().then(() => mounted.current && setSaved(false)),
+      SAVED_SHOWN
+    );
+  };
+  const fail = (error: unknown): void => {
+    unanswered.current = !wasRefused(error);
+    if (unanswered.current) {
+      setRefused(trans.__('Not saved: the server does not answer. It is tried again.'));
+    } else {
+      setLatest(null);
+      setRefused((error as Error).message);
+    }
+  };
+  const save = async (value: ISettings[N] | null): Promise<boolean> => {
+    const sent = { value };
+    unanswered.current = false;
+    setLatest(sent);
     setSaved(false);
-    try {
-      await actions.change({ [name]: value } as Change);
-    } catch (error) {
-      if (!mounted.current) {
-        return false;
-      }
-      if (wasRefused(error)) {
-        setRefused((error as Error).message);
+    const error: unknown = await actions.change({ [name]: value } as Change).then(
+      () => null,
+      (reason: unknown) => reason
+    );
+    await actions.released(); // the result moves the fields below it
+    // An earlier value's result says nothing about the value that was saved after it.
+    if (mounted.current && latest.current === sent) {
+      if (error === null) {
+        accept();
       } else {
-        waiting.current = { value };
-        setRefused(trans.__('Not saved: the server does not answer. It is tried again.'));
+        fail(error);
       }
-      return false;
     }
-    if (mounted.current) {
-      setRefused(null);
-      setSaved(true);
-      window.clearTimeout(timer.current);
-      timer.current = window.setTimeout(() => setSaved(false), SAVED_SHOWN);
-    }
-    return true;
+    return error === null;
   };
 
+  // With each answer of the server, try again what did not reach it.
   React.useEffect(() => {
-    if (state.error === null && waiting.current !== null) {
-      void save(waiting.current.value);
+    if (state.error === null && unanswered.current && latest.current !== null) {
+      void save(latest.current.value);
     }
-  }, [state.error]);
+  }, [state]);
   React.useEffect(
     () => () => {
       mounted.current = false;
@@ -71,7 +100,9 @@ export function useSave(
     },
     []
   );
-  return { save, refused, saved };
+  const current =
+    request === null ? settings.settings[name] : (request.value ?? settings.defaults[name]);
+  return { save, current, pending: request !== null, refused, saved };
 }
 
 interface IFrameProps extends FieldProps {
@@ -118,7 +149,10 @@ export function Frame(props: IFrameProps): JSX.Element {
             className="jp-AS-icon"
             title={trans.__('Back to the default (%1)', shown(settings.defaults[name], props))}
             aria-label={trans.__('%1: back to the default', label)}
-            onClick={reset}
+            onClick={() => {
+              reset();
+              document.getElementById(idOf(name))?.focus(); // this button goes
+            }}
           >
             <Icon name="undo" />
           </button>

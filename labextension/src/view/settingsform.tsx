@@ -18,7 +18,7 @@ const SWITCHES: Switch[] = [
   'dry_run'
 ];
 
-/** A setting is saved on Enter and when its field is left; a mistake is shown beside it. */
+/** A setting is saved on Enter and when its field is left; an error is shown beside it. */
 export function SettingsForm(props: IReportProps): JSX.Element {
   const { report, settings, trans, actions } = props;
   if (settings === null) {
@@ -63,14 +63,14 @@ export function SettingsForm(props: IReportProps): JSX.Element {
 
 function Tick(props: FieldProps & { name: Switch }): JSX.Element {
   const { name, settings } = props;
-  const { save, refused, saved } = useSave(name, props);
+  const { save, current, refused, saved } = useSave(name, props);
   return (
     <Frame {...props} wrong={refused} saved={saved} reset={() => void save(null)}>
       <input
         id={idOf(name)}
         type="checkbox"
         aria-describedby={`${idOf(name)}-result`}
-        checked={settings.settings[name]}
+        checked={current}
         disabled={settings.locked.includes(name)}
         onChange={event => void save(event.target.checked)}
       />
@@ -80,26 +80,26 @@ function Tick(props: FieldProps & { name: Switch }): JSX.Element {
 
 function Time(props: FieldProps & { name: Minutes }): JSX.Element {
   const { name, settings, trans } = props;
-  const { save, refused, saved } = useSave(name, props);
+  const { save, current, pending, refused, saved } = useSave(name, props);
   const inForce = settings.settings[name];
+  // The text that the user has typed, until the server has accepted it.
   const [draft, setDraft] = React.useState<string | null>(null);
-  const text = draft ?? (inForce === null ? '' : typed(inForce));
+  const text = draft ?? (current === null ? '' : typed(current));
   const typedIn = read(name, text, settings.limits, trans);
 
-  // What was typed stands in the field until the server has it.
   const finish = React.useRef<() => void>(() => undefined);
   finish.current = () => {
     if (draft === null || !('minutes' in typedIn)) {
       return;
     }
     const leave = (): void => setDraft(now => (now === draft ? null : now));
-    if (typedIn.minutes === inForce) {
+    if (typedIn.minutes !== current) {
+      void save(typedIn.minutes).then(accepted => accepted && leave());
+    } else if (!pending) {
       leave();
-    } else {
-      void save(typedIn.minutes).then(taken => taken && leave());
     }
   };
-  // A draft that the server took later, when it was back, is no longer a draft.
+  // The server may accept a draft later, when it answers again: then it is no longer a draft.
   React.useEffect(() => {
     if (draft !== null && 'minutes' in typedIn && typedIn.minutes === inForce) {
       if (document.activeElement?.id !== idOf(name)) {

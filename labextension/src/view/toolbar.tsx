@@ -1,5 +1,3 @@
-import * as React from 'react';
-
 import { dollars } from '../model/durations';
 import { rateOf } from '../model/money';
 import { MANY, billed, grouped } from '../model/report';
@@ -75,10 +73,10 @@ export function Toolbar(props: IProps): JSX.Element {
 }
 
 /** `2 instances · $1.52/h`; nothing on a host without instances. */
-function Summary({ state, trans }: IProps): JSX.Element {
+function Summary({ state, trans }: IProps): JSX.Element | null {
   const { report } = state;
   if (report === null || report.platform.kind === 'local') {
-    return <></>;
+    return null;
   }
   const types = grouped(report.resources)
     .filter(billed)
