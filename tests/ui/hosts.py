@@ -143,16 +143,21 @@ def serve(
     return JupyterServerApp(f"http://127.0.0.1:{port}/", start)
 
 
-def open_notebook(server: JupyterServerApp, path: str, cells: Sequence[str] = ()) -> str:
-    """A notebook with these cells and a kernel of its own, in a plain server."""
-    write_notebook(server, path, cells)
-    session = {"path": path, "name": path, "type": "notebook", "kernel": {"name": "python3"}}
+def open_notebook(
+    server: JupyterServerApp, path: str, cells: Sequence[str] = (), kernel: str = "python3"
+) -> str:
+    """Write a notebook with these cells, and start a kernel of its own for it. Returns the id of
+    the kernel."""
+    write_notebook(server, path, cells, kernel)
+    session = {"path": path, "name": path, "type": "notebook", "kernel": {"name": kernel}}
     return str(server.request("POST", "api/sessions", session)["kernel"]["id"])
 
 
-def write_notebook(server: JupyterServerApp, path: str, cells: Sequence[str]) -> None:
+def write_notebook(
+    server: JupyterServerApp, path: str, cells: Sequence[str], kernel: str = "python3"
+) -> None:
     """Write a notebook with these cells of code."""
-    spec = {"name": "python3", "display_name": "Python 3"}
+    spec = {"name": kernel, "display_name": kernel}
     empty: dict[str, Any] = {"execution_count": None, "metadata": {}, "outputs": []}
     notebook = {
         "cells": [
