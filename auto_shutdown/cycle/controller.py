@@ -16,6 +16,7 @@ from typing import Any
 
 from ..config.settings import Limits
 from ..core.ledger import Ledger
+from ..core.model import Ref
 from ..core.verdict import Fault
 from ..state.history import History
 from ..state.preferences import Preferences
@@ -98,7 +99,16 @@ class Controller:
         self._recorder = SessionRecorder(world, stopped, log)
         outcomes, now = Outcomes(announcer, log), self.ledger_time
         tasks = RemovalTasks(world, history, savings, situation, now, outcomes, self._recorder, log)
-        remover = Remover(world, savings, situation, now, self.wake, tasks, outcomes)
+        remover = Remover(
+            world,
+            savings,
+            situation,
+            now,
+            self.wake,
+            tasks,
+            outcomes,
+            self._read_other_servers,
+        )
         self._objections = Objections(
             EmergencyStop(switch or StopSwitch()), hooks or VetoHooks(log)
         )
@@ -310,6 +320,14 @@ class Controller:
         keeps its old time until the next pass shifts all of its instants."""
         return self._clock.ledger_time(self._one_pass_at_a_time.locked())
 
-    async def save_keep_alives(self) -> None:
-        """Write the keep-alives. Raises StoreError; then the next pass tries again."""
-        await self._saved_ledger.save_holds(self.situation, self._clock.moment)
+    async def save_keep_alives(self, changed: Ref) -> None:
+        """Write the keep-alives after that on ``changed`` was set or released. Raises StoreError;
+        then the next pass tries again."""
+        await self._saved_ledger.save_holds(self.situation, self._clock.moment, changed)
+
+    async def _read_other_servers(self) -> None:
+        """Read the settings and keep-alives that other servers of this home have changed. Where
+        nothing has changed, this costs one ``stat`` for each file."""
+        moment = self._clock.moment
+        await self.preferences.read_again(moment.now)
+        await self._saved_ledger.read_others(self.situation, moment)

@@ -16,7 +16,7 @@ from ..core.answers import record_answers
 from ..core.last_at_work import last_at_work
 from ..core.ledger import add_vetoes, give_notice
 from ..core.marks import BUSY
-from ..core.model import Kind, Snapshot
+from ..core.model import Kind, Ref, Snapshot
 from ..core.partial import advance_kernels, decide_part
 from ..core.policy import Policy
 from ..core.questions import Schedule, next_question, questions, questions_now, schedule
@@ -107,11 +107,13 @@ class OnePass:
         await self.observe(moment, list_apps or self._app_list_is_due(moment, policy))
         situation.decide(policy, now)
         await self._ask_for_background_work(policy, now)
-        await self._ask_for_objections(policy, now)
+        asked: set[Ref] = set()
+        await self._ask_for_objections(policy, now, asked)
         if self._removes_apps(policy) and not self._app_listing.made_at(moment.monotonic):
             # Delete an app only if a list of this moment has it.
             await self.observe(moment, list_apps=self._world.has_apps)
             situation.decide(policy, now)
+            await self._ask_for_objections(policy, now, asked)
         self._give_notice(situation.snapshot, situation.plan, now)
 
         await self._carry_out_removals(moment, dry_run)
@@ -152,11 +154,16 @@ class OnePass:
             situation.ledger = record_answers(situation.ledger, answers, now)
             situation.decide(policy, now)
 
-    async def _ask_for_objections(self, policy: Policy, now: datetime) -> None:
+    async def _ask_for_objections(self, policy: Policy, now: datetime, asked: set[Ref]) -> None:
+        """Ask for objections to the removals of the plan that are not in ``asked``, and add them to
+        it. An objection to one removal may change the plan, so ask until it has no new removal."""
         situation = self._situation
-        removals = situation.plan.removals
-        vetoes = await self._objections.ask(removals, now, self.watchdog.step)
-        if vetoes:
+        while True:
+            removals = [each for each in situation.plan.removals if each.ref not in asked]
+            asked.update(decision.ref for decision in removals)
+            vetoes = await self._objections.ask(removals, now, self.watchdog.step)
+            if not vetoes:
+                return
             situation.ledger = add_vetoes(situation.ledger, vetoes)
             situation.decide(policy, now)
 

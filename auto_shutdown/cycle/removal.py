@@ -5,7 +5,7 @@ if that decision is still to remove. A failure of one resource never stops the r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,7 +34,8 @@ LATE_REMEDY = sentence(
 
 class Remover:
     """The removals that the plans of one server decide on. ``ledger_time`` returns the current
-    instant by the clock of the ledger. ``wake`` begins another pass."""
+    instant by the clock of the ledger. ``wake`` begins another pass. ``read_other_servers`` reads
+    what users have asked other servers of this home for."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Remover:
         wake: Callable[[], None],
         tasks: RemovalTasks,
         outcomes: Outcomes,
+        read_other_servers: Callable[[], Awaitable[None]],
     ) -> None:
         self._world = world
         self._savings = savings
@@ -53,6 +55,7 @@ class Remover:
         self._wake = wake
         self._tasks = tasks
         self._outcomes = outcomes
+        self._read_other_servers = read_other_servers
 
     def faults(self, now: datetime) -> list[Fault]:
         """The removals that take too long."""
@@ -117,7 +120,16 @@ class Remover:
         frees = self._savings.would_free(resource, before, situation.ledger, now)
         removal = Removal(second, resource, policy, now, frees, self._plan_ends_server())
 
-        last = _LastLook(self._world, situation, self._ledger_time, current_policy, now, fresh, ref)
+        last = _LastLook(
+            self._world,
+            situation,
+            self._ledger_time,
+            current_policy,
+            self._read_other_servers,
+            now,
+            fresh,
+            ref,
+        )
         task = self._tasks.begin(resource, removal, last)
         await asyncio.wait({task}, timeout=patience)
         if not task.done():
@@ -150,18 +162,21 @@ class _LastLook:
     situation: Situation
     ledger_time: Callable[[], datetime]
     policy: Callable[[], Policy]
+    read_other_servers: Callable[[], Awaitable[None]]
     now: datetime
     fresh: Snapshot
     ref: Ref
 
     async def observe(self) -> None:
         """Observe an app again, because SageMaker deletes an app without looking at anything. The
-        managers' shutdown looks at a kernel or terminal by itself."""
+        managers' shutdown looks at a kernel or terminal by itself. Then read what users have asked
+        another server for: two servers can delete the same app."""
         if self.ref.kind is Kind.APP:
             self.fresh = await self.world.look_again(self.ref)
             self.situation.change_ledger(
                 lambda ledger: advance_part(ledger, self.fresh, self.ledger_time())
             )
+        await self.read_other_servers()
 
     def decide(self) -> Decision | None:
         """Decide with the current ledger and the current policy."""

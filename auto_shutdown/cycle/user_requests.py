@@ -78,7 +78,7 @@ class UserRequests:
             await self._require(ref)
             until = self._controller.ledger_time() + timedelta(minutes=minutes)
         self._controller.situation.change_ledger(lambda ledger: hold(ledger, ref, until, note))
-        await self._controller.save_keep_alives()
+        await self._controller.save_keep_alives(ref)
         self._controller.wake()
         return self.keep_alives()
 

@@ -33,6 +33,10 @@ HOOK_SECONDS = 5.0
 #: Seconds that each hook has for all decisions of a pass. The hooks are called at the same time.
 ALL_SECONDS = 15.0
 
+#: Seconds for which the time of the last call for a decision is remembered. A decision without one
+#: comes first.
+REMEMBER_SECONDS = 3600.0
+
 #: Seconds that the import of all hooks may take.
 LOAD_SECONDS = 30.0
 
@@ -83,10 +87,11 @@ class VetoHooks:
             self._loader.close()
         # Begin with the decisions that waited longest: a slow hook may leave no time for the rest.
         decisions = sorted(removals, key=lambda decision: self._asked_at.get(decision.ref, 0.0))
+        began_at = time.monotonic()
         self._asked_at = {
-            decision.ref: self._asked_at.get(decision.ref, 0.0) for decision in decisions
+            ref: at for ref, at in self._asked_at.items() if began_at - at < REMEMBER_SECONDS
         }
-        give_up_at = time.monotonic() + ALL_SECONDS
+        give_up_at = began_at + ALL_SECONDS
         rows = await asyncio.gather(
             *(self._ask_about_all(*each, decisions, give_up_at) for each in hooks.items())
         )

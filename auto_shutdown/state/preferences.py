@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,14 @@ from .store import Store
 _SOURCE = "settings"
 
 
+@dataclass(frozen=True)
+class _Change:
+    """The new value of one setting. A request with a higher ``number`` is newer."""
+
+    number: int
+    value: Any
+
+
 class Preferences:
     """The settings of one server's user. ``policy`` is always valid and within the limits."""
 
@@ -34,7 +42,9 @@ class Preferences:
         #: The content of the file.
         self._user: dict[str, Any] = {}
         #: Changes that apply already and are not yet on disk.
-        self._unsaved: dict[str, Any] = {}
+        self._unsaved: dict[str, _Change] = {}
+        #: The number of requests to change settings so far.
+        self._requests = 0
         self._known = False
         self._file_fault: Fault | None = None
         self._write_error: StoreError | None = None
@@ -85,14 +95,22 @@ class Preferences:
         async with self._lock:
             if self._unsaved:
                 with contextlib.suppress(StoreError):
-                    await self._write(self._unsaved)
-            try:
-                changed = await self._store.run(self._store.settings_changed)
-            except StoreError as error:
-                self._not_read(str(error), error.remedy, now)
-                return
-            if changed:
-                await self._load(now)
+                    await self._write(dict(self._unsaved))
+            await self._read_again(now)
+
+    async def read_again(self, now: datetime) -> None:
+        """Read the file again if another server with the same home has changed it."""
+        async with self._lock:
+            await self._read_again(now)
+
+    async def _read_again(self, now: datetime) -> None:
+        try:
+            changed = await self._store.run(self._store.settings_changed)
+        except StoreError as error:
+            self._not_read(str(error), error.remedy, now)
+            return
+        if changed:
+            await self._load(now)
 
     async def patch(self, patch: Any) -> None:
         """Validate a change, apply it and store it.
@@ -102,21 +120,29 @@ class Preferences:
         until it can be written or the server restarts.
         """
         changes = validate_patch(patch, self._limits)
-        careful = careful_part(changes, {**self._user, **self._unsaved}, self._limits)
+        in_force = self._in_force()
+        careful = careful_part(changes, in_force, self._limits)
+        # A value that is in force already stays in force, also if an older change of this setting
+        # is being written at this moment.
+        for name, value in changes.items():
+            if in_force.get(name) == value and (self._lock.locked() or name in self._unsaved):
+                careful[name] = value
+        self._requests += 1
+        numbered = {name: _Change(self._requests, value) for name, value in changes.items()}
         if self._known and careful:
-            self._unsaved.update(careful)
+            self._unsaved.update({name: numbered[name] for name in careful})
             self._merge()
         async with self._lock:
             try:
-                await self._write(changes)
+                await self._write(numbered)
             except StoreError as error:
                 if not (self._known and careful):
                     raise
                 raise StoreError(joined(str(error), _only_here(careful)), error.remedy) from error
 
-    async def _write(self, changes: Mapping[str, Any]) -> None:
+    async def _write(self, changes: Mapping[str, _Change]) -> None:
         """Store ``changes`` and apply all of them. Raises StoreError."""
-        written = dict(changes)
+        written = {name: change.value for name, change in changes.items()}
         store = self._store
         try:
             user = await store.run(store.patch_settings, written, dict(self._user))
@@ -124,10 +150,13 @@ class Preferences:
             self._write_error = error
             raise
         self._write_error = None
-        # A newer change of the same setting may be waiting for the lock; it stays unsaved.
-        for name, value in written.items():
-            if name in self._unsaved and self._unsaved[name] == value:
-                del self._unsaved[name]
+        # A newer change of the same setting may be waiting for the lock; it stays unsaved. An older
+        # one that could not be written must not come back.
+        self._unsaved = {
+            name: unsaved
+            for name, unsaved in self._unsaved.items()
+            if name not in changes or unsaved.number > changes[name].number
+        }
         self._take(user)
 
     def _take(self, user: Mapping[str, Any]) -> None:
@@ -137,10 +166,14 @@ class Preferences:
     def _merge(self) -> None:
         self.policy, self._problems = merge(self._limits, self._wanted())
 
+    def _in_force(self) -> dict[str, Any]:
+        """The user's settings, including changes that are not yet on disk. The value None removes a
+        setting."""
+        return {**self._user, **{name: change.value for name, change in self._unsaved.items()}}
+
     def _wanted(self) -> dict[str, Any]:
-        """The user's settings, including changes that are not yet on disk."""
-        both = {**self._user, **self._unsaved}
-        return {name: value for name, value in both.items() if value is not None}
+        """The same without removed settings."""
+        return {name: value for name, value in self._in_force().items() if value is not None}
 
     def faults(self, now: datetime) -> list[Fault]:
         """A fault for each stored value that does not apply, and for a file that cannot be read or

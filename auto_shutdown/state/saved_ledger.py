@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -52,6 +53,8 @@ class SavedLedger:
         self._unread: StoreError | None = None
         self._unsaved: StoreError | None = None
         self._lost: FileProblem | None = None
+        #: The refs whose keep-alives were set or released while the file was unread.
+        self._changed_unread: set[Ref] = set()
         self._everything_until: datetime | None = None
         self._shifted = False
         #: Serialises the writes of the keep-alives, so that the later one wins.
@@ -81,7 +84,7 @@ class SavedLedger:
         # These marks are out of date from now on. After a crash the next run must not use them.
         await self.save_marks(ledger, moment, clean=False)
         loaded = _Loaded(ledger)
-        await self._add_others(loaded, moment)
+        await self.read_others(loaded, moment)
         return loaded.ledger
 
     def _restored(self, marks: Any, holds: Any, moment: Moment) -> Ledger:
@@ -109,7 +112,8 @@ class SavedLedger:
         written again, because after a reboot a server could not recognise the step from the old
         file."""
         self._shifted = True
-        self._of_others = {ref: Hold(h.until + step) for ref, h in self._of_others.items()}
+        self._of_others = _shifted(self._of_others, step)
+        self._own_below = _shifted(self._own_below, step)
         if self._everything_until is not None:
             self._everything_until += step
 
@@ -120,13 +124,21 @@ class SavedLedger:
             await self.save_marks(owner.ledger, moment, clean=False)
         if self._unread is not None:
             await self._read_again(owner, moment)
-        outdated = self._unsaved is not None or (self._shifted and owner.ledger.holds)
-        if outdated and self._unread is None:
-            with contextlib.suppress(StoreError):
+        with contextlib.suppress(StoreError):
+            if self._unread is None and await self._holds_outdated(owner):
                 await self._write_holds(owner, moment)
-        await self._add_others(owner, moment)
+        await self.read_others(owner, moment)
 
-    async def _add_others(self, owner: LedgerOwner, moment: Moment) -> None:
+    async def _holds_outdated(self, owner: LedgerOwner) -> bool:
+        """Whether the file with this server's keep-alives has to be written again. Raises
+        StoreError."""
+        if self._unsaved is not None or (self._shifted and owner.ledger.holds):
+            return True
+        # A file that somebody deletes while the server runs would be missed after a restart.
+        missing = bool(self._own_holds(owner.ledger))
+        return missing and await self._store.run(self._store.holds_missing)
+
+    async def read_others(self, owner: LedgerOwner, moment: Moment) -> None:
         """Add the keep-alives of other servers of this identity to the ledger."""
         try:
             documents = await self._store.run(self._store.load_other_holds)
@@ -157,10 +169,15 @@ class SavedLedger:
         holds = await self._read_holds()
         if self._unread is not None or self._lost is not None:
             return
+        changed, self._changed_unread = self._changed_unread, set()
         since = dict(owner.ledger.holds)
         if since.get(EVERYTHING) == Hold(self._everything_until or moment.now):
             del since[EVERYTHING]  # it replaced the keep-alives that were unknown until now
-        restored = self._restored(None, holds, moment).holds
+        restored = {
+            ref: each
+            for ref, each in self._restored(None, holds, moment).holds.items()
+            if ref not in changed
+        }
         owner.ledger = replace(owner.ledger, holds={**restored, **since})
 
     async def save_marks(self, ledger: Ledger, moment: Moment, clean: bool) -> None:
@@ -175,9 +192,15 @@ class SavedLedger:
         else:
             self._outdated = None
 
-    async def save_holds(self, owner: LedgerOwner, moment: Moment) -> None:
-        """Write the keep-alives. Raises StoreError; the next pass then tries again."""
+    async def save_holds(
+        self, owner: LedgerOwner, moment: Moment, changed: Ref | None = None
+    ) -> None:
+        """Write the keep-alives; ``changed`` names the one that was set or released. Raises
+        StoreError; the next pass then tries again."""
         if self._unread is not None:  # a write would overwrite the keep-alives in the file
+            if changed is not None:
+                self._changed_unread.add(changed)
+            self._unsaved = self._unread
             raise self._unread
         await self._write_holds(owner, moment)
         self._lost = None
@@ -207,3 +230,7 @@ class SavedLedger:
             message = joined(self._lost.message, kept)
             return [Fault("state", "KeepAlivesLost", message, self._lost.remedy, now)]
         return []
+
+
+def _shifted(holds: Mapping[Ref, Hold], step: timedelta) -> dict[Ref, Hold]:
+    return {ref: replace(each, until=each.until + step) for ref, each in holds.items()}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import safe_files
+from ..core.texts import sentence
 from ..world.file_thread import FileThread
 from .document import KEPT_ASIDE, Document, FileProblem, StoreError, store_error
 
@@ -46,7 +47,11 @@ class Store:
         self._marks = Document(directory / f"marks-{key}.json")
         self._savings = Document(directory / f"savings-{key}.json")
         self._settings_read: object = None
+        #: Whether the file with the settings has been read or written.
+        self._settings_existed = False
+        #: What the files of the other servers were when they were last read, and their content.
         self._others_read: object = None
+        self._other_contents: dict[Path, dict[str, Any]] = {}
         self._files = FileThread("state")
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -63,13 +68,28 @@ class Store:
 
     def load_settings(self) -> tuple[dict[str, Any], FileProblem | None]:
         """The stored settings of the user. A file that cannot be understood keeps its name, because
-        its user wants these settings, and a later version on another server may have written it."""
+        its user wants these settings, and a later version on another server may have written it.
+
+        A file that never existed is no problem, and one that existed and is missing now is: nobody
+        chose the defaults where a home is not mounted any more. Raises StoreError."""
         signature, self._settings_read = _signature(self._settings.path), _NEVER_READ
         content, problem = self._settings.peek()
+        if problem is None and not content and _signature(self._settings.path) is None:
+            problem = self._missing_settings() if self._settings_existed else None
+        elif problem is None:
+            self._settings_existed = True
         if problem is None:
             self._settings_read = signature
         settings = content.get("settings", {})
         return (settings if isinstance(settings, dict) else {}), problem
+
+    def _missing_settings(self) -> FileProblem:
+        message = sentence("%1 has been deleted or moved away.", self._settings.path)
+        remedy = sentence(
+            "Restore the file, or change a setting: then it is written again. Restart the server "
+            "to use the default settings."
+        )
+        return FileProblem(message, remedy)
 
     def settings_changed(self) -> bool:
         """Whether the file has changed since it was last read and understood. Costs one
@@ -83,8 +103,8 @@ class Store:
         setting. A lock protects changes that other servers make at the same time.
 
         Settings that this version does not know are kept, because a later version may know them. A
-        file that cannot be understood is renamed, and ``last_good`` takes its place. A file of a
-        later version is never changed. Raises StoreError.
+        file that cannot be understood is renamed, and ``last_good`` takes its place, as it does for
+        a file that is missing now. A file of a later version is never changed. Raises StoreError.
         """
         with self._settings_lock():
             settings, problem = self.load_settings()
@@ -97,6 +117,7 @@ class Store:
             kept = {name: value for name, value in settings.items() if value is not None}
             self._settings_read = _NEVER_READ  # if the write fails, the file must be loaded again
             self._settings.write({"settings": kept})
+            self._settings_existed = True
             self._settings_read = _signature(self._settings.path)
         return kept
 
@@ -110,17 +131,22 @@ class Store:
 
     def load_other_holds(self) -> list[dict[str, Any]] | None:
         """The keep-alives of the other servers of this identity, one document for each server; None
-        when no file has changed since the last call. A file that cannot be read is left out,
-        because its own server reports it."""
+        when no file has changed since the last call. Where a file cannot be read or is missing now,
+        its last content counts; its own server reports the error."""
         signature = [_signature(document.path) for document in self._other_holds]
         if signature == self._others_read:
             return None
-        contents = []
         for document in self._other_holds:
             with contextlib.suppress(StoreError):
-                contents.append(document.peek()[0])
+                content, problem = document.peek()
+                if content and problem is None:
+                    self._other_contents[document.path] = content
         self._others_read = signature
-        return contents
+        return list(self._other_contents.values())
+
+    def holds_missing(self) -> bool:
+        """Whether there is no file with this server's own keep-alives."""
+        return _signature(self._holds.path) is None
 
     def load_marks(self) -> dict[str, Any]:
         """The activity marks of an earlier run. Raises StoreError."""

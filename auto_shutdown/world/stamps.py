@@ -23,13 +23,15 @@ def parse_stamp(value: Any) -> datetime | None:
     """
     if value is None or value == "":
         return None
-    if isinstance(value, datetime):
-        return (
-            value.astimezone(timezone.utc) if value.tzinfo else value.replace(tzinfo=timezone.utc)
-        )
-    if not isinstance(value, str):
-        raise ValueError(f"not a time stamp: {value!r:.60}")
-    return _parse(value)
+    try:
+        if isinstance(value, datetime):
+            utc = timezone.utc
+            return value.astimezone(utc) if value.tzinfo else value.replace(tzinfo=utc)
+        if isinstance(value, str):
+            return _parse(value)
+    except OverflowError:
+        pass  # the year 1 of another zone, for example
+    raise ValueError(f"not a time stamp: {value!r:.60}")
 
 
 @lru_cache(maxsize=4096)  # an idle resource has the same stamp in each pass

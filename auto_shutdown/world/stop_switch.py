@@ -52,8 +52,9 @@ class StopSwitch:
     """Reads the switch of one server.
 
     ``tag`` is the tag's key and ``file`` the file's path; empty means none. ``required``: the
-    administrator configured the tag, so a server that may not read it removes nothing. Otherwise
-    such a server ignores the switch.
+    administrator configured the tag, so a server that may not read it, or does not know the ARN,
+    removes nothing. Otherwise such a server ignores the switch. ``list_tags`` None: the server does
+    not run in SageMaker, and there is no tag.
     """
 
     def __init__(
@@ -78,8 +79,13 @@ class StopSwitch:
         self._files.close()
 
     async def _read_tag(self) -> Stop | None:
-        if not self._tag or self._arn is None or self._list_tags is None:
+        if not self._tag or self._list_tags is None:
             return None
+        if self._arn is None:
+            if not self._required:
+                return None
+            remedy = sentence("Use stop_file instead of stop_tag on this server.")
+            return self._unknown(f"the tag {self._tag}", "the ARN of its owner is unknown", remedy)
         try:
             tags = await self._list_tags(self._arn)
         except Exception as error:

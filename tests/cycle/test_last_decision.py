@@ -14,8 +14,11 @@ from value_world import MINUTE, START, Bench
 from auto_shutdown.core.model import App, Kind, Ref, Resource, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.cycle.controller import Controller
 from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.cycle.user_requests import UserRequests
+from auto_shutdown.state.history import History
+from auto_shutdown.state.store import Store
 from auto_shutdown.world.world import Session
 
 KERNEL = Ref(Kind.KERNEL, "k")
@@ -203,3 +206,48 @@ async def test_answer_to_a_request_is_about_the_requested_resource(bench: Bench)
 class _LastIsOther(list):  # type: ignore[type-arg]
     def append(self, entry: Any) -> None:
         super().extend([entry, {**entry, "id": "other"}])
+
+
+class TwoServers:
+    """Two servers of one identity see the same app. ``other`` is not the one of ``bench``."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.app = bench.world.app("a")
+        self.other = self._server(bench, "k", "k-2")
+        bench.controller = self._server(bench, "k-2", "k")
+        self.requests = self.other.requests
+
+    def _server(self, bench: Bench, key: str, other: str) -> Controller:
+        store, history = Store(bench.path, key, [other]), History(bench.path, key, [other])
+        world: Any = bench.world
+        clock: Any = bench.clock
+        return Controller(world, store, history, bench.limits, clock, bench.log)
+
+    async def keep_alive(self) -> None:
+        await self.requests.keep_alive(self.app.ref, 600)
+
+    async def disable(self) -> None:
+        await self.requests.patch_settings({"enabled": False})
+
+
+@pytest.mark.parametrize("request_name", ["keep_alive", "disable"])
+async def test_request_to_another_server_counts_until_the_last_decision(
+    request_name: str, bench: Bench
+) -> None:
+    servers = TwoServers(bench)
+    await servers.other.load()
+    await bench.controller.load()
+    await servers.other.check()
+    look_again = bench.world.look_again
+    looks: list[Ref] = []
+
+    async def look(ref: Ref) -> Snapshot:
+        looks.append(ref)
+        if len(looks) == 2:  # the last look at the app
+            await getattr(servers, request_name)()
+        return await look_again(ref)
+
+    bench.world.look_again = look  # type: ignore[method-assign]
+    await bench.live(DUE)
+    assert looks[:2] == [servers.app.ref] * 2
+    assert bench.world.removed == []

@@ -6,6 +6,7 @@ import asyncio
 import importlib.metadata
 import logging
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from value_world import MINUTE, START, Bench
 
 from auto_shutdown.core.ledger import Veto
-from auto_shutdown.core.model import EVERYTHING, Kind, Ref
+from auto_shutdown.core.model import EVERYTHING, Kind, Ref, Snapshot
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Action, Decision, Reason
 from auto_shutdown.cycle import veto as module
@@ -210,6 +211,38 @@ class TestAsking:
         bench.world.at_work.add("k")
         await bench.live(5 * MINUTE)
         assert bench.world.removed == []
+
+
+async def test_hook_is_asked_about_a_removal_that_becomes_due_after_the_first_question(
+    bench: Bench,
+) -> None:
+    """The user closes a notebook while the hooks are asked about another app. The list of apps is
+    then made again, and the app of that notebook is due as well."""
+    asked: list[str] = []
+
+    def protect(decision: Decision) -> str | None:
+        asked.append(decision.ref.id)
+        return "protected" if decision.ref == prod.ref else None
+
+    defaults = {**bench.limits.defaults, "warn_minutes": 0, "idle_timeout_minutes": 127}
+    defaults["kernel_idle_timeout_minutes"] = 240
+    bench.limits = replace(bench.limits, defaults=defaults)
+    bench.controller = bench.make()
+    bench.controller._objections.hooks = VetoHooks(LOG, {"policy": protect})
+    due, prod = bench.world.app("due"), bench.world.app("prod")
+    bench.world.kernel("k", prod)
+    observe = bench.world.observe
+
+    async def close_when_asked(list_apps: bool) -> Snapshot:
+        if asked:
+            bench.world.kernels.clear()
+        return await observe(list_apps)
+
+    bench.world.observe = close_when_asked  # type: ignore[method-assign]
+    await bench.live(128 * MINUTE)
+    assert bench.world.removed == [due.id]
+    assert asked[:2] == [due.id, prod.id]
+    assert bench.resource(prod.id)["reason"] == "vetoed"
 
 
 class TestActivity:

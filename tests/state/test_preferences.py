@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
 from datetime import datetime, timezone
 from pathlib import Path
@@ -145,3 +146,91 @@ async def test_remember_stopped_is_off_while_the_settings_cannot_be_read(
     assert not (await preferences(tmp_path)).policy.settings["remember_stopped"]
     await user.load(NOW)
     assert not user.policy.settings["remember_stopped"], "what was set before holds"
+
+
+async def test_refused_change_does_not_replace_a_newer_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await preferences(tmp_path)
+
+    def full(*_: Any) -> None:
+        raise StoreError("The disk is full.", "Make room.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Document, "write", full)
+        with pytest.raises(StoreError):
+            await user.patch({"enabled": False})
+    await user.patch({"enabled": True})
+    await user.refresh(NOW)
+    assert (user.policy.enabled, on_disk(tmp_path)) == (True, {"enabled": True})
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_newer_change_that_forbids_stays_in_force_while_an_older_one_is_written(
+    stored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The value False is on disk or refused, an older request for True is being written, and a
+    newer one for False cannot be written."""
+    user = await preferences(tmp_path, enabled=not stored)
+    write, free = Document.write, threading.Event()
+    began = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def refuse(*_: Any) -> None:
+        raise StoreError("The disk is full.", "Make room.")
+
+    def slow(self: Document, content: Any) -> None:
+        loop.call_soon_threadsafe(began.set)
+        free.wait(60)
+        write(self, content)
+
+    if not stored:
+        monkeypatch.setattr(Document, "write", refuse)
+        with pytest.raises(StoreError):
+            await user.patch({"enabled": False})
+    assert not user.policy.enabled
+    monkeypatch.setattr(Document, "write", slow)
+    older = asyncio.ensure_future(user.patch({"enabled": True}))
+    await began.wait()
+    newer = asyncio.ensure_future(user.patch({"enabled": False}))
+    await asyncio.sleep(0)  # the request begins, and waits for the older one
+    monkeypatch.setattr(Document, "write", refuse)
+    free.set()
+    await older
+    with pytest.raises(StoreError):
+        await newer
+    assert (user.policy.enabled, on_disk(tmp_path)) == (False, {"enabled": True})
+    monkeypatch.setattr(Document, "write", write)
+    await user.refresh(NOW)
+    assert on_disk(tmp_path) == {"enabled": False}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("whole_directory", [False, True])
+async def test_settings_stay_in_force_when_their_file_disappears(
+    whole_directory: bool, restarted: bool, tmp_path: Path
+) -> None:
+    """A home that is not mounted any more must not begin removals."""
+    directory = tmp_path / "state"
+    user = await preferences(directory, enabled=False, warn_minutes=9)
+    if restarted:
+        user = await preferences(directory)
+    if whole_directory:
+        shutil.rmtree(directory)
+    else:
+        (directory / "settings.json").unlink()
+    for _ in range(2):
+        await user.refresh(NOW)
+        assert not user.policy.enabled
+        (fault,) = user.faults(NOW)
+        assert str(directory / "settings.json") in fault.message
+    await user.patch({"dry_run": True})
+    assert user.faults(NOW) == []
+    assert on_disk(directory) == {"enabled": False, "warn_minutes": 9, "dry_run": True}
+
+
+async def test_settings_that_were_never_stored_are_the_defaults(tmp_path: Path) -> None:
+    user = await preferences(tmp_path)
+    await user.load(NOW)
+    assert user.policy.enabled
+    assert user.faults(NOW) == []

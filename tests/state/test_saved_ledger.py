@@ -8,9 +8,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from auto_shutdown.config.settings import Limits
-from auto_shutdown.core.ledger import Hold, Ledger, hold
+from auto_shutdown.core.ledger import Hold, Ledger, hold, shift
 from auto_shutdown.core.model import EVERYTHING, Kind, Ref
+from auto_shutdown.state.document import StoreError
 from auto_shutdown.state.saved_ledger import SavedLedger
 from auto_shutdown.state.store import Store
 from auto_shutdown.world.clock import Moment
@@ -107,3 +110,113 @@ async def test_an_own_keep_alive_survives_the_end_of_a_longer_one_of_another_ser
     await pair.two.save_holds(second, START)
     await pair.one.retry(first, START)
     assert first.ledger.holds == {EVERYTHING: Hold(minutes(30))}
+
+
+async def test_keep_alives_of_another_server_outlive_the_loss_of_its_file(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    first, second = await pair.load()
+    first.hold(EVERYTHING, minutes(60))
+    await pair.one.save_holds(first, START)
+    await pair.two.retry(second, START)
+    path = tmp_path / "keep-alive-k.json"
+    for lose in (path.unlink, lambda: path.write_text("{")):
+        lose()
+        await pair.two.retry(second, START)
+        assert second.ledger.holds == {EVERYTHING: Hold(minutes(60))}
+
+
+async def test_lost_file_with_own_keep_alives_is_written_again(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    first, _ = await pair.load()
+    first.hold(KERNEL, minutes(60))
+    await pair.one.save_holds(first, START)
+    (tmp_path / "keep-alive-k.json").unlink()
+    await pair.one.retry(first, START)
+    restarted, _ = await Pair(tmp_path).load()
+    assert restarted.ledger.holds == {KERNEL: Hold(minutes(60))}
+
+
+@pytest.mark.parametrize("note", ["", "a training of 12 hours"])
+async def test_released_keep_alive_of_another_server_ends_also_after_a_clock_step(
+    note: str, tmp_path: Path
+) -> None:
+    pair, step = Pair(tmp_path), timedelta(seconds=30)
+    first, second = await pair.load()
+    first.ledger = hold(first.ledger, KERNEL, minutes(60), note)
+    await pair.one.save_holds(first, START)
+    await pair.two.retry(second, START)
+    stepped = Moment(NOW + step, START.monotonic)
+    second.ledger = shift(second.ledger, step)
+    pair.two.clock_stepped(step)
+    await pair.two.retry(second, stepped)
+    first.hold(KERNEL, None)
+    await pair.one.save_holds(first, stepped)
+    await pair.two.retry(second, stepped)
+    assert second.ledger.holds == {}
+
+
+async def test_own_keep_alive_below_a_longer_one_moves_with_the_clock(tmp_path: Path) -> None:
+    pair, step = Pair(tmp_path), timedelta(minutes=20)
+    first, second = await pair.load()
+    first.hold(EVERYTHING, minutes(30))
+    second.hold(EVERYTHING, minutes(90))
+    await pair.two.save_holds(second, START)
+    await pair.one.retry(first, START)
+    first.ledger = shift(first.ledger, step)
+    pair.one.clock_stepped(step)
+    second.hold(EVERYTHING, None)
+    await pair.two.save_holds(second, START)
+    await pair.one.retry(first, Moment(NOW + step, START.monotonic))
+    assert first.ledger.holds == {EVERYTHING: Hold(minutes(50))}
+
+
+class Unreadable:
+    """A server whose file with keep-alives cannot be read at its start. ``before`` holds the
+    keep-alives in the file."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._path, self._monkeypatch = path, monkeypatch
+        self.saved = SavedLedger(Store(path, "k"), Limits())
+
+    async def start(self, before: dict[Ref, datetime]) -> Owner:
+        earlier = SavedLedger(Store(self._path, "k"), Limits())
+        owner = Owner(await earlier.load(START))
+        for ref, until in before.items():
+            owner.hold(ref, until)
+        await earlier.save_holds(owner, START)
+
+        def fail(_store: Store) -> Any:
+            raise StoreError("Cannot read it.", "Wait.")
+
+        with self._monkeypatch.context() as broken:
+            broken.setattr(Store, "load_holds", fail)
+            return Owner(await self.saved.load(START))
+
+    async def change(self, owner: Owner, ref: Ref, until: datetime | None) -> None:
+        owner.hold(ref, until)
+        with pytest.raises(StoreError):
+            await self.saved.save_holds(owner, START, ref)
+
+
+async def test_keep_alive_set_while_the_file_is_unread_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Unreadable(tmp_path, monkeypatch)
+    owner = await server.start({EVERYTHING: minutes(20)})
+    await server.change(owner, KERNEL, minutes(60))
+    await server.saved.retry(owner, START)
+    again = await SavedLedger(Store(tmp_path, "k"), Limits()).load(START)
+    assert again.holds == {KERNEL: Hold(minutes(60)), EVERYTHING: Hold(minutes(20))}
+    assert server.saved.faults(NOW) == []
+
+
+async def test_keep_alive_released_while_the_file_is_unread_stays_released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Unreadable(tmp_path, monkeypatch)
+    other = Ref(Kind.KERNEL, "other")
+    owner = await server.start({KERNEL: minutes(60), other: minutes(60)})
+    await server.change(owner, KERNEL, None)
+    await server.saved.retry(owner, START)
+    again = await SavedLedger(Store(tmp_path, "k"), Limits()).load(START)
+    assert owner.ledger.holds == again.holds == {other: Hold(minutes(60))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -45,7 +45,20 @@ def test_jupyter_time_stamps_are_parsed(text: str | None) -> None:
     assert parse_stamp(text) == STAMPS[text]
 
 
-@pytest.mark.parametrize("junk", ["yesterday", 5, "2021-06-14", "2021-13-14T19:34:13Z", {}])
+MALFORMED: list[Any] = [
+    "yesterday",
+    5,
+    "2021-06-14",
+    "2021-13-14T19:34:13Z",
+    {},
+    # In UTC these instants are outside the years 1 to 9999:
+    "0001-01-01T00:00:00+01:00",
+    "9999-12-31T23:59:59-01:00",
+    datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
+]
+
+
+@pytest.mark.parametrize("junk", MALFORMED, ids=str)
 def test_malformed_time_stamp_raises(junk: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_stamp(junk)

@@ -95,6 +95,17 @@ async def test_without_a_configured_switch_nothing_is_read() -> None:
     assert await StopSwitch(TAG, None, None).read() is None
 
 
+async def test_configured_tag_of_an_unknown_domain_stops_all_removals() -> None:
+    async def never_called(arn: str) -> dict[str, str]:
+        raise AssertionError(arn)
+
+    assert await StopSwitch(TAG, None, never_called).read() is None
+    stop = await StopSwitch(TAG, None, never_called, required=True).read()
+    assert stop is not None
+    assert not stop.known
+    assert "stop_file" in stop.remedy
+
+
 def test_arn_of_the_resource_that_carries_the_stop_tag() -> None:
     classic = Platform("studio-classic", "d-1", "ada", region_name="us-east-1")
     assert switch_arn(classic) is None, "the account is not known"
