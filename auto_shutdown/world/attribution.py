@@ -5,6 +5,9 @@ to process 1 (which may be the Jupyter server itself). So this module also uses 
 earlier observations, and the environment variables that Jupyter sets for its kernels
 (``JPY_PARENT_PID``, ``JPY_SESSION_NAME``) and terminals (``JUPYTER_SERVER_URL``). Every descendant
 inherits these variables.
+
+``env -i setsid nohup JOB &`` leaves none of these traces. Its empty environment is evidence, too:
+no other program that starts beside this server has one (docs/decisions/006).
 """
 
 from __future__ import annotations
@@ -26,6 +29,12 @@ TERMINAL_SERVER = "JUPYTER_SERVER_URL"
 
 VARIABLES = (KERNEL_PARENT, KERNEL_SESSION, TERMINAL_SERVER)
 
+#: A variable that every environment has unless somebody cleared it (``env -i``).
+ALWAYS_SET = "HOME"
+
+#: The process that adopts a process whose parent has ended.
+INIT = 1
+
 #: Between fork and exec a process has its parent's environment. So the environment of a process
 #: that is younger than this (seconds) is read again later.
 SETTLED_SECONDS = 5.0
@@ -39,8 +48,8 @@ class Attribution:
 
     ``owners``: by process id, the kernel or terminal that started the process, if it is known and
     still exists. ``adrift``: jobs that a kernel or terminal of this or another server started, if
-    this kernel or terminal is unknown or gone. ``from_terminals``: the jobs of ``adrift`` that a
-    terminal of this server started."""
+    this kernel or terminal is unknown or gone, and jobs whose environment somebody cleared.
+    ``from_terminals``: the jobs of ``adrift`` that a terminal of this server started."""
 
     owners: Mapping[int, Ref] = field(default_factory=dict)
     adrift: frozenset[int] = frozenset()
@@ -61,11 +70,13 @@ class ProcessHistory:
         now: Callable[[], float],
         own_environment: Environment | None = None,
         read_environment: Callable[[int, Iterable[str]], Environment] | None = None,
+        is_of_another_user: Callable[[int], bool] | None = None,
     ) -> None:
         self._server_url = server_url
         self._now = now
         self._own = os.environ if own_environment is None else own_environment
         self._read = read_environment or proc_files.read_environment
+        self._is_of_another_user = is_of_another_user or proc_files.is_of_another_user
         self._owners: dict[tuple[int, int], Ref] = {}
         self._environments: dict[tuple[int, int], tuple[float, Environment]] = {}
 
@@ -99,6 +110,7 @@ class ProcessHistory:
                 adrift.add(pid)  # its kernel or terminal is gone
                 if remembered.kind is Kind.TERMINAL:
                     from_terminals.add(pid)
+        adrift |= self._cleared(table, environments, server)
         self._remember(table, owners)
         return Attribution(owners, frozenset(adrift) - owners.keys(), frozenset(from_terminals))
 
@@ -131,7 +143,7 @@ class ProcessHistory:
                 continue
             first, marks = self._environments.get(process.key, (now, None))
             if marks is None or now - first < SETTLED_SECONDS:
-                marks = self._read(process.pid, VARIABLES)
+                marks = self._read(process.pid, (*VARIABLES, ALWAYS_SET))
             kept[process.key] = first, marks
         self._environments = kept
         return {pid: marks for (pid, _), (_, marks) in kept.items()}
@@ -140,6 +152,28 @@ class ProcessHistory:
         """Whether the process has its environment from a kernel or terminal. Variables with which
         this server itself was started do not show it, because every helper process has them."""
         return any(name in marks and marks[name] != self._own.get(name) for name in VARIABLES)
+
+    def _cleared(
+        self, table: Table, environments: Mapping[int, Environment], server: int
+    ) -> set[int]:
+        """Jobs that somebody detached with a cleared environment, and their descendants.
+
+        Such a job is an orphan with a session of its own, younger than this server. This user runs
+        it: the environment of another user's process cannot be read. Raises OSError."""
+        if ALWAYS_SET not in self._own or server not in table:
+            return set()
+        begun = table[server].started
+        jobs = {
+            pid
+            for pid, marks in environments.items()
+            if ALWAYS_SET not in marks
+            and table[pid].parent == INIT
+            and table[pid].started > begun
+            and (table[pid].session == pid or table[pid].session not in table)
+            and not table[pid].has_ended
+            and not self._is_of_another_user(pid)
+        }
+        return {process.pid for process in processes.tree(table, jobs)} if jobs else set()
 
     def _remember(self, table: Table, owners: Mapping[int, Ref]) -> None:
         """Remember the last known owner of each living process."""

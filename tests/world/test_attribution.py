@@ -50,8 +50,13 @@ class Host:
     def __init__(self, own: Mapping[str, str] | None = None) -> None:
         self.now = 0.0
         self.environments: dict[int, dict[str, str]] = {}
+        self.of_others: set[int] = set()
         self.history = ProcessHistory(
-            URL, lambda: self.now, own or {}, lambda pid, _names: self.environments.get(pid, {})
+            URL,
+            lambda: self.now,
+            own or {},
+            lambda pid, _names: self.environments.get(pid, {}),
+            self.of_others.__contains__,
         )
 
     def attribute(self, *more: Process, roots: Mapping[Ref, int] = ROOTS) -> Attribution:
@@ -128,6 +133,54 @@ class TestAdrift:
         host.environments[500] = {"JUPYTER_SERVER_URL": URL}
         host.now = SETTLED_SECONDS / 2
         assert host.attribute(process(500, SERVER)).adrift == {500}
+
+
+class TestClearedEnvironment:
+    """``env -i setsid nohup JOB &``: a parent, a session and an environment show nothing."""
+
+    def host(self) -> Host:
+        host = Host(own={"HOME": "/home/me"})
+        host.environments = {pid: {"HOME": "/home/me"} for pid in (1, 110)}
+        return host
+
+    def test_the_job_and_its_descendants_are_adrift(self) -> None:
+        job, child = process(500, 1), process(501, 500, session=500)
+        assert self.host().attribute(job, child).adrift == {500, 501}
+
+    def test_a_job_whose_session_has_lost_its_leader_is_adrift(self) -> None:
+        assert self.host().attribute(process(501, 1, session=500)).adrift == {501}
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            process(500, 110),  # its parent is known
+            process(500, 1, started=SERVER),  # a daemon that is as old as the server
+            process(500, 1, session=1),  # a program of a supervisor that is process 1
+            process(500, 1, state="Z"),
+        ],
+        ids=["a child", "a daemon", "a supervised program", "an ended job"],
+    )
+    def test_another_process_without_variables_is_none(self, other: Process) -> None:
+        assert self.host().attribute(other).adrift == frozenset()
+
+    def test_an_orphan_with_an_environment_is_none(self) -> None:
+        host = self.host()
+        host.environments[500] = {"HOME": "/home/me"}
+        assert host.attribute(process(500, 1)).adrift == frozenset()
+
+    def test_the_environment_of_another_user_cannot_be_read(self) -> None:
+        host = self.host()
+        host.of_others.add(500)
+        assert host.attribute(process(500, 1)).adrift == frozenset()
+
+    def test_a_server_without_the_variable_cannot_tell(self) -> None:
+        assert Host().attribute(process(500, 1)).adrift == frozenset()
+
+    def test_a_known_owner_comes_first(self) -> None:
+        host = self.host()
+        host.attribute(process(500, 300))
+        found = host.attribute(process(500, 1))
+        assert (found.owners[500], found.adrift) == (TERMINAL.ref, frozenset())
 
 
 @pytest.mark.parametrize(
