@@ -48,6 +48,8 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
 def _worked_at(work: Work, answer: Answer, now: datetime) -> datetime:
     """When the work of ``answer`` last showed a sign, or when the earlier ``work`` ended: at some
     time since its answer, which counts as now."""
+    if answer.low_use and work.low_use_since is not None:
+        return work.low_use_since  # it may only wait, so it does not move the idle clock
     goes_on = bool(work.programs) and set(work.programs) <= set(answer.programs)
     ended = work.result == "working" and not goes_on
     if ended or not answer.working or answer.worked_at is None:
@@ -64,4 +66,5 @@ def _work_after(work: Work, answer: Answer, now: datetime) -> Work:
             return replace(work, asked_at=now)
         return replace(work, asked_at=now, result="unread", detail=answer.detail)
     result = "working" if answer.working else "none" if answer.answered else "untold"
-    return Work(now, now, result, answer.detail, answer.programs, answer.io_unknown)
+    low_use_since = (work.low_use_since or now) if answer.low_use else None
+    return Work(now, now, result, answer.detail, answer.programs, answer.io_unknown, low_use_since)

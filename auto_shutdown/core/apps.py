@@ -11,7 +11,7 @@ from .due import Context, by_the_clock, clock_of, keep_disabled, keep_unread, re
 from .marks import COMING_UP, Work
 from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal
 from .signals import Signal
-from .suspect import decide_programs
+from .suspect import decide_background_work
 from .verdict import Action, Decision, Reason
 
 #: A kernel or terminal that runs in an app or in the server's own host.
@@ -131,7 +131,7 @@ def _decide_in_service(
         working = context.keep(
             ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work
         )
-        by_clock = decide_programs(working, context, clock, covers, mark.first_seen)
+        by_clock = decide_background_work(working, context, clock, covers, mark.first_seen)
         if by_clock.due_at is None:
             return by_clock
     else:

@@ -59,6 +59,8 @@ class Answer:
     - ``worked_at``: the last sign of work of these programs (None: now).
     - ``io_unknown``: another user runs one of its processes (``sudo``), so this server cannot see
       whether that process reads and writes.
+    - ``low_use``: all of its work is a low use of the processor without another sign of work. A
+      cluster of workers that waits for tasks looks like this.
     """
 
     ref: Ref
@@ -74,3 +76,4 @@ class Answer:
     programs: tuple[str, ...] = ()
     worked_at: datetime | None = None
     io_unknown: bool = False
+    low_use: bool = False

@@ -184,11 +184,12 @@ def _unknown_work(mark: Mark) -> str:
 def was_asked(mark: Mark, now: datetime, window: timedelta) -> bool:
     """Whether the last answer about background work is at most two windows old, and conclusive.
 
-    The answer that only programs work is conclusive, too: the caller has found that all of them
-    wait for a person.
+    The answer that only programs work, or that the use of the processor is low, is conclusive, too:
+    the caller has found that this work is suspect.
     """
     work = mark.work
-    if work.answered_at is None or not (work.result in ("none", "untold") or work.programs):
+    suspect = bool(work.programs) or work.low_use_since is not None
+    if work.answered_at is None or not (work.result in ("none", "untold") or suspect):
         return False
     return now - work.answered_at <= 2 * window
 

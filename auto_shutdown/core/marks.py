@@ -47,6 +47,7 @@ class Work:
     could not be read, so the resource is kept). ``programs`` are the programs that are all of the
     work, and ``io_unknown`` is as in the answer
     (:class:`~auto_shutdown.core.background.Answer`).
+    ``low_use_since``: since when every answer has reported a low use of the processor only.
     """
 
     asked_at: datetime | None = None
@@ -55,6 +56,7 @@ class Work:
     detail: str = ""
     programs: tuple[str, ...] = ()
     io_unknown: bool = False
+    low_use_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -310,5 +312,6 @@ def shifted(mark: Mark, step: timedelta) -> Mark:
             mark.work,
             asked_at=later(mark.work.asked_at),
             answered_at=later(mark.work.answered_at),
+            low_use_since=later(mark.work.low_use_since),
         ),
     )

@@ -29,7 +29,7 @@ from .marks import BUSY, COMING_UP, IDLE
 from .model import App, Kernel, Ref, Snapshot, Terminal
 from .policy import Policy
 from .signals import Signal
-from .suspect import decide_programs, decide_suspect, when_silent
+from .suspect import decide_background_work, decide_suspect, when_silent
 from .verdict import Action, Decision, Plan, Reason
 from .witness import keep_witness
 from .words import duration
@@ -140,7 +140,7 @@ def _decide_working(context: Context, tenant: Tenant) -> Decision:
     """Background work keeps its kernel or terminal, until it is suspect."""
     working = keep_working(context, tenant.ref, context.mark(tenant.ref).work.detail)
     clock, covers = clock_of(context, tenant), refs(tenant.ref, tenant.app)
-    return decide_programs(working, context, clock, covers)
+    return decide_background_work(working, context, clock, covers)
 
 
 def _decide_refused(context: Context, kernel: Kernel) -> Decision:

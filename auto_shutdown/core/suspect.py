@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from .due import Clock, Context, by_the_clock, refs, was_asked
-from .marks import STUCK_CPU
+from .marks import STUCK_CPU, Mark
 from .model import Program, Ref
 from .policy import Policy
+from .signals import WEAK, Signal
 from .verdict import Decision, Reason
 from .words import duration, iso
 
@@ -59,29 +60,35 @@ def when_silent(
     return _as_suspect(by_the_clock(context, ref, clock, refs(ref, app)))
 
 
-def decide_programs(
+def decide_background_work(
     working: Decision,
     context: Context,
     idle_clock: Clock,
     covers: Sequence[Ref],
     in_service_since: datetime | None = None,
 ) -> Decision:
-    """``working``, or another decision if its background work is suspect: it is nothing but
-    programs (:class:`Program`) that wait for a person.
+    """``working``, or another decision if its background work is suspect. It is suspect if it is
+    nothing but programs (:class:`Program`) that wait for a person, or nothing but a low use of the
+    processor, as of a cluster of workers that waits for tasks.
 
-    After ``max_busy_minutes`` such programs keep their resource no longer, and ``idle_clock``
-    decides. The other arguments are those of :func:`by_the_clock`.
+    After ``max_busy_minutes`` such work keeps its resource no longer, and ``idle_clock`` decides.
+    The other arguments are those of :func:`by_the_clock`.
     """
     policy, work = context.policy, context.mark(working.ref).work
-    quiet_since = _quiet_since(context, work.programs)
+    signs = f"{work.detail[:1].upper()}{work.detail[1:]}"
+    if work.low_use_since is not None:
+        case, quiet_since = "low-use", _low_use_since(context.mark(working.ref), context)
+        signs += ", as an idle cluster does, and showed no other sign of work"
+    else:
+        case, quiet_since = "program", _quiet_since(context, work.programs)
+        signs += ", but shows no sign of work"
     if quiet_since is None or context.now - quiet_since < policy.suspect_window:
         return working
-    signs = f"{work.detail[:1].upper()}{work.detail[1:]}, but shows no sign of work"
     io_unknown = any(p.io_unknown for p in context.snapshot.programs if p.id in work.programs)
     if policy.max_busy is None:
-        kept = _keep_suspect(working, context, signs, quiet_since, case="program", work=work.detail)
+        kept = _keep_suspect(working, context, signs, quiet_since, case=case, work=work.detail)
         return _with_unknown_io(kept) if io_unknown else kept
-    suspect_clock = _suspect_clock(working, quiet_since, policy.max_busy, signs, "program")
+    suspect_clock = _suspect_clock(working, quiet_since, policy.max_busy, signs, case)
     clocks = (idle_clock, suspect_clock)
     last = max(clocks, key=lambda clock: clock.since + clock.limit)
     decision = by_the_clock(context, working.ref, last, covers, in_service_since, True)
@@ -126,6 +133,18 @@ def last_sign_of_work(program: Program, policy: Policy, now: datetime) -> dateti
     quiet_since = program.quiet_since or now
     printed_at = program.printed_at or quiet_since
     return max(quiet_since, min(printed_at, quiet_since + policy.output_only))
+
+
+def _low_use_since(mark: Mark, context: Context) -> datetime | None:
+    """Since when a low use of the processor has been the only sign of work. A request, a key or a
+    heartbeat ends that; output counts for ``output_only_minutes``."""
+    since = mark.work.low_use_since
+    if since is None:
+        return None
+    strong = (at for name, at in mark.stamps.items() if name not in WEAK)
+    since = max([since, *(min(at, context.now) for at in strong)])
+    printed_at = mark.weak.get(Signal.OUTPUT, since)
+    return max(since, min(printed_at, since + context.policy.output_only))
 
 
 def _quiet_since(context: Context, ids: Sequence[str]) -> datetime | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from . import proc_files
+from .proc_files import Transferred
 from .processes import Process
 
 #: Processor time that is work, in cores. An idle Python kernel uses under 0.001.
@@ -23,6 +24,14 @@ HOST_CORES = 0.25
 #: The same for all processes in this server's own container that belong to no job: supervisors,
 #: agents, language servers, processes that extensions of this server started.
 CONTAINER_CORES = 0.10
+
+#: Processor time of one process, in cores, below which it may only wait in a loop. The processes of
+#: an idle dask cluster use 0.03 to 0.04 each.
+LOW_CORES = 0.05
+
+#: Bytes a second written by all processes, below which they may only wait. A kernel with the
+#: scheduler of an idle dask cluster writes 16 to 30.
+LOW_WRITTEN = 64
 
 #: Bytes a second that are work (an upload, a copy). A JupyterLab server that serves one open page
 #: moves a fifth of it.
@@ -42,7 +51,8 @@ class Reading:
     page faults of the children that have ended. ``is_hidden``: the bytes cannot be read, because it
     is the process of another user. ``waited`` is the part of the processor time that belongs to
     children that have ended. ``parent`` is the key of the parent's reading in the sample (None: the
-    sample does not contain it)."""
+    sample does not contain it). ``written`` is the part of the bytes that the process has
+    written."""
 
     cpu: float = 0.0
     bytes: int = 0
@@ -50,6 +60,7 @@ class Reading:
     is_hidden: bool = False
     waited: float = 0.0
     parent: Hashable = None
+    written: int = 0
 
     def plus(self, used: Reading) -> Reading:
         return replace(
@@ -57,6 +68,7 @@ class Reading:
             cpu=self.cpu + used.cpu,
             bytes=self.bytes + used.bytes,
             child_faults=self.child_faults + used.child_faults,
+            written=self.written + used.written,
         )
 
     def since(self, before: Reading) -> Reading:
@@ -65,6 +77,7 @@ class Reading:
             max(0.0, self.cpu - before.cpu),
             max(0, self.bytes - before.bytes),
             max(0, self.child_faults - before.child_faults),
+            written=max(0, self.written - before.written),
         )
 
     def at_most(self, most: Reading) -> Reading:
@@ -72,11 +85,12 @@ class Reading:
             min(self.cpu, most.cpu),
             min(self.bytes, most.bytes),
             min(self.child_faults, most.child_faults),
+            written=min(self.written, most.written),
         )
 
 
 #: What the answer to a question of this extension costs a kernel at most: an R kernel reads 3 KB.
-DEAREST_ANSWER = Reading(cpu=0.1, bytes=64 * 1024)
+DEAREST_ANSWER = Reading(cpu=0.1, bytes=64 * 1024, written=64 * 1024)
 
 Sample = Mapping[Hashable, Reading]
 
@@ -91,6 +105,10 @@ class Use:
     children: bool
     #: Whether the bytes of one of the processes cannot be read.
     is_hidden: bool = False
+    #: What the process with the largest use of the processor used, in cores.
+    busiest: float = 0.0
+    #: The part of the bytes that the processes have written.
+    written: int = 0
 
     @property
     def bytes_per_second(self) -> float:
@@ -104,6 +122,18 @@ class Use:
     def is_sign_of_life(self) -> bool:
         """Whether this use may be work, but may also be, for example, an idle connection."""
         return self.bytes >= LIFE_BYTES
+
+    @property
+    def is_low(self) -> bool:
+        """Whether no process does more than wait in a loop, as the workers of an idle cluster do:
+        each uses the processor a little, and none writes or starts another process."""
+        return (
+            self.busiest < LOW_CORES
+            and self.bytes_per_second < WORK_BYTES
+            and self.written < LOW_WRITTEN * self.seconds
+            and not self.children
+            and not self.is_hidden
+        )
 
     def __str__(self) -> str:
         text = f"used {self.cores:.0%} of a core"
@@ -122,7 +152,7 @@ def use_between(
     waited for it, with its use since ``before``."""
     nothing = Reading()
     inherited = _inherited(before, after)
-    cpu, moved, children, hidden = 0.0, 0, False, False
+    cpu, busiest, moved, written, children, hidden = 0.0, 0.0, 0, 0, False, False
     for key, reading in after.items():
         if judged is not None and key not in judged:
             continue
@@ -130,9 +160,11 @@ def use_between(
         children = children or known is None or reading.child_faults > known.child_faults
         hidden = hidden or reading.is_hidden
         known = known or nothing
-        cpu += max(0.0, reading.cpu - known.cpu - inherited.get(key, 0.0))
+        own = max(0.0, reading.cpu - known.cpu - inherited.get(key, 0.0))
+        cpu, busiest = cpu + own, max(busiest, own)
         moved += max(0, reading.bytes - known.bytes)
-    return Use(seconds, cpu / seconds, moved, children, hidden)
+        written += max(0, reading.written - known.written)
+    return Use(seconds, cpu / seconds, moved, children, hidden, busiest / seconds, written)
 
 
 def _inherited(before: Sample, after: Sample) -> dict[Hashable, float]:
@@ -191,7 +223,7 @@ class Gauge:
 
 def sample_of(
     members: Iterable[Process],
-    read_io: Callable[[int], int | None] = proc_files.read_io,
+    read_io: Callable[[int], Transferred | None] = proc_files.read_io,
     is_of_another_user: Callable[[int], bool] = proc_files.is_of_another_user,
 ) -> Sample:
     """The counters of ``members`` now. Raises OSError when they cannot be read."""
@@ -201,8 +233,10 @@ def sample_of(
         moved = read_io(process.pid)
         # Some own processes hide their bytes, too, and are no jobs (ssh-agent).
         hidden = moved is None and is_of_another_user(process.pid)
-        known = sample[process.key]
-        sample[process.key] = replace(known, bytes=moved or 0, is_hidden=hidden)
+        read, written = moved or (0, 0)
+        sample[process.key] = replace(
+            sample[process.key], bytes=read + written, written=written, is_hidden=hidden
+        )
     return sample
 
 

@@ -93,6 +93,7 @@ class LocalWork:
         sample = survey.sample(survey.of(ref))
         use = self._add(ref, MEMBERS, sample, question.window, judged)
         answer = judge_use(ref, use, WORK_CORES, "its processes")
+        answer = _with_low_use(answer, use, members, root, survey)
         answer = _with_signs_of_life(answer, use, members, root, survey)
         if programs:
             detail = f"{programs[0].command}, detached, runs"
@@ -129,15 +130,19 @@ class LocalWork:
         # When its kernel or terminal is gone, a job counts for the app. So it is watched before.
         judged = {process.key for process in jobs}
         use = self._add(ref, JOBS, survey.sample(survey.jobs), window, judged)
+        answer = judge_use(ref, use, WORK_CORES, "jobs")
+        answer = _with_low_use(answer, use, jobs, None, survey)
+        # Jobs with a low use of the processor must not hide the work of the other processes.
+        counted = {process.key for process in survey.jobs} if answer.low_use else set()
         table = survey.table.values()
-        rest = {p.key for p in table if p.pid != self._server}
+        rest = {p.key for p in table if p.pid != self._server} - counted
         whole = self._add(ref, REST, processor_sample(table), window, rest)
         reported = judge_tenants(ref, [t for t in others.tenants if t.app is None], others.failure)
         if reported.working or reported.unread:
             return reported
-        answer = judge_use(ref, use, WORK_CORES, "jobs")
-        if not answer.working:
-            answer = judge_use(ref, whole, CONTAINER_CORES, "processes", only_cores=True)
+        if not answer.working or answer.low_use:
+            other = judge_use(ref, whole, CONTAINER_CORES, "processes", only_cores=True)
+            answer = other if other.working or not answer.working else answer
         answer = _with_signs_of_life(answer, use, jobs, None, survey)
         if programs:
             details = [f"{kernel} runs a cell" for kernel in busy]
@@ -190,6 +195,20 @@ def _without_viewers(survey: Survey, members: Sequence[Process]) -> list[Process
     ]
     shown = set(processes.tree(survey.table, viewers))
     return [process for process in members if process not in shown]
+
+
+def _with_low_use(
+    answer: Answer,
+    use: Use | None,
+    members: Sequence[Process],
+    root: int | None,
+    survey: Survey,
+) -> Answer:
+    """The answer, marked if all of the work may be an idle cluster of workers. A connection to
+    another host shows that it is not."""
+    if answer.working and use is not None and use.is_low:
+        return replace(answer, low_use=not survey.is_connected(members, root))
+    return answer
 
 
 def _with_signs_of_life(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 from .processes import Process
 
@@ -81,7 +82,14 @@ def read_children(pid: int) -> tuple[int, ...]:
     return tuple(int(word) for word in (_read(pid, f"task/{pid}/children") or b"").split())
 
 
-def read_io(pid: int) -> int | None:
+class Transferred(NamedTuple):
+    """The bytes that a process has read and written since it started."""
+
+    read: int
+    written: int
+
+
+def read_io(pid: int) -> Transferred | None:
     """The bytes that the process has read and written so far, through files, pipes and (where it
     uses read and write, as OpenSSL does) sockets. None for another user's process and for a process
     that has ended. Raises OSError."""
@@ -90,7 +98,7 @@ def read_io(pid: int) -> int | None:
         return None
     counters = dict(line.split(b": ", 1) for line in text.splitlines() if b": " in line)
     try:
-        return int(counters[b"rchar"]) + int(counters[b"wchar"])
+        return Transferred(int(counters[b"rchar"]), int(counters[b"wchar"]))
     except (KeyError, ValueError):
         return None  # a kernel without I/O accounting
 

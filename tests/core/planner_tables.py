@@ -52,6 +52,16 @@ def pager(still: timedelta, **policy: object) -> Scene:
     return with_mark(scene, KERNEL.ref, work=work)
 
 
+def cluster(still: timedelta, request: timedelta = 9 * HOUR, **policy: object) -> Scene:
+    """Idle workers of the kernel, which have only used the processor a little for so long. The last
+    request was ``request`` ago."""
+    used = "its processes used 11% of a core"
+    work = replace(ASKED, result="working", detail=used, low_use_since=NOW - still)
+    kernel = replace(KERNEL, iopub=IOPubActivity(request_at=NOW - request))
+    scene = with_policy(replace(IDLE_SCENE, kernel=kernel), suspect_after=2 * HOUR, **policy)
+    return with_mark(scene, KERNEL.ref, work=work, stamps={"request": NOW - request})
+
+
 def unanswered(still: timedelta, **policy: object) -> Scene:
     """Its shell has been silent for so long."""
     return with_kernel(busy(still, **policy), shell_silent=True)
@@ -80,6 +90,18 @@ VETO = Veto("backup", "the nightly copy runs", NOW + timedelta(minutes=1))
 VETOED_UNTIL_NOW = replace(VETO, until=NOW)
 
 KERNEL_ROWS = {
+    "an idle cluster for an hour": (cluster(HOUR), Reason.BACKGROUND_WORK),
+    "an idle cluster for two hours": (cluster(2 * HOUR), Reason.SUSPECT_BUSY),
+    "an idle cluster before max_busy": (cluster(3 * HOUR, max_busy=4 * HOUR), Reason.SUSPECT_BUSY),
+    "an idle cluster, and a request": (cluster(3 * HOUR, HOUR), Reason.BACKGROUND_WORK),
+    "an idle cluster, and output": (
+        with_mark(cluster(3 * HOUR), KERNEL.ref, weak={"output": ago(hours=1)}),
+        Reason.BACKGROUND_WORK,
+    ),
+    "an idle cluster, and output for longer than it counts": (
+        with_mark(cluster(3 * HOUR, output_only=HOUR), KERNEL.ref, weak={"output": ago(minutes=5)}),
+        Reason.SUSPECT_BUSY,
+    ),
     "disabled": (with_policy(IDLE_SCENE, enabled=False), Reason.DISABLED),
     "its manager cannot be read": (replace(IDLE_SCENE, unread=("kernels",)), Reason.UNKNOWN),
     "this kernel cannot be read": (
@@ -230,6 +252,7 @@ KERNEL_STILL_REMOVED = {
 }
 
 REMOVED_KERNEL_ROWS = {
+    "an idle cluster after max_busy": (cluster(4 * HOUR, max_busy=4 * HOUR), Reason.MAX_BUSY),
     "waits in input() without a client": (waiting("input", 0), Reason.IDLE),
     "stopped in the debugger without a client": (waiting("debugger", 0), Reason.IDLE),
     "a pager in tmux after max_busy": (pager(4 * HOUR, max_busy=4 * HOUR), Reason.MAX_BUSY),

@@ -158,6 +158,15 @@ def test_output_counts_for_output_only_minutes() -> None:
         (Work(NOW, NOW, "working", "", ()), {"programs": ("a",)}, NOW),
         (Work(NOW, NOW, "working", "", ("a", "b")), {"programs": ("a",)}, NOW),
         (Work(NOW, NOW, "working", "", ("a",)), {"working": False, "worked_at": None}, NOW),
+        # A low use of the processor may be an idle cluster: only its begin moves the clock.
+        (Work(NOW, NOW, "none"), {"low_use": True, "worked_at": None}, NOW),
+        (
+            Work(NOW, NOW, "working", low_use_since=ago(hours=3)),
+            {"low_use": True, "worked_at": None},
+            ago(hours=3),
+        ),
+        (Work(NOW, NOW, "working", low_use_since=ago(hours=3)), {"worked_at": None}, NOW),
+        (Work(NOW, NOW, "working", low_use_since=ago(hours=3)), {"working": False}, NOW),
         # Other work goes on.
         (Work(NOW, NOW, "working", "", ("a",)), {"worked_at": None}, NOW),
     ],
@@ -195,6 +204,34 @@ def test_few_passes_lead_to_the_removal_after_max_busy(resource: Any, minutes: f
     moments = moments_until_removal(snapshot, ledger, answer)
     assert len(moments) <= 12
     assert timedelta(0) <= moments[-1] - due_at < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=["app", "kernel", "terminal"])
+def test_a_low_use_of_the_processor_ends_its_hold_after_max_busy(resource: Any) -> None:
+    due_at = NOW + timedelta(minutes=30)
+    work = Work(NOW, NOW, "working", "it used 5%", low_use_since=due_at - 10 * HOUR)
+    snapshot, ledger = alone(resource, (), due_at - 10 * HOUR, work)
+    answer = Answer(resource.ref, True, working=True, low_use=True)
+    moments = moments_until_removal(snapshot, ledger, answer)
+    assert timedelta(0) <= moments[-1] - due_at < timedelta(seconds=1)
+    strong = replace(answer, low_use=False)
+    assert moments_until_removal(snapshot, ledger, strong)[-1] > due_at + HOUR
+
+
+@pytest.mark.parametrize(
+    ("known", "low_use", "since"),
+    [
+        (Work(), True, NOW),
+        (Work(result="working", low_use_since=ago(hours=3)), True, ago(hours=3)),
+        (Work(result="working", low_use_since=ago(hours=3)), False, None),
+    ],
+)
+def test_since_when_the_use_of_the_processor_is_low(
+    known: Work, low_use: bool, since: datetime | None
+) -> None:
+    ledger = Ledger(NOW, {OWN.ref: mark(ago(hours=9), "InService", work=known)})
+    answer = Answer(OWN.ref, True, working=True, low_use=low_use)
+    assert record_answers(ledger, [answer], NOW).marks[OWN.ref].work.low_use_since == since
 
 
 def moments_until_removal(snapshot: Snapshot, ledger: Ledger, answer: Answer) -> list[datetime]:

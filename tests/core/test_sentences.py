@@ -233,6 +233,12 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
     ),
     (TERMINAL_ROWS, "unreadable", None, "This terminal cannot be read: bad."),
     (
+        KERNEL_ROWS,
+        "an idle cluster for two hours",
+        "background-work",
+        "Its processes used 11% of a core, as an idle cluster does, and showed no other sign of work for 2 h. It is kept; the administrator's max_busy_minutes could end it.",  # noqa: E501
+    ),
+    (
         TERMINAL_ROWS,
         "a silent command of another user, for eight",
         "foreground-process",

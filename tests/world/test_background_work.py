@@ -70,15 +70,15 @@ class TestGauge:
 
     def test_no_more_processor_time_is_left_out_than_an_answer_can_cost(self) -> None:
         """A job of the kernel may work while the kernel answers."""
-        before, after = {1: Reading(1.0, 100, 0)}, {1: Reading(3.0, 100_000_100, 50)}
+        before, after = {1: Reading(1.0, 100, 0)}, {1: Reading(3.0, 10**9, 50, written=10**8)}
         assert _used(before, after) == {1: evidence.DEAREST_ANSWER}
 
     @pytest.mark.parametrize(
         ("moved", "of_another", "hidden"),
-        [(None, True, True), (None, False, False), (0, True, False)],
+        [(None, True, True), (None, False, False), ((0, 0), True, False)],
     )
     def test_the_bytes_of_another_users_process_are_unknown(
-        self, moved: int | None, of_another: bool, hidden: bool
+        self, moved: Any, of_another: bool, hidden: bool
     ) -> None:
         """``sudo nohup aws s3 sync … &`` may upload at 1 % of a core. An ssh-agent of our own
         hides its bytes, too."""
@@ -89,14 +89,16 @@ class TestGauge:
 
     def test_end_of_a_process_does_not_reduce_the_counted_work(self) -> None:
         before = {(1, 0): Reading(5.0, 100), (2, 0): Reading(50.0, 900)}
-        assert use_between(before, {(1, 0): Reading(6.0, 300)}, 1.0) == Use(1.0, 1.0, 200, False)
+        use = use_between(before, {(1, 0): Reading(6.0, 300)}, 1.0)
+        assert use == Use(1.0, 1.0, 200, False, busiest=1.0)
         less = {(1, 0): Reading(6.0, 100), (2, 0): Reading(49.0, 0)}
-        assert use_between(before, less, 1.0) == Use(1.0, 1.0, 0, False)
+        assert use_between(before, less, 1.0) == Use(1.0, 1.0, 0, False, busiest=1.0)
 
     def test_new_process_counts_in_full_and_as_a_new_child(self) -> None:
         before = {(1, 0): Reading(5.0), (2, 0): Reading(7.0)}
         another = {(1, 0): Reading(5.0), (2, 9): Reading(1.0, 50)}
-        assert use_between(before, another, 1.0) == Use(1.0, 1.0, 50, True), "another of that id"
+        use = use_between(before, another, 1.0)
+        assert use == Use(1.0, 1.0, 50, True, busiest=1.0), "another of that id"
 
     def test_short_child_between_two_looks_is_counted(self) -> None:
         before, after = {1: Reading(5.0, 0, 10)}, {1: Reading(5.0, 0, 11)}

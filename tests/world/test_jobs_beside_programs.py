@@ -126,6 +126,30 @@ def test_a_job_that_works_beside_a_pager_is_work(
 
 
 @pytest.mark.parametrize(
+    ("resource", "use", "low"),
+    [
+        (APP, {"cpu": 2.9}, True),
+        (KERNEL, {"cpu": 2.9}, True),
+        (PROMPT, {"cpu": 2.9}, True),
+        (SHOWS, {"cpu": 2.9}, False),  # a command in the foreground
+        (KERNEL, {"cpu": 3.0}, False),
+        (KERNEL, {"cpu": 2.9, "bytes": 10**6, "written": 64 * 60 - 1}, True),
+        (KERNEL, {"cpu": 2.9, "bytes": 64 * 60, "written": 64 * 60}, False),
+        (KERNEL, {"cpu": 2.9, "bytes": 256 * 1024 * 60}, False),
+        (KERNEL, {"cpu": 2.9, "child_faults": 1}, False),
+        (KERNEL, {"cpu": 2.9, "connected": True}, False),
+        (KERNEL, {"cpu": 2.9, "is_hidden": True}, False),
+        (KERNEL, {"cpu": 1.7}, False),  # no work at all
+    ],
+)
+def test_a_low_use_of_the_processor_may_be_an_idle_cluster(
+    host: Host, resource: Any, use: dict[str, Any], low: bool
+) -> None:
+    found = answer(host, resource, resource is SHOWS, **use)
+    assert (found.working, found.low_use) == (use["cpu"] > 1.8, low)
+
+
+@pytest.mark.parametrize(
     "reading", [Reading(bytes=10**9), Reading(child_faults=9), Reading(cpu=1.0)], ids=str
 )
 def test_redraws_of_the_terminals_own_viewer_are_none(host: Host, reading: Reading) -> None:

@@ -52,14 +52,18 @@ class Desk:
         used: float = 0.0,
         shell: ShellAnswer = BUSY,
         owned: bool = False,
+        others_used: float = 0.0,
     ) -> Answer:
-        """The answer on ``resource`` after JOB has ``used`` so many seconds of the processor."""
+        """The answer on ``resource`` after JOB has ``used`` so many seconds of the processor, and
+        a process that is no job ``others_used``."""
         owners = {PAGER.pid: TERMINAL.ref} if owned else {}
         owners[SHELL.pid] = TERMINAL.ref
         root = SHELL.pid if resource is TERMINAL else None
         answer = Answer(resource.ref, False)
-        for cpu in (0.0, used):
-            everything = [SHELL, PAGER, replace(JOB, cpu=cpu), *(k.process for k in kernels)]
+        for share in (0.0, 1.0):
+            job = replace(JOB, cpu=share * used)
+            daemon = process(5, "daemon", cpu=share * others_used)
+            everything = [SHELL, PAGER, job, daemon, *(k.process for k in kernels)]
             table = {p.pid: p for p in everything}
             self.watch.look(Outside(table, programs, kernels))
             adrift = frozenset({JOB.pid})
@@ -110,6 +114,23 @@ def test_a_terminal(case: dict[str, Any], programs: tuple[str, ...] | None) -> N
     answer = Desk().judge(TERMINAL, **case)
     assert answer.working is (programs is not None)
     assert answer.programs == (programs or ())
+
+
+@pytest.mark.parametrize(
+    ("used", "others_used", "low", "detail"),
+    [
+        (2.4, 0.0, True, "jobs used 4% of a core"),
+        (2.4, 5.9, True, "jobs used 4% of a core"),  # the jobs do not count twice
+        (2.4, 6.0, False, "processes used 10% of a core"),
+        (0.0, 6.0, False, "processes used 10% of a core"),
+        (3.0, 0.0, False, "jobs used 5% of a core"),
+    ],
+)
+def test_jobs_with_a_low_use_do_not_hide_other_work(
+    used: float, others_used: float, low: bool, detail: str
+) -> None:
+    answer = Desk().judge(OWN, used=used, others_used=others_used)
+    assert (answer.working, answer.low_use, answer.detail) == (True, low, detail)
 
 
 def test_a_program_that_no_look_has_seen_may_work() -> None:

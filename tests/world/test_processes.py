@@ -65,7 +65,9 @@ def test_io_command_and_environment_of_this_process_are_read() -> None:
     before = read_io(pid)
     assert before is not None
     Path("/proc/self/status").read_bytes()
-    assert (read_io(pid) or 0) > before
+    after = read_io(pid)
+    assert after is not None
+    assert (after.read > before.read, after.written >= before.written) == (True, True)
     assert read_arguments(pid)[0].endswith(os.path.basename(sys.executable)) or read_arguments(pid)
     assert read_environment(pid, ["PATH"]).keys() <= {"PATH"}
     assert all(isinstance(inode, int) for inode in read_sockets(pid))

@@ -108,10 +108,18 @@ function active(resource: IResource, context: IContext): string[] {
           )
         ];
       }
-      const silent = now - Date.parse(parameters.silent_since ?? '');
+      const silent = duration(now - Date.parse(parameters.silent_since ?? ''), trans);
+      if (parameters.case === 'low-use') {
+        return [
+          trans.__(
+            'Only a low use of the processor for %1, as of an idle cluster of workers. It is kept; an administrator can limit this with max_busy_minutes.',
+            silent
+          )
+        ];
+      }
       const busy = trans.__(
         'Busy, but without output and processor time for %1. It is kept; an administrator can limit this with max_busy_minutes.',
-        duration(silent, trans)
+        silent
       );
       return parameters.work_unknown ? [busy, workUnknown(trans)] : [busy];
     }
@@ -349,7 +357,7 @@ function condition(resource: IResource, context: IContext): string[] {
   switch (resource.reason) {
     case 'busy':
     case 'suspect-busy':
-      return resource.parameters.case === 'program'
+      return ['program', 'low-use'].includes(resource.parameters.case ?? '')
         ? [trans.__('the background work of %1 has ended', name)]
         : [trans.__("%1's cell has ended", name)];
     case 'running-job':
