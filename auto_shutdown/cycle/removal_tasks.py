@@ -185,12 +185,14 @@ class RemovalTasks:
     ) -> Outcome:
         """End the resource if the last decision is still to remove it."""
         await last.observe()
+        # Not the instant of the request or pass: it may have removed other resources before.
+        now = self._ledger_time()
         objection = self._objection(removal, last)
         if objection is not None:
             return objection
         # No await from the decision to this mark: a request is either part of the decision, or is
         # refused because the removal is under way.
-        self._situation.removals_under_way[resource.ref] = removal.now
+        self._situation.removals_under_way[resource.ref] = now
         # Skip the removal if the resource became active since the decision. A removal that a user
         # requested always proceeds.
         only_unmoved = removal.decision.reason is not Reason.REQUESTED

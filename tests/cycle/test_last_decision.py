@@ -95,6 +95,7 @@ async def test_requested_removal_during_the_look_of_a_pass_is_the_only_removal(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("auto_shutdown.cycle.controller.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("auto_shutdown.cycle.requested_removal.REQUEST_SECONDS", 600.0)
     bench.world.terminals["1"] = Terminal("1", START)
     closing, closed = asyncio.Event(), asyncio.Event()
     requests: list[asyncio.Future[Any]] = []
@@ -162,6 +163,24 @@ async def test_each_request_for_a_part_of_a_requested_app_is_refused(bench: Benc
     assert (await removal)["id"] == requested.app.id
     assert bench.world.removed == ["k1", "k2", requested.app.id]
     await requested.requests.keep_alive(requested.app.ref, 5)  # it is listed, and may be kept
+
+
+async def test_removal_is_under_way_since_its_own_beginning(bench: Bench) -> None:
+    """An app is no late removal because its kernels took long before."""
+    app = bench.world.app("a")
+    for name in ("k1", "k2"):
+        bench.world.kernel(name, app)
+    await bench.controller.check()
+    situation = bench.controller.situation
+    ages: list[timedelta] = []
+
+    def take_long(resource: Resource) -> None:
+        ages.append(bench.clock.now - situation.removals_under_way[resource.ref])
+        bench.clock.advance(MINUTE)
+
+    bench.world.before_remove = take_long
+    await bench.controller.requests.remove(app.ref)
+    assert ages == [timedelta(0)] * 3
 
 
 async def test_requested_app_waits_for_the_removal_that_a_pass_has_begun(bench: Bench) -> None:
