@@ -109,6 +109,13 @@ def _activity_in_apps(
         if activity is None:
             activity = activities[mark.app] = AppActivity(at, signal)
         activity.add(at, signal, mark.weak)
+    for terminal in snapshot.terminals:
+        for app_id in terminal.may_be_in:
+            mark = after[terminal.ref]
+            arrived = terminal.ref not in before
+            at, signal = (now, Signal.ARRIVAL) if arrived else (mark.active_at, mark.signal)
+            activity = activities.setdefault(app_id, AppActivity(at, signal))
+            activity.add(at, signal, mark.weak)
     for mark in departed:
         if mark.app is not None and mark.at_work:
             activity = activities.setdefault(mark.app, AppActivity(now, mark.signal))

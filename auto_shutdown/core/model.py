@@ -102,8 +102,8 @@ class Snapshot:
     def bearing_on(self, ref: Ref) -> Snapshot:
         """The part of the snapshot that is needed to decide on ``ref`` again.
 
-        For an app this includes the kernels and terminals in it, and every kernel that cannot be
-        read, because that kernel may run in any app.
+        For an app this includes the kernels and terminals that are or may be in it, and every
+        kernel that cannot be read, because that kernel may run in any app.
         """
         if ref.kind is not Kind.APP:
             return replace(
@@ -114,7 +114,9 @@ class Snapshot:
             )
         return replace(
             self,
-            kernels=tuple(k for k in self.kernels if k.app == ref.id or k.unreadable),
-            terminals=tuple(t for t in self.terminals if t.app == ref.id),
+            kernels=tuple(
+                k for k in self.kernels if ref.id in (k.app, *k.may_be_in) or k.unreadable
+            ),
+            terminals=tuple(t for t in self.terminals if ref.id in (t.app, *t.may_be_in)),
             apps=tuple(a for a in self.apps if a.ref == ref),
         )

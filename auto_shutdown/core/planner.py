@@ -26,7 +26,7 @@ from .due import (
 )
 from .ledger import Ledger
 from .marks import BUSY, COMING_UP, IDLE
-from .model import App, Kernel, Ref, Snapshot, Terminal
+from .model import App, Kernel, Kind, Ref, Snapshot, Terminal
 from .policy import Policy
 from .signals import Signal
 from .suspect import decide_background_work, decide_suspect, when_silent
@@ -60,6 +60,8 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
         keep_witness(context, app, by_app.get(app.id, []), decisions)
         of_app = decisions[app.ref]
         for tenant in by_app.get(app.id, []) + by_app.get(None, []):
+            if tenant.may_be_in:
+                continue  # it may run in another app, so its own decision counts
             if of_app.removes or isinstance(tenant, Terminal):
                 decisions[tenant.ref] = follow_app(tenant, decisions[tenant.ref], of_app)
     keep_tenants(context, decisions)
@@ -73,9 +75,11 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
 
 
 def _tenants_by_app(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, list[Tenant]]:
-    """Kernels and terminals by the id of their app. The key None holds kernels without a known app.
+    """Kernels and terminals by the id of their app. The key None holds kernels that may run in any
+    app.
 
     A kernel that cannot be read counts for its last known app. Without one it may run in any app.
+    Any other kernel or terminal counts for each app that it may run in.
     """
     by_app: dict[str | None, list[Tenant]] = {}
     tenants: list[Tenant] = [*snapshot.kernels, *snapshot.terminals]
@@ -85,7 +89,10 @@ def _tenants_by_app(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, list
             mark = ledger.marks.get(resource.ref)
             app = mark.app if mark is not None else None
         elif app is None:
-            continue  # it runs in the server's own host
+            # Without candidates it runs in the server's own host.
+            for candidate in resource.may_be_in:
+                by_app.setdefault(candidate, []).append(resource)
+            continue
         by_app.setdefault(app, []).append(resource)
     return by_app
 
@@ -133,7 +140,10 @@ def decide_kernel(context: Context, kernel: Kernel) -> Decision:
         word = f"{WAITING[kernel.waiting_for]}, and nobody connected, for"
         clock = clock._replace(word=word, case=kernel.waiting_for)
     query_work = kernel.state not in DEAD
-    return by_the_clock(context, ref, clock, refs(ref, kernel.app), query_work=query_work)
+    covers = refs(ref, kernel.app)
+    for app in kernel.may_be_in:
+        covers = (*covers, Ref(Kind.APP, app))
+    return by_the_clock(context, ref, clock, covers, query_work=query_work)
 
 
 def _decide_working(context: Context, tenant: Tenant) -> Decision:

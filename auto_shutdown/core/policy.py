@@ -89,7 +89,13 @@ class Policy:
         for index, rule in enumerate(self.rules):
             if rule.idle_timeout is not None and rule.matches(resource):
                 return rule.idle_timeout, f"rules[{index}]"
-        return self._limit_by_kind[resource.ref.kind]
+        limit = self._limit_by_kind[resource.ref.kind]
+        if isinstance(resource, Kernel) and resource.may_be_in:
+            # The instance type is unknown, so the longest limit of any type counts.
+            for index, rule in enumerate(self.rules):
+                if rule.idle_timeout is not None and rule.idle_timeout > limit[0]:
+                    limit = rule.idle_timeout, f"rules[{index}]"
+        return limit
 
     @cached_property
     def _limit_by_kind(self) -> Mapping[Kind, tuple[timedelta, str]]:

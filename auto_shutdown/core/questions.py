@@ -69,8 +69,8 @@ def schedule(
         return {}
     terminals: dict[str, list[Terminal]] = {}
     for terminal in snapshot.terminals:
-        if terminal.app is not None:
-            terminals.setdefault(terminal.app, []).append(terminal)
+        for app in (terminal.app,) if terminal.app is not None else terminal.may_be_in:
+            terminals.setdefault(app, []).append(terminal)
     due: dict[Ref, tuple[datetime, timedelta]] = {}
     for resource, decision in zip(snapshot.resources, plan.decisions):
         mark = ledger.marks.get(resource.ref)

@@ -48,7 +48,10 @@ class Kernel:
     - ``state``: ``busy`` while the kernel manager reports that or a request to the kernel has not
       finished (see :mod:`auto_shutdown.world.requests`).
     - ``last_activity``: the stamp exactly as reported (None: not reported).
-    - ``app``: the id of the app in which the kernel runs (None: on the server's own host).
+    - ``app``: the id of the app in which the kernel runs (None: on the server's own host, or see
+      ``may_be_in``).
+    - ``may_be_in``: the apps in which the kernel may run, if it runs in another container and no
+      model says in which app.
     - ``unreadable``: why the kernel's model could not be read. Then only ``id`` is valid.
     - ``iopub``: the activity on its IOPub channel (None: this server cannot read that channel).
     - ``waiting_for``: ``input`` or ``debugger`` while the kernel is busy only because it waits for
@@ -79,6 +82,7 @@ class Kernel:
     own_limit: timedelta | None = None
     heartbeat_at: datetime | None = None
     request_sent_at: datetime | None = None
+    may_be_in: tuple[str, ...] = ()
 
     @cached_property
     def ref(self) -> Ref:
@@ -113,9 +117,10 @@ class Terminal:
     """One terminal of the server.
 
     An *image terminal* (``environment`` set) runs inside a KernelGateway app, and this server only
-    lists it. ``app`` is the id of that app (None: not known). ``running_job`` is the name of the
-    command in the foreground (None: an idle prompt). ``only_shows``: that command displays
-    something to a person (a pager, ``top``), so its output is no work. ``unreadable`` and
+    lists it. ``app`` is the id of that app (None: not known; then ``may_be_in`` names the apps that
+    it may be). ``running_job`` is the name of the command in the foreground (None: an idle prompt).
+    ``only_shows``: that command displays something to a person (a pager, ``top``), so its output is
+    no work. ``unreadable`` and
     ``heartbeat_at`` are as for kernels. ``input_at`` and ``output_at`` are when the terminal's
     device was last read and written (None: not known).
     """
@@ -131,6 +136,7 @@ class Terminal:
     app: str | None = None
     instance_type: str | None = None
     unreadable: str | None = None
+    may_be_in: tuple[str, ...] = ()
 
     @cached_property
     def ref(self) -> Ref:

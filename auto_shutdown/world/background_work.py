@@ -212,7 +212,9 @@ class WorkSource:
     ) -> tuple[Answer, ...]:
         """Add the answers for resources in other containers. An app with an image terminal is idle
         only if both other servers and its own host report so."""
-        with_terminals = {t.app for t in snapshot.terminals if t.in_image}
+        with_terminals = {
+            app for t in snapshot.terminals if t.in_image for app in (t.app, *t.may_be_in)
+        }
         by_ref = {answer.ref: answer for answer in answers}
         open_questions = {
             ref: window

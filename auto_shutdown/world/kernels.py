@@ -242,6 +242,11 @@ class KernelSource:
             self._last_sessions = list(await resolve(self._sessions.list_sessions()))
         return self._last_sessions
 
+    @property
+    def last_sessions(self) -> list[Model]:
+        """The sessions that were last listed."""
+        return self._last_sessions
+
     async def session_history(self, kernel: Kernel) -> tuple[Kernel, tuple[str, ...] | None]:
         """As :meth:`KernelShutdown.session_history`."""
         return await self._shutdown.session_history(kernel)

@@ -13,16 +13,20 @@ Tenant = TypeVar("Tenant", Kernel, Terminal)
 
 def place(terminals: Iterable[Terminal], apps: Iterable[App]) -> tuple[Terminal, ...]:
     """Fill in the app of each image terminal. That is the app with its image and instance type, or
-    the only app of that instance type if the images cannot be compared."""
+    the only app of that instance type if the images cannot be compared. If several apps fit, the
+    terminal may be in each of them. So it may be in an app whose instance type is unknown."""
     alive = [app for app in apps if app.status == IN_SERVICE]
 
     def placed(terminal: Terminal) -> Terminal:
         if not terminal.in_image:
             return terminal
-        same_type = [app for app in alive if app.instance_type == terminal.instance_type]
-        same_image = [app for app in same_type if _same_image(app.image, terminal.environment)]
-        found = same_image or same_type
-        return replace(terminal, app=found[0].id) if len(found) == 1 else terminal
+        types = (terminal.instance_type, None)
+        fitting = [app for app in alive if app.instance_type in types and not app.own]
+        same_image = [app for app in fitting if _same_image(app.image, terminal.environment)]
+        found = tuple(app.id for app in same_image or fitting)
+        if len(found) == 1:
+            return replace(terminal, app=found[0])
+        return replace(terminal, may_be_in=found) if found else terminal
 
     return tuple(placed(terminal) for terminal in terminals)
 

@@ -24,6 +24,7 @@ from .heartbeats import Heartbeats, HeartbeatSource, with_heartbeats
 from .host_activity import HostActivity
 from .judgements import with_shell, with_stamps
 from .kernel_models import Model
+from .kernel_places import KernelPlaces
 from .kernels import KernelSource
 from .own_app_status import OwnAppStatus
 from .own_description import Description
@@ -92,6 +93,8 @@ class World:
         self._heartbeat_source = heartbeats
         self._work = WorkSource(kernels, terminals, server_url, runtime_directory=runtime_directory)
         self._last = Snapshot()
+        self._listed_apps: tuple[App, ...] = ()
+        self._places = KernelPlaces(lambda kernel_id: kernels.pid_of(kernel_id) is not None)
         self._reader = SourceReader()
         self._rereading: asyncio.Future[tuple[Kernel, ...] | None] | None = None
         self._apps_unread: Unread | None = None
@@ -108,9 +111,11 @@ class World:
         self._own_app.close()
 
     def recall(self, marks: Mapping[Ref, Mark]) -> None:
-        """Tell the kernel source which kernels an earlier server saw running, by its ``marks``."""
+        """Learn from ``marks`` which kernels an earlier server saw running, and in which apps."""
+        kernels = {ref.id: mark for ref, mark in marks.items() if ref.kind is Kind.KERNEL}
+        self._places.recall({i: mark.app for i, mark in kernels.items() if mark.app is not None})
         self._kernel_source.had_come_up(
-            ref.id for ref, mark in marks.items() if ref.kind is Kind.KERNEL and mark.had_come_up
+            kernel_id for kernel_id, mark in kernels.items() if mark.had_come_up
         )
 
     @property
@@ -132,7 +137,9 @@ class World:
         if self._apps_unread is not None:
             unread[Snapshot.APPS] = self._apps_unread
         kernels = await self._read_kernels(unread)
-        apps = completed(self._last.apps, kernels)
+        apps = completed(self._listed_apps, kernels)
+        if self.has_apps:
+            kernels = self._places.fill_in(kernels, apps, all_listed=Snapshot.KERNELS not in unread)
         terminals = await self._reader.read(
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
@@ -179,6 +186,8 @@ class World:
         if own is not None:
             own = next((app for app in self._last.apps if app.id == own.id), own)
             kernel = within(own, kernel)
+        elif self.has_apps:
+            (kernel,) = self._places.fill_in([kernel], self._last.apps)
         before = self._last.find(kernel.ref)
         heartbeat_at = before.heartbeat_at if isinstance(before, Kernel) else None
         return replace(kernel, heartbeat_at=heartbeat_at)
@@ -208,9 +217,8 @@ class World:
         nothing: tuple[dict[str, Model], dict[str, str]] = ({}, {})
         models, unreadable = await self._reader.read(Snapshot.KERNELS, source.read, nothing, unread)
         # Read the sessions after the kernels: in gateway mode they are out of date before.
-        no_sessions: list[Model] = []
         sessions = await self._reader.read(
-            Snapshot.SESSIONS, source.read_sessions, no_sessions, unread
+            Snapshot.SESSIONS, source.read_sessions, source.last_sessions, unread
         )
         if Snapshot.KERNELS in unread:
             return self._last.kernels
@@ -223,7 +231,7 @@ class World:
             self._apps_unread = error.unread
             return
         self._apps_unread = None
-        self._last = replace(self._last, apps=apps)
+        self._listed_apps = apps
 
     async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
         """Ask whether these resources do background work. Each is judged over its window."""

@@ -309,7 +309,7 @@ def test_a_real_program_in_a_terminal(terminal: str) -> None:
     assert quiet_for(watch, row().id) >= HOUR
     os.utime(terminal, (1.0, 1.0))  # a key moves the time of the last access
     row()
-    assert quiet_for(watch, row().id) == 0
+    assert quiet_for(watch, row().id) < HOUR
 
 
 def test_a_kernel_that_this_server_has_just_started_is_no_other_programs() -> None:
