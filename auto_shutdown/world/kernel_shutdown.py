@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from ..core.marks import BUSY, COMING_UP
@@ -20,6 +21,8 @@ from ..core.verdict import Outcome, Result
 from .iopub import IOPubSubscription
 from .kernel_access import fresh_model, resolve
 from .kernel_models import kernel_of_model
+from .kernel_usage import Usage
+from .last_word import MayGo, always, kept
 from .shells import Shells
 from .websockets import WebsocketClients
 
@@ -50,13 +53,12 @@ class KernelShutdown:
         self._shells = shells
         self._observed = observed
         self._subscription = subscription
+        #: By kernel id: the stamp that our own last question left, and the stamp before it.
+        self._own_stamps: dict[str, tuple[datetime, datetime | None]] = {}
 
     async def session_history(self, kernel: Kernel) -> tuple[Kernel, tuple[str, ...] | None]:
-        """The kernel after this request, and the code of the cells that it has run (None: the
-        kernel does not answer). Never raises.
-
-        The request moves ``last_activity`` of a kernel behind an older gateway. The returned kernel
-        has the new stamp, unless another client used the kernel meanwhile."""
+        """The kernel, and the code of the cells that it has run (None: the kernel does not answer).
+        Never raises."""
         if kernel.state != "idle":
             return kernel, None
         try:
@@ -66,33 +68,60 @@ class KernelShutdown:
         except Exception:
             return kernel, None
         if not answer.other_client_seen:
-            stamp = answer.stamps.get(Signal.LAST_ACTIVITY, kernel.last_activity)
-            kernel = replace(kernel, last_activity=stamp)
+            self._note_own_stamp(kernel, answer)
         return kernel, answer.cells
 
-    async def remove(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
+    def without_own_stamp(self, kernel: Kernel) -> Kernel:
+        """``kernel`` with the ``last_activity`` that it had before our own last question.
+
+        A question moves the stamp of a kernel behind an older gateway. If the kernel then is not
+        shut down, the question must not count as activity."""
+        own = self._own_stamps.get(kernel.id)
+        if own is None:
+            return kernel
+        after, before = own
+        if kernel.last_activity != after:
+            del self._own_stamps[kernel.id]  # somebody else has moved it since
+            return kernel
+        return replace(kernel, last_activity=before)
+
+    def _note_own_stamp(self, kernel: Kernel, answer: Usage) -> None:
+        """Note the stamp after our question to ``kernel``, which has the stamp before it."""
+        after = answer.stamps.get(Signal.LAST_ACTIVITY)
+        if after is not None and after != kernel.last_activity:
+            self._own_stamps[kernel.id] = after, kernel.last_activity
+
+    def keep_only(self, kernel_ids: Collection[str]) -> None:
+        """Forget the kernels that no longer exist."""
+        for kernel_id in self._own_stamps.keys() - set(kernel_ids):
+            del self._own_stamps[kernel_id]
+
+    async def remove(self, kernel: Kernel, only_unmoved: bool, may_go: MayGo = always) -> Outcome:
         """Shut one kernel down gracefully, and end its session. Never raises.
 
         With ``only_unmoved`` this looks at the kernel once more, and skips the shutdown if the
         kernel became active since it was observed as ``kernel``. From before that look to the end,
-        no request of a client reaches the kernel (docs/reliability.md, "The race").
+        no request of a client reaches the kernel (docs/reliability.md, "The race"). ``may_go`` is
+        called right before the shutdown.
 
         Never cancel this: a kernel manager whose shutdown is cancelled half way can never shut that
         kernel down again."""
         with self._clients.held_back(kernel.id) as held:
             try:
-                outcome = await self._shut_down(kernel, only_unmoved)
+                outcome = await self._shut_down(kernel, only_unmoved, may_go)
             except Exception as error:
                 outcome = self._failure(kernel, error)
             if outcome.ended:
                 held.clear()
         return outcome
 
-    async def _shut_down(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
+    async def _shut_down(self, kernel: Kernel, only_unmoved: bool, may_go: MayGo) -> Outcome:
         if only_unmoved:
             why_kept = await self._why_kept(kernel)
             if why_kept:
                 return Outcome(Result.STALE, why_kept)
+        if not may_go():
+            return kept()
         await resolve(self._manager.shutdown_kernel(kernel.id))
         return Outcome(Result.REMOVED, "The kernel was shut down.")
 
@@ -119,9 +148,7 @@ class KernelShutdown:
                 return f"{SILENT}: {answer.shell.failure}" if answer.shell.failure else SILENT
             if answer.other_client_seen:
                 return USED
-            # The question itself moves the stamp of a kernel behind an older gateway.
-            stamp = answer.stamps.get(Signal.LAST_ACTIVITY, kernel.last_activity)
-            kernel = replace(kernel, last_activity=stamp)
+            self._note_own_stamp(kernel, answer)
         return USED if await self._has_moved(kernel) else ""
 
     async def _has_moved(self, kernel: Kernel) -> bool:

@@ -25,6 +25,7 @@ from .kernel_lifecycle import KernelLifecycle
 from .kernel_models import Joined, Model, join, kernel_of_model
 from .kernel_shutdown import KernelShutdown
 from .kernel_usage import Usage
+from .last_word import MayGo, always
 from .requests import KernelRequests
 from .shells import OwnChannels, Shells
 from .websockets import WebsocketClients
@@ -108,6 +109,7 @@ class KernelSource:
         listed = map(str, self._kernels.list_kernel_ids())
         known = {kernel.id for kernel in kernels}.union(listed)
         self._requests.keep_only(known)
+        self._shutdown.keep_only(known)
         for kernel_id in self._with_changes.keys() - known:
             del self._with_changes[kernel_id]
         return kernels
@@ -145,6 +147,7 @@ class KernelSource:
 
     def observed(self, kernel: Kernel) -> Kernel:
         """``kernel`` with the state that its messages show, and whether it waits for a person."""
+        kernel = self._shutdown.without_own_stamp(kernel)
         requests, subscription = self._requests.known(kernel.id), self._subscription(kernel.id)
         own_limit = self._limits.get(kernel.id)
         if requests is None and subscription is None and own_limit is None:
@@ -251,9 +254,9 @@ class KernelSource:
         """As :meth:`KernelShutdown.session_history`."""
         return await self._shutdown.session_history(kernel)
 
-    async def remove(self, kernel: Kernel, only_unmoved: bool) -> Outcome:
+    async def remove(self, kernel: Kernel, only_unmoved: bool, may_go: MayGo = always) -> Outcome:
         """As :meth:`KernelShutdown.remove`."""
-        return await self._shutdown.remove(kernel, only_unmoved)
+        return await self._shutdown.remove(kernel, only_unmoved, may_go)
 
     def is_listed(self, kernel_id: str) -> bool:
         """Whether the kernel's manager still lists the kernel. Sends no request to a gateway."""

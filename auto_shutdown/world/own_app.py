@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core.texts import sentence
 from ..core.verdict import Outcome, Result
+from .last_word import MayGo, always, kept
 
 #: ``(operation, method, request)``: one call of the API.
 Invoke = Callable[[str, str, Mapping[str, Any]], Any]
@@ -22,8 +23,11 @@ Invoke = Callable[[str, str, Mapping[str, Any]], Any]
 RESTARTABLE = re.compile(r"notebook-al20(2[3-9]|[3-9]\d)-")
 
 
-def stop_instance(invoke: Invoke, name: str, allow_irreversible: bool) -> Outcome:
-    """Stop the notebook instance ``name``. Raises boto3's exceptions."""
+def stop_instance(
+    invoke: Invoke, name: str, allow_irreversible: bool, may_go: MayGo = always
+) -> Outcome:
+    """Stop the notebook instance ``name``, unless ``may_go`` says no right before. Raises boto3's
+    exceptions."""
     found = invoke(
         "DescribeNotebookInstance", "describe_notebook_instance", {"NotebookInstanceName": name}
     )
@@ -46,6 +50,8 @@ def stop_instance(invoke: Invoke, name: str, allow_irreversible: bool) -> Outcom
                 "stops it all the same."
             ),
         )
+    if not may_go():
+        return kept()
     invoke("StopNotebookInstance", "stop_notebook_instance", {"NotebookInstanceName": name})
     detail = (
         f"SageMaker has accepted to stop notebook instance {name}, with this server on it. What is "

@@ -19,6 +19,7 @@ from ..core.texts import sentence
 from ..core.verdict import Outcome, Result
 from .aws_errors import CREDENTIALS, classify, read_error, remedy
 from .boto3_loading import in_turns, new_session
+from .last_word import MayGo, always, kept
 from .own_app import stop_instance
 from .own_description import Description, describe
 from .platform import NOTEBOOK_INSTANCE_TYPE, Platform
@@ -102,14 +103,15 @@ class SageMaker:
         text = sentence("SageMaker's apps cannot be listed: %1.", _describe_error(code))
         return SourceError(Unread(Snapshot.APPS, code, text, advice))
 
-    async def delete_app(self, app: App) -> Outcome:
+    async def delete_app(self, app: App, may_go: MayGo = always) -> Outcome:
         """Delete a KernelGateway app of this server's owner, or remove this server's own app.
-        Refuses everything else. Never raises."""
+        Refuses everything else. Never raises. ``may_go`` is called in the thread of the SageMaker
+        calls, right before DeleteApp is sent."""
         platform = self._platform
         own = platform.own_app
         ours = app.own and own is not None and app.id == own.id
         if ours and app.type == NOTEBOOK_INSTANCE_TYPE:
-            return await self._stop_instance(app)
+            return await self._stop_instance(app, may_go)
         if app.type != KERNEL_GATEWAY and not ours:
             detail = sentence("Apps of type %1 are never deleted.", app.type)
             advice = sentence("Delete it in Studio.")
@@ -123,8 +125,16 @@ class SageMaker:
             "AppName": app.name,
             **platform.owner_argument,
         }
+
+        def delete() -> bool:
+            if not may_go():
+                return False
+            self._invoke("DeleteApp", "delete_app", request)
+            return True
+
         try:
-            await self._call(lambda: self._invoke("DeleteApp", "delete_app", request))
+            if not await self._call(delete):
+                return kept()
         except Exception as error:
             return self._failure(app, *read_error(error))
         if ours:
@@ -146,10 +156,10 @@ class SageMaker:
         except Exception:  # no boto3, no answer: then it is not known
             return Description()
 
-    async def _stop_instance(self, app: App) -> Outcome:
+    async def _stop_instance(self, app: App, may_go: MayGo) -> Outcome:
         allow = self._allow_irreversible_stop
         try:
-            return await self._call(lambda: stop_instance(self._invoke, app.name, allow))
+            return await self._call(lambda: stop_instance(self._invoke, app.name, allow, may_go))
         except Exception as error:
             code, message = read_error(error)
         result = classify(code, message)

@@ -57,6 +57,8 @@ class Shells:
         self._requests = requests
         self._own_channels = own_channels
         self._thread = FileThread("shells")
+        # A history may take seconds, and a question about a cell must not wait for it.
+        self._history_thread = FileThread("cells")
 
     async def ask_all(self, kernel_ids: Iterable[str]) -> dict[str, Usage]:
         """Ask these kernels, as ``ask`` asks one. Never raises."""
@@ -94,7 +96,7 @@ class Shells:
         if channels_of(self._manager, kernel_id) is None:
             connection = connection_of(self._manager, kernel_id)
             if connection is not None:
-                return Usage(cells=await asyncio.to_thread(ask_history, connection))
+                return Usage(cells=await self._history_thread.run(ask_history, connection))
         return await self.ask_by_websocket(kernel_id, False, with_history=True)
 
     async def ask_by_websocket(

@@ -17,6 +17,7 @@ from . import process_table
 from .departures import Departures
 from .foreground import VIEWERS
 from .kernel_access import resolve
+from .last_word import MayGo, always, kept
 from .pseudo_terminal import device_times, foreground_job, foreground_of, hang_up
 from .stamps import parse_stamp
 
@@ -105,9 +106,12 @@ class TerminalSource:
         pid = getattr(getattr(pty, "ptyproc", None), "pid", None)
         return pid if isinstance(pid, int) else None
 
-    async def remove(self, terminal: Terminal, only_unmoved: bool) -> Outcome:
+    async def remove(
+        self, terminal: Terminal, only_unmoved: bool, may_go: MayGo = always
+    ) -> Outcome:
         """Close one terminal and end its programs. Never raises. With ``only_unmoved`` it is kept
-        if a key reached it or a command began in it since it was observed as ``terminal``."""
+        if a key reached it or a command began in it since it was observed as ``terminal``.
+        ``may_go`` is called right before the terminal is closed."""
         manager = self._settings.get("terminal_manager")
         try:
             if manager is None:
@@ -116,6 +120,8 @@ class TerminalSource:
             if only_unmoved and _has_moved(manager, terminal):
                 return Outcome(Result.STALE, "It was used at the last moment.")
             front = foreground_of(pty)
+            if not may_go():
+                return kept()
             closing = resolve(manager.terminate(terminal.id, force=True))
             await asyncio.wait_for(closing, CLOSE_SECONDS)
             if not await _is_unlisted(manager, terminal.id):

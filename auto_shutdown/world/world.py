@@ -26,6 +26,7 @@ from .judgements import with_shell, with_stamps
 from .kernel_models import Model
 from .kernel_places import KernelPlaces
 from .kernels import KernelSource
+from .last_word import MayGo, always
 from .own_app_status import OwnAppStatus
 from .own_description import Description
 from .placement import completed, place, within
@@ -38,6 +39,9 @@ from .websocket_handlers import WebsocketHandlers
 
 #: If a partial pass cannot read its kernels within this time (seconds), a full pass reads them.
 REREAD_SECONDS = 2.0
+
+#: The longest time (seconds) between the last look at an app and the beginning of its DeleteApp.
+LOOK_VALID_SECONDS = 5.0
 
 #: Seconds that a manager has to forget a kernel or terminal after its end.
 UNLISTED_SECONDS = 5.0
@@ -62,7 +66,7 @@ class Apps(Protocol):
 
     async def list_apps(self) -> tuple[App, ...]: ...
 
-    async def delete_app(self, app: App) -> Outcome: ...
+    async def delete_app(self, app: App, may_go: MayGo = always) -> Outcome: ...
 
     async def describe_own(self) -> Description: ...
 
@@ -128,21 +132,17 @@ class World:
         """Whether there is a list of apps to ask SageMaker for."""
         return self._app_source is not None and self.platform.own_app is None
 
-    async def observe(self, list_apps: bool) -> Snapshot:
+    async def observe(self, list_apps: bool, last_look: bool = False) -> Snapshot:
         """Observe everything. With ``list_apps`` this calls ListApps, otherwise it uses the last
-        list of apps."""
+        list of apps. With ``last_look`` this reads the kernels and terminals twice: reading the
+        processes and heartbeat files may take many seconds, and a cell may begin meanwhile."""
         unread: dict[str, Unread] = {}
         if list_apps and self._app_source is not None and self.has_apps:
             await self._refresh_apps(self._app_source)
         if self._apps_unread is not None:
             unread[Snapshot.APPS] = self._apps_unread
-        kernels = await self._read_kernels(unread)
+        kernels, terminals = await self._read_tenants(unread, self._listed_apps)
         apps = completed(self._listed_apps, kernels)
-        if self.has_apps:
-            kernels = self._places.fill_in(kernels, apps, all_listed=Snapshot.KERNELS not in unread)
-        terminals = await self._reader.read(
-            Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
-        )
         own_app = self.platform.own_app
         judges_own_app = own_app is not None and own_app.own
         if apps or judges_own_app:
@@ -152,6 +152,8 @@ class World:
         terminals = place(terminals, apps)
         departures = (*self._kernel_source.departures, *self._terminal_source.departures)
         heartbeats = await self._read_heartbeats(unread)
+        if last_look:
+            kernels, terminals = await self._read_tenants(unread, apps)
         own = self._own_app.app(heartbeats.server)
         if own is not None:
             # Every resource that is in no other app runs in the own app.
@@ -212,6 +214,19 @@ class World:
             unread.setdefault(Snapshot.TERMINALS, failure)
             return Heartbeats()
 
+    async def _read_tenants(
+        self, unread: dict[str, Unread], apps: tuple[App, ...]
+    ) -> tuple[tuple[Kernel, ...], tuple[Terminal, ...]]:
+        """The kernels and terminals, as far as their sources tell in which app they run."""
+        kernels = await self._read_kernels(unread)
+        if self.has_apps:
+            all_listed = Snapshot.KERNELS not in unread
+            kernels = self._places.fill_in(kernels, completed(apps, kernels), all_listed)
+        terminals = await self._reader.read(
+            Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
+        )
+        return kernels, terminals
+
     async def _read_kernels(self, unread: dict[str, Unread]) -> tuple[Kernel, ...]:
         source = self._kernel_source
         nothing: tuple[dict[str, Model], dict[str, str]] = ({}, {})
@@ -251,10 +266,12 @@ class World:
             for answer in answers
         )
 
-    async def look_again(self, ref: Ref) -> Snapshot:
+    async def look_again(self, ref: Ref, whole: bool = False) -> Snapshot:
         """Observe everything that matters for ``ref`` again, right before its removal. This does
-        not call ListApps: the controller does that once for all removals of a pass."""
-        return (await self.observe(list_apps=False)).bearing_on(ref)
+        not call ListApps: the controller does that once for all removals of a pass. With ``whole``
+        the snapshot has everything, because the decision may depend on other apps, too."""
+        snapshot = await self.observe(list_apps=False, last_look=ref.kind is Kind.APP)
+        return snapshot if whole else snapshot.bearing_on(ref)
 
     async def session_of(self, resource: Resource) -> tuple[Resource, Session]:
         """What a user needs to bring ``resource`` back after its removal. Also returns the resource
@@ -268,19 +285,31 @@ class World:
             return resource, Session(None, working_directory(pid))
         return resource, Session()
 
-    async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
+    async def remove(
+        self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
+    ) -> Outcome:
         """Remove this resource and nothing else. Never raises. With ``only_unmoved`` a kernel or
-        terminal is kept if it became active since it was observed as ``resource`` (STALE)."""
+        terminal is kept if it became active since it was observed as ``resource`` (STALE).
+
+        ``may_go`` is called right before the manager or SageMaker is asked to end the resource, for
+        an app in the thread of the SageMaker calls. If it returns False, the resource is kept
+        (STALE)."""
         if isinstance(resource, Kernel):
-            return await self._kernel_source.remove(resource, only_unmoved)
+            return await self._kernel_source.remove(resource, only_unmoved, may_go)
         if isinstance(resource, Terminal):
-            return await self._terminal_source.remove(resource, only_unmoved)
+            return await self._terminal_source.remove(resource, only_unmoved, may_go)
         if self._app_source is None:
             return Outcome(Result.PERMANENT, "There is no SageMaker here to ask.", "NoPlatform")
-        outcome = await self._app_source.delete_app(resource)
+        outcome = await self._app_source.delete_app(resource, self._within(may_go, only_unmoved))
         if resource.own and outcome.ended:
             self._own_app.has_ended()
         return outcome
+
+    def _within(self, may_go: MayGo, only_unmoved: bool) -> MayGo:
+        """``may_go``, and with ``only_unmoved`` only for ``LOOK_VALID_SECONDS``: a call may wait
+        behind others in the thread of the SageMaker calls, and the last look becomes too old."""
+        begin = self._now()
+        return lambda: (not only_unmoved or self._now() - begin <= LOOK_VALID_SECONDS) and may_go()
 
     async def is_gone(self, resource: Resource) -> bool:
         """Whether a kernel or terminal that was shut down is no longer listed. Its manager has

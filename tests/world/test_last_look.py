@@ -109,6 +109,32 @@ async def test_stamp_moved_by_our_own_question_does_not_keep_the_kernel(
     assert outcome.result is (Result.REMOVED if known else Result.STALE)
 
 
+async def test_a_question_before_a_failed_shutdown_is_no_activity(
+    world: World, manager: Manager, shells: FakeShells
+) -> None:
+    """Otherwise the app of a kernel that its gateway cannot end would never be removed."""
+    at = datetime(2026, 3, 2, tzinfo=timezone.utc)
+    shells.meanwhile = lambda: manager.model.update(last_activity=at.isoformat())  # type: ignore[union-attr]
+    shells.answer = Usage(shell=ShellAnswer(True), stamps={Signal.LAST_ACTIVITY: at})
+    manager.fails = RuntimeError("HTTP 500")
+    kernel = await decided(world)
+    assert (await world.remove(kernel, only_unmoved=True)).result is Result.TEMPORARY
+    assert (await decided(world)).last_activity == kernel.last_activity
+    later = datetime(2026, 3, 3, tzinfo=timezone.utc)
+    manager.model = {**MODEL, "last_activity": later.isoformat()}
+    assert (await decided(world)).last_activity == later, "another client used it"
+
+
+async def test_a_kernel_is_kept_if_its_removal_is_forbidden_while_its_shell_is_asked(
+    world: World, manager: Manager, shells: FakeShells
+) -> None:
+    forbidden: list[bool] = []
+    shells.meanwhile = lambda: forbidden.append(True)
+    kernel = await decided(world)
+    outcome = await world.remove(kernel, only_unmoved=True, may_go=lambda: not forbidden)
+    assert (outcome.result, manager.shut_down) == (Result.STALE, [])
+
+
 async def test_kernel_that_waits_in_input_is_not_asked(
     world: World, manager: Manager, shells: FakeShells
 ) -> None:

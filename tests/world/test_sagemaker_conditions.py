@@ -172,3 +172,21 @@ def test_importing_loads_no_boto3() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+async def test_delete_app_that_is_forbidden_while_it_waits_for_its_turn_is_not_sent(
+    endpoint: Endpoint,
+) -> None:
+    """All calls to SageMaker share one thread, and the call before it may hang."""
+    maker = SageMaker(ADA, endpoint.url)
+    await maker.delete_app(APP)
+    release, allowed = threading.Event(), [True]
+    blocking = asyncio.ensure_future(maker._call(release.wait))
+    deleting = asyncio.ensure_future(maker.delete_app(APP, lambda: allowed[0]))
+    await asyncio.sleep(0)
+    allowed[0] = False
+    release.set()
+    await blocking
+    assert (await deleting).result is Result.STALE
+    assert len(endpoint.requests) == 1
+    maker.close()

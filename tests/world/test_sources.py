@@ -16,6 +16,7 @@ from auto_shutdown.core.model import App, Kernel, Ref, Terminal
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.world.kernel_models import Joined, join
 from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.last_word import MayGo, always
 from auto_shutdown.world.placement import place
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.pseudo_terminal import foreground_job
@@ -205,7 +206,7 @@ class FakeApps:
     async def list_apps(self) -> Any:
         return self.answers.pop(0)
 
-    async def delete_app(self, app: App) -> Outcome:
+    async def delete_app(self, app: App, may_go: MayGo = always) -> Outcome:
         return Outcome(Result.REMOVED)
 
 
@@ -256,18 +257,23 @@ def test_image_terminal_is_placed_in_its_app() -> None:
                   "arn:aws:sagemaker:us-west-2:1:image-version/datascience-1.0/3")  # fmt: skip
     other = App("KernelGateway", "b", "InService", "ml.t3.medium", ARN + "-other")
     bare = App("KernelGateway", "c", "InService", "ml.t3.medium")
-    cases: list[tuple[list[App], str | None]] = [
+    untyped = App("KernelGateway", "u", "InService")
+    cases: list[tuple[list[App], str]] = [
         ([mine, other], "a"),
         ([version], "v"),
         ([bare], "c"),
-        ([bare, other], None),
-        ([App("KernelGateway", "a", "Deleted", "ml.t3.medium", ARN)], None),
-        ([App("KernelGateway", "g", "InService", "ml.g5.xlarge", ARN)], None),
-        ([], None),
+        ([bare, other], "c b"),
+        ([mine, version, other], "a v"),
+        ([other, untyped], "b u"),
+        ([App("KernelGateway", "a", "Deleted", "ml.t3.medium", ARN)], ""),
+        ([App("KernelGateway", "g", "InService", "ml.g5.xlarge", ARN)], ""),
+        ([], ""),
     ]
-    for apps, name in cases:
+    for apps, names in cases:
         (placed,) = place([terminal], apps)
-        assert placed.app == (name and f"KernelGateway/{name}")
+        ids = tuple(f"KernelGateway/{name}" for name in names.split())
+        known = ids[0] if len(ids) == 1 else None
+        assert (placed.app, placed.may_be_in) == (known, () if known else ids)
     plain = Terminal("1")
     assert place([plain], [mine]) == (plain,)
 

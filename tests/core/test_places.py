@@ -1,0 +1,94 @@
+"""Kernels and terminals of which nobody knows in which of several apps they run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, Scene, ago
+
+from auto_shutdown.core.advance import advance
+from auto_shutdown.core.answers import record_answers
+from auto_shutdown.core.ledger import Hold, Ledger
+from auto_shutdown.core.model import Answer, Snapshot
+from auto_shutdown.core.planner import decide
+from auto_shutdown.core.policy import Policy, Rule
+from auto_shutdown.core.questions import questions
+from auto_shutdown.core.verdict import Decision, Plan, Reason
+
+OTHER = replace(APP, name="other")
+UNPLACED = replace(
+    KERNEL, app=None, instance_type=None, may_be_in=(APP.id, OTHER.id), last_activity=ago(hours=3)
+)
+TERMINAL = replace(IMAGE_TERMINAL, app=None, may_be_in=(APP.id, OTHER.id))
+
+
+def decided(
+    snapshot: Snapshot, policy: Policy = POLICY, ledger: Ledger | None = None
+) -> tuple[Plan, Ledger]:
+    ledger = advance(ledger or Scene().ledger, snapshot, NOW)
+    return decide(snapshot, ledger, policy, NOW), ledger
+
+
+def of(plan: Plan, ref: object) -> Decision:
+    return next(decision for decision in plan.decisions if decision.ref == ref)
+
+
+def test_unplaced_kernel_at_work_holds_each_app_that_it_may_run_in() -> None:
+    busy, third = replace(UNPLACED, state="busy"), replace(APP, name="third")
+    plan, _ = decided(Snapshot((busy,), (), (APP, OTHER, third)))
+    assert [of(plan, app.ref).reason for app in (APP, OTHER)] == [Reason.IN_USE] * 2
+    assert of(plan, third.ref).reason is not Reason.IN_USE
+
+
+def test_unplaced_kernel_is_looked_at_again_with_each_of_its_apps() -> None:
+    snapshot = Snapshot((UNPLACED,), (TERMINAL,), (APP, OTHER))
+    bearing = snapshot.bearing_on(OTHER.ref)
+    assert (bearing.kernels, bearing.terminals) == ((UNPLACED,), (TERMINAL,))
+
+
+def test_keep_alive_on_an_app_holds_a_kernel_that_may_run_in_it() -> None:
+    snapshot = Snapshot((UNPLACED,), (), (APP, OTHER))
+    ledger = replace(Scene().ledger, holds={OTHER.ref: Hold(NOW + timedelta(hours=1))})
+    plan, _ = decided(snapshot, ledger=ledger)
+    assert of(plan, UNPLACED.ref).reason is Reason.KEPT_ALIVE
+
+
+def test_unplaced_kernel_has_the_longest_limit_of_any_instance_type() -> None:
+    long = Rule(instance_type="ml.g5.*", idle_timeout=timedelta(hours=10))
+    short = Rule(instance_type="ml.t3.*", idle_timeout=timedelta(minutes=30))
+    policy = replace(POLICY, rules=(short, long))
+    assert policy.limit_of(UNPLACED) == (timedelta(hours=10), "rules[1]")
+    assert policy.limit_of(replace(UNPLACED, may_be_in=()))[0] == POLICY.idle_timeout
+
+
+def test_image_terminal_that_fits_two_apps_has_both_asked_for_background_work() -> None:
+    snapshot = Snapshot((), (TERMINAL,), (APP, OTHER))
+    plan, ledger = decided(snapshot)
+    later = NOW + timedelta(hours=5)
+    ledger = advance(ledger, snapshot, later)
+    plan = decide(snapshot, ledger, POLICY, later)
+    assert {APP.ref, OTHER.ref} <= set(questions(snapshot, plan, ledger, POLICY, later))
+    assert not any(of(plan, app.ref).removes for app in (APP, OTHER)), "not before the answer"
+
+
+def test_image_terminal_is_not_removed_with_one_of_two_apps() -> None:
+    snapshot = Snapshot((), (TERMINAL,), (APP, OTHER))
+    busy = replace(KERNEL, app=OTHER.id, state="busy")
+    snapshot = replace(snapshot, kernels=(busy,))
+    _, ledger = decided(snapshot)
+    later = NOW + timedelta(hours=5)
+    ledger = advance(ledger, snapshot, later)
+    ledger = record_answers(ledger, [Answer(APP.ref, conclusive=True)], later)
+    plan = decide(snapshot, ledger, POLICY, later)
+    assert of(plan, APP.ref).removes
+    assert not of(plan, TERMINAL.ref).removes
+
+
+def test_use_of_an_image_terminal_counts_for_each_app_that_it_fits() -> None:
+    snapshot = Snapshot((), (TERMINAL,), (APP, OTHER))
+    _, ledger = decided(snapshot)
+    later = NOW + timedelta(hours=1)
+    used = replace(TERMINAL, last_activity=later)
+    ledger = advance(ledger, replace(snapshot, terminals=(used,)), later)
+    assert [ledger.marks[app.ref].active_at for app in (APP, OTHER)] == [later] * 2

@@ -1,0 +1,162 @@
+"""The app of a kernel in another container, while no model names it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from one_kernel import MODEL, FakeShells, Manager
+
+from auto_shutdown.core.marks import Mark, first_sight
+from auto_shutdown.core.model import App, Kernel, Kind, Ref, Snapshot
+from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.world.clock import Clock
+from auto_shutdown.world.kernel_places import KernelPlaces
+from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.last_word import MayGo, always
+from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.world import World
+
+GPU = App("KernelGateway", "gpu", "InService", "ml.g5.xlarge")
+CPU = App("KernelGateway", "cpu", "InService", "ml.t3.medium")
+GONE = App("KernelGateway", "gone", "Deleted", "ml.t3.medium")
+BARE = Kernel("k", state="busy")
+
+
+def places(local: bool = False) -> KernelPlaces:
+    return KernelPlaces(lambda _kernel_id: local)
+
+
+def test_kernel_keeps_the_app_that_a_model_once_named() -> None:
+    known = places()
+    known.fill_in([Kernel("k", app=GPU.id, instance_type="ml.g5.xlarge")])
+    (kernel,) = known.fill_in([BARE], [CPU])
+    assert (kernel.app, kernel.instance_type) == (GPU.id, "ml.g5.xlarge")
+    known.fill_in([], all_listed=True)
+    (kernel,) = known.fill_in([BARE], [CPU])
+    assert kernel.app is None, "it has ended, and this is another one"
+
+
+def test_kernel_has_the_app_and_the_instance_type_of_an_earlier_server() -> None:
+    known = places()
+    known.recall({"k": GPU.id})
+    (kernel,) = known.fill_in([BARE], [GPU, CPU])
+    assert (kernel.app, kernel.instance_type) == (GPU.id, "ml.g5.xlarge")
+
+
+def test_kernel_that_was_never_placed_may_be_in_each_app_in_service() -> None:
+    (kernel,) = places().fill_in([BARE], [GPU, CPU, GONE])
+    assert (kernel.app, kernel.may_be_in) == (None, (GPU.id, CPU.id))
+
+
+def test_kernel_of_this_host_is_in_no_app() -> None:
+    assert places(local=True).fill_in([BARE], [GPU]) == (BARE,)
+
+
+def test_kernel_that_cannot_be_read_is_left_as_it_is() -> None:
+    unreadable = Kernel("k", unreadable="HTTP 500")
+    assert places().fill_in([unreadable], [GPU]) == (unreadable,)
+
+
+class Sessions:
+    """One session, or none after a restart; ``fails``: the server cannot list them."""
+
+    def __init__(self, *rows: Any) -> None:
+        self.rows, self.fails = list(rows), False
+
+    async def list_sessions(self) -> list[Any]:
+        if self.fails:
+            raise OSError("the database is locked")
+        return self.rows
+
+
+class Apps:
+    def __init__(self, *apps: App) -> None:
+        self.apps = apps
+
+    async def list_apps(self) -> tuple[App, ...]:
+        return self.apps
+
+    async def delete_app(self, app: App, may_go: MayGo = always) -> Outcome:
+        return Outcome(Result.REMOVED if may_go() else Result.STALE)
+
+
+def classic(manager: Manager, sessions: Sessions, apps: Apps) -> World:
+    kernels = KernelSource(manager, sessions)
+    kernels._shutdown._shells = FakeShells()  # type: ignore[assignment]
+    return World(Platform("studio-classic"), kernels, TerminalSource({}), apps)  # type: ignore[arg-type]
+
+
+async def test_failed_list_of_sessions_moves_no_kernel_out_of_its_app() -> None:
+    model = {**MODEL, "app_name": "gpu", "instance_type": "ml.g5.xlarge"}
+    sessions = Sessions({"path": "train.ipynb", "kernel": model})
+    world = classic(Manager(), sessions, Apps(GPU))
+    (before,) = (await world.observe(True)).kernels
+    sessions.fails = True
+    snapshot = await world.observe(True)
+    assert Snapshot.SESSIONS in snapshot.unread
+    assert snapshot.kernels == (before,)
+    assert (before.app, before.paths) == (GPU.id, ("train.ipynb",))
+
+
+async def test_restarted_server_knows_the_apps_of_its_kernels_from_their_marks() -> None:
+    world = classic(Manager(), Sessions(), Apps(GPU, CPU))
+    mark: Mark = first_sight(Clock().read().now)
+    world.recall({Ref(Kind.KERNEL, "k"): replace(mark, app=CPU.id)})
+    (kernel,) = (await world.observe(True)).kernels
+    assert (kernel.app, kernel.instance_type) == (CPU.id, "ml.t3.medium")
+
+
+async def test_look_of_another_task_does_not_bring_an_old_list_of_apps_back() -> None:
+    """A removal looks again beside a pass that has just called ListApps."""
+    manager, apps = Manager(), Apps(GPU)
+    world = classic(manager, Sessions(), apps)
+    await world.observe(True)
+    slow, fast = asyncio.Event(), asyncio.Event()
+    turns = [slow, fast]
+
+    async def list_kernels() -> list[Any]:
+        await turns.pop(0).wait()
+        return [manager.model]
+
+    manager.list_kernels = list_kernels  # type: ignore[method-assign,assignment]
+    beside = asyncio.ensure_future(world.observe(False))
+    await asyncio.sleep(0)
+    apps.apps = (CPU,)
+    listing = asyncio.ensure_future(world.observe(True))
+    await asyncio.sleep(0)
+    slow.set()
+    await beside
+    fast.set()
+    assert (await listing).apps == (CPU,)
+
+
+async def test_last_look_at_an_app_sees_a_kernel_that_began_work_during_that_look() -> None:
+    """The look reads processes and heartbeat files in between, which may take half a minute."""
+    manager = Manager()
+    model = {**MODEL, "app_name": "gpu"}
+    world = classic(manager, Sessions({"path": "a.ipynb", "kernel": model}), Apps(GPU))
+    await world.observe(True)
+
+    async def look_around(*_: object) -> None:
+        manager.model = {**MODEL, "execution_state": "busy"}
+
+    world._work.look_around = look_around  # type: ignore[method-assign]
+    looked = await world.look_again(GPU.ref)
+    assert [kernel.state for kernel in looked.kernels] == ["busy"]
+
+
+@pytest.mark.parametrize("may_go", [True, False])
+async def test_delete_app_is_not_sent_if_it_is_forbidden_or_waited_too_long(may_go: bool) -> None:
+    now = [0.0]
+    world = classic(Manager(), Sessions(), Apps(GPU))
+    world._now = lambda: now[0]
+    outcome = await world.remove(GPU, only_unmoved=True, may_go=lambda: may_go)
+    assert outcome.result is (Result.REMOVED if may_go else Result.STALE)
+    late = world._within(lambda: may_go, only_unmoved=True)
+    asked_for = world._within(lambda: may_go, only_unmoved=False)
+    now[0] = 60.0
+    assert (late(), asked_for()) == (False, may_go)
