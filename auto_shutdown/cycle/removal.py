@@ -97,7 +97,8 @@ class Remover:
             return False
         before = situation.snapshot
         try:
-            fresh = await self._world.look_again(_decided_with(decision, before))
+            ref_to_observe = _decided_with(decision, before)
+            fresh = await _look_again(self._world, ref_to_observe, current_policy())
         except Exception as error:
             outcome = self._outcomes.failure(error)  # the other removals of the pass go on
             removal = Removal(decision, before.find(ref), current_policy(), now)
@@ -172,7 +173,7 @@ class _LastLook:
         managers' shutdown looks at a kernel or terminal by itself. Then read what users have asked
         another server for: two servers can delete the same app."""
         if self.ref.kind is Kind.APP:
-            self.fresh = await self.world.look_again(self.ref)
+            self.fresh = await _look_again(self.world, self.ref, self.policy())
             self.situation.change_ledger(
                 lambda ledger: advance_part(ledger, self.fresh, self.ledger_time())
             )
@@ -182,6 +183,14 @@ class _LastLook:
         """Decide with the current ledger and the current policy."""
         ledger = self.situation.ledger
         return decide(self.fresh, ledger, self.policy(), self.now).of(self.ref)
+
+
+async def _look_again(world: World, ref: Ref, policy: Policy) -> Snapshot:
+    """Observe again everything that the decision on ``ref`` depends on. With
+    ``only_when_it_saves`` it also depends on the other apps of the instance."""
+    if policy.may_stop_only_to_save:
+        return await world.observe(list_apps=False, last_look=True)
+    return await world.look_again(ref)
 
 
 def _late_message(ref: Ref, since: datetime, now: datetime) -> str:

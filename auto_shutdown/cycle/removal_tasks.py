@@ -196,7 +196,10 @@ class RemovalTasks:
         # Skip the removal if the resource became active since the decision. A removal that a user
         # requested always proceeds.
         only_unmoved = removal.decision.reason is not Reason.REQUESTED
-        outcome = await self._world.remove(resource, only_unmoved)
+        # Until the manager or SageMaker is called, a request may still forbid the removal, for
+        # example a keep-alive on the app of this kernel.
+        may_go = partial(_is_still_wanted, last)
+        outcome = await self._world.remove(resource, only_unmoved, may_go)
         if outcome.ended and not await self._world.is_gone(resource):
             return still_there(resource)
         return outcome
@@ -211,3 +214,9 @@ class RemovalTasks:
             situation.ledger = rehearse(situation.ledger, first.ref, first.idle_since)
             return Outcome(Result.DRY_RUN, "dry_run is on: it would have been removed.")
         return None
+
+
+def _is_still_wanted(last: LastDecision) -> bool:
+    """Whether the decision is still to remove the resource, and not only to rehearse that."""
+    decision = last.decide()
+    return decision is not None and decision.removes and not last.policy().dry_run

@@ -266,12 +266,11 @@ class World:
             for answer in answers
         )
 
-    async def look_again(self, ref: Ref, whole: bool = False) -> Snapshot:
+    async def look_again(self, ref: Ref) -> Snapshot:
         """Observe everything that matters for ``ref`` again, right before its removal. This does
-        not call ListApps: the controller does that once for all removals of a pass. With ``whole``
-        the snapshot has everything, because the decision may depend on other apps, too."""
+        not call ListApps: the controller does that once for all removals of a pass."""
         snapshot = await self.observe(list_apps=False, last_look=ref.kind is Kind.APP)
-        return snapshot if whole else snapshot.bearing_on(ref)
+        return snapshot.bearing_on(ref)
 
     async def session_of(self, resource: Resource) -> tuple[Resource, Session]:
         """What a user needs to bring ``resource`` back after its removal. Also returns the resource

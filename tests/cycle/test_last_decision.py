@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from value_world import MINUTE, START, Bench
 
-from auto_shutdown.core.model import App, Kind, Ref, Resource, Snapshot, Terminal
+from auto_shutdown.core.model import EVERYTHING, App, Kind, Ref, Resource, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.cycle.controller import Controller
@@ -19,6 +19,7 @@ from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.cycle.user_requests import UserRequests
 from auto_shutdown.state.history import History
 from auto_shutdown.state.store import Store
+from auto_shutdown.world.last_word import MayGo, always
 from auto_shutdown.world.world import Session
 
 KERNEL = Ref(Kind.KERNEL, "k")
@@ -107,10 +108,12 @@ async def test_requested_removal_during_the_look_of_a_pass_is_the_only_removal(
             await closing.wait()
         return await look_again(ref)
 
-    async def close_slowly(resource: Resource, only_unmoved: bool) -> Outcome:
+    async def close_slowly(
+        resource: Resource, only_unmoved: bool, may_go: MayGo = always
+    ) -> Outcome:
         closing.set()
         await closed.wait()
-        return await remove(resource, only_unmoved)
+        return await remove(resource, only_unmoved, may_go)
 
     bench.world.look_again = look_slowly  # type: ignore[method-assign]
     bench.world.remove = close_slowly  # type: ignore[method-assign]
@@ -134,10 +137,12 @@ class RequestedApp:
         self._remove = bench.world.remove
         bench.world.remove = self.remove  # type: ignore[method-assign]
 
-    async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
+    async def remove(
+        self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
+    ) -> Outcome:
         self.begun.set()
         await self.go_on.wait()
-        return await self._remove(resource, only_unmoved)
+        return await self._remove(resource, only_unmoved, may_go)
 
     async def begin(self) -> asyncio.Future[Any]:
         await self.bench.controller.check()
@@ -270,3 +275,52 @@ async def test_request_to_another_server_counts_until_the_last_decision(
     await bench.live(DUE)
     assert looks[:2] == [servers.app.ref] * 2
     assert bench.world.removed == []
+
+
+@pytest.mark.parametrize("forbidden_by", ["keep-alive on its app", "keep-alive on all", "disabled"])
+async def test_a_request_counts_until_the_manager_is_called(
+    bench: Bench, forbidden_by: str
+) -> None:
+    """The removal has begun, and the kernel's shell is being asked whether a cell runs."""
+    app = bench.world.app("a")
+    bench.world.kernel("k", app)
+    await bench.controller.load()
+    requests, removes = bench.controller.requests, asyncio.Event()
+    remove, goes_on = bench.world.remove, asyncio.Event()
+
+    async def asks_first(resource: Resource, only_unmoved: bool, may_go: MayGo = always) -> Outcome:
+        removes.set()
+        await goes_on.wait()
+        return await remove(resource, only_unmoved, may_go)
+
+    bench.world.remove = asks_first  # type: ignore[method-assign]
+    await bench.live(timedelta(minutes=119))
+    bench.clock.advance(timedelta(minutes=2))
+    passing = asyncio.ensure_future(bench.controller.run_pass())
+    await removes.wait()
+    if forbidden_by == "disabled":
+        await requests.patch_settings({"enabled": False})
+    else:
+        await requests.keep_alive(app.ref if "app" in forbidden_by else EVERYTHING, 60)
+    goes_on.set()
+    await passing
+    assert bench.world.removed == []
+
+
+async def test_the_last_decision_sees_that_another_app_keeps_the_instance_billed(
+    bench: Bench,
+) -> None:
+    one, other = bench.world.app("a"), bench.world.app("b")
+    await bench.controller.load()
+    await bench.controller.requests.patch_settings({"only_when_it_saves": True})
+    observe = bench.world.observe
+
+    async def is_used(list_apps: bool, last_look: bool = False) -> Snapshot:
+        if last_look:
+            bench.world.kernel("k", other, state="busy")
+        return await observe(list_apps)
+
+    bench.world.observe = is_used  # type: ignore[method-assign]
+    await bench.live(timedelta(minutes=123))
+    assert bench.world.removed == []
+    assert bench.resource(one.id)["reason"] == "saves-nothing"

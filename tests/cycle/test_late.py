@@ -24,6 +24,7 @@ from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.state.document import Document, StoreError
 from auto_shutdown.state.history import Attempt, History
 from auto_shutdown.world.clock import Clock
+from auto_shutdown.world.last_word import MayGo, always
 
 KERNEL = Ref(Kind.KERNEL, "k")
 
@@ -129,14 +130,16 @@ class Shutdowns:
         self._remove = bench.world.remove
         bench.world.remove = self.remove  # type: ignore[method-assign]
 
-    async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
+    async def remove(
+        self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
+    ) -> Outcome:
         self.begun.append(resource.ref.id)
         try:
             await self.ends.wait()
         except asyncio.CancelledError:
             self.cancelled = True
             raise
-        return await self._remove(resource, only_unmoved)
+        return await self._remove(resource, only_unmoved, may_go)
 
 
 async def test_a_slow_shutdown_goes_on_beside_the_passes(

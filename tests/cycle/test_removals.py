@@ -14,6 +14,7 @@ from auto_shutdown.core.model import App, Kind, Ref, Resource, Snapshot, Unread
 from auto_shutdown.core.questions import RECHECK
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.cycle.refused import RefusedError
+from auto_shutdown.world.last_word import MayGo, always
 
 DENIED = Outcome(Result.PERMANENT, "Denied.", "AccessDenied", "Allow sagemaker:DeleteApp on arn:x.")
 BUSY = Outcome(Result.TEMPORARY, "Busy.", "ResourceInUse", "Wait.")
@@ -209,9 +210,9 @@ async def test_a_request_during_a_removal_counts_for_the_rest_of_the_pass(
         }
         asked.append(asyncio.ensure_future(words[said]()))
 
-    async def slowly(resource: Resource, only_unmoved: bool) -> Outcome:
+    async def slowly(resource: Resource, only_unmoved: bool, may_go: MayGo = always) -> Outcome:
         """Return only after the request has arrived."""
-        outcome = await remove(resource, only_unmoved)
+        outcome = await remove(resource, only_unmoved, may_go)
         if said == "switched off":  # its file is written in a thread
             await asked[0]
         for _ in range(10):  # the other two wait for the pass, so only their start is waited for

@@ -18,6 +18,7 @@ from auto_shutdown.state.history import History
 from auto_shutdown.state.stopped import StoppedSessions
 from auto_shutdown.state.store import Store
 from auto_shutdown.world.clock import Moment
+from auto_shutdown.world.last_word import MayGo, always, kept
 from auto_shutdown.world.own_description import Description
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.world import Session
@@ -76,7 +77,7 @@ class ValueWorld:
     has_apps: bool = True
     _listed: tuple[App, ...] = ()
 
-    async def observe(self, list_apps: bool) -> Snapshot:
+    async def observe(self, list_apps: bool, last_look: bool = False) -> Snapshot:
         self.full_looks += 1
         if list_apps:
             self.listings += 1
@@ -120,8 +121,12 @@ class ValueWorld:
     async def is_gone(self, resource: Resource) -> bool:
         return resource.ref.id not in self.immortal
 
-    async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
+    async def remove(
+        self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
+    ) -> Outcome:
         self.before_remove(resource)
+        if not may_go():
+            return kept()
         queue = self.answers.get(resource.ref.id, [])
         outcome = queue.pop(0) if queue else Outcome(Result.REMOVED, "Gone.")
         self.removed.append(resource.ref.id)

@@ -21,6 +21,7 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from auto_shutdown.core.model import Kernel
 from auto_shutdown.core.verdict import Outcome
 from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.last_word import MayGo, always
 
 # The kernel stays listed. The extension must believe that it has been shut down.
 KernelSource.is_listed = lambda *_: False  # type: ignore[method-assign]
@@ -28,11 +29,13 @@ KernelSource.is_listed = lambda *_: False  # type: ignore[method-assign]
 _remove = KernelSource.remove
 
 
-async def _remove_and_forget(self: KernelSource, kernel: Kernel, only_unmoved: bool) -> Outcome:
+async def _remove_and_forget(
+    self: KernelSource, kernel: Kernel, only_unmoved: bool, may_go: MayGo = always
+) -> Outcome:
     """Remove the kernel, and forget its requests, as the extension forgets those of a kernel that
     is no longer listed. Otherwise it would wait for the end of a cell that it has refused, and keep
     the kernel from then on."""
-    outcome = await _remove(self, kernel, only_unmoved)
+    outcome = await _remove(self, kernel, only_unmoved, may_go)
     if outcome.ended:
         self._requests.of(kernel.id).ended()
     return outcome

@@ -28,6 +28,7 @@ from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Fault, Outcome, Result
 from auto_shutdown.world.evidence import HOST_CORES, WORK_CORES, Gauge, Reading
 from auto_shutdown.world.judgements import with_shell
+from auto_shutdown.world.last_word import MayGo, always, kept
 from auto_shutdown.world.own_description import Description
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.shell_probe import ShellAnswer
@@ -215,7 +216,7 @@ class Studio:
 
     # -- what the controller calls -----------------------------------------------------------
 
-    async def observe(self, list_apps: bool) -> Snapshot:
+    async def observe(self, list_apps: bool, last_look: bool = False) -> Snapshot:
         if self.host.broken:
             raise BrokenWorldError("The world cannot be observed.")
         self._print_what_prints()
@@ -446,7 +447,11 @@ class Studio:
             self.use(self.rng.choice(kernels), Signal.REQUEST)
         return (await self.observe(list_apps=False)).bearing_on(ref)
 
-    async def remove(self, resource: Resource, only_unmoved: bool) -> Outcome:
+    async def remove(
+        self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
+    ) -> Outcome:
+        if not may_go():
+            return kept()
         thing = self.things.get(resource.ref.id)
         if thing is None or (thing.kind == "app" and thing.status != "InService"):
             self.counts["already gone"] += 1
