@@ -8,6 +8,7 @@ from datetime import datetime
 
 from .ledger import Ledger
 from .marks import (
+    COMING_UP,
     AppActivity,
     Mark,
     advance_app,
@@ -15,7 +16,7 @@ from .marks import (
     advance_terminal,
     first_sight,
 )
-from .model import IN_SERVICE, App, Kind, Ref, Resource, Snapshot
+from .model import IN_SERVICE, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal
 from .signals import Signal
 
 
@@ -109,10 +110,13 @@ def _activity_in_apps(
         if activity is None:
             activity = activities[mark.app] = AppActivity(at, signal)
         activity.add(at, signal, mark.weak)
-    for terminal in snapshot.terminals:
-        for app_id in terminal.may_be_in:
-            mark = after[terminal.ref]
-            arrived = terminal.ref not in before
+    tenants: tuple[Kernel | Terminal, ...] = (*snapshot.kernels, *snapshot.terminals)
+    for tenant in tenants:
+        if isinstance(tenant, Kernel) and tenant.state in COMING_UP:
+            continue  # a kernel of this host has no process yet, and looks like one of elsewhere
+        for app_id in tenant.may_be_in:
+            mark = after[tenant.ref]
+            arrived = tenant.ref not in before
             at, signal = (now, Signal.ARRIVAL) if arrived else (mark.active_at, mark.signal)
             activity = activities.setdefault(app_id, AppActivity(at, signal))
             activity.add(at, signal, mark.weak)

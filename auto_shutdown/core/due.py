@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from .ledger import Ledger, has_notice
 from .marks import Mark, activity, first_sight
-from .model import Kind, Ref, Resource, Snapshot, Unread
+from .model import App, Kind, Ref, Resource, Snapshot, Unread, apps_of
 from .policy import Policy
 from .signals import WORDS, Signal
 from .verdict import Action, Decision, Reason
@@ -195,13 +195,13 @@ def was_asked(mark: Mark, now: datetime, window: timedelta) -> bool:
 
 
 @lru_cache(maxsize=16384)  # a pass asks for the same refs as the pass before
-def refs(ref: Ref, app: str | None) -> tuple[Ref, ...]:
-    """The refs whose keep-alives hold ``ref``: itself and its app.
+def refs(ref: Ref, *apps: str) -> tuple[Ref, ...]:
+    """The refs whose keep-alives hold ``ref``: itself and the apps in which it runs or may run.
 
     A keep-alive on an app covers its kernels and terminals, because people set it to keep what is
     in their memory.
     """
-    return (ref,) if app is None else (ref, Ref(Kind.APP, app))
+    return (ref, *(Ref(Kind.APP, app) for app in apps))
 
 
 def keep_disabled(context: Context, ref: Ref) -> Decision:
@@ -240,9 +240,10 @@ def apply_veto(context: Context, decision: Decision) -> Decision:
     )
 
 
-def show_keep_alive(context: Context, decision: Decision, app: str | None) -> Decision:
+def show_keep_alive(context: Context, decision: Decision, resource: Resource) -> Decision:
     """Add ``kept_until`` to ``decision``, whatever its reason: a busy kernel can have one, too."""
     if decision.kept_until is not None or not context.ledger.holds:
         return decision
-    held = context.ledger.held_until(refs(decision.ref, app), context.now)
+    apps = () if isinstance(resource, App) else apps_of(resource)
+    held = context.ledger.held_until(refs(decision.ref, *apps), context.now)
     return decision if held is None else replace(decision, kept_until=held)

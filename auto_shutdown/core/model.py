@@ -24,6 +24,7 @@ from .resources import IOPubActivity as IOPubActivity
 from .resources import Kernel as Kernel
 from .resources import Resource as Resource
 from .resources import Terminal as Terminal
+from .resources import apps_of as apps_of
 
 
 @dataclass(frozen=True)

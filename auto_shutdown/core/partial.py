@@ -18,7 +18,7 @@ from .apps import Tenant, decide_app, follow_app
 from .due import Context, apply_veto, show_keep_alive
 from .ledger import Ledger
 from .marks import advance_kernel, moved
-from .model import App, Kind, Ref, Resource, Snapshot, Terminal
+from .model import Kind, Ref, Resource, Snapshot, Terminal
 from .planner import decide_kernel
 from .policy import Policy
 from .verdict import Decision, Plan
@@ -48,7 +48,9 @@ def decide_part(
         return None
     if any(decision.removes for decision in plan.decisions):
         return None
-    if any(kernel.unreadable for kernel in snapshot.kernels):
+    if any(kernel.unreadable or kernel.may_be_in for kernel in snapshot.kernels):
+        return None
+    if any(terminal.may_be_in for terminal in snapshot.terminals):
         return None
     context = Context(snapshot, ledger, policy, now)
     if [decision.ref for decision in plan.decisions] != [r.ref for r in snapshot.resources]:
@@ -57,8 +59,7 @@ def decide_part(
     changed: dict[Ref, Decision] = {}
 
     def decided(resource: Resource, decision: Decision) -> None:
-        app = None if isinstance(resource, App) else resource.app
-        changed[resource.ref] = show_keep_alive(context, decision, app)
+        changed[resource.ref] = show_keep_alive(context, decision, resource)
         made[resource.ref] = changed[resource.ref]
 
     for kernel in part.kernels:

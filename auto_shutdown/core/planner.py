@@ -26,7 +26,7 @@ from .due import (
 )
 from .ledger import Ledger
 from .marks import BUSY, COMING_UP, IDLE
-from .model import App, Kernel, Kind, Ref, Snapshot, Terminal
+from .model import Kernel, Ref, Snapshot, Terminal, apps_of
 from .policy import Policy
 from .signals import Signal
 from .suspect import decide_background_work, decide_suspect, when_silent
@@ -68,8 +68,8 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
     in_order = [decisions[resource.ref] for resource in snapshot.resources]
     if ledger.holds:
         in_order = [
-            show_keep_alive(context, decision, None if isinstance(r, App) else r.app)
-            for decision, r in zip(in_order, snapshot.resources)
+            show_keep_alive(context, decision, resource)
+            for decision, resource in zip(in_order, snapshot.resources)
         ]
     return Plan(tuple(in_order))
 
@@ -140,16 +140,14 @@ def decide_kernel(context: Context, kernel: Kernel) -> Decision:
         word = f"{WAITING[kernel.waiting_for]}, and nobody connected, for"
         clock = clock._replace(word=word, case=kernel.waiting_for)
     query_work = kernel.state not in DEAD
-    covers = refs(ref, kernel.app)
-    for app in kernel.may_be_in:
-        covers = (*covers, Ref(Kind.APP, app))
+    covers = refs(ref, *apps_of(kernel))
     return by_the_clock(context, ref, clock, covers, query_work=query_work)
 
 
 def _decide_working(context: Context, tenant: Tenant) -> Decision:
     """Background work keeps its kernel or terminal, until it is suspect."""
     working = keep_working(context, tenant.ref, context.mark(tenant.ref).work.detail)
-    clock, covers = clock_of(context, tenant), refs(tenant.ref, tenant.app)
+    clock, covers = clock_of(context, tenant), refs(tenant.ref, *apps_of(tenant))
     return decide_background_work(working, context, clock, covers)
 
 
@@ -166,7 +164,7 @@ def _decide_refused(context: Context, kernel: Kernel) -> Decision:
     )
     signs = f"It cannot be asked whether a cell runs ({kernel.refused}), and it shows no sign of it"
     quiet_since = context.mark(kernel.ref).quiet_since
-    return when_silent(unknown, context, quiet_since, signs, kernel.app)
+    return when_silent(unknown, context, quiet_since, signs, apps_of(kernel))
 
 
 def _decide_busy(context: Context, kernel: Kernel) -> Decision:
@@ -186,7 +184,7 @@ def _decide_busy(context: Context, kernel: Kernel) -> Decision:
             f"Its shell has not answered for {running}, so it may run a cell.",
         )
     busy = context.keep(ref, Reason.BUSY, detail, Signal.EXECUTION_STATE, case=case)
-    return decide_suspect(busy, context, mark.quiet_since, "Busy", kernel.app)
+    return decide_suspect(busy, context, mark.quiet_since, "Busy", apps_of(kernel))
 
 
 # -- terminals -------------------------------------------------------------------------------
@@ -219,7 +217,7 @@ def _decide_terminal(context: Context, terminal: Terminal) -> Decision:
         return _decide_image_terminal(context, terminal)
     if context.mark(ref).work.result == "working":
         return _decide_working(context, terminal)
-    covers = refs(ref, terminal.app)
+    covers = refs(ref, *apps_of(terminal))
     return by_the_clock(context, ref, clock_of(context, terminal), covers, query_work=True)
 
 
@@ -240,7 +238,7 @@ def _decide_running(context: Context, terminal: Terminal, command: str) -> Decis
         printed_at = mark.weak.get(Signal.OUTPUT, silent_since)
         silent_since = max(silent_since, min(printed_at, silent_since + context.policy.output_only))
     word = f"Running {command}"
-    return decide_suspect(running, context, silent_since, word, terminal.app)
+    return decide_suspect(running, context, silent_since, word, apps_of(terminal))
 
 
 def _decide_image_terminal(context: Context, terminal: Terminal) -> Decision:
@@ -248,7 +246,7 @@ def _decide_image_terminal(context: Context, terminal: Terminal) -> Decision:
 
     :func:`~auto_shutdown.core.apps.follow_app` removes the terminal with its app.
     """
-    held = context.ledger.held_until(refs(terminal.ref, terminal.app), context.now)
+    held = context.ledger.held_until(refs(terminal.ref, *apps_of(terminal)), context.now)
     if held is not None:
         detail = "Kept alive on request; so is the app that it runs in."
         return Decision(terminal.ref, Action.KEEP, Reason.KEPT_ALIVE, detail, None, kept_until=held)

@@ -199,4 +199,9 @@ class App:
         return self.type not in FREE_APP_TYPES and self.status in (IN_SERVICE, "Deleting")
 
 
+def apps_of(tenant: Kernel | Terminal) -> tuple[str, ...]:
+    """The ids of the apps in which ``tenant`` runs or may run."""
+    return (tenant.app,) if tenant.app is not None else tenant.may_be_in
+
+
 Resource = Union[Kernel, Terminal, App]

@@ -27,12 +27,13 @@ IO_UNKNOWN = "Whether it reads or writes data cannot be seen, because it runs as
 
 
 def decide_suspect(
-    busy: Decision, context: Context, silent_since: datetime | None, word: str, app: str | None
+    busy: Decision, context: Context, silent_since: datetime | None, word: str, apps: Sequence[str]
 ) -> Decision:
     """``busy``, or another decision if the resource is suspect.
 
     ``silent_since`` is when the resource last showed a sign of work (None: just now). ``word``
-    begins the sentence for people. ``app`` is the id of the app in which the resource runs.
+    begins the sentence for people. ``apps`` are the ids of the apps in which the resource runs or
+    may run.
     """
     ref, now = busy.ref, context.now
     work = context.mark(ref).work
@@ -40,12 +41,12 @@ def decide_suspect(
     if work.result != "none" or not was_asked(context.mark(ref), now, window / 8):
         return busy
     signs = f"{word}, but silent and at under {STUCK_CPU:.0%} of a core"
-    decision = when_silent(busy, context, silent_since, signs, app)
+    decision = when_silent(busy, context, silent_since, signs, apps)
     return _with_unknown_io(decision) if work.io_unknown else decision
 
 
 def when_silent(
-    kept: Decision, context: Context, silent_since: datetime | None, signs: str, app: str | None
+    kept: Decision, context: Context, silent_since: datetime | None, signs: str, apps: Sequence[str]
 ) -> Decision:
     """``kept``, or the decision on a suspect resource once ``suspect_after_minutes`` are over.
     ``signs`` begins the sentence for people."""
@@ -57,7 +58,7 @@ def when_silent(
     if policy.max_busy is None:
         return _keep_suspect(kept, context, signs, since, case=case)
     clock = _suspect_clock(kept, since, policy.max_busy, signs, case)
-    return _as_suspect(by_the_clock(context, ref, clock, refs(ref, app)))
+    return _as_suspect(by_the_clock(context, ref, clock, refs(ref, *apps)))
 
 
 def decide_background_work(

@@ -49,7 +49,12 @@ def keep_witness(
     work = context.mark(app.ref).work
     if app.own or work.result != "working" or decisions[app.ref].removes:
         return
-    reporters = [t for t in tenants if isinstance(t, Kernel) and _can_report(context, t)]
+    # A kernel whose app is unknown is not asked about this one.
+    reporters = [
+        tenant
+        for tenant in tenants
+        if isinstance(tenant, Kernel) and tenant.app == app.id and _can_report(context, tenant)
+    ]
     if any(not decisions[kernel.ref].removes for kernel in reporters):
         return
     for kernel in sorted(reporters, key=lambda kernel: kernel.id):

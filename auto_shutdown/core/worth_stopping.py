@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from .due import Context
-from .model import FREE_APP_TYPES, IN_SERVICE, App, Kernel, Ref, Terminal
+from .model import FREE_APP_TYPES, IN_SERVICE, App, Kernel, Ref, Terminal, apps_of
 from .verdict import Action, Decision, Reason
 from .words import duration
 
@@ -65,7 +65,7 @@ def keep_tenants(context: Context, decisions: MutableMapping[Ref, Decision]) -> 
         *context.snapshot.terminals,
     )
     for tenant in tenants:
-        app = staying.get(tenant.app or "")
+        app = next((staying[i] for i in apps_of(tenant) if i in staying), None)
         if app is not None:
             decision, of_app = decisions[tenant.ref], decisions[app.ref]
             why = f"its app {app.name} stays. {of_app.detail}".rstrip(".")

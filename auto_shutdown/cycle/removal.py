@@ -5,6 +5,7 @@ if that decision is still to remove. A failure of one resource never stops the r
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,10 @@ from .situation import Situation
 
 #: A removal that has taken longer is a fault. Nothing cancels it.
 LATE = timedelta(seconds=60)
+
+#: The longest time in seconds from the last look at an app, which reads its kernels last, to its
+#: DeleteApp.
+LOOK_VALID_SECONDS = 5.0
 
 LATE_REMEDY = sentence(
     "Wait: nothing else is tried meanwhile. If it stays, see what the kernel manager writes to the "
@@ -167,17 +172,32 @@ class _LastLook:
     now: datetime
     fresh: Snapshot
     ref: Ref
+    looked_at: float = 0.0
 
     async def observe(self) -> None:
         """Observe an app again, because SageMaker deletes an app without looking at anything. The
         managers' shutdown looks at a kernel or terminal by itself. Then read what users have asked
-        another server for: two servers can delete the same app."""
+        another server for: two servers can delete the same app. If the file system is so slow that
+        the look has become old meanwhile, look once more."""
+        await self._look()
+        await self.read_other_servers()
+        if not self.is_recent():
+            await self._look()
+
+    async def _look(self) -> None:
         if self.ref.kind is Kind.APP:
             self.fresh = await _look_again(self.world, self.ref, self.policy())
             self.situation.change_ledger(
                 lambda ledger: advance_part(ledger, self.fresh, self.ledger_time())
             )
-        await self.read_other_servers()
+        self.looked_at = time.monotonic()
+
+    def is_recent(self) -> bool:
+        """A call may wait behind others in the thread of the SageMaker calls, and cells may begin
+        meanwhile."""
+        if self.ref.kind is not Kind.APP:
+            return True
+        return time.monotonic() - self.looked_at <= LOOK_VALID_SECONDS
 
     def decide(self) -> Decision | None:
         """Decide with the current ledger and the current policy."""

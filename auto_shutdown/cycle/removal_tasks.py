@@ -43,6 +43,9 @@ class LastDecision(Protocol):
     def policy(self) -> Policy:
         """The policy at this moment."""
 
+    def is_recent(self) -> bool:
+        """Whether the last look is recent enough to delete an app on its evidence."""
+
 
 class RemovalTasks:
     """The removals in progress on one server, at most one for each resource. ``ledger_time``
@@ -219,4 +222,5 @@ class RemovalTasks:
 def _is_still_wanted(last: LastDecision) -> bool:
     """Whether the decision is still to remove the resource, and not only to rehearse that."""
     decision = last.decide()
-    return decision is not None and decision.removes and not last.policy().dry_run
+    to_remove = decision is not None and decision.removes and not last.policy().dry_run
+    return to_remove and last.is_recent()

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ..core.due import refs
-from ..core.model import IN_SERVICE, KERNEL_GATEWAY, App, Ref, Resource, Snapshot
+from ..core.model import IN_SERVICE, KERNEL_GATEWAY, App, Ref, Resource, Snapshot, apps_of
 from ..core.policy import Policy
 from ..core.texts import sentence
 from ..core.verdict import Action, Decision, Outcome, Reason, Result
@@ -103,7 +103,7 @@ class RequestedRemovals:
 
     def _note_of(self, resource: Resource, now: datetime) -> str:
         """The user's note on the keep-alive that the removal overrides, as a sentence."""
-        covers = refs(resource.ref, None if isinstance(resource, App) else resource.app)
+        covers = refs(resource.ref, *(() if isinstance(resource, App) else apps_of(resource)))
         hold = self._situation.ledger.hold_on(covers, now)
         return f" It was kept alive: {hold.note}." if hold is not None and hold.note else ""
 
@@ -117,6 +117,9 @@ class _Requested:
 
     async def observe(self) -> None:
         """Observe nothing: no activity delays this removal."""
+
+    def is_recent(self) -> bool:
+        return True
 
     def decide(self) -> Decision:
         """The user's decision."""

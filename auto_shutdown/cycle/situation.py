@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..core.ledger import Ledger
-from ..core.model import EVERYTHING, App, Ref, Snapshot
+from ..core.model import EVERYTHING, App, Ref, Snapshot, apps_of
 from ..core.planner import decide
 from ..core.policy import Policy
 from ..core.under_way import with_removals_under_way
@@ -48,5 +48,5 @@ class Situation:
             resource.ref
             for resource in self.snapshot.resources
             if ref in (EVERYTHING, resource.ref)
-            or (not isinstance(resource, App) and resource.app and resource.app == ref.id)
+            or (not isinstance(resource, App) and ref.id in apps_of(resource))
         ]

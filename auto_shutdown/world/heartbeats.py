@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
-from ..core.model import App, Snapshot, Unread
+from ..core.model import App, Snapshot, Unread, apps_of
 from ..core.signals import Signal
 from ..core.texts import sentence
 from .activity_file import ActivityFile
@@ -163,8 +163,10 @@ def with_heartbeats(snapshot: Snapshot, heartbeats: Heartbeats) -> Snapshot:
     if heartbeats.everything is None and not heartbeats.apps:
         return snapshot
 
-    def touched_at(app_id: str | None) -> datetime | None:
-        return heartbeats.of(app_id.partition("/")[2] if app_id else None)
+    def touched_at(*app_ids: str) -> datetime | None:
+        stamps = [heartbeats.of(app_id.partition("/")[2]) for app_id in app_ids]
+        known = [at for at in stamps if at is not None]
+        return max(known, default=heartbeats.of(None))
 
     def with_stamp(app: App) -> App:
         at = touched_at(app.id)
@@ -172,7 +174,9 @@ def with_heartbeats(snapshot: Snapshot, heartbeats: Heartbeats) -> Snapshot:
 
     return replace(
         snapshot,
-        kernels=tuple(replace(k, heartbeat_at=touched_at(k.app)) for k in snapshot.kernels),
-        terminals=tuple(replace(t, heartbeat_at=touched_at(t.app)) for t in snapshot.terminals),
+        kernels=tuple(replace(k, heartbeat_at=touched_at(*apps_of(k))) for k in snapshot.kernels),
+        terminals=tuple(
+            replace(t, heartbeat_at=touched_at(*apps_of(t))) for t in snapshot.terminals
+        ),
         apps=tuple(map(with_stamp, snapshot.apps)),
     )

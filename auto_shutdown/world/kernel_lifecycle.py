@@ -87,8 +87,9 @@ class KernelLifecycle:
         at = max((instant for instant in used if instant is not None), default=None)
         self._last_seen.pop(kernel_id, None)
         if at is not None:
+            anywhere = kernel is None or bool(kernel.may_be_in)
             departure = Departure(
-                None if kernel is None else kernel.app, at, Signal.REQUEST, kernel is None
+                None if kernel is None else kernel.app, at, Signal.REQUEST, anywhere
             )
             self._departures.note(departure)
 

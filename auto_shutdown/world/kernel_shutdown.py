@@ -22,7 +22,7 @@ from .iopub import IOPubSubscription
 from .kernel_access import fresh_model, resolve
 from .kernel_models import kernel_of_model
 from .kernel_usage import Usage
-from .last_word import MayGo, always, kept
+from .last_word import MayGo, allows, always, kept
 from .shells import Shells
 from .websockets import WebsocketClients
 
@@ -120,7 +120,7 @@ class KernelShutdown:
             why_kept = await self._why_kept(kernel)
             if why_kept:
                 return Outcome(Result.STALE, why_kept)
-        if not may_go():
+        if not allows(may_go):
             return kept()
         await resolve(self._manager.shutdown_kernel(kernel.id))
         return Outcome(Result.REMOVED, "The kernel was shut down.")

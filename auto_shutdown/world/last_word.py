@@ -18,6 +18,15 @@ MayGo = Callable[[], bool]
 KEPT = "It was kept at the last moment, by a request or because the removal had waited too long."
 
 
+def allows(may_go: MayGo) -> bool:
+    """The answer of ``may_go``. Its LookupError becomes a RuntimeError, because a LookupError of
+    the manager means that the resource is gone."""
+    try:
+        return may_go()
+    except LookupError as error:
+        raise RuntimeError("the last decision failed") from error
+
+
 def always() -> bool:
     """Allow the removal, as for one that a user requested."""
     return True

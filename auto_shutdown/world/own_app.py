@@ -8,7 +8,7 @@ administrator allows it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from ..core.texts import sentence
@@ -24,17 +24,27 @@ RESTARTABLE = re.compile(r"notebook-al20(2[3-9]|[3-9]\d)-")
 
 
 def stop_instance(
-    invoke: Invoke, name: str, allow_irreversible: bool, may_go: MayGo = always
+    invoke: Invoke,
+    name: str,
+    allow_irreversible: bool,
+    may_go: MayGo = always,
+    platforms: MutableMapping[str, str] | None = None,
 ) -> Outcome:
     """Stop the notebook instance ``name``, unless ``may_go`` says no right before. Raises boto3's
-    exceptions."""
-    found = invoke(
-        "DescribeNotebookInstance", "describe_notebook_instance", {"NotebookInstanceName": name}
-    )
-    status = str(found.get("NotebookInstanceStatus"))
-    if status in ("Stopping", "Stopped", "Deleting"):
-        return Outcome(Result.GONE, f"The notebook instance was already {status.lower()}.")
-    platform = str(found.get("PlatformIdentifier") or "unknown")
+    exceptions.
+
+    ``platforms`` remembers the platform of the instance, which does not change while it runs. If
+    DescribeNotebookInstance was so slow that ``may_go`` said no, the next try goes without it."""
+    platforms = {} if platforms is None else platforms
+    platform = platforms.pop(name, None)
+    if platform is None:
+        found = invoke(
+            "DescribeNotebookInstance", "describe_notebook_instance", {"NotebookInstanceName": name}
+        )
+        status = str(found.get("NotebookInstanceStatus"))
+        if status in ("Stopping", "Stopped", "Deleting"):
+            return Outcome(Result.GONE, f"The notebook instance was already {status.lower()}.")
+        platform = str(found.get("PlatformIdentifier") or "unknown")
     if not allow_irreversible and not RESTARTABLE.match(platform):
         return Outcome(
             Result.PERMANENT,
@@ -51,6 +61,7 @@ def stop_instance(
             ),
         )
     if not may_go():
+        platforms[name] = platform
         return kept()
     invoke("StopNotebookInstance", "stop_notebook_instance", {"NotebookInstanceName": name})
     detail = (

@@ -74,6 +74,7 @@ class SageMaker:
         self._allow_irreversible_stop = allow_irreversible_stop
         self._endpoint_url = endpoint_url
         self._worker = Worker("auto-shutdown-sagemaker")
+        self._platforms: dict[str, str] = {}
         self._client: Any = None
         self.calls: Counter[str] = Counter()
 
@@ -127,6 +128,7 @@ class SageMaker:
         }
 
         def delete() -> bool:
+            self._connect()
             if not may_go():
                 return False
             self._invoke("DeleteApp", "delete_app", request)
@@ -159,7 +161,9 @@ class SageMaker:
     async def _stop_instance(self, app: App, may_go: MayGo) -> Outcome:
         allow = self._allow_irreversible_stop
         try:
-            return await self._call(lambda: stop_instance(self._invoke, app.name, allow, may_go))
+            return await self._call(
+                lambda: stop_instance(self._invoke, app.name, allow, may_go, self._platforms)
+            )
         except Exception as error:
             code, message = read_error(error)
         result = classify(code, message)
@@ -198,11 +202,16 @@ class SageMaker:
     # -- in the worker thread ----------------------------------------------------------------
 
     def _invoke(self, operation: str, method: str, request: Mapping[str, Any]) -> Any:
+        client = self._connect()
+        self.calls[operation] += 1
+        return getattr(client, method)(**request)
+
+    def _connect(self) -> Any:
+        """The client. Making it loads boto3 and the credentials, which may take seconds."""
         client = self._client
         if client is None:
             client = self._client = make_client(self._platform.region_name, self._endpoint_url)
-        self.calls[operation] += 1
-        return getattr(client, method)(**request)
+        return client
 
     def _list_in_thread(self) -> list[Any]:
         request: dict[str, Any] = {

@@ -17,7 +17,7 @@ from . import process_table
 from .departures import Departures
 from .foreground import VIEWERS
 from .kernel_access import resolve
-from .last_word import MayGo, always, kept
+from .last_word import MayGo, allows, always, kept
 from .pseudo_terminal import device_times, foreground_job, foreground_of, hang_up
 from .stamps import parse_stamp
 
@@ -120,7 +120,7 @@ class TerminalSource:
             if only_unmoved and _has_moved(manager, terminal):
                 return Outcome(Result.STALE, "It was used at the last moment.")
             front = foreground_of(pty)
-            if not may_go():
+            if not allows(may_go):
                 return kept()
             closing = resolve(manager.terminate(terminal.id, force=True))
             await asyncio.wait_for(closing, CLOSE_SECONDS)

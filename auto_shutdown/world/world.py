@@ -40,9 +40,6 @@ from .websocket_handlers import WebsocketHandlers
 #: If a partial pass cannot read its kernels within this time (seconds), a full pass reads them.
 REREAD_SECONDS = 2.0
 
-#: The longest time (seconds) between the last look at an app and the beginning of its DeleteApp.
-LOOK_VALID_SECONDS = 5.0
-
 #: Seconds that a manager has to forget a kernel or terminal after its end.
 UNLISTED_SECONDS = 5.0
 
@@ -149,11 +146,11 @@ class World:
             await self._work.look_around(kernels, terminals, judges_own_app)
             if self._work.is_beside_other_servers:
                 apps = tuple(replace(app, shared=True) for app in apps)
-        terminals = place(terminals, apps)
-        departures = (*self._kernel_source.departures, *self._terminal_source.departures)
         heartbeats = await self._read_heartbeats(unread)
         if last_look:
             kernels, terminals = await self._read_tenants(unread, apps)
+        terminals = place(terminals, apps)
+        departures = (*self._kernel_source.departures, *self._terminal_source.departures)
         own = self._own_app.app(heartbeats.server)
         if own is not None:
             # Every resource that is in no other app runs in the own app.
@@ -299,16 +296,10 @@ class World:
             return await self._terminal_source.remove(resource, only_unmoved, may_go)
         if self._app_source is None:
             return Outcome(Result.PERMANENT, "There is no SageMaker here to ask.", "NoPlatform")
-        outcome = await self._app_source.delete_app(resource, self._within(may_go, only_unmoved))
+        outcome = await self._app_source.delete_app(resource, may_go)
         if resource.own and outcome.ended:
             self._own_app.has_ended()
         return outcome
-
-    def _within(self, may_go: MayGo, only_unmoved: bool) -> MayGo:
-        """``may_go``, and with ``only_unmoved`` only for ``LOOK_VALID_SECONDS``: a call may wait
-        behind others in the thread of the SageMaker calls, and the last look becomes too old."""
-        begin = self._now()
-        return lambda: (not only_unmoved or self._now() - begin <= LOOK_VALID_SECONDS) and may_go()
 
     async def is_gone(self, resource: Resource) -> bool:
         """Whether a kernel or terminal that was shut down is no longer listed. Its manager has

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, Scene, ago
+from planner_tables import HOUR, busy
+from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, Scene, ago, with_ledger
 
 from auto_shutdown.core.advance import advance
 from auto_shutdown.core.answers import record_answers
@@ -35,8 +36,8 @@ def of(plan: Plan, ref: object) -> Decision:
 
 
 def test_unplaced_kernel_at_work_holds_each_app_that_it_may_run_in() -> None:
-    busy, third = replace(UNPLACED, state="busy"), replace(APP, name="third")
-    plan, _ = decided(Snapshot((busy,), (), (APP, OTHER, third)))
+    working, third = replace(UNPLACED, state="busy"), replace(APP, name="third")
+    plan, _ = decided(Snapshot((working,), (), (APP, OTHER, third)))
     assert [of(plan, app.ref).reason for app in (APP, OTHER)] == [Reason.IN_USE] * 2
     assert of(plan, third.ref).reason is not Reason.IN_USE
 
@@ -74,8 +75,8 @@ def test_image_terminal_that_fits_two_apps_has_both_asked_for_background_work() 
 
 def test_image_terminal_is_not_removed_with_one_of_two_apps() -> None:
     snapshot = Snapshot((), (TERMINAL,), (APP, OTHER))
-    busy = replace(KERNEL, app=OTHER.id, state="busy")
-    snapshot = replace(snapshot, kernels=(busy,))
+    working = replace(KERNEL, app=OTHER.id, state="busy")
+    snapshot = replace(snapshot, kernels=(working,))
     _, ledger = decided(snapshot)
     later = NOW + timedelta(hours=5)
     ledger = advance(ledger, snapshot, later)
@@ -92,3 +93,51 @@ def test_use_of_an_image_terminal_counts_for_each_app_that_it_fits() -> None:
     used = replace(TERMINAL, last_activity=later)
     ledger = advance(ledger, replace(snapshot, terminals=(used,)), later)
     assert [ledger.marks[app.ref].active_at for app in (APP, OTHER)] == [later] * 2
+
+
+def test_use_of_an_unplaced_kernel_counts_for_each_app_that_it_may_run_in() -> None:
+    snapshot = Snapshot((UNPLACED,), (), (APP, OTHER))
+    _, ledger = decided(snapshot)
+    later = NOW + timedelta(hours=8)
+    used = replace(UNPLACED, state="busy", last_activity=later)
+    ledger = advance(ledger, replace(snapshot, kernels=(used,)), later)
+    ledger = advance(ledger, replace(snapshot, kernels=()), later + timedelta(minutes=1))
+    assert all(ledger.marks[app.ref].active_at >= later for app in (APP, OTHER))
+
+
+def test_starting_kernel_without_a_process_is_no_arrival_in_each_app() -> None:
+    snapshot = Snapshot((), (), (APP,))
+    _, ledger = decided(snapshot)
+    starting = replace(UNPLACED, id="new", state="starting")
+    later = NOW + timedelta(hours=1)
+    after = advance(ledger, replace(snapshot, kernels=(starting,)), later)
+    assert after.marks[APP.ref].active_at == ledger.marks[APP.ref].active_at
+
+
+def test_keep_alive_on_an_app_holds_a_stuck_kernel_that_may_run_in_it() -> None:
+    scene = busy(4 * HOUR, max_busy=3 * HOUR)
+    kernel = replace(scene.kernel, app=None, instance_type=None, may_be_in=(APP.id,))
+    scene = replace(scene, kernel=kernel)
+    assert scene.of(kernel.ref).removes
+    held = with_ledger(scene, holds={APP.ref: Hold(NOW + HOUR)})
+    assert not held.of(kernel.ref).removes
+
+
+def test_unplaced_kernel_stays_while_an_app_of_it_stays_that_saves_nothing() -> None:
+    working = replace(KERNEL, id="busy", app=OTHER.id, state="busy")
+    snapshot = Snapshot((UNPLACED, working), (), (APP, OTHER))
+    policy = replace(POLICY, only_when_it_saves=True)
+    plan, _ = decided(snapshot, policy)
+    assert of(plan, UNPLACED.ref).reason is Reason.SAVES_NOTHING
+
+
+def test_witness_is_a_kernel_that_is_known_to_run_in_the_app() -> None:
+    """Nobody asks an unplaced kernel about an app."""
+    placed = replace(KERNEL, id="z")
+    snapshot = Snapshot((UNPLACED, placed), (), (APP,))
+    _, ledger = decided(snapshot)
+    answers = [Answer(kernel.ref, conclusive=True) for kernel in (UNPLACED, placed)]
+    works = Answer(APP.ref, conclusive=True, working=True, detail="its host works")
+    ledger = record_answers(ledger, [*answers, works], NOW)
+    plan = decide(snapshot, ledger, POLICY, NOW)
+    assert not of(plan, placed.ref).removes

@@ -324,3 +324,16 @@ async def test_the_last_decision_sees_that_another_app_keeps_the_instance_billed
     await bench.live(timedelta(minutes=123))
     assert bench.world.removed == []
     assert bench.resource(one.id)["reason"] == "saves-nothing"
+
+
+async def test_app_is_not_deleted_on_the_evidence_of_an_old_look(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DeleteApp may wait behind other calls to SageMaker, and a cell may begin meanwhile."""
+    app = bench.world.app("a")
+    monkeypatch.setattr("auto_shutdown.cycle.removal.LOOK_VALID_SECONDS", -1.0)
+    await bench.live(DUE)
+    assert bench.world.removed == []
+    monkeypatch.undo()
+    await bench.live(MINUTE)
+    assert bench.world.removed == [app.id]

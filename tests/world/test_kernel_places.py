@@ -16,10 +16,12 @@ from auto_shutdown.world.clock import Clock
 from auto_shutdown.world.kernel_places import KernelPlaces
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.last_word import MayGo, always
+from auto_shutdown.world.own_app import stop_instance
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.world import World
 
+IMAGE = "arn:aws:sagemaker:us-west-2:236514542706:image/pytorch-1.8"
 GPU = App("KernelGateway", "gpu", "InService", "ml.g5.xlarge")
 CPU = App("KernelGateway", "cpu", "InService", "ml.t3.medium")
 GONE = App("KernelGateway", "gone", "Deleted", "ml.t3.medium")
@@ -149,14 +151,51 @@ async def test_last_look_at_an_app_sees_a_kernel_that_began_work_during_that_loo
     assert [kernel.state for kernel in looked.kernels] == ["busy"]
 
 
-@pytest.mark.parametrize("may_go", [True, False])
-async def test_delete_app_is_not_sent_if_it_is_forbidden_or_waited_too_long(may_go: bool) -> None:
-    now = [0.0]
-    world = classic(Manager(), Sessions(), Apps(GPU))
-    world._now = lambda: now[0]
-    outcome = await world.remove(GPU, only_unmoved=True, may_go=lambda: may_go)
-    assert outcome.result is (Result.REMOVED if may_go else Result.STALE)
-    late = world._within(lambda: may_go, only_unmoved=True)
-    asked_for = world._within(lambda: may_go, only_unmoved=False)
-    now[0] = 60.0
-    assert (late(), asked_for()) == (False, may_go)
+class Terminals:
+    """One image terminal that fits both apps."""
+
+    def __init__(self, name: str) -> None:
+        self.terminals: dict[str, object] = {name: object()}
+
+    def list(self) -> list[Any]:
+        return [{"name": name, "last_activity": MODEL["last_activity"]} for name in self.terminals]
+
+
+@pytest.mark.parametrize("apps", [(GPU,), (GPU, replace(GPU, name="second"))], ids=["one", "two"])
+async def test_last_look_at_an_app_has_the_image_terminals_that_may_be_in_it(
+    apps: tuple[App, ...],
+) -> None:
+    manager = Terminals(f"{IMAGE}__1__ml.g5.xlarge")
+    kernels = KernelSource(Manager(), Sessions())
+    source = TerminalSource({"terminal_manager": manager})
+    world = World(Platform("studio-classic"), kernels, source, Apps(*apps))
+    await world.observe(True)
+    for app in apps:
+        assert len((await world.look_again(app.ref)).terminals) == 1
+
+
+async def test_slow_description_of_an_instance_does_not_prevent_its_stop_for_ever() -> None:
+    """The last look becomes too old meanwhile. The next try needs no description."""
+    calls: list[str] = []
+    platforms: dict[str, str] = {}
+
+    def invoke(operation: str, _method: str, _request: Any) -> Any:
+        calls.append(operation)
+        return {"NotebookInstanceStatus": "InService", "PlatformIdentifier": "notebook-al2023-v1"}
+
+    first = stop_instance(invoke, "n", False, lambda: False, platforms)
+    assert first.result is Result.STALE
+    assert stop_instance(invoke, "n", False, always, platforms).result is Result.REMOVED
+    assert calls == ["DescribeNotebookInstance", "StopNotebookInstance"]
+
+
+async def test_error_of_the_last_decision_does_not_look_like_a_kernel_that_is_gone() -> None:
+    manager = Manager()
+    world = classic(manager, Sessions(), Apps(GPU))
+    (kernel,) = (await world.observe(False)).kernels
+
+    def fails() -> bool:
+        raise KeyError("a fault of the planner")
+
+    outcome = await world.remove(kernel, only_unmoved=True, may_go=fails)
+    assert (outcome.result, manager.shut_down) == (Result.TEMPORARY, [])
