@@ -161,9 +161,9 @@ def test_notices_to_the_topic_of_the_stack_need_a_subscription() -> None:
     assert allows(role_policy(own_topic), "sns:ListSubscriptionsByTopic", topic)
     assert not allows(role_policy(ACTING), "sns:ListSubscriptionsByTopic", topic)
     warning = "until somebody is subscribed"
-    assert warning in domain_template._what_it_may(own_topic, "")
-    assert warning not in domain_template._what_it_may(own_topic, "studio@example.com")
-    assert warning not in domain_template._what_it_may(ACTING, "")
+    assert warning in domain_template._about_permissions(own_topic, "")
+    assert warning not in domain_template._about_permissions(own_topic, "studio@example.com")
+    assert warning not in domain_template._about_permissions(ACTING, "")
 
 
 @pytest.mark.slow
