@@ -9,7 +9,7 @@ from typing import Union
 
 from .due import Context, by_the_clock, clock_of, keep_disabled, keep_unread, refs
 from .marks import COMING_UP, Work
-from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal, apps_of
+from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal
 from .signals import Signal
 from .suspect import decide_background_work
 from .verdict import Action, Decision, Reason
@@ -94,7 +94,8 @@ def _holds_its_app(context: Context, tenant: Tenant, decision: Decision) -> bool
         return not tenant.in_image or decision.reason in (Reason.TERMINAL_OPEN, Reason.RUNNING_JOB)
     if not is_stuck(context, tenant):
         return True
-    if context.ledger.hold_on(refs(tenant.ref, *apps_of(tenant)), context.now) is not None:
+    own_app = () if tenant.app is None else (tenant.app,)
+    if context.ledger.hold_on(refs(tenant.ref, *own_app), context.now) is not None:
         return True  # a user asked for it, whatever else is known of the kernel
     if tenant.refused:  # nobody can ask it: its decision is UNKNOWN until it is suspect
         return decision.reason is not Reason.SUSPECT_BUSY

@@ -65,8 +65,10 @@ def keep_tenants(context: Context, decisions: MutableMapping[Ref, Decision]) -> 
         *context.snapshot.terminals,
     )
     for tenant in tenants:
-        app = next((staying[i] for i in apps_of(tenant) if i in staying), None)
-        if app is not None:
+        apps = [staying.get(app_id) for app_id in apps_of(tenant)]
+        if apps and None not in apps:
+            # If its app is unknown, it waits for the first of the apps that it may run in.
+            app = min(filter(None, apps), key=lambda a: (_end(decisions[a.ref]), a.id))
             decision, of_app = decisions[tenant.ref], decisions[app.ref]
             why = f"its app {app.name} stays. {of_app.detail}".rstrip(".")
             holder = {"case": "app", **_holder(of_app)}

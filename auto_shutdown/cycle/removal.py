@@ -182,7 +182,7 @@ class _LastLook:
         await self._look()
         await self.read_other_servers()
         if not self.is_recent():
-            await self._look()
+            await asyncio.gather(self._look(), self.read_other_servers())
 
     async def _look(self) -> None:
         if self.ref.kind is Kind.APP:

@@ -59,6 +59,10 @@ class KernelLifecycle:
             self._started_at.pop(kernel_id, None)
         self._last_seen = {i: k for i, k in there.items() if not k.unreadable}
 
+    def place(self, kernels: Iterable[Kernel]) -> None:
+        """Take the same kernels again, now with the apps in which they run or may run."""
+        self._last_seen.update((k.id, k) for k in kernels if k.id in self._last_seen)
+
     def _note_start(self, kernel_id: Any, *_: Any) -> None:
         if isinstance(kernel_id, str):
             self._started_at[kernel_id] = datetime.now(timezone.utc)

@@ -245,6 +245,11 @@ class KernelSource:
             self._last_sessions = list(await resolve(self._sessions.list_sessions()))
         return self._last_sessions
 
+    def place(self, kernels: Iterable[Kernel]) -> None:
+        """Take the apps in which ``kernels`` run or may run, for those that end before the next
+        reading."""
+        self._lifecycle.place(kernels)
+
     @property
     def last_sessions(self) -> list[Model]:
         """The sessions that were last listed."""

@@ -160,10 +160,13 @@ class SageMaker:
 
     async def _stop_instance(self, app: App, may_go: MayGo) -> Outcome:
         allow = self._allow_irreversible_stop
+
+        def stop() -> Outcome:
+            self._connect()
+            return stop_instance(self._invoke, app.name, allow, may_go, self._platforms)
+
         try:
-            return await self._call(
-                lambda: stop_instance(self._invoke, app.name, allow, may_go, self._platforms)
-            )
+            return await self._call(stop)
         except Exception as error:
             code, message = read_error(error)
         result = classify(code, message)

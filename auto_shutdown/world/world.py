@@ -148,7 +148,7 @@ class World:
                 apps = tuple(replace(app, shared=True) for app in apps)
         heartbeats = await self._read_heartbeats(unread)
         if last_look:
-            kernels, terminals = await self._read_tenants(unread, apps)
+            kernels, terminals = await self._read_tenants(unread, apps, again=True)
         terminals = place(terminals, apps)
         departures = (*self._kernel_source.departures, *self._terminal_source.departures)
         own = self._own_app.app(heartbeats.server)
@@ -212,26 +212,32 @@ class World:
             return Heartbeats()
 
     async def _read_tenants(
-        self, unread: dict[str, Unread], apps: tuple[App, ...]
+        self, unread: dict[str, Unread], apps: tuple[App, ...], again: bool = False
     ) -> tuple[tuple[Kernel, ...], tuple[Terminal, ...]]:
-        """The kernels and terminals, as far as their sources tell in which app they run."""
-        kernels = await self._read_kernels(unread)
-        if self.has_apps:
-            all_listed = Snapshot.KERNELS not in unread
-            kernels = self._places.fill_in(kernels, completed(apps, kernels), all_listed)
+        """The kernels and terminals, as far as their sources tell in which app they run. The
+        kernels are read last, and ``again`` without the sessions, which were just read."""
         terminals = await self._reader.read(
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
+        kernels = await self._read_kernels(unread, with_sessions=not again)
+        if self.has_apps:
+            all_listed = Snapshot.KERNELS not in unread
+            kernels = self._places.fill_in(kernels, completed(apps, kernels), all_listed)
+            self._kernel_source.place(kernels)
         return kernels, terminals
 
-    async def _read_kernels(self, unread: dict[str, Unread]) -> tuple[Kernel, ...]:
+    async def _read_kernels(
+        self, unread: dict[str, Unread], with_sessions: bool
+    ) -> tuple[Kernel, ...]:
         source = self._kernel_source
         nothing: tuple[dict[str, Model], dict[str, str]] = ({}, {})
         models, unreadable = await self._reader.read(Snapshot.KERNELS, source.read, nothing, unread)
         # Read the sessions after the kernels: in gateway mode they are out of date before.
-        sessions = await self._reader.read(
-            Snapshot.SESSIONS, source.read_sessions, source.last_sessions, unread
-        )
+        sessions = source.last_sessions
+        if with_sessions:
+            sessions = await self._reader.read(
+                Snapshot.SESSIONS, source.read_sessions, sessions, unread
+            )
         if Snapshot.KERNELS in unread:
             return self._last.kernels
         return source.joined(models, unreadable, sessions)

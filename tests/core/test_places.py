@@ -123,12 +123,30 @@ def test_keep_alive_on_an_app_holds_a_stuck_kernel_that_may_run_in_it() -> None:
     assert not held.of(kernel.ref).removes
 
 
-def test_unplaced_kernel_stays_while_an_app_of_it_stays_that_saves_nothing() -> None:
+def test_unplaced_kernel_waits_for_the_first_of_its_apps_that_save_nothing() -> None:
     working = replace(KERNEL, id="busy", app=OTHER.id, state="busy")
-    snapshot = Snapshot((UNPLACED, working), (), (APP, OTHER))
     policy = replace(POLICY, only_when_it_saves=True)
-    plan, _ = decided(snapshot, policy)
+    plan, _ = decided(Snapshot((UNPLACED, working), (), (APP, OTHER)), policy)
+    assert of(plan, APP.ref).reason is Reason.SAVES_NOTHING
     assert of(plan, UNPLACED.ref).reason is Reason.SAVES_NOTHING
+    cheap = replace(APP, name="cheap", instance_type="ml.t3.medium")
+    kernel = replace(UNPLACED, may_be_in=(OTHER.id, cheap.id))
+    plan, _ = decided(Snapshot((kernel, working), (), (OTHER, cheap)), policy)
+    due_at = of(plan, cheap.ref).due_at
+    assert due_at is not None, "the other app has no due time, and nobody would ask the kernel"
+    assert of(plan, kernel.ref).due_at == due_at
+
+
+def test_keep_alive_on_another_app_does_not_make_a_dead_kernel_hold_this_one() -> None:
+    dead = replace(UNPLACED, state="dead")
+    snapshot = Snapshot((dead,), (), (APP, OTHER))
+    _, ledger = decided(snapshot)
+    later = NOW + timedelta(hours=5)
+    ledger = advance(ledger, snapshot, later)
+    ledger = replace(ledger, holds={OTHER.ref: Hold(later + HOUR)})
+    plan = decide(snapshot, ledger, POLICY, later)
+    assert of(plan, OTHER.ref).reason is Reason.KEPT_ALIVE
+    assert of(plan, APP.ref).removes
 
 
 def test_witness_is_a_kernel_that_is_known_to_run_in_the_app() -> None:

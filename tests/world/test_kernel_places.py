@@ -151,6 +151,26 @@ async def test_last_look_at_an_app_sees_a_kernel_that_began_work_during_that_loo
     assert [kernel.state for kernel in looked.kernels] == ["busy"]
 
 
+@pytest.mark.parametrize(
+    ("recalled", "departed"), [({}, (None, True)), ({"k": CPU.id}, (CPU.id, False))]
+)
+async def test_last_use_of_a_kernel_that_no_model_places_counts_for_its_apps(
+    recalled: dict[str, str], departed: tuple[str | None, bool]
+) -> None:
+    manager = Manager()
+    kernels = KernelSource(manager, Sessions())
+    world = World(Platform("studio-classic"), kernels, TerminalSource({}), Apps(GPU, CPU))  # type: ignore[arg-type]
+    mark = first_sight(Clock().read().now)
+    world.recall({Ref(Kind.KERNEL, i): replace(mark, app=app) for i, app in recalled.items()})
+    await world.observe(True)
+    kernels._requests.of("k").sent({"msg_type": "execute_request", "msg_id": "1"})
+    await manager.shutdown_kernel("k")
+    manager.list_kernels = list  # type: ignore[method-assign]
+    manager.list_kernel_ids = list  # type: ignore[method-assign]
+    (departure,) = (await world.observe(True)).departures
+    assert (departure.app, departure.anywhere) == departed
+
+
 class Terminals:
     """One image terminal that fits both apps."""
 
