@@ -252,6 +252,7 @@ def run_tests(host: Host, python: Path, place: Path, env: dict[str, str], ci: bo
         "--dist",
         "loadfile",
         "--reruns=1",
+        "-rR",
         "--show-capture=no",
         f"--basetemp={place / 'tmp'}",
     ]
