@@ -115,9 +115,7 @@ class Snapshot:
             )
         return replace(
             self,
-            kernels=tuple(
-                k for k in self.kernels if ref.id in (k.app, *k.may_be_in) or k.unreadable
-            ),
-            terminals=tuple(t for t in self.terminals if ref.id in (t.app, *t.may_be_in)),
+            kernels=tuple(k for k in self.kernels if ref.id in apps_of(k) or k.unreadable),
+            terminals=tuple(t for t in self.terminals if ref.id in apps_of(t)),
             apps=tuple(a for a in self.apps if a.ref == ref),
         )

@@ -84,16 +84,12 @@ def _tenants_by_app(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, list
     by_app: dict[str | None, list[Tenant]] = {}
     tenants: list[Tenant] = [*snapshot.kernels, *snapshot.terminals]
     for resource in tenants:
-        app = resource.app
+        apps: tuple[str | None, ...] = apps_of(resource)  # none: on the server's own host
         if isinstance(resource, Kernel) and resource.unreadable:
             mark = ledger.marks.get(resource.ref)
-            app = mark.app if mark is not None else None
-        elif app is None:
-            # Without candidates it runs in the server's own host.
-            for candidate in resource.may_be_in:
-                by_app.setdefault(candidate, []).append(resource)
-            continue
-        by_app.setdefault(app, []).append(resource)
+            apps = (mark.app if mark is not None else None,)
+        for app in apps:
+            by_app.setdefault(app, []).append(resource)
     return by_app
 
 

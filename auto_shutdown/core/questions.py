@@ -23,7 +23,7 @@ from .apps import DEAD, needs_work_query
 from .due import window_of
 from .ledger import Ledger
 from .marks import BUSY, COMING_UP, Mark, Work
-from .model import App, Kernel, Ref, Resource, Snapshot, Terminal
+from .model import App, Kernel, Ref, Resource, Snapshot, Terminal, apps_of
 from .policy import Policy
 from .verdict import Decision, Plan, Reason
 from .witness import loses_output_if_asked
@@ -69,7 +69,7 @@ def schedule(
         return {}
     terminals: dict[str, list[Terminal]] = {}
     for terminal in snapshot.terminals:
-        for app in (terminal.app,) if terminal.app is not None else terminal.may_be_in:
+        for app in apps_of(terminal):
             terminals.setdefault(app, []).append(terminal)
     due: dict[Ref, tuple[datetime, timedelta]] = {}
     for resource, decision in zip(snapshot.resources, plan.decisions):

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal
+from ..core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal, apps_of
 from ..core.texts import sentence
 from ..core.verdict import Fault
 from . import foreign_kernels, other_servers
@@ -212,9 +212,7 @@ class WorkSource:
     ) -> tuple[Answer, ...]:
         """Add the answers for resources in other containers. An app with an image terminal is idle
         only if both other servers and its own host report so."""
-        with_terminals = {
-            app for t in snapshot.terminals if t.in_image for app in (t.app, *t.may_be_in)
-        }
+        with_terminals = {app for t in snapshot.terminals if t.in_image for app in apps_of(t)}
         by_ref = {answer.ref: answer for answer in answers}
         open_questions = {
             ref: window
