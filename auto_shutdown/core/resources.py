@@ -50,8 +50,9 @@ class Kernel:
     - ``last_activity``: the stamp exactly as reported (None: not reported).
     - ``app``: the id of the app in which the kernel runs (None: on the server's own host, or see
       ``may_be_in``).
-    - ``may_be_in``: the apps in which the kernel may run, if it runs in another container and no
-      model says in which app.
+    - ``may_be_in``: the ids of the apps in which the kernel may run. Empty if ``app`` is known, or
+      if the kernel runs on the server's own host. Otherwise neither the kernel's model nor that of
+      its session names the app.
     - ``unreadable``: why the kernel's model could not be read. Then only ``id`` is valid.
     - ``iopub``: the activity on its IOPub channel (None: this server cannot read that channel).
     - ``waiting_for``: ``input`` or ``debugger`` while the kernel is busy only because it waits for

@@ -67,7 +67,8 @@ def keep_tenants(context: Context, decisions: MutableMapping[Ref, Decision]) -> 
     for tenant in tenants:
         apps = [staying.get(app_id) for app_id in apps_of(tenant)]
         if apps and None not in apps:
-            # If its app is unknown, it waits for the first of the apps that it may run in.
+            # If the app of a tenant is unknown, the tenant is removed with whichever of the apps,
+            # in which it may run, is due first.
             app = min(filter(None, apps), key=lambda a: (_end(decisions[a.ref]), a.id))
             decision, of_app = decisions[tenant.ref], decisions[app.ref]
             why = f"its app {app.name} stays. {of_app.detail}".rstrip(".")

@@ -147,8 +147,8 @@ class Remover:
         """Whether the removal of a kernel or terminal of the app ``ref`` is in progress. A removal
         that takes too long is a fault, and does not hold its app any more.
 
-        The removal counts from its beginning, while its audit line is being written, too: the
-        removed kernel may still turn out to be at work, and then its app must stay."""
+        A removal is in progress from its beginning, before its audit line has been written. It
+        decides once more after that. If the kernel then is at work, its app must stay."""
         if ref.kind is not Kind.APP:
             return False
         begun = (self._tasks.begun_at(tenant) for tenant in self._situation.covered_by(ref))

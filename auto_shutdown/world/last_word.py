@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from ..core.verdict import Outcome, Result
 
-#: Returns whether the resource may still be removed. It takes no time, sends nothing, and may be
-#: called in any thread.
+#: Returns whether the decision, made again at this moment, is to remove the resource. It answers at
+#: once, makes no request, and may be called in any thread.
 MayGo = Callable[[], bool]
 
 KEPT = "It was kept at the last moment, by a request or because the removal had waited too long."

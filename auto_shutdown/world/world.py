@@ -214,8 +214,9 @@ class World:
     async def _read_tenants(
         self, unread: dict[str, Unread], apps: tuple[App, ...], again: bool = False
     ) -> tuple[tuple[Kernel, ...], tuple[Terminal, ...]]:
-        """The kernels and terminals, as far as their sources tell in which app they run. The
-        kernels are read last, and ``again`` without the sessions, which were just read."""
+        """The kernels and terminals, as far as their sources tell in which app they run. This reads
+        the terminals first, and then the kernels, because a cell may begin meanwhile. ``again``:
+        this is the second reading of one look, so use the sessions of the first reading."""
         terminals = await self._reader.read(
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
