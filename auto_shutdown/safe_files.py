@@ -132,7 +132,7 @@ def open_regular(
     try:
         handle = os.open(path, flags | _NONBLOCK | getattr(os, "O_CLOEXEC", 0), mode)
     except OSError as error:
-        reason = _refusal_of_kind(path, error)
+        reason = _refusal_of_kind(path, error, follow)
         if reason:
             raise UnsafeFileError(path, reason) from None
         raise
@@ -177,14 +177,14 @@ def kind_of(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "not a regular file")
 
 
-def _refusal_of_kind(path: Path, error: OSError) -> str:
+def _refusal_of_kind(path: Path, error: OSError, follow: bool) -> str:
     """Why ``os.open`` failed, when it failed because the path is no regular file; else empty."""
     # The error number does not tell: O_NOFOLLOW fails with ELOOP (on BSD with EMLINK or EFTYPE), a
     # pipe without a reader and a socket fail with ENXIO.
     if isinstance(error, PermissionError):
         return ""
     try:
-        mode = os.lstat(path).st_mode
+        mode = os.stat(path, follow_symlinks=follow).st_mode
     except OSError:
         return ""
     return "" if stat.S_ISREG(mode) else f"it is {kind_of(mode)}"

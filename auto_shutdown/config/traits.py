@@ -150,7 +150,10 @@ class AdminTraits(Configurable):
         "has it; empty means none. If this is configured, a server that may not read the tags "
         "removes nothing.",
     ).tag(config=True)
-    stop_file = _name("The path of a file that stops all removals while it exists.")
+    stop_file = _name(
+        "The path of a file that allows removals while its content is the word run. Any other "
+        "content, and a file that cannot be read, stops all removals."
+    )
     state_dir = _name("The directory of the settings, keep-alives and history.")
     activity_file = Unicode(
         ACTIVITY_FILE, help="The file in which remote IDEs report activity to SageMaker's agent."

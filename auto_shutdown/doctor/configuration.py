@@ -1,8 +1,9 @@
-"""Checks the configuration: files that Jupyter skips, unknown names and invalid values. Tells which
-file sets each trait."""
+"""Checks the configuration: files that Jupyter skips, unknown names, invalid values, and the stop
+file. Tells which file sets each trait."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from ..config import provenance
 from ..config.traits import AdminTraits
 from ..core.finding import Finding, failure, ok, warning
+from ..core.words import printable
+from ..world.stop_switch import Stop, StopSwitch
 from .situation import Situation
 
 CHECK = "configuration"
@@ -20,6 +23,7 @@ def examine(situation: Situation) -> Iterator[Finding]:
     problems = [*_unreadable(situation), *_error(situation), *_unknown(situation)]
     yield from problems or [ok(CHECK, f"{len(situation.files)} files read, all understood")]
     yield from _overruled(situation)
+    yield from _stop_file(situation)
     yield from _settings(situation)
 
 
@@ -79,6 +83,27 @@ def _overruled(situation: Situation) -> Iterator[Finding]:
                 f"Remove AutoShutdown from {file.path}; change what is allowed in the settings."
             )
             yield warning(CHECK, text, remedy)
+
+
+def _stop_file(situation: Situation) -> Iterator[Finding]:
+    """What the administrator's stop file allows. A server reads it only when a removal is due."""
+    path = situation.traits.stop_file
+    if not path:
+        return
+    stop = asyncio.run(_read_stop_file(path))
+    if stop is None:
+        yield ok(CHECK, f"stop_file {path} allows removals")
+    else:
+        report = warning if stop.known else failure
+        yield report(CHECK, printable(stop.message), printable(stop.remedy))
+
+
+async def _read_stop_file(path: str) -> Stop | None:
+    switch = StopSwitch(file=path)
+    try:
+        return await switch.read()
+    finally:
+        switch.close()
 
 
 def _settings(situation: Situation) -> Iterator[Finding]:

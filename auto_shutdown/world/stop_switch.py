@@ -2,7 +2,7 @@
 
 On SageMaker the switch is a tag on the domain, or on the notebook instance. Every server can reach
 SageMaker's API, also in a domain without internet access, and one call sets the tag for all users.
-Outside SageMaker the switch is a file (docs/decisions/023).
+Outside SageMaker the switch is a file that always exists (docs/decisions/023 and 031).
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from .platform import NOTEBOOK_INSTANCE, Platform
 #: The number of characters of the administrator's reason that are shown.
 MOST_CHARACTERS = 200
 MOST_BYTES = 10_000
+
+#: The content of the stop file while removals are allowed. Any other content stops them.
+RUN = "run"
 
 #: AWS's error codes when the role may not read the tags.
 NOT_ALLOWED = ("AccessDeniedException", "AccessDenied")
@@ -51,7 +54,8 @@ def switch_arn(platform: Platform) -> str | None:
 class StopSwitch:
     """Reads the switch of one server.
 
-    ``tag`` is the tag's key and ``file`` the file's path; empty means none. ``required``: the
+    ``tag`` is the tag's key and ``file`` the file's path; empty means none. A missing file is
+    unknown, because a share that is not mounted has none of its files. ``required``: the
     administrator configured the tag, so a server that may not read it, or does not know the ARN,
     removes nothing. Otherwise such a server ignores the switch. ``list_tags`` None: the server does
     not run in SageMaker, and there is no tag.
@@ -100,7 +104,10 @@ class StopSwitch:
             return self._unknown(f"the tags of {self._arn}", code, remedy)
         if self._tag not in tags:
             return None
-        return _stopped(tags[self._tag], f"the tag {self._tag} of {self._arn}")
+        tag = f"the tag {self._tag} of {self._arn}"
+        return _stopped(
+            tags[self._tag], sentence("They go on when the administrator deletes %1.", tag)
+        )
 
     async def _read_file(self) -> Stop | None:
         if self._file is None:
@@ -109,9 +116,15 @@ class StopSwitch:
             content = await self._files.run(_content, self._file)
         except OSError as error:
             why = error.strerror or type(error).__name__
-            remedy = sentence("Make %1 a file that this server can read, or delete it.", self._file)
+            remedy = sentence(
+                "Make %1 a file that this server can read, with the content run.", self._file
+            )
             return self._unknown(str(self._file), why, remedy)
-        return None if content is None else _stopped(content, f"the file {self._file}")
+        if content.strip().lower() == RUN:
+            return None
+        return _stopped(
+            content, sentence("They go on when the administrator writes run into %1.", self._file)
+        )
 
     def _unknown(self, what: str, why: str, remedy: str) -> Stop:
         message = sentence(
@@ -123,17 +136,16 @@ class StopSwitch:
         return Stop(message, remedy, known=False)
 
 
-def _content(path: Path) -> str | None:
-    """Raises OSError."""
-    try:
-        return safe_files.read_bytes(path, MOST_BYTES, follow=True).decode("utf-8", "replace")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+def _content(path: Path) -> str:
+    """Raises OSError, also if the file does not exist."""
+    # The file can only delay a removal, so it may belong to any account of an administrator.
+    content = safe_files.read_bytes(path, MOST_BYTES, follow=True, any_owner=True)
+    return content.decode("utf-8-sig", "replace")
 
 
-def _stopped(reason: Any, where: str) -> Stop:
+def _stopped(reason: Any, remedy: str) -> Stop:
     shown = " ".join(str(reason).split())[:MOST_CHARACTERS].rstrip(".")
     message = sentence("An administrator has stopped all removals.")
     if shown:
         message = sentence("An administrator has stopped all removals: %1.", shown)
-    return Stop(message, sentence("They go on when the administrator deletes %1.", where))
+    return Stop(message, remedy)

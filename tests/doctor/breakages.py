@@ -73,6 +73,15 @@ def overridden(host: Host) -> None:
     host.patch.setattr(configuration, "_writable", lambda path: path.is_relative_to(host.user))
 
 
+def stop_file(content: str) -> Break:
+    def write(host: Host) -> None:
+        path = host.root / "stop"
+        path.write_text(content)
+        host.configure(stop_file=str(path))
+
+    return write
+
+
 def overruled(host: Host) -> None:
     """A user's file, and an administrator's that is not in their home."""
     host.patch.setenv("HOME", str(host.root / "home"))
@@ -222,6 +231,9 @@ FAILURES: list[tuple[str, Break, tuple[str, str], str]] = [
      ("failure", "configuration"), "AutoShutdown.idle_timeout_minutes"),
     ("a value has another type", lambda h: h.configure(grace_minutes="soon"),
      ("failure", "configuration"), "grace_minutes"),
+    ("the stop file is missing", lambda h: h.configure(stop_file=str(h.root / "share" / "stop")),
+     ("failure", "configuration"), "with the content run"),
+    ("the stop file stops", stop_file("incident 7"), ("warning", "configuration"), "incident 7"),
     ("a name is misspelt", lambda h: h.configure(idle_timout_minutes=30),
      ("warning", "configuration"), "AutoShutdown.idle_timout_minutes"),
     ("a drop-in is torn", lambda h: h.person("{", "jupyter_server_config.d/torn.json"),

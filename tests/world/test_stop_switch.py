@@ -41,6 +41,14 @@ def switch(answer: Any, **more: Any) -> StopSwitch:
     return StopSwitch(TAG, ARN, list_tags, **more)
 
 
+async def read_file(path: Path) -> Stop | None:
+    stop_file = StopSwitch(file=str(path))
+    try:
+        return await stop_file.read()
+    finally:
+        stop_file.close()
+
+
 async def test_stop_tag_gives_the_reason() -> None:
     assert await switch({}).read() is None
     assert await switch({"auto-shutdown:stopped": "x"}).read() is None
@@ -71,23 +79,66 @@ async def test_a_missing_permission_stops_removals_only_if_the_tag_is_configured
     assert found.remedy == f"Allow the role of this server sagemaker:ListTags on {ARN}."
 
 
+@pytest.mark.parametrize("content", [b"run", b"run\n", b" Run\r\n", b"\xef\xbb\xbfrun\r\n"])
+async def test_stop_file_with_the_word_run_allows_removals(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "stop"
+    path.write_bytes(content)
+    assert await read_file(path) is None
+
+
+@pytest.mark.parametrize("content", ["", "run now", "runs", "stop", "\0"])
+async def test_stop_file_with_any_other_content_stops_removals(
+    content: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "stop"
+    path.write_text(content)
+    stop = await read_file(path)
+    assert stop is not None
+    assert stop.known
+
+
 async def test_stop_file_gives_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "stop"
-    found = StopSwitch(file=str(path))
-    assert await found.read() is None
     path.write_text("incident 7\n")
-    stop = await found.read()
-    assert stop is not None
-    assert stop.message == STOPPED.message
-    assert str(path) in stop.remedy
-    path.unlink()
-    assert await found.read() is None
-    os.mkfifo(path)
-    stop = await found.read()
+    assert await read_file(path) == Stop(
+        STOPPED.message, f"They go on when the administrator writes run into {path}."
+    )
+
+
+def missing(path: Path) -> None:
+    """As on a share that is not mounted: its mount point is an empty directory."""
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (missing, "No such file or directory"),
+        (os.mkfifo, "it is a named pipe"),
+        (Path.mkdir, "it is a directory"),
+        (lambda path: path.write_text("run" * 10_000), "it is longer than 10000 bytes"),
+        (lambda path: path.symlink_to("nowhere"), "No such file or directory"),
+    ],
+    ids=["missing", "pipe", "directory", "long", "dangling link"],
+)
+async def test_stop_file_that_cannot_be_read_stops_removals(
+    make: Any, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "stop"
+    make(path)
+    stop = await read_file(path)
     assert stop is not None
     assert not stop.known
-    assert "it is a named pipe" in stop.message
-    found.close()
+    assert f"{path} cannot be read ({why})" in stop.message
+    assert stop.remedy == f"Make {path} a file that this server can read, with the content run."
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+async def test_stop_file_may_belong_to_an_administrators_account(tmp_path: Path) -> None:
+    path = tmp_path / "stop"
+    path.write_text("run")
+    os.chown(path, 4711, 4711)
+    os.chown(tmp_path, 4712, 4712)
+    assert await read_file(path) is None
 
 
 async def test_without_a_configured_switch_nothing_is_read() -> None:
