@@ -90,7 +90,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         return self.serverapp
 
     async def _start(self) -> None:
-        """Start to watch. Never raises: an error here must not stop a server on which people
+        """Start watching. Never raises: an error here must not stop a server on which people
         work. The log and ``GET status`` tell why the extension did not start."""
         if self._stopped:  # the server stopped before its loop ran this
             return
@@ -131,8 +131,8 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         self.log.info("auto_shutdown: watching (%s); idle after %s.", kind, minutes)
 
     def _is_stopped(self) -> bool:
-        """Whether the server has stopped. A method, because mypy would take a second read of the
-        attribute in one function for always false."""
+        """Whether the server has stopped. This is a method, because mypy assumes that a second read
+        of the attribute in the same function is always false."""
         return self._stopped
 
     async def _configured_limits(self, files: FileThread) -> Limits:
@@ -157,7 +157,7 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         return limits
 
     async def stop_extension(self) -> None:
-        """Stop to watch; the server calls this when it stops. Never raises: after an error here the
+        """Stop watching; the server calls this when it stops. Never raises: after an error here the
         server would not shut down its kernels, and they would outlive it."""
         self._stopped = True
         try:

@@ -96,7 +96,7 @@ def _foreign_answer(status: int, url: str, has_token: bool) -> ServerError:
 def _about_access(has_token: bool) -> str:
     if has_token:
         return (
-            "It does not accept the token that was sent. Put its present token into "
+            "It does not accept the token that was sent. Put its current token into "
             f"{TOKEN_VARIABLE}, and name the server with --url."
         )
     return (

@@ -79,7 +79,7 @@ def _server_at(url: str) -> Server:
     try:
         parts = urlsplit(address)
         is_address = parts.scheme in SCHEMES and bool(parts.netloc) and parts.port != 0
-    except ValueError:  # such as a port that is no number
+    except ValueError:  # for example a port that is not a number
         is_address = False
     if not is_address:
         message = f"--url {address} is not the address of a server."

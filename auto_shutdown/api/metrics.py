@@ -69,7 +69,7 @@ class Metrics:
         return []
 
     def collect(self) -> list[Any]:
-        """All metrics with their present values."""
+        """All metrics with their current values."""
         report = self._report()
         resources = Counter((r["kind"], r["reason"]) for r in report["resources"])
         health, savings = report["health"], report["savings"]

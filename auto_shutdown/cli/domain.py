@@ -17,8 +17,8 @@ from .options import Commands
 from .text import Page
 
 if TYPE_CHECKING:
+    from ..domain.connection import Connection
     from ..domain.policy import DomainPolicy
-    from ..domain.workplace import Workplace
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -37,12 +37,12 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def report(arguments: argparse.Namespace) -> int:
     """Print the report of the domains, and write the files that the options name."""
 
-    def work(place: Workplace, regions: tuple[str, ...], policy: DomainPolicy) -> int:
+    def work(connection: Connection, regions: tuple[str, ...], policy: DomainPolicy) -> int:
         from ..domain import report as reporting
-        from ..domain.workplace import scope_of_report
+        from ..domain.connection import scope_of_report
 
         scope = scope_of_report(regions, policy, arguments.reports_within, arguments.bill)
-        content = reporting.build(place.read(scope), policy)
+        content = reporting.build(connection.read(scope), policy)
         if arguments.html:
             from ..domain.page import html
 
@@ -61,13 +61,13 @@ def report(arguments: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """Print the findings. Returns the exit code that ``--fail-on`` asks for."""
 
-    def work(place: Workplace, regions: tuple[str, ...], policy: DomainPolicy) -> int:
+    def work(connection: Connection, regions: tuple[str, ...], policy: DomainPolicy) -> int:
         from ..core.finding import counts
+        from ..domain.connection import scope_of_check
         from ..domain.findings import examine
-        from ..domain.workplace import scope_of_check
 
         scope = scope_of_check(regions, policy, arguments.reports_within, arguments.describe)
-        findings = examine(place.read(scope), policy)
+        findings = examine(connection.read(scope), policy)
         numbers = counts(findings)
         if arguments.json:
             Page().json({"findings": [x.to_json() for x in findings], "counts": numbers})
@@ -83,16 +83,16 @@ def check(arguments: argparse.Namespace) -> int:
 def tidy(arguments: argparse.Namespace) -> int:
     """Give the notices that the policy asks for, and delete the apps whose notice has ended."""
 
-    def work(place: Workplace, regions: tuple[str, ...], policy: DomainPolicy) -> int:
+    def work(connection: Connection, regions: tuple[str, ...], policy: DomainPolicy) -> int:
+        from ..domain.connection import scope_of_tidy
         from ..domain.notices import AwsNotifier
         from ..domain.stores import FileAudit, FileState
         from ..domain.tidy import Tidy
-        from ..domain.workplace import scope_of_tidy
 
-        reader = place.reader(scope_of_tidy(regions, policy))
+        reader = connection.reader(scope_of_tidy(regions, policy))
         store, audit = FileState(arguments.state), FileAudit(arguments.audit)
-        notifier = AwsNotifier(place.aws)
-        tidying = Tidy(reader, policy, store, audit, notifier, place.aws, place.now)
+        notifier = AwsNotifier(connection.aws)
+        tidying = Tidy(reader, policy, store, audit, notifier, connection.aws, connection.now)
         run = tidying.run(arguments.dry_run)
         if arguments.json:
             Page().json(run_as_json(run))
@@ -109,7 +109,7 @@ def tidy(arguments: argparse.Namespace) -> int:
 def teardown(arguments: argparse.Namespace) -> int:
     """Show the contents of the domain, ask for its name, and delete everything."""
 
-    def work(place: Workplace, regions: tuple[str, ...], policy: DomainPolicy) -> int:
+    def work(connection: Connection, regions: tuple[str, ...], policy: DomainPolicy) -> int:
         from ..domain.stores import FileAudit
         from ..domain.teardown import Teardown
 
@@ -125,11 +125,15 @@ def teardown(arguments: argparse.Namespace) -> int:
         def write(entry: Mapping[str, object]) -> None:
             from ..core.words import iso
 
-            about = {"at": iso(place.now()), "region": regions[0], "domain_id": arguments.domain}
+            about = {
+                "at": iso(connection.now()),
+                "region": regions[0],
+                "domain_id": arguments.domain,
+            }
             audit.write({**about, **entry})
 
         keep = not arguments.delete_files
-        aws, spaces = place.aws(regions[0]), arguments.delete_spaces
+        aws, spaces = connection.aws(regions[0]), arguments.delete_spaces
         removal = Teardown(aws, arguments.domain, keep, spaces, show_step, write)
         contents = removal.look()
         for line in removal.plan(contents):
@@ -176,14 +180,14 @@ def _agreed(arguments: argparse.Namespace, contents: object) -> bool:
 
 def _with_policy(
     arguments: argparse.Namespace,
-    work: Callable[[Workplace, tuple[str, ...], DomainPolicy], int],
+    work: Callable[[Connection, tuple[str, ...], DomainPolicy], int],
 ) -> int:
     """Load the policy, connect to AWS, and call ``work``. Prints an error as one sentence. Returns
     the exit code."""
     from dataclasses import replace
 
+    from ..domain.connection import connect, load_policy
     from ..domain.errors import CallError, DomainError
-    from ..domain.workplace import connect, load_policy
 
     try:
         policy = load_policy(arguments.policy)
@@ -192,11 +196,11 @@ def _with_policy(
             policy = replace(policy, domains=frozenset(domains))
         minutes = getattr(arguments, "minutes", None)
         seconds = None if minutes is None else minutes * 60
-        place, regions = connect(
+        connection, regions = connect(
             arguments.region, arguments.all_regions, arguments.profile, seconds
         )
-        place.speed = arguments.calls_a_second / domain_options.LISTS_A_SECOND
-        return work(place, regions, policy)
+        connection.speed = arguments.calls_a_second / domain_options.LISTS_A_SECOND
+        return work(connection, regions, policy)
     except (DomainError, CallError) as error:
         print(error, file=sys.stderr)
     except OSError as error:

@@ -15,9 +15,9 @@ from .options import number
 from .text import Page
 
 if TYPE_CHECKING:
+    from ..domain.connection import Connection
     from ..domain.scheduled.stack import Stack
     from ..domain.scheduled.template import Options
-    from ..domain.workplace import Workplace
 
 #: The default name of the stack, and the file name of the template.
 STACK = "auto-shutdown-domain"
@@ -121,9 +121,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _parts(arguments: argparse.Namespace) -> tuple[Options, str, str, bytes]:
     """The options, the template, and the zip with its key. Raises DomainError."""
+    from ..domain.connection import read_policy
     from ..domain.policy import DomainPolicy
     from ..domain.scheduled import package, template
-    from ..domain.workplace import read_policy
 
     path, policy, content = arguments.policy, DomainPolicy(), None
     if path is not None:
@@ -250,16 +250,16 @@ def _remove(arguments: argparse.Namespace) -> int:
 
 
 def _stack(arguments: argparse.Namespace) -> Stack:
+    from ..domain.connection import connect
     from ..domain.errors import DomainError
     from ..domain.scheduled.stack import Stack
-    from ..domain.workplace import connect
 
-    place: Workplace
-    place, regions = connect(arguments.region, arguments.all_regions, arguments.profile)
+    connection: Connection
+    connection, regions = connect(arguments.region, arguments.all_regions, arguments.profile)
     if len(regions) != 1:
         message = "A stack is in one region, so use --region once. For several, use a StackSet."
         raise DomainError(f"{message} docs/scheduled.md has an example.")
-    return Stack(place.aws(regions[0]), arguments.stack, _printer(arguments))
+    return Stack(connection.aws(regions[0]), arguments.stack, _printer(arguments))
 
 
 def _agreed(arguments: argparse.Namespace, question: str) -> bool:
@@ -281,15 +281,15 @@ def _printer(arguments: argparse.Namespace) -> Callable[[str], None]:
 
 
 def _costs(arguments: argparse.Namespace, options: Options) -> dict[str, Any]:
-    from ..domain.scheduled.upkeep import month
+    from ..domain.scheduled.monthly_cost import estimate
 
-    lines = month(options, arguments.apps, arguments.canvas_apps)
+    lines = estimate(options, arguments.apps, arguments.canvas_apps)
     parts = {line.what: round(line.usd, 2) for line in lines}
     return {"total": round(sum(line.usd for line in lines), 2), "parts": parts}
 
 
 def _show_costs(page: Page, arguments: argparse.Namespace, options: Options) -> None:
-    from ..domain.scheduled.upkeep import PRICED_AS_OF
+    from ..domain.scheduled.monthly_cost import PRICED_AS_OF
 
     costs = _costs(arguments, options)
     page.line(

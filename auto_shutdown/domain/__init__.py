@@ -1,4 +1,5 @@
-"""Above one server: what an administrator sees, checks and tidies in whole SageMaker domains.
+"""``jupyter auto-shutdown domain``: an administrator reports on, checks and tidies whole SageMaker
+domains.
 
 Installed with the extra ``[sagemaker]`` (boto3 and nothing else), and never loaded by a server.
 
@@ -16,7 +17,7 @@ These modules are pure (no I/O, no clock). They turn facts into findings and act
   :mod:`.page` ``html(report) -> str``: the report as one page.
 - :mod:`.report_lines`: parses the servers' report lines.
 
-The other modules do the I/O. Every call is paced:
+The other modules do the I/O. They space all calls to AWS (*paced* calls):
 
 - :mod:`.pace` ``Aws(region, session, pace)``: calls of one region; ``Pace(until=monotonic)`` ends a
   run in time (``OutOfTimeError``).

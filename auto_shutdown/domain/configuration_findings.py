@@ -85,7 +85,8 @@ def other_scripts(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
         Level.WARNING,
         sorted(found),
         "Lifecycle configurations with another tool, which stops apps by its own rules",
-        "Two tools stop by two rules. Detach the other (docs/administrators.md, --replace).",
+        "Two tools would stop apps by different rules. Detach the other tool "
+        "(docs/administrators.md, --replace).",
         "No lifecycle configuration carries another tool that stops apps.",
     )
 
@@ -115,7 +116,7 @@ def quotas(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
         sorted(found),
         f"Quotas that are used to {policy.checks.quota_percent:g} % or more",
         "Ask for more in Service Quotas before somebody's app does not start.",
-        "No quota on apps is near.",
+        "No quota on apps is nearly used up.",
     )
 
 
@@ -125,5 +126,5 @@ def budget(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
     if facts.budgets:
         yield Finding("budget", Level.OK, f"{facts.budgets} AWS budgets exist.")
         return
-    advice = "Make one (docs/domain.md): it warns whatever else fails."
+    advice = "Create one (docs/domain.md). It warns you even if everything else fails."
     yield Finding("budget", Level.WARNING, "The account has no AWS budget.", advice, 1)

@@ -38,7 +38,8 @@ MOST_STREAMS = 10_000
 MOST_LOOKS = 60
 LOOK_SECONDS = 1.0
 
-#: CloudTrail returns the newest events first. After so many pages of 50 events the reading fails.
+#: CloudTrail returns the newest events first. If this many pages of 50 events are not enough, the
+#: source counts as unread.
 MOST_PAGES = 400
 
 _STREAM = re.compile(r"(?P<domain>d-[a-z0-9-]+)/(?P<owner>[^/]+)/(?P<type>[^/]+)/(?P<name>[^/]+)")
@@ -229,9 +230,9 @@ def _filtered(aws: Aws, request: dict[str, Any]) -> Iterator[ServerReport]:
 
 
 def read_tags(aws: Aws, key: str = "") -> dict[str, dict[str, str]]:
-    """The tags of SageMaker's resources in the region by the last part of the ARN. ``key``: only of
-    resources with this tag. The parts are in lower case because AWS was seen to write app types in
-    lower case there."""
+    """The tags of SageMaker's resources in the region, by the last part of the ARN in lower case.
+    (In some of these ARNs, AWS writes app types in lower case.) ``key``: only resources that have
+    this tag."""
     found = {}
     request: dict[str, Any] = {"ResourceTypeFilters": ["sagemaker"], "ResourcesPerPage": 100}
     if key:
@@ -257,9 +258,10 @@ def read_tags(aws: Aws, key: str = "") -> dict[str, dict[str, str]]:
 def read_creations(
     aws: Aws, back_to: datetime, enough: Callable[[], bool] = lambda: False
 ) -> tuple[dict[ItemKey, datetime], datetime]:
-    """When each app was last created, from the CreateApp events since ``back_to``, and the instant
-    since which all events are known. It is later than ``back_to`` if ``enough`` returned true
-    between two pages. Raises CallError if the events cannot be read."""
+    """When each app was last created, from the CreateApp events since ``back_to``; and the instant
+    since which all events were read. The reading stops early when ``enough`` returns true between
+    two pages; this instant is then later than ``back_to``. Raises CallError if the events cannot be
+    read."""
     found: dict[ItemKey, datetime] = {}
     request: dict[str, Any] = {
         "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": "CreateApp"}],
@@ -283,7 +285,7 @@ def read_creations(
             return found, max(oldest, back_to)
         request["NextToken"] = answer["NextToken"]
     message = f"CloudTrail has more than {MOST_PAGES * 50} CreateApp events since {back_to:%F}."
-    raise CallError("TooMany", message, "Use shorter limits for apps of an age.")
+    raise CallError("TooMany", message, "Use shorter age_hours in the policy.")
 
 
 def _created(region: str, event: Mapping[str, Any]) -> ItemKey | None:

@@ -105,7 +105,7 @@ def from_json(content: Any) -> Memory:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DomainError(
             f"The state of earlier runs cannot be understood ({error}). Delete it to begin anew: "
-            "notices are then given again."
+            "the next run then sends the notices again."
         ) from None
     return Memory(notices, run, run_until)
 

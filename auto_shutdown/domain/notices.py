@@ -15,10 +15,10 @@ from .facts import Facts
 from .pace import Aws
 from .policy import DomainPolicy
 
-#: SNS accepts 256 KB a message and 100 characters of subject.
+#: SNS accepts 256 KB in a message, and 100 characters in its subject.
 MOST_BYTES = 200_000
 
-#: PutEvents accepts ten entries a call.
+#: PutEvents accepts ten entries in a call.
 EVENTS_A_CALL = 10
 
 SOURCE = "auto-shutdown.domain"
@@ -75,9 +75,9 @@ class AwsNotifier:
 
 
 def _check_subscriptions(aws: Aws, topic: str) -> None:
-    """Raise CallError if nobody has confirmed a subscription to ``topic``: SNS accepts a message
-    for nobody. A topic of another account may not allow the question; then it counts as
-    subscribed."""
+    """Raise CallError if nobody has confirmed a subscription to ``topic``. (SNS accepts messages to
+    such a topic, and nobody gets them.) If the topic belongs to another account that does not allow
+    this request, it counts as subscribed."""
     request: dict[str, Any] = {"TopicArn": topic}
     while True:
         try:

@@ -83,7 +83,7 @@ def check(where: Where) -> list[Statement]:
 
 def tidy(where: Where, policy: DomainPolicy, topics: tuple[str, ...] = ()) -> list[Statement]:
     """``domain tidy`` with ``policy``. A policy that deletes nothing only reads. ``topics`` are
-    ARNs of SNS topics beside the one of the policy."""
+    ARNs of further SNS topics, in addition to the policy's own."""
     statements = [_allow("Lists", [*_sagemaker(*_LISTS), *_EVIDENCE], ["*"]), *_evidence(where)]
     if policy.dry_run or not policy.deletes:
         return statements

@@ -48,7 +48,7 @@ def long_running(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
         Level.WARNING,
         found,
         f"Running for more than {duration(limit)}",
-        "Ask their owners, or give `domain tidy` a rule. Age is not idleness: a training may run.",
+        "Ask their owners, or add a rule for `domain tidy`. An old app may run a training job.",
         f"Nothing runs for more than {duration(limit)}.",
     )
 
@@ -99,7 +99,7 @@ def without_extension(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
         if not watched:
             continue
         if not facts.was_read(f.REPORTS, key.region, key.domain_id):
-            message = f"{domain.id}: the report lines were not read, so it is unknown who runs it."
+            message = f"{domain.id}: the report lines were not read, and it is unknown who uses it."
             yield Finding(check, Level.WARNING, message, "See the finding `unread`.", len(watched))
         elif key not in facts.reporting_domains:
             message = f"{domain.id}: no server reported, {len(watched)} apps are in service."
@@ -115,7 +115,7 @@ def without_extension(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
                 sorted(names),
                 f"Apps in {domain.id} without a report line",
                 "Attach the lifecycle configuration (docs/administrators.md); restart the apps.",
-                f"{domain.id}: every app in service reported, or is too young to tell.",
+                f"{domain.id}: every app in service reported, or started too recently.",
             )
 
 
@@ -149,8 +149,8 @@ def irreversible(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
         Level.FAILURE,
         sorted(instances),
         "Notebook instances in service that cannot be started again once they are stopped",
-        "Stop them only to set PlatformIdentifier=notebook-al2023-v1, and start them on that.",
-        "No notebook instance in service has a platform that ended.",
+        "After a stop, set PlatformIdentifier=notebook-al2023-v1 before you start them again.",
+        "No notebook instance in service has a platform that AWS has ended.",
     )
 
 
@@ -180,7 +180,7 @@ def orphans(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
         Level.WARNING,
         sorted(spaces),
         "Spaces that keep storage for a user profile that no longer exists",
-        "Save what is in them; deleting a space deletes its files.",
+        "Copy their files before you delete them: a deleted space loses its files.",
         "Every space has its owner.",
     )
 
@@ -200,6 +200,6 @@ def stopped_instances(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
         Level.WARNING,
         sorted(found),
         f"Notebook instances stopped for more than {duration(limit)}, whose volumes are billed",
-        "Save what is in them and delete them; nothing here does that.",
+        "Copy their files, then delete them. auto_shutdown never deletes notebook instances.",
         f"No notebook instance is stopped for more than {duration(limit)}.",
     )

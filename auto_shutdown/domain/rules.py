@@ -91,7 +91,7 @@ def below_limit(item: Item, facts: Facts, policy: DomainPolicy, name: str) -> Ke
         return Kept(f"Idle for {duration(idle)}; the limit is {duration(limit)}.")
     start = facts.started_at(item)
     if start is None:
-        return Kept("It is not known since when it runs.", unknown=True)
+        return Kept("Its start time is unknown.", unknown=True)
     old = facts.certain_age(item, limit)
     if old is None:
         return Kept(without_cloudtrail(facts, item), unknown=True)

@@ -3,7 +3,7 @@
 The order is: apps (RStudio sessions before the RStudio server), spaces, user profiles, and the
 domain with an explicit retention policy for its file system. A run has no state. It reads what
 exists and continues from there, so it can be interrupted at any point and run again. If Studio
-restarts a JupyterServer app, the next look finds the app, and it is deleted again.
+starts a JupyterServer app again, the next round finds the app and deletes it again.
 """
 
 from __future__ import annotations
@@ -217,18 +217,18 @@ class Teardown:
             self._tell(f"deleting {kind} {name}")
             self._result.deleted[kind] = self._result.deleted.get(kind, 0) + 1
 
-    def _wait(self, what: str, over: Callable[[Contents], bool]) -> bool:
-        """Wait until ``over`` is true. Returns False if that takes too long."""
+    def _wait(self, what: str, is_done: Callable[[Contents], bool]) -> bool:
+        """Wait until ``is_done`` is true. Returns False if that takes too long."""
         pace = self._aws.pace
         if self._stage != what:
             self._stage, self._give_up_at = what, pace.monotonic() + WAIT_SECONDS / pace.speed
-            self._tell(f"waiting for {what} to go")
+            self._tell(f"waiting until SageMaker has deleted {what}")
         while pace.monotonic() < self._give_up_at:
-            if over(self.look()):
+            if is_done(self.look()):
                 return True
             pace.rest(LOOK_SECONDS / pace.speed)
         minutes = WAIT_SECONDS / 60
-        text = f"{what} did not go within {minutes:g} min; run the same command again."
+        text = f"SageMaker did not delete {what} within {minutes:g} min; run the command again."
         self._result.failed.append(text)
         return False
 

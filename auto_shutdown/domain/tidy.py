@@ -25,8 +25,8 @@ from .reader import Reader
 from .resources import Item, ItemKey
 from .stores import AuditLog, HeldState, StateStore
 
-#: The run writes the state after each batch of so many notices. After a crash, the next run sends
-#: at most one batch again.
+#: The number of notices in a batch. The run writes the state after each batch. So after a crash,
+#: the next run sends at most one batch again.
 NOTICES_A_BATCH = 200
 
 
@@ -103,7 +103,7 @@ class Tidy:
         try:
             self._notifier.send(decisions, run.facts, self._policy)
         except (CallError, OutOfTimeError) as error:
-            run.ended, run.notices_failed = f"Notices were not given: {error}", True
+            run.ended, run.notices_failed = f"Notices were not sent: {error}", True
             return {}
         given_at = self._now()
         due_at = given_at + self._policy.notice

@@ -35,7 +35,7 @@ CANVAS_NAMESPACE = "/aws/sagemaker/Canvas/AppActivity"
 #: Instance types with the share of people who choose each, in percent.
 INSTANCES = {"ml.t3.medium": 62, "ml.m5.xlarge": 25, "ml.g4dn.xlarge": 9, "ml.g5.xlarge": 4}
 
-#: Of a hundred people, so many have such an app in service.
+#: The percentage of people who have an app of this type in service.
 CANVAS, R_SESSION, TENSORBOARD = 2, 2, 2
 
 #: US dollars an hour, for the amounts in report lines.
@@ -112,7 +112,7 @@ class LargeAccount:
         self._random = random.Random(seed)
         self._reports: dict[str, dict[str, Any]] = {}
         self.people = [f"user-{number:04}" for number in range(self.size.people)]
-        #: Those who forgot a Canvas app, and those who use theirs.
+        #: The people who forgot a Canvas app, and those who use theirs.
         self.canvas_idle: list[str] = []
         self.canvas_in_use: list[str] = []
         self.gone = self.people[-1]

@@ -125,7 +125,7 @@ class Owners:
         return page(f"{kind}s", found, request)
 
     def _listed(self, kind: str) -> list[Answer]:
-        """The owners that a list operation shows; ``Delays.listing`` makes it late."""
+        """The owners that a list operation shows. It shows changes late, by ``Delays.listing``."""
         late, owners = self._apps.delays.listing, list(self.of(kind).values())
         if not late:
             return owners

@@ -81,7 +81,7 @@ def test_error_of_a_wrong_token_names_jupyter_token(runtime: Path) -> None:
     with serving() as fake:
         fake.status = 403
         list_server(runtime, fake.url)
-        assert "Put its present token into JUPYTER_TOKEN" in error_of_find().remedy
+        assert "Put its current token into JUPYTER_TOKEN" in error_of_find().remedy
 
 
 def test_redirect_does_not_send_the_token_to_another_server(runtime: Path) -> None:

@@ -1,4 +1,4 @@
-"""The local AWS API with one domain in it, and a workplace that works against it."""
+"""The local AWS API with one domain in it, and a connection that works against it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from aws_account import REGION, Account
 from scheduled_function import BUCKET, Function
 from tidy_run import Administrator
 
-from auto_shutdown.domain import workplace
+from auto_shutdown.domain import connection as connection_module
+from auto_shutdown.domain.connection import Connection
 from auto_shutdown.domain.pace import Pace
 from auto_shutdown.domain.scheduled import handler
-from auto_shutdown.domain.workplace import Workplace
 from auto_shutdown.local_studio.api import Api
 from auto_shutdown.local_studio.resources import AppRecord, Apps, Delays
 
@@ -72,17 +72,17 @@ def account(server: Api, credentials: None, session: Any) -> Iterator[Account]:
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands wait a thousandth of what the rates of AWS ask for."""
-    monkeypatch.setattr(workplace, "Pace", lambda **given: Pace(**{**given, "speed": 1000}))
+    monkeypatch.setattr(connection_module, "Pace", lambda **given: Pace(**{**given, "speed": 1000}))
 
 
 @pytest.fixture
-def place(account: Account) -> Workplace:
-    return Workplace(account.session, speed=1000)
+def connection(account: Account) -> Connection:
+    return Connection(account.session, speed=1000)
 
 
 @pytest.fixture
-def admin(account: Account, place: Workplace, tmp_path: Path) -> Administrator:
-    return Administrator(account, place, tmp_path)
+def admin(account: Account, connection: Connection, tmp_path: Path) -> Administrator:
+    return Administrator(account, connection, tmp_path)
 
 
 @pytest.fixture
@@ -102,12 +102,12 @@ def function(
     def now() -> datetime:
         return datetime.now(timezone.utc) + found.later
 
-    connect = workplace.connect
+    connect = connection_module.connect
 
     def connected(*given: Any, **more: Any) -> Any:
-        place, regions = connect(*given, **more)
-        place.now = now
-        return place, regions
+        connection, regions = connect(*given, **more)
+        connection.now = now
+        return connection, regions
 
     monkeypatch.setattr(handler, "connect", connected)
     return found

@@ -11,10 +11,10 @@ from aws_account import line
 from auto_shutdown.core.finding import Level
 from auto_shutdown.domain import facts as f
 from auto_shutdown.domain import report
+from auto_shutdown.domain.connection import Connection, scope_of_check, scope_of_report
 from auto_shutdown.domain.findings import examine
 from auto_shutdown.domain.policy import DomainPolicy, parse
 from auto_shutdown.domain.resources import APP, USER_PROFILE
-from auto_shutdown.domain.workplace import Workplace, scope_of_check, scope_of_report
 from auto_shutdown.local_studio.api import Fault, denied
 
 REGIONS = ("us-west-2",)
@@ -22,8 +22,8 @@ DAY = timedelta(days=1)
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:studio-lifecycle-config/x"
 
 
-def read(place: Workplace, **more: Any) -> f.Facts:
-    return place.read(scope_of_report(REGIONS, DomainPolicy(), DAY, **more))
+def read(connection: Connection, **more: Any) -> f.Facts:
+    return connection.read(scope_of_report(REGIONS, DomainPolicy(), DAY, **more))
 
 
 def fill(account: Any) -> None:
@@ -51,9 +51,9 @@ def fill(account: Any) -> None:
     )
 
 
-def test_report_names_everything_billed(account: Any, place: Workplace) -> None:
+def test_report_names_everything_billed(account: Any, connection: Connection) -> None:
     fill(account)
-    found = report.build(read(place), DomainPolicy())
+    found = report.build(read(connection), DomainPolicy())
     assert found["unread"] == []
     rows = {row["type"]: row for row in found["rows"]}
     assert set(rows) == {
@@ -87,16 +87,16 @@ def test_report_names_everything_billed(account: Any, place: Workplace) -> None:
 
 
 def test_metric_of_a_user_profile_is_not_that_of_a_space_of_the_same_name(
-    account: Any, place: Workplace
+    account: Any, connection: Connection
 ) -> None:
     account.make_space("bob", "ada")
     account.start("Canvas", 10, SpaceName="bob")
     account.start("Canvas", 10)
     account.canvas_was_idle(200)
-    assert [key.owner_kind for key in read(place).canvas] == [USER_PROFILE]
+    assert [key.owner_kind for key in read(connection).canvas] == [USER_PROFILE]
 
 
-def test_all_pages_of_a_list_are_read(account: Any, place: Workplace) -> None:
+def test_all_pages_of_a_list_are_read(account: Any, connection: Connection) -> None:
     for number in range(230):
         account.api.operations.create_app(
             {
@@ -107,23 +107,23 @@ def test_all_pages_of_a_list_are_read(account: Any, place: Workplace) -> None:
             }
         )
     account.api.calls.clear()
-    assert len([i for i in read(place).items if i.kind == APP]) == 230
+    assert len([i for i in read(connection).items if i.kind == APP]) == 230
     assert account.api.count("ListApps") == 3
 
 
-def test_throttled_calls_are_made_again(account: Any, place: Workplace) -> None:
+def test_throttled_calls_are_made_again(account: Any, connection: Connection) -> None:
     fill(account)
     account.api.faults.append(Fault("ListApps", "ThrottlingException", times=6))
-    found = read(place)
+    found = read(connection)
     assert found.unread == ()
     assert any(i.type == "JupyterLab" for i in found.items)
 
 
-def test_failing_source_is_named_and_the_rest_is_read(account: Any, place: Workplace) -> None:
+def test_failing_source_is_named_and_the_rest_is_read(account: Any, connection: Connection) -> None:
     fill(account)
     text = denied("sagemaker:ListSpaces", "*")
     account.api.faults.append(Fault("ListSpaces", "AccessDeniedException", text))
-    found = read(place)
+    found = read(connection)
     (unread,) = found.unread
     assert (unread.source, unread.code) == (f.SPACES, "AccessDeniedException")
     assert "Allow sagemaker:ListSpaces" in unread.remedy
@@ -131,22 +131,22 @@ def test_failing_source_is_named_and_the_rest_is_read(account: Any, place: Workp
     assert report.build(found, DomainPolicy())["rows"]
 
 
-def test_malformed_answer_is_not_an_empty_list(account: Any, place: Workplace) -> None:
+def test_malformed_answer_is_not_an_empty_list(account: Any, connection: Connection) -> None:
     fill(account)
     account.api.faults.append(Fault("ListApps", garbage=True))
-    found = read(place)
+    found = read(connection)
     assert [u.source for u in found.unread] == [f.APPS]
 
 
-def test_repeated_token_ends_the_list(account: Any, place: Workplace) -> None:
+def test_repeated_token_ends_the_list(account: Any, connection: Connection) -> None:
     operations = account.api.operations
     again = operations.list_apps({})
     operations.table["ListApps"] = lambda request: {**again, "NextToken": "again"}
-    found = read(place)
+    found = read(connection)
     assert (f.APPS, "RepeatedToken") in [(u.source, u.code) for u in found.unread]
 
 
-def test_checks_of_a_domain_find_each_problem(account: Any, place: Workplace) -> None:
+def test_checks_of_a_domain_find_each_problem(account: Any, connection: Connection) -> None:
     fill(account)
     account.lose_owner("cleo")
     script = "aW1wb3J0IG9zCiMgYXV0b19zdG9wX2lkbGUucHk="
@@ -161,7 +161,7 @@ def test_checks_of_a_domain_find_each_problem(account: Any, place: Workplace) ->
         UserSettings={"JupyterLabAppSettings": {"LifecycleConfigArns": [ARN]}},
     )
     policy = parse({"version": 1, "check": {"long_running_hours": 40, "idle_hours": 1}})
-    found = examine(place.read(scope_of_check(REGIONS, policy, DAY, 500)), policy)
+    found = examine(connection.read(scope_of_check(REGIONS, policy, DAY, 500)), policy)
     bad = {x.check: x for x in found if x.level is not Level.OK}
     assert set(bad) == {
         "long-running",

@@ -99,7 +99,7 @@ def test_notices_that_cannot_be_sent_are_an_error(account: Account, function: Fu
     make_idle(account)
     missing = f"{function.topic}-missing"
     function.set_policy({**POLICY, "notify": {"sns_topic_arn": missing}})
-    with pytest.raises(RunFailedError, match="Notices were not given"):
+    with pytest.raises(RunFailedError, match="Notices were not sent"):
         function.run()
     assert function.memory().notices == {}
     assert function.audit() == []

@@ -19,7 +19,7 @@ from iam import actions_of, allows, lint
 from auto_shutdown.cli import domain_template
 from auto_shutdown.cli.main import main
 from auto_shutdown.domain.policy import parse
-from auto_shutdown.domain.scheduled import package, template, upkeep
+from auto_shutdown.domain.scheduled import monthly_cost, package, template
 from auto_shutdown.domain.scheduled.stack import Stack
 from auto_shutdown.domain.scheduled.template import Options
 
@@ -182,7 +182,7 @@ def test_linters_accept_the_template_and_its_policies(tmp_path: Path) -> None:
 
 def test_its_cost_grows_with_what_it_reads() -> None:
     def total(options: Options, apps: int, canvas: int = 0) -> float:
-        return sum(line.usd for line in upkeep.month(options, apps, canvas))
+        return sum(line.usd for line in monthly_cost.estimate(options, apps, canvas))
 
     assert 0.5 < total(ONLY_READING, 10) < total(DRY, 10) < total(DRY, 1000) < 10
     assert total(DRY, 10, 1000) - total(DRY, 10) == pytest.approx(2981 * 0.01, rel=0.01)

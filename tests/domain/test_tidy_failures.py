@@ -71,7 +71,7 @@ def test_run_stops_while_another_run_holds_the_lease(
 ) -> None:
     ripe(account, admin)
     memory, version = admin.state.load()
-    admin.state.save(memory.taken("another", admin.place.now() + LEASE), version)
+    admin.state.save(memory.taken("another", admin.connection.now() + LEASE), version)
     with pytest.raises(ConflictError, match="gives way"):
         admin.run()
     assert account.api.count("DeleteApp") == 0
@@ -85,7 +85,7 @@ def test_state_changed_by_another_run_ends_the_run(account: Account, admin: Admi
     memory, version = admin.state.load()
     admin.state.save(memory, version)
     with pytest.raises(ConflictError):
-        admin.state.save(memory.taken("late", admin.place.now()), "another version")
+        admin.state.save(memory.taken("late", admin.connection.now()), "another version")
 
 
 @pytest.mark.parametrize("crash_at", ["delete", "outcome"])
@@ -121,7 +121,7 @@ def test_deletions_without_time_left_are_postponed(account: Account, admin: Admi
     account.start("RSessionGateway", 50, "two", UserProfileName="cleo")
     admin.run()
     admin.notices_given(timedelta(hours=2))
-    pace = admin.place.aws("us-west-2").pace
+    pace = admin.connection.aws("us-west-2").pace
     wait, deletions = pace.wait, []
 
     def wait_until_the_end(service: str, method: str, again: bool = False) -> None:
@@ -159,7 +159,7 @@ def test_crash_right_before_the_call_costs_another_notice(
     """The state no longer has the notice. If it had, the next run could delete an app that was
     created again meanwhile, because CloudTrail shows a creation only minutes later."""
     ripe(account, admin)
-    aws, store = admin.place.aws(REGION), admin.state
+    aws, store = admin.connection.aws(REGION), admin.state
     send = aws.send
 
     def write_nothing(*state: Any) -> str:
@@ -256,7 +256,7 @@ def test_run_that_loses_the_state_at_the_last_moment_deletes_nothing(
 
     def another_run_begins() -> None:
         memory, version = admin.state.load()
-        admin.state.save(memory.taken("another", admin.place.now() + LEASE), version)
+        admin.state.save(memory.taken("another", admin.connection.now() + LEASE), version)
 
     at_describe(account, another_run_begins)
     with pytest.raises(ConflictError):

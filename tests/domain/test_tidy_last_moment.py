@@ -17,7 +17,7 @@ from aws_account import Account, line
 from tidy_run import Administrator, at_describe
 
 from auto_shutdown.core.verdict import Result
-from auto_shutdown.domain.workplace import Workplace
+from auto_shutdown.domain.connection import Connection
 
 
 @pytest.fixture(scope="module")
@@ -141,10 +141,10 @@ ROWS: dict[str, tuple[str, Event, str]] = {
 
 @pytest.mark.parametrize("row", ROWS)
 def test_change_just_before_the_deletion_keeps_the_app(
-    account: Account, place: Workplace, tmp_path: Path, row: str
+    account: Account, connection: Connection, tmp_path: Path, row: str
 ) -> None:
     rule, event, reason = ROWS[row]
-    admin = Administrator(account, place, tmp_path)
+    admin = Administrator(account, connection, tmp_path)
     due = Due(rule, account, admin)
     at_describe(account, lambda: event(due))
     run = admin.run(RULES)

@@ -13,11 +13,11 @@ from aws_account import Account
 
 from auto_shutdown.core.verdict import Result
 from auto_shutdown.domain.actions import Decision
+from auto_shutdown.domain.connection import Connection, scope_of_tidy
 from auto_shutdown.domain.facts import Facts
 from auto_shutdown.domain.policy import DomainPolicy
 from auto_shutdown.domain.stores import FileAudit, FileState
 from auto_shutdown.domain.tidy import Run, Tidy
-from auto_shutdown.domain.workplace import Workplace, scope_of_tidy
 
 
 class Notes:
@@ -36,20 +36,26 @@ class Notes:
 class Administrator:
     """Runs tidy again and again. ``later`` moves the clock of the program, not that of AWS."""
 
-    def __init__(self, account: Account, place: Workplace, directory: Path) -> None:
-        self.account, self.place = account, place
+    def __init__(self, account: Account, connection: Connection, directory: Path) -> None:
+        self.account, self.connection = account, connection
         self.state, self.log = FileState(directory / "state"), directory / "audit"
         self.audit: Any = FileAudit(self.log)
         self.notes = Notes()
         self.offset = timedelta(0)
-        self.place.now = lambda: datetime.now(timezone.utc) + self.offset
+        self.connection.now = lambda: datetime.now(timezone.utc) + self.offset
         self.before_call: Callable[[], None] = lambda: None
 
     def run(self, rules: DomainPolicy | None = None, dry_run: bool = False) -> Run:
         rules = rules or all_on()
-        reader = self.place.reader(scope_of_tidy(("us-west-2",), rules))
+        reader = self.connection.reader(scope_of_tidy(("us-west-2",), rules))
         tidy = Tidy(
-            reader, rules, self.state, self.audit, self.notes, self.place.aws, self.place.now
+            reader,
+            rules,
+            self.state,
+            self.audit,
+            self.notes,
+            self.connection.aws,
+            self.connection.now,
         )
         return tidy.run(dry_run)
 

@@ -3,8 +3,8 @@
 - AWS Lambda calls :mod:`.handler`. It builds the same objects as the command line, but its state
   and audit log are in S3 (:mod:`.s3`).
 - :mod:`.package` makes the zip from the installed package. :mod:`.template` makes the template,
-  with :mod:`.storage` and :mod:`.alarms`. :mod:`.upkeep` estimates the cost of a month.
+  with :mod:`.storage` and :mod:`.alarms`. :mod:`.monthly_cost` estimates the cost of a month.
 - :mod:`.stack` deploys and removes both through CloudFormation.
 
-What is deleted, and when, is decided in :mod:`auto_shutdown.domain.actions`, and not here.
+:mod:`auto_shutdown.domain.actions` decides which apps are deleted, and when.
 """

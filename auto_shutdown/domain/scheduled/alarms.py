@@ -10,10 +10,11 @@ from typing import Any
 
 Resource = dict[str, Any]
 
-#: The alarm needs so many missing runs of ``tidy`` in a row; a run that gives way is missing, too.
+#: The alarm goes off if no ``tidy`` was complete for this many intervals. A run that gives way to
+#: another run is not complete.
 MISSED_RUNS = 4
 
-#: A daily run counts as missing if none was complete for so many hours.
+#: The alarm goes off if no daily run was complete for this many hours.
 DAILY_HOURS = 26
 
 
@@ -65,7 +66,7 @@ def _runs(command: str) -> Resource:
 def _on_missing(command: str, seconds: int, periods: int) -> Resource:
     metric = _metric(command)
     return _alarm(
-        f"auto_shutdown: no complete run of domain {command}. Look into the function's log.",
+        f"auto_shutdown: no complete run of domain {command}. See the function's log.",
         Namespace=metric["MetricNamespace"],
         MetricName=metric["MetricName"],
         Period=seconds,

@@ -19,35 +19,35 @@ from typing import Any
 from ...core.finding import Level, counts
 from ...core.words import iso
 from .. import facts as f
-from ..errors import CallError, ConflictError, DomainError
-from ..notices import AwsNotifier
-from ..pace import Aws, Pace
-from ..policy import DomainPolicy
-from ..tidy import Run, Tidy
-from ..workplace import (
-    Workplace,
+from ..connection import (
+    Connection,
     connect,
     read_policy,
     scope_of_check,
     scope_of_report,
     scope_of_tidy,
 )
+from ..errors import CallError, ConflictError, DomainError
+from ..notices import AwsNotifier
+from ..pace import Aws, Pace
+from ..policy import DomainPolicy
+from ..tidy import Run, Tidy
 from . import mail
 from .s3 import Bucket, S3Audit, S3State
 
-#: A run begins to end so many seconds before the function's time-out, to write its state.
+#: A run ends its work this many seconds before the function's time-out, to write its state.
 RESERVE_SECONDS = 60.0
 
 #: How far back the daily report and check read the report lines.
 WINDOW = timedelta(hours=24)
 
-#: Describe at most so many user profiles one by one (5 a second): three minutes.
+#: The most user profiles that a run describes one by one. At 5 a second this takes three minutes.
 DESCRIBE_MOST = 900
 
 #: Environment variables, set by the template.
 BUCKET, TOPIC, BILL = "AUTO_SHUTDOWN_BUCKET", "AUTO_SHUTDOWN_TOPIC", "AUTO_SHUTDOWN_BILL"
 
-#: In the zip, beside the package.
+#: The policy file. It is in the zip, beside the package.
 POLICY_FILE = Path(__file__).resolve().parents[3] / "policy.json"
 
 
@@ -64,7 +64,7 @@ class Job:
     """One invocation. ``id`` is Lambda's request id."""
 
     id: str
-    place: Workplace
+    connection: Connection
     region: str
     bucket: Bucket
     topic: str
@@ -88,7 +88,8 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         result.update(outcome="gave-way", message=str(error))
     except (DomainError, CallError, RunFailedError) as error:
         result["message"] = str(error)
-        # Without the cause: AWS's own text can quote secrets.
+        # The exception has no cause, because a traceback would show AWS's text, which can quote
+        # secrets.
         raise RunFailedError(f"{command}: {error}") from None
     finally:
         result.update(seconds=round(time.monotonic() - begun, 1), memory_mb=_peak_memory())
@@ -113,23 +114,23 @@ def _job(context: Any) -> Job:
         raise RunFailedError(f"The function's environment lacks {', '.join(missing)}.")
     topic = os.environ[TOPIC]
     global _session
-    place, (region,) = connect((), False, seconds=seconds, session=_session)
-    _session = place.session
-    bucket = Bucket(Aws(region, place.session, Pace()), os.environ[BUCKET])
+    connection, (region,) = connect((), False, seconds=seconds, session=_session)
+    _session = connection.session
+    bucket = Bucket(Aws(region, connection.session, Pace()), os.environ[BUCKET])
     policy = read_policy(POLICY_FILE, topic) if POLICY_FILE.exists() else DomainPolicy()
-    return Job(context.aws_request_id, place, region, bucket, topic, policy)
+    return Job(context.aws_request_id, connection, region, bucket, topic, policy)
 
 
 # -- the commands: each returns members of the last log line --------------------------------------
 
 
 def report(job: Job) -> dict[str, Any]:
-    """The report as an HTML page and JSON, under the day's name and as the latest."""
+    """Write the report as HTML and JSON, each to an object named by the day and to ``latest``."""
     from ..page import html
     from ..report import build
 
     scope = scope_of_report((job.region,), job.policy, WINDOW, bool(os.environ.get(BILL)))
-    facts = job.place.read(scope)
+    facts = job.connection.read(scope)
     found = build(facts, job.policy)
     page = html(found).encode()
     for name in (f"{facts.at:%Y-%m-%d}", "latest"):
@@ -140,11 +141,11 @@ def report(job: Job) -> dict[str, Any]:
 
 
 def check(job: Job) -> dict[str, Any]:
-    """The findings as JSON, and as a mail if there is one above ``ok``."""
+    """The findings as JSON. If one of them is a warning or a failure, also send them as a mail."""
     from ..findings import examine
 
     scope = scope_of_check((job.region,), job.policy, WINDOW, DESCRIBE_MOST)
-    facts = job.place.read(scope)
+    facts = job.connection.read(scope)
     findings = examine(facts, job.policy)
     found = {
         "at": iso(facts.at),
@@ -157,23 +158,24 @@ def check(job: Job) -> dict[str, Any]:
     job.put_json("checks/latest.json", found)
     if any(finding.level is not Level.OK for finding in findings):
         subject, text = mail.of_check(findings, facts, job.bucket.name)
-        aws = job.place.aws(job.region)
+        aws = job.connection.aws(job.region)
         aws.call("sns", "publish", TopicArn=job.topic, Subject=subject, Message=text)
     _fail_on_unread(facts.unread, {f.DOMAINS, f.APPS})
     return dict(counts(findings))
 
 
 def tidy(job: Job) -> dict[str, Any]:
-    """One run of ``domain tidy``, which may be a dry run. Its plan is written as the latest."""
-    place, policy = job.place, job.policy
+    """One run of ``domain tidy``, which may be a dry run. Writes its plan to
+    ``plans/latest.json``."""
+    connection, policy = job.connection, job.policy
     scope = scope_of_tidy((job.region,), policy)
     if not policy.without_extension.delete:
         # One query of Logs Insights in each run would be the largest cost.
         scope = replace(scope, sources=scope.sources - {f.REPORTS})
-    reader = place.reader(scope)
-    audit = S3Audit(job.bucket, job.id, place.now())
-    store, notifier = S3State(job.bucket), AwsNotifier(place.aws)
-    run = Tidy(reader, policy, store, audit, notifier, place.aws, place.now).run(False)
+    reader = connection.reader(scope)
+    audit = S3Audit(job.bucket, job.id, connection.now())
+    store, notifier = S3State(job.bucket), AwsNotifier(connection.aws)
+    run = Tidy(reader, policy, store, audit, notifier, connection.aws, connection.now).run(False)
     job.put_json("plans/latest.json", _plan(run))
     _fail_on_unread(run.facts.unread, _needed(policy))
     failed = [a for a in run.attempts if a.failed]

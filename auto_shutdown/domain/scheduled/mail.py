@@ -8,7 +8,7 @@ from ...core.finding import Finding, Level
 from ...core.words import printable
 from ..facts import Facts
 
-#: SNS takes 256 KB a message and 100 ASCII characters of subject.
+#: SNS accepts 256 KB in a message, and 100 ASCII characters in its subject.
 MOST_CHARACTERS = 60_000
 MOST_OF_SUBJECT = 100
 

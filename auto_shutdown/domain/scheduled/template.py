@@ -32,9 +32,10 @@ LOG_DAYS = 90
 
 @dataclass(frozen=True)
 class Options:
-    """``has_policy``: whether there is a policy file, and so a run of ``tidy``. ``every``: minutes
-    between two runs of it. ``hour``: of the daily report and check, in the parameter TimeZone.
-    ``bill``: ask Cost Explorer, too."""
+    """``has_policy``: whether there is a policy file; without one, ``tidy`` does not run.
+    ``every``: minutes between two runs of ``tidy``. ``hour``: the hour of the daily report and
+    check, in the time zone of the parameter TimeZone. ``bill``: also read the bill from Cost
+    Explorer."""
 
     policy: DomainPolicy = field(default_factory=DomainPolicy)
     has_policy: bool = False
@@ -89,16 +90,16 @@ def _parameters(code_key: str) -> dict[str, Any]:
             AllowedValues=["true", "false"],
         ),
         "CodeKey": text("The zip's key in that bucket.", code_key),
-        "Mail": text("Gets alarms, notices and the daily check; empty for nobody.", ""),
+        "Mail": text("Mail address for alarms, notices and the daily check; may be empty.", ""),
         "MonthlyBudget": {
             "Type": "Number",
             "Default": 0,
             "MinValue": 0,
-            "Description": "US dollars a month for SageMaker, in one stack an account; 0: none.",
+            "Description": "A monthly budget in USD; set it in one stack of an account. 0: none.",
         },
-        "TimeZone": text("Of the daily report and check, as in Europe/Berlin.", "UTC"),
+        "TimeZone": text("Time zone of the daily report and check, such as Europe/Berlin.", "UTC"),
         "ReserveConcurrency": text(
-            "false for accounts whose limit of concurrent executions is too low for it.",
+            "Reserve one concurrent run; false if the account's limit is too low for it.",
             "true",
             AllowedValues=["true", "false"],
         ),
@@ -226,7 +227,7 @@ def _filled(resource: str) -> Any:
 
 def _schedules(options: Options) -> dict[str, Any]:
     times = {
-        # The report before the check, whose mail names it.
+        # The report runs first, because the mail of the check contains the report's address.
         "report": f"cron(0 {options.hour} * * ? *)",
         "check": f"cron(20 {options.hour} * * ? *)",
         "tidy": f"rate({options.every} minutes)",

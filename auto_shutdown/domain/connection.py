@@ -28,7 +28,7 @@ def utc_now() -> datetime:
 
 
 @dataclass
-class Workplace:
+class Connection:
     """The APIs of the regions. ``session`` is boto3's. AWS limits the rates by account and region,
     so each region has its own pace. ``speed`` multiplies the rates. ``until``: when everything must
     end, by ``time.monotonic``."""
@@ -65,9 +65,9 @@ def connect(
     profile: str | None = None,
     seconds: float | None = None,
     session: Any = None,
-) -> tuple[Workplace, tuple[str, ...]]:
-    """A workplace with the credentials that the AWS command line would use, and the regions.
-    ``session``: that of an earlier workplace, which has loaded boto3's service models. Raises
+) -> tuple[Connection, tuple[str, ...]]:
+    """A connection with the credentials that the AWS command line would use, and the regions.
+    ``session``: that of an earlier connection, which has loaded boto3's service models. Raises
     DomainError."""
     try:
         from boto3.session import Session
@@ -86,7 +86,7 @@ def connect(
         message = f"No AWS session ({type(error).__name__}): check the profile and credentials."
         raise DomainError(message) from None
     until = None if seconds is None else time.monotonic() + seconds
-    return Workplace(session, until), found
+    return Connection(session, until), found
 
 
 def load_policy(path: Path | None) -> DomainPolicy:

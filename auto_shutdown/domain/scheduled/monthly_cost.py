@@ -1,4 +1,4 @@
-"""The cost of the scheduled run a month: an estimate from list prices of us-east-1. Pure."""
+"""Estimates what the scheduled run costs in a month, from list prices of us-east-1. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PRICED_AS_OF = "2026-11"
 # …/aws-cost-management/pricing/. Prices of other regions differ.
 LAMBDA_GB_SECOND = 0.0000133334
 LAMBDA_REQUEST = 0.20 / 1e6
-#: A month.
+#: One alarm, and one metric, for a month.
 ALARM = 0.10
 METRIC = 0.30
-#: A GB that CloudWatch Logs Insights scans.
+#: One GB that a query of CloudWatch Logs Insights scans.
 INSIGHTS_GB = 0.005
-#: A metric that GetMetricData returns.
+#: One metric that GetMetricData returns.
 METRIC_READ = 0.01 / 1000
 S3_PUT = 0.005 / 1000
 COST_EXPLORER_REQUEST = 0.01
@@ -29,7 +29,7 @@ COST_EXPLORER_REQUEST = 0.01
 HOURS = 730
 DAYS = 30.4
 
-#: Assumed: what one server writes to the log group of Studio.
+#: Assumed: the GB that one server writes to the log group of Studio each day.
 LOG_GB_A_DAY = 0.002
 
 
@@ -38,7 +38,7 @@ class Line(NamedTuple):
     usd: float
 
 
-def month(options: Options, apps: int, canvas_apps: int) -> list[Line]:
+def estimate(options: Options, apps: int, canvas_apps: int) -> list[Line]:
     """The parts of the cost for this number of apps, each with a user profile and a space."""
     tidies = HOURS * 60 / options.every if options.has_policy else 0.0
     daily = 2 * DAYS
@@ -58,7 +58,7 @@ def month(options: Options, apps: int, canvas_apps: int) -> list[Line]:
             f"the metric of {canvas_apps} Canvas apps",
             (tidies + daily) * canvas_apps * METRIC_READ,
         ),
-        # State three times a run and the plan; reports and checks.
+        # A run of tidy writes the state three times, and its plan. A daily run writes four objects.
         Line("S3 requests", (4 * tidies + 4 * daily) * S3_PUT),
     ]
     if options.bill:
