@@ -101,6 +101,7 @@ class Remover:
         if self._tasks.has(ref) or self._waits_for_tenants(ref, now):
             return False
         before = situation.snapshot
+        began_at = time.monotonic()
         try:
             ref_to_observe = _decided_with(decision, before)
             fresh = await _look_again(self._world, ref_to_observe, current_policy())
@@ -135,6 +136,7 @@ class Remover:
             now,
             fresh,
             ref,
+            began_at,
         )
         task = self._tasks.begin(resource, removal, last)
         await asyncio.wait({task}, timeout=patience)
@@ -162,7 +164,8 @@ class Remover:
 
 @dataclass
 class _LastLook:
-    """The last look at ``ref``, and the decision on it. ``fresh`` is the look before."""
+    """The last look at ``ref``, and the decision on it. ``fresh`` is the snapshot of that look,
+    which began at ``began_at`` (monotonic), ``now`` by the clock of the ledger."""
 
     world: World
     situation: Situation
@@ -172,7 +175,8 @@ class _LastLook:
     now: datetime
     fresh: Snapshot
     ref: Ref
-    looked_at: float = 0.0
+    began_at: float
+    ended_at: float = 0.0
 
     async def observe(self) -> None:
         """Observe an app again, because SageMaker deletes an app without looking at anything. The
@@ -186,23 +190,28 @@ class _LastLook:
 
     async def _look(self) -> None:
         if self.ref.kind is Kind.APP:
+            self.began_at = time.monotonic()
             self.fresh = await _look_again(self.world, self.ref, self.policy())
             self.situation.change_ledger(
                 lambda ledger: advance_part(ledger, self.fresh, self.ledger_time())
             )
-        self.looked_at = time.monotonic()
+        self.ended_at = time.monotonic()
 
     def is_recent(self) -> bool:
         """A call may wait behind others in the thread of the SageMaker calls, and cells may begin
         meanwhile."""
         if self.ref.kind is not Kind.APP:
             return True
-        return time.monotonic() - self.looked_at <= LOOK_VALID_SECONDS
+        return time.monotonic() - self.ended_at <= LOOK_VALID_SECONDS
 
     def decide(self) -> Decision | None:
-        """Decide with the current ledger and the current policy."""
-        ledger = self.situation.ledger
-        return decide(self.fresh, ledger, self.policy(), self.now).of(self.ref)
+        """Decide with the current ledger, the current policy, and what this server process has
+        learnt since the last look: a client may have connected or sent a request meanwhile, and a
+        kernel or terminal may have been started. It may be called in any thread."""
+        seen, ledger = self.world.updated(self.fresh, self.began_at), self.situation.ledger
+        if seen is not self.fresh:
+            ledger = advance_part(ledger, seen, self.now)
+        return decide(seen, ledger, self.policy(), self.now).of(self.ref)
 
 
 async def _look_again(world: World, ref: Ref, policy: Policy) -> Snapshot:

@@ -72,14 +72,20 @@ class HeartbeatSource:
         """The reports now. Raises OSError when the directory cannot be read. Activity is then
         unknown."""
         everything, apps, activity = await self._files.run(self._read_files)
-        server = {
+        server = self.reported_in_this_server()
+        if activity is not None:
+            server[Signal.ACTIVITY_FILE] = activity
+        return Heartbeats(everything, apps, server)
+
+    def reported_in_this_server(self) -> dict[str, datetime]:
+        """The reports for the whole server that this process knows at this moment, by signal. Reads
+        no file, and may be called in any thread."""
+        reports = {
             Signal.EXTENSION: self._reported(),
-            Signal.ACTIVITY_FILE: activity,
             Signal.SAVED: self._saved_at,
             **self.proxied.used,
         }
-        known = {signal: at for signal, at in server.items() if at is not None}
-        return Heartbeats(everything, apps, known)
+        return {signal: at for signal, at in reports.items() if at is not None}
 
     def close(self) -> None:
         """Read no more."""

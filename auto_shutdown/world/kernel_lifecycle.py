@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import Any
@@ -17,6 +18,9 @@ from ..core.model import Departure, Kernel
 from ..core.signals import Signal
 from .departures import Departures
 from .requests import Requests
+
+#: Seconds for which a start that has not ended may still give a kernel. A gateway may take minutes.
+START_SECONDS = 600.0
 
 
 class KernelLifecycle:
@@ -39,8 +43,11 @@ class KernelLifecycle:
         self._started_at: dict[str, datetime] = {}
         self._last_seen: dict[str, Kernel] = {}
         self._departures = Departures()
+        #: When the last start began, and when each start in progress began (monotonic).
+        self._last_start: float | None = None
+        self._starts: dict[object, float] = {}
         with contextlib.suppress(Exception):  # a manager without it has no such kernels
-            _wrap(manager, "start_kernel", lambda _: None, self._note_start)
+            _wrap(manager, "start_kernel", self._before_start, self._note_start, self._start_ended)
             _wrap(manager, "shutdown_kernel", self._before_its_end, self._note_end)
 
     @property
@@ -62,6 +69,24 @@ class KernelLifecycle:
     def place(self, kernels: Iterable[Kernel]) -> None:
         """Take the same kernels again, now with the apps in which they run or may run."""
         self._last_seen.update((k.id, k) for k in kernels if k.id in self._last_seen)
+
+    def was_started_since(self, monotonic: float) -> bool:
+        """Whether the start of a kernel has begun since that instant of the monotonic clock, or is
+        in progress. A gateway's kernel is listed only when its start has ended. A start in progress
+        for longer than ``START_SECONDS`` does not count."""
+        if self._last_start is not None and self._last_start >= monotonic:
+            return True
+        oldest = time.monotonic() - START_SECONDS
+        return any(begun > oldest for begun in list(self._starts.values()))
+
+    def _before_start(self, _kernel_id: Any) -> object:
+        self._last_start = time.monotonic()
+        start = object()
+        self._starts[start] = self._last_start
+        return start
+
+    def _start_ended(self, start: object) -> None:
+        self._starts.pop(start, None)
 
     def _note_start(self, kernel_id: Any, *_: Any) -> None:
         if isinstance(kernel_id, str):
@@ -103,9 +128,11 @@ def _wrap(
     name: str,
     before: Callable[[Any], Any],
     after: Callable[[Any, Any, Any], None],
+    ended: Callable[[Any], None] = lambda _known: None,
 ) -> None:
     """Call ``before`` with the kernel id of each call. Call ``after`` with the result, the kernel
-    id and what ``before`` gave, when the call has succeeded."""
+    id and what ``before`` gave, when the call has succeeded. Call ``ended`` with what ``before``
+    gave when the call has succeeded, failed or was cancelled."""
     method = getattr(manager, name)
 
     def noted(result: Any, kernel_id: Any, known: Any) -> Any:
@@ -114,15 +141,23 @@ def _wrap(
         return result
 
     async def waiting(result: Any, kernel_id: Any, known: Any) -> Any:
-        return noted(await result, kernel_id, known)
+        try:
+            return noted(await result, kernel_id, known)
+        finally:
+            ended(known)
 
     def wrapped(*arguments: Any, **more: Any) -> Any:
         kernel_id, known = more.get("kernel_id", arguments[0] if arguments else None), None
         with contextlib.suppress(Exception):
             known = before(kernel_id)
-        result = method(*arguments, **more)
+        try:
+            result = method(*arguments, **more)
+        except BaseException:
+            ended(known)
+            raise
         if inspect.isawaitable(result):
             return waiting(result, kernel_id, known)
+        ended(known)
         return noted(result, kernel_id, known)
 
     setattr(manager, name, wrapped)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..core.marks import BUSY, COMING_UP
 from ..core.model import KERNEL_GATEWAY, Kernel
+from .requests import KernelRequests
 from .stamps import parse_stamp
 
 #: What separates kernel and image in the kernelspec names of Studio Classic.
@@ -82,3 +84,14 @@ def kernel_of_model(kernel_id: str, model: Model, paths: tuple[str, ...]) -> Ker
         image=image or None,
         paths=paths,
     )
+
+
+def state_by_messages(state: str, requests: KernelRequests) -> str:
+    """The state of a kernel, corrected by its messages. Messages only add activity: a kernel with
+    an unfinished request or a silent shell is busy, and a kernel that has sent a message is no
+    longer starting."""
+    if state in COMING_UP and not requests.came_up:
+        return state
+    if requests.unfinished or requests.shell_silent:
+        return BUSY
+    return "idle" if state in COMING_UP else state

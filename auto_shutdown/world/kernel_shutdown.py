@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from ..core.apps import DEAD
 from ..core.marks import BUSY, COMING_UP
 from ..core.model import Kernel
 from ..core.signals import Signal
@@ -30,6 +31,9 @@ from .websockets import WebsocketClients
 USED = "It was used at the last moment."
 SILENT = "Its shell did not answer at the last moment"
 CAME_UP = "It had never answered, and has answered at the last moment."
+
+#: The phase of a kernel whose process has ended or is ending.
+ENDED = "ended"
 
 #: Seconds that a kernel's manager may need to notice the end of this extension's own request.
 SETTLE_SECONDS = 1.0
@@ -170,8 +174,8 @@ class KernelShutdown:
             bool(fresh.unreadable)
             or stamp_moved
             or fresh.request_at != kernel.request_at
-            or (fresh.state == BUSY and kernel.state != BUSY)
-            or (kernel.waiting_for is not None and fresh.connections > kernel.connections)
+            or _phase(fresh.state) not in (_phase(kernel.state), ENDED)
+            or _no_longer_waits(kernel, fresh)
         )
 
     async def _read_with_messages(self, kernel: Kernel) -> Kernel | None:
@@ -194,3 +198,18 @@ class KernelShutdown:
             type(error).__name__,
             sentence("It is tried again; the server's log has what its kernel manager says."),
         )
+
+
+def _phase(state: str) -> str:
+    """``state``, without the differences between the states of a start and between those of an end.
+    A kernel that fails to start may go through all of them, and nobody has used it."""
+    if state in COMING_UP:
+        return "starting"
+    return ENDED if state in DEAD else state
+
+
+def _no_longer_waits(before: Kernel, now: Kernel) -> bool:
+    """Whether a person came back to a kernel that waited in ``input()`` or in the debugger."""
+    if before.waiting_for is None:
+        return False
+    return now.waiting_for != before.waiting_for or now.connections > before.connections

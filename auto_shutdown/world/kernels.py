@@ -22,12 +22,12 @@ from ..core.verdict import Outcome
 from .iopub import IOPubListener, IOPubSubscription
 from .kernel_access import channels_of, fresh_model, kernel_of, limit_of, pid_of, resolve
 from .kernel_lifecycle import KernelLifecycle
-from .kernel_models import Joined, Model, join, kernel_of_model
+from .kernel_models import Joined, Model, join, kernel_of_model, state_by_messages
 from .kernel_shutdown import KernelShutdown
 from .kernel_usage import Usage
 from .last_word import MayGo, always
-from .requests import KernelRequests
 from .shells import OwnChannels, Shells
+from .since_look import updated_kernel
 from .websockets import WebsocketClients
 
 
@@ -159,7 +159,7 @@ class KernelSource:
         if requests is not None and state in DEAD:
             requests.ended()
         elif requests is not None:
-            state = _state_by_messages(state, requests)
+            state = state_by_messages(state, requests)
             if requests.waits_for_input(kernel.state):
                 waiting_for = "input"
         if waiting_for is None and state == BUSY and subscription and subscription.in_debugger:
@@ -185,6 +185,21 @@ class KernelSource:
         changed = replace(kernel, **changes)
         self._with_changes[kernel.id] = kernel, changes, changed
         return changed
+
+    def updated(self, kernel: Kernel) -> Kernel:
+        """``kernel``, which was observed before, with what its clients and its messages have shown
+        since then. Sends no request, and may be called in any thread."""
+        return updated_kernel(
+            kernel,
+            self._requests.known(kernel.id),
+            self._subscription(kernel.id),
+            self._clients.connections(kernel.id),
+        )
+
+    def was_started_since(self, monotonic: float) -> bool:
+        """Whether this server has begun to start a kernel since that instant of the monotonic
+        clock, or still waits for the start of one. May be called in any thread."""
+        return self._lifecycle.was_started_since(monotonic)
 
     def had_come_up(self, kernel_ids: Iterable[str]) -> None:
         """Note that an earlier server saw these kernels idle or busy. So they are not stuck in
@@ -266,14 +281,3 @@ class KernelSource:
     def is_listed(self, kernel_id: str) -> bool:
         """Whether the kernel's manager still lists the kernel. Sends no request to a gateway."""
         return kernel_id in set(self._kernels.list_kernel_ids())
-
-
-def _state_by_messages(state: str, requests: KernelRequests) -> str:
-    """The state of a kernel, corrected by its messages. Messages only add activity: a kernel with
-    an unfinished request or a silent shell is busy, and a kernel that has sent a message is no
-    longer starting."""
-    if state in COMING_UP and not requests.came_up:
-        return state
-    if requests.unfinished or requests.shell_silent:
-        return BUSY
-    return "idle" if state in COMING_UP else state

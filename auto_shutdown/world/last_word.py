@@ -2,7 +2,8 @@
 
 Some requests forbid a removal: a keep-alive, the setting ``enabled`` off, a longer limit. Such a
 request may arrive after the last decision, while a source asks the kernel's shell or waits for its
-turn in a thread. So each source asks once more, right before it ends the resource.
+turn in a thread. A client may also connect, or a kernel may be started (since_look.py). So each
+source asks once more, right before it ends the resource.
 """
 
 from __future__ import annotations

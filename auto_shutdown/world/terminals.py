@@ -40,6 +40,8 @@ class TerminalSource:
         self._settings = settings
         self._watched: Any = None
         self._listed: frozenset[str] = frozenset()
+        #: When each terminal was first seen in its manager (monotonic), listed or not.
+        self._first_seen: dict[str, float] = {}
         self._departures = Departures()
         #: Called when the shell of a terminal has ended: no request to the server shows that.
         self.on_change: Callable[[], None] = lambda: None
@@ -88,6 +90,8 @@ class TerminalSource:
             return ()
         self._watch_ends(manager)
         ptys = getattr(manager, "terminals", {})
+        at = time.monotonic()
+        self._first_seen = {name: self._first_seen.get(name, at) for name in list(ptys)}
         try:
             models = await resolve(manager.list())
         except AttributeError:
@@ -98,6 +102,20 @@ class TerminalSource:
         self._listed = frozenset(terminal.id for terminal in found)
         self._departures.begin_pass()
         return found
+
+    def current(self, looked_at: float) -> tuple[Terminal, ...]:
+        """The listed terminals, and those that were opened since ``looked_at`` (monotonic), as they
+        are at this moment. Does not wait, and may be called in any thread."""
+        manager = self._settings.get("terminal_manager")
+        ptys, shell = getattr(manager, "terminals", {}), shell_of(manager)
+        found = []
+        for name in list(ptys):
+            # A manager may have a terminal that it never lists.
+            if name not in self._listed and self._first_seen.get(name, looked_at) < looked_at:
+                continue
+            with contextlib.suppress(Exception):  # a terminal that has just ended has no model
+                found.append(_terminal(_model(manager, name), ptys, shell))
+        return tuple(found)
 
     def pid_of(self, name: str) -> int | None:
         """The process id of a terminal's shell on this host; None for an image terminal."""

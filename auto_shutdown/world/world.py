@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -33,6 +33,7 @@ from .placement import completed, place, within
 from .platform import Platform, recognise
 from .proc_files import working_directory
 from .sagemaker import SageMaker, SourceError
+from .since_look import started_kernel, updated_apps, updated_terminals
 from .source_reader import SourceReader
 from .terminals import TerminalSource
 from .websocket_handlers import WebsocketHandlers
@@ -275,6 +276,25 @@ class World:
         not call ListApps: the controller does that once for all removals of a pass."""
         snapshot = await self.observe(list_apps=False, last_look=ref.kind is Kind.APP)
         return snapshot.bearing_on(ref)
+
+    def updated(self, snapshot: Snapshot, looked_at: float) -> Snapshot:
+        """``snapshot`` of the look that began at ``looked_at`` (monotonic), with what this server
+        process has learnt since then. The same object if that is nothing. Sends no request, does
+        not wait, and may be called in any thread."""
+        kernels = tuple(map(self._kernel_source.updated, snapshot.kernels))
+        if not snapshot.apps:
+            return snapshot if kernels == snapshot.kernels else replace(snapshot, kernels=kernels)
+        terminals, apps = snapshot.terminals, snapshot.apps
+        terminals = updated_terminals(terminals, self._terminal_source.current(looked_at), apps)
+        if self._heartbeat_source is not None:
+            apps = updated_apps(apps, self._heartbeat_source.reported_in_this_server())
+        departures = snapshot.departures
+        if self._kernel_source.was_started_since(looked_at):
+            departures = (*departures, started_kernel(datetime.now(timezone.utc)))
+        updated = replace(
+            snapshot, kernels=kernels, terminals=terminals, apps=apps, departures=departures
+        )
+        return snapshot if updated == snapshot else updated
 
     async def session_of(self, resource: Resource) -> tuple[Resource, Session]:
         """What a user needs to bring ``resource`` back after its removal. Also returns the resource

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from auto_shutdown.cycle.user_requests import UserRequests
 from auto_shutdown.state.history import History
 from auto_shutdown.state.store import Store
 from auto_shutdown.world.last_word import MayGo, always
+from auto_shutdown.world.since_look import started_kernel
 from auto_shutdown.world.world import Session
 
 KERNEL = Ref(Kind.KERNEL, "k")
@@ -59,6 +61,49 @@ async def test_request_while_the_session_is_recorded_keeps_the_kernel(
     assert bench.world.removed == []
     assert outcomes(bench) == [("k", outcome)]
     assert (await requests.stopped())["stopped"] == [], "the kernel still runs"
+
+
+#: What the server's process learns after the last look, by the setting that makes it count.
+LEARNT: dict[str, tuple[dict[str, Any], Callable[[Snapshot], Snapshot]]] = {
+    "a client connects": (
+        {"protect_connected": True},
+        lambda look: replace(look, kernels=tuple(replace(k, connections=1) for k in look.kernels)),
+    ),
+    "a cell begins": (
+        {},
+        lambda look: replace(look, kernels=tuple(replace(k, state="busy") for k in look.kernels)),
+    ),
+    "a kernel is started": (
+        {},
+        lambda look: replace(look, departures=(started_kernel(START + DUE),)),
+    ),
+    "a terminal is opened": (
+        {},
+        lambda look: replace(look, terminals=(Terminal("1", START, app="KernelGateway/a"),)),
+    ),
+}
+
+
+@pytest.mark.parametrize("learnt", LEARNT)
+@pytest.mark.parametrize("kind", [Kind.KERNEL, Kind.APP])
+async def test_event_since_the_last_look_counts_until_the_removal(
+    kind: Kind, learnt: str, bench: Bench
+) -> None:
+    settings, since_look = LEARNT[learnt]
+    app = bench.world.app("a")
+    ref = bench.world.kernel("k", app).ref
+    if kind is Kind.APP:  # removed with a kernel that could not be shut down
+        ref, bench.world.answers["k"] = app.ref, [Outcome(Result.TEMPORARY, "HTTP 500.")] * 9
+    await bench.controller.requests.patch_settings(settings)
+
+    def happen(resource: Resource) -> None:
+        if resource.ref == ref:
+            bench.world.since_look = since_look
+
+    bench.world.before_remove = happen
+    await bench.live(timedelta(minutes=120, seconds=1))
+    kept = kind is Kind.APP or learnt in ("a client connects", "a cell begins")
+    assert (ref.id, "stale" if kept else "removed") in outcomes(bench)
 
 
 async def test_app_is_observed_before_and_after_its_audit_line(bench: Bench) -> None:

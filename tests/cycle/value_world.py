@@ -64,6 +64,8 @@ class ValueWorld:
     at_work: set[str] = field(default_factory=set)
     asked: list[dict[Ref, timedelta]] = field(default_factory=list)
     before_look: Callable[[Ref], None] = lambda _ref: None
+    #: What the server's process has learnt since the look that gave a snapshot.
+    since_look: Callable[[Snapshot], Snapshot] = lambda snapshot: snapshot
     before_remove: Callable[[Resource], None] = lambda _resource: None
     #: What stays listed although it was removed.
     immortal: set[str] = field(default_factory=set)
@@ -111,6 +113,9 @@ class ValueWorld:
     async def look_again(self, ref: Ref) -> Snapshot:
         self.before_look(ref)
         return (await self.observe(list_apps=False)).bearing_on(ref)
+
+    def updated(self, snapshot: Snapshot, looked_at: float) -> Snapshot:
+        return self.since_look(snapshot)
 
     async def session_of(self, resource: Resource) -> tuple[Resource, Session]:
         found = self.sessions.get(resource.ref.id, Session())

@@ -447,6 +447,10 @@ class Studio:
             self.use(self.rng.choice(kernels), Signal.REQUEST)
         return (await self.observe(list_apps=False)).bearing_on(ref)
 
+    def updated(self, snapshot: Snapshot, looked_at: float) -> Snapshot:
+        """Nothing happens in a simulated week between a look and the removal after it."""
+        return snapshot
+
     async def remove(
         self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
     ) -> Outcome:

@@ -136,11 +136,13 @@ async def test_a_kernel_is_kept_if_its_removal_is_forbidden_while_its_shell_is_a
 
 
 async def test_kernel_that_waits_in_input_is_not_asked(
-    world: World, manager: Manager, shells: FakeShells
+    world: World, manager: Manager, clients: WebsocketClients, shells: FakeShells
 ) -> None:
     """It cannot answer. The same holds for a dead kernel."""
     manager.model = {**MODEL, "execution_state": "busy"}
-    kernel = replace(await decided(world), waiting_for="input")
+    clients.requests.of("k").input_for = "1"
+    kernel = await decided(world)
+    assert kernel.waiting_for == "input"
     assert (await world.remove(kernel, only_unmoved=True)).result is Result.REMOVED
     manager.model = {**MODEL, "execution_state": "dead"}
     assert (await world.remove(await decided(world), only_unmoved=True)).result is Result.REMOVED

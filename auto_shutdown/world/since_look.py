@@ -1,0 +1,85 @@
+"""What this server process has learnt since a look at the kernels, terminals and apps.
+
+A removal may wait between its last look and the call that ends the resource: for its turn in the
+thread of the SageMaker calls, or for the answer of a kernel's shell. Meanwhile this process may
+carry a request to a kernel, a client may connect, and a kernel or terminal may be started. Nothing
+here sends a request or waits, so it may run right before the call, in any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from ..core.apps import DEAD
+from ..core.model import App, Departure, Kernel, Terminal, apps_of
+from ..core.signals import Signal
+from .iopub import IOPubSubscription
+from .kernel_models import state_by_messages
+from .placement import place, within
+from .requests import KernelRequests
+
+
+def updated_kernel(
+    kernel: Kernel,
+    requests: KernelRequests | None,
+    subscription: IOPubSubscription | None,
+    connections: int,
+) -> Kernel:
+    """``kernel`` with its ``requests``, its IOPub ``subscription`` and the number of its
+    ``connections`` as they are now. It is the same object if nothing has changed. Activity of the
+    look stays: a kernel that was busy is busy, and a client that has left still counts."""
+    if kernel.unreadable:
+        return kernel
+    changes: dict[str, Any] = {"connections": max(connections, kernel.connections)}
+    if requests is not None:
+        changes["request_sent_at"] = requests.sent_at or kernel.request_sent_at
+        if kernel.state not in DEAD:
+            changes["state"] = state_by_messages(kernel.state, requests)
+        if kernel.waiting_for == "input" and requests.input_for is None:
+            changes["waiting_for"] = None  # a client has answered
+    if subscription is not None and kernel.iopub is not None:
+        changes["iopub"] = subscription.activity
+        if kernel.waiting_for == "debugger" and not subscription.in_debugger:
+            changes["waiting_for"] = None
+    if all(getattr(kernel, name) == value for name, value in changes.items()):
+        return kernel
+    return replace(kernel, **changes)
+
+
+def updated_terminals(
+    known: Iterable[Terminal], current: Iterable[Terminal], apps: Iterable[App]
+) -> tuple[Terminal, ...]:
+    """The ``known`` terminals of the look as their devices show them now, and the ``current``
+    terminals that were opened since then in one of ``apps``. Apps and heartbeats are those of the
+    look, because a device does not show them. A terminal that has ended stays."""
+    now = {terminal.id: terminal for terminal in current}
+    updated = [_updated_terminal(before, now.pop(before.id, before)) for before in known]
+    own = next((app for app in apps if app.own), None)
+    opened = tuple(now.values()) if own is None else [within(own, each) for each in now.values()]
+    ids = {app.id for app in apps}
+    return (*updated, *(each for each in place(opened, apps) if ids.intersection(apps_of(each))))
+
+
+def _updated_terminal(before: Terminal, now: Terminal) -> Terminal:
+    if before.unreadable or before.in_image:
+        return before
+    return replace(
+        now,
+        app=before.app,
+        may_be_in=before.may_be_in,
+        instance_type=before.instance_type,
+        heartbeat_at=before.heartbeat_at,
+    )
+
+
+def updated_apps(apps: Iterable[App], reports: Mapping[str, datetime]) -> tuple[App, ...]:
+    """``apps``; the server's own app with the ``reports`` for the whole server."""
+    return tuple(replace(app, stamps={**app.stamps, **reports}) if app.own else app for app in apps)
+
+
+def started_kernel(now: datetime) -> Departure:
+    """Evidence of a kernel that is being started, and may run in any app."""
+    return Departure(None, now, Signal.ARRIVAL, anywhere=True)
