@@ -61,7 +61,7 @@ def _add_domains(parser: argparse.ArgumentParser) -> None:
         type=_hours,
         default=timedelta(hours=24),
         metavar="HOURS",
-        help="read the report lines of the servers of so many hours (default: 24)",
+        help="read the report lines of this number of hours (default: 24)",
     )
 
 
