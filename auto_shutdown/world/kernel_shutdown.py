@@ -7,6 +7,7 @@ the kernel right before the shutdown, and no request of a client reaches the ker
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -114,8 +115,9 @@ class KernelShutdown:
             try:
                 outcome = await self._shut_down(kernel, only_unmoved, may_go)
             except Exception as error:
-                outcome = self._failure(kernel, error)
-            if outcome.ended:
+                outcome = await self._failure(kernel, error)
+            # A cell of a client is dropped only if there is no kernel left that could run it.
+            if outcome.ended and not self._is_listed(kernel.id):
                 held.clear()
         return outcome
 
@@ -189,15 +191,31 @@ class KernelShutdown:
             raise LookupError("its manager gives no model for it")
         return self._observed(kernel_of_model(kernel.id, model, kernel.paths))
 
-    def _failure(self, kernel: Kernel, error: Exception) -> Outcome:
+    async def _failure(self, kernel: Kernel, error: Exception) -> Outcome:
+        """The outcome of a shutdown that raised ``error``.
+
+        A manager raises KeyError or HTTP 404 for a kernel that it does not have. A defect of the
+        manager may raise KeyError, too. So the kernel is gone only if its manager no longer lists
+        it."""
         if isinstance(error, KeyError) or getattr(error, "status_code", None) == 404:
-            return Outcome(Result.GONE, "The kernel was already gone.")
+            # A remote manager forgets a kernel only when it reads the list of its gateway.
+            with contextlib.suppress(Exception):
+                await resolve(self._manager.list_kernels())
+            if not self._is_listed(kernel.id):
+                return Outcome(Result.GONE, "The kernel was already gone.")
         return Outcome(
             Result.TEMPORARY,
             sentence("Shutting down kernel %1 failed: %2.", kernel.id, type(error).__name__),
             type(error).__name__,
             sentence("It is tried again; the server's log has what its kernel manager says."),
         )
+
+    def _is_listed(self, kernel_id: str) -> bool:
+        """Whether the manager still lists the kernel. Sends no request to a gateway."""
+        try:
+            return kernel_id in set(map(str, self._manager.list_kernel_ids()))
+        except Exception:
+            return True  # unknown is never gone
 
 
 def _phase(state: str) -> str:

@@ -25,6 +25,7 @@ from tornado.websocket import websocket_connect
 from . import kernel_history
 from .requests import COUNTS
 from .shell_probe import ANSWER_SECONDS, ShellAnswer
+from .websocket_handlers import OWN_SESSION_PREFIX
 
 #: How long the stamp of the model may take to come to rest after the answer.
 REST_SECONDS = 2.0
@@ -124,7 +125,7 @@ class _Conversation:
     def __init__(
         self, subshells: Collection[str], with_usage: bool, with_history: bool = False
     ) -> None:
-        self._session = uuid.uuid4().hex
+        self._session = OWN_SESSION_PREFIX + uuid.uuid4().hex
         self._usage_id = uuid.uuid4().hex if with_usage else ""
         self._history_id = uuid.uuid4().hex if with_history else ""
         self._cells: tuple[str, ...] | None = None

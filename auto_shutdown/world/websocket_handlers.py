@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ..core.verdict import Fault
     from .websockets import WebsocketClients
 
+#: The session ids of this extension's own connections begin with this.
+OWN_SESSION_PREFIX = "auto-shutdown-"
+
 #: In the pattern of a rule: the API of kernels, and not that of kernelspecs.
 _OF_KERNELS = re.compile(r"api/kernels(?!pecs)")
 
@@ -103,19 +106,19 @@ class WebsocketHandlers:
             is_observed_by_auto_shutdown = True
 
             def open(self, *args: Any, **more: Any) -> Any:
-                if handlers._observes:
+                if handlers._observes and not _is_own(self):
                     with contextlib.suppress(Exception):
                         handlers.clients.opened(self.kernel_id, id(self))
                 return super().open(*args, **more)
 
             def on_close(self, *args: Any, **more: Any) -> Any:
-                if handlers._observes:
+                if handlers._observes and not _is_own(self):
                     with contextlib.suppress(Exception):
                         handlers.clients.closed(self.kernel_id, id(self))
                 return super().on_close(*args, **more)
 
             def write_message(self, message: Any, *rest: Any, **more: Any) -> Any:
-                if handlers._observes:
+                if handlers._observes and not _is_own(self):
                     with contextlib.suppress(Exception):
                         handlers.clients.note_outgoing(self.kernel_id, message)
                 return super().write_message(message, *rest, **more)
@@ -123,13 +126,23 @@ class WebsocketHandlers:
             def on_message(self, message: Any) -> Any:
                 forward = super().on_message
                 clients = handlers._clients_or_none() if handlers._observes else None
-                if clients is None:
+                if clients is None or _is_own(self):
                     return forward(message)
                 kernel_id = getattr(self, "kernel_id", "")
                 return clients.pass_on(kernel_id, message, lambda: forward(message))
 
         Observed.__name__, Observed.__qualname__ = base.__name__, base.__qualname__
         return Observed
+
+
+def _is_own(handler: Any) -> bool:
+    """Whether this extension has opened the connection, to ask the kernel. It is no client: it must
+    not count as one, and its question must reach a kernel whose clients are held back."""
+    try:
+        session_id = handler.request.query_arguments["session_id"][-1]
+    except (AttributeError, LookupError):
+        return False
+    return bool(session_id.startswith(OWN_SESSION_PREFIX.encode()))
 
 
 def _rules(router: Any) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import Any
@@ -35,14 +36,20 @@ _SENT_BY_PAGES = frozenset({"request_state", "request_states"})
 MOST_HELD = 1000
 MOST_HELD_BYTES = 16 * 1024 * 1024
 
+#: Seconds that a held message may take to reach the kernel before the next one is forwarded.
+FORWARD_SECONDS = 5.0
+
 Forward = Callable[[], Any]
 
 
 class HeldMessages:
-    """The messages of clients that wait while their kernel is shut down."""
+    """The messages of clients that wait while their kernel is shut down. ``holders`` is the number
+    of shutdowns for which they wait; at zero the messages are being forwarded."""
 
     def __init__(self) -> None:
-        self.forwards: list[Forward] = []
+        self.forwards: deque[Forward] = deque()
+        self.holders = 0
+        self.is_forwarding = False
         self._bytes = 0
         self._end: asyncio.Future[None] | None = None
 
@@ -92,19 +99,45 @@ class WebsocketClients:
     @contextlib.contextmanager
     def held_back(self, kernel_id: str) -> Iterator[HeldMessages]:
         """Hold back what clients send to the kernel, while the body runs. Then forward the messages
-        that are still held. The caller clears them if the kernel is gone."""
+        that are still held, in their order. The caller clears them if the kernel is gone."""
         held = self._held.setdefault(kernel_id, HeldMessages())
+        held.holders += 1
         try:
             yield held
         finally:
+            held.holders -= 1
+            if not held.is_forwarding:
+                self._forward(kernel_id, held)
+
+    def _forward(self, kernel_id: str, held: HeldMessages) -> None:
+        """Forward the held messages until another shutdown holds them. A message that arrives
+        meanwhile waits behind them. Some handlers forward a message in a coroutine: the next
+        message waits for its end, so that the kernel receives them in order."""
+        while held.forwards and not held.holders:
+            sent = None
+            with contextlib.suppress(Exception):  # its client may have left meanwhile
+                sent = held.forwards.popleft()()
+            if inspect.isawaitable(sent):
+                held.is_forwarding = True
+                task = asyncio.ensure_future(self._forward_after(sent, kernel_id, held))
+                self._late.add(task)
+                task.add_done_callback(self._late.discard)
+                return
+        if not held.holders:
             del self._held[kernel_id]
             held.end()
-            for forward in held.forwards:
-                with contextlib.suppress(Exception):  # its client may have left meanwhile
-                    sent = forward()
-                    if inspect.isawaitable(sent):
-                        self._late.add(task := asyncio.ensure_future(sent))
-                        task.add_done_callback(self._late.discard)
+
+    async def _forward_after(self, sent: Any, kernel_id: str, held: HeldMessages) -> None:
+        """Wait for a message that a handler forwards, for at most ``FORWARD_SECONDS``. Then forward
+        the next one."""
+        sending = asyncio.ensure_future(sent)
+        self._late.add(sending)
+        sending.add_done_callback(self._late.discard)
+        await asyncio.wait({sending}, timeout=FORWARD_SECONDS)
+        if sending.done() and not sending.cancelled():
+            sending.exception()  # its client may have left meanwhile
+        held.is_forwarding = False
+        self._forward(kernel_id, held)
 
     def pass_on(self, kernel_id: str, message: Any, forward: Forward) -> Any:
         """Note a message from a client, and forward it to the kernel unless it is held back."""

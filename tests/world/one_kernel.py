@@ -21,19 +21,21 @@ MODEL = {
 
 
 class Manager:
-    """One kernel, whose model can be changed; ``fails`` is raised by its shutdown."""
+    """One kernel, whose model can be changed; ``fails`` is raised by its shutdown. ``lists`` says
+    whether the manager still lists the kernel after its shutdown or that error."""
 
     def __init__(self) -> None:
         self.model: dict[str, Any] | None = dict(MODEL)
         self.shut_down: list[str] = []
         self.fails: Exception | None = None
+        self.lists: bool | None = None
         self.meanwhile: Callable[[], None] = lambda: None
 
     def __contains__(self, kernel_id: str) -> bool:
         return True
 
     def list_kernel_ids(self) -> list[str]:
-        return ["k"]
+        return [] if self.lists is False else ["k"]
 
     def list_kernels(self) -> list[Any]:
         return [self.model]
