@@ -27,6 +27,7 @@ from .other_servers import Tenant, UnansweredError
 from .outside_programs import ProgramWatch
 from .proc_files import read_process
 from .process_table import UnreadableError
+from .questions_to_servers import QuestionsToServers
 from .remote_work import RemoteWork
 from .shell_probe import ANSWER_SECONDS
 from .survey import Survey, Surveyor
@@ -68,7 +69,7 @@ class WorkSource:
         self._looked_at: float | None = None
         self._thread = FileThread("processes", THREAD_SECONDS)
         self._beside_others = False
-        self._our_questions = other_servers.OurQuestions()
+        self._our_questions = QuestionsToServers()
 
     # -- in each pass ------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ import contextlib
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from ..core.apps import DEAD
@@ -26,6 +25,7 @@ from .kernel_models import kernel_of_model
 from .kernel_usage import Usage
 from .last_word import MayGo, allows, always, kept
 from .shells import Shells
+from .stamps import MovedStamps
 from .websockets import WebsocketClients
 
 #: The details of the outcome STALE: why a kernel was not shut down after all.
@@ -58,8 +58,8 @@ class KernelShutdown:
         self._shells = shells
         self._observed = observed
         self._subscription = subscription
-        #: By kernel id: the stamp that our own last question left, and the stamp before it.
-        self._own_stamps: dict[str, tuple[datetime, datetime | None]] = {}
+        #: The stamps that the last questions have moved, by kernel id.
+        self._moved: MovedStamps[str] = MovedStamps()
 
     async def session_history(self, kernel: Kernel) -> tuple[Kernel, tuple[str, ...] | None]:
         """The kernel, and the code of the cells that it has run (None: the kernel does not answer).
@@ -73,33 +73,23 @@ class KernelShutdown:
         except Exception:
             return kernel, None
         if not answer.other_client_seen:
-            self._note_own_stamp(kernel, answer)
+            self._note_question(kernel, answer)
         return kernel, answer.cells
 
-    def without_own_stamp(self, kernel: Kernel) -> Kernel:
-        """``kernel`` with the ``last_activity`` that it had before our own last question.
+    def without_own_question(self, kernel: Kernel) -> Kernel:
+        """``kernel`` with the ``last_activity`` that it had before our own last question. If the
+        kernel was not shut down after the question, the question is no activity."""
+        at = self._moved.without(kernel.id, kernel.last_activity)
+        return kernel if at == kernel.last_activity else replace(kernel, last_activity=at)
 
-        A question moves the stamp of a kernel behind an older gateway. If the kernel then is not
-        shut down, the question must not count as activity."""
-        own = self._own_stamps.get(kernel.id)
-        if own is None:
-            return kernel
-        after, before = own
-        if kernel.last_activity != after:
-            del self._own_stamps[kernel.id]  # somebody else has moved it since
-            return kernel
-        return replace(kernel, last_activity=before)
-
-    def _note_own_stamp(self, kernel: Kernel, answer: Usage) -> None:
+    def _note_question(self, kernel: Kernel, answer: Usage) -> None:
         """Note the stamp after our question to ``kernel``, which has the stamp before it."""
         after = answer.stamps.get(Signal.LAST_ACTIVITY)
-        if after is not None and after != kernel.last_activity:
-            self._own_stamps[kernel.id] = after, kernel.last_activity
+        self._moved.note(kernel.id, kernel.last_activity, after)
 
     def keep_only(self, kernel_ids: Collection[str]) -> None:
         """Forget the kernels that no longer exist."""
-        for kernel_id in self._own_stamps.keys() - set(kernel_ids):
-            del self._own_stamps[kernel_id]
+        self._moved.keep_only(kernel_ids)
 
     async def remove(self, kernel: Kernel, only_unmoved: bool, may_go: MayGo = always) -> Outcome:
         """Shut one kernel down gracefully, and end its session. Never raises.
@@ -154,7 +144,7 @@ class KernelShutdown:
                 return f"{SILENT}: {answer.shell.failure}" if answer.shell.failure else SILENT
             if answer.other_client_seen:
                 return USED
-            self._note_own_stamp(kernel, answer)
+            self._note_question(kernel, answer)
         return USED if await self._has_moved(kernel) else ""
 
     async def _has_moved(self, kernel: Kernel) -> bool:

@@ -147,7 +147,7 @@ class KernelSource:
 
     def observed(self, kernel: Kernel) -> Kernel:
         """``kernel`` with the state that its messages show, and whether it waits for a person."""
-        kernel = self._shutdown.without_own_stamp(kernel)
+        kernel = self._shutdown.without_own_question(kernel)
         requests, subscription = self._requests.known(kernel.id), self._subscription(kernel.id)
         own_limit = self._limits.get(kernel.id)
         if requests is None and subscription is None and own_limit is None:

@@ -11,8 +11,8 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,6 @@ from .stamps import parse_stamp
 
 #: The time limit of each request to another server, in seconds.
 ANSWER_SECONDS = 5.0
-
-#: A stamp that a question moves is at rest when two looks this far apart (seconds) are alike. So
-#: often it is looked at.
-_REST_SECONDS = 0.2
-#: So long after an answer the other server may note it.
-_LATE_SECONDS = 0.5
-_LOOKS = 10
 
 #: The HTTP status of a path that a server does not have.
 NOT_FOUND = 404
@@ -258,45 +251,6 @@ def _of_model(
     name = str(model.get("name") or tenant_id)
     app = str(app) if app else None
     return Tenant(server, tenant_id, name, kind, at, app, asking_moves_stamp=asking_moves_stamp)
-
-
-class OurQuestions:
-    """The stamps that questions of this server have moved. On an older server a question to a
-    kernel moves its ``last_activity`` as a cell does, and must not count as activity."""
-
-    def __init__(self) -> None:
-        self._moved: dict[tuple[str, str], tuple[datetime, datetime]] = {}
-
-    def without(self, tenant: Tenant) -> Tenant:
-        """The kernel with the stamp that it had before this server asked it, if no other request
-        has moved the stamp since."""
-        at, before = self._moved.get((tenant.server.url, tenant.id), (None, None))
-        return replace(tenant, active_at=before) if at and at == tenant.active_at else tenant
-
-    async def asked(self, tenants: Sequence[Tenant], begun: datetime) -> None:
-        """Note the stamps of these kernels, which were asked at ``begun`` and have just answered.
-        A stamp from before the question or from after its answer is the use by somebody else. A
-        stamp that the other server moves too late counts as activity, and delays a removal."""
-        ended = datetime.now(timezone.utc) + timedelta(seconds=_LATE_SECONDS)
-        waiting = {(t.server.url, t.id): t for t in tenants if t.active_at is not None}
-        self._moved = {key: moved for key, moved in self._moved.items() if key in waiting}
-        for server in {tenant.server for tenant in waiting.values()}:
-            seen: dict[str, datetime | None] = {}
-            for _ in range(_LOOKS):
-                await asyncio.sleep(_REST_SECONDS)
-                try:
-                    now = {t.id: t.active_at for t in await tenants_of(server)}
-                except UnansweredError:
-                    return
-                if now == seen:
-                    break
-                seen = now
-            for (url, kernel_id), tenant in waiting.items():
-                after = seen.get(kernel_id)
-                if url != server.url or after is None or tenant.active_at is None:
-                    continue
-                if begun <= after <= ended:
-                    self._moved[url, kernel_id] = after, tenant.active_at
 
 
 async def _get(server: OtherServer, path: str) -> Any:

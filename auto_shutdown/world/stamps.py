@@ -1,11 +1,15 @@
-"""Reading the time stamps that Jupyter servers and gateways write."""
+"""The time stamps that Jupyter servers and gateways write: how to read them, and which of them a
+question of this extension has moved."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+Key = TypeVar("Key")
 
 _STAMP = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
@@ -47,3 +51,30 @@ def _parse(value: str) -> datetime:
         return instant
     offset = timedelta(hours=int(hours), minutes=int(minutes))
     return instant - offset if sign == "+" else instant + offset
+
+
+class MovedStamps(Generic[Key]):
+    """The stamps of kernels that a question of this extension has moved, by a key of the kernel.
+
+    On an older server a question moves the ``last_activity`` of a kernel as a cell does. The
+    question must not count as activity: otherwise it would keep the kernel that it asked."""
+
+    def __init__(self) -> None:
+        self._moved: dict[Key, tuple[datetime, datetime | None]] = {}
+
+    def note(self, key: Key, before: datetime | None, after: datetime | None) -> None:
+        """A question has moved the stamp from ``before`` to ``after`` (None: the stamp is not
+        known, so nothing is noted)."""
+        if after is not None and after != before:
+            self._moved[key] = after, before
+
+    def without(self, key: Key, stamp: datetime | None) -> datetime | None:
+        """``stamp`` as it would be without the question: the stamp before it, if nobody else has
+        moved the stamp since."""
+        after, before = self._moved.get(key, (None, None))
+        return before if after is not None and after == stamp else stamp
+
+    def keep_only(self, keys: Collection[Key]) -> None:
+        """Forget all other kernels."""
+        for key in self._moved.keys() - set(keys):
+            del self._moved[key]

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from auto_shutdown.core.model import Kernel, Ref, Terminal
-from auto_shutdown.world import foreign_kernels, other_servers, proc_files
+from auto_shutdown.world import foreign_kernels, other_servers, proc_files, questions_to_servers
 from auto_shutdown.world.attribution import SETTLED_SECONDS, Attribution, ProcessHistory
 from auto_shutdown.world.foreground import foreground_programs, is_prompt, program_of
 from auto_shutdown.world.foreign_kernels import OtherFiles
 from auto_shutdown.world.other_servers import OtherServer, UnansweredError
 from auto_shutdown.world.processes import Process
+from auto_shutdown.world.questions_to_servers import QuestionsToServers
 from auto_shutdown.world.shell_probe import read_connection_file
 
 URL = "http://here:8888/"
@@ -429,8 +430,8 @@ class TestOtherServers:
             return [answers.pop(0)]
 
         monkeypatch.setattr(other_servers, "tenants_of", tenants)
-        monkeypatch.setattr(other_servers, "_REST_SECONDS", 0.0)
-        questions = other_servers.OurQuestions()
+        monkeypatch.setattr(questions_to_servers, "REST_SECONDS", 0.0)
+        questions = QuestionsToServers()
         await questions.asked([kernel], begun)
         assert answers == [], "it was looked at until the stamp was at rest"
         assert questions.without(replace(kernel, active_at=ours)) == kernel
@@ -451,8 +452,8 @@ class TestOtherServers:
             return [replace(kernel, active_at=after)]
 
         monkeypatch.setattr(other_servers, "tenants_of", tenants)
-        monkeypatch.setattr(other_servers, "_REST_SECONDS", 0.0)
-        questions = other_servers.OurQuestions()
+        monkeypatch.setattr(questions_to_servers, "REST_SECONDS", 0.0)
+        questions = QuestionsToServers()
         await questions.asked([kernel], begun)
         used = replace(kernel, active_at=after)
         assert questions.without(used) == used

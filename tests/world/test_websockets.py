@@ -432,6 +432,8 @@ async def test_second_shutdown_holds_messages_that_the_first_has_not_forwarded_y
         clients.pass_on("k", "", lambda: passed.append("1"))
     with clients.held_back("k"):
         clients.pass_on("k", "", lambda: passed.append("2"))
+    assert passed == [], "the first message is still being sent"
+    with clients.held_back("k"):
         sent.set()
         for _ in range(5):
             await asyncio.sleep(0)
