@@ -159,3 +159,22 @@ def test_witness_is_a_kernel_that_is_known_to_run_in_the_app() -> None:
     ledger = record_answers(ledger, [*answers, works], NOW)
     plan = decide(snapshot, ledger, POLICY, NOW)
     assert not of(plan, placed.ref).removes
+
+
+def test_idle_unplaced_kernel_holds_no_app_for_longer_than_one_limit_after_its_last_use() -> None:
+    """A pass that only sees it does not prolong its apps."""
+    snapshot, ledger = Snapshot((), (), (APP, OTHER)), Scene().ledger
+    ledger = advance(ledger, snapshot, NOW)
+    used = replace(UNPLACED, last_activity=NOW + HOUR)
+    snapshot = replace(snapshot, kernels=(used,))
+    removed_at = {}
+    for minutes in range(60, 600, 5):
+        now = NOW + timedelta(minutes=minutes)
+        ledger = advance(ledger, snapshot, now)
+        ledger = record_answers(ledger, [Answer(used.ref, conclusive=True)], now)
+        plan = decide(snapshot, ledger, POLICY, now)
+        for app in (APP, OTHER):
+            if of(plan, app.ref).removes:
+                removed_at.setdefault(app.id, now)
+    limit = POLICY.idle_timeout
+    assert removed_at == {app.id: NOW + HOUR + limit for app in (APP, OTHER)}
