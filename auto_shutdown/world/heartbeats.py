@@ -150,6 +150,27 @@ class HeartbeatSource:
         event_logger.add_listener(schema_id=CONTENTS_EVENT, listener=on_event)
 
 
+async def read_heartbeats(source: HeartbeatSource | None, unread: dict[str, Unread]) -> Heartbeats:
+    """The activity that other programs report to ``source`` (None: they cannot report any). If it
+    cannot be read, this adds the kernels and terminals to ``unread``."""
+    if source is None:
+        return Heartbeats()
+    try:
+        return await source.read()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        message = sentence(
+            "The heartbeat files cannot be read: %1. Nothing is removed meanwhile.", why
+        )
+        remedy = sentence(
+            "Make the state directory readable, or set AutoShutdown.state_dir to another."
+        )
+        failure = Unread("heartbeats", type(error).__name__, message, remedy)
+        unread.setdefault(Snapshot.KERNELS, failure)
+        unread.setdefault(Snapshot.TERMINALS, failure)
+        return Heartbeats()
+
+
 def _touched_at(path: Path) -> datetime:
     """When a regular file was last touched. Raises OSError, ValueError or OverflowError."""
     status = os.lstat(path)

@@ -17,10 +17,9 @@ from typing import Protocol, TypeVar
 
 from ..core.marks import Mark
 from ..core.model import Answer, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal, Unread
-from ..core.texts import sentence
 from ..core.verdict import Fault, Outcome, Result
 from .background_work import WorkSource
-from .heartbeats import Heartbeats, HeartbeatSource, with_heartbeats
+from .heartbeats import HeartbeatSource, read_heartbeats, with_heartbeats
 from .host_activity import HostActivity
 from .judgements import with_shell, with_stamps
 from .kernel_models import Model
@@ -147,7 +146,7 @@ class World:
             await self._work.look_around(kernels, terminals, judges_own_app)
             if self._work.is_beside_other_servers:
                 apps = tuple(replace(app, shared=True) for app in apps)
-        heartbeats = await self._read_heartbeats(unread)
+        heartbeats = await read_heartbeats(self._heartbeat_source, unread)
         if last_look:
             kernels, terminals = await self._read_tenants(unread, apps, again=True)
         terminals = place(terminals, apps)
@@ -191,26 +190,6 @@ class World:
         before = self._last.find(kernel.ref)
         heartbeat_at = before.heartbeat_at if isinstance(before, Kernel) else None
         return replace(kernel, heartbeat_at=heartbeat_at)
-
-    async def _read_heartbeats(self, unread: dict[str, Unread]) -> Heartbeats:
-        """The activity that other programs report. If it cannot be read, the kernels and terminals
-        count as unread."""
-        if self._heartbeat_source is None:
-            return Heartbeats()
-        try:
-            return await self._heartbeat_source.read()
-        except OSError as error:
-            why = error.strerror or type(error).__name__
-            message = sentence(
-                "The heartbeat files cannot be read: %1. Nothing is removed meanwhile.", why
-            )
-            remedy = sentence(
-                "Make the state directory readable, or set AutoShutdown.state_dir to another."
-            )
-            failure = Unread("heartbeats", type(error).__name__, message, remedy)
-            unread.setdefault(Snapshot.KERNELS, failure)
-            unread.setdefault(Snapshot.TERMINALS, failure)
-            return Heartbeats()
 
     async def _read_tenants(
         self, unread: dict[str, Unread], apps: tuple[App, ...], again: bool = False
