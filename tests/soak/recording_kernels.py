@@ -20,11 +20,13 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 
 from auto_shutdown.core.model import Kernel
 from auto_shutdown.core.verdict import Outcome
+from auto_shutdown.world.kernel_shutdown import KernelShutdown
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.last_word import MayGo, always
 
 # The kernel stays listed. The extension must believe that it has been shut down.
 KernelSource.is_listed = lambda *_: False  # type: ignore[method-assign]
+KernelShutdown._is_listed = lambda *_: False  # type: ignore[method-assign]
 
 _remove = KernelSource.remove
 
