@@ -1,5 +1,5 @@
-"""Kernels and terminals that left a short time ago. Their last use counts for the app that they ran
-in, also if they came and went between two passes."""
+"""Kernels and terminals that ended a short time ago. Their last use counts for the app in which
+they ran, also if they were started and ended between two passes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 
 from ..core.model import Departure
 
-#: Passes are shown a departure for so long (seconds), but at least so many passes are shown it: the
-#: administrator may have set an interval between passes that is longer.
+#: A snapshot contains a departure for this time (seconds), and at least for this number of passes:
+#: the administrator may have set a longer interval between passes.
 SHOWN_SECONDS = 900.0
 SHOWN_PASSES = 3
 

@@ -24,7 +24,7 @@ START_SECONDS = 600.0
 
 
 class KernelLifecycle:
-    """Knows when kernels were started, and the last state of kernels that have left.
+    """Knows when kernels were started, and the last state of kernels that have ended.
 
     ``read`` returns a kernel as its manager has it now, without a request to a gateway; it may
     raise. ``started`` is called with the id of each kernel that this server started.
@@ -52,11 +52,11 @@ class KernelLifecycle:
 
     @property
     def departures(self) -> tuple[Departure, ...]:
-        """The kernels that left a short time ago."""
+        """The kernels that ended a short time ago, with their last use."""
         return self._departures.recent
 
     def look(self, kernels: Iterable[Kernel]) -> None:
-        """Take the kernels that exist in this pass. A known kernel that is missing has left since
+        """Take the kernels that exist in this pass. A known kernel that is missing has ended since
         the last pass."""
         self._departures.begin_pass()
         there = {kernel.id: kernel for kernel in kernels}

@@ -27,7 +27,7 @@ ANSWER_SECONDS = 5.0
 #: The HTTP status of a path that a server does not have.
 NOT_FOUND = 404
 
-#: A longer file is no runtime file.
+#: The largest runtime file in bytes. A longer file is something else, and is not read.
 _MOST_BYTES = 64 * 1024
 
 #: A server's runtime file: ``jpserver-PID.json`` (jupyter_server), ``nbserver-PID.json`` (notebook
@@ -152,14 +152,17 @@ def is_server(arguments: Sequence[str]) -> bool:
     return False
 
 
-#: A runtime file is older than its process only by what two clocks differ (seconds).
+#: A server writes its runtime file after its start. The file may seem older than the process by at
+#: most this time (seconds), because the clock of a shared file system differs.
 _SKEW = 60.0
 
 
 def _is_of(path: Path, process: Process) -> bool:
-    """Whether the runtime file may be of this process. A home outlives its containers, and their
-    process ids are used again: so not a file that is older than the process, unless the process is
-    known to be a server (somebody may have set the clock). Raises OSError."""
+    """Whether this process may have written the runtime file. Raises OSError.
+
+    A home outlives its containers, and a new container uses the same process ids again. So a file
+    that is older than the process is of an earlier process. If the command line shows that the
+    process is a server, the age does not count: somebody may have set the clock."""
     if not process.command.startswith(("python", "jupyter", "pt_main")):
         return False
     if is_server(proc_files.read_arguments(process.pid)):
@@ -173,8 +176,9 @@ def _is_of(path: Path, process: Process) -> bool:
 
 
 def _read(path: Path, pid: int) -> OtherServer | None:
-    """None for a file that has just gone. A file that is being written, or cannot be understood,
-    gives a server without an address, of which nothing is known."""
+    """The server of the runtime file. None if the file was deleted since it was listed. A file that
+    is still being written, or makes no sense, gives a server without an address: nobody can ask
+    that server, so what runs in it is unknown."""
     try:
         # Another container's user may have made it, where a home is shared.
         text = safe_files.read_bytes(path, _MOST_BYTES, follow=True, any_owner=True)

@@ -3,11 +3,12 @@
 Such an application runs in the server's own app, and a person may use it for hours without a kernel
 or a terminal. jupyter-server-proxy notes each request and websocket message that it carries: from
 4.6 on in ``last_activity_times``, before in ``api_last_activity``, which every poll of any page
-moves. So its own note is watched where it is made, in every version.
+moves. So this module wraps the method with which jupyter-server-proxy notes a request, in every
+version.
 
-Most pages poll. A request that opens a page (a browser marks it, ``Sec-Fetch-Mode: navigate``) is a
-person's, and counts in full. Every other one counts as output does: for so long after the last
-other activity, and no longer (``output_only_minutes``).
+Most pages poll. A person makes the request that opens a page (the browser marks it with
+``Sec-Fetch-Mode: navigate``), so that request counts in full. Every other request counts as output
+does: for at most ``output_only_minutes`` after the last other activity.
 """
 
 from __future__ import annotations
@@ -52,15 +53,16 @@ class ProxiedApps:
             base._record_activity = _observed(base._record_activity)
 
     def note(self, headers: Mapping[str, str]) -> None:
-        """A request with ``headers``, or a message on the websocket that it opened, was carried."""
+        """Note a request with ``headers`` that jupyter-server-proxy has passed on, or a message on
+        the websocket that this request opened."""
         opens_a_page = headers.get("Sec-Fetch-Mode") == "navigate"
         signal = Signal.PROXIED_PAGE if opens_a_page else Signal.PROXIED_APP
         self._used[signal] = datetime.now(timezone.utc)
 
 
 def _observed(record: Any) -> Any:
-    """``ProxyHandler._record_activity``, which then also tells us. What the administrator has
-    excluded from it (``update_last_activity``) is not told."""
+    """``ProxyHandler._record_activity``, extended: it also notes the request in ``ProxiedApps``. A
+    request that the administrator has excluded (``update_last_activity``) is not noted."""
 
     @functools.wraps(record)
     def record_and_note(handler: Any) -> Any:
