@@ -38,6 +38,12 @@ async def fresh_model(manager: Any, kernel_id: str) -> Mapping[str, Any]:
     return model
 
 
+def is_listed(manager: Any, kernel_id: str) -> bool:
+    """Whether the manager still lists the kernel. Sends no request to a gateway. Raises what the
+    manager raises."""
+    return kernel_id in map(str, manager.list_kernel_ids())
+
+
 def pid_of(manager: Any, kernel_id: str) -> int | None:
     """The process of a kernel that runs on this host."""
     try:

@@ -20,7 +20,7 @@ from ..core.signals import Signal
 from ..core.texts import sentence
 from ..core.verdict import Outcome, Result
 from .iopub import IOPubSubscription
-from .kernel_access import fresh_model, resolve
+from .kernel_access import fresh_model, is_listed, resolve
 from .kernel_models import kernel_of_model
 from .kernel_usage import Usage
 from .last_word import MayGo, allows, always, kept
@@ -107,7 +107,7 @@ class KernelShutdown:
             except Exception as error:
                 outcome = await self._failure(kernel, error)
             # A cell of a client is dropped only if there is no kernel left that could run it.
-            if outcome.ended and not self._is_listed(kernel.id):
+            if outcome.ended and not self._may_be_listed(kernel.id):
                 held.clear()
         return outcome
 
@@ -184,14 +184,15 @@ class KernelShutdown:
     async def _failure(self, kernel: Kernel, error: Exception) -> Outcome:
         """The outcome of a shutdown that raised ``error``.
 
-        A manager raises KeyError or HTTP 404 for a kernel that it does not have. A defect of the
-        manager may raise KeyError, too. So the kernel is gone only if its manager no longer lists
-        it."""
+        A manager raises KeyError or HTTP 404 for a kernel that it does not have. A bug in the
+        manager may raise KeyError, too. So the outcome is GONE only for such an error and if the
+        manager no longer lists the kernel."""
         if isinstance(error, KeyError) or getattr(error, "status_code", None) == 404:
-            # A remote manager forgets a kernel only when it reads the list of its gateway.
+            # A remote manager drops a kernel from its own list only when it reads the list of its
+            # gateway, so let it read that list first.
             with contextlib.suppress(Exception):
                 await resolve(self._manager.list_kernels())
-            if not self._is_listed(kernel.id):
+            if not self._may_be_listed(kernel.id):
                 return Outcome(Result.GONE, "The kernel was already gone.")
         return Outcome(
             Result.TEMPORARY,
@@ -200,12 +201,12 @@ class KernelShutdown:
             sentence("It is tried again; the server's log has what its kernel manager says."),
         )
 
-    def _is_listed(self, kernel_id: str) -> bool:
-        """Whether the manager still lists the kernel. Sends no request to a gateway."""
+    def _may_be_listed(self, kernel_id: str) -> bool:
+        """Whether the manager still lists the kernel, or its list cannot be read."""
         try:
-            return kernel_id in set(map(str, self._manager.list_kernel_ids()))
+            return is_listed(self._manager, kernel_id)
         except Exception:
-            return True  # unknown is never gone
+            return True
 
 
 def _phase(state: str) -> str:

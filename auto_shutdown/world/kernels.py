@@ -20,7 +20,15 @@ from ..core.marks import BUSY, COMING_UP
 from ..core.model import Departure, Kernel
 from ..core.verdict import Outcome
 from .iopub import IOPubListener, IOPubSubscription
-from .kernel_access import channels_of, fresh_model, kernel_of, limit_of, pid_of, resolve
+from .kernel_access import (
+    channels_of,
+    fresh_model,
+    is_listed,
+    kernel_of,
+    limit_of,
+    pid_of,
+    resolve,
+)
 from .kernel_lifecycle import KernelLifecycle
 from .kernel_models import Joined, Model, join, kernel_of_model, state_by_messages
 from .kernel_shutdown import KernelShutdown
@@ -279,5 +287,5 @@ class KernelSource:
         return await self._shutdown.remove(kernel, only_unmoved, may_go)
 
     def is_listed(self, kernel_id: str) -> bool:
-        """Whether the kernel's manager still lists the kernel. Sends no request to a gateway."""
-        return kernel_id in set(self._kernels.list_kernel_ids())
+        """As :func:`kernel_access.is_listed`."""
+        return is_listed(self._kernels, kernel_id)

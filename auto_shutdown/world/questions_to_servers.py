@@ -17,7 +17,8 @@ from .stamps import MovedStamps
 REST_SECONDS = 0.2
 MOST_READINGS = 10
 
-#: A stamp that is later than this time after the answer (seconds) shows the use by somebody else.
+#: If a stamp is more than this number of seconds after the kernel's answer to the question,
+#: somebody else has used the kernel.
 LATE_SECONDS = 0.5
 
 

@@ -54,10 +54,11 @@ def _parse(value: str) -> datetime:
 
 
 class MovedStamps(Generic[Key]):
-    """The stamps of kernels that a question of this extension has moved, by a key of the kernel.
+    """The ``last_activity`` stamps that this extension's own questions to kernels have moved. A key
+    identifies a kernel.
 
-    On an older server a question moves the ``last_activity`` of a kernel as a cell does. The
-    question must not count as activity: otherwise it would keep the kernel that it asked."""
+    On servers before jupyter_server 2.15 a question moves the stamp as a cell does. The question
+    must not count as activity: otherwise asking an idle kernel would keep it running."""
 
     def __init__(self) -> None:
         self._moved: dict[Key, tuple[datetime, datetime | None]] = {}
@@ -69,8 +70,8 @@ class MovedStamps(Generic[Key]):
             self._moved[key] = after, before
 
     def without(self, key: Key, stamp: datetime | None) -> datetime | None:
-        """``stamp`` as it would be without the question: the stamp before it, if nobody else has
-        moved the stamp since."""
+        """The stamp from before the question, if ``stamp`` is the one that the question left. Else
+        ``stamp`` itself: somebody has used the kernel since."""
         after, before = self._moved.get(key, (None, None))
         return before if after is not None and after == stamp else stamp
 

@@ -97,6 +97,11 @@ class WebsocketHandlers:
         """Observe nothing any more: this extension does not run."""
         self._observes = False
 
+    def _reports(self, connection: Any) -> bool:
+        """Whether to report what a connection carries: not after ``stop``, and not if it is this
+        extension's own."""
+        return self._observes and not _is_own(connection)
+
     def _observed(self, base: Any) -> type:
         handlers = self
 
@@ -106,27 +111,27 @@ class WebsocketHandlers:
             is_observed_by_auto_shutdown = True
 
             def open(self, *args: Any, **more: Any) -> Any:
-                if handlers._observes and not _is_own(self):
+                if handlers._reports(self):
                     with contextlib.suppress(Exception):
                         handlers.clients.opened(self.kernel_id, id(self))
                 return super().open(*args, **more)
 
             def on_close(self, *args: Any, **more: Any) -> Any:
-                if handlers._observes and not _is_own(self):
+                if handlers._reports(self):
                     with contextlib.suppress(Exception):
                         handlers.clients.closed(self.kernel_id, id(self))
                 return super().on_close(*args, **more)
 
             def write_message(self, message: Any, *rest: Any, **more: Any) -> Any:
-                if handlers._observes and not _is_own(self):
+                if handlers._reports(self):
                     with contextlib.suppress(Exception):
                         handlers.clients.note_outgoing(self.kernel_id, message)
                 return super().write_message(message, *rest, **more)
 
             def on_message(self, message: Any) -> Any:
                 forward = super().on_message
-                clients = handlers._clients_or_none() if handlers._observes else None
-                if clients is None or _is_own(self):
+                clients = handlers._clients_or_none() if handlers._reports(self) else None
+                if clients is None:
                     return forward(message)
                 kernel_id = getattr(self, "kernel_id", "")
                 return clients.pass_on(kernel_id, message, lambda: forward(message))
@@ -136,8 +141,9 @@ class WebsocketHandlers:
 
 
 def _is_own(handler: Any) -> bool:
-    """Whether this extension has opened the connection, to ask the kernel. It is no client: it must
-    not count as one, and its question must reach a kernel whose clients are held back."""
+    """Whether this extension opened the connection of ``handler`` to ask the kernel. Such a
+    connection does not count as a client, and its question reaches the kernel also while the
+    messages of clients are held back."""
     try:
         session_id = handler.request.query_arguments["session_id"][-1]
     except (AttributeError, LookupError):

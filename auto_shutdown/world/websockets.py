@@ -43,8 +43,9 @@ Forward = Callable[[], Any]
 
 
 class HeldMessages:
-    """The messages of clients that wait while their kernel is shut down. ``holders`` is the number
-    of shutdowns for which they wait; at zero the messages are being forwarded."""
+    """Messages from clients, held back while their kernel is shut down. After a shutdown that has
+    not ended the kernel they are forwarded to it. ``holders`` counts the shutdowns in progress,
+    which may overlap; zero means that forwarding has begun."""
 
     def __init__(self) -> None:
         self.forwards: deque[Forward] = deque()

@@ -26,7 +26,7 @@ from auto_shutdown.world.last_word import MayGo, always
 
 # The kernel stays listed. The extension must believe that it has been shut down.
 KernelSource.is_listed = lambda *_: False  # type: ignore[method-assign]
-KernelShutdown._is_listed = lambda *_: False  # type: ignore[method-assign]
+KernelShutdown._may_be_listed = lambda *_: False  # type: ignore[method-assign]
 
 _remove = KernelSource.remove
 
