@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,13 +19,12 @@ from histories import (
     lives,
     pasts,
     policies,
-    shifted,
 )
 from hypothesis import Phase, example, find, given, settings
 from hypothesis import strategies as st
 
 from auto_shutdown.core.advance import advance, advance_part
-from auto_shutdown.core.ledger import record, shift
+from auto_shutdown.core.ledger import record
 from auto_shutdown.core.model import EVERYTHING, App, Kernel, Kind, Ref, Snapshot, Terminal
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
@@ -126,103 +123,6 @@ def holds(life: Life, kernel: Kernel) -> bool:
     held = life.ledger.held_until([kernel.ref, Ref(Kind.APP, str(kernel.app))], life.now)
     stuck = kernel.state in ("dead", "starting", "restarting", "unknown")
     return bool(held or kernel.unreadable or "kernels" in life.snapshot.unread or not stuck)
-
-
-@given(histories, policies, pasts, st.randoms(use_true_random=False))
-def test_order_of_the_snapshot_changes_no_decision(
-    history: list[Look], policy: Any, past: Any, shuffle: Any
-) -> None:
-    def mixed(items: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(shuffle.sample(items, len(items)))
-
-    def reordered(seen: Look) -> Look:
-        s = seen.snapshot
-        parts = {name: mixed(getattr(s, name)) for name in ("kernels", "terminals", "apps")}
-        return replace(seen, snapshot=replace(s, **parts))
-
-    one, two = live(history, policy, past), live([*map(reordered, history)], policy, past)
-    assert set(one.plan.decisions) == set(two.plan.decisions)
-
-
-@given(histories, policies, pasts, st.integers(-(10**6), 10**6))
-def test_shifting_all_instants_changes_no_decision(
-    history: list[Look], policy: Any, past: Any, minutes: int
-) -> None:
-    by = minutes * MINUTE
-    one = live(history, policy, past)
-    two = live(shifted(history, by), policy, past, BEGIN + by)
-    instants = ("idle_since", "warn_at", "due_at", "kept_until")
-
-    def without_times(parameters: Mapping[str, str]) -> dict[str, str]:
-        return {name: value for name, value in parameters.items() if name != "silent_since"}
-
-    back = [
-        replace(d, **{n: getattr(d, n) and getattr(d, n) - by for n in instants})
-        for d in two.plan.decisions
-    ]
-    for shifted_back, decision in zip(back, one.plan.decisions):
-        parameters = without_times(shifted_back.parameters)
-        assert parameters == without_times(decision.parameters)
-        assert replace(shifted_back, parameters={}) == replace(decision, parameters={})
-    assert len(back) == len(one.plan.decisions)
-
-
-@given(lives, st.integers(-(10**6), 10**6))
-def test_step_of_the_clock_changes_no_decision(life: Life, minutes: int) -> None:
-    """Stamps stay as others reported them; what we know of them moves with the clock."""
-    by = minutes * MINUTE
-    again = decide(life.snapshot, shift(life.ledger, by), life.policy, life.now + by)
-    assert [(d.ref, d.action, d.reason, d.detail) for d in again.decisions] == [
-        (d.ref, d.action, d.reason, d.detail)
-        for d in decide(life.snapshot, life.ledger, life.policy, life.now).decisions
-    ]
-
-
-more = st.sampled_from(
-    ("request", "output", "last_activity", "beat", "input", "busy", "job", "said", "stamp")
-)
-
-
-@given(histories, policies, pasts, more, st.data())
-def test_more_activity_never_causes_a_removal(
-    history: list[Look], policy: Any, past: Any, what: str, data: Any
-) -> None:
-    """Somebody does something more at one of the looks: nothing goes that would have stayed."""
-    index = data.draw(st.integers(0, len(history) - 1))
-    busier = [*history[:index], with_more(history, index, what), *history[index + 1 :]]
-    quiet, active = live(history, policy, past), live(busier, policy, past)
-    hastened = active.removed - quiet.removed
-    # What nobody could read or believe before may be believed after it has moved.
-    believed = {d.ref for d in quiet.plan.decisions if d.reason is not Reason.UNKNOWN}
-    assert not hastened & believed
-
-
-def with_more(history: list[Look], index: int, what: str) -> Look:
-    """The look at ``index`` with activity at its own instant."""
-    at = BEGIN + sum((seen.after for seen in history[: index + 1]), timedelta(0))
-    seen = history[index]
-    s = seen.snapshot
-    if what == "said":
-        return replace(seen, said=(*seen.said, *((r.ref, "heartbeat") for r in s.resources)))
-    kernels, terminals, apps = s.kernels, s.terminals, s.apps
-    if what in ("request", "output"):
-        name = f"{what}_at"
-        kernels = tuple(
-            replace(k, iopub=replace(k.iopub, **{name: at})) if k.iopub else k for k in kernels
-        )
-    elif what == "busy":
-        kernels = tuple(replace(k, state="busy", waiting_for=None) for k in kernels)
-    elif what == "job":
-        terminals = tuple(replace(t, running_job="python") for t in terminals)
-    elif what == "input":
-        terminals = tuple(replace(t, input_at=at) if t.input_at else t for t in terminals)
-    elif what == "stamp":
-        apps = tuple(replace(a, stamps={**a.stamps, "saved": at}) for a in apps)
-    else:
-        name = {"beat": "heartbeat_at"}.get(what, what)
-        kernels = tuple(replace(k, **{name: at}) for k in kernels)
-        terminals = tuple(replace(t, **{name: at}) for t in terminals)
-    return replace(seen, snapshot=replace(s, kernels=kernels, terminals=terminals, apps=apps))
 
 
 @given(histories, policies, pasts)

@@ -1,9 +1,9 @@
-"""What Jupyter says of the kernels of a life: the state that a manager reports, and the messages
-that the product hears.
+"""What Jupyter reports of the simulated kernels: the state of the kernel manager, and the messages
+that the product receives.
 
-A manager's state is that of the last status message, whatever that was about. So it is wrong here
-in the ways of a real one. The product's own code (``KernelSource``) follows the messages, which
-come from a life and not from a wire.
+The manager's state is that of the last status message, whatever request it belongs to. So it is
+wrong in the same way as in a real server. The product's own class ``KernelSource`` follows the
+messages, which come from the simulation and not from a socket.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ MEANWHILE = ("create_subshell_request", "usage_request", "comm_info_request", "d
 
 
 class NoManager:
-    """The product asks it only for kernels of which it has no messages."""
+    """A kernel manager. The product uses it only for kernels without messages."""
 
     def get_kernel(self, kernel_id: str) -> Any:
         raise KeyError(kernel_id)
 
 
 class Jupyter:
-    """Messages and managers' states. ``after`` schedules what happens later in the life."""
+    """Messages and managers' states. ``after`` schedules a later event of the simulation."""
 
     def __init__(self, rng: random.Random, counts: Counter[str]) -> None:
         self.rng, self.counts = rng, counts
         self.after: Callable[[float, Callable[[], Any]], None] = lambda *_: None
         self.source = KernelSource(NoManager(), None)
-        #: Whether the product follows messages and asks shells. A life without tests the oracle.
+        #: Whether the product follows messages and queries shells. False tests the oracle.
         self.follows = True
         self._states: dict[str, str] = {}
         self._number = 0
 
     def server_starts(self) -> None:
-        """A new server has heard nothing yet."""
+        """A new server has observed nothing yet."""
         self.source = KernelSource(NoManager(), None)
 
     # -- what a kernel does --------------------------------------------------------------------
 
     def cell_begins(self, kernel: Thing, cell: Cell, on_iopub: bool) -> None:
-        """A cell, or a queue of three of which the last two wait for their turn."""
+        """A client sends a cell, or a queue of three cells."""
         requests = self.source._requests.of(kernel.id)
         requests.on_iopub = on_iopub
         queue = [self._request(cell) for _ in range(3 if self.rng.random() < 0.2 else 1)]
@@ -70,18 +70,19 @@ class Jupyter:
     def _turn(self, kernel: Thing, cell: Cell, parent: Any, before: Any) -> Callable[[], None]:
         def begin() -> None:
             if kernel.cell is not cell and before is not None:
-                return  # it ended before its time
+                return  # the cell has ended early
             if before is not None:
                 self._status(kernel, "idle", before)
             self._status(kernel, "busy", parent)
             cell.parent = parent
-            if cell.waits and self.hears(kernel):
+            if cell.waits and self.receives_messages(kernel):
                 self.source._requests.of(kernel.id).input_for = parent["msg_id"]
 
         return begin
 
     def _answer_others(self, kernel: Thing, cell: Cell) -> None:
-        """Now and then the kernel answers something else while its cell runs: a lie begins."""
+        """While the cell runs, the kernel sometimes answers another request. The manager then
+        reports idle."""
 
         def answer() -> None:
             if kernel.cell is not cell or kernel.gone is not None:
@@ -104,22 +105,22 @@ class Jupyter:
         self.source._requests.of(kernel.id).ended()
 
     def answers_a_question(self, kernel: Thing) -> None:
-        """Its manager takes the answer to the product's usage_request for the kernel's state."""
+        """The kernel answers the product's usage_request. Its manager then reports idle."""
         self._states[kernel.id] = "idle"
 
     def _status(self, kernel: Thing, state: str, parent: Any) -> None:
         self._states[kernel.id] = state
-        if self.hears(kernel):
+        if self.receives_messages(kernel):
             self.source._requests.of(kernel.id).has_status(state, parent)
 
-    def hears(self, kernel: Thing) -> bool:
+    def receives_messages(self, kernel: Thing) -> bool:
         """Whether the messages of the kernel reach the product."""
         return self.source._requests.of(kernel.id).on_iopub or kernel.connections > 0
 
     # -- what the product sees -----------------------------------------------------------------
 
     def observed(self, thing: Thing, kernel: Kernel) -> Kernel:
-        """The kernel as the product sees it, its manager's state being what it is."""
+        """The kernel as the product sees it. ``kernel`` has the state of the manager."""
         requests = self.source._requests.of(kernel.id)
         if not thing.connections and not requests.on_iopub:
             requests.last_client_left()
@@ -130,11 +131,11 @@ class Jupyter:
         return seen
 
     def state(self, thing: Thing) -> str:
-        """By the manager."""
+        """The state that the kernel manager reports."""
         return self._states.get(thing.id, "idle") if thing.state == "idle" else thing.state
 
     def shell_answers(self, thing: Thing) -> bool:
-        """The truth: whether its shells answer the product's question."""
+        """Whether the shells of the kernel answer the product's query."""
         if thing.state == "starting":
             return False
         requests = self.source._requests.of(thing.id)

@@ -1,9 +1,9 @@
-"""Many lives of simulated weeks, and the tables of docs/reliability.md.
+"""Simulates many servers for weeks, and prints the tables of docs/reliability.md.
 
-    python tests/weeks/soak.py [LIVES [WEEKS [FIRST_SEED]]]
+    python tests/weeks/soak.py [SERVERS [WEEKS [FIRST_SEED]]]
 
-Exits with 1 when anything was removed wrongly or twice. What stays beyond the oracle's allowance is
-printed, to be followed up by its seed.
+Exits with 1 if anything was removed wrongly or twice. Prints each thing that stayed too long with
+its seed, so that somebody can find out why.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "cycle")]
 
-from life import Life, Report  # noqa: E402
+from simulation import Report, Simulation  # noqa: E402
 from truth import DAY  # noqa: E402
 
 KINDS = ("kernel", "terminal", "app")
@@ -35,14 +35,14 @@ ACCIDENTS = (
     "done, but reported as failed",
     "used at the last moment",
 )
-#: What no look can see (docs/decisions/006 and 001), counted all the same.
+#: Activity that no observation can see (docs/decisions/006 and 001).
 UNSEEN = ("work between two measurements", "used and closed between two passes")
 
 
-def lead(seed: int, weeks: float) -> Report:
-    """One life, from its seed."""
+def simulate(seed: int, weeks: float) -> Report:
+    """Simulate one server."""
     with tempfile.TemporaryDirectory() as path:
-        return asyncio.run(Life(seed, Path(path)).live(weeks * 7 * DAY))
+        return asyncio.run(Simulation(seed, Path(path)).run(weeks * 7 * DAY))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -61,15 +61,17 @@ def by_kind(reports: Sequence[Report]) -> str:
         late = sorted(r.late for r in removals)
         if late:
             quantiles = [f"{at_quantile(late, q):.0f} s" for q in (0.5, 0.9, 0.99, 1)]
-            rows.append([kind, len(removals), sum(bool(r.against) for r in removals), *quantiles])
+            rows.append(
+                [kind, len(removals), sum(bool(r.objections) for r in removals), *quantiles]
+            )
     return table(["kind", "removals", "wrongly", "late: median", "90 %", "99 %", "most"], rows)
 
 
-def main(lives: int = 20, weeks: float = 4, first: int = 0) -> int:
+def main(servers: int = 20, weeks: float = 4, first: int = 0) -> int:
     logging.getLogger("auto_shutdown").setLevel(logging.CRITICAL)
     reports = []
-    for seed in range(first, first + lives):
-        report = lead(seed, weeks)
+    for seed in range(first, first + servers):
+        report = simulate(seed, weeks)
         reports.append(report)
         for line in report.wrong:
             print(f"seed {seed}: WRONG: {line}", flush=True)
@@ -82,8 +84,8 @@ def main(lives: int = 20, weeks: float = 4, first: int = 0) -> int:
     overstayed = sum(len(report.overstayed) for report in reports)
     days, passes = sum(r.days for r in reports), sum(r.passes for r in reports)
     platforms = Counter(report.platform for report in reports)
-    seeds = f"seeds {first} to {first + lives - 1}"
-    print(f"{lives} simulated servers ({seeds}), {days:.0f} simulated days:", end="")
+    seeds = f"seeds {first} to {first + servers - 1}"
+    print(f"{servers} simulated servers ({seeds}), {days:.0f} simulated days:", end="")
     print(f" {', '.join(f'{n} {kind}' for kind, n in sorted(platforms.items()))}.\n")
     print(by_kind(reports))
     print(
@@ -99,5 +101,5 @@ def main(lives: int = 20, weeks: float = 4, first: int = 0) -> int:
 
 if __name__ == "__main__":
     numbers = [float(word) for word in sys.argv[1:]]
-    lives, weeks, first = [*numbers, *(20.0, 4.0, 0.0)[len(numbers) :]]
-    sys.exit(main(int(lives), weeks, int(first)))
+    servers, weeks, first = [*numbers, *(20.0, 4.0, 0.0)[len(numbers) :]]
+    sys.exit(main(int(servers), weeks, int(first)))

@@ -1,6 +1,6 @@
-"""Some lives of a week, each from its seed: nothing is removed wrongly, and nothing overstays.
+"""Simulated servers, each from its seed: nothing is removed wrongly, and nothing overstays.
 
-Many more, and longer, are led by ``python tests/weeks/soak.py``; docs/reliability.md has the last.
+``python tests/weeks/soak.py`` simulates more and longer; docs/reliability.md has its last results.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from life import Life
+from simulation import Simulation
 from truth import DAY, HOUR, MINUTE, Cell, Host, Oracle, Rules, Thing
 
 from auto_shutdown.config.settings import FIELDS
@@ -21,21 +21,21 @@ WEEK = 7 * DAY
 async def test_random_weeks_remove_nothing_wrongly_and_nothing_overstays(
     seed: int, tmp_path: Path
 ) -> None:
-    report = await Life(seed, tmp_path).live(WEEK / 2)
+    report = await Simulation(seed, tmp_path).run(WEEK / 2)
     assert report.wrong == []
     assert report.overstayed == {}
     assert report.counts.get("removed twice", 0) == 0
-    assert report.counts.get("changes that no signal told", 0) == 0
-    assert len(report.removals) >= 5, "a life in which nothing goes says nothing"
+    assert report.counts.get("unsignalled changes", 0) == 0
+    assert len(report.removals) >= 5, "without removals this test shows nothing"
 
 
-async def test_same_seed_gives_the_same_life(tmp_path: Path) -> None:
-    lives = [await Life(8, tmp_path / str(n)).live(DAY / 2) for n in range(2)]
+async def test_same_seed_gives_the_same_simulation(tmp_path: Path) -> None:
+    lives = [await Simulation(8, tmp_path / str(n)).run(DAY / 2) for n in range(2)]
     assert lives[0] == lives[1]
 
 
 class TestTheOracle:
-    """It knows nothing of the product, and must itself be right."""
+    """The oracle shares no code with the product. These tests check its judgements."""
 
     now = 10 * HOUR
 
@@ -50,7 +50,7 @@ class TestTheOracle:
 
     def test_the_oracle_allows_removing_a_resource_idle_past_its_timeout(self) -> None:
         oracle = self.oracle()
-        assert [oracle.against(t, self.now) for t in oracle.things.values()] == [[], []]
+        assert [oracle.objections(t, self.now) for t in oracle.things.values()] == [[], []]
         assert [oracle.ready(t) for t in oracle.things.values()] == [9 * HOUR] * 2
 
     @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ class TestTheOracle:
             {"weak": {"output": 8.5 * HOUR}},
             {"cell": Cell(0.0, 99 * HOUR, False, 0.0)},
             {"work": {"a thread": 9 * HOUR}},
-            {"held_until": 11 * HOUR},
+            {"kept_until": 11 * HOUR},
             {"unreadable": True},
         ],
     )
@@ -68,27 +68,27 @@ class TestTheOracle:
         oracle = self.oracle()
         for name, value in changes.items():
             setattr(oracle.things["k"], name, value)
-        assert [len(oracle.against(t, self.now)) for t in oracle.things.values()] == [1, 1]
+        assert [len(oracle.objections(t, self.now)) for t in oracle.things.values()] == [1, 1]
 
     @pytest.mark.parametrize(
         "host",
         [
-            {"disturbed": 10 * HOUR - 9 * MINUTE},
-            {"objecting": True},
-            {"everything_held_until": 11 * HOUR},
+            {"grace_began_at": 10 * HOUR - 9 * MINUTE},
+            {"vetoing": True},
+            {"everything_kept_until": 11 * HOUR},
         ],
     )
     def test_oracle_keeps_everything(self, host: dict[str, object]) -> None:
         oracle = self.oracle(**host)
-        assert all(oracle.against(t, self.now) for t in oracle.things.values())
+        assert all(oracle.objections(t, self.now) for t in oracle.things.values())
         assert all(oracle.excuse(t, self.now) for t in oracle.things.values())
 
 
 async def test_oracle_finds_a_wrong_removal(tmp_path: Path) -> None:
-    """A product that took half the limit that was promised would be found out."""
-    life = Life(4, tmp_path)
-    life.studio.rules.settings["idle_timeout_minutes"] = 240
-    report = await life.live(DAY)
+    """The oracle finds a product that uses half of the promised idle timeout."""
+    simulation = Simulation(4, tmp_path)
+    simulation.studio.rules.settings["idle_timeout_minutes"] = 240
+    report = await simulation.run(DAY)
     assert any("used within its limit" in line for line in report.wrong)
 
 
@@ -97,14 +97,14 @@ async def test_oracle_finds_a_wrong_removal(tmp_path: Path) -> None:
 async def test_oracle_finds_a_product_that_trusts_execution_state(
     seed: int, tmp_path: Path
 ) -> None:
-    """It neither follows requests nor asks shells."""
-    life = Life(seed, tmp_path)
-    life.studio.jupyter.follows = False
-    report = await life.live(WEEK / 2)
+    """Such a product neither follows requests nor queries shells."""
+    simulation = Simulation(seed, tmp_path)
+    simulation.studio.jupyter.follows = False
+    report = await simulation.run(WEEK / 2)
     assert any("it is at work" in line for line in report.wrong), report.counts
 
 
 async def test_the_oracle_reports_a_resource_that_overstays(tmp_path: Path) -> None:
-    life = Life(8, tmp_path)
-    life.studio.rules.settings["idle_timeout_minutes"] = 30
-    assert (await life.live(DAY)).overstayed
+    simulation = Simulation(8, tmp_path)
+    simulation.studio.rules.settings["idle_timeout_minutes"] = 30
+    assert (await simulation.run(DAY)).overstayed

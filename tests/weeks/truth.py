@@ -1,8 +1,9 @@
-"""What is really going on, known by nothing of the product: when each thing was last at work, and
-what may happen to it.
+"""The truth of the simulation: when each thing was last active, and whether it may be removed. It
+shares no code with the product.
 
-Time is true time, in seconds since the life began, which no clock's step touches. What the product
-is shown of this (stamps by clocks that are wrong, states, answers) is made in ``studio``.
+Times are seconds since the simulation began. A step of a clock does not change them. What the
+product observes (stamps by wrong clocks, states, answers) comes from ``simulated_things`` and
+``simulated_observation``.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ class Cell:
 class Thing:
     """A kernel, terminal or app; ``strong`` and ``weak`` are its last activity of each kind.
 
-    ``work`` is what is at work in the background, by name the instant it began; ``told`` whether
-    an answer has told of it by now. ``gone`` is when it was removed for good.
+    ``work`` maps the names of background work to the instants at which it began. ``reported`` has
+    the names that an answer has reported. ``excused``: until when a reason other than the idle
+    clock kept it. ``gone``: when it ended.
     """
 
     kind: str
@@ -46,8 +48,8 @@ class Thing:
     strong: float = NEVER
     weak: dict[str, float] = field(default_factory=dict)
     work: dict[str, float] = field(default_factory=dict)
-    told: set[str] = field(default_factory=set)
-    held_until: float = NEVER
+    reported: set[str] = field(default_factory=set)
+    kept_until: float = NEVER
     failed: float = NEVER
     excused: float = NEVER
     gone: float | None = None
@@ -66,14 +68,14 @@ class Thing:
     in_service: float = NEVER
     own: bool = False
 
-    def used(self, at: float) -> None:
+    def mark_used(self, at: float) -> None:
         self.strong = max(self.strong, at)
 
-    def hinted(self, signal: str, at: float) -> None:
+    def add_weak(self, signal: str, at: float) -> None:
         self.weak[signal] = max(self.weak.get(signal, NEVER), at)
 
-    def attended(self, at: float) -> bool:
-        """Whether it is at work by what anybody can see of it."""
+    def is_visibly_busy(self) -> bool:
+        """Whether it is at work in a way that anybody can see."""
         cell = self.cell
         if cell is not None and not (cell.waits and not self.connections):
             return True
@@ -82,7 +84,7 @@ class Thing:
 
 @dataclass
 class Rules:
-    """What was promised, as people read it in the README. Minutes."""
+    """The rules that the documentation promises to users. In minutes."""
 
     settings: dict[str, Any]
     shortest: float
@@ -108,11 +110,11 @@ class Rules:
         return float(minutes) * MINUTE
 
     def window(self, thing: Thing) -> float:
-        """Over so long background work is judged; younger work cannot be told yet."""
+        """The seconds over which background work is measured. Younger work is not detected."""
         return min(MINUTE, self.limit(thing) / 4)
 
     def active_until(self, thing: Thing) -> float:
-        """When it was last active: weak evidence counts for so long after strong."""
+        """When it was last active. Weak evidence counts until its cap after strong evidence."""
         counted = [
             min(at, thing.strong + self.caps[signal] * MINUTE) for signal, at in thing.weak.items()
         ]
@@ -121,18 +123,20 @@ class Rules:
 
 @dataclass
 class Host:
-    """What the server is through by now. ``unread`` are the sources that cannot be read,
-    ``objecting`` says a veto hook's word, ``broken`` that not even a look can be had."""
+    """The condition of the server. ``unread``: the sources that cannot be read. ``vetoing``: a veto
+    hook vetoes. ``broken``: each observation fails."""
 
     unread: set[str] = field(default_factory=set)
-    disturbed: float = NEVER  # a start, a step of the clock or a pause, as far as it was noticed
-    objecting: bool = False
+    grace_began_at: float = (
+        NEVER  # a start, a step of the clock or a pause, as far as it was noticed
+    )
+    vetoing: bool = False
     broken: bool = False
-    everything_held_until: float = NEVER
+    everything_kept_until: float = NEVER
 
 
 class Oracle:
-    """Judges what is removed, and what stays too long."""
+    """Judges each removal, and each thing that stays too long."""
 
     def __init__(self, rules: Rules, host: Host, things: dict[str, Thing]) -> None:
         self.rules, self.host, self.things = rules, host, things
@@ -145,9 +149,9 @@ class Oracle:
 
     # -- wrongly removed ---------------------------------------------------------------------
 
-    def against(self, thing: Thing, now: float) -> list[str]:
-        """Every reason against removing ``thing`` now; empty when that is right."""
-        found = [*self._of_the_host(now), *self._of_its_own(thing, now)]
+    def objections(self, thing: Thing, now: float) -> list[str]:
+        """Every reason against removing ``thing`` now; empty if the removal is right."""
+        found = [*self._host_objections(now), *self._own_objections(thing, now)]
         if thing.kind == "app":
             if thing.status != "InService":
                 found.append(f"it is {thing.status}")
@@ -156,53 +160,53 @@ class Oracle:
             if self.host.unread:
                 found.append("a source cannot be read")
             for tenant in self.tenants(thing):
-                if not self._stuck(tenant, now) or self._held(tenant, now):
-                    found += [f"{tenant.id}: {why}" for why in self._of_its_own(tenant, now)]
+                if not self._stuck(tenant, now) or self._is_kept(tenant, now):
+                    found += [f"{tenant.id}: {why}" for why in self._own_objections(tenant, now)]
         return found
 
-    def _of_the_host(self, now: float) -> list[str]:
+    def _host_objections(self, now: float) -> list[str]:
         settings = self.rules.settings
         found = []
         if not settings["enabled"] or settings["dry_run"]:
             found.append("removals are off")
-        if now < self.host.disturbed + self.rules.grace * MINUTE - 5e-3:
+        if now < self.host.grace_began_at + self.rules.grace * MINUTE - 5e-3:
             found.append("the server's grace runs")
-        if self.host.objecting:
-            found.append("a hook objects")
+        if self.host.vetoing:
+            found.append("a veto hook vetoes")
         return found
 
-    def _of_its_own(self, thing: Thing, now: float) -> list[str]:
+    def _own_objections(self, thing: Thing, now: float) -> list[str]:
         found = []
-        if self._held(thing, now):
+        if self._is_kept(thing, now):
             found.append("it is kept alive")
         if thing.unreadable or f"{thing.kind}s" in self.host.unread:
             found.append("it cannot be read")
-        if thing.attended(now) and not self._stuck_busy(thing, now):
+        if thing.is_visibly_busy() and not self._stuck_busy(thing, now):
             found.append("it is at work")
         for what, began in thing.work.items():
             if now - began >= self.rules.window(thing) + 1:
                 found.append(f"{what} works in it")
-        if self._stuck(thing, now) and self._goes_with_its_app(thing, now):
+        if self._stuck(thing, now) and self._is_removed_with_its_app(thing, now):
             return found
         settings = self.rules.settings
         protected = settings["protect_connected"] and thing.kind == "kernel" and thing.connections
-        if protected and not self._stuck_busy(thing, now):  # that rule is the administrator's
+        if protected and not self._stuck_busy(thing, now):  # max_busy comes first
             found.append("a client is connected")
         if settings["keep_terminals"] and thing.kind == "terminal":
             found.append("keep_terminals is on")
         if thing.in_image or self._stuck_busy(thing, now):
-            return found  # the first has its app's clock, the second that of max_busy
+            return found  # the clock of its app, or that of max_busy, applies
         early = self.rules.active_until(thing) + self.rules.limit(thing) - now
         if early > 5e-3:
             found.append(f"used within its limit ({early:.3f} s early)")
         return found
 
-    def _held(self, thing: Thing, now: float) -> bool:
+    def _is_kept(self, thing: Thing, now: float) -> bool:
         app = self.app_of(thing)
-        ends = [thing.held_until, self.host.everything_held_until]
-        ends += [app.held_until] if app is not None else []
+        ends = [thing.kept_until, self.host.everything_kept_until]
+        ends += [app.kept_until] if app is not None else []
         if thing.kind == "app":
-            ends += [t.held_until for t in self.tenants(thing) if t.kind == "terminal"]
+            ends += [t.kept_until for t in self.tenants(thing) if t.kind == "terminal"]
         return max(ends) > now + 5e-3
 
     def _stuck(self, thing: Thing, now: float) -> bool:
@@ -211,36 +215,36 @@ class Oracle:
         return thing.state == "starting" and now - thing.born >= self.rules.startup_grace * MINUTE
 
     def _stuck_busy(self, thing: Thing, now: float) -> bool:
-        """Busy, silent and without processor for as long as the administrator bears."""
+        """Whether it has been busy without output or processor time for ``max_busy`` minutes."""
         cell, most = thing.cell, self.rules.max_busy
         if cell is None or most is None or cell.prints or cell.cores or cell.waits:
             return False
         return now - max(cell.began, thing.weak.get("output", NEVER)) >= most * MINUTE
 
-    def _goes_with_its_app(self, thing: Thing, now: float) -> bool:
-        """What can do nothing any more does not hold its app, which takes it along."""
+    def _is_removed_with_its_app(self, thing: Thing, now: float) -> bool:
+        """Whether its app may be removed now. A dead or stuck kernel does not keep its app."""
         app = self.app_of(thing)
-        return app is not None and not self.against(app, now)
+        return app is not None and not self.objections(app, now)
 
     # -- overstayed --------------------------------------------------------------------------
 
     def ready(self, thing: Thing) -> float:
-        """Since when nothing stands against removing it, as far as the truth goes."""
+        """Since when nothing prevents the removal of ``thing``."""
         ready = max(self.rules.active_until(thing) + self.rules.limit(thing), thing.excused)
         if thing.kind == "app":
             ready = max([ready, *(self.ready(t) for t in self.tenants(thing) if not t.in_image)])
         return ready
 
     def excuse(self, thing: Thing, now: float) -> bool:
-        """Whether anything but its own clock keeps it at this instant."""
+        """Whether something other than its idle clock keeps ``thing`` now."""
         settings = self.rules.settings
         if not settings["enabled"] or settings["dry_run"]:
             return True
-        if self.host.objecting or self.host.broken:
+        if self.host.vetoing or self.host.broken:
             return True
-        if now < self.host.disturbed + self.rules.grace * MINUTE or self._held(thing, now):
+        if now < self.host.grace_began_at + self.rules.grace * MINUTE or self._is_kept(thing, now):
             return True
-        if thing.unreadable or self.host.unread or thing.attended(now) or thing.work:
+        if thing.unreadable or self.host.unread or thing.is_visibly_busy() or thing.work:
             return True
         if settings["protect_connected"] and thing.connections:
             return True
@@ -254,7 +258,7 @@ class Oracle:
             if thing.status != "InService":
                 return True
             return any(
-                self.excuse(t, now) and (not self._stuck(t, now) or self._held(t, now))
+                self.excuse(t, now) and (not self._stuck(t, now) or self._is_kept(t, now))
                 for t in self.tenants(thing)
             )
         return False

@@ -1,4 +1,5 @@
-"""A real kernel gateway, and a server with one kernel by values (one_kernel.py)."""
+"""A real kernel gateway, a server with one kernel by values (one_kernel.py), and a host's websocket
+handler that is observed (observed_channels.py)."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from observed_channels import Channels, observed
 from one_kernel import FakeShells, Manager, Sessions
 
 from auto_shutdown.world.kernels import KernelSource
@@ -36,6 +38,11 @@ def shells() -> FakeShells:
 @pytest.fixture
 def clients() -> WebsocketClients:
     return WebsocketClients()
+
+
+@pytest.fixture
+def channel(clients: WebsocketClients) -> Channels:
+    return observed(clients)
 
 
 @pytest.fixture

@@ -2,71 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import struct
 import sys
 import time
-from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
+from observed_channels import (
+    FORMS,
+    Channels,
+    Form,
+    as_text,
+    message,
+    observed,
+)
 from tornado.web import Application, RequestHandler
-from tornado.websocket import WebSocketHandler, websocket_connect
 
-from auto_shutdown.world import websockets
 from auto_shutdown.world.kernel_messages import read
-from auto_shutdown.world.kernel_usage import ask
 from auto_shutdown.world.websocket_handlers import WebsocketHandlers
 from auto_shutdown.world.websockets import WebsocketClients
-
-try:
-    from jupyter_server.services.kernels.connection.base import (
-        serialize_binary_message,
-        serialize_msg_to_ws_v1,
-    )
-except ImportError:  # jupyter_server 2.0.0rc3
-    from jupyter_server.base.zmqhandlers import serialize_binary_message, serialize_msg_to_ws_v1
-
-Form = Callable[..., Any]
-
-
-def message(kind: str, parent: str = "", channel: str = "shell", **content: Any) -> dict[str, Any]:
-    parent_header = {"msg_id": parent, "msg_type": "execute_request"} if parent else {}
-    return {
-        "header": {"msg_id": "1", "msg_type": kind},
-        "parent_header": parent_header,
-        "metadata": {},
-        "content": content,
-        "buffers": [],
-        "channel": channel,
-    }
-
-
-def as_text(whole: dict[str, Any]) -> str:
-    return json.dumps({**whole, "buffers": []})
-
-
-def as_v1(whole: dict[str, Any]) -> bytes:
-    names = ("header", "parent_header", "metadata", "content")
-    parts = [json.dumps(whole[name]).encode() for name in names]
-    packed: bytes = serialize_msg_to_ws_v1([*parts, *whole["buffers"]], whole["channel"])
-    return packed
-
-
-def as_text_with_buffers(whole: dict[str, Any]) -> bytes:
-    packed: bytes = serialize_binary_message({**whole, "buffers": [b"a buffer"]})
-    return packed
-
-
-def as_bytes(whole: dict[str, Any]) -> bytes:
-    return as_text(whole).encode()
-
-
-FORMS = [as_text, as_v1, as_text_with_buffers, as_bytes]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -98,56 +53,6 @@ def test_malformed_message_passes_unobserved(odd: Any) -> None:
     clients = WebsocketClients()
     assert clients.pass_on("k", odd, lambda: "passed") == "passed"
     assert clients.request_sent_at("k") is None
-
-
-class Channels(WebSocketHandler):
-    """A host's websocket handler for kernels, as small as can be."""
-
-    kernel_id = "k"
-
-    def __init__(self) -> None:
-        self.passed: list[Any] = []
-
-    def open(self, *_: Any) -> str:  # type: ignore[override]
-        return "opened"
-
-    def on_close(self) -> None:
-        self.passed.append("closed")
-
-    def write_message(self, message: Any, binary: bool = False) -> Any:
-        self.passed.append(message)
-        return "out"
-
-    def on_message(self, message: Any) -> Any:
-        self.passed.append(message)
-        return "in"
-
-
-class Terminal(WebSocketHandler):
-    pass
-
-
-def observed(clients: WebsocketClients) -> Channels:
-    app = Application(
-        [(r"/api/kernels/(\w+)/channels", Channels), (r"/terminals/websocket", Terminal)]
-    )
-    WebsocketHandlers(clients).watch(app)
-    rules = app.wildcard_router.rules
-    assert rules[1].target is Terminal
-    assert rules[0].target is not Channels
-    made: Channels = rules[0].target()
-    made.open()
-    return made
-
-
-@pytest.fixture
-def clients() -> WebsocketClients:
-    return WebsocketClients()
-
-
-@pytest.fixture
-def channel(clients: WebsocketClients) -> Channels:
-    return observed(clients)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -350,138 +255,3 @@ class TestConnections:
         assert channel.write_message(as_text(message("status"))) == "out"
         assert channel.on_message(as_text(message("execute_request"))) == "in"
         channel.on_close()
-
-
-def test_held_back_requests_are_forwarded_in_order_or_not_at_all(
-    clients: WebsocketClients, channel: Channels
-) -> None:
-    with clients.held_back("k") as held:
-        channel.on_message("1")
-        channel.on_message("2")
-        assert channel.passed == []
-        assert channel.write_message("{}") == "out", "what a kernel says passes"
-    assert channel.passed == ["{}", "1", "2"]
-    with clients.held_back("k") as held:
-        channel.on_message(as_text(message("execute_request")))
-        held.clear()
-    assert channel.passed == ["{}", "1", "2"]
-    assert clients.request_sent_at("k") is not None
-    with clients.held_back("other"):
-        assert channel.on_message("3") == "in"
-
-
-@pytest.mark.parametrize("bound", ["MOST_HELD", "MOST_HELD_BYTES"])
-async def test_a_connection_waits_when_too_many_messages_are_held_back(
-    bound: str, clients: WebsocketClients, channel: Channels, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Tornado reads a connection's next message when what its handler returned is done."""
-    monkeypatch.setattr(websockets, bound, 3)
-    with clients.held_back("k"):
-        assert [channel.on_message(text) for text in "12"] == [None, None]
-        third, fourth = channel.on_message("3"), channel.on_message("4")
-        assert not third.done()
-    await asyncio.wait_for(asyncio.gather(third, fourth), 60)
-    assert channel.passed == ["1", "2", "3", "4"]
-
-
-async def test_held_messages_reach_the_kernel_in_order_if_handlers_forward_them_in_coroutines(
-    clients: WebsocketClients,
-) -> None:
-    """A message that arrives while the held ones are forwarded waits behind them."""
-    passed: list[str] = []
-    go_on, done = asyncio.Event(), asyncio.Event()
-
-    async def slowly(name: str) -> None:
-        await go_on.wait()
-        passed.append(name)
-
-    async def fails() -> None:
-        raise OSError("its client has left")
-
-    with clients.held_back("k"):
-        for forward in (lambda: slowly("1"), fails, lambda: passed.append("2")):
-            clients.pass_on("k", "", forward)
-    clients.pass_on("k", "", lambda: slowly("3"))
-    clients.pass_on("k", "", done.set)
-    await asyncio.sleep(0)
-    assert passed == []
-    go_on.set()
-    await asyncio.wait_for(done.wait(), 60)
-    assert passed == ["1", "2", "3"]
-    assert clients.pass_on("k", "", lambda: "passed") == "passed"
-
-
-async def test_held_message_that_is_never_sent_delays_the_others_for_a_limited_time(
-    clients: WebsocketClients, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(websockets, "FORWARD_SECONDS", 0.01)
-    done = asyncio.Event()
-    with clients.held_back("k"):
-        clients.pass_on("k", "", asyncio.Event().wait)
-        clients.pass_on("k", "", done.set)
-    await asyncio.wait_for(done.wait(), 60)
-
-
-async def test_second_shutdown_holds_messages_that_the_first_has_not_forwarded_yet(
-    clients: WebsocketClients,
-) -> None:
-    passed: list[str] = []
-    sent = asyncio.Event()
-    with clients.held_back("k"):
-        clients.pass_on("k", "", sent.wait)
-        clients.pass_on("k", "", lambda: passed.append("1"))
-    with clients.held_back("k"):
-        clients.pass_on("k", "", lambda: passed.append("2"))
-    assert passed == [], "the first message is still being sent"
-    with clients.held_back("k"):
-        sent.set()
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert passed == []
-    assert passed == ["1", "2"]
-
-
-class EchoChannels(WebSocketHandler):
-    """Answers each question as a kernel does whose shell is free."""
-
-    kernel_id = "k"
-
-    def on_message(self, text: Any) -> None:
-        asked = json.loads(text)
-        for kind, content in (
-            ("kernel_info_reply", {"implementation": "ipython"}),
-            ("status", {"execution_state": "idle"}),
-        ):
-            header = {"msg_id": kind, "msg_type": kind}
-            parts = {"header": header, "parent_header": asked["header"], "content": content}
-            self.write_message(json.dumps(parts))
-
-
-async def test_own_question_through_this_server_is_neither_held_back_nor_a_client(
-    clients: WebsocketClients,
-) -> None:
-    """A kernel of a manager that does not tell its gateway can only be asked in this way."""
-    app = Application([(r"/api/kernels/(?:\w+)/channels", EchoChannels)])
-    WebsocketHandlers(clients).watch(app)
-    server = HTTPServer(app)
-    (socket,) = bind_sockets(0, "127.0.0.1")
-    server.add_socket(socket)
-    url = f"ws://127.0.0.1:{socket.getsockname()[1]}/api/kernels/k/channels"
-    connections = []
-
-    async def read_stamps() -> Any:
-        connections.append(clients.connections("k"))
-        return {}
-
-    try:
-        with clients.held_back("k") as held:
-            usage = await ask(url, {}, read_stamps, with_usage=False)
-        assert usage.shell.free
-        assert not held.forwards
-        assert set(connections) == {0}
-        page = await websocket_connect(url + "?session_id=page")
-        assert clients.connections("k") == 1
-        page.close()
-    finally:
-        server.stop()
-        await server.close_all_connections()

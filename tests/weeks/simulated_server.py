@@ -1,7 +1,6 @@
-"""One life of a server: weeks of people, programs, accidents and clocks, in seconds.
+"""One simulated server: the whole controller of the product, with its store and audit log on disk.
 
-The whole controller runs in it as it is, with its store and audit log on disk. Events happen at
-their time, passes when the controller wants them; an oracle judges every removal and what stays.
+Events happen at their simulated time, and passes when the controller wants them.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from people import People
-from studio import BrokenWorldError, Removal, Shown, Studio
+from simulated_things import BrokenWorldError, Removal, Shown
+from studio import Studio
 from truth import DAY, HOUR, MINUTE, Rules, Thing
 from value_world import Bench, HandClock
 
@@ -29,14 +28,15 @@ from auto_shutdown.cycle.controller import COALESCE_SECONDS
 from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.cycle.veto import VetoHooks
 
-#: What may come on top of limit and notice before it counts as overstayed: a pass, the questions
-#: of the last minutes; for apps also the age of their list (docs/decisions/003).
+#: How many seconds a thing may stay after idle timeout, notice and two poll intervals before it
+#: counts as overstayed: the time of a pass and of the last queries; for apps also the age of their
+#: list (docs/decisions/003).
 ALLOWANCE = {"kernel": 5 * MINUTE, "terminal": 5 * MINUTE, "app": 25 * MINUTE}
 
 
 @dataclass
 class Report:
-    """What came of one life."""
+    """The results of one simulated server."""
 
     seed: int
     platform: str
@@ -48,13 +48,13 @@ class Report:
 
     @property
     def wrong(self) -> list[str]:
-        """Each removal that something was against, in words."""
-        found = [r for r in self.removals if r.against]
-        return [f"day {r.at / DAY:.2f}: {r.kind} {r.id}: {r.against}" for r in found]
+        """Each wrong removal, in words."""
+        found = [r for r in self.removals if r.objections]
+        return [f"day {r.at / DAY:.2f}: {r.kind} {r.id}: {r.objections}" for r in found]
 
 
-class Life:
-    """Everything of it follows from ``seed``."""
+class SimulatedServer:
+    """Runs a controller in simulated time. ``seed`` determines everything."""
 
     def __init__(self, seed: int, path: Path) -> None:
         self.rng = random.Random(seed)
@@ -86,18 +86,18 @@ class Life:
         self.platform = rng.choice(("studio-classic",) * 4 + ("local", "studio-space"))
         self.studio = Studio(self.clock, rules, rng, self.platform)
         self.bench = Bench(path, self.limits, self.studio, self.clock)  # type: ignore[arg-type]
-        self.skew = timedelta(seconds=rng.choice((0, 0, 0.2)))
-        self.tells_keys = rng.random() < 0.8
+        self.clock_skew = timedelta(seconds=rng.choice((0, 0, 0.2)))
+        self.shows_keys = rng.random() < 0.8
         self.studio.last_minute = 0.15
         self.studio.jupyter.after = self.after
         self.serving = False
         self.boot = "boot-0"
-        self.forgot = False  # whether the next start knows nothing of before
+        self.lost_memory = False  # whether the next server knows no marks
         self.report = Report(seed, self.platform)
         self._events: list[tuple[float, int, Callable[[], Any]]] = []
         self._number = itertools.count()
         self._wake = False
-        #: Whether this server gives signals. One without finds everything at its polls.
+        #: Whether this server sends change signals. Without them the product relies on its polls.
         self.signals = random.Random(f"signals {seed}").random() < 0.6
         self._signalled_at = float("inf")
         self.studio.signal = self.changed
@@ -112,12 +112,12 @@ class Life:
     def after(self, seconds: float, happen: Callable[[], Any]) -> None:
         heapq.heappush(self._events, (self.studio.t + seconds, next(self._number), happen))
 
-    def woken(self) -> None:
-        """Somebody changed something: the controller looks at once."""
+    def wake(self) -> None:
+        """A request of a user starts a pass at once."""
         self._wake = True
 
     def changed(self, thing_id: str) -> None:
-        """The server signals a change of a kernel or terminal; a pass looks a moment later."""
+        """The server sends a change signal. A pass follows a moment later."""
         if not self.signals or not self.serving:
             return
         thing = self.studio.things.get(thing_id)
@@ -130,23 +130,10 @@ class Life:
     def count_unsignalled(self) -> None:
         if self.signals:
             found = self.controller.unsignalled_changes
-            self.studio.counts["changes that no signal told"] += found
-
-    async def live(self, seconds: float) -> Report:
-        with patch("auto_shutdown.state.saved_ledger.boot_identity", lambda: self.boot):
-            await self.start()
-            self.people.begin()
-            self.accidents()
-            while self.studio.t < seconds:
-                await self.step()
-        self.count_unsignalled()
-        self.report.days = self.studio.t / DAY
-        self.report.removals = self.studio.removals
-        self.report.counts = dict(self.studio.counts)
-        return self.report
+            self.studio.counts["unsignalled changes"] += found
 
     async def step(self) -> None:
-        """To the next event or the next pass, whichever comes first."""
+        """Advance to the next event or the next pass, whichever comes first."""
         studio = self.studio
         at_pass = float("inf")
         if self.serving:
@@ -156,7 +143,7 @@ class Life:
         at_event = self._events[0][0]
         then = min(at_pass, at_event)
         self.clock.advance(timedelta(seconds=then - studio.t))
-        studio.flow(then)
+        studio.advance_to(then)
         if at_event <= at_pass:
             happened = heapq.heappop(self._events)[2]()
             if inspect.isawaitable(happened):
@@ -188,32 +175,32 @@ class Life:
 
     async def start(self) -> None:
         self.bench.controller = self.bench.make()
-        self.studio.begin_anew(self.forgot)
+        self.studio.server_restarts(self.lost_memory)
         self.studio.jupyter.source._requests.on_change = self.changed
         self.controller._changes._now = lambda: self.clock.monotonic
         self.controller._objections.hooks = VetoHooks(self.bench.log, {"hook": self.hook})
         await self.controller.load()
         self.serving = True
-        self.disturbed()
+        self.begin_grace()
         self._wake = True
         for thing in self.studio.alive():
             self.studio.excuse(thing)
-        self.forgot = False
+        self.lost_memory = False
         if self.platform == "studio-space" and not self.studio.of_kind("app"):
             own = Thing("app", "JupyterLab/default", self.studio.t, status="InService", own=True)
             self.studio.add(own, Shown())
             own.in_service = self.studio.t
 
     async def hook(self, _decision: Any) -> str | None:
-        if not self.studio.host.objecting:
+        if not self.studio.host.vetoing:
             return None
         if self.rng.random() < 0.2:
             raise RuntimeError("The hook is broken.")
         return "a backup runs"
 
-    def disturbed(self) -> None:
-        """From here on a grace runs."""
-        self.studio.host.disturbed = self.studio.t
+    def begin_grace(self) -> None:
+        """The grace period of the server begins."""
+        self.studio.host.grace_began_at = self.studio.t
 
     def came_up(self, kernel: Thing) -> None:
         if kernel.state == "starting" and kernel.gone is None:
@@ -221,17 +208,17 @@ class Life:
             self.changed(kernel.id)
 
     async def stop(self, down: float, new_boot: bool = False) -> None:
-        """A clean stop; the server is back after ``down``."""
+        """Stop the server cleanly. It starts again after ``down`` seconds."""
         self.studio.counts["clean restarts"] += 1
         self.controller._loop = asyncio.ensure_future(asyncio.sleep(99))
         await self.controller.stop()
-        self.forgot = new_boot
+        self.lost_memory = new_boot
         self._go_down(down, new_boot)
 
     async def kill(self, down: float, new_boot: bool = False) -> None:
-        """The process ends in mid-air."""
+        """Kill the server. It starts again after ``down`` seconds."""
         self.studio.counts["kills"] += 1
-        self.forgot = True
+        self.lost_memory = True
         self._go_down(down, new_boot)
 
     def _go_down(self, down: float, new_boot: bool) -> None:
@@ -240,7 +227,7 @@ class Life:
         if new_boot:
             self.boot = f"boot-{next(self._number)}"
         for thing in self.studio.alive():
-            thing.told.clear()
+            thing.reported.clear()
             remote = (thing.app or "").startswith("KernelGateway/")
             if thing.kind == "terminal" or (thing.kind == "kernel" and not remote):
                 self.studio.end(thing)
@@ -256,104 +243,3 @@ class Life:
             await self.controller.requests.remove(ref)
         except (RefusedError, BrokenWorldError):
             self.studio.counts["requests refused"] += 1
-
-    # -- accidents ---------------------------------------------------------------------------
-
-    def accidents(self) -> None:
-        """Each kind comes about so many times a week."""
-        weekly: list[tuple[float, Callable[[], Any]]] = [
-            (1.5, lambda: self.stop(self.rng.uniform(0.1, 60) * MINUTE)),
-            (0.7, lambda: self.stop(self.rng.uniform(0.1, 60) * MINUTE, new_boot=True)),
-            (1.5, lambda: self.kill(self.rng.uniform(0.1, 60) * MINUTE)),
-            (2, self.pause),
-            (4, self.step_the_clock),
-            (6, self.unread),
-            (6, self.calls_fail),
-            (2, self.object),
-            (1, self.world_breaks),
-        ]
-        hard = self.rng.choice((0.5, 1, 1, 4))
-        for often, happen in weekly:
-            self._schedule(often * hard, happen)
-        self._app_states()
-
-    def _schedule(self, often: float, happen: Callable[[], Any]) -> None:
-        async def again() -> None:
-            if self.serving or happen == self.step_the_clock:
-                made = happen()
-                if inspect.isawaitable(made):
-                    await made
-            self._schedule(often, happen)
-
-        self.after(self.rng.expovariate(often / (7 * DAY)), again)
-
-    async def pause(self) -> None:
-        """SIGSTOP: the world goes on, the server does not."""
-        seconds = self.rng.choice((self.rng.uniform(60, 900), self.rng.uniform(1, 12) * HOUR))
-        self.studio.counts["pauses"] += 1
-        self.serving = False
-        self.after(seconds, lambda: self.resume(seconds))
-
-    def resume(self, seconds: float) -> None:
-        self.serving = True
-        self._wake = True
-        self.controller.wake()  # the signals of the meantime have waited
-        if seconds > 4 * self.limits.poll_interval_seconds:
-            self.disturbed()
-        for thing in self.studio.alive():
-            self.studio.excuse(thing, self.limits.grace_minutes * MINUTE)
-
-    def step_the_clock(self) -> None:
-        """NTP, a person, or a laptop's lid; either way, and by little or much."""
-        hours = self.rng.choice((0.01, 0.5, 1, 3, 24)) * self.rng.uniform(0.5, 1)
-        step = timedelta(hours=hours * self.rng.choice((-1, 1)))
-        self.clock.step(step)
-        self.studio.counts["steps of the clock"] += 1
-        if self.serving:
-            self.disturbed()
-
-    def unread(self) -> None:
-        source = self.rng.choice(("kernels", "sessions", "terminals", "apps"))
-        self.studio.host.unread.add(source)
-
-        def read() -> None:
-            self.studio.host.unread.discard(source)
-
-        self.after(self.rng.uniform(1, 180) * MINUTE, read)
-
-    def calls_fail(self) -> None:
-        which = self.rng.choice(("delete", "shutdown"))
-        modes = ("temporary", "permanent", "raise", "lost", "lag")
-        self.studio.mode[which] = self.rng.choice(modes)
-
-        def work_again() -> None:
-            self.studio.mode[which] = "ok"
-
-        self.after(self.rng.uniform(0.2, 20) * HOUR, work_again)
-
-    def world_breaks(self) -> None:
-        self.studio.host.broken = True
-
-        def whole() -> None:
-            self.studio.host.broken = False
-
-        self.after(self.rng.uniform(0.1, 120) * MINUTE, whole)
-
-    def object(self) -> None:
-        self.studio.host.objecting = True
-
-        def agree() -> None:
-            self.studio.host.objecting = False
-
-        self.after(self.rng.uniform(0.1, 8) * HOUR, agree)
-
-    def _app_states(self) -> None:
-        """What is being deleted is deleted after minutes; SageMaker lists it for a day."""
-        for thing in list(self.studio.things.values()):
-            if thing.kind == "app" and not thing.own and thing.gone is not None:
-                since = self.studio.t - thing.gone
-                if thing.status == "Deleting" and since > self.rng.uniform(60, 1200):
-                    thing.status = "Deleted"
-                if since > DAY:
-                    del self.studio.things[thing.id]
-        self.after(60, self._app_states)

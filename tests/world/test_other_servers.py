@@ -1,0 +1,196 @@
+"""How other Jupyter servers of the same host are found and asked."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from process_table import BASE, SERVER, process
+
+from auto_shutdown.world import other_servers, proc_files, questions_to_servers
+from auto_shutdown.world.other_servers import OtherServer, UnansweredError
+from auto_shutdown.world.questions_to_servers import QuestionsToServers
+
+
+class TestOtherServers:
+    def test_irregular_runtime_files_neither_hang_nor_raise(self, tmp_path: Path) -> None:
+        table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
+        os.mkfifo(tmp_path / "jpserver-500.json")
+        assert other_servers.find(table, [tmp_path], SERVER) == []
+
+    @pytest.mark.parametrize("content", ["", "{", "[" * 60_000, "{}", '{"url": ["x"'])
+    async def test_a_server_whose_runtime_file_makes_no_sense_is_unknown(
+        self, tmp_path: Path, content: str
+    ) -> None:
+        """The file may be half written. Its kernels may be at work."""
+        table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
+        (tmp_path / "jpserver-500.json").write_text(content)
+        (server,) = other_servers.find(table, [tmp_path], SERVER)
+        with pytest.raises(UnansweredError, match=r"runtime file of .* \(process 500\)"):
+            await other_servers.tenants_of(server)
+
+    @pytest.mark.parametrize(
+        ("age", "words", "found"),
+        [
+            (0, ("python", "train.py"), True),
+            (30, ("python", "train.py"), True),
+            (3600, ("python", "train.py"), False),
+            (3600, ("jupyter-lab",), True),
+        ],
+    )
+    def test_a_runtime_file_from_before_its_process_is_of_another(
+        self, tmp_path: Path, monkeypatch: Any, age: float, words: tuple[str, ...], found: bool
+    ) -> None:
+        """A home outlives its containers, and process ids are used again."""
+        started_at = datetime(2026, 1, 1, tzinfo=timezone.utc)
+        monkeypatch.setattr(proc_files, "started_at", lambda _process: started_at)
+        monkeypatch.setattr(proc_files, "read_arguments", lambda _pid: words)
+        table = {500: process(500, 1, command="python")}
+        path = tmp_path / "jpserver-500.json"
+        path.write_text(json.dumps({"url": "http://localhost:8889"}))
+        os.utime(path, (started_at.timestamp() - age,) * 2)
+        assert bool(other_servers.find(table, [tmp_path], SERVER)) is found
+
+    def test_running_server_is_found_by_its_runtime_file(self, tmp_path: Path) -> None:
+        table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
+        content = {"url": "http://localhost:8889", "token": "secret"}
+        for pid in (500, SERVER, 999):  # another one, our own, and one that has ended
+            (tmp_path / f"jpserver-{pid}.json").write_text(json.dumps(content))
+        (tmp_path / "nbserver-500.json").write_text("{")
+        (tmp_path / "jpserver-500-open.html").write_text("")
+        (found,) = other_servers.find(table, [tmp_path, tmp_path / "none"], SERVER)
+        assert (found.pid, found.url, found.token) == (500, "http://localhost:8889/", "secret")
+        assert "secret" not in repr(found)
+
+    @pytest.mark.parametrize(
+        ("words", "server"),
+        [
+            (("/opt/conda/bin/python", "/opt/conda/bin/jupyter-lab", "--port=1"), True),
+            (("python", "-m", "jupyterlab"), True),
+            (("python", "/usr/bin/jupyter", "notebook"), True),
+            (("python", "/usr/bin/jupyter", "nbconvert"), False),
+            (("python", "-m", "ipykernel_launcher", "-f", "x"), False),
+            ((), False),
+        ],
+    )
+    def test_command_lines_that_are_a_jupyter_server(
+        self, words: tuple[str, ...], server: bool
+    ) -> None:
+        assert other_servers.is_server(words) is server
+
+    async def test_stamp_moved_by_our_question_to_another_server_is_not_activity(
+        self, monkeypatch: Any
+    ) -> None:
+        server = OtherServer(500, "http://x/")
+        begun = datetime.now(timezone.utc)
+        used, ours, used_again = (begun + timedelta(seconds=seconds) for seconds in (-60, 0.1, 60))
+        kernel = other_servers.Tenant(server, "k", "R", "kernel", used, asking_moves_stamp=True)
+        answers = [kernel, *[replace(kernel, active_at=ours)] * 2]
+
+        async def tenants(_server: OtherServer) -> list[other_servers.Tenant]:
+            return [answers.pop(0)]
+
+        monkeypatch.setattr(other_servers, "tenants_of", tenants)
+        monkeypatch.setattr(questions_to_servers, "REST_SECONDS", 0.0)
+        questions = QuestionsToServers()
+        await questions.asked([kernel], begun)
+        assert answers == [], "it was looked at until the stamp was at rest"
+        assert questions.without(replace(kernel, active_at=ours)) == kernel
+        for other in (used_again, None):
+            assert questions.without(replace(kernel, active_at=other)).active_at == other
+        elsewhere = replace(kernel, id="l", active_at=ours)
+        assert questions.without(elsewhere) == elsewhere
+
+    @pytest.mark.parametrize("seconds", [-1.0, 1.0])
+    async def test_stamp_moved_beside_our_question_is_activity(
+        self, seconds: float, monkeypatch: Any
+    ) -> None:
+        server, begun = OtherServer(500, "http://x/"), datetime.now(timezone.utc)
+        before, after = begun - timedelta(minutes=1), begun + timedelta(seconds=seconds)
+        kernel = other_servers.Tenant(server, "k", "R", "kernel", before, asking_moves_stamp=True)
+
+        async def tenants(_server: OtherServer) -> list[other_servers.Tenant]:
+            return [replace(kernel, active_at=after)]
+
+        monkeypatch.setattr(other_servers, "tenants_of", tenants)
+        monkeypatch.setattr(questions_to_servers, "REST_SECONDS", 0.0)
+        questions = QuestionsToServers()
+        await questions.asked([kernel], begun)
+        used = replace(kernel, active_at=after)
+        assert questions.without(used) == used
+
+    async def test_other_server_is_asked_for_its_report_and_then_for_its_models(
+        self, monkeypatch: Any
+    ) -> None:
+        at = datetime(2026, 1, 1, tzinfo=timezone.utc)
+        stamp = "2026-01-01T00:00:00Z"
+        row = {"kind": "kernel", "id": "k", "name": "python3", "app": "KernelGateway/a"}
+        answers: dict[str, Any] = {
+            "auto-shutdown/status?panel=false": {
+                "resources": [
+                    {**row, "idle_since": stamp, "kept_until": None},
+                    {**row, "idle_since": None, "kept_until": None},
+                    {**row, "idle_since": stamp, "kept_until": stamp},
+                    {"kind": "app", "id": "x"},
+                ]
+            },
+            "api/kernels?no_track_activity=1": [
+                {"id": "k", "name": "R", "last_activity": stamp, "execution_state": "idle"},
+                {"id": "l", "name": "R", "last_activity": stamp, "execution_state": "busy"},
+            ],
+            "api/terminals?no_track_activity=1": [{"name": "1", "last_activity": stamp}],
+            "api": {"version": "2.14.2"},
+        }
+
+        async def get(_server: OtherServer, path: str) -> Any:
+            if path not in answers:
+                raise UnansweredError("HTTP 404", 404)
+            if isinstance(answers[path], Exception):
+                raise answers[path]
+            return answers[path]
+
+        monkeypatch.setattr(other_servers, "_get", get)
+        server = OtherServer(500, "http://x/")
+        judged = await other_servers.tenants_of(server)
+        assert [t.active_at for t in judged] == [at, None, None]
+        assert {(t.app, t.is_judged) for t in judged} == {("a", True)}
+        del answers["auto-shutdown/status?panel=false"]
+        plain = await other_servers.tenants_of(server)
+        assert [(t.id, t.active_at, t.asking_moves_stamp) for t in plain] == [
+            ("k", at, True),
+            ("l", None, True),
+            ("1", at, False),
+        ]
+        for version, older in (("2.15.0", False), ("3.0.1", False), ("6.5.7", True)):
+            answers["api"]["version"] = version
+            assert (await other_servers.tenants_of(server))[0].asking_moves_stamp is older
+        terminals = answers.pop("api/terminals?no_track_activity=1")
+        assert [t.id for t in await other_servers.tenants_of(server)] == ["k", "l"]
+        for failure in (UnansweredError("HTTP 500", 500), UnansweredError("timed out")):
+            answers["api/terminals?no_track_activity=1"] = failure
+            with pytest.raises(UnansweredError):
+                await other_servers.tenants_of(server)
+        answers["api/terminals?no_track_activity=1"] = terminals
+        for wrong in ([{"id": "k", "last_activity": "yesterday"}], {"message": "no"}, [7]):
+            answers["api/kernels?no_track_activity=1"] = wrong
+            with pytest.raises(UnansweredError):
+                await other_servers.tenants_of(server)
+
+    def test_runtime_directories_follow_from_environment_and_home(self, monkeypatch: Any) -> None:
+        table = {500: process(500, 1), 501: process(501, 1), 502: process(502, 1)}
+        given = {
+            500: {"HOME": "/home/a", "JUPYTER_RUNTIME_DIR": "/run/a"},
+            501: {"HOME": "/home/a"},
+            502: {"HOME": "/home/b"},
+        }
+        monkeypatch.setattr(proc_files, "read_environment", lambda pid, _names: given[pid])
+        found = other_servers.runtime_directories(
+            table, Path("/own"), "/home/a", lambda _pid: ("jupyter-lab",)
+        )
+        usual = Path("/home/a/.local/share/jupyter/runtime")
+        assert found == sorted([Path("/own"), Path("/run/a"), usual])
