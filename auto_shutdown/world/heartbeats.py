@@ -181,7 +181,7 @@ def _touched_at(path: Path) -> datetime:
 
 def _left_out(path: Path, why: str) -> Unread:
     message = sentence("%1 does not count as activity: %2.", path, why)
-    remedy = sentence("Delete %1, or touch it anew.", path)
+    remedy = sentence("Delete %1. To send a heartbeat, touch it again.", path)
     return Unread("heartbeat-files", "LeftOut", message, remedy)
 
 

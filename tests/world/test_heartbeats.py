@@ -76,7 +76,7 @@ async def test_a_heartbeat_that_makes_no_sense_is_left_out_and_named(
     (problem,) = found.problems
     path = tmp_path / name
     assert problem.message == f"{path} does not count as activity: {why}."
-    assert problem.remedy == f"Delete {path}, or touch it anew."
+    assert problem.remedy == f"Delete {path}. To send a heartbeat, touch it again."
     world = world_with(found)
     await world.observe(list_apps=False)
     assert [f.message for f in world.faults(AT)] == [problem.message]
