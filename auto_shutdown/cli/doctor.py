@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 
 from ..api.server_error import ExitCode
+from .findings import show_findings
 from .options import Commands, add_server, command
 from .text import Page
-
-STYLES = {"ok": "good", "warning": "notice", "failure": "bad"}
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -29,12 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         answer = [finding.to_json() for finding in findings]
         page.json({"findings": answer, "failures": failures, "warnings": warnings})
     else:
-        width = max(len(finding.check) for finding in findings)
-        for finding in findings:
-            level = finding.level.value
-            page.line(f"{level:<7}  {finding.check:<{width}}  {finding.message}", STYLES[level])
-            if finding.remedy:
-                page.line(f"{'':<7}  {'':<{width}}  -> {finding.remedy}")
+        show_findings(page, findings)
         page.line()
         page.line(f"{counted(failures, 'failure')}, {counted(warnings, 'warning')}.")
     return ExitCode.TROUBLE if failures else ExitCode.DONE

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from ..api.server_error import ExitCode
 from . import domain_options, domain_template
-from .domain_text import run_as_json, show_findings, show_report, show_run
+from .domain_text import run_as_json, show_report, show_run
+from .findings import show_findings
 from .options import Commands
 from .text import Page
 

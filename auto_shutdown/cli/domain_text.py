@@ -8,14 +8,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..core.words import duration
-from .text import INDENT, Cell, Column, Page, columns, instant
+from .text import Cell, Column, Page, columns, instant
 
 if TYPE_CHECKING:
-    from ..core.finding import Finding
     from ..domain.actions import Decision
     from ..domain.tidy import Run
-
-STYLES = {"ok": "good", "warning": "notice", "failure": "bad"}
 
 #: The short name in the table of each type of resource; other types have their own name.
 TYPES = {
@@ -135,22 +132,6 @@ def _amount(sums: Mapping[str, Any]) -> str:
     return hours + (f" ({unpriced:.1f} h without a known price)" if unpriced else "")
 
 
-def show_findings(page: Page, findings: Sequence[Finding]) -> None:
-    """Print each finding with its remedy."""
-    width = max(len(finding.check) for finding in findings)
-    for finding in findings:
-        level = finding.level.value
-        if page.width is not None:
-            page.line(f"{level:<7}  {finding.check}", STYLES[level])
-            page.line(f"{INDENT}{finding.message}")
-            if finding.remedy:
-                page.line(f"{INDENT}-> {finding.remedy}", "dim")
-            continue
-        page.line(f"{level:<7}  {finding.check:<{width}}  {finding.message}", STYLES[level])
-        if finding.remedy:
-            page.line(f"{'':<7}  {'':<{width}}  -> {finding.remedy}")
-
-
 def run_as_json(run: Run) -> dict[str, Any]:
     """The plan and its results, as an object for JSON."""
     return {
@@ -188,7 +169,7 @@ def show_run(page: Page, run: Run, all_apps: bool) -> None:
             [(owner, "strong"), (item.type, ""), (step, ""), (_due(decision), ""), (why, "")]
         )
     if rows:
-        page.table((Column("OWNER"), "TYPE", "STEP", "DUE", Column("WHY", below=True)), rows)
+        page.table((Column("OWNER"), "TYPE", "STEP", "DUE", Column("WHY", sentences=True)), rows)
     elif not run.plan.decisions:
         page.line("The rules of the policy cover no app here.")
     else:

@@ -11,7 +11,7 @@ from .names import full_name
 from .options import Commands, add_server, command
 from .text import Cell, Column, local_time
 
-HEADER = ("WHEN", "KIND", Column("NAME", keep_end=True), "OUTCOME", Column("WHY", below=True))
+HEADER = ("WHEN", "KIND", Column("NAME", keep_end=True), "OUTCOME", Column("WHY", sentences=True))
 
 STYLES = {"removed": "good", "gone": "good", "dry-run": "dim", "stale": "dim"}
 

@@ -68,7 +68,9 @@ def _change(text: str) -> tuple[str, Any]:
 
 def _show(view: Mapping[str, Any], page: Page) -> None:
     rows = [_row(name, value, view) for name, value in view["settings"].items()]
-    page.table(("SETTING", Column("VALUE"), Column("DEFAULT"), Column("SET BY", below=True)), rows)
+    page.table(
+        ("SETTING", Column("VALUE"), Column("DEFAULT"), Column("SET BY", sentences=True)), rows
+    )
     page.line()
     limits = view["limits"]
     page.line(

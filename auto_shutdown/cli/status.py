@@ -18,7 +18,7 @@ HEADER = (
     Column("NAME", keep_end=True),
     "STATE",
     "VERDICT",
-    Column("WHY", below=True),
+    Column("WHY", sentences=True),
     "TIME LEFT",
 )
 
@@ -31,7 +31,7 @@ PLACES = {
 }
 
 #: The header of the table of programs that run beside the kernels and terminals.
-PROGRAMS_HEADER = ("PROGRAM", "STATE", "SINCE", "KEEPS APP", Column("WHY", below=True))
+PROGRAMS_HEADER = ("PROGRAM", "STATE", "SINCE", "KEEPS APP", Column("WHY", sentences=True))
 
 STYLES = {"ok": "good", "disabled": "notice", "degraded": "notice", "failing": "bad"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -24,7 +25,8 @@ Cell = tuple[str, str]
 #: The width below which no column is cut, even on a narrow terminal.
 NARROWEST = 8
 
-#: The width of a column of sentences below which the sentences go below their rows.
+#: The fewest terminal columns in which a sentence is wrapped beside the rest of its row. In a
+#: narrower column it goes below its row.
 READABLE = 30
 
 INDENT = "    "
@@ -32,12 +34,12 @@ INDENT = "    "
 
 @dataclass(frozen=True)
 class Column:
-    """A column that becomes narrower on a narrow terminal. With ``below``, its texts go below their
-    rows, where whole sentences fit. With ``keep_end``, a text that is cut keeps its end, as paths
-    need."""
+    """A column that becomes narrower on a narrow terminal. A text that is too long is cut; with
+    ``keep_end`` it keeps its end, as paths need. A column of ``sentences`` is never cut: they are
+    wrapped inside the column, or go below their rows. A table can have one such column."""
 
     title: str
-    below: bool = False
+    sentences: bool = False
     keep_end: bool = False
 
 
@@ -75,33 +77,46 @@ class Page:
             self.line(nothing)
 
     def table(self, header: Sequence[str | Column], rows: Iterable[Sequence[Cell]]) -> None:
-        """Write a table with aligned columns. If the terminal is too narrow, the columns that are a
-        ``Column`` become narrower first."""
+        """Write a table with aligned columns. It has no header if all titles are empty. If the
+        terminal is too narrow, the columns that are a ``Column`` become narrower first."""
         titles = [each if isinstance(each, Column) else Column(each) for each in header]
         flexible = [isinstance(each, Column) for each in header]
         cells = [[(printable(text), style) for text, style in row] for row in rows]
         table = [[(column.title, "dim") for column in titles], *cells]
         widths = [max(map(columns, texts)) for texts in _by_column(table)]
         below = self._fit(widths, titles, flexible)
-        for row in table:
-            parts = [
-                self._styled(fitted(text, width, column.keep_end), style)
-                for index, ((text, style), width, column) in enumerate(zip(row, widths, titles))
-                if index != below
-            ]
-            self._write("  ".join(parts).rstrip())
+        for row in table if any(column.title for column in titles) else cells:
+            head = [part for index, part in enumerate(zip(row, widths, titles)) if index != below]
+            self._write_row(head)
             if below is not None and row is not table[0]:
                 text, style = row[below]
                 for part in wrapped(INDENT + text, self._width or 0):
                     self._write(self._styled(part, style))
 
+    def _write_row(self, parts: Sequence[tuple[Cell, int, Column]]) -> None:
+        """Write the cells of a row, each with its width and its column. Sentences may take several
+        lines. A row of empty cells, which can be left of a row whose sentence goes below it, is
+        not written."""
+        texts = [
+            wrapped(text, width) if column.sentences else [fitted(text, width, column.keep_end)]
+            for (text, _), width, column in parts
+        ]
+        if not any(text.strip() for lines in texts for text in lines):
+            return
+        for number in range(max(map(len, texts))):
+            line = [
+                self._styled(fitted(lines[number] if number < len(lines) else "", width), style)
+                for lines, ((_, style), width, _) in zip(texts, parts)
+            ]
+            self._write("  ".join(line).rstrip())
+
     def _fit(
         self, widths: list[int], titles: Sequence[Column], flexible: Sequence[bool]
     ) -> int | None:
         """Change ``widths`` so that a row fits the terminal. Returns the index of the column whose
-        texts go below their rows; None if there is none."""
+        sentences go below their rows; None if there is none."""
         excess = self._excess(widths)
-        below = next((i for i, column in enumerate(titles) if column.below), None)
+        below = next((i for i, column in enumerate(titles) if column.sentences), None)
         if excess <= 0:
             return None
         if below is not None:
@@ -166,14 +181,15 @@ def fitted(text: str, width: int, keep_end: bool = False) -> str:
 
 def wrapped(text: str, width: int) -> list[str]:
     """``text`` in lines of at most ``width`` terminal columns, broken between words. Each line has
-    the indentation of the first. A word that is longer than a line is broken."""
+    the indentation of the first. A word that is longer than a line is broken. Blanks inside a line
+    stay, because a file name may contain several."""
     indent = text[: len(text) - len(text.lstrip())]
     lines, line = [], indent
-    for word in text.split():
-        if line.strip() and columns(line) + 1 + columns(word) > width:
+    for blanks, word in re.findall(r"(\s*)(\S+)", text.strip()):
+        if line.strip() and columns(line + blanks + word) > width:
             lines.append(line)
             line = indent
-        line += (" " if line.strip() else "") + word
+        line += (blanks if line.strip() else "") + word
         while columns(line) > width > len(indent) + 1:
             end = len(line)
             while columns(line[:end]) > width:

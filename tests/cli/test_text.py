@@ -9,7 +9,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from auto_shutdown.cli import status
+from auto_shutdown.cli.findings import show_findings
 from auto_shutdown.cli.text import Column, Page, columns, fitted, left_until, wrapped
+from auto_shutdown.core.finding import failure, ok, warning
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
@@ -22,7 +24,7 @@ class Terminal(io.StringIO):
 def written(stream: io.StringIO, name: str = "x") -> str:
     page = Page(stream)
     page.line("all is well", "good")
-    header = ("KIND", Column("NAME", keep_end=True), Column("WHY", below=True), "LEFT")
+    header = ("KIND", Column("NAME", keep_end=True), Column("WHY", sentences=True), "LEFT")
     page.table(header, [[("app", ""), (name, ""), ("a long reason " * 9, "bad"), ("end", "")]])
     return stream.getvalue()
 
@@ -41,23 +43,23 @@ def eighty(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_output_to_a_terminal_has_colours_and_fits_its_width() -> None:
     text = written(Terminal())
     assert "\x1b[32mall is well\x1b[0m" in text
-    (row,) = (line for line in plain(text) if "reason" in line)
-    assert "…" in row
-    assert row.endswith("  end")
-    assert columns(row) in (59, 60)  # a blank before the cut is dropped
+    assert "\x1b[2mKIND\x1b[0m" in text
+    assert max(map(columns, plain(text))) <= 60
 
 
 @pytest.mark.parametrize("width", [28, 40, 60, 80, 200])
 def test_a_table_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The end of a path stays, and on a narrow terminal the sentence is whole, below its row."""
+    """The end of a path stays. The sentence is whole in every width: inside its column, or below
+    its row."""
     monkeypatch.setenv("COLUMNS", str(width))
     lines = plain(written(Terminal(), "projects/of/last/year/deep/train.ipynb"))
     assert max(map(columns, lines)) <= width
     row = next(line for line in lines if line.startswith("app"))
     assert "n.ipynb" in row
-    if width <= 80:
-        below = " ".join(line.strip() for line in lines if line.startswith("    "))
-        assert below == ("a long reason " * 9).strip()
+    assert " ".join(lines).split().count("reason") == 9
+    assert not any("reason" in line and "…" in line for line in lines[2:])
+    if width <= 60:
+        assert lines[3].startswith("    a long reason")
     if width == 200:
         assert "  a long reason a long reason" in row
 
@@ -121,10 +123,51 @@ def test_time_left_in_words(text: str | None, expected: str) -> None:
         ("  one two three", ["  one two", "  three"]),
         ("  onetwothreefour", ["  onetwoth", "  reefour"]),
         ("日本語日本語", ["日本語日本", "語"]),
+        ("a  b.ipynb", ["a  b.ipynb"]),
+        ("one   two three", ["one   two", "three"]),
     ],
 )
 def test_lines_are_broken_between_words(text: str, lines: list[str]) -> None:
     assert wrapped(text, 10) == lines
+
+
+FINDINGS = [
+    ok("platform", "local"),
+    warning("idle-without-a-limit", "No server " + "of this user " * 5 + "runs.", "Start one."),
+    failure("日本", "a word " + "w" * 50, "Say `it` " + "again and again " * 6),
+]
+
+
+@pytest.mark.parametrize("colours", [True, False])
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
+def test_findings_keep_their_columns_in_a_terminal(
+    width: int, colours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("NO_COLOR", "" if colours else "1")
+    stream = Terminal()
+    show_findings(Page(stream), FINDINGS)
+    assert ("\x1b[33mwarning\x1b[0m" in stream.getvalue()) is colours
+    lines = plain(stream.getvalue())
+    assert max(map(columns, lines)) <= width
+    assert "…" not in stream.getvalue(), "every sentence is whole"
+    assert lines[0].startswith("ok       platform")
+    indent = 4 if width < 61 else len("warning  idle-without-a-limit  ")
+    if indent > 4:
+        assert lines[0][indent:] == "local"
+    for line in lines:
+        assert line.startswith((" " * indent, "ok  ", "warning  ", "failure  ")), line
+    (remedy,) = (line for line in lines if "Start one." in line)
+    assert remedy == " " * indent + "-> Start one."
+
+
+def test_findings_in_a_file_have_one_line_for_each_sentence() -> None:
+    stream = io.StringIO()
+    show_findings(Page(stream), FINDINGS)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 5
+    assert lines[0] == "ok       platform              local"
+    assert lines[2] == " " * 31 + "-> Start one."
 
 
 def test_programs_beside_the_server_have_a_table_of_their_own() -> None:
