@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..core.apps import DEAD
@@ -60,6 +61,8 @@ class KernelShutdown:
         self._subscription = subscription
         #: The stamps that the last questions have moved, by kernel id.
         self._moved: MovedStamps[str] = MovedStamps()
+        #: The questions in progress, by kernel id.
+        self._asking: dict[str, asyncio.Task[Usage]] = {}
 
     async def session_history(self, kernel: Kernel) -> tuple[Kernel, tuple[str, ...] | None]:
         """The kernel, and the code of the cells that it has run (None: the kernel does not answer).
@@ -69,11 +72,9 @@ class KernelShutdown:
         try:
             if await self._has_moved(kernel):
                 return kernel, None
-            answer = await self._shells.ask_history(kernel.id)
+            answer = await self._ask(kernel, self._shells.ask_history)
         except Exception:
             return kernel, None
-        if not answer.other_client_seen:
-            self._note_question(kernel, answer)
         return kernel, answer.cells
 
     def without_own_question(self, kernel: Kernel) -> Kernel:
@@ -82,10 +83,38 @@ class KernelShutdown:
         at = self._moved.without(kernel.id, kernel.last_activity)
         return kernel if at == kernel.last_activity else replace(kernel, last_activity=at)
 
-    def _note_question(self, kernel: Kernel, answer: Usage) -> None:
-        """Note the stamp after our question to ``kernel``, which has the stamp before it."""
-        after = answer.stamps.get(Signal.LAST_ACTIVITY)
-        self._moved.note(kernel.id, kernel.last_activity, after)
+    async def _ask(self, kernel: Kernel, ask: Callable[[str], Awaitable[Usage]]) -> Usage:
+        """Ask ``kernel``, which has the stamp before the question, and note the stamp after it.
+
+        The question goes on to its end when the caller is cancelled. Otherwise nobody would note
+        the stamp that it moved, and the kernel would look used. Raises what ``ask`` raises."""
+        await self._last_question(kernel.id)
+        question = asyncio.ensure_future(self._ask_and_note(kernel, ask))
+        self._asking[kernel.id] = question
+        question.add_done_callback(partial(self._question_ended, kernel.id))
+        return await asyncio.shield(question)
+
+    async def _ask_and_note(self, kernel: Kernel, ask: Callable[[str], Awaitable[Usage]]) -> Usage:
+        answer = await ask(kernel.id)
+        # If its connection broke, the request of another client may have passed unseen.
+        broke = bool(answer.shell.failure) and not answer.shell.refused
+        if not answer.other_client_seen and not broke:
+            after = answer.stamps.get(Signal.LAST_ACTIVITY)
+            self._moved.note(kernel.id, kernel.last_activity, after)
+        return answer
+
+    def _question_ended(self, kernel_id: str, question: asyncio.Task[Usage]) -> None:
+        if self._asking.get(kernel_id) is question:
+            del self._asking[kernel_id]
+        if not question.cancelled():
+            question.exception()  # its caller may no longer wait for it
+
+    async def _last_question(self, kernel_id: str) -> None:
+        """Wait for the end of the question in progress to this kernel. Until then nobody knows
+        which of the kernel's stamps the question moves."""
+        question = self._asking.get(kernel_id)
+        if question is not None:
+            await asyncio.wait({question})
 
     def keep_only(self, kernel_ids: Collection[str]) -> None:
         """Forget the kernels that no longer exist."""
@@ -101,6 +130,8 @@ class KernelShutdown:
 
         Never cancel this: a kernel manager whose shutdown is cancelled half way can never shut that
         kernel down again."""
+        if only_unmoved:
+            await self._last_question(kernel.id)
         with self._clients.held_back(kernel.id) as held:
             try:
                 outcome = await self._shut_down(kernel, only_unmoved, may_go)
@@ -133,7 +164,7 @@ class KernelShutdown:
         if kernel.state == "idle" or is_starting:
             if await self._has_moved(kernel):
                 return USED
-            answer = await self._shells.ask(kernel.id)
+            answer = await self._ask(kernel, self._shells.ask)
             if answer.shell.free and (is_starting or kernel.refused):
                 return CAME_UP
             # ``max_busy_minutes`` ends a kernel whose gateway refuses each connection.
@@ -144,7 +175,6 @@ class KernelShutdown:
                 return f"{SILENT}: {answer.shell.failure}" if answer.shell.failure else SILENT
             if answer.other_client_seen:
                 return USED
-            self._note_question(kernel, answer)
         return USED if await self._has_moved(kernel) else ""
 
     async def _has_moved(self, kernel: Kernel) -> bool:

@@ -45,7 +45,7 @@ class QuestionsToServers:
             try:
                 after = await _stamps_at_rest(server)
             except UnansweredError:
-                return
+                continue
             for tenant in asked:
                 at = after.get(tenant.id)
                 if tenant.server == server and at is not None and begun <= at <= ended:

@@ -11,6 +11,7 @@ kernel is busy until the shell answers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -96,8 +97,18 @@ class Shells:
         if channels_of(self._manager, kernel_id) is None:
             connection = connection_of(self._manager, kernel_id)
             if connection is not None:
-                return Usage(cells=await self._history_thread.run(ask_history, connection))
+                return await self._ask_history_here(kernel_id, connection)
         return await self.ask_by_websocket(kernel_id, False, with_history=True)
+
+    async def _ask_history_here(self, kernel_id: str, connection: Connection) -> Usage:
+        cells = None
+        with contextlib.suppress(OSError):
+            cells = await self._history_thread.run(ask_history, connection)
+        if self._requests.of(kernel_id).on_iopub:
+            return Usage(cells=cells)
+        # Every jupyter_server counts history_request as activity.
+        stamps = await stamps_at_rest(partial(self._stamps_of, kernel_id))
+        return Usage(cells=cells, stamps=stamps)
 
     async def ask_by_websocket(
         self, kernel_id: str, with_usage: bool, with_history: bool = False

@@ -3,6 +3,7 @@ requested the removal."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -10,7 +11,7 @@ from datetime import datetime, timezone
 import pytest
 from one_kernel import MODEL, FakeShells, Manager, decided
 
-from auto_shutdown.core.model import IOPubActivity
+from auto_shutdown.core.model import IOPubActivity, Kernel
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Result
 from auto_shutdown.world.iopub import IOPubSubscription
@@ -123,6 +124,69 @@ async def test_a_question_before_a_failed_shutdown_is_no_activity(
     later = datetime(2026, 3, 3, tzinfo=timezone.utc)
     manager.model = {**MODEL, "last_activity": later.isoformat()}
     assert (await decided(world)).last_activity == later, "another client used it"
+
+
+MOVED_AT = datetime(2026, 3, 2, tzinfo=timezone.utc)
+
+
+class SlowHistory(FakeShells):
+    """Answers the question for the cells when ``may_answer`` is set. Make it in a test, because
+    Python 3.9 binds an event to the loop that runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def ask_history(self, kernel_id: str) -> Usage:
+        answer = await self.ask(kernel_id)
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return answer
+
+    async def give_up_on_question(self, world: World, kernel: Kernel) -> None:
+        recording = asyncio.ensure_future(world.session_of(kernel))
+        await self.is_asked.wait()
+        recording.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await recording
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        (Usage(), Result.REMOVED),
+        (Usage(shell=ShellAnswer(False, "HTTP 503", refused=True)), Result.REMOVED),
+        (Usage(shell=ShellAnswer(False, "StreamClosedError")), Result.STALE),
+        (Usage(shell=ShellAnswer(True), other_client_seen=True), Result.STALE),
+    ],
+    ids=["answered", "refused", "broke", "another client sent a request"],
+)
+async def test_removal_waits_for_the_stamp_of_a_question_whose_caller_gave_up(
+    answer: Usage, result: Result, world: World, source: KernelSource, manager: Manager
+) -> None:
+    """The question for the session takes longer than the recorder waits (a slow gateway). Without
+    its stamp the kernel would look used at every attempt, and would never be removed."""
+    kernel, shells = await decided(world), SlowHistory()
+    source._shells = source._shutdown._shells = shells  # type: ignore[assignment]
+    shells.answer = replace(answer, stamps={Signal.LAST_ACTIVITY: MOVED_AT})
+    shells.meanwhile = lambda: manager.model.update(last_activity=MOVED_AT.isoformat())  # type: ignore[union-attr]
+    await shells.give_up_on_question(world, kernel)
+    removal = asyncio.ensure_future(world.remove(kernel, only_unmoved=True))
+    await asyncio.sleep(0)
+    assert not removal.done()
+    shells.may_answer.set()
+    shells.answer = Usage(shell=ShellAnswer(True), stamps={Signal.LAST_ACTIVITY: MOVED_AT})
+    assert (await removal).result is result
+
+
+async def test_removal_that_a_user_requested_does_not_wait_for_a_question(
+    world: World, source: KernelSource
+) -> None:
+    kernel, shells = await decided(world), SlowHistory()
+    source._shells = source._shutdown._shells = shells  # type: ignore[assignment]
+    await shells.give_up_on_question(world, kernel)
+    assert (await world.remove(kernel, only_unmoved=False)).result is Result.REMOVED
+    shells.may_answer.set()
 
 
 async def test_a_kernel_is_kept_if_its_removal_is_forbidden_while_its_shell_is_asked(

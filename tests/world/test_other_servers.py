@@ -106,6 +106,35 @@ class TestOtherServers:
         elsewhere = replace(kernel, id="l", active_at=ours)
         assert questions.without(elsewhere) == elsewhere
 
+    async def test_server_that_no_longer_answers_does_not_affect_the_stamps_of_others(
+        self, monkeypatch: Any
+    ) -> None:
+        begun = datetime.now(timezone.utc)
+        used, ours = begun - timedelta(minutes=1), begun + timedelta(seconds=0.1)
+        kernels = [
+            other_servers.Tenant(
+                OtherServer(500 + n, f"http://{n}/"),
+                "k",
+                "R",
+                "kernel",
+                used,
+                asking_moves_stamp=True,
+            )
+            for n in range(4)
+        ]
+
+        async def tenants(server: OtherServer) -> list[other_servers.Tenant]:
+            if server is kernels[0].server or server is kernels[1].server:
+                raise UnansweredError("timed out")
+            return [replace(k, active_at=ours) for k in kernels if k.server is server]
+
+        monkeypatch.setattr(other_servers, "tenants_of", tenants)
+        monkeypatch.setattr(questions_to_servers, "REST_SECONDS", 0.0)
+        questions = QuestionsToServers()
+        await questions.asked(kernels, begun)
+        for kernel in kernels[2:]:
+            assert questions.without(replace(kernel, active_at=ours)) == kernel
+
     @pytest.mark.parametrize("seconds", [-1.0, 1.0])
     async def test_stamp_moved_beside_our_question_is_activity(
         self, seconds: float, monkeypatch: Any

@@ -15,6 +15,8 @@ import pytest
 from gateway_kernels import FREE, Behind, Manager
 from jupyter_client.manager import AsyncKernelManager
 
+from auto_shutdown.core.signals import Signal
+from auto_shutdown.world import shells as shells_module
 from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.requests import Requests
 from auto_shutdown.world.shell_probe import ShellAnswer
@@ -69,6 +71,38 @@ async def test_shell_of_a_local_kernel_is_asked(flag: Path) -> None:
     assert not requests.of("k").shell_silent
     client.stop_channels()
     await local.shutdown_kernel(now=True)
+
+
+class Here:
+    """A kernel on this host."""
+
+    def get_connection_info(self) -> Any:
+        return {"shell_port": 1}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_stamp_moved_by_the_question_for_the_cells_of_a_local_kernel_is_reported(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every server counts history_request as activity. It matters only if this server does not
+    read the kernel's IOPub channel. Without the stamp that kernel would never be removed."""
+    manager, requests = Manager(k=Here()), Requests()
+    model = {"id": "k", "last_activity": "2026-03-01T12:00:00Z"}
+    monkeypatch.setattr(manager, "kernel_model", lambda _id: model, raising=False)
+
+    def ask_history(_connection: Any) -> tuple[str, ...]:
+        model["last_activity"] = "2026-03-01T12:00:01Z"
+        if fails:
+            raise OSError("the thread is late")
+        return ("x = 1",)
+
+    monkeypatch.setattr(shells_module, "ask_history", ask_history)
+    usage = await Shells(manager, requests).ask_history("k")
+    assert usage.cells == (None if fails else ("x = 1",))
+    moved_at = datetime(2026, 3, 1, 12, 0, 1, tzinfo=timezone.utc)
+    assert usage.stamps == {Signal.LAST_ACTIVITY: moved_at}
+    requests.of("k").on_iopub = True
+    assert (await Shells(manager, requests).ask_history("k")).stamps == {}
 
 
 @pytest.mark.slow
