@@ -1,4 +1,8 @@
-"""Advance the ledger by a pass: the marks of all resources after a snapshot."""
+"""Update the ledger from the snapshot of a pass: the marks of all resources.
+
+This module records since when each resource is idle. It does not decide what to remove; planner.py
+does that, from the updated ledger.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
     tenants: tuple[Resource, ...] = (*snapshot.kernels, *snapshot.terminals)
     for tenant in tenants if ledger.forgotten else ():
         if _SOURCES[tenant.ref.kind] in ledger.forgotten:
-            # The lost mark may have held newer activity than the stamps show.
+            # The restart lost the mark, which may have held newer activity than the stamps show.
             known.setdefault(tenant.ref, first_sight(now))
     for kernel in snapshot.kernels:
         previous = known.get(kernel.ref)
@@ -70,7 +74,8 @@ def advance(ledger: Ledger, snapshot: Snapshot, now: datetime) -> Ledger:
 
 
 def advance_part(ledger: Ledger, part: Snapshot, now: datetime) -> Ledger:
-    """The ledger after reading a part of the resources again; the other marks stay unchanged."""
+    """The ledger after ``part``, which holds only some of the resources. The marks of the other
+    resources stay unchanged."""
     advanced = advance(ledger, part, now)
     return replace(ledger, marks={**ledger.marks, **advanced.marks})
 
@@ -113,7 +118,9 @@ def _activity_in_apps(
     tenants: tuple[Kernel | Terminal, ...] = (*snapshot.kernels, *snapshot.terminals)
     for tenant in tenants:
         if isinstance(tenant, Kernel) and tenant.state in COMING_UP:
-            continue  # a kernel of this host has no process yet, and looks like one of elsewhere
+            # A kernel that starts on this host has no process yet. It looks like a kernel that
+            # runs in another container, in any of the apps.
+            continue
         for app_id in tenant.may_be_in:
             mark = after[tenant.ref]
             arrived = tenant.ref not in before

@@ -29,7 +29,7 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
         for signal, at in answer.activity.items():
             mark = moved(mark, signal, min(at, now))
         if answer.io_unknown:
-            mark = moved(mark, Signal.BACKGROUND_IO, now)  # unknown is never idle
+            mark = moved(mark, Signal.BACKGROUND_IO, now)  # unknown I/O counts as I/O
         mark = replace(mark, stamps={**mark.stamps, **answer.stamps})
         # The background work of the previous answer has ended since: the idle clock starts now.
         ended = answer.conclusive and not answer.unread and mark.work.result == "working"
@@ -38,7 +38,9 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
         # A kernel whose processor time is unknown does not count as stuck.
         shows_work = answer.working or answer.cores is None or answer.cores >= STUCK_CPU
         if mark.state == RUNNING and Signal.BACKGROUND_IO in answer.activity:
-            shows_work = True  # unlike I/O that may only exist: then no command would be suspect
+            # Only I/O that was seen is a sign of work here. If unknown I/O were one as well, no
+            # command of another user would ever be suspect.
+            shows_work = True
         if mark.state in (BUSY, RUNNING) and answer.conclusive and shows_work:
             mark = replace(mark, quiet_since=now)
         marks[answer.ref] = replace(mark, work=_work_after(mark.work, answer, now))
@@ -46,10 +48,14 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
 
 
 def _worked_at(work: Work, answer: Answer, now: datetime) -> datetime:
-    """When the work of ``answer`` last showed a sign, or when the earlier ``work`` ended: at some
-    time since its answer, which counts as now."""
+    """The time of the last sign of work in ``answer``.
+
+    If the earlier ``work`` has ended, the result is ``now``: it ended at an unknown time since the
+    answer before.
+    """
     if answer.low_use and work.low_use_since is not None:
-        return work.low_use_since  # it may only wait, so it does not move the idle clock
+        # The processes may only wait, so a continued low use does not move the idle clock.
+        return work.low_use_since
     goes_on = bool(work.programs) and set(work.programs) <= set(answer.programs)
     ended = work.result == "working" and not goes_on
     if ended or not answer.working or answer.worked_at is None:
@@ -61,10 +67,10 @@ def _work_after(work: Work, answer: Answer, now: datetime) -> Work:
     if not answer.conclusive:
         return replace(work, asked_at=now)
     if answer.unread:
-        # The earlier background work may still run.
+        # The background work that the answer before reported may still run.
         if work.result == "working":
             return replace(work, asked_at=now)
         return replace(work, asked_at=now, result="unread", detail=answer.detail)
-    result = "working" if answer.working else "none" if answer.answered else "untold"
+    result = "working" if answer.working else "none" if answer.answered else "unanswered"
     low_use_since = (work.low_use_since or now) if answer.low_use else None
     return Work(now, now, result, answer.detail, answer.programs, answer.io_unknown, low_use_since)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Union
 
-from .due import Context, by_the_clock, clock_of, keep_disabled, keep_unread, refs
+from .due import Context, clock_of, decide_by_clock, keep_alive_refs, keep_disabled, keep_unread
 from .marks import COMING_UP, Work
 from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal
 from .signals import Signal
@@ -95,11 +95,11 @@ def _holds_its_app(context: Context, tenant: Tenant, decision: Decision) -> bool
     if not is_stuck(context, tenant):
         return True
     own_app = () if tenant.app is None else (tenant.app,)
-    if context.ledger.hold_on(refs(tenant.ref, *own_app), context.now) is not None:
+    if context.ledger.hold_on(keep_alive_refs(tenant.ref, *own_app), context.now) is not None:
         return True  # a user asked for it, whatever else is known of the kernel
     if tenant.refused:  # nobody can ask it: its decision is UNKNOWN until it is suspect
         return decision.reason is not Reason.SUSPECT_BUSY
-    asked = context.mark(tenant.ref).work.result in ("none", "untold")
+    asked = context.mark(tenant.ref).work.result in ("none", "unanswered")
     return tenant.state in COMING_UP and not asked
 
 
@@ -137,7 +137,7 @@ def _decide_in_service(
             return by_clock
     else:
         query_work = needs_work_query(app, terminals, mark.work)
-        by_clock = by_the_clock(context, ref, clock, covers, mark.first_seen, query_work)
+        by_clock = decide_by_clock(context, ref, clock, covers, mark.first_seen, query_work)
     # Each remaining holder has its own due time. The app is due when the last of them is due.
     for holder in holders:
         decision = decisions[holder.ref]
@@ -166,7 +166,7 @@ def needs_work_query(app: App, terminals: Sequence[Terminal], work: Work) -> boo
     query, a kernel that was started since then may be able to.
     """
     in_image = any(terminal.in_image for terminal in terminals)
-    return app.own or app.shared or in_image or work.result == "untold"
+    return app.own or app.shared or in_image or work.result == "unanswered"
 
 
 def _keep_for(context: Context, ref: Ref, holder: Tenant, decision: Decision) -> Decision:

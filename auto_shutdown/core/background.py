@@ -1,5 +1,8 @@
-"""Background work: work that neither a kernel's state nor a terminal's foreground shows. The
-programs that do it, and the answers to the queries for it. All values are frozen."""
+"""The programs that do background work, and the answers to the queries for it.
+
+*Background work* is work that neither the state of a kernel nor the command in the foreground of a
+terminal shows. All values are frozen.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from .ref import Ref
 
 @dataclass(frozen=True)
 class Program:
-    """A program in the server's own app that no kernel or terminal of this server shows.
+    """A program in the server's own app that runs in no kernel or terminal of this server.
 
     It is a *kernel* that another program started (papermill, an IDE), or a program in the
     foreground of a *terminal* that another program opened (a pane of tmux, an IDE). It keeps the
@@ -22,11 +25,12 @@ class Program:
     - ``kind``: ``kernel`` or ``terminal``.
     - ``name``: the name of the command, without its arguments.
     - ``started_by``: for a kernel, the name of the program that started it (empty: not known).
-    - ``state``: of a kernel ``busy``, ``idle`` or ``unanswered`` by the last answer of its shell,
-      ``running`` without a recent answer; of a terminal's program always ``running``.
+    - ``state``: for a kernel, ``busy``, ``idle`` or ``unanswered`` after the last query of its
+      shell, and ``running`` without a recent query; for a terminal's program always ``running``.
     - ``started_at``: when its process started (None: not known).
     - ``quiet_since``: since when it has shown no sign of work, and nobody has typed.
-    - ``printed_at``: when it last printed (None: not known, or it only displays something).
+    - ``printed_at``: when it last printed (None: not known, or it is a program such as ``top`` that
+      only displays something).
     - ``io_unknown``: another user runs it or one of its children, so this server cannot see whether
       it reads and writes.
     """

@@ -1,4 +1,8 @@
-"""When a resource is due: its idle clock, and every other wait that delays its removal."""
+"""Decide when a resource is due: by its idle clock, and by all other waits that delay its removal.
+
+Every rule for a resource that is not active (planner.py, apps.py, suspect.py) ends here, with
+:func:`decide_by_clock`.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +86,7 @@ def clock_of(context: Context, resource: Resource) -> Clock:
     return Clock(since, signal, *context.policy.limit_of(resource))
 
 
-def by_the_clock(
+def decide_by_clock(
     context: Context,
     ref: Ref,
     clock: Clock,
@@ -92,10 +96,15 @@ def by_the_clock(
 ) -> Decision:
     """Remove ``ref`` when its idle limit and every other wait are over; keep it until then.
 
-    The other waits are keep-alives on any of ``covers``, the quiet time after a start, the grace
-    period after ``in_service_since``, the retry delay after a failure, and the notice to people.
-    With ``query_work``, the removal also needs a recent answer that no background work runs. A
-    removal that ``dry_run`` has rehearsed needs no other answer: the resource would be gone.
+    The other waits:
+
+    - a keep-alive on any of ``covers``;
+    - the quiet time after the start of this server, and the grace period after the app of the
+      resource came in service (``in_service_since``);
+    - the retry delay after a failed removal;
+    - the notice to people;
+    - with ``query_work``, the query for background work. Its answer must be recent. In ``dry_run``
+      one answer is enough: without ``dry_run`` the resource would have been removed after it.
     """
     now, policy, ledger = context.now, context.policy, context.ledger
     limit_over_at = clock.since + clock.limit
@@ -107,7 +116,7 @@ def by_the_clock(
     failure = ledger.failures.get(ref)
     retry_at = failure.retry_at if failure is not None else limit_over_at
 
-    # The notice to people may only delay the removal further.
+    # The notice to people may delay the removal. It never moves the removal forward.
     earliest = max(limit_over_at, kept_until or limit_over_at, quiet_until, retry_at)
     warn = min(policy.warn, clock.limit)
     warn_at = earliest - warn
@@ -123,11 +132,12 @@ def by_the_clock(
         parameters = {"case": "work", "work_unknown": mark.work.detail}
         unknown = context.keep(ref, Reason.UNKNOWN, detail, clock.signal, **parameters)
         return replace(unknown, kept_until=kept_until)
-    needs_answer = query_work and due_at <= now and not was_asked(mark, now, window_of(clock.limit))
+    window = window_of(clock.limit)
+    needs_answer = query_work and due_at <= now and not has_recent_answer(mark, now, window)
     if policy.dry_run and ledger.was_rehearsed(ref, clock.since):
         needs_answer = False
     if needs_answer:
-        due_at = (mark.work.asked_at or now) + window_of(clock.limit)
+        due_at = (mark.work.asked_at or now) + window
         due_at = max(due_at, now + timedelta(milliseconds=10))
     last = f"Last activity: {WORDS.get(clock.signal, clock.signal)}."
     idle_for = f"{clock.word} {duration(now - clock.since)} of {duration(clock.limit)}"
@@ -152,7 +162,7 @@ def by_the_clock(
         detail = f"{idle_for} ({clock.rule}). {last}"
         not_ruled_out = _unknown_work(mark) if query_work and clock.reason is Reason.IDLE else ""
         if not_ruled_out:
-            detail += f" Whether anything worked in the background, nobody knows: {not_ruled_out}."
+            detail += f" Background work could not be ruled out: {not_ruled_out}."
             return decision(Action.REMOVE, clock.reason, detail, work_unknown=not_ruled_out)
         return decision(Action.REMOVE, clock.reason, detail)
     if hold is not None:
@@ -168,38 +178,41 @@ def by_the_clock(
         detail = f"{idle_for}; removing it failed ({failure.outcome.code}), next try in {left}."
         return decision(Action.KEEP, Reason.BACKING_OFF, detail, code=failure.outcome.code)
     if needs_answer:
-        detail = f"{idle_for}; it is asked whether anything works in the background."
+        detail = f"{idle_for}; it is being asked whether anything works in the background."
         return decision(Action.KEEP, Reason.GRACE, detail, case="asking")
     detail = f"{idle_for}; it is removed after the notice or grace period, in {left}."
     return decision(Action.KEEP, Reason.GRACE, detail, case="notice")
 
 
 def _unknown_work(mark: Mark) -> str:
-    """Why background work could not be ruled out; empty if it could."""
+    """Why background work could not be ruled out; empty if the last answer ruled it out."""
     if mark.work.io_unknown:
         return "a process of another user may have read or written data"
-    return mark.work.detail if mark.work.result == "untold" else ""
+    return mark.work.detail if mark.work.result == "unanswered" else ""
 
 
-def was_asked(mark: Mark, now: datetime, window: timedelta) -> bool:
-    """Whether the last answer about background work is at most two windows old, and conclusive.
+def has_recent_answer(mark: Mark, now: datetime, window: timedelta) -> bool:
+    """Whether the last answer about background work permits a removal, and is at most two windows
+    old.
 
-    The answer that only programs work, or that the use of the processor is low, is conclusive, too:
-    the caller has found that this work is suspect.
+    These answers permit a removal: there is no background work; nobody can answer; all of the work
+    is programs that may only wait, or a low use of the processor. In the last case the caller has
+    already found that the work is suspect.
     """
     work = mark.work
     suspect = bool(work.programs) or work.low_use_since is not None
-    if work.answered_at is None or not (work.result in ("none", "untold") or suspect):
+    if work.answered_at is None or not (work.result in ("none", "unanswered") or suspect):
         return False
     return now - work.answered_at <= 2 * window
 
 
 @lru_cache(maxsize=16384)  # a pass asks for the same refs as the pass before
-def refs(ref: Ref, *apps: str) -> tuple[Ref, ...]:
-    """The refs whose keep-alives hold ``ref``: itself and the apps in which it runs or may run.
+def keep_alive_refs(ref: Ref, *apps: str) -> tuple[Ref, ...]:
+    """The refs on which a keep-alive keeps ``ref``: ``ref`` itself, and ``apps``, the ids of the
+    apps in which it runs or may run.
 
-    A keep-alive on an app covers its kernels and terminals, because people set it to keep what is
-    in their memory.
+    A keep-alive on an app also keeps its kernels and terminals: people set it to keep the data in
+    the memory of their kernels.
     """
     return (ref, *(Ref(Kind.APP, app) for app in apps))
 
@@ -210,7 +223,10 @@ def keep_disabled(context: Context, ref: Ref) -> Decision:
 
 def keep_unread(context: Context, ref: Ref, failure: Unread) -> Decision:
     """Keep ``ref``, because the source of ``failure`` could not be read."""
-    detail = f"Cannot read the {failure.source} ({failure.code}); nothing that depends on it goes."
+    detail = (
+        f"Cannot read the {failure.source} ({failure.code}); "
+        "nothing that depends on them is removed."
+    )
     return context.keep(
         ref, Reason.UNKNOWN, detail, case="source", source=failure.source, code=failure.code
     )
@@ -241,9 +257,10 @@ def apply_veto(context: Context, decision: Decision) -> Decision:
 
 
 def show_keep_alive(context: Context, decision: Decision, resource: Resource) -> Decision:
-    """Add ``kept_until`` to ``decision``, whatever its reason: a busy kernel can have one, too."""
+    """Add ``kept_until`` to ``decision``, whatever its reason: a busy kernel can have a keep-alive,
+    too."""
     if decision.kept_until is not None or not context.ledger.holds:
         return decision
     apps = () if isinstance(resource, App) else apps_of(resource)
-    held = context.ledger.held_until(refs(decision.ref, *apps), context.now)
+    held = context.ledger.held_until(keep_alive_refs(decision.ref, *apps), context.now)
     return decision if held is None else replace(decision, kept_until=held)

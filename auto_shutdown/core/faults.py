@@ -24,13 +24,17 @@ REFUSED_REMEDY = sentence(
 
 
 def derive(snapshot: Snapshot, ledger: Ledger, now: datetime) -> list[Fault]:
-    """One fault for each source that cannot be read, each removal that fails, and each kernel that
-    refuses each connection. No two have the same ``source``, because :func:`settle` tells them
-    apart by it. The source of a resource's fault ends with the resource, by which the panel finds
-    it."""
+    """One fault for each source that cannot be read, each removal that fails, and each kernel whose
+    gateway refuses each connection.
+
+    Each fault has a ``source`` of its own, by which :func:`settle` recognises it in the next pass.
+    The source of a fault of one resource ends with ``str(ref)``, by which the panel finds the row
+    of that resource.
+    """
     unread = [
         Fault(u.source, u.code, u.message, u.remedy, now, u.source in BLOCKING_SOURCES)
-        for u in dict.fromkeys(snapshot.unread.values())  # one cause may hide several sources
+        # One failure may make several sources unreadable; it is shown once.
+        for u in dict.fromkeys(snapshot.unread.values())
     ]
     refusing = [
         Fault(

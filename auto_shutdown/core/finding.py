@@ -1,4 +1,4 @@
-"""What the doctor and ``domain check`` say: one finding for each thing that they look at."""
+"""The findings of the doctor and of ``domain check``: one for each check that they make."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 
 class Level(str, Enum):
-    """A warning is worth a look, and keeps nothing from working. A failure needs a remedy."""
+    """A failure keeps something from working. A warning does not, but somebody should look at
+    it."""
 
     OK = "ok"
     WARNING = "warning"
@@ -18,8 +19,9 @@ class Level(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """``check`` is the name of the thing that was looked at; ``remedy`` says what to do, and is
-    empty when all is well. ``count``: how many resources it concerns, None where nothing counts."""
+    """The result of one check. ``check`` is the name of the check. ``remedy`` says what to do, and
+    is empty if the level is ``OK``. ``count`` is the number of resources that the finding is about
+    (None: it is not about resources)."""
 
     check: str
     level: Level

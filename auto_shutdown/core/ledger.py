@@ -1,4 +1,5 @@
-"""The memory between two passes: activity marks, keep-alives, failed removals, vetoes, notices."""
+"""What a server remembers from one pass to the next: marks of activity, keep-alives, failed
+removals, vetoes and notices."""
 
 from __future__ import annotations
 
@@ -7,12 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from .marks import (
-    Mark,
-    first_sight,
-    moved,
-    shifted,
-)
+from .marks import Mark, first_sight, moved, shifted
 from .model import EVERYTHING, Kind, Ref
 from .verdict import Decision, Outcome
 
@@ -62,12 +58,14 @@ class Veto:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The memory between two passes.
+    """What a server remembers from one pass to the next.
 
-    Nothing is removed before ``quiet_until``, which follows a start or a pause of the loop.
-    ``forgotten`` names the sources whose marks were lost in a restart; a source is in it until it
-    is read again. ``rehearsed`` holds the removals that ``dry_run`` has rehearsed: since when each
-    resource was idle.
+    - ``quiet_until``: nothing is removed before it. It is set at a start, and after a pause of the
+      loop.
+    - ``forgotten``: the sources (such as ``Snapshot.KERNELS``) whose marks a restart lost. A source
+      is removed from it when it has been read again.
+    - ``rehearsed``: the removals that ``dry_run`` has rehearsed. For each resource it holds the
+      ``idle_since`` of that decision.
     """
 
     quiet_until: datetime
@@ -136,9 +134,10 @@ def give_notice(ledger: Ledger, decisions: Iterable[Decision], now: datetime) ->
 def has_notice(ledger: Ledger, ref: Ref, idle_since: datetime) -> bool:
     """Whether the removal of ``ref``, idle since ``idle_since``, has been announced.
 
-    Only activity after a notice voids it. Evidence of activity before the notice moves
-    ``idle_since`` forward, and must not start the notice again. Otherwise a server that lost that
-    evidence would remove the resource sooner than a server that has it.
+    Only activity after a notice voids it. Late evidence of activity before the notice moves
+    ``idle_since`` forward, but does not start the notice again. If it did, a server without that
+    evidence would remove the resource sooner than a server that has it; but a server that has lost
+    memory must never remove sooner.
     """
     notice = ledger.notices.get(ref)
     return notice is not None and notice.at >= idle_since

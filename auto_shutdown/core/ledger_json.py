@@ -15,7 +15,8 @@ from .marks import Mark, Work, moved, shifted
 from .model import Kind, Ref, Snapshot
 from .signals import Signal
 
-#: The finding about an app that worked when the earlier server stopped, until it is asked again.
+#: The ``detail`` of the background work of an app that worked when the earlier server stopped. It
+#: applies until the app is queried again.
 WORKED_EARLIER = "it worked when this server was last stopped"
 
 _INSTANTS = ("first_seen", "seen_at", "active_at")
@@ -69,8 +70,8 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
                 # Nobody knows when this background work ended, so the idle clock starts now.
                 mark = moved(mark, Signal.BACKGROUND_WORK, now)
                 if ref.kind is Kind.APP:
-                    # A kernel or terminal is always asked before its removal. Some apps are asked
-                    # only while they work.
+                    # A kernel or terminal is always queried before its removal. Some apps are
+                    # queried only while their last answer is "working".
                     mark = replace(mark, work=Work(now, None, "working", WORKED_EARLIER))
             marks[ref] = mark
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):

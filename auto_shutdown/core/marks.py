@@ -1,10 +1,12 @@
-"""High-water marks of activity: what a pass knows about one resource from earlier passes.
+"""The mark of a resource: its latest activity, as all passes so far have seen it.
 
-A mark only moves forward. Evidence moves it; silence, a missing value or a departure never moves it
-back. A stamp is evidence when it *changed* since the previous pass. The activity then happened
-between that pass and now, whatever the clock that wrote the stamp says. A stamp outside that time
-counts as now. So a wrong clock in a gateway, or a step of this host's clock, never makes a resource
-look idle for longer.
+A mark is a high-water mark. Evidence of newer activity moves it forward, and nothing moves it back.
+
+*Stamps* are the instants that other programs report for a resource, such as ``last_activity``. Only
+a stamp that differs from the previous pass is evidence of activity, and that activity happened
+between the previous pass and this pass. If the stamp itself lies outside that time, the clock that
+wrote it is wrong, and the activity counts as happening now. So neither a wrong clock in a gateway
+nor a step of this host's clock makes a resource look idle for longer than it is.
 
 Some evidence is *weak*, such as output without a request or the presence of a person. Weak evidence
 counts only for a limited time after the last strong evidence (:func:`activity`).
@@ -39,15 +41,17 @@ STUCK_CPU = 0.01
 
 @dataclass(frozen=True)
 class Work:
-    """The state of the queries for background work of one resource.
-
-    ``asked_at`` is the time of the last query, ``answered_at`` that of the last conclusive answer.
-    ``result`` is that answer: ``""`` (none yet), ``working``, ``none`` (no background work),
-    ``untold`` (the resource cannot be queried, or does not answer), or ``unread`` (the evidence
-    could not be read, so the resource is kept). ``programs`` are the programs that are all of the
-    work, and ``io_unknown`` is as in the answer
+    """The last query for background work of one resource, and its last answer
     (:class:`~auto_shutdown.core.background.Answer`).
-    ``low_use_since``: since when every answer has reported a low use of the processor only.
+
+    - ``asked_at``: when the resource was last queried.
+    - ``answered_at``: when the last conclusive answer came.
+    - ``result``: that answer in a word. ``""``: there was none yet. ``working``: background work
+      runs. ``none``: no background work runs. ``unanswered``: the resource cannot be queried, or it
+      did not answer. ``unread``: the evidence could not be read, so the resource is kept.
+    - ``detail``, ``programs``, ``io_unknown``: as in the answer.
+    - ``low_use_since``: since when all answers have reported a low use of the processor and nothing
+      else.
     """
 
     asked_at: datetime | None = None
@@ -61,13 +65,21 @@ class Work:
 
 @dataclass(frozen=True)
 class Mark:
-    """What the passes so far know about one resource.
+    """What the passes so far have learned about one resource.
 
-    ``active_at`` is the time of the latest strong evidence, and ``signal`` names that evidence.
-    ``weak`` holds the time of the latest weak evidence by signal. ``stamps`` and ``state`` were
-    reported at ``seen_at``. ``quiet_since`` is the time since which a busy kernel, a kernel whose
-    gateway refuses each connection, or the command in a terminal has shown no sign of work.
-    ``alone``: the kernel is busy only because it waits for a person, and no client is connected.
+    - ``first_seen``, ``seen_at``: when the first pass and the last pass saw it.
+    - ``active_at``: the time of the latest strong evidence of activity; ``signal`` names that
+      evidence.
+    - ``weak``: the time of the latest weak evidence, by signal.
+    - ``stamps``, ``state``, ``app``: as reported at ``seen_at``. ``app`` is the id of the app in
+      which it runs.
+    - ``state_since``: since when it has been in ``state``.
+    - ``incarnation``: for an app, its CreationTime. It shows that an app was created again under
+      the same name.
+    - ``quiet_since``: since when a busy kernel, a kernel whose gateway refuses each connection, or
+      the command in a terminal has shown no sign of work.
+    - ``alone``: the kernel is busy only because it waits for a person, and no client is connected.
+    - ``work``: its background work.
     """
 
     first_seen: datetime
@@ -91,7 +103,8 @@ class Mark:
 
     @property
     def had_come_up(self) -> bool:
-        """Whether the last pass that saw the kernel saw it running: idle or busy."""
+        """Whether the kernel was idle or busy at the last pass that saw it, so that it had
+        started."""
         return self.state in (IDLE, BUSY)
 
 
@@ -137,7 +150,8 @@ def moved(mark: Mark, signal: str, at: datetime) -> Mark:
 
 def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark:
     if kernel.unreadable:
-        # Its mark names its last app, so that it holds only that app.
+        # The mark keeps the app of the last pass that could read the kernel. The kernel holds only
+        # that app.
         return previous or first_sight(now)
     if previous is not None and _is_unchanged(previous, kernel):
         return _seen(previous, now)
@@ -186,15 +200,16 @@ def _is_unchanged(previous: Mark, kernel: Kernel) -> bool:
 
 
 def _without_heartbeat(stamps: Mapping[str, datetime]) -> dict[str, datetime]:
-    """The stamps of this resource alone; a heartbeat covers many resources."""
+    """The stamps without the heartbeat, which is no evidence for one resource: a heartbeat file
+    covers many resources."""
     return {name: at for name, at in stamps.items() if name != Signal.HEARTBEAT}
 
 
 def _reported(mark: Mark) -> dict[str, datetime]:
-    """The stamps that show when the kernel's last cell ended.
+    """The stamps that change when the kernel's cell ends.
 
-    For a kernel behind a gateway this excludes the request stamp, which this server sets when it
-    passes the request on. It does not show how long the cell ran.
+    The heartbeat is not among them. For a kernel behind a gateway, neither is the stamp of the
+    request, because this server sets that stamp when it passes the request on, so before the cell.
     """
     own = _without_heartbeat(mark.stamps)
     if Signal.LAST_ACTIVITY in own:
@@ -223,11 +238,11 @@ def advance_terminal(previous: Mark | None, terminal: Terminal, now: datetime) -
 
 
 def advance_app(previous: Mark | None, app: App, inside: AppActivity | None, now: datetime) -> Mark:
-    """The mark of an app after a pass. ``inside`` is the activity in it.
+    """The mark of an app after a pass. ``inside`` is the activity of its kernels and terminals.
 
-    An app that was created again gets a new clock. It has another CreationTime, or is InService
-    after another status: SageMaker keeps the CreationTime of an app that is created again within
-    24 hours.
+    An app that was created again gets a new idle clock. Its CreationTime differs, or it came
+    InService after another status. The CreationTime alone does not show it: SageMaker keeps the
+    CreationTime of an app that is created again within 24 hours.
     """
     incarnation = app.created_at.isoformat() if app.created_at is not None else ""
     came_in_service = app.status == IN_SERVICE and (
@@ -251,7 +266,8 @@ def _advance_stamps(previous: Mark | None, stamps: Mapping[str, datetime], now: 
     if previous is None:
         strong = [(min(at, now), name) for name, at in stamps.items() if name not in WEAK]
         if all(name in WEAK for name in _without_heartbeat(stamps)):
-            # A heartbeat may be older than this resource.
+            # There is nothing but weak stamps and perhaps a heartbeat, and that heartbeat may be
+            # from a time before this resource existed. So the resource counts as active now.
             strong = []
         active_at, signal = max(strong, default=(now, Signal.FIRST_SEEN))
         weak = {name: min(at, now) for name, at in stamps.items() if name in WEAK}
@@ -275,7 +291,8 @@ def _with_state(mark: Mark, previous: Mark | None, state: str, now: datetime) ->
 
 
 def _with(mark: Mark, **changes: Any) -> Mark:
-    """``replace``, but the same object if nothing changes, which is the usual case in a pass."""
+    """Like ``replace``, but returns the same object if nothing changes, which is the usual case in
+    a pass."""
     for name, value in changes.items():
         if getattr(mark, name) != value:
             return replace(mark, **changes)

@@ -1,7 +1,7 @@
-"""The snapshot of one pass, and the names of all values that the world package observes.
+"""The snapshot: all resources as one pass read them.
 
-All values are frozen. Instants are aware UTC, durations ``timedelta``. Names are those of Jupyter
-and SageMaker.
+The types of ref.py, resources.py and background.py can be imported from here, too. All values are
+frozen. Instants are aware UTC, durations ``timedelta``. Names are those of Jupyter and SageMaker.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ class Unread:
 
 @dataclass(frozen=True)
 class Departure:
-    """A kernel or terminal that ended since the previous pass and was last used ``at``.
+    """A kernel or terminal that ended since the previous pass. Its last use was at ``at``.
 
-    That use counts for ``app`` (None: the server's own host; with ``anywhere``: every app).
+    That use is activity of ``app``, the id of the app in which it ran (None: it ran on the server's
+    own host). With ``anywhere``, it may have run in any app, so its use is activity of every app.
     """
 
     app: str | None
@@ -54,9 +55,12 @@ class Departure:
 class Snapshot:
     """All resources, as one pass read them.
 
-    ``unread`` names each source that could not be read. The snapshot then repeats the resources
-    that the source gave last, so that people still see them. ``programs`` run beside the kernels
-    and terminals in the server's own app.
+    - ``unread``: the sources that could not be read, by name (``KERNELS``, …). The snapshot then
+      repeats what the last successful reading of the source gave, so that people still see those
+      resources.
+    - ``departures``: the kernels and terminals that ended since the previous pass.
+    - ``programs``: the programs in the server's own app that run in none of its kernels and
+      terminals.
     """
 
     kernels: tuple[Kernel, ...] = ()
@@ -79,8 +83,11 @@ class Snapshot:
         return next((r for r in self.resources if r.ref == ref), None)
 
     def with_kernels(self, kernels: Iterable[Kernel]) -> Snapshot | None:
-        """This snapshot with ``kernels`` in the place of those of the same id. None if one of them
-        was not there, was or is unreadable, or is in another app now."""
+        """This snapshot, with ``kernels`` replacing those of the same id.
+
+        None if one of ``kernels`` is not in this snapshot, if its old or new state is unreadable,
+        or if it runs in another app now.
+        """
         fresh = {kernel.id: kernel for kernel in kernels}
         for before in (kernel for kernel in self.kernels if kernel.id in fresh):
             kernel = fresh[before.id]

@@ -1,11 +1,12 @@
-"""What a change of a few kernels changes: their marks, their verdicts, and those of their apps.
+"""Decide again on a few kernels that changed, and on their apps: a *partial pass*.
 
-A full pass reads and decides everything. Most signals of a server tell of one kernel that begins or
-ends a cell. Then the other verdicts still hold: each changes only by a signal of its own, or at an
-instant that it names (``warn_at``, ``due_at``), and at every such instant a full pass runs.
+A full pass reads and decides everything. But most changes in a server concern one kernel, which
+begins or ends a cell. The decisions on all other resources then still hold: each of them changes
+only when its own resource changes, or at an instant that it names (``warn_at``, ``due_at``), and a
+full pass runs at each such instant.
 
-Nothing is ever removed by this. Where more would have to be looked at, the functions here return
-None, and a full pass follows (docs/decisions/028).
+A partial pass removes nothing. If it is not enough, :func:`decide_part` returns None, and a full
+pass runs (docs/decisions/028).
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from .verdict import Decision, Plan
 
 
 def advance_kernels(ledger: Ledger, part: Snapshot, now: datetime) -> Ledger:
-    """The ledger after a look at the kernels of ``part``, which were all there at the last full
-    look. Their use counts for their apps."""
+    """The ledger after reading the kernels of ``part`` again. The last full pass has seen all of
+    them. Their activity is also activity of their apps."""
     marks = dict(ledger.marks)
     for kernel in part.kernels:
         mark = marks[kernel.ref] = advance_kernel(marks.get(kernel.ref), kernel, now)
@@ -41,9 +42,11 @@ def advance_kernels(ledger: Ledger, part: Snapshot, now: datetime) -> Ledger:
 def decide_part(
     plan: Plan, part: Snapshot, snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime
 ) -> tuple[Plan, Plan] | None:
-    """``plan`` with new decisions on ``part`` of ``snapshot``, and those decisions alone. None if
-    it takes a full look: something is to be removed or cannot be read, or verdicts depend on those
-    on other apps."""
+    """Returns ``plan`` with new decisions on ``part`` of ``snapshot``, and a plan of only those.
+
+    Returns None if a full pass is needed: if something is due for removal, if something cannot be
+    read, or if a decision may depend on the decision on another app.
+    """
     if policy.unread is not None or snapshot.unread or policy.may_stop_only_to_save:
         return None
     if any(decision.removes for decision in plan.decisions):
@@ -54,27 +57,27 @@ def decide_part(
         return None
     context = Context(snapshot, ledger, policy, now)
     if [decision.ref for decision in plan.decisions] != [r.ref for r in snapshot.resources]:
-        return None  # somebody has looked since it was made
-    made = {decision.ref: decision for decision in plan.decisions}
+        return None  # the plan was made from another snapshot
+    decisions = {decision.ref: decision for decision in plan.decisions}
     changed: dict[Ref, Decision] = {}
 
-    def decided(resource: Resource, decision: Decision) -> None:
+    def change(resource: Resource, decision: Decision) -> None:
         changed[resource.ref] = show_keep_alive(context, decision, resource)
-        made[resource.ref] = changed[resource.ref]
+        decisions[resource.ref] = changed[resource.ref]
 
     for kernel in part.kernels:
-        decided(kernel, apply_veto(context, decide_kernel(context, kernel)))
+        change(kernel, apply_veto(context, decide_kernel(context, kernel)))
     tenants = _by_app(snapshot, part)
     for app in part.apps:
         inside = tenants.get(app.id, [])
-        decided(app, apply_veto(context, decide_app(context, app, inside, made)))
+        change(app, apply_veto(context, decide_app(context, app, inside, decisions)))
         for tenant in inside:
             if isinstance(tenant, Terminal):
-                decided(tenant, follow_app(tenant, made[tenant.ref], made[app.ref]))
+                change(tenant, follow_app(tenant, decisions[tenant.ref], decisions[app.ref]))
     if any(decision.removes for decision in changed.values()):
         return None
     whole = tuple(changed.get(decision.ref, decision) for decision in plan.decisions)
-    return Plan(whole), Plan(tuple(made[resource.ref] for resource in part.resources))
+    return Plan(whole), Plan(tuple(decisions[resource.ref] for resource in part.resources))
 
 
 def _by_app(snapshot: Snapshot, part: Snapshot) -> dict[str | None, list[Tenant]]:
@@ -90,8 +93,12 @@ def _by_app(snapshot: Snapshot, part: Snapshot) -> dict[str | None, list[Tenant]
 def changed_without_signal(
     before: Snapshot, after: Snapshot, signalled: Collection[str]
 ) -> set[str]:
-    """The ids of kernels and terminals of this host of which ``after`` shows a change that no
-    change signal reported. Kernels in other containers are left out: their managers report less."""
+    """The ids of the kernels and terminals on this host that changed between the two snapshots
+    without a change signal. ``signalled`` are the ids for which a change signal came.
+
+    Kernels in other containers are left out, because not every change of theirs is reported to this
+    server.
+    """
     if before.unread or after.unread:
         return set()
 

@@ -1,11 +1,20 @@
-"""Decide on every resource: :func:`decide` is a pure function from a snapshot to a plan.
+"""Decide whether to keep or to remove each resource: :func:`decide` turns a snapshot into a plan.
 
-Each rule checks in this order: whether the extension is enabled, whether it knows enough, whether
-the resource is active, and last whether it is idle for longer than its limit (``by_the_clock`` in
-due.py, which also honours keep-alives and notices).
-The rule for kernels is ``decide_kernel``, for terminals ``_decide_terminal``, for apps
-``decide_app`` in apps.py. A veto can then still change a decision, and so can the
-resources that run in an app.
+:func:`decide` is the only entrance for a full pass. It applies the rules in this order:
+
+1. Kernels (``decide_kernel``) and terminals (``_decide_terminal``), in this module.
+2. Apps (``decide_app`` in apps.py), from the decisions on their kernels and terminals.
+3. Decisions that depend on other decisions: apps and their tenants that save nothing
+   (worth_stopping.py), the kernel that stays to report on its app (witness.py), and tenants that
+   are removed with their app (``follow_app`` in apps.py).
+
+A hook's veto (``apply_veto`` in due.py) can change the decision of steps 1 and 2. The rules of
+steps 1 and 2 check in this order: is the extension enabled, could the resource be read, is it
+active, and has it been idle for longer than its limit (``decide_by_clock`` in due.py, which also
+honours keep-alives and notices)?
+
+This module does not measure idleness (advance.py and marks.py do that, before it), does not define
+the types of a decision (verdict.py), and removes nothing (``cycle/removal.py``).
 """
 
 from __future__ import annotations
@@ -16,12 +25,12 @@ from .apps import DEAD, Tenant, decide_app, follow_app, is_coming_up
 from .due import (
     Context,
     apply_veto,
-    by_the_clock,
     clock_of,
+    decide_by_clock,
+    keep_alive_refs,
     keep_disabled,
     keep_unread,
     keep_working,
-    refs,
     show_keep_alive,
 )
 from .ledger import Ledger
@@ -35,8 +44,9 @@ from .witness import keep_witness
 from .words import duration
 from .worth_stopping import keep_apps, keep_tenants
 
-KNOWN = COMING_UP | DEAD | {IDLE, BUSY}
+KNOWN_STATES = COMING_UP | DEAD | {IDLE, BUSY}
 
+#: How a sentence begins, by what the kernel waits for.
 WAITING = {"input": "Waiting for an answer to input()", "debugger": "Stopped in the debugger"}
 
 
@@ -44,7 +54,7 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
     """Exactly one decision, with one reason, for every resource of ``snapshot``, in its order."""
     context = Context(snapshot, ledger, policy, now)
     if policy.unread is not None:
-        # The user's settings could not be read. They may say that nothing is removed.
+        # The user's settings could not be read. They may forbid every removal.
         return Plan(tuple(keep_unread(context, r.ref, policy.unread) for r in snapshot.resources))
     decisions: dict[Ref, Decision] = {}
     for kernel in snapshot.kernels:
@@ -84,7 +94,7 @@ def _tenants_by_app(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, list
     by_app: dict[str | None, list[Tenant]] = {}
     tenants: list[Tenant] = [*snapshot.kernels, *snapshot.terminals]
     for resource in tenants:
-        apps: tuple[str | None, ...] = apps_of(resource)  # none: on the server's own host
+        apps: tuple[str | None, ...] = apps_of(resource)  # empty: on the server's own host
         if isinstance(resource, Kernel) and resource.unreadable:
             mark = ledger.marks.get(resource.ref)
             apps = (mark.app if mark is not None else None,)
@@ -124,8 +134,10 @@ def decide_kernel(context: Context, kernel: Kernel) -> Decision:
         return context.keep(
             ref, Reason.GRACE, detail, Signal.EXECUTION_STATE, case="starting", state=kernel.state
         )
-    if kernel.state not in KNOWN:
-        detail = f"The kernel reports the state '{kernel.state}', which is not known here."
+    if kernel.state not in KNOWN_STATES:
+        detail = (
+            f"The kernel reports the state '{kernel.state}', which this extension does not know."
+        )
         return context.keep(
             ref, Reason.UNKNOWN, detail, Signal.EXECUTION_STATE, case="state", state=kernel.state
         )
@@ -133,23 +145,24 @@ def decide_kernel(context: Context, kernel: Kernel) -> Decision:
         return _decide_working(context, kernel)
     clock = clock_of(context, kernel)
     if kernel.waiting_for is not None:
-        word = f"{WAITING[kernel.waiting_for]}, and nobody connected, for"
+        word = f"{WAITING[kernel.waiting_for]} without a connected client for"
         clock = clock._replace(word=word, case=kernel.waiting_for)
     query_work = kernel.state not in DEAD
-    covers = refs(ref, *apps_of(kernel))
-    return by_the_clock(context, ref, clock, covers, query_work=query_work)
+    covers = keep_alive_refs(ref, *apps_of(kernel))
+    return decide_by_clock(context, ref, clock, covers, query_work=query_work)
 
 
 def _decide_working(context: Context, tenant: Tenant) -> Decision:
     """Background work keeps its kernel or terminal, until it is suspect."""
     working = keep_working(context, tenant.ref, context.mark(tenant.ref).work.detail)
-    clock, covers = clock_of(context, tenant), refs(tenant.ref, *apps_of(tenant))
-    return decide_background_work(working, context, clock, covers)
+    covers = keep_alive_refs(tenant.ref, *apps_of(tenant))
+    return decide_background_work(working, context, clock_of(context, tenant), covers)
 
 
 def _decide_refused(context: Context, kernel: Kernel) -> Decision:
-    """Keep a kernel whose gateway refuses each connection: nobody can ask whether a cell runs. It
-    becomes suspect, so that ``max_busy_minutes`` can end it."""
+    """Keep a kernel whose gateway refuses each connection, because nobody can ask it whether a cell
+    runs. After ``suspect_after_minutes`` without a sign of work it is suspect, and
+    ``max_busy_minutes`` can end it."""
     unknown = context.keep(
         kernel.ref,
         Reason.UNKNOWN,
@@ -158,7 +171,9 @@ def _decide_refused(context: Context, kernel: Kernel) -> Decision:
         case="refused",
         error=kernel.refused,
     )
-    signs = f"It cannot be asked whether a cell runs ({kernel.refused}), and it shows no sign of it"
+    signs = (
+        f"It cannot be asked whether a cell runs ({kernel.refused}), and has shown no sign of work"
+    )
     quiet_since = context.mark(kernel.ref).quiet_since
     return when_silent(unknown, context, quiet_since, signs, apps_of(kernel))
 
@@ -213,8 +228,8 @@ def _decide_terminal(context: Context, terminal: Terminal) -> Decision:
         return _decide_image_terminal(context, terminal)
     if context.mark(ref).work.result == "working":
         return _decide_working(context, terminal)
-    covers = refs(ref, *apps_of(terminal))
-    return by_the_clock(context, ref, clock_of(context, terminal), covers, query_work=True)
+    covers = keep_alive_refs(ref, *apps_of(terminal))
+    return decide_by_clock(context, ref, clock_of(context, terminal), covers, query_work=True)
 
 
 def _decide_running(context: Context, terminal: Terminal, command: str) -> Decision:
@@ -242,12 +257,13 @@ def _decide_image_terminal(context: Context, terminal: Terminal) -> Decision:
 
     :func:`~auto_shutdown.core.apps.follow_app` removes the terminal with its app.
     """
-    held = context.ledger.held_until(refs(terminal.ref, *apps_of(terminal)), context.now)
+    covers = keep_alive_refs(terminal.ref, *apps_of(terminal))
+    held = context.ledger.held_until(covers, context.now)
     if held is not None:
-        detail = "Kept alive on request; so is the app that it runs in."
+        detail = "Kept alive on request, together with the app in which it runs."
         return Decision(terminal.ref, Action.KEEP, Reason.KEPT_ALIVE, detail, None, kept_until=held)
     if terminal.app is None:
-        detail = "It runs in an app that cannot be told from its name; it is left alone."
+        detail = "Its name does not show in which app it runs, so it is kept."
         return context.keep(terminal.ref, Reason.UNKNOWN, detail, case="no-app")
-    detail = "What runs in this terminal cannot be seen from here; it stays while its app does."
+    detail = "This server cannot see what runs in this terminal, so it stays as long as its app."
     return context.keep(terminal.ref, Reason.IN_USE, detail)

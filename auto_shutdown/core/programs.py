@@ -1,4 +1,8 @@
-"""Describe the programs in the server's own app that are no kernels or terminals of this server."""
+"""Decide whether each program in the server's own app keeps that app, and describe why.
+
+These are the programs that run in no kernel or terminal of this server
+(:class:`~auto_shutdown.core.background.Program`).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,8 @@ from .words import duration
 
 
 class ProgramState(NamedTuple):
-    """How a program bears on the server's own app. ``holds``: it keeps the app. ``quiet_since``:
-    since when it has shown no sign of work."""
+    """Whether a program keeps the server's own app (``holds``), and why. ``quiet_since``: since
+    when it has shown no sign of work."""
 
     holds: bool
     reason: Reason
@@ -27,7 +31,7 @@ class ProgramState(NamedTuple):
 def describe_all(
     snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime
 ) -> list[tuple[Program, ProgramState]]:
-    """The programs of ``snapshot``, each with its bearing on the server's own app."""
+    """The programs of ``snapshot``, each with whether it keeps the server's own app."""
     own = next((ledger.marks.get(app.ref) for app in snapshot.apps if app.own), None)
     active_at = own.active_at if own is not None else now
     return [(each, describe(each, policy, now, active_at)) for each in snapshot.programs]
@@ -48,7 +52,7 @@ def describe(
         )
         return ProgramState(True, Reason.UNKNOWN, detail, quiet_since)
     if program.state == "unanswered":
-        # Each question about the app notes a sign of life then, which is weak evidence.
+        # Each query of the app records a sign of life of such a kernel, which is weak evidence.
         counts_until = app_active_at + policy.caps[Signal.BACKGROUND_IO]
         left = duration(counts_until - now)
         counts = f"counts as activity of the app for {left} more (suspect_after_minutes)"

@@ -111,7 +111,7 @@ def schedule(
 
 
 def _last_asked(mark: Mark | None, work: Work, now: datetime) -> datetime:
-    """When the resource was last queried, or else when it came into its state."""
+    """When the resource was last queried; if it never was, when it came into its state."""
     return work.asked_at or (mark.state_since if mark is not None else None) or now
 
 
@@ -128,7 +128,7 @@ def _query_at(decision: Decision, work: Work, limit: timedelta) -> datetime | No
     begin = decision.due_at - AHEAD * window
     if work.asked_at is None or work.asked_at < begin:
         return begin if again is None else min(again, begin)
-    if work.result == "untold":
+    if work.result == "unanswered":
         return work.asked_at + window  # another query would only time out again
     # Query again at the time of the removal, even shortly after another query.
     return min(work.asked_at + window, max(decision.due_at, work.asked_at + window / 8))

@@ -1,8 +1,8 @@
-"""Count what a dry run would have removed and saved since the server started.
+"""Count what the setting ``dry_run`` would have removed and saved since the server started.
 
-A resource is counted once for as long as it stays due. An instance counts as saved from the moment
-when all of its apps are due until one of them is in use again, and for a day at most. The same
-limit applies to real savings (:mod:`.savings`).
+A resource that stays due counts as one removal. The hours of an instance count as saved from the
+moment when all of its apps are due until one of them is in use again, but for at most a day. The
+same limit applies to real savings (:mod:`.savings`).
 """
 
 from __future__ import annotations

@@ -117,13 +117,18 @@ class Kernel:
 class Terminal:
     """One terminal of the server.
 
-    An *image terminal* (``environment`` set) runs inside a KernelGateway app, and this server only
-    lists it. ``app`` is the id of that app (None: not known; then ``may_be_in`` names the apps that
-    it may be). ``running_job`` is the name of the command in the foreground (None: an idle prompt).
-    ``only_shows``: that command displays something to a person (a pager, ``top``), so its output is
-    no work. ``unreadable`` and
-    ``heartbeat_at`` are as for kernels. ``input_at`` and ``output_at`` are when the terminal's
-    device was last read and written (None: not known).
+    An *image terminal* runs inside a KernelGateway app, and this server only lists it.
+
+    - ``environment``: the image of an image terminal (None: it is no image terminal).
+    - ``app``: the id of the app of an image terminal (None: not known).
+    - ``may_be_in``: the ids of the apps in which an image terminal may run, if ``app`` is not
+      known.
+    - ``running_job``: the name of the command in the foreground (None: an idle prompt).
+    - ``only_shows``: that command displays something to a person (a pager, ``top``), so its output
+      is no work.
+    - ``input_at``, ``output_at``: when the terminal's device was last read and written (None: not
+      known).
+    - ``unreadable``, ``heartbeat_at``: as for kernels.
     """
 
     id: str

@@ -21,8 +21,8 @@ class Signal:
     FOREGROUND_PROCESS = "foreground-process"
     #: A process used processor time in the background.
     BACKGROUND_WORK = "background-work"
-    #: A process that uses hardly any processor time read or wrote bytes, or holds a connection to
-    #: another host.
+    #: A background process read or wrote bytes, or holds a connection to another host, but used
+    #: hardly any processor time.
     BACKGROUND_IO = "background-io"
     #: Another Jupyter server in the same app reports its last activity.
     OTHER_SERVER = "other-server"
@@ -32,26 +32,30 @@ class Signal:
     HEARTBEAT = "heartbeat"
     #: Extensions of this server report activity (``last_activity_times``).
     EXTENSION = "extension"
-    #: A person opened a page of an application behind jupyter-server-proxy.
+    #: A person opened a page of a web application behind jupyter-server-proxy.
     PROXIED_PAGE = "proxied-page"
-    #: Such an application gets requests, from a person or from a page that polls.
+    #: A web application behind jupyter-server-proxy got a request. A person may have caused it, or
+    #: a page that polls.
     PROXIED_APP = "proxied-app"
-    #: SageMaker's own file for remote IDEs.
+    #: A remote IDE touched the file that SageMaker's own idle shutdown reads.
     ACTIVITY_FILE = "activity-file"
     #: A document was saved.
     SAVED = "saved"
     #: A kernel or terminal appeared in an app.
     ARRIVAL = "arrival"
+    #: The status of an app became InService.
     IN_SERVICE = "in-service"
+    #: No activity is known since this extension first saw the resource.
     FIRST_SEEN = "first-seen"
 
 
-#: Signals that count only for a limited time after the last strong signal. Some programs print for
-#: ever, keep a connection open or poll, and presence does not show that a resource is in use.
+#: The weak signals, which count only for a limited time after the last strong signal. Some programs
+#: print, poll or keep a connection open for ever. And a person at the keyboard need not use each
+#: resource that is open.
 WEAK = frozenset({Signal.OUTPUT, Signal.PRESENCE, Signal.BACKGROUND_IO, Signal.PROXIED_APP})
 
-#: What the last activity was, in the sentences for people. The machine-readable name stays in
-#: ``signal``.
+#: How a sentence for people names the signal ("Last activity: a cell ran."). The field ``signal``
+#: of the report has the signal's name.
 WORDS = {
     Signal.EXECUTION_STATE: "a cell ran",
     Signal.LAST_ACTIVITY: "the time that Jupyter reports",

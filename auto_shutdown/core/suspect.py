@@ -1,8 +1,8 @@
-"""Suspect resources: a cell, command or program without a sign of work for
-``suspect_after_minutes``.
+"""Decide when an active resource is suspect, and whether to remove it then.
 
-A suspect resource is reported as suspect and kept. It is removed only after ``max_busy_minutes``,
-where the administrator has set that.
+A cell, command or program is *suspect* after ``suspect_after_minutes`` without a sign of work. A
+suspect resource is reported as suspect and kept. It is removed only after ``max_busy_minutes``, if
+the administrator has set that.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from .due import Clock, Context, by_the_clock, refs, was_asked
+from .due import Clock, Context, decide_by_clock, has_recent_answer, keep_alive_refs
 from .marks import STUCK_CPU, Mark
 from .model import Program, Ref
 from .policy import Policy
@@ -38,7 +38,7 @@ def decide_suspect(
     ref, now = busy.ref, context.now
     work = context.mark(ref).work
     window = context.policy.suspect_window
-    if work.result != "none" or not was_asked(context.mark(ref), now, window / 8):
+    if work.result != "none" or not has_recent_answer(context.mark(ref), now, window / 8):
         return busy
     signs = f"{word}, but silent and at under {STUCK_CPU:.0%} of a core"
     decision = when_silent(busy, context, silent_since, signs, apps)
@@ -58,7 +58,7 @@ def when_silent(
     if policy.max_busy is None:
         return _keep_suspect(kept, context, signs, since, case=case)
     clock = _suspect_clock(kept, since, policy.max_busy, signs, case)
-    return _as_suspect(by_the_clock(context, ref, clock, refs(ref, *apps)))
+    return _as_suspect(decide_by_clock(context, ref, clock, keep_alive_refs(ref, *apps)))
 
 
 def decide_background_work(
@@ -68,12 +68,14 @@ def decide_background_work(
     covers: Sequence[Ref],
     in_service_since: datetime | None = None,
 ) -> Decision:
-    """``working``, or another decision if its background work is suspect. It is suspect if it is
-    nothing but programs (:class:`Program`) that wait for a person, or nothing but a low use of the
-    processor, as of a cluster of workers that waits for tasks.
+    """``working``, or another decision if the background work is suspect.
 
-    After ``max_busy_minutes`` such work keeps its resource no longer, and ``idle_clock`` decides.
-    The other arguments are those of :func:`by_the_clock`.
+    Background work can be suspect in two cases: all of it is programs (:class:`Program`) that may
+    only wait for a person, or all of it is a low use of the processor. A cluster of workers that
+    waits for tasks looks like the second case.
+
+    After ``max_busy_minutes`` suspect work keeps its resource no longer, and ``idle_clock``
+    decides. The other arguments are those of :func:`decide_by_clock`.
     """
     policy, work = context.policy, context.mark(working.ref).work
     signs = f"{work.detail[:1].upper()}{work.detail[1:]}"
@@ -92,7 +94,7 @@ def decide_background_work(
     suspect_clock = _suspect_clock(working, quiet_since, policy.max_busy, signs, case)
     clocks = (idle_clock, suspect_clock)
     last = max(clocks, key=lambda clock: clock.since + clock.limit)
-    decision = by_the_clock(context, working.ref, last, covers, in_service_since, True)
+    decision = decide_by_clock(context, working.ref, last, covers, in_service_since, True)
     decision = replace(decision, parameters={**decision.parameters, "work": work.detail})
     return _with_unknown_io(_as_suspect(decision)) if io_unknown else _as_suspect(decision)
 
@@ -121,7 +123,8 @@ def _as_suspect(decision: Decision) -> Decision:
 
 
 def _with_unknown_io(decision: Decision) -> Decision:
-    """The decision on a suspect resource that another user runs: it names what is unknown."""
+    """``decision`` on a suspect resource that runs as another user, with a sentence that says what
+    this server cannot see."""
     if decision.reason not in (Reason.SUSPECT_BUSY, Reason.MAX_BUSY):
         return decision
     parameters = {**decision.parameters, "work_unknown": IO_UNKNOWN}
@@ -149,8 +152,8 @@ def _low_use_since(mark: Mark, context: Context) -> datetime | None:
 
 
 def _quiet_since(context: Context, ids: Sequence[str]) -> datetime | None:
-    """Since when none of these programs has shown a sign of work. None if one of them is not
-    known, or if there are none."""
+    """Since when none of the programs ``ids`` has shown a sign of work. None if ``ids`` is empty,
+    or if one of them is not in the snapshot."""
     known = {program.id: program for program in context.snapshot.programs}
     if not ids or not set(ids) <= known.keys():
         return None

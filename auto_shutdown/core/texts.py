@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-#: Where a template takes its arguments: ``%1`` is the first.
+#: The places in a template that its arguments fill: ``%1`` is the first argument.
 _PLACE = re.compile(r"%(\d)")
 
 #: The template of a text that no catalogue can know, such as the text of an exception.

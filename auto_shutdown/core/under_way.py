@@ -1,4 +1,4 @@
-"""Replace the decisions on resources whose removal is in progress."""
+"""Show the removals that are in progress as such, with the reason ``shutting-down``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from .words import iso
 
 
 def with_removals_under_way(plan: Plan, since: Mapping[Ref, datetime]) -> Plan:
-    """``plan`` without the resources in ``since``, which holds the time when each removal began."""
+    """``plan`` with the decision to keep, for the reason ``shutting-down``, on each resource in
+    ``since``. ``since`` holds the time when each removal began.
+
+    The decision is not to remove, so that no pass begins a second removal.
+    """
     if not since:
         return plan
     return Plan(
@@ -24,7 +28,7 @@ def with_removals_under_way(plan: Plan, since: Mapping[Ref, datetime]) -> Plan:
 
 
 def _shutting_down(decision: Decision, since: datetime) -> Decision:
-    # Keep its times: the notice that was given remains valid if the removal fails.
+    # The decision keeps its times, so that the notice remains valid if the removal fails.
     return replace(
         decision,
         action=Action.KEEP,

@@ -1,8 +1,8 @@
-"""The kernels that can report the work of their app, and the one of them that stays for it.
+"""Keep one kernel of an app that works, so that it can report when the work ends: the *witness*.
 
-This server cannot see the processes of an app in another container. But a kernel can report the
-processor time of its host, and so the work of its app. When the last such kernel is gone, nobody
-can tell whether the app still works.
+This server cannot see the processes of an app in another container. But a kernel in that app can
+report the processor time of its host, which shows whether the app works. Without such a kernel
+nobody can find out.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def keep_witness(
     work = context.mark(app.ref).work
     if app.own or work.result != "working" or decisions[app.ref].removes:
         return
-    # A kernel whose app is unknown is not asked about this one.
+    # A kernel in ``tenants`` may run in another app: then it cannot report on this app.
     reporters = [
         tenant
         for tenant in tenants
@@ -67,7 +67,7 @@ def keep_witness(
 def _can_report(context: Context, kernel: Kernel) -> bool:
     """Whether the kernel has answered its last query, and can be asked again.
 
-    A kernel that was not asked yet does not count: its language may have no such answer.
+    A kernel that was never asked does not count: kernels of some languages cannot report it.
     """
     if kernel.unreadable or kernel.refused or not may_report(kernel):
         return False

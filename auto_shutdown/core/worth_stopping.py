@@ -1,11 +1,12 @@
 """Keep an idle resource while stopping it would save nothing (the setting ``only_when_it_saves``).
 
 SageMaker bills an instance until its last app is gone, and an owner has one instance of each type
-(AWS, "Dive deep into Amazon SageMaker Studio Notebooks architecture"). So an idle app beside one
-that stays causes no further cost, and neither does an idle kernel in an app that stays.
+(AWS, "Dive deep into Amazon SageMaker Studio Notebooks architecture"). So two kinds of removal save
+no money: that of an idle app while another app stays on the same instance, and that of an idle
+kernel or terminal while its app stays.
 
-A resource that is kept for this reason takes the notice and due times of the app that stays. So
-people get the notice of all these removals at once, and one pass executes them all.
+A resource that is kept for this reason gets the notice time and the due time of the app that stays.
+So people get one notice of all these removals, and one pass executes them.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ _BILLED_STATES = frozenset({IN_SERVICE, "Pending"})
 #: Resources with these reasons are over their idle limit; only this module would keep them.
 _OVER_ITS_LIMIT = frozenset({Reason.IDLE, Reason.GRACE})
 
-#: Resources with these reasons are within their idle limit, which may end before a stop saves
-#: money.
+#: Resources with these reasons are within their idle limit. Their due time moves to that of the app
+#: that stays, if that is later.
 _WITHIN_ITS_LIMIT = frozenset({Reason.RECENT_ACTIVITY, Reason.PRESENCE, Reason.OUTPUT})
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..core.due import refs
+from ..core.due import keep_alive_refs
 from ..core.model import IN_SERVICE, KERNEL_GATEWAY, App, Ref, Resource, Snapshot, apps_of
 from ..core.policy import Policy
 from ..core.texts import sentence
@@ -103,7 +103,9 @@ class RequestedRemovals:
 
     def _note_of(self, resource: Resource, now: datetime) -> str:
         """The user's note on the keep-alive that the removal overrides, as a sentence."""
-        covers = refs(resource.ref, *(() if isinstance(resource, App) else apps_of(resource)))
+        covers = keep_alive_refs(
+            resource.ref, *(() if isinstance(resource, App) else apps_of(resource))
+        )
         hold = self._situation.ledger.hold_on(covers, now)
         return f" It was kept alive: {hold.note}." if hold is not None and hold.note else ""
 

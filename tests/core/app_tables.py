@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from planner_tables import FAILED, HOUR, IDLE_SCENE, UNTOLD, refused
+from planner_tables import FAILED, HOUR, IDLE_SCENE, UNANSWERED, refused
 from scene import (
     APP,
     IMAGE_TERMINAL,
@@ -36,7 +36,7 @@ APP_ROWS = {
     "the terminals cannot be read": (replace(IDLE_SCENE, unread=("terminals",)), Reason.UNKNOWN),
     "the gateway of a kernel refuses": (refused(3 * HOUR), Reason.UNKNOWN),
     "the gateway of a stuck kernel refuses after it was asked once": (
-        with_mark(refused(3 * HOUR), KERNEL.ref, work=UNTOLD),
+        with_mark(refused(3 * HOUR), KERNEL.ref, work=UNANSWERED),
         Reason.UNKNOWN,
     ),
     "the gateway of a kernel refuses, for less than eight hours": (

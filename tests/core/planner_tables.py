@@ -84,7 +84,7 @@ def waiting(for_what: str, connections: int) -> Scene:
 
 WORKING = Work(NOW, NOW, "working", "99 % of a core")
 INCONCLUSIVE = Work(NOW)
-UNTOLD = Work(NOW, NOW, "untold", "it does not answer")
+UNANSWERED = Work(NOW, NOW, "unanswered", "it does not answer")
 UNREAD = Work(NOW, NOW, "unread", "/proc cannot be read (Too many open files)")
 VETO = Veto("backup", "the nightly copy runs", NOW + timedelta(minutes=1))
 VETOED_UNTIL_NOW = replace(VETO, until=NOW)
@@ -184,7 +184,7 @@ KERNEL_ROWS = {
     ),
     "busy, silent and still, for seven hours": (busy(7 * HOUR), Reason.BUSY),
     "busy, silent and still, for eight": (busy(8 * HOUR), Reason.SUSPECT_BUSY),
-    "busy and silent, its processor time unknown": (busy(9 * HOUR, "untold"), Reason.BUSY),
+    "busy and silent, its processor time unknown": (busy(9 * HOUR, "unanswered"), Reason.BUSY),
     "busy and still for less than max_busy_minutes": (
         busy(2 * HOUR, max_busy=3 * HOUR),
         Reason.BUSY,
@@ -256,7 +256,10 @@ REMOVED_KERNEL_ROWS = {
     "waits in input() without a client": (waiting("input", 0), Reason.IDLE),
     "stopped in the debugger without a client": (waiting("debugger", 0), Reason.IDLE),
     "a pager in tmux after max_busy": (pager(4 * HOUR, max_busy=4 * HOUR), Reason.MAX_BUSY),
-    "a kernel that cannot be asked": (with_mark(IDLE_SCENE, KERNEL.ref, work=UNTOLD), Reason.IDLE),
+    "a kernel that cannot be asked": (
+        with_mark(IDLE_SCENE, KERNEL.ref, work=UNANSWERED),
+        Reason.IDLE,
+    ),
     "printing for longer than output counts": (
         with_policy(
             with_mark(IDLE_SCENE, KERNEL.ref, weak={"output": NOW}),

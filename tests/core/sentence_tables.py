@@ -15,14 +15,14 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         KERNEL_ROWS,
         "its manager cannot be read",
         None,
-        "Cannot read the kernels (Broken); nothing that depends on it goes.",
+        "Cannot read the kernels (Broken); nothing that depends on them is removed.",
     ),
     (KERNEL_ROWS, "this kernel cannot be read", None, "This kernel cannot be read: TraitError."),
     (
         KERNEL_ROWS,
         "a state never heard of",
         "execution-state",
-        "The kernel reports the state 'dreaming', which is not known here.",
+        "The kernel reports the state 'dreaming', which this extension does not know.",
     ),
     (
         KERNEL_ROWS,
@@ -103,7 +103,7 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         KERNEL_ROWS,
         "not yet asked for work",
         "last-activity",
-        "Idle 3 h of 2 h; it is asked whether anything works in the background.",
+        "Idle 3 h of 2 h; it is being asked whether anything works in the background.",
     ),
     (
         KERNEL_ROWS,
@@ -146,19 +146,19 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         REMOVED_KERNEL_ROWS,
         "waits in input() without a client",
         "last-activity",
-        "Waiting for an answer to input(), and nobody connected, for 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
+        "Waiting for an answer to input() without a connected client for 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
     ),
     (
         REMOVED_KERNEL_ROWS,
         "stopped in the debugger without a client",
         "last-activity",
-        "Stopped in the debugger, and nobody connected, for 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
+        "Stopped in the debugger without a connected client for 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
     ),
     (
         REMOVED_KERNEL_ROWS,
         "a kernel that cannot be asked",
         "last-activity",
-        "Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports. Whether anything worked in the background, nobody knows: it does not answer.",  # noqa: E501
+        "Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports. Background work could not be ruled out: it does not answer.",  # noqa: E501
     ),
     (
         REMOVED_KERNEL_ROWS,
@@ -194,13 +194,13 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         KERNEL_ROWS,
         "its gateway refuses, for eight hours",
         "last-activity",
-        "It cannot be asked whether a cell runs (HTTP 404), and it shows no sign of it for 8 h. It is kept; the administrator's max_busy_minutes could end it.",  # noqa: E501
+        "It cannot be asked whether a cell runs (HTTP 404), and has shown no sign of work for 8 h. It is kept; the administrator's max_busy_minutes could end it.",  # noqa: E501
     ),
     (
         REMOVED_KERNEL_ROWS,
         "its gateway refuses for as long as max_busy_minutes",
         "last-activity",
-        "It cannot be asked whether a cell runs (HTTP 404), and it shows no sign of it, 9 h of 9 h (max_busy_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
+        "It cannot be asked whether a cell runs (HTTP 404), and has shown no sign of work, 9 h of 9 h (max_busy_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
     ),
     (
         REMOVED_KERNEL_ROWS,
@@ -212,7 +212,7 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         TERMINAL_ROWS,
         "unread",
         None,
-        "Cannot read the terminals (Broken); nothing that depends on it goes.",
+        "Cannot read the terminals (Broken); nothing that depends on them is removed.",
     ),
     (TERMINAL_ROWS, "unreadable", None, "This terminal cannot be read: bad."),
     (
@@ -237,7 +237,7 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         REMOVED_TERMINAL_ROWS,
         "a silent job of another user beside an idle prompt",
         "last-activity",
-        "Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports. Whether anything worked in the background, nobody knows: a process of another user may have read or written data.",  # noqa: E501
+        "Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports. Background work could not be ruled out: a process of another user may have read or written data.",  # noqa: E501
     ),
     (TERMINAL_ROWS, "a job in the foreground", "foreground-process", "Running python."),
     (
@@ -250,13 +250,13 @@ SENTENCES: list[tuple[dict[str, Any], str, str | None, str]] = [
         APP_ROWS,
         "its list cannot be read",
         None,
-        "Cannot read the apps (Broken); nothing that depends on it goes.",
+        "Cannot read the apps (Broken); nothing that depends on them is removed.",
     ),
     (
         APP_ROWS,
         "the sessions cannot be read",
         None,
-        "Cannot read the sessions (Broken); nothing that depends on it goes.",
+        "Cannot read the sessions (Broken); nothing that depends on them is removed.",
     ),
     (
         APP_ROWS,

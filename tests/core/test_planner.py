@@ -13,8 +13,8 @@ from planner_tables import (
     KERNEL_ROWS,
     KERNEL_STILL_REMOVED,
     REMOVED_KERNEL_ROWS,
+    UNANSWERED,
     UNREAD,
-    UNTOLD,
     VETO,
     WORKING,
     busy,
@@ -87,7 +87,8 @@ def test_stuck_kernel_whose_shell_was_not_asked_keeps_its_app(state: str, work: 
 
 
 @pytest.mark.parametrize(
-    ("state", "work"), [*((state, UNTOLD) for state in STUCK), ("dead", Work()), ("dead", UNTOLD)]
+    ("state", "work"),
+    [*((state, UNANSWERED) for state in STUCK), ("dead", Work()), ("dead", UNANSWERED)],
 )
 def test_stuck_kernel_is_removed_with_its_app(state: str, work: Work) -> None:
     """It does not hold the app, and a longer limit of its own is not waited for."""
@@ -147,8 +148,8 @@ def test_weak_or_ended_evidence_does_not_keep_a_kernel(name: str) -> None:
 
 
 def test_detail_of_a_removal_says_that_the_kernel_did_not_answer() -> None:
-    detail = with_mark(IDLE_SCENE, KERNEL.ref, work=UNTOLD).of(KERNEL.ref).detail
-    assert detail.endswith("nobody knows: it does not answer.")
+    detail = with_mark(IDLE_SCENE, KERNEL.ref, work=UNANSWERED).of(KERNEL.ref).detail
+    assert detail.endswith("could not be ruled out: it does not answer.")
 
 
 def test_busy_kernel_is_suspect_before_max_busy_minutes_removes_it() -> None:

@@ -80,7 +80,7 @@ ROWS = {
         set(),
     ),
     "it does not answer anyway": (
-        idle_for(120 * MINUTE, asked_at=NOW - 30 * SECOND, answered_at=NOW, result="untold"),
+        idle_for(120 * MINUTE, asked_at=NOW - 30 * SECOND, answered_at=NOW, result="unanswered"),
         set(),
     ),
 }
@@ -97,8 +97,8 @@ def test_which_resources_are_asked_about_background_work(name: str) -> None:
     [
         ("working", HOUR, True, False),
         ("none", HOUR, False, True),
-        ("untold", HOUR, True, False),
-        ("untold", SECOND, False, True),
+        ("unanswered", HOUR, True, False),
+        ("unanswered", SECOND, False, True),
     ],
 )
 def test_an_app_whose_work_has_not_ended_for_certain_is_asked_again(
@@ -170,7 +170,7 @@ def test_a_kernel_stuck_in_starting_is_asked_long_before_its_limit(
 ) -> None:
     """It holds its app until it was asked."""
     policy, scene = Policy(), idle_for(60 * MINUTE)
-    work = Work() if asked_before is None else Work(NOW - asked_before, NOW, "untold")
+    work = Work() if asked_before is None else Work(NOW - asked_before, NOW, "unanswered")
     since = NOW - policy.startup_grace - stuck_for
     starting = mark(NOW - 60 * MINUTE, "starting", APP.id, work=work, state_since=since)
     marks = {**scene.ledger.marks, KERNEL.ref: starting}
@@ -180,7 +180,7 @@ def test_a_kernel_stuck_in_starting_is_asked_long_before_its_limit(
 
 
 def test_a_stuck_kernel_is_asked_once_more_before_its_removal() -> None:
-    work = Work(NOW - RECHECK / 2, NOW - RECHECK / 2, "untold")
+    work = Work(NOW - RECHECK / 2, NOW - RECHECK / 2, "unanswered")
     scene = idle_for(118 * MINUTE)
     stuck = mark(NOW - 118 * MINUTE, "starting", APP.id, work=work)
     scene = replace(scene, kernel=replace(scene.kernel, state="starting"))

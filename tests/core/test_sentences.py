@@ -60,14 +60,14 @@ def test_sentence_of_an_image_terminal_whose_app_is_kept_or_unknown() -> None:
     stays = with_kernel(IDLE_SCENE, state="busy").of(IMAGE_TERMINAL.ref)
     assert (stays.reason, stays.detail) == (
         Reason.IN_USE,
-        "What runs in this terminal cannot be seen from here; it stays while its app does.",
+        "This server cannot see what runs in this terminal, so it stays as long as its app.",
     )
     lost = replace(IDLE_SCENE, image_terminal=replace(IMAGE_TERMINAL, app=None)).of(
         IMAGE_TERMINAL.ref
     )
     assert (lost.reason, lost.detail) == (
         Reason.UNKNOWN,
-        "It runs in an app that cannot be told from its name; it is left alone.",
+        "Its name does not show in which app it runs, so it is kept.",
     )
 
 
@@ -87,7 +87,7 @@ def test_sentence_of_an_image_terminal_with_a_keep_alive() -> None:
         IMAGE_TERMINAL.ref,
         Action.KEEP,
         Reason.KEPT_ALIVE,
-        "Kept alive on request; so is the app that it runs in.",
+        "Kept alive on request, together with the app in which it runs.",
         kept_until=until,
     )
 

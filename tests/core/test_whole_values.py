@@ -218,7 +218,7 @@ def test_new_vetoes_are_added_to_the_old_ones() -> None:
         ({"conclusive": False}, Work(NOW, ago(minutes=3), "none", "CPU")),
         ({"conclusive": True, "detail": "x"}, Work(NOW, NOW, "none", "x")),
         ({"conclusive": True, "working": True}, Work(NOW, NOW, "working", "")),
-        ({"conclusive": True, "answered": False}, Work(NOW, NOW, "untold", "")),
+        ({"conclusive": True, "answered": False}, Work(NOW, NOW, "unanswered", "")),
     ],
 )
 def test_answers_about_work_are_recorded_in_the_mark(answer: dict[str, Any], work: Work) -> None:

@@ -28,7 +28,7 @@ from auto_shutdown.core.verdict import Reason
 
 WORKING = Work(NOW, NOW, "working", "its host uses 1.00 cores")
 AT_WORK = with_mark(IDLE_SCENE, APP.ref, work=WORKING)
-UNTOLD = Work(NOW, NOW, "untold", "the kernel does not say")
+UNANSWERED = Work(NOW, NOW, "unanswered", "the kernel does not say")
 HELD = {other().ref: Hold(NOW + timedelta(hours=1))}
 
 
@@ -82,7 +82,7 @@ KEPT_BUT_CANNOT_REPORT = {
     "its gateway refuses": beside(other(refused="HTTP 404")),
     "starting": beside(other(state="starting"), Work()),
     "not asked yet": beside(other(state="busy"), Work()),
-    "does not say": beside(other(state="busy"), UNTOLD),
+    "does not say": beside(other(state="busy"), UNANSWERED),
     "cannot be read": beside(other(unreadable="TraitError")),
     "busy, and its gateway keeps output for a client that left": beside(
         other(state="busy", connections=0)
@@ -102,7 +102,7 @@ def test_an_idle_kernel_stays_beside_a_kept_kernel_that_cannot_report(name: str)
     "scene",
     [
         with_mark(AT_WORK, APP.ref, work=ASKED),
-        with_mark(AT_WORK, KERNEL.ref, work=UNTOLD),
+        with_mark(AT_WORK, KERNEL.ref, work=UNANSWERED),
         with_mark(with_kernel(AT_WORK, state="dead"), KERNEL.ref, state="dead"),
         replace(AT_WORK, app=replace(APP, own=True)),
     ],
