@@ -1,5 +1,8 @@
-"""Decisions, the outcomes of removals, and faults: frozen values, as in
-:mod:`~auto_shutdown.core.model`."""
+"""The types of what a pass produces: decisions, the outcomes of removals, and faults.
+
+This module decides nothing. planner.py makes the decisions, ``cycle/removal.py`` the outcomes, and
+faults.py the faults. All values are frozen, as in :mod:`~auto_shutdown.core.model`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ class Action(str, Enum):
 
 
 class Reason(str, Enum):
-    """Why a resource is kept or removed. Each has a row in docs/reference/reasons.md."""
+    """Why a resource is kept or removed. docs/reference/reasons.md explains each."""
 
     DISABLED = "disabled"
     UNKNOWN = "unknown"
@@ -88,7 +91,7 @@ class Decision:
         parameters: Mapping[str, str] | None = None,
     ) -> None:
         # A pass makes one Decision for each resource. The constructor of a frozen dataclass calls
-        # object.__setattr__ for each field, which took a fifth of the time of a verdict.
+        # object.__setattr__ for each field, which took a fifth of the time of a decision.
         self.__dict__.update(
             ref=ref,
             action=action,

@@ -20,7 +20,6 @@ from ..core.verdict import Fault
 from . import foreign_kernels, other_servers
 from .evidence import DEAREST_ANSWER, Sample, sample_of
 from .file_thread import FileThread
-from .judgements import unread
 from .kernels import KernelSource
 from .local_work import LocalWork, Others, Question
 from .other_servers import Tenant, UnansweredError
@@ -32,6 +31,7 @@ from .remote_work import RemoteWork
 from .shell_probe import ANSWER_SECONDS
 from .survey import Survey, Surveyor
 from .terminals import TerminalSource
+from .work_answers import unread
 
 #: Reading all processes, or asking the kernels of other programs, fails after this time (seconds).
 THREAD_SECONDS = 30.0

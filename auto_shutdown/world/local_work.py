@@ -10,13 +10,13 @@ from . import processes
 from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Sample, Use, processor_sample
 from .foreground import VIEWERS
 from .foreign_kernels import ForeignKernel
-from .judgements import judge_tenants, judge_use, unread, with_sign_of_life, works
 from .other_servers import Tenant
 from .outside_programs import KERNEL, TERMINAL, ProgramWatch
 from .process_table import UnreadableError
 from .processes import Process
 from .shell_probe import ShellAnswer
 from .survey import Survey
+from .work_answers import judge_tenants, judge_use, unread, with_sign_of_life, works
 
 #: Of which processes a gauge has the samples. JOBS of a terminal are those beside a viewer.
 MEMBERS, JOBS, REST = "members", "jobs", "rest"

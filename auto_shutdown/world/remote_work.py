@@ -14,9 +14,9 @@ from datetime import timedelta
 from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot
 from ..core.witness import loses_output_if_asked, may_report
 from .evidence import HOST_CORES, WORK_CORES, Gauge, Reading
-from .judgements import judge_use, not_answered
 from .kernel_usage import Usage
 from .kernels import KernelSource
+from .work_answers import judge_use, not_answered
 
 #: The number of kernels that are asked at once.
 AT_ONCE = 8

@@ -21,7 +21,6 @@ from ..core.verdict import Fault, Outcome, Result
 from .background_work import WorkSource
 from .heartbeats import HeartbeatSource, read_heartbeats, with_heartbeats
 from .host_activity import HostActivity
-from .judgements import with_shell, with_stamps
 from .kernel_models import Model
 from .kernel_places import KernelPlaces
 from .kernels import KernelSource
@@ -36,6 +35,7 @@ from .since_look import started_kernel, updated_apps, updated_terminals
 from .source_reader import SourceReader
 from .terminals import TerminalSource
 from .websocket_handlers import WebsocketHandlers
+from .work_answers import with_shell, with_stamps
 
 #: If a partial pass cannot read its kernels within this time (seconds), a full pass reads them.
 REREAD_SECONDS = 2.0

@@ -14,8 +14,8 @@ from auto_shutdown.core.model import (
 )
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world.evidence import HOST_CORES, WORK_CORES, Reading
-from auto_shutdown.world.judgements import with_shell
 from auto_shutdown.world.shell_probe import ShellAnswer
+from auto_shutdown.world.work_answers import with_shell
 
 
 class SimulatedQueries(SimulatedObservation):

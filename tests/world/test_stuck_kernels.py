@@ -14,10 +14,10 @@ from one_kernel import MODEL, FakeShells, Manager, decided
 from auto_shutdown.core.marks import BUSY, first_sight
 from auto_shutdown.core.model import Answer, Kernel
 from auto_shutdown.core.verdict import Result
-from auto_shutdown.world.judgements import with_shell
 from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.shell_probe import ShellAnswer
+from auto_shutdown.world.work_answers import with_shell
 from auto_shutdown.world.world import World
 
 

@@ -1,4 +1,8 @@
-"""Make an answer to the query for background work of what was measured or reported."""
+"""Judge whether a measurement or a report shows background work, and build the ``Answer``.
+
+These functions decide only whether something works. Whether a resource is kept or removed is
+decided in ``core/``, from the answers that ``core/answers.py`` records.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +20,18 @@ from .shell_probe import ShellAnswer
 
 #: The detail of the answer about a kernel whose shell is silent.
 NO_ANSWER = "its shell does not answer, so it may run a cell"
-#: The same for a kernel that is stuck in starting.
+#: The detail of the answer about such a kernel that is stuck in starting.
 NEVER_ANSWERED = "it has been starting all the time, and its shell does not answer"
 
 
 def judge_use(
     ref: Ref, use: Use | None, enough: float, whose: str, only_cores: bool = False
 ) -> Answer:
-    """Judge ``ref`` by what its processes used (None: not measured for long enough). ``enough`` is
-    the number of cores that counts as work. With ``only_cores`` no other use counts. ``whose``
-    begins the detail."""
+    """The answer about ``ref`` from what its processes used (None: not measured for long enough).
+
+    ``enough`` is the number of cores that counts as work. With ``only_cores`` no other use counts.
+    ``whose`` begins the detail, such as "its processes used".
+    """
     if use is None:
         return Answer(ref, conclusive=False)
     working = use.cores >= enough or (not only_cores and use.is_work(enough))
@@ -34,6 +40,7 @@ def judge_use(
 
 
 def works(ref: Ref, detail: str) -> Answer:
+    """``ref`` does background work, which ``detail`` describes."""
     return Answer(ref, conclusive=True, working=True, detail=detail)
 
 
@@ -44,8 +51,8 @@ def with_sign_of_life(answer: Answer) -> Answer:
 
 
 def judge_tenants(ref: Ref, tenants: Iterable[Tenant], failure: str) -> Answer:
-    """Judge an app by the kernels and terminals in it that other servers report. ``failure``:
-    another server did not answer."""
+    """The answer about an app, from the kernels and terminals in it that other servers report.
+    ``failure`` says which other server could not be read (empty: all could be read)."""
     if failure:
         return unread(ref, failure)
     activity: dict[str, datetime] = {}
@@ -78,10 +85,10 @@ def with_stamps(answer: Answer, usage: Usage) -> Answer:
 def with_shell(
     answer: Answer, kernel: Kernel, shell: ShellAnswer, is_starting: bool = False
 ) -> Answer:
-    """The answer about background work, corrected by the answer of an idle kernel's ``shell``.
+    """``answer``, corrected by the answer of the ``shell`` of a kernel that is reported as idle.
 
-    A silent shell may run a cell. ``is_starting``: nothing shows that the kernel ever came up, so
-    that a silent shell is no sign of work.
+    A silent shell may run a cell. ``is_starting``: the kernel may never have come up, so its silent
+    shell is no sign of work.
     """
     if shell.free or kernel.state == BUSY:
         return answer
