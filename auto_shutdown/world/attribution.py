@@ -6,8 +6,8 @@ earlier observations, and the environment variables that Jupyter sets for its ke
 (``JPY_PARENT_PID``, ``JPY_SESSION_NAME``) and terminals (``JUPYTER_SERVER_URL``). Every descendant
 inherits these variables.
 
-``env -i setsid nohup JOB &`` leaves none of these traces. Its empty environment is evidence, too:
-no other program that starts beside this server has one (docs/decisions/006).
+``env -i setsid nohup JOB &`` leaves none of these traces. Its nearly empty environment is evidence,
+too: no other program that starts beside this server has one (docs/decisions/006).
 """
 
 from __future__ import annotations
@@ -29,8 +29,13 @@ TERMINAL_SERVER = "JUPYTER_SERVER_URL"
 
 VARIABLES = (KERNEL_PARENT, KERNEL_SESSION, TERMINAL_SERVER)
 
-#: A variable that every environment has unless somebody cleared it (``env -i``).
-ALWAYS_SET = "HOME"
+#: Variables that every environment has unless somebody cleared it (``env -i``, also with some
+#: variables: ``env -i HOME="$HOME"``).
+ALWAYS_SET = ("HOME", "PATH")
+
+#: Every environment has one of these, too, where process 1 has one: a container gives ``HOSTNAME``
+#: to its processes; a login, ``su``, ``sudo`` and cron set ``LOGNAME`` or ``USER``.
+SET_BY_A_CONTAINER_OR_LOGIN = ("HOSTNAME", "LOGNAME", "USER")
 
 #: The process that adopts a process whose parent has ended.
 INIT = 1
@@ -38,6 +43,9 @@ INIT = 1
 #: Between fork and exec a process has its parent's environment. So the environment of a process
 #: that is younger than this (seconds) is read again later.
 SETTLED_SECONDS = 5.0
+
+#: The variables that this module reads.
+NAMES = (*VARIABLES, *ALWAYS_SET, *SET_BY_A_CONTAINER_OR_LOGIN)
 
 Environment = Mapping[str, str]
 
@@ -143,7 +151,7 @@ class ProcessHistory:
                 continue
             first, marks = self._environments.get(process.key, (now, None))
             if marks is None or now - first < SETTLED_SECONDS:
-                marks = self._read(process.pid, (*VARIABLES, ALWAYS_SET))
+                marks = self._read(process.pid, NAMES)
             kept[process.key] = first, marks
         self._environments = kept
         return {pid: marks for (pid, _), (_, marks) in kept.items()}
@@ -160,13 +168,18 @@ class ProcessHistory:
 
         Such a job is an orphan with a session of its own, younger than this server. This user runs
         it: the environment of another user's process cannot be read. Raises OSError."""
-        if ALWAYS_SET not in self._own or server not in table:
+        if server not in table:
             return set()
+        # A server that lacks a variable itself expects it of no job.
+        groups = [{name} for name in ALWAYS_SET if name in self._own]
+        first = self._own if server == INIT else environments.get(INIT, {})
+        if all(_has_one_of(SET_BY_A_CONTAINER_OR_LOGIN, marks) for marks in (self._own, first)):
+            groups.append(set(SET_BY_A_CONTAINER_OR_LOGIN))
         begun = table[server].started
         jobs = {
             pid
             for pid, marks in environments.items()
-            if ALWAYS_SET not in marks
+            if not all(_has_one_of(names, marks) for names in groups)
             and table[pid].parent == INIT
             and table[pid].started > begun
             and (table[pid].session == pid or table[pid].session not in table)
@@ -180,3 +193,7 @@ class ProcessHistory:
         there = {process.key for process in table.values()}
         self._owners = {key: ref for key, ref in self._owners.items() if key in there}
         self._owners.update((table[pid].key, ref) for pid, ref in owners.items())
+
+
+def _has_one_of(names: Iterable[str], environment: Environment) -> bool:
+    return any(name in environment for name in names)

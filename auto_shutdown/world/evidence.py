@@ -41,6 +41,13 @@ WORK_BYTES = 256 * 1024
 #: remote API every minute. An idle kernel reads and writes less.
 LIFE_BYTES = 2 * 1024
 
+#: The part of these bytes that is written at least: a request writes more. A process that only
+#: reads a little watches something. An idle Spark session reads 11 to 19 KB a minute.
+LIFE_WRITTEN = 64
+
+#: Bytes in one window that are a sign of life although nothing is written.
+LIFE_READ = 128 * 1024
+
 #: No window begins with a sample that is older (seconds): its average would hide the end of work.
 OLDEST = 15 * 60.0
 
@@ -121,6 +128,8 @@ class Use:
     @property
     def is_sign_of_life(self) -> bool:
         """Whether this use may be work, but may also be, for example, an idle connection."""
+        if self.written < LIFE_WRITTEN:
+            return self.bytes >= LIFE_READ
         return self.bytes >= LIFE_BYTES
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core.model import Answer, App, Kind, Ref, Terminal
@@ -19,7 +19,7 @@ from .survey import Survey
 from .work_answers import judge_tenants, judge_use, unread, with_sign_of_life, works
 
 #: Of which processes a gauge has the samples. JOBS of a terminal are those beside a viewer.
-MEMBERS, JOBS, REST = "members", "jobs", "rest"
+MEMBERS, JOBS, CRON, REST = "members", "jobs", "cron", "rest"
 
 
 @dataclass(frozen=True)
@@ -126,24 +126,10 @@ class LocalWork:
         shown = _members_of_all(survey, outside) | {
             process for kernel in busy for process in survey.members.of(kernel.process, KERNEL)
         }
-        jobs = [process for process in survey.adrift if process not in shown]
-        # When its kernel or terminal is gone, a job counts for the app. So it is watched before.
-        judged = {process.key for process in jobs}
-        use = self._add(ref, JOBS, survey.sample(survey.jobs), window, judged)
-        answer = judge_use(ref, use, WORK_CORES, "jobs")
-        answer = _with_low_use(answer, use, jobs, None, survey)
-        # Jobs with a low use of the processor must not hide the work of the other processes.
-        counted = {process.key for process in survey.jobs} if answer.low_use else set()
-        table = survey.table.values()
-        rest = {p.key for p in table if p.pid != self._server} - counted
-        whole = self._add(ref, REST, processor_sample(table), window, rest)
+        answer = self._judge_jobs(ref, window, survey, shown)
         reported = judge_tenants(ref, [t for t in others.tenants if t.app is None], others.failure)
         if reported.working or reported.unread:
             return reported
-        if not answer.working or answer.low_use:
-            other = judge_use(ref, whole, CONTAINER_CORES, "processes", only_cores=True)
-            answer = other if other.working or not answer.working else answer
-        answer = _with_signs_of_life(answer, use, jobs, None, survey)
         if programs:
             details = [f"{kernel} runs a cell" for kernel in busy]
             details += [
@@ -155,12 +141,49 @@ class LocalWork:
             answer = with_sign_of_life(answer)
         return replace(answer, activity={**reported.activity, **answer.activity})
 
+    def _judge_jobs(
+        self, ref: Ref, window: float, survey: Survey, shown: Collection[Process]
+    ) -> Answer:
+        """Judge the server's own app by everything except the programs of others (``shown``)."""
+        jobs = [process for process in survey.adrift if process not in shown]
+        cron = [survey.table[pid] for pid in survey.cron.long]
+        cron = [process for process in cron if process not in shown]
+        # When its kernel or terminal is gone, a job counts for the app. So it is watched before.
+        # A job of cron counts once it is long enough.
+        use = self._add(ref, JOBS, survey.sample(survey.jobs), window, _keys(jobs))
+        sample = survey.sample([survey.table[pid] for pid in survey.cron.jobs])
+        use_of_cron = self._add(ref, CRON, sample, window, _keys(cron))
+        if use_of_cron is not None:
+            # A loop of cron that starts a tool every minute may be an agent, so that is no work.
+            use_of_cron = replace(use_of_cron, children=False)
+        answer = judge_use(ref, use, WORK_CORES, "jobs")
+        answer = _with_low_use(answer, use, jobs, None, survey)
+        by_cron = judge_use(ref, use_of_cron, WORK_CORES, "jobs of cron")
+        by_cron = _with_low_use(by_cron, use_of_cron, cron, None, survey)
+        # Jobs with a low use of the processor must not hide the work of the other processes.
+        counted = _keys(survey.jobs) if answer.low_use else set()
+        counted |= _keys(cron) if by_cron.low_use else set()
+        table = survey.table.values()
+        rest = {p.key for p in table if p.pid != self._server} - counted
+        whole = self._add(ref, REST, processor_sample(table), window, rest)
+        other = judge_use(ref, whole, CONTAINER_CORES, "processes", only_cores=True)
+        answer = _most_certain(answer, by_cron, other)
+        answer = _with_signs_of_life(answer, use, jobs, None, survey)
+        answer = _with_signs_of_life(answer, use_of_cron, cron, None, survey)
+        if survey.cron.jobs > survey.cron.long and not answer.working:
+            answer = replace(
+                unread(ref, "a job of cron has just started"), activity=answer.activity
+            )
+        return answer
+
     def _held_by(
         self, ref: Ref, programs: Sequence[Process], detail: str, others: Answer
     ) -> Answer:
         """The answer for a resource that ``programs`` keep. It names them if nothing else works:
         each of them may only wait for a person. ``others`` is the answer without the programs; its
         signs of life count whatever the programs do."""
+        if others.unread:
+            return others
         answer = replace(works(ref, detail), activity=others.activity, io_unknown=others.io_unknown)
         if others.working or not others.conclusive:
             return answer
@@ -177,6 +200,15 @@ class LocalWork:
     ) -> Use | None:
         gauge = self._gauges.setdefault((ref, of), Gauge())
         return gauge.add(self._now(), sample, window, judged)
+
+
+def _keys(members: Iterable[Process]) -> set[Hashable]:
+    return {process.key for process in members}
+
+
+def _most_certain(*answers: Answer) -> Answer:
+    """The first answer with work; without one, the first with a low use; otherwise the first."""
+    return max(answers, key=lambda answer: (answer.working and not answer.low_use, answer.working))
 
 
 def _members_of_all(survey: Survey, programs: Sequence[Process]) -> set[Process]:

@@ -66,14 +66,19 @@ def read_process(pid: int) -> Process | None:
         raise OSError(errno.EIO, f"{PROC}/{pid}/stat is not as proc(5) has it") from error
 
 
-def started_at(process: Process) -> datetime | None:
-    """When the process started, by the current wall clock. None where the clock that counts from
-    the boot of the host cannot be read (proc_pid_stat(5) counts start times from there)."""
+def age_of(process: Process) -> float | None:
+    """The seconds since the process started. None where the clock that counts from the boot of the
+    host cannot be read (proc_pid_stat(5) counts start times from there)."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     if clock is None or not PROC.exists():
         return None
-    age = time.clock_gettime(clock) - process.started / TICKS
-    return datetime.now(timezone.utc) - timedelta(seconds=max(age, 0.0))
+    return max(time.clock_gettime(clock) - process.started / TICKS, 0.0)
+
+
+def started_at(process: Process) -> datetime | None:
+    """When the process started, by the current wall clock. None where its age is not known."""
+    age = age_of(process)
+    return None if age is None else datetime.now(timezone.utc) - timedelta(seconds=age)
 
 
 def read_children(pid: int) -> tuple[int, ...]:

@@ -11,9 +11,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ..core.model import Kernel, Kind, Ref, Resource, Snapshot
-from . import foreign_kernels, other_servers, proc_files, process_table, processes
+from . import cron_jobs, foreign_kernels, other_servers, proc_files, process_table, processes
 from .attribution import Attribution, ProcessHistory
 from .connections import have_connection, remote_connections
+from .cron_jobs import CronJobs
 from .evidence import Sample, sample_of
 from .foreground import MULTIPLEXERS, Arguments, foreground_programs
 from .foreign_kernels import ForeignKernel, OtherFiles
@@ -30,7 +31,7 @@ class Survey:
     ``programs`` run in the foreground of a terminal that is not one of this server's prompts.
     ``kernels`` and ``servers`` belong to other programs; they are looked for only when the question
     is about this server's own app. ``helpers`` are the other servers' own processes and the
-    processes that their extensions started."""
+    processes that their extensions started. ``cron`` are the processes of cron daemons."""
 
     table: Table
     attribution: Attribution
@@ -39,6 +40,7 @@ class Survey:
     servers: tuple[OtherServer, ...] = ()
     helpers: frozenset[int] = frozenset()
     connections: frozenset[int] = frozenset()
+    cron: CronJobs = field(default_factory=CronJobs)
 
     def of(self, ref: Ref) -> list[Process]:
         """The processes that a kernel or terminal has started, itself among them. A terminal has
@@ -68,7 +70,9 @@ class Survey:
         return [
             process
             for process in members
-            if process.pid not in self.helpers and process.command not in MULTIPLEXERS
+            if process.pid not in self.helpers
+            and process.pid not in self.cron.everything
+            and process.command not in MULTIPLEXERS
         ]
 
     def programs_of(
@@ -141,6 +145,7 @@ class Surveyor:
                 tuple(servers),
                 self._helpers(table, servers, kernels),
                 remote_connections(),
+                cron_jobs.find(table),
             )
         except OSError as error:
             raise process_table.unreadable(error) from error

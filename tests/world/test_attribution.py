@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from process_table import BASE, SERVER, process
@@ -26,10 +26,11 @@ class Host:
         self.now = 0.0
         self.environments: dict[int, dict[str, str]] = {}
         self.of_others: set[int] = set()
+        self.own = dict(own or {})
         self.history = ProcessHistory(
             URL,
             lambda: self.now,
-            own or {},
+            self.own,
             lambda pid, _names: self.environments.get(pid, {}),
             self.of_others.__contains__,
         )
@@ -113,9 +114,11 @@ class TestAdrift:
 class TestClearedEnvironment:
     """``env -i setsid nohup JOB &``: a parent, a session and an environment show nothing."""
 
+    USUAL: ClassVar = {"HOME": "/home/me", "PATH": "/usr/bin", "HOSTNAME": "here"}
+
     def host(self) -> Host:
-        host = Host(own={"HOME": "/home/me"})
-        host.environments = {pid: {"HOME": "/home/me"} for pid in (1, 110)}
+        host = Host(own=self.USUAL)
+        host.environments = dict.fromkeys((1, 110), self.USUAL)
         return host
 
     def test_the_job_and_its_descendants_are_adrift(self) -> None:
@@ -138,9 +141,35 @@ class TestClearedEnvironment:
     def test_another_process_without_variables_is_none(self, other: Process) -> None:
         assert self.host().attribute(other).adrift == frozenset()
 
-    def test_an_orphan_with_an_environment_is_none(self) -> None:
+    @pytest.mark.parametrize(
+        ("names", "cleared"),
+        [
+            ("HOME", True),
+            ("HOME PATH", True),
+            ("PATH HOSTNAME", True),
+            ("HOME PATH LANG PWD SHLVL", True),
+            ("HOME PATH HOSTNAME", False),  # a container
+            ("HOME PATH LOGNAME SHELL", False),  # cron
+            ("HOME PATH USER SUDO_USER", False),
+        ],
+    )
+    def test_an_orphan_has_a_cleared_environment_if_a_usual_variable_is_missing(
+        self, names: str, cleared: bool
+    ) -> None:
         host = self.host()
-        host.environments[500] = {"HOME": "/home/me"}
+        host.environments[500] = dict.fromkeys(names.split(), "x")
+        assert host.attribute(process(500, 1)).adrift == ({500} if cleared else frozenset())
+
+    @pytest.mark.parametrize("process_1", [False, True])
+    def test_a_variable_that_the_server_or_process_1_lacks_is_expected_of_no_job(
+        self, process_1: bool
+    ) -> None:
+        host = self.host()
+        if process_1:
+            host.environments[1] = {"HOME": "/", "PATH": "/usr/bin"}
+        else:
+            host.own.pop("HOSTNAME")
+        host.environments[500] = {"HOME": "/home/me", "PATH": "/usr/bin"}
         assert host.attribute(process(500, 1)).adrift == frozenset()
 
     def test_the_environment_of_another_user_cannot_be_read(self) -> None:
@@ -148,7 +177,7 @@ class TestClearedEnvironment:
         host.of_others.add(500)
         assert host.attribute(process(500, 1)).adrift == frozenset()
 
-    def test_a_server_without_the_variable_cannot_tell(self) -> None:
+    def test_a_server_without_the_variables_cannot_tell(self) -> None:
         assert Host().attribute(process(500, 1)).adrift == frozenset()
 
     def test_a_known_owner_comes_first(self) -> None:

@@ -177,7 +177,15 @@ MIB = 1024 * 1024
     {
         "nothing": (Use(60, 0.0, 0, False), False, False),
         "an idle kernel": (Use(60, 0.001, 500, False), False, False),
-        "a request to a remote API": (Use(60, 0.001, 5000, False), False, True),
+        "a request to a remote API": (Use(60, 0.001, 5000, False, written=64), False, True),
+        "an idle Spark session": (Use(60, 0.004, 19_000, False, written=16), False, False),
+        "a slow reader": (Use(60, 0.004, MIB // 8, False), False, True),
+        "a Spark job whose tasks wait": (
+            Use(60, 0.01, 396_000, False, written=24_800),
+            False,
+            True,
+        ),
+        "a Spark stream": (Use(60, 0.027, 1_718_000, True, written=56_700), True, True),
         "an upload": (Use(60, 0.01, 60 * MIB, False), True, True),
         "a job at 6 % of a core": (Use(60, 0.06, 0, False), True, False),
         "a shell loop": (Use(60, 0.0, 0, True), True, False),

@@ -1,0 +1,158 @@
+"""Jobs of cron by values: a long job counts for the server's own app; the daemon, its services and
+what it starts for a moment never do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from auto_shutdown.core.model import Answer, App
+from auto_shutdown.core.signals import Signal
+from auto_shutdown.world import cron_jobs, survey
+from auto_shutdown.world.attribution import Attribution
+from auto_shutdown.world.cron_jobs import LONG_SECONDS, REBOOT_SECONDS, CronJobs
+from auto_shutdown.world.evidence import Reading
+from auto_shutdown.world.local_work import LocalWork, Others, Question
+from auto_shutdown.world.outside_programs import ProgramWatch
+from auto_shutdown.world.proc_files import TICKS
+from auto_shutdown.world.processes import Process
+from auto_shutdown.world.survey import Survey
+
+SERVER = 100
+WINDOW = 60.0
+OWN = App("JupyterLab", "default", "InService", own=True)
+
+
+def process(pid: int, parent: int, command: str = "python", started: float = 5000.0) -> Process:
+    """A process that ``started`` so many seconds after the boot."""
+    return Process(pid, parent, pid, -1, int(started * TICKS), 0.0, command, session=pid)
+
+
+DAEMON = process(50, 1, "cron", started=10.0)
+FORK = process(51, 50, "cron")
+LEADER = process(60, 51, "sh")
+JOB = process(61, 60)
+HOST = (process(1, 0, "init"), process(SERVER, 1, "jupyter-lab"), process(70, 1, "agent"))
+
+
+def find(*more: Process, age: float = LONG_SECONDS, of_others: tuple[int, ...] = ()) -> CronJobs:
+    table = {p.pid: p for p in (*HOST, *more)}
+    return cron_jobs.find(table, lambda _process: age, of_others.__contains__)
+
+
+@pytest.mark.parametrize("name", ["cron", "crond", "supercronic"])
+def test_a_job_is_all_that_the_daemon_forked(name: str) -> None:
+    daemon, fork = replace(DAEMON, command=name), replace(FORK, command=name)
+    found = find(daemon, fork, LEADER, JOB)
+    assert found == CronJobs(*map(frozenset, ({50, 51, 60, 61}, {60, 61}, {60, 61})))
+
+
+def test_a_daemon_that_forks_once_has_the_same_jobs() -> None:
+    assert find(DAEMON, replace(LEADER, parent=50), JOB).long == {60, 61}
+
+
+@pytest.mark.parametrize(
+    ("change", "long"),
+    [
+        ({"age": LONG_SECONDS - 1}, False),
+        ({"age": None}, False),
+        ({"of_others": (60,)}, False),
+        ({"of_others": (61,)}, True),  # sudo in a job of this user
+    ],
+    ids=str,
+)
+def test_a_short_job_or_one_of_another_user_does_not_count(
+    change: dict[str, Any], long: bool
+) -> None:
+    found = find(DAEMON, FORK, LEADER, JOB, **change)
+    assert (61 in found.long, 61 in found.everything) == (long, True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "service"), [(REBOOT_SECONDS - 1, True), (REBOOT_SECONDS, False)]
+)
+def test_what_starts_with_the_daemon_is_a_service(seconds: float, service: bool) -> None:
+    leader = process(60, 51, "sh", started=10.0 + seconds)
+    assert (60 not in find(DAEMON, FORK, leader, JOB).jobs) is service
+
+
+def test_an_ended_job_and_a_host_without_cron_have_none() -> None:
+    assert find(DAEMON, FORK, replace(LEADER, state="Z")).jobs == frozenset()
+    assert find() == CronJobs()
+
+
+class Desk:
+    """The answers on the own app, a window apart."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.readings: dict[int, Reading] = {}
+        self.work = LocalWork(lambda: self.now, SERVER, ProgramWatch(lambda: self.now))
+        monkeypatch.setattr(
+            survey,
+            "sample_of",
+            lambda members: {p.key: self.readings.get(p.pid, Reading()) for p in members},
+        )
+
+    def judge(self, cron: CronJobs, adrift: frozenset[int] = frozenset()) -> Answer:
+        table = {p.pid: p for p in (*HOST, DAEMON, FORK, LEADER, JOB)}
+        found = Survey(table, Attribution(adrift=adrift), cron=cron)
+        answer = self.work.judge(Question(OWN.ref, OWN, WINDOW, None), found, Others())
+        self.now += WINDOW
+        return answer
+
+
+EVERYTHING, JOBS = frozenset({50, 51, 60, 61}), frozenset({60, 61})
+LONG, SHORT = CronJobs(EVERYTHING, JOBS, JOBS), CronJobs(EVERYTHING, JOBS)
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    return Desk(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("use", "working", "low", "alive"),
+    [
+        ({"cpu": 6.0}, True, False, False),
+        ({"cpu": 2.9}, True, True, False),
+        ({"cpu": 1.7}, False, False, False),
+        ({"bytes": 300 * 1024 * 60, "written": 300 * 1024 * 60}, True, False, False),
+        ({"bytes": 4096, "written": 2048}, False, False, True),
+        ({"child_faults": 9}, False, False, False),
+    ],
+    ids=str,
+)
+def test_a_long_job_counts_by_its_evidence_but_not_by_its_children(
+    desk: Desk, use: dict[str, Any], working: bool, low: bool, alive: bool
+) -> None:
+    desk.judge(LONG)
+    desk.readings = {JOB.pid: Reading(**use)}
+    answer = desk.judge(LONG)
+    assert (answer.working, answer.low_use) == (working, low)
+    assert (Signal.BACKGROUND_IO in answer.activity) is alive
+
+
+def test_a_short_job_is_unknown_and_no_new_work_when_it_becomes_long(desk: Desk) -> None:
+    desk.judge(SHORT)
+    desk.readings = {JOB.pid: Reading(cpu=5.0)}
+    answer = desk.judge(SHORT)
+    assert (answer.working, answer.unread) == (False, True)
+    answer = desk.judge(LONG)
+    assert (answer.working, answer.unread) == (False, False)
+
+
+def test_a_short_job_beside_work_does_not_make_it_unknown(desk: Desk) -> None:
+    desk.judge(SHORT)
+    desk.readings = {70: Reading(cpu=60.0)}
+    assert desk.judge(SHORT, frozenset({70})).working
+
+
+def test_a_daemon_from_a_terminal_is_no_job_of_it(desk: Desk) -> None:
+    """The environment of the terminal is that of the daemon and of each job."""
+    adrift = frozenset(EVERYTHING)
+    desk.judge(SHORT, adrift)
+    desk.readings = {DAEMON.pid: Reading(child_faults=50), LEADER.pid: Reading(cpu=5.0)}
+    assert not desk.judge(SHORT, adrift).working
