@@ -150,6 +150,17 @@ def test_a_short_job_beside_work_does_not_make_it_unknown(desk: Desk) -> None:
     assert desk.judge(SHORT, frozenset({70})).working
 
 
+def test_a_program_that_waits_does_not_hide_a_short_job(desk: Desk) -> None:
+    """Otherwise ``max_busy_minutes`` would end the hold of the program, and the job with it."""
+    pager = process(80, 1, "less")
+    table = {p.pid: p for p in (*HOST, DAEMON, FORK, LEADER, JOB, pager)}
+    found = Survey(table, Attribution(), (pager,), cron=SHORT)
+    question = Question(OWN.ref, OWN, WINDOW, None)
+    desk.work.judge(question, found, Others())
+    desk.now += WINDOW
+    assert desk.work.judge(question, found, Others()).unread
+
+
 def test_a_daemon_from_a_terminal_is_no_job_of_it(desk: Desk) -> None:
     """The environment of the terminal is that of the daemon and of each job."""
     adrift = frozenset(EVERYTHING)
