@@ -9,7 +9,7 @@ minutes. So a job counts once it has run for a minute, and until then nobody kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from . import proc_files, processes
@@ -27,47 +27,86 @@ LONG_SECONDS = 60.0
 #: for example a monitoring agent: ``@reboot`` of crontab(5).
 REBOOT_SECONDS = 5.0
 
+#: Jobs that have just started delay a removal for this time at most (seconds). A tool that runs for
+#: most of each minute would delay it for ever.
+LONGEST_DELAY = 300.0
+
 
 @dataclass(frozen=True)
 class CronJobs:
     """The processes of cron, as process ids. ``everything`` are the daemons and all their
     descendants, ``jobs`` the descendants that may be work, and ``long`` those of ``jobs`` that
-    belong to a job which has run long enough to count."""
+    belong to a job which has run long enough to count, or whose age is unknown."""
 
     everything: frozenset[int] = frozenset()
     jobs: frozenset[int] = frozenset()
     long: frozenset[int] = frozenset()
 
+    @property
+    def has_short_job(self) -> bool:
+        """Whether a job has not run long enough to show whether it is work."""
+        return self.jobs > self.long
+
+
+class Delay:
+    """The delay of a removal by jobs that have just started. It is limited, because such a job may
+    run at each look. A long job loses nothing by the limit: after a minute it counts by itself."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._seen_at: float | None = None
+
+    def is_due_to(self, jobs: CronJobs, now: float) -> bool:
+        """Whether ``jobs`` delay a removal at the monotonic time ``now`` (seconds)."""
+        if not jobs.has_short_job:
+            self._seen_at = None
+            return False
+        if self._seen_at is None or now - self._seen_at >= LONGEST_DELAY:
+            self._since = now
+        self._seen_at = now
+        return now - self._since < LONGEST_DELAY
+
 
 def find(
     table: Table,
+    servers: Collection[int] = (),
+    roots: Iterable[int] = (),
     age_of: Callable[[Process], float | None] = proc_files.age_of,
     is_of_another_user: Callable[[int], bool] = proc_files.is_of_another_user,
 ) -> CronJobs:
-    """The processes of all cron daemons of ``table``. A job of another user is none of ``jobs``:
-    the system's own maintenance runs as root. Raises OSError."""
+    """The processes of all cron daemons of ``table``. ``servers`` are the processes of Jupyter
+    servers: a server that cron started (``@reboot``) is no job, and neither are its kernels and
+    terminals. ``roots`` are kernels, terminals and other servers: a program named ``cron`` below
+    one of them belongs to that resource. A job of another user is none of ``jobs``: the system's
+    own maintenance runs as root. Raises OSError."""
     forked = {process.pid for process in table.values() if process.command in DAEMONS}
     if not forked:
         return CronJobs()
     children = processes.children_of(table)
-    leaders = [
+    forked -= {process.pid for process in processes.tree(table, roots, children)}
+    above_servers = {pid for server in servers for pid in processes.ancestors(table, server)}
+    started = [
         process
         for process in table.values()
         if process.parent in forked
-        and process.pid not in forked
+        and process.pid not in forked | above_servers
         and not process.has_ended
-        and not _is_service(table, process, forked)
-        and not is_of_another_user(process.pid)
     ]
-    long = [leader for leader in leaders if (age_of(leader) or 0.0) >= LONG_SECONDS]
+    leaders = [
+        process
+        for process in started
+        if not _is_service(table, process, forked) and not is_of_another_user(process.pid)
+    ]
+    ages = {leader.pid: age_of(leader) for leader in leaders}
+    long = [pid for pid, age in ages.items() if age is None or age >= LONG_SECONDS]
 
     def descendants(roots: Iterable[int]) -> frozenset[int]:
         return frozenset(process.pid for process in processes.tree(table, roots, children))
 
     return CronJobs(
-        descendants(forked),
-        descendants(leader.pid for leader in leaders),
-        descendants(leader.pid for leader in long),
+        descendants(process.pid for process in started) | forked,
+        descendants(ages),
+        descendants(long),
     )
 
 

@@ -41,12 +41,13 @@ WORK_BYTES = 256 * 1024
 #: remote API every minute. An idle kernel reads and writes less.
 LIFE_BYTES = 2 * 1024
 
-#: The part of these bytes that is written at least: a request writes more. A process that only
-#: reads a little watches something. An idle Spark session reads 11 to 19 KB a minute.
-LIFE_WRITTEN = 64
+#: The name of a Java virtual machine (``comm``). It reads files of the system while it waits.
+JVM = "java"
 
-#: Bytes in one window that are a sign of life although nothing is written.
-LIFE_READ = 128 * 1024
+#: Bytes that a JVM reads and writes in a minute while it only waits. The JVM of an idle Spark
+#: session reads 11 to 19 KB and writes at most 16 bytes.
+JVM_READS = 30 * 1024
+JVM_WRITES = 64
 
 #: No window begins with a sample that is older (seconds): its average would hide the end of work.
 OLDEST = 15 * 60.0
@@ -59,7 +60,7 @@ class Reading:
     is the process of another user. ``waited`` is the part of the processor time that belongs to
     children that have ended. ``parent`` is the key of the parent's reading in the sample (None: the
     sample does not contain it). ``written`` is the part of the bytes that the process has
-    written."""
+    written. ``is_jvm``: the process is a Java virtual machine."""
 
     cpu: float = 0.0
     bytes: int = 0
@@ -68,6 +69,7 @@ class Reading:
     waited: float = 0.0
     parent: Hashable = None
     written: int = 0
+    is_jvm: bool = False
 
     def plus(self, used: Reading) -> Reading:
         return replace(
@@ -116,6 +118,8 @@ class Use:
     busiest: float = 0.0
     #: The part of the bytes that the processes have written.
     written: int = 0
+    #: The part of the bytes that JVMs have moved while they only waited.
+    moved_by_idle_jvms: int = 0
 
     @property
     def bytes_per_second(self) -> float:
@@ -128,9 +132,7 @@ class Use:
     @property
     def is_sign_of_life(self) -> bool:
         """Whether this use may be work, but may also be, for example, an idle connection."""
-        if self.written < LIFE_WRITTEN:
-            return self.bytes >= LIFE_READ
-        return self.bytes >= LIFE_BYTES
+        return self.bytes - self.moved_by_idle_jvms >= LIFE_BYTES
 
     @property
     def is_low(self) -> bool:
@@ -161,7 +163,7 @@ def use_between(
     waited for it, with its use since ``before``."""
     nothing = Reading()
     inherited = _inherited(before, after)
-    cpu, busiest, moved, written, children, hidden = 0.0, 0.0, 0, 0, False, False
+    cpu, busiest, moved, written, by_idle_jvms, children, hidden = 0.0, 0.0, 0, 0, 0, False, False
     for key, reading in after.items():
         if judged is not None and key not in judged:
             continue
@@ -171,9 +173,19 @@ def use_between(
         known = known or nothing
         own = max(0.0, reading.cpu - known.cpu - inherited.get(key, 0.0))
         cpu, busiest = cpu + own, max(busiest, own)
-        moved += max(0, reading.bytes - known.bytes)
-        written += max(0, reading.written - known.written)
-    return Use(seconds, cpu / seconds, moved, children, hidden, busiest / seconds, written)
+        used = reading.since(known)
+        moved, written = moved + used.bytes, written + used.written
+        if reading.is_jvm and _only_waits(used, seconds):
+            by_idle_jvms += used.bytes
+    cores, busiest = cpu / seconds, busiest / seconds
+    return Use(seconds, cores, moved, children, hidden, busiest, written, by_idle_jvms)
+
+
+def _only_waits(used: Reading, seconds: float) -> bool:
+    """Whether a JVM moves no more bytes in ``seconds`` than one that waits for a person."""
+    minutes = max(seconds, 60.0) / 60.0
+    read = used.bytes - used.written
+    return read <= JVM_READS * minutes and used.written <= JVM_WRITES * minutes
 
 
 def _inherited(before: Sample, after: Sample) -> dict[Hashable, float]:
@@ -244,7 +256,11 @@ def sample_of(
         hidden = moved is None and is_of_another_user(process.pid)
         read, written = moved or (0, 0)
         sample[process.key] = replace(
-            sample[process.key], bytes=read + written, written=written, is_hidden=hidden
+            sample[process.key],
+            bytes=read + written,
+            written=written,
+            is_hidden=hidden,
+            is_jvm=process.command == JVM,
         )
     return sample
 

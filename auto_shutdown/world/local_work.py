@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..core.model import Answer, App, Kind, Ref, Terminal
 from . import processes
+from .cron_jobs import Delay
 from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Sample, Use, processor_sample
 from .foreground import VIEWERS
 from .foreign_kernels import ForeignKernel
@@ -52,6 +53,7 @@ class LocalWork:
         self._server = server
         self._watch = watch
         self._gauges: dict[tuple[Ref, str], Gauge] = {}
+        self._delay = Delay()
 
     def forget_except(self, refs: Collection[Ref]) -> None:
         """Drop what is known of resources that no longer exist."""
@@ -170,7 +172,8 @@ class LocalWork:
         answer = _most_certain(answer, by_cron, other)
         answer = _with_signs_of_life(answer, use, jobs, None, survey)
         answer = _with_signs_of_life(answer, use_of_cron, cron, None, survey)
-        if survey.cron.jobs > survey.cron.long and not answer.working:
+        delayed = self._delay.is_due_to(survey.cron, self._now())
+        if delayed and not answer.working:
             answer = replace(
                 unread(ref, "a job of cron has just started"), activity=answer.activity
             )

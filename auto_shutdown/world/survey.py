@@ -145,7 +145,7 @@ class Surveyor:
                 tuple(servers),
                 self._helpers(table, servers, kernels),
                 remote_connections(),
-                cron_jobs.find(table),
+                self._cron_jobs(table, roots, servers),
             )
         except OSError as error:
             raise process_table.unreadable(error) from error
@@ -219,6 +219,13 @@ class Surveyor:
             table, self.runtime_directory, os.environ.get("HOME", ""), arguments
         )
         return other_servers.find(table, directories, self.server)
+
+    def _cron_jobs(
+        self, table: Table, roots: Mapping[Ref, int], servers: list[OtherServer]
+    ) -> CronJobs:
+        others = [server.pid for server in servers]
+        below = [pid for pid in others if pid not in processes.ancestors(table, self.server)]
+        return cron_jobs.find(table, [self.server, *others], [*roots.values(), *below])
 
     def _helpers(
         self, table: Table, servers: list[OtherServer], kernels: list[ForeignKernel]

@@ -19,6 +19,7 @@ from auto_shutdown.core.signals import Signal
 from auto_shutdown.world import evidence, proc_files, process_table, processes
 from auto_shutdown.world.background_work import WorkSource, _used
 from auto_shutdown.world.evidence import Gauge, Reading, Use, use_between
+from auto_shutdown.world.proc_files import Transferred
 
 STAMP = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LOCAL = Kernel("local")
@@ -86,6 +87,27 @@ class TestGauge:
         sample = evidence.sample_of([job], lambda _pid: moved, lambda _pid: of_another)
         use = use_between(sample, sample, 60.0)
         assert (use.is_hidden, use.is_sign_of_life, use.is_work()) == (hidden, False, False)
+
+    @pytest.mark.parametrize(
+        ("command", "read", "written", "seconds", "alive"),
+        [
+            ("java", 19_000, 16, 60.0, False),  # an idle Spark session
+            ("java", 15 * 19_000, 15 * 16, 15 * 60.0, False),
+            ("java", 19_000, 16, 10.0, False),  # all reads of a minute fall into these seconds
+            ("java", 19_000, 200, 60.0, True),  # a request
+            ("java", 40_000, 16, 60.0, True),
+            ("python", 3_000, 0, 60.0, True),  # waits for a file of another machine
+        ],
+    )
+    def test_the_reads_of_a_java_virtual_machine_that_waits_are_no_sign_of_life(
+        self, command: str, read: int, written: int, seconds: float, alive: bool
+    ) -> None:
+        process = processes.Process(7, 1, 7, -1, 1, 0.0, command)
+        before, after = (
+            evidence.sample_of([process], lambda _pid, moved=moved: Transferred(*moved))
+            for moved in ((0, 0), (read, written))
+        )
+        assert use_between(before, after, seconds).is_sign_of_life is alive
 
     def test_end_of_a_process_does_not_reduce_the_counted_work(self) -> None:
         before = {(1, 0): Reading(5.0, 100), (2, 0): Reading(50.0, 900)}
@@ -177,9 +199,9 @@ MIB = 1024 * 1024
     {
         "nothing": (Use(60, 0.0, 0, False), False, False),
         "an idle kernel": (Use(60, 0.001, 500, False), False, False),
-        "a request to a remote API": (Use(60, 0.001, 5000, False, written=64), False, True),
-        "an idle Spark session": (Use(60, 0.004, 19_000, False, written=16), False, False),
-        "a slow reader": (Use(60, 0.004, MIB // 8, False), False, True),
+        "a request to a remote API": (Use(60, 0.001, 5000, False), False, True),
+        "an idle Spark session": (Use(60, 0.004, 19_000, 0, moved_by_idle_jvms=19_000), 0, 0),
+        "a request beside it": (Use(60, 0.004, 22_000, 0, moved_by_idle_jvms=19_000), 0, 1),
         "a Spark job whose tasks wait": (
             Use(60, 0.01, 396_000, False, written=24_800),
             False,

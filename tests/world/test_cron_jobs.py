@@ -8,17 +8,23 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.core.model import Answer, App
+from auto_shutdown.core.model import Answer, App, Kernel, Snapshot
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world import cron_jobs, survey
+from auto_shutdown.world import cron_jobs, proc_files, process_table, survey
 from auto_shutdown.world.attribution import Attribution
-from auto_shutdown.world.cron_jobs import LONG_SECONDS, REBOOT_SECONDS, CronJobs
+from auto_shutdown.world.cron_jobs import (
+    LONG_SECONDS,
+    LONGEST_DELAY,
+    REBOOT_SECONDS,
+    CronJobs,
+    Delay,
+)
 from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.local_work import LocalWork, Others, Question
 from auto_shutdown.world.outside_programs import ProgramWatch
 from auto_shutdown.world.proc_files import TICKS
 from auto_shutdown.world.processes import Process
-from auto_shutdown.world.survey import Survey
+from auto_shutdown.world.survey import Survey, Surveyor
 
 SERVER = 100
 WINDOW = 60.0
@@ -37,9 +43,15 @@ JOB = process(61, 60)
 HOST = (process(1, 0, "init"), process(SERVER, 1, "jupyter-lab"), process(70, 1, "agent"))
 
 
-def find(*more: Process, age: float = LONG_SECONDS, of_others: tuple[int, ...] = ()) -> CronJobs:
+def find(
+    *more: Process,
+    age: float | None = LONG_SECONDS,
+    of_others: tuple[int, ...] = (),
+    server: int = SERVER,
+    roots: tuple[int, ...] = (),
+) -> CronJobs:
     table = {p.pid: p for p in (*HOST, *more)}
-    return cron_jobs.find(table, lambda _process: age, of_others.__contains__)
+    return cron_jobs.find(table, [server], roots, lambda _process: age, of_others.__contains__)
 
 
 @pytest.mark.parametrize("name", ["cron", "crond", "supercronic"])
@@ -57,7 +69,7 @@ def test_a_daemon_that_forks_once_has_the_same_jobs() -> None:
     ("change", "long"),
     [
         ({"age": LONG_SECONDS - 1}, False),
-        ({"age": None}, False),
+        ({"age": None}, True),  # nobody knows that it is short
         ({"of_others": (60,)}, False),
         ({"of_others": (61,)}, True),  # sudo in a job of this user
     ],
@@ -76,6 +88,35 @@ def test_a_short_job_or_one_of_another_user_does_not_count(
 def test_what_starts_with_the_daemon_is_a_service(seconds: float, service: bool) -> None:
     leader = process(60, 51, "sh", started=10.0 + seconds)
     assert (60 not in find(DAEMON, FORK, leader, JOB).jobs) is service
+
+
+def test_a_server_that_cron_started_is_no_job_and_keeps_its_own_processes() -> None:
+    """``@reboot jupyter lab``: what its kernels do in the background belongs to the kernels."""
+    server, kernel = process(200, 60, "jupyter-lab"), process(210, 200)
+    job = process(70, 51, "sh")
+    found = find(DAEMON, FORK, LEADER, server, kernel, job, process(71, 70), server=200)
+    assert found == CronJobs(*map(frozenset, ({50, 51, 70, 71}, {70, 71}, {70, 71})))
+
+
+def test_a_program_named_cron_below_a_kernel_belongs_to_the_kernel() -> None:
+    kernel, scheduler = process(210, SERVER), process(220, 210, "cron")
+    assert find(kernel, scheduler, process(221, 220), roots=(210,)) == CronJobs()
+
+
+def test_a_survey_knows_the_server_and_its_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is a job of cron, and one of its kernels runs a program named ``cron``."""
+    server, kernel = process(200, 60, "jupyter-lab"), process(210, 200)
+    job, scheduler, task = process(220, 210), process(230, 210, "cron"), process(231, 230)
+    host = (*HOST, DAEMON, FORK, LEADER, server, kernel, job, scheduler, task)
+    table = {each.pid: each for each in host}
+    monkeypatch.setattr(process_table, "read_table", lambda: table)
+    monkeypatch.setattr(proc_files, "read_arguments", lambda _pid: ())
+    monkeypatch.setattr(proc_files, "read_environment", lambda _pid, _names: {})
+    monkeypatch.setattr(proc_files, "is_of_another_user", lambda _pid: False)
+    ref = Kernel("k").ref
+    found = Surveyor(server=200).look({ref: 210}, Snapshot(), beyond=True)
+    assert {each.pid for each in found.of(ref)} == {210, 220, 230, 231}
+    assert found.cron == CronJobs(frozenset({50, 51}))
 
 
 def test_an_ended_job_and_a_host_without_cron_have_none() -> None:
@@ -142,6 +183,33 @@ def test_a_short_job_is_unknown_and_no_new_work_when_it_becomes_long(desk: Desk)
     assert (answer.working, answer.unread) == (False, True)
     answer = desk.judge(LONG)
     assert (answer.working, answer.unread) == (False, False)
+
+
+@pytest.mark.parametrize("every", [1.0, 10.0, 60.0])
+def test_short_jobs_at_every_look_delay_a_removal_for_some_minutes_only(every: float) -> None:
+    """A tool of cron that runs for 50 seconds of each minute."""
+    delay, looks = Delay(), int(LONGEST_DELAY / every)
+    assert all(delay.is_due_to(SHORT, look * every) for look in range(looks))
+    assert not any(delay.is_due_to(SHORT, (looks + more) * every) for more in range(looks))
+
+
+@pytest.mark.parametrize("between", [LONG, CronJobs()], ids=["it became long", "it has ended"])
+def test_a_short_job_after_that_delays_a_removal_again(between: CronJobs) -> None:
+    delay = Delay()
+    for at in range(0, 500, 60):
+        delay.is_due_to(SHORT, float(at))
+    assert not delay.is_due_to(between, 510.0)
+    assert delay.is_due_to(SHORT, 520.0)
+
+
+def test_looks_far_apart_are_no_row_of_short_jobs() -> None:
+    delay = Delay()
+    assert all(delay.is_due_to(SHORT, hour * 3600.0) for hour in range(9))
+
+
+def test_the_answer_on_the_app_follows_the_limit_of_the_delay(desk: Desk) -> None:
+    answers = [desk.judge(SHORT) for _ in range(6)]
+    assert [answer.unread for answer in answers] == [True] * 5 + [False]
 
 
 def test_a_short_job_beside_work_does_not_make_it_unknown(desk: Desk) -> None:

@@ -91,11 +91,7 @@ RESOURCES = pytest.mark.parametrize(
 
 @RESOURCES
 @pytest.mark.parametrize("with_pager", [False, True], ids=["alone", "beside a pager"])
-@pytest.mark.parametrize(
-    "use",
-    [{"bytes": 4096, "written": 300}, {"connected": True}],
-    ids=["bytes", "connection"],
-)
+@pytest.mark.parametrize("use", [{"bytes": 4096}, {"connected": True}], ids=["bytes", "connection"])
 def test_a_job_that_polls_is_a_sign_of_life(
     host: Host, resource: Any, with_pager: bool, use: dict[str, Any]
 ) -> None:
@@ -179,5 +175,5 @@ def test_a_stopped_editor_does_not_hide_the_job_beside_it(host: Host) -> None:
     question = Question(terminal.ref, terminal, WINDOW, 40)
     work.judge(question, found, Others())
     host.now += WINDOW
-    host.readings = {60: Reading(bytes=4096, written=300)}
+    host.readings = {60: Reading(bytes=4096)}
     assert Signal.BACKGROUND_IO in work.judge(question, found, Others()).activity

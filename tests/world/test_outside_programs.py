@@ -79,9 +79,9 @@ def look(watch: ProgramWatch, pane: Process = PANE, connections: Any = ()) -> No
         ("python", {}, False),
         ("python", {"readings": Reading(cpu=HOUR / 100)}, True),
         ("python", {"readings": Reading(cpu=HOUR / 200)}, False),
-        ("python", {"readings": Reading(bytes=2048, written=64)}, True),
-        ("python", {"readings": Reading(bytes=2047, written=64)}, False),
-        ("java", {"readings": Reading(bytes=19_000, written=16)}, False),  # an idle Spark shell
+        ("python", {"readings": Reading(bytes=2048)}, True),
+        ("python", {"readings": Reading(bytes=2047)}, False),
+        ("java", {"readings": Reading(bytes=19_000, written=16, is_jvm=True)}, False),  # Spark
         ("python", {"readings": Reading(child_faults=1)}, True),
         ("python", {"device": (1.0, 0.0)}, True),
         ("python", {"sockets": {50: frozenset({7})}}, True),
