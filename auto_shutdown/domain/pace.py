@@ -15,14 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..world.aws_errors import CREDENTIALS, THROTTLED, UNREACHABLE, read_error, remedy
+from ..world.aws_errors import CREDENTIALS, THROTTLED, UNREACHABLE, read_error
 from .errors import CallError, OutOfTimeError
-
-#: The remedy for a person whose credentials AWS does not accept.
-CHECK_CREDENTIALS = (
-    "Your AWS credentials are missing, wrong or expired. Sign in again, and check with `aws sts "
-    "get-caller-identity`."
-)
+from .remedies import GLOBAL_HOSTS, iam_action, remedy_of
 
 #: Seconds between the starts of two calls, by the first word of SageMaker's operations. Slightly
 #: more than the rates require, because calls arrive with jitter.
@@ -207,14 +202,8 @@ class Aws:
             request["NextToken"] = token
 
     def _error(self, service: str, method: str, code: str, text: str) -> CallError:
-        operation = "".join(word.capitalize() for word in method.split("_"))
-        action = _IAM_ACTION.get(method) or f"{_IAM_PREFIX.get(service, service)}:{operation}"
-        if code in CREDENTIALS:
-            message = f"{action} failed in {self.region}: {code}."
-            return CallError(code, message, CHECK_CREDENTIALS, text)
-        advice = remedy(code, text, action, "the resource (or *)", self.region)
-        advice = advice.replace("the execution role's policy", "the policy of whoever runs this")
-        return CallError(code, f"{action} failed in {self.region}: {code}.", advice, text)
+        message = f"{iam_action(service, method)} failed in {self.region}: {code}."
+        return CallError(code, message, remedy_of(code, text, service, method, self.region), text)
 
     def _client(self, service: str) -> Any:
         found = self._clients.get(service)
@@ -236,18 +225,10 @@ class Aws:
             read_timeout=READ_SECONDS,
             retries={"total_max_attempts": 1, "mode": "standard"},
         )
-        # Budgets and Cost Explorer have one region.
-        region = "us-east-1" if service in _GLOBAL else self.region
+        # Budgets and Cost Explorer have one endpoint.
+        region = "us-east-1" if service in GLOBAL_HOSTS else self.region
         return self._session.client(service, region_name=region, config=config)
 
 
 #: Threads may share boto3's clients, but not the session that creates them.
 _MAKING_CLIENT = threading.Lock()
-
-_GLOBAL = frozenset({"budgets", "ce"})
-
-#: Operations whose IAM action has another name.
-_IAM_ACTION = {"describe_budgets": "budgets:ViewBudget"}
-
-#: Services whose prefix in IAM is not their name in boto3.
-_IAM_PREFIX = {"resourcegroupstaggingapi": "tag", "service-quotas": "servicequotas"}

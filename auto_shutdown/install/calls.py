@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ..world.aws_errors import (
+    CHECK_CREDENTIALS,
     CREDENTIALS,
     DENIED,
     GONE,
@@ -54,7 +55,7 @@ def connect(region: str) -> Calls:
         missing = f"{region} is not an AWS region" if region else "No AWS region is configured"
         advice = "Use --region, such as --region us-west-2, or set AWS_DEFAULT_REGION."
         raise AttachError(f"{missing}. {advice}", code)
-    raise AttachError(f"boto3 makes no client for SageMaker ({code}). {_CHECK_CREDENTIALS}", code)
+    raise AttachError(f"boto3 makes no client for SageMaker ({code}). {CHECK_CREDENTIALS}", code)
 
 
 class Calls:
@@ -190,13 +191,8 @@ def _failed(operation: str, resource: str, code: str, message: str, region: str)
 
 _MISSING = re.compile(r"record ?not ?found|could not find|does not exist", re.IGNORECASE)
 
-_CHECK_CREDENTIALS = (
-    "Your AWS credentials are missing, wrong or expired. Sign in again, and check with `aws sts "
-    "get-caller-identity`."
-)
-
 _ADVICE: tuple[tuple[Collection[str], str], ...] = (
-    (CREDENTIALS, _CHECK_CREDENTIALS),
+    (CREDENTIALS, CHECK_CREDENTIALS),
     (THROTTLED, "SageMaker asks for fewer calls. Try again in a minute."),
     (("ResourceInUse",), "It is in use, or being changed. Try again in a minute."),
     (("ParamValidationError",), "This boto3 does not know a setting. Update boto3."),

@@ -130,6 +130,12 @@ DENIAL_HINTS = (
     ("session polic", sentence("The session's policy must allow it, too.")),
 )
 
+#: The remedy for a person who runs a command and whose credentials AWS does not accept.
+CHECK_CREDENTIALS = (
+    "Your AWS credentials are missing, wrong or expired. Sign in again, and check with `aws sts "
+    "get-caller-identity`."
+)
+
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
 
 
@@ -144,12 +150,11 @@ def classify(code: str, message: str) -> Result:
 
 
 def remedy(code: str, message: str, action: str, resource: str, region: str | None) -> str:
-    """What a person can do about it. ``action`` is the IAM action, ``resource`` its ARN."""
+    """What a person can do about an error of SageMaker. ``action`` is the IAM action, ``resource``
+    its ARN."""
     if code in DENIED:
-        text = message.lower()
-        hints = [hint for words, hint in DENIAL_HINTS if words in text]
         allow = sentence("Allow %1 on %2 in the execution role's policy.", action, resource)
-        return joined(allow, *hints)
+        return joined(allow, *denial_hints(message))
     proxy = proxy_in_use(os.environ)
     if proxy and code in UNREACHABLE:
         return about_proxy(code, proxy, region)
@@ -169,6 +174,12 @@ def remedy(code: str, message: str, action: str, resource: str, region: str | No
     return sentence(
         "It is tried again. If it stays, look up the code in SageMaker's API reference."
     )
+
+
+def denial_hints(message: str) -> list[str]:
+    """The remedies for the policies that the ``message`` of a denial names."""
+    text = message.lower()
+    return [hint for words, hint in DENIAL_HINTS if words in text]
 
 
 def proxy_in_use(environ: Mapping[str, str]) -> str:
