@@ -24,7 +24,7 @@ from tornado.websocket import websocket_connect
 
 from . import kernel_history
 from .requests import COUNTS
-from .shell_probe import ANSWER_SECONDS, ShellAnswer
+from .shell_probe import ANSWER_SECONDS, ShellAnswer, subshells_of
 from .websocket_handlers import OWN_SESSION_PREFIX
 
 #: How long the stamp of the model may take to come to rest after the answer.
@@ -67,13 +67,14 @@ async def ask(
     url: str,
     arguments: Mapping[str, Any],
     read_stamps: Callable[[], Awaitable[Stamps]],
-    subshells: Collection[str] = (),
+    subshells: Collection[str] | None = None,
     with_usage: bool = True,
     with_history: bool = False,
 ) -> Usage:
     """Ask the kernel whose websocket is ``url``. ``arguments`` are for its HTTPRequest (the
-    credentials), ``read_stamps`` reads its model. ``subshells`` have to answer like the main shell.
-    Never raises."""
+    credentials), ``read_stamps`` reads its model. ``subshells``: ask which subshells there are, and
+    these have to answer like the main shell, unless they no longer exist (None: do not ask). Never
+    raises."""
     conversation = _Conversation(subshells, with_usage, with_history)
     failure = unreachable = ""
     refused = False
@@ -123,7 +124,7 @@ class _Conversation:
     """The queries on one websocket, and the answers to them."""
 
     def __init__(
-        self, subshells: Collection[str], with_usage: bool, with_history: bool = False
+        self, subshells: Collection[str] | None, with_usage: bool, with_history: bool = False
     ) -> None:
         self._session = OWN_SESSION_PREFIX + uuid.uuid4().hex
         self._usage_id = uuid.uuid4().hex if with_usage else ""
@@ -131,7 +132,10 @@ class _Conversation:
         self._cells: tuple[str, ...] | None = None
         self._history_is_missing = with_history
         self._shell_ids: dict[str, str | None] = {uuid.uuid4().hex: None}
-        self._shell_ids.update((uuid.uuid4().hex, subshell) for subshell in subshells)
+        self._shell_ids.update((uuid.uuid4().hex, subshell) for subshell in subshells or ())
+        self._list_id = uuid.uuid4().hex if subshells is not None else ""
+        self._subshells: frozenset[str] | None = None
+        self._list_is_missing = subshells is not None
         self._unanswered = set(self._shell_ids)
         self._reply: Mapping[str, Any] | None = None
         self._implementation = ""
@@ -160,6 +164,10 @@ class _Conversation:
                         self._history_id, kernel_history.KIND, "shell", None, kernel_history.CONTENT
                     )
                 )
+            if self._list_id:
+                await socket.write_message(
+                    self._question(self._list_id, "list_subshell_request", "control", None)
+                )
             while self._is_waiting():
                 text = await socket.read_message()
                 if text is None:
@@ -170,7 +178,7 @@ class _Conversation:
 
     def _is_waiting(self) -> bool:
         usage_is_missing = bool(self._usage_id) and self._reply is None
-        missing = usage_is_missing or self._history_is_missing
+        missing = usage_is_missing or self._history_is_missing or self._list_is_missing
         return bool(self._unanswered or self._waiting_for_idle) or missing
 
     def _question(
@@ -203,6 +211,10 @@ class _Conversation:
         elif kind == kernel_history.REPLY and parent_id == self._history_id:
             self._cells = kernel_history.cells_of(content)
             self._history_is_missing = False
+        elif kind == "list_subshell_reply" and parent_id == self._list_id:
+            self._list_is_missing = False
+            self._subshells = subshells_of(content)
+            self._expect_no_answer_of_ended_subshells()
         elif kind == "kernel_info_reply" and parent_id in self._shell_ids:
             self._unanswered.discard(parent_id)
             self._implementation = str(content.get("implementation") or "")
@@ -211,9 +223,20 @@ class _Conversation:
         if parent.get("msg_type") in COUNTS:
             self._others = True
 
+    def _expect_no_answer_of_ended_subshells(self) -> None:
+        if self._subshells is None:
+            return
+        for shell_id, subshell in self._shell_ids.items():
+            if subshell is not None and subshell not in self._subshells:
+                self._unanswered.discard(shell_id)
+                self._waiting_for_idle.discard(shell_id)
+
     def usage(self, failure: str, unreachable: str, stamps: Stamps) -> Usage:
         shell = ShellAnswer(
-            not self._unanswered, unreachable if self._unanswered else "", self._implementation
+            not self._unanswered,
+            unreachable if self._unanswered else "",
+            self._implementation,
+            subshells=self._subshells,
         )
         own_session = self._implementation in kernel_history.OWN_SESSION
         cells = self._cells if own_session else None

@@ -40,7 +40,8 @@ _ENDED = frozenset({"restarting", "autorestarting", "dead", "terminating", "term
 
 #: If a request has not begun after the shell answered this number of later questions, it never
 #: reached the kernel. One answer is not enough: a kernel's shell takes turns between its clients,
-#: so a question can overtake a cell that waits behind another cell.
+#: so a question can overtake a cell that waits behind another cell. The same number of lists of
+#: the kernel's subshells without its own subshell ends a request.
 ANSWERS_BEFORE_LOST = 2
 
 #: If a kernel's shell cannot be asked, its state is unknown for this time. Then it is asked again.
@@ -54,8 +55,10 @@ _REMEMBERED = 64
 @dataclass
 class Request:
     """One request. ``at`` is when it was sent or has begun, by the monotonic clock; ``answers``
-    counts the shell's answers to questions that were asked after it was sent. ``missed`` says that
-    its end may have passed unnoticed: for a time this server received no status of the kernel."""
+    counts the answers to questions that were asked after it was sent, and that show that it may be
+    lost. ``missed`` says that its end may have passed unnoticed: for a time this server received no
+    status of the kernel. ``subshell`` is the id of the subshell to which it was sent (None: to the
+    main shell)."""
 
     subshell: str | None
     at: float
@@ -251,6 +254,33 @@ class KernelRequests:
                 del self._unfinished[request_id]  # not finished: it counts if it begins after all
         if self._input_for not in self._unfinished:
             self._input_for = None
+        self._signal_change()
+
+    @property
+    def subshells_to_ask(self) -> frozenset[str] | None:
+        """The subshells that have to answer like the main shell. None if no request to a subshell
+        is unfinished, so that the kernel need not list its subshells either."""
+        if self.unheard_subshells or any(r.subshell for r in self._unfinished.values()):
+            return frozenset(self.unheard_subshells)
+        return None
+
+    def subshells_listed(self, asked_at: float, living: Collection[str]) -> None:
+        """The kernel was asked at ``asked_at`` (monotonic), and has only the subshells ``living``.
+
+        A client deletes a subshell when a person closes its console, also while requests wait in
+        it. ipykernel 7.0 to 7.3 drops these requests, and requests that arrive later, without a
+        reply or a status. The id of a subshell is never used again, so such a request ends here. A
+        request to a living subshell stays."""
+        for request_id, request in list(self._unfinished.items()):
+            if request.subshell is None or request.subshell in living or request.at >= asked_at:
+                continue
+            request.answers += 1
+            if request.answers < ANSWERS_BEFORE_LOST:
+                continue
+            if request.started:
+                self.has_finished(request_id)
+            else:
+                del self._unfinished[request_id]
         self._signal_change()
 
     def shell_is_silent(self, failure: str, refused: bool = False) -> None:

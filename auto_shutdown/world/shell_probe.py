@@ -1,9 +1,13 @@
-"""Ask kernels on this host whether their main shell is free.
+"""Ask kernels on this host whether their shells are free.
 
 ``kernel_info_request`` on the shell channel waits behind a running cell. So a reply proves that no
 cell runs; without a reply a cell may run. Every kernel answers it, in any language (Jupyter
 messaging protocol, "Kernel info"). The request uses the kernel's connection file, so it also works
 for kernels of other programs.
+
+A subshell is a thread of the kernel with its own queue of requests (JEP 91). Where requests to
+subshells matter, ``list_subshell_request`` on the control channel says which subshells there are,
+and these are asked like the main shell.
 
 Blocking: call it in a worker thread.
 """
@@ -12,7 +16,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,12 +44,14 @@ class ShellAnswer:
     """``free``: the shell answered. Otherwise it is busy or stuck; or it could not be asked, and
     ``failure`` says why. ``implementation`` is the kernel's name for itself, as in its reply.
     ``refused``: it could not be asked because its gateway refused the connection, and not because
-    of this server (which may have no file descriptors left)."""
+    of this server (which may have no file descriptors left). ``subshells`` are the ids of the
+    kernel's subshells (None: it was not asked for them, or did not answer that)."""
 
     free: bool
     failure: str = ""
     implementation: str = ""
     refused: bool = False
+    subshells: frozenset[str] | None = None
 
 
 def read_connection_file(path: Path) -> Connection | None:
@@ -62,38 +68,52 @@ def read_connection_file(path: Path) -> Connection | None:
     return None
 
 
+def subshells_of(reply: Mapping[str, Any]) -> frozenset[str] | None:
+    """The ids in the content of a list_subshell_reply; None where it reports an error."""
+    ids = reply.get("subshell_id")
+    return frozenset(map(str, ids)) if isinstance(ids, list) else None
+
+
 def ask_shells(
-    connections: Mapping[Key, Connection], seconds: float = ANSWER_SECONDS
+    connections: Mapping[Key, Connection],
+    seconds: float = ANSWER_SECONDS,
+    subshells: Mapping[Key, Collection[str]] | None = None,
 ) -> dict[Key, ShellAnswer]:
-    """Ask all of these kernels at once; one answer for each, within ``seconds``. Never raises."""
+    """Ask all of these kernels at once; one answer for each, within ``seconds``. The kernels in
+    ``subshells`` are also asked which subshells they have. The subshells that it names have to
+    answer like the main shell, unless they no longer exist. Never raises."""
     import zmq
 
     poller = zmq.Poller()
-    asked: dict[Any, _Question] = {}
+    asked: dict[Key, _Questions] = {}
     answers: dict[Key, ShellAnswer] = {}
     waiting: dict[Any, Key] = {}
     for key, connection in connections.items():
         try:
-            question = _Question(connection)
+            asked[key] = _Questions(connection, (subshells or {}).get(key))
         except Exception as error:
             failure = f"its shell channel cannot be reached ({type(error).__name__})"
             answers[key] = ShellAnswer(False, failure)
             continue
-        asked[question.socket] = question
-        waiting[question.socket] = key
-        poller.register(question.socket, zmq.POLLIN)
+        for socket in asked[key].sockets:
+            waiting[socket] = key
+            poller.register(socket, zmq.POLLIN)
     deadline = time.monotonic() + seconds
     try:
         while waiting and (left := deadline - time.monotonic()) > 0:
             for socket, _ in poller.poll(int(left * 1000) + 1):
-                question = asked[socket]
-                if question.is_answered():
-                    answers[waiting.pop(socket)] = ShellAnswer(True, "", question.implementation)
-                    poller.unregister(socket)
+                if socket not in waiting:
+                    continue
+                questions = asked[waiting[socket]]
+                questions.read(socket)
+                if questions.are_answered:
+                    for its_socket in questions.sockets:
+                        del waiting[its_socket]
+                        poller.unregister(its_socket)
     finally:
-        for question in asked.values():
-            question.close()
-    return {**{key: ShellAnswer(False) for key in waiting.values()}, **answers}
+        for questions in asked.values():
+            questions.close()
+    return {**answers, **{key: questions.answer() for key, questions in asked.items()}}
 
 
 def ask_history(connection: Connection, seconds: float = ANSWER_SECONDS) -> tuple[str, ...] | None:
@@ -119,14 +139,76 @@ def ask_history(connection: Connection, seconds: float = ANSWER_SECONDS) -> tupl
     return None
 
 
+class _Questions:
+    """The questions to one kernel: to its main shell and, unless ``subshells`` is None, to these
+    subshells and for the list of all subshells."""
+
+    def __init__(self, connection: Connection, subshells: Collection[str] | None) -> None:
+        self._by_socket: dict[Any, _Question] = {}
+        try:
+            self._main = self._ask(_Question(connection))
+            self._subshells = {
+                subshell: self._ask(_Question(connection, subshell=subshell))
+                for subshell in subshells or ()
+            }
+            self._list = None
+            if subshells is not None:
+                listing = _Question(connection, "list_subshell_request", channel="control")
+                self._list = self._ask(listing)
+        except BaseException:
+            self.close()
+            raise
+
+    def _ask(self, question: _Question) -> _Question:
+        self._by_socket[question.socket] = question
+        return question
+
+    @property
+    def sockets(self) -> Iterable[Any]:
+        return self._by_socket.keys()
+
+    def read(self, socket: Any) -> None:
+        """Read one message from this socket."""
+        self._by_socket[socket].is_answered()
+
+    @property
+    def _living(self) -> frozenset[str] | None:
+        return None if self._list is None else subshells_of(self._list.reply)
+
+    @property
+    def _are_shells_free(self) -> bool:
+        living = self._living
+        return self._main.has_reply and all(
+            question.has_reply or (living is not None and subshell not in living)
+            for subshell, question in self._subshells.items()
+        )
+
+    @property
+    def are_answered(self) -> bool:
+        return self._are_shells_free and (self._list is None or self._list.has_reply)
+
+    def answer(self) -> ShellAnswer:
+        """What the kernel has answered so far."""
+        free = self._are_shells_free
+        return ShellAnswer(
+            free, implementation=self._main.implementation if free else "", subshells=self._living
+        )
+
+    def close(self) -> None:
+        for question in self._by_socket.values():
+            question.close()
+
+
 class _Question:
-    """One request on its way to a shell channel, and the content of its reply."""
+    """One request on its way to a kernel, and the content of its reply."""
 
     def __init__(
         self,
         connection: Connection,
         kind: str = "kernel_info_request",
         content: Mapping[str, Any] = _NOTHING,
+        channel: str = "shell",
+        subshell: str | None = None,
     ) -> None:
         import zmq
         from jupyter_client.client import KernelClient
@@ -134,18 +216,22 @@ class _Question:
         client: Any = KernelClient(context=zmq.Context.instance())
         client.load_connection_info(dict(connection))
         self._session = client.session
-        self.socket = client.connect_shell()
+        self.socket = client.connect_shell() if channel == "shell" else client.connect_control()
         try:
             self.socket.linger = 0
-            message = self._session.send(self.socket, kind, dict(content))
+            message = self._session.msg(kind, dict(content))
+            if subshell is not None:
+                message["header"]["subshell_id"] = subshell
+            self._session.send(self.socket, message)
         except BaseException:
             self.close()
             raise
         self._id = message["header"]["msg_id"]
+        self.has_reply = False
         self.reply: Mapping[str, Any] = {}
 
     def is_answered(self) -> bool:
-        """Take up what has arrived; whether our reply is among it."""
+        """Read the message that has arrived. Returns whether it is the reply to this question."""
         try:
             _, message = self._session.recv(self.socket)
         except Exception:
@@ -155,6 +241,7 @@ class _Question:
             return False
         content = message.get("content")
         self.reply = content if isinstance(content, Mapping) else {}
+        self.has_reply = True
         return True
 
     @property

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from .file_thread import FileThread
 from .kernel_access import channels_of, connection_of, fresh_model, gateway_arguments
 from .kernel_usage import Stamps, Usage, ask, stamps_at_rest
 from .requests import Requests
-from .shell_probe import Connection, ShellAnswer, ask_history, ask_shells
+from .shell_probe import ANSWER_SECONDS, Connection, ShellAnswer, ask_history, ask_shells
 from .stamps import parse_stamp
 
 #: The number of kernels in other containers that are asked at once. Each needs a connection.
@@ -124,8 +124,7 @@ class Shells:
             failure = "it cannot be asked from here"
             return Usage(failure=failure, shell=ShellAnswer(False, failure))
         asked_at = time.monotonic()
-        known = self._requests.known(kernel_id)
-        subshells = sorted(known.unheard_subshells) if known is not None else []
+        subshells = self._subshells_to_ask(kernel_id)
         stamps = partial(self._stamps_of, kernel_id)
         usage = await ask(url, arguments(), stamps, subshells, with_usage, with_history)
         if through_this_server:  # it refuses when it has no file descriptors: no sign of a gateway
@@ -140,30 +139,42 @@ class Shells:
 
     async def _ask_here(self, connections: Mapping[str, Connection]) -> dict[str, Usage]:
         found: dict[str, ShellAnswer] = {}
+        asked_to_list: set[str] = set()
         names = list(connections)
         for first in range(0, len(names), AT_ONCE_HERE):
             some = {name: connections[name] for name in names[first : first + AT_ONCE_HERE]}
             asked_at = time.monotonic()
+            to_ask = {name: self._subshells_to_ask(name) for name in some}
+            subshells = {name: ids for name, ids in to_ask.items() if ids is not None}
+            asked_to_list.update(subshells)
             try:
-                answers = dict(await self._thread.run(ask_shells, some))
+                answers = dict(await self._thread.run(ask_shells, some, ANSWER_SECONDS, subshells))
             except OSError as error:
                 why = error.strerror or type(error).__name__
                 answers = {name: ShellAnswer(False, why) for name in some}
             for kernel_id, answer in answers.items():
                 self._note(kernel_id, answer, asked_at)
             found.update(answers)
-        moved = list(filter(self._is_stamp_moved, found))
+        moved = [i for i in found if self._is_stamp_moved(i, i in asked_to_list)]
         at_rest = (stamps_at_rest(partial(self._stamps_of, kernel_id)) for kernel_id in moved)
         stamps = dict(zip(moved, await asyncio.gather(*at_rest)))
         return {i: Usage(shell=answer, stamps=stamps.get(i, {})) for i, answer in found.items()}
 
-    def _is_stamp_moved(self, kernel_id: str) -> bool:
+    def _subshells_to_ask(self, kernel_id: str) -> Collection[str] | None:
+        known = self._requests.known(kernel_id)
+        return known.subshells_to_ask if known is not None else None
+
+    def _is_stamp_moved(self, kernel_id: str, asked_to_list: bool) -> bool:
         """Whether a question moves the ``last_activity`` that dates the kernel's last use: on an
-        old server, if this server does not read the kernel's IOPub channel."""
-        return is_old_server() and not self._requests.of(kernel_id).on_iopub
+        old server, if this server does not read the kernel's IOPub channel. Every server counts
+        list_subshell_request as activity."""
+        moves = asked_to_list or is_old_server()
+        return moves and not self._requests.of(kernel_id).on_iopub
 
     def _note(self, kernel_id: str, answer: ShellAnswer, asked_at: float) -> None:
         requests = self._requests.of(kernel_id)
+        if answer.subshells is not None:
+            requests.subshells_listed(asked_at, answer.subshells)
         if answer.free:
             requests.shell_answered(asked_at, answer.implementation in ONE_BY_ONE)
         else:

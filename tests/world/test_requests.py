@@ -176,6 +176,55 @@ class TestShellAnswers:
         assert requests.unheard_subshells == set()
 
 
+class TestSubshells:
+    """ipykernel 7.0 to 7.3 drops a request to a subshell that was deleted, without any message."""
+
+    @pytest.mark.parametrize("started", [False, True])
+    def test_request_to_a_deleted_subshell_ends_after_two_lists(self, started: bool) -> None:
+        requests = KernelRequests(on_iopub=True, has_clients=True)
+        requests.sent(cell("1", "deleted"))
+        if started:  # an ``await`` in it was cut off
+            requests.has_status("busy", cell("1", "deleted"))
+        found = []
+        for _ in range(ANSWERS_BEFORE_LOST):
+            assert requests.subshells_to_ask == frozenset()
+            requests.shell_answered(time.monotonic(), one_by_one=True)
+            requests.subshells_listed(time.monotonic(), ["another"])
+            found.append(requests.unfinished)
+        assert (found, requests.subshells_to_ask) == ([1, 0], None)
+
+    @pytest.mark.parametrize(
+        ("request_to", "living", "asked_seconds_ago"),
+        [("sub", ["sub"], 0), ("sub", [], 60), (None, [], 0)],
+        ids=["a living subshell", "a list from before the request", "the main shell"],
+    )
+    def test_other_requests_stay(
+        self, request_to: str | None, living: list[str], asked_seconds_ago: float
+    ) -> None:
+        requests = KernelRequests()
+        requests.sent(cell("waits", request_to))
+        requests.has_status("busy", cell("runs", request_to))
+        for _ in range(10):
+            requests.subshells_listed(time.monotonic() - asked_seconds_ago, living)
+        assert requests.unfinished == 2
+
+    def test_waiting_request_counts_again_when_it_begins_after_all(self) -> None:
+        requests = KernelRequests()
+        requests.sent(cell("1", "sub"))
+        for _ in range(ANSWERS_BEFORE_LOST):
+            requests.subshells_listed(time.monotonic(), [])
+        requests.has_status("busy", cell("1", "sub"))
+        assert requests.unfinished == 1
+
+    def test_subshells_are_asked_only_where_requests_went_to_them(self) -> None:
+        requests = running(cell("1"))
+        assert requests.subshells_to_ask is None
+        requests.has_status("busy", cell("2", "sub"))
+        assert requests.subshells_to_ask == frozenset(), "this server sees its end"
+        requests.last_client_left()
+        assert requests.subshells_to_ask == {"sub"}
+
+
 class TestSilentShell:
     @pytest.mark.parametrize(
         "ends",

@@ -43,7 +43,7 @@ async def test_gateway_that_does_not_answer_is_silence(monkeypatch: pytest.Monke
 async def test_local_kernels_are_asked_in_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[int] = []
 
-    def ask_shells(connections: Any) -> Any:
+    def ask_shells(connections: Any, *_: Any) -> Any:
         batches.append(len(connections))
         return dict.fromkeys(connections, FREE)
 
@@ -92,14 +92,19 @@ class Moving(Manager):
         del self[kernel_id]
 
 
-@pytest.mark.parametrize(("version", "is_own"), [((2, 14), True), ((2, 15), False)])
-async def test_question_without_iopub_on_an_old_server_is_not_activity(
-    version: tuple[int, int], is_own: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("version", "lists_subshells", "is_own"),
+    [((2, 14), False, True), ((2, 15), False, False), ((2, 15), True, True)],
+)
+async def test_question_without_iopub_that_the_server_tracks_is_not_activity(
+    version: tuple[int, int], lists_subshells: bool, is_own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such a kernel is one of more than 200. On a new server another client moved the stamp."""
+    """Such a kernel is one of more than 200. In the second case another client moved the stamp."""
     manager = Moving()
+    if lists_subshells:
+        monkeypatch.setattr(Shells, "_subshells_to_ask", lambda *_: ())
 
-    def ask_shells(connections: Any) -> Any:
+    def ask_shells(connections: Any, *_: Any) -> Any:
         manager.stamp = f"2026-03-01T12:00:{len(asked):02}Z"
         asked.append(connections)
         return dict.fromkeys(connections, FREE)

@@ -56,6 +56,47 @@ def test_several_kernels_are_asked_at_once(kernel: tuple[Any, Any]) -> None:
     assert set(answers.values()) == {ShellAnswer(False)}
 
 
+def control(client: Any, kind: str, **content: Any) -> Any:
+    request = client.session.msg(kind, content)
+    client.control_channel.send(request)
+    while True:
+        reply = client.get_control_msg(timeout=60)
+        if reply["parent_header"].get("msg_id") == request["header"]["msg_id"]:
+            return reply["content"]
+
+
+@pytest.mark.slow
+def test_subshell_has_to_answer_as_long_as_it_exists(
+    kernel: tuple[Any, Any], tmp_path: Path
+) -> None:
+    manager, client = kernel
+    info = client.kernel_info(reply=True, timeout=60)["content"]
+    if "kernel subshells" not in info.get("supported_features", ()):
+        pytest.skip("this ipykernel has no subshells")
+    connection = read_connection_file(Path(manager.connection_file))
+    assert connection is not None
+    subshell = control(client, "create_subshell_request")["subshell_id"]
+    flag = tmp_path / "cell-runs"
+    flag.touch()
+    code = f"import os, time\nwhile os.path.exists({str(flag)!r}): time.sleep(0.02)"
+    cell = client.session.msg("execute_request", {"code": code, "silent": False})
+    cell["header"]["subshell_id"] = subshell
+    client.shell_channel.send(cell)
+    while client.get_iopub_msg(timeout=60)["msg_type"] != "execute_input":
+        pass
+    living = frozenset([subshell])
+    busy = ask_shells({"k": connection}, 1.0, {"k": [subshell]})["k"]
+    assert busy == ShellAnswer(False, subshells=living)
+    free = ask_shells({"k": connection}, 60.0, {"k": []})["k"]
+    assert free == ShellAnswer(True, "", "ipython", subshells=living)
+    flag.unlink()
+    free = ask_shells({"k": connection}, 60.0, {"k": [subshell]})["k"]
+    assert free == ShellAnswer(True, "", "ipython", subshells=living)
+    control(client, "delete_subshell_request", subshell_id=subshell)
+    free = ask_shells({"k": connection}, 60.0, {"k": [subshell]})["k"]
+    assert free == ShellAnswer(True, "", "ipython", subshells=frozenset())
+
+
 def test_malformed_connection_is_a_failed_answer_and_no_exception() -> None:
     answer = ask_shells({"k": {"transport": "none", "ip": 7}}, 0.1)["k"]
     assert (answer.free, bool(answer.failure)) == (False, True)

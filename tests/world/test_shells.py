@@ -7,6 +7,7 @@ import asyncio
 import json
 import time
 import urllib.request
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -160,10 +161,13 @@ async def test_subshells_have_to_answer_too(gateway: Any, flag: Path) -> None:
     await receive(page, "execute_input")
     assert (await shells.ask("k")).shell == FREE
     requests.of("k").unheard_subshells.add(subshell)
-    assert (await shells.ask("k")).shell == ShellAnswer(False, "", "ipython")
+    living = frozenset([subshell])
+    assert (await shells.ask("k")).shell == ShellAnswer(False, "", "ipython", subshells=living)
     end_cell(flag)
-    assert (await answers(shells, True)).shell == FREE
+    assert (await answers(shells, True)).shell == replace(FREE, subshells=living)
     assert requests.of("k").unheard_subshells == set()
+    requests.of("k").unheard_subshells.add("deleted")
+    assert (await answers(shells, True)).shell == replace(FREE, subshells=living)
     page.close()
 
 
