@@ -76,7 +76,8 @@ class LocalWork:
             if isinstance(resource, App):
                 if resource.own:
                     return self._judge_own_app(ref, question.window, survey, others)
-                inside = [t for t in others.tenants if t.app == resource.name]
+                here = {kernel.kernel_id for kernel in survey.kernels}
+                inside = [t for t in others.tenants if t.may_run_in(resource.name, here)]
                 return judge_tenants(ref, inside, others.failure)
             if isinstance(resource, Terminal) and resource.running_job:
                 return self._judge_running(resource, question.window, survey)

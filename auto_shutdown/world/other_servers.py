@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,14 @@ from .. import safe_files
 from . import proc_files
 from .processes import Process, Table
 from .stamps import parse_stamp
+from .terminals import image_of
 
 #: The time limit of each request to another server, in seconds.
 ANSWER_SECONDS = 5.0
+
+#: A report is old if the pass that was due is late by this time. A pass may take a minute, because
+#: it waits for the kernels that it shuts down.
+MOST_LATE = timedelta(minutes=2)
 
 #: The HTTP status of a path that a server does not have.
 NOT_FOUND = 404
@@ -53,8 +58,9 @@ class Tenant:
     """A kernel or terminal of another server.
 
     ``active_at`` is its last activity, None while it is busy or kept. ``app`` is the name of its
-    KernelGateway app (None: it runs on the server's own host). ``is_judged``: the other server has
-    this extension, so this is its verdict and not only Jupyter's state. ``asking_moves_stamp``: a
+    KernelGateway app (None: it runs on the server's own host, or its app is unknown). ``is_here``:
+    the other server reports that it runs on its own host. ``is_judged``: the other server has this
+    extension, so this is its verdict and not only Jupyter's state. ``asking_moves_stamp``: a
     kernel_info_request moves its ``last_activity`` there (before jupyter_server 2.15)."""
 
     server: OtherServer
@@ -63,11 +69,21 @@ class Tenant:
     kind: str
     active_at: datetime | None
     app: str | None = None
+    is_here: bool = False
     is_judged: bool = False
     asking_moves_stamp: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} of {self.server}"
+
+    def may_run_in(self, app: str, kernels_here: Collection[str]) -> bool:
+        """Whether it runs in the KernelGateway app of this name, or may run in it because its app
+        is unknown. ``kernels_here`` are the ids of the kernels that run on this host."""
+        if self.app is not None or self.is_here:
+            return self.app == app
+        if self.kind == "terminal":
+            return image_of(self.id)[0] is not None
+        return self.id not in kernels_here
 
 
 class UnansweredError(Exception):
@@ -203,31 +219,71 @@ async def tenants_of(server: OtherServer) -> list[Tenant]:
     except UnansweredError:
         report = None
     try:
-        if isinstance(report, Mapping):
-            return [_of_report(server, row) for row in report["resources"] if _is_tenant(row)]
-        kernels = await _get(server, "api/kernels?no_track_activity=1")
-        version = (await _get(server, "api"))["version"]
-        found = [_of_model(server, "kernel", model, _is_older(version)) for model in kernels]
-        try:
-            terminals = await _get(server, "api/terminals?no_track_activity=1")
-        except UnansweredError as error:
-            if error.status != NOT_FOUND:
-                raise
-            return found  # a server without terminals
-        return found + [_of_model(server, "terminal", model) for model in terminals]
+        if not isinstance(report, Mapping):
+            return await _read_models(server)
+        rows = [row for row in report["resources"] if row["kind"] in ("kernel", "terminal")]
+        if _is_current(report):
+            return [_of_report(server, row) for row in rows]
+        return _with_old_report(await _read_models(server), rows, parse_stamp(report.get("now")))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnansweredError(f"{server} gives an answer that is not understood") from error
 
 
-def _is_tenant(row: Mapping[str, Any]) -> bool:
-    return row["kind"] in ("kernel", "terminal")
+async def _read_models(server: OtherServer) -> list[Tenant]:
+    """The kernels and terminals of ``server`` by Jupyter's REST API. Raises UnansweredError."""
+    kernels = await _get(server, "api/kernels?no_track_activity=1")
+    version = (await _get(server, "api"))["version"]
+    found = [_of_model(server, "kernel", model, _is_older(version)) for model in kernels]
+    try:
+        terminals = await _get(server, "api/terminals?no_track_activity=1")
+    except UnansweredError as error:
+        if error.status != NOT_FOUND:
+            raise
+        return found  # a server without terminals
+    return found + [_of_model(server, "terminal", model) for model in terminals]
+
+
+def _is_current(report: Mapping[str, Any]) -> bool:
+    """Whether the last pass of the other server was complete and the next one is not late. While
+    its passes hang or fail, it answers with the report of an earlier time."""
+    health = report.get("health") or {}
+    names = ("last_pass", "last_ok_pass", "next_pass")
+    last, complete, upcoming = (parse_stamp(health.get(name)) for name in names)
+    now = parse_stamp(report.get("now"))
+    if now is None or last is None or complete is None or upcoming is None:
+        return False
+    return complete >= last and now - upcoming < MOST_LATE
+
+
+def _with_old_report(
+    tenants: Iterable[Tenant], rows: Iterable[Mapping[str, Any]], now: datetime | None
+) -> list[Tenant]:
+    """The ``tenants`` of Jupyter's REST API with what still holds of the rows of an old report:
+    where each of them runs, and a keep-alive that has not expired at ``now``."""
+    by_id = {str(row["id"]): row for row in rows}
+    merged = []
+    for tenant in tenants:
+        row = by_id.get(tenant.id)
+        if row is not None:
+            old = _of_report(tenant.server, row)
+            kept_until = parse_stamp(row.get("kept_until"))
+            is_kept = kept_until is not None and (now is None or now < kept_until)
+            active_at = None if is_kept else tenant.active_at
+            app = tenant.app or old.app
+            tenant = replace(tenant, active_at=active_at, app=app, is_here=old.is_here)
+        merged.append(tenant)
+    return merged
 
 
 def _of_report(server: OtherServer, row: Mapping[str, Any]) -> Tenant:
     """A row of our own report: ``idle_since`` is null while it is at work."""
     at = None if row.get("kept_until") else parse_stamp(row.get("idle_since"))
-    app = _app_name(row.get("app"))
-    return Tenant(server, str(row["id"]), str(row["name"]), str(row["kind"]), at, app, True)
+    app_id = row.get("app")
+    app = _app_name(app_id)
+    is_here = bool(app_id) and app is None
+    return Tenant(
+        server, str(row["id"]), str(row["name"]), str(row["kind"]), at, app, is_here, True
+    )
 
 
 def _app_name(app_id: Any) -> str | None:

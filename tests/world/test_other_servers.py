@@ -12,9 +12,15 @@ from typing import Any
 import pytest
 from process_table import BASE, SERVER, process
 
+from auto_shutdown.core.model import App
 from auto_shutdown.world import other_servers, proc_files, questions_to_servers
-from auto_shutdown.world.other_servers import OtherServer, UnansweredError
+from auto_shutdown.world.attribution import Attribution
+from auto_shutdown.world.foreign_kernels import ForeignKernel
+from auto_shutdown.world.local_work import LocalWork, Others, Question
+from auto_shutdown.world.other_servers import OtherServer, Tenant, UnansweredError
+from auto_shutdown.world.outside_programs import ProgramWatch
 from auto_shutdown.world.questions_to_servers import QuestionsToServers
+from auto_shutdown.world.survey import Survey
 
 
 class TestOtherServers:
@@ -161,12 +167,14 @@ class TestOtherServers:
         row = {"kind": "kernel", "id": "k", "name": "python3", "app": "KernelGateway/a"}
         answers: dict[str, Any] = {
             "auto-shutdown/status?panel=false": {
+                "now": stamp,
+                "health": {"last_pass": stamp, "last_ok_pass": stamp, "next_pass": stamp},
                 "resources": [
                     {**row, "idle_since": stamp, "kept_until": None},
                     {**row, "idle_since": None, "kept_until": None},
                     {**row, "idle_since": stamp, "kept_until": stamp},
                     {"kind": "app", "id": "x"},
-                ]
+                ],
             },
             "api/kernels?no_track_activity=1": [
                 {"id": "k", "name": "R", "last_activity": stamp, "execution_state": "idle"},
@@ -209,6 +217,90 @@ class TestOtherServers:
             answers["api/kernels?no_track_activity=1"] = wrong
             with pytest.raises(UnansweredError):
                 await other_servers.tenants_of(server)
+
+    @pytest.mark.parametrize(
+        ("health", "judged"),
+        [
+            ({}, True),
+            ({"next_pass": "2026-01-01T12:58:30Z"}, True),  # a pass of 90 seconds is under way
+            ({"next_pass": "2026-01-01T12:58:00Z"}, False),  # it hangs
+            ({"last_ok_pass": "2026-01-01T12:59:00Z"}, False),  # the last one failed
+            ({"last_ok_pass": None}, False),
+            ({"last_pass": None}, False),
+            ({"next_pass": None}, False),
+        ],
+        ids=str,
+    )
+    async def test_an_old_report_is_no_verdict(
+        self, monkeypatch: Any, health: dict[str, Any], judged: bool
+    ) -> None:
+        """The passes of the other server hang or fail. Its kernel has run a cell since the report
+        was made; its other kernel is kept alive for some time."""
+        now, until = "2026-01-01T13:00:00Z", "2026-01-01T14:00:00Z"
+        usual = {"last_pass": now, "last_ok_pass": now, "next_pass": now}
+        row = {"kind": "kernel", "name": "R", "idle_since": "2026-01-01T10:00:00Z"}
+        rows = [
+            {**row, "id": "busy", "app": "KernelGateway/a"},
+            {**row, "id": "kept", "kept_until": until, "app": "JupyterServer/default"},
+            {**row, "id": "no longer kept", "kept_until": now},
+            {**row, "id": "gone", "idle_since": None},
+        ]
+        model = {"name": "R", "execution_state": "idle", "last_activity": "2026-01-01T11:00:00Z"}
+        answers: dict[str, Any] = {
+            "auto-shutdown/status?panel=false": {
+                "now": now,
+                "health": {**usual, **health},
+                "resources": rows,
+            },
+            "api/kernels?no_track_activity=1": [
+                {**model, "id": "busy", "execution_state": "busy"},
+                {**model, "id": "kept"},
+                {**model, "id": "no longer kept"},
+                {**model, "id": "new"},
+            ],
+            "api/terminals?no_track_activity=1": [],
+            "api": {"version": "2.17.0"},
+        }
+
+        async def get(_server: OtherServer, path: str) -> Any:
+            return answers[path]
+
+        monkeypatch.setattr(other_servers, "_get", get)
+        tenants = await other_servers.tenants_of(OtherServer(500, "http://x/"))
+        ids = "busy", "kept", "no longer kept", "gone" if judged else "new"
+        assert tuple(tenant.id for tenant in tenants) == ids
+        assert {tenant.is_judged for tenant in tenants} == {judged}
+        if not judged:
+            at = datetime(2026, 1, 1, 11, tzinfo=timezone.utc)
+            assert [tenant.active_at for tenant in tenants] == [None, None, at, at]
+            assert [(t.app, t.is_here) for t in tenants[:2]] == [("a", False), (None, True)]
+
+    @pytest.mark.parametrize(
+        ("tenant", "inside"),
+        [
+            ({"app": "a"}, True),
+            ({"app": "b"}, False),
+            ({}, True),  # its app is unknown
+            ({"is_here": True}, False),
+            ({"id": "on this host"}, False),
+            ({"kind": "terminal"}, False),
+            ({"kind": "terminal", "id": "arn:aws:sagemaker:x__y__ml.t3.medium"}, True),
+        ],
+        ids=str,
+    )
+    def test_a_busy_kernel_whose_app_is_unknown_keeps_each_app(
+        self, tenant: dict[str, Any], inside: bool
+    ) -> None:
+        server = OtherServer(500, "http://x/")
+        busy = Tenant(server, id="k", name="R", kind="kernel", active_at=None)
+        kernel = ForeignKernel(process(500, 1), Path("/r/kernel-on this host.json"), "", None)
+        app = App("KernelGateway", "a", "InService", shared=True)
+        answer = LocalWork(lambda: 0.0, SERVER, ProgramWatch()).judge(
+            Question(app.ref, app, 60.0, None),
+            Survey({}, Attribution(), kernels=(kernel,)),
+            Others({}, [replace(busy, **tenant)]),
+        )
+        assert answer.working is inside
 
     def test_runtime_directories_follow_from_environment_and_home(self, monkeypatch: Any) -> None:
         table = {500: process(500, 1), 501: process(501, 1), 502: process(502, 1)}
