@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.finding import Finding, failure, ok, warning
+from ..world.file_remedies import state_write_remedy
 from ..world.platform import LOCAL
 from .situation import Situation
 
@@ -52,7 +54,6 @@ def _platform(situation: Situation) -> Iterator[Finding]:
 
 
 def _state(directory: Path) -> Finding:
-    remedy = "Make it writable for the account of the server, or set AutoShutdown.state_dir."
     try:
         if directory.is_dir():
             with tempfile.TemporaryFile(dir=directory) as file:
@@ -61,10 +62,15 @@ def _state(directory: Path) -> Finding:
                 os.fsync(file.fileno())
             return ok("state", f"{directory} can be written")
         parent = next(path for path in directory.absolute().parents if path.exists())
-        if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
-            return ok("state", f"{directory} will be created when it is first needed")
+        if not parent.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(parent))
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(parent))
+        return ok("state", f"{directory} will be created when it is first needed")
     except OSError as error:
-        text = f"{directory} cannot be written ({type(error).__name__})"
-        return failure("state", f"{text}: settings and the history cannot be saved", remedy)
-    text = f"{directory} cannot be created: settings and the history cannot be saved"
-    return failure("state", text, remedy)
+        verb = "written" if directory.exists() else "created"
+        text = (
+            f"{directory} cannot be {verb} ({error.strerror or type(error).__name__}): settings "
+            "and the history cannot be saved"
+        )
+        return failure("state", text, state_write_remedy(directory / "settings.json", error))

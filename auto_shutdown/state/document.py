@@ -7,6 +7,7 @@ never overwritten.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -18,6 +19,7 @@ from typing import Any
 
 from .. import safe_files
 from ..core.texts import joined, sentence
+from ..world.file_remedies import read_remedy, state_write_remedy
 
 #: The version of the files' schema. A file with a higher number comes from a later version of the
 #: extension.
@@ -120,7 +122,8 @@ class Document:
         # An earlier write may hang in the file system and end later. Then it would overwrite the
         # file of this write, so this write fails instead.
         if not self._write_lock.acquire(blocking=False):
-            error = OSError("an earlier write has not come back from the file system")
+            text = "an earlier write has not come back from the file system"
+            error = OSError(errno.ETIMEDOUT, text)
             raise store_error("write", self.path, error)
         try:
             safe_files.replace(self.path, text.encode("utf-8"))
@@ -134,12 +137,7 @@ def store_error(verb: str, path: Path, error: OSError) -> StoreError:
     """The StoreError for an operation on ``path`` that failed. ``verb`` names the operation: read,
     write, use or set aside."""
     reason = error.strerror or str(error) or type(error).__name__
-    remedy = sentence(
-        "Make %1 writable and not full, or set AutoShutdown.state_dir to another place.",
-        path.parent,
-    )
-    if isinstance(error, safe_files.UnsafeFileError):
-        remedy = sentence("Move %1 away.", path)
+    remedy = read_remedy(path, error) if verb == "read" else state_write_remedy(path, error)
     if verb == "read":
         message = sentence("Cannot read %1: %2.", path, reason)
     elif verb == "write":

@@ -22,6 +22,7 @@ from ..core.model import App, Snapshot, Unread, apps_of
 from ..core.signals import Signal
 from ..core.texts import sentence
 from .activity_file import ActivityFile
+from .file_remedies import read_remedy
 from .file_thread import FileThread
 from .host_activity import LAST_ACTIVITY_TIMES, OWN_ENTRY
 from .proxied_apps import PROXY_ENTRY, ProxiedApps
@@ -60,7 +61,7 @@ class HeartbeatSource:
     def __init__(
         self, directory: Path, activity_file: ActivityFile, settings: Mapping[str, Any]
     ) -> None:
-        self._directory = directory
+        self.directory = directory
         self._activity_file = activity_file
         self._settings = settings
         self._saved_at: datetime | None = None
@@ -108,14 +109,16 @@ class HeartbeatSource:
         activity = self._activity_file.read()
         refused = self._activity_file.problem
         if refused is not None:
-            problems.append(_left_out(self._activity_file.path, str(refused.strerror)))
+            path = self._activity_file.path
+            remedy = read_remedy(path, refused)
+            problems.append(_left_out(path, str(refused.strerror), remedy))
         self.problems = tuple(problems)
         everything = times.pop(HEARTBEAT, None)
         return everything, {name[len(OF_AN_APP) :]: at for name, at in times.items()}, activity
 
     def _paths(self) -> list[Path]:
         try:
-            with os.scandir(self._directory) as entries:
+            with os.scandir(self.directory) as entries:
                 return [
                     Path(entry.path)
                     for entry in entries
@@ -162,9 +165,7 @@ async def read_heartbeats(source: HeartbeatSource | None, unread: dict[str, Unre
         message = sentence(
             "The heartbeat files cannot be read: %1. Nothing is removed meanwhile.", why
         )
-        remedy = sentence(
-            "Make the state directory readable, or set AutoShutdown.state_dir to another."
-        )
+        remedy = read_remedy(source.directory, error)
         failure = Unread("heartbeats", type(error).__name__, message, remedy)
         unread.setdefault(Snapshot.KERNELS, failure)
         unread.setdefault(Snapshot.TERMINALS, failure)
@@ -179,10 +180,10 @@ def _touched_at(path: Path) -> datetime:
     return datetime.fromtimestamp(status.st_mtime, timezone.utc)
 
 
-def _left_out(path: Path, why: str) -> Unread:
+def _left_out(path: Path, why: str, remedy: str = "") -> Unread:
     message = sentence("%1 does not count as activity: %2.", path, why)
-    remedy = sentence("Delete %1. To send a heartbeat, touch it again.", path)
-    return Unread("heartbeat-files", "LeftOut", message, remedy)
+    anew = sentence("Delete %1. To send a heartbeat, touch it again.", path)
+    return Unread("heartbeat-files", "LeftOut", message, remedy or anew)
 
 
 def with_heartbeats(snapshot: Snapshot, heartbeats: Heartbeats) -> Snapshot:

@@ -17,9 +17,10 @@ from collections.abc import MutableMapping
 from datetime import datetime
 from typing import Any
 
-from ..core.texts import sentence
+from ..core.texts import joined, sentence
 from ..core.verdict import Fault
 from .activity_file import ActivityFile
+from .file_remedies import write_remedy
 from .file_thread import FileThread
 
 #: Where jupyter_server keeps the activity that extensions report, and our name there.
@@ -63,7 +64,8 @@ class HostActivity:
             "protected from SageMaker's own idle shutdown.",
             why,
         )
-        remedy = sentence(
-            "Make that file writable for this server's user, or set protect_from_native off."
+        remedy = joined(
+            write_remedy(self._file.path, self._error),
+            sentence("Or turn AutoShutdown.protect_from_native off."),
         )
         return [Fault("activity-file", type(self._error).__name__, message, remedy, now)]
