@@ -44,7 +44,13 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="NAME",
         help="with --for user: the only instance that the role may stop (default: every instance)",
     )
-    option("--wheel", default="", metavar="S3", help="the S3 address of the wheel, if it is in S3")
+    option(
+        "--wheel",
+        default="",
+        metavar="S3",
+        help="the S3 address of the wheel, if it is in S3; that of a folder (ends with /) allows "
+        "every version of the wheel there",
+    )
     add_scope(parser)
 
 

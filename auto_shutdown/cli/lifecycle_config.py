@@ -30,8 +30,9 @@ def _add_script(parser: argparse.ArgumentParser) -> None:
         "--from",
         dest="source",
         metavar="SOURCE",
-        help="where the app gets the wheel: s3://BUCKET/…/WHEEL, an absolute path, or "
-        "jupyterlab-auto-shutdown==VERSION from a package index (default: this version)",
+        help="where the app gets the wheel: s3://BUCKET/… or an absolute path, of the wheel or its "
+        "folder (ends with /), or jupyterlab-auto-shutdown==VERSION from a package index "
+        "(default: this version from an index)",
     )
     option("--index-url", default="", help="the package index (default: the one that pip uses)")
     option(

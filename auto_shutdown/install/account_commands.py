@@ -24,7 +24,7 @@ def change(arguments: argparse.Namespace, action: str, kind: str) -> bool:
     """Carry out ``action`` (attach, detach, update or rollback) on the targets of ``kind``."""
     make_plan = _plan_maker(arguments, action)
     jobs, errors = _select(arguments, kind)
-    make_plans(jobs, make_plan, arguments.platform, arguments.replace)
+    make_plans(jobs, make_plan, action, arguments.platform, arguments.replace)
     # With --json there is one answer, with the plans and their results.
     if not arguments.json:
         _print_plans(jobs, errors)

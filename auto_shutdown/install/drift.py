@@ -11,11 +11,11 @@ from typing import Any
 from .calls import Calls, name_of_arn
 from .errors import AttachError
 from .lifecycle import Script, read_script
+from .overrides import about_overrides
 from .survey import (
     Survey,
     Use,
     about_attached,
-    about_overrides,
     about_tools,
     delete_command,
     left_over,
@@ -81,7 +81,13 @@ def describe_attached(
     if target.kind != "domain":
         uses = tuple(use for use in survey.uses if use.target == target)
         survey = replace(survey, uses=uses, own_settings=())
-    remarks = [*about_overrides(survey), *about_tools(survey.uses), *survey.unread]
+    ours = [name_of_arn(use.arn) for use in survey.uses if use.own_script]
+    remarks = [
+        *about_overrides(survey, ours),
+        *(_other_settings(survey, wanted) if wanted and target.kind == "domain" else ()),
+        *about_tools(survey.uses),
+        *survey.unread,
+    ]
     drifts = list(_drifts(survey, target, wanted))
     if target.kind == "domain":
         try:
@@ -107,6 +113,18 @@ def _drifts(survey: Survey, target: Target, wanted: Wanted | None) -> Iterator[s
     for use in here:
         for difference in wanted.differences(use.own_script) if use.own_script else ():
             yield f"{name_of_arn(use.arn)}: {difference}."
+
+
+def _other_settings(survey: Survey, wanted: Wanted) -> Iterator[str]:
+    """A sentence on each user profile or space whose own script of this package differs from the
+    wanted one. This may be intended, so it is no drift of the domain."""
+    for use in survey.uses:
+        script = use.own_script
+        if use.target.kind == "domain" or not use.in_slot or script is None:
+            continue
+        differences = list(wanted.differences(script))
+        if differences:
+            yield f"{use.target.title} has a script of its own: {'; '.join(differences)}."
 
 
 def _instead(uses: list[Use]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import UsageError
-from .names import PLATFORMS, PREFIX
+from .names import DISTRIBUTION, PLATFORMS, PREFIX
 
 Statement = dict[str, Any]
 
@@ -268,8 +268,12 @@ def _missing(arns: Sequence[str]) -> list[str]:
 def _wheel(scope: Scope, sid: str, action: str, address: str) -> Statement:
     match = _BUCKET_AND_KEY.fullmatch(address)
     if not match:
-        raise UsageError(f"--wheel {address}: not the S3 address of a wheel (s3://BUCKET/KEY).")
-    return _allow(sid, [action], [f"arn:{scope.partition}:s3:::{match[1]}/{match[2]}"])
+        raise UsageError(
+            f"--wheel {address}: not the S3 address of a wheel (s3://BUCKET/KEY) or of its folder "
+            "(s3://BUCKET/PREFIX/)."
+        )
+    name = f"{DISTRIBUTION.replace('-', '_')}-*.whl" if address.endswith("/") else ""
+    return _allow(sid, [action], [f"arn:{scope.partition}:s3:::{match[1]}/{match[2]}{name}"])
 
 
 def _allow(

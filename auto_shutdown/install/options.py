@@ -34,6 +34,8 @@ def script_of(arguments: argparse.Namespace, platform: str = "") -> Script:
     digest, because the bundle adds that of its own wheel. Raises UsageError, and OSError when a
     file cannot be read."""
     source = arguments.source or Script.source
+    if source.endswith("/") and not arguments.bundle:  # a bundle adds the name of its own wheel
+        source = _source_of_this_version(source)
     return Script(
         platform or arguments.platform,
         source=source,
@@ -48,12 +50,15 @@ def script_of(arguments: argparse.Namespace, platform: str = "") -> Script:
 def updated_script(script: Script, arguments: argparse.Namespace) -> Script:
     """``script`` with the source of ``--from``; without this option, with the version of this
     package in the folder or index from which ``script`` installs. Raises UsageError."""
-    source = arguments.source or _source_of_this_version(script.source)
+    source = arguments.source or script.source
+    if not arguments.source or source.endswith("/"):
+        source = _source_of_this_version(source)
     return replace(script, source=source, sha256=_sha256(arguments, source))
 
 
 def _source_of_this_version(source: str) -> str:
-    """``source`` with the version of this package in place of its own."""
+    """``source`` with the version of this package in place of its own. A folder, which ends with
+    ``/``, gets the name of the wheel."""
     if source.startswith(("s3://", "/")):
         folder = source.rpartition("/")[0]
         return f"{folder}/{DISTRIBUTION.replace('-', '_')}-{__version__}-py3-none-any.whl"

@@ -11,8 +11,14 @@ from .attach import Studio
 from .calls import Calls
 from .errors import AttachError, UsageError
 from .names import APP_TYPES
+from .overrides import (
+    about_other_versions,
+    about_overrides,
+    about_remaining,
+    about_same_version,
+)
 from .plan import Plan
-from .survey import Survey, about_overrides, about_tools, delete_command, left_over, survey_domain
+from .survey import Survey, about_tools, delete_command, left_over, survey_domain
 from .target import Target, choose, split
 
 #: Makes the plan of one target.
@@ -104,9 +110,12 @@ def _targets(calls: Calls, kind: str, domain: str, names: str) -> Iterator[Targe
         yield Target(kind, domain, name)
 
 
-def make_plans(jobs: Iterable[Job], make_plan: PlanMaker, platform: str, replace: bool) -> None:
-    """Plan each job, and survey the domains of the jobs with changes. The job keeps the error of
-    its plan. Raises AttachError or UsageError if the only job cannot be planned."""
+def make_plans(
+    jobs: Iterable[Job], make_plan: PlanMaker, action: str, platform: str, replace: bool
+) -> None:
+    """Plan ``action`` (attach, detach, update or rollback) for each job, and survey the domains of
+    the jobs with changes. The job keeps the error of its plan. Raises AttachError or
+    UsageError if the only job cannot be planned."""
     jobs = list(jobs)
     for job in jobs:
         try:
@@ -115,10 +124,10 @@ def make_plans(jobs: Iterable[Job], make_plan: PlanMaker, platform: str, replace
             if len(jobs) == 1:
                 raise
             job.error = str(error)
-    _add_domain_remarks(jobs, platform, replace)
+    _add_domain_remarks(jobs, action, platform, replace)
 
 
-def _add_domain_remarks(jobs: list[Job], platform: str, replace: bool) -> None:
+def _add_domain_remarks(jobs: list[Job], action: str, platform: str, replace: bool) -> None:
     """Survey each domain once, and give the remarks on it to its first job."""
     domains: dict[tuple[int, str], list[Job]] = {}
     for job in jobs:
@@ -127,17 +136,18 @@ def _add_domain_remarks(jobs: list[Job], platform: str, replace: bool) -> None:
     for group in domains.values():
         calls, domain_id = group[0].calls, group[0].target.domain_id
         survey = survey_domain(calls, domain_id, APP_TYPES[platform])
-        group[0].domain_remarks = list(_domain_remarks(calls, survey, group, replace))
+        group[0].domain_remarks = list(_domain_remarks(calls, survey, group, action, replace))
 
 
 def _domain_remarks(
-    calls: Calls, survey: Survey, jobs: Iterable[Job], replace: bool
+    calls: Calls, survey: Survey, jobs: Iterable[Job], action: str, replace: bool
 ) -> Iterator[str]:
     """Sentences on what the survey of a domain means for the plans of ``jobs``."""
     planned = {job.target: job.plan for job in jobs if job.plan is not None}
     attaches = any(change.script for plan in planned.values() for change in plan.changes)
-    if attaches and any(target.kind == "domain" for target in planned):
-        yield from about_overrides(survey)
+    for target, plan in planned.items():
+        if target.kind == "domain":
+            yield from _about_own_settings(survey, plan, action)
     if attaches:
         taken_out = [c.old for plan in planned.values() for c in plan.changes if c.old and replace]
         yield from about_tools(survey.uses, taken_out)
@@ -158,6 +168,19 @@ def _domain_remarks(
                 f"{name} is then attached nowhere in this domain. Keep it while apps run that were "
                 f"started with it{also}. To delete it: {delete_command(name, calls.region)}"
             )
+
+
+def _about_own_settings(survey: Survey, plan: Plan, action: str) -> Iterator[str]:
+    """Sentences on the user profiles and spaces on which the ``plan`` of their domain has no
+    effect, and on the option that carries out ``action`` there."""
+    if action == "attach":
+        yield from about_overrides(survey, [change.name for change in plan.changes])
+    elif action == "update" and plan.wanted is not None:
+        yield from about_other_versions(survey, plan.wanted)
+    elif action == "rollback":
+        yield from about_same_version(survey)
+    elif action == "detach":
+        yield from about_remaining(survey)
 
 
 def carry_out(jobs: Iterable[Job]) -> None:

@@ -4,7 +4,6 @@ auto-stop tool, and which of this package's configurations are attached nowhere.
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -128,51 +127,6 @@ def _uses(
 # -- sentences ------------------------------------------------------------------------------------
 
 
-def about_overrides(survey: Survey) -> list[str]:
-    """Sentences on the user profiles and spaces on which the domain's setting has, or may have, no
-    effect, and on the option that attaches the script to them."""
-    instead: list[Target] = []
-    unsure: list[Target] = []
-    sentences: list[str] = []
-    for target in survey.own_settings:
-        slot = next((use for use in survey.uses if use.target == target and use.in_slot), None)
-        if target.kind == "space" and survey.app_type == "JupyterLab":
-            if slot is not None and slot.own_script is None:
-                sentences.append(f"{_runs(slot)} after the domain's lifecycle configuration.")
-        elif slot is None:
-            unsure.append(target)
-        else:
-            sentences.append(f"{_runs(slot)} instead of the domain's lifecycle configuration.")
-            instead.append(target)
-    if instead:
-        sentences.append(f"To attach the script to these as well, use {_attach_options(instead)}.")
-    if unsure:
-        sentences.append(
-            f"{_and([_name(target) for target in unsure])} {_has(unsure)} {survey.app_type} "
-            "settings. AWS does not document whether the domain's lifecycle configuration then "
-            f"runs. To be sure, use {_attach_options(unsure)} as well."
-        )
-    return sentences
-
-
-def _runs(use: Use) -> str:
-    return f"{_name(use.target)} runs {name_of_arn(use.arn)}"
-
-
-def _attach_options(targets: list[Target]) -> str:
-    """The options of ``lifecycle-config`` that attach a script to ``targets``."""
-    names: dict[str, list[str]] = {}
-    for target in targets:
-        names.setdefault(target.kind, []).append(target.name)
-    return " and ".join(
-        f"--attach {kind} --{kind} {shlex.quote(','.join(each))}" for kind, each in names.items()
-    )
-
-
-def _has(targets: list[Target]) -> str:
-    return "has its own" if len(targets) == 1 else "have their own"
-
-
 def about_tools(uses: Iterable[Use], leaving: Iterable[str] = ()) -> list[str]:
     """Sentences on the other auto-stop tools that lifecycle configurations start. ``leaving`` are
     the ARNs that the plan takes out."""
@@ -183,7 +137,7 @@ def about_tools(uses: Iterable[Use], leaving: Iterable[str] = ()) -> list[str]:
                 continue
             how = "starts" if use.by_itself else "offers users"
             text = (
-                f"{name_of_arn(use.arn)} ({_name(use.target)}) {how} {tool}. It deletes apps by "
+                f"{name_of_arn(use.arn)} ({use.target.title}) {how} {tool}. It deletes apps by "
                 "rules of its own, without a warning and without keep-alives, and both will run"
             )
             if use.in_slot:
@@ -234,19 +188,10 @@ def about_attached(survey: Survey) -> list[str]:
     for (target, arn), where in groups.items():
         script = scripts[arn]
         how = "attached as code or by hand" if script.as_code else "attached with --attach"
-        sentences.append(f"{_name(target)} ({', '.join(where)}): {name_of_arn(arn)}, {how}.")
+        sentences.append(f"{target.title} ({', '.join(where)}): {name_of_arn(arn)}, {how}.")
         sentences.append(f"  It installs {source_of(script)}")
         if script.previous is not None and script.previous.is_left_out:
             sentences.append(f"  {about_left_out(script.previous.arn)}")
         elif script.previous is not None:
             sentences.append(f"  It runs {name_of_arn(script.previous.arn)} first.")
     return sentences
-
-
-def _name(target: Target) -> str:
-    kind = target.kind.replace("-", " ")
-    return f"{kind} {target.name}" if target.name else f"domain {target.domain_id}"
-
-
-def _and(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

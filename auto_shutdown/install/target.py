@@ -32,10 +32,14 @@ class Target:
         own = {} if self.kind == "domain" else {f"{self.noun}Name": self.name}
         return {"DomainId": self.domain_id, **own}
 
-    def __str__(self) -> str:
-        where = f"domain {self.domain_id}"
+    @property
+    def title(self) -> str:
+        """The kind and the name, for sentences that are about one domain."""
         kind = self.kind.replace("-", " ")
-        return where if self.kind == "domain" else f"{kind} {self.name} of {where}"
+        return f"{kind} {self.name}" if self.name else f"domain {self.domain_id}"
+
+    def __str__(self) -> str:
+        return self.title if self.kind == "domain" else f"{self.title} of domain {self.domain_id}"
 
 
 def split(text: str) -> list[str]:

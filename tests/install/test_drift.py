@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from studio_account import DOMAIN, Capture, lab, make_config, make_domain, run
+from studio_account import DOMAIN, Capture, lab, make_config, make_domain, make_profile, run
 
 
 def by_stack(client: Any, make: Callable[[], str]) -> str:
@@ -55,3 +55,18 @@ def test_difference_from_the_wanted_script_is_reported_as_drift(
     assert f"sha256 is {'d' * 64} and should be {'e' * 64}." in printed
     assert "warn_minutes is 3 and should be not set." in printed
     assert "dry_run is not set and should be true." in printed
+
+
+def test_other_settings_of_a_user_profile_are_a_note(client: Any, capsys: Capture) -> None:
+    """Forgotten after the dry run, or intended: for the domain it is no drift."""
+    make_domain(client)
+    make_profile(client, "ada")
+    profile = (*DOMAIN, "--user-profile", "ada")
+    run(capsys, *profile, "--attach", "user-profile", "--set", "dry_run=true", "--yes")
+    run(capsys, *DOMAIN, "--attach", "domain", "--set", "warn_minutes=3", "--yes")
+    printed = run(capsys, *DOMAIN, "--show", "domain", "--set", "warn_minutes=3")
+    assert (
+        "Note: user profile ada has a script of its own: dry_run is true and should be" in printed
+    )
+    assert "To attach the script" not in printed
+    run(capsys, *profile, "--show", "user-profile", "--set", "warn_minutes=3", code=1)

@@ -21,7 +21,7 @@ from studio_account import ROLE, make_config
 from auto_shutdown import __version__
 from auto_shutdown.cli import iam_policy, lifecycle_config
 from auto_shutdown.cli.main import main, make_parser
-from auto_shutdown.install import bundle
+from auto_shutdown.install import bundle, options
 from auto_shutdown.install.lifecycle import check_configuration
 from auto_shutdown.local_studio.api import Api
 
@@ -33,7 +33,11 @@ COMMANDS = [command for command in pages.commands(GUIDE) if command.is_ours]
 AWS = {
     *("--stack-name", "--template-file", "--parameter-overrides", "--role-name"),
     *("--policy-name", "--policy-document", "--recursive", "--exclude", "--include"),
+    *("--domain-id", "--notebook-instance-lifecycle-config-name", "--on-start"),
+    *("--notebook-instance-name", "--lifecycle-config-name", "--disassociate-lifecycle-config"),
 }
+#: Options of pip.
+PIP = {"--no-deps", "--force-reinstall"}
 
 (SETTINGS,) = pages.blocks(GUIDE, "json")
 
@@ -57,13 +61,18 @@ def test_options_named_in_the_guide_exist() -> None:
     lifecycle_config.add(commands)
     iam_policy.add(commands)
     known = {option for p in commands.choices.values() for option in p._option_string_actions}
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", GUIDE)) - {"--no-deps"} - AWS
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", GUIDE)) - PIP - AWS
     assert named <= known
 
 
 # -- followed word for word -----------------------------------------------------------------------
 
+#: AWS's sample starts the other tool at once, or from cron.
 AUTO_STOP = b"""#!/bin/bash
+curl -LO https://github.com/aws-samples/x/jupyterlab-lccs.tar.gz
+python /var/tmp/auto-stop-idle/auto_stop_idle.py --time 3600
+"""
+IN_CRON = b"""#!/bin/bash
 echo "*/2 * * * * python /var/tmp/auto-stop-idle/auto_stop_idle.py" | sudo crontab -
 """
 VALUES = {
@@ -76,12 +85,15 @@ VALUES = {
     "NAME": "trainer",
 }
 PROFILES = ("ada", "team-a", "team-b", "plain")
+NEW_VERSION = "9.9.9"
+SPACES = ("ada-lab", "shared")
 
 
 def make_studio(client: Any) -> None:
-    """A domain with four user profiles. ``ada`` has another script in the slot that ``--attach``
-    uses, ``team-a`` has an auto-stop script there, ``team-b`` has the auto-stop script as the
-    user's default, and ``plain`` has no settings."""
+    """A domain with four user profiles and two spaces. ``ada`` has another script in the slot that
+    ``--attach`` uses, and one that the user chooses; ``team-a`` has an auto-stop script in the
+    slot, ``team-b`` has one for cron as the user's default, and ``plain`` has no settings. The
+    private space of ``ada`` has a script of its own, the shared space has none."""
     client.create_domain(
         DomainName="local",
         AuthMode="IAM",
@@ -92,12 +104,18 @@ def make_studio(client: Any) -> None:
     )
     own = make_config(client, "own-setup", b"#!/bin/bash\necho hello\n")
     stop = make_config(client, "auto-stop-idle", AUTO_STOP)
+    in_cron = make_config(client, "auto-stop-in-cron", IN_CRON)
+    chosen = make_config(client, "chosen", b"#!/bin/bash\necho chosen\n")
     lab_settings: dict[str, dict[str, Any]] = {
-        "ada": {"BuiltInLifecycleConfigArn": own},
+        "ada": {
+            "BuiltInLifecycleConfigArn": own,
+            "DefaultResourceSpec": {"LifecycleConfigArn": chosen},
+            "LifecycleConfigArns": [chosen],
+        },
         "team-a": {"BuiltInLifecycleConfigArn": stop},
         "team-b": {
-            "DefaultResourceSpec": {"LifecycleConfigArn": stop},
-            "LifecycleConfigArns": [stop],
+            "DefaultResourceSpec": {"LifecycleConfigArn": in_cron},
+            "LifecycleConfigArns": [in_cron],
         },
         "plain": {},
     }
@@ -105,6 +123,22 @@ def make_studio(client: Any) -> None:
     for name, block in lab_settings.items():
         settings = {"ExecutionRole": ROLE, **({"JupyterLabAppSettings": block} if block else {})}
         client.create_user_profile(DomainId="d-local", UserProfileName=name, UserSettings=settings)
+    spec = {"InstanceType": "ml.t3.medium", "LifecycleConfigArn": chosen}
+    for space, owner, sharing, lab in (
+        ("ada-lab", "ada", "Private", {"JupyterLabAppSettings": {"DefaultResourceSpec": spec}}),
+        ("shared", "plain", "Shared", {}),
+    ):
+        client.create_space(
+            DomainId="d-local",
+            SpaceName=space,
+            OwnershipSettings={"OwnerUserProfileName": owner},
+            SpaceSharingSettings={"SharingType": sharing},
+            SpaceSettings={"AppType": "JupyterLab", **lab},
+        )
+
+
+WHEEL = f"s3://bucket/wheels/jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl"
+NEW_WHEEL = WHEEL.replace(__version__, NEW_VERSION)
 
 
 def write_wheel(wheel: Path) -> Path:
@@ -120,10 +154,15 @@ def state(client: Any) -> dict[str, Any]:
         name: client.describe_user_profile(DomainId="d-local", UserProfileName=name)["UserSettings"]
         for name in PROFILES
     }
+    spaces = {
+        name: client.describe_space(DomainId="d-local", SpaceName=name)["SpaceSettings"]
+        for name in SPACES
+    }
     return {
         "configs": sorted(each["StudioLifecycleConfigName"] for each in listed),
         **{key: domain.get(key) for key in ("DefaultUserSettings", "DefaultSpaceSettings")},
         **profiles,
+        **spaces,
     }
 
 
@@ -131,8 +170,15 @@ class Administrator:
     """Types the commands of a page as printed, with the permissions that the page's own policy
     for administrators grants."""
 
-    def __init__(self, guard: Guard, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        capsys: pytest.CaptureFixture[str],
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         self.guard = guard
+        self._monkeypatch = monkeypatch
         self._capsys = capsys
         self._folder = folder
         self.answers: dict[str, str] = {}
@@ -140,6 +186,7 @@ class Administrator:
     def type(self, command: Command) -> str:
         """Run ``command``, expect that it succeeds, and return what it printed."""
         self._capsys.readouterr()
+        self._install_version(command)
         code = main(command.words[2:])
         out, err = self._capsys.readouterr()
         assert code == 0, f"{command.line}\n{out}{err}"
@@ -150,6 +197,14 @@ class Administrator:
             self.guard.policy = json.loads(out)
         self.answers[command.line] = out + err
         return out + err
+
+    def _install_version(self, command: Command) -> None:
+        """Before an update the administrator installs a new version, and before a later
+        ``--attach`` the earlier one again."""
+        if "--update" in command.words:
+            self._monkeypatch.setattr(options, "__version__", NEW_VERSION)
+        elif "--attach" in command.words:
+            self._monkeypatch.setattr(options, "__version__", __version__)
 
     def answer(self, *parts: str) -> str:
         """What the first command with all ``parts`` in its line printed."""
@@ -174,7 +229,7 @@ def administrator(
     wheel = f"jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl"
     # A checkout has no installed files to rebuild the wheel from; test_bundle tests that.
     monkeypatch.setattr(bundle, "rebuild", lambda place: write_wheel(place / wheel))
-    return Administrator(Guard(monkeypatch), capsys, tmp_path)
+    return Administrator(Guard(monkeypatch), capsys, tmp_path, monkeypatch)
 
 
 def test_guide_works_word_for_word_and_leaves_nothing_behind(
@@ -188,11 +243,15 @@ def test_guide_works_word_for_word_and_leaves_nothing_behind(
     plan = administrator.answer("dry_run", "--attach domain")
     assert plan.count("Create the lifecycle configuration") == 1
     assert "user profile ada runs own-setup instead of the domain's lifecycle" in plan
-    assert "--attach user-profile --user-profile ada,team-a." in plan
+    assert "--attach user-profile --user-profile ada,team-a with the same settings." in plan
+    assert "--attach user-profile --user-profile team-b with the same settings as well." in plan
+    assert "space ada-lab runs chosen after the lifecycle configuration of the domain or" in plan
+    assert "space shared" not in plan
     assert "auto-stop-idle (user profile team-a) starts auto_stop_idle.py" in plan
     assert "both will run: use --replace to leave it out." in plan
+    assert "auto-stop-in-cron (user profile team-b) starts auto_stop_idle.py" in plan
     assert "both will run: take it out of UserSettings.JupyterLabAppSettings there." in plan
-    assert "(SHA-256 " in plan
+    assert f"installs {WHEEL} (SHA-256 " in plan
     # Once left out, the other tool stays out when the real settings follow.
     real = administrator.answer("--config settings.json", "--attach user-profile")
     assert "auto-stop-idle does not run (--replace)" in real
@@ -201,6 +260,16 @@ def test_guide_works_word_for_word_and_leaves_nothing_behind(
     assert "domain d-local (DefaultUserSettings, DefaultSpaceSettings): auto-shutdown-" in shown
     for name in ("ada", "team-a", "team-b"):
         assert f"user profile {name} (UserSettings): auto-shutdown-jupyterlab-" in shown
+    assert "To attach the script to these as well" not in shown
+    for action, source in (("update", NEW_WHEEL), ("rollback", WHEEL)):
+        plan = administrator.answer(f"--{action} domain")
+        assert f"installs {source} (SHA-256 " in plan
+        assert f"use --{action} user-profile --user-profile ada,team-a,team-b." in plan
+        assert plan.count("--attach") == 0
+        for_profiles = administrator.answer(f"--{action} user-profile")
+        assert for_profiles.count(f"installs {source} (SHA-256 ") == 3
+    plan = administrator.answer("--detach domain")
+    assert "use --detach user-profile --user-profile ada,team-a,team-b." in plan
     assert json.loads((tmp_path / "user-policy.json").read_text())["Statement"]
     assert (tmp_path / "on-start.sh").exists()
     administrator.guard.policy = None

@@ -256,6 +256,14 @@ def test_policy_allows_reading_the_wheel_in_s3() -> None:
     assert not allows(user_policy(SCOPE, wheel=WHEEL), "s3:PutObject", place)
 
 
+def test_policy_for_a_folder_in_s3_allows_each_version_of_the_wheel_and_nothing_else() -> None:
+    policy = user_policy(SCOPE, wheel="s3://bucket/a/")
+    newer = "arn:aws:s3:::bucket/a/jupyterlab_auto_shutdown-0.2.0-py3-none-any.whl"
+    assert allows(policy, "s3:GetObject", newer)
+    assert not allows(policy, "s3:GetObject", "arn:aws:s3:::bucket/a/other.whl")
+    assert not allows(policy, "s3:GetObject", newer.replace("/a/", "/b/"))
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -39,12 +39,12 @@ def test_profiles_and_spaces_with_settings_of_their_own_are_named(
     )
     printed = run(capsys, *DOMAIN, "--attach", "domain", code=1)
     assert "Note: user profile ada runs own instead of the domain's lifecycle" in printed
-    assert "to these as well, use --attach user-profile --user-profile ada." in printed
-    assert "Note: space team runs own after the domain's lifecycle configuration." in printed
+    assert "to these as well, use --attach user-profile --user-profile ada with" in printed
+    assert "Note: space team runs own after the lifecycle configuration of the domain" in printed
     assert (
         "Note: user profile bob has its own JupyterLab settings. AWS does not document" in printed
     )
-    assert "use --attach user-profile --user-profile bob as well." in printed
+    assert "use --attach user-profile --user-profile bob with the same settings as well." in printed
     assert "cyd" not in printed
 
 

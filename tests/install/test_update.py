@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from studio_account import DOMAIN, PLAIN, Capture, attached, lab, make_config, make_domain, run
+from studio_account import (
+    DOMAIN,
+    PLAIN,
+    Capture,
+    attached,
+    lab,
+    make_config,
+    make_domain,
+    make_profile,
+    run,
+)
+
+from auto_shutdown.install.names import DISTRIBUTION as NAME
 
 
 def test_a_bad_version_is_rolled_back_with_one_command(client: Any, capsys: Capture) -> None:
@@ -41,6 +53,41 @@ def test_an_update_keeps_the_place_of_the_wheel(client: Any, capsys: Capture) ->
     run(capsys, *DOMAIN, "--update", "domain", "--yes")
     assert attached(client).source == old.replace("0.0.1", "0.1.0")
     assert "Nothing to do" in run(capsys, *DOMAIN, "--update", "domain")
+
+
+def test_a_folder_stands_for_the_wheel_of_this_version_in_it(client: Any, capsys: Capture) -> None:
+    make_domain(client)
+    wheel = "jupyterlab_auto_shutdown-0.1.0-py3-none-any.whl"
+    run(capsys, *DOMAIN, "--attach", "domain", "--from", "s3://bucket/wheels/", "--yes")
+    assert attached(client).source == f"s3://bucket/wheels/{wheel}"
+    run(capsys, *DOMAIN, "--update", "domain", "--from", "s3://bucket/other/", "--yes")
+    assert attached(client).source == f"s3://bucket/other/{wheel}"
+
+
+def test_a_change_of_the_domain_names_each_script_that_it_leaves_unchanged(
+    client: Any, capsys: Capture
+) -> None:
+    """``bob`` installs another version than the domain, before and after the update."""
+    make_domain(client)
+    newest, oldest = ("--from", f"{NAME}==9.9"), ("--from", f"{NAME}==0.0.1")
+    for name in ("ada", "bob"):
+        make_profile(client, name)
+        version = oldest if name == "bob" else ()
+        more = (*DOMAIN, "--user-profile", name, "--set", "warn_minutes=3", *version, "--yes")
+        run(capsys, *more, "--attach", "user-profile")
+    run(capsys, *DOMAIN, "--attach", "domain", "--yes")
+    printed = run(capsys, *DOMAIN, "--update", "domain", *newest, "--yes")
+    assert "use --update user-profile --user-profile ada,bob." in printed
+    assert "--attach" not in printed
+    profile = (*DOMAIN, "--user-profile", "ada")
+    run(capsys, *profile, "--update", "user-profile", *newest, "--yes")
+    printed = run(capsys, *DOMAIN, "--rollback", "domain", "--yes")
+    assert "user profile ada has a script of auto_shutdown that installs the same" in printed
+    assert "use --rollback user-profile --user-profile ada." in printed
+    run(capsys, *profile, "--rollback", "user-profile", "--yes")
+    printed = run(capsys, *DOMAIN, "--detach", "domain", "--yes")
+    assert "user profile ada and user profile bob have a script of auto_shutdown that st" in printed
+    assert "use --detach user-profile --user-profile ada,bob." in printed
 
 
 def test_update_without_an_attached_configuration_is_an_error(client: Any, capsys: Capture) -> None:
