@@ -12,26 +12,36 @@ from ..core.advance import arrivals
 from ..core.ledger import Ledger
 from ..core.model import Resource
 
-#: Seconds between two calls of ListApps while no panel is open and nothing is due, and otherwise.
-EVERY = 15 * 60.0
-AT_MOST_EVERY = 60.0
+MINUTE = 60.0
 
-#: A panel counts as closed when it has not asked for the status for so many seconds.
+#: Seconds between two calls of ListApps while no panel is open and nothing is due.
+EVERY = 15 * MINUTE
+
+#: Seconds between two calls while a panel is open, and the least between two calls for another
+#: reason. The panel shows an app that another client creates within 60 s. These 60 s also contain
+#: the pass that calls ListApps and the way of its event to the panel, so 5 s are left for them.
+AT_MOST_EVERY = 55.0
+
+#: A panel counts as closed when it has not asked for the status for this many seconds. An open
+#: panel asks every 90 s, even if no event arrives (labextension/src/behaviour/poller.ts). A hidden
+#: panel does not ask.
 PANEL_SECONDS = 120.0
 
 
 class AppListing:
     """The age of the list of apps. All times are monotonic seconds; ``interval`` is the poll
-    interval."""
+    interval. An administrator who makes the interval longer than a minute makes the calls for an
+    open panel as rare."""
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
+        self._panel_wait = AT_MOST_EVERY if interval <= MINUTE else interval
         self._listed_at: float | None = None
         self._failures = 0
         self._asked_at: float | None = None
 
     def panel_asked(self, at: float) -> None:
-        """Note that a panel is open: the list must be at most a minute old."""
+        """Note that a panel is open."""
         self._asked_at = at
 
     def was_made(self, at: float, failed: bool) -> None:
@@ -43,19 +53,22 @@ class AppListing:
         """Whether the last call of ListApps was in the pass of ``at``."""
         return self._listed_at == at
 
-    def is_due(self, at: float, shortest_limit: float) -> bool:
-        """Whether to call ListApps again. ``shortest_limit`` is the shortest idle timeout of any
-        app, in seconds."""
+    def due_at(self, at: float, shortest_limit: float) -> float:
+        """When ListApps is due again, as far as is known at ``at``. ``shortest_limit`` is the
+        shortest idle timeout of any app, in seconds."""
         if self._listed_at is None:
-            return True
-        age = at - self._listed_at
+            return at
         if self._failures:
             back_off = 2.0 ** min(self._failures - 1, 4)
-            return age >= min(back_off * AT_MOST_EVERY, 16 * self._interval)
-        wait = min(EVERY, shortest_limit)
-        if self._asked_at is not None and at - self._asked_at < PANEL_SECONDS:
-            wait = min(wait, AT_MOST_EVERY)
-        return age >= wait
+            return self._listed_at + min(back_off * AT_MOST_EVERY, 16 * self._interval)
+        wait = min(EVERY, max(shortest_limit, min(AT_MOST_EVERY, self._interval)))
+        if self.is_panel_open(at):
+            wait = min(wait, self._panel_wait)
+        return self._listed_at + wait
+
+    def is_panel_open(self, at: float) -> bool:
+        """Whether a panel has asked for the status recently."""
+        return self._asked_at is not None and at - self._asked_at < PANEL_SECONDS
 
     def is_outdated(self, at: float, ledger: Ledger, resources: Iterable[Resource]) -> bool:
         """Whether a kernel or terminal appeared in an app or left one. Then an app may have been

@@ -7,7 +7,6 @@ The steps of a pass are in :mod:`~auto_shutdown.cycle.one_pass`. The requests of
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Collection
@@ -89,6 +88,7 @@ class Controller:
         self._one_pass_at_a_time = asyncio.Lock()
         self._changes = ReportedChanges()
         self._loop: asyncio.Task[None] | None = None
+        self._last_pass_failed = False
         #: When this server's passes began.
         self.started_at = clock.read().now
         grace = timedelta(minutes=limits.grace_minutes)
@@ -194,9 +194,14 @@ class Controller:
             if self._clock.seconds_left() <= 0:
                 kernels = None  # a removal is due, or the poll interval is over: a full pass
             await self._passes.watch(self._passes.begin(self.run_pass(kernels=kernels)))
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._changes.wait(), max(self._clock.seconds_left(), 0.0))
+            await self._wait_for_next_pass()
+
+    async def _wait_for_next_pass(self) -> None:
+        """Wait until a full pass is due, or until shortly after a signal."""
+        while (left := self._clock.seconds_left()) > 0:
+            if await self._changes.wait(left):
                 await asyncio.sleep(COALESCE_SECONDS)
+                return
 
     def wake(self) -> None:
         """Begin the next full pass at once."""
@@ -270,6 +275,8 @@ class Controller:
         the pass early (None: it is complete)."""
         self._reporter.full_pass_ended(failure, moment.now)
         self._clock.full_pass_ended(self._one_pass.next_moment(moment.now))
+        self._last_pass_failed = failure is not None
+        self._plan_list_for_panel()
         self._reporter.settle_faults(moment.now)
         situation, dry = self.situation, self.preferences.policy.dry_run
         self._report_line.pass_ended(moment, self.report, situation.snapshot, situation.plan, dry)
@@ -297,8 +304,18 @@ class Controller:
     # -- for requests ------------------------------------------------------------------------
 
     def panel_asked(self) -> None:
-        """Note that a panel is open: keep the list of apps at most a minute old."""
+        """Note that a panel is open: list the apps often, and at once if the list is old."""
         self._app_listing.panel_asked(self._clock.read().monotonic)
+        if self._plan_list_for_panel():
+            self._changes.end_waiting()
+
+    def _plan_list_for_panel(self) -> bool:
+        """Run the next full pass when an open panel needs a new list of apps. Returns whether the
+        pass is earlier than planned before."""
+        if self._last_pass_failed:
+            return False  # the list may still be due, and pass would follow pass
+        due_at = self._one_pass.list_due_for_panel(self._clock.read().monotonic)
+        return due_at is not None and self._clock.bring_forward(due_at)
 
     async def look(self, list_apps: bool) -> bool:
         """Observe the world after the pass in progress, without removing anything. Returns False

@@ -104,7 +104,8 @@ class OnePass:
         now, situation = moment.now, self._situation
         policy = self._preferences.policy_for(dry_run)
 
-        await self.observe(moment, list_apps or self._app_list_is_due(moment, policy))
+        list_apps = list_apps or moment.monotonic >= self._list_due_at(moment.monotonic)
+        await self.observe(moment, list_apps and self._world.has_apps)
         situation.decide(policy, now)
         await self._ask_for_background_work(policy, now)
         asked: set[Ref] = set()
@@ -124,9 +125,16 @@ class OnePass:
         if at_work is not None:
             await self._report_at_work(at_work)
 
-    def _app_list_is_due(self, moment: Moment, policy: Policy) -> bool:
-        shortest = policy.shortest_app_limit().total_seconds()
-        return self._world.has_apps and self._app_listing.is_due(moment.monotonic, shortest)
+    def _list_due_at(self, at: float) -> float:
+        shortest = self._preferences.policy.shortest_app_limit().total_seconds()
+        return self._app_listing.due_at(at, shortest)
+
+    def list_due_for_panel(self, at: float) -> float | None:
+        """When a full pass has to call ListApps for an open panel, as far as is known ``at`` this
+        moment. Both are monotonic seconds. None: no panel is open, or there is no list."""
+        if not (self._world.has_apps and self._app_listing.is_panel_open(at)):
+            return None
+        return self._list_due_at(at)
 
     async def observe(self, moment: Moment, list_apps: bool) -> None:
         """Observe everything, and move the ledger on. ``list_apps`` calls ListApps."""

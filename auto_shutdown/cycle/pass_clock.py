@@ -83,6 +83,18 @@ class PassClock:
         self._not_before = self._clock.read().monotonic + PAUSE_SECONDS
         self.partial_pass_ended(upcoming)
 
+    def bring_forward(self, at: float) -> bool:
+        """Run the next full pass ``at`` this moment (monotonic seconds) at the latest. Returns
+        whether that is earlier than before."""
+        current = self._clock.read()
+        # One millisecond more, as in ``partial_pass_ended``.
+        at = max(at + 0.001, self._not_before)
+        if self.next_at is None or at >= self.next_at:
+            return False
+        self.next_at = at
+        self.next_pass = current.now + timedelta(seconds=at - current.monotonic)
+        return True
+
     def partial_pass_ended(self, upcoming: datetime | None) -> None:
         """Set the next full pass: at ``upcoming`` (None: nothing is due), and at the latest when it
         was due before."""

@@ -11,6 +11,7 @@ report was wrong.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -53,9 +54,19 @@ class ReportedChanges:
         self._suspects.clear()
         self._woken.set()
 
-    async def wait(self) -> None:
-        """Wait for a signal that no pass has taken."""
-        await self._woken.wait()
+    async def wait(self, seconds: float) -> bool:
+        """Wait for a signal that no pass has taken, for at most ``seconds`` or until
+        ``end_waiting``. Returns whether there is a signal."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        if not (self._kernels or self._everything):
+            self._woken.clear()
+            return False
+        return True
+
+    def end_waiting(self) -> None:
+        """Let ``wait`` return at once, because its caller may have to wait for a shorter time."""
+        self._woken.set()
 
     def take(self) -> frozenset[str] | None:
         """The ids of the kernels that signals named since the last call. None: a full pass is

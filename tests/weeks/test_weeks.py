@@ -93,7 +93,7 @@ async def test_oracle_finds_a_wrong_removal(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 5])
+@pytest.mark.parametrize("seed", [5, 9])
 async def test_oracle_finds_a_product_that_trusts_execution_state(
     seed: int, tmp_path: Path
 ) -> None:

@@ -186,8 +186,19 @@ describe('the poller', () => {
     await minutes(1);
     asked = [];
     await minutes(10);
-    expect(asked.length).toBeLessThanOrEqual(4);
-    expect(asked.length).toBeGreaterThanOrEqual(2);
+    expect(asked.length).toBeLessThanOrEqual(7);
+    expect(asked.length).toBeGreaterThanOrEqual(6);
+  });
+
+  it('asks often enough for the server to know that the panel is open', async () => {
+    const found = poller();
+    found.seen = true;
+    found.onServerEvent();
+    for (let minute = 0; minute < 30; minute += 2) {
+      asked = [];
+      await minutes(2); // PANEL_SECONDS in auto_shutdown/cycle/app_listing.py
+      expect(asked).toContain(true);
+    }
   });
 
   it('does not lose an event that comes while it asks', async () => {

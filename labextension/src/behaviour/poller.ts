@@ -10,8 +10,10 @@ import { RefusedError } from './api';
  * while nothing changes, up to the second of the pair. */
 const SEEN: [number, number] = [10_000, 60_000];
 const UNSEEN: [number, number] = [60_000, 300_000];
-/** The same where the server sends events: polling then only checks that none was lost. */
-const SEEN_WITH_EVENTS: [number, number] = [60_000, 300_000];
+/** The same where the server sends events: polling then only checks that none was lost, and tells
+ * the server that the panel is still open. The server takes a panel for closed after 120 s without
+ * a request (PANEL_SECONDS in auto_shutdown/cycle/app_listing.py). */
+const SEEN_WITH_EVENTS: [number, number] = [60_000, 90_000];
 const LONGEST = 300_000;
 /** The panel stops asking a server that has not answered for so long. */
 const PATIENCE = 3_600_000;
