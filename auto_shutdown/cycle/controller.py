@@ -190,11 +190,18 @@ class Controller:
 
     async def _run(self) -> None:
         while True:
-            kernels = self._changes.take()
-            if self._clock.seconds_left() <= 0:
-                kernels = None  # a removal is due, or the poll interval is over: a full pass
-            await self._passes.watch(self._passes.begin(self.run_pass(kernels=kernels)))
-            await self._wait_for_next_pass()
+            try:
+                await self._run_next_pass()
+                await self._wait_for_next_pass()
+            except Exception as error:
+                self._log.error("auto_shutdown: the loop of passes failed", exc_info=error)
+                await asyncio.sleep(self.limits.poll_interval_seconds)
+
+    async def _run_next_pass(self) -> None:
+        kernels = self._changes.take()
+        if self._clock.seconds_left() <= 0:
+            kernels = None  # a removal is due, or the poll interval is over: a full pass
+        await self._passes.watch(self._passes.begin(self.run_pass(kernels=kernels)))
 
     async def _wait_for_next_pass(self) -> None:
         """Wait until a full pass is due, or until shortly after a signal."""
@@ -268,6 +275,8 @@ class Controller:
             raise
         finally:
             self._one_pass.watchdog.pass_ended()
+            # Whatever fails from here on, the next pass waits for the poll.
+            self._clock.full_pass_ended(None)
             self._full_pass_ended(moment, failure)
 
     def _full_pass_ended(self, moment: Moment, failure: BaseException | None) -> None:

@@ -39,8 +39,10 @@ class PassTasks:
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            if not task.cancelled():
-                task.exception()  # the controller has made it a fault and logged it
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                # Logs an error that came after the pass itself. Other errors are known already.
+                self._health.pass_ended(error, self._now())
 
         task.add_done_callback(ended)
         return task

@@ -146,3 +146,52 @@ class TestBesideSageMaker:
         assert bench.controller.report()["platform"]["native_idle_timeout_minutes"] is None
         bench.world.description = Description(native_idle_minutes=90.0)
         assert bench.controller.report()["platform"]["native_idle_timeout_minutes"] == 90
+
+
+@pytest.mark.parametrize("part", ["next_moment", "settle_faults", "report_line"])
+async def test_an_error_after_the_pass_is_logged_and_does_not_repeat_the_pass_at_once(
+    part: str,
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The loop would take a whole core, and the report would say that all is well."""
+
+    def broken(*_arguments: object) -> None:
+        raise RuntimeError("broken")
+
+    controller = bench.controller
+    where = {
+        "next_moment": (controller._one_pass, "next_moment"),
+        "settle_faults": (controller._reporter, "settle_faults"),
+        "report_line": (controller._report_line, "pass_ended"),
+    }
+    await controller.run_pass()
+    bench.clock.advance(timedelta(minutes=1))
+    monkeypatch.setattr(*where[part], broken)
+    task = controller._passes.begin(controller.run_pass())
+    await asyncio.wait({task})
+    assert controller._clock.seconds_left() >= bench.limits.poll_interval_seconds / 2
+    assert "a pass failed" in caplog.text
+
+
+async def test_the_loop_goes_on_after_an_error_of_its_own(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(bench.path, replace(Limits(), poll_interval_seconds=0.01))
+    bench.clock = Clock()  # type: ignore[assignment]
+    bench.controller = bench.make()
+    watch, failures = bench.controller._passes.watch, 0
+
+    async def broken_twice(running: asyncio.Task[None]) -> None:
+        nonlocal failures
+        await watch(running)
+        if failures < 2:
+            failures += 1
+            raise RuntimeError("broken")
+
+    monkeypatch.setattr(bench.controller._passes, "watch", broken_twice)
+    await bench.controller.start()
+    await eventually(lambda: bench.world.full_looks > 5, "passes after the errors")
+    await bench.controller.stop()
+    assert failures == 2
