@@ -76,7 +76,7 @@ ROWS = (
     (idle, "apps kept by a keep-alive, no panel open", 6.0),
     (busy, "long cells, no panel open", 6.0),
     (working, "short cells, notebooks opened and closed, no panel open", None),
-    (working_with_panel, "the same, panel open", 66.0),
+    (working_with_panel, "the same, panel open", 60.0),
     (left_alone, "nobody uses the apps; both are removed", None),
 )
 

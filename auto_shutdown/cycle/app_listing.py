@@ -12,15 +12,12 @@ from ..core.advance import arrivals
 from ..core.ledger import Ledger
 from ..core.model import Resource
 
-MINUTE = 60.0
-
 #: Seconds between two calls of ListApps while no panel is open and nothing is due.
-EVERY = 15 * MINUTE
+EVERY = 15 * 60.0
 
-#: Seconds between two calls while a panel is open, and the least between two calls for another
-#: reason. The panel shows an app that another client creates within 60 s. These 60 s also contain
-#: the pass that calls ListApps and the way of its event to the panel, so 5 s are left for them.
-AT_MOST_EVERY = 55.0
+#: Seconds between two calls while a panel is open, and the least between two calls because a
+#: kernel or terminal appeared or left (docs/decisions/003-when-apps-are-listed.md).
+AT_MOST_EVERY = 60.0
 
 #: A panel counts as closed when it has not asked for the status for this many seconds. An open
 #: panel asks every 90 s, even if no event arrives (labextension/src/behaviour/poller.ts). A hidden
@@ -30,12 +27,12 @@ PANEL_SECONDS = 120.0
 
 class AppListing:
     """The age of the list of apps. All times are monotonic seconds; ``interval`` is the poll
-    interval. An administrator who makes the interval longer than a minute makes the calls for an
-    open panel as rare."""
+    interval. If the poll interval is longer than a minute, the calls for an open panel are as rare
+    as the polls."""
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
-        self._panel_wait = AT_MOST_EVERY if interval <= MINUTE else interval
+        self._panel_wait = max(AT_MOST_EVERY, interval)
         self._listed_at: float | None = None
         self._failures = 0
         self._asked_at: float | None = None

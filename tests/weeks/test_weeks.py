@@ -15,6 +15,9 @@ from auto_shutdown.config.settings import FIELDS
 
 WEEK = 7 * DAY
 
+#: Days after which the search for a wrong removal of a faulty product ends.
+MOST_DAYS = 40
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [4, 8, 14, 35, 106])
@@ -92,16 +95,16 @@ async def test_oracle_finds_a_wrong_removal(tmp_path: Path) -> None:
     assert any("used within its limit" in line for line in report.wrong)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [5, 9])
-async def test_oracle_finds_a_product_that_trusts_execution_state(
-    seed: int, tmp_path: Path
-) -> None:
-    """Such a product neither follows requests nor queries shells."""
-    simulation = Simulation(seed, tmp_path)
-    simulation.studio.jupyter.follows = False
-    report = await simulation.run(WEEK / 2)
-    assert any("it is at work" in line for line in report.wrong), report.counts
+async def test_oracle_finds_a_product_that_trusts_execution_state(tmp_path: Path) -> None:
+    """Such a product neither follows requests nor queries shells. It removes something wrongly in
+    about one simulated day of five, so one seed alone would be a matter of luck."""
+    for seed in range(MOST_DAYS):
+        simulation = Simulation(seed, tmp_path / str(seed))
+        simulation.studio.jupyter.follows = False
+        report = await simulation.run(DAY)
+        if any("it is at work" in line for line in report.wrong):
+            return
+    pytest.fail(f"no wrong removal in {MOST_DAYS} simulated days")
 
 
 async def test_the_oracle_reports_a_resource_that_overstays(tmp_path: Path) -> None:
