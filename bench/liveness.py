@@ -30,6 +30,11 @@ APPS = 10
 LIST_SECONDS = 90.0
 NEW_APP = "an app created by another client"
 
+#: The longest time (seconds) that a change may take to appear. An app of another client appears
+#: after the next ListApps, and an open panel makes that call every 60 seconds.
+TARGET_SECONDS = 1.0
+NEW_APP_TARGET_SECONDS = 60.0 + TARGET_SECONDS
+
 #: The first numbers in the names of terminals (whose names take no hyphen) and of apps. Kernels
 #: count from 0.
 TERMINALS_FROM, APPS_FROM = 300, 600
@@ -190,7 +195,8 @@ def measure(root: Path) -> Table:
         table.rows.append(
             (change, ms(statistics.median(seconds)), ms(p90), ms(max(seconds)), *in_list)
         )
-        table.judge(f"{change}, longest time", max(seconds), 60 if change == NEW_APP else 1, "s")
+        target = NEW_APP_TARGET_SECONDS if change == NEW_APP else TARGET_SECONDS
+        table.judge(f"{change}, longest time", max(seconds), target, "s")
     table.judge("changes that no signal reported", unsignalled, 0, "changes")
     return table
 

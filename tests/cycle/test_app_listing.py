@@ -209,10 +209,11 @@ def test_with_an_open_panel_the_list_is_never_older_than_its_limit_and_one_pass(
     events: list[tuple[int, str]], tmp_path_factory: Any
 ) -> None:
     """Whatever passes signals and users cause in between, and however long the passes take."""
-    asyncio.run(_check_ages(events, Timeline(tmp_path_factory.mktemp("listing"))))
+    asyncio.run(_check_ages(events, tmp_path_factory.mktemp("listing")))
 
 
-async def _check_ages(events: list[tuple[int, str]], timeline: Timeline) -> None:
+async def _check_ages(events: list[tuple[int, str]], path: Path) -> None:
+    timeline = Timeline(path)
     controller, longest_pass = timeline.bench.controller, 0.0
     await timeline.full_pass()
     for milliseconds, event in events:
