@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from ..core.model import IOPubActivity
-from .kernel_access import pid_of
+from .kernel_access import kernel_of, pid_of
 from .requests import COUNTS, KernelRequests, Requests
 
 #: The message types of a kernel's output.
@@ -43,6 +45,16 @@ DELIMITER = b"<IDS|MSG>"
 #: that reports the end of the cell.
 WAITING_MESSAGES = 100_000
 
+#: After a failed attempt to subscribe to a kernel the next one follows after this time (seconds).
+#: It doubles with each failure, up to the second value.
+FIRST_RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 300.0
+
+#: A kernel to which a subscription fails is unknown for this time (seconds). A lack of file
+#: descriptors, for example, is over by then. Without a bound, a kernel whose channel can never be
+#: read would run for ever.
+UNKNOWN_SECONDS = 600.0
+
 #: So many messages are read at once before a removal: about 5 ms of the server's loop.
 MOST_AT_ONCE = 500
 
@@ -59,6 +71,7 @@ class IOPubSubscription:
     def __init__(self, requests: KernelRequests | None = None, pid: int | None = None) -> None:
         self.requests = requests or KernelRequests()
         self.pid = pid
+        self.port: Any = None
         self.in_debugger = False
         self._request_at: datetime | None = None
         self._output_at: datetime | None = None
@@ -75,12 +88,22 @@ class IOPubSubscription:
         if not hasattr(stream, "on_recv"):
             stream.close()
             return False
-        self._stream = stream
+        self._stream, self.port = stream, _port_of(kernel)
         with contextlib.suppress(Exception):  # a stream of another kind keeps its own limit
             _let_messages_wait(stream.socket)
-        stream.on_recv(self.receive)
+        try:
+            stream.on_recv(self.receive)
+        except BaseException:
+            stream.close()
+            raise
         self.requests.on_iopub = True
         return True
+
+    def begins_late(self) -> None:
+        """Count this moment as a request. For a time this server has not read the channel, and a
+        cell that ended in that time left no message for it. From now on the messages replace
+        ``last_activity``, which showed that cell."""
+        self._request_at = datetime.now(timezone.utc)
 
     def close(self) -> None:
         self.requests.iopub_closed()
@@ -153,38 +176,97 @@ def _is_stopped_after(event: Any, before: bool) -> bool:
     return False if event in ("continued", "terminated", "exited") else before
 
 
-class IOPubListener:
-    """Subscribes to the kernels of one manager, if they run on this host."""
+@dataclass
+class Missing:
+    """A kernel without a subscription, which is tried again at ``retry_at`` (monotonic seconds).
+    ``failure`` is why the last attempt failed; empty if the kernel has no process on this host (or
+    none yet), or if this server has too many subscriptions. ``failing_since`` is when the attempts
+    began to fail."""
 
-    def __init__(self, manager: Any, requests: Requests | None = None) -> None:
+    retry_at: float = 0.0
+    delay: float = FIRST_RETRY_SECONDS
+    failure: str = ""
+    failing_since: float | None = None
+
+
+class IOPubListener:
+    """Subscribes to the kernels of one manager, if they run on this host. ``now`` is monotonic
+    seconds."""
+
+    def __init__(
+        self,
+        manager: Any,
+        requests: Requests | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._manager = manager
         self._requests = requests or Requests()
-        self._subscriptions: dict[str, IOPubSubscription | None] = {}
+        self._now = now
+        self._subscriptions: dict[str, IOPubSubscription] = {}
+        self._missing: dict[str, Missing] = {}
 
     def attend(self, kernel_ids: Iterable[str], unreadable: Iterable[str] = ()) -> None:
         """Subscribe to these kernels, and end the subscriptions to all others. A subscription to a
         kernel that is ``unreadable`` at the moment goes on: it must not miss the end of a cell."""
         readable = set(kernel_ids)
         there = readable.union(unreadable)
-        for gone in [kernel_id for kernel_id in self._subscriptions if kernel_id not in there]:
+        for gone in self._subscriptions.keys() - there:
             self._drop(gone)
+        for gone in self._missing.keys() - there:
+            del self._missing[gone]
         for kernel_id in readable:
-            subscription = self._subscriptions.get(kernel_id)
-            if subscription is not None:
-                self._notice_a_new_process(kernel_id, subscription)
-            elif kernel_id not in self._subscriptions:
-                self.subscribe(kernel_id)
+            self.attend_to(kernel_id)
+
+    def attend_to(self, kernel_id: str) -> None:
+        """Take note if the kernel has another process than when it was last looked at. If it has no
+        subscription, subscribe to it, unless an attempt failed a short time ago."""
+        subscription = self._subscriptions.get(kernel_id)
+        if subscription is None:
+            self.subscribe(kernel_id)
+        else:
+            self._notice_a_new_process(kernel_id, subscription)
 
     def subscribe(self, kernel_id: str) -> None:
         """Subscribe to one kernel, if that is possible and there are not too many."""
-        if kernel_id not in self._subscriptions and len(self._subscriptions) < MOST:
-            self._subscriptions[kernel_id] = self._open(kernel_id)
+        missing = self._missing.get(kernel_id)
+        if kernel_id in self._subscriptions or (missing and missing.retry_at > self._now()):
+            return
+        if len(self._subscriptions) >= MOST:
+            self._missing.setdefault(kernel_id, Missing())
+            return
+        subscription, failure = self._open(kernel_id)
+        if subscription is None:
+            self._try_again_later(kernel_id, missing or Missing(), failure)
+            return
+        self._subscriptions[kernel_id] = subscription
+        if missing is not None:
+            subscription.begins_late()
+            del self._missing[kernel_id]
+            if missing.failure:
+                _log.info("auto_shutdown: the messages of kernel %s can be read again", kernel_id)
 
-    def notice_restart(self, kernel_id: str) -> None:
-        """Take note if the kernel has another process than when it was last looked at."""
-        subscription = self._subscriptions.get(kernel_id)
-        if subscription is not None:
-            self._notice_a_new_process(kernel_id, subscription)
+    def _try_again_later(self, kernel_id: str, missing: Missing, failure: str) -> None:
+        now = self._now()
+        if failure and not missing.failure:
+            _log.warning(
+                "auto_shutdown: the messages of kernel %s cannot be read (%s). It is tried again.",
+                kernel_id,
+                failure,
+            )
+        missing.failing_since = (missing.failing_since or now) if failure else None
+        missing.failure, missing.retry_at = failure, now + missing.delay
+        missing.delay = min(2 * missing.delay, LONGEST_RETRY_SECONDS)
+        self._missing[kernel_id] = missing
+
+    def why_unknown(self, kernel_id: str) -> str:
+        """Why nobody knows whether the kernel is at work: the subscription to it has failed. Empty
+        for a kernel with a subscription, for a kernel that this server never subscribes to, and
+        after ``UNKNOWN_SECONDS`` of failures. The last two are judged by their manager's state and
+        by their shell, which has to answer before a removal."""
+        missing = self._missing.get(kernel_id)
+        if missing is None or missing.failing_since is None:
+            return ""
+        return "" if self._now() - missing.failing_since >= UNKNOWN_SECONDS else missing.failure
 
     def subscription(self, kernel_id: str) -> IOPubSubscription | None:
         return self._subscriptions.get(kernel_id)
@@ -194,25 +276,36 @@ class IOPubListener:
             self._drop(kernel_id)
 
     def _notice_a_new_process(self, kernel_id: str, subscription: IOPubSubscription) -> None:
-        """A restart by SIGKILL leaves no message; it changes the process."""
+        """A restart by SIGKILL leaves no message; it changes the process. A kernel that was
+        restarted because it died while it came up has other ports, too."""
         pid = pid_of(self._manager, kernel_id)
-        if pid is not None and pid != subscription.pid:
-            if subscription.pid is not None:
-                subscription.requests.ended()
-            subscription.pid = pid
+        if pid is None or pid == subscription.pid:
+            return
+        if subscription.pid is not None:
+            subscription.requests.ended()
+        subscription.pid = pid
+        if subscription.port != _port_of(kernel_of(self._manager, kernel_id)):
+            self._drop(kernel_id)
+            self._missing[kernel_id] = Missing()
+            self.subscribe(kernel_id)
 
     def _drop(self, kernel_id: str) -> None:
-        subscription = self._subscriptions.pop(kernel_id)
-        if subscription is not None:
-            subscription.close()
+        self._subscriptions.pop(kernel_id).close()
 
-    def _open(self, kernel_id: str) -> IOPubSubscription | None:
+    def _open(self, kernel_id: str) -> tuple[IOPubSubscription | None, str]:
+        """A new subscription to the kernel; or None, and why it failed (empty: the kernel has no
+        process on this host)."""
         try:
             # A kernel behind a gateway has the methods of a local one, but no address here.
             pid = pid_of(self._manager, kernel_id)
             if pid is None:
-                return None
+                return None, ""
             subscription = IOPubSubscription(self._requests.of(kernel_id), pid)
-            return subscription if subscription.open(self._manager.get_kernel(kernel_id)) else None
-        except Exception:
-            return None
+            opened = subscription.open(self._manager.get_kernel(kernel_id))
+            return (subscription if opened else None), ""
+        except Exception as error:
+            return None, getattr(error, "strerror", None) or type(error).__name__
+
+
+def _port_of(kernel: Any) -> Any:
+    return getattr(kernel, "iopub_port", None)

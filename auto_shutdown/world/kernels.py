@@ -132,7 +132,7 @@ class KernelSource:
             fresh = await fresh_model(self._kernels, kernel_id)
             if not fresh or kernel_id not in self._joined:
                 return None
-            self._listener.notice_restart(kernel_id)
+            self._listener.attend_to(kernel_id)
             model, before = self._joined[kernel_id]
             kernels.append(
                 self.observed(kernel_of_model(kernel_id, {**model, **fresh}, before.paths))
@@ -158,6 +158,9 @@ class KernelSource:
         kernel = self._shutdown.without_own_question(kernel)
         requests, subscription = self._requests.known(kernel.id), self._subscription(kernel.id)
         own_limit = self._limits.get(kernel.id)
+        unknown = self._listener.why_unknown(kernel.id)
+        if unknown and not kernel.unreadable and kernel.state not in DEAD:
+            return replace(kernel, unreadable=f"its messages cannot be read: {unknown}")
         if requests is None and subscription is None and own_limit is None:
             return kernel
         if requests is not None and requests.unreachable and not kernel.unreadable:

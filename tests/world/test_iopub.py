@@ -171,11 +171,19 @@ class Stream:
 
 
 class FakeKernel:
+    """A kernel on this host. ``failure`` is raised when somebody connects."""
+
     def __init__(self, pid: int | None) -> None:
         self.stream = Stream()
         self.provisioner = type("Provisioner", (), {"pid": pid})()
+        self.iopub_port = 1000
+        self.failure: Exception | None = None
+        self.attempts = 0
 
     def connect_iopub(self) -> Stream:
+        self.attempts += 1
+        if self.failure is not None:
+            raise self.failure
         return self.stream
 
 
@@ -279,3 +287,117 @@ def test_closed_listener_leaves_no_stream_open(monkeypatch: pytest.MonkeyPatch) 
     assert found in (["a"], ["b"]), "not beyond the bound"
     listener.close()
     assert {k.stream.closed() for k in manager.values() if hasattr(k.stream, "listener")} == {True}
+
+
+class Time:
+    seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class TestMissingSubscription:
+    """A kernel without a subscription, and how it gets one."""
+
+    def test_failed_attempt_is_repeated_at_growing_intervals(self) -> None:
+        kernel, now = FakeKernel(7), Time()
+        kernel.failure = OSError(24, "Too many open files")
+        listener, attempts = IOPubListener(FakeManager(a=kernel), now=now), []
+        for _ in range(16):
+            listener.attend(["a"])
+            attempts.append(kernel.attempts)
+            now.seconds += 1
+        assert attempts == [1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5]
+
+    def test_repeated_attempt_that_succeeds_counts_as_a_request(self) -> None:
+        """A cell may have run meanwhile, and its messages were not read."""
+        kernel, now = FakeKernel(7), Time()
+        kernel.failure = OSError(24, "Too many open files")
+        listener = IOPubListener(FakeManager(a=kernel), now=now)
+        listener.subscribe("a")
+        assert listener.why_unknown("a") == "Too many open files"
+        kernel.failure = None
+        now.seconds += 1
+        listener.attend(["a"])
+        subscription = listener.subscription("a")
+        assert subscription is not None
+        assert set(subscription.activity.stamps) == {"request"}
+        assert listener.why_unknown("a") == ""
+
+    def test_first_attempt_that_succeeds_is_no_activity(self) -> None:
+        listener = IOPubListener(FakeManager(a=FakeKernel(7)))
+        listener.attend(["a"])
+        subscription = listener.subscription("a")
+        assert subscription is not None
+        assert not subscription.activity.stamps
+
+    def test_kernel_whose_channel_can_never_be_read_is_unknown_only_for_a_time(self) -> None:
+        """Otherwise it would run for ever."""
+        kernel, now = FakeKernel(7), Time()
+        kernel.failure = NotImplementedError()
+        listener = IOPubListener(FakeManager(a=kernel), now=now)
+        unknown = []
+        for _ in range(12):
+            listener.attend(["a"])
+            unknown.append(listener.why_unknown("a"))
+            now.seconds += 60
+        assert unknown == ["NotImplementedError"] * 10 + [""] * 2
+        before = kernel.attempts
+        now.seconds += 300
+        listener.attend(["a"])
+        assert kernel.attempts == before + 1, "it is still tried"
+
+    def test_kernel_that_has_no_process_yet_is_subscribed_to_later(self) -> None:
+        """With ``use_pending_kernels`` a kernel is listed before its process begins."""
+        kernel, now = FakeKernel(None), Time()
+        listener = IOPubListener(FakeManager(a=kernel), now=now)
+        listener.subscribe("a")
+        assert listener.why_unknown("a") == ""
+        kernel.provisioner.pid = 7
+        now.seconds += 1
+        listener.attend_to("a")
+        assert listener.subscription("a") is not None
+
+    def test_only_subscriptions_count_for_their_largest_number(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("auto_shutdown.world.iopub.MOST", 1)
+        manager = FakeManager(far=FakeKernel(None), a=FakeKernel(7), b=FakeKernel(8))
+        listener = IOPubListener(manager)
+        for kernel_ids in (["far"], ["far", "a"], ["far", "a", "b"], ["far", "b"]):
+            listener.attend(kernel_ids)
+        subscription = listener.subscription("b")
+        assert subscription is not None, "the subscription to a has ended"
+        assert set(subscription.activity.stamps) == {"request"}
+
+    @pytest.mark.parametrize(("port", "moved"), [(1000, False), (1001, True)])
+    def test_restarted_kernel_with_other_ports_gets_a_new_subscription(
+        self, port: int, moved: bool
+    ) -> None:
+        """jupyter_client chooses new ports for a kernel that dies while it comes up."""
+        kernel = FakeKernel(7)
+        listener, first = IOPubListener(FakeManager(a=kernel)), kernel.stream
+        listener.attend(["a"])
+        kernel.provisioner.pid, kernel.iopub_port, kernel.stream = 8, port, Stream()
+        listener.attend(["a"])
+        assert (first.closed(), kernel.attempts) == (moved, 1 + moved)
+        subscription = listener.subscription("a")
+        assert subscription is not None
+        assert (subscription.pid, subscription.port) == (8, port)
+        assert subscription.requests.on_iopub
+
+    def test_failure_is_logged_when_it_begins_and_when_it_is_over(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        kernel, now = FakeKernel(7), Time()
+        kernel.failure = OSError(24, "Too many open files")
+        listener = IOPubListener(FakeManager(a=kernel), now=now)
+        for _ in range(9):
+            listener.attend(["a"])
+            now.seconds += 1
+        kernel.failure = None
+        now.seconds += 60
+        listener.attend(["a"])
+        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+        assert "Too many open files" in caplog.text

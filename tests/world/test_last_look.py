@@ -4,6 +4,7 @@ requested the removal."""
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -14,7 +15,7 @@ from one_kernel import MODEL, FakeShells, Manager, decided
 from auto_shutdown.core.model import IOPubActivity, Kernel
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Result
-from auto_shutdown.world.iopub import IOPubSubscription
+from auto_shutdown.world.iopub import IOPubSubscription, Missing
 from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.requests import KernelRequests
@@ -231,6 +232,19 @@ async def test_message_waiting_in_the_socket_is_read_before_a_removal(
     kernel = await decided(world)
     assert kernel.iopub is not None
     assert (await world.remove(kernel, only_unmoved=True)).result is Result.STALE
+
+
+async def test_kernel_whose_messages_cannot_be_read_is_unknown(
+    world: World, source: KernelSource, manager: Manager
+) -> None:
+    listener = source._listener
+    kernel = await decided(world)
+    failed = Missing(math.inf, failure="no sockets", failing_since=listener._now())
+    listener._missing["k"] = failed
+    assert (await decided(world)).unreadable == "its messages cannot be read: no sockets"
+    assert (await world.remove(kernel, only_unmoved=True)).result is Result.STALE
+    manager.model = {**MODEL, "execution_state": "dead"}
+    assert not (await decided(world)).unreadable, "it sends no messages"
 
 
 async def test_kernel_that_sends_faster_than_the_server_reads_is_kept(
