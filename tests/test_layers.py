@@ -72,8 +72,8 @@ def test_core_imports_no_io_and_no_clock(path: Path) -> None:
 
 #: The modules of ``domain/`` that do I/O. All others there are pure: facts, findings and actions.
 DOMAIN_IO = (
-    "__init__", "connection", "deletion", "evidence", "lists", "notices", "pace", "page",
-    "permissions", "reader", "remedies", "scope", "stores", "surroundings", "teardown", "tidy",
+    "__init__", "connection", "deletion", "notices", "pace", "page", "permissions", "read_account",
+    "read_lists", "read_observations", "reader", "remedies", "scope", "stores", "teardown", "tidy",
 )  # fmt: skip
 
 

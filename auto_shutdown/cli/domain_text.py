@@ -11,7 +11,7 @@ from ..core.words import duration
 from .text import Cell, Column, Page, columns, instant
 
 if TYPE_CHECKING:
-    from ..domain.actions import Decision
+    from ..domain.actions import TidyDecision
     from ..domain.tidy import Run
 
 #: The short name in the table of each type of resource; other types have their own name.
@@ -189,7 +189,7 @@ def show_run(page: Page, run: Run, all_apps: bool) -> None:
         page.line(run.ended, "bad")
 
 
-def _steps(run: Run) -> Iterator[tuple[Decision, str, str]]:
+def _steps(run: Run) -> Iterator[tuple[TidyDecision, str, str]]:
     """Each decision, with the step that the run carried out in the end, and the reason for it."""
     attempts = {attempt.decision.item: attempt for attempt in run.attempts}
     noticed = {decision.item for decision in run.noticed}
@@ -202,5 +202,5 @@ def _steps(run: Run) -> Iterator[tuple[Decision, str, str]]:
             yield decision, step, decision.detail
 
 
-def _due(decision: Decision) -> str:
+def _due(decision: TidyDecision) -> str:
     return "" if decision.due_at is None else f"{decision.due_at:%Y-%m-%d %H:%M} UTC"

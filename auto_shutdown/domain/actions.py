@@ -1,4 +1,7 @@
-"""From facts to actions: which apps get a notice, and which are deleted. Pure.
+"""Decides for ``domain tidy`` which apps get a notice and which are deleted. Pure.
+
+These decisions are about the apps of a whole AWS account, from what AWS reports. A server decides
+about its own kernels, terminals and apps in ``core/planner.py``, from what runs in them.
 
 An app is deleted only if all of these conditions hold. If one of them is unknown, it is kept.
 
@@ -51,7 +54,7 @@ class Step(str, Enum):
 
 
 @dataclass(frozen=True)
-class Decision:
+class TidyDecision:
     """The decision on one app that a rule covers. ``rule`` is the rule's name in the policy file,
     ``detail`` a sentence for people. ``due_at``: when the app will be deleted if nothing changes.
     ``unknown``: the app is kept only because something could not be read."""
@@ -65,16 +68,16 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TidyPlan:
     """One decision for every app in service that a rule covers."""
 
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[TidyDecision, ...] = ()
 
-    def of_step(self, *steps: Step) -> tuple[Decision, ...]:
+    def of_step(self, *steps: Step) -> tuple[TidyDecision, ...]:
         return tuple(d for d in self.decisions if d.step in steps)
 
 
-def plan(facts: Facts, policy: DomainPolicy, memory: Memory) -> Plan:
+def plan(facts: Facts, policy: DomainPolicy, memory: Memory) -> TidyPlan:
     """What to do with each app at ``facts.at``."""
     decisions = (
         decide(item, facts, policy, memory.notices.get(item.key))
@@ -82,14 +85,17 @@ def plan(facts: Facts, policy: DomainPolicy, memory: Memory) -> Plan:
         # SageMaker lists a deleted app for another day.
         if item.status == IN_SERVICE
     )
-    return Plan(tuple(d for d in decisions if d is not None))
+    return TidyPlan(tuple(d for d in decisions if d is not None))
 
 
 def still_valid(memory: Memory, facts: Facts, policy: DomainPolicy) -> Memory:
-    """The notices that still hold. A notice is forgotten if its app is gone, was created again or
-    is in use, or if the policy no longer covers the app. A notice is kept if something could not
-    be read: it cannot lead to a deletion in this run. Notices of domains that this run did not read
-    are kept for the runs that do, until they expire."""
+    """``memory`` with only the notices that are still valid.
+
+    A notice is dropped if its app is gone, was created again or is in use, or if the policy no
+    longer covers the app. It is kept if something could not be read; this run deletes nothing on
+    unknown facts. The notices of domains that this run did not read are kept until they expire, for
+    the runs that read those domains.
+    """
     kept = {}
     for key, notice in memory.notices.items():
         item = facts.by_key.get(key)
@@ -107,7 +113,7 @@ def still_valid(memory: Memory, facts: Facts, policy: DomainPolicy) -> Memory:
 
 def decide(
     item: Item, facts: Facts, policy: DomainPolicy, notice: Notice | None
-) -> Decision | None:
+) -> TidyDecision | None:
     """The decision on one app; None where no rule covers it."""
     if item.kind != APP or (policy.domains and item.domain_id not in policy.domains):
         return None
@@ -119,19 +125,19 @@ def decide(
     if kept is None:
         kept = below_limit(item, facts, policy, name)
     if kept is not None:
-        return Decision(item, name, Step.KEEP, kept.why, unknown=kept.unknown)
+        return TidyDecision(item, name, Step.KEEP, kept.why, unknown=kept.unknown)
     why = why_due(item, facts, policy, name)
     if not rule.delete:
-        return Decision(item, name, Step.OFF, why)
+        return TidyDecision(item, name, Step.OFF, why)
     if notice is None or not _covers(notice, item, facts, name, policy):
-        return Decision(item, name, Step.NOTICE, why, facts.at + policy.notice)
+        return TidyDecision(item, name, Step.NOTICE, why, facts.at + policy.notice)
     due_at = notice.is_due_at(policy.notice)
     if facts.at < due_at:
-        return Decision(item, name, Step.WAIT, why, due_at)
+        return TidyDecision(item, name, Step.WAIT, why, due_at)
     since = facts.creations_since.get(item.region)
     if since is None or since > notice.given_at - CLOUDTRAIL_DELAY:
-        return Decision(item, name, Step.KEEP, without_cloudtrail(facts, item), unknown=True)
-    return Decision(item, name, Step.DELETE, why, due_at)
+        return TidyDecision(item, name, Step.KEEP, without_cloudtrail(facts, item), unknown=True)
+    return TidyDecision(item, name, Step.DELETE, why, due_at)
 
 
 def _covers(notice: Notice, item: Item, facts: Facts, rule: str, policy: DomainPolicy) -> bool:
@@ -178,7 +184,9 @@ def _is_refuted(item: Item, facts: Facts, notice: Notice) -> bool:
     )
 
 
-def owners_of(decisions: Iterable[Decision], facts: Facts) -> Iterator[tuple[str, Decision]]:
+def owners_of(
+    decisions: Iterable[TidyDecision], facts: Facts
+) -> Iterator[tuple[str, TidyDecision]]:
     """Each decision with the owner of its app."""
     for decision in decisions:
         item = decision.item

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from . import facts as f
-from . import surroundings
+from . import read_account
 from .errors import CallError, DomainError, PolicyError
 from .facts import Facts
 from .pace import Aws, Pace
 from .policy import DomainPolicy, parse
 from .reader import Reader
-from .scope import EVIDENCE, LISTS, Scope, regions_of
+from .scope import LISTS, OBSERVATIONS, Scope, regions_of
 
 
 def utc_now() -> datetime:
@@ -49,10 +49,10 @@ class Connection:
         return Reader(self.aws, scope, self.now)
 
     def read(self, scope: Scope) -> Facts:
-        """The facts, with the surroundings, which are read at the same time as the lists."""
-        around = surroundings.Surroundings()
-        beside = partial(surroundings.read, self.aws, scope, self.now(), around)
-        return around.added_to(self.reader(scope).read(beside))
+        """The facts, with those of the account, which are read at the same time as the lists."""
+        account = read_account.AccountFacts()
+        beside = partial(read_account.read, self.aws, scope, self.now(), account)
+        return account.added_to(self.reader(scope).read(beside))
 
     def calls(self) -> int:
         """The number of requests that were sent so far."""
@@ -128,7 +128,7 @@ def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
 def scope_of_report(
     regions: tuple[str, ...], policy: DomainPolicy, window: timedelta, bill: bool = False
 ) -> Scope:
-    sources = LISTS | EVIDENCE | ({f.BILL} if bill else frozenset())
+    sources = LISTS | OBSERVATIONS | ({f.BILL} if bill else frozenset())
     return Scope(regions, policy.domains, sources, report_window=window, in_time_of_lists=True)
 
 
@@ -138,7 +138,7 @@ def scope_of_check(
     return Scope(
         regions,
         policy.domains,
-        LISTS | EVIDENCE | surroundings.FOR_CHECK,
+        LISTS | OBSERVATIONS | read_account.FOR_CHECK,
         report_window=window,
         describe_most=describe,
         created_within=max(policy.checks.long_running + timedelta(hours=1), timedelta(hours=1)),
@@ -154,6 +154,6 @@ def scope_of_tidy(regions: tuple[str, ...], policy: DomainPolicy) -> Scope:
     return Scope(
         regions,
         policy.domains,
-        (LISTS - unneeded) | EVIDENCE,
+        (LISTS - unneeded) | OBSERVATIONS,
         created_within=back + timedelta(hours=1),
     )

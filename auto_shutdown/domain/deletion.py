@@ -17,20 +17,20 @@ from typing import Any
 from ..core.verdict import Result
 from ..core.words import duration, iso
 from ..world.aws_errors import CREDENTIALS, DENIED, HOPELESS, THROTTLED, classify
-from .actions import CLOUDTRAIL_DELAY, Decision, Step, decide
+from .actions import CLOUDTRAIL_DELAY, Step, TidyDecision, decide
 from .entries import app_request
 from .errors import CallError, DomainError
-from .evidence import read_canvas, read_creations, read_newest_report, read_tags
 from .facts import Facts
 from .memory import Notice
 from .pace import BACK_OFF, Aws
 from .policy import DomainPolicy
+from .read_observations import read_canvas, read_creations, read_newest_report, read_tags
 from .reader import Reader
 from .resources import CANVAS, Item
 from .stores import AuditLog, HeldState
 
-#: A call that begins later after the beginning of the last look is not made. The machine may have
-#: slept in between, and somebody may use the app again.
+#: The delete call must begin within this time after the last look at the app began. After a longer
+#: time (the machine may have slept in between), somebody may use the app again.
 LAST_LOOK_IS_VALID = timedelta(minutes=2)
 
 #: Errors that say that SageMaker did not delete the app. After any other error it may have done so.
@@ -44,7 +44,7 @@ class Attempt:
     """The result of one planned deletion. ``code`` is AWS's, if it failed. ``number`` identifies
     the call in the audit log; it is empty if no call was planned."""
 
-    decision: Decision
+    decision: TidyDecision
     result: Result
     detail: str
     code: str = ""
@@ -76,11 +76,14 @@ class Deletions:
         self._reader, self._policy, self._audit = reader, policy, audit
         self._aws, self._now, self._run_id = aws, now, run_id
 
-    def delete(self, decision: Decision, facts: Facts, state: HeldState) -> Attempt:
-        """Delete one app, if it may still be deleted. Problems with it do not concern other apps.
-        If SageMaker throttles the call, look at the app again before the next try. Raises
-        DomainError if the state or the audit log does not work, OutOfTimeError if the run is
-        over."""
+    def delete(self, decision: TidyDecision, facts: Facts, state: HeldState) -> Attempt:
+        """Delete one app, if the last look at it still permits that.
+
+        A failure of this deletion is part of the result, so that the run goes on with other apps.
+        If SageMaker throttles the call, the app is looked at again before the next attempt. Raises
+        DomainError if the state or the audit log does not work, OutOfTimeError if the time of the
+        run is over.
+        """
         pace, throttled = self._aws(decision.item.region).pace, 0
         while True:
             # Wait before the last look and not after it.
@@ -91,7 +94,7 @@ class Deletions:
             throttled += 1
             pace.back_off("sagemaker", "delete_app", throttled)
 
-    def _look_and_delete(self, decision: Decision, facts: Facts, state: HeldState) -> Attempt:
+    def _look_and_delete(self, decision: TidyDecision, facts: Facts, state: HeldState) -> Attempt:
         key = decision.item.key
         notice = state.memory.notices.get(key)
         try:
@@ -121,7 +124,7 @@ class Deletions:
             state.memory = state.memory.with_notices({key: notice})
         return attempt
 
-    def _call(self, decision: Decision, number: str, looked_at: datetime) -> Attempt:
+    def _call(self, decision: TidyDecision, number: str, looked_at: datetime) -> Attempt:
         item = decision.item
         age = self._now() - looked_at
         if age > LAST_LOOK_IS_VALID:
@@ -141,10 +144,10 @@ class Deletions:
     # -- the last look -----------------------------------------------------------------------
 
     def _decide_again(
-        self, item: Item, now: datetime, decision: Decision, facts: Facts, notice: Notice | None
-    ) -> Decision:
-        """The decision by the facts of this moment. Raises CallError if a fact that decides cannot
-        be read."""
+        self, item: Item, now: datetime, decision: TidyDecision, facts: Facts, notice: Notice | None
+    ) -> TidyDecision:
+        """The decision on the current facts. Raises CallError if one of the facts that it depends
+        on cannot be read."""
         aws, scope = self._aws(item.region), self._reader.scope
         fresh: dict[str, Any] = {"at": now, "items": (item,)}
         # The first sources were read when the reading began.
@@ -167,9 +170,9 @@ class Deletions:
         return latest or uncovered
 
     def _read_tags(self, aws: Aws, facts: Facts, item: Item) -> dict[str, Mapping[str, str]]:
-        """``facts.tags``, updated with the current tags that decide: those of the app's domain, one
-        of which stops all removals, and those that the policy excepts, on any resource. Raises
-        CallError if they cannot be read."""
+        """``facts.tags``, updated with the current values of the tags on which the decision
+        depends: those of the app's domain (one of them stops all removals), and those that except a
+        resource in the policy. Raises CallError if they cannot be read."""
         domain = facts.domains.get(item.domain_key)
         arn = (domain.settings or {}).get("DomainArn") if domain is not None else None
         if arn is None:
@@ -186,7 +189,7 @@ class Deletions:
     # -- audit -------------------------------------------------------------------------------
 
     def _audited(
-        self, decision: Decision, result: Result, text: str, code: str = "", number: str = ""
+        self, decision: TidyDecision, result: Result, text: str, code: str = "", number: str = ""
     ) -> Attempt:
         entry = audit_entry("outcome", self._run_id, decision, number)
         outcome = {"outcome": result.value, "outcome_detail": text, "code": code}
@@ -194,7 +197,9 @@ class Deletions:
         return Attempt(decision, result, text, code, number)
 
 
-def audit_entry(event: str, run_id: str, decision: Decision, number: str = "") -> dict[str, Any]:
+def audit_entry(
+    event: str, run_id: str, decision: TidyDecision, number: str = ""
+) -> dict[str, Any]:
     """A line of the audit log, without its time. ``number`` is the same in the lines ``delete`` and
     ``outcome`` of one call."""
     item = decision.item

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ..core.words import iso, printable
 from ..world.aws_errors import DENIED
-from .actions import Decision, owners_of
+from .actions import TidyDecision, owners_of
 from .errors import CallError
 from .facts import Facts
 from .pace import Aws
@@ -28,7 +28,9 @@ DETAIL_TYPE = "Auto Shutdown Notice"
 class Notifier(Protocol):
     """``send`` raises CallError unless all notices were sent."""
 
-    def send(self, decisions: Sequence[Decision], facts: Facts, policy: DomainPolicy) -> None: ...
+    def send(
+        self, decisions: Sequence[TidyDecision], facts: Facts, policy: DomainPolicy
+    ) -> None: ...
 
 
 class AwsNotifier:
@@ -38,7 +40,7 @@ class AwsNotifier:
     def __init__(self, aws: Callable[[str], Aws]) -> None:
         self._aws = aws
 
-    def send(self, decisions: Sequence[Decision], facts: Facts, policy: DomainPolicy) -> None:
+    def send(self, decisions: Sequence[TidyDecision], facts: Facts, policy: DomainPolicy) -> None:
         details = [detail(decision, person) for person, decision in owners_of(decisions, facts)]
         if policy.sns_topic_arn:
             aws = self._aws(policy.sns_topic_arn.split(":")[3])
@@ -97,7 +99,7 @@ def _check_subscriptions(aws: Aws, topic: str) -> None:
     raise CallError("NoSubscription", message, advice)
 
 
-def detail(decision: Decision, person: str) -> dict[str, Any]:
+def detail(decision: TidyDecision, person: str) -> dict[str, Any]:
     """One notice, as the event's detail."""
     item = decision.item
     return {

@@ -45,8 +45,8 @@ def report(where: Where, bill: bool = False) -> list[Statement]:
     """``domain report``. ``bill``: with the daily bill of Cost Explorer."""
     lists = ["ListMlflowTrackingServers", "ListNotebookInstances"]
     return [
-        _allow("Lists", [*_sagemaker(*_LISTS, *lists), *_EVIDENCE], ["*"]),
-        *_evidence(where),
+        _allow("Lists", [*_sagemaker(*_LISTS, *lists), *_OBSERVATIONS], ["*"]),
+        *_observations(where),
         _allow(
             "DescribeNotebookInstances",
             _sagemaker("DescribeNotebookInstance"),
@@ -84,7 +84,10 @@ def check(where: Where) -> list[Statement]:
 def tidy(where: Where, policy: DomainPolicy, topics: tuple[str, ...] = ()) -> list[Statement]:
     """``domain tidy`` with ``policy``. A policy that deletes nothing only reads. ``topics`` are
     ARNs of further SNS topics, in addition to the policy's own."""
-    statements = [_allow("Lists", [*_sagemaker(*_LISTS), *_EVIDENCE], ["*"]), *_evidence(where)]
+    statements = [
+        _allow("Lists", [*_sagemaker(*_LISTS), *_OBSERVATIONS], ["*"]),
+        *_observations(where),
+    ]
     if policy.dry_run or not policy.deletes:
         return statements
     apps = where.sagemaker("app", "/*")
@@ -146,7 +149,7 @@ _LISTS = ("ListApps", "ListDomains", "ListSpaces", "ListUserProfiles")
 
 #: A request for ``logs:GetQueryResults`` contains the id of a query and no log group. The Service
 #: Authorization Reference first listed no resource for it, and now the log group. ``*`` fits both.
-_EVIDENCE = (
+_OBSERVATIONS = (
     "cloudtrail:LookupEvents",
     "cloudwatch:GetMetricData",
     "logs:GetQueryResults",
@@ -154,7 +157,7 @@ _EVIDENCE = (
 )
 
 
-def _evidence(where: Where) -> list[Statement]:
+def _observations(where: Where) -> list[Statement]:
     return [
         _allow("DescribeDomains", _sagemaker("DescribeDomain"), where.sagemaker("domain")),
         _allow("ReportLines", ["logs:StartQuery"], [_log_group(where)]),

@@ -1,8 +1,8 @@
-"""Reads SageMaker's own lists into facts (:mod:`.lists`), paced (:mod:`.pace`). At the same time,
-:mod:`.evidence` reads what other services know.
+"""Reads the facts of all regions: SageMaker's own lists (:mod:`.read_lists`) and, at the same time,
+what other AWS services know (:mod:`.read_observations`).
 
-Each source is read separately. If a source fails, ``Facts.unread`` names it with a remedy. What was
-read of it so far is kept and shown, but never counts as complete.
+Each source is read separately. If a source fails, ``Facts.unread`` names it with a remedy. Then the
+part that was read is kept and shown, but the source never counts as complete.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from . import evidence
 from . import facts as f
+from . import read_observations
 from .entries import app_of, app_request, is_missing, owner_request
 from .errors import CallError
 from .facts import Facts
-from .lists import INSTANCES, TRACKING_SERVERS, Draft, ListReader
 from .pace import Aws
+from .read_lists import INSTANCES, TRACKING_SERVERS, Draft, ListReader
 from .resources import CANVAS, SPACE, Item
 from .scope import Scope, attempt
 
-#: Seconds for which the evidence waits for the first list at most.
+#: Seconds for which the reading of other services waits for SageMaker's first list at most.
 FIRST_LIST_SECONDS = 5.0
 
 
 class Reader:
     """``aws`` returns the API of a region, ``now`` the time in aware UTC.
 
-    The rate of SageMaker's lists decides how long a reading takes. Therefore other threads read at
-    the same time whatever has a rate of its own: other regions, SageMaker's descriptions, and the
-    evidence of other services.
+    How long a reading takes depends on the rate at which SageMaker permits its List calls. All
+    calls with a rate of their own run in other threads at the same time: those of other regions,
+    SageMaker's Describe calls, and those of other services.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class Reader:
         self._now = now
 
     def read(self, beside: Callable[[], None] | None = None) -> Facts:
-        """Read everything, and do ``beside`` in another thread. A source that fails raises
-        nothing."""
+        """Read everything, and run ``beside`` in another thread at the same time. A source that
+        fails raises nothing; ``Facts.unread`` names it."""
         began_at = self._now()
         regions = [self._aws(region) for region in self.scope.regions]
         drafts = [Draft() for _ in regions]
@@ -53,7 +53,7 @@ class Reader:
             for aws, draft in zip(regions, drafts)
             for work in (
                 partial(self._read_lists, aws, draft),
-                partial(self._read_evidence, aws, draft, began_at),
+                partial(self._read_observations, aws, draft, began_at),
             )
         ]
         if beside is not None:
@@ -70,8 +70,10 @@ class Reader:
 
     def _read_lists(self, aws: Aws, draft: Draft) -> None:
         lists = ListReader(aws, self.scope, draft)
-        # List apps before their owners: then the owner of each listed app is listed, too, if it
-        # exists. List instances early, so that other lists are read during their descriptions.
+        # The apps are listed before the user profiles and spaces, so that the owner of each listed
+        # app exists when the owners are listed. In the other order, an app whose owner was created
+        # in between would look like an app without an owner. Notebook instances are listed early,
+        # so that their Describe calls run during the other lists.
         steps: tuple[tuple[str, Callable[[], None], Callable[[], None] | None], ...] = (
             (f.DOMAINS, lists.read_domains, lists.describe_domains),
             (f.INSTANCES, partial(lists.read_items, INSTANCES), lists.describe_instances),
@@ -96,17 +98,21 @@ class Reader:
             for future in running:
                 future.result()
 
-    def _read_evidence(self, aws: Aws, draft: Draft, now: datetime) -> None:
+    def _read_observations(self, aws: Aws, draft: Draft, now: datetime) -> None:
         def enough() -> bool:
             return self.scope.in_time_of_lists and draft.lists_are_read.is_set()
 
-        work = partial(evidence.read, aws, self.scope, now, draft.evidence, draft.unread, enough)
+        def work() -> None:
+            observations = draft.observations
+            read_observations.read(aws, self.scope, now, observations, draft.unread, enough)
+
         _after_first_list(draft, work)
 
     def _read_canvas(self, aws: Aws, draft: Draft) -> None:
         apps = [item for item in draft.items.values() if item.type == CANVAS]
         now = self._now()
-        draft.evidence.canvas = evidence.read_canvas(aws, apps, now - self.scope.points_within, now)
+        since = now - self.scope.points_within
+        draft.observations.canvas = read_observations.read_canvas(aws, apps, since, now)
 
     # -- second looks ------------------------------------------------------------------------
 
@@ -134,9 +140,11 @@ class Reader:
 
 
 def _after_first_list(draft: Draft, work: Callable[[], None]) -> None:
-    """Do ``work`` after the first list. boto3 needs a quarter of a second to load the description
-    of a service. SageMaker's is loaded first and alone, because the lists decide how long the
-    reading takes."""
+    """Do ``work`` after the first list was read.
+
+    boto3 needs a quarter of a second to load the model of a service. SageMaker's model is loaded
+    first and alone, because the whole reading takes as long as SageMaker's lists.
+    """
     draft.first_list_is_read.wait(FIRST_LIST_SECONDS)
     work()
 
@@ -159,19 +167,19 @@ def _run_beside_each_other(works: Sequence[Callable[[], None]], regions: Sequenc
 
 
 def _merged(drafts: Sequence[Draft]) -> dict[str, Any]:
-    """The members of ``Facts``, of all regions."""
-    evidences = [draft.evidence for draft in drafts]
+    """The members of ``Facts`` for all regions together."""
+    observations = [draft.observations for draft in drafts]
     return {
         "domains": _union(draft.domains for draft in drafts),
         "profiles": _union(draft.profiles for draft in drafts),
         "spaces": _union(draft.spaces for draft in drafts),
         "items": tuple(item for draft in drafts for item in draft.items.values()),
         "unread": tuple(unread for draft in drafts for unread in draft.unread),
-        "reports": tuple(report for e in evidences for report in e.reports),
-        "canvas": _union(e.canvas for e in evidences),
-        "tags": _union(e.tags for e in evidences),
-        "creations": _union(e.creations for e in evidences),
-        "creations_since": _union(e.creations_since for e in evidences),
+        "reports": tuple(report for o in observations for report in o.reports),
+        "canvas": _union(o.canvas for o in observations),
+        "tags": _union(o.tags for o in observations),
+        "creations": _union(o.creations for o in observations),
+        "creations_since": _union(o.creations_since for o in observations),
     }
 
 

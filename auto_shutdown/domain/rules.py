@@ -1,6 +1,7 @@
-"""Which rule of the policy covers an app, and whether the app has reached the rule's limit. Pure.
+"""Which rule of the policy covers an app, and whether the app has reached the limit of that rule.
+Pure.
 
-An unknown fact never makes an app look older or idler than it is.
+Every function here treats an unknown fact as unknown: then the app is not covered, or it is kept.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ from .resources import (
 
 @dataclass(frozen=True)
 class Kept:
-    """Why an app is kept. ``unknown``: only because something could not be read."""
+    """An app is kept, and ``why``. ``unknown``: it is kept only because something could not be
+    read."""
 
     why: str
     unknown: bool = False
 
 
 def rule_of(item: Item, facts: Facts) -> str | None:
-    """The name of the rule that covers an app; None if there is none. If several do, the first in
-    this order counts."""
+    """The name of the rule that covers an app; None if no rule covers it. If several rules do, the
+    first of them in the order of this function counts."""
     if is_orphan(item, facts):
         return "orphans"
     if item.type == CANVAS:
@@ -61,9 +63,11 @@ def is_orphan(item: Item, facts: Facts) -> bool | None:
 
 
 def is_without_extension(item: Item, facts: Facts) -> bool | None:
-    """Whether an app was in service for two report intervals and sent no report line. None if
-    unknown: the lines could not be read, no app of the domain sends any, or the app is too
-    young."""
+    """Whether an app was in service for two report intervals, and its server sent no report line.
+
+    None if that is unknown: the report lines could not be read, no server of the domain sends any,
+    or the app is younger than two report intervals.
+    """
     if item.type not in WATCHED_TYPES:
         return None
     if facts.server_report(item) is not None:
@@ -76,7 +80,7 @@ def is_without_extension(item: Item, facts: Facts) -> bool | None:
 
 
 def below_limit(item: Item, facts: Facts, policy: DomainPolicy, name: str) -> Kept | None:
-    """Why the app has not reached the limit of the rule; None if it has."""
+    """Why the app has not reached the limit of the rule ``name``; None if it has reached it."""
     limit = policy.rules[name].limit
     if name == "canvas":
         idle = _canvas_idle(item, facts, policy.point_age)
@@ -116,8 +120,8 @@ def why_due(item: Item, facts: Facts, policy: DomainPolicy, name: str) -> str:
 
 
 def canvas_idle_since(item: Item, facts: Facts, point_age: timedelta) -> datetime | None:
-    """Since when a Canvas app has been idle by its metric; None if no point is both fresh and newer
-    than the app."""
+    """Since when a Canvas app has been idle by its metric. None if that is unknown: no point of the
+    metric is newer than the app and at most ``point_age`` old."""
     start = facts.started_at(item)
     fresh = _fresh_point(item, facts, point_age)
     return None if fresh is None or start is None else max(fresh.last_active, start)
@@ -135,15 +139,17 @@ def _fresh_point(item: Item, facts: Facts, point_age: timedelta) -> Point | None
 
 
 def _canvas_idle(item: Item, facts: Facts, point_age: timedelta) -> timedelta | None:
-    """How long a Canvas app had been idle at the newest point; None if unknown. Its activity after
-    that point is unknown."""
+    """How long a Canvas app had been idle at the newest point of its metric; None if unknown.
+
+    The time after that point does not count, because nothing shows whether the app was used.
+    """
     since = canvas_idle_since(item, facts, point_age)
     fresh = _fresh_point(item, facts, point_age)
     return None if since is None or fresh is None else fresh.at - since
 
 
 def without_cloudtrail(facts: Facts, item: Item) -> str:
-    """Why an app is kept if CloudTrail was not read far enough back."""
+    """Why an app is kept although it seems old enough: CloudTrail was not read far enough back."""
     failed = next(
         (u for u in facts.unread if u.source == CREATIONS and u.region == item.region), None
     )

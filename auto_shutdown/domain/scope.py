@@ -15,9 +15,10 @@ from .pace import Aws
 #: The most entries that SageMaker returns in one page of a list.
 PAGE_SIZE = 100
 
-#: Sources that every command reads. The other sources are read for single commands.
+#: The sources that every command reads: SageMaker's lists, and what other services know about apps.
+#: Only single commands read the other sources.
 LISTS = frozenset({f.DOMAINS, f.APPS, f.PROFILES, f.SPACES, f.INSTANCES, f.TRACKING_SERVERS})
-EVIDENCE = frozenset({f.CANVAS_METRIC, f.REPORTS, f.TAGS, f.CREATIONS})
+OBSERVATIONS = frozenset({f.CANVAS_METRIC, f.REPORTS, f.TAGS, f.CREATIONS})
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class Scope:
     - ``points_within``: how far back to read the Canvas metric.
     - ``describe_most``: the number of user profiles or notebook instances that are described one by
       one (5 a second). If there are more, the source counts as unread.
-    - ``in_time_of_lists``: read CloudTrail no longer than the lists take. It has two calls a second
-      for 50 events each, so very many new apps would delay a report.
+    - ``in_time_of_lists``: stop reading CloudTrail when the lists have been read. CloudTrail allows
+      two calls a second for 50 events each, so very many new apps would delay a report.
     """
 
     regions: tuple[str, ...]
     domains: frozenset[str] = frozenset()
-    sources: frozenset[str] = LISTS | EVIDENCE
+    sources: frozenset[str] = LISTS | OBSERVATIONS
     report_window: timedelta = timedelta(hours=24)
     report_interval: timedelta = timedelta(minutes=15)
     log_group: str = "/aws/sagemaker/studio"

@@ -1,8 +1,11 @@
-"""One run of ``domain tidy``: read, plan, send notices, delete.
+"""One run of ``domain tidy``: read the account, plan, send notices, delete apps.
 
-The order protects people's work. The run takes the state first, so no other run works at the same
-time. It sends a notice and then writes it to the state. Only a notice that an earlier run wrote can
-lead to a deletion (:mod:`.deletion`). The run leaves to the next run what it cannot do in time.
+A run protects people's work in these ways:
+
+- It takes the state before everything else, so that no other run works at the same time.
+- It writes a notice to the state after the notice was sent. It deletes an app only if the state
+  held a notice for that app when the run began (:mod:`.deletion`). So each owner gets a notice.
+- If its time is over, it stops, and the next run does the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..core.words import iso
-from .actions import Decision, Plan, Step, plan, still_valid
+from .actions import Step, TidyDecision, TidyPlan, plan, still_valid
 from .deletion import Attempt, Deletions, audit_entry
 from .errors import CallError, OutOfTimeError
 from .facts import Facts
@@ -32,14 +35,20 @@ NOTICES_A_BATCH = 200
 
 @dataclass
 class Run:
-    """What one run did. ``withdrawn`` are apps whose notice no longer holds, because they are in
-    use or excepted. ``left`` is the number of deletions that are due and were not tried; ``ended``
-    says why. ``notices_failed``: some or all of the notices were not sent."""
+    """What one run did.
+
+    - ``noticed``: the decisions for which it sent a notice.
+    - ``withdrawn``: the apps whose notice is no longer valid, because they are in use again or the
+      policy excepts them now.
+    - ``left``: the number of due deletions that it did not try; ``ended`` says why (empty: it did
+      all that it planned).
+    - ``notices_failed``: some or all of the notices were not sent.
+    """
 
     facts: Facts
-    plan: Plan
+    plan: TidyPlan
     dry_run: bool
-    noticed: tuple[Decision, ...] = ()
+    noticed: tuple[TidyDecision, ...] = ()
     withdrawn: frozenset[Item] = frozenset()
     attempts: list[Attempt] = field(default_factory=list)
     left: int = 0
@@ -52,7 +61,8 @@ class Run:
 
 
 class Tidy:
-    """``aws`` returns the API of a region, ``now`` the time in aware UTC."""
+    """Does a run of ``domain tidy``. ``aws`` returns the API of a region, ``now`` the time in aware
+    UTC."""
 
     def __init__(
         self,
@@ -98,7 +108,7 @@ class Tidy:
         planned = plan(facts, self._policy, valid)
         return Run(facts, planned, dry_run, withdrawn=withdrawn), valid
 
-    def _send_notices(self, decisions: Sequence[Decision], run: Run) -> dict[ItemKey, Notice]:
+    def _send_notices(self, decisions: Sequence[TidyDecision], run: Run) -> dict[ItemKey, Notice]:
         """Send notices, and return those to remember: none if sending fails."""
         try:
             self._notifier.send(decisions, run.facts, self._policy)
@@ -130,6 +140,6 @@ class Tidy:
         run.left = 0
 
 
-def _batches(decisions: Sequence[Decision]) -> Iterator[Sequence[Decision]]:
+def _batches(decisions: Sequence[TidyDecision]) -> Iterator[Sequence[TidyDecision]]:
     for first in range(0, len(decisions), NOTICES_A_BATCH):
         yield decisions[first : first + NOTICES_A_BATCH]

@@ -30,7 +30,7 @@ def judge_use(
     """The answer about ``ref`` from what its processes used (None: not measured for long enough).
 
     ``enough`` is the number of cores that counts as work. With ``only_cores`` no other use counts.
-    ``whose`` begins the detail, such as "its processes used".
+    ``whose`` begins the detail, such as "its processes".
     """
     if use is None:
         return Answer(ref, conclusive=False)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from auto_shutdown.domain.actions import Decision, plan
+from auto_shutdown.domain.actions import TidyDecision, plan
 from auto_shutdown.domain.facts import Facts, Unread
 from auto_shutdown.domain.memory import Memory, Notice
 from auto_shutdown.domain.observations import Point, ServerReport
@@ -21,7 +21,7 @@ from auto_shutdown.domain.resources import (
     Profile,
     Space,
 )
-from auto_shutdown.domain.scope import EVIDENCE, LISTS
+from auto_shutdown.domain.scope import LISTS, OBSERVATIONS
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -57,7 +57,7 @@ def account(*items: Item, **more: Any) -> Facts:
         spaces={space.key: space},
         items=items,
         creations_since={REGION: NOW - 1000 * HOUR},
-        asked=LISTS | EVIDENCE,
+        asked=LISTS | OBSERVATIONS,
     )
     return replace(found, **more)
 
@@ -93,7 +93,7 @@ def all_on(**sections: Any) -> DomainPolicy:
 
 def decision(
     item: Item, facts: Facts, memory: Memory | None = None, rules: DomainPolicy | None = None
-) -> Decision:
+) -> TidyDecision:
     """The decision on ``item``. Fails if no rule covers it."""
     found = plan(facts, rules or all_on(), memory or Memory())
     (one,) = [d for d in found.decisions if d.item == item]

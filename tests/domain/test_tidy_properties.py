@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from test_domain_properties import IDLE, MINUTE, RULES, START, Story, at, judge, stories
 
 from auto_shutdown.core.verdict import Result
-from auto_shutdown.domain.actions import Decision
+from auto_shutdown.domain.actions import TidyDecision
 from auto_shutdown.domain.errors import CallError
 from auto_shutdown.domain.facts import Facts
 from auto_shutdown.domain.memory import Memory, Notice
@@ -255,7 +255,7 @@ class Notifications:
     def __init__(self, tick: Callable[[], None]) -> None:
         self._tick = tick
 
-    def send(self, decisions: Sequence[Decision], facts: Facts, policy: DomainPolicy) -> None:
+    def send(self, decisions: Sequence[TidyDecision], facts: Facts, policy: DomainPolicy) -> None:
         self._tick()
 
 

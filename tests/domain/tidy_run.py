@@ -12,7 +12,7 @@ from account import aged, all_on
 from aws_account import Account
 
 from auto_shutdown.core.verdict import Result
-from auto_shutdown.domain.actions import Decision
+from auto_shutdown.domain.actions import TidyDecision
 from auto_shutdown.domain.connection import Connection, scope_of_tidy
 from auto_shutdown.domain.facts import Facts
 from auto_shutdown.domain.policy import DomainPolicy
@@ -27,7 +27,7 @@ class Notes:
         self.sent: list[str] = []
         self.error: Exception | None = None
 
-    def send(self, decisions: Sequence[Decision], facts: Facts, policy: DomainPolicy) -> None:
+    def send(self, decisions: Sequence[TidyDecision], facts: Facts, policy: DomainPolicy) -> None:
         if self.error is not None:
             raise self.error
         self.sent += [f"{d.item.owner}/{d.item.type}" for d in decisions]

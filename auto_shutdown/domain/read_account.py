@@ -16,7 +16,7 @@ from .pace import Aws
 from .resources import LifecycleConfig
 from .scope import PAGE_SIZE, Scope, attempt
 
-#: The sources that ``domain check`` reads in addition to the lists and the evidence.
+#: The sources that ``domain check`` reads in addition to the lists and the observations.
 FOR_CHECK = frozenset({f.LIFECYCLE_CONFIGS, f.QUOTAS, f.BUDGETS, f.PROFILE_SETTINGS})
 
 #: Cost Explorer's name of the service.
@@ -24,8 +24,9 @@ SERVICE = "Amazon SageMaker"
 
 
 @dataclass
-class Surroundings:
-    """Members of ``Facts``, and the sources that could not be read."""
+class AccountFacts:
+    """The members of ``Facts`` that this module reads (``found``), and the sources that could not
+    be read."""
 
     found: dict[str, Any] = field(default_factory=dict)
     unread: list[Unread] = field(default_factory=list)
@@ -34,12 +35,10 @@ class Surroundings:
         return replace(facts, **self.found, unread=(*facts.unread, *self.unread))
 
 
-def read(
-    aws_of: Callable[[str], Aws], scope: Scope, now: datetime, surroundings: Surroundings
-) -> None:
-    """Read the sources of ``scope`` into ``surroundings``. The bill is read up to the day of
+def read(aws_of: Callable[[str], Aws], scope: Scope, now: datetime, account: AccountFacts) -> None:
+    """Read the sources of ``scope`` into ``account``. The bill is read up to the day of
     ``now``."""
-    found, unread = surroundings.found, surroundings.unread
+    found, unread = account.found, account.unread
     found["account"] = _account(aws_of(scope.regions[0]))
     configs: list[LifecycleConfig] = []
     quotas: dict[tuple[str, str], float] = {}

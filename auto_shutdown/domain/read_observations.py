@@ -1,5 +1,5 @@
-"""Reads what other services than SageMaker know: the Canvas metric (CloudWatch), the servers'
-report lines (CloudWatch Logs), tags, and the creations of apps (CloudTrail)."""
+"""Reads what other AWS services than SageMaker know about apps: the Canvas metric (CloudWatch), the
+report lines of servers (CloudWatch Logs), tags, and the creations of apps (CloudTrail)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ METRICS_A_CALL = 500
 #: The number of rows that one query of Logs Insights returns at most.
 MOST_STREAMS = 10_000
 
-#: How often to ask for the result of a query, which takes seconds.
+#: How often to ask for the result of a query of Logs Insights at most, and how long to wait in
+#: between. Such a query takes seconds.
 MOST_LOOKS = 60
 LOOK_SECONDS = 1.0
 
@@ -46,8 +47,8 @@ _STREAM = re.compile(r"(?P<domain>d-[a-z0-9-]+)/(?P<owner>[^/]+)/(?P<type>[^/]+)
 
 
 @dataclass
-class Evidence:
-    """The evidence of one region. The mappings are those of ``Facts``."""
+class Observations:
+    """What was read in one region. The members are those of ``Facts`` with the same names."""
 
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     creations: dict[ItemKey, datetime] = field(default_factory=dict)
@@ -60,23 +61,25 @@ def read(
     aws: Aws,
     scope: Scope,
     now: datetime,
-    found: Evidence,
+    observations: Observations,
     unread: list[Unread],
     enough: Callable[[], bool],
 ) -> None:
-    """Fill ``found`` with the evidence that does not depend on SageMaker's lists. CloudTrail is
-    read back from ``now`` as far as the scope says, or until ``enough`` returns true."""
+    """Fill ``observations``, apart from ``canvas``, which needs SageMaker's list of apps.
+
+    CloudTrail is read back from ``now`` as far as the scope says, or until ``enough`` returns true.
+    """
 
     def tags() -> None:
-        found.tags = read_tags(aws)
+        observations.tags = read_tags(aws)
 
     def creations() -> None:
         back_to = now - scope.created_within
-        found.creations, reached = read_creations(aws, back_to, enough)
-        found.creations_since = {aws.region: reached}
+        observations.creations, reached = read_creations(aws, back_to, enough)
+        observations.creations_since = {aws.region: reached}
 
     def reports() -> None:
-        found.reports = read_reports(aws, scope.log_group, now - scope.report_window, now)
+        observations.reports = read_reports(aws, scope.log_group, now - scope.report_window, now)
 
     for source, work in ((f.REPORTS, reports), (f.TAGS, tags), (f.CREATIONS, creations)):
         if source in scope.sources:
@@ -89,8 +92,11 @@ def read(
 def read_canvas(
     aws: Aws, apps: Sequence[Item], start: datetime, end: datetime
 ) -> dict[ItemKey, tuple[Point, ...]]:
-    """The points of the Canvas metric by app, without apps that have none. The metric belongs to a
-    user profile, so an app of a space has no points, even if the names are the same."""
+    """The points of the Canvas metric by app, without apps that have none.
+
+    The metric is recorded for a user profile. So an app of a space has no points, even if the space
+    has the name of a user profile.
+    """
     alive = [app for app in apps if app.status == IN_SERVICE and app.owner_kind == USER_PROFILE]
     found: dict[ItemKey, list[Point]] = {}
     for first in range(0, len(alive), METRICS_A_CALL):
@@ -143,7 +149,7 @@ def read_reports(
     aws: Aws, log_group: str, start: datetime, end: datetime
 ) -> tuple[ServerReport, ...]:
     """The newest report line of each server between ``start`` and ``end``, with one query for all
-    users. The savings are the difference between a server's first and last line."""
+    users. The savings in it are the growth from the server's first line to its newest line."""
     query = (
         "fields @timestamp, @message, @logStream"
         f" | filter @message like '{MARKER}'"
@@ -258,10 +264,10 @@ def read_tags(aws: Aws, key: str = "") -> dict[str, dict[str, str]]:
 def read_creations(
     aws: Aws, back_to: datetime, enough: Callable[[], bool] = lambda: False
 ) -> tuple[dict[ItemKey, datetime], datetime]:
-    """When each app was last created, from the CreateApp events since ``back_to``; and the instant
-    since which all events were read. The reading stops early when ``enough`` returns true between
-    two pages; this instant is then later than ``back_to``. Raises CallError if the events cannot be
-    read."""
+    """When each app was last created, from the CreateApp events since ``back_to``. The second value
+    is the instant since which all events were read: ``back_to``, or a later instant if ``enough``
+    returned true between two pages and the reading stopped. Raises CallError if the events cannot
+    be read."""
     found: dict[ItemKey, datetime] = {}
     request: dict[str, Any] = {
         "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": "CreateApp"}],
@@ -289,8 +295,8 @@ def read_creations(
 
 
 def _created(region: str, event: Mapping[str, Any]) -> ItemKey | None:
-    """The app of a CreateApp event; None if the event is not SageMaker's, because Amplify has a
-    CreateApp, too, or if the creation failed."""
+    """The app of a CreateApp event. None if the creation failed, or if the event is not SageMaker's
+    (Amplify has an operation CreateApp, too)."""
     try:
         record = json.loads(event.get("CloudTrailEvent") or "{}")
     except ValueError:

@@ -1,5 +1,5 @@
-"""SageMaker's lists of one region: domains, apps, user profiles, spaces, notebook instances and
-tracking servers, with the descriptions that some of them need."""
+"""Reads SageMaker's lists of one region: domains, apps, user profiles, spaces, notebook instances
+and tracking servers. Some entries need a Describe call as well."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from .entries import app_of, living, profile_of, space_of, utc
 from .errors import CallError
-from .evidence import Evidence
 from .facts import Unread
 from .pace import Aws
+from .read_observations import Observations
 from .resources import (
     NOTEBOOK_INSTANCE,
     SPACE,
@@ -58,13 +58,13 @@ TRACKING_SERVERS = ItemList(
 
 @dataclass
 class Draft:
-    """The facts of one region while they are read."""
+    """The facts of one region, as far as they have been read."""
 
     domains: dict[DomainKey, Domain] = field(default_factory=dict)
     profiles: dict[OwnerKey, Profile] = field(default_factory=dict)
     spaces: dict[OwnerKey, Space] = field(default_factory=dict)
     items: dict[ItemKey, Item] = field(default_factory=dict)
-    evidence: Evidence = field(default_factory=Evidence)
+    observations: Observations = field(default_factory=Observations)
     first_list_is_read: threading.Event = field(default_factory=threading.Event)
     lists_are_read: threading.Event = field(default_factory=threading.Event)
     unread: list[Unread] = field(default_factory=list)
