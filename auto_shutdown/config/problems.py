@@ -30,10 +30,12 @@ RESTART = "and restart the server; until then nothing is shut down."
 
 @dataclass(frozen=True)
 class Problem:
-    """``message`` names the file or trait, ``remedy`` says what to do."""
+    """``message`` names the file or trait, ``remedy`` says what to do. ``name`` is the name of the
+    trait, empty where the problem is no single trait's."""
 
     message: str
     remedy: str
+    name: str = ""
 
 
 class ConfigurationError(TraitError):
@@ -61,7 +63,7 @@ def unreadable(files: Sequence[ConfigFile]) -> Iterator[Problem]:
             yield Problem(
                 f"{file.path} is {OWNER_NAMES[file.owner]}, and its content is unknown: "
                 f"{file.problem}.",
-                f"Correct {file.path}, {RESTART}",
+                f"{file.correction}, {RESTART}",
             )
 
 
@@ -80,6 +82,11 @@ def misspelt_sections_of_files(files: Iterable[ConfigFile]) -> Iterator[Problem]
         yield from misspelt_sections(file.content, str(file.path))
 
 
+def takes_several(trait: TraitType[Any, Any] | None) -> bool:
+    """Whether an option for this trait may be given more than once on the command line."""
+    return hasattr(trait, "from_string_list")
+
+
 def misunderstood(
     section: Mapping[str, Any], traits: Mapping[str, TraitType[Any, Any]]
 ) -> Iterator[Problem]:
@@ -93,11 +100,11 @@ def misunderstood(
             close = difflib.get_close_matches(str(name), traits, 1)
             hint = f" Did you mean {close[0]}?" if close else ""
             message = f"{SECTION}.{name} is configured, and there is no such trait.{hint}"
-            yield Problem(message, f"Correct the name {name}, or take it out, {RESTART}")
-        elif isinstance(value, DeferredConfigList) and not hasattr(trait, "from_string_list"):
+            yield Problem(message, f"Correct the name {name}, or take it out, {RESTART}", name)
+        elif isinstance(value, DeferredConfigList) and not takes_several(trait):
             values = ", ".join(map(str, value))
             message = (
                 f"{SECTION}.{name} is given {len(value)} times on the command line ({values}): "
                 "it is unknown which value applies."
             )
-            yield Problem(message, f"Give --{SECTION}.{name} once, {RESTART}")
+            yield Problem(message, f"Give --{SECTION}.{name} once, {RESTART}", name)

@@ -47,13 +47,15 @@ _CONFIGURES = frozenset({"c", "get_config", "load_subconfig", "exec", "eval"})
 class ConfigFile:
     """One configuration file. ``content`` is the object of a JSON file. ``names`` are the
     identifiers and strings of a Python file; ``may_configure`` is false when that program cannot
-    set anything. ``problem`` tells why the file cannot be read; Jupyter then skips it. ``owner`` is
-    USER, ADMINISTRATOR or STARTER."""
+    set anything. ``problem`` tells why the file cannot be read; Jupyter then skips it.
+    ``correction`` is the remedy for that problem, without an end. ``owner`` is USER, ADMINISTRATOR
+    or STARTER."""
 
     path: Path
     content: Mapping[str, Any] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
     problem: str = ""
+    correction: str = ""
     owner: str = ADMINISTRATOR
     may_configure: bool = False
 
@@ -175,6 +177,7 @@ def _drop_in_paths(directories: Sequence[str]) -> Iterator[Path]:
 
 def _read(path: Path, owner: str) -> ConfigFile:
     """Read one file. ``problem`` never quotes the file, which may contain passwords."""
+    correction = f"Correct {path}"
     try:
         content = safe_files.read_bytes(path, MOST_BYTES, follow=True, any_owner=True)
         if path.suffix == ".py":
@@ -184,9 +187,11 @@ def _read(path: Path, owner: str) -> ConfigFile:
         problem = str(error.strerror)
     except OSError as error:
         problem = f"it cannot be read ({error.strerror or type(error).__name__})"
+        if isinstance(error, PermissionError):
+            correction = f"Give this server's user permission to read {path}"
     except _NotUnderstoodError as error:
         problem = str(error)
-    return ConfigFile(path, problem=problem, owner=owner)
+    return ConfigFile(path, problem=problem, correction=correction, owner=owner)
 
 
 class _NotUnderstoodError(Exception):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..config import provenance
+from ..config.problems import misspelt_sections_of_files
 from ..config.traits import AdminTraits
 from ..core.finding import Finding, failure, ok, warning
 from ..core.words import printable
@@ -20,7 +21,7 @@ CHECK = "configuration"
 
 
 def examine(situation: Situation) -> Iterator[Finding]:
-    problems = [*_unreadable(situation), *_error(situation), *_unknown(situation)]
+    problems = [*_unreadable(situation), *_error(situation), *_misunderstood(situation)]
     yield from problems or [ok(CHECK, f"{len(situation.files)} files read, all understood")]
     yield from _overruled(situation)
     yield from _stop_file(situation)
@@ -34,7 +35,7 @@ def _unreadable(situation: Situation) -> Iterator[Finding]:
             if file.owner == provenance.ADMINISTRATOR:
                 effect = "is the administrator's, and keeps the extension from starting"
             text = f"{file.path} {effect}: {file.problem}"
-            yield failure(CHECK, text, f"Correct {file.path}, and restart the server.")
+            yield failure(CHECK, text, f"{file.correction}, and restart the server.")
 
 
 def _error(situation: Situation) -> Iterator[Finding]:
@@ -44,29 +45,15 @@ def _error(situation: Situation) -> Iterator[Finding]:
         yield failure(CHECK, situation.config_error, remedy)
 
 
-def _unknown(situation: Situation) -> Iterator[Finding]:
-    known = AdminTraits.class_traits(config=True)
-    for file in situation.files:
-        if provenance.SECTION in file.names:
-            continue  # the names in Python code may have another meaning
-        for section in _misspelt_sections(file):
-            text = f"{file.path} has a section {section!r}, which Jupyter does not read"
-            yield warning(CHECK, text, f"Write it as {provenance.SECTION}, and restart the server.")
-        for name in file.section(provenance.SECTION):
-            if name not in known:
-                text = f"{file.path} sets AutoShutdown.{name}, which does not exist"
-                yield warning(CHECK, text, "docs/administrators.md lists the names.")
-
-
-def _misspelt_sections(file: provenance.ConfigFile) -> list[str]:
-    """Sections of a JSON file that are meant for this extension, but whose name traitlets ignores:
-    its letters' case must match."""
-    plain = provenance.SECTION.lower()
-    return [
-        name
-        for name in file.content
-        if name != provenance.SECTION and str(name).lower().replace("_", "") == plain
-    ]
+def _misunderstood(situation: Situation) -> Iterator[Finding]:
+    """The names with which the extension refuses to start, as the extension itself finds them, and
+    the files that set them."""
+    for problem in misspelt_sections_of_files(situation.files):
+        yield failure(CHECK, problem.message, problem.remedy)
+    for problem in situation.misunderstood:
+        source = situation.source(provenance.SECTION, problem.name)
+        where = f" It is set by {source}." if source else ""
+        yield failure(CHECK, f"{problem.message}{where}", problem.remedy)
 
 
 def _overruled(situation: Situation) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from typing import Any
 from jupyter_core.application import JupyterApp
 from traitlets import TraitError
 from traitlets.config import Config
-from traitlets.config.loader import DeferredConfigString
+from traitlets.config.loader import DeferredConfigList, DeferredConfigString
 
 from ..api.client import Client
 from ..api.discovery import find
 from ..api.server_error import ServerError
 from ..config import precedence, provenance
+from ..config.problems import Problem, misunderstood, takes_several
 from ..config.traits import AdminTraits
 from ..world.platform import Platform, recognise, state_directory
 
@@ -34,8 +35,9 @@ class Situation:
 
     ``report`` is the report of the running server; when no server answered, it is None and
     ``server_problem`` tells why. ``config_error`` is the error that keeps the server from reading
-    its configuration, else empty. ``on_command_line`` are the section and the trait of each option
-    on the command line of the running server."""
+    its configuration, else empty. ``misunderstood`` are the options with which the extension does
+    not start: a name that does not exist, or one that is given twice. ``on_command_line`` are the
+    section and the trait of each option on the command line of the running server."""
 
     directories: Sequence[str]
     files: Sequence[provenance.ConfigFile]
@@ -43,6 +45,7 @@ class Situation:
     traits: AdminTraits
     platform: Platform
     config_error: str = ""
+    misunderstood: Sequence[Problem] = ()
     on_command_line: frozenset[tuple[str, str]] = frozenset()
     client: Client | None = None
     report: dict[str, Any] | None = None
@@ -76,14 +79,21 @@ def look(url: str | None = None, port: int | None = None) -> Situation:
     config_file = _config_file(words)
     if client is not None and config_file:  # relative to the directory in which the server started
         config_file = os.path.join(f"/proc/{client.server.pid}/cwd", config_file)
-    options = dict(_options(words))
+    options = _options(words)
     reader = _reader(provenance.SERVER_FILE, config_file)
     directories = reader.config_file_paths
     config, config_error = _read(reader, directories)
-    for (section, name), value in options.items():
-        config[section][name] = DeferredConfigString(value)
+    for (section, name), values in options.items():
+        config[section][name] = _deferred(section, name, values)
     files = provenance.read_files(directories, config_file)
     config_error = _apply_precedence(config, files, options) or config_error
+    repeated = {
+        name: DeferredConfigList(values)
+        for (section, name), values in options.items()
+        if section == provenance.SECTION and len(values) > 1
+    }
+    configured = {**config[provenance.SECTION], **repeated}
+    problems = tuple(misunderstood(configured, AdminTraits.class_traits(config=True)))
     traits = AdminTraits(config=_of_this_class(config))
     try:
         traits.limits()
@@ -97,6 +107,7 @@ def look(url: str | None = None, port: int | None = None) -> Situation:
         traits=traits,
         platform=platform,
         config_error=config_error,
+        misunderstood=problems,
         on_command_line=frozenset(options),
         client=client,
         report=report,
@@ -126,12 +137,23 @@ def arguments_of(pid: int | None) -> list[str]:
         return []
 
 
-def _options(words: Sequence[str]) -> Iterator[tuple[tuple[str, str], str]]:
+def _options(words: Sequence[str]) -> dict[tuple[str, str], list[str]]:
+    """The values of each option ``--Class.trait=value``, by class and trait, in their order."""
+    options: dict[tuple[str, str], list[str]] = {}
     for word, following in zip(words, [*words[1:], ""]):
         match = ARGUMENT.fullmatch(word)
         if match:
             value = match["value"] if match["value"] is not None else following
-            yield (match["section"], match["name"]), value
+            options.setdefault((match["section"], match["name"]), []).append(value)
+    return options
+
+
+def _deferred(section: str, name: str, values: list[str]) -> Any:
+    """The values of an option as traitlets would take them. Of an option that takes one value, the
+    last; ``misunderstood`` reports the others."""
+    trait = AdminTraits.class_traits(config=True).get(name)
+    several = len(values) > 1 and section == provenance.SECTION and takes_several(trait)
+    return DeferredConfigList(values) if several else DeferredConfigString(values[-1])
 
 
 def _config_file(words: Sequence[str]) -> str:
@@ -170,13 +192,13 @@ def _read(reader: JupyterApp, directories: Sequence[str]) -> tuple[Config, str]:
 def _apply_precedence(
     config: Config,
     files: Sequence[provenance.ConfigFile],
-    options: Mapping[tuple[str, str], str],
+    options: Mapping[tuple[str, str], list[str]],
 ) -> str:
     """Replace the section of this extension in ``config`` by the one that applies, as the server
     does. Returns the error that keeps the server from it (empty when there is none)."""
     ours = {
-        name: DeferredConfigString(value)
-        for (section, name), value in options.items()
+        name: _deferred(section, name, values)
+        for (section, name), values in options.items()
         if section == provenance.SECTION
     }
     try:

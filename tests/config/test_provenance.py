@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from waiting import eventually
 
 from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.config import provenance
+from auto_shutdown.config.problems import unreadable
 
 JSON_60 = json.dumps({"AutoShutdown": {"idle_timeout_minutes": 60}})
 PY = "c = get_config()\n"
@@ -294,3 +296,17 @@ def test_order_of_configuration_files_is_that_of_a_real_server(
         [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert float(done.stdout.split()[-1]) == minutes
+
+
+def test_a_file_that_may_not_be_read_is_not_to_be_corrected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    path = tmp_path / "jupyter_server_config.json"
+    path.write_text("{}")
+    monkeypatch.setattr("auto_shutdown.safe_files.read_bytes", refuse)
+    (problem,) = unreadable(provenance.read_files([str(tmp_path)]))
+    assert "it cannot be read (Permission denied)" in problem.message
+    assert problem.remedy.startswith(f"Give this server's user permission to read {path}, and ")

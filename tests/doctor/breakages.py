@@ -13,7 +13,8 @@ from typing import Any
 
 from doctor_host import PANEL, Host
 
-from auto_shutdown.doctor import configuration, installation
+from auto_shutdown.api.client import Client, Server
+from auto_shutdown.doctor import configuration, installation, situation
 from auto_shutdown.local_studio import api
 from auto_shutdown.local_studio.api import Fault, denied
 from auto_shutdown.local_studio.ports import free_port
@@ -55,6 +56,17 @@ def without_boto3(host: Host) -> None:
     host.version("boto3", None)
     for name in ("boto3", "boto3.session"):
         host.patch.setitem(sys.modules, name, None)
+
+
+def started_with(*options: str) -> Break:
+    """A server that was started with these options."""
+
+    def start(host: Host) -> None:
+        client = Client(Server(f"http://127.0.0.1:{free_port()}/", pid=os.getpid()))
+        host.patch.setattr(situation, "_ask", lambda _url, _port: (client, None, None))
+        host.patch.setattr(situation, "arguments_of", lambda _pid: ["jupyter-lab", *options])
+
+    return start
 
 
 def unimportable(host: Host) -> None:
@@ -193,7 +205,7 @@ FAILURES: list[tuple[str, Break, tuple[str, str], str]] = [
     ("root's hidden crontab", hidden_crontab, ("warning", "other cullers"), "root's crontab"),
     ("a section in lower case",
      lambda h: h.person({"auto_shutdown": {"dry_run": True}}, "jupyter_server_config.d/x.json"),
-     ("warning", "configuration"), "has a section 'auto_shutdown'"),
+     ("failure", "configuration"), "has a section auto_shutdown, which Jupyter ignores"),
     ("a proxy answers", lambda h: h.studio.api.faults.append(Fault("ListApps", garbage=True)),
      ("failure", "endpoint"), "NO_PROXY"),
     ("the clock is fast", clock(600), ("failure", "clock"), "ahead of"),
@@ -235,7 +247,12 @@ FAILURES: list[tuple[str, Break, tuple[str, str], str]] = [
      ("failure", "configuration"), "with the content run"),
     ("the stop file stops", stop_file("incident 7"), ("warning", "configuration"), "incident 7"),
     ("a name is misspelt", lambda h: h.configure(idle_timout_minutes=30),
-     ("warning", "configuration"), "AutoShutdown.idle_timout_minutes"),
+     ("failure", "configuration"), "Did you mean idle_timeout_minutes? It is set by "),
+    ("an option is given twice",
+     started_with("--AutoShutdown.enabled=false", "--AutoShutdown.enabled=true"),
+     ("failure", "configuration"), "Give --AutoShutdown.enabled once"),
+    ("an option does not exist", started_with("--AutoShutdown.idle_timout_minutes=30"),
+     ("failure", "configuration"), "It is set by the server's command line"),
     ("a drop-in is torn", lambda h: h.person("{", "jupyter_server_config.d/torn.json"),
      ("failure", "configuration"), "torn.json is skipped"),
     ("a Python file is none", lambda h: h.person("c.(", "jupyter_server_config.py"),

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("moto", reason="the local Studio is not installed")
 
 from botocore.loaders import JSONFileLoader
-from breakages import FAILURES, Break, crontab, instance, overruled, space
+from breakages import FAILURES, Break, crontab, instance, overruled, space, started_with
 from doctor_host import Host, troubles
 
 from auto_shutdown import doctor
@@ -105,6 +105,12 @@ def test_doctor_shows_the_value_in_force(host: Host) -> None:
     assert limit.startswith("idle_timeout_minutes = 60.0, set by ")
     assert limit.endswith("admin.json")
     assert not [message for message in messages if message.startswith("grace_minutes")]
+
+
+def test_an_option_that_may_be_repeated_has_all_its_values(host: Host) -> None:
+    started_with("--AutoShutdown.locked=dry_run", "--AutoShutdown.locked=enabled")(host)
+    found = situation.look()
+    assert (found.traits.locked, found.misunderstood) == (["dry_run", "enabled"], ())
 
 
 @pytest.mark.parametrize(
