@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from typing import Union
 
 from .due import Context, clock_of, decide_by_clock, keep_alive_refs, keep_disabled, keep_unread
 from .marks import COMING_UP, Work
-from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal
+from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal, apps_of
 from .signals import Signal
 from .suspect import decide_background_work
 from .verdict import Action, Decision, Reason
@@ -136,7 +136,7 @@ def _decide_in_service(
         if by_clock.due_at is None:
             return by_clock
     else:
-        query_work = needs_work_query(app, terminals, mark.work)
+        query_work = needs_work_query(app, tenants, mark.work)
         by_clock = decide_by_clock(context, ref, clock, covers, mark.first_seen, query_work)
     # Each remaining holder has its own due time. The app is due when the last of them is due.
     for holder in holders:
@@ -158,15 +158,53 @@ def _decide_in_service(
     return by_clock
 
 
-def needs_work_query(app: App, terminals: Sequence[Terminal], work: Work) -> bool:
+def needs_work_query(app: App, tenants: Iterable[Tenant], work: Work) -> bool:
     """Whether to query the processes of this app for background work before its removal.
 
-    Kernels do not show the work of image terminals, of other programs in the server's own app, or
-    of kernels that another Jupyter server started in a shared app. If nobody could answer the last
-    query, a kernel that was started since then may be able to.
+    The states of kernels and terminals do not show all work: for example that of other programs in
+    the server's own app, or of kernels that another Jupyter server started in a shared app. If
+    nobody could answer the last query, a kernel that was started since then may be able to.
     """
-    in_image = any(terminal.in_image for terminal in terminals)
-    return app.own or app.shared or in_image or work.result == "unanswered"
+    if app.own or app.shared or work.result == "unanswered":
+        return True
+    return needs_host_query(app, tenants)
+
+
+def needs_host_query(app: App, tenants: Iterable[Tenant]) -> bool:
+    """Whether to query the host of an app in another container for background work: a job that was
+    started in an image terminal, or one that a kernel started and left (``nohup``).
+
+    Only a kernel in the app can answer. An app without kernels and image terminals is not queried:
+    it was, before its last kernel was removed (witness.py).
+    """
+    return any(
+        tenant.in_image if isinstance(tenant, Terminal) else is_reporter(app, tenant)
+        for tenant in tenants
+    )
+
+
+def tenants_by_app(snapshot: Snapshot) -> dict[str, list[Tenant]]:
+    """The kernels and terminals by the id of each app in which they run or may run."""
+    by_app: dict[str, list[Tenant]] = {}
+    tenants: tuple[Tenant, ...] = (*snapshot.kernels, *snapshot.terminals)
+    for tenant in tenants:
+        for app_id in apps_of(tenant):
+            by_app.setdefault(app_id, []).append(tenant)
+    return by_app
+
+
+def is_reporter(app: App, kernel: Kernel) -> bool:
+    """Whether the kernel may be able to report the work of ``app``. A kernel whose app is unknown
+    is not asked about this one."""
+    return kernel.app == app.id and not kernel.unreadable and may_report(kernel)
+
+
+def may_report(kernel: Kernel) -> bool:
+    """Whether the kernel runs, so that it may be able to report the work of its app, now or later.
+
+    A dead kernel cannot, and neither can a kernel that has sent no message since it was started.
+    """
+    return kernel.state not in DEAD | COMING_UP
 
 
 def _keep_for(context: Context, ref: Ref, holder: Tenant, decision: Decision) -> Decision:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .ledger import Ledger, has_notice
 from .marks import Mark, activity, first_sight
-from .model import App, Kind, Ref, Resource, Snapshot, Unread, apps_of
+from .model import App, Kernel, Kind, Ref, Resource, Snapshot, Unread, apps_of
 from .policy import Policy
 from .signals import WORDS, Signal
 from .verdict import Action, Decision, Reason
@@ -30,6 +30,10 @@ _RECENT = {
     Signal.PRESENCE: Reason.PRESENCE,
     Signal.BACKGROUND_IO: Reason.BACKGROUND_WORK,
 }
+
+
+#: Ends the sentence about a resource that is due, and is queried for background work.
+ASKING = "; it is being asked whether anything works in the background."
 
 
 @lru_cache(maxsize=256)  # a pass asks for the same few limits for every resource
@@ -137,10 +141,9 @@ def decide_by_clock(
     if policy.dry_run and ledger.was_rehearsed(ref, clock.since):
         needs_answer = False
     if needs_answer:
-        due_at = (mark.work.asked_at or now) + window
-        due_at = max(due_at, now + timedelta(milliseconds=10))
+        due_at = _answer_at(mark.work.asked_at, now, window)
     last = f"Last activity: {WORDS.get(clock.signal, clock.signal)}."
-    idle_for = f"{clock.word} {duration(now - clock.since)} of {duration(clock.limit)}"
+    idle_for = _idle_for(clock, now)
 
     def decision(action: Action, reason: Reason, detail: str, **parameters: str) -> Decision:
         if clock.case and "case" not in parameters:
@@ -178,10 +181,30 @@ def decide_by_clock(
         detail = f"{idle_for}; removing it failed ({failure.outcome.code}), next try in {left}."
         return decision(Action.KEEP, Reason.BACKING_OFF, detail, code=failure.outcome.code)
     if needs_answer:
-        detail = f"{idle_for}; it is being asked whether anything works in the background."
-        return decision(Action.KEEP, Reason.GRACE, detail, case="asking")
+        return decision(Action.KEEP, Reason.GRACE, idle_for + ASKING, case="asking")
     detail = f"{idle_for}; it is removed after the notice or grace period, in {left}."
     return decision(Action.KEEP, Reason.GRACE, detail, case="notice")
+
+
+def keep_while_asked(
+    context: Context, kernel: Kernel, asked_at: datetime | None, window: timedelta
+) -> Decision:
+    """Keep an idle kernel until its app has been queried for background work. ``asked_at`` is the
+    time of the app's last query (None: there was none), ``window`` that of its measurement."""
+    clock, now = clock_of(context, kernel), context.now
+    detail = _idle_for(clock, now) + ASKING
+    decision = context.keep(kernel.ref, Reason.GRACE, detail, clock.signal, case="asking")
+    due_at = _answer_at(asked_at, now, window)
+    return replace(decision, idle_since=clock.since, warn_at=due_at, due_at=due_at)
+
+
+def _idle_for(clock: Clock, now: datetime) -> str:
+    return f"{clock.word} {duration(now - clock.since)} of {duration(clock.limit)}"
+
+
+def _answer_at(asked_at: datetime | None, now: datetime, window: timedelta) -> datetime:
+    """When to expect the answer to a query for background work: always after ``now``."""
+    return max((asked_at or now) + window, now + timedelta(milliseconds=10))
 
 
 def _unknown_work(mark: Mark) -> str:

@@ -5,6 +5,8 @@ has a cost: a message to a kernel in another container, or a walk through the pr
 these resources are queried:
 
 - a resource that is due within a few minutes, often enough to measure its processor time;
+- an app in another container while one of its kernels is due: the last kernel that can report the
+  work of the app must not be removed before;
 - a resource whose last answer showed background work, so that its idle clock starts when that ends;
 - a busy kernel or terminal that has shown no sign of work for a long time;
 - a kernel that has been starting for longer than the startup grace period: its manager may have
@@ -16,14 +18,15 @@ would be gone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from .apps import DEAD, needs_work_query
+from .apps import DEAD, Tenant, is_reporter, needs_work_query, tenants_by_app
 from .due import window_of
 from .ledger import Ledger
 from .marks import BUSY, COMING_UP, Mark, Work
-from .model import App, Kernel, Ref, Resource, Snapshot, Terminal, apps_of
+from .model import App, Kernel, Ref, Resource, Snapshot, Terminal
 from .policy import Policy
 from .verdict import Decision, Plan, Reason
 from .witness import loses_output_if_asked
@@ -67,15 +70,13 @@ def schedule(
     ``ledger`` only the marks and the rehearsed removals count."""
     if not policy.enabled:
         return {}
-    terminals: dict[str, list[Terminal]] = {}
-    for terminal in snapshot.terminals:
-        for app in apps_of(terminal):
-            terminals.setdefault(app, []).append(terminal)
+    tenants = tenants_by_app(snapshot)
+    removable = {d.ref: d for d in plan.decisions if _may_be_removed(d, ledger, policy, now)}
     due: dict[Ref, tuple[datetime, timedelta]] = {}
     for resource, decision in zip(snapshot.resources, plan.decisions):
         mark = ledger.marks.get(resource.ref)
         work = mark.work if mark is not None else Work()
-        if not _can_be_queried(resource, work, terminals):
+        if not _can_be_queried(resource, work, tenants):
             continue
         if isinstance(resource, Kernel) and resource.state == BUSY and not resource.waits_alone:
             if resource.shell_silent:
@@ -102,12 +103,41 @@ def schedule(
             asked_at = _last_asked(mark, work, now)
             due[resource.ref] = asked_at + window_of(limit), window_of(limit)
             continue
+        if isinstance(resource, App):
+            decision = _with_first_kernel(decision, resource, tenants, removable)
         begin = _query_at(decision, work, limit)
         if isinstance(resource, Kernel) and resource.state in COMING_UP:
             begin = _when_stuck(mark, work, limit, begin, policy, now)
         if begin is not None:
             due[resource.ref] = begin, window_of(limit)
     return due
+
+
+def _may_be_removed(decision: Decision, ledger: Ledger, policy: Policy, now: datetime) -> bool:
+    """Whether the resource is removed now or has a due time. A removal that ``dry_run`` has
+    rehearsed does not count: it happens no second time."""
+    if policy.dry_run and ledger.was_rehearsed(decision.ref, decision.idle_since):
+        return False
+    return decision.due_at is not None and (decision.removes or decision.due_at > now)
+
+
+def _with_first_kernel(
+    decision: Decision,
+    app: App,
+    tenants: Mapping[str, Sequence[Tenant]],
+    removable: Mapping[Ref, Decision],
+) -> Decision:
+    """The decision on ``app`` with the due time of the first kernel of it that may report its work,
+    if that kernel is due before the app."""
+    if app.own:
+        return decision
+    kernels = (
+        removable[tenant.ref]
+        for tenant in tenants.get(app.id, ())
+        if isinstance(tenant, Kernel) and tenant.ref in removable and is_reporter(app, tenant)
+    )
+    dues = [d.due_at for d in (decision, *kernels) if d.due_at is not None]
+    return replace(decision, due_at=min(dues)) if dues else decision
 
 
 def _last_asked(mark: Mark | None, work: Work, now: datetime) -> datetime:
@@ -167,12 +197,12 @@ def _recheck_interval(limit: timedelta) -> timedelta:
 
 
 def _can_be_queried(
-    resource: Resource, work: Work, terminals: Mapping[str, list[Terminal]]
+    resource: Resource, work: Work, tenants: Mapping[str, Sequence[Tenant]]
 ) -> bool:
     if isinstance(resource, App):
         # Its last image terminal may be closed while a job of it works: ask until that has ended.
         working = work.result == "working"
-        return working or needs_work_query(resource, terminals.get(resource.id, []), work)
+        return working or needs_work_query(resource, tenants.get(resource.id, ()), work)
     if isinstance(resource, Terminal):
         return not (resource.in_image or resource.unreadable)
     return not (resource.unreadable or resource.state in DEAD)

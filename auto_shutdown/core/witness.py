@@ -2,26 +2,18 @@
 
 This server cannot see the processes of an app in another container. But a kernel in that app can
 report the processor time of its host, which shows whether the app works. Without such a kernel
-nobody can find out.
+nobody can find out. So the app is queried before the last such kernel is removed.
 """
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
 
-from .apps import DEAD, Tenant
-from .due import Context, keep_working
-from .marks import BUSY, COMING_UP
-from .model import App, Kernel, Ref
+from .apps import Tenant, is_reporter
+from .due import Context, has_recent_answer, keep_while_asked, keep_working, window_of
+from .marks import BUSY
+from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref
 from .verdict import Decision, Reason
-
-
-def may_report(kernel: Kernel) -> bool:
-    """Whether the kernel runs, so that it may be able to report the work of its app, now or later.
-
-    A dead kernel cannot, and neither can a kernel that has sent no message since it was started.
-    """
-    return kernel.state not in DEAD | COMING_UP
 
 
 def loses_output_if_asked(kernel: Kernel) -> bool:
@@ -41,27 +33,49 @@ def keep_witness(
     tenants: Sequence[Tenant],
     decisions: MutableMapping[Ref, Decision],
 ) -> None:
-    """Keep one kernel that can report the work of ``app`` while the app works.
+    """Keep one kernel that can report the work of ``app`` while the app works, and until the app
+    has been queried for work.
 
     If all kernels that can report it would be removed, one idle kernel stays as the witness. It is
-    released when the work of the app has ended.
+    released when the latest answer is that the app does not work, or that nobody knows.
     """
     work = context.mark(app.ref).work
-    if app.own or work.result != "working" or decisions[app.ref].removes:
+    must_ask = _must_ask(context, app)
+    if app.own or decisions[app.ref].removes or not (must_ask or work.result == "working"):
         return
-    # A kernel in ``tenants`` may run in another app: then it cannot report on this app.
     reporters = [
         tenant
         for tenant in tenants
-        if isinstance(tenant, Kernel) and tenant.app == app.id and _can_report(context, tenant)
+        if isinstance(tenant, Kernel) and is_reporter(app, tenant) and _can_report(context, tenant)
     ]
     if any(not decisions[kernel.ref].removes for kernel in reporters):
         return
     for kernel in sorted(reporters, key=lambda kernel: kernel.id):
+        decision = decisions[kernel.ref]
         works = context.mark(kernel.ref).work.result == "working"
-        if decisions[kernel.ref].reason is Reason.IDLE and not works:
+        if decision.reason is not Reason.IDLE or works:
+            continue
+        if work.result == "working":
             decisions[kernel.ref] = keep_working(context, kernel.ref, work.detail)
-            return
+        elif not _is_rehearsed(context, decision):
+            window = window_of(context.policy.limit_of(app)[0])
+            decisions[kernel.ref] = keep_while_asked(context, kernel, work.asked_at, window)
+        return
+
+
+def _must_ask(context: Context, app: App) -> bool:
+    """Whether the app has to be queried before the last kernel that can report its work is
+    removed."""
+    if app.type != KERNEL_GATEWAY or app.status != IN_SERVICE:
+        return False
+    window = window_of(context.policy.limit_of(app)[0])
+    return not has_recent_answer(context.mark(app.ref), context.now, window)
+
+
+def _is_rehearsed(context: Context, decision: Decision) -> bool:
+    """Whether the removal was only rehearsed: without ``dry_run`` the kernel would be gone."""
+    rehearsed = context.ledger.was_rehearsed(decision.ref, decision.idle_since)
+    return context.policy.dry_run and rehearsed
 
 
 def _can_report(context: Context, kernel: Kernel) -> bool:
@@ -69,7 +83,7 @@ def _can_report(context: Context, kernel: Kernel) -> bool:
 
     A kernel that was never asked does not count: kernels of some languages cannot report it.
     """
-    if kernel.unreadable or kernel.refused or not may_report(kernel):
+    if kernel.refused:
         return False
     has_answered = context.mark(kernel.ref).work.result in ("none", "working")
     return has_answered and not loses_output_if_asked(kernel)

@@ -9,6 +9,9 @@ from pathlib import Path
 from .ports import PORTS, free_port
 from .processes import Leashed, wait_for_http
 
+#: Its sitecustomize.py runs in each Python process of an app.
+APP_HOST = Path(__file__).with_name("app_host")
+
 
 class Gateway:
     """The container of one app: a kernel gateway with its own home directory."""
@@ -20,6 +23,8 @@ class Gateway:
         self.url = f"http://127.0.0.1:{self.port}"
         env = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
         env.update(HOME=str(home), JUPYTER_RUNTIME_DIR=str(home / "runtime"))
+        path = filter(None, [str(APP_HOST), env.get("PYTHONPATH")])
+        env.update(PYTHONPATH=os.pathsep.join(path), KG_ENV_PROCESS_WHITELIST="PYTHONPATH")
         self.process = Leashed(
             [
                 sys.executable,

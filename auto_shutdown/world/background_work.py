@@ -14,7 +14,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal, apps_of
+from ..core.apps import needs_host_query, tenants_by_app
+from ..core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal
 from ..core.texts import sentence
 from ..core.verdict import Fault
 from . import foreign_kernels, other_servers
@@ -211,15 +212,20 @@ class WorkSource:
         resources: Mapping[Ref, object],
         snapshot: Snapshot,
     ) -> tuple[Answer, ...]:
-        """Add the answers for resources in other containers. An app with an image terminal is idle
-        only if both other servers and its own host report so."""
-        with_terminals = {app for t in snapshot.terminals if t.in_image for app in apps_of(t)}
+        """Add the answers for resources in other containers. Such an app is idle only if both
+        other servers and its own host report so."""
+        inside = tenants_by_app(snapshot)
+        with_host = {
+            app.id
+            for app in snapshot.apps
+            if not app.own and needs_host_query(app, inside.get(app.id, ()))
+        }
         by_ref = {answer.ref: answer for answer in answers}
         open_questions = {
             ref: window
             for ref, window in questions.items()
             if ref not in by_ref
-            or (ref.id in with_terminals and not (by_ref[ref].working or by_ref[ref].unread))
+            or (ref.id in with_host and not (by_ref[ref].working or by_ref[ref].unread))
         }
         merged = list(answers)
         for answer in await self._remote.ask(open_questions, resources, snapshot):

@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from ..core.apps import may_report
 from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot
-from ..core.witness import loses_output_if_asked, may_report
+from ..core.witness import loses_output_if_asked
 from .evidence import HOST_CORES, WORK_CORES, Gauge, Reading
 from .kernel_usage import Usage
 from .kernels import KernelSource

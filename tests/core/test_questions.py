@@ -9,6 +9,7 @@ import pytest
 from scene import APP, ASKED, IMAGE_TERMINAL, KERNEL, NOW, TERMINAL, Scene, ago, mark
 
 from auto_shutdown.core.advance import advance
+from auto_shutdown.core.apps import needs_work_query
 from auto_shutdown.core.ledger import Ledger
 from auto_shutdown.core.marks import Work
 from auto_shutdown.core.model import Ref, Snapshot
@@ -90,6 +91,60 @@ ROWS = {
 def test_which_resources_are_asked_about_background_work(name: str) -> None:
     scene, expected = ROWS[name]
     assert asked(scene) == expected
+
+
+PLAIN = Snapshot((KERNEL,), (), (APP,))
+
+
+def app_asked(kernel_idle: timedelta, snapshot: Snapshot = PLAIN, **policy: object) -> bool:
+    """Whether the app is queried, which was used just now; its kernel was idle for so long."""
+    scene = idle_for(kernel_idle)
+    marks = {**scene.ledger.marks, APP.ref: replace(scene.ledger.marks[APP.ref], active_at=NOW)}
+    kernels = tuple(replace(k, last_activity=NOW - kernel_idle) for k in snapshot.kernels)
+    snapshot = replace(snapshot, kernels=kernels)
+    ledger = advance(replace(scene.ledger, marks=marks), snapshot, NOW)
+    rules = Policy(warn=timedelta(0), **policy)  # type: ignore[arg-type]
+    plan = decide(snapshot, ledger, rules, NOW)
+    return APP.ref in questions(snapshot, plan, ledger, rules, NOW)
+
+
+def test_an_app_is_queried_before_its_first_kernel_is_due() -> None:
+    """Its own due time is two hours later, when no kernel can report a detached job any more."""
+    assert not app_asked(116 * MINUTE)
+    assert app_asked(117 * MINUTE)
+    assert app_asked(3 * HOUR)
+
+
+NOT_BY_ITS_KERNEL = {
+    "no kernel": Snapshot(apps=(APP,)),
+    "a dead kernel": replace(PLAIN, kernels=(replace(KERNEL, state="dead"),)),
+    "a starting kernel": replace(PLAIN, kernels=(replace(KERNEL, state="starting"),)),
+    "a kernel of another app": replace(PLAIN, kernels=(replace(KERNEL, app="KernelGateway/b"),)),
+    "a kernel that may be in it": replace(
+        PLAIN, kernels=(replace(KERNEL, app=None, may_be_in=(APP.id, "b")),)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_BY_ITS_KERNEL)
+def test_an_app_without_a_kernel_that_can_report_is_not_queried(name: str) -> None:
+    """Nobody could answer, and the app must not wait for an answer."""
+    snapshot = NOT_BY_ITS_KERNEL[name]
+    assert not app_asked(3 * HOUR, snapshot)
+    assert not needs_work_query(APP, snapshot.kernels, Work())
+
+
+def test_an_app_whose_kernel_is_only_rehearsed_is_not_queried_for_it() -> None:
+    scene = idle_for(3 * HOUR)
+    since = scene.ledger.marks[KERNEL.ref].active_at
+    policy = Policy(warn=timedelta(0), dry_run=True)
+    marks = {**scene.ledger.marks, APP.ref: replace(scene.ledger.marks[APP.ref], active_at=NOW)}
+    snapshot = replace(PLAIN, kernels=(scene.kernel,))
+    for rehearsed, is_asked in (({}, True), ({KERNEL.ref: since}, False)):
+        ledger = replace(scene.ledger, marks=marks, rehearsed=rehearsed)
+        ledger = advance(ledger, snapshot, NOW)
+        plan = decide(snapshot, ledger, policy, NOW)
+        assert (APP.ref in questions(snapshot, plan, ledger, policy, NOW)) is is_asked
 
 
 @pytest.mark.parametrize(

@@ -112,5 +112,65 @@ def test_a_kernel_that_shows_nothing_goes(scene: Scene) -> None:
     assert reasons(scene)["k1"] is not Reason.BACKGROUND_WORK
 
 
+# -- the app is queried before its last kernel that can report is removed ------------------------
+
+#: The app is due long after its kernels, and nobody has queried it.
+APP_DUE_LATER = with_mark(IDLE_SCENE, APP.ref, active_at=NOW, work=Work())
+LONG_AGO = NOW - timedelta(minutes=5)
+UNREAD = Work(NOW, LONG_AGO, "unread", "a server does not answer")
+
+
+def app_asked(work: Work) -> Scene:
+    return with_mark(APP_DUE_LATER, APP.ref, work=work)
+
+
+MUST_ASK = {
+    "never": APP_DUE_LATER,
+    "measured for too short a time": app_asked(Work(NOW)),
+    "long ago": app_asked(Work(LONG_AGO, LONG_AGO, "none")),
+    "it could not be read": app_asked(UNREAD),
+    "beside a kernel that does not say": with_mark(
+        joined(APP_DUE_LATER, other(state="busy")), other().ref, work=UNANSWERED
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUST_ASK)
+def test_the_last_kernel_stays_until_its_app_was_queried(name: str) -> None:
+    """A cell may have started a job that runs on (``nohup``), and nobody else can report it."""
+    kept = MUST_ASK[name].of(KERNEL.ref)
+    assert (kept.reason, kept.parameters) == (Reason.GRACE, {"case": "asking"})
+    assert kept.detail == (
+        "Idle 3 h of 2 h; it is being asked whether anything works in the background."
+    )
+    assert kept.due_at is not None
+    assert NOW < kept.due_at <= NOW + timedelta(minutes=1)
+
+
+def test_one_of_several_kernels_stays_until_the_app_was_queried() -> None:
+    scene = joined(APP_DUE_LATER, other())
+    assert sorted(reasons(scene).values()) == [Reason.GRACE, Reason.IDLE]
+
+
+REHEARSED = {KERNEL.ref: IDLE_SCENE.of(KERNEL.ref).idle_since}
+NEED_NOT_ASK = {
+    "nothing works in it": app_asked(ASKED),
+    "nobody could say": app_asked(UNANSWERED),
+    "a kernel that does not say": with_mark(APP_DUE_LATER, KERNEL.ref, work=UNANSWERED),
+    "another kernel stays": joined(APP_DUE_LATER, other(last_activity=NOW)),
+    "the removal is only rehearsed": with_ledger(
+        with_policy(APP_DUE_LATER, dry_run=True), rehearsed=REHEARSED
+    ),
+    "the app is being deleted": replace(
+        APP_DUE_LATER, app=replace(APP_DUE_LATER.app, status="Deleting")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEED_NOT_ASK)
+def test_a_kernel_goes_where_its_app_need_not_be_queried(name: str) -> None:
+    assert NEED_NOT_ASK[name].of(KERNEL.ref).reason is Reason.IDLE
+
+
 def test_a_disabled_product_keeps_all_as_before() -> None:
     assert reasons(with_policy(AT_WORK, enabled=False)) == {"k1": Reason.DISABLED}

@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.core.model import App, Kernel, Ref, Snapshot, Terminal
+from auto_shutdown.core.model import Answer, App, Kernel, Ref, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world import evidence, proc_files, process_table, processes
 from auto_shutdown.world.background_work import WorkSource, _used
 from auto_shutdown.world.evidence import Gauge, Reading, Use, use_between
+from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.proc_files import Transferred
+from auto_shutdown.world.work_answers import judge_tenants
 
 STAMP = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LOCAL = Kernel("local")
@@ -290,6 +292,41 @@ def reader() -> Iterator[subprocess.Popen[bytes]]:
         process.stdout.readline()  # it has started
         yield process
         process.kill()
+
+
+class KernelWithHost(FakeKernels):
+    """A kernel behind a gateway, whose host uses so many cores."""
+
+    def __init__(self, host_cores: float) -> None:
+        super().__init__()
+        self.host_cores = host_cores
+
+    def channels_of(self, _kernel_id: str) -> str | None:
+        return "ws://gateway"
+
+    async def ask_usage(self, _kernel_id: str) -> Usage:
+        return Usage(0.0, self.host_cores)
+
+
+@pytest.mark.parametrize("host_cores", [0.0, 1.0])
+async def test_app_beside_another_server_works_if_its_host_does(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch, host_cores: float
+) -> None:
+    """The other server reports nothing that works in it."""
+    app = App("KernelGateway", "a", "InService", shared=True)
+    snapshot = Snapshot((Kernel("k", state="idle", app=app.id),), (), (app,))
+    source = WorkSource(KernelWithHost(host_cores), FakeTerminals(), now=hand)  # type: ignore[arg-type]
+
+    async def ask_here(*_: object) -> list[Answer]:
+        return [judge_tenants(app.ref, [], "")]
+
+    monkeypatch.setattr(source, "_ask_here", ask_here)
+    answers: dict[Ref, Answer] = {}
+    for _ in range(2):
+        answers = {a.ref: a for a in await source.ask({app.ref: MINUTE}, snapshot)}
+        hand.now += 60
+    assert answers[app.ref].conclusive
+    assert answers[app.ref].working is (host_cores > 0)
 
 
 @pytest.mark.skipif(not proc_files.PROC.exists(), reason="no /proc here")
