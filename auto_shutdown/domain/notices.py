@@ -80,20 +80,15 @@ def _check_subscriptions(aws: Aws, topic: str) -> None:
     """Raise CallError if nobody has confirmed a subscription to ``topic``. (SNS accepts messages to
     such a topic, and nobody gets them.) If the topic belongs to another account that does not allow
     this request, it counts as subscribed."""
-    request: dict[str, Any] = {"TopicArn": topic}
-    while True:
-        try:
-            answer = aws.call("sns", "list_subscriptions_by_topic", **request)
-        except CallError as error:
-            if error.code in DENIED | {"AuthorizationError"}:
+    try:
+        for answer in aws.answers("sns", "list_subscriptions_by_topic", TopicArn=topic):
+            arns = [str(entry.get("SubscriptionArn")) for entry in answer.get("Subscriptions", ())]
+            if any(arn.startswith("arn:") for arn in arns):
                 return
-            raise
-        arns = [str(entry.get("SubscriptionArn")) for entry in answer.get("Subscriptions", ())]
-        if any(arn.startswith("arn:") for arn in arns):
+    except CallError as error:
+        if error.code in DENIED | {"AuthorizationError"}:
             return
-        if not answer.get("NextToken"):
-            break
-        request["NextToken"] = answer["NextToken"]
+        raise
     message = f"The topic {topic} has no confirmed subscription, so nobody would get the notices."
     advice = 'Subscribe an address and confirm it, or name an event_bus in "notify".'
     raise CallError("NoSubscription", message, advice)

@@ -185,14 +185,20 @@ class Aws:
         raise self._error(service, method, code, text)
 
     def pages(self, service: str, method: str, member: str, **request: Any) -> Any:
-        """The entries ``member`` of all pages. Raises CallError if a page lacks the member or if a
-        token is repeated, because an incomplete list must not count as complete."""
-        seen: set[str] = set()
-        while True:
-            page = self.call(service, method, **request)
+        """The entries ``member`` of all pages. Raises CallError as ``answers`` does, and if a page
+        lacks the member."""
+        for page in self.answers(service, method, **request):
             if member not in page:
                 raise self._error(service, method, "BadAnswer", "")
             yield from page[member]
+
+    def answers(self, service: str, method: str, **request: Any) -> Any:
+        """The answer with each page. Raises CallError if a token is repeated, because an incomplete
+        list must not count as complete, and the reading would never end."""
+        seen: set[str] = set()
+        while True:
+            page = self.call(service, method, **request)
+            yield page
             token = page.get("NextToken")
             if not token:
                 return

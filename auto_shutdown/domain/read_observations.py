@@ -3,6 +3,7 @@ report lines of servers (CloudWatch Logs), tags, and the creations of apps (Clou
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -107,8 +108,7 @@ def read_canvas(
             "StartTime": start,
             "EndTime": end + RESOLUTION,
         }
-        while True:
-            answer = aws.call("cloudwatch", "get_metric_data", **request)
+        for answer in aws.answers("cloudwatch", "get_metric_data", **request):
             for result in answer.get("MetricDataResults", ()):
                 app = batch[int(result["Id"][1:])]
                 pairs = zip(result.get("Timestamps", ()), result.get("Values", ()))
@@ -117,9 +117,6 @@ def read_canvas(
                     Point(at.astimezone(timezone.utc), timedelta(seconds=float(value)))
                     for at, value in pairs
                 ]
-            if not answer.get("NextToken"):
-                break
-            request["NextToken"] = answer["NextToken"]
     return {key: tuple(sorted(p, key=lambda x: x.at)) for key, p in found.items() if p}
 
 
@@ -274,8 +271,8 @@ def read_creations(
         "StartTime": back_to,
         "MaxResults": 50,
     }
-    for _ in range(MOST_PAGES):
-        answer = aws.call("cloudtrail", "lookup_events", **request)
+    answers = aws.answers("cloudtrail", "lookup_events", **request)
+    for answer in itertools.islice(answers, MOST_PAGES):
         oldest = None
         for event in answer.get("Events", ()):
             at = event.get("EventTime")
@@ -289,7 +286,6 @@ def read_creations(
             return found, back_to
         if oldest is not None and enough():
             return found, max(oldest, back_to)
-        request["NextToken"] = answer["NextToken"]
     message = f"CloudTrail has more than {MOST_PAGES * 50} CreateApp events since {back_to:%F}."
     raise CallError("TooMany", message, "Use shorter age_hours in the policy.")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from auto_shutdown.domain.errors import OutOfTimeError
-from auto_shutdown.domain.pace import BACK_OFF, Pace
+from auto_shutdown.domain.errors import CallError, OutOfTimeError
+from auto_shutdown.domain.pace import BACK_OFF, Aws, Pace
 from auto_shutdown.local_studio.rates import Rates
 from auto_shutdown.local_studio.resources import ApiError
 
@@ -151,3 +151,15 @@ def run_all(works: list[Callable[[], None]]) -> None:
         thread.start()
     for thread in running:
         thread.join()
+
+
+@pytest.mark.parametrize("tokens", [["a", "a"], ["a", "b", "a"]])
+def test_a_repeated_token_ends_the_pages_of_every_service(
+    tokens: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([{"Subscriptions": [], "NextToken": token} for token in tokens])
+    monkeypatch.setattr(Aws, "call", lambda *_words, **_request: next(answers))
+    with pytest.raises(CallError) as caught:
+        for _ in Aws("us-west-2").answers("sns", "list_subscriptions_by_topic"):
+            pass
+    assert caught.value.code == "RepeatedToken"

@@ -132,6 +132,9 @@ class World:
     def pages(self, service: str, method: str, member: str, **request: Any) -> Iterator[Any]:
         yield from self.call(service, method, **request)[member]
 
+    def answers(self, service: str, method: str, **request: Any) -> Iterator[Answer]:
+        yield self.call(service, method, **request)
+
     def _story(self, request: Answer) -> tuple[str, Story]:
         owner = request.get("UserProfileName") or request["SpaceName"]
         name = self._person(owner)

@@ -186,6 +186,13 @@ class TestClearedEnvironment:
         found = host.attribute(process(500, 1))
         assert (found.owners[500], found.adrift) == (TERMINAL.ref, frozenset())
 
+    def test_an_owned_process_that_the_job_has_adopted_keeps_its_owner(self) -> None:
+        """A job that is a subreaper becomes the parent of a process whose parent has ended."""
+        host = self.host()
+        host.attribute(process(501, 300))
+        found = host.attribute(process(500, 1), process(501, 500))
+        assert (found.owners[501], found.adrift) == (TERMINAL.ref, frozenset({500}))
+
 
 @pytest.mark.parametrize(
     ("words", "prompt"),
