@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from .model import App, Kernel, Kind, Resource, Terminal, Unread
+from .model import KERNEL_GATEWAY, App, Kernel, Kind, Resource, Terminal, Unread, apps_of
 from .signals import Signal
 
 
@@ -28,11 +28,17 @@ class Rule:
     only_when_it_saves: bool | None = None
 
     def matches(self, resource: Resource) -> bool:
+        return self._matches(resource, self.instance_type)
+
+    def matches_on_some_instance_type(self, resource: Resource) -> bool:
+        return self._matches(resource, None)
+
+    def _matches(self, resource: Resource, instance_type: str | None) -> bool:
         kernel_name = resource.name if isinstance(resource, Kernel) else None
         image = resource.environment if isinstance(resource, Terminal) else resource.image
         # A glob may match the whole image ARN, or only the image name in it.
         pairs = (
-            (self.instance_type, (resource.instance_type,)),
+            (instance_type, (resource.instance_type,)),
             (self.kernel_name, (kernel_name,)),
             (self.image, (image, image.partition("/")[2] if image else None)),
         )
@@ -41,6 +47,14 @@ class Rule:
             for glob, values in pairs
             if glob is not None
         )
+
+
+def _is_instance_type_unknown(resource: Resource) -> bool:
+    """Whether ``resource`` runs on an instance whose type this server has not read: in one of
+    several apps, or (after a restart) in an app that SageMaker has not listed yet."""
+    if isinstance(resource, App) or resource.instance_type is not None:
+        return False
+    return any(app.startswith(f"{KERNEL_GATEWAY}/") for app in apps_of(resource))
 
 
 @dataclass(frozen=True)
@@ -86,16 +100,21 @@ class Policy:
         return min(max(resource.own_limit, self.shortest), upper_bound), "cull_idle_timeout"
 
     def _limit_by_settings(self, resource: Resource) -> tuple[timedelta, str]:
+        # If the instance type is unknown, each rule may apply that matches some instance type, up
+        # to the first rule that matches all of them.
+        is_type_unknown = _is_instance_type_unknown(resource)
+        possible = []
         for index, rule in enumerate(self.rules):
-            if rule.idle_timeout is not None and rule.matches(resource):
-                return rule.idle_timeout, f"rules[{index}]"
-        limit = self._limit_by_kind[resource.ref.kind]
-        if isinstance(resource, Kernel) and resource.may_be_in:
-            # The instance type is unknown, so the longest limit of any type counts.
-            for index, rule in enumerate(self.rules):
-                if rule.idle_timeout is not None and rule.idle_timeout > limit[0]:
-                    limit = rule.idle_timeout, f"rules[{index}]"
-        return limit
+            if rule.idle_timeout is None:
+                continue
+            if rule.matches(resource):
+                possible.append((rule.idle_timeout, f"rules[{index}]"))
+                break
+            if is_type_unknown and rule.matches_on_some_instance_type(resource):
+                possible.append((rule.idle_timeout, f"rules[{index}]"))
+        else:
+            possible.append(self._limit_by_kind[resource.ref.kind])
+        return max(possible, key=lambda limit: limit[0])
 
     @cached_property
     def _limit_by_kind(self) -> Mapping[Kind, tuple[timedelta, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from planner_tables import HOUR, busy
 from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, Scene, ago, with_ledger
 
@@ -55,12 +56,52 @@ def test_keep_alive_on_an_app_holds_a_kernel_that_may_run_in_it() -> None:
     assert of(plan, UNPLACED.ref).reason is Reason.KEPT_ALIVE
 
 
-def test_unplaced_kernel_has_the_longest_limit_of_any_instance_type() -> None:
-    long = Rule(instance_type="ml.g5.*", idle_timeout=timedelta(hours=10))
-    short = Rule(instance_type="ml.t3.*", idle_timeout=timedelta(minutes=30))
-    policy = replace(POLICY, rules=(short, long))
-    assert policy.limit_of(UNPLACED) == (timedelta(hours=10), "rules[1]")
-    assert policy.limit_of(replace(UNPLACED, may_be_in=()))[0] == POLICY.idle_timeout
+GPU = Rule(instance_type="ml.g5.*", idle_timeout=timedelta(hours=10))
+CHEAP = Rule(instance_type="ml.t3.*", idle_timeout=timedelta(minutes=30))
+ANY_PYTHON = Rule(kernel_name="python3", idle_timeout=timedelta(minutes=20))
+PYTHON_ON_GPU = replace(GPU, kernel_name="python3")
+R_ON_GPU = replace(GPU, kernel_name="ir")
+SAVES = Rule(kernel_name="python3", only_when_it_saves=True)
+DEFAULT = (POLICY.idle_timeout, "idle_timeout_minutes")
+
+
+@pytest.mark.parametrize(
+    ("rules", "limit"),
+    [
+        ((CHEAP, GPU), (timedelta(hours=10), "rules[1]")),
+        ((CHEAP,), DEFAULT),
+        ((GPU, ANY_PYTHON), (timedelta(hours=10), "rules[0]")),
+        ((CHEAP, ANY_PYTHON), (timedelta(minutes=30), "rules[0]")),
+        ((ANY_PYTHON, GPU), (timedelta(minutes=20), "rules[0]")),
+        ((SAVES, PYTHON_ON_GPU, ANY_PYTHON), (timedelta(hours=10), "rules[1]")),
+        ((R_ON_GPU,), DEFAULT),
+        ((), DEFAULT),
+    ],
+    ids=[
+        "the longest of the types",
+        "another type has the default",
+        "a later rule for its name",
+        "a later rule that is shorter",
+        "an earlier rule for its name",
+        "a rule for type and name",
+        "a rule for another name",
+        "no rule",
+    ],
+)
+def test_kernel_of_unknown_instance_type_has_the_longest_limit_that_may_apply(
+    rules: tuple[Rule, ...], limit: tuple[timedelta, str]
+) -> None:
+    policy = replace(POLICY, rules=rules)
+    assert policy.limit_of(UNPLACED) == limit
+    assert policy.limit_of(replace(UNPLACED, app=APP.id, may_be_in=())) == limit, "just recalled"
+    for instance_type in ("ml.g5.xlarge", "ml.t3.medium", "ml.m5.large"):
+        placed = replace(UNPLACED, app=APP.id, may_be_in=(), instance_type=instance_type)
+        assert policy.limit_of(placed)[0] <= limit[0]
+
+
+def test_kernel_of_this_host_has_no_instance_type_for_a_rule_to_match() -> None:
+    policy = replace(POLICY, rules=(GPU,))
+    assert policy.limit_of(replace(UNPLACED, may_be_in=())) == DEFAULT
 
 
 def test_image_terminal_that_fits_two_apps_has_both_asked_for_background_work() -> None:
