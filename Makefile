@@ -70,7 +70,7 @@ $(STAMPS)/node_modules: $(STAMPS)/packages labextension/package.json labextensio
 
 # Whenever its source changed: the build backend itself keeps a bundle that is there, however old.
 PANEL_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f) docs/users.md docs/bring-back.md
-$(BUNDLE): $(STAMPS)/node_modules $(PANEL_SOURCES) labextension/tsconfig.json labextension/webpack.config.cjs
+$(BUNDLE): $(STAMPS)/node_modules $(PANEL_SOURCES) labextension/tsconfig.json labextension/webpack.config.cjs labextension/css-loader.cjs
 	@echo "Building the panel …"
 	@rm -rf auto_shutdown/labextension
 	@cd labextension && jlpm build > $(CURDIR)/$(STAMPS)/build.log 2>&1 || { cat $(CURDIR)/$(STAMPS)/build.log; exit 1; }

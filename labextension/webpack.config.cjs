@@ -18,8 +18,8 @@ module.exports = {
       { test: /\.md$/, type: 'asset/source' },
       {
         test: /base\.css$/,
-        enforce: 'pre',
-        use: [path.resolve(__dirname, 'minify-css.cjs')]
+        enforce: 'post',
+        use: [path.resolve(__dirname, 'css-loader.cjs')]
       }
     ]
   },

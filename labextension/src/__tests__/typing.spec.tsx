@@ -14,7 +14,7 @@ import type { Poller } from '../behaviour/poller';
 import { ServerSettings } from '../behaviour/serversettings';
 import type { Change, ISettingsAnswer } from '../model/types';
 import { h } from '../view/jsx';
-import { PanelView } from '../view/panelview';
+import { PanelView, SETTINGS } from '../view/panelview';
 import { ACTIONS, NOW, report, resource, still } from './given';
 
 vi.mock('@jupyterlab/ui-components', () => import('./hosticons'));
@@ -38,6 +38,7 @@ describe('a field of the panel', () => {
   let node: HTMLElement;
 
   beforeEach(async () => {
+    await SETTINGS.load();
     const { locked, limits, ...values } = report().policy;
     served = { settings: values, user: {}, defaults: values, limits, locked };
     patches = [];

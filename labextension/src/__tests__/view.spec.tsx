@@ -2,12 +2,12 @@ import * as React from 'react';
 
 import { nullTranslator } from '@jupyterlab/translation';
 import { renderToStaticMarkup } from 'react-dom/server';
-import { describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { removals } from '../model/report';
 import type { IProgram, IReport, IResource, IStoppedEntry } from '../model/types';
 import { h } from '../view/jsx';
-import { PanelView } from '../view/panelview';
+import { PanelView, SETTINGS } from '../view/panelview';
 import type { ILook, IProps } from '../view/props';
 import { ACTIONS, APP, NOW, active, at, entry, outcome, report, resource, still } from './given';
 import recorded from './reports/studio-classic.json';
@@ -15,6 +15,8 @@ import recorded from './reports/studio-classic.json';
 vi.mock('@jupyterlab/ui-components', () => import('./hosticons'));
 
 const LOOK: ILook = { folded: ['settings'], filtering: false, filter: '', order: 'place' };
+
+beforeAll(() => SETTINGS.load());
 
 /** The panel as HTML. */
 function drawn(

@@ -3,7 +3,7 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { translated } from '../model/texts';
+import { notLoaded, translated } from '../model/texts';
 import type { IFaultTexts } from '../model/texts';
 import type {
   Change,
@@ -28,10 +28,13 @@ export class RefusedError extends Error {
   }
 }
 
-/** What to tell the user when a request to the server has failed. */
+/** What to tell the user when a request to the server, or for a file with our code, has failed. */
 export function failureWords(error: unknown, trans: TranslationBundle): string {
-  return error instanceof RefusedError
-    ? error.message
+  if (error instanceof RefusedError) {
+    return error.message;
+  }
+  return error instanceof Error && error.name === 'ChunkLoadError'
+    ? notLoaded(trans)
     : trans.__('The server does not answer. Nothing was changed.');
 }
 

@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
 import { keyOf, namesOf, fullName } from '../model/names';
-import { loss } from '../model/promise';
+import { loss } from '../model/loss';
 import { idleNow } from '../model/report';
 import type { IReport, IResource } from '../model/types';
 import { idleFor } from '../model/words';

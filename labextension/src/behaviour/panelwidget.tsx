@@ -1,23 +1,20 @@
-import * as React from 'react';
-import { createElement as h } from 'react';
-
-import { Dialog, ReactWidget, showErrorMessage } from '@jupyterlab/apputils';
+import { ReactWidget, showErrorMessage } from '@jupyterlab/apputils';
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Message } from '@lumino/messaging';
 
-import { localPath, nameAmong } from '../model/names';
-import { loss } from '../model/promise';
-import { keepers } from '../model/report';
+import { localPath } from '../model/names';
 import type { Change, IReport, IResource, IStoppedEntry, Kind } from '../model/types';
+import { h } from '../view/jsx';
+import { OnDemand, Part } from '../view/ondemand';
 import type { IActions, ILook, IPanelProps } from '../view/props';
 import type { Api } from './api';
 import { failureWords } from './api';
-import { ask } from './ask';
 import type { BringBack } from './bringback';
 import type { Look } from './look';
 import type { Poller } from './poller';
 import { Press } from './press';
+import type { IRemovalHost } from './removaldialogs';
 import type { ServerSettings } from './serversettings';
 import type { StoppedEntries } from './stoppedentries';
 import type { StoppedMessages } from './stoppedmessages';
@@ -41,6 +38,13 @@ export interface IPanelOptions {
   openNotebook(path: string): void;
   openTerminal(name: string): void;
 }
+
+type RemovalDialogs = typeof import('./removaldialogs');
+
+/** A page on which nobody opens the panel does not load this code. */
+const VIEW = new Part<IPanelProps>(
+  async () => (await import(/* webpackChunkName: "view" */ '../view/panelview')).PanelView
+);
 
 /** The side panel. */
 export class PanelWidget extends ReactWidget implements IActions {
@@ -100,15 +104,15 @@ export class PanelWidget extends ReactWidget implements IActions {
   };
 
   readonly remove = (resource: IResource): void => {
-    void this._askAndRemove(resource);
+    void this._ask((dialogs, host) => dialogs.askAndRemove(resource, host));
   };
 
   readonly removeIdle = (): void => {
-    void this._askAndRemoveIdle();
+    void this._ask((dialogs, host) => dialogs.askAndRemoveIdle(host));
   };
 
   readonly stopNow = (resources: IResource[]): void => {
-    void this._askAndStopNow(resources);
+    void this._ask((dialogs, host) => dialogs.askAndStopNow(resources, host));
   };
 
   readonly bringBack = (entries: IStoppedEntry[]): void => {
@@ -167,28 +171,24 @@ export class PanelWidget extends ReactWidget implements IActions {
   }
 
   protected render(): JSX.Element {
-    const View = this._view;
-    if (View === null) {
-      return <></>;
-    }
     const { poller, settings, stopped, entries, bringBack, announces, look, trans } = this._options;
-    return (
-      <View
-        state={poller.state}
-        now={poller.now}
-        settings={settings}
-        look={look}
-        announces={announces()}
-        removals={stopped.removals}
-        returns={{
-          offer: entries.offer,
-          of: outcome => entries.of(outcome),
-          isStarting: entry => bringBack.isStarting(entry)
-        }}
-        trans={trans}
-        actions={this}
-      />
-    );
+    const { state } = poller;
+    const props: IPanelProps = {
+      state,
+      now: poller.now,
+      settings,
+      look,
+      announces: announces(),
+      removals: stopped.removals,
+      returns: {
+        offer: entries.offer,
+        of: outcome => entries.of(outcome),
+        isStarting: entry => bringBack.isStarting(entry)
+      },
+      trans,
+      actions: this
+    };
+    return <OnDemand part={VIEW} with={props} reachable={state.error === null} trans={trans} />;
   }
 
   protected onAfterShow(message: Message): void {
@@ -208,7 +208,6 @@ export class PanelWidget extends ReactWidget implements IActions {
    * button is released. */
   protected onUpdateRequest(message: Message): void {
     if (this.isVisible && !this._press.active) {
-      void this._loadView();
       super.onUpdateRequest(message);
     }
   }
@@ -217,22 +216,6 @@ export class PanelWidget extends ReactWidget implements IActions {
   private _requestSettings(): void {
     const { look, settings } = this._options;
     settings.wanted = this.isVisible && !look.value.folded.includes('settings');
-  }
-
-  /** Load the code of the view when the panel is seen first. */
-  private async _loadView(): Promise<void> {
-    if (this._view !== null || this._loading) {
-      return;
-    }
-    this._loading = true;
-    try {
-      this._view = (await import(/* webpackChunkName: "view" */ '../view/panelview')).PanelView;
-      this.update();
-    } catch {
-      // The server is gone: the next drawing tries again.
-    } finally {
-      this._loading = false;
-    }
   }
 
   private async _showHelp(): Promise<void> {
@@ -250,54 +233,21 @@ export class PanelWidget extends ReactWidget implements IActions {
     await poller.acted();
   }
 
-  private async _askAndStopNow(resources: IResource[]): Promise<void> {
-    const { api, save, trans } = this._options;
+  /** Ask in a dialog before something is removed. The code of the dialogs is loaded first. */
+  private async _ask(
+    question: (dialogs: RemovalDialogs, host: IRemovalHost) => Promise<void>
+  ): Promise<void> {
+    const { api, poller, save, trans } = this._options;
     const { report } = this;
     if (report === null) {
       return;
     }
-    await this._do(async () => {
-      const { askStopNow } = await import(/* webpackChunkName: "dialogs" */ './stopnow');
-      const names = resources.map(r => nameAmong(r, report.resources, trans));
-      if (await askStopNow(names, report.platform.kind, trans)) {
-        const ids = resources.map(r => r.id);
-        const kernels = report.resources.filter(
-          r => r.kind === 'kernel' && (ids.includes(r.id) || ids.includes(r.app ?? ''))
-        );
-        await save(kernels.map(r => r.id));
-        for (const resource of keepers(resources)) {
-          await api.remove(resource.kind, resource.id);
-        }
-      }
-    });
-  }
-
-  private async _askAndRemove(resource: IResource): Promise<void> {
-    const { api, trans } = this._options;
-    const platform = this.report?.platform.kind ?? 'local';
-    const name = nameAmong(resource, this.report?.resources ?? [], trans);
-    const stop = Dialog.warnButton({ label: trans.__('Shut down') });
-    const body = loss(resource.kind, platform, trans);
-    const answer = await ask(trans.__('Shut down %1 now?', name), body, stop, trans);
-    if (answer.button.accept) {
-      await this._do(() => api.remove(resource.kind, resource.id));
-    }
-  }
-
-  private async _askAndRemoveIdle(): Promise<void> {
-    const { api, poller, trans } = this._options;
-    if (this.report === null) {
-      return;
-    }
-    const report = this.report;
-    let chosen: IResource[] = [];
-    await this._do(async () => {
-      const { askWhichIdle } = await import(/* webpackChunkName: "dialogs" */ './idledialog');
-      chosen = await askWhichIdle(report, poller.now, trans);
-    });
-    // One after the other: each is a request of its own to SageMaker.
-    for (const resource of chosen) {
-      await this._do(() => api.remove(resource.kind, resource.id));
+    try {
+      const dialogs = await import(/* webpackChunkName: "dialogs" */ './removaldialogs');
+      const attempt = (requests: () => Promise<unknown>): Promise<boolean> => this._do(requests);
+      await question(dialogs, { api, report, now: poller.now, trans, save, attempt });
+    } catch (error) {
+      await showErrorMessage(trans.__('Auto Shutdown'), failureWords(error, trans));
     }
   }
 
@@ -315,6 +265,4 @@ export class PanelWidget extends ReactWidget implements IActions {
   }
 
   private readonly _press: Press;
-  private _loading = false;
-  private _view: React.ComponentType<IPanelProps> | null = null;
 }

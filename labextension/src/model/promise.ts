@@ -1,9 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { noNewApps } from './bringback';
-import { clock, duration, spelled } from './durations';
-import type { IOutcome, IPlatform, ISettings } from './types';
-import { ruleName } from './words';
+import { spelled } from './durations';
+import type { IPlatform, ISettings } from './types';
 
 /** What the settings mean, as one would say it to a colleague. */
 export function promise(
@@ -100,67 +98,4 @@ function* whatStops(
           );
       break;
   }
-}
-
-/** What is lost when it is shut down now. */
-export function loss(kind: string, platform: string, trans: TranslationBundle): string {
-  if (kind !== 'app') {
-    return kind === 'terminal'
-      ? trans.__('Commands that run in it end. Files are kept.')
-      : trans.__('Stopping ends the variables in memory. Files are kept.');
-  }
-  const said = [
-    trans.__(
-      'Stopping ends the variables in memory. Files in your home folder are kept; what was put ' +
-        'elsewhere in the container (installed packages, /tmp) is lost. The instance stops being ' +
-        'billed once its last app is gone.'
-    )
-  ];
-  if (platform === 'studio-classic') {
-    said.push(noNewApps(trans));
-  }
-  return said.join(' ');
-}
-
-/** The message in a notebook whose kernel was stopped: when, after how long, by which rule. */
-export function stopped(
-  outcome: IOutcome,
-  app: IOutcome | null,
-  platform: string,
-  now: number,
-  trans: TranslationBundle
-): string[] {
-  const at = clock(outcome.at, now);
-  const said: string[] = [];
-  if (outcome.reason === 'requested') {
-    said.push(
-      trans.__('The kernel of this notebook was stopped at %1, because somebody asked for it.', at)
-    );
-  } else if (outcome.idle_since === null) {
-    said.push(
-      trans.__('Auto Shutdown stopped the kernel of this notebook at %1: %2', at, outcome.detail)
-    );
-  } else {
-    const idle = duration(Date.parse(outcome.at) - Date.parse(outcome.idle_since), trans);
-    const rule = ruleName(outcome.rule, trans);
-    said.push(
-      trans.__(
-        'Auto Shutdown stopped the kernel of this notebook at %1, after %2 without activity (%3).',
-        at,
-        idle,
-        rule
-      )
-    );
-  }
-  said.push(trans.__('Its variables are lost; the file and its outputs are kept.'));
-  if (app !== null && platform === 'studio-classic') {
-    said.push(
-      trans.__(
-        'Its app (%1) was deleted too. Starting a kernel asks SageMaker for a new app, which takes minutes.',
-        app.name
-      ),
-      noNewApps(trans)
-    );
-  }
-  return said;
 }

@@ -39,3 +39,10 @@ export function messageOf(fault: IFaultTexts, trans: TranslationBundle): string 
 export function remedyOf(fault: IFaultTexts, trans: TranslationBundle): string {
   return translated(fault.remedy_parts, fault.remedy ?? '', trans);
 }
+
+/** The message when a file with code of the panel cannot be loaded. */
+export function notLoaded(trans: TranslationBundle): string {
+  return trans.__(
+    'A part of Auto Shutdown could not be loaded. After an update of Auto Shutdown, reload the page.'
+  );
+}

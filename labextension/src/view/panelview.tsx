@@ -9,14 +9,19 @@ import { announcement } from '../model/words';
 import { FilterBar } from './filterbar';
 import { Section } from './folding';
 import type { IPanelProps, IProps, IReportProps } from './props';
+import { OnDemand, Part } from './ondemand';
 import { Programs } from './programs';
 import { Removed } from './removed';
 import { Resources } from './resources';
 import { Saved } from './saved';
-import { SettingsForm } from './settingsform';
 import { useSource } from './source';
 import { Toolbar } from './toolbar';
 import { h } from './jsx';
+
+/** The form is folded at first, and a fifth of the code. */
+export const SETTINGS = new Part<IReportProps>(
+  async () => (await import(/* webpackChunkName: "settings" */ './settingsform')).SettingsForm
+);
 
 /** The whole panel, from health to settings. */
 export function PanelView(panel: IPanelProps): JSX.Element {
@@ -42,7 +47,7 @@ export function PanelView(panel: IPanelProps): JSX.Element {
       <Removed {...all} />
       <Saved {...all} />
       <Section {...props} fold="settings" label={trans.__('Settings')}>
-        <SettingsForm {...all} />
+        <OnDemand part={SETTINGS} with={all} reachable={props.state.error === null} trans={trans} />
       </Section>
     </>
   );
