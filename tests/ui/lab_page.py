@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
-
-from playwright.sync_api import Error as PlaywrightError
 
 from auto_shutdown.local_studio.server import JupyterServerApp
 
@@ -19,9 +17,33 @@ AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 PANEL = "#jupyterlab-auto-shutdown-panel"
 TOAST = ".Toastify__toast"
 
-#: Tries to choose a command in the palette, and milliseconds for each step of one.
-PALETTE_TRIES = 15
-PALETTE_MS = 4_000
+#: How long a command may take to become available in the palette.
+PALETTE_SECONDS = 60
+
+#: Type a label into the open palette; once its item is listed first, click it. The palette closes
+#: itself at once when it runs a command.
+CHOOSE_IN_PALETTE = """
+  label => {
+    const isShown = node => node.offsetParent !== null;
+    const find = (selector, within) => [...within.querySelectorAll(selector)].find(isShown);
+    const field = find('.lm-CommandPalette-input', document);
+    if (!field) {
+      return 'closed';
+    }
+    if (field.value !== label) {
+      field.value = label;
+      field.dispatchEvent(new Event('input', { bubbles: true }));
+      return 'typed';
+    }
+    const palette = field.closest('.lm-CommandPalette');
+    const item = find('.lm-CommandPalette-item.lm-mod-active', palette);
+    if (!item?.textContent.includes(label)) {
+      return 'typed';
+    }
+    item.click();
+    return isShown(field) ? 'typed' : 'run';
+  }
+"""
 
 #: Pictures are made only where somebody asks for them.
 PICTURES = bool(os.environ.get("AUTO_SHUTDOWN_PICTURES"))
@@ -60,19 +82,20 @@ def open_panel(page: Any) -> None:
 
 
 def run(page: Any, command: str) -> None:
-    """Choose a command of ours in the palette, by its label."""
-    field = page.locator(".lm-CommandPalette-input:visible").first
-    item = page.locator(".lm-CommandPalette-item.lm-mod-active:visible")
-    chosen = item.filter(has_text=command).first
-    for _ in range(PALETTE_TRIES):
-        # The palette closes when the page moves the focus, as it does while a notebook opens.
-        page.keyboard.press("Control+Shift+C")
-        with contextlib.suppress(PlaywrightError):
-            field.wait_for(timeout=PALETTE_MS)
-            field.fill(command, timeout=PALETTE_MS)
-            chosen.wait_for(timeout=PALETTE_MS)
-            field.press("Enter", timeout=PALETTE_MS)
+    """Run a command of ours from the palette, by its label. Returns once the command was run.
+
+    The palette closes whenever the page moves the focus, as a notebook does while it opens. It
+    ignores a key or click while it is refreshing its list. So each try is one step in the page, and
+    the palette is opened again until a try has run the command.
+    """
+    deadline = time.monotonic() + PALETTE_SECONDS
+    while time.monotonic() < deadline:
+        state = page.evaluate(CHOOSE_IN_PALETTE, command)
+        if state == "run":
             return
+        if state == "closed":
+            page.keyboard.press("Control+Shift+C")
+        page.wait_for_timeout(50)
     raise AssertionError(f"the palette does not offer {command}")
 
 
