@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -13,6 +14,10 @@ from ..core.texts import sentence
 #: again.
 SOURCE_SECONDS = 45.0
 
+#: A call that has not ended after this time (seconds) is cancelled, and the next pass begins a new
+#: one. Without this a manager that hangs once would keep everything until the server restarts.
+ABANDON_SECONDS = 600.0
+
 _REMEDY = sentence(
     "The next pass tries again. If it stays, the server's log says what its managers do."
 )
@@ -20,27 +25,33 @@ _REMEDY = sentence(
 T = TypeVar("T")
 
 
+def _take_error(call: asyncio.Future[Any]) -> None:
+    if not call.cancelled():
+        call.exception()
+
+
 class SourceReader:
     """Reads sources, and remembers the calls that have not ended."""
 
-    def __init__(self) -> None:
-        self._pending: dict[str, asyncio.Future[Any]] = {}
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._pending: dict[str, tuple[asyncio.Future[Any], float]] = {}
 
     async def read(
         self, source: str, read: Callable[[], Awaitable[T]], last: T, unread: dict[str, Unread]
     ) -> T:
         """The result of ``read``. If it fails or takes too long: ``last``, and an entry for
-        ``source`` in ``unread``. A late call is not cancelled, because it may ignore this, and no
-        second call begins before it ends."""
-        pending = self._pending.pop(source, None)
-        if pending is None or pending.done():
-            pending = asyncio.ensure_future(read())
+        ``source`` in ``unread``. A late call goes on, and no second call begins beside it for
+        :data:`ABANDON_SECONDS`."""
+        pending, began_at = self._unfinished(source) or (asyncio.ensure_future(read()), self._now())
         await asyncio.wait({pending}, timeout=SOURCE_SECONDS)
         try:
             if pending.done():
                 result: T = pending.result()
                 return result
-            self._pending[source] = pending
+            # Nobody may wait for the late call. Its error must not appear in the log.
+            pending.add_done_callback(_take_error)
+            self._pending[source] = pending, began_at
             limit = f"{SOURCE_SECONDS:g}"
             text = sentence("The %1 have not been listed within %2 s.", source, limit)
             code = "TimedOut"
@@ -49,3 +60,13 @@ class SourceReader:
             text = sentence("Cannot list the %1: %2.", source, code)
         unread[source] = Unread(source, code, text, _REMEDY)
         return last
+
+    def _unfinished(self, source: str) -> tuple[asyncio.Future[Any], float] | None:
+        """The call of an earlier pass that goes on, and the time of its start."""
+        late = self._pending.pop(source, None)
+        if late is None or late[0].done():
+            return None
+        if self._now() - late[1] < ABANDON_SECONDS:
+            return late
+        late[0].cancel()
+        return None

@@ -96,7 +96,7 @@ class World:
         self._last = Snapshot()
         self._listed_apps: tuple[App, ...] = ()
         self._places = KernelPlaces(lambda kernel_id: kernels.pid_of(kernel_id) is not None)
-        self._reader = SourceReader()
+        self._reader = SourceReader(now)
         self._rereading: asyncio.Future[tuple[Kernel, ...] | None] | None = None
         self._apps_unread: Unread | None = None
         self._now = now

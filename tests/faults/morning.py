@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -146,7 +147,8 @@ class Morning(Bench):
             "studio-classic", studio.domain_id, studio.user_profile_name, region_name=studio.region
         )
         self.sagemaker = SageMaker(platform, self.wire.url)
-        source = KernelSource(self.kernels, Sessions())
+        self.sessions, self.blocked = Sessions(), threading.Event()
+        source = KernelSource(self.kernels, self.sessions)
         return World(platform, source, TerminalSource({}), self.sagemaker)
 
     def app(self, sort: str) -> str:
@@ -266,13 +268,13 @@ Step = Callable[[Morning], Any]
 
 
 async def morning_with_fault(
-    morning: Morning, start_fault: Step, end_fault: Step, note: str = ""
+    morning: Morning, start_fault: Step, end_fault: Step, note: str = "", minutes: float = 8
 ) -> Verdict:
-    """A morning with a fault in the minutes in which the idle app is due."""
+    """A morning with a fault that lasts ``minutes``. In these minutes the idle app is due."""
     try:
         await morning.begin()
         start_fault(morning)
-        await morning.pass_by(8)
+        await morning.pass_by(minutes)
         end_fault(morning)
         await morning.calls_returned()
         # The longest wait after so few failures, and a whole limit more.

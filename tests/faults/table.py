@@ -21,6 +21,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "cycle")]
 
 import rows_of_api  # noqa: E402
 import rows_of_files  # noqa: E402
+import rows_of_jupyter  # noqa: E402
 import rows_of_kills  # noqa: E402
 import rows_of_processes  # noqa: E402
 import rows_of_state  # noqa: E402
@@ -74,6 +75,11 @@ async def _simulated_mornings(root: Path, results: Results) -> None:
         for title, tries in rows_of_api.ROWS.items():
             for try_ in tries:
                 await results.add(title, try_[0], partial(rows_of_api.run, try_, root, studio))
+        for title, faults in rows_of_jupyter.ROWS.items():
+            for fault in faults:
+                await results.add(
+                    title, fault[0], partial(rows_of_jupyter.run, fault, root, studio)
+                )
         for title, functions in rows_of_state.ROWS.items():
             for function in functions:
                 name = function.__name__.replace("_", "-")

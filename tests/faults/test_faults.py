@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import rows_of_api
 import rows_of_files
+import rows_of_jupyter
 import rows_of_kills
 import rows_of_processes
 import rows_of_state
@@ -35,10 +36,14 @@ QUICK = (
     "credentials-DeleteApp",
 )
 
+#: The managers of Jupyter raise for all kernels, hang, or leave out a value.
+QUICK_MANAGERS = ("list-emfile", "list-hang", "model-state-missing")
+
 #: Steps in the run of a server: its start, and around an audit line and DeleteApp near its end.
 QUICK_STEPS = (2, -9, -8)
 
 TRIES = [try_ for tries in rows_of_api.ROWS.values() for try_ in tries]
+MANAGERS = [try_ for tries in rows_of_jupyter.ROWS.values() for try_ in tries]
 STATES = [function for functions in rows_of_state.ROWS.values() for function in functions]
 PROCESSES = [function for functions in rows_of_processes.ROWS.values() for function in functions]
 
@@ -69,6 +74,12 @@ def _marked(tries: list[Any], quick: Any) -> list[Any]:
 @pytest.mark.parametrize("fault", _marked(TRIES, QUICK))
 async def test_fault_of_a_sagemaker_call(fault: Any, studio: BareStudio, tmp_path: Path) -> None:
     verdict = await rows_of_api.run(fault, tmp_path, studio)
+    assert verdict.good, verdict
+
+
+@pytest.mark.parametrize("fault", _marked(MANAGERS, QUICK_MANAGERS))
+async def test_fault_of_a_jupyter_manager(fault: Any, studio: BareStudio, tmp_path: Path) -> None:
+    verdict = await rows_of_jupyter.run(fault, tmp_path, studio)
     assert verdict.good, verdict
 
 
