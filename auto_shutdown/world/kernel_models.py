@@ -67,7 +67,7 @@ def join(
 def kernel_of_model(kernel_id: str, model: Model, paths: tuple[str, ...]) -> Kernel:
     """The kernel that its manager's model describes; unreadable where the model makes no sense."""
     name, _, image = str(model.get("name") or "").partition(SAGEMAKER_INTERNAL)
-    app_name = model.get("app_name")
+    app_name = text_of(model, "app_name")
     try:
         last_activity = parse_stamp(model.get("last_activity"))
         connections = int(model.get("connections") or 0)
@@ -80,10 +80,17 @@ def kernel_of_model(kernel_id: str, model: Model, paths: tuple[str, ...]) -> Ker
         last_activity=last_activity,
         connections=connections,
         app=f"{KERNEL_GATEWAY}/{app_name}" if app_name else None,
-        instance_type=model.get("instance_type") or None,
+        instance_type=text_of(model, "instance_type"),
         image=image or None,
         paths=paths,
     )
+
+
+def text_of(model: Model, key: str) -> str | None:
+    """A non-empty text. A value of another type is not known: a kernel with ``app_name: 7`` would
+    otherwise run in an app that does not exist, and its true app would look empty."""
+    value = model.get(key)
+    return value if isinstance(value, str) and value else None
 
 
 def state_by_messages(state: str, requests: KernelRequests) -> str:

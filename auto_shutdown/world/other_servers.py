@@ -19,6 +19,7 @@ from typing import Any
 from .. import safe_files
 from . import proc_files
 from .processes import Process, Table
+from .kernel_models import text_of
 from .stamps import parse_stamp
 from .terminals import image_of
 
@@ -306,10 +307,9 @@ def _of_model(
     at = parse_stamp(model.get("last_activity"))
     if model.get("execution_state") == "busy":
         at = None
-    app = model.get("app_name")
     tenant_id = str(model.get("id") or model["name"])
     name = str(model.get("name") or tenant_id)
-    app = str(app) if app else None
+    app = text_of(model, "app_name")
     return Tenant(server, tenant_id, name, kind, at, app, asking_moves_stamp=asking_moves_stamp)
 
 

@@ -139,6 +139,12 @@ def test_a_model_that_makes_no_sense_is_unreadable(spoiled: dict[str, Any]) -> N
     assert kernel.unreadable
 
 
+@pytest.mark.parametrize("value", [7, "", None, ["app"], {}, True])
+def test_an_app_name_of_another_type_is_not_known(value: Any) -> None:
+    (kernel,) = join({"k1": {**MODEL, "app_name": value, "instance_type": value}}, {}, [])
+    assert (kernel.app, kernel.instance_type, bool(kernel.unreadable)) == (None, None, False)
+
+
 class Manager:
     """A kernel manager in which one kernel is starting, as jupyter_server's then behaves."""
 
