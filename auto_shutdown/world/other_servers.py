@@ -18,8 +18,8 @@ from typing import Any
 
 from .. import safe_files
 from . import proc_files
-from .processes import Process, Table
 from .kernel_models import text_of
+from .processes import Process, Table
 from .stamps import parse_stamp
 from .terminals import image_of
 

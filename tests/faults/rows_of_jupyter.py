@@ -14,7 +14,7 @@ from traitlets import TraitError
 
 from auto_shutdown.world import source_reader
 
-#: The product's time limits while a manager hangs. Nobody waits here for an answer that never comes.
+#: The time limits of the product while a manager hangs, in seconds. Nobody waits here so long.
 #: The clock of these limits is the machine's, and not the simulated one.
 SHORT_LIMITS = {"SOURCE_SECONDS": 0.3, "ABANDON_SECONDS": 1.0}
 
