@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from studio_account import emptied
 
+from auto_shutdown.install.attach import Studio
+from auto_shutdown.install.calls import Calls
 from auto_shutdown.local_studio.api import Api
 from auto_shutdown.local_studio.resources import Apps, Delays
 
@@ -72,3 +74,20 @@ def client(account: Api, sagemaker: Any) -> Any:
     """A client of boto3 for the empty API server."""
     assert account.faults == []
     return sagemaker
+
+
+@pytest.fixture(params=[False, True], ids=["update merges", "update replaces"])
+def api(server: Api, request: pytest.FixtureRequest) -> Api:
+    """The empty API server, in both ways in which AWS may apply an update."""
+    return emptied(server, request.param)
+
+
+@pytest.fixture
+def api_client(api: Api, sagemaker: Any) -> Any:
+    assert api.faults == []
+    return sagemaker
+
+
+@pytest.fixture
+def studio(api_client: Any) -> Studio:
+    return Studio(Calls(api_client, sleep=lambda _seconds: None))

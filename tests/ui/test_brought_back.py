@@ -10,68 +10,25 @@ from typing import Any
 import pytest
 from hosts import open_notebook, serve, write_notebook
 from lab_page import PANEL, TOAST, accessibility, open_panel, opened, picture, quiet_host
+from stopped_page import (
+    DIALOG,
+    LATE,
+    MESSAGE,
+    SLOW,
+    accept,
+    choose,
+    entries,
+    kernels,
+    marks,
+    states,
+    tick,
+)
 
-from auto_shutdown.local_studio.gateways import Gateway
 from auto_shutdown.local_studio.labs import isolated
 from auto_shutdown.local_studio.server import JupyterServerApp
 from auto_shutdown.local_studio.studio import LocalStudio
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-MESSAGE = ".jp-AS-message"
-DIALOG = ".jp-Dialog"
-
-#: Of a space that is stopped soon.
-LIMITS = {
-    "poll_interval_seconds": 1,
-    "min_idle_timeout_minutes": 0.1,
-    "grace_minutes": 0.05,
-    "idle_timeout_minutes": 0.15,
-    "warn_minutes": 0.05,
-}
-
-#: Sleeps only where there is a file of this name.
-SLOW = "import os, time; time.sleep(60 if os.path.exists('slow') else 0)"
-#: Leaves a file when it runs.
-LATE = "open('late', 'w').close()"
-
-
-def kernels(server: JupyterServerApp) -> list[str]:
-    return [kernel["id"] for kernel in server.request("GET", "api/kernels")]
-
-
-def entries(server: JupyterServerApp) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = server.request("GET", "auto-shutdown/stopped")["stopped"]
-    return found
-
-
-def marks(page: Any) -> list[str]:
-    """The marks of the cells in the dialog, in their order."""
-    page.locator(f"{DIALOG} [data-mark]").first.wait_for()
-    found: list[str] = page.locator(f"{DIALOG} [data-mark]").evaluate_all(
-        "items => items.map(item => item.dataset.mark)"
-    )
-    return found
-
-
-def states(server: JupyterServerApp) -> list[str]:
-    return [kernel["execution_state"] for kernel in server.request("GET", "api/kernels")]
-
-
-def choose(page: Any, *numbers: int) -> None:
-    """Run only the cells at these places of the dialog."""
-    page.locator(DIALOG).get_by_role("button", name="None").click()
-    for number in numbers:
-        tick(page, number)
-    accept(page)
-
-
-def tick(page: Any, number: int, ticked: bool = True) -> None:
-    page.locator(f"{DIALOG} [data-mark] input").nth(number).set_checked(ticked)
-
-
-def accept(page: Any) -> None:
-    page.locator(f"{DIALOG} button.jp-mod-accept").click()
 
 
 @pytest.mark.skipif(not isolated(), reason="making namespaces is not allowed")
@@ -240,91 +197,3 @@ def run_first_cell(page: Any, output: str) -> None:
     page.locator(".jp-Notebook .jp-Cell .cm-content").first.click()
     page.keyboard.press("Control+Enter")
     page.locator(".jp-OutputArea-output", has_text=output).wait_for()
-
-
-#: Behind a gateway a new connection now and then carries nothing (jupyter_server 2.21, without this
-#: extension, too): a user would load the page again.
-UNTIL_CONNECTED = """
-  async path => {
-    const { shell } = jupyterapp;
-    const { sessionContext } = [...shell.widgets('main')].find(w => w.context?.path === path);
-    await sessionContext.ready;
-    const { kernel } = sessionContext.session;
-    const patience = () => new Promise(done => setTimeout(() => done(false), 10000));
-    const informed = kernel.info.then(() => true);
-    while (!(await Promise.race([informed, patience()]))) void kernel.reconnect();
-  }
-"""
-EXPOSED = {"LabApp": {"expose_app_in_browser": True}}
-
-
-@pytest.mark.soak
-def test_behind_a_gateway(browser: Any, tmp_path: Path) -> None:
-    """A Python kernel in a kernel gateway: its cells are offered with their marks, and run."""
-    gateway = Gateway(tmp_path, "gateway")
-    try:
-        gateway.wait()
-        config = {**EXPOSED, "GatewayClient": {"url": gateway.url}}
-        server = serve(Path(sys.executable), "jupyterlab", tmp_path / "lab", config)
-        try:
-            quiet_host(server)
-            kernel = open_notebook(server, "far.ipynb", ["x = 40", "print(x + 2)"])
-            for cell in ("x = 40", "y = 1", "print(x + 2)"):
-                server.execute(kernel, cell)
-            context = browser.new_context(locale="en-GB")
-            page = opened(context, server, "lab/tree/far.ipynb")
-            page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-            server.request("POST", "auto-shutdown/remove", {"kind": "kernel", "id": kernel})
-            message = page.locator(MESSAGE)
-            message.get_by_role("button", name="Bring back").click()
-            message.get_by_text("a new one: run your cells again").wait_for()
-            page.evaluate(UNTIL_CONNECTED, "far.ipynb")
-            message.get_by_role("button", name="Run what had been run…").click()
-            assert marks(page) == ["unchanged", "gone", "unchanged"]
-            accept(page)
-            message.get_by_text("2 cells were run.").wait_for()
-            page.locator(".jp-OutputArea-output", has_text="42").wait_for()
-            (fresh,) = kernels(server)
-            assert fresh != kernel
-            context.close()
-        finally:
-            server.stop()
-    finally:
-        gateway.stop()
-
-
-@pytest.mark.soak
-def test_an_app_of_studio_classic(browser: Any, tmp_path: Path) -> None:
-    """The app went with its kernel; it is started again with the same image and instance type.
-
-    The notebook is not open: JupyterLab starts a session of an open notebook under a random path,
-    and the local Studio then does not know the instance type."""
-    with LocalStudio(tmp_path) as studio:
-        traits = {"metadata_path": str(studio.metadata_path), "poll_interval_seconds": 1}
-        server = studio.start_server({**EXPOSED, "AutoShutdown": traits})
-        quiet_host(server)
-        cells = ["x = 40", "print(x + 2)"]
-        kernel = server.open_notebook("train.ipynb", "pytorch-1.8", "ml.g5.xlarge", cells)
-        for cell in cells:
-            server.execute(kernel, cell)
-        (before,) = studio.gateways().items()
-        context = browser.new_context(locale="en-GB")
-        page = opened(context, server)
-        app = f"KernelGateway/{before[0]}"
-        server.request("POST", "auto-shutdown/remove", {"kind": "app", "id": app})
-        server.wait_for("the app is deleted", lambda: studio.gateways() == {})
-        removed = page.locator(f"{PANEL} .jp-AS-removed", has_text="train.ipynb")
-        removed.get_by_role("button", name="Bring back train.ipynb").click()
-        again = removed.get_by_role("button", name="Run what had been run in train.ipynb")
-        again.wait_for()
-        page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-        page.evaluate(UNTIL_CONNECTED, "train.ipynb")
-        again.click()
-        assert marks(page) == ["unchanged", "unchanged"]
-        accept(page)
-        page.locator(".jp-OutputArea-output", has_text="42").wait_for()
-        (after,) = studio.gateways().items()
-        assert after[0] == before[0], "the same image, instance type and owner"
-        assert after[1]["instance_type"] == "ml.g5.xlarge"
-        assert after[1]["url"] != before[1]["url"], "a new app"
-        context.close()

@@ -1,5 +1,6 @@
-"""A real kernel gateway, a server with one kernel by values (one_kernel.py), and a host's websocket
-handler that is observed (observed_channels.py)."""
+"""A real kernel gateway, a server with one kernel by values (one_kernel.py), a host's websocket
+handler that is observed (observed_channels.py), and SageMaker's API with scripted answers
+(scripted_sagemaker.py)."""
 
 from __future__ import annotations
 
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 from observed_channels import Channels, observed
 from one_kernel import FakeShells, Manager, Sessions
+from scripted_sagemaker import ADA, Endpoint, own_environment, serving
 
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.sagemaker import SageMaker
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.websockets import WebsocketClients
 from auto_shutdown.world.world import World
@@ -60,3 +63,32 @@ def source(manager: Manager, clients: WebsocketClients, shells: FakeShells) -> K
 @pytest.fixture
 def world(source: KernelSource) -> World:
     return World(Platform(), source, TerminalSource({}), None)
+
+
+@pytest.fixture(scope="module")
+def scripted_server() -> Iterator[Endpoint]:
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def scripted_client(scripted_server: Endpoint) -> Iterator[SageMaker]:
+    """One client for all tests of a file: making a client takes a tenth of a second."""
+    found = SageMaker(ADA, scripted_server.url)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def endpoint(scripted_server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    """SageMaker's API, which answers what the test scripts."""
+    own_environment(monkeypatch)
+    scripted_server.reset()
+    yield scripted_server
+    scripted_server.reset()
+
+
+@pytest.fixture
+def maker(endpoint: Endpoint, scripted_client: SageMaker) -> SageMaker:
+    scripted_client.calls.clear()
+    return scripted_client
