@@ -25,6 +25,7 @@ from .config.loading import configured_limits
 from .config.problems import ConfigurationError
 from .config.settings import Limits
 from .config.traits import AdminTraits
+from .core.words import printable
 from .world.file_thread import FileThread
 from .world.websocket_handlers import WebsocketHandlers
 
@@ -127,8 +128,9 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             files.close()
         self._controller = controller
         self._server.web_app.settings[CONTROLLER] = controller
-        kind, minutes = controller.platform.kind, controller.preferences.policy.idle_timeout
-        self.log.info("auto_shutdown: watching (%s); idle after %s.", kind, minutes)
+        start_lines = import_module("auto_shutdown.cycle.start_lines").start_lines
+        for line in start_lines(controller.preferences.policy, controller.platform):
+            self.log.info("%s", printable(line))
 
     def _is_stopped(self) -> bool:
         """Whether the server has stopped. This is a method, because mypy assumes that a second read

@@ -7,6 +7,7 @@ import importlib.util
 import subprocess
 import sys
 
+from .._version import __version__
 from ..api.server_error import ExitCode, ServerError
 from .options import Commands
 
@@ -27,9 +28,11 @@ def run(arguments: argparse.Namespace) -> int:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         message = f"The local Studio needs Python modules that are missing: {', '.join(missing)}."
+        wheel = f"./jupyterlab_auto_shutdown-{__version__}-py3-none-any.whl"
         remedy = (
-            "Install them with pip install 'jupyterlab-auto-shutdown[demo]', best into an "
-            "environment of their own."
+            f"Install this package's wheel again with what its demo needs: pip install "
+            f"'{wheel}[demo]' (best into an environment of its own). In a checkout of the "
+            "repository, run `make demo` instead."
         )
         raise ServerError(ExitCode.TROUBLE, message, remedy)
     story = "lab" if arguments.lab else "demo"

@@ -72,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
         label = short_names(resources).get((kind, name), name)
         _show(kind, label, in_use, Page())
         if arguments.json or not _ask():
-            print("Nothing was removed. Use --yes to remove it.", file=sys.stderr)
+            options = "--yes --even-if-in-use" if in_use else "--yes"
+            print(f"Nothing was removed. Use {options} to remove it.", file=sys.stderr)
             return ExitCode.TROUBLE
     elif in_use and not arguments.even_if_in_use:
         message = f"The {kind} {name} is in use: {'; '.join(in_use)}."

@@ -12,6 +12,7 @@ from .settings import (
     FIELDS,
     GLOBS,
     REMEMBER_STOPPED,
+    KeepsMore,
     Limits,
     Problem,
     SettingError,
@@ -54,12 +55,15 @@ def cautious(limits: Limits) -> dict[str, Any]:
     Locked settings are left out. Otherwise a user could damage the file to evade a lock.
     """
     longest = limits.max_idle_timeout_minutes
+    # Two settings that could keep more stay as they are. While the user's settings are unknown,
+    # nothing is removed anyway unless the administrator locked ``enabled``. A longer
+    # ``warn_minutes`` would only delay a removal that the administrator wants.
     settings: dict[str, Any] = {
-        name: longest for name, field in FIELDS.items() if field.kind == "idle"
+        name: longest if field.kind == "idle" else True
+        for name, field in FIELDS.items()
+        if field.kind == "idle" or field.keeps_more is KeepsMore.ON
     }
     settings["rules"] = [{glob: "*", "idle_timeout_minutes": longest} for glob in GLOBS]
-    cautions = ("keep_terminals", "protect_connected", "dry_run", "only_when_it_saves")
-    settings.update(dict.fromkeys(cautions, True))
     settings[REMEMBER_STOPPED] = False  # the user may not want the code of cells on disk
     return {name: value for name, value in settings.items() if name not in limits.locked}
 
@@ -78,30 +82,32 @@ def careful_part(
             merge(limits, {k: v for k, v in each.items() if v is not None})[0]
             for each in ({**user, **careful}, {**user, **careful, name: value})
         )
-        if before.settings != after.settings and _keeps_no_less(after, before):
+        if before.settings != after.settings and _keeps_no_less(after.settings, before.settings):
             careful[name] = value
     return careful
 
 
-def _keeps_no_less(one: Policy, other: Policy) -> bool:
-    """Whether ``one`` keeps every resource that ``other`` keeps."""
-
-    def limit(policy: Policy, override: timedelta | None) -> timedelta:
-        return policy.idle_timeout if override is None else override
-
-    return (
-        one.enabled <= other.enabled
-        and one.dry_run >= other.dry_run
-        and one.keep_terminals >= other.keep_terminals
-        and one.protect_connected >= other.protect_connected
-        and one.only_when_it_saves >= other.only_when_it_saves
-        and one.warn >= other.warn
-        and one.rules == other.rules
-        and all(
-            limit(one, getattr(one, name)) >= limit(other, getattr(other, name))
-            for name in ("kernel_idle_timeout", "terminal_idle_timeout", "app_idle_timeout")
-        )
+def _keeps_no_less(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the settings ``one`` keep every resource that the settings ``other`` keep."""
+    return all(
+        _at_least(field.keeps_more, _in_force(one, name), _in_force(other, name))
+        for name, field in FIELDS.items()
     )
+
+
+def _in_force(settings: Mapping[str, Any], name: str) -> Any:
+    """The value of a setting; where it is null, the value that it follows."""
+    value = settings[name]
+    return settings["idle_timeout_minutes"] if value is None else value
+
+
+def _at_least(keeps_more: KeepsMore, value: Any, other: Any) -> bool:
+    """Whether a setting with ``value`` keeps all that it keeps with ``other``."""
+    if keeps_more is KeepsMore.NO_EFFECT:
+        return True
+    if keeps_more is KeepsMore.INCOMPARABLE:
+        return bool(value == other)
+    return bool(value <= other if keeps_more is KeepsMore.OFF else value >= other)
 
 
 def _nearest(name: str, value: Any, limits: Limits) -> Any:

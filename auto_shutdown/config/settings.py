@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from ..core.texts import sentence
@@ -28,59 +29,93 @@ REMEMBER_STOPPED = "remember_stopped"
 MAX_WARN_MINUTES = 1440.0
 
 
+class KeepsMore(Enum):
+    """With which of two values of a setting the extension keeps more resources."""
+
+    ON = "on"
+    OFF = "off"
+    HIGHER = "higher"
+    #: Neither value keeps all that the other keeps, so nothing can be said.
+    INCOMPARABLE = "incomparable"
+    #: The setting decides about no removal.
+    NO_EFFECT = "no effect"
+
+
 @dataclass(frozen=True)
 class Field:
     """One setting. ``kind`` selects its validation: bool, idle (minutes within the administrator's
-    bounds), warn (minutes from 0) or rules. ``nullable`` is true when null is a valid value."""
+    bounds), warn (minutes from 0) or rules. ``nullable`` is true when null is a valid value.
+    ``keeps_more`` says with which of two values more resources are kept."""
 
     kind: str
     default: Any
     doc: str
+    keeps_more: KeepsMore
     nullable: bool = False
 
 
 FIELDS: Mapping[str, Field] = {
-    "enabled": Field("bool", True, "Whether anything is removed at all."),
+    "enabled": Field("bool", True, "Whether anything is removed at all.", KeepsMore.OFF),
     "idle_timeout_minutes": Field(
-        "idle", 120, "How long without activity before anything is removed."
+        "idle", 120, "How long without activity before anything is removed.", KeepsMore.HIGHER
     ),
     "kernel_idle_timeout_minutes": Field(
-        "idle", None, "The same for kernels only; null follows idle_timeout_minutes.", True
+        "idle",
+        None,
+        "The same for kernels only; null follows idle_timeout_minutes.",
+        KeepsMore.HIGHER,
+        True,
     ),
     "terminal_idle_timeout_minutes": Field(
-        "idle", None, "The same for terminals only; null follows idle_timeout_minutes.", True
+        "idle",
+        None,
+        "The same for terminals only; null follows idle_timeout_minutes.",
+        KeepsMore.HIGHER,
+        True,
     ),
     "app_idle_timeout_minutes": Field(
-        "idle", None, "The same for apps only; null follows idle_timeout_minutes.", True
+        "idle",
+        None,
+        "The same for apps only; null follows idle_timeout_minutes.",
+        KeepsMore.HIGHER,
+        True,
     ),
-    "warn_minutes": Field("warn", 5, "How long before a removal the user is warned."),
+    "warn_minutes": Field(
+        "warn", 5, "How long before a removal the user is warned.", KeepsMore.HIGHER
+    ),
     "keep_terminals": Field(
         "bool",
         False,
         "An open terminal holds its app, and is not itself removed, not even after "
         "`max_busy_minutes`.",
+        KeepsMore.ON,
     ),
-    "protect_connected": Field("bool", False, "A kernel with a connected client is not idle."),
+    "protect_connected": Field(
+        "bool", False, "A kernel with a connected client is not idle.", KeepsMore.ON
+    ),
     "rules": Field(
         "rules",
         [],
         "Separate limits for some resources; the first rule that matches applies. A list of "
         "objects with globs (instance_type, kernel_name, image) and idle_timeout_minutes, "
         "only_when_it_saves or both.",
+        KeepsMore.INCOMPARABLE,
     ),
-    "dry_run": Field("bool", False, "Decide and report, remove nothing."),
+    "dry_run": Field("bool", False, "Decide and report, remove nothing.", KeepsMore.ON),
     REMEMBER_STOPPED: Field(
         "bool",
         True,
         "For a week, store in private files the data that brings a stopped kernel back: its "
         "notebook, name, instance type and the code of its cells. Off in shared spaces unless "
         "turned on.",
+        KeepsMore.NO_EFFECT,
     ),
     "only_when_it_saves": Field(
         "bool",
         False,
         "Keep an idle app, kernel or terminal while stopping it would save nothing, because its "
         "instance stays billed.",
+        KeepsMore.ON,
     ),
 }
 

@@ -73,7 +73,7 @@ def connect(
         from boto3.session import Session
         from botocore.exceptions import BotoCoreError
     except ImportError:
-        message = "This needs boto3: pip install 'jupyterlab-auto-shutdown[sagemaker]'."
+        message = "This needs boto3: pip install boto3 (1.26 or newer)."
         raise DomainError(message) from None
     try:
         # boto3 reads only AWS_DEFAULT_REGION.

@@ -57,8 +57,9 @@ def test_demo_names_the_missing_package(
     monkeypatch.setattr(demo, "NEEDED", ("json", "no_such_package"))
     assert main(["demo"]) == 1
     error = capsys.readouterr().err
-    assert "missing: no_such_package. Install them with pip install " in error
-    assert "'jupyterlab-auto-shutdown[demo]'" in error
+    assert "missing: no_such_package. Install this package's wheel again " in error
+    assert f"-{__version__}-py3-none-any.whl[demo]'" in error
+    assert "make demo" in error
 
 
 @pytest.mark.parametrize(("argv", "story"), [(["demo"], "demo"), (["demo", "--lab"], "lab")])

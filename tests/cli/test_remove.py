@@ -65,8 +65,13 @@ async def test_remove_without_a_terminal_needs_yes(
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     result = await command("remove", "terminal", "one")
     assert result.code == ExitCode.TROUBLE
-    assert "Nothing was removed. Use --yes to remove it." in result.err
+    both = "Nothing was removed. Use --yes --even-if-in-use to remove it."
+    assert both in result.err, "a terminal that was opened a moment ago is in use"
     assert await terminals(jp_fetch) == ["one"]
+    with monkeypatch.context() as patch:
+        patch.setattr("auto_shutdown.cli.remove._in_use", lambda *_: [])
+        result = await command("remove", "terminal", "one")
+    assert "Nothing was removed. Use --yes to remove it." in result.err
     result = await command("remove", "terminal", "one", "--yes", "--even-if-in-use")
     assert (result.code, result.out.startswith("terminal one: removed.")) == (0, True)
     assert await terminals(jp_fetch) == []

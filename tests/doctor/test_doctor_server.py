@@ -24,6 +24,19 @@ async def test_the_doctor_says_that_the_extension_watches(command: Any, server: 
     assert (level, "watching" in message) == ("ok", True)
 
 
+async def test_log_of_a_started_server_says_what_it_shuts_down(
+    server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = await server()
+    app.log.addHandler(caplog.handler)
+    extension = app.extension_manager.extension_points["auto_shutdown"].app
+    await extension.stop_extension()
+    extension._stopped = False
+    await extension._start()
+    app.log.removeHandler(caplog.handler)
+    assert "outside of SageMaker: armed. It shuts down kernels and terminals after" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("change", "word"), [("enabled=false", "switched off"), ("dry_run=true", "dry run")]
 )
