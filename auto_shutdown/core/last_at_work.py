@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from .apps import DEAD
 from .ledger import Ledger
-from .marks import BUSY
-from .model import Snapshot
+from .marks import BUSY, COMING_UP, IDLE
+from .model import Kernel, Snapshot
 from .signals import Signal
 
 
@@ -17,12 +18,16 @@ def last_at_work(snapshot: Snapshot, ledger: Ledger, now: datetime) -> datetime 
     The result is ``now`` while a kernel is busy, a terminal command or background work runs, or a
     keep-alive or a veto is in force. Otherwise it is the last heartbeat, or None without one.
 
+    Unknown is never idle: what cannot be read counts as at work, as long as this extension keeps it
+    for that reason.
+
     The setting ``enabled`` plays no part: work is work even where this extension removes nothing.
     """
     at_work = (
-        any(kernel.state == BUSY and not kernel.waits_alone for kernel in snapshot.kernels)
-        or any(terminal.running_job for terminal in snapshot.terminals)
-        or any(m.work.result == "working" for m in ledger.marks.values())
+        not snapshot.unread.keys().isdisjoint((Snapshot.KERNELS, Snapshot.TERMINALS))
+        or any(map(_may_work, snapshot.kernels))
+        or any(terminal.running_job or terminal.unreadable for terminal in snapshot.terminals)
+        or any(m.work.result in ("working", "unread") for m in ledger.marks.values())
         or any(hold.until > now for hold in ledger.holds.values())
         or any(veto.until > now for veto in ledger.vetoes.values())
     )
@@ -30,3 +35,15 @@ def last_at_work(snapshot: Snapshot, ledger: Ledger, now: datetime) -> datetime 
         return now
     heartbeats = [m.active_at for m in ledger.marks.values() if m.signal == Signal.HEARTBEAT]
     return max(heartbeats, default=None)
+
+
+def _may_work(kernel: Kernel) -> bool:
+    """Whether the kernel is busy, or nobody knows whether it is. A kernel that waits for a person
+    who has left does not work, and neither does a dead kernel or one that is still starting."""
+    if kernel.unreadable:
+        return True
+    if kernel.state == BUSY:
+        return not kernel.waits_alone
+    if kernel.state in DEAD or kernel.state in COMING_UP:
+        return False
+    return bool(kernel.refused) or kernel.state != IDLE

@@ -11,7 +11,7 @@ from scene import KERNEL, NOW, OWN, TERMINAL, ago, mark
 from auto_shutdown.core.last_at_work import last_at_work
 from auto_shutdown.core.ledger import Hold, Ledger, Veto
 from auto_shutdown.core.marks import Work
-from auto_shutdown.core.model import EVERYTHING, Snapshot
+from auto_shutdown.core.model import EVERYTHING, Snapshot, Unread
 
 SOON = NOW + timedelta(minutes=1)
 QUIET = Snapshot((KERNEL,), (TERMINAL,), (OWN,))
@@ -24,6 +24,14 @@ def busy(**more: object) -> Snapshot:
 
 def marked(**more: object) -> Ledger:
     return replace(NOTHING, marks={KERNEL.ref: replace(NOTHING.marks[KERNEL.ref], **more)})  # type: ignore[arg-type]
+
+
+def kernel(**more: object) -> Snapshot:
+    return replace(QUIET, kernels=(replace(KERNEL, **more),))  # type: ignore[arg-type]
+
+
+def unread(source: str) -> Snapshot:
+    return replace(QUIET, unread={source: Unread(source, "TimedOut", "", "")})
 
 
 AT_WORK = {
@@ -43,6 +51,21 @@ AT_WORK = {
     "an objection": (QUIET, replace(NOTHING, vetoes={OWN.ref: Veto("x", "no", SOON)}), NOW),
     "one that is withdrawn": (QUIET, replace(NOTHING, vetoes={OWN.ref: Veto("x", "", NOW)}), None),
     "a heartbeat": (QUIET, marked(signal="heartbeat", active_at=ago(hours=1)), ago(hours=1)),
+    "a kernel that cannot be read": (kernel(unreadable="no file descriptors"), NOTHING, NOW),
+    "a terminal that cannot be read": (
+        replace(QUIET, terminals=(replace(TERMINAL, unreadable="no device"),)),
+        NOTHING,
+        NOW,
+    ),
+    "a kernel whose gateway refuses": (kernel(refused="HTTP 502"), NOTHING, NOW),
+    "a dead one whose gateway refuses": (kernel(refused="x", state="dead"), NOTHING, None),
+    "one that is stuck in starting": (kernel(refused="x", state="starting"), NOTHING, None),
+    "a kernel in a state that is not known": (kernel(state="paused"), NOTHING, NOW),
+    "kernels that cannot be listed": (unread(Snapshot.KERNELS), NOTHING, NOW),
+    "terminals that cannot be listed": (unread(Snapshot.TERMINALS), NOTHING, NOW),
+    "apps that cannot be listed": (unread(Snapshot.APPS), NOTHING, None),
+    "processes that cannot be read": (QUIET, marked(work=Work(NOW, NOW, "unread")), NOW),
+    "a kernel that nobody can ask": (QUIET, marked(work=Work(NOW, NOW, "unanswered")), None),
     "only presence": (QUIET, marked(weak={"presence": NOW}), None),
 }
 
