@@ -97,7 +97,8 @@ def changed_without_signal(
     without a change signal. ``signalled`` are the ids for which a change signal came.
 
     Kernels in other containers are left out, because not every change of theirs is reported to this
-    server.
+    server. What one of the snapshots could not read is left out, too: that its manager gives no
+    model of a kernel is no change of the kernel.
     """
     if before.unread or after.unread:
         return set()
@@ -109,4 +110,6 @@ def changed_without_signal(
     old, new = shown(before), shown(after)
     if old == new:
         return set()
-    return {i for i in old.keys() | new.keys() if old.get(i) != new.get(i)} - set(signalled)
+    changed = {i for i in old.keys() | new.keys() if old.get(i) != new.get(i)}
+    not_read = {k.id for k in (*before.kernels, *after.kernels) if k.unreadable}
+    return changed - not_read - set(signalled)

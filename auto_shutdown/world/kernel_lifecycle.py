@@ -37,6 +37,7 @@ class KernelLifecycle:
         read: Callable[[str], Kernel],
         started: Callable[[str], None],
     ) -> None:
+        self._manager = manager
         self._requests = requests
         self._read = read
         self._started = started
@@ -93,6 +94,15 @@ class KernelLifecycle:
             self._started_at[kernel_id] = datetime.now(timezone.utc)
             self._started(kernel_id)
             self._requests.changed(kernel_id)
+            self._signal_death(kernel_id)
+
+    def _signal_death(self, kernel_id: str) -> None:
+        """Signal a change when the process of the kernel has ended and the server gives up starting
+        it again. No message and no call of the manager reports that."""
+        with contextlib.suppress(Exception):  # a gateway watches the processes of its kernels
+            self._manager.add_restart_callback(
+                kernel_id, lambda: self._requests.changed(kernel_id), "dead"
+            )
 
     def _before_its_end(self, kernel_id: Any) -> Kernel | None:
         """The state of a kernel that is about to be shut down."""

@@ -170,6 +170,7 @@ class KernelSource:
         if requests is not None and state in DEAD:
             requests.ended()
         elif requests is not None:
+            requests.busy_without_request = state == BUSY and not requests.unfinished
             state = state_by_messages(state, requests)
             if requests.waits_for_input(kernel.state):
                 waiting_for = "input"

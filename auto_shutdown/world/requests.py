@@ -79,8 +79,10 @@ class KernelRequests:
     shell did not answer the last question. ``refused`` is why the kernel's gateway refused the last
     connection (empty: it did not, or this server could not ask). ``unheard_subshells`` are
     the subshells whose requests were not finished when the last way to hear of their end was
-    closed. ``on_change`` is called when the kernel begins or ends its work, begins or ends to wait
-    in ``input()``, or starts anew.
+    closed. ``busy_without_request`` says that the kernel was last seen busy only because its
+    manager says so: a restart ends all requests here, but the manager keeps the last status until
+    the next one arrives. ``on_change`` is called when the kernel begins or ends its work, begins or
+    ends to wait in ``input()``, or starts anew.
     """
 
     on_iopub: bool = False
@@ -91,6 +93,7 @@ class KernelRequests:
     shell_silent: bool = False
     refused: str = ""
     unheard_subshells: set[str] = field(default_factory=set)
+    busy_without_request: bool = False
     on_change: Callable[[], None] = field(default=lambda: None, compare=False)
     _input_for: str | None = None
     _signalled: tuple[object, ...] = (False, None, False, False)
@@ -114,9 +117,10 @@ class KernelRequests:
         self._input_for = request_id
         self._signal_change()
 
-    def _signal_change(self, starts_anew: bool = False) -> None:
+    def _signal_change(self, certainly: bool = False) -> None:
+        """Signal a change of what this object knows. ``certainly``: something else has changed."""
         state = (bool(self._unfinished), self._input_for, self.shell_silent, self.came_up)
-        if state != self._signalled or starts_anew:
+        if state != self._signalled or certainly:
             self._signalled = state
             self.on_change()
 
@@ -145,7 +149,11 @@ class KernelRequests:
         """The kernel reports ``state`` for the request whose header is ``parent``."""
         self.refused = ""
         self._note_status(state, parent)
-        self._signal_change(starts_anew=state in _ENDED or state == "starting")
+        ends_unseen_work = state == "idle" and self.busy_without_request
+        if ends_unseen_work:
+            self.busy_without_request = False
+        starts_anew = state in _ENDED or state == "starting"
+        self._signal_change(certainly=starts_anew or ends_unseen_work)
 
     def _note_status(self, state: str, parent: Mapping[str, Any]) -> None:
         request_id = str(parent.get("msg_id") or "")

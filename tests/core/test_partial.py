@@ -156,3 +156,12 @@ def test_changes_without_a_signal_are_counted() -> None:
     assert changed_without_signal(before, after, ()) == {"a", TERMINAL.id}
     assert changed_without_signal(before, after, {"a"}) == {TERMINAL.id}
     assert changed_without_signal(before, replace(after, unread={"apps": after}), ()) == set()  # type: ignore[dict-item]
+
+
+def test_kernel_that_cannot_be_read_has_not_changed() -> None:
+    """Neither when the reading fails nor when it works again: nobody can signal that."""
+    read = Snapshot((Kernel("a", state="idle", iopub=IOPubActivity()),))
+    not_read = Snapshot((Kernel("a", unreadable="its manager gives no model for it"),))
+    assert changed_without_signal(read, not_read, ()) == set()
+    assert changed_without_signal(not_read, read, ()) == set()
+    assert changed_without_signal(read, Snapshot(), ()) == {"a"}, "a kernel that has ended"

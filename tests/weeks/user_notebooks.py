@@ -103,6 +103,7 @@ class NotebookUsers(UserBase):
         if self.rng.random() < 0.3:
             kernel.cell, kernel.work, kernel.state = None, {}, "dead"
             self.studio.jupyter.ends(kernel)
+            self.studio.signal(kernel.id)
         else:
             kernel.unreadable = True
             self.simulation.after(self.rng.uniform(1, 90) * MINUTE, lambda: readable(kernel))

@@ -1,0 +1,155 @@
+"""Whether each change of a kernel's state that a pass would show is signalled when it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from one_kernel import Manager as Kernels
+from one_kernel import Sessions
+from waiting import eventually
+
+from auto_shutdown.core.marks import BUSY
+from auto_shutdown.world.kernels import KernelSource
+
+
+class Manager(Kernels):
+    async def start_kernel(self) -> str:
+        return "k"
+
+
+class Watching(Manager):
+    """A manager that watches the process of its kernel, as jupyter_server's does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._on_death: list[Callable[[], None]] = []
+
+    def add_restart_callback(
+        self, kernel_id: str, callback: Callable[[], None], event: str = "restart"
+    ) -> None:
+        assert (kernel_id, event) == ("k", "dead")
+        self._on_death.append(callback)
+
+    def gives_up(self) -> None:
+        for callback in self._on_death:
+            callback()
+
+
+class OneKernel:
+    """A kernel, its manager's state, and the change signals about it. The manager has the state of
+    the last status message."""
+
+    def __init__(self) -> None:
+        self.manager = Manager()
+        self.source = KernelSource(self.manager, Sessions())
+        self.signals = 0
+        self.source._requests.on_change = self._count
+        self.requests = self.source._requests.of("k")
+        self.requests.on_iopub = True
+
+    def _count(self, _kernel_id: str) -> None:
+        self.signals += 1
+
+    def has_status(self, state: str, request_id: str, kind: str = "execute_request") -> None:
+        assert self.manager.model is not None
+        self.manager.model["execution_state"] = state
+        self.requests.has_status(state, {"msg_type": kind, "msg_id": request_id})
+
+    async def look(self) -> str:
+        models, unreadable = await self.source.read()
+        (kernel,) = self.source.joined(models, unreadable, [])
+        return kernel.state
+
+
+async def test_the_end_of_a_cell_is_signalled_after_a_restart_has_ended_all_requests() -> None:
+    """A kernel that is restarted answers the request first, and its cell ends a second later. The
+    row said "busy" until the next poll."""
+    kernel = OneKernel()
+    kernel.has_status("busy", "1")
+    kernel.requests.ended()  # by its shutdown_reply
+    for state in ("busy", "idle"):  # the manager does not track the states of this request
+        kernel.requests.has_status(state, {"msg_type": "shutdown_request", "msg_id": "2"})
+    assert await kernel.look() == BUSY, "its manager says so"
+    before = kernel.signals
+    kernel.has_status("idle", "1")
+    assert await kernel.look() == "idle"
+    assert kernel.signals == before + 1
+    kernel.has_status("idle", "1")  # the same message by a websocket
+    assert kernel.signals == before + 1
+
+
+#: What happens to a kernel, and whether a pass looks at it afterwards.
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                *[(state, "1", "execute_request") for state in ("busy", "idle")],
+                *[(state, "2", "history_request") for state in ("busy", "idle")],
+                ("sent",),
+                ("ended",),
+            ]
+        ),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@given(steps=STEPS)
+def test_a_kernel_never_stops_looking_busy_without_a_signal(
+    steps: list[tuple[tuple[str, ...], bool]],
+) -> None:
+    asyncio.run(_check_signals(steps))
+
+
+async def _check_signals(steps: list[tuple[tuple[str, ...], bool]]) -> None:
+    kernel = OneKernel()
+    shown, signals = await kernel.look(), kernel.signals
+    for step, looks in steps:
+        if step == ("ended",):
+            kernel.requests.ended()
+        elif step == ("sent",):
+            kernel.requests.sent({"msg_type": "execute_request", "msg_id": "1"})
+        else:
+            kernel.has_status(*step)
+        if looks:
+            now = await kernel.look()
+            assert now in (shown, BUSY) or kernel.signals > signals
+            shown, signals = now, kernel.signals
+
+
+@pytest.mark.parametrize("manager", [Watching(), Manager()], ids=["watches", "does not watch"])
+async def test_the_death_of_a_kernel_is_signalled_where_the_manager_watches_it(
+    manager: Manager,
+) -> None:
+    """The manager gives up after some restarts, and forgets the kernel. No page may be open."""
+    signals: list[str] = []
+    source = KernelSource(manager, Sessions())
+    source._requests.on_change = signals.append
+    assert await manager.start_kernel() == "k"
+    assert signals == ["k"]
+    if isinstance(manager, Watching):
+        manager.gives_up()
+        assert signals == ["k", "k"]
+
+
+@pytest.mark.slow
+async def test_the_death_of_a_real_kernel_is_signalled(jp_serverapp: Any) -> None:
+    manager = jp_serverapp.kernel_manager
+    source, signals = KernelSource(manager, jp_serverapp.session_manager), set()
+    kernel_id = await manager.start_kernel(kernel_name="python3")
+    await eventually(lambda: source._requests.of(kernel_id).came_up, "its first message")
+    source._requests.on_change = signals.add
+    manager.get_kernel(kernel_id)._restarter.restart_limit = 0
+    pid = source.pid_of(kernel_id)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await eventually(lambda: kernel_id not in manager, "the server forgets the kernel")
+    assert signals == {kernel_id}
