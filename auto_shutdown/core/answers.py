@@ -41,6 +41,8 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
             # Only I/O that was seen is a sign of work here. If unknown I/O were one as well, no
             # command of another user would ever be suspect.
             shows_work = True
+        if mark.state == RUNNING and answer.low_use:
+            shows_work = False  # the command may be an idle cluster
         if mark.state in (BUSY, RUNNING) and answer.conclusive and shows_work:
             mark = replace(mark, quiet_since=now)
         marks[answer.ref] = replace(mark, work=_work_after(mark.work, answer, now))
@@ -50,17 +52,26 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
 def _worked_at(work: Work, answer: Answer, now: datetime) -> datetime:
     """The time of the last sign of work in ``answer``.
 
-    If the earlier ``work`` has ended, the result is ``now``: it ended at an unknown time since the
-    answer before.
+    If the earlier ``work``, or a part of it, has ended, the result is ``now``: it ended at an
+    unknown time since the answer before.
     """
-    if answer.low_use and work.low_use_since is not None:
-        # The processes may only wait, so a continued low use does not move the idle clock.
-        return work.low_use_since
-    goes_on = bool(work.programs) and set(work.programs) <= set(answer.programs)
-    ended = work.result == "working" and not goes_on
-    if ended or not answer.working or answer.worked_at is None:
+    if not answer.working or (work.result == "working" and not _goes_on(work, answer)):
         return now
-    return min(answer.worked_at, now)
+    signs = []
+    if answer.low_use:
+        # The processes may only wait, so a continued low use does not move the idle clock.
+        signs.append(work.low_use_since or now)
+    if answer.programs:
+        signs.append(answer.worked_at or now)
+    return min(max(signs, default=now), now)
+
+
+def _goes_on(work: Work, answer: Answer) -> bool:
+    """Whether all of the earlier ``work`` goes on: its programs and its low use."""
+    if not work.programs and work.low_use_since is None:
+        return False  # other work, which may have ended and begun again
+    had_low_use = work.low_use_since is not None
+    return set(work.programs) <= set(answer.programs) and (answer.low_use or not had_low_use)
 
 
 def _work_after(work: Work, answer: Answer, now: datetime) -> Work:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from .due import Clock, Context, decide_by_clock, has_recent_answer, keep_alive_refs
-from .marks import STUCK_CPU, Mark
+from .marks import RUNNING, STUCK_CPU, Mark
 from .model import Program, Ref
 from .policy import Policy
 from .signals import WEAK, Signal
@@ -35,26 +35,37 @@ def decide_suspect(
     begins the sentence for people. ``apps`` are the ids of the apps in which the resource runs or
     may run.
     """
-    ref, now = busy.ref, context.now
-    work = context.mark(ref).work
-    window = context.policy.suspect_window
-    if work.result != "none" or not has_recent_answer(context.mark(ref), now, window / 8):
+    mark, now = context.mark(busy.ref), context.now
+    work, window = mark.work, context.policy.suspect_window
+    has_low_use = mark.state == RUNNING and work.low_use_since is not None
+    if work.result != "none" and not has_low_use:
         return busy
-    signs = f"{word}, but silent and at under {STUCK_CPU:.0%} of a core"
-    decision = when_silent(busy, context, silent_since, signs, apps)
+    if not has_recent_answer(mark, now, window / 8):
+        return busy
+    case, signs = None, f"{word}, but silent and at under {STUCK_CPU:.0%} of a core"
+    if has_low_use:
+        case = "low-use"
+        signs = f"{word}, but silent, and {work.detail}, as an idle cluster does,"
+    decision = when_silent(busy, context, silent_since, signs, apps, case)
     return _with_unknown_io(decision) if work.io_unknown else decision
 
 
 def when_silent(
-    kept: Decision, context: Context, silent_since: datetime | None, signs: str, apps: Sequence[str]
+    kept: Decision,
+    context: Context,
+    silent_since: datetime | None,
+    signs: str,
+    apps: Sequence[str],
+    case: str | None = None,
 ) -> Decision:
     """``kept``, or the decision on a suspect resource once ``suspect_after_minutes`` are over.
-    ``signs`` begins the sentence for people."""
+    ``signs`` begins the sentence for people. ``case`` is the decision's parameter of this name
+    (None: as in ``kept``)."""
     ref, policy, now = kept.ref, context.policy, context.now
     since = silent_since or now
     if now - since < policy.suspect_window:
         return kept
-    case = kept.parameters.get("case", "command")
+    case = case or kept.parameters.get("case", "command")
     if policy.max_busy is None:
         return _keep_suspect(kept, context, signs, since, case=case)
     clock = _suspect_clock(kept, since, policy.max_busy, signs, case)
@@ -70,23 +81,25 @@ def decide_background_work(
 ) -> Decision:
     """``working``, or another decision if the background work is suspect.
 
-    Background work can be suspect in two cases: all of it is programs (:class:`Program`) that may
-    only wait for a person, or all of it is a low use of the processor. A cluster of workers that
-    waits for tasks looks like the second case.
+    Background work is suspect if all of it is programs (:class:`Program`) that may only wait for a
+    person, a low use of the processor, or both. A cluster of workers that waits for tasks has such
+    a low use.
 
     After ``max_busy_minutes`` suspect work keeps its resource no longer, and ``idle_clock``
     decides. The other arguments are those of :func:`decide_by_clock`.
     """
     policy, work = context.policy, context.mark(working.ref).work
     signs = f"{work.detail[:1].upper()}{work.detail[1:]}"
-    if work.low_use_since is not None:
-        case, quiet_since = "low-use", _low_use_since(context.mark(working.ref), context)
-        signs += ", as an idle cluster does, and showed no other sign of work"
-    else:
-        case, quiet_since = "program", _quiet_since(context, work.programs)
-        signs += ", but shows no sign of work"
+    quiet_since = _background_quiet_since(working.ref, context)
     if quiet_since is None or context.now - quiet_since < policy.suspect_window:
         return working
+    case = "program" if work.low_use_since is None else "low-use"
+    if not work.programs:
+        signs += ", as an idle cluster does, and showed no other sign of work"
+    elif case == "low-use":
+        signs += ", and the other work is no more than that of an idle cluster"
+    else:
+        signs += ", but shows no sign of work"
     io_unknown = any(p.io_unknown for p in context.snapshot.programs if p.id in work.programs)
     if policy.max_busy is None:
         kept = _keep_suspect(working, context, signs, quiet_since, case=case, work=work.detail)
@@ -137,6 +150,18 @@ def last_sign_of_work(program: Program, policy: Policy, now: datetime) -> dateti
     quiet_since = program.quiet_since or now
     printed_at = program.printed_at or quiet_since
     return max(quiet_since, min(printed_at, quiet_since + policy.output_only))
+
+
+def _background_quiet_since(ref: Ref, context: Context) -> datetime | None:
+    """Since when the background work of ``ref`` has shown no sign of work. None if it may work."""
+    mark = context.mark(ref)
+    if not mark.work.programs:
+        return _low_use_since(mark, context)
+    quiet_since = _quiet_since(context, mark.work.programs)
+    low_use_since = _low_use_since(mark, context)
+    if quiet_since is None or low_use_since is None:
+        return quiet_since
+    return max(quiet_since, low_use_since)
 
 
 def _low_use_since(mark: Mark, context: Context) -> datetime | None:

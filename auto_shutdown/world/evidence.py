@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from ..core.marks import STUCK_CPU
 from . import proc_files
 from .proc_files import Transferred
 from .processes import Process
@@ -120,6 +121,8 @@ class Use:
     written: int = 0
     #: The part of the bytes that JVMs have moved while they only waited.
     moved_by_idle_jvms: int = 0
+    #: The number of processes that used at least 1 % of a core.
+    active: int = 0
 
     @property
     def bytes_per_second(self) -> float:
@@ -146,6 +149,11 @@ class Use:
             and not self.is_hidden
         )
 
+    @property
+    def may_be_idle_cluster(self) -> bool:
+        """Whether several processes wait in a loop, and no process does more."""
+        return self.is_low and self.active > 1
+
     def __str__(self) -> str:
         text = f"used {self.cores:.0%} of a core"
         if self.bytes_per_second >= WORK_BYTES:
@@ -163,7 +171,8 @@ def use_between(
     waited for it, with its use since ``before``."""
     nothing = Reading()
     inherited = _inherited(before, after)
-    cpu, busiest, moved, written, by_idle_jvms, children, hidden = 0.0, 0.0, 0, 0, 0, False, False
+    cpu, busiest, moved, written, children, hidden = 0.0, 0.0, 0, 0, False, False
+    by_idle_jvms, active = 0, 0
     for key, reading in after.items():
         if judged is not None and key not in judged:
             continue
@@ -173,12 +182,13 @@ def use_between(
         known = known or nothing
         own = max(0.0, reading.cpu - known.cpu - inherited.get(key, 0.0))
         cpu, busiest = cpu + own, max(busiest, own)
+        active += own >= STUCK_CPU * seconds
         used = reading.since(known)
         moved, written = moved + used.bytes, written + used.written
         if reading.is_jvm and _only_waits(used, seconds):
             by_idle_jvms += used.bytes
     cores, busiest = cpu / seconds, busiest / seconds
-    return Use(seconds, cores, moved, children, hidden, busiest, written, by_idle_jvms)
+    return Use(seconds, cores, moved, children, hidden, busiest, written, by_idle_jvms, active)
 
 
 def _only_waits(used: Reading, seconds: float) -> bool:

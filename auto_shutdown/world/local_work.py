@@ -118,6 +118,8 @@ class LocalWork:
             judged = {process.key for process in members}
             use = self._add(ref, JOBS, sample, window, judged)
             answer = judge_use(ref, use, WORK_CORES, "its processes")
+        if use is not None and use.may_be_idle_cluster:
+            answer = _with_low_use(answer, use, members, None, survey)
         return _with_signs_of_life(answer, use, members, None, survey)
 
     def _judge_own_app(self, ref: Ref, window: float, survey: Survey, others: Others) -> Answer:
@@ -167,7 +169,8 @@ class LocalWork:
         counted = _keys(survey.jobs) if answer.low_use else set()
         counted |= _keys(cron) if by_cron.low_use else set()
         table = survey.table.values()
-        rest = {p.key for p in table if p.pid != self._server} - counted
+        # The programs of others keep the app anyway, and their watch judges what they use.
+        rest = {p.key for p in table if p.pid != self._server} - counted - _keys(shown)
         whole = self._add(ref, REST, processor_sample(table), window, rest)
         other = judge_use(ref, whole, CONTAINER_CORES, "processes", only_cores=True)
         answer = _most_certain(answer, by_cron, other)
@@ -183,16 +186,17 @@ class LocalWork:
     def _held_by(
         self, ref: Ref, programs: Sequence[Process], detail: str, others: Answer
     ) -> Answer:
-        """The answer for a resource that ``programs`` keep. It names them if nothing else works:
-        each of them may only wait for a person. ``others`` is the answer without the programs; its
-        signs of life count whatever the programs do."""
+        """The answer for a resource that ``programs`` keep. It names them if nothing else works, or
+        only with a low use of the processor: each of them may only wait for a person. ``others`` is
+        the answer without the programs; its signs of life count whatever the programs do."""
         if others.unread:
             return others
         answer = replace(works(ref, detail), activity=others.activity, io_unknown=others.io_unknown)
-        if others.working or not others.conclusive:
+        if (others.working and not others.low_use) or not others.conclusive:
             return answer
         ids, worked_at = self._watch.ids_of(programs)
-        return replace(answer, programs=ids, worked_at=worked_at)
+        low_use = others.low_use and bool(ids)
+        return replace(answer, programs=ids, worked_at=worked_at, low_use=low_use)
 
     def _add(
         self,

@@ -28,9 +28,12 @@ KERNEL, TERMINAL = "kernel", "terminal"
 
 Key = tuple[int, int]
 
-#: Counters are compared over this time at least (seconds). In less time one tick of the processor's
-#: clock (10 ms) would look like work.
-SHORTEST = 10.0
+#: Counters are compared over this time (seconds). In less time one tick of the processor's clock
+#: (10 ms), or one heartbeat of a cluster of workers, would look like work.
+WINDOW = 60.0
+
+#: A timer may fire a moment early, so a little less than the window is enough.
+ENOUGH = 0.95 * WINDOW
 
 #: The report shows the answer of a kernel's shell for this time (seconds).
 RECENT = 600.0
@@ -138,14 +141,17 @@ class ProgramWatch:
         known.program = replace(
             program, started_at=_steady(known.program.started_at, program.started_at)
         )
-        use = use_between(known.sample, sample, max(now - known.sampled_at, SHORTEST))
+        elapsed = now - known.sampled_at
+        use = use_between(known.sample, sample, max(elapsed, WINDOW))
         known.io_unknown = use.is_hidden
         if output_at != known.output_at and not known.only_shows:
             known.printed_at = now
-        works = _is_sign_of_work(use, known.only_shows) or input_at != known.input_at
+        is_window_over = elapsed >= ENOUGH
+        works = _is_sign_of_work(use, known.only_shows, is_window_over)
+        works = works or input_at != known.input_at
         if works or (not known.only_shows and _is_connected(outside, members)):
             known.quiet_since = now
-        if works or now - known.sampled_at >= SHORTEST:
+        if works or is_window_over:
             known.sample, known.sampled_at = sample, now
         known.input_at, known.output_at = input_at, output_at
         return known
@@ -236,9 +242,13 @@ def _of_terminal(process: Process) -> Program:
     return Program(device, TERMINAL, process.command, started_at=proc_files.started_at(process))
 
 
-def _is_sign_of_work(use: Use, only_shows: bool) -> bool:
+def _is_sign_of_work(use: Use, only_shows: bool, is_window_over: bool) -> bool:
+    """Whether the use of a program shows that it works. ``is_window_over`` False: the use of a part
+    of the window, which shows only work that no idle cluster does."""
     if only_shows:  # its redraws and children are no work
         return use.cores >= WORK_CORES
+    if use.may_be_idle_cluster or (use.is_low and not is_window_over):
+        return False
     return use.cores >= STUCK_CPU or use.is_work() or use.is_sign_of_life
 
 

@@ -90,6 +90,14 @@ VETO = Veto("backup", "the nightly copy runs", NOW + timedelta(minutes=1))
 VETOED_UNTIL_NOW = replace(VETO, until=NOW)
 
 KERNEL_ROWS = {
+    "a cell that runs beside an idle cluster": (
+        with_mark(
+            busy(9 * HOUR, suspect_after=2 * HOUR),
+            KERNEL.ref,
+            work=replace(ASKED, result="working", low_use_since=ago(hours=9)),
+        ),
+        Reason.BUSY,
+    ),
     "an idle cluster for an hour": (cluster(HOUR), Reason.BACKGROUND_WORK),
     "an idle cluster for two hours": (cluster(2 * HOUR), Reason.SUSPECT_BUSY),
     "an idle cluster before max_busy": (cluster(3 * HOUR, max_busy=4 * HOUR), Reason.SUSPECT_BUSY),

@@ -40,7 +40,24 @@ def of_another_user(still: timedelta, **policy: object) -> Scene:
     return with_mark(running(still, still, **policy), TERMINAL.ref, work=work)
 
 
+def idle_cluster(still: timedelta, **policy: object) -> Scene:
+    """Several processes in the foreground that use the processor a little, and nothing else."""
+    used = "its processes used 10% of a core"
+    work = replace(ASKED, result="working", detail=used, low_use_since=NOW - still)
+    return with_mark(running(still, still, **policy), TERMINAL.ref, work=work)
+
+
 TERMINAL_ROWS = {
+    "an idle cluster, for seven hours": (idle_cluster(7 * HOUR), Reason.RUNNING_JOB),
+    "an idle cluster, for eight": (idle_cluster(8 * HOUR), Reason.SUSPECT_BUSY),
+    "an idle cluster that was at work since": (
+        with_mark(idle_cluster(8 * HOUR), TERMINAL.ref, quiet_since=ago(hours=1)),
+        Reason.RUNNING_JOB,
+    ),
+    "a command that works": (
+        with_mark(running(9 * HOUR, 9 * HOUR), TERMINAL.ref, work=WORKING),
+        Reason.RUNNING_JOB,
+    ),
     "disabled": (with_policy(IDLE_SCENE, enabled=False), Reason.DISABLED),
     "unread": (replace(IDLE_SCENE, unread=("terminals",)), Reason.UNKNOWN),
     "unreadable": (
@@ -115,6 +132,10 @@ TERMINAL_ROWS = {
 }
 
 REMOVED_TERMINAL_ROWS = {
+    "an idle cluster, for as long as max_busy_minutes": (
+        idle_cluster(3 * HOUR, max_busy=3 * HOUR),
+        Reason.MAX_BUSY,
+    ),
     "a silent command of another user, for as long as max_busy_minutes": (
         of_another_user(3 * HOUR, max_busy=3 * HOUR),
         Reason.MAX_BUSY,

@@ -239,6 +239,7 @@ class TestARunningCommand:
             ({"cores": 0.0, "io_unknown": True}, False),
             ({"cores": 0.01, "io_unknown": True}, True),
             ({"cores": 0.0}, False),
+            ({"working": True, "cores": 0.1, "low_use": True}, False),  # an idle cluster
         ],
     )
     def test_quiet_time_of_a_command_starts_again_with_an_answer_that_shows_work(
@@ -247,6 +248,12 @@ class TestARunningCommand:
         ledger = advance(EMPTY, Snapshot((), (self.running,)), ago(hours=2))
         learnt = record_answers(ledger, [Answer(TERMINAL.ref, True, **answer)], NOW)
         assert (learnt.marks[TERMINAL.ref].quiet_since == NOW) is shows_work
+
+    def test_low_use_beside_a_running_cell_shows_work(self) -> None:
+        busy = Kernel("k", state="busy")
+        ledger = advance(EMPTY, Snapshot((busy,)), ago(hours=2))
+        answer = Answer(busy.ref, True, working=True, cores=0.1, low_use=True)
+        assert record_answers(ledger, [answer], NOW).marks[busy.ref].quiet_since == NOW
 
     def test_work_of_one_command_does_not_count_for_the_next_command(self) -> None:
         ledger = advance(EMPTY, Snapshot((), (self.running,)), ago(hours=2))

@@ -106,6 +106,22 @@ class TestHold:
         decision = decision_on(resource, LIMITED, held_by=("pts/3", "pts/7"))
         assert decision.reason is Reason.BACKGROUND_WORK
 
+    @pytest.mark.parametrize(
+        ("hours", "reason"), [(7, Reason.BACKGROUND_WORK), (9, Reason.SUSPECT_BUSY)]
+    )
+    def test_a_low_use_beside_a_program_must_be_as_old(
+        self, resource: Any, hours: int, reason: Reason
+    ) -> None:
+        work = Work(NOW, NOW, "working", "less runs", (PAGER.id,), low_use_since=ago(hours=hours))
+        snapshot, ledger = alone(resource, (PAGER,), NINE_HOURS_AGO, work)
+        (decision,) = decide(snapshot, ledger, SUSPECT, NOW).decisions
+        assert decision.reason is reason
+        assert "cluster" in decision.detail or reason is Reason.BACKGROUND_WORK
+        unknown = replace(work, programs=("pts/7",))
+        snapshot, ledger = alone(resource, (PAGER,), NINE_HOURS_AGO, unknown)
+        (decision,) = decide(snapshot, ledger, SUSPECT, NOW).decisions
+        assert decision.reason is Reason.BACKGROUND_WORK
+
     def test_an_old_answer_removes_nothing(self, resource: Any) -> None:
         """Another job may have started since, so the question is asked again."""
         quiet = replace(PAGER, quiet_since=ago(hours=10))
@@ -167,6 +183,28 @@ def test_output_counts_for_output_only_minutes() -> None:
         ),
         (Work(NOW, NOW, "working", low_use_since=ago(hours=3)), {"worked_at": None}, NOW),
         (Work(NOW, NOW, "working", low_use_since=ago(hours=3)), {"working": False}, NOW),
+        # Both: the later sign counts, and the end of one part counts as now.
+        (
+            Work(NOW, NOW, "working", "", ("a",), low_use_since=ago(hours=2)),
+            {"programs": ("a",), "low_use": True},
+            ago(hours=2),
+        ),
+        (
+            Work(NOW, NOW, "working", "", ("a",), low_use_since=ago(hours=4)),
+            {"programs": ("a",), "low_use": True},
+            ago(hours=3),
+        ),
+        (
+            Work(NOW, NOW, "working", "", ("a",), low_use_since=ago(hours=4)),
+            {"programs": ("a",)},
+            NOW,
+        ),
+        (
+            Work(NOW, NOW, "working", "", ("a",), low_use_since=ago(hours=4)),
+            {"low_use": True, "worked_at": None},
+            NOW,
+        ),
+        (Work(NOW, NOW, "working", "", ("a",)), {"programs": ("a",), "low_use": True}, NOW),
         # Other work goes on.
         (Work(NOW, NOW, "working", "", ("a",)), {"worked_at": None}, NOW),
     ],

@@ -114,15 +114,15 @@ class TestGauge:
     def test_end_of_a_process_does_not_reduce_the_counted_work(self) -> None:
         before = {(1, 0): Reading(5.0, 100), (2, 0): Reading(50.0, 900)}
         use = use_between(before, {(1, 0): Reading(6.0, 300)}, 1.0)
-        assert use == Use(1.0, 1.0, 200, False, busiest=1.0)
+        assert use == Use(1.0, 1.0, 200, False, busiest=1.0, active=1)
         less = {(1, 0): Reading(6.0, 100), (2, 0): Reading(49.0, 0)}
-        assert use_between(before, less, 1.0) == Use(1.0, 1.0, 0, False, busiest=1.0)
+        assert use_between(before, less, 1.0) == Use(1.0, 1.0, 0, False, busiest=1.0, active=1)
 
     def test_new_process_counts_in_full_and_as_a_new_child(self) -> None:
         before = {(1, 0): Reading(5.0), (2, 0): Reading(7.0)}
         another = {(1, 0): Reading(5.0), (2, 9): Reading(1.0, 50)}
         use = use_between(before, another, 1.0)
-        assert use == Use(1.0, 1.0, 50, True, busiest=1.0), "another of that id"
+        assert use == Use(1.0, 1.0, 50, True, busiest=1.0, active=1), "another of that id"
 
     def test_short_child_between_two_looks_is_counted(self) -> None:
         before, after = {1: Reading(5.0, 0, 10)}, {1: Reading(5.0, 0, 11)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,7 +117,7 @@ def test_a_quiet_job_beside_a_pager_is_none(host: Host, resource: Any) -> None:
 
 @RESOURCES
 @pytest.mark.parametrize(
-    "use", [{"bytes": 300 * 1024 * 60}, {"child_faults": 1}, {"cpu": 2.0}], ids=str
+    "use", [{"bytes": 300 * 1024 * 60}, {"child_faults": 1}, {"cpu": 3.0}], ids=str
 )
 def test_a_job_that_works_beside_a_pager_is_work(
     host: Host, resource: Any, use: dict[str, Any]
@@ -147,6 +148,61 @@ def test_a_low_use_of_the_processor_may_be_an_idle_cluster(
 ) -> None:
     found = answer(host, resource, resource is SHOWS, **use)
     assert (found.working, found.low_use) == (use["cpu"] > 1.8, low)
+
+
+@pytest.mark.parametrize("resource", [APP, KERNEL, PROMPT], ids=["app", "kernel", "terminal"])
+def test_a_low_use_beside_a_pager_does_not_hide_the_pager(host: Host, resource: Any) -> None:
+    found = answer(host, resource, True, cpu=2.9)
+    assert (found.working, found.low_use, found.programs) == (True, True, ("pts/3",))
+
+
+@pytest.mark.parametrize(
+    ("cores", "use", "low"),
+    [
+        # Measured: an idle dask LocalCluster with two workers.
+        ((0.042, 0.029, 0.028), {"bytes": 8 * 1024 * 60}, True),
+        ((0.06, 0.029, 0.028), {}, False),
+        ((0.04, 0.009, 0.0), {}, False),  # one process, with a helper
+        ((0.042, 0.029, 0.028), {"written": 64 * 60}, False),
+        ((0.042, 0.029, 0.028), {"child_faults": 1}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("shows", [False, True], ids=["in front", "beside a pager in front"])
+def test_an_idle_cluster_in_a_terminal_has_a_low_use(
+    host: Host, cores: tuple[float, ...], use: dict[str, int], low: bool, shows: bool
+) -> None:
+    pids = (60, 61, 62)
+    cluster = [Process(pid, 40, 60, 50, 1, 0.0, "python", session=40, terminal=PTS) for pid in pids]
+    table = {p.pid: p for p in (SHELL, PAGER, *cluster)}
+    terminal = SHOWS if shows else Terminal("1", running_job="python")
+    found = Survey(table, Attribution(dict.fromkeys(table, terminal.ref)))
+    work = LocalWork(lambda: host.now, SERVER, ProgramWatch(lambda: host.now))
+    question = Question(terminal.ref, terminal, WINDOW, SHELL.pid)
+    work.judge(question, found, Others())
+    host.now += WINDOW
+    host.readings = {pid: Reading(cpu=share * WINDOW, **use) for pid, share in zip(pids, cores)}
+    last = work.judge(question, found, Others())
+    assert (last.working, last.low_use) == (True, low)
+
+
+def test_an_idle_cluster_in_a_pane_is_no_other_work_of_the_app(host: Host) -> None:
+    """All its processes together use more than the container's processes may."""
+    pane = Process(50, 40, 50, 50, 1, 0.0, "python", session=40, terminal=PTS)
+    workers = [Process(pid, 50, 50, 50, 1, 0.0, "python", session=40) for pid in (61, 62, 63)]
+    watch = ProgramWatch(lambda: host.now)
+    work = LocalWork(lambda: host.now, SERVER, watch)
+    last = Answer(APP.ref, False)
+    for share in (0.0, 1.0):
+        used = 0.04 * WINDOW * share
+        table = {p.pid: replace(p, cpu=used) for p in (SHELL, pane, *workers)}
+        host.readings = {pid: Reading(cpu=used) for pid in table}
+        programs = (table[50],)
+        watch.look(Outside(table, programs))
+        found = Survey(table, Attribution(), programs)
+        last = work.judge(Question(APP.ref, APP, WINDOW, None), found, Others())
+        host.now += WINDOW
+    assert (last.working, last.programs, last.low_use) == (True, ("pts/3",), False)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,13 @@ def test_a_program_that_no_look_has_seen_may_work() -> None:
     desk = Desk()
     desk.judge(OWN, (PAGER,))
     desk.watch.look(Outside({}))
-    table = {PAGER.pid: PAGER}
-    survey = Survey(table, Attribution(), (PAGER,))
+    table = {PAGER.pid: PAGER, JOB.pid: JOB}
+    survey = Survey(table, Attribution(adrift=frozenset({JOB.pid})), (PAGER,))
     answer = desk.work.judge(Question(OWN.ref, OWN, 60.0, None), survey, Others())
     assert (answer.working, answer.programs, answer.worked_at) == (True, (), None)
+    # A low use beside it does not make it suspect.
+    table[JOB.pid] = replace(JOB, cpu=2.4)
+    desk.now += 60.0
+    survey = Survey(table, Attribution(adrift=frozenset({JOB.pid})), (PAGER,))
+    answer = desk.work.judge(Question(OWN.ref, OWN, 60.0, None), survey, Others())
+    assert (answer.working, answer.programs, answer.low_use) == (True, (), False)

@@ -127,12 +127,59 @@ def test_one_tick_between_two_close_looks_is_no_work(host: Host) -> None:
         look(watch)
         clock.now += 1.0
     assert quiet_for(watch, "pts/3") == 4
-    # But what adds up over ten seconds counts.
-    for tick in range(4, 24):
+    # But what adds up over a minute counts.
+    for tick in range(4, 104):
         host.readings[PANE.key] = Reading(cpu=tick * 0.01)
         look(watch)
         clock.now += 0.6
     assert quiet_for(watch, "pts/3") < 10
+
+
+@pytest.mark.parametrize("every", [1.0, 10.0, 59.0, 60.0])
+@pytest.mark.parametrize(
+    ("cores", "change", "quiet"),
+    [
+        # Measured: an idle dask LocalCluster with two workers reads 8 KB/s for each process.
+        ((0.042, 0.029, 0.028), {"bytes": 8 * 1024}, True),
+        ((0.042, 0.029, 0.028), {"bytes": 128 * 1024}, False),
+        ((0.042, 0.029, 0.028), {"written": 64}, False),
+        ((0.042, 0.029, 0.028), {"child_faults": 1}, False),
+        ((0.06, 0.029, 0.028), {}, False),
+        ((0.042, 0.0, 0.0), {}, False),  # one process is no cluster
+        ((0.002, 0.002, 0.0), {}, True),
+    ],
+    ids=str,
+)
+def test_an_idle_cluster_in_a_pane_shows_no_sign_of_work(
+    host: Host, every: float, cores: tuple[float, ...], change: dict[str, int], quiet: bool
+) -> None:
+    clock = Clock()
+    watch = ProgramWatch(clock)
+    workers = [replace(PANE, pid=pid, parent=50) for pid in (51, 52)]
+    table = {p.pid: p for p in (PANE, *workers)}
+    for look_number in range(int(HOUR / every)):
+        seconds = look_number * every
+        used = {name: int(value * seconds) for name, value in change.items()}
+        for process, share in zip(table.values(), cores):
+            host.readings[process.key] = Reading(cpu=round(share * seconds, 2), **used)
+        clock.now = seconds
+        watch.look(Outside(table, [PANE]))
+    if quiet:
+        assert quiet_for(watch, "pts/3") == round(clock.now)
+    else:
+        assert quiet_for(watch, "pts/3") <= 60
+
+
+def test_a_program_that_begins_to_compute_is_seen_at_the_next_look(host: Host) -> None:
+    clock = Clock()
+    watch = ProgramWatch(clock)
+    look(watch)
+    clock.now += HOUR
+    look(watch)
+    clock.now += 10.0
+    host.readings[PANE.key] = Reading(cpu=5.0)
+    look(watch)
+    assert quiet_for(watch, "pts/3") == 0
 
 
 def test_another_program_in_the_same_terminal_starts_anew(host: Host) -> None:
