@@ -104,6 +104,7 @@ class Controller:
             savings,
             situation,
             now,
+            lambda: self._clock.shifted,
             self.wake,
             tasks,
             outcomes,

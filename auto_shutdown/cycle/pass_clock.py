@@ -30,6 +30,8 @@ class PassClock:
         self._interval = limits.poll_interval_seconds
         self._grace = timedelta(minutes=limits.grace_minutes)
         self.moment = clock.read()
+        #: By how much the instants of the ledger have been shifted since the start, in all.
+        self.shifted = timedelta(0)
         self.next_at: float | None = None
         #: No due time starts a full pass before this (monotonic seconds).
         self._not_before = 0.0
@@ -62,6 +64,7 @@ class PassClock:
         self.moment = moment
         if step:
             situation.ledger = shift(situation.ledger, step)
+            self.shifted += step
             self._saved_ledger.clock_stepped(step)
         if step or late:
             quiet_until = moment.now + self._grace

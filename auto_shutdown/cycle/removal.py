@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..core.advance import advance_part
+from ..core.answers import record_answers
+from ..core.apps import needs_work_query, tenants_by_app
+from ..core.due import window_of
 from ..core.ledger import record
-from ..core.model import App, Kind, Ref, Snapshot
+from ..core.marks import Work
+from ..core.model import App, Kind, Ref, Resource, Snapshot, Terminal
 from ..core.planner import decide
 from ..core.policy import Policy
 from ..core.texts import sentence
@@ -39,8 +43,9 @@ LATE_REMEDY = sentence(
 
 class Remover:
     """The removals that the plans of one server decide on. ``ledger_time`` returns the current
-    instant by the clock of the ledger. ``wake`` begins another pass. ``read_other_servers`` reads
-    what users have asked other servers of this home for."""
+    instant by the clock of the ledger, ``ledger_shift`` by how much the instants of the ledger were
+    shifted since the server started (after steps of the wall clock). ``wake`` begins another pass.
+    ``read_other_servers`` reads what users have asked other servers of this home for."""
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class Remover:
         savings: Account,
         situation: Situation,
         ledger_time: Callable[[], datetime],
+        ledger_shift: Callable[[], timedelta],
         wake: Callable[[], None],
         tasks: RemovalTasks,
         outcomes: Outcomes,
@@ -57,6 +63,7 @@ class Remover:
         self._savings = savings
         self._situation = situation
         self._ledger_time = ledger_time
+        self._ledger_shift = ledger_shift
         self._wake = wake
         self._tasks = tasks
         self._outcomes = outcomes
@@ -78,13 +85,18 @@ class Remover:
 
     def removals_to_carry_out(self, policy: Policy) -> list[Decision]:
         """The removals of the plan in the order to act. Under ``dry_run`` each removal is
-        rehearsed once for the same idleness."""
+        rehearsed once for the same idleness.
+
+        Image terminals are left out. DeleteApp ends them with their app, and if the app stays, for
+        example because DeleteApp is denied, they must still be there."""
         situation = self._situation
         return [
             decision
             for decision in situation.plan.removals
-            if not policy.dry_run
-            or not situation.ledger.was_rehearsed(decision.ref, decision.idle_since)
+            if not _is_image_terminal(situation.snapshot.find(decision.ref))
+            and not (
+                policy.dry_run and situation.ledger.was_rehearsed(decision.ref, decision.idle_since)
+            )
         ]
 
     async def carry_out(
@@ -131,6 +143,7 @@ class Remover:
             self._world,
             situation,
             self._ledger_time,
+            self._ledger_shift,
             current_policy,
             self._read_other_servers,
             now,
@@ -165,11 +178,13 @@ class Remover:
 @dataclass
 class _LastLook:
     """The last look at ``ref``, and the decision on it. ``fresh`` is the snapshot of that look,
-    which began at ``began_at`` (monotonic), ``now`` by the clock of the ledger."""
+    which began at ``began_at`` (monotonic). ``now`` is the instant of the pass by the clock of the
+    ledger."""
 
     world: World
     situation: Situation
     ledger_time: Callable[[], datetime]
+    ledger_shift: Callable[[], timedelta]
     policy: Callable[[], Policy]
     read_other_servers: Callable[[], Awaitable[None]]
     now: datetime
@@ -177,6 +192,9 @@ class _LastLook:
     ref: Ref
     began_at: float
     ended_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._shift_before = self.ledger_shift()
 
     async def observe(self) -> None:
         """Observe an app again, because SageMaker deletes an app without looking at anything. The
@@ -190,12 +208,29 @@ class _LastLook:
 
     async def _look(self) -> None:
         if self.ref.kind is Kind.APP:
+            await self._ask_for_background_work()
             self.began_at = time.monotonic()
             self.fresh = await _look_again(self.world, self.ref, self.policy())
-            self.situation.change_ledger(
-                lambda ledger: advance_part(ledger, self.fresh, self.ledger_time())
-            )
+            # Before the change: after a step of the wall clock, this shifts the ledger.
+            now = self.ledger_time()
+            self.situation.change_ledger(lambda ledger: advance_part(ledger, self.fresh, now))
         self.ended_at = time.monotonic()
+
+    async def _ask_for_background_work(self) -> None:
+        """Query the app for background work once more: a cell in another server, papermill or a job
+        in tmux may have begun since the query of the pass. This comes before the last look, because
+        it may take seconds."""
+        app = self.fresh.find(self.ref)
+        if not isinstance(app, App):
+            return
+        mark = self.situation.ledger.marks.get(self.ref)
+        inside = tenants_by_app(self.fresh).get(app.id, ())
+        if not needs_work_query(app, inside, Work() if mark is None else mark.work):
+            return
+        limit, _ = self.policy().limit_of(app)
+        answers = await self.world.ask({self.ref: window_of(limit)})
+        now = self.ledger_time()
+        self.situation.change_ledger(lambda ledger: record_answers(ledger, answers, now))
 
     def is_recent(self) -> bool:
         """A call may wait behind others in the thread of the SageMaker calls, and cells may begin
@@ -209,9 +244,15 @@ class _LastLook:
         learnt since the last look: a client may have connected or sent a request meanwhile, and a
         kernel or terminal may have been started. It may be called in any thread."""
         seen, ledger = self.world.updated(self.fresh, self.began_at), self.situation.ledger
+        # The ledger may have been shifted since that pass.
+        now = self.now + (self.ledger_shift() - self._shift_before)
         if seen is not self.fresh:
-            ledger = advance_part(ledger, seen, self.now)
-        return decide(seen, ledger, self.policy(), self.now).of(self.ref)
+            ledger = advance_part(ledger, seen, now)
+        return decide(seen, ledger, self.policy(), now).of(self.ref)
+
+
+def _is_image_terminal(resource: Resource | None) -> bool:
+    return isinstance(resource, Terminal) and resource.in_image
 
 
 async def _look_again(world: World, ref: Ref, policy: Policy) -> Snapshot:

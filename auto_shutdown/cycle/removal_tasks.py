@@ -143,11 +143,12 @@ class RemovalTasks:
         self._outcomes.add(removal, outcome)
         now = self._ledger_time()
         if outcome.result is Result.STALE:
-            await self._note_activity(ref, now)
+            await self._note_activity(ref)
+            now = self._ledger_time()
         situation.ledger = record(situation.ledger, ref, outcome, now)
         return outcome
 
-    async def _note_activity(self, ref: Ref, now: datetime) -> None:
+    async def _note_activity(self, ref: Ref) -> None:
         """Observe ``ref``, which changed before its removal, so that the report shows its new
         state."""
         try:
@@ -156,6 +157,7 @@ class RemovalTasks:
             # The next pass observes it.
             self._log.error("auto_shutdown: looking again failed", exc_info=error)
             return
+        now = self._ledger_time()
         self._situation.ledger = advance_part(self._situation.ledger, fresh, now)
 
     async def _decide_and_end(

@@ -9,7 +9,17 @@ from datetime import datetime
 from typing import Any
 
 from ..core.due import keep_alive_refs
-from ..core.model import IN_SERVICE, KERNEL_GATEWAY, App, Ref, Resource, Snapshot, apps_of
+from ..core.model import (
+    IN_SERVICE,
+    KERNEL_GATEWAY,
+    App,
+    Kind,
+    Ref,
+    Resource,
+    Snapshot,
+    Terminal,
+    apps_of,
+)
 from ..core.policy import Policy
 from ..core.texts import sentence
 from ..core.verdict import Action, Decision, Outcome, Reason, Result
@@ -37,10 +47,20 @@ class RequestedRemovals:
         self._tasks = tasks
 
     def require_not_removing(self, ref: Ref) -> None:
-        """Raises RefusedError (409) while the manager or SageMaker is ending ``ref``, or a user's
-        request is about to end it. Nothing can stop either any more."""
-        if ref in self._situation.removals_under_way or self._tasks.is_requested(ref):
+        """Raises RefusedError (409) while the manager or SageMaker is ending ``ref`` or its app, or
+        a user's request is about to end it. Nothing can stop either any more."""
+        if self._is_ending(ref):
             raise _being_removed(ref)
+        resource = self._situation.snapshot.find(ref)
+        if resource is None or isinstance(resource, App):
+            return
+        apps = [Ref(Kind.APP, app) for app in apps_of(resource)]
+        # If it may run in several apps, it ends only if all of them do.
+        if apps and all(map(self._is_ending, apps)):
+            raise _being_removed(apps[0], of=ref)
+
+    def _is_ending(self, ref: Ref) -> bool:
+        return ref in self._situation.removals_under_way or self._tasks.is_requested(ref)
 
     async def remove(
         self, ref: Ref, current_policy: Callable[[], Policy], now: datetime
@@ -67,6 +87,8 @@ class RequestedRemovals:
         # still to be removed must be refused, not accepted and then ignored.
         with self._tasks.requested([each.ref for each in (*inside, resource)]):
             for each in inside:
+                if isinstance(each, Terminal) and each.in_image:
+                    continue  # DeleteApp ends it; if that is denied, it must still be there
                 removal = self._removal_of(each, snapshot, current_policy(), now, ends_server)
                 await self._end(each, removal, current_policy)
             removal = self._removal_of(resource, snapshot, current_policy(), now, ends_server)
@@ -128,8 +150,10 @@ class _Requested:
         return self.decision
 
 
-def _being_removed(ref: Ref) -> RefusedError:
-    return RefusedError(409, sentence("The %1 is being shut down already.", ref), "id", ref.id)
+def _being_removed(ref: Ref, of: Ref | None = None) -> RefusedError:
+    """The refusal of a request for ``of`` (None: for ``ref``), because ``ref`` is being removed."""
+    message = sentence("The %1 is being shut down already.", ref)
+    return RefusedError(409, message, "id", (of or ref).id)
 
 
 def _require_removable(app: App, snapshot: Snapshot) -> None:
