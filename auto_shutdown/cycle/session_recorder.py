@@ -17,7 +17,8 @@ from ..core.words import iso
 from ..state.stopped import StoppedSession, StoppedSessions, bounded, new_id
 from ..world.file_thread import FileThread
 from ..world.kernel_models import SAGEMAKER_INTERNAL
-from ..world.world import Session, World
+from ..world.session_facts import Session
+from ..world.world import World
 from .audit import Removal
 
 #: Seconds that a removal waits for the kernel's answer, and for the disk.

@@ -1,8 +1,9 @@
-"""Observe everything outside this package, and remove resources.
+"""Observe all resources of one server, and remove single resources.
 
-Joins the sources into one :class:`~auto_shutdown.core.model.Snapshot`. Each source is read in its
-own ``try``. ``Snapshot.unread`` names a source that fails. The snapshot then has its last values,
-so that the report still shows them, and nothing that depends on it is removed.
+:class:`World` joins the sources (kernels, terminals, apps, …) into one
+:class:`~auto_shutdown.core.model.Snapshot`. Each source is read on its own. If one fails,
+``Snapshot.unread`` names it, and the snapshot repeats its last values: the report still shows them,
+and nothing that depends on them is removed.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from ..core.marks import Mark
 from ..core.model import Answer, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal, Unread
 from ..core.verdict import Fault, Outcome, Result
+from .app_list import AppList, Apps
 from .background_work import WorkSource
 from .heartbeats import HeartbeatSource, read_heartbeats, with_heartbeats
 from .host_activity import HostActivity
@@ -29,8 +30,8 @@ from .own_app_status import OwnAppStatus
 from .own_description import Description
 from .placement import completed, place, within
 from .platform import Platform, recognise
-from .proc_files import working_directory
-from .sagemaker import SageMaker, SourceError
+from .sagemaker import SageMaker
+from .session_facts import Session, read_session
 from .since_look import started_kernel, updated_apps, updated_terminals
 from .source_reader import SourceReader
 from .terminals import TerminalSource
@@ -40,38 +41,19 @@ from .work_answers import with_shell, with_stamps
 #: If a partial pass cannot read its kernels within this time (seconds), a full pass reads them.
 REREAD_SECONDS = 2.0
 
-#: Seconds that a manager has to forget a kernel or terminal after its end.
+#: The time (seconds) that a manager has to forget a kernel or terminal after its end.
 UNLISTED_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Session:
-    """The session of a kernel or terminal: the code of the cells that the kernel has run (None: it
-    does not say), and the working directory of its process on this host (None: not known)."""
-
-    cells: tuple[str, ...] | None = None
-    directory: str | None = None
-
-
-T = TypeVar("T")
 
 __all__ = ["Platform", "SageMaker", "World", "recognise"]
 
 
-class Apps(Protocol):
-    """The interface to SageMaker."""
-
-    async def list_apps(self) -> tuple[App, ...]: ...
-
-    async def delete_app(self, app: App, may_go: MayGo = always) -> Outcome: ...
-
-    async def describe_own(self) -> Description: ...
-
-
 class World:
-    """Everything that one server can observe and remove. ``apps`` is None outside SageMaker,
-    ``host_activity`` is None without ``protect_from_native``. ``runtime_directory`` has the runtime
-    files of this server and of others."""
+    """Everything that one server can observe and remove.
+
+    - ``apps``: None outside SageMaker.
+    - ``host_activity``: None without the setting ``protect_from_native``.
+    - ``runtime_directory``: holds the runtime files of this server and of other Jupyter servers.
+    """
 
     def __init__(
         self,
@@ -94,11 +76,10 @@ class World:
         self._heartbeat_source = heartbeats
         self._work = WorkSource(kernels, terminals, server_url, runtime_directory=runtime_directory)
         self._last = Snapshot()
-        self._listed_apps: tuple[App, ...] = ()
+        self._app_list = AppList(platform, apps)
         self._places = KernelPlaces(lambda kernel_id: kernels.pid_of(kernel_id) is not None)
         self._reader = SourceReader(now)
         self._rereading: asyncio.Future[tuple[Kernel, ...] | None] | None = None
-        self._apps_unread: Unread | None = None
         self._now = now
         self._host_activity = host_activity
         self._own_app = OwnAppStatus(platform, apps, now)
@@ -112,7 +93,8 @@ class World:
         self._own_app.close()
 
     def recall(self, marks: Mapping[Ref, Mark]) -> None:
-        """Learn from ``marks`` which kernels an earlier server saw running, and in which apps."""
+        """Learn from the ``marks`` of an earlier server which kernels it saw running, and in which
+        apps."""
         kernels = {ref.id: mark for ref, mark in marks.items() if ref.kind is Kind.KERNEL}
         self._places.recall({i: mark.app for i, mark in kernels.items() if mark.app is not None})
         self._kernel_source.had_come_up(
@@ -126,20 +108,24 @@ class World:
 
     @property
     def has_apps(self) -> bool:
-        """Whether there is a list of apps to ask SageMaker for."""
-        return self._app_source is not None and self.platform.own_app is None
+        """Whether this server calls ListApps."""
+        return self._app_list.exists
 
     async def observe(self, list_apps: bool, last_look: bool = False) -> Snapshot:
-        """Observe everything. With ``list_apps`` this calls ListApps, otherwise it uses the last
-        list of apps. With ``last_look`` this reads the kernels and terminals twice: reading the
-        processes and heartbeat files may take many seconds, and a cell may begin meanwhile."""
+        """Observe everything. With ``list_apps`` this calls ListApps; otherwise it uses the last
+        list of apps.
+
+        With ``last_look`` this reads the kernels and terminals a second time at the end: a cell may
+        begin while the processes and heartbeat files are read, which can take many seconds.
+        """
         unread: dict[str, Unread] = {}
-        if list_apps and self._app_source is not None and self.has_apps:
-            await self._refresh_apps(self._app_source)
-        if self._apps_unread is not None:
-            unread[Snapshot.APPS] = self._apps_unread
-        kernels, terminals = await self._read_tenants(unread, self._listed_apps)
-        apps = completed(self._listed_apps, kernels)
+        if list_apps:
+            await self._app_list.refresh()
+        if self._app_list.unread is not None:
+            unread[Snapshot.APPS] = self._app_list.unread
+        listed = self._app_list.apps
+        kernels, terminals = await self._read_tenants(unread, listed)
+        apps = completed(listed, kernels)
         own_app = self.platform.own_app
         judges_own_app = own_app is not None and own_app.own
         if apps or judges_own_app:
@@ -153,7 +139,7 @@ class World:
         departures = (*self._kernel_source.departures, *self._terminal_source.departures)
         own = self._own_app.app(heartbeats.server)
         if own is not None:
-            # Every resource that is in no other app runs in the own app.
+            # A server that may remove its own app sees no other app: everything runs in its own.
             apps = (own,)
             kernels = tuple(within(own, kernel) for kernel in kernels)
             terminals = tuple(within(own, terminal) for terminal in terminals)
@@ -164,8 +150,8 @@ class World:
         return self._last
 
     async def observe_kernels(self, kernel_ids: Collection[str]) -> tuple[Kernel, ...] | None:
-        """These kernels as they are now. None if it takes a full pass: a kernel is new, has ended
-        or cannot be read, or the kernel manager does not answer within ``REREAD_SECONDS``."""
+        """These kernels, read again. None if a full pass is needed: a kernel is new, has ended or
+        cannot be read, or the kernel manager does not answer within ``REREAD_SECONDS``."""
         reading = self._rereading
         if reading is not None and not reading.done():
             return None
@@ -175,7 +161,7 @@ class World:
         if not reading.done() or reading.exception() is not None:
             return None
         kernels = tuple(map(self._placed, reading.result() or ()))
-        # A removal beside the pass may have observed everything meanwhile.
+        # A removal that runs at the same time may have observed everything since the await.
         self._last = self._last.with_kernels(kernels) or self._last
         return kernels or None
 
@@ -194,9 +180,12 @@ class World:
     async def _read_tenants(
         self, unread: dict[str, Unread], apps: tuple[App, ...], again: bool = False
     ) -> tuple[tuple[Kernel, ...], tuple[Terminal, ...]]:
-        """The kernels and terminals, as far as their sources tell in which app they run. This reads
-        the terminals first, and then the kernels, because a cell may begin meanwhile. ``again``:
-        this is the second reading of one look, so use the sessions of the first reading."""
+        """The kernels and terminals, each with its app, as far as that is known.
+
+        The kernels are read last, because a cell may begin while the terminals are read. With
+        ``again``, this is the second reading of one observation, and the sessions of the first
+        reading are used.
+        """
         terminals = await self._reader.read(
             Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
         )
@@ -213,7 +202,7 @@ class World:
         source = self._kernel_source
         nothing: tuple[dict[str, Model], dict[str, str]] = ({}, {})
         models, unreadable = await self._reader.read(Snapshot.KERNELS, source.read, nothing, unread)
-        # Read the sessions after the kernels: in gateway mode they are out of date before.
+        # In gateway mode, reading the kernels also updates the sessions, so these are read after.
         sessions = source.last_sessions
         if with_sessions:
             sessions = await self._reader.read(
@@ -223,17 +212,9 @@ class World:
             return self._last.kernels
         return source.joined(models, unreadable, sessions)
 
-    async def _refresh_apps(self, source: Apps) -> None:
-        try:
-            apps = await source.list_apps()
-        except SourceError as error:
-            self._apps_unread = error.unread
-            return
-        self._apps_unread = None
-        self._listed_apps = apps
-
     async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
-        """Ask whether these resources do background work. Each is judged over its window."""
+        """Query these resources for background work. ``questions`` holds the window over which to
+        measure each resource."""
         answers = await self._work.ask(questions, self._last)
         kernels = {k.id: k for k in self._last.kernels if k.ref in questions}
         source = self._kernel_source
@@ -251,15 +232,16 @@ class World:
         )
 
     async def look_again(self, ref: Ref) -> Snapshot:
-        """Observe everything that matters for ``ref`` again, right before its removal. This does
-        not call ListApps: the controller does that once for all removals of a pass."""
+        """Observe again everything on which the decision on ``ref`` depends, right before its
+        removal. This does not call ListApps: the controller does that once for all removals of a
+        pass."""
         snapshot = await self.observe(list_apps=False, last_look=ref.kind is Kind.APP)
         return snapshot.bearing_on(ref)
 
     def updated(self, snapshot: Snapshot, looked_at: float) -> Snapshot:
-        """``snapshot`` of the look that began at ``looked_at`` (monotonic), with what this server
-        process has learnt since then. The same object if that is nothing. Sends no request, does
-        not wait, and may be called in any thread."""
+        """``snapshot``, which was begun at ``looked_at`` (monotonic), with everything that this
+        server process has learned since then. The same object if it has learned nothing. Sends no
+        request, does not wait, and may be called in any thread."""
         kernels = tuple(map(self._kernel_source.updated, snapshot.kernels))
         if not snapshot.apps:
             return snapshot if kernels == snapshot.kernels else replace(snapshot, kernels=kernels)
@@ -276,40 +258,36 @@ class World:
         return snapshot if updated == snapshot else updated
 
     async def session_of(self, resource: Resource) -> tuple[Resource, Session]:
-        """What a user needs to bring ``resource`` back after its removal. Also returns the resource
-        as it is after this query. Takes at most a few seconds. Never raises."""
-        if isinstance(resource, Kernel):
-            kernel, cells = await self._kernel_source.session_history(resource)
-            pid = self._kernel_source.pid_of(resource.id)
-            return kernel, Session(cells, working_directory(pid))
-        if isinstance(resource, Terminal):
-            pid = self._terminal_source.pid_of(resource.id)
-            return resource, Session(None, working_directory(pid))
-        return resource, Session()
+        """What a user needs to bring ``resource`` back after its removal; see
+        :func:`~auto_shutdown.world.session_facts.read_session`."""
+        return await read_session(resource, self._kernel_source, self._terminal_source)
 
     async def remove(
         self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
     ) -> Outcome:
-        """Remove this resource and nothing else. Never raises. With ``only_unmoved`` a kernel or
-        terminal is kept if it became active since it was observed as ``resource`` (STALE).
+        """Remove this resource and nothing else. Never raises.
 
-        ``may_go`` is called right before the manager or SageMaker is asked to end the resource, for
-        an app in the thread of the SageMaker calls. If it returns False, the resource is kept
-        (STALE)."""
+        The resource is kept, and the result is STALE, in two cases: with ``only_unmoved``, if a
+        kernel or terminal became active since it was observed as ``resource``; and if ``may_go``
+        returns False. ``may_go`` is called right before the manager or SageMaker is asked to end
+        the resource; for an app, in the thread of the SageMaker calls.
+        """
         if isinstance(resource, Kernel):
             return await self._kernel_source.remove(resource, only_unmoved, may_go)
         if isinstance(resource, Terminal):
             return await self._terminal_source.remove(resource, only_unmoved, may_go)
         if self._app_source is None:
-            return Outcome(Result.PERMANENT, "There is no SageMaker here to ask.", "NoPlatform")
+            detail = "This server does not run in SageMaker, so it cannot delete an app."
+            return Outcome(Result.PERMANENT, detail, "NoPlatform")
         outcome = await self._app_source.delete_app(resource, may_go)
         if resource.own and outcome.ended:
             self._own_app.has_ended()
         return outcome
 
     async def is_gone(self, resource: Resource) -> bool:
-        """Whether a kernel or terminal that was shut down is no longer listed. Its manager has
-        ``UNLISTED_SECONDS`` to notice. True for an app, which SageMaker deletes within minutes."""
+        """Whether the manager of a kernel or terminal that was shut down no longer lists it. This
+        waits for at most ``UNLISTED_SECONDS``. True for an app, which SageMaker deletes within
+        minutes."""
         if isinstance(resource, App):
             return True
         source = self._kernel_source if isinstance(resource, Kernel) else self._terminal_source
@@ -321,13 +299,14 @@ class World:
         return True
 
     async def report_at_work(self, at: datetime) -> None:
-        """Report activity at ``at`` to the host's other tools, with ``protect_from_native``."""
+        """Report activity at ``at`` to the other tools of this host that stop idle servers, if the
+        setting ``protect_from_native`` is on."""
         if self._host_activity is not None:
             await self._host_activity.report(at)
 
     def faults(self, now: datetime) -> list[Fault]:
-        """Faults of background work, of heartbeat files, of reports to the host's other tools, and
-        of the websockets."""
+        """The faults of background work, of heartbeat files, of the reports to other tools of this
+        host, and of the websockets."""
         problems = self._heartbeat_source.problems if self._heartbeat_source is not None else ()
         left_out = [Fault(p.source, p.code, p.message, p.remedy, now) for p in problems[:1]]
         host = self._host_activity.faults(now) if self._host_activity is not None else []

@@ -18,7 +18,7 @@ from auto_shutdown.core.model import Terminal
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.cycle import session_recorder
 from auto_shutdown.cycle.refused import RefusedError
-from auto_shutdown.world.world import Session
+from auto_shutdown.world.session_facts import Session
 
 SECRET = "token = 'hunter2'"
 IMAGE = "arn:aws:sagemaker:us-west-2:1:image/pytorch"

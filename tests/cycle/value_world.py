@@ -21,7 +21,7 @@ from auto_shutdown.world.clock import Moment
 from auto_shutdown.world.last_word import MayGo, always, kept
 from auto_shutdown.world.own_description import Description
 from auto_shutdown.world.platform import Platform
-from auto_shutdown.world.world import Session
+from auto_shutdown.world.session_facts import Session
 
 START = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
