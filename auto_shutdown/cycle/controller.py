@@ -159,7 +159,7 @@ class Controller:
         await self.preferences.load(moment.now)
         await self._savings.load(self._world.platform.own_app is not None, moment.now)
         self.situation.ledger = await self._saved_ledger.load(moment)
-        self._world.recall(self.situation.ledger.marks)
+        self._world.recall(self._saved_ledger.earlier_marks)
         await self._history.write_owed()
 
     async def stop(self) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from ..config.settings import Limits
 from ..core import ledger_json
 from ..core.ledger import Hold, Ledger, hold
+from ..core.marks import Mark
 from ..core.model import EVERYTHING, Ref
 from ..core.texts import joined, sentence
 from ..core.verdict import Fault
@@ -49,6 +50,9 @@ class SavedLedger:
         self._grace = timedelta(minutes=limits.grace_minutes)
         self._longest = timedelta(minutes=limits.max_keep_alive_minutes)
         self._boot: str | None = None
+        #: The marks of the server that ran before, whether or not their times can be trusted. They
+        #: say in which app a kernel runs: a kernel never moves to another app.
+        self.earlier_marks: Mapping[Ref, Mark] = {}
         self._outdated: StoreError | None = None
         self._unread: StoreError | None = None
         self._unsaved: StoreError | None = None
@@ -72,6 +76,8 @@ class SavedLedger:
             marks = await self._store.run(self._store.load_marks)
         except StoreError as error:
             self._outdated = error
+        if isinstance(marks, Mapping):
+            self.earlier_marks = ledger_json.marks_from_json(marks.get("marks"), moment.now)
         holds = await self._read_holds()
         ledger = self._restored(marks, holds, moment)
         if self._unread is not None or self._lost is not None:

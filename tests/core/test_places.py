@@ -56,6 +56,20 @@ def test_keep_alive_on_an_app_holds_a_kernel_that_may_run_in_it() -> None:
     assert of(plan, UNPLACED.ref).reason is Reason.KEPT_ALIVE
 
 
+def test_keep_alive_on_one_app_holds_the_other_app_that_a_kernel_may_run_in() -> None:
+    """The kernel is kept, because it may run in the first app. So nobody asks whether it works, and
+    the second app must not be deleted, because the kernel may run there. A server recalls in which
+    app each kernel runs, also after a reboot, so this is rare."""
+    snapshot = Snapshot((UNPLACED,), (), (APP, OTHER))
+    until = NOW + timedelta(hours=10)
+    ledger = replace(Scene().ledger, holds={APP.ref: Hold(until)})
+    for kernel, is_held in ((UNPLACED, True), (replace(UNPLACED, app=APP.id, may_be_in=()), False)):
+        plan, _ = decided(replace(snapshot, kernels=(kernel,)), ledger=ledger)
+        due_at = of(plan, OTHER.ref).due_at
+        assert due_at is not None
+        assert (due_at >= until) is is_held
+
+
 GPU = Rule(instance_type="ml.g5.*", idle_timeout=timedelta(hours=10))
 CHEAP = Rule(instance_type="ml.t3.*", idle_timeout=timedelta(minutes=30))
 ANY_PYTHON = Rule(kernel_name="python3", idle_timeout=timedelta(minutes=20))

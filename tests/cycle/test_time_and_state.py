@@ -160,6 +160,20 @@ async def test_a_keep_alive_keeps_its_length_after_a_clock_step_and_a_reboot(
     assert bench.world.removed == ["k"]
 
 
+async def test_app_of_a_kernel_is_recalled_after_a_reboot(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.world.kernel("k", bench.world.app("a"))
+    await bench.controller.load()
+    await bench.live(timedelta(minutes=1))
+    stopped(bench)
+    await bench.controller.stop()
+    monkeypatch.setattr("auto_shutdown.state.saved_ledger.boot_identity", lambda: "another")
+    bench.controller = bench.make()
+    await bench.controller.load()
+    assert bench.world.recalled[-1][Ref(Kind.KERNEL, "k")].app == "KernelGateway/a"
+
+
 async def test_a_crash_starts_a_new_clock(bench: Bench) -> None:
     """What happened between the last write and the crash is not known."""
     app = bench.world.app("a")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.ledger import Hold, Ledger, hold, shift
+from auto_shutdown.core.marks import first_sight
 from auto_shutdown.core.model import EVERYTHING, Kind, Ref
 from auto_shutdown.state.document import StoreError
 from auto_shutdown.state.saved_ledger import SavedLedger
@@ -47,6 +48,29 @@ async def test_marks_are_complete_only_after_a_clean_stop(tmp_path: Path) -> Non
     assert marks_on_disk(tmp_path)["clean"] is False
     after_a_crash = SavedLedger(Store(tmp_path, "k"), Limits())
     assert (await after_a_crash.load(START)).forgotten != frozenset()
+
+
+async def test_app_of_a_kernel_is_known_after_a_reboot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Studio Classic starts the server in a new container, and its kernels run on elsewhere. The
+    times of the marks are of another boot, but a kernel does not move to another app."""
+    saved = SavedLedger(Store(tmp_path, "k"), Limits())
+    mark = replace(first_sight(NOW), app="KernelGateway/a")
+    ledger = replace(await saved.load(START), marks={KERNEL: mark})
+    await saved.save_marks(ledger, START, clean=True)
+    monkeypatch.setattr("auto_shutdown.state.saved_ledger.boot_identity", lambda: "another")
+    again = SavedLedger(Store(tmp_path, "k"), Limits())
+    assert (await again.load(START)).marks == {}
+    assert again.earlier_marks[KERNEL].app == "KernelGateway/a"
+
+
+@pytest.mark.parametrize("content", ["[]", '{"marks": 7}', '{"marks": [{"kind": "kernel"}]}'])
+async def test_marks_file_of_another_form_has_no_marks(tmp_path: Path, content: str) -> None:
+    (tmp_path / "marks-k.json").write_text(content)
+    saved = SavedLedger(Store(tmp_path, "k"), Limits())
+    await saved.load(START)
+    assert saved.earlier_marks == {}
 
 
 class Pair:
