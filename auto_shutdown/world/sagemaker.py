@@ -23,7 +23,7 @@ from .last_word import MayGo, always, kept
 from .own_app import stop_instance
 from .own_description import Description, describe
 from .platform import NOTEBOOK_INSTANCE_TYPE, Platform
-from .worker_thread import Worker
+from .worker_thread import Worker, require_caller
 
 T = TypeVar("T")
 
@@ -296,12 +296,21 @@ def make_client(
             "retries": {"total_max_attempts": ATTEMPTS, "mode": "standard"},
             **config,
         }
-        return (session or new_session()).client(
+        client = (session or new_session()).client(
             "sagemaker",
             region_name=region_name,
             endpoint_url=endpoint_url or _endpoint_of_environment(),
             config=Config(**settings),
         )
+    # A call may hang before it is sent, for example while botocore loads the credentials. By then
+    # its caller may have told a user that it failed. botocore emits this event right before it
+    # sends each attempt.
+    client.meta.events.register("before-send.sagemaker", _require_caller_before_send)
+    return client
+
+
+def _require_caller_before_send(**_: Any) -> None:
+    require_caller()
 
 
 def _liveness(app: App) -> tuple[int, datetime]:

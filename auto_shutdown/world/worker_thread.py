@@ -5,6 +5,8 @@ waits for an executor's threads at exit. A call that hangs must not keep the ser
 a thread hangs in a call, another thread replaces it.
 
 A call never begins after its caller has stopped waiting, because the situation has changed since.
+A call that has begun must check that by itself before a step that cannot be undone
+(:func:`require_caller`): it may have hung before that step.
 """
 
 from __future__ import annotations
@@ -21,6 +23,21 @@ T = TypeVar("T")
 
 class ClosedError(Exception):
     """The worker has been closed; nothing runs in it any more."""
+
+
+class AbandonedError(Exception):
+    """The caller of this call has stopped waiting, so the call must not go on."""
+
+
+_running = threading.local()
+
+
+def require_caller() -> None:
+    """Raises AbandonedError in a call of a worker whose caller has stopped waiting. Does nothing in
+    any other thread."""
+    job = getattr(_running, "job", None)
+    if job is not None and job.abandoned:
+        raise AbandonedError("the caller has stopped waiting")
 
 
 class Worker:
@@ -148,7 +165,9 @@ class _Thread(threading.Thread):
                 if job.abandoned:
                     continue
                 self._current = job
+            _running.job = job
             job.run()
+            _running.job = None
             with self._lock:
                 self._current = None
 
