@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from auto_shutdown.core.model import Answer, App, Terminal
+from auto_shutdown.core.signals import Signal
 from auto_shutdown.world.attribution import Attribution
 from auto_shutdown.world.foreign_kernels import ForeignKernel
 from auto_shutdown.world.local_work import LocalWork, Others, Question
@@ -131,6 +132,12 @@ def test_jobs_with_a_low_use_do_not_hide_other_work(
 ) -> None:
     answer = Desk().judge(OWN, used=used, others_used=others_used)
     assert (answer.working, answer.low_use, answer.detail) == (True, low, detail)
+
+
+@pytest.mark.parametrize("shell", [FREE, BUSY, FAILED])
+def test_a_kernel_that_cannot_be_asked_is_a_sign_of_life(shell: ShellAnswer) -> None:
+    answer = Desk().judge(OWN, kernels=(KERNEL,), shell=shell)
+    assert (Signal.BACKGROUND_IO in answer.activity) is (shell is FAILED)
 
 
 def test_a_program_that_no_look_has_seen_may_work() -> None:

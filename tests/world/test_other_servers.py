@@ -13,6 +13,7 @@ import pytest
 from process_table import BASE, SERVER, process
 
 from auto_shutdown.core.model import App
+from auto_shutdown.core.signals import Signal
 from auto_shutdown.world import other_servers, proc_files, questions_to_servers
 from auto_shutdown.world.attribution import Attribution
 from auto_shutdown.world.foreign_kernels import ForeignKernel
@@ -21,6 +22,8 @@ from auto_shutdown.world.other_servers import OtherServer, Tenant, UnansweredErr
 from auto_shutdown.world.outside_programs import ProgramWatch
 from auto_shutdown.world.questions_to_servers import QuestionsToServers
 from auto_shutdown.world.survey import Survey
+
+EARLY, LATE = (datetime(2026, 1, 1, hour, tzinfo=timezone.utc) for hour in (10, 11))
 
 
 class TestOtherServers:
@@ -301,6 +304,40 @@ class TestOtherServers:
             Others({}, [replace(busy, **tenant)]),
         )
         assert answer.working is inside
+
+    @pytest.mark.parametrize(
+        ("tenants", "failure", "expected"),
+        [
+            ([], "", (False, False, None)),
+            ([{"active_at": None}], "", (True, False, None)),
+            ([{"active_at": None, "kind": "terminal"}], "", (True, False, None)),
+            ([{"active_at": None, "is_here": True}], "", (True, False, None)),
+            ([{"active_at": None, "app": "a"}], "", (False, False, None)),  # not on this host
+            ([{"active_at": EARLY}, {"active_at": LATE}], "", (False, False, LATE)),
+            ([{"active_at": LATE}, {"active_at": EARLY}], "", (False, False, LATE)),
+            ([{"active_at": EARLY}, {"active_at": None}], "", (True, False, None)),
+            ([], "it does not answer", (False, True, None)),
+            ([{"active_at": None}], "it does not answer", (False, True, None)),
+        ],
+        ids=str,
+    )
+    def test_kernels_and_terminals_of_another_server_count_for_the_own_app(
+        self,
+        tenants: list[dict[str, Any]],
+        failure: str,
+        expected: tuple[bool, bool, datetime | None],
+    ) -> None:
+        server = OtherServer(500, "http://x/")
+        usual: dict[str, Any] = {"id": "k", "name": "R", "kind": "kernel"}
+        found = [Tenant(server, **{**usual, **changes}) for changes in tenants]
+        own = App("JupyterLab", "default", "InService", own=True)
+        answer = LocalWork(lambda: 0.0, SERVER, ProgramWatch()).judge(
+            Question(own.ref, own, 60.0, None),
+            Survey({}, Attribution()),
+            Others({}, found, failure),
+        )
+        used_at = answer.activity.get(Signal.OTHER_SERVER)
+        assert (answer.working, answer.unread, used_at) == expected
 
     def test_runtime_directories_follow_from_environment_and_home(self, monkeypatch: Any) -> None:
         table = {500: process(500, 1), 501: process(501, 1), 502: process(502, 1)}

@@ -104,6 +104,30 @@ def test_signs_of_work(host: Host, command: str, change: dict[str, Any], works: 
     assert quiet_for(watch, "pts/3") == (0 if works else HOUR)
 
 
+@pytest.mark.parametrize("name", ["less", "top", "htop", "watch", "tail", "cat", "vim"])
+def test_redraws_of_a_program_that_only_displays_are_no_work(host: Host, name: str) -> None:
+    clock, pane = Clock(), replace(PANE, command=name)
+    watch = ProgramWatch(clock)
+    for number in range(60):
+        host.device = (0.0, float(number))
+        host.readings[PANE.key] = Reading(number * 0.3, number * 10_000, number)
+        clock.now = number * 60.0
+        look(watch, pane)
+    assert quiet_for(watch, "pts/3") == 59 * 60
+    assert watch.programs[0].printed_at is None
+
+
+@pytest.mark.parametrize("name", ["python", "node", "ruby"])
+def test_a_prompt_or_web_server_that_nobody_uses_is_quiet(host: Host, name: str) -> None:
+    clock, pane = Clock(), replace(PANE, command=name)
+    watch = ProgramWatch(clock)
+    for number in range(60):
+        host.readings[PANE.key] = Reading(cpu=round(number * 0.12, 2))  # its event loop
+        clock.now = number * 60.0
+        look(watch, pane)
+    assert quiet_for(watch, "pts/3") == 59 * 60
+
+
 @pytest.mark.parametrize("hidden", [True, False])
 def test_reads_and_writes_that_another_user_hides_are_no_sign_of_work(
     host: Host, hidden: bool
