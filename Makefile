@@ -24,9 +24,9 @@ export PATH := $(BIN):$(PATH)
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
-	  while IFS=$$'\t' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
+	  while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
-setup: check-node $(STAMPS)/ready  ## Set up .venv with everything that development needs (1 to 3 minutes).
+setup: check-node $(STAMPS)/ready  ## Set up .venv for development (1 to 3 minutes).
 
 # The panel is built with node. Say at once when it is missing, before minutes of other work.
 check-node:
@@ -92,7 +92,7 @@ $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
 	$(call install_extra,demo)
 	@touch $@
 
-build: check-node $(STAMPS)/node_modules  ## Build the wheel and the sdist into dist/, with a fresh bundle of the panel.
+build: check-node $(STAMPS)/node_modules  ## Build the wheel and the sdist into dist/, and the panel.
 	@rm -rf dist auto_shutdown/labextension
 	@$(BIN)/uv build --quiet --python $(BIN)/python
 	@ls dist/*
@@ -106,24 +106,24 @@ lint: check-node $(STAMPS)/ready  ## Check style and types, Python and TypeScrip
 test-panel: check-node $(STAMPS)/node_modules  ## Run the panel's own unit tests.
 	cd labextension && jlpm test
 
-fast: lint test-panel  ## Lint, types and unit tests: run it before each commit (76 s on two idle cores).
+fast: lint test-panel  ## Lint, types and unit tests (1 to 2 minutes).
 	$(PYTEST) -n 2 --hypothesis-profile=few -m "not soak and not slow" $(wildcard $(FAST)) tests/test_layers.py tests/test_docs.py
 
-test: lint test-panel docs  ## Run everything that CI runs, browser tests included (about 25 minutes).
+test: lint test-panel docs  ## Run everything that CI runs (about 25 minutes).
 	TZ=$(ZONE) $(PYTEST) -n 2 --dist loadfile --durations=10 $(TWICE) -m "not soak" $(wildcard $(FAST))
 	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --durations=15 $(TWICE) -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
 	$(PYTEST) -n 2 --dist loadfile --durations=15 $(TWICE) -m "not soak" tests/ui
 	@$(BIN)/python tests/compat/run.py --ci
 
-soak: check-node $(STAMPS)/ready  ## Long tests: many tries, random examples, all fast tests on a busy machine (an hour).
+soak: check-node $(STAMPS)/ready  ## Long tests: random examples, a busy machine (an hour).
 	$(PYTEST) -m soak
 	$(PYTEST) -m "hypothesis and not soak" --hypothesis-profile=random --timeout=7200
 	$(BIN)/python tests/soak/under_load.py -q -m "not soak" $(wildcard $(FAST))
 
-demo: $(STAMPS)/demo  ## Watch it remove the idle and keep the busy, in a small Studio (about a minute).
+demo: $(STAMPS)/demo  ## Watch it remove idle apps in a small Studio (a minute).
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m auto_shutdown.local_studio demo
 
-demo-domain: $(STAMPS)/demo  ## See what an administrator of 1,000 people sees and removes (about a minute).
+demo-domain: $(STAMPS)/demo  ## The domain commands for an account of 1,000 people.
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m auto_shutdown.local_studio domain-demo
 
 lab: check-node $(STAMPS)/ready  ## Open the demo's Studio in JupyterLab, with short limits.
@@ -141,10 +141,10 @@ $(STAMPS)/docs: $(STAMPS)/venv pyproject.toml
 bench: check-node $(STAMPS)/ready  ## Measure what it costs; WRITE=1 writes docs/performance.md.
 	@$(BIN)/python -m bench $(if $(WRITE),--write docs/performance.md)
 
-test-compat: check-node $(STAMPS)/ready  ## Test the oldest and the newest supported hosts, on the interpreters found.
+test-compat: check-node $(STAMPS)/ready  ## Test the oldest and the newest supported hosts.
 	@$(BIN)/python tests/compat/run.py
 
-mutation: check-node $(STAMPS)/ready  ## Check that a test fails for each broken line of core/ (five minutes).
+mutation: check-node $(STAMPS)/ready  ## Check that a test fails for each broken line of core.
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python 'mutmut>=3.8,<4'
 	rm -rf mutants && mutmut run --max-children 1
 	@mutmut results | grep -v ': killed'

@@ -185,3 +185,11 @@ def is_defined(name: str, module: Path) -> bool:
     sources = [place] if place.is_file() else module.parent.glob("*.py")
     defined = re.compile(rf"\b(class|def) {parts[0]}\b|^{parts[0]}\b", re.MULTILINE)
     return any(defined.search(source.read_text()) for source in sources)
+
+
+def test_make_help_fits_a_terminal() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    lines = re.findall(r"^([a-z-]+):.*## (.*)$", makefile, re.MULTILINE)
+    assert len(lines) > 10
+    for name, text in lines:
+        assert len(f"  make {name:<12} {text}") < 80, name

@@ -54,7 +54,10 @@ def run(root: Path, console: Console | None = None) -> int:
         )
         with screen.watching():
             prices = _watch(studio, server, screen, scene)
-        return _sum_up(studio, server, screen, scene, prices)
+        code = _sum_up(studio, server, screen, scene, prices)
+        screen.say()
+        screen.step("Stopping JupyterLab, the apps and the SageMaker API")
+        return code
 
 
 def _watch(
@@ -116,14 +119,15 @@ def _say_what_was_saved(
 ) -> None:
     """Print the savings. ``prices`` are US dollars an hour by instance type, from reports before
     the removals."""
+    # Rounded before they are added, so that the sum is that of the parts that people see.
     saved = {
-        instance: prices.get(instance) or 0.0
+        instance: round(prices.get(instance) or 0.0, 3)
         for instance, name in scene.apps.items()
         if studio.status(name) == "Deleted"
     }
-    parts = ", ".join(f"{instance} ${usd:.2f}" for instance, usd in sorted(saved.items()))
+    parts = ", ".join(f"{instance} ${usd:.3f}" for instance, usd in sorted(saved.items()))
     if saved:
-        screen.say(f"Saved: ${sum(saved.values()):.2f} an hour from now on ({parts}).")
+        screen.say(f"Saved: ${sum(saved.values()):.3f} an hour from now on ({parts}).")
 
 
 def _checks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,8 +16,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-#: The colours of a kept resource, of one with a notice, and of one that was removed.
-COLOURS = {"kept": "green", "stops": "yellow", "removed": "red"}
+#: The colours by the first word of a state: kept (in use, or kept on request), idle (not yet for
+#: long enough), stops (a notice was given) and removed.
+COLOURS = {"kept": "green", "idle": "default", "stops": "yellow", "removed": "red"}
 
 #: The widths of the first two columns. All names and states of the demo fit.
 WHAT_WIDTH, STATE_WIDTH = 20, 13
@@ -47,7 +49,9 @@ class Screen:
         self._shown: dict[str, tuple[str, str]] = {}
 
     def say(self, text: str = "") -> None:
-        self.console.print(text, highlight=False, markup=False)
+        """Print a text. On a terminal it is wrapped; a file has whole lines."""
+        whole = not self.console.is_terminal
+        self.console.print(text, highlight=False, markup=False, soft_wrap=whole)
 
     def step(self, text: str) -> None:
         """Print a step that begins now, with the seconds since the start."""
@@ -145,10 +149,12 @@ def _row(resource: Mapping[str, Any], now: datetime) -> Row:
     due, warn = resource["due_at"], resource["warn_at"]
     if resource["state"] == "Deleting":
         state = "removed"
-    elif resource["action"] == "remove":
+    elif resource["action"] == "remove" or (due and _instant(due) <= now):
         state = "stops now"
     elif due and warn and _instant(warn) <= now:
-        state = f"stops in {max(0, round((_instant(due) - now).total_seconds()))} s"
+        state = f"stops in {math.ceil((_instant(due) - now).total_seconds())} s"
+    elif due and not resource["kept_until"]:
+        state = "idle"
     else:
         state = "kept"
     return Row(name, state, resource["reason"], resource["detail"])

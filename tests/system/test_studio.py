@@ -67,7 +67,7 @@ def test_demo_succeeds_and_its_table_fits_a_narrow_terminal(tmp_path: Path) -> N
         "stops in ",
         "removed ",
         "kept ",
-        "Saved: $1.52 an hour",
+        "Saved: $1.52",
         "with DeleteApp",
     ):
         assert shown in text, shown
