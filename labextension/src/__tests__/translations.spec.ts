@@ -109,13 +109,17 @@ const placeholders = (text: string): string[] => [...new Set(text.match(/%\d/g) 
 /** How many forms a plural has, by the catalogue's own rule. */
 const FORMS: Record<string, number> = { de_DE: 2, ko_KR: 1, zh_CN: 1 };
 
-/** The German translator, as the host makes it of our catalogue. */
-function german(): TranslationBundle {
-  const path = join(LOCALE, 'de_DE', 'LC_MESSAGES', `${DOMAIN}.json`);
+/** The host ignores a translated plural with only one form. Languages with one form repeat it. */
+const LISTED_FORMS = 2;
+
+/** The translator of a language, as the host makes it of our catalogue. */
+function translatorOf(name: string): TranslationBundle {
+  const path = join(LOCALE, name, 'LC_MESSAGES', `${DOMAIN}.json`);
   const catalogue = JSON.parse(readFileSync(path, 'utf8')) as Record<string, string[]>;
-  vi.stubGlobal('document', { documentElement: { getAttribute: () => 'de' } });
-  const header = { language: 'de', domain: DOMAIN, pluralForms: 'nplurals=2; plural=(n != 1);' };
-  const trans = new Gettext({ locale: 'de', domain: DOMAIN });
+  const { language, plural_forms } = catalogue[''] as unknown as Record<string, string>;
+  vi.stubGlobal('document', { documentElement: { getAttribute: () => language } });
+  const header = { language, domain: DOMAIN, pluralForms: plural_forms };
+  const trans = new Gettext({ locale: language, domain: DOMAIN });
   vi.unstubAllGlobals();
   trans.loadJSON({ ...catalogue, '': header }, DOMAIN);
   return trans as unknown as TranslationBundle;
@@ -128,7 +132,7 @@ describe('the sentences of the server', () => {
   ];
 
   it('are shown in the language of the host, with their arguments as they are', () => {
-    expect(translated(sentences, 'English', german())).toBe(
+    expect(translated(sentences, 'English', translatorOf('de_DE'))).toBe(
       '/a%20b kann nicht geschrieben werden: No space left on device. ' +
         'Die bisherigen Einstellungen gelten weiter.'
     );
@@ -142,8 +146,8 @@ describe('the sentences of the server', () => {
 
   it('stay English where the catalogue does not have them, or the server sends none', () => {
     const unknown = [{ text: 'The moon is %1.', arguments: ['full'] }];
-    expect(translated(unknown, 'English', german())).toBe('The moon is full.');
-    expect(translated(undefined, 'English', german())).toBe('English');
+    expect(translated(unknown, 'English', translatorOf('de_DE'))).toBe('The moon is full.');
+    expect(translated(undefined, 'English', translatorOf('de_DE'))).toBe('English');
   });
 });
 
@@ -179,11 +183,23 @@ describe.each(Object.keys(FORMS))('the catalogue %s', name => {
     expect({ missing, unused }).toEqual({ missing: [], unused: [] });
   });
 
+  it('gives the host a translation of every plural', () => {
+    const trans = translatorOf(name);
+    const plurals = [...TEXTS].filter((entry): entry is [string, string] => entry[1] !== null);
+    expect(plurals.length).toBeGreaterThan(10);
+    for (const [text, plural] of plurals) {
+      for (const count of [1, 2, 30]) {
+        const form = (catalogue[text] as string[])[FORMS[name] > 1 && count !== 1 ? 1 : 0];
+        expect(trans._n(text, plural, count)).toBe(form.replace('%1', String(count)));
+      }
+    }
+  });
+
   it('keeps the placeholders of every text', () => {
     const wrong: string[] = [];
     for (const [text, plural] of TEXTS) {
       const forms = (catalogue[text] ?? []) as string[];
-      const expected = plural === null ? 1 : FORMS[name];
+      const expected = plural === null ? 1 : LISTED_FORMS;
       if (
         forms.length !== expected ||
         forms.some(
