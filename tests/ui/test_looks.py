@@ -302,6 +302,10 @@ def test_in_other_languages(browser: Any, server: JupyterServerApp, language: st
     html = page.locator(PANEL).evaluate("node => node.outerHTML")
     for text in ("Billed now", "Recently stopped", "Saved this month", "Check now"):
         assert catalogue[text][0] in html, text
+    # Texts with a number, too. Korean and Chinese have only one form for them.
+    for text, count in (("%1 failed", 1), ("%1 hour", 2), ("%1 minute", 5)):
+        forms = catalogue[text]
+        assert forms[0 if count == 1 else -1].replace("%1", str(count)) in html, text
     # The server's own sentences, too.
     for text in ("The previous settings still apply.", "The next pass tries again."):
         assert catalogue[f"server\u0004{text}"][0] in html, text
@@ -332,4 +336,23 @@ def test_an_extension_that_could_not_start(browser: Any, server: JupyterServerAp
     health.get_by_text(
         "The value of idle_timeout_minutes is no number. Correct it."
     ).first.wait_for()
+    page.close()
+
+
+def test_the_error_dialog_does_not_hold_up_the_panel(
+    browser: Any, server: JupyterServerApp
+) -> None:
+    """A request fails because the server is gone. The panel says so behind the open dialog, and no
+    longer announces a stop."""
+    page = shown(browser, server, crowded.states)
+    page.get_by_text("Stops at").first.wait_for()
+    page.unroute_all()
+    page.route("**/auto-shutdown/**", lambda route: route.abort())
+    page.get_by_role("button", name="Check now").click()
+    dialog = page.locator(".jp-Dialog", has_text="The server does not answer. Nothing was changed.")
+    dialog.wait_for()
+    health = page.locator(f"{PANEL} .jp-AS-health")
+    health.get_by_text("The server does not answer.").first.wait_for()
+    page.get_by_text("Stops at").first.wait_for(state="detached")
+    assert dialog.is_visible()
     page.close()

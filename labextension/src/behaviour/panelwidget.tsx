@@ -253,15 +253,19 @@ export class PanelWidget extends ReactWidget implements IActions {
 
   private async _do(action: () => Promise<unknown>): Promise<boolean> {
     const { poller, trans } = this._options;
-    let done = true;
+    let failure: string | null = null;
     try {
       await action();
     } catch (error) {
-      done = false;
-      await showErrorMessage(trans.__('Auto Shutdown'), failureWords(error, trans));
+      failure = failureWords(error, trans);
     }
-    await poller.acted();
-    return done;
+    // The panel is refreshed before the user answers the dialog: the server may have stopped.
+    const refreshed = poller.acted();
+    if (failure !== null) {
+      await showErrorMessage(trans.__('Auto Shutdown'), failure);
+    }
+    await refreshed;
+    return failure === null;
   }
 
   private readonly _press: Press;
