@@ -3,6 +3,8 @@
 The first part of a line is written to disk before the removal, and the second part, with the
 outcome, after it. A crash between both leaves an unfinished line, which the next server completes
 with the outcome ``interrupted``. So every removal has a line, and the file only grows at its end.
+If another removal begins meanwhile, the line gets the outcome ``pending``, and the outcome follows
+in a second line of the same attempt.
 
 A line that cannot be written (the disk is full, or the home is read-only for a while) is *owed*: it
 stays in memory, ``read`` shows it, and it is written as soon as writing works again.
@@ -15,7 +17,6 @@ import json
 import os
 import stat
 import threading
-import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
@@ -30,6 +31,7 @@ from ..world.file_thread import FileThread
 from . import history_files
 from .document import StoreError, store_error
 from .history_files import entry_of, files_of, lines_of, newest_entries, old_files_of, parse
+from .history_lines import PENDING, first_part, interrupted, note_pending
 
 #: How many lines can be owed. Older lines are lost here; the server's log still has them.
 MOST_OWED = 1000
@@ -38,15 +40,6 @@ MOST_OWED = 1000
 LOCK_SECONDS = 5.0
 
 KINDS = ("kernel", "terminal", "app")
-INTERRUPTED = ',"outcome":"interrupted","outcome_detail":"The server ended before it was done."}\n'
-
-#: The end of an interrupted line whose entry has ``ends_server``: a removal of the app in which
-#: this server runs. Such a removal ends the server before the outcome can be written.
-INTERRUPTED_BY_ITSELF = (
-    ',"outcome":"interrupted","outcome_detail":"SageMaker was being asked to end the app or '
-    "instance of this server, and the server ended before the answer was recorded: most likely "
-    'this request ended it."}\n'
-)
 
 
 class Attempt:
@@ -105,7 +98,7 @@ class History:
     async def begin_line(self, entry: Mapping[str, Any]) -> Attempt:
         """Call ``begin`` in the history's own thread. Never raises: when the file system does not
         answer in time, the whole line is owed."""
-        kind, line = _first_part(entry)
+        kind, line = first_part(entry)
         try:
             return await self._files.run(self._begin, kind, line)
         except OSError as error:
@@ -160,7 +153,7 @@ class History:
 
     def begin(self, entry: Mapping[str, Any]) -> Attempt:
         """Write the first part of a line and flush it to the disk. Never raises."""
-        return self._begin(*_first_part(entry))
+        return self._begin(*first_part(entry))
 
     def _begin(self, kind: str, line: str) -> Attempt:
         written = False
@@ -201,8 +194,8 @@ class History:
         self._take_completions()
         try:
             self._open()
-            if self._unfinished:  # its outcome was never recorded
-                self._rest, self._unfinished = INTERRUPTED, ""
+            if self._unfinished:  # its removal goes on beside the others
+                self._rest, self._unfinished = PENDING, ""
             if self._rest:
                 self._append(self._rest)
                 self._rest = ""
@@ -266,9 +259,14 @@ class History:
         self._opened = True
         begun: list[str] = []
         for path in (self._path, *self._other_paths):
+            pending: dict[str, str] = {}
             for file in reversed(files_of(path)):
                 for line in lines_of(file):
-                    self._count(entry_of(line), begun)
+                    entry = entry_of(line)
+                    self._count(entry, begun)
+                    note_pending(line, entry, pending)
+            if path == self._path:  # the server that wrote them has ended
+                self._owed.extend(map(interrupted, pending.values()))
         self._since = min(begun, default=None)
 
     def _count(self, entry: Mapping[str, Any] | None, begun: list[str]) -> None:
@@ -287,11 +285,10 @@ class History:
         if not content or content.endswith(b"\n"):
             return
         last = content.rpartition(b"\n")[2].decode("utf-8", "replace")
-        entry = parse(last + INTERRUPTED)
-        if entry is None:
+        if parse(last + PENDING) is None:
             self._append("\n")
         else:
-            self._append(INTERRUPTED_BY_ITSELF if entry.get("ends_server") else INTERRUPTED)
+            self._append(interrupted(last)[len(last) :])
 
     def _rotate(self) -> None:
         try:
@@ -304,9 +301,3 @@ class History:
         for newer, older in reversed(list(zip(names, names[1:]))):
             if os.path.lexists(newer):
                 os.replace(newer, older)
-
-
-def _first_part(entry: Mapping[str, Any]) -> tuple[str, str]:
-    """The kind of an entry, and the first part of its line."""
-    line = json.dumps({"attempt": uuid.uuid4().hex[:12], **entry})[:-1]
-    return str(entry.get("kind")), line

@@ -165,16 +165,40 @@ log.begin({{"kind": "app", "number": 3}}).finish(done)
     assert History(tmp_path, "k").read(9) == lines[::-1]
 
 
-def test_unfinished_line_does_not_affect_other_lines(tmp_path: Path) -> None:
-    """A pass that is cut off in the middle of a removal."""
+def outcomes(log: History) -> list[str]:
+    return [entry["outcome"] for entry in log.read(9)]
+
+
+def test_removal_that_goes_on_beside_a_later_one_is_pending(tmp_path: Path) -> None:
+    """A shutdown that takes a minute and a half. Its server has not ended."""
     log = History(tmp_path, "k")
-    forgotten = log.begin(ENTRY)
+    slow = log.begin(ENTRY)
     log.begin({**ENTRY, "kind": "kernel"}).finish(DONE)
-    assert [e["outcome"] for e in log.read(9)] == ["removed", "interrupted"]
-    forgotten.finish(Outcome(Result.TEMPORARY, "late"))
-    assert [e["outcome"] for e in log.read(9)] == ["temporary", "removed"]
+    assert outcomes(log) == ["removed", "pending"]
+    slow.finish(Outcome(Result.TEMPORARY, "late"))
+    assert outcomes(log) == ["temporary", "removed"]
     lines = [json.loads(line)["outcome"] for line in file_of(tmp_path).read_text().splitlines()]
-    assert lines == ["interrupted", "removed", "temporary"], "the file keeps both"
+    assert lines == ["pending", "removed", "temporary"], "the file keeps both"
+    again = History(tmp_path, "k")
+    again.load()
+    assert outcomes(again) == ["temporary", "removed"]
+    assert again.savings()["removed"] == {"kernel": 1, "terminal": 0, "app": 0}
+
+
+def test_pending_removals_are_interrupted_by_the_end_of_their_server(tmp_path: Path) -> None:
+    log = History(tmp_path, "k")
+    log.begin(ENTRY)
+    log.begin({**ENTRY, "ends_server": True})
+    log.begin({**ENTRY, "kind": "kernel"}).finish(DONE)
+    for _ in range(2):
+        log = History(tmp_path, "k")
+        log.load()
+        by_itself, other, removed = log.read(9)
+        assert (other["outcome"], removed["outcome"]) == ("interrupted", "removed")
+        assert other["outcome_detail"] == "The server ended before it was done."
+        assert by_itself["outcome"] == "interrupted"
+        assert "most likely" in by_itself["outcome_detail"]
+    assert len(file_of(tmp_path).read_text().splitlines()) == 5
 
 
 KINDS_OF_FILE = {
