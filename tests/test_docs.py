@@ -140,6 +140,17 @@ def test_modules_that_the_pages_and_docstrings_name_exist() -> None:
             assert not missing, f"{path.relative_to(ROOT)}: {missing}"
 
 
+def test_tests_that_the_pages_name_exist() -> None:
+    """`tests/core/test_due.py::test_name`."""
+    named = 0
+    for page in (ROOT / "docs").rglob("*.md"):
+        for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text()):
+            source = (ROOT / file).read_text()
+            assert re.search(rf"^\s*(async )?def {name}\(", source, re.MULTILINE), f"{page}: {name}"
+            named += 1
+    assert named > 30
+
+
 def test_links_between_pages_lead_to_a_file_and_a_heading() -> None:
     """mkdocs checks those inside docs/ only."""
     pages = [path for path in texts() if path.suffix == ".md"]
