@@ -86,19 +86,22 @@ FIELDS: Mapping[str, Field] = {
     "keep_terminals": Field(
         "bool",
         False,
-        "An open terminal holds its app, and is not itself removed, not even after "
-        "`max_busy_minutes`.",
+        "Keep every open terminal, and the app in which it runs. `max_busy_minutes` does not apply "
+        "to terminals then.",
         KeepsMore.ON,
     ),
     "protect_connected": Field(
-        "bool", False, "A kernel with a connected client is not idle.", KeepsMore.ON
+        "bool",
+        False,
+        "Keep a kernel while a client is connected to it, such as an open notebook.",
+        KeepsMore.ON,
     ),
     "rules": Field(
         "rules",
         [],
-        "Separate limits for some resources; the first rule that matches applies. A list of "
-        "objects with globs (instance_type, kernel_name, image) and idle_timeout_minutes, "
-        "only_when_it_saves or both.",
+        "Separate settings for some resources; the first rule that matches applies. A list of "
+        "objects. Each has patterns (instance_type, kernel_name, image; `*` stands for any text), "
+        "and sets idle_timeout_minutes, only_when_it_saves or both.",
         KeepsMore.INCOMPARABLE,
     ),
     "dry_run": Field("bool", False, "Decide and report, remove nothing.", KeepsMore.ON),

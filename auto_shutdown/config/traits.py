@@ -91,12 +91,13 @@ class AdminTraits(Configurable):
     locked = List(
         Unicode(),
         help="Names of settings that users cannot change; the administrator's value applies. "
-        "idle_timeout_minutes also locks its overrides and the rules.",
+        "A lock on idle_timeout_minutes also locks the limits for kernels, terminals and apps, and "
+        "the rules.",
     ).tag(config=True)
     unlocked = List(
         Unicode(),
-        help="Names of settings that users can still change although a lock on "
-        "idle_timeout_minutes would also lock them.",
+        help="Names of settings that users can still change although idle_timeout_minutes is "
+        "locked, such as `rules`.",
     ).tag(config=True)
     grace_minutes = _minutes(
         10,
@@ -141,14 +142,15 @@ class AdminTraits(Configurable):
     ).tag(config=True)
     protect_from_native = Bool(
         False,
-        help="While anything here is at work or kept, report activity to SageMaker's own idle "
-        "shutdown and to other cullers that use this server's last activity.",
+        help="While a kernel, terminal or program of this server works or has a keep-alive, report "
+        "activity to SageMaker's own idle shutdown, and to other tools that read this server's "
+        "last activity.",
     ).tag(config=True)
     stop_tag = Unicode(
         STOP_TAG,
-        help="The tag that stops all removals while the Studio domain (or the notebook instance) "
-        "has it; empty means none. If this is configured, a server that may not read the tags "
-        "removes nothing.",
+        help="The key of a tag. While the Studio domain (or the notebook instance) has this tag, "
+        "nothing is removed. Empty turns this off. If an administrator sets this trait, even to "
+        "its default, a server without the permission to read tags removes nothing.",
     ).tag(config=True)
     stop_file = _name(
         "The path of a file that allows removals while its content is the word run. Any other "
