@@ -287,6 +287,7 @@ class Controller:
         self._clock.full_pass_ended(self._one_pass.next_moment(moment.now))
         self._last_pass_failed = failure is not None
         self._plan_list_for_panel()
+        self._changes.end_waiting()  # a user's check may have found an earlier due time
         self._reporter.settle_faults(moment.now)
         situation, dry = self.situation, self.preferences.policy.dry_run
         self._report_line.pass_ended(moment, self.report, situation.snapshot, situation.plan, dry)

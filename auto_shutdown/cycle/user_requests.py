@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ from .session_recorder import SessionRecorder
 if TYPE_CHECKING:
     from .controller import Controller
 
+#: The least seconds between two passes that show reports of activity about one resource.
+SHOW_SECONDS = 10.0
+
 
 class UserRequests:
     """The requests to one :class:`Controller`. All methods must be called on the server's event
@@ -44,6 +48,8 @@ class UserRequests:
         self._history = history
         self._recorder = recorder
         self._removals: set[asyncio.Task[Mapping[str, Any]]] = set()
+        #: When a report of activity last began a pass, by resource (monotonic seconds).
+        self._shown_at: dict[Ref, float] = {}
 
     @property
     def max_keep_alive_minutes(self) -> float:
@@ -89,6 +95,20 @@ class UserRequests:
         now, situation = self._controller.ledger_time(), self._controller.situation
         covered = situation.covered_by(ref)
         situation.change_ledger(lambda ledger: note(ledger, covered, signal, now))
+        self._show_activity(ref)
+
+    def _show_activity(self, ref: Ref) -> None:
+        """Begin a pass, so that the report shows the activity of ``ref`` at once: for each resource
+        at most once in ``SHOW_SECONDS``, because a program may report its activity all the time."""
+        now = time.monotonic()
+        shown = {each: at for each, at in self._shown_at.items() if now - at < SHOW_SECONDS}
+        if ref not in shown:
+            shown[ref] = now
+            if ref.kind is Kind.KERNEL:
+                self._controller.kernel_changed(ref.id)
+            else:
+                self._controller.wake()
+        self._shown_at = shown
 
     async def _require(self, ref: Ref) -> None:
         """Raises RefusedError for a resource that does not exist (404), and for one that is being

@@ -12,7 +12,9 @@ from value_world import Bench
 from waiting import eventually
 
 from auto_shutdown.config.settings import Limits
-from auto_shutdown.core.model import Snapshot
+from auto_shutdown.core.model import Ref, Snapshot, Unread
+from auto_shutdown.core.words import iso
+from auto_shutdown.cycle import user_requests
 from auto_shutdown.cycle.pass_clock import PAUSE_SECONDS
 from auto_shutdown.world.clock import Clock
 from auto_shutdown.world.own_description import Description
@@ -172,6 +174,78 @@ async def test_an_error_after_the_pass_is_logged_and_does_not_repeat_the_pass_at
     await asyncio.wait({task})
     assert controller._clock.seconds_left() >= bench.limits.poll_interval_seconds / 2
     assert "a pass failed" in caplog.text
+
+
+async def test_a_due_time_that_a_check_of_a_user_finds_shortens_the_wait_of_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real loop on the real clock. The poll would come an hour later."""
+    bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=3600))
+    bench.clock = Clock()  # type: ignore[assignment]
+    bench.controller = bench.make()
+    await bench.controller.start()
+    try:
+        await eventually(lambda: bench.controller._clock.next_at, "the first pass")
+        passes = bench.world.full_looks
+        due = [timedelta(seconds=0.3)]
+        monkeypatch.setattr(
+            bench.controller._one_pass,
+            "next_moment",
+            lambda now: now + due.pop() if due else None,
+        )
+        await bench.controller.check()
+        assert bench.world.full_looks == passes + 1
+        await eventually(lambda: bench.world.full_looks > passes + 1, "the pass that is due")
+    finally:
+        await bench.controller.stop()
+
+
+class TestReportedActivity:
+    """What a person or a program reports is in the row after the next pass, which begins soon."""
+
+    async def report(self, bench: Bench, ref: Ref) -> bool:
+        """Report activity of ``ref``. Returns whether a pass begins."""
+        bench.controller._changes.take()
+        await bench.controller.requests.note_activity(ref)
+        return await bench.controller._changes.wait(0.0)
+
+    async def test_it_is_in_the_row_without_a_poll(self, bench: Bench) -> None:
+        kernel = bench.world.kernel("k", bench.world.app("a"))
+        await bench.live(timedelta(minutes=30))
+        looks = bench.world.full_looks
+        assert await self.report(bench, kernel.ref)
+        await bench.controller.run_pass(kernels=bench.controller._changes.take())
+        assert bench.world.full_looks == looks, "one kernel is enough"
+        assert bench.resource("k")["idle_since"] == iso(bench.clock.now)
+
+    async def test_of_an_app_is_in_its_row(self, bench: Bench) -> None:
+        app = bench.world.app("a")
+        await bench.live(timedelta(minutes=30))
+        assert await self.report(bench, app.ref)
+        assert bench.controller._changes.take() is None, "a full pass"
+
+    async def test_does_not_begin_a_pass_each_time(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = bench.world.kernel("1").ref, bench.world.kernel("2").ref
+        await bench.controller.run_pass()
+        monkeypatch.setattr(user_requests, "SHOW_SECONDS", 3600.0)
+        began = [await self.report(bench, ref) for ref in (first, first, second, first, second)]
+        assert began == [True, False, True, False, False]
+        monkeypatch.setattr(user_requests, "SHOW_SECONDS", 0.0)
+        assert await self.report(bench, first)
+
+
+@pytest.mark.parametrize("source", [Snapshot.APPS, Snapshot.TERMINALS, Snapshot.SESSIONS])
+async def test_a_source_that_fails_does_not_make_the_other_rows_older(
+    source: str, bench: Bench
+) -> None:
+    bench.world.kernel("k", bench.world.app("a"))
+    bench.world.unread[source] = Unread(source, "Throttling", "Too many.", "Wait.")
+    await bench.live(timedelta(minutes=30))
+    bench.world.kernel("k", bench.world.app("a"), state="busy")
+    await bench.controller.run_pass(kernels={"k"})
+    assert bench.resource("k")["reason"] == "busy"
 
 
 async def test_the_loop_goes_on_after_an_error_of_its_own(
