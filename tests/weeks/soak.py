@@ -2,8 +2,9 @@
 
     python tests/weeks/soak.py [SERVERS [WEEKS [FIRST_SEED]]]
 
-Exits with 1 if anything was removed wrongly or twice. Prints each thing that stayed too long with
-its seed, so that somebody can find out why.
+Exits with 1 if anything was removed wrongly or twice. Prints the seed of each thing that stayed too
+long and of each server with a change that no change signal reported, so that somebody can find out
+why.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def main(servers: int = 20, weeks: float = 4, first: int = 0) -> int:
     for seed in range(first, first + servers):
         report = simulate(seed, weeks)
         reports.append(report)
+        if report.counts.get("unsignalled changes"):
+            print(f"seed {seed}: CHANGES WITHOUT A SIGNAL", flush=True)
         for line in report.wrong:
             print(f"seed {seed}: WRONG: {line}", flush=True)
         for name, late in report.overstayed.items():
@@ -90,8 +93,8 @@ def main(servers: int = 20, weeks: float = 4, first: int = 0) -> int:
     print(by_kind(reports))
     print(
         table(
-            ["wrongly removed", "removed twice", "overstayed", "passes"],
-            [[wrong, counts["removed twice"], overstayed, passes]],
+            ["wrongly removed", "removed twice", "overstayed", "unsignalled changes", "passes"],
+            [[wrong, counts["removed twice"], overstayed, counts["unsignalled changes"], passes]],
         )
     )
     print(table(["event", "times"], [[n, counts[n]] for n in ACCIDENTS]))
