@@ -1,5 +1,7 @@
-"""SageMaker's file of the last activity. SageMaker's agent reads it and remote IDEs write it; this
-server writes it where ``protect_from_native`` is on (docs/decisions/008).
+"""The file from which SageMaker's own idle shutdown reads the last activity.
+
+Remote IDEs write the file. This server also writes it if ``protect_from_native`` is on
+(docs/decisions/008).
 
 A time stamp that this server wrote must never count as activity, neither after a restart nor for
 another server of the same home. So the extension marks its time stamps with a fixed fraction of a
@@ -15,7 +17,7 @@ from pathlib import Path
 from .. import safe_files
 from .stamps import parse_stamp
 
-#: The mark, in microseconds.
+#: The fraction of a second that marks the extension's time stamps, in microseconds.
 OUR_MICROSECOND = 271828
 
 #: The only format that SageMaker's agent reads.
@@ -39,7 +41,7 @@ class ActivityFile:
         self._by_others: datetime | None = None
 
     def read(self) -> datetime | None:
-        """When another program last reported activity; None if none has."""
+        """When another program last reported activity; None if no program has."""
         with self._lock:
             self._read_stamp()
             return self._by_others
@@ -80,5 +82,6 @@ class ActivityFile:
         try:
             safe_files.replace(self.path, text, mode=0o644, make_parents=False)
         except PermissionError:
-            # In a sticky directory a file of another user cannot be replaced, but perhaps written.
+            # In a sticky directory (such as /tmp) the file of another user cannot be replaced, but
+            # its permissions may allow writing.
             safe_files.overwrite(self.path, text)

@@ -6,8 +6,9 @@ earlier observations, and the environment variables that Jupyter sets for its ke
 (``JPY_PARENT_PID``, ``JPY_SESSION_NAME``) and terminals (``JUPYTER_SERVER_URL``). Every descendant
 inherits these variables.
 
-``env -i setsid nohup JOB &`` leaves none of these traces. Its nearly empty environment is evidence,
-too: no other program that starts beside this server has one (docs/decisions/006).
+A job that is started with ``env -i setsid nohup JOB &`` has none of these traces. But its nearly
+empty environment is evidence, too: no other program on this host has such an environment
+(docs/decisions/006).
 """
 
 from __future__ import annotations

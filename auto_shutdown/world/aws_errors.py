@@ -1,8 +1,9 @@
-"""What SageMaker's errors mean for a removal, without importing botocore.
+"""What an error of SageMaker means for a removal, and what a person can do about it.
 
-The service model does not define ``ValidationException``, ``ThrottlingException`` and
-``AccessDeniedException``, so this module classifies every error by its code and text. It never
-shows a text to people: an InvalidSignatureException, for example, quotes the session token.
+This module does not import botocore. SageMaker's service model does not define
+``ValidationException``, ``ThrottlingException`` and ``AccessDeniedException``, so every error is
+classified by its code and text. The text of an error is never shown to people, because it can hold
+secrets: that of an InvalidSignatureException quotes the session token.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A thread can block the event loop through Python's global lock: only one thread runs at a time, and
 C code keeps the lock until it returns. botocore parses the model of SageMaker (2.6 MB of JSON) in
-one call, in which the server answered nobody for 0.2 s (measured). See docs/decisions/016.
+one call of C code. The server answered no request for the 0.2 s of that call (measured). See
+docs/decisions/016.
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-#: How long a thread keeps the lock while another waits; Python's own is 5 ms.
+#: For how long a thread keeps the lock while another thread waits for it. Python's default is 5 ms.
 TURN_SECONDS = 0.0005
 
-#: The number of younger garbage collections before a full one.
+#: A full garbage collection follows after so many smaller ones: practically never.
 NEVER = 1_000_000
 
-#: The number of objects of a model after which the thread offers the lock.
+#: After reading so many objects of a service model, the thread releases the lock for a moment.
 OBJECTS_A_TURN = 64
 
 
 class _Turns:
-    """How many threads load something, and the settings of Python before the first of them."""
+    """The number of threads that load something now, and Python's settings before the first of them
+    began."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

@@ -9,9 +9,9 @@ Without change signals the report could be a minute old, until the next poll. So
 - the messages of a kernel show that it begins or ends its work (requests.py);
 - a document was saved (heartbeats.py).
 
-A change signal only says *that* something changed. The pass reads the change. The poll finds
-changes for which there was no change signal. The evidence of activity, which decides what is idle,
-is something else: core/signals.py has its names.
+A change signal only starts a pass; the pass then reads what has changed. A change without a change
+signal is found at the next poll. Change signals are no evidence of activity: core/signals.py has
+the names of that evidence, which decides what is idle.
 """
 
 from __future__ import annotations

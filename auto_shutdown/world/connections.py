@@ -10,7 +10,7 @@ from .processes import Process
 #: The state of an established connection in ``/proc/net/tcp``.
 ESTABLISHED = "01"
 
-#: The beginning of an IPv4 address in IPv6 form in that file (``::ffff:0:0/96``).
+#: How an IPv4 address in IPv6 form (``::ffff:0:0/96``) begins in ``/proc/net/tcp6``.
 MAPPED = "0" * 16 + "FFFF0000"
 
 

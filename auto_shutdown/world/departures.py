@@ -1,5 +1,5 @@
-"""Kernels and terminals that ended a short time ago. Their last use counts for the app in which
-they ran, also if they were started and ended between two passes."""
+"""Kernels and terminals that ended a short time ago. Their last use is activity of the app in which
+they ran, even if they were both started and ended between two passes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ SHOWN_PASSES = 3
 
 
 class Departures:
-    """The departures of one source. It forgets old ones."""
+    """The departures that one source (of kernels or of terminals) has noted. Old ones are
+    dropped."""
 
     def __init__(self) -> None:
         self._noted: list[tuple[float, int, Departure]] = []

@@ -1,6 +1,8 @@
-"""Programs in the foreground of a pseudo-terminal: whether a shell waits at its prompt or runs
-something. The rule is one for Jupyter's terminals, panes of tmux and screen, and other servers'
-terminals: a program other than an idle shell is a job.
+"""Programs in the foreground of a pseudo-terminal: is a shell waiting at its prompt, or does a
+program run?
+
+The same rule holds for Jupyter's terminals, panes of tmux and screen, and the terminals of other
+servers: a program in the foreground that is not an idle shell is a job.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ VIEWERS = frozenset(
 #: their terminals so: ``bash --init-file FILE``.
 WITH_VALUE = frozenset({"--rcfile", "--init-file", "--emulate", "-o", "+o", "-O", "+O"})
 
-#: The same of fish(1), where ``-C COMMAND`` runs before the prompt. In bash ``-C`` has no value.
+#: The same for fish(1), where ``-C COMMAND`` runs a command before the prompt. In bash, ``-C`` has
+#: no value.
 WITH_VALUE_IN_FISH = frozenset({"-C", "--init-command", "-d", "--debug", "-D", "-f", "--features"})
 
 Arguments = Callable[[int], Sequence[str]]
@@ -104,6 +107,6 @@ def program_of(
 
 
 def stopped_job(members: Iterable[Process]) -> Process | None:
-    """The program of these that waits for a person to continue it (``fg``) after Ctrl-Z. An editor
-    that is stopped like that may hold text that was never saved."""
+    """The first of ``members`` that was stopped with Ctrl-Z and waits for a person to continue it
+    (``fg``). It may be an editor with text that was never saved."""
     return next((process for process in members if process.is_stopped), None)

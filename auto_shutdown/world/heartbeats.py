@@ -1,10 +1,13 @@
-"""Activity that other programs and extensions report.
+"""Activity that other programs and extensions report to this server.
 
-- The file ``heartbeat`` in the state directory keeps everything, ``heartbeat-NAME`` the app NAME.
-  Any shell can touch it, also in another app of the same home.
-- Jupyter extensions report in ``settings["last_activity_times"]``, which counts for the own app.
-- Remote IDEs write SageMaker's activity file (activity_file.py), which counts for the own app.
-- The server emits an event when a document is saved, which counts for the own app.
+- A program touches the file ``heartbeat`` in the state directory. It keeps everything;
+  ``heartbeat-NAME`` keeps the app NAME. Any shell can touch these files, also a shell in another
+  app with the same home.
+- A Jupyter extension writes to ``settings["last_activity_times"]``.
+- A remote IDE writes SageMaker's activity file (activity_file.py).
+- The server emits an event when a document is saved.
+
+The last three are activity of the app in which this server runs.
 """
 
 from __future__ import annotations
@@ -40,8 +43,12 @@ CONTENTS_EVENT = "https://events.jupyter.org/jupyter_server/contents_service/v1"
 
 @dataclass(frozen=True)
 class Heartbeats:
-    """``everything`` and ``apps`` (by name): when their heartbeat was last touched. ``server``:
-    reports for the whole server, by signal."""
+    """The activity that was reported.
+
+    - ``everything``: when the file ``heartbeat`` was last touched.
+    - ``apps``: when ``heartbeat-NAME`` was last touched, by NAME.
+    - ``server``: the reports for the whole server, by signal.
+    """
 
     everything: datetime | None = None
     apps: Mapping[str, datetime] = field(default_factory=dict)
@@ -55,8 +62,8 @@ class Heartbeats:
 
 
 class HeartbeatSource:
-    """Reads the reports. ``settings`` are the web application's. ``problems`` are the files that
-    the last read left out."""
+    """Reads the reports. ``settings`` are those of the server's web application. ``problems`` names
+    the files that the last read had to leave out."""
 
     def __init__(
         self, directory: Path, activity_file: ActivityFile, settings: Mapping[str, Any]
@@ -131,8 +138,8 @@ class HeartbeatSource:
         times = self._settings.get(LAST_ACTIVITY_TIMES)
         found = []
         for extension, value in list(times.items()) if isinstance(times, Mapping) else []:
-            # What we report ourselves is no evidence. What jupyter-server-proxy reports is known
-            # in more detail (proxied_apps.py).
+            # The entry of this extension is no evidence of other activity. The use that
+            # jupyter-server-proxy reports is known in more detail (proxied_apps.py).
             if extension == OWN_ENTRY or (extension == PROXY_ENTRY and self.proxied.is_watching):
                 continue
             try:

@@ -23,7 +23,8 @@ from .activity_file import ActivityFile
 from .file_remedies import write_remedy
 from .file_thread import FileThread
 
-#: Where jupyter_server keeps the activity that extensions report, and our name there.
+#: The setting in which jupyter_server keeps the activity that extensions report, and the name of
+#: this extension's entry there.
 LAST_ACTIVITY_TIMES = "last_activity_times"
 OWN_ENTRY = "auto_shutdown"
 

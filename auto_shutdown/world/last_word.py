@@ -1,9 +1,10 @@
-"""The last word before a resource ends.
+"""The last check before a removal ends a resource.
 
-Some requests forbid a removal: a keep-alive, the setting ``enabled`` off, a longer limit. Such a
-request may arrive after the last decision, while a source asks the kernel's shell or waits for its
-turn in a thread. A client may also connect, or a kernel may be started (since_look.py). So each
-source asks once more, right before it ends the resource.
+A request of a user can forbid a removal: a keep-alive, a longer limit, or the setting ``enabled``
+switched off. Such a request may arrive after the decision to remove, while the removal asks a
+kernel's shell or waits for its turn in a thread. A client may also connect in that time, or a
+kernel may be started (since_look.py). So each source calls ``MayGo`` right before it ends the
+resource.
 """
 
 from __future__ import annotations
@@ -34,5 +35,5 @@ def always() -> bool:
 
 
 def kept() -> Outcome:
-    """The outcome of a removal to which ``MayGo`` said no."""
+    """The outcome of a removal that ``MayGo`` did not allow."""
     return Outcome(Result.STALE, KEPT)

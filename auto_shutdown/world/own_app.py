@@ -30,11 +30,13 @@ def stop_instance(
     may_go: MayGo = always,
     platforms: MutableMapping[str, str] | None = None,
 ) -> Outcome:
-    """Stop the notebook instance ``name``, unless ``may_go`` says no right before. Raises boto3's
-    exceptions.
+    """Stop the notebook instance ``name``, unless ``may_go``, called right before, returns False.
+    Raises boto3's exceptions.
 
-    ``platforms`` remembers the platform of the instance, which does not change while it runs. If
-    DescribeNotebookInstance was so slow that ``may_go`` said no, the next try goes without it."""
+    DescribeNotebookInstance may be so slow that ``may_go`` no longer allows the stop. Then
+    ``platforms`` keeps the platform, which does not change while the instance runs, and the next
+    attempt makes no such call.
+    """
     platforms = {} if platforms is None else platforms
     platform = platforms.pop(name, None)
     if platform is None:
@@ -65,7 +67,7 @@ def stop_instance(
         return kept()
     invoke("StopNotebookInstance", "stop_notebook_instance", {"NotebookInstanceName": name})
     detail = (
-        f"SageMaker has accepted to stop notebook instance {name}, with this server on it. What is "
-        "in its directory SageMaker stays."
+        f"SageMaker has accepted to stop notebook instance {name}, with this server on it. The "
+        "files in its directory SageMaker stay."
     )
     return Outcome(Result.REMOVED, detail)

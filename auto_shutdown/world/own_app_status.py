@@ -1,5 +1,8 @@
-"""The app in which this server runs, as the snapshot shows it: with SageMaker's description of it,
-and as ending after SageMaker accepted its deletion."""
+"""The app in which this server runs, as the snapshot shows it.
+
+It has the instance type from SageMaker's description. After SageMaker has accepted its deletion, it
+has the status of an app that is ending.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ class Description:
 
 
 def describe(invoke: Invoke, platform: Platform) -> Description:
-    """Make each call by itself, because a policy may allow only some. Never raises."""
+    """SageMaker's description of the app or instance. Each call may fail on its own, because a
+    policy may allow only some of them. Never raises."""
 
     def ask(operation: str, method: str, request: Mapping[str, Any]) -> Level:
         try:

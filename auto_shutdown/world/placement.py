@@ -1,4 +1,4 @@
-"""Place kernels and terminals in their apps, and fill in the instance types that follow from it."""
+"""Find the app in which each kernel and terminal runs, and the instance types that follow."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ Tenant = TypeVar("Tenant", Kernel, Terminal)
 
 
 def place(terminals: Iterable[Terminal], apps: Iterable[App]) -> tuple[Terminal, ...]:
-    """Fill in the app of each image terminal. That is the app with its image and instance type, or
-    the only app of that instance type if the images cannot be compared. If several apps fit, the
-    terminal may be in each of them. So it may be in an app whose instance type is unknown."""
+    """Fill in the app of each image terminal.
+
+    That is the app with the terminal's image and instance type. If no app has that image, each app
+    of the instance type fits. An app whose instance type is unknown fits every instance type. If
+    several apps fit, the terminal may run in any of them (``may_be_in``).
+    """
     alive = [app for app in apps if app.status == IN_SERVICE]
 
     def placed(terminal: Terminal) -> Terminal:
@@ -32,7 +35,7 @@ def place(terminals: Iterable[Terminal], apps: Iterable[App]) -> tuple[Terminal,
 
 
 def _same_image(image: str | None, environment: str | None) -> bool:
-    """``…:image/NAME`` and ``…:image-version/NAME/3`` are the same environment."""
+    """Whether both ARNs name the same image: ``…:image/NAME`` and ``…:image-version/NAME/3`` do."""
     if not image or not environment:
         return False
     return _image_name(image) == _image_name(environment)

@@ -21,12 +21,11 @@ STUDIO_SPACE = "studio-space"
 NOTEBOOK_INSTANCE = "notebook-instance"
 LOCAL = "local"
 
-#: The name of a notebook instance where an app has its type.
+#: The ``App.type`` of a notebook instance, which is no app of SageMaker.
 NOTEBOOK_INSTANCE_TYPE = "NotebookInstance"
 
-#: The app types of the newer Studio, one local app in a space.
+#: The types of the apps in a space of the newer Studio. Each space has one app.
 SPACE_APP_TYPES = ("JupyterLab", "CodeEditor")
-
 
 #: A longer metadata file is not SageMaker's.
 MOST_BYTES = 1_000_000
@@ -34,8 +33,8 @@ MOST_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Platform:
-    """The identity of this server. ``problem`` says what is wrong with the metadata, if anything
-    is: then nothing is known of SageMaker, and only kernels and terminals are looked after."""
+    """The identity of this server in SageMaker. ``problem`` says why the metadata file cannot be
+    used (None: it can). With a problem this server removes only kernels and terminals."""
 
     kind: str = LOCAL
     domain_id: str | None = None
@@ -94,9 +93,12 @@ class Platform:
 
     @property
     def identity(self) -> tuple[str | None, ...]:
-        """Who this server is among those of the same home, whatever its host is called; no words
-        off SageMaker. Also of an app that is not looked after here (kind local), because its
-        container, too, has a new host name at each start."""
+        """The words that identify this server among the servers with the same home, independently
+        of the host name. Empty outside SageMaker.
+
+        An app of a kind that this extension does not remove (``LOCAL``) has an identity, too: its
+        container also has a new host name at each start.
+        """
         if self.kind == LOCAL and not (self.app_type and self.owner):
             return ()
         return (self.domain_id, self.owner_key, self.owner, self.app_type, self.app_name)
@@ -158,8 +160,8 @@ def recognise(
 
 
 def _is_shared(kind: str, owner: Mapping[str, str], environ: Mapping[str, str]) -> bool:
-    """Studio Classic knows only shared spaces; in the newer Studio the environment
-    says it."""
+    """Whether the owner is a shared space. Every space of Studio Classic is shared; in the newer
+    Studio an environment variable says it."""
     if "space_name" not in owner:
         return False
     return kind == STUDIO_CLASSIC or environ.get("SAGEMAKER_SPACE_TYPE_LOWERCASE") == "shared"
@@ -184,7 +186,8 @@ def _read(path: Path) -> tuple[Mapping[str, Any], Unread | None]:
 
 
 def _problem(path: Path, code: str, what: str) -> Unread:
-    """``what`` never quotes the file, which may contain anything."""
+    """The problem with the metadata file. ``what`` must not quote the file, which may contain
+    anything."""
     return Unread(
         "platform",
         code,
@@ -200,7 +203,7 @@ def _problem(path: Path, code: str, what: str) -> Unread:
 
 
 def _text(metadata: Mapping[str, Any], key: str) -> str | None:
-    """A non-empty text. Some files have a key with an empty text."""
+    """The text at ``key``; None if it is missing or empty, as it is in some metadata files."""
     value = metadata.get(key)
     return value if isinstance(value, str) and value else None
 
@@ -213,8 +216,9 @@ def _partition(region: str | None) -> str:
 
 
 def _owner(metadata: Mapping[str, Any], overrides: Mapping[str, str | None]) -> dict[str, str]:
-    """Exactly one owner, or none. A configured owner replaces the one of the file, also of the
-    other kind. If both a space and a user profile are given, the space is the owner."""
+    """The owner (a space or a user profile), or no owner. The owner in the configuration replaces
+    that in the metadata file, even if one is a space and the other a user profile. If both are
+    given in the same place, the space is the owner."""
     for key in ("space_name", "user_profile_name"):
         configured = overrides.get(key)
         if configured:
@@ -229,13 +233,14 @@ def _owner(metadata: Mapping[str, Any], overrides: Mapping[str, str | None]) -> 
 def _kind(
     metadata: Mapping[str, Any], overrides: Mapping[str, str | None], identified: bool
 ) -> tuple[str, str]:
-    """The kind, and what is missing for it.
+    """The kind, and which fact is missing for another kind (empty: none).
 
-    The file determines the kind, and the configuration only the owner. A user's configuration is in
-    a home that many hosts share, and the extension may judge apps only where it sees their kernels.
-    So a server inside a KernelGateway app or in an app of an unknown type is ``local``, and a
-    notebook instance stays one. Only without a file does a complete configuration make the kind
-    Studio Classic.
+    The metadata file determines the kind; the configuration determines only the owner. The reason:
+    many hosts with the same home share a user's configuration, and this extension may remove apps
+    only where it sees their kernels. So a server in a KernelGateway app, or in an app of an unknown
+    type, is ``LOCAL``, and a notebook instance stays a notebook instance, whatever the
+    configuration says. Only if there is no file, a complete configuration makes the kind Studio
+    Classic.
     """
     app_type = _text(metadata, "AppType")
     if app_type in SPACE_APP_TYPES:

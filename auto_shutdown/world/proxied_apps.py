@@ -1,14 +1,15 @@
 """Use of applications behind jupyter-server-proxy (Voila, Streamlit, TensorBoard, Dash).
 
 Such an application runs in the server's own app, and a person may use it for hours without a kernel
-or a terminal. jupyter-server-proxy notes each request and websocket message that it carries: from
-4.6 on in ``last_activity_times``, before in ``api_last_activity``, which every poll of any page
-moves. So this module wraps the method with which jupyter-server-proxy notes a request, in every
-version.
+or a terminal. jupyter-server-proxy records the time of each request and websocket message that it
+carries: version 4.6 and newer in ``last_activity_times``, older versions in ``api_last_activity``,
+which the polls of every page change as well. So this module wraps the method of
+jupyter-server-proxy that records the time, in every version.
 
-Most pages poll. A person makes the request that opens a page (the browser marks it with
-``Sec-Fetch-Mode: navigate``), so that request counts in full. Every other request counts as output
-does: for at most ``output_only_minutes`` after the last other activity.
+Most pages of such applications poll. Only a person makes the request that opens a page (the browser
+marks it with ``Sec-Fetch-Mode: navigate``), so that request is strong evidence. Every other request
+is weak evidence, like output: it counts for at most ``output_only_minutes`` after the last strong
+evidence.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _observed(record: Any) -> Any:
     def record_and_note(handler: Any) -> Any:
         before = _recorded(handler.settings)
         result = record(handler)
-        with contextlib.suppress(Exception):  # of no interest to the client of the request
+        with contextlib.suppress(Exception):  # a failure here must not reach the client
             apps = handler.settings.get(_SETTING)
             if apps is not None and _recorded(handler.settings) != before:
                 apps.note(handler.request.headers)

@@ -12,8 +12,8 @@ from . import other_servers
 from .other_servers import Tenant, UnansweredError
 from .stamps import MovedStamps
 
-#: An older server may note a question a moment after its answer. So its stamps are read again and
-#: again, with this time in between (seconds), until two readings in a row are the same.
+#: An older server may record the time of a question a moment after the answer to it. So its stamps
+#: are read repeatedly, with this time (seconds) in between, until two readings in a row agree.
 REST_SECONDS = 0.2
 MOST_READINGS = 10
 

@@ -1,7 +1,7 @@
-"""Work of kernels in other containers, and of the apps that they run in.
+"""Background work of kernels in other containers, and of the apps in which they run.
 
-Their processes cannot be seen from here. So this module asks a kernel for its own processor time
-and for that of its host, which shows work in the kernel's app (``usage_request``).
+This server cannot see their processes. So this module asks a kernel (``usage_request``) for the
+processor time of its process, and for that of its host, which shows whether its app works.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""SageMaker's apps, through boto3 in a worker thread.
+"""List and delete SageMaker's apps, with boto3 in a worker thread.
 
-boto3 is imported in that thread when first needed (0.3 to 0.5 s of CPU and 40 MB): importing this
-module loads nothing of it, and no call ever runs on the event loop.
+Importing boto3 takes 0.3 to 0.5 s of processor time and 40 MB. So the worker thread imports it when
+it is first needed, and importing this module does not. No call runs on the event loop.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from .worker_thread import Worker, require_caller
 
 T = TypeVar("T")
 
-#: Seconds. botocore makes no retries that block for minutes: the controller itself tries again
-#: later. A whole call may take longer than two attempts, so that botocore's own error comes first.
+#: Time limits in seconds. botocore must not retry for minutes, because the controller itself tries
+#: again later. CALL_SECONDS is longer than two attempts, so that botocore reports its own error
+#: before this limit is reached.
 CONNECT_SECONDS = 3
 READ_SECONDS = 15
 CALL_SECONDS = 40.0
@@ -36,7 +37,7 @@ ATTEMPTS = 2
 
 PAGE_SIZE = 100
 MOST_PAGES = 100
-#: A resource has at most 50 tags, and a page holds so many.
+#: A resource has at most 50 tags, which fit on one page. More pages than this are an error.
 MOST_TAG_PAGES = 5
 
 #: botocore reads this variable itself from 1.31 on. For older versions this module passes the
@@ -61,8 +62,8 @@ class BadAnswerError(Exception):
 
 
 class SageMaker:
-    """Lists and deletes the apps of one owner. ``calls`` counts the API calls by operation;
-    a second attempt of botocore's is not counted."""
+    """Lists and deletes the apps of one owner. ``calls`` is the number of API calls by operation,
+    without the retries of botocore."""
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class SageMaker:
         self.calls: Counter[str] = Counter()
 
     async def list_apps(self) -> tuple[App, ...]:
-        """The apps of our own domain and owner, each name once. Raises SourceError only."""
+        """The apps of this server's domain and owner, each name once. Raises SourceError only."""
         if not self._platform.has_apps:
             # Without an owner ListApps would return the apps of all users.
             raise self._unlisted("NoOwner", "")
@@ -91,15 +92,17 @@ class SageMaker:
         else:
             apps: dict[str, App] = {}
             for app in found:
-                # A name used again is listed twice; the living one counts.
+                # SageMaker lists a deleted app for another day. If an app of the same name was
+                # created since, the name is listed twice.
                 if app.id not in apps or _liveness(app) > _liveness(apps[app.id]):
                     apps[app.id] = app
             return tuple(apps.values())
-        # Here and not in the handler: a traceback would print the text of the cause.
+        # Raised outside of the except block: a traceback would print the original error, whose text
+        # can hold secrets.
         raise self._unlisted(*code_and_message)
 
     def _unlisted(self, code: str, message: str) -> SourceError:
-        # ListApps knows no resource types: a policy can allow it on everything only.
+        # A policy can allow ListApps only on every resource ("*").
         advice = remedy(code, message, "sagemaker:ListApps", '"*"', self._platform.region_name)
         text = sentence("SageMaker's apps cannot be listed: %1.", _describe_error(code))
         return SourceError(Unread(Snapshot.APPS, code, text, advice))
@@ -195,7 +198,8 @@ class SageMaker:
         try:
             return await self._worker.run(function, CALL_SECONDS)
         except asyncio.TimeoutError:
-            self._client = None  # the thread given up may hold its lock on credentials
+            # The abandoned thread may still hold the client's lock on the credentials.
+            self._client = None
             raise
         except Exception as error:
             if read_error(error)[0] in CREDENTIALS:
@@ -222,13 +226,13 @@ class SageMaker:
             **self._platform.owner_filter,
             "MaxResults": PAGE_SIZE,
         }
-        give_up_at = time.monotonic() + CALL_SECONDS  # by then nobody waits for it
+        give_up_at = time.monotonic() + CALL_SECONDS  # after that, no caller waits for the list
         found: list[Any] = []
         used_tokens: set[str] = set()
         for _ in range(MOST_PAGES):
             page = self._invoke("ListApps", "list_apps", request)
-            # botocore makes an empty answer of a body that is no JSON. To read that as "no apps"
-            # would be to take unknown for gone.
+            # If the body of an answer is not JSON, botocore returns an empty answer. That does not
+            # mean that there are no apps.
             if "Apps" not in page:
                 raise BadAnswerError
             found += page["Apps"]
@@ -236,7 +240,7 @@ class SageMaker:
             if not token:
                 return found
             if token in used_tokens or time.monotonic() > give_up_at:
-                break  # a token that comes again would lead round in a circle
+                break  # SageMaker repeats a token, so the list would never end
             used_tokens.add(token)
             request["NextToken"] = token
         raise BadAnswerError
@@ -256,8 +260,8 @@ class SageMaker:
         raise BadAnswerError
 
     def _app(self, detail: Any) -> App | None:
-        """None for what is not ours, whatever the filter should have done: somebody else's app
-        must not even be named here."""
+        """The app of an entry of the list; None if it belongs to another owner. The filter of the
+        request should exclude such entries, but another user's app must not even be named here."""
         if not isinstance(detail, Mapping) or not detail.get("AppName"):
             return None
         platform = self._platform
@@ -278,7 +282,8 @@ class SageMaker:
             status=str(detail.get("Status")),
             instance_type=spec.get("InstanceType"),
             image=spec.get("SageMakerImageArn") or spec.get("SageMakerImageVersionArn"),
-            # botocore gives local time; differences of two of those forget a change of the clocks.
+            # botocore returns local time. Differences of local times are wrong across the change
+            # to or from daylight saving time.
             created_at=created_at.astimezone(timezone.utc) if created_at else None,
         )
 
@@ -314,7 +319,8 @@ def _require_caller_before_send(**_: Any) -> None:
 
 
 def _liveness(app: App) -> tuple[int, datetime]:
-    """Which of two records of one name counts: rather the living one, then the newer."""
+    """The order of two entries with the same name: an app that lives is greater than one that has
+    ended, and then the newer is greater."""
     dead = ("Deleted", "Failed", "Deleting")
     rank = dead.index(app.status) if app.status in dead else len(dead)
     return rank, app.created_at or _NEVER
@@ -327,7 +333,8 @@ def _describe_error(code: str) -> str:
 
 
 def _endpoint_of_environment() -> str | None:
-    """The endpoint set for SageMaker, with botocore's own way to ignore it."""
+    """The endpoint that the environment sets for SageMaker; None if it sets none, or if
+    ``AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`` switches that off, as in botocore."""
     if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
         return None
     return os.environ.get(ENDPOINT_VARIABLE) or None

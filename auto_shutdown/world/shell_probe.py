@@ -41,11 +41,16 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class ShellAnswer:
-    """``free``: the shell answered. Otherwise it is busy or stuck; or it could not be asked, and
-    ``failure`` says why. ``implementation`` is the kernel's name for itself, as in its reply.
-    ``refused``: it could not be asked because its gateway refused the connection, and not because
-    of this server (which may have no file descriptors left). ``subshells`` are the ids of the
-    kernel's subshells (None: it was not asked for them, or did not answer that)."""
+    """Whether a kernel's shell answered.
+
+    - ``free``: it answered. Otherwise it is busy or stuck, or it could not be asked.
+    - ``failure``: why it could not be asked (empty: it was asked).
+    - ``implementation``: the kernel's name for itself, as in its reply.
+    - ``refused``: it could not be asked because its gateway refused the connection, and not because
+      of a problem of this server (such as no free file descriptor).
+    - ``subshells``: the ids of the kernel's subshells (None: it was not asked for them, or did not
+      answer that request).
+    """
 
     free: bool
     failure: str = ""

@@ -32,8 +32,9 @@ AT_ONCE = 8
 #: The number of kernels on this host that are asked at once. Each needs a socket.
 AT_ONCE_HERE = 64
 
-#: Kernels that handle the requests of their main shell one by one: an answer proves that all
-#: earlier requests have ended. ipykernel calls itself so, in each of its versions.
+#: The ``implementation`` of kernels that handle the requests of their main shell one by one: an
+#: answer of such a kernel proves that all earlier requests have ended. Every version of ipykernel
+#: reports this name.
 ONE_BY_ONE = frozenset({"ipython"})
 
 #: The websocket of a kernel through this server, and the arguments of its HTTPRequest.
@@ -58,7 +59,7 @@ class Shells:
         self._requests = requests
         self._own_channels = own_channels
         self._thread = FileThread("shells")
-        # A history may take seconds, and a question about a cell must not wait for it.
+        # Reading a history may take seconds. The question whether a cell runs must not wait for it.
         self._history_thread = FileThread("cells")
 
     async def ask_all(self, kernel_ids: Iterable[str]) -> dict[str, Usage]:
@@ -127,7 +128,9 @@ class Shells:
         subshells = self._subshells_to_ask(kernel_id)
         stamps = partial(self._stamps_of, kernel_id)
         usage = await ask(url, arguments(), stamps, subshells, with_usage, with_history)
-        if through_this_server:  # it refuses when it has no file descriptors: no sign of a gateway
+        if through_this_server:
+            # This server itself refuses a connection when it has no file descriptor left. That says
+            # nothing about a gateway.
             usage = replace(usage, shell=replace(usage.shell, refused=False))
         self._note(kernel_id, usage.shell, asked_at)
         return usage

@@ -1,9 +1,10 @@
-"""What this server process has learnt since a look at the kernels, terminals and apps.
+"""What this server process has learned since the kernels, terminals and apps were last observed.
 
-A removal may wait between its last look and the call that ends the resource: for its turn in the
-thread of the SageMaker calls, or for the answer of a kernel's shell. Meanwhile this process may
-carry a request to a kernel, a client may connect, and a kernel or terminal may be started. Nothing
-here sends a request or waits, so it may run right before the call, in any thread.
+A removal observes its resource a last time, and may then wait before the call that ends the
+resource: for its turn in the thread of the SageMaker calls, or for the answer of a kernel's shell.
+In that time this process may pass a request to a kernel, a client may connect, and a kernel or
+terminal may be started. Nothing here sends a request or waits, so it may run right before the call,
+in any thread.
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ def updated_kernel(
     connections: int,
 ) -> Kernel:
     """``kernel`` with its ``requests``, its IOPub ``subscription`` and the number of its
-    ``connections`` as they are now. It is the same object if nothing has changed. Activity of the
-    look stays: a kernel that was busy is busy, and a client that has left still counts."""
+    ``connections`` as they are now; the same object if nothing has changed.
+
+    The observed activity stays: a kernel that was busy stays busy, and a client that has left since
+    still counts.
+    """
     if kernel.unreadable:
         return kernel
     changes: dict[str, Any] = {"connections": max(connections, kernel.connections)}
@@ -52,9 +56,12 @@ def updated_kernel(
 def updated_terminals(
     known: Iterable[Terminal], current: Iterable[Terminal], apps: Iterable[App]
 ) -> tuple[Terminal, ...]:
-    """The ``known`` terminals of the look as their devices show them now, and the ``current``
-    terminals that were opened since then in one of ``apps``. Apps and heartbeats are those of the
-    look, because a device does not show them. A terminal that has ended stays."""
+    """The ``known`` terminals, updated from the ``current`` state of their devices, and the
+    terminals that were opened since in one of ``apps``.
+
+    A device shows neither the app nor the heartbeat of a terminal, so these stay as observed. A
+    terminal that has ended since stays in the result.
+    """
     now = {terminal.id: terminal for terminal in current}
     updated = [_updated_terminal(before, now.pop(before.id, before)) for before in known]
     own = next((app for app in apps if app.own), None)
@@ -76,7 +83,7 @@ def _updated_terminal(before: Terminal, now: Terminal) -> Terminal:
 
 
 def updated_apps(apps: Iterable[App], reports: Mapping[str, datetime]) -> tuple[App, ...]:
-    """``apps``; the server's own app with the ``reports`` for the whole server."""
+    """``apps``, with the ``reports`` for the whole server added to the server's own app."""
     return tuple(replace(app, stamps={**app.stamps, **reports}) if app.own else app for app in apps)
 
 

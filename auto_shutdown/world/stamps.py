@@ -20,10 +20,10 @@ _STAMP = re.compile(
 def parse_stamp(value: Any) -> datetime | None:
     """An instant in UTC from a ``datetime`` or ISO 8601 text; None where there is none.
 
-    Jupyter drops the fraction on a whole second, gateways write 3 or 6 decimals, ``Z`` or
-    ``+00:00``, and Python 3.9's ``fromisoformat`` takes only some of these. A stamp without a
-    zone is UTC, as all of Jupyter's are. Raises ValueError on anything else, because a
-    stamp that is not understood must not count as "no activity".
+    Jupyter omits the fraction of a whole second, and gateways write 3 or 6 decimals, and ``Z`` or
+    ``+00:00``. ``fromisoformat`` of Python 3.9 reads only some of these. A stamp without a timezone
+    is in UTC, as all stamps of Jupyter are. Raises ValueError on anything else, because a stamp
+    that cannot be read must not count as "no activity".
     """
     if value is None or value == "":
         return None

@@ -18,7 +18,7 @@ from .aws_errors import read_error
 from .file_thread import FileThread
 from .platform import NOTEBOOK_INSTANCE, Platform
 
-#: The number of characters of the administrator's reason that are shown.
+#: At most so many characters of the administrator's reason are shown.
 MOST_CHARACTERS = 200
 MOST_BYTES = 10_000
 
@@ -33,8 +33,8 @@ ListTags = Callable[[str], Awaitable[Mapping[str, str]]]
 
 @dataclass(frozen=True)
 class Stop:
-    """Removals are stopped. ``known`` is False when the switch could not be read. ``message`` and
-    ``remedy`` are sentences for users."""
+    """All removals are stopped: by an administrator, or (``known`` False) because the switch could
+    not be read. ``message`` and ``remedy`` are sentences for users."""
 
     message: str
     remedy: str

@@ -1,5 +1,5 @@
-"""One look at the processes of this host: who started them, which programs are in the foreground
-of a terminal, which kernels and which Jupyter servers are not ours."""
+"""Observe all processes of this host at one time: who started each of them, which programs run in
+the foreground of a terminal, and which kernels and Jupyter servers belong to other programs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,18 @@ from .processes import Process, Table
 
 @dataclass(frozen=True)
 class Survey:
-    """The result of one look at the processes.
+    """The processes of this host at one time.
 
-    ``programs`` run in the foreground of a terminal that is not one of this server's prompts.
-    ``kernels`` and ``servers`` belong to other programs; they are looked for only when the question
-    is about this server's own app. ``helpers`` are the other servers' own processes and the
-    processes that their extensions started. ``cron`` are the processes of cron daemons."""
+    - ``table``: all processes; ``attribution``: which kernel or terminal started each of them.
+    - ``programs``: the programs in the foreground of a terminal. An idle shell of this server's
+      terminals is not among them.
+    - ``kernels``, ``servers``: those of other programs. ``kernels`` may be empty because they were
+      not looked for (:meth:`Surveyor.look`).
+    - ``helpers``: the processes of the other servers themselves, and those that their extensions
+      started.
+    - ``connections``: the inodes of the open connections to other hosts.
+    - ``cron``: the processes of cron daemons.
+    """
 
     table: Table
     attribution: Attribution
@@ -43,8 +49,9 @@ class Survey:
     cron: CronJobs = field(default_factory=CronJobs)
 
     def of(self, ref: Ref) -> list[Process]:
-        """The processes that a kernel or terminal has started, itself among them. A terminal has
-        those, too, that came from one of this server's terminals, nobody knows which."""
+        """The process of a kernel or terminal, and all processes that it has started. If a terminal
+        of this server started a process, and nobody knows which terminal, the process belongs to
+        each of them."""
         members = set(self.attribution.of(self.table, ref))
         if ref.kind is Kind.TERMINAL:
             members |= {self.table[pid] for pid in self.attribution.from_terminals}
@@ -78,9 +85,12 @@ class Survey:
     def programs_of(
         self, members: Collection[Process], interpreter_of: int | None = None
     ) -> list[Process]:
-        """The programs of these processes that are in the foreground of a terminal. Not the
-        interpreter that the kernel ``interpreter_of`` runs in a terminal of its own, as kernels
-        for bash and Octave do: what it does shows in the state of that kernel."""
+        """Those of these processes that are in the foreground of a terminal.
+
+        Kernels for bash and Octave run their interpreter in a terminal of its own. The interpreter
+        of the kernel with the process id ``interpreter_of`` is left out, because the state of that
+        kernel shows its work.
+        """
         pids = {process.pid for process in members}
         return [
             program
@@ -90,8 +100,9 @@ class Survey:
         ]
 
     def is_connected(self, members: Collection[Process], root: int | None) -> bool:
-        """Whether one of these processes has a connection to another host open. Not the kernel or
-        shell itself (``root``): what it keeps open for later is no work. Raises OSError."""
+        """Whether one of these processes has a connection to another host open. The kernel or shell
+        itself (``root``) does not count: it may keep a connection open for later use, which is no
+        work. Raises OSError."""
         return have_connection(members, self.connections, (root,))
 
     def sample(self, members: Collection[Process]) -> Sample:
@@ -110,9 +121,13 @@ def parent_of_session(table: Table, process: Process) -> int | None:
 
 @dataclass
 class Surveyor:
-    """Makes surveys, and remembers who started what. All its methods block: call them in a worker
-    thread. ``server_url`` is what this server gives its terminals, ``runtime_directory`` is where
-    it keeps its runtime file (None: other servers are not looked for)."""
+    """Makes surveys, and remembers who started each process. All its methods block: call them in a
+    worker thread.
+
+    - ``server_url``: the ``JUPYTER_SERVER_URL`` that this server sets for its terminals.
+    - ``runtime_directory``: the directory of this server's runtime file (None: do not look for
+      other servers).
+    """
 
     server_url: str = ""
     runtime_directory: Path | None = None
@@ -124,8 +139,9 @@ class Surveyor:
         self._other_files = OtherFiles(self.now)
 
     def look(self, roots: Mapping[Ref, int], snapshot: Snapshot, beyond: bool) -> Survey:
-        """Look at all processes. ``roots`` are the processes of this server's kernels and
-        terminals; with ``beyond`` also for what is not this server's. Raises UnreadableError."""
+        """Observe all processes. ``roots`` are the processes of this server's kernels and
+        terminals. Kernels of other programs are looked for with ``beyond``, and if there are other
+        servers. Raises UnreadableError."""
         table = process_table.read_table()
         try:
             found = self._history.attribute(table, roots, snapshot.resources, self.server)
@@ -156,10 +172,14 @@ class Surveyor:
         resources: Collection[Resource],
         watch: ProgramWatch | None,
     ) -> list[OtherServer]:
-        """The other Jupyter servers. A smaller look, which is cheap enough for every pass: with
-        ``watch`` also at the programs beside this server. It remembers who started each process,
-        because a job may leave its parent and its environment (``sudo``) before the next survey.
-        ``resources`` are all kernels and terminals of this server. Raises UnreadableError."""
+        """The other Jupyter servers. This is cheaper than :meth:`look`, so that each pass can call
+        it.
+
+        It remembers who started each process, because a job may lose its parent and its environment
+        (``sudo``) before the next survey. With ``watch``, it also passes the programs outside of
+        this server's kernels and terminals to ``watch``. ``resources`` are all kernels and
+        terminals of this server. Raises UnreadableError.
+        """
         try:
             table = process_table.read_table()
             arguments = lru_cache(maxsize=None)(proc_files.read_arguments)
@@ -180,7 +200,7 @@ class Surveyor:
         servers: list[OtherServer],
         arguments: Arguments,
     ) -> Outside:
-        """The programs that no kernel or terminal of this server shows."""
+        """The programs and kernels that run in no kernel or terminal of this server."""
         sessions = _pids(roots, Kind.TERMINAL)
         kernel_pids = _pids(roots, Kind.KERNEL)
         programs = [
@@ -201,8 +221,8 @@ class Surveyor:
         servers: list[OtherServer],
         arguments: Arguments,
     ) -> list[Process]:
-        """The programs in the foreground of any terminal. Not another Jupyter server that runs
-        there alone: its kernels and terminals count."""
+        """The programs in the foreground of any terminal. Another Jupyter server that runs alone in
+        the foreground is left out: only its kernels and terminals count."""
         shells = _pids(roots, Kind.TERMINAL)
         in_servers = {p.pid for p in processes.tree(table, [server.pid for server in servers])}
         for server in servers:
@@ -230,7 +250,7 @@ class Surveyor:
     def _helpers(
         self, table: Table, servers: list[OtherServer], kernels: list[ForeignKernel]
     ) -> frozenset[int]:
-        """Of another server's processes, those that are in none of its kernels or terminals."""
+        """Those processes of other servers that are in none of their kernels or terminals."""
         line = processes.ancestors(table, self.server)
         roots = {server.pid for server in servers} - line
         in_servers = processes.tree(table, roots)

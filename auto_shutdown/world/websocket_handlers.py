@@ -1,11 +1,11 @@
-"""Observe the websocket handlers of kernels from the start of the server on.
+"""Replace the server's websocket handlers of kernels, so that this extension sees their messages.
 
-A client may connect before the rest of this extension is loaded. Its connection is observed only if
-the handler was replaced before. So this module is imported with the extension, and imports
-:mod:`.websockets` when the first client connects.
+The handlers must be replaced before a client connects, and a client may connect before the rest of
+this extension is loaded. So this module is imported with the extension, and imports
+:mod:`.websockets` only when the first client connects.
 
-It observes the websocket handler and not the connection class, because other extensions replace
-that class, and some do not call the methods of jupyter_server's class.
+It replaces the websocket handler and not the connection class. Other extensions replace that class,
+and some of their classes do not call the methods of jupyter_server's class.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Observe the messages between kernels and their clients on this server's websockets.
 
-Only here can the extension see that a kernel waits in ``input()`` (its manager reports ``busy``),
-see a request before the kernel receives it, and hold back a request from a kernel that is being
-shut down. For kernels in other containers, it sees the begin and end of each request here.
+These messages show that a kernel waits in ``input()`` (its manager only reports ``busy``), and they
+show a request before the kernel receives it. For kernels in other containers, they also show the
+beginning and end of each request. While a kernel is shut down, this module holds its clients'
+messages back.
 
 :mod:`.websocket_handlers` reports the messages of the server's websocket handlers to this module.
 """
@@ -43,9 +44,12 @@ Forward = Callable[[], Any]
 
 
 class HeldMessages:
-    """Messages from clients, held back while their kernel is shut down. After a shutdown that has
-    not ended the kernel they are forwarded to it. ``holders`` counts the shutdowns in progress,
-    which may overlap; zero means that forwarding has begun."""
+    """Messages from clients, held back while their kernel is shut down. If the shutdown does not
+    end the kernel, they are forwarded to it.
+
+    ``holders`` is the number of shutdowns in progress, which may overlap. At zero, the messages are
+    forwarded.
+    """
 
     def __init__(self) -> None:
         self.forwards: deque[Forward] = deque()
@@ -55,8 +59,9 @@ class HeldMessages:
         self._end: asyncio.Future[None] | None = None
 
     def add(self, message: Any, forward: Forward) -> asyncio.Future[None] | None:
-        """Take one message. When there are too many, the returned future ends with the waiting: a
-        handler that returns it is given no further message until then."""
+        """Take one message. If too many messages are held, this returns a future that ends when
+        they have been forwarded. A handler that returns this future to tornado gets no further
+        message before that."""
         self.forwards.append(forward)
         self._bytes += len(message)
         if len(self.forwards) < MOST_HELD and self._bytes < MOST_HELD_BYTES:
@@ -142,7 +147,7 @@ class WebsocketClients:
 
     def pass_on(self, kernel_id: str, message: Any, forward: Forward) -> Any:
         """Note a message from a client, and forward it to the kernel unless it is held back."""
-        with contextlib.suppress(Exception):  # whatever it is, the host knows what to do with it
+        with contextlib.suppress(Exception):  # the message may be malformed; the host handles it
             self.note_incoming(kernel_id, message)
         held = self._held.get(kernel_id)
         if held is None:

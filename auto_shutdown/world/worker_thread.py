@@ -1,10 +1,11 @@
 """A thread for calls that block (boto3, files, veto hooks).
 
-It is not an executor: other extensions may block all threads of the server's executor, and Python
-waits for an executor's threads at exit. A call that hangs must not keep the server from ending. If
-a thread hangs in a call, another thread replaces it.
+This module does not use an executor: other extensions may block all threads of the server's
+executor, and Python waits for the threads of an executor at exit, so that a call that hangs would
+keep the server from ending. If a thread hangs in a call, another thread replaces it.
 
-A call never begins after its caller has stopped waiting, because the situation has changed since.
+A call never begins after its caller has stopped waiting for it, because by then the reason for the
+call may no longer hold.
 A call that has begun must check that by itself before a step that cannot be undone
 (:func:`require_caller`): it may have hung before that step.
 """
@@ -101,7 +102,7 @@ class Worker:
         self._stuck.append(thread)
         self._thread = None
         if len(self._stuck) < self._most_stuck:
-            self._prepare()  # for those that wait behind it
+            self._prepare()  # start a new thread for the calls that wait
 
 
 class _Job:
@@ -130,7 +131,7 @@ class _Job:
         """Settle the future, from any thread."""
 
         def settle_on_the_loop() -> None:
-            if self.future.done():  # given up by then
+            if self.future.done():  # the caller has stopped waiting
                 return
             if error is None:
                 self.future.set_result(result)
