@@ -46,7 +46,7 @@ class Kernel:
     """One kernel, from its kernel manager's report and its messages.
 
     - ``state``: ``busy`` while the kernel manager reports that or a request to the kernel has not
-      finished (see :mod:`auto_shutdown.world.requests`).
+      finished (see :mod:`auto_shutdown.world.kernel_requests`).
     - ``last_activity``: the stamp exactly as reported (None: not reported).
     - ``app``: the id of the app in which the kernel runs (None: on the server's own host, or see
       ``may_be_in``).

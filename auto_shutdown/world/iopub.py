@@ -19,7 +19,7 @@ from typing import Any
 
 from ..core.model import IOPubActivity
 from .kernel_access import kernel_of, pid_of
-from .requests import COUNTS, KernelRequests, Requests
+from .kernel_requests import USER_REQUESTS, KernelRequests, Requests
 
 #: The message types of a kernel's output.
 OUTPUT = frozenset(
@@ -135,7 +135,7 @@ class IOPubSubscription:
             self.requests.has_status(state, parent)
             if state == "starting":
                 self.pid = None  # this message told of the new process and ended what ran before
-            if state == "starting" or (parent_kind in COUNTS and parent_kind != "comm_msg"):
+            if state == "starting" or (parent_kind in USER_REQUESTS and parent_kind != "comm_msg"):
                 self._request_at = now
                 self.in_debugger = False
             elif (

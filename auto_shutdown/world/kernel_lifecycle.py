@@ -17,7 +17,7 @@ from typing import Any
 from ..core.model import Departure, Kernel
 from ..core.signals import Signal
 from .departures import Departures
-from .requests import Requests
+from .kernel_requests import Requests
 
 #: Seconds for which a start that has not ended may still give a kernel. A gateway may take minutes.
 START_SECONDS = 600.0
@@ -120,7 +120,7 @@ class KernelLifecycle:
         if kernel is not None:
             used.append(kernel.request_at)
         if requests is not None:
-            used += [requests.sent_at, requests.last_at]
+            used += [requests.sent_at, requests.last_ran_at]
             if requests.unfinished:
                 used.append(datetime.now(timezone.utc))
         at = max((instant for instant in used if instant is not None), default=None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.marks import BUSY, COMING_UP
 from ..core.model import KERNEL_GATEWAY, Kernel
-from .requests import KernelRequests
+from .kernel_requests import KernelRequests
 from .stamps import parse_stamp
 
 #: What separates kernel and image in the kernelspec names of Studio Classic.

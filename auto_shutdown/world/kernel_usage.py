@@ -23,7 +23,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from . import kernel_history
-from .requests import COUNTS
+from .kernel_requests import USER_REQUESTS
 from .shell_probe import ANSWER_SECONDS, ShellAnswer, subshells_of
 from .websocket_handlers import OWN_SESSION_PREFIX
 
@@ -220,7 +220,7 @@ class _Conversation:
             self._implementation = str(content.get("implementation") or "")
         elif kind == "status" and content.get("execution_state") == "idle":
             self._waiting_for_idle.discard(parent_id)
-        if parent.get("msg_type") in COUNTS:
+        if parent.get("msg_type") in USER_REQUESTS:
             self._others = True
 
     def _expect_no_answer_of_ended_subshells(self) -> None:

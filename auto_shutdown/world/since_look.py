@@ -19,8 +19,8 @@ from ..core.model import App, Departure, Kernel, Terminal, apps_of
 from ..core.signals import Signal
 from .iopub import IOPubSubscription
 from .kernel_models import state_by_messages
+from .kernel_requests import KernelRequests
 from .placement import place, within
-from .requests import KernelRequests
 
 
 def updated_kernel(

@@ -19,10 +19,10 @@ from datetime import datetime
 from typing import Any
 
 from .kernel_messages import LONGEST_STATUS, read
-from .requests import COUNTS, Requests
+from .kernel_requests import USER_REQUESTS, Requests
 
 #: The messages of a client that matter here.
-INCOMING = COUNTS | {"input_reply"}
+INCOMING = USER_REQUESTS | {"input_reply"}
 
 #: The messages of a kernel that matter here.
 OUTGOING = frozenset(

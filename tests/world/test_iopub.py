@@ -11,7 +11,7 @@ import zmq
 from zmq.eventloop.zmqstream import ZMQStream
 
 from auto_shutdown.world.iopub import DELIMITER, IOPubListener, IOPubSubscription
-from auto_shutdown.world.requests import Requests
+from auto_shutdown.world.kernel_requests import Requests
 
 
 def wire(kind: str, parent_kind: str = "", parent_id: str = "1", **content: Any) -> list[bytes]:

@@ -116,7 +116,7 @@ async def test_last_use_of_a_known_kernel_is_in_its_departure() -> None:
     await world.observe(False)
     for state in ("busy", "idle"):
         source._requests.of("k").has_status(state, CELL)
-    used = source._requests.of("k").last_at
+    used = source._requests.of("k").last_ran_at
     await manager.shutdown_kernel(kernel_id="k")
     (departure,) = (await world.observe(False)).departures
     assert (departure.app, departure.at) == ("KernelGateway/pytorch", used)

@@ -16,9 +16,9 @@ from auto_shutdown.core.model import IOPubActivity, Kernel
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Result
 from auto_shutdown.world.iopub import IOPubSubscription, Missing
+from auto_shutdown.world.kernel_requests import KernelRequests
 from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.kernels import KernelSource
-from auto_shutdown.world.requests import KernelRequests
 from auto_shutdown.world.shell_probe import ShellAnswer
 from auto_shutdown.world.websockets import WebsocketClients
 from auto_shutdown.world.world import World

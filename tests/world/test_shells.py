@@ -18,8 +18,8 @@ from jupyter_client.manager import AsyncKernelManager
 
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world import shells as shells_module
+from auto_shutdown.world.kernel_requests import Requests
 from auto_shutdown.world.kernel_usage import Usage
-from auto_shutdown.world.requests import Requests
 from auto_shutdown.world.shell_probe import ShellAnswer
 from auto_shutdown.world.shells import Shells
 
@@ -160,13 +160,13 @@ async def test_subshells_have_to_answer_too(gateway: Any, flag: Path) -> None:
     await send(page, "execute_request", subshell, code=while_there(flag))
     await receive(page, "execute_input")
     assert (await shells.ask("k")).shell == FREE
-    requests.of("k").unheard_subshells.add(subshell)
+    requests.of("k").unwatched_subshells.add(subshell)
     living = frozenset([subshell])
     assert (await shells.ask("k")).shell == ShellAnswer(False, "", "ipython", subshells=living)
     end_cell(flag)
     assert (await answers(shells, True)).shell == replace(FREE, subshells=living)
-    assert requests.of("k").unheard_subshells == set()
-    requests.of("k").unheard_subshells.add("deleted")
+    assert requests.of("k").unwatched_subshells == set()
+    requests.of("k").unwatched_subshells.add("deleted")
     assert (await answers(shells, True)).shell == replace(FREE, subshells=living)
     page.close()
 

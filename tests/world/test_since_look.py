@@ -20,9 +20,9 @@ from auto_shutdown.world import terminals as terminals_module
 from auto_shutdown.world.activity_file import ActivityFile
 from auto_shutdown.world.heartbeats import HeartbeatSource
 from auto_shutdown.world.kernel_lifecycle import KernelLifecycle
+from auto_shutdown.world.kernel_requests import Requests
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
-from auto_shutdown.world.requests import Requests
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.websockets import WebsocketClients
 from auto_shutdown.world.world import World

@@ -1,9 +1,15 @@
-"""The pending requests of each kernel. They decide whether the kernel is busy.
+"""Follow the execution requests (and similar requests) of each kernel, to know whether it is busy.
 
-A kernel's ``execution_state`` is the state of the last status message that its manager tracks. A
-busy kernel also answers requests on other channels, which end with ``idle``. So this module follows
-each request. A kernel is busy from the ``busy`` to the ``idle`` with the same parent message. A
-cell that waits behind another one counts from the moment at which it was sent.
+The ``execution_state`` of a kernel's model is not enough. It is the state in the last status
+message that the kernel manager tracks. A kernel that runs a cell also answers requests on other
+channels, and each of these answers ends with the status ``idle``.
+
+So this module follows each request by its message id. A request runs from the status ``busy`` to
+the status ``idle`` that name it as their parent message. A cell that waits behind another cell
+counts from the moment at which a client sent it.
+
+The messages come from the kernel's IOPub channel (iopub.py) and from the websockets of this server
+(websockets.py). The answers of the shell (shells.py) end requests whose ``idle`` was lost.
 """
 
 from __future__ import annotations
@@ -18,10 +24,10 @@ from typing import Any
 
 from ..core.marks import BUSY
 
-#: Requests that a person (or a program of theirs) makes of a kernel. Not here: the requests that
-#: pages send on their own (kernel_info, comm_info, history, debug_request, create_subshell) and
-#: usage_request, which this extension and jupyter-resource-usage send.
-COUNTS = frozenset(
+#: The message types of requests that a person or a person's program makes. Pages send other types
+#: on their own (kernel_info, comm_info, history, debug, create_subshell), and this extension and
+#: jupyter-resource-usage send usage_request. Those are no activity.
+USER_REQUESTS = frozenset(
     {
         "execute_request",
         "complete_request",
@@ -32,16 +38,16 @@ COUNTS = frozenset(
     }
 )
 
-#: Requests that run code. An interrupted cell reports its own end.
-RUNS_CODE = COUNTS - {"interrupt_request"}
+#: The requests that run code. An interrupt runs none, and the interrupted cell reports its own end.
+CODE_REQUESTS = USER_REQUESTS - {"interrupt_request"}
 
 #: States in which the kernel's process has ended, or is about to end.
 _ENDED = frozenset({"restarting", "autorestarting", "dead", "terminating", "terminated"})
 
-#: If a request has not begun after the shell answered this number of later questions, it never
-#: reached the kernel. One answer is not enough: a kernel's shell takes turns between its clients,
-#: so a question can overtake a cell that waits behind another cell. The same number of lists of
-#: the kernel's subshells without its own subshell ends a request.
+#: A request that has not begun never reached the kernel if the shell has answered this number of
+#: later questions. One answer is not enough: the shell takes turns between its clients, so a
+#: question can overtake a cell that waits behind another cell. A request to a subshell ends when
+#: the subshell is missing in this number of lists of the kernel's subshells.
 ANSWERS_BEFORE_LOST = 2
 
 #: If a kernel's shell cannot be asked, its state is unknown for this time. Then it is asked again.
@@ -54,45 +60,52 @@ _REMEMBERED = 64
 
 @dataclass
 class Request:
-    """One request. ``at`` is when it was sent or has begun, by the monotonic clock; ``answers``
-    counts the answers to questions that were asked after it was sent, and that show that it may be
-    lost. ``missed`` says that its end may have passed unnoticed: for a time this server received no
-    status of the kernel. ``subshell`` is the id of the subshell to which it was sent (None: to the
-    main shell)."""
+    """One unfinished request.
+
+    - ``subshell``: the id of the subshell to which it was sent (None: to the main shell).
+    - ``since``: when it was sent, or when it began, in monotonic seconds.
+    - ``started``: the kernel has reported ``busy`` for it.
+    - ``answers``: the number of answers to later questions that suggest that it was lost.
+    - ``end_may_be_missed``: its end may have passed unseen, because this server received no status
+      of the kernel for a time.
+    """
 
     subshell: str | None
-    at: float
+    since: float
     started: bool
     answers: int = 0
-    missed: bool = False
+    end_may_be_missed: bool = False
 
 
 @dataclass
 class KernelRequests:
-    """The unfinished requests of one kernel, by message id.
+    """The unfinished requests of one kernel, and what its messages and its shell have shown.
 
-    ``on_iopub`` says that this server reads the kernel's IOPub channel, ``has_clients`` that
-    clients are connected through this server: both carry the end of each request.
-    ``last_at`` is when a request that runs code last began or ended.
-    ``sent_at`` is when a client of this server last sent a request that counts. ``came_up`` says
-    that the kernel has sent a message since it was last started. ``shell_silent`` says that its
-    shell did not answer the last question. ``refused`` is why the kernel's gateway refused the last
-    connection (empty: it did not, or this server could not ask). ``unheard_subshells`` are
-    the subshells whose requests were not finished when the last way to hear of their end was
-    closed. ``busy_without_request`` says that the kernel was last seen busy only because its
-    manager says so: a restart ends all requests here, but the manager keeps the last status until
-    the next one arrives. ``on_change`` is called when the kernel begins or ends its work, begins or
-    ends to wait in ``input()``, or starts anew.
+    - ``on_iopub``: this server reads the kernel's IOPub channel.
+    - ``has_clients``: clients are connected to the kernel through this server. Their websockets and
+      the IOPub channel both carry the end of each request.
+    - ``last_ran_at``: when a request that runs code last began or ended.
+    - ``sent_at``: when a client of this server last sent one of ``USER_REQUESTS``.
+    - ``came_up``: the kernel has sent a message since its process was last started.
+    - ``shell_silent``: the shell did not answer the last question, so a cell may run.
+    - ``refused``: why the kernel's gateway refused the last connection (empty: it did not refuse,
+      or this server could not ask).
+    - ``unwatched_subshells``: the subshells that had unfinished requests when this server lost its
+      last way to see the end of these requests.
+    - ``busy_without_request``: the kernel was last seen busy only because its manager says so. A
+      restart ends all requests here, but the manager keeps the last status until the next one.
+    - ``on_change``: called when the kernel begins or ends its work, begins or ends to wait in
+      ``input()``, or starts anew.
     """
 
     on_iopub: bool = False
     has_clients: bool = False
-    last_at: datetime | None = None
+    last_ran_at: datetime | None = None
     sent_at: datetime | None = None
     came_up: bool = False
     shell_silent: bool = False
     refused: str = ""
-    unheard_subshells: set[str] = field(default_factory=set)
+    unwatched_subshells: set[str] = field(default_factory=set)
     busy_without_request: bool = False
     on_change: Callable[[], None] = field(default=lambda: None, compare=False)
     _input_for: str | None = None
@@ -100,7 +113,7 @@ class KernelRequests:
     _unreachable: tuple[float, str] | None = None
     _unfinished: dict[str, Request] = field(default_factory=dict)
     _finished: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    _inputs: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _announced_cells: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     @property
     def unfinished(self) -> int:
@@ -125,7 +138,7 @@ class KernelRequests:
             self.on_change()
 
     def waits_for_input(self, state: str) -> bool:
-        """Whether it waits in ``input()``; ``state`` is what its manager reports."""
+        """Whether the kernel waits in ``input()``. ``state`` is what its manager reports."""
         if self.input_for is None:
             return False
         if self.shell_silent or state == BUSY:
@@ -135,10 +148,10 @@ class KernelRequests:
     def sent(self, header: Mapping[str, Any]) -> None:
         """A client of this server sends a request with ``header``."""
         kind = header.get("msg_type")
-        if kind not in COUNTS:
+        if kind not in USER_REQUESTS:
             return
         self.sent_at = datetime.now(timezone.utc)
-        # Only cells wait for their turn for long. What else was sent counts when it begins.
+        # Only cells wait long for their turn. A request of another type counts when it begins.
         if kind == "execute_request":
             self._unfinished[str(header.get("msg_id"))] = Request(
                 header.get("subshell_id"), time.monotonic(), started=False
@@ -163,14 +176,15 @@ class KernelRequests:
             # Running requests ended with the process. Requests sent since then wait for the new
             # process.
             self.came_up, self._input_for, self.shell_silent = True, None, False
+            self.unwatched_subshells.clear()
             self._unfinished = {i: r for i, r in self._unfinished.items() if not r.started}
         elif state == "busy":
             self.came_up = True
-            counts = parent.get("msg_type") in RUNS_CODE and request_id
-            if counts and request_id not in self._finished:
+            runs_code = parent.get("msg_type") in CODE_REQUESTS and request_id
+            if runs_code and request_id not in self._finished:
                 subshell = parent.get("subshell_id")
                 self._unfinished[request_id] = Request(subshell, time.monotonic(), started=True)
-                self.last_at = datetime.now(timezone.utc)
+                self.last_ran_at = datetime.now(timezone.utc)
                 if subshell is None and parent.get("msg_type") == "execute_request":
                     self._leaves_input_of_others(request_id)
         elif state == "idle":
@@ -180,37 +194,40 @@ class KernelRequests:
                 self.shell_silent = False
 
     def runs_cell(self, parent: Mapping[str, Any]) -> None:
-        """The kernel publishes the ``execute_input`` of the cell ``parent`` on IOPub: the cell runs
-        now, even if its ``idle`` came before. A cell that was postponed (jupyter_ui_poll) has sent
-        ``busy`` and ``idle`` when it was postponed, and sends a second ``idle`` after its run.
+        """The kernel publishes ``execute_input`` for the cell ``parent``, so the cell runs now.
 
-        Only the first copy of the message counts. Each client gets its own copy, and a client may
-        get it after the end of the cell, and close its connection before the second ``idle``."""
+        Its ``idle`` may have come before. jupyter_ui_poll can postpone a cell: the kernel then
+        sends ``busy`` and ``idle`` at once, and a second ``idle`` after the run.
+
+        Only the first copy of the message counts. Each client gets a copy, and a client may get its
+        copy after the end of the cell."""
         request_id = str(parent.get("msg_id") or "")
-        if request_id in self._inputs:
+        if request_id in self._announced_cells:
             return
-        self._inputs.append(request_id)
+        self._announced_cells.append(request_id)
         if request_id in self._finished:
             self._finished.remove(request_id)
             self.has_status("busy", parent)
 
     def _leaves_input_of_others(self, request_id: str) -> None:
-        """A main shell that runs the cell ``request_id`` no longer waits in ``input()`` of an
-        earlier one, whose end this server missed (an interrupt or a restart with every page
-        closed)."""
+        """The main shell runs the cell ``request_id``. So it no longer waits in ``input()`` of an
+        earlier cell. This server did not see the end of that cell if every page was closed when
+        somebody interrupted it or restarted the kernel."""
         if self._input_for != request_id:
             self._input_for = None
 
     def has_finished(self, request_id: str) -> None:
+        """The request has ended."""
         finished = self._unfinished.pop(request_id, None)
         if finished is not None:
             self._finished.append(request_id)
-            self.last_at = datetime.now(timezone.utc)
+            self.last_ran_at = datetime.now(timezone.utc)
             if finished.started and finished.subshell is None:
-                # Main shells run one cell at a time: the ends of earlier cells were lost, for
-                # example when a gateway's connection broke. The shell's next answer confirms it.
+                # The main shell runs one cell at a time, so earlier cells have ended, too. Their
+                # ``idle`` was lost, for example when a connection to a gateway broke. The shell's
+                # next answer confirms that.
                 for request in self._unfinished.values():
-                    request.missed |= request.started and request.at < finished.at
+                    request.end_may_be_missed |= request.started and request.since < finished.since
         if self._input_for == request_id:
             self._input_for = None
         self._signal_change()
@@ -218,7 +235,7 @@ class KernelRequests:
     def ended(self) -> None:
         """The kernel's process has ended, so all its requests have ended."""
         self._unfinished.clear()
-        self.unheard_subshells.clear()
+        self.unwatched_subshells.clear()
         self._input_for, self.came_up, self.shell_silent = None, False, False
         self._unreachable, self.refused = None, ""
         self._signal_change()
@@ -228,38 +245,39 @@ class KernelRequests:
         self.on_iopub = False
         if not self.has_clients:
             for request in self._unfinished.values():
-                request.missed = True
+                request.end_may_be_missed = True
 
     def last_client_left(self) -> None:
-        """No client is connected through this server any more. If this server does not read the
-        IOPub channel either (the kernel runs in another container), it can no longer see the end
-        of the requests. The shell is asked before the kernel is removed."""
+        """The last client of this server has disconnected. If this server does not read the IOPub
+        channel (the kernel runs in another container), it can no longer see the end of a request.
+        So it drops the requests. The shell has to answer before the kernel is removed."""
         self.has_clients = False
         if self.on_iopub:
             return
-        self.unheard_subshells |= {r.subshell for r in self._unfinished.values() if r.subshell}
+        self.unwatched_subshells |= {r.subshell for r in self._unfinished.values() if r.subshell}
         self._unfinished.clear()
         self._signal_change()
 
     def shell_answered(self, asked_at: float, one_by_one: bool) -> None:
-        """Its shells answered a question that was asked at ``asked_at`` (monotonic).
+        """The kernel's shell has answered a question that was asked at ``asked_at`` (monotonic).
 
-        An answer does not outrank a missing ``idle``: a cell can answer the shell while it runs
-        (jupyter_ui_poll, ``kernel.do_one_iteration()``). A request that has begun ends with its own
-        ``idle``. The answer ends it only if that ``idle`` may have passed unnoticed, and if the
+        The answer does not prove that no cell runs: a cell can let the kernel answer its shell
+        (jupyter_ui_poll, ``kernel.do_one_iteration()``). So a request that has begun ends with its
+        own ``idle``. The answer ends it only if that ``idle`` may have passed unseen, and if the
         kernel handles the requests of its main shell ``one_by_one``.
         """
         self.came_up, self.shell_silent, self._unreachable = True, False, None
         self.refused = ""
-        self.unheard_subshells.clear()
+        self.unwatched_subshells.clear()
         for request_id, request in list(self._unfinished.items()):
-            if request.subshell is not None or request.at >= asked_at:
+            if request.subshell is not None or request.since >= asked_at:
                 continue
             request.answers += 1
-            if request.started and request.missed and one_by_one:
+            if request.started and request.end_may_be_missed and one_by_one:
                 self.has_finished(request_id)
             elif not request.started and request.answers >= ANSWERS_BEFORE_LOST:
-                del self._unfinished[request_id]  # not finished: it counts if it begins after all
+                # Not noted as finished, so it counts if it begins after all.
+                del self._unfinished[request_id]
         if self._input_for not in self._unfinished:
             self._input_for = None
         self._signal_change()
@@ -268,8 +286,8 @@ class KernelRequests:
     def subshells_to_ask(self) -> frozenset[str] | None:
         """The subshells that have to answer like the main shell. None if no request to a subshell
         is unfinished, so that the kernel need not list its subshells either."""
-        if self.unheard_subshells or any(r.subshell for r in self._unfinished.values()):
-            return frozenset(self.unheard_subshells)
+        if self.unwatched_subshells or any(r.subshell for r in self._unfinished.values()):
+            return frozenset(self.unwatched_subshells)
         return None
 
     def subshells_listed(self, asked_at: float, living: Collection[str]) -> None:
@@ -280,7 +298,7 @@ class KernelRequests:
         reply or a status. The id of a subshell is never used again, so such a request ends here. A
         request to a living subshell stays."""
         for request_id, request in list(self._unfinished.items()):
-            if request.subshell is None or request.subshell in living or request.at >= asked_at:
+            if request.subshell is None or request.subshell in living or request.since >= asked_at:
                 continue
             request.answers += 1
             if request.answers < ANSWERS_BEFORE_LOST:
@@ -292,12 +310,12 @@ class KernelRequests:
         self._signal_change()
 
     def shell_is_silent(self, failure: str, refused: bool = False) -> None:
-        """The shell did not answer, or could not be asked because of ``failure``. ``refused``: the
-        kernel's gateway refused the connection."""
+        """The shell did not answer (``failure`` empty), or this server could not ask it because of
+        ``failure``. ``refused``: the kernel's gateway refused the connection."""
         if refused:
             self.refused, self._unreachable = failure, None
         elif failure:
-            # The gateway may have accepted a connection by now: nobody knows.
+            # Nobody knows whether the gateway would still refuse a connection.
             self.refused = ""
             self._unreachable = (time.monotonic() + UNREACHABLE_SECONDS, failure)
         else:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.world.requests import ANSWERS_BEFORE_LOST, KernelRequests, Requests
+from auto_shutdown.world.kernel_requests import ANSWERS_BEFORE_LOST, KernelRequests, Requests
 
 
 def cell(name: str = "1", subshell: str | None = None) -> dict[str, Any]:
@@ -171,9 +171,17 @@ class TestShellAnswers:
     def test_subshells_without_a_listener_are_remembered_until_they_answer(self) -> None:
         requests = running(cell("1"), cell("2", "sub"))
         requests.last_client_left()
-        assert (requests.unfinished, requests.unheard_subshells) == (0, {"sub"})
+        assert (requests.unfinished, requests.unwatched_subshells) == (0, {"sub"})
         requests.shell_answered(time.monotonic(), one_by_one=False)
-        assert requests.unheard_subshells == set()
+        assert requests.unwatched_subshells == set()
+
+
+def test_restart_ends_the_subshells() -> None:
+    """A restart that another server requested shows here only as ``starting``."""
+    requests = running(cell("1", "sub"))
+    requests.last_client_left()
+    requests.has_status("starting", {})
+    assert requests.unwatched_subshells == set()
 
 
 class TestSubshells:
@@ -249,7 +257,7 @@ class TestSilentShell:
         requests = KernelRequests()
         requests.shell_is_silent("refused")
         assert (requests.shell_silent, requests.unreachable) == (False, "refused")
-        monkeypatch.setattr("auto_shutdown.world.requests.UNREACHABLE_SECONDS", -1.0)
+        monkeypatch.setattr("auto_shutdown.world.kernel_requests.UNREACHABLE_SECONDS", -1.0)
         requests.shell_is_silent("refused")
         assert requests.unreachable == ""
         monkeypatch.undo()
