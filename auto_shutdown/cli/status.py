@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..api.server_error import ExitCode
+from ..core.faults import STOPS_ALL
 from ..core.words import duration
 from .names import Key, key_of, short_names
 from .options import Commands, add_server, client_of, command
@@ -150,6 +151,9 @@ def _watching(report: Mapping[str, Any]) -> str:
         return "Switched off (the setting enabled): nothing is removed."
     if report["policy"]["dry_run"]:
         return "Dry run (the setting dry_run): nothing is removed."
+    stop = next((f for f in report["health"]["faults"] if f["source"] in STOPS_ALL), None)
+    if stop is not None:
+        return f"Nothing is removed ({stop['source']}: {stop['code']})."
     return "Not watching."
 
 

@@ -87,6 +87,16 @@ def settle(
     return after, started, [fault for source, fault in before.items() if source not in after]
 
 
+#: A blocking fault of one of these sources prevents every removal: a pass fails or hangs, the
+#: settings cannot be read, or an administrator has stopped removals.
+STOPS_ALL = frozenset({"cycle", "settings", "stop-switch"})
+
+
+def stop_all_removals(faults: Iterable[Fault]) -> bool:
+    """Whether one of ``faults`` prevents every removal, and not only that of one resource."""
+    return any(fault.blocking and fault.source in STOPS_ALL for fault in faults)
+
+
 def health_state(faults: Iterable[Fault], enabled: bool) -> str:
     """``ok``, ``degraded`` (a part does not work), ``failing`` (a fault prevents removals), or
     ``disabled``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .faults import health_state
+from .faults import health_state, stop_all_removals
 from .ledger import Ledger
 from .model import App, Kernel, Program, Resource, Snapshot
 from .policy import Policy
@@ -55,7 +55,12 @@ def build(
         "platform": dict(platform),
         "health": {
             "state": health_state(current, policy.enabled),
-            "armed": passes.armed and policy.enabled and not policy.dry_run,
+            "armed": (
+                passes.armed
+                and policy.enabled
+                and not policy.dry_run
+                and not stop_all_removals(current)
+            ),
             "last_pass": iso(passes.last_pass),
             "last_ok_pass": iso(passes.last_ok_pass),
             "next_pass": iso(passes.next_pass),

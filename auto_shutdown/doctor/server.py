@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..api.server_error import ExitCode
+from ..core.faults import STOPS_ALL
 from ..core.finding import Finding, failure, ok, warning
 from .situation import Situation
 
@@ -29,9 +30,9 @@ def examine(situation: Situation) -> Iterator[Finding]:
     elif report["policy"]["dry_run"]:
         remedy = "jupyter auto-shutdown settings dry_run=false"
         yield warning(CHECK, f"{where}: a dry run (dry_run), so nothing is removed", remedy)
-    elif not health["armed"]:
+    elif not health["armed"] and not any(f["source"] in STOPS_ALL for f in health["faults"]):
         yield failure(CHECK, f"{where}: it does not watch", "Restart the server; see its log.")
-    elif not health["faults"]:
+    elif health["armed"] and not health["faults"]:
         yield ok(CHECK, f"{where}: watching, last pass {health['last_ok_pass']}")
     for fault in health["faults"]:
         level = failure if health["state"] == "failing" else warning

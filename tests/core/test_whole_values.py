@@ -142,6 +142,24 @@ def test_a_disabled_or_dry_run_server_is_not_armed(armed: bool, policy: dict[str
     assert found["health"]["armed"] is False
 
 
+@pytest.mark.parametrize(
+    ("source", "blocking", "armed"),
+    [
+        ("stop-switch", True, False),
+        ("settings", True, False),
+        ("cycle", True, False),
+        ("settings", False, True),
+        ("app KernelGateway/x", True, True),
+    ],
+)
+def test_a_server_is_armed_unless_a_fault_prevents_every_removal(
+    source: str, blocking: bool, armed: bool
+) -> None:
+    fault = Fault(source, "Code", "It fails.", "Mend it.", NOW, blocking)
+    found = report(Scene(), faults=(fault,))
+    assert found["health"]["armed"] is armed
+
+
 def test_a_resource_without_a_decision_is_not_reported() -> None:
     scene = Scene()
     assert (

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from auto_shutdown.api.base_handler import CONTROLLER
+from auto_shutdown.world.stop_switch import StopSwitch
 
 
 async def result(command: Any) -> tuple[str, str]:
@@ -58,6 +59,24 @@ async def test_the_doctor_reports_a_fault_of_the_server(
     await command("check")
     level, message = await result(command)
     assert (level, "settings: " in message) == ("warning", True)
+
+
+async def test_doctor_and_status_say_that_an_administrator_has_stopped_removals(
+    command: Any, server: Any, tmp_path: Path
+) -> None:
+    """The server watches, so a restart would change nothing."""
+    app = await server()
+    stop = tmp_path / "stop"
+    stop.write_text("incident")
+    switch = app.web_app.settings[CONTROLLER]._objections.emergency_stop
+    switch._switch = StopSwitch(file=str(stop))
+    switch._stop = await switch._switch.read()
+    await command("check")
+    level, message = await result(command)
+    assert level == "failure"
+    assert "An administrator has stopped all removals: incident" in message
+    shown = (await command("status")).out
+    assert "Nothing is removed (stop-switch: Stopped). Health: failing." in shown
 
 
 async def test_doctor_reports_an_extension_that_has_not_started(command: Any, server: Any) -> None:
