@@ -103,7 +103,7 @@ def _show(held: Iterable[Mapping[str, Any]], names: Mapping[Key, str], page: Pag
     if rows:
         titles = ("KIND", Column("NAME", keep_end=True), "KEPT UNTIL", "TIME LEFT")
         if any(hold.get("note") for hold in held):
-            page.table((*titles, Column("NOTE")), rows)
+            page.table((*titles, Column("NOTE", sentences=True)), rows)
         else:
             page.table(titles, [row[:-1] for row in rows])
     else:

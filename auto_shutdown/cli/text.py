@@ -78,19 +78,35 @@ class Page:
 
     def table(self, header: Sequence[str | Column], rows: Iterable[Sequence[Cell]]) -> None:
         """Write a table with aligned columns. It has no header if all titles are empty. If the
-        terminal is too narrow, the columns that are a ``Column`` become narrower first."""
+        terminal is too narrow, the columns that are a ``Column`` become narrower. If that is not
+        enough, each row becomes a list of its cells, one below the other."""
         titles = [each if isinstance(each, Column) else Column(each) for each in header]
         flexible = [isinstance(each, Column) for each in header]
         cells = [[(printable(text), style) for text, style in row] for row in rows]
         table = [[(column.title, "dim") for column in titles], *cells]
         widths = [max(map(columns, texts)) for texts in _by_column(table)]
         below = self._fit(widths, titles, flexible)
+        if self._excess([width for index, width in enumerate(widths) if index != below]) > 0:
+            self._write_lists(titles, cells)
+            return
         for row in table if any(column.title for column in titles) else cells:
             head = [part for index, part in enumerate(zip(row, widths, titles)) if index != below]
             self._write_row(head)
             if below is not None and row is not table[0]:
                 text, style = row[below]
                 for part in wrapped(INDENT + text, self._width or 0):
+                    self._write(self._styled(part, style))
+
+    def _write_lists(self, titles: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
+        """Write the cells of each row below each other, each after the title of its column."""
+        for number, row in enumerate(rows):
+            if number and any(column.title for column in titles):
+                self._write("")
+            for column, (text, style) in zip(titles, row):
+                label = f"{column.title}: " if column.title else ""
+                if not text.strip():
+                    continue
+                for part in wrapped(label + text, self._width or 0):
                     self._write(self._styled(part, style))
 
     def _write_row(self, parts: Sequence[tuple[Cell, int, Column]]) -> None:
@@ -124,10 +140,8 @@ class Page:
                 widths[below] -= excess
                 return None
             excess -= widths[below] + 2
-        # The widest first; columns of a state or a time, which are no Column, last.
-        order = sorted(range(len(widths)), key=lambda i: (not flexible[i], -widths[i]))
-        for index in order:
-            if index != below and excess > 0:
+        for index in sorted(range(len(widths)), key=lambda i: -widths[i]):  # the widest first
+            if flexible[index] and index != below and excess > 0:
                 cut = min(excess, max(widths[index] - NARROWEST, 0))
                 widths[index] -= cut
                 excess -= cut

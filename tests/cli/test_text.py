@@ -64,6 +64,18 @@ def test_a_table_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) 
         assert "  a long reason a long reason" in row
 
 
+def test_a_table_is_a_list_where_not_even_its_shortest_columns_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A state or a time is never cut."""
+    monkeypatch.setenv("COLUMNS", "18")
+    lines = plain(written(Terminal(), "deep/train.ipynb"))
+    assert lines[1:4] == ["KIND: app", "NAME:", "deep/train.ipynb"]
+    assert lines[-1] == "LEFT: end"
+    assert max(map(columns, lines)) <= 18
+    assert " ".join(lines).split().count("reason") == 9
+
+
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_colours_can_be_declined(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
