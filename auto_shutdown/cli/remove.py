@@ -68,15 +68,15 @@ def run(arguments: argparse.Namespace) -> int:
     name = _id(client, report, kind, arguments)
     named = next((r for r in resources if key_of(r) == (kind, name)), None)
     in_use = _in_use(report, kind, name)
+    label = short_names(resources).get((kind, name), name)
     if not arguments.yes:
-        label = short_names(resources).get((kind, name), name)
         _show(kind, label, in_use, Page())
         if arguments.json or not _ask():
             options = "--yes --even-if-in-use" if in_use else "--yes"
             print(f"Nothing was removed. Use {options} to remove it.", file=sys.stderr)
             return ExitCode.TROUBLE
     elif in_use and not arguments.even_if_in_use:
-        message = f"The {kind} {name} is in use: {'; '.join(in_use)}."
+        message = f"The {kind} {label} is in use: {'; '.join(in_use)}."
         remedy = "Nothing was removed. To remove it although it is in use, add --even-if-in-use."
         raise ServerError(ExitCode.TROUBLE, message, remedy)
     try:
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         page.json(outcome)
     else:
         text = outcome.get("outcome_detail") or outcome.get("detail") or ""
-        page.line(f"{kind} {name}: {outcome['outcome']}. {text}".strip())
+        page.line(f"{kind} {label}: {outcome['outcome']}. {text}".strip())
     return ExitCode.DONE if outcome["outcome"] in DONE else ExitCode.TROUBLE
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..api.server_error import ExitCode
 from ..core.faults import STOPS_ALL
 from ..core.words import duration
-from .names import Key, key_of, short_names
+from .names import Key, full_name, key_of, short_names
 from .options import Commands, add_server, client_of, command
 from .text import Cell, Column, Page, instant, left_until, local_time, now_of
 
@@ -23,7 +23,8 @@ HEADER = (
     "TIME LEFT",
 )
 
-#: The words for each ``platform.kind`` of a report.
+#: The beginning of the line about the place where the server runs, by the report's
+#: ``platform.kind``.
 PLACES = {
     "studio-classic": "On Studio Classic",
     "studio-space": "On a Studio space",
@@ -38,7 +39,7 @@ STYLES = {"ok": "good", "disabled": "notice", "degraded": "notice", "failing": "
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    summary = "Show what is watched, and what is kept or removed, why and when."
+    summary = "Show each kernel, terminal and app: whether it is kept or removed, why and when."
     add_server(command(commands, "status", summary, run_status))
     summary = "Look at everything now, and remove what is due."
     check = command(commands, "check", summary, run_check)
@@ -60,10 +61,17 @@ def run_check(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         done = [o for o in report["outcomes"] if o["at"] == report["health"]["last_pass"]]
         for outcome in done:
-            page.line(f"{outcome['kind']} {outcome['id']}: {outcome['outcome']} "
+            page.line(f"{outcome['kind']} {_name_of(outcome)}: {outcome['outcome']} "
                       f"({outcome['reason']}: {outcome['detail']})")  # fmt: skip
         page.line("" if done else "Nothing was due.")
     return show(report, page, arguments.json)
+
+
+def _name_of(outcome: Mapping[str, Any]) -> str:
+    """The name of the resource of an outcome, as the history shows it. The outcome of an older
+    server has no name, only the id."""
+    named = {"name": outcome["id"], "paths": [], **outcome}
+    return full_name(named)
 
 
 def show(report: Mapping[str, Any], page: Page, as_json: bool) -> int:
@@ -118,7 +126,8 @@ def _show_savings(savings: Mapping[str, Any], page: Page) -> None:
 
 
 def _show_programs(report: Mapping[str, Any], page: Page) -> None:
-    """Print the programs in the server's own app that belong to no kernel or terminal above."""
+    """Print the programs that run in the server's app without a kernel or terminal of the table,
+    such as kernels of papermill and programs in tmux."""
     programs = report.get("programs", [])  # an older server has none
     if not programs:
         return

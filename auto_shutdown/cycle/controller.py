@@ -20,7 +20,7 @@ from ..core.verdict import Fault
 from ..state.history import History
 from ..state.preferences import Preferences
 from ..state.saved_ledger import SavedLedger
-from ..state.savings import Account
+from ..state.savings import SavedSavings
 from ..state.stopped import StoppedSessions
 from ..state.store import Store
 from ..world.clock import Clock, Moment
@@ -95,7 +95,9 @@ class Controller:
         self.situation = situation = Situation(Ledger(quiet_until=self.started_at + grace))
         self._saved_ledger = SavedLedger(store, limits)
         self._clock = PassClock(clock, limits, situation, self._saved_ledger)
-        self._savings = savings = Account(store, world.platform.region_name, limits.hourly_prices)
+        self._savings = savings = SavedSavings(
+            store, world.platform.region_name, limits.hourly_prices
+        )
         self._recorder = SessionRecorder(world, stopped, log)
         outcomes, now = Outcomes(announcer, log), self.ledger_time
         tasks = RemovalTasks(world, history, savings, situation, now, outcomes, self._recorder, log)

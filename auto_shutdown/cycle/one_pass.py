@@ -22,7 +22,7 @@ from ..core.policy import Policy
 from ..core.questions import Schedule, next_question, questions, questions_now, schedule
 from ..core.verdict import Plan
 from ..state.preferences import Preferences
-from ..state.savings import Account
+from ..state.savings import SavedSavings
 from ..world.clock import Moment
 from ..world.world import World
 from .announcer import Announcer
@@ -47,7 +47,7 @@ class OnePass:
         world: World,
         situation: Situation,
         preferences: Preferences,
-        savings: Account,
+        savings: SavedSavings,
         remover: Remover,
         objections: Objections,
         announcer: Announcer,

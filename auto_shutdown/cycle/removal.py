@@ -21,7 +21,7 @@ from ..core.planner import decide
 from ..core.policy import Policy
 from ..core.texts import sentence
 from ..core.verdict import Decision, Fault, Outcome, Reason, Result
-from ..state.savings import Account
+from ..state.savings import SavedSavings
 from ..world.world import World
 from .audit import Removal
 from .outcomes import Outcomes, stale
@@ -50,7 +50,7 @@ class Remover:
     def __init__(
         self,
         world: World,
-        savings: Account,
+        savings: SavedSavings,
         situation: Situation,
         ledger_time: Callable[[], datetime],
         ledger_shift: Callable[[], timedelta],

@@ -22,7 +22,7 @@ from ..core.model import Ref, Resource
 from ..core.policy import Policy
 from ..core.verdict import Decision, Outcome, Reason, Result
 from ..state.history import History
-from ..state.savings import Account
+from ..state.savings import SavedSavings
 from ..world.world import World
 from .audit import Removal
 from .outcomes import Outcomes, stale, still_there
@@ -55,7 +55,7 @@ class RemovalTasks:
         self,
         world: World,
         history: History,
-        savings: Account,
+        savings: SavedSavings,
         situation: Situation,
         ledger_time: Callable[[], datetime],
         outcomes: Outcomes,

@@ -8,7 +8,7 @@ from typing import Any
 from ..core.report import Passes, build
 from ..state.history import History
 from ..state.preferences import Preferences
-from ..state.savings import Account
+from ..state.savings import SavedSavings
 from ..world.world import World
 from .announcer import Announcer
 from .health import Health
@@ -26,7 +26,7 @@ class Reporter:
         situation: Situation,
         preferences: Preferences,
         history: History,
-        savings: Account,
+        savings: SavedSavings,
         outcomes: Outcomes,
         health: Health,
         announcer: Announcer,

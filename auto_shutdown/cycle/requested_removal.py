@@ -23,7 +23,7 @@ from ..core.model import (
 from ..core.policy import Policy
 from ..core.texts import sentence
 from ..core.verdict import Action, Decision, Outcome, Reason, Result
-from ..state.savings import Account
+from ..state.savings import SavedSavings
 from .audit import Removal
 from .refused import RefusedError
 from .removal_tasks import RemovalTasks
@@ -41,7 +41,7 @@ UNDER_WAY = "It is still being shut down; the report shows when that is done."
 class RequestedRemovals:
     """The removals that users of one server request."""
 
-    def __init__(self, situation: Situation, savings: Account, tasks: RemovalTasks) -> None:
+    def __init__(self, situation: Situation, savings: SavedSavings, tasks: RemovalTasks) -> None:
         self._situation = situation
         self._savings = savings
         self._tasks = tasks

@@ -27,7 +27,8 @@ _SOURCE = "settings"
 
 @dataclass(frozen=True)
 class _Change:
-    """The new value of one setting. A request with a higher ``number`` is newer."""
+    """The new value of one setting. ``number`` counts the requests to change settings, so the
+    change with the highest number is the newest."""
 
     number: int
     value: Any
@@ -41,7 +42,7 @@ class Preferences:
         self._store = store
         #: The content of the file.
         self._user: dict[str, Any] = {}
-        #: Changes that apply already and are not yet on disk.
+        #: Changes that already apply but are not yet on disk.
         self._unsaved: dict[str, _Change] = {}
         #: The number of requests to change settings so far.
         self._requests = 0
@@ -53,8 +54,10 @@ class Preferences:
         self.policy, self._problems = merge(limits, {})
 
     async def load(self, now: datetime) -> None:
-        """Read the user's settings. If this fails, there is a fault, and the previous settings
-        still apply. Without previous settings, those allowed settings apply that remove least."""
+        """Read the user's settings. If this fails, the report has a fault, and the settings that
+        were read before still apply. If none were read before, the extension removes nothing. Only
+        if the administrator locked ``enabled`` does it go on, with the most careful settings that
+        the administrator allows."""
         async with self._lock:
             await self._load(now)
 

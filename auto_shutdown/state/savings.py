@@ -18,9 +18,10 @@ from .document import StoreError
 from .store import Store
 
 
-class Account:
-    """The savings of one server. ``prices`` are the administrator's own, in US dollars an hour by
-    instance type; ``region`` is the AWS region for the built-in prices."""
+class SavedSavings:
+    """The instance hours and US dollars that the removals of one server have saved, in its file.
+    ``prices`` are the administrator's own, in US dollars an hour by instance type; ``region`` is
+    the AWS region for the built-in prices."""
 
     def __init__(self, store: Store, region: str | None, prices: Mapping[str, float]) -> None:
         self._store = store
@@ -31,8 +32,8 @@ class Account:
 
     async def load(self, own_app: bool, now: datetime) -> None:
         """Load the sums of earlier runs. ``own_app`` is true when this server runs in an app that
-        it deletes itself: the start of the server then ends the saving, because the app runs
-        again."""
+        it may delete. The deletion of that app saved money until somebody started the app again,
+        so the start of this server ends that saving."""
         try:
             self._savings = savings.from_json(await self._store.run(self._store.load_savings))
         except StoreError:
@@ -58,7 +59,8 @@ class Account:
         await self._save()
 
     async def look(self, snapshot: Snapshot, now: datetime) -> None:
-        """End the saving of each instance type that is in service again."""
+        """End the saving of each instance type that is in service again. ``snapshot`` has the apps
+        that SageMaker lists now."""
         self._billed_types = tuple(
             sorted({a.instance_type for a in snapshot.apps if a.billing and a.instance_type})
         )
