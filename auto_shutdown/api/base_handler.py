@@ -131,7 +131,8 @@ class Handler(APIHandler):
 
 def throttled(kind: str) -> Callable[[Method], Method]:
     """Limit how often, and how many times at once, a client may call the decorated method. ``kind``
-    is a key of ``throttle.RATES``. A request above the limit gets status 429."""
+    is a key of ``throttle.RATES``, and the attribute ``throttle_kind`` of the decorated method. A
+    request above the limit gets status 429."""
 
     def decorate(method: Method) -> Method:
         @functools.wraps(method)
@@ -142,6 +143,7 @@ def throttled(kind: str) -> Callable[[Method], Method]:
             with throttle.request(handler.request.remote_ip or "", kind):
                 await method(handler)
 
+        throttled_method.throttle_kind = kind  # type: ignore[attr-defined]
         return throttled_method
 
     return decorate

@@ -79,6 +79,22 @@ def test_routes_are_those_of_the_specification() -> None:
     assert set(SPEC["components"]["schemas"]["SettingsPatch"]["properties"]) == set(FIELDS)
 
 
+#: The calls that answer from memory.
+UNLIMITED = {("status", "get"), ("settings", "get"), ("keep-alive", "get")}
+
+
+def test_every_route_that_does_not_answer_from_memory_is_throttled() -> None:
+    methods = {
+        (path, name): method
+        for path, handler in ROUTES.items()
+        for name, method in vars(handler).items()
+        if name in ("get", "post", "put", "patch", "delete")
+    }
+    assert {
+        call for call, method in methods.items() if not hasattr(method, "throttle_kind")
+    } == UNLIMITED
+
+
 @pytest.mark.parametrize(("path", "method"), CALLS)
 async def test_every_route_requires_a_token(
     path: str, method: str, call: Any, http_server_client: Any, jp_base_url: str
