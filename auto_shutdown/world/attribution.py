@@ -53,15 +53,16 @@ Environment = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Attribution:
-    """Who started which process.
+    """Who started each process. Processes are given by their process ids.
 
-    ``owners``: by process id, the kernel or terminal that started the process, if it is known and
-    still exists. ``adrift``: jobs that a kernel or terminal of this or another server started, if
-    this kernel or terminal is unknown or gone, and jobs whose environment somebody cleared.
-    ``from_terminals``: the jobs of ``adrift`` that a terminal of this server started."""
+    - ``owners``: the kernel or terminal that started the process, if it is known and still exists.
+    - ``ownerless``: the jobs that a kernel or terminal of this or of another server started, if
+      that kernel or terminal is unknown or gone; and the jobs whose environment somebody cleared.
+    - ``from_terminals``: the part of ``ownerless`` that a terminal of this server started.
+    """
 
     owners: Mapping[int, Ref] = field(default_factory=dict)
-    adrift: frozenset[int] = frozenset()
+    ownerless: frozenset[int] = frozenset()
     from_terminals: frozenset[int] = frozenset()
 
     def of(self, table: Table, ref: Ref) -> list[Process]:
@@ -101,7 +102,7 @@ class ProcessHistory:
             if isinstance(resource, Kernel) and len(resource.paths) == 1
         }
         owners = self._known(table, roots)
-        adrift: set[int] = set()
+        ownerless: set[int] = set()
         from_terminals: set[int] = set()
         environments = self._environments_of(table, set(owners) | {server})
         for pid, marks in environments.items():
@@ -111,17 +112,17 @@ class ProcessHistory:
             if owner is not None and marks.get(KERNEL_PARENT) == str(server):
                 owners[pid] = owner
             else:
-                adrift.add(pid)
+                ownerless.add(pid)
                 if self._server_url and marks.get(TERMINAL_SERVER) == self._server_url:
                     from_terminals.add(pid)
         for pid, remembered in ((p.pid, self._owners.get(p.key)) for p in table.values()):
             if pid not in owners and remembered is not None:
-                adrift.add(pid)  # its kernel or terminal is gone
+                ownerless.add(pid)  # its kernel or terminal is gone
                 if remembered.kind is Kind.TERMINAL:
                     from_terminals.add(pid)
-        adrift |= self._cleared(table, environments, server)
+        ownerless |= self._cleared(table, environments, server)
         self._remember(table, owners)
-        return Attribution(owners, frozenset(adrift) - owners.keys(), frozenset(from_terminals))
+        return Attribution(owners, frozenset(ownerless) - owners.keys(), frozenset(from_terminals))
 
     def _known(self, table: Table, roots: Mapping[Ref, int]) -> dict[int, Ref]:
         """The owners by parent, by POSIX session and by earlier observations, with all

@@ -13,10 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from . import proc_files, processes
 from .processes import Process, Table
 
-#: The shells that may sit in the foreground without doing anything.
+#: The shells. At its prompt a shell is in the foreground and does nothing.
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "csh", "tcsh", "ash"})
 
-#: Programs that only show other terminals. The foreground of those terminals counts instead.
+#: Programs that only display other terminals. The programs in the foreground of those terminals
+#: count instead.
 MULTIPLEXERS = frozenset({"tmux: client", "tmux: server", "tmux", "screen"})
 
 #: Programs that wait on a host's consoles for a login.

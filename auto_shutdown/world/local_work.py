@@ -19,14 +19,17 @@ from .shell_probe import ShellAnswer
 from .survey import Survey
 from .work_answers import judge_tenants, judge_use, unread, with_sign_of_life, works
 
-#: Of which processes a gauge has the samples. JOBS of a terminal are those beside a viewer.
+#: The sets of processes that are sampled. MEMBERS: the processes of a kernel or terminal. JOBS of
+#: the server's own app: the jobs of all kernels and terminals. JOBS of a terminal with a viewer in
+#: its foreground: the processes beside the viewer. CRON: the jobs of cron. REST: all processes.
 MEMBERS, JOBS, CRON, REST = "members", "jobs", "cron", "rest"
 
 
 @dataclass(frozen=True)
 class Others:
-    """Kernels of other programs, with the answers of their shells, and the kernels and terminals
-    that other servers report. ``failure``: another server did not answer."""
+    """The kernels of other programs, with the answers of their shells, and the kernels and
+    terminals (``tenants``) that other servers report. ``failure`` says which other server did not
+    answer (empty: all have answered)."""
 
     kernels: Mapping[ForeignKernel, ShellAnswer] = field(default_factory=dict)
     tenants: Sequence[Tenant] = ()
@@ -35,8 +38,8 @@ class Others:
 
 @dataclass(frozen=True)
 class Question:
-    """Whether ``resource`` does background work, measured over ``window`` seconds. ``root`` is the
-    process of a kernel or terminal."""
+    """The question whether ``resource`` does background work, measured over ``window`` seconds.
+    ``root`` is the process id of a kernel, or of a terminal's shell."""
 
     ref: Ref
     resource: object
@@ -45,8 +48,9 @@ class Question:
 
 
 class LocalWork:
-    """Judges by surveys of the processes, and keeps the samples between them. ``server`` is this
-    server's process, ``watch`` has the programs of others. Blocks: call it in a worker thread."""
+    """Judges by surveys of the processes, and keeps the samples between two surveys. ``server`` is
+    the process id of this server, ``watch`` watches the programs that are not this server's.
+    Blocks: call it in a worker thread."""
 
     def __init__(self, now: Callable[[], float], server: int, watch: ProgramWatch) -> None:
         self._now = now
@@ -64,13 +68,14 @@ class LocalWork:
         return self._gauges.get((ref, MEMBERS))
 
     def leave_out_of_jobs(self, used: Sample) -> None:
-        """Do not count as a job's work what other programs' kernels used for their answers."""
+        """Leave out what the kernels of other programs used to answer this extension (``used``), so
+        that it does not count as the work of a job."""
         for (_, of), gauge in self._gauges.items():
             if of == JOBS:
                 gauge.leave_out(used)
 
     def judge(self, question: Question, survey: Survey, others: Others) -> Answer:
-        """One answer; where the evidence cannot be read, it says so."""
+        """The answer to ``question``. It is unread if the evidence cannot be read."""
         ref, resource = question.ref, question.resource
         try:
             if isinstance(resource, App):
@@ -90,8 +95,8 @@ class LocalWork:
         ref, root, members = question.ref, question.root, survey.of(question.ref)
         programs = survey.programs_of(members, root if ref.kind is Kind.KERNEL else None)
         if programs:
-            shown = _members_of_all(survey, programs)
-            members = [process for process in members if process not in shown]
+            of_programs = _members_of_all(survey, programs)
+            members = [process for process in members if process not in of_programs]
         judged = {process.key for process in members}
         sample = survey.sample(survey.of(ref))
         use = self._add(ref, MEMBERS, sample, question.window, judged)
@@ -100,7 +105,7 @@ class LocalWork:
         answer = _with_signs_of_life(answer, use, members, root, survey)
         if programs:
             detail = f"{programs[0].command}, detached, runs"
-            return self._held_by(ref, programs, detail, answer)
+            return self._kept_by_programs(ref, programs, detail, answer)
         return answer
 
     def _judge_running(self, terminal: Terminal, window: float, survey: Survey) -> Answer:
@@ -112,8 +117,8 @@ class LocalWork:
         use = self._add(ref, MEMBERS, sample, window)
         answer = judge_use(ref, use, WORK_CORES, "its processes", terminal.only_shows)
         if terminal.only_shows and not answer.working:
-            # What a pager or ``watch`` uses to redraw is no sign of work. What a job beside it
-            # (``nohup``) uses is one.
+            # The redraws of a pager or of ``watch`` are no work. So only the use of the processes
+            # beside it counts, for example of a job of ``nohup``.
             members = _without_viewers(survey, members)
             judged = {process.key for process in members}
             use = self._add(ref, JOBS, sample, window, judged)
@@ -128,10 +133,10 @@ class LocalWork:
         busy = {kernel: s for kernel, s in others.kernels.items() if not (s.free or s.failure)}
         outside = [p for p in survey.programs if p.pid not in survey.attribution.owners]
         programs = [*(kernel.process for kernel in busy), *outside]
-        shown = _members_of_all(survey, outside) | {
+        of_programs = _members_of_all(survey, outside) | {
             process for kernel in busy for process in survey.members.of(kernel.process, KERNEL)
         }
-        answer = self._judge_jobs(ref, window, survey, shown)
+        answer = self._judge_jobs(ref, window, survey, of_programs)
         reported = judge_tenants(ref, [t for t in others.tenants if t.app is None], others.failure)
         if reported.working or reported.unread:
             return reported
@@ -141,25 +146,27 @@ class LocalWork:
                 f"{process.command} runs in a terminal that is not this server's"
                 for process in outside
             ]
-            answer = self._held_by(ref, programs, details[0], answer)
+            answer = self._kept_by_programs(ref, programs, details[0], answer)
         if any(shell.failure for shell in others.kernels.values()):
             answer = with_sign_of_life(answer)
         return replace(answer, activity={**reported.activity, **answer.activity})
 
     def _judge_jobs(
-        self, ref: Ref, window: float, survey: Survey, shown: Collection[Process]
+        self, ref: Ref, window: float, survey: Survey, of_programs: Collection[Process]
     ) -> Answer:
-        """Judge the server's own app by everything except the programs of others (``shown``)."""
-        jobs = [process for process in survey.adrift if process not in shown]
+        """Judge the server's own app by all processes except ``of_programs``, the processes of the
+        programs that the caller judges."""
+        jobs = [process for process in survey.ownerless if process not in of_programs]
         cron = [survey.table[pid] for pid in survey.cron.long]
-        cron = [process for process in cron if process not in shown]
-        # When its kernel or terminal is gone, a job counts for the app. So it is watched before.
-        # A job of cron counts once it is long enough.
+        cron = [process for process in cron if process not in of_programs]
+        # A job counts for the app once its kernel or terminal is gone, and a job of cron once it
+        # has run for long enough. Both are sampled before, so that their earlier use is known then.
         use = self._add(ref, JOBS, survey.sample(survey.jobs), window, _keys(jobs))
         sample = survey.sample([survey.table[pid] for pid in survey.cron.jobs])
         use_of_cron = self._add(ref, CRON, sample, window, _keys(cron))
         if use_of_cron is not None:
-            # A loop of cron that starts a tool every minute may be an agent, so that is no work.
+            # A job of cron that starts a tool again and again may be an agent, so its children are
+            # no work.
             use_of_cron = replace(use_of_cron, children=False)
         answer = judge_use(ref, use, WORK_CORES, "jobs")
         answer = _with_low_use(answer, use, jobs, None, survey)
@@ -169,8 +176,8 @@ class LocalWork:
         counted = _keys(survey.jobs) if answer.low_use else set()
         counted |= _keys(cron) if by_cron.low_use else set()
         table = survey.table.values()
-        # The programs of others keep the app anyway, and their watch judges what they use.
-        rest = {p.key for p in table if p.pid != self._server} - counted - _keys(shown)
+        # Programs keep the app in any case, and ProgramWatch judges what they use.
+        rest = {p.key for p in table if p.pid != self._server} - counted - _keys(of_programs)
         whole = self._add(ref, REST, processor_sample(table), window, rest)
         other = judge_use(ref, whole, CONTAINER_CORES, "processes", only_cores=True)
         answer = _most_certain(answer, by_cron, other)
@@ -183,19 +190,21 @@ class LocalWork:
             )
         return answer
 
-    def _held_by(
-        self, ref: Ref, programs: Sequence[Process], detail: str, others: Answer
+    def _kept_by_programs(
+        self, ref: Ref, programs: Sequence[Process], detail: str, without: Answer
     ) -> Answer:
-        """The answer for a resource that ``programs`` keep. It names them if nothing else works, or
-        only with a low use of the processor: each of them may only wait for a person. ``others`` is
-        the answer without the programs; its signs of life count whatever the programs do."""
-        if others.unread:
-            return others
-        answer = replace(works(ref, detail), activity=others.activity, io_unknown=others.io_unknown)
-        if (others.working and not others.low_use) or not others.conclusive:
+        """The answer for a resource that ``programs`` keep. ``without`` is the answer for its other
+        processes. If these do not work, or only use the processor a little, the answer names the
+        programs, because each program may only wait for a person."""
+        if without.unread:
+            return without
+        answer = replace(
+            works(ref, detail), activity=without.activity, io_unknown=without.io_unknown
+        )
+        if (without.working and not without.low_use) or not without.conclusive:
             return answer
         ids, worked_at = self._watch.ids_of(programs)
-        low_use = others.low_use and bool(ids)
+        low_use = without.low_use and bool(ids)
         return replace(answer, programs=ids, worked_at=worked_at, low_use=low_use)
 
     def _add(
@@ -215,7 +224,8 @@ def _keys(members: Iterable[Process]) -> set[Hashable]:
 
 
 def _most_certain(*answers: Answer) -> Answer:
-    """The first answer with work; without one, the first with a low use; otherwise the first."""
+    """The first answer with work that is more than a low use of the processor. If there is none,
+    the first answer with work, or else the first answer."""
     return max(answers, key=lambda answer: (answer.working and not answer.low_use, answer.working))
 
 

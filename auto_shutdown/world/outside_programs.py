@@ -55,9 +55,10 @@ def _utc_now() -> datetime:
 
 @dataclass
 class _Watched:
-    """One program. Times are monotonic seconds; ``input_at`` and ``output_at`` are what its
-    terminal's device says. ``only_shows``: it only displays something (``top``, ``less``), so its
-    redraws, children and connections are no sign of work."""
+    """One program and its last sample. Times are monotonic seconds, but ``input_at`` and
+    ``output_at`` are the times of the terminal's device (seconds since the epoch).
+    ``only_shows``: the program only displays something (``top``, ``less``), so its redraws,
+    children and connections are no sign of work."""
 
     program: Program
     only_shows: bool
@@ -71,7 +72,7 @@ class _Watched:
 
 
 class Members:
-    """The processes of the programs of one table. It reads the table once for all programs."""
+    """Finds the processes of each program in one process table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -81,7 +82,9 @@ class Members:
             self._sessions.setdefault(process.session, []).append(process.pid)
 
     def of(self, process: Process, kind: str) -> list[Process]:
-        """The processes of a program: a kernel with its children; all of a terminal's session."""
+        """The processes of a program. For a kernel, these are the kernel and its descendants. For a
+        program in a terminal, these are all processes of the terminal's session, with their
+        descendants."""
         session = self._sessions.get(process.session, [])
         roots = [process.pid] if kind == KERNEL else session
         return processes.tree(self._table, roots, self._children)
@@ -147,8 +150,7 @@ class ProgramWatch:
         if output_at != known.output_at and not known.only_shows:
             known.printed_at = now
         is_window_over = elapsed >= ENOUGH
-        works = _is_sign_of_work(use, known.only_shows, is_window_over)
-        works = works or input_at != known.input_at
+        works = _is_sign_of_work(known, use, is_window_over) or input_at != known.input_at
         if works or (not known.only_shows and _is_connected(outside, members)):
             known.quiet_since = now
         if works or is_window_over:
@@ -157,8 +159,8 @@ class ProgramWatch:
         return known
 
     def note_unreadable(self) -> None:
-        """Call this when :meth:`look` could not be made: each program may have worked meanwhile, so
-        its quiet time starts anew."""
+        """Start the quiet time of each program again, because :meth:`look` could not read the
+        processes, and each program may have worked meanwhile."""
         for watched in self._watched.values():
             watched.quiet_since = self._now()
 
@@ -171,8 +173,8 @@ class ProgramWatch:
         return len(self._watched)
 
     def ids_of(self, found: Collection[Process]) -> tuple[tuple[str, ...], datetime | None]:
-        """The ids of these programs, and their latest sign of work (here output counts). Nothing if
-        one of them was not there at the last look: since when it is quiet is not known yet."""
+        """The ids of these programs, and the time of their latest sign of work or output. Nothing
+        if the last look did not see one of them, because nobody knows when it last worked."""
         known = [self._watched.get(process.key) for process in found]
         if not known or None in known:
             return (), None
@@ -242,12 +244,14 @@ def _of_terminal(process: Process) -> Program:
     return Program(device, TERMINAL, process.command, started_at=proc_files.started_at(process))
 
 
-def _is_sign_of_work(use: Use, only_shows: bool, is_window_over: bool) -> bool:
-    """Whether the use of a program shows that it works. ``is_window_over`` False: the use of a part
-    of the window, which shows only work that no idle cluster does."""
-    if only_shows:  # its redraws and children are no work
+def _is_sign_of_work(watched: _Watched, use: Use, is_window_over: bool) -> bool:
+    """Whether ``use`` shows that the program works. Until the window is over, only a use that no
+    idle cluster has shows that. A kernel here runs a cell, which may work with a cluster."""
+    if watched.only_shows:  # its redraws and children are no work
         return use.cores >= WORK_CORES
-    if use.may_be_idle_cluster or (use.is_low and not is_window_over):
+    if use.is_low and not is_window_over:
+        return False
+    if use.may_be_idle_cluster and watched.program.kind == TERMINAL:
         return False
     return use.cores >= STUCK_CPU or use.is_work() or use.is_sign_of_life
 

@@ -63,14 +63,14 @@ class Survey:
         return Members(self.table)
 
     @property
-    def adrift(self) -> list[Process]:
+    def ownerless(self) -> list[Process]:
         """The jobs whose kernel or terminal is unknown or gone."""
-        return self._without_helpers({self.table[pid] for pid in self.attribution.adrift})
+        return self._without_helpers({self.table[pid] for pid in self.attribution.ownerless})
 
     @property
     def jobs(self) -> list[Process]:
         """All processes that a kernel or terminal started, whether it is still known or not."""
-        pids = self.attribution.adrift | self.attribution.owners.keys()
+        pids = self.attribution.ownerless | self.attribution.owners.keys()
         return self._without_helpers({self.table[pid] for pid in pids})
 
     def _without_helpers(self, members: Collection[Process]) -> list[Process]:
@@ -138,10 +138,11 @@ class Surveyor:
         self._history = ProcessHistory(self.server_url, self.now)
         self._other_files = OtherFiles(self.now)
 
-    def look(self, roots: Mapping[Ref, int], snapshot: Snapshot, beyond: bool) -> Survey:
+    def look(self, roots: Mapping[Ref, int], snapshot: Snapshot, for_own_app: bool) -> Survey:
         """Observe all processes. ``roots`` are the processes of this server's kernels and
-        terminals. Kernels of other programs are looked for with ``beyond``, and if there are other
-        servers. Raises UnreadableError."""
+        terminals. ``for_own_app``: the question is about this server's own app. In this case, and
+        if there are other servers, look for kernels of other programs, too. Raises
+        UnreadableError."""
         table = process_table.read_table()
         try:
             found = self._history.attribute(table, roots, snapshot.resources, self.server)
@@ -149,7 +150,7 @@ class Surveyor:
             servers = self._other_servers(table, arguments)
             programs = self._programs(table, roots, servers, arguments)
             kernels: list[ForeignKernel] = []
-            if beyond or servers:
+            if for_own_app or servers:
                 ids = {kernel.id for kernel in snapshot.kernels}
                 pids = _pids(roots, Kind.KERNEL)
                 kernels = foreign_kernels.find(table, pids, ids, arguments, self._other_files)

@@ -70,9 +70,9 @@ class TestOwners:
         assert host.attribute(process(500, 1)).owners[500] == KERNEL.ref
 
 
-class TestAdrift:
+class TestOwnerless:
     @pytest.mark.parametrize(
-        ("environment", "adrift", "ours"),
+        ("environment", "ownerless", "ours"),
         [
             ({}, False, False),
             ({"JUPYTER_SERVER_URL": URL}, True, True),
@@ -82,17 +82,17 @@ class TestAdrift:
         ],
     )
     def test_orphan_is_ours_by_its_environment(
-        self, environment: dict[str, str], adrift: bool, ours: bool
+        self, environment: dict[str, str], ownerless: bool, ours: bool
     ) -> None:
         host = Host()
         host.environments[500] = environment
         found = host.attribute(process(500, SERVER))
-        assert ((500 in found.adrift), (500 in found.from_terminals)) == (adrift, ours)
+        assert ((500 in found.ownerless), (500 in found.from_terminals)) == (ownerless, ours)
 
     def test_variables_of_the_servers_own_environment_show_no_owner(self) -> None:
         host = Host(own={"JUPYTER_SERVER_URL": "http://outer/"})
         host.environments[110] = {"JUPYTER_SERVER_URL": "http://outer/"}
-        assert host.attribute().adrift == frozenset()
+        assert host.attribute().ownerless == frozenset()
 
     def test_job_of_a_closed_terminal_is_still_ours(self) -> None:
         host = Host()
@@ -100,15 +100,15 @@ class TestAdrift:
         host.attribute(job)
         orphan = process(310, 1, session=310)
         found = host.attribute(orphan, roots={KERNEL.ref: 200})
-        assert (310 in found.owners, 310 in found.adrift) == (False, True)
+        assert (310 in found.owners, 310 in found.ownerless) == (False, True)
         assert 310 in found.from_terminals
 
     def test_an_environment_read_between_fork_and_exec_is_read_again(self) -> None:
         host = Host()
-        assert host.attribute(process(500, SERVER)).adrift == frozenset()
+        assert host.attribute(process(500, SERVER)).ownerless == frozenset()
         host.environments[500] = {"JUPYTER_SERVER_URL": URL}
         host.now = SETTLED_SECONDS / 2
-        assert host.attribute(process(500, SERVER)).adrift == {500}
+        assert host.attribute(process(500, SERVER)).ownerless == {500}
 
 
 class TestClearedEnvironment:
@@ -121,12 +121,12 @@ class TestClearedEnvironment:
         host.environments = dict.fromkeys((1, 110), self.USUAL)
         return host
 
-    def test_the_job_and_its_descendants_are_adrift(self) -> None:
+    def test_the_job_and_its_descendants_are_ownerless(self) -> None:
         job, child = process(500, 1), process(501, 500, session=500)
-        assert self.host().attribute(job, child).adrift == {500, 501}
+        assert self.host().attribute(job, child).ownerless == {500, 501}
 
-    def test_a_job_whose_session_has_lost_its_leader_is_adrift(self) -> None:
-        assert self.host().attribute(process(501, 1, session=500)).adrift == {501}
+    def test_a_job_whose_session_has_lost_its_leader_is_ownerless(self) -> None:
+        assert self.host().attribute(process(501, 1, session=500)).ownerless == {501}
 
     @pytest.mark.parametrize(
         "other",
@@ -139,7 +139,7 @@ class TestClearedEnvironment:
         ids=["a child", "a daemon", "a supervised program", "an ended job"],
     )
     def test_another_process_without_variables_is_none(self, other: Process) -> None:
-        assert self.host().attribute(other).adrift == frozenset()
+        assert self.host().attribute(other).ownerless == frozenset()
 
     @pytest.mark.parametrize(
         ("names", "cleared"),
@@ -158,7 +158,7 @@ class TestClearedEnvironment:
     ) -> None:
         host = self.host()
         host.environments[500] = dict.fromkeys(names.split(), "x")
-        assert host.attribute(process(500, 1)).adrift == ({500} if cleared else frozenset())
+        assert host.attribute(process(500, 1)).ownerless == ({500} if cleared else frozenset())
 
     @pytest.mark.parametrize("process_1", [False, True])
     def test_a_variable_that_the_server_or_process_1_lacks_is_expected_of_no_job(
@@ -170,28 +170,28 @@ class TestClearedEnvironment:
         else:
             host.own.pop("HOSTNAME")
         host.environments[500] = {"HOME": "/home/me", "PATH": "/usr/bin"}
-        assert host.attribute(process(500, 1)).adrift == frozenset()
+        assert host.attribute(process(500, 1)).ownerless == frozenset()
 
     def test_the_environment_of_another_user_cannot_be_read(self) -> None:
         host = self.host()
         host.of_others.add(500)
-        assert host.attribute(process(500, 1)).adrift == frozenset()
+        assert host.attribute(process(500, 1)).ownerless == frozenset()
 
     def test_a_server_without_the_variables_cannot_tell(self) -> None:
-        assert Host().attribute(process(500, 1)).adrift == frozenset()
+        assert Host().attribute(process(500, 1)).ownerless == frozenset()
 
     def test_a_known_owner_comes_first(self) -> None:
         host = self.host()
         host.attribute(process(500, 300))
         found = host.attribute(process(500, 1))
-        assert (found.owners[500], found.adrift) == (TERMINAL.ref, frozenset())
+        assert (found.owners[500], found.ownerless) == (TERMINAL.ref, frozenset())
 
     def test_an_owned_process_that_the_job_has_adopted_keeps_its_owner(self) -> None:
         """A job that is a subreaper becomes the parent of a process whose parent has ended."""
         host = self.host()
         host.attribute(process(501, 300))
         found = host.attribute(process(500, 1), process(501, 500))
-        assert (found.owners[501], found.adrift) == (TERMINAL.ref, frozenset({500}))
+        assert (found.owners[501], found.ownerless) == (TERMINAL.ref, frozenset({500}))
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_a_survey_knows_the_server_and_its_kernels(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(proc_files, "read_environment", lambda _pid, _names: {})
     monkeypatch.setattr(proc_files, "is_of_another_user", lambda _pid: False)
     ref = Kernel("k").ref
-    found = Surveyor(server=200).look({ref: 210}, Snapshot(), beyond=True)
+    found = Surveyor(server=200).look({ref: 210}, Snapshot(), for_own_app=True)
     assert {each.pid for each in found.of(ref)} == {210, 220, 230, 231}
     assert found.cron == CronJobs(frozenset({50, 51}))
 
@@ -137,9 +137,9 @@ class Desk:
             lambda members: {p.key: self.readings.get(p.pid, Reading()) for p in members},
         )
 
-    def judge(self, cron: CronJobs, adrift: frozenset[int] = frozenset()) -> Answer:
+    def judge(self, cron: CronJobs, ownerless: frozenset[int] = frozenset()) -> Answer:
         table = {p.pid: p for p in (*HOST, DAEMON, FORK, LEADER, JOB)}
-        found = Survey(table, Attribution(adrift=adrift), cron=cron)
+        found = Survey(table, Attribution(ownerless=ownerless), cron=cron)
         answer = self.work.judge(Question(OWN.ref, OWN, WINDOW, None), found, Others())
         self.now += WINDOW
         return answer
@@ -231,7 +231,7 @@ def test_a_program_that_waits_does_not_hide_a_short_job(desk: Desk) -> None:
 
 def test_a_daemon_from_a_terminal_is_no_job_of_it(desk: Desk) -> None:
     """The environment of the terminal is that of the daemon and of each job."""
-    adrift = frozenset(EVERYTHING)
-    desk.judge(SHORT, adrift)
+    ownerless = frozenset(EVERYTHING)
+    desk.judge(SHORT, ownerless)
     desk.readings = {DAEMON.pid: Reading(child_faults=50), LEADER.pid: Reading(cpu=5.0)}
-    assert not desk.judge(SHORT, adrift).working
+    assert not desk.judge(SHORT, ownerless).working

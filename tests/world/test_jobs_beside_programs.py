@@ -65,9 +65,9 @@ def look(resource: App | Kernel | Terminal, with_pager: bool) -> Survey:
     owners: dict[int, Ref] = {}
     if not isinstance(resource, App):
         owners = dict.fromkeys(table, resource.ref)
-    adrift = frozenset({POLLER.pid}) if isinstance(resource, App) else frozenset()
+    ownerless = frozenset({POLLER.pid}) if isinstance(resource, App) else frozenset()
     programs = (PAGER,) if with_pager else ()
-    return Survey(table, Attribution(owners, adrift), programs, connections=frozenset({7}))
+    return Survey(table, Attribution(owners, ownerless), programs, connections=frozenset({7}))
 
 
 def answer(host: Host, resource: App | Kernel | Terminal, with_pager: bool, **use: Any) -> Answer:

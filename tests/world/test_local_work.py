@@ -67,9 +67,9 @@ class Desk:
             everything = [SHELL, PAGER, job, daemon, *(k.process for k in kernels)]
             table = {p.pid: p for p in everything}
             self.watch.look(Outside(table, programs, kernels))
-            adrift = frozenset({JOB.pid})
-            of_terminal = adrift if resource is TERMINAL else frozenset()
-            attribution = Attribution(owners, adrift, of_terminal)
+            ownerless = frozenset({JOB.pid})
+            of_terminal = ownerless if resource is TERMINAL else frozenset()
+            attribution = Attribution(owners, ownerless, of_terminal)
             survey = Survey(table, attribution, programs, kernels)
             others = Others(dict.fromkeys(kernels, shell))
             answer = self.work.judge(Question(resource.ref, resource, 60.0, root), survey, others)
@@ -145,12 +145,12 @@ def test_a_program_that_no_look_has_seen_may_work() -> None:
     desk.judge(OWN, (PAGER,))
     desk.watch.look(Outside({}))
     table = {PAGER.pid: PAGER, JOB.pid: JOB}
-    survey = Survey(table, Attribution(adrift=frozenset({JOB.pid})), (PAGER,))
+    survey = Survey(table, Attribution(ownerless=frozenset({JOB.pid})), (PAGER,))
     answer = desk.work.judge(Question(OWN.ref, OWN, 60.0, None), survey, Others())
     assert (answer.working, answer.programs, answer.worked_at) == (True, (), None)
     # A low use beside it does not make it suspect.
     table[JOB.pid] = replace(JOB, cpu=2.4)
     desk.now += 60.0
-    survey = Survey(table, Attribution(adrift=frozenset({JOB.pid})), (PAGER,))
+    survey = Survey(table, Attribution(ownerless=frozenset({JOB.pid})), (PAGER,))
     answer = desk.work.judge(Question(OWN.ref, OWN, 60.0, None), survey, Others())
     assert (answer.working, answer.programs, answer.low_use) == (True, (), False)

@@ -194,6 +194,19 @@ def test_an_idle_cluster_in_a_pane_shows_no_sign_of_work(
         assert quiet_for(watch, "pts/3") <= 60
 
 
+def test_a_cell_of_another_programs_kernel_may_work_with_a_cluster(host: Host) -> None:
+    clock = Clock()
+    watch = ProgramWatch(clock)
+    workers = [Process(pid, 60, 60, -1, 1, 0.0, "python") for pid in (61, 62)]
+    table = {p.pid: p for p in (KERNEL.process, *workers)}
+    for minute in range(10):
+        clock.now = minute * 60.0
+        for process in table.values():
+            host.readings[process.key] = Reading(cpu=minute * 1.8)
+        watch.look(Outside(table, (), [KERNEL]))
+    assert quiet_for(watch, "k9") == 0
+
+
 def test_a_program_that_begins_to_compute_is_seen_at_the_next_look(host: Host) -> None:
     clock = Clock()
     watch = ProgramWatch(clock)
@@ -356,7 +369,7 @@ def test_each_look_remembers_who_started_a_job(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(proc_files, "read_arguments", lambda _pid: ("bash",))
     surveyor._history._read = lambda _pid, _names: {}
     surveyor.look_around({terminal.ref: 300}, [terminal], None)
-    survey = surveyor.look({}, Snapshot(), beyond=False)
+    survey = surveyor.look({}, Snapshot(), for_own_app=False)
     assert survey.attribution.from_terminals == {310}
 
 
