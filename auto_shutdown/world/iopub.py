@@ -65,8 +65,10 @@ _log = logging.getLogger(__name__)
 
 
 class IOPubSubscription:
-    """Reads the IOPub channel of one kernel, and updates ``requests``: which of the kernel's
-    requests run. ``in_debugger`` is True while the kernel is stopped at a breakpoint."""
+    """Reads the IOPub channel of one kernel. ``requests`` learns which requests the kernel runs.
+    ``in_debugger`` is True while the kernel is stopped at a breakpoint. ``pid`` is the kernel's
+    process (None: the kernel has announced a new process whose id was not read yet), and ``port``
+    the port to which the subscription is connected."""
 
     def __init__(self, requests: KernelRequests | None = None, pid: int | None = None) -> None:
         self.requests = requests or KernelRequests()
@@ -134,14 +136,16 @@ class IOPubSubscription:
             state = str(json.loads(content).get("execution_state"))
             self.requests.has_status(state, parent)
             if state == "starting":
-                self.pid = None  # this message told of the new process and ended what ran before
+                # This message has ended the requests of the process before. The next look at the
+                # kernel takes the id of the new process, and must not end the new requests.
+                self.pid = None
             if state == "starting" or (parent_kind in USER_REQUESTS and parent_kind != "comm_msg"):
                 self._request_at = now
                 self.in_debugger = False
             elif (
                 parent_kind == "comm_msg"
                 and state == "idle"
-                # A page that opens asks for the state of all widgets. This is no use by a person.
+                # A page that opens asks for the state of all widgets. No person did that.
                 and parent.get("msg_id") != self._sent_by_page
             ):
                 self._request_at = now

@@ -1,5 +1,6 @@
-"""Access to one kernel through its manager: its process, its websocket behind a gateway, its
-kernelspec. Kernel managers differ; a function returns None for what the manager does not have."""
+"""Find out about one kernel from its manager: its process, its websocket at its gateway, its
+kernelspec. Kernel managers differ. A function returns None where a manager lacks the information.
+"""
 
 from __future__ import annotations
 

@@ -24,10 +24,10 @@ START_SECONDS = 600.0
 
 
 class KernelLifecycle:
-    """Knows when kernels were started, and the last state of kernels that have ended.
+    """Records when kernels were started, and the last state of kernels that have ended.
 
-    ``read`` returns a kernel as its manager has it now, without a request to a gateway; it may
-    raise. ``started`` is called with the id of each kernel that this server started.
+    ``read`` returns a kernel as its manager has it now. It sends no request to a gateway, and may
+    raise. ``started`` is called with the id of each kernel that this server has started.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class KernelLifecycle:
         #: When the last start began, and when each start in progress began (monotonic).
         self._last_start: float | None = None
         self._starts: dict[object, float] = {}
-        with contextlib.suppress(Exception):  # a manager without it has no such kernels
+        with contextlib.suppress(Exception):  # a manager without these methods starts no kernels
             _wrap(manager, "start_kernel", self._before_start, self._note_start, self._start_ended)
             _wrap(manager, "shutdown_kernel", self._before_its_end, self._note_end)
 
@@ -57,8 +57,8 @@ class KernelLifecycle:
         return self._departures.recent
 
     def look(self, kernels: Iterable[Kernel]) -> None:
-        """Take the kernels that exist in this pass. A known kernel that is missing has ended since
-        the last pass."""
+        """Compare the kernels of this pass with those of the last pass. A kernel that is missing
+        now has ended since then."""
         self._departures.begin_pass()
         there = {kernel.id: kernel for kernel in kernels}
         for kernel_id in (self._last_seen.keys() | self._started_at.keys()) - there.keys():
@@ -68,7 +68,7 @@ class KernelLifecycle:
         self._last_seen = {i: k for i, k in there.items() if not k.unreadable}
 
     def place(self, kernels: Iterable[Kernel]) -> None:
-        """Take the same kernels again, now with the apps in which they run or may run."""
+        """Note the apps in which the kernels of the last :meth:`look` run or may run."""
         self._last_seen.update((k.id, k) for k in kernels if k.id in self._last_seen)
 
     def was_started_since(self, monotonic: float) -> bool:

@@ -1,4 +1,4 @@
-"""Make kernels of the models and the sessions that the server's managers report."""
+"""Convert the models of kernels and sessions, which the server's managers report, to kernels."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def join(
 
 
 def kernel_of_model(kernel_id: str, model: Model, paths: tuple[str, ...]) -> Kernel:
-    """The kernel that its manager's model describes; unreadable where the model makes no sense."""
+    """The kernel that ``model`` describes. It is unreadable if the model has a malformed value."""
     name, _, image = str(model.get("name") or "").partition(SAGEMAKER_INTERNAL)
     app_name = text_of(model, "app_name")
     try:

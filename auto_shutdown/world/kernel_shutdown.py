@@ -240,8 +240,8 @@ class KernelShutdown:
 
 
 def _phase(state: str) -> str:
-    """``state``, without the differences between the states of a start and between those of an end.
-    A kernel that fails to start may go through all of them, and nobody has used it."""
+    """``state``, but one value for all states of a start, and one for all states of an end. A
+    kernel that fails to start may go through all of these states although nobody uses it."""
     if state in COMING_UP:
         return "starting"
     return ENDED if state in DEAD else state

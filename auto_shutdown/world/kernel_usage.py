@@ -1,11 +1,11 @@
-"""Asks a kernel over a websocket: whether its shell is free, and how much processor time it used.
+"""Ask a kernel over a websocket whether its shells are free, and how much processor time it used.
 
 ``kernel_info_request`` on the shell channel waits behind a running cell; ``usage_request`` on the
 control channel does not (ipykernel 6.11 and newer). The websocket is that of the kernel's gateway.
 
 With older gateways each query moves the kernel's ``last_activity``, and so does opening the
-websocket. This is no activity. So the stamp is read again after the answer, and the messages on the
-websocket show whether another client used the kernel meanwhile.
+websocket. That is no activity of a user. So this module reads the stamp again after the answer. The
+messages on the websocket show whether another client used the kernel meanwhile.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ async def stamps_at_rest(read_stamps: Callable[[], Awaitable[Stamps]]) -> Stamps
 
 
 class _Conversation:
-    """The queries on one websocket, and the answers to them."""
+    """The queries that are sent on one websocket, and their answers."""
 
     def __init__(
         self, subshells: Collection[str] | None, with_usage: bool, with_history: bool = False
