@@ -100,6 +100,8 @@ class Policy:
         return min(max(resource.own_limit, self.shortest), upper_bound), "cull_idle_timeout"
 
     def _limit_by_settings(self, resource: Resource) -> tuple[timedelta, str]:
+        if not self.rules:
+            return self._limit_by_kind[resource.ref.kind]
         # If the instance type is unknown, each rule may apply that matches some instance type, up
         # to the first rule that matches all of them.
         is_type_unknown = _is_instance_type_unknown(resource)

@@ -236,7 +236,8 @@ class IOPubListener:
         if kernel_id in self._subscriptions or (missing and missing.retry_at > self._now()):
             return
         if len(self._subscriptions) >= MOST:
-            self._missing.setdefault(kernel_id, Missing())
+            if missing is None:
+                self._missing[kernel_id] = Missing()
             return
         subscription, failure = self._open(kernel_id)
         if subscription is None:
