@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from simulated_things import IMAGE, BrokenWorldError, SimulatedThings
 from truth import Thing
 
-from auto_shutdown.core.marks import Mark
+from auto_shutdown.core.marks import BUSY, Mark
 from auto_shutdown.core.model import (
     App,
     IOPubActivity,
@@ -92,6 +92,11 @@ class SimulatedObservation(SimulatedThings):
                 # It was used while nobody could read it. The product does not trust its old time
                 # stamp.
                 self.excuse(thing, self.rules.limit(thing))
+            if thing.kind == "kernel" and thing.is_visibly_busy() and not self._reads_busy(thing):
+                # Only a query of its shell finds the cell, and a kernel that somebody keeps alive
+                # is not queried. If the kernel ends now, the cell does not count for its app.
+                self.counts["looks at cells that only a query finds"] += 1
+                continue
             self._reach_the_app(thing)
             if thing.is_visibly_busy():
                 self.observed_busy.add(thing.id)
@@ -99,6 +104,11 @@ class SimulatedObservation(SimulatedThings):
                 # Its work ended since the last observation. Its idle clock begins now.
                 self.observed_busy.discard(thing.id)
                 self.excuse(thing, self.rules.limit(thing))
+
+    def _reads_busy(self, thing: Thing) -> bool:
+        """Whether the product sees that the kernel is busy. It does not where no message of the
+        kernel reaches it (another container, and no client) and the manager says idle."""
+        return self.jupyter.receives_messages(thing) or self.jupyter.state(thing) == BUSY
 
     def _all(self, kind: str) -> list[Thing]:
         return [t for t in self.things.values() if t.kind == kind]
