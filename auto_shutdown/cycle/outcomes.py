@@ -11,7 +11,7 @@ from ..core.texts import sentence
 from ..core.verdict import Decision, Outcome, Result
 from ..core.words import printable
 from .announcer import Announcer
-from .audit import Removal
+from .removal_record import Removal
 
 #: How many outcomes the report carries. The history file has all of them.
 OUTCOMES = 50

@@ -23,8 +23,8 @@ from ..core.texts import sentence
 from ..core.verdict import Decision, Fault, Outcome, Reason, Result
 from ..state.savings import SavedSavings
 from ..world.world import World
-from .audit import Removal
 from .outcomes import Outcomes, stale
+from .removal_record import Removal
 from .removal_tasks import RemovalTasks
 from .situation import Situation
 

@@ -24,8 +24,8 @@ from ..core.verdict import Decision, Outcome, Reason, Result
 from ..state.history import History
 from ..state.savings import SavedSavings
 from ..world.world import World
-from .audit import Removal
 from .outcomes import Outcomes, stale, still_there
+from .removal_record import Removal
 from .session_recorder import SessionRecorder
 from .situation import Situation
 

@@ -24,8 +24,8 @@ from ..core.policy import Policy
 from ..core.texts import sentence
 from ..core.verdict import Action, Decision, Outcome, Reason, Result
 from ..state.savings import SavedSavings
-from .audit import Removal
 from .refused import RefusedError
+from .removal_record import Removal
 from .removal_tasks import RemovalTasks
 from .situation import Situation
 

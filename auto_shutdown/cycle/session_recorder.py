@@ -19,7 +19,7 @@ from ..world.file_thread import FileThread
 from ..world.kernel_models import SAGEMAKER_INTERNAL
 from ..world.session_facts import Session
 from ..world.world import World
-from .audit import Removal
+from .removal_record import Removal
 
 #: Seconds that a removal waits for the kernel's answer, and for the disk.
 ASK_SECONDS = 6.0

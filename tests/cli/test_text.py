@@ -182,6 +182,24 @@ def test_findings_in_a_file_have_one_line_for_each_sentence() -> None:
     assert lines[2] == " " * 31 + "-> Start one."
 
 
+@pytest.mark.parametrize(
+    ("outcome", "name"),
+    [
+        (
+            {"kind": "kernel", "id": "k" * 36, "name": "python3", "paths": ["a/b.ipynb"]},
+            "a/b.ipynb",
+        ),
+        ({"kind": "kernel", "id": "k" * 36, "name": "python3", "paths": []}, "python3 kkkkkkkk"),
+        ({"kind": "terminal", "id": "1", "name": "1", "paths": []}, "1"),
+        ({"kind": "terminal", "id": "1"}, "1"),
+    ],
+)
+def test_an_outcome_is_shown_with_the_name_that_people_know(
+    outcome: dict[str, object], name: str
+) -> None:
+    assert status._name_of(outcome) == name
+
+
 def test_programs_beside_the_server_have_a_table_of_their_own() -> None:
     kernel = {
         "kind": "kernel",
