@@ -7,57 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from scene import ASKED, KERNEL, NOW, OWN, TERMINAL, ago, mark
+from program_values import HOUR, LIMITED, NINE_HOURS_AGO, PAGER, SUSPECT, alone, decision_on
+from scene import KERNEL, NOW, OWN, TERMINAL, ago, mark
 
 from auto_shutdown.core.answers import record_answers
 from auto_shutdown.core.ledger import Ledger, rehearse
-from auto_shutdown.core.marks import Mark, Work, activity
-from auto_shutdown.core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal
+from auto_shutdown.core.marks import Mark, Work
+from auto_shutdown.core.model import Answer, Ref, Snapshot
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
-from auto_shutdown.core.programs import describe, describe_all
 from auto_shutdown.core.questions import RECHECK, next_question, questions, schedule
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.core.suspect import IO_UNKNOWN
-from auto_shutdown.core.verdict import Action, Decision, Reason
-
-HOUR = timedelta(hours=1)
-SUSPECT = Policy(warn=timedelta(0), suspect_after=8 * HOUR)
-LIMITED = replace(SUSPECT, max_busy=10 * HOUR)
-NINE_HOURS_AGO = ago(hours=9)
-PAGER = Program("pts/3", "terminal", "less", quiet_since=ago(hours=9))
-NOTEBOOK = Program("k9", "kernel", "python3", "papermill", "busy", quiet_since=ago(hours=9))
-
-
-def decision_on(
-    resource: Kernel | Terminal | App,
-    policy: Policy = SUSPECT,
-    programs: tuple[Program, ...] = (PAGER,),
-    idle_since: datetime = NINE_HOURS_AGO,
-    held_by: tuple[str, ...] | None = None,
-    asked_at: datetime = NOW,
-) -> Decision:
-    """The decision on a resource whose background work is ``held_by`` (None: ``programs``)."""
-    ids = tuple(p.id for p in programs) if held_by is None else held_by
-    work = Work(asked_at, asked_at, "working", "less runs", ids)
-    snapshot, ledger = alone(resource, programs, idle_since, work)
-    (decision,) = decide(snapshot, ledger, policy, NOW).decisions
-    return decision
-
-
-def alone(
-    resource: Kernel | Terminal | App,
-    programs: tuple[Program, ...],
-    idle_since: datetime,
-    work: Work,
-) -> tuple[Snapshot, Ledger]:
-    """A world with one resource."""
-    state = {App: "InService", Kernel: "idle", Terminal: "prompt"}[type(resource)]
-    known = {resource.ref: mark(idle_since, state, stamps={}, work=work)}
-    kind = {App: "apps", Kernel: "kernels", Terminal: "terminals"}[type(resource)]
-    fields: dict[str, Any] = {kind: (resource,)}
-    return Snapshot(programs=programs, **fields), Ledger(ago(days=1), known)
-
+from auto_shutdown.core.verdict import Action, Reason
 
 RESOURCES = [OWN, replace(KERNEL, app=None), TERMINAL]
 
@@ -287,68 +248,3 @@ def moments_until_removal(snapshot: Snapshot, ledger: Ledger, answer: Answer) ->
         ahead = (plan.next_moment(now), next_question(planned, now))
         moments.append(min(at for at in ahead if at is not None) + timedelta(milliseconds=1))
     return moments
-
-
-@pytest.mark.parametrize(
-    ("program", "policy", "holds", "reason"),
-    [
-        (replace(NOTEBOOK, state="idle"), SUSPECT, False, Reason.IDLE),
-        (replace(NOTEBOOK, state="running"), SUSPECT, True, Reason.UNKNOWN),
-        (replace(NOTEBOOK, state="unanswered"), SUSPECT, True, Reason.UNKNOWN),
-        (replace(NOTEBOOK, quiet_since=NOW), SUSPECT, True, Reason.BACKGROUND_WORK),
-        (replace(PAGER, quiet_since=None), SUSPECT, True, Reason.BACKGROUND_WORK),
-        (NOTEBOOK, SUSPECT, True, Reason.SUSPECT_BUSY),
-        (PAGER, SUSPECT, True, Reason.SUSPECT_BUSY),
-        (PAGER, LIMITED, True, Reason.SUSPECT_BUSY),
-        (replace(PAGER, quiet_since=ago(hours=10)), LIMITED, False, Reason.MAX_BUSY),
-    ],
-)
-def test_the_row_of_a_program(
-    program: Program, policy: Policy, holds: bool, reason: Reason
-) -> None:
-    row = describe(program, policy, NOW, NOW)
-    assert (row.holds, row.reason) == (holds, reason)
-    assert row.detail.endswith(".")
-
-
-@pytest.mark.parametrize("io_unknown", [True, False])
-@pytest.mark.parametrize(
-    ("hours", "policy"),
-    [(9, SUSPECT), (9, LIMITED), (10, LIMITED)],
-    ids=["suspect", "before max_busy", "after max_busy"],
-)
-def test_a_suspect_program_of_another_user_is_named_as_such(
-    hours: int, policy: Policy, io_unknown: bool
-) -> None:
-    program = replace(PAGER, quiet_since=ago(hours=hours), io_unknown=io_unknown)
-    row = describe(program, policy, NOW, NOW)
-    decision = decision_on(OWN, policy, (program,), ago(hours=hours))
-    assert (IO_UNKNOWN in row.detail) is io_unknown
-    assert (IO_UNKNOWN in decision.detail) is io_unknown
-    assert ("work_unknown" in decision.parameters) is io_unknown
-    assert decision.reason in (Reason.SUSPECT_BUSY, Reason.MAX_BUSY)
-
-
-@pytest.mark.parametrize(
-    ("active_at", "policy", "holds"),
-    [
-        (NOW, SUSPECT, True),
-        (ago(hours=7, minutes=59), SUSPECT, True),
-        (ago(hours=8, minutes=1), SUSPECT, False),
-        (ago(hours=8, minutes=1), LIMITED, False),
-        (ago(hours=8), replace(SUSPECT, suspect_after=9 * HOUR), True),
-    ],
-)
-def test_a_kernel_that_cannot_be_asked_keeps_the_app_as_long_as_it_counts(
-    active_at: datetime, policy: Policy, holds: bool
-) -> None:
-    """The report says the same as the idle clock of the app."""
-    kernel = replace(NOTEBOOK, state="unanswered", quiet_since=NOW)
-    snapshot, ledger = alone(OWN, (kernel,), active_at, ASKED)
-    ((program, state),) = describe_all(snapshot, ledger, policy, NOW)
-    assert (program, state.holds, state.reason) == (kernel, holds, Reason.UNKNOWN)
-    sign = Answer(OWN.ref, True, activity={Signal.BACKGROUND_IO: NOW})
-    ledger = record_answers(ledger, [sign], NOW)
-    since, _ = activity(ledger.marks[OWN.ref], policy.caps)
-    assert (since == NOW) is holds
-    assert ("no longer" in state.detail) is not holds
