@@ -51,7 +51,7 @@ def try_out(host: Host, browser: Any, place: Path) -> None:
         field = setting(page, "idle_timeout_minutes").locator("input")
         field.fill("3 h")
         field.press("Enter")
-        page.locator(f"{PANEL} .jp-AS-promise").get_by_text("idle for 3 hours").wait_for()
+        page.locator(f"{PANEL} .jp-AS-settingsSummary").get_by_text("idle for 3 hours").wait_for()
         settings = server.request("GET", "auto-shutdown/settings")
         assert settings["user"] == {"idle_timeout_minutes": 180}
         assert setting(page, "dry_run").locator("input").is_disabled()

@@ -202,9 +202,9 @@ def test_settings_are_checked_as_typed_and_kept_by_the_server(page: Any, scene: 
     page.locator(".lm-MenuBar-item", has_text="Settings").click()
     page.locator(".lm-Menu-item", has_text="Auto Shutdown Settings…").click()
     setting(page, "enabled").wait_for()
-    sentence = page.locator(f"{PANEL} .jp-AS-promise")
+    sentence = page.locator(f"{PANEL} .jp-AS-settingsSummary")
     assert "Notebooks and terminals idle for 2 hours are stopped" in sentence.inner_text()
-    assert "Their app is deleted at the same moment" in sentence.inner_text()
+    assert "Their app is deleted at the same time" in sentence.inner_text()
 
     field = setting(page, "idle_timeout_minutes")
     assert field.get_by_role("button").count() == 0, "nothing to undo yet"
@@ -249,7 +249,7 @@ def test_rules_are_edited_one_by_one(page: Any, scene: Scene) -> None:
     first.get_by_label("Idle for").press("Enter")
     expected = [{"instance_type": "ml.g5.*", "idle_timeout_minutes": 30}]
     scene.server.wait_for("the rule", lambda: scene.user().get("rules") == expected)
-    page.locator(f"{PANEL} .jp-AS-promise").get_by_text("1 rule sets").wait_for()
+    page.locator(f"{PANEL} .jp-AS-settingsSummary").get_by_text("1 rule sets").wait_for()
     row(page, "pytorch-1-8").locator(".jp-AS-word").get_by_text("/ 30 m").wait_for()
     rules.get_by_role("button", name="Rule 1: remove").click()
     scene.server.wait_for("no rule", lambda: scene.user().get("rules") == [])

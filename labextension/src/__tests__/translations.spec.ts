@@ -6,7 +6,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as ts from 'typescript';
 import { describe, expect, it, vi } from 'vitest';
 
-import { translated } from '../model/texts';
+import { translated } from '../model/servertexts';
 
 const SOURCE = resolve(__dirname, '..');
 const SCHEMA = resolve(__dirname, '..', '..', 'schema', 'plugin.json');

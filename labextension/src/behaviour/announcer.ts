@@ -6,7 +6,7 @@ import type { Poller } from './poller';
 import { duration } from '../model/durations';
 import type { INotifications } from './notifications';
 import type { IResource } from '../model/types';
-import { announcement } from '../model/words';
+import { announcement } from '../model/phrases';
 
 interface IShown {
   keys: string[];

@@ -3,8 +3,9 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { notLoaded, translated } from '../model/texts';
-import type { IFaultTexts } from '../model/texts';
+import { notLoaded } from '../model/phrases';
+import { translated } from '../model/servertexts';
+import type { IFaultTexts } from '../model/servertexts';
 import type {
   Change,
   IEntry,

@@ -1,17 +1,20 @@
-/** A deadline that moves by no more than this is the same one; later, and it is a new one. */
+/**
+ * A deadline that moved by less than this is the same deadline. If it moved further, it is
+ * announced again.
+ */
 const SAME = 120_000;
-/** A page that has not renewed its claim for so long has crashed. */
+/** A page that has not renewed its claim for so long is taken to have crashed. */
 const STALE = 90_000;
 const FORGET = 3_600_000;
 
 interface IClaim {
-  /** The page that shows it. */
+  /** The id of the page that shows the notice. */
   page: string;
-  /** The deadline. */
+  /** The deadline, in milliseconds since 1970. */
   due: number;
-  /** When the claim was renewed. */
+  /** When the claim was last renewed. */
   at: number;
-  /** Whether it has been read: then no page shows it again. */
+  /** Whether the user has closed the notice. Then no page shows it again. */
   read: boolean;
 }
 
@@ -21,8 +24,8 @@ export interface IDeadline {
 }
 
 /**
- * Which page of this browser announces what. Each deadline is shown by one page, however many are
- * open: the first that asks. It lies in the local storage, below a lock where the browser has one.
+ * Decides which page of this browser shows the notice of a deadline: the first page that claims it.
+ * The claims are in the local storage, and changed under a lock if the browser supports locks.
  */
 export class Claims {
   constructor(
@@ -31,7 +34,7 @@ export class Claims {
     private readonly _page: string
   ) {}
 
-  /** Claim these, or renew the claim; the keys of those that are this page's to show. */
+  /** Claim these deadlines or renew the claims. Returns the keys of those that this page shows. */
   take(wanted: IDeadline[], now: number): Promise<string[]> {
     return this._locked(claims => {
       const mine: string[] = [];
@@ -54,7 +57,7 @@ export class Claims {
     });
   }
 
-  /** The person has read these: no page shows them again. */
+  /** The user has closed these notices: no page shows them again. */
   read(keys: string[]): Promise<void> {
     return this._locked(claims => {
       for (const key of keys) {
@@ -66,7 +69,7 @@ export class Claims {
     });
   }
 
-  /** This page cannot be seen any more: another may show them. */
+  /** This page is hidden or left: another page may show these notices. */
   release(keys: string[]): Promise<void> {
     return this._locked(claims => {
       for (const key of keys) {
@@ -85,11 +88,12 @@ export class Claims {
       try {
         this._storage.setItem(this._name, JSON.stringify(Object.fromEntries(claims)));
       } catch {
-        // A browser that stores nothing: each page then announces for itself.
+        // The browser stores nothing: each page shows every notice.
       }
       return result;
     };
-    // Only https and localhost have locks; without one two pages may rarely show the same.
+    // Browsers have locks only for https and localhost. Without them, two pages can rarely show the
+    // same notice.
     const locks = typeof navigator === 'undefined' ? undefined : navigator.locks;
     return locks === undefined ? work() : await locks.request(this._name, work);
   }

@@ -7,7 +7,7 @@ import { clock, duration } from '../model/durations';
 import { nameAmong } from '../model/names';
 import { holdOf, idleNow, keepChoices } from '../model/report';
 import type { IResource, Kind } from '../model/types';
-import { countdown, health } from '../model/words';
+import { countdown, health } from '../model/phrases';
 import type { INotifications } from './notifications';
 import type { PanelWidget } from './panelwidget';
 import type { Poller } from './poller';

@@ -6,7 +6,7 @@ import { keyOf, namesOf, fullName } from '../model/names';
 import { loss } from '../model/loss';
 import { idleNow } from '../model/report';
 import type { IReport, IResource } from '../model/types';
-import { idleFor } from '../model/words';
+import { idleFor } from '../model/phrases';
 import { ask } from './ask';
 
 /** Idle for less than this, a resource is listed and not ticked. */

@@ -4,8 +4,8 @@ import { createElement as h } from 'react';
 import { ReactWidget } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { messageOf } from '../model/texts';
-import { countdown, health } from '../model/words';
+import { messageOf } from '../model/servertexts';
+import { countdown, health } from '../model/phrases';
 import { panelIcon } from '../view/panelicon';
 import type { Poller } from './poller';
 import type { Preferences } from './preferences';

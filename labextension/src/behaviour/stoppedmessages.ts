@@ -11,7 +11,7 @@ import type { Telling } from '../model/report';
 import { contextOf, mainWidgets, restart, sessionOf } from './widgets';
 import type { Poller } from './poller';
 import type { IButton } from '../view/props';
-import { stopped } from '../model/stoppedwords';
+import { stopped } from '../model/stoppedtext';
 import type { IOutcome, IStoppedEntry } from '../model/types';
 import type { BringBack } from './bringback';
 import type { StoppedEntries } from './stoppedentries';

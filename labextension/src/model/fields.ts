@@ -18,7 +18,7 @@ export type Switch =
   | 'only_when_it_saves'
   | 'remember_stopped';
 
-/** The longest notice: a day, as the server has it. */
+/** The longest notice in minutes: a day. The server has the same limit. */
 const MAX_WARN = 1440;
 
 export const OVERRIDES: readonly SettingName[] = [
@@ -42,8 +42,8 @@ export function labels(trans: TranslationBundle): Record<SettingName, string> {
     protect_connected: trans.__('Keep notebooks open in a browser'),
     rules: trans.__('Rules'),
     dry_run: trans.__('Only report (dry run)'),
-    remember_stopped: trans.__('Keep what brings a stopped kernel back'),
-    only_when_it_saves: trans.__('Keep what saves nothing when stopped')
+    remember_stopped: trans.__('Remember stopped kernels to bring them back'),
+    only_when_it_saves: trans.__('Stop only what saves money')
   };
 }
 
@@ -66,13 +66,13 @@ export function read(name: Minutes, text: string, limits: ILimits, trans: Transl
   return { minutes };
 }
 
-/** A rule as it is typed. */
+/** A rule in the form, with the texts of its fields. */
 export interface IRuleDraft {
   instance_type: string;
   kernel_name: string;
   image: string;
   limit: string;
-  /** Set elsewhere, and kept as it is when the rule is edited here. */
+  /** The form does not show it. Editing the rule in the form leaves it unchanged. */
   only_when_it_saves?: boolean;
 }
 

@@ -2,14 +2,14 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { noNewApps } from './bringback';
 
-/** What is lost when it is shut down now. */
+/** The text of the dialog before a shutdown: what the user loses. */
 export function loss(kind: string, platform: string, trans: TranslationBundle): string {
   if (kind !== 'app') {
     return kind === 'terminal'
       ? trans.__('Commands that run in it end. Files are kept.')
       : trans.__('Stopping ends the variables in memory. Files are kept.');
   }
-  const said = [
+  const sentences = [
     trans.__(
       'Stopping ends the variables in memory. Files in your home folder are kept; what was put ' +
         'elsewhere in the container (installed packages, /tmp) is lost. The instance stops being ' +
@@ -17,7 +17,7 @@ export function loss(kind: string, platform: string, trans: TranslationBundle): 
     )
   ];
   if (platform === 'studio-classic') {
-    said.push(noNewApps(trans));
+    sentences.push(noNewApps(trans));
   }
-  return said.join(' ');
+  return sentences.join(' ');
 }

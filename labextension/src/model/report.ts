@@ -79,7 +79,7 @@ export function selected(resources: IResource[], text: string, order: Order): IR
 /** Reasons under which a resource only waits for its idle timeout. */
 const IDLE_REASONS = ['recent-activity', 'grace', 'backing-off', 'idle', 'app-removed'];
 
-/** What is idle now and may be shut down together: an app instead of what runs in it. */
+/** The idle resources for "Shut down idle…". An idle app stands for everything in it. */
 export function idleNow(report: IReport): IResource[] {
   const idle = report.resources.filter(
     r => r.idle_since !== null && r.due_at !== null && IDLE_REASONS.includes(r.reason)
@@ -87,13 +87,13 @@ export function idleNow(report: IReport): IResource[] {
   return keepers(idle);
 }
 
-/** Why what is due is not removed: `stops` where it is. */
+/** What happens to a resource at its deadline: `stops`, or why it is not removed. */
 export type Mode = 'stops' | 'dry-run' | 'off' | 'blocked' | 'unknown';
 
-/** Faults that keep every resource from being removed, by their source. */
+/** The sources of the faults that prevent every removal. */
 const GENERAL_SOURCES = ['cycle', 'kernels', 'settings'];
 
-/** The fault that keeps this resource from being removed; null where none does. */
+/** The fault that prevents the removal of this resource, if there is one. */
 export function blockingFault(resource: IResource, report: IReport): IFault | null {
   const { faults, state } = report.health;
   const own = faults.find(f => f.source.endsWith(resource.id));
@@ -129,12 +129,15 @@ export function modeOf(resource: IResource, report: IReport, answered: boolean):
   return report.health.armed ? 'stops' : 'blocked';
 }
 
-/** Whether only time has to pass until it is removed. Until a hook's objection ends, none counts. */
+/**
+ * Whether the resource is idle and its deadline is set. While a hook objects, the deadline does
+ * not count.
+ */
 export function onTheClock(resource: IResource): boolean {
   return resource.idle_since !== null && resource.due_at !== null && resource.reason !== 'vetoed';
 }
 
-/** How far something idle is on its way, between 0 and 1; null for what is active. */
+/** The part of the idle timeout that has passed, from 0 to 1; null for an active resource. */
 export function progress(resource: IResource, now: number): number | null {
   if (!onTheClock(resource)) {
     return null;
@@ -143,7 +146,7 @@ export function progress(resource: IResource, now: number): number | null {
   return Math.min(1, Math.max(0, (now - Date.parse(resource.idle_since ?? '')) / limit));
 }
 
-/** Milliseconds until it is removed, once that has been announced; null before. */
+/** Milliseconds until the removal, from its notice on; null before the notice. */
 export function warning(resource: IResource, now: number): number | null {
   const { warn_at, due_at, reason } = resource;
   if (warn_at === null || due_at === null || reason === 'vetoed' || Date.parse(warn_at) > now) {
@@ -152,12 +155,12 @@ export function warning(resource: IResource, now: number): number | null {
   return Math.max(0, Date.parse(due_at) - now);
 }
 
-/** Whether what is due is really removed, rather than only reported. */
+/** Whether Auto Shutdown removes resources: it is switched on and not in a dry run. */
 export function armed(report: IReport): boolean {
   return report.policy.enabled && !report.policy.dry_run;
 }
 
-/** What has been announced and will be removed, the soonest first; nothing in a dry run. */
+/** The resources whose notice has begun and that will be removed, the soonest first. */
 export function announced(report: IReport, now: number): IResource[] {
   if (!armed(report)) {
     return [];
@@ -177,7 +180,7 @@ export function nextMoment(report: IReport, now: number): number | null {
   return moments.length > 0 ? Math.min(...moments) : null;
 }
 
-/** What is due within a minute of each other is one deadline, told in one sentence. */
+/** Group resources that stop within the same minute: they share one notice. */
 export function deadlines(due: IResource[]): IResource[][] {
   const found: IResource[][] = [];
   let ends = -Infinity;
@@ -192,13 +195,16 @@ export function deadlines(due: IResource[]): IResource[][] {
   return found;
 }
 
-/** What has to be kept so that all of these are: an app, and not what runs in it, too. */
+/** The resources to keep or remove for all of these: an app stands for everything in it. */
 export function keepers(resources: IResource[]): IResource[] {
   const apps = new Set(resources.filter(r => r.kind === 'app').map(r => r.id));
   return resources.filter(r => r.app === null || !apps.has(r.app));
 }
 
-/** The hold that keeps this one longest: its own, its app's, or that on everything. */
+/**
+ * The keep-alive of this resource that ends last: its own, that of its app, or that of
+ * everything.
+ */
 export function holdOf(resource: IResource, holds: IHold[]): IHold | null {
   const found = holds.filter(
     hold =>
@@ -210,13 +216,13 @@ export function holdOf(resource: IResource, holds: IHold[]): IHold | null {
   return found[0] ?? null;
 }
 
-/** What a keep-alive may be, in hours, up to what the administrator allows. */
+/** The lengths of a keep-alive to choose from, in hours, up to the limit of the administrator. */
 export function keepChoices(mostMinutes: number): number[] {
   const hours = [1, 4, 8].filter(h => h * 60 <= mostMinutes);
   return hours.length > 0 ? hours : [mostMinutes / 60];
 }
 
-/** Minutes from now to the next time that a clock shows `HH:MM`; null when that is no time. */
+/** Minutes from now to the next `HH:MM`; null if the text is not a time of day. */
 export function minutesUntil(time: string, now: number): number | null {
   const match = /^(\d{1,2}):(\d{2})$/.exec(time);
   if (match === null) {
@@ -230,15 +236,15 @@ export function minutesUntil(time: string, now: number): number | null {
   return (at.getTime() - now) / 60_000;
 }
 
-/** What has been removed, newest first: what the server tells, and what its log had before. */
+/** All removals, newest first: those in the report, and the older ones from the audit log. */
 export function removals(outcomes: IOutcome[], history: IOutcome[]): IOutcome[] {
   const key = (o: IOutcome): string => `${o.at} ${o.kind} ${o.id}`;
-  const told = new Set(outcomes.map(key));
-  const all = [...outcomes, ...history.filter(o => !told.has(key(o)))];
+  const reported = new Set(outcomes.map(key));
+  const all = [...outcomes, ...history.filter(o => !reported.has(key(o)))];
   return all.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
 }
 
-/** What the app of a removed kernel came to, where it went with it. */
+/** The removal of the app of a removed kernel, if the app was removed with the kernel. */
 export function appOf(outcome: IOutcome, all: IOutcome[]): IOutcome | null {
   const at = Date.parse(outcome.at);
   const found = all.find(
@@ -251,12 +257,12 @@ export function appOf(outcome: IOutcome, all: IOutcome[]): IOutcome | null {
   return found ?? null;
 }
 
-/** Whether it is no longer there because of it. */
+/** Whether the resource has ended. */
 export function ended(outcome: IOutcome): boolean {
   return outcome.outcome === 'removed' || outcome.outcome === 'gone';
 }
 
-/** A text that changes when something in the report that is shown changes. */
+/** A text that changes when the panel would show the report differently. */
 export function digest(report: IReport): string {
   const { resources, policy, keep_alive, outcomes } = report;
   const seen = resources.map(r => [
@@ -275,21 +281,21 @@ export function digest(report: IReport): string {
   return JSON.stringify([seen, programs, policy, keep_alive, outcomes.length, state, faults]);
 }
 
-/** Whether two policies differ in what the panel says of them. */
+/** Whether `other` has different values for the settings in `one`. */
 export function settingsDiffer(one: Partial<IPolicy>, other: Partial<IPolicy>): boolean {
   const names = Object.keys(one) as (keyof IPolicy)[];
   return names.some(name => JSON.stringify(one[name]) !== JSON.stringify(other[name]));
 }
 
-/** A removal that is older than this is not mentioned in a newly opened document. */
+/** A newly opened document does not show the message of a removal older than this. */
 const NEWS = 7 * 86_400_000;
 
 export type Telling = 'stopped' | 'new-kernel' | null;
 
 /**
- * Whether a document tells of the end of its kernel: it has none since (or the host has not noticed
- * yet), or it was opened again and got a new one, in which the old variables are missed.
- * `runnable`: the cells that had been run can be run again, so a new kernel is no answer yet.
+ * Which message a document shows about the removal of its kernel. `stopped`: it has no kernel, or the
+ * host has not noticed the removal yet. `new-kernel`: it has a new kernel, without the old variables.
+ * With `runnable`, the earlier cells can be run again, so a new kernel does not end the message.
  */
 export function telling(
   outcome: IOutcome,
@@ -305,14 +311,14 @@ export function telling(
   if (kernel === null) {
     return ready ? 'stopped' : shown;
   }
-  // A new kernel, by the button or otherwise, answers the message that was there.
+  // The user has started a new kernel since the message was shown.
   if ((shown === 'stopped' && !runnable) || now - Date.parse(outcome.at) > NEWS) {
     return null;
   }
   return 'new-kernel';
 }
 
-/** The newest end of a kernel of this document that was ours. */
+/** The newest removal of a kernel of this document by Auto Shutdown. */
 export function endOf(path: string, all: IOutcome[]): IOutcome | null {
   const found = all.find(
     o => o.kind === 'kernel' && o.outcome === 'removed' && o.paths.map(localPath).includes(path)

@@ -5,15 +5,15 @@ import { fullName, keyOf, title } from './names';
 import type { IName } from './names';
 import { blockingFault, membersOf, modeOf, onTheClock, warning } from './report';
 import type { IInstance, Mode } from './report';
-import { messageOf } from './texts';
+import { messageOf } from './servertexts';
 import type { IReport, IResource } from './types';
-import { doing } from './words';
+import { doing } from './phrases';
 
-/** What sentences need to know besides the resource itself. */
+/** The data that the sentences of a resource need besides the resource. */
 export interface IContext {
   report: IReport;
   names: Map<string, IName>;
-  /** Whether the server answered last: otherwise nothing is said of the future. */
+  /** Whether the server answered the last request. If not, no sentence is about the future. */
   answered: boolean;
   now: number;
   trans: TranslationBundle;
@@ -42,13 +42,13 @@ function idle(resource: IResource, { now, trans }: IContext): string[] {
   const { parameters, kind } = resource;
   const age = duration(now - Date.parse(resource.idle_since ?? ''), trans);
   const limit = limitText(resource.limit_minutes, trans);
-  const said: string[] = [];
+  const sentences: string[] = [];
   if (kind === 'terminal' && resource.reason === 'in-use') {
-    said.push(followsItsApp(trans));
+    sentences.push(followsItsApp(trans));
   } else if (resource.reason === 'max-busy') {
-    said.push(trans.__('It is busy, but has shown no sign of work for %1 of %2.', age, limit));
+    sentences.push(trans.__('It is busy, but has shown no sign of work for %1 of %2.', age, limit));
   } else if (parameters.case === 'input') {
-    said.push(
+    sentences.push(
       trans.__(
         'It has waited for an answer to input() for %1 of %2, and nobody is there.',
         age,
@@ -56,23 +56,23 @@ function idle(resource: IResource, { now, trans }: IContext): string[] {
       )
     );
   } else if (parameters.case === 'debugger') {
-    said.push(
+    sentences.push(
       trans.__('It has stood in the debugger for %1 of %2, and nobody is there.', age, limit)
     );
   } else {
-    said.push(trans.__('Idle for %1; the limit is %2.', age, limit));
+    sentences.push(trans.__('Idle for %1; the limit is %2.', age, limit));
   }
   const last = signalText(resource.signal, trans);
   if (last !== '') {
-    said.push(trans.__('Last activity: %1.', last));
+    sentences.push(trans.__('Last activity: %1.', last));
   }
   if (parameters.work_unknown) {
-    said.push(workUnknown(trans));
+    sentences.push(workUnknown(trans));
   }
   if (parameters.case === 'asking') {
-    said.push(trans.__('It is now asked whether anything works in the background.'));
+    sentences.push(trans.__('It is now asked whether anything works in the background.'));
   }
-  return said;
+  return sentences;
 }
 
 function active(resource: IResource, context: IContext): string[] {
@@ -171,7 +171,7 @@ function unknown({ parameters }: IResource, trans: TranslationBundle): string {
   }
 }
 
-/** Idle, and kept because its end would save nothing. */
+/** The resource is idle, but stopping it would not stop any billing. */
 function savesNothing(resource: IResource, context: IContext): string {
   const { report, now, trans } = context;
   const { holder_id: id, case: kind } = resource.parameters;
@@ -212,7 +212,7 @@ function keptUntil(resource: IResource, { now, trans }: IContext): string[] {
   ];
 }
 
-/** What happens next, in the mood of the mode. */
+/** When the resource stops, would stop (dry run), or why it cannot be stopped. */
 function next(resource: IResource, context: IContext): string[] {
   const { report, answered, now, trans } = context;
   if (resource.due_at === null || resource.reason === 'vetoed') {
@@ -240,7 +240,7 @@ function blockedText(resource: IResource, report: IReport, trans: TranslationBun
   return trans.__('It cannot be stopped: %1', why);
 }
 
-/** What the last activity was, by the name of its signal. */
+/** The last activity, by the name of its signal. */
 function signalText(signal: string | null, trans: TranslationBundle): string {
   switch (signal) {
     case 'execution-state':
@@ -341,7 +341,7 @@ export function instanceSentence(instance: IInstance, context: IContext): string
     : trans.__('Stops when nobody has used it for another %1.', left);
 }
 
-/** What has to happen before this resource can be idle; empty where only time has to pass. */
+/** The event that has to happen before this resource becomes idle; empty if it is idle already. */
 function condition(resource: IResource, context: IContext): string[] {
   const { now, trans } = context;
   const name = nameIn(resource, context);

@@ -1,6 +1,6 @@
 /** The shapes of auto_shutdown/api/rest-api.yml, as far as they are used here. */
 
-import type { ISentence } from './texts';
+import type { ISentence } from './servertexts';
 
 export type Kind = 'kernel' | 'terminal' | 'app';
 

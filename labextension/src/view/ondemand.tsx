@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { notLoaded } from '../model/texts';
+import { notLoaded } from '../model/phrases';
 import { h } from './jsx';
 
 /** A component whose code is a file of its own, which the browser requests when it is first drawn. */

@@ -5,7 +5,7 @@ import { clock, duration } from '../model/durations';
 import { namesOf } from '../model/names';
 import { announced, deadlines, keepChoices, keepers } from '../model/report';
 import type { IHold } from '../model/types';
-import { announcement } from '../model/words';
+import { announcement } from '../model/phrases';
 import { FilterBar } from './filterbar';
 import { Section } from './folding';
 import type { IPanelProps, IProps, IReportProps } from './props';

@@ -1,5 +1,5 @@
 import type { IProgram } from '../model/types';
-import { programName, programState } from '../model/words';
+import { programName, programState } from '../model/phrases';
 import { Section } from './folding';
 import type { IReportProps } from './props';
 import { h } from './jsx';

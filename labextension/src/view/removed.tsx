@@ -2,7 +2,7 @@ import { clock, duration } from '../model/durations';
 import { fullName, keyOf, namesOf } from '../model/names';
 import type { IName } from '../model/names';
 import { failed, listedRemovals } from '../model/report';
-import { translated } from '../model/texts';
+import { translated } from '../model/servertexts';
 import type { IOutcome } from '../model/types';
 import { Section } from './folding';
 import type { IReportProps } from './props';

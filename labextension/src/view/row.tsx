@@ -6,7 +6,7 @@ import { deadlines, keepChoices, modeOf, progress, warning } from '../model/repo
 import { explain, nameIn } from '../model/sentences';
 import type { IContext } from '../model/sentences';
 import type { IResource } from '../model/types';
-import { doing, ruleName, stopWords } from '../model/words';
+import { doing, ruleName, stopWords } from '../model/phrases';
 import { FoldButton } from './folding';
 import { KindIcon } from './icons';
 import { KeepMenu } from './keepmenu';

@@ -3,7 +3,7 @@ import * as React from 'react';
 import { limitText, typed } from '../model/durations';
 import { OVERRIDES, read } from '../model/fields';
 import type { Minutes, Switch } from '../model/fields';
-import { promise } from '../model/promise';
+import { settingsSummary } from '../model/settingssummary';
 import { Rules } from './rules';
 import { Frame, idOf, useSave } from './settingfield';
 import type { FieldProps } from './settingfield';
@@ -31,8 +31,8 @@ export function SettingsForm(props: IReportProps): JSX.Element {
   const overrides = OVERRIDES.filter(name => !local || name !== 'app_idle_timeout_minutes');
   return (
     <form className="jp-AS-form" onSubmit={event => event.preventDefault()}>
-      <p className="jp-AS-promise" role="status">
-        {promise(settings.settings, report.platform, trans).join(' ')}
+      <p className="jp-AS-settingsSummary" role="status">
+        {settingsSummary(settings.settings, report.platform, trans).join(' ')}
       </p>
       <p className="jp-AS-hint">
         {local

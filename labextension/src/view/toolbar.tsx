@@ -1,8 +1,8 @@
 import { dollars } from '../model/durations';
 import { rateOf } from '../model/money';
 import { MANY, billed, grouped } from '../model/report';
-import { messageOf, remedyOf } from '../model/texts';
-import { health } from '../model/words';
+import { messageOf, remedyOf } from '../model/servertexts';
+import { health } from '../model/phrases';
 import { Icon } from './icons';
 import type { IProps } from './props';
 import { h } from './jsx';

@@ -4,12 +4,12 @@ import { describe, expect, it } from 'vitest';
 import { grouped } from '../model/report';
 import type { IState } from '../behaviour/poller';
 import { fullName, keyOf, nameAmong, namesOf, title } from '../model/names';
-import { promise } from '../model/promise';
-import { stopped } from '../model/stoppedwords';
+import { settingsSummary } from '../model/settingssummary';
+import { stopped } from '../model/stoppedtext';
 import { explain, instanceSentence, instanceWords } from '../model/sentences';
 import type { IContext } from '../model/sentences';
 import type { IReport, IResource } from '../model/types';
-import { announcement, countdown, doing, health } from '../model/words';
+import { announcement, countdown, doing, health } from '../model/phrases';
 import recorded from './reports/sentences.json';
 import { APP, MINUTE, NOW, active, at, outcome, report, resource } from './given';
 
@@ -255,17 +255,17 @@ describe('announcements', () => {
   });
 });
 
-describe('the promise of the settings', () => {
+describe('the summary of the settings', () => {
   const said = (kind: string, more: object = {}): string =>
-    promise({ ...report().policy, ...more }, { kind }, trans).join(' ');
+    settingsSummary({ ...report().policy, ...more }, { kind }, trans).join(' ');
 
   it('says what happens to what, on each platform', () => {
     expect(said('local')).toBe(
       'Notebooks and terminals idle for 2 hours are stopped. You get a notice 5 minutes before.'
     );
-    expect(said('studio-classic')).toContain('deleted at the same moment, and an instance');
+    expect(said('studio-classic')).toContain('deleted at the same time. An instance stops');
     expect(said('studio-space')).toContain('the space and its files stay');
-    expect(said('notebook-instance')).toContain('this notebook instance is stopped');
+    expect(said('notebook-instance')).toContain('This notebook instance is stopped');
   });
 
   it.each([
@@ -282,7 +282,7 @@ describe('the promise of the settings', () => {
 
   it("tells of SageMaker's own, where it is known", () => {
     const platform = { kind: 'studio-space', native_idle_timeout_minutes: 120 };
-    const words = promise(report().policy, platform, trans).join(' ');
+    const words = settingsSummary(report().policy, platform, trans).join(' ');
     expect(words).toContain("SageMaker's own idle shutdown: after 2 hours.");
   });
 });

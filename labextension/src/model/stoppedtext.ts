@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { noNewApps } from './bringback';
 import { clock, duration } from './durations';
 import type { IOutcome } from './types';
-import { ruleName } from './words';
+import { ruleName } from './phrases';
 
 /** The message in a notebook whose kernel was stopped: when, after how long, by which rule. */
 export function stopped(
@@ -14,19 +14,19 @@ export function stopped(
   trans: TranslationBundle
 ): string[] {
   const at = clock(outcome.at, now);
-  const said: string[] = [];
+  const sentences: string[] = [];
   if (outcome.reason === 'requested') {
-    said.push(
+    sentences.push(
       trans.__('The kernel of this notebook was stopped at %1, because somebody asked for it.', at)
     );
   } else if (outcome.idle_since === null) {
-    said.push(
+    sentences.push(
       trans.__('Auto Shutdown stopped the kernel of this notebook at %1: %2', at, outcome.detail)
     );
   } else {
     const idle = duration(Date.parse(outcome.at) - Date.parse(outcome.idle_since), trans);
     const rule = ruleName(outcome.rule, trans);
-    said.push(
+    sentences.push(
       trans.__(
         'Auto Shutdown stopped the kernel of this notebook at %1, after %2 without activity (%3).',
         at,
@@ -35,9 +35,9 @@ export function stopped(
       )
     );
   }
-  said.push(trans.__('Its variables are lost; the file and its outputs are kept.'));
+  sentences.push(trans.__('Its variables are lost; the file and its outputs are kept.'));
   if (app !== null && platform === 'studio-classic') {
-    said.push(
+    sentences.push(
       trans.__(
         'Its app (%1) was deleted too. Starting a kernel asks SageMaker for a new app, which takes minutes.',
         app.name
@@ -45,5 +45,5 @@ export function stopped(
       noNewApps(trans)
     );
   }
-  return said;
+  return sentences;
 }

@@ -6,7 +6,7 @@ import { announced, modeOf, onTheClock, warning } from './report';
 import type { IState } from './state';
 import type { IProgram, IReport, IResource } from './types';
 
-/** The one line of health. */
+/** The line at the top of the panel: whether Auto Shutdown works. */
 export function health(state: IState, trans: TranslationBundle): string {
   const { report } = state;
   if (state.error !== null) {
@@ -57,7 +57,7 @@ export function idleFor(resource: IResource, now: number, trans: TranslationBund
   );
 }
 
-/** What one resource does, in a few words; the whole sentence is one click away. */
+/** The state of a resource in a few words, for its row. `explain` gives whole sentences. */
 export function doing(resource: IResource, now: number, trans: TranslationBundle): string {
   const soon = warning(resource, now);
   if (resource.kept_until !== null && soon === null) {
@@ -85,7 +85,7 @@ function active(resource: IResource, now: number, trans: TranslationBundle): str
     case 'in-use':
       return resource.kind === 'terminal' ? trans.__('follows its app') : trans.__('in use');
     case 'saves-nothing':
-      return trans.__('saves nothing');
+      return trans.__('stopping saves nothing');
     case 'terminal-open':
       return trans.__('terminal open');
     case 'connected':
@@ -107,7 +107,7 @@ function active(resource: IResource, now: number, trans: TranslationBundle): str
   }
 }
 
-/** What a program beside the kernels and terminals is called. */
+/** The name of a program that is neither a kernel nor a terminal of this server. */
 export function programName(program: IProgram, trans: TranslationBundle): string {
   if (program.kind === 'terminal') {
     return trans.__('%1 in %2', program.name, program.id);
@@ -117,7 +117,7 @@ export function programName(program: IProgram, trans: TranslationBundle): string
     : trans.__('kernel of %1', program.started_by);
 }
 
-/** Whether such a program works, in a few words. */
+/** The state of such a program in a few words. */
 export function programState(program: IProgram, trans: TranslationBundle): string {
   switch (program.reason) {
     case 'background-work':
@@ -135,7 +135,7 @@ export function programState(program: IProgram, trans: TranslationBundle): strin
   }
 }
 
-/** An app's status as SageMaker names it, in words where it is one of the usual. */
+/** The status of an app. A status that is not translated is shown as SageMaker names it. */
 function status(state: string, trans: TranslationBundle): string {
   switch (state) {
     case 'Pending':
@@ -160,7 +160,7 @@ function busy(resource: IResource, now: number, trans: TranslationBundle): strin
     : trans.__('running %1', duration(since, trans));
 }
 
-/** Which setting gives the limit. */
+/** The name of the setting that the idle timeout comes from. */
 export function ruleName(rule: string | null, trans: TranslationBundle): string {
   const numbered = /^rules\[(\d+)\]$/.exec(rule ?? '');
   if (numbered !== null) {
@@ -195,12 +195,15 @@ export function countdown(report: IReport, now: number, trans: TranslationBundle
   return trans.__('%1 stops in %2', words, duration(warning(first, now) ?? 0, trans));
 }
 
-/** The last part of a long name is cut, its beginning and its place stay. */
+/** Cut the end of a text that is longer than `most` characters. */
 function short(text: string, most: number): string {
   return text.length > most ? text.slice(0, most - 1) + '…' : text;
 }
 
-/** One deadline: what, when, and why, within the 140 characters that a notification shows. */
+/**
+ * The notice before a stop: which resources, when and why. At most 140 characters, as many as a
+ * notification shows.
+ */
 export function announcement(
   due: IResource[],
   all: IResource[],
@@ -214,7 +217,7 @@ export function announcement(
       ? short(name.title, 28)
       : `${short(name.title, 18)} (${short(name.place, 12)})`;
   };
-  // What people remember is their notebooks; the app follows in the same sentence.
+  // Users know their notebooks by name, so notebooks come before apps.
   const order = ['kernel', 'terminal', 'app'];
   const sorted = [...due].sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
   const [first, second, ...rest] = sorted;
@@ -231,7 +234,10 @@ export function announcement(
   return trans.__('%1 stop at %2: %3.', subject, at, why);
 }
 
-/** What happens at `due_at`, in the mood of the mode: it stops, or it would, or nobody knows. */
+/**
+ * What happens at `due_at`: the resource stops, would stop (dry run), or cannot be stopped.
+ * Empty if unknown.
+ */
 export function stopWords(
   resource: IResource,
   report: IReport,
@@ -251,4 +257,11 @@ export function stopWords(
     default:
       return '';
   }
+}
+
+/** The message when a file with code of the panel cannot be loaded. */
+export function notLoaded(trans: TranslationBundle): string {
+  return trans.__(
+    'A part of Auto Shutdown could not be loaded. After an update of Auto Shutdown, reload the page.'
+  );
 }

@@ -3,8 +3,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { spelled } from './durations';
 import type { IPlatform, ISettings } from './types';
 
-/** What the settings mean, as one would say it to a colleague. */
-export function promise(
+/** The sentences at the top of the settings form: what the current settings do. */
+export function settingsSummary(
   settings: ISettings,
   platform: IPlatform,
   trans: TranslationBundle
@@ -12,9 +12,9 @@ export function promise(
   if (!settings.enabled) {
     return [trans.__('Nothing is stopped.')];
   }
-  const said = [...whatStops(settings, platform, trans)];
+  const sentences = [...whatStops(settings, platform, trans)];
   if (settings.rules.length > 0) {
-    said.push(
+    sentences.push(
       trans._n(
         '%1 rule sets a limit of its own.',
         '%1 rules set limits of their own.',
@@ -23,26 +23,26 @@ export function promise(
     );
   }
   if (settings.keep_terminals) {
-    said.push(
+    sentences.push(
       platform.kind === 'local'
         ? trans.__('Open terminals stay.')
         : trans.__('Open terminals stay, and keep their app.')
     );
   }
   if (settings.protect_connected) {
-    said.push(trans.__('A notebook that is open in a browser stays.'));
+    sentences.push(trans.__('A notebook that is open in a browser stays.'));
   }
   if (settings.warn_minutes > 0) {
-    said.push(trans.__('You get a notice %1 before.', spelled(settings.warn_minutes, trans)));
+    sentences.push(trans.__('You get a notice %1 before.', spelled(settings.warn_minutes, trans)));
   }
   if (settings.dry_run) {
-    said.push(trans.__('For now this is only reported: nothing is stopped (dry run).'));
+    sentences.push(trans.__('For now this is only reported: nothing is stopped (dry run).'));
   }
   const native = platform.native_idle_timeout_minutes;
   if (native !== undefined && native !== null) {
-    said.push(trans.__("SageMaker's own idle shutdown: after %1.", spelled(native, trans)));
+    sentences.push(trans.__("SageMaker's own idle shutdown: after %1.", spelled(native, trans)));
   }
-  return said;
+  return sentences;
 }
 
 function* whatStops(
@@ -71,16 +71,16 @@ function* whatStops(
   switch (platform.kind) {
     case 'studio-classic':
       yield apps <= latest
-        ? trans.__('Their app is deleted at the same moment, and an instance with its last app.')
+        ? trans.__('Their app is deleted at the same time. An instance stops with its last app.')
         : trans.__(
-            'Their app is deleted after %1, and an instance with its last app.',
+            'Their app is deleted after %1. An instance stops with its last app.',
             words(apps)
           );
       break;
     case 'studio-space':
       yield apps <= latest
         ? trans.__(
-            'When nothing runs any more, this app is deleted at the same moment; the space and its files stay.'
+            'This app is deleted as soon as nothing runs in it any more; the space and its files stay.'
           )
         : trans.__(
             'After %1 without activity this app is deleted; the space and its files stay.',
@@ -90,7 +90,7 @@ function* whatStops(
     case 'notebook-instance':
       yield apps <= latest
         ? trans.__(
-            'When nothing runs any more, this notebook instance is stopped at the same moment; its files stay.'
+            'This notebook instance is stopped as soon as nothing runs on it any more; its files stay.'
           )
         : trans.__(
             'After %1 without activity this notebook instance is stopped; its files stay.',
