@@ -217,7 +217,8 @@ class _Conversation:
             self._expect_no_answer_of_ended_subshells()
         elif kind == "kernel_info_reply" and parent_id in self._shell_ids:
             self._unanswered.discard(parent_id)
-            self._implementation = str(content.get("implementation") or "")
+            # The error of a subshell that no longer exists does not name the implementation.
+            self._implementation = str(content.get("implementation") or self._implementation)
         elif kind == "status" and content.get("execution_state") == "idle":
             self._waiting_for_idle.discard(parent_id)
         if parent.get("msg_type") in USER_REQUESTS:

@@ -78,3 +78,33 @@ async def test_a_usage_reply_is_read(
     assert (usage.kernel_cores, usage.host_cores) == cores
     assert (usage.process_id, usage.is_readable) == (process_id, is_readable)
     assert (usage.failure, usage.shell.free) == ("", True)
+
+
+@pytest.mark.parametrize("living", [[], ["sub"]])
+async def test_main_shell_names_the_kernel_whatever_its_subshells_answer(
+    living: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ipykernel 7.4 answers for a deleted subshell with an error, which may arrive last."""
+
+    class Kernel(Websocket):
+        async def write_message(self, text: str) -> None:
+            parent = json.loads(text)["header"]
+            content: dict[str, Any] = {"implementation": "ipython"}
+            if parent["msg_type"] == "list_subshell_request":
+                content = {"status": "ok", "subshell_id": living}
+            elif "subshell_id" in parent:
+                content = {"status": "error"}
+            self._send(parent["msg_type"].replace("request", "reply"), parent, content)
+            self._send("status", parent, {"execution_state": "idle"})
+
+    async def connect(_request: Any) -> Websocket:
+        return Kernel({})
+
+    async def read_stamps() -> kernel_usage.Stamps:
+        return {}
+
+    monkeypatch.setattr(kernel_usage, "websocket_connect", connect)
+    monkeypatch.setattr(kernel_usage, "REST_STEP", 0.001)
+    usage = await kernel_usage.ask("ws://gateway/k", {}, read_stamps, ["sub"], with_usage=False)
+    assert (usage.shell.free, usage.shell.implementation) == (True, "ipython")
+    assert usage.shell.subshells == frozenset(living)
