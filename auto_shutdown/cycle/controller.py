@@ -1,6 +1,7 @@
-"""Run the passes of one server: when a pass begins, that two never run at once, and how they end.
+"""Begin the passes of one server when they are due, and load and save its state.
 
-The steps of a pass are in :mod:`~auto_shutdown.cycle.one_pass`. The requests of users are in
+How a pass runs is in :mod:`~auto_shutdown.cycle.pass_runner`, its steps are in
+:mod:`~auto_shutdown.cycle.one_pass`. The requests of users are in
 :mod:`~auto_shutdown.cycle.user_requests`. The report is in :mod:`~auto_shutdown.cycle.reporter`.
 """
 
@@ -23,7 +24,7 @@ from ..state.saved_ledger import SavedLedger
 from ..state.savings import SavedSavings
 from ..state.stopped import StoppedSessions
 from ..state.store import Store
-from ..world.clock import Clock, Moment
+from ..world.clock import Clock
 from ..world.platform import Platform
 from ..world.stop_switch import StopSwitch
 from ..world.world import World
@@ -35,6 +36,7 @@ from .objections import Objections
 from .one_pass import OnePass
 from .outcomes import Outcomes
 from .pass_clock import PassClock
+from .pass_runner import PassRunner
 from .pass_tasks import PassTasks
 from .patience import acquired, finish_within
 from .removal import Remover
@@ -54,9 +56,8 @@ STOP_SECONDS = 2.5
 CANCEL_SECONDS = 0.5
 SAVE_SECONDS = 1.5
 
-#: Seconds that a request waits for a pass to end. Then the answer is what the last pass knew.
+#: Seconds that ``check`` waits for its pass to end. Then the answer is what the last pass knew.
 CHECK_SECONDS = 30.0
-LOOK_SECONDS = 10.0
 
 #: One pass looks at all changes within this number of seconds.
 COALESCE_SECONDS = 0.3
@@ -85,10 +86,8 @@ class Controller:
         self.preferences = preferences = Preferences(limits, store)
         self.announcer = announcer = Announcer(log)
         self._world, self._history, self._log = world, history, log
-        self._one_pass_at_a_time = asyncio.Lock()
         self._changes = ReportedChanges()
         self._loop: asyncio.Task[None] | None = None
-        self._last_pass_failed = False
         #: When this server's passes began.
         self.started_at = clock.read().now
         grace = timedelta(minutes=limits.grace_minutes)
@@ -115,7 +114,7 @@ class Controller:
         self._objections = Objections(
             EmergencyStop(switch or StopSwitch()), hooks or VetoHooks(log)
         )
-        self._app_listing = AppListing(limits.poll_interval_seconds)
+        app_listing = AppListing(limits.poll_interval_seconds)
         self._one_pass = OnePass(
             world,
             situation,
@@ -124,7 +123,7 @@ class Controller:
             remover,
             self._objections,
             announcer,
-            self._app_listing,
+            app_listing,
             self._clock,
         )
         parts = (preferences, self._saved_ledger, history, remover, self._objections, world)
@@ -143,7 +142,19 @@ class Controller:
         self._passes = PassTasks(
             self._one_pass.watchdog, health, self._reporter, lambda: clock.read().now
         )
-        self._report_line = ReportLine(limits, world.platform.region_name, log)
+        self._runner = PassRunner(
+            self._one_pass,
+            situation,
+            preferences,
+            self._saved_ledger,
+            history,
+            app_listing,
+            self._clock,
+            self._changes,
+            self._reporter,
+            ReportLine(limits, world.platform.region_name, log),
+            log,
+        )
         requested = RequestedRemovals(situation, savings, tasks)
         self.requests = UserRequests(self, requested, history, self._recorder)
 
@@ -174,7 +185,7 @@ class Controller:
         give_up_at = time.monotonic() + STOP_SECONDS
         await self.requests.wait_for_removals(STOP_SECONDS)
         left = max(give_up_at - time.monotonic(), 0.1)
-        between_passes = await acquired(self._one_pass_at_a_time, left)
+        between_passes = await acquired(self._runner.lock, left)
         loop.cancel()
         await asyncio.wait({loop, *self._passes.cancel_all()}, timeout=CANCEL_SECONDS)
         self._objections.close()
@@ -182,7 +193,7 @@ class Controller:
         # saved marks are not clean, and the next server does not trust them.
         await finish_within(SAVE_SECONDS, self._save(clean=between_passes))
         if between_passes:
-            self._one_pass_at_a_time.release()
+            self._runner.lock.release()
 
     async def _save(self, clean: bool) -> None:
         await self._saved_ledger.save_marks(self.situation.ledger, self._clock.moment, clean=clean)
@@ -243,65 +254,8 @@ class Controller:
         list_apps: bool = False,
         kernels: Collection[str] | None = None,
     ) -> None:
-        """Run a pass as soon as the pass in progress has ended.
-
-        ``dry_run`` only rehearses removals, ``list_apps`` asks SageMaker for the apps. ``kernels``
-        holds the ids of the kernels that changed, if nothing else changed: then a partial pass over
-        these is tried first.
-        """
-        async with self._one_pass_at_a_time:
-            moment = self._clock.read()
-            try:
-                if kernels is None or not await self._partial_pass(moment, kernels):
-                    await self._full_pass(moment, dry_run, list_apps)
-            finally:
-                self._one_pass.watchdog.pass_ended()
-
-    async def _partial_pass(self, moment: Moment, kernels: Collection[str]) -> bool:
-        try:
-            return await self._one_pass.run_partial(moment, kernels)
-        except Exception as error:
-            # The full pass that follows does not need the result.
-            self._log.error("auto_shutdown: a partial pass failed", exc_info=error)
-            return False
-
-    async def _full_pass(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
-        failure: BaseException | None = None
-        try:
-            compare, before = self._changes.full_pass_begins(), self.situation.snapshot
-            self._clock.adjust(moment)
-            await self._retry_state_files(moment)
-            await self._one_pass.run(moment, dry_run, list_apps)
-            compare(before, self.situation.snapshot)
-        except (Exception, asyncio.CancelledError) as error:
-            failure = error
-            raise
-        finally:
-            self._one_pass.watchdog.pass_ended()
-            # Whatever fails from here on, the next pass waits for the poll.
-            self._clock.full_pass_ended(None)
-            self._full_pass_ended(moment, failure)
-
-    def _full_pass_ended(self, moment: Moment, failure: BaseException | None) -> None:
-        """Set the time of the next pass, and report this pass. ``failure`` is the error that ended
-        the pass early (None: it is complete)."""
-        self._reporter.full_pass_ended(failure, moment.now)
-        self._clock.full_pass_ended(self._one_pass.next_moment(moment.now))
-        self._last_pass_failed = failure is not None
-        self._plan_list_for_panel()
-        self._changes.end_waiting()  # a user's check may have found an earlier due time
-        self._reporter.settle_faults(moment.now)
-        situation, dry = self.situation, self.preferences.policy.dry_run
-        self._report_line.pass_ended(moment, self.report, situation.snapshot, situation.plan, dry)
-
-    async def _retry_state_files(self, moment: Moment) -> None:
-        """Read the settings that another server of this home may have changed. Read and write
-        again the files that failed so far."""
-        self._one_pass.watchdog.step("reading the state files")
-        await self.preferences.refresh(moment.now)
-        await self._saved_ledger.retry(self.situation, moment)
-        if self._history.error is not None:
-            await self._history.write_owed()
+        """As :meth:`PassRunner.run`."""
+        await self._runner.run(dry_run, list_apps, kernels)
 
     # -- report ------------------------------------------------------------------------------
 
@@ -317,38 +271,17 @@ class Controller:
     # -- for requests ------------------------------------------------------------------------
 
     def panel_asked(self) -> None:
-        """Note that a panel is open: list the apps often, and at once if the list is old."""
-        self._app_listing.panel_asked(self._clock.read().monotonic)
-        if self._plan_list_for_panel():
-            self._changes.end_waiting()
-
-    def _plan_list_for_panel(self) -> bool:
-        """Run the next full pass when an open panel needs a new list of apps. Returns whether the
-        pass is earlier than planned before."""
-        if self._last_pass_failed:
-            return False  # the list may still be due, and pass would follow pass
-        due_at = self._one_pass.list_due_for_panel(self._clock.read().monotonic)
-        return due_at is not None and self._clock.bring_forward(due_at)
+        """As :meth:`PassRunner.panel_asked`."""
+        self._runner.panel_asked()
 
     async def look(self, list_apps: bool) -> bool:
-        """Observe the world after the pass in progress, without removing anything. Returns False
-        if that pass has not ended after ``LOOK_SECONDS``."""
-        if not await acquired(self._one_pass_at_a_time, LOOK_SECONDS):
-            return False
-        try:
-            moment = self._clock.read()
-            self._clock.adjust(moment)
-            await self._one_pass.observe(moment, list_apps and self._world.has_apps)
-            self._reporter.settle_faults(moment.now)
-        finally:
-            self._one_pass.watchdog.pass_ended()
-            self._one_pass_at_a_time.release()
-        return True
+        """As :meth:`PassRunner.look`."""
+        return await self._runner.look(list_apps)
 
     def ledger_time(self) -> datetime:
         """The current instant by the clock of the ledger. After a step of the wall clock the ledger
         keeps its old time until the next pass shifts all of its instants."""
-        return self._clock.ledger_time(self._one_pass_at_a_time.locked())
+        return self._clock.ledger_time(self._runner.lock.locked())
 
     async def save_keep_alives(self, changed: Ref) -> None:
         """Write the keep-alives after that on ``changed`` was set or released. Raises StoreError;

@@ -105,14 +105,14 @@ class OnePass:
         policy = self._preferences.policy_for(dry_run)
 
         list_apps = list_apps or moment.monotonic >= self._list_due_at(moment.monotonic)
-        await self.observe(moment, list_apps and self._world.has_apps)
+        await self.observe(moment, list_apps)
         situation.decide(policy, now)
         await self._ask_for_background_work(policy, now)
         asked: set[Ref] = set()
         await self._ask_for_objections(policy, now, asked)
         if self._removes_apps(policy) and not self._app_listing.made_at(moment.monotonic):
             # Delete an app only if a list of this moment has it.
-            await self.observe(moment, list_apps=self._world.has_apps)
+            await self.observe(moment, list_apps=True)
             situation.decide(policy, now)
             await self._ask_for_objections(policy, now, asked)
         self._give_notice(situation.snapshot, situation.plan, now)
@@ -137,8 +137,9 @@ class OnePass:
         return self._list_due_at(at)
 
     async def observe(self, moment: Moment, list_apps: bool) -> None:
-        """Observe everything, and move the ledger on. ``list_apps`` calls ListApps."""
-        situation = self._situation
+        """Observe everything, and move the ledger on. ``list_apps`` calls ListApps, if there are
+        apps here."""
+        situation, list_apps = self._situation, list_apps and self._world.has_apps
         self.watchdog.step("reading the kernels, terminals and apps")
         snapshot = await self._world.observe(list_apps)
         outdated = self._world.has_apps and self._app_listing.is_outdated(
@@ -210,7 +211,7 @@ class OnePass:
             any_ended = any_ended or ended
         policy = current_policy()
         if any_ended:
-            await self.observe(moment, self._world.has_apps and self._removes_apps(policy))
+            await self.observe(moment, self._removes_apps(policy))
         if removals:
             situation.decide(policy, now)
 

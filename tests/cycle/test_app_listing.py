@@ -182,7 +182,7 @@ async def test_the_loop_does_not_wait_for_the_poll_when_a_panel_opens(
     bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=HOUR))
     bench.clock = Clock()  # type: ignore[assignment]
     bench.controller = bench.make()
-    monkeypatch.setattr(bench.controller._app_listing, "_panel_wait", 0.5)
+    monkeypatch.setattr(bench.controller._runner._app_listing, "_panel_wait", 0.5)
     await bench.controller.start()
     try:
         await eventually(lambda: bench.controller._clock.next_at, "the first pass")

@@ -140,7 +140,7 @@ async def test_error_of_a_last_look_affects_one_resource_and_completes_its_audit
 async def test_requested_removal_during_the_look_of_a_pass_is_the_only_removal(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auto_shutdown.cycle.controller.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("auto_shutdown.cycle.pass_runner.LOOK_SECONDS", 0.01)
     monkeypatch.setattr("auto_shutdown.cycle.requested_removal.REQUEST_SECONDS", 600.0)
     bench.world.terminals["1"] = Terminal("1", START)
     closing, closed = asyncio.Event(), asyncio.Event()

@@ -18,6 +18,7 @@ from auto_shutdown.core.model import Kind, Ref, Resource, Snapshot
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.cycle import controller as controller_module
 from auto_shutdown.cycle import one_pass as one_pass_module
+from auto_shutdown.cycle import pass_runner
 from auto_shutdown.cycle import pass_tasks as pass_tasks_module
 from auto_shutdown.cycle import removal as removal_module
 from auto_shutdown.cycle.refused import RefusedError
@@ -32,8 +33,9 @@ KERNEL = Ref(Kind.KERNEL, "k")
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass is late at once, and nobody waits long for it."""
-    for name in ("CHECK_SECONDS", "LOOK_SECONDS", "STOP_SECONDS"):
+    for name in ("CHECK_SECONDS", "STOP_SECONDS"):
         monkeypatch.setattr(controller_module, name, 0.02)
+    monkeypatch.setattr(pass_runner, "LOOK_SECONDS", 0.02)
     for name in ("LATE_SECONDS", "WATCH_SECONDS"):
         monkeypatch.setattr(pass_tasks_module, name, 0.02)
 

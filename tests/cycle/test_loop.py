@@ -165,7 +165,7 @@ async def test_an_error_after_the_pass_is_logged_and_does_not_repeat_the_pass_at
     where = {
         "next_moment": (controller._one_pass, "next_moment"),
         "settle_faults": (controller._reporter, "settle_faults"),
-        "report_line": (controller._report_line, "pass_ended"),
+        "report_line": (controller._runner._report_line, "pass_ended"),
     }
     await controller.run_pass()
     bench.clock.advance(timedelta(minutes=1))

@@ -69,12 +69,12 @@ async def test_a_requested_removal_goes_by_the_clock_of_the_ledger(
 ) -> None:
     """Somebody sets the wall clock forward while a pass hangs. The ledger is shifted by the next
     pass; until then its keep-alives are in force by the time before the step."""
-    monkeypatch.setattr("auto_shutdown.cycle.controller.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("auto_shutdown.cycle.pass_runner.LOOK_SECONDS", 0.01)
     kernel = bench.world.kernel("k")
     await bench.controller.load()
     await bench.controller.check()
     await bench.controller.requests.keep_alive(kernel.ref, 60, "waits for a review")
-    async with bench.controller._one_pass_at_a_time:
+    async with bench.controller._runner.lock:
         bench.clock.step(timedelta(hours=9))
         await bench.controller.requests.remove(kernel.ref)
     (entry,) = await bench.controller.requests.read_history(1)

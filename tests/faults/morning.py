@@ -26,7 +26,7 @@ from wire import Wire
 from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import Kind, Ref
 from auto_shutdown.cycle import controller as controller_module
-from auto_shutdown.cycle import one_pass
+from auto_shutdown.cycle import one_pass, pass_runner
 from auto_shutdown.cycle.controller import Controller
 from auto_shutdown.local_studio.resources import AppRecord
 from auto_shutdown.local_studio.studio import CREDENTIALS, LocalStudio
@@ -58,7 +58,7 @@ SHORT_LIMITS = {"CONNECT_SECONDS": 1, "READ_SECONDS": 0.7, "CALL_SECONDS": 4.0}
 PATIENT_SECONDS = 600.0
 PATIENT_LIMITS = (
     (controller_module, "CHECK_SECONDS"),
-    (controller_module, "LOOK_SECONDS"),
+    (pass_runner, "LOOK_SECONDS"),
     (controller_module, "SAVE_SECONDS"),
     (one_pass, "REMOVAL_SECONDS"),
     (one_pass, "REMOVALS_SECONDS"),
