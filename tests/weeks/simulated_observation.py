@@ -92,12 +92,14 @@ class SimulatedObservation(SimulatedThings):
                 # It was used while nobody could read it. The product does not trust its old time
                 # stamp.
                 self.excuse(thing, self.rules.limit(thing))
+            self.found_by_query_only.discard(thing.id)
             if thing.kind == "kernel" and thing.is_visibly_busy() and not self._reads_busy(thing):
                 # Only a query of its shell finds the cell, and a kernel that somebody keeps alive
                 # is not queried. If the kernel ends now, the cell does not count for its app.
                 self.counts["looks at cells that only a query finds"] += 1
-                continue
-            self._reach_the_app(thing)
+                self.found_by_query_only.add(thing.id)
+            else:
+                self._reach_the_app(thing)
             if thing.is_visibly_busy():
                 self.observed_busy.add(thing.id)
             elif thing.id in self.observed_busy:

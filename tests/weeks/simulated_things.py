@@ -97,6 +97,7 @@ class SimulatedThings:
         self._removed: set[str] = set()
         self.observed_at = 0.0
         self.observed_busy: set[str] = set()
+        self.found_by_query_only: set[str] = set()
         self.unread_since: dict[str, float] = {}
         self.marks_lost: set[str] = set()
         self.jupyter = Jupyter(rng, self.counts)
@@ -185,7 +186,7 @@ class SimulatedThings:
             # The tenant kept its app until now. If a cell ran, it counts until its end.
             limit = self.rules.limit(app) if thing.cell is not None else 0.0
             self.excuse(app, limit)
-        if thing.id in self.observed_busy:
+        if thing.id in self.observed_busy - self.found_by_query_only:
             self._reach_the_app(thing)
         elif thing.strong > self.observed_at:
             self.counts["used and closed between two passes"] += 1
