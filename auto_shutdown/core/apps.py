@@ -21,7 +21,8 @@ Tenant = Union[Kernel, Terminal]
 DEAD = frozenset({"dead", "terminating", "terminated"})
 
 
-#: By app type: the ``detail`` for apps that this extension cannot observe well enough to remove.
+#: By app type, the ``detail`` of the decision on apps that this extension cannot observe well
+#: enough to remove.
 UNSEEN = {
     "CodeEditor": (
         "A Code Editor app is not removed by this extension: kernels and terminals of a Jupyter "
@@ -63,7 +64,7 @@ def decide_app(
     if app.status != IN_SERVICE:
         detail = f"SageMaker reports it {app.status}; only an app in service can be idle."
         return context.keep(ref, Reason.NOT_IN_SERVICE, detail, status=app.status)
-    # Sort by name, so that the decision does not depend on the order of the lists.
+    # Sort by id, so that the decision does not depend on the order of the lists.
     tenants = sorted(tenants, key=attrgetter("id"))
     holders = [t for t in tenants if _holds_its_app(context, t, decisions[t.ref])]
     if any(decisions[holder.ref].reason is Reason.UNKNOWN for holder in holders):
@@ -96,7 +97,7 @@ def _holds_its_app(context: Context, tenant: Tenant, decision: Decision) -> bool
         return True
     own_app = () if tenant.app is None else (tenant.app,)
     if context.ledger.hold_on(keep_alive_refs(tenant.ref, *own_app), context.now) is not None:
-        return True  # a user asked for it, whatever else is known of the kernel
+        return True  # a user set a keep-alive, which counts more than the state of the kernel
     if tenant.refused:  # nobody can ask it: its decision is UNKNOWN until it is suspect
         return decision.reason is not Reason.SUSPECT_BUSY
     asked = context.mark(tenant.ref).work.result in ("none", "unanswered")

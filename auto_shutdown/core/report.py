@@ -16,14 +16,18 @@ from .texts import parts_of
 from .verdict import Decision, Fault, Plan
 from .words import iso
 
-#: The version of the report's format. It rises when a field changes its meaning.
+#: The version of the report's format. It increases when a field changes its meaning.
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class Passes:
-    """When the loop ran its last passes and runs the next; ``armed`` False: it runs no more.
-    ``unsignalled_changes``: how many changes only a full pass has found."""
+    """The times of the last passes and of the next pass.
+
+    - ``armed``: the loop runs (False: it has ended).
+    - ``unsignalled_changes``: the number of changes that only a full pass has found, because no
+      change signal came for them.
+    """
 
     armed: bool
     last_pass: datetime | None = None

@@ -25,7 +25,7 @@ class Situation:
     ledger: Ledger
     snapshot: Snapshot = field(default_factory=Snapshot)
     plan: Plan = field(default_factory=Plan)
-    #: The resources that a manager or SageMaker is ending at this moment, and since when.
+    #: The removals in progress: for each resource, the time when its removal began.
     removals_under_way: dict[Ref, datetime] = field(default_factory=dict)
 
     def change_ledger(self, change: Callable[[Ledger], Ledger]) -> None:
