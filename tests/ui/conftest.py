@@ -5,10 +5,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hosts import serve
+from lab_page import quiet_host
+
+from auto_shutdown.local_studio.server import JupyterServerApp
 
 #: How long a page may take for each thing that a test waits for, in milliseconds.
 DEADLINE_MS = 60_000
@@ -54,3 +60,13 @@ def _set_deadlines(browser: Any) -> None:
 
     browser.new_context = patient(browser.new_context)
     browser.new_page = patient(browser.new_page)
+
+
+@pytest.fixture(scope="module")
+def quiet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServerApp]:
+    """A plain server that polls once a minute: what a page shows comes from its own requests."""
+    place = tmp_path_factory.mktemp("plain")
+    found = serve(Path(sys.executable), "jupyterlab", place, poll_interval_seconds=60)
+    quiet_host(found)
+    yield found
+    found.stop()

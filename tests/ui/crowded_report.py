@@ -9,7 +9,10 @@ import json
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from lab_page import enter, open_panel
+
 from auto_shutdown.core.texts import joined, parts_of, sentence
+from auto_shutdown.local_studio.server import JupyterServerApp
 
 #: Long, right to left, East Asian, with markup, and two of one name.
 NAMES = (
@@ -217,3 +220,12 @@ def show(page: Any, base: dict[str, Any], **changes: Any) -> None:
 
     page.route("**/auto-shutdown/status*", answer)
     page.route("**/auto-shutdown/check*", answer)
+
+
+def shown(pages: Any, server: JupyterServerApp, resources: Any, **how: Any) -> Any:
+    """A page with the panel open on a report with these resources."""
+    page = pages.new_page(**how)
+    show(page, server.status(), resources=resources, outcomes=outcomes)
+    enter(page, server)
+    open_panel(page)
+    return page
