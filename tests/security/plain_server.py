@@ -46,9 +46,10 @@ class PlainServer:
         return {str(path.relative_to(state)): path.read_bytes() for path in paths}
 
     def wait_until_it_watches(self) -> None:
-        """The server answers a moment before its extensions have begun."""
+        """The server answers a moment before its extensions have begun. Wait for the last of the
+        lines that the extension logs at its start (cycle/start_lines.py)."""
         deadline = time.monotonic() + 60
-        while "auto_shutdown: watching" not in self.log:
+        while "`jupyter auto-shutdown status` shows what is due" not in self.log:
             assert time.monotonic() < deadline, self.log
             time.sleep(0.05)
 
