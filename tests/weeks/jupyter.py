@@ -140,7 +140,7 @@ class Jupyter:
             return False
         requests = self.source._requests.of(thing.id)
         in_subshell = thing.cell is not None and thing.cell.in_subshell
-        free = thing.cell is None or (in_subshell and "sub" not in requests.unheard_subshells)
+        free = thing.cell is None or (in_subshell and "sub" not in requests.unwatched_subshells)
         if not self.follows:
             return True
         if free:
