@@ -111,7 +111,7 @@ class Snapshot:
         """The part of the snapshot that is needed to decide on ``ref`` again.
 
         For an app this includes the kernels and terminals that are or may be in it, and every
-        kernel that cannot be read, because that kernel may run in any app.
+        kernel and terminal that cannot be read, because it may run in the app.
         """
         if ref.kind is not Kind.APP:
             return replace(
@@ -123,6 +123,6 @@ class Snapshot:
         return replace(
             self,
             kernels=tuple(k for k in self.kernels if ref.id in apps_of(k) or k.unreadable),
-            terminals=tuple(t for t in self.terminals if ref.id in apps_of(t)),
+            terminals=tuple(t for t in self.terminals if ref.id in apps_of(t) or t.unreadable),
             apps=tuple(a for a in self.apps if a.ref == ref),
         )

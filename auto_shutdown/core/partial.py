@@ -15,12 +15,12 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from .apps import Tenant, decide_app, follow_app
+from .apps import decide_app, follow_app
 from .due import Context, apply_veto, show_keep_alive
 from .ledger import Ledger
 from .marks import advance_kernel, moved
 from .model import Kind, Ref, Resource, Snapshot, Terminal
-from .planner import decide_kernel
+from .planner import decide_kernel, tenants_by_last_app
 from .policy import Policy
 from .verdict import Decision, Plan
 
@@ -67,7 +67,7 @@ def decide_part(
 
     for kernel in part.kernels:
         change(kernel, apply_veto(context, decide_kernel(context, kernel)))
-    tenants = _by_app(snapshot, part)
+    tenants = tenants_by_last_app(snapshot, ledger)
     for app in part.apps:
         inside = tenants.get(app.id, [])
         change(app, apply_veto(context, decide_app(context, app, inside, decisions)))
@@ -78,16 +78,6 @@ def decide_part(
         return None
     whole = tuple(changed.get(decision.ref, decision) for decision in plan.decisions)
     return Plan(whole), Plan(tuple(decisions[resource.ref] for resource in part.resources))
-
-
-def _by_app(snapshot: Snapshot, part: Snapshot) -> dict[str | None, list[Tenant]]:
-    apps = {app.id for app in part.apps}
-    inside: dict[str | None, list[Tenant]] = {}
-    tenants: tuple[Tenant, ...] = (*snapshot.kernels, *snapshot.terminals)
-    for tenant in tenants:
-        if tenant.app in apps:
-            inside.setdefault(tenant.app, []).append(tenant)
-    return inside
 
 
 def changed_without_signal(

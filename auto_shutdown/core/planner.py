@@ -61,7 +61,7 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
         decisions[kernel.ref] = apply_veto(context, decide_kernel(context, kernel))
     for terminal in snapshot.terminals:
         decisions[terminal.ref] = apply_veto(context, _decide_terminal(context, terminal))
-    by_app = _tenants_by_app(snapshot, ledger)
+    by_app = tenants_by_last_app(snapshot, ledger)
     for app in snapshot.apps:
         tenants = by_app.get(app.id, []) + by_app.get(None, [])
         decisions[app.ref] = apply_veto(context, decide_app(context, app, tenants, decisions))
@@ -84,20 +84,22 @@ def decide(snapshot: Snapshot, ledger: Ledger, policy: Policy, now: datetime) ->
     return Plan(tuple(in_order))
 
 
-def _tenants_by_app(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, list[Tenant]]:
+def tenants_by_last_app(snapshot: Snapshot, ledger: Ledger) -> dict[str | None, list[Tenant]]:
     """Kernels and terminals by the id of their app. The key None holds kernels that may run in any
     app.
 
-    A kernel that cannot be read counts for its last known app. Without one it may run in any app.
-    Any other kernel or terminal counts for each app that it may run in.
+    A kernel or terminal that cannot be read counts for its last known app. Such a kernel without
+    one may run in any app. Any other kernel or terminal counts for each app that it may run in.
     """
     by_app: dict[str | None, list[Tenant]] = {}
     tenants: list[Tenant] = [*snapshot.kernels, *snapshot.terminals]
     for resource in tenants:
         apps: tuple[str | None, ...] = apps_of(resource)  # empty: on the server's own host
-        if isinstance(resource, Kernel) and resource.unreadable:
+        if resource.unreadable:
             mark = ledger.marks.get(resource.ref)
-            apps = (mark.app if mark is not None else None,)
+            last_app = mark.app if mark is not None else None
+            if last_app is not None or isinstance(resource, Kernel):
+                apps = (last_app,)
         for app in apps:
             by_app.setdefault(app, []).append(resource)
     return by_app

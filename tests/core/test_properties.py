@@ -254,7 +254,29 @@ def test_nothing_is_removed_without_a_notice(life: Life) -> None:
             assert notice.at >= decision.idle_since
 
 
+def terminal_that_can_no_longer_be_read() -> Life:
+    """It ran a command in an app. Now nobody knows in which app it is, and whether it works."""
+    app_type, name = APPS[0].split("/")
+    app = App(type=app_type, name=name, status="InService")
+    working = Terminal("1", running_job="train", app=APPS[0])
+    looks = [
+        Look(HOUR, Snapshot(terminals=(terminal,), apps=(app,)))
+        for terminal in (working, Terminal("1", unreadable="OSError"))
+    ]
+    policy = Policy(idle_timeout=HOUR, warn=0 * HOUR, grace=0 * HOUR)
+    return live(looks, policy, Past())
+
+
+def test_terminal_that_can_no_longer_be_read_keeps_the_app_in_which_it_was() -> None:
+    life = terminal_that_can_no_longer_be_read()
+    (app,) = life.snapshot.apps
+    decision = life.plan.of(app.ref)
+    assert decision is not None
+    assert decision.reason is Reason.UNKNOWN
+
+
 @given(lives)
+@example(terminal_that_can_no_longer_be_read())
 def test_the_second_look_decides_the_same_for_an_unchanged_resource(life: Life) -> None:
     for decision in life.plan.removals:
         ref = decision.ref
