@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,11 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 from value_world import MINUTE, START, Bench
 
-from auto_shutdown.core.model import App, Kind, Ref, Resource, Snapshot, Unread
-from auto_shutdown.core.questions import RECHECK
+from auto_shutdown.core.model import Resource, Unread
 from auto_shutdown.core.verdict import Outcome, Result
-from auto_shutdown.cycle.refused import RefusedError
-from auto_shutdown.world.last_word import MayGo, always
 
 DENIED = Outcome(Result.PERMANENT, "Denied.", "AccessDenied", "Allow sagemaker:DeleteApp on arn:x.")
 BUSY = Outcome(Result.TEMPORARY, "Busy.", "ResourceInUse", "Wait.")
@@ -166,129 +162,6 @@ async def test_a_resource_that_depends_on_an_unread_source_is_kept(
     assert app.id in bench.world.removed
 
 
-async def test_a_resource_that_became_active_at_the_last_moment_is_stale(bench: Bench) -> None:
-    app = bench.world.app("a")
-    kernel = bench.world.kernel("k", app)
-
-    def run_a_cell(_ref: Ref) -> None:
-        bench.world.kernels["k"] = replace(kernel, state="busy")
-
-    bench.world.before_look = run_a_cell
-    await bench.live(timedelta(minutes=125))
-    assert bench.world.removed == []
-    outcomes = {o["id"]: o["outcome"] for o in bench.controller.report()["outcomes"]}
-    assert outcomes == {"k": "stale", app.id: "stale"}
-    assert bench.controller.report()["outcomes"][0]["app"] == app.id
-    assert await bench.controller.requests.read_history(9) == []
-
-
-async def test_a_kernel_that_arrives_at_the_last_moment_saves_the_app(bench: Bench) -> None:
-    app = bench.world.app("a")
-
-    def arrive(_ref: Ref) -> None:
-        bench.world.kernel("new", app, last_activity=START)
-
-    bench.world.before_look = arrive
-    await bench.live(timedelta(minutes=121))
-    assert bench.world.removed == []
-
-
-@pytest.mark.parametrize("said", ["kept", "present", "switched off"])
-async def test_a_request_during_a_removal_counts_for_the_rest_of_the_pass(
-    bench: Bench, said: str
-) -> None:
-    """The first removal takes its time, and meanwhile somebody wants to keep the second."""
-    bench.world.kernel("first")
-    second = bench.world.kernel("second").ref
-    controller, asked = bench.controller, []
-
-    def speak(_resource: Resource) -> None:
-        words = {
-            "kept": lambda: controller.requests.keep_alive(second, 60),
-            "present": lambda: controller.requests.note_activity(second),
-            "switched off": lambda: controller.requests.patch_settings({"enabled": False}),
-        }
-        asked.append(asyncio.ensure_future(words[said]()))
-
-    async def slowly(resource: Resource, only_unmoved: bool, may_go: MayGo = always) -> Outcome:
-        """Return only after the request has arrived."""
-        outcome = await remove(resource, only_unmoved, may_go)
-        if said == "switched off":  # its file is written in a thread
-            await asked[0]
-        for _ in range(10):  # the other two wait for the pass, so only their start is waited for
-            await asyncio.sleep(0)
-        return outcome
-
-    remove, bench.world.remove = bench.world.remove, slowly  # type: ignore[method-assign]
-    bench.world.before_remove = speak
-    await bench.live(timedelta(minutes=121))
-    await asyncio.gather(*asked)
-    assert bench.world.removed == ["first"]
-    await controller.check()
-    assert bench.world.removed == ["first"]
-
-
-@pytest.mark.parametrize("change", [{"enabled": False}, {"idle_timeout_minutes": 600}], ids=str)
-async def test_a_setting_changed_during_the_last_look_at_an_app_keeps_it(
-    bench: Bench, change: dict[str, object]
-) -> None:
-    app = bench.world.app("ml").ref
-    look_again, looks = bench.world.look_again, []
-
-    async def look_slowly(ref: Ref) -> Snapshot:
-        snapshot = await look_again(ref)
-        looks.append(ref)
-        if looks.count(app) == 2:  # the last look, right before SageMaker is asked
-            await bench.controller.requests.patch_settings(change)
-        return snapshot
-
-    bench.world.look_again = look_slowly  # type: ignore[method-assign]
-    await bench.live(timedelta(minutes=123))
-    assert looks.count(app) >= 2
-    assert bench.world.removed == []
-
-
-async def test_a_keep_alive_for_a_resource_being_removed_is_refused(bench: Bench) -> None:
-    ref = bench.world.kernel("k").ref
-    asked: list[asyncio.Future[object]] = []
-    bench.world.before_remove = lambda _r: asked.append(
-        asyncio.ensure_future(bench.controller.requests.keep_alive(ref, 60))
-    )
-    await bench.live(timedelta(minutes=121))
-    (answer,) = await asyncio.gather(*asked, return_exceptions=True)
-    assert isinstance(answer, RefusedError)
-    assert answer.status == 409
-    assert bench.controller.requests.keep_alives() == []
-
-
-async def test_a_resource_that_is_gone_at_the_second_look_is_no_error(bench: Bench) -> None:
-    bench.world.kernel("k")
-    bench.world.before_look = lambda _ref: bench.world.kernels.clear()
-    await bench.live(timedelta(minutes=125))
-    assert [o["outcome"] for o in bench.controller.report()["outcomes"]] == ["gone"]
-
-
-async def test_a_removal_that_was_skipped_shows_the_new_activity_in_the_same_pass(
-    bench: Bench,
-) -> None:
-    """Otherwise the report calls the kernel idle and due until the next full pass."""
-    bench.world.kernel("k")
-
-    def use(_resource: Resource) -> None:
-        bench.world.kernel("k", state="busy")
-
-    bench.world.before_remove = use
-    bench.world.answers["k"] = [Outcome(Result.STALE, "It was used at the last moment.")]
-    await bench.live(timedelta(minutes=119))
-    for _ in range(20):
-        bench.clock.advance(timedelta(seconds=10))
-        await bench.controller.check()
-        if bench.world.removed:
-            break
-    assert [o["outcome"] for o in bench.controller.report()["outcomes"]] == ["stale"]
-    assert bench.resource("k")["reason"] == "recent-activity"
-
-
 async def test_an_unexpected_error_affects_one_resource_only(bench: Bench) -> None:
     bench.world.kernel("a")
     bench.world.kernel("b")
@@ -301,83 +174,6 @@ async def test_an_unexpected_error_affects_one_resource_only(bench: Bench) -> No
     await bench.live(timedelta(minutes=121))
     assert bench.world.removed == ["b"]
     assert bench.resource("a")["reason"] == "backing-off"
-
-
-async def test_dry_run_reports_each_removal_once_and_removes_nothing(bench: Bench) -> None:
-    app = bench.world.app("a")
-    bench.world.kernel("k", app)
-    await bench.controller.requests.patch_settings({"dry_run": True})
-    await bench.live(timedelta(hours=6))
-    assert bench.world.removed == []
-    outcomes = [(o["id"], o["outcome"]) for o in bench.controller.report()["outcomes"]]
-    assert outcomes == [("k", "dry-run"), (app.id, "dry-run")]
-    assert bench.controller.report()["health"]["armed"] is False
-
-
-async def test_dry_run_asks_seldom_about_a_rehearsed_removal(bench: Bench) -> None:
-    bench.world.kernel("k", bench.world.app("a"))
-    await bench.controller.requests.patch_settings({"dry_run": True})
-    await bench.live(timedelta(hours=3))
-    assert bench.resource("k")["action"] == "remove"
-    passes, asked = bench.world.full_looks, len(bench.world.asked)
-    await bench.live(timedelta(hours=1))
-    assert bench.resource("k")["action"] == "remove"
-    assert 0 < len(bench.world.asked) - asked <= timedelta(hours=1) / RECHECK + 1
-    assert bench.world.full_looks - passes <= 3600 / bench.limits.poll_interval_seconds + 1
-    # Without dry_run the answer is too old for a removal.
-    await bench.live(RECHECK / 2)
-    await bench.controller.requests.patch_settings({"dry_run": False})
-    bench.world.at_work.add("k")
-    await bench.live(timedelta(minutes=1))
-    assert (bench.world.removed, bench.resource("k")["reason"]) == ([], "background-work")
-
-
-async def test_work_that_begins_after_its_rehearsal_is_found(bench: Bench) -> None:
-    """SageMaker's own idle shutdown is told of it, and would stop the work otherwise."""
-    bench.world.kernel("k", bench.world.app("a"))
-    await bench.controller.requests.patch_settings({"dry_run": True})
-    await bench.live(timedelta(hours=3))
-    assert bench.resource("k")["action"] == "remove"
-    bench.world.at_work.add("k")
-    await bench.live(2 * RECHECK)
-    assert bench.resource("k")["reason"] == "background-work"
-
-
-async def test_a_check_with_dry_run_only_rehearses(bench: Bench) -> None:
-    bench.limits = replace(bench.limits, poll_interval_seconds=3600)
-    bench.controller = bench.make()
-    bench.world.kernel("k", last_activity=START - timedelta(hours=5))
-    bench.clock.advance(timedelta(minutes=11))
-    await bench.controller.check(dry_run=True)
-    bench.clock.advance(timedelta(minutes=6))
-    await bench.controller.check(dry_run=True)
-    assert bench.world.removed == []
-    assert [o["outcome"] for o in bench.controller.report()["outcomes"]] == ["dry-run"]
-
-
-async def test_a_requested_removal(bench: Bench) -> None:
-    app = bench.world.app("a")
-    bench.world.kernel("k", app, state="busy")
-    bench.world.apps["JupyterServer/default"] = App("JupyterServer", "default", "InService")
-    await bench.controller.run_pass(list_apps=True)
-    await bench.controller.requests.keep_alive(app.ref, 60, "waits for a review")
-    outcome = await bench.controller.requests.remove(app.ref)
-    assert (outcome["outcome"], outcome["reason"]) == ("removed", "requested")
-    (newest,) = await bench.controller.requests.read_history(1)
-    assert newest["detail"].endswith("It was kept alive: waits for a review.")
-    assert bench.world.removed == ["k", app.id]
-    assert bench.world.only_unmoved == [False, False], "it is to go however it is"
-    await bench.controller.check()
-    assert bench.resource(app.id)["state"] == "Deleting", "not as it was listed before"
-    for ref, status in (
-        (Ref(Kind.APP, "JupyterServer/default"), 409),
-        (Ref(Kind.APP, "KernelGateway/hers"), 404),
-        (app.ref, 409),
-    ):
-        with pytest.raises(RefusedError) as caught:
-            await bench.controller.requests.remove(ref)
-        assert caught.value.status == status
-    assert bench.world.removed == ["k", app.id]
 
 
 async def test_a_dead_kernel_with_a_longer_limit_is_shut_down_with_its_app(bench: Bench) -> None:

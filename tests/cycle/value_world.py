@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -196,3 +197,13 @@ class Bench:
     def resource(self, ref_id: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = self.controller.report()["resources"]
         return next(r for r in found if r["id"] == ref_id)
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait for ``condition``; the time limit of the test ends what never comes."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+
+
+def faults(bench: Bench) -> dict[str, str]:
+    return {f["code"]: f["message"] for f in bench.controller.report()["health"]["faults"]}
