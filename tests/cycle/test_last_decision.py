@@ -234,7 +234,7 @@ async def test_app_is_not_deleted_on_the_evidence_of_an_old_look(
 ) -> None:
     """DeleteApp may wait behind other calls to SageMaker, and a cell may begin meanwhile."""
     app = bench.world.app("a")
-    monkeypatch.setattr("auto_shutdown.cycle.removal.LOOK_VALID_SECONDS", -1.0)
+    monkeypatch.setattr("auto_shutdown.cycle.last_look.LOOK_VALID_SECONDS", -1.0)
     await bench.live(DUE)
     assert bench.world.removed == []
     monkeypatch.undo()
