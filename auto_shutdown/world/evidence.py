@@ -22,6 +22,11 @@ WORK_CORES = 0.03
 #: The same for a whole host in another container, where agents and drivers use processor time, too.
 HOST_CORES = 0.25
 
+#: The part of a large host's processors that its agents and drivers may use, and the most that
+#: this allows, in cores. A job that uses one whole core is work on each host.
+HOST_PART = 0.005
+MOST_HOST_CORES = 0.9
+
 #: The same for all processes in this server's own container that belong to no job: supervisors,
 #: agents, language servers, processes that extensions of this server started.
 CONTAINER_CORES = 0.10
@@ -52,6 +57,11 @@ JVM_WRITES = 64
 
 #: No window begins with a sample that is older (seconds): its average would hide the end of work.
 OLDEST = 15 * 60.0
+
+
+def host_cores_of_work(cpu_count: float) -> float:
+    """Processor time of a whole host with ``cpu_count`` processors that is work, in cores."""
+    return max(HOST_CORES, min(HOST_PART * cpu_count, MOST_HOST_CORES))
 
 
 @dataclass(frozen=True)

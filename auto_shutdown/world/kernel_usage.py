@@ -46,6 +46,7 @@ class Usage:
     ``other_client_seen``: another client sent a request during the query. ``cells`` is the code of
     the cells in the kernel's session, where the query asked for it and the kernel answered.
     ``process_id`` is the id of the kernel's process in its container (None: not reported).
+    ``cpu_count`` is the number of processors of the host (1: not reported).
     """
 
     kernel_cores: float | None = None
@@ -56,6 +57,7 @@ class Usage:
     shell: ShellAnswer = NO_ANSWER
     cells: tuple[str, ...] | None = None
     process_id: int | None = None
+    cpu_count: float = 1.0
 
     @property
     def is_readable(self) -> bool:
@@ -253,6 +255,7 @@ class _Conversation:
             kernel_cores=None if percent is None else percent / 100,
             # ipykernel leaves out a zero: for an idle host, and for the first query of a process.
             host_cores=(host or 0.0) / 100 * (cores or 1.0),
+            cpu_count=cores or 1.0,
             process_id=None if process_id is None else int(process_id),
         )
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from ..core.apps import may_report
 from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot
 from ..core.witness import loses_output_if_asked
-from .evidence import HOST_CORES, WORK_CORES, Gauge, Reading
+from .evidence import WORK_CORES, Gauge, Reading, host_cores_of_work
 from .kernel_usage import Usage
 from .kernels import KernelSource
 from .work_answers import judge_use, not_answered
@@ -175,7 +175,12 @@ class RemoteWork:
             return replace(answer, unread=app in self._working_apps)
         by_kernel = {
             kernel_id: self._measure(
-                app, kernel_id, self._meters[kernel_id].host_total, window, HOST_CORES, "its host"
+                app,
+                kernel_id,
+                self._meters[kernel_id].host_total,
+                window,
+                host_cores_of_work(usages[kernel_id].cpu_count),
+                "its host",
             )
             for kernel_id in readable
         }

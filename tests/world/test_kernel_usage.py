@@ -76,6 +76,7 @@ async def test_a_usage_reply_is_read(
     monkeypatch.setattr(kernel_usage, "REST_STEP", 0.001)
     usage = await kernel_usage.ask("ws://gateway/k", {}, read_stamps)
     assert (usage.kernel_cores, usage.host_cores) == cores
+    assert usage.cpu_count == content.get("cpu_count", 1)
     assert (usage.process_id, usage.is_readable) == (process_id, is_readable)
     assert (usage.failure, usage.shell.free) == ("", True)
 

@@ -82,6 +82,27 @@ async def test_host_of_an_app_is_asked_once_through_one_of_its_kernels() -> None
     assert not answers[KERNEL.ref].working
 
 
+@pytest.mark.parametrize(
+    ("processors", "cores", "working"),
+    [
+        (1, 0.24, False),
+        (1, 0.26, True),
+        (50, 0.26, True),
+        (96, 0.40, False),  # agents and drivers of a large instance
+        (96, 0.49, True),
+        (192, 0.80, False),
+        (192, 0.96, True),  # a job on one core, rounded down to 0.5 % of the processors
+        (10_000, 0.96, True),
+    ],
+)
+async def test_the_threshold_of_a_host_grows_with_its_processors(
+    processors: float, cores: float, working: bool
+) -> None:
+    behind = Behind(KERNEL, k=Usage(0.0, cores, cpu_count=processors))
+    await behind.ask_app()
+    assert (await behind.ask_app()).working is working
+
+
 @pytest.mark.parametrize("usage", [IDLE, SILENT])
 async def test_kernel_asked_about_its_app_records_only_the_stamps_of_its_answer(
     usage: Usage,
