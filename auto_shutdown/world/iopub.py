@@ -19,7 +19,8 @@ from typing import Any
 
 from ..core.model import IOPubActivity
 from .kernel_access import kernel_of, pid_of
-from .kernel_requests import USER_REQUESTS, KernelRequests, Requests
+from .kernel_requests import KernelRequests, Requests
+from .user_requests import USER_REQUESTS
 
 #: The message types of a kernel's output.
 OUTPUT = frozenset(

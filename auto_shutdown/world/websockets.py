@@ -19,7 +19,8 @@ from datetime import datetime
 from typing import Any
 
 from .kernel_messages import LONGEST_STATUS, read
-from .kernel_requests import USER_REQUESTS, Requests
+from .kernel_requests import Requests
+from .user_requests import USER_REQUESTS
 
 #: The messages of a client that matter here.
 INCOMING = USER_REQUESTS | {"input_reply"}
