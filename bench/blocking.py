@@ -38,8 +38,9 @@ def measure(root: Path) -> Table:
     table = Table(
         "The longest block of the event loop",
         "A coroutine wakes every millisecond in a real server. A block is the delay of one "
-        "wake-up; the time in which other processes used the processor does not count. Medians of "
-        f"{REPEATS} servers for the first rows and {REPEATS} for the last row, which alternate.",
+        "wake-up; the time in which other processes used the processor does not count. The first "
+        f"rows are medians of {REPEATS} servers, the last row is the median of {REPEATS} others; "
+        "the servers of both kinds run in turn.",
         (
             "activity of the server",
             "longest block",

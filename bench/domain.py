@@ -86,7 +86,8 @@ def measure(root: Path) -> Table:
     table = Table(
         "A report on ten thousand apps",
         "A domain with 1,000 people, 1,000 spaces and 10,000 apps, in an account that answers two "
-        "list calls a second. The third column compares with half a second for each list call.",
+        "list calls a second. The third column divides the duration by the shortest possible one, "
+        "which is half a second for each list call.",
         ("program", "seconds", "compared with the rate", "memory", "throttled calls", "result"),
     )
     with large_account() as environment:

@@ -20,8 +20,8 @@ REPEATS = 5
 ROUNDS = {1: 60, 10: 60, 100: 20, 1000: 4}
 
 WHY_NOT_LESS = (
-    "why not less: a full pass decides on every kernel again and writes a sentence for people "
-    "(docs/decisions/020). After a change of one kernel, only that kernel is read "
+    "why a full pass takes this long: it decides on every kernel again and writes a sentence for "
+    "people (docs/decisions/020). After a change of one kernel, only that kernel is read "
     "(docs/decisions/028)"
 )
 
@@ -66,8 +66,8 @@ def measure(root: Path) -> Table:
         "extension is compared with a round of four GET requests (sessions, kernels, terminals, "
         "apps), server and client together, as tools that poll send them. The partial pass reads "
         "the one kernel that began or ended a cell. The ratio for an hour assumes a full pass "
-        f"every {PASS_INTERVAL} s and a round every {ROUND_INTERVAL} s. Medians; passes and rounds "
-        "alternate in one server process.",
+        f"every {PASS_INTERVAL} s and a round every {ROUND_INTERVAL} s. The times are "
+        "medians; passes and rounds alternate in one server process.",
         (
             "kernels, apps",
             "full pass",

@@ -76,7 +76,8 @@ def measure(root: Path) -> Table:
         "From due to DeleteApp, at any poll interval",
         f"{len(LIMITS)} apps are due one after another. The table shows the time from the due "
         "time in the report to the request at the SageMaker API on this machine. A tool that only "
-        "polls takes half of its interval on average, and a whole one at worst.",
+        "polls sends the request half of its poll interval after the due time on average, and a "
+        "whole interval after it at worst.",
         ("poll interval", "median", "longest", "a tool that only polls", "ratio of the medians"),
     )
     worst = 0.0
