@@ -129,7 +129,8 @@ def _decide_in_service(
     covers = (ref, *(terminal.ref for terminal in terminals))
     if mark.work.result == "working":
         work = mark.work.detail
-        detail = f"Something works in it: {work}."
+        verb = "works" if mark.work.low_use_since is None else "may work"
+        detail = f"Something {verb} in it: {work}."
         working = context.keep(
             ref, Reason.BACKGROUND_WORK, detail, Signal.BACKGROUND_WORK, work=work
         )

@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from .due import Clock, Context, decide_by_clock, has_recent_answer, keep_alive_refs
-from .marks import RUNNING, STUCK_CPU, Mark
-from .model import Program, Ref
+from .marks import RUNNING, STUCK_CPU, activity
+from .model import KERNEL_GATEWAY, Kind, Program, Ref
 from .policy import Policy
 from .signals import WEAK, Signal
 from .verdict import Decision, Reason
@@ -83,7 +83,7 @@ def decide_background_work(
 
     Background work is suspect if all of it is programs (:class:`Program`) that may only wait for a
     person, a low use of the processor, or both. A cluster of workers that waits for tasks has such
-    a low use.
+    a low use, and so have the agents and drivers of a host.
 
     After ``max_busy_minutes`` suspect work keeps its resource no longer, and ``idle_clock``
     decides. The other arguments are those of :func:`decide_by_clock`.
@@ -95,7 +95,8 @@ def decide_background_work(
         return working
     case = "program" if work.low_use_since is None else "low-use"
     if not work.programs:
-        signs += ", as an idle cluster does, and showed no other sign of work"
+        signs += "" if _is_in_another_container(working.ref) else ", as an idle cluster does"
+        signs += ", and showed no other sign of work"
     elif case == "low-use":
         signs += ", and the other work is no more than that of an idle cluster"
     else:
@@ -154,22 +155,32 @@ def last_sign_of_work(program: Program, policy: Policy, now: datetime) -> dateti
 
 def _background_quiet_since(ref: Ref, context: Context) -> datetime | None:
     """Since when the background work of ``ref`` has shown no sign of work. None if it may work."""
-    mark = context.mark(ref)
-    if not mark.work.programs:
-        return _low_use_since(mark, context)
-    quiet_since = _quiet_since(context, mark.work.programs)
-    low_use_since = _low_use_since(mark, context)
+    programs = context.mark(ref).work.programs
+    low_use_since = _low_use_since(ref, context)
+    if not programs:
+        return low_use_since
+    quiet_since = _quiet_since(context, programs)
     if quiet_since is None or low_use_since is None:
         return quiet_since
     return max(quiet_since, low_use_since)
 
 
-def _low_use_since(mark: Mark, context: Context) -> datetime | None:
+def _is_in_another_container(ref: Ref) -> bool:
+    """Whether ``ref`` is an app whose work is known only from the use of its whole host."""
+    return ref.kind is Kind.APP and ref.id.startswith(f"{KERNEL_GATEWAY}/")
+
+
+def _low_use_since(ref: Ref, context: Context) -> datetime | None:
     """Since when a low use of the processor has been the only sign of work. A request, a key or a
     heartbeat ends that; output counts for ``output_only_minutes``."""
+    mark = context.mark(ref)
     since = mark.work.low_use_since
     if since is None:
         return None
+    if _is_in_another_container(ref):
+        # The use is that of a whole host. It may have been that of a cell, and a job that the cell
+        # started may use as much now. So the activity in the app counts, too.
+        since = max(since, min(activity(mark, context.policy.caps)[0], context.now))
     strong = (at for name, at in mark.stamps.items() if name not in WEAK)
     since = max([since, *(min(at, context.now) for at in strong)])
     printed_at = mark.weak.get(Signal.OUTPUT, since)

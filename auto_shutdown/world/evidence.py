@@ -27,6 +27,11 @@ HOST_CORES = 0.25
 HOST_PART = 0.005
 MOST_HOST_CORES = 0.9
 
+#: Processor time of a whole host, in cores, below which only its agents and drivers may work. A job
+#: that uses one whole core is above it on up to 200 processors, although a kernel reports the use
+#: of its host in steps of 0.1 % of all processors.
+LOW_HOST_CORES = 0.9
+
 #: The same for all processes in this server's own container that belong to no job: supervisors,
 #: agents, language servers, processes that extensions of this server started.
 CONTAINER_CORES = 0.10

@@ -14,7 +14,7 @@ from datetime import timedelta
 from ..core.apps import may_report
 from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot
 from ..core.witness import loses_output_if_asked
-from .evidence import WORK_CORES, Gauge, Reading, host_cores_of_work
+from .evidence import LOW_HOST_CORES, WORK_CORES, Gauge, Reading, host_cores_of_work
 from .kernel_usage import Usage
 from .kernels import KernelSource
 from .work_answers import judge_use, not_answered
@@ -174,24 +174,25 @@ class RemoteWork:
             # A question that fails is no evidence that the app's work has ended.
             return replace(answer, unread=app in self._working_apps)
         by_kernel = {
-            kernel_id: self._measure(
-                app,
-                kernel_id,
-                self._meters[kernel_id].host_total,
-                window,
-                host_cores_of_work(usages[kernel_id].cpu_count),
-                "its host",
-            )
+            kernel_id: self._measure_host(app, kernel_id, window, usages[kernel_id])
             for kernel_id in readable
         }
-        reporter, answer = max(
-            by_kernel.items(), key=lambda item: (item[1].working, item[1].conclusive)
-        )
+        reporter, answer = max(by_kernel.items(), key=lambda item: _certainty(item[1]))
         self._reporters[app] = reporter
         if answer.working:
             self._working_apps.add(app)
         elif answer.conclusive:
             self._working_apps.discard(app)
+        return answer
+
+    def _measure_host(self, app: Ref, kernel_id: str, window: float, usage: Usage) -> Answer:
+        """Judge ``app`` by what its host used, as the kernel has reported it. A low use may be that
+        of an agent, or of another app on the same instance."""
+        total, enough = self._meters[kernel_id].host_total, host_cores_of_work(usage.cpu_count)
+        answer = self._measure(app, kernel_id, total, window, enough, "its host")
+        if answer.working and answer.cores is not None and answer.cores < LOW_HOST_CORES:
+            detail = f"{answer.detail}, perhaps for an agent or another app"
+            return replace(answer, low_use=True, detail=detail)
         return answer
 
     def _measure(
@@ -207,6 +208,11 @@ class RemoteWork:
 
 def _ref(kernel_id: str) -> Ref:
     return Ref(Kind.KERNEL, kernel_id)
+
+
+def _certainty(answer: Answer) -> tuple[bool, bool, bool]:
+    """A key for ``max``: which of several answers about one app shows the most."""
+    return answer.working and not answer.low_use, answer.working, answer.conclusive
 
 
 def _readable(kernel_ids: Iterable[str], usages: Mapping[str, Usage]) -> list[str]:

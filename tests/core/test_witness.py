@@ -10,6 +10,7 @@ from planner_tables import IDLE_SCENE
 from scene import (
     APP,
     ASKED,
+    IMAGE_TERMINAL,
     KERNEL,
     NOW,
     Scene,
@@ -174,3 +175,56 @@ def test_a_kernel_goes_where_its_app_need_not_be_queried(name: str) -> None:
 
 def test_a_disabled_product_keeps_all_as_before() -> None:
     assert reasons(with_policy(AT_WORK, enabled=False)) == {"k1": Reason.DISABLED}
+
+
+# -- an app whose host uses less than a whole core: agents, or a job ------------------------------
+
+HOUR = timedelta(hours=1)
+
+
+def low_use(since: timedelta, active: timedelta = 9 * HOUR, **policy: object) -> Scene:
+    """The host has used the processor a little for so long (``since``). A user was active in the
+    app ``active`` ago."""
+    detail = "its host used 30% of a core, perhaps for an agent or another app"
+    work = Work(NOW, NOW, "working", detail, low_use_since=NOW - since)
+    at = NOW - active
+    kernel = with_kernel(IDLE_SCENE, last_activity=at)
+    kernel = with_mark(kernel, KERNEL.ref, active_at=at, stamps={"last-activity": at})
+    kernel = with_mark(kernel, IMAGE_TERMINAL.ref, active_at=at)
+    scene = with_mark(kernel, APP.ref, work=work, active_at=at)
+    return with_policy(scene, suspect_after=2 * HOUR, **policy)
+
+
+@pytest.mark.parametrize(
+    ("scene", "of_app", "of_kernel"),
+    [
+        (low_use(HOUR), Reason.BACKGROUND_WORK, Reason.BACKGROUND_WORK),
+        (low_use(3 * HOUR), Reason.SUSPECT_BUSY, Reason.BACKGROUND_WORK),
+        (low_use(3 * HOUR, max_busy=4 * HOUR), Reason.SUSPECT_BUSY, Reason.BACKGROUND_WORK),
+        (low_use(5 * HOUR, max_busy=4 * HOUR), Reason.MAX_BUSY, Reason.IDLE),
+    ],
+    ids=["an hour", "suspect", "before max_busy", "after max_busy"],
+)
+def test_a_low_use_of_the_host_ends_with_max_busy(
+    scene: Scene, of_app: Reason, of_kernel: Reason
+) -> None:
+    assert scene.of(APP.ref).reason is of_app
+    assert scene.of(APP.ref).removes is scene.of(KERNEL.ref).removes
+    assert scene.of(KERNEL.ref).reason is of_kernel
+
+
+def test_a_low_use_of_the_host_counts_from_the_last_activity_in_the_app() -> None:
+    """Before that it was perhaps the use of a cell, and now it is that of a job of this cell."""
+    lately = low_use(9 * HOUR, active=3 * HOUR, max_busy=4 * HOUR)
+    assert lately.of(APP.ref).reason is Reason.SUSPECT_BUSY
+    assert low_use(9 * HOUR, active=HOUR).of(APP.ref).reason is Reason.BACKGROUND_WORK
+
+
+def test_the_sentence_of_a_low_use_of_the_host_claims_no_work() -> None:
+    use = "ts host used 30% of a core, perhaps for an agent or another app"
+    assert low_use(HOUR).of(APP.ref).detail == f"Something may work in it: i{use}."
+    assert (
+        low_use(3 * HOUR)
+        .of(APP.ref)
+        .detail.startswith(f"I{use}, and showed no other sign of work for 3 h. It is kept")
+    )

@@ -103,6 +103,32 @@ async def test_the_threshold_of_a_host_grows_with_its_processors(
     assert (await behind.ask_app()).working is working
 
 
+@pytest.mark.parametrize(
+    ("processors", "cores", "low"),
+    [
+        (4, 0.30, True),
+        (96, 0.89, True),
+        (4, 0.91, False),
+        (192, 0.96, False),  # a job on one core, rounded down to 0.5 % of the processors
+    ],
+)
+async def test_work_of_a_host_below_a_whole_core_may_be_that_of_agents(
+    processors: float, cores: float, low: bool
+) -> None:
+    behind = Behind(KERNEL, k=Usage(0.0, cores, cpu_count=processors))
+    await behind.ask_app()
+    answer = await behind.ask_app()
+    assert (answer.working, answer.low_use) == (True, low)
+    assert answer.detail.endswith(", perhaps for an agent or another app") is low
+
+
+async def test_the_answer_of_a_kernel_that_shows_the_most_work_counts() -> None:
+    behind = Behind(KERNEL, SECOND, k=Usage(0.0, 0.3), k2=Usage(0.0, 1.0))
+    await behind.ask(APP.ref, KERNEL.ref, SECOND.ref)
+    answer = (await behind.ask(APP.ref, KERNEL.ref, SECOND.ref))[APP.ref]
+    assert (answer.working, answer.low_use) == (True, False)
+
+
 @pytest.mark.parametrize("usage", [IDLE, SILENT])
 async def test_kernel_asked_about_its_app_records_only_the_stamps_of_its_answer(
     usage: Usage,
