@@ -1,6 +1,6 @@
 """A real kernel gateway, a server with one kernel by values (one_kernel.py), a host's websocket
-handler that is observed (observed_channels.py), and SageMaker's API with scripted answers
-(scripted_sagemaker.py)."""
+handler that is observed (observed_channels.py), SageMaker's API with scripted answers
+(scripted_sagemaker.py), and programs beside this server by values (watched_programs.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import pytest
 from observed_channels import Channels, observed
 from one_kernel import FakeShells, Manager, Sessions
 from scripted_sagemaker import ADA, Endpoint, own_environment, serving
+from watched_programs import Host
 
+from auto_shutdown.world import outside_programs, proc_files
+from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.sagemaker import SageMaker
@@ -92,3 +95,16 @@ def endpoint(scripted_server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iter
 def maker(endpoint: Endpoint, scripted_client: SageMaker) -> SageMaker:
     scripted_client.calls.clear()
     return scripted_client
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    host = Host()
+
+    def sample(members: Any) -> dict[Any, Reading]:
+        return {process.key: host.readings[process.key] for process in members}
+
+    monkeypatch.setattr(outside_programs, "sample_of", sample)
+    monkeypatch.setattr(outside_programs, "_device_times", lambda _process: host.device)
+    monkeypatch.setattr(proc_files, "read_sockets", lambda pid: host.sockets.get(pid, frozenset()))
+    return host

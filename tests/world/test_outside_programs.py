@@ -1,4 +1,4 @@
-"""Programs beside this server: which are found, and since when they show no sign of work."""
+"""Programs beside this server: which processes they have, and how they are shown."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from watched_programs import HOUR, KERNEL, PANE, TABLE, Clock, Host, look, quiet_for
 
 from auto_shutdown.core.model import Program, Snapshot, Terminal
 from auto_shutdown.world import outside_programs, proc_files, process_table, processes
@@ -22,201 +23,6 @@ from auto_shutdown.world.outside_programs import Members, Outside, ProgramWatch,
 from auto_shutdown.world.processes import Process
 from auto_shutdown.world.shell_probe import ShellAnswer
 from auto_shutdown.world.survey import Surveyor
-
-HOUR = 3600.0
-PANE = Process(50, 1, 50, 50, 1, 0.0, "python", session=50, terminal=os.makedev(136, 3))
-KERNEL = ForeignKernel(
-    Process(60, 59, 60, -1, 1, 0.0, "python3"), Path("/r/kernel-k9.json"), "papermill", {}
-)
-TABLE = {50: PANE, 60: KERNEL.process}
-
-
-class Clock:
-    """A monotonic clock moved by hand."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Host:
-    """The counters and the devices of the programs, by values."""
-
-    def __init__(self) -> None:
-        self.readings = {PANE.key: Reading(), KERNEL.process.key: Reading()}
-        self.device = (0.0, 0.0)
-        self.sockets: dict[int, frozenset[int]] = {}
-
-
-@pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch) -> Host:
-    host = Host()
-
-    def sample(members: Any) -> dict[Any, Reading]:
-        return {process.key: host.readings[process.key] for process in members}
-
-    monkeypatch.setattr(outside_programs, "sample_of", sample)
-    monkeypatch.setattr(outside_programs, "_device_times", lambda _process: host.device)
-    monkeypatch.setattr(proc_files, "read_sockets", lambda pid: host.sockets.get(pid, frozenset()))
-    return host
-
-
-def quiet_for(watch: ProgramWatch, program_id: str) -> float:
-    """For how many seconds a program has shown no sign of work."""
-    program = next(p for p in watch.programs if p.id == program_id)
-    assert program.quiet_since is not None
-    return round((datetime.now(timezone.utc) - program.quiet_since).total_seconds())
-
-
-def look(watch: ProgramWatch, pane: Process = PANE, connections: Any = ()) -> None:
-    watch.look(Outside({**TABLE, 50: pane}, [pane], [KERNEL], frozenset(connections)))
-
-
-@pytest.mark.parametrize(
-    ("command", "change", "works"),
-    [
-        ("python", {}, False),
-        ("python", {"readings": Reading(cpu=HOUR / 100)}, True),
-        ("python", {"readings": Reading(cpu=HOUR / 200)}, False),
-        ("python", {"readings": Reading(bytes=2048)}, True),
-        ("python", {"readings": Reading(bytes=2047)}, False),
-        ("java", {"readings": Reading(bytes=19_000, written=16, is_jvm=True)}, False),  # Spark
-        ("python", {"readings": Reading(child_faults=1)}, True),
-        ("python", {"device": (1.0, 0.0)}, True),
-        ("python", {"sockets": {50: frozenset({7})}}, True),
-        # Redraws are no work, keys are.
-        ("watch", {"readings": Reading(HOUR / 50, 10_000, 1), "device": (0.0, 9.0)}, False),
-        ("watch", {"readings": Reading(cpu=HOUR / 20)}, True),
-        ("watch", {"device": (1.0, 0.0)}, True),
-        ("watch", {"sockets": {50: frozenset({7})}}, False),
-    ],
-)
-def test_signs_of_work(host: Host, command: str, change: dict[str, Any], works: bool) -> None:
-    clock, pane = Clock(), Process(50, 1, 50, 50, 1, 0.0, command, session=50, terminal=34819)
-    watch = ProgramWatch(clock)
-    look(watch, pane)
-    clock.now += HOUR
-    host.readings[PANE.key] = change.get("readings", Reading())
-    host.device = change.get("device", host.device)
-    host.sockets = change.get("sockets", {})
-    look(watch, pane, connections={7})
-    assert quiet_for(watch, "pts/3") == (0 if works else HOUR)
-
-
-@pytest.mark.parametrize("name", ["less", "top", "htop", "watch", "tail", "cat", "vim"])
-def test_redraws_of_a_program_that_only_displays_are_no_work(host: Host, name: str) -> None:
-    clock, pane = Clock(), replace(PANE, command=name)
-    watch = ProgramWatch(clock)
-    for number in range(60):
-        host.device = (0.0, float(number))
-        host.readings[PANE.key] = Reading(number * 0.3, number * 10_000, number)
-        clock.now = number * 60.0
-        look(watch, pane)
-    assert quiet_for(watch, "pts/3") == 59 * 60
-    assert watch.programs[0].printed_at is None
-
-
-@pytest.mark.parametrize("name", ["python", "node", "ruby"])
-def test_a_prompt_or_web_server_that_nobody_uses_is_quiet(host: Host, name: str) -> None:
-    clock, pane = Clock(), replace(PANE, command=name)
-    watch = ProgramWatch(clock)
-    for number in range(60):
-        host.readings[PANE.key] = Reading(cpu=round(number * 0.12, 2))  # its event loop
-        clock.now = number * 60.0
-        look(watch, pane)
-    assert quiet_for(watch, "pts/3") == 59 * 60
-
-
-@pytest.mark.parametrize("hidden", [True, False])
-def test_reads_and_writes_that_another_user_hides_are_no_sign_of_work(
-    host: Host, hidden: bool
-) -> None:
-    """``sudo`` in a pane of tmux would otherwise keep the app for ever."""
-    clock = Clock()
-    watch = ProgramWatch(clock)
-    look(watch)
-    clock.now += HOUR
-    host.readings[PANE.key] = Reading(is_hidden=hidden)
-    look(watch)
-    assert quiet_for(watch, "pts/3") == HOUR
-    assert [p.io_unknown for p in watch.programs] == [hidden, False]
-
-
-def test_one_tick_between_two_close_looks_is_no_work(host: Host) -> None:
-    clock = Clock()
-    watch = ProgramWatch(clock)
-    for tick in range(4):
-        host.readings[PANE.key] = Reading(cpu=tick * 0.01)
-        look(watch)
-        clock.now += 1.0
-    assert quiet_for(watch, "pts/3") == 4
-    # But what adds up over a minute counts.
-    for tick in range(4, 104):
-        host.readings[PANE.key] = Reading(cpu=tick * 0.01)
-        look(watch)
-        clock.now += 0.6
-    assert quiet_for(watch, "pts/3") < 10
-
-
-@pytest.mark.parametrize("every", [1.0, 10.0, 59.0, 60.0])
-@pytest.mark.parametrize(
-    ("cores", "change", "quiet"),
-    [
-        # Measured: an idle dask LocalCluster with two workers reads 8 KB/s for each process.
-        ((0.042, 0.029, 0.028), {"bytes": 8 * 1024}, True),
-        ((0.042, 0.029, 0.028), {"bytes": 128 * 1024}, False),
-        ((0.042, 0.029, 0.028), {"written": 64}, False),
-        ((0.042, 0.029, 0.028), {"child_faults": 1}, False),
-        ((0.06, 0.029, 0.028), {}, False),
-        ((0.042, 0.0, 0.0), {}, False),  # one process is no cluster
-        ((0.002, 0.002, 0.0), {}, True),
-    ],
-    ids=str,
-)
-def test_an_idle_cluster_in_a_pane_shows_no_sign_of_work(
-    host: Host, every: float, cores: tuple[float, ...], change: dict[str, int], quiet: bool
-) -> None:
-    clock = Clock()
-    watch = ProgramWatch(clock)
-    workers = [replace(PANE, pid=pid, parent=50) for pid in (51, 52)]
-    table = {p.pid: p for p in (PANE, *workers)}
-    for look_number in range(int(HOUR / every)):
-        seconds = look_number * every
-        used = {name: int(value * seconds) for name, value in change.items()}
-        for process, share in zip(table.values(), cores):
-            host.readings[process.key] = Reading(cpu=round(share * seconds, 2), **used)
-        clock.now = seconds
-        watch.look(Outside(table, [PANE]))
-    if quiet:
-        assert quiet_for(watch, "pts/3") == round(clock.now)
-    else:
-        assert quiet_for(watch, "pts/3") <= 60
-
-
-def test_a_cell_of_another_programs_kernel_may_work_with_a_cluster(host: Host) -> None:
-    clock = Clock()
-    watch = ProgramWatch(clock)
-    workers = [Process(pid, 60, 60, -1, 1, 0.0, "python") for pid in (61, 62)]
-    table = {p.pid: p for p in (KERNEL.process, *workers)}
-    for minute in range(10):
-        clock.now = minute * 60.0
-        for process in table.values():
-            host.readings[process.key] = Reading(cpu=minute * 1.8)
-        watch.look(Outside(table, (), [KERNEL]))
-    assert quiet_for(watch, "k9") == 0
-
-
-def test_a_program_that_begins_to_compute_is_seen_at_the_next_look(host: Host) -> None:
-    clock = Clock()
-    watch = ProgramWatch(clock)
-    look(watch)
-    clock.now += HOUR
-    look(watch)
-    clock.now += 10.0
-    host.readings[PANE.key] = Reading(cpu=5.0)
-    look(watch)
-    assert quiet_for(watch, "pts/3") == 0
 
 
 def test_another_program_in_the_same_terminal_starts_anew(host: Host) -> None:
@@ -255,27 +61,6 @@ def test_a_look_reads_the_family_tree_once(host: Host, monkeypatch: pytest.Monke
     table = {**TABLE, **{pane.pid: pane for pane in panes}}
     ProgramWatch(Clock()).look(Outside(table, panes, [KERNEL]))
     assert read == [5]
-
-
-def test_while_the_processes_cannot_be_read_each_program_may_work(host: Host) -> None:
-    clock = Clock()
-    watch = ProgramWatch(clock)
-    look(watch)
-    clock.now += HOUR
-    watch.note_unreadable()
-    assert quiet_for(watch, "pts/3") == 0
-
-
-def test_output_is_shown_apart_from_work(host: Host) -> None:
-    clock = Clock()
-    watch = ProgramWatch(clock)
-    look(watch)
-    assert watch.programs[0].printed_at is None
-    clock.now += HOUR
-    host.device = (0.0, 5.0)
-    look(watch)
-    assert watch.programs[0].printed_at is not None
-    assert quiet_for(watch, "pts/3") == HOUR
 
 
 @pytest.mark.parametrize(
