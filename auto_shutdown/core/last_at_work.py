@@ -1,5 +1,6 @@
-"""When anything on this server last worked, for other tools that stop idle servers (SageMaker's own
-idle shutdown, JupyterHub's culler) and cannot see that themselves."""
+"""Find out when something on this server last worked. The extension reports this to other tools
+that stop idle servers (SageMaker's own idle shutdown, JupyterHub's culler), because these tools
+cannot observe it themselves."""
 
 from __future__ import annotations
 
@@ -18,10 +19,11 @@ def last_at_work(snapshot: Snapshot, ledger: Ledger, now: datetime) -> datetime 
     The result is ``now`` while a kernel is busy, a terminal command or background work runs, or a
     keep-alive or a veto is in force. Otherwise it is the last heartbeat, or None without one.
 
-    Unknown is never idle: what cannot be read counts as at work, as long as this extension keeps it
-    for that reason.
+    A resource that cannot be read counts as at work, as long as this extension keeps it for that
+    reason.
 
-    The setting ``enabled`` plays no part: work is work even where this extension removes nothing.
+    The setting ``enabled`` does not change the result: other tools stop idle servers also while
+    this extension is switched off.
     """
     at_work = (
         not snapshot.unread.keys().isdisjoint((Snapshot.KERNELS, Snapshot.TERMINALS))
@@ -38,8 +40,8 @@ def last_at_work(snapshot: Snapshot, ledger: Ledger, now: datetime) -> datetime 
 
 
 def _may_work(kernel: Kernel) -> bool:
-    """Whether the kernel is busy, or nobody knows whether it is. A kernel that waits for a person
-    who has left does not work, and neither does a dead kernel or one that is still starting."""
+    """Whether the kernel is busy, or its state is unknown. A dead kernel does not work, and neither
+    does a kernel that is still starting or that waits for a person who has left."""
     if kernel.unreadable:
         return True
     if kernel.state == BUSY:

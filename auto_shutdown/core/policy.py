@@ -50,8 +50,9 @@ class Rule:
 
 
 def _is_instance_type_unknown(resource: Resource) -> bool:
-    """Whether ``resource`` runs on an instance whose type this server has not read: in one of
-    several apps, or (after a restart) in an app that SageMaker has not listed yet."""
+    """Whether this server does not know the type of the instance on which ``resource`` runs. The
+    resource may run in one of several apps, or (after a restart) in an app that SageMaker has not
+    listed yet."""
     if isinstance(resource, App) or resource.instance_type is not None:
         return False
     return any(app.startswith(f"{KERNEL_GATEWAY}/") for app in apps_of(resource))
@@ -63,7 +64,8 @@ class Policy:
 
     ``settings`` holds the same settings as JSON, for the report. ``own_limit_prolongs``: the limit
     in a kernelspec may be longer than the limit in the settings; False where the administrator
-    locked those settings. ``unread`` says why the user's settings could not be read.
+    locked those settings. ``unread`` is the reason why the user's settings could not be read, or
+    None.
     """
 
     enabled: bool = True
@@ -102,8 +104,8 @@ class Policy:
     def _limit_by_settings(self, resource: Resource) -> tuple[timedelta, str]:
         if not self.rules:
             return self._limit_by_kind[resource.ref.kind]
-        # If the instance type is unknown, each rule may apply that matches some instance type, up
-        # to the first rule that matches all of them.
+        # The first rule that matches applies. If the instance type is unknown, a rule for certain
+        # instance types may or may not match. Then the longest of the possible limits applies.
         is_type_unknown = _is_instance_type_unknown(resource)
         possible = []
         for index, rule in enumerate(self.rules):
@@ -156,7 +158,7 @@ class Policy:
 
     @property
     def suspect_window(self) -> timedelta:
-        """How long a busy kernel or terminal must show no sign of work to be suspect."""
+        """A busy kernel or terminal is suspect once it has shown no sign of work for this time."""
         return min(self.suspect_after, self.max_busy or self.suspect_after)
 
     def shortest_app_limit(self) -> timedelta:

@@ -284,12 +284,12 @@ class Controller:
         return self._clock.ledger_time(self._runner.lock.locked())
 
     async def save_keep_alives(self, changed: Ref) -> None:
-        """Write the keep-alives after that on ``changed`` was set or released. Raises StoreError;
-        then the next pass tries again."""
+        """Write all keep-alives to disk, because the one on ``changed`` was set or released. Raises
+        StoreError; then the next pass tries again."""
         await self._saved_ledger.save_holds(self.situation, self._clock.moment, changed)
 
     async def _read_other_servers(self) -> None:
-        """Read the settings and keep-alives that other servers of this home have changed. Where
+        """Read the settings and keep-alives that other servers of this home have changed. If
         nothing has changed, this costs one ``stat`` for each file."""
         moment = self._clock.moment
         await self.preferences.read_again(moment.now)

@@ -17,13 +17,15 @@ NAME = "administrator"
 #: The answer "not stopped" is valid for this time, so that removals due together cost one call.
 FRESH = timedelta(seconds=30)
 
-#: A switch that is set is read again after this time; one that could not be read, sooner.
+#: A switch that stops removals is read again after STOPPED_FOR; a switch that could not be read,
+#: after UNKNOWN_FOR.
 STOPPED_FOR = timedelta(minutes=5)
 UNKNOWN_FOR = timedelta(minutes=1)
 
 
 class EmergencyStop:
-    """The last answer of the switch. The switch is not read while no removal is due."""
+    """Reads the switch when a removal is due, and remembers its answer. After an answer that stops
+    removals, it reads the switch also while no removal is due."""
 
     def __init__(self, switch: StopSwitch) -> None:
         self._switch = switch
@@ -33,7 +35,8 @@ class EmergencyStop:
     async def objections(self, removals: Iterable[Decision], now: datetime) -> dict[Ref, Veto]:
         """An objection to each of ``removals`` while the switch is set or cannot be read."""
         decisions = list(removals)
-        # The report shows a switch that is set. So that switch is read also with nothing due.
+        # While the report shows that removals are stopped, read the switch even if nothing is due.
+        # Otherwise the report would not change when the administrator allows removals again.
         if (decisions or self._stop is not None) and not self._is_fresh(now):
             self._stop, self._read_at = await self._switch.read(), now
         if self._stop is None:
@@ -42,7 +45,7 @@ class EmergencyStop:
         return {d.ref: Veto(NAME, text, now + self._lasts()) for d in decisions}
 
     def _is_fresh(self, now: datetime) -> bool:
-        # A wall clock that was set back makes an answer old, too.
+        # An answer is out of date, too, if the wall clock was set back behind it.
         return self._read_at is not None and timedelta(0) <= now - self._read_at < self._lasts()
 
     def _lasts(self) -> timedelta:
@@ -51,7 +54,7 @@ class EmergencyStop:
         return STOPPED_FOR if self._stop.known else UNKNOWN_FOR
 
     def faults(self, now: datetime) -> list[Fault]:
-        """That removals are stopped, for the panel and the doctor."""
+        """The fault with which the panel and the doctor show that removals are stopped."""
         if self._stop is None:
             return []
         code = "Stopped" if self._stop.known else "Unknown"

@@ -20,8 +20,8 @@ from ..core.verdict import Decision
 from ..world.world import World
 from .situation import Situation
 
-#: The longest time in seconds from the last look at an app, which reads its kernels last, to its
-#: DeleteApp.
+#: An app is deleted only if its last look ended at most this time ago (seconds). The look reads the
+#: kernels of the app last.
 LOOK_VALID_SECONDS = 5.0
 
 
@@ -55,8 +55,8 @@ class LastLook:
         terminal is not observed here: ``World.remove`` checks it right before its shutdown.
 
         Then read the settings and keep-alives that users have set on another server, which may
-        manage the same app. If a slow file system makes that take so long that the look is not
-        recent any more, look once more."""
+        manage the same app. On a slow file system this may take so long that the look is out of
+        date. Then look once more."""
         await self._look()
         await self.read_other_servers()
         if not self.is_recent():
@@ -67,7 +67,8 @@ class LastLook:
             await self._ask_for_background_work()
             self.began_at = time.monotonic()
             self.fresh = await look_again(self.world, self.ref, self.policy())
-            # Before the change: after a step of the wall clock, this shifts the ledger.
+            # Read the clock before the change: if the wall clock was stepped, reading it shifts
+            # the ledger.
             now = self.ledger_time()
             self.situation.change_ledger(lambda ledger: advance_part(ledger, self.fresh, now))
         self.ended_at = time.monotonic()
@@ -100,7 +101,8 @@ class LastLook:
         observed since the last look: a client that connected, a request, or a kernel or terminal
         that was started. It may be called in any thread."""
         seen, ledger = self.world.updated(self.fresh, self.began_at), self.situation.ledger
-        # A step of the wall clock since that pass has shifted the ledger.
+        # If the wall clock was stepped since the pass, the ledger was shifted. Shift the instant of
+        # the pass by the same time.
         now = self.now + (self.ledger_shift() - self._shift_before)
         if seen is not self.fresh:
             ledger = advance_part(ledger, seen, now)

@@ -24,7 +24,7 @@ from .removal_record import Removal
 from .removal_tasks import RemovalTasks
 from .situation import Situation
 
-#: A removal that has taken longer is a fault. Nothing cancels it.
+#: A removal that takes longer than this is reported as a fault. It continues: nothing cancels it.
 LATE = timedelta(seconds=60)
 
 LATE_REMEDY = sentence(
@@ -34,10 +34,12 @@ LATE_REMEDY = sentence(
 
 
 class Remover:
-    """The removals that the plans of one server decide on. ``ledger_time`` returns the current
-    instant by the clock of the ledger, ``ledger_shift`` by how much the instants of the ledger were
-    shifted since the server started (after steps of the wall clock). ``wake`` begins another pass.
-    ``read_other_servers`` reads what users have asked other servers of this home for."""
+    """Carries out the removals in the plans of one server.
+
+    ``ledger_time`` returns the current instant by the clock of the ledger. After a step of the wall
+    clock, all instants of the ledger are shifted; ``ledger_shift`` returns by how much in total
+    since the server started. ``wake`` begins another pass. ``read_other_servers`` reads the
+    settings and keep-alives that users have set on other servers of this home."""
 
     def __init__(
         self,
@@ -76,11 +78,11 @@ class Remover:
         ]
 
     def removals_to_carry_out(self, policy: Policy) -> list[Decision]:
-        """The removals of the plan in the order to act. Under ``dry_run`` each removal is
-        rehearsed once for the same idleness.
+        """The removals of the plan in the order to act. In a dry run, a removal that was already
+        rehearsed is left out until the resource has been active again.
 
-        Image terminals are left out. DeleteApp ends them with their app, and if the app stays, for
-        example because DeleteApp is denied, they must still be there."""
+        Image terminals are left out. DeleteApp ends them with their app. If the app stays, for
+        example because DeleteApp is denied, its terminals must stay, too."""
         situation = self._situation
         return [
             decision
@@ -99,8 +101,8 @@ class Remover:
         patience: float,
     ) -> bool:
         """Look again, decide again, and carry out one removal of the plan. Wait for it for at most
-        ``patience`` seconds; after that it goes on beside the passes. Returns whether the resource
-        is gone. Never raises for the failure of one resource."""
+        ``patience`` seconds; after that the removal continues while passes run. Returns whether the
+        resource is gone. Never raises for the failure of one resource."""
         ref, situation = decision.ref, self._situation
         if self._tasks.has(ref) or self._waits_for_tenants(ref, now):
             return False

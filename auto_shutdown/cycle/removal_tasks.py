@@ -1,8 +1,8 @@
 """Carry out one removal in a task of its own: begin its audit line, record its session, decide for
 the last time, end the resource, complete the line.
 
-Nothing cancels such a task. A kernel manager whose shutdown is cancelled half way can never shut
-that kernel down again, so a removal that takes long goes on beside the passes.
+Nothing cancels such a task. If a kernel manager's shutdown of a kernel is cancelled half way, the
+manager can never shut that kernel down again. So a slow removal continues while passes run.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class RemovalTasks:
         self._log = log
         self._tasks: dict[Ref, asyncio.Task[Outcome]] = {}
         self._begun_at: dict[Ref, datetime] = {}
-        #: The resources that users' requests in progress remove, and the number of these requests.
+        #: For each resource, the number of users' requests in progress that remove it.
         self._requested: Counter[Ref] = Counter()
 
     def has(self, ref: Ref) -> bool:
@@ -163,8 +163,8 @@ class RemovalTasks:
     async def _decide_and_end(
         self, resource: Resource, removal: Removal, last: LastDecision
     ) -> Outcome:
-        """Record the session of the resource, and end the resource, as long as the decision is to
-        remove it. The record is deleted where the resource has not ended."""
+        """Record the session of the resource and end the resource, unless a new decision is to keep
+        it. If the resource has not ended, delete the record."""
         # Writing the audit line may have taken seconds.
         objection = self._objection(removal, last)
         if objection is not None:
@@ -190,18 +190,18 @@ class RemovalTasks:
     ) -> Outcome:
         """End the resource if the last decision is still to remove it."""
         await last.observe()
-        # Not the instant of the request or pass: it may have removed other resources before.
+        # The instant of the request or pass is too old: it may have removed other resources first.
         now = self._ledger_time()
         objection = self._objection(removal, last)
         if objection is not None:
             return objection
-        # No await from the decision to this mark: a request is either part of the decision, or is
-        # refused because the removal is under way.
+        # There is no await between the decision and the next line. So a user's request either came
+        # before the decision, which respects it, or is refused because the removal is under way.
         self._situation.removals_under_way[resource.ref] = now
         # Skip the removal if the resource became active since the decision. A removal that a user
         # requested always proceeds.
         only_unmoved = removal.decision.reason is not Reason.REQUESTED
-        # Until the manager or SageMaker is called, a request may still forbid the removal, for
+        # Until the manager or SageMaker is called, a user's request may still stop the removal, for
         # example a keep-alive on the app of this kernel.
         may_go = partial(_is_still_wanted, last)
         outcome = await self._world.remove(resource, only_unmoved, may_go)
@@ -222,7 +222,8 @@ class RemovalTasks:
 
 
 def _is_still_wanted(last: LastDecision) -> bool:
-    """Whether the decision is still to remove the resource, and not only to rehearse that."""
+    """Whether the decision is still to remove the resource, this is no dry run, and the last look
+    is recent enough."""
     decision = last.decide()
     to_remove = decision is not None and decision.removes and not last.policy().dry_run
     return to_remove and last.is_recent()

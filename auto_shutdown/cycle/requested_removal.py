@@ -1,4 +1,5 @@
-"""Remove a resource because a user requested it. No idle timeout and no activity delays that."""
+"""Remove a resource because a user requested it. Neither an idle timeout nor activity delays such a
+removal."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ from .situation import Situation
 #: What the user who requested a removal reads as its reason.
 REQUESTED = "A user requested the removal."
 
-#: Seconds that a request waits for its removal. After that the answer is that it is in progress.
+#: Seconds that a request waits for its removal. After that the response says that the removal is
+#: still in progress.
 REQUEST_SECONDS = 20.0
 
 UNDER_WAY = "It is still being shut down; the report shows when that is done."
@@ -48,14 +50,14 @@ class RequestedRemovals:
 
     def require_not_removing(self, ref: Ref) -> None:
         """Raises RefusedError (409) while the manager or SageMaker is ending ``ref`` or its app, or
-        a user's request is about to end it. Nothing can stop either any more."""
+        a user's request is about to end it. Such a removal can no longer be stopped."""
         if self._is_ending(ref):
             raise _being_removed(ref)
         resource = self._situation.snapshot.find(ref)
         if resource is None or isinstance(resource, App):
             return
         apps = [Ref(Kind.APP, app) for app in apps_of(resource)]
-        # If it may run in several apps, it ends only if all of them do.
+        # A resource that may run in several apps is sure to end only if all these apps end.
         if apps and all(map(self._is_ending, apps)):
             raise _being_removed(apps[0], of=ref)
 
@@ -65,8 +67,8 @@ class RequestedRemovals:
     async def remove(
         self, ref: Ref, current_policy: Callable[[], Policy], now: datetime
     ) -> Mapping[str, Any]:
-        """Remove ``ref``; an app with what runs in it. Returns the outcome as the report shows it,
-        after at most ``REQUEST_SECONDS`` for each resource.
+        """Remove ``ref``. If it is an app, remove its kernels and terminals first. Returns the
+        outcome as the report shows it, after at most ``REQUEST_SECONDS`` for each resource.
 
         Raises RefusedError: 404 for an unknown resource, 409 for a resource that is being removed
         already and for an app that is never removed, 503 where the list of apps is unknown.
@@ -83,12 +85,12 @@ class RequestedRemovals:
             inside += [kernel for kernel in snapshot.kernels if kernel.app == ref.id]
             inside += [terminal for terminal in snapshot.terminals if terminal.app == ref.id]
         ends_server = isinstance(resource, App) and resource.own
-        # All of them are marked before the first wait: a keep-alive on a kernel of the app that is
-        # still to be removed must be refused, not accepted and then ignored.
+        # Mark all of them before the first wait. A user may now request a keep-alive for a kernel
+        # of the app that is removed later. This must be refused, not accepted and then ignored.
         with self._tasks.requested([each.ref for each in (*inside, resource)]):
             for each in inside:
                 if isinstance(each, Terminal) and each.in_image:
-                    continue  # DeleteApp ends it; if that is denied, it must still be there
+                    continue  # DeleteApp ends it; if DeleteApp is denied, the terminal must stay
                 removal = self._removal_of(each, snapshot, current_policy(), now, ends_server)
                 await self._end(each, removal, current_policy)
             removal = self._removal_of(resource, snapshot, current_policy(), now, ends_server)

@@ -1,5 +1,5 @@
-"""Checks whether SageMaker's API can be reached, this clock is right, the credentials are valid,
-and the actions are allowed.
+"""Checks whether SageMaker's API can be reached, the clock of this machine is right, the
+credentials are valid, and the role may call the actions that the extension needs.
 
 The checks stop at the first failure, because the later ones depend on it. No call here can remove
 anything (docs/decisions/013).
@@ -35,8 +35,8 @@ from ..world.platform import LOCAL, NOTEBOOK_INSTANCE, Platform
 from ..world.sagemaker import BadAnswerError, make_client
 from .situation import Situation
 
-#: AWS refuses signed requests when this clock differs from its own by more than five minutes. The
-#: doctor warns from one minute on.
+#: AWS refuses signed requests if the clock of this machine differs from AWS's clock by more than
+#: five minutes. The doctor warns from one minute on.
 MOST_SKEW = timedelta(minutes=5)
 SOME_SKEW = timedelta(minutes=1)
 
@@ -59,7 +59,8 @@ class Answer:
 
     @property
     def skew(self) -> timedelta | None:
-        """How far this clock is ahead of AWS's; None if the answer has no time."""
+        """How far the clock of this machine is ahead of AWS's clock. None if the answer has no
+        date."""
         metadata = self.value.get("ResponseMetadata") or {}
         try:
             theirs = parsedate_to_datetime(metadata["HTTPHeaders"]["date"])
@@ -231,7 +232,8 @@ def _instance(platform: Platform, client: Any) -> Iterator[Finding]:
     nonexistent = f"auto-shutdown-doctor-{secrets.token_hex(16)}"
     answer = ask(client.stop_notebook_instance, NotebookInstanceName=nonexistent)
     if answer.code in DENIED:
-        # A policy for this instance alone denies all others. To try this instance would stop it.
+        # A policy that allows only this instance denies the call with any other name. A call with
+        # the name of this instance would stop it.
         yield warning(
             "sagemaker:StopNotebookInstance",
             "not allowed on every instance; to check it for this instance would stop the instance",

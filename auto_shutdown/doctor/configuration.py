@@ -1,5 +1,5 @@
-"""Checks the configuration: files that Jupyter skips, unknown names, invalid values, and the stop
-file. Tells which file sets each trait."""
+"""Checks the configuration: files that Jupyter skips, unknown names, invalid values, and the file
+with which an administrator stops all removals. Names the file that sets each trait."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def _error(situation: Situation) -> Iterator[Finding]:
 
 
 def _misunderstood(situation: Situation) -> Iterator[Finding]:
-    """The names with which the extension refuses to start, as the extension itself finds them, and
-    the files that set them."""
+    """Each name with which the extension refuses to start, and the file that sets it. The extension
+    uses the same functions to find these names."""
     for problem in misspelt_sections_of_files(situation.files):
         yield failure(CHECK, problem.message, problem.remedy)
     for problem in situation.misunderstood:
@@ -73,7 +73,8 @@ def _overruled(situation: Situation) -> Iterator[Finding]:
 
 
 def _stop_file(situation: Situation) -> Iterator[Finding]:
-    """What the administrator's stop file allows. A server reads it only when a removal is due."""
+    """Whether the administrator's stop file allows removals. The doctor reads the file, because a
+    server reads it only when a removal is due."""
     path = situation.traits.stop_file
     if not path:
         return
@@ -117,8 +118,8 @@ def _shown(situation: Situation, name: str) -> str:
 
 
 def _protected(situation: Situation, name: str, source: str) -> str:
-    """The file that users cannot change and that ``source``, a file that they can change, overrides
-    for the trait ``name``; empty when there is none."""
+    """The path of a file that users cannot change, and whose trait ``name`` is overridden by
+    ``source``, a file that they can change. Empty if there is no such file."""
     applied = provenance.applying(situation.files)
     setting = [file.path for file in applied if name in file.section(provenance.SECTION)]
     if not setting or str(setting[-1]) != source or not _writable(setting[-1]):

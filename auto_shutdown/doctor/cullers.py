@@ -1,4 +1,4 @@
-"""Finds other tools that shut down idle resources here, and tells whether they act before the
+"""Finds other tools that shut down idle resources here, and says which of them act before the
 extension. A finding is never a failure: two such tools can run side by side, and the tool with the
 shorter limit acts first."""
 
@@ -122,7 +122,7 @@ def _agent(situation: Situation) -> Iterator[Finding]:
 
 
 def _beside(situation: Situation, theirs: timedelta, limit: str, other: str) -> str:
-    """A clause that gives our own limit and tells which of the two tools acts first."""
+    """A part of a sentence that names our own limit and the tool that acts first."""
     own = situation.traits
     here = timedelta(minutes=float(getattr(own, limit) or own.idle_timeout_minutes))
     first = other if theirs < here else "auto_shutdown"

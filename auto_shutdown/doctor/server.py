@@ -16,8 +16,8 @@ CHECK = "server"
 def examine(situation: Situation) -> Iterator[Finding]:
     report, problem = situation.report, situation.server_problem
     if problem is not None:
-        # If no server runs, the rest can still be right. If a server runs and does not answer, the
-        # doctor cannot tell whether the extension works.
+        # If no server runs, the installation can still be right: a warning. If a server runs and
+        # does not answer, the doctor cannot know whether the extension works: a failure.
         cannot_tell = situation.client is not None or problem.code is ExitCode.USAGE
         yield (failure if cannot_tell else warning)(CHECK, str(problem), problem.remedy)
     if report is None or situation.client is None:

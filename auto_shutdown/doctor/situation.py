@@ -33,11 +33,11 @@ CONFIG_OPTION = re.compile(r"--(?:config|JupyterApp\.config_file)(?:=(?P<value>.
 class Situation:
     """What the doctor knows of this host.
 
-    ``report`` is the report of the running server; when no server answered, it is None and
-    ``server_problem`` tells why. ``config_error`` is the error that keeps the server from reading
-    its configuration, else empty. ``misunderstood`` are the options with which the extension does
-    not start: a name that does not exist, or one that is given twice. ``on_command_line`` are the
-    section and the trait of each option on the command line of the running server."""
+    ``report`` is the report of the running server. If no server answered, it is None, and
+    ``server_problem`` has the reason. ``config_error`` is the error that keeps the server from
+    reading its configuration, or empty. ``misunderstood`` are the options with which the extension
+    does not start: names that do not exist, and names that are given twice. ``on_command_line`` are
+    the section and the trait of each option on the command line of the running server."""
 
     directories: Sequence[str]
     files: Sequence[provenance.ConfigFile]
@@ -149,8 +149,8 @@ def _options(words: Sequence[str]) -> dict[tuple[str, str], list[str]]:
 
 
 def _deferred(section: str, name: str, values: list[str]) -> Any:
-    """The values of an option as traitlets would take them. Of an option that takes one value, the
-    last; ``misunderstood`` reports the others."""
+    """The value of an option as traitlets would take it. If the option takes only one value, this
+    is the last one; ``misunderstood`` reports that it was given twice."""
     trait = AdminTraits.class_traits(config=True).get(name)
     several = len(values) > 1 and section == provenance.SECTION and takes_several(trait)
     return DeferredConfigList(values) if several else DeferredConfigString(values[-1])
@@ -194,8 +194,9 @@ def _apply_precedence(
     files: Sequence[provenance.ConfigFile],
     options: Mapping[tuple[str, str], list[str]],
 ) -> str:
-    """Replace the section of this extension in ``config`` by the one that applies, as the server
-    does. Returns the error that keeps the server from it (empty when there is none)."""
+    """If the administrator's files overrule the users' files, replace the section of this extension
+    in ``config``, as the server does. Returns the error with which the server fails to do so (empty
+    when there is none)."""
     ours = {
         name: _deferred(section, name, values)
         for (section, name), values in options.items()

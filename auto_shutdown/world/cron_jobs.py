@@ -1,10 +1,10 @@
 """Jobs that a cron daemon of this host started.
 
-Cron gives a job neither a terminal nor the environment of one, so nothing says which kernel or
-terminal its author used. A job counts for the server's own app. The daemon never counts, and
-neither does what it starts for a moment: tools that stop idle servers run from cron, too, every few
-minutes. So a job counts once it has run for a minute, and until then nobody knows what it is
-(docs/decisions/006).
+Cron gives a job neither a terminal nor the environment of a terminal, so nothing shows in which
+kernel or terminal a user set the job up. So a job counts as work of the server's own app. The
+daemon itself never counts. Short jobs do not count either, because tools that stop idle servers
+also run from cron, every few minutes. A job counts once it has run for a minute. Before that, it is
+unknown whether the job is work (docs/decisions/006).
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ class CronJobs:
 
 
 class Delay:
-    """The delay of a removal by jobs that have just started. It is limited, because such a job may
-    run at each look. A long job loses nothing by the limit: after a minute it counts by itself."""
+    """The delay of a removal by jobs that have just started. The delay is limited, because cron may
+    start a short job every minute. The limit does not harm a long job, which counts as work after a
+    minute."""
 
     def __init__(self) -> None:
         self._since = 0.0

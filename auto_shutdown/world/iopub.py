@@ -1,9 +1,9 @@
 """Activity of a kernel, from its IOPub channel.
 
 This server subscribes to the IOPub channel of each kernel on this host, which carries the kernel's
-messages to all clients. ``last_activity`` shows less: before jupyter_server 2.15 it moves with
-every reconnect and every debugger request, and it does not distinguish a cell from a thread that
-prints.
+messages to all clients. Jupyter's own time stamp ``last_activity`` is less exact: before
+jupyter_server 2.15 every reconnect and every debugger request moves it, and it does not show
+whether a cell ran or a thread printed.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ MOST = 200
 
 DELIMITER = b"<IDS|MSG>"
 
-#: The number of messages that may wait for the server's event loop. With the default of 1,000, a
-#: cell that shows many plots while the server is busy loses messages, first the newest: the one
-#: that reports the end of the cell.
+#: The number of messages that may wait for the server's event loop; ZeroMQ drops the newest ones
+#: above it. With the default of 1,000, a cell may show so many plots while the server is busy that
+#: the message is lost which reports the end of the cell.
 WAITING_MESSAGES = 100_000
 
 #: After a failed attempt to subscribe to a kernel the next one follows after this time (seconds).
@@ -51,25 +51,26 @@ WAITING_MESSAGES = 100_000
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 300.0
 
-#: A kernel to which a subscription fails is unknown for this time (seconds). A lack of file
-#: descriptors, for example, is over by then. Without a bound, a kernel whose channel can never be
-#: read would run for ever.
+#: While the attempts to subscribe to a kernel fail, its state counts as unknown, but only for this
+#: time (seconds). Temporary causes, such as a lack of file descriptors, are over by then. Without
+#: this limit, a kernel whose channel can never be read would never be removed.
 UNKNOWN_SECONDS = 600.0
 
-#: So many messages are read at once before a removal: about 5 ms of the server's loop.
+#: At most so many messages are read at once before a removal. This blocks the server's event loop
+#: for about 5 ms.
 MOST_AT_ONCE = 500
 
-#: zmq.POLLIN, which is not imported for one number.
+#: The value of zmq.POLLIN. It is copied, so that this module need not import zmq.
 POLLIN = 1
 
 _log = logging.getLogger(__name__)
 
 
 class IOPubSubscription:
-    """Reads the IOPub channel of one kernel. ``requests`` learns which requests the kernel runs.
-    ``in_debugger`` is True while the kernel is stopped at a breakpoint. ``pid`` is the kernel's
-    process (None: the kernel has announced a new process whose id was not read yet), and ``port``
-    the port to which the subscription is connected."""
+    """Reads the IOPub channel of one kernel, and notes in ``requests`` which requests the kernel
+    runs. ``in_debugger`` is True while the kernel is stopped at a breakpoint. ``pid`` is the id of
+    the kernel's process (None: the kernel has announced a new process, and its id was not read
+    yet). ``port`` is the port to which the subscription is connected."""
 
     def __init__(self, requests: KernelRequests | None = None, pid: int | None = None) -> None:
         self.requests = requests or KernelRequests()
@@ -103,9 +104,9 @@ class IOPubSubscription:
         return True
 
     def begins_late(self) -> None:
-        """Count this moment as a request. For a time this server has not read the channel, and a
-        cell that ended in that time left no message for it. From now on the messages replace
-        ``last_activity``, which showed that cell."""
+        """Count this moment as a request, because this server did not read the channel until now. A
+        cell may have run meanwhile, and its messages are lost. ``last_activity`` showed that cell,
+        but from now on the messages replace ``last_activity``."""
         self._request_at = datetime.now(timezone.utc)
 
     def close(self) -> None:
@@ -114,8 +115,8 @@ class IOPubSubscription:
             self._stream.close()
 
     def catch_up(self) -> bool:
-        """Read the messages that have arrived and wait for their turn on the server's loop. Returns
-        whether these were all: the kernel may send faster than this server reads."""
+        """Read the messages that have arrived, but that the event loop has not handled yet. Returns
+        False if there may be more: the kernel may send faster than this server reads."""
         if self._stream is None or self._stream.closed():
             return True
         return bool(self._stream.flush(POLLIN, MOST_AT_ONCE) < MOST_AT_ONCE)
@@ -137,8 +138,8 @@ class IOPubSubscription:
             state = str(json.loads(content).get("execution_state"))
             self.requests.has_status(state, parent)
             if state == "starting":
-                # This message has ended the requests of the process before. The next look at the
-                # kernel takes the id of the new process, and must not end the new requests.
+                # This message has already ended the requests of the previous process. None prevents
+                # that the new process id, once it is read, ends the requests of the new process.
                 self.pid = None
             if state == "starting" or (parent_kind in USER_REQUESTS and parent_kind != "comm_msg"):
                 self._request_at = now
@@ -146,7 +147,7 @@ class IOPubSubscription:
             elif (
                 parent_kind == "comm_msg"
                 and state == "idle"
-                # A page that opens asks for the state of all widgets. No person did that.
+                # A page that opens asks for the state of all widgets. No person caused this.
                 and parent.get("msg_id") != self._sent_by_page
             ):
                 self._request_at = now
@@ -166,7 +167,8 @@ class IOPubSubscription:
 
 
 def _let_messages_wait(socket: Any) -> None:
-    """Raise the number of messages that may wait. It holds for connections made after it."""
+    """Raise the number of messages that may wait. The option affects only later connections, so
+    connect again."""
     import zmq
 
     endpoint = socket.getsockopt(zmq.LAST_ENDPOINT)
@@ -183,10 +185,10 @@ def _is_stopped_after(event: Any, before: bool) -> bool:
 
 @dataclass
 class Missing:
-    """A kernel without a subscription, which is tried again at ``retry_at`` (monotonic seconds).
-    ``failure`` is why the last attempt failed; empty if the kernel has no process on this host (or
-    none yet), or if this server has too many subscriptions. ``failing_since`` is when the attempts
-    began to fail."""
+    """A kernel without a subscription. The next attempt to subscribe to it is at ``retry_at``
+    (monotonic seconds). ``failure`` is the reason why the last attempt failed. It is empty if there
+    was nothing to try, because the kernel has no process on this host (or none yet), or because
+    this server has too many subscriptions. ``failing_since`` is when the attempts began to fail."""
 
     retry_at: float = 0.0
     delay: float = FIRST_RETRY_SECONDS
@@ -223,8 +225,8 @@ class IOPubListener:
             self.attend_to(kernel_id)
 
     def attend_to(self, kernel_id: str) -> None:
-        """Take note if the kernel has another process than when it was last looked at. If it has no
-        subscription, subscribe to it, unless an attempt failed a short time ago."""
+        """Notice whether the kernel has a new process since the last call. If there is no
+        subscription to the kernel, subscribe to it, unless an attempt failed a short time ago."""
         subscription = self._subscriptions.get(kernel_id)
         if subscription is None:
             self.subscribe(kernel_id)
@@ -265,10 +267,10 @@ class IOPubListener:
         self._missing[kernel_id] = missing
 
     def why_unknown(self, kernel_id: str) -> str:
-        """Why nobody knows whether the kernel is at work: the subscription to it has failed. Empty
-        for a kernel with a subscription, for a kernel that this server never subscribes to, and
-        after ``UNKNOWN_SECONDS`` of failures. The last two are judged by their manager's state and
-        by their shell, which has to answer before a removal."""
+        """Why the subscription to the kernel fails, so that its state is unknown. Empty for a
+        kernel with a subscription, for a kernel to which this server does not try to subscribe, and
+        after ``UNKNOWN_SECONDS`` of failures. Kernels of the last two groups are judged by the
+        state that their manager reports and by their shell, which must answer before a removal."""
         missing = self._missing.get(kernel_id)
         if missing is None or missing.failing_since is None:
             return ""
@@ -282,8 +284,9 @@ class IOPubListener:
             self._drop(kernel_id)
 
     def _notice_a_new_process(self, kernel_id: str, subscription: IOPubSubscription) -> None:
-        """A restart by SIGKILL leaves no message; it changes the process. A kernel that was
-        restarted because it died while it came up has other ports, too."""
+        """End the kernel's requests if it has a new process: a restart by SIGKILL sends no message.
+        Subscribe again if the kernel has a new port: Jupyter gives new ports to a kernel that died
+        while it was starting."""
         pid = pid_of(self._manager, kernel_id)
         if pid is None or pid == subscription.pid:
             return

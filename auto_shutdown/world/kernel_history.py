@@ -17,7 +17,7 @@ REPLY = "history_reply"
 OWN_SESSION = frozenset({"ipython", "xeus-python"})
 
 #: The current session, from its first cell. IPython counts from 1 and has nothing at 0, xeus counts
-#: from 0 and wants a number as ``stop``.
+#: from 0 and requires a number as ``stop``.
 CONTENT: Mapping[str, Any] = {
     "output": False,
     "raw": True,
@@ -27,7 +27,7 @@ CONTENT: Mapping[str, Any] = {
     "stop": 1_000_000,
 }
 
-#: A reply is parsed in memory. A longer one is ignored.
+#: A reply with more entries is ignored, because replies are parsed in memory.
 MOST_ENTRIES = 100_000
 
 

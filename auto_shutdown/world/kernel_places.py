@@ -1,8 +1,8 @@
 """The app of each kernel in Studio Classic, also while no model names it.
 
-Only the models of sessions, and not those of every kernel manager, name the app of a kernel. The
-server loses its sessions with each restart, and it cannot list them while a kernel starts. A kernel
-never moves to another app, so the last known app stays valid.
+The model of a session names the app of its kernel. The kernel models of some kernel managers do
+not. The server loses its sessions with each restart, and cannot list them while a kernel starts. A
+kernel never moves to another app, so the last known app stays valid.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..core.model import IN_SERVICE, App, Kernel
 
 class KernelPlaces:
     """Remembers the app of each kernel. ``is_local`` returns whether a kernel has a process on this
-    host, and so runs in no app of another container."""
+    host, so that it cannot run in an app of another container."""
 
     def __init__(self, is_local: Callable[[str], bool]) -> None:
         self._is_local = is_local
@@ -23,15 +23,15 @@ class KernelPlaces:
         self._instance_types: dict[str, str] = {}
 
     def recall(self, apps: Mapping[str, str]) -> None:
-        """Take the apps of kernels, by kernel id, that an earlier server saw."""
+        """Take over the apps that an earlier server knew. ``apps`` maps kernel ids to app ids."""
         self._apps.update(apps)
 
     def fill_in(
         self, kernels: Iterable[Kernel], apps: Iterable[App] = (), all_listed: bool = False
     ) -> tuple[Kernel, ...]:
-        """``kernels``, each with its app. A kernel of another container whose app was never known
-        may be in each of ``apps`` that is in service. ``all_listed``: forget the kernels that are
-        not among ``kernels``."""
+        """``kernels``, each with its app. If the app of a kernel in another container was never
+        known, the kernel may be in each of ``apps`` that is in service. ``all_listed``: ``kernels``
+        has all kernels, so forget the apps of all others."""
         alive = {app.id: app.instance_type for app in apps if app.status == IN_SERVICE}
         placed = tuple(self._fill_in(kernel, alive) for kernel in kernels)
         if all_listed:

@@ -1,8 +1,8 @@
 """Read and shut down kernels through the server's own managers, in the server's process.
 
 This works with the local kernel manager and with remote ones (gateway mode, Studio Classic's),
-synchronous or asynchronous. One starting kernel makes ``list_kernels()`` raise for all kernels. So
-the kernels that are missing from its result are read one by one.
+synchronous or asynchronous. While one kernel is starting, ``list_kernels()`` may raise an error
+instead of listing the others. So the kernels that it does not list are read one by one.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class KernelSource:
     async def read(self) -> tuple[dict[str, Model], dict[str, str]]:
         """All kernel models by id, and the reason for each kernel that could not be read.
 
-        Raises whatever the manager raises when not even the ids can be had.
+        Raises the manager's error if the manager cannot even list the ids.
         """
         models = {str(model["id"]): model for model in await self._list()}
         unreadable: dict[str, str] = {}
@@ -88,8 +88,8 @@ class KernelSource:
         return models, unreadable
 
     async def _list(self) -> list[Model]:
-        """The manager's own list. A remote manager learns only through this call of kernels that
-        started before this server did; without the call their app would look empty.
+        """The manager's own list. Kernels behind a gateway may be older than this server. A remote
+        manager learns of them only through this call. Without it, their app would seem empty.
 
         While a kernel is starting, a local manager raises TraitError. Then the kernels are read one
         by one. Any other error is passed on.
@@ -110,10 +110,12 @@ class KernelSource:
         unreadable: Mapping[str, str],
         sessions: Iterable[Model],
     ) -> tuple[Kernel, ...]:
-        """The kernels, from ``read``, ``read_sessions`` and their messages."""
+        """The kernels, from the results of ``read`` and ``read_sessions`` and from the messages of
+        the kernels."""
         kernels = tuple(map(self.observed, join(models, unreadable, sessions, self._joined)))
         self._lifecycle.look(kernels)
-        # A kernel may have been started, and be at work, since ``read`` made its list.
+        # A kernel may have started, and may be at work, since ``read`` made its list. So do not
+        # forget its requests.
         listed = map(str, self._kernels.list_kernel_ids())
         known = {kernel.id for kernel in kernels}.union(listed)
         self._requests.keep_only(known)
@@ -123,8 +125,8 @@ class KernelSource:
         return kernels
 
     async def read_again(self, kernel_ids: Iterable[str]) -> tuple[Kernel, ...] | None:
-        """These kernels as they are now, with the paths of the last full reading. None if that
-        reading did not have one of them. Raises what the manager raises."""
+        """These kernels as they are now, with the paths of the last full reading. None if one of
+        them was not in that reading. Raises the manager's error."""
         kernels = []
         for kernel_id in kernel_ids:
             if kernel_id not in self._joined:
@@ -189,8 +191,8 @@ class KernelSource:
         )
 
     def _changed(self, kernel: Kernel, **changes: Any) -> Kernel:
-        """``kernel`` with ``changes``. A kernel that is the same as in the last pass gives the same
-        object, because the constructor of a kernel costs more than the rest of reading it."""
+        """``kernel`` with ``changes``. If nothing has changed since the last pass, this returns the
+        same object again: constructing a kernel takes longer than the rest of reading it."""
         last = self._with_changes.get(kernel.id)
         if last is not None and last[0] is kernel and last[1] == changes:
             return last[2]
@@ -273,8 +275,8 @@ class KernelSource:
         return self._last_sessions
 
     def place(self, kernels: Iterable[Kernel]) -> None:
-        """Take the apps in which ``kernels`` run or may run, for those that end before the next
-        reading."""
+        """Note in which apps ``kernels`` run or may run. If a kernel ends before the next reading,
+        its apps are still known."""
         self._lifecycle.place(kernels)
 
     @property

@@ -54,11 +54,11 @@ def switch_arn(platform: Platform) -> str | None:
 class StopSwitch:
     """Reads the switch of one server.
 
-    ``tag`` is the tag's key and ``file`` the file's path; empty means none. A missing file is
-    unknown, because a share that is not mounted has none of its files. ``required``: the
-    administrator configured the tag, so a server that may not read it, or does not know the ARN,
-    removes nothing. Otherwise such a server ignores the switch. ``list_tags`` None: the server does
-    not run in SageMaker, and there is no tag.
+    ``tag`` is the tag's key and ``file`` the file's path; empty means none. If the file is missing,
+    the state of the switch is unknown, because the file may be on a share that is not mounted.
+    ``required``: the administrator configured the tag, so a server that may not read it, or does
+    not know the ARN, removes nothing. Otherwise such a server ignores the tag. ``list_tags`` None:
+    the server does not run in SageMaker, and there is no tag.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class StopSwitch:
 
 def _content(path: Path) -> str:
     """Raises OSError, also if the file does not exist."""
-    # The file can only delay a removal, so it may belong to any account of an administrator.
+    # The file can only delay a removal, so it may belong to any user.
     content = safe_files.read_bytes(path, MOST_BYTES, follow=True, any_owner=True)
     return content.decode("utf-8-sig", "replace")
 
