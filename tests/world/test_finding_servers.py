@@ -1,0 +1,96 @@
+"""How other Jupyter servers of the same host are found."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from process_table import BASE, SERVER, process
+
+from auto_shutdown.world import other_servers, proc_files
+from auto_shutdown.world.other_servers import UnansweredError
+
+
+class TestFindingOtherServers:
+    def test_irregular_runtime_files_neither_hang_nor_raise(self, tmp_path: Path) -> None:
+        table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
+        os.mkfifo(tmp_path / "jpserver-500.json")
+        assert other_servers.find(table, [tmp_path], SERVER) == []
+
+    @pytest.mark.parametrize("content", ["", "{", "[" * 60_000, "{}", '{"url": ["x"'])
+    async def test_a_server_whose_runtime_file_makes_no_sense_is_unknown(
+        self, tmp_path: Path, content: str
+    ) -> None:
+        """The file may be half written. Its kernels may be at work."""
+        table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
+        (tmp_path / "jpserver-500.json").write_text(content)
+        (server,) = other_servers.find(table, [tmp_path], SERVER)
+        with pytest.raises(UnansweredError, match=r"runtime file of .* \(process 500\)"):
+            await other_servers.tenants_of(server)
+
+    @pytest.mark.parametrize(
+        ("age", "words", "found"),
+        [
+            (0, ("python", "train.py"), True),
+            (30, ("python", "train.py"), True),
+            (3600, ("python", "train.py"), False),
+            (3600, ("jupyter-lab",), True),
+        ],
+    )
+    def test_a_runtime_file_from_before_its_process_is_of_another(
+        self, tmp_path: Path, monkeypatch: Any, age: float, words: tuple[str, ...], found: bool
+    ) -> None:
+        """A home outlives its containers, and process ids are used again."""
+        started_at = datetime(2026, 1, 1, tzinfo=timezone.utc)
+        monkeypatch.setattr(proc_files, "started_at", lambda _process: started_at)
+        monkeypatch.setattr(proc_files, "read_arguments", lambda _pid: words)
+        table = {500: process(500, 1, command="python")}
+        path = tmp_path / "jpserver-500.json"
+        path.write_text(json.dumps({"url": "http://localhost:8889"}))
+        os.utime(path, (started_at.timestamp() - age,) * 2)
+        assert bool(other_servers.find(table, [tmp_path], SERVER)) is found
+
+    def test_running_server_is_found_by_its_runtime_file(self, tmp_path: Path) -> None:
+        table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
+        content = {"url": "http://localhost:8889", "token": "secret"}
+        for pid in (500, SERVER, 999):  # another one, our own, and one that has ended
+            (tmp_path / f"jpserver-{pid}.json").write_text(json.dumps(content))
+        (tmp_path / "nbserver-500.json").write_text("{")
+        (tmp_path / "jpserver-500-open.html").write_text("")
+        (found,) = other_servers.find(table, [tmp_path, tmp_path / "none"], SERVER)
+        assert (found.pid, found.url, found.token) == (500, "http://localhost:8889/", "secret")
+        assert "secret" not in repr(found)
+
+    @pytest.mark.parametrize(
+        ("words", "server"),
+        [
+            (("/opt/conda/bin/python", "/opt/conda/bin/jupyter-lab", "--port=1"), True),
+            (("python", "-m", "jupyterlab"), True),
+            (("python", "/usr/bin/jupyter", "notebook"), True),
+            (("python", "/usr/bin/jupyter", "nbconvert"), False),
+            (("python", "-m", "ipykernel_launcher", "-f", "x"), False),
+            ((), False),
+        ],
+    )
+    def test_command_lines_that_are_a_jupyter_server(
+        self, words: tuple[str, ...], server: bool
+    ) -> None:
+        assert other_servers.is_server(words) is server
+
+    def test_runtime_directories_follow_from_environment_and_home(self, monkeypatch: Any) -> None:
+        table = {500: process(500, 1), 501: process(501, 1), 502: process(502, 1)}
+        given = {
+            500: {"HOME": "/home/a", "JUPYTER_RUNTIME_DIR": "/run/a"},
+            501: {"HOME": "/home/a"},
+            502: {"HOME": "/home/b"},
+        }
+        monkeypatch.setattr(proc_files, "read_environment", lambda pid, _names: given[pid])
+        found = other_servers.runtime_directories(
+            table, Path("/own"), "/home/a", lambda _pid: ("jupyter-lab",)
+        )
+        usual = Path("/home/a/.local/share/jupyter/runtime")
+        assert found == sorted([Path("/own"), Path("/run/a"), usual])
