@@ -3,8 +3,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { clock, duration, limitText } from './durations';
 import { fullName, keyOf, title } from './names';
 import type { IName } from './names';
-import { blockingFault, membersOf, modeOf, onTheClock, warning } from './report';
-import type { IInstance, Mode } from './report';
+import { blockingFault, modeOf, onTheClock, warning } from './report';
+import type { Mode } from './report';
 import { messageOf } from './servertexts';
 import type { IReport, IResource } from './types';
 import { doing } from './phrases';
@@ -234,7 +234,11 @@ function next(resource: IResource, context: IContext): string[] {
 }
 
 /** Why a resource that is due cannot be stopped. */
-function blockedText(resource: IResource, report: IReport, trans: TranslationBundle): string {
+export function blockedText(
+  resource: IResource,
+  report: IReport,
+  trans: TranslationBundle
+): string {
   const fault = blockingFault(resource, report);
   const why = fault === null ? (resource.parameters.code ?? '') : messageOf(fault, trans);
   return trans.__('It cannot be stopped: %1', why);
@@ -282,97 +286,5 @@ function signalText(signal: string | null, trans: TranslationBundle): string {
       return trans.__('when Auto Shutdown first saw it');
     default:
       return '';
-  }
-}
-
-/** A billed instance in a few words: `in use`, `stops at 14:05`, `idle 1 h / 2 h`. */
-export function instanceWords(instance: IInstance, context: IContext): string {
-  const { now, trans, report, answered } = context;
-  const apps = instance.apps.flatMap(({ app }) => (app === null ? [] : [app]));
-  if (apps.every(app => app.state === 'Deleting')) {
-    return trans.__('being deleted');
-  }
-  if (apps.some(app => app.due_at === null || app.reason === 'in-use')) {
-    const foreign = apps.find(app => app.reason === 'not-covered');
-    return foreign === undefined ? trans.__('in use') : doing(foreign, now, trans);
-  }
-  const [last] = [...apps].sort((a, b) => Date.parse(b.due_at ?? '') - Date.parse(a.due_at ?? ''));
-  if (warning(last, now) !== null && modeOf(last, report, answered) === 'stops') {
-    return trans.__('stops at %1', clock(last.due_at ?? now, now));
-  }
-  return doing(last, now, trans);
-}
-
-/** When a billed instance stops, and what has to happen before. */
-export function instanceSentence(instance: IInstance, context: IContext): string {
-  const { now, trans, report, answered } = context;
-  const apps = instance.apps.flatMap(({ app }) => (app === null ? [] : [app]));
-  const all = membersOf(instance);
-  if (apps.every(app => app.state === 'Deleting')) {
-    return trans.__('SageMaker deletes it; it is billed until that is done.');
-  }
-  const foreign = apps.find(app => app.reason === 'not-covered');
-  if (foreign !== undefined) {
-    return trans.__('%1 is never stopped from here. Stop it yourself.', nameIn(foreign, context));
-  }
-  if (!report.policy.enabled) {
-    return trans.__('It is billed as long as Auto Shutdown is switched off.');
-  }
-  const dry = report.policy.dry_run;
-  const blocked = apps.find(app => modeOf(app, report, answered) === 'blocked');
-  if (blocked !== undefined) {
-    return blockedText(blocked, report, trans);
-  }
-  const conditions = all.flatMap(r => condition(r, context));
-  if (conditions.length > 0) {
-    const limit = limitText(Math.max(...all.map(r => r.limit_minutes)), trans);
-    const shown = conditions.slice(0, 3).join(', ') + (conditions.length > 3 ? ', …' : '');
-    return dry
-      ? trans.__('Would stop when %1 and nobody has used it for %2.', shown, limit)
-      : trans.__('Stops when %1 and nobody has used it for %2.', shown, limit);
-  }
-  const due = Math.max(...apps.map(app => (app.due_at === null ? 0 : Date.parse(app.due_at))));
-  if (due <= now) {
-    return trans.__('It is due and is checked once more.');
-  }
-  const left = duration(due - now, trans);
-  return dry
-    ? trans.__('Would stop when nobody has used it for another %1.', left)
-    : trans.__('Stops when nobody has used it for another %1.', left);
-}
-
-/** The event that has to happen before this resource becomes idle; empty if it is idle already. */
-function condition(resource: IResource, context: IContext): string[] {
-  const { now, trans } = context;
-  const name = nameIn(resource, context);
-  if (resource.kept_until !== null && warning(resource, now) === null) {
-    return [trans.__('%1 is no longer kept (%2)', name, clock(resource.kept_until, now))];
-  }
-  if (
-    resource.kind === 'app' &&
-    ['in-use', 'running-job', 'terminal-open'].includes(resource.reason)
-  ) {
-    return []; // the resources in it give the condition
-  }
-  switch (resource.reason) {
-    case 'busy':
-    case 'suspect-busy':
-      return ['program', 'low-use'].includes(resource.parameters.case ?? '')
-        ? [trans.__('the background work of %1 has ended', name)]
-        : [trans.__("%1's cell has ended", name)];
-    case 'running-job':
-      return [trans.__("%1's command has ended", name)];
-    case 'background-work':
-      return [trans.__('the background work of %1 has ended', name)];
-    case 'terminal-open':
-      return [trans.__('%1 is closed', name)];
-    case 'connected':
-      return [trans.__('no browser shows %1', name)];
-    case 'vetoed':
-      return [trans.__('%1 no longer keeps %2', resource.parameters.hook ?? '', name)];
-    case 'unknown':
-      return [trans.__('%1 can be read', name)];
-    default:
-      return [];
   }
 }

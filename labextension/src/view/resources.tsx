@@ -5,7 +5,7 @@ import { keyOf } from '../model/names';
 import { billed, grouped, idleNow, selected } from '../model/report';
 import type { IInstance } from '../model/report';
 import { priceOf } from '../model/money';
-import { instanceSentence, instanceWords } from '../model/sentences';
+import { instanceSentence, instanceWords } from '../model/instancesentences';
 import { FoldButton, Section, isFolded } from './folding';
 import type { IReportProps } from './props';
 import { Row, contextOf } from './row';
