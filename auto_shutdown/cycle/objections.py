@@ -22,7 +22,7 @@ class Objections:
     async def ask(
         self, removals: Sequence[Decision], now: datetime, step: Callable[[str], None]
     ) -> dict[Ref, Veto]:
-        """The objections to ``removals``. The hooks are not called while the switch stops them.
+        """The objections to ``removals``. While the switch stops removals, no hook is called.
         ``step`` is called with a description of each step. Never raises."""
         step("asking whether an administrator has stopped removals")
         vetoes = await self.emergency_stop.objections(removals, now)
