@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
+import { appOf, removals } from '../model/removals';
 import {
   announced,
-  appOf,
   billed,
   deadlines,
   digest,
@@ -13,7 +13,6 @@ import {
   minutesUntil,
   nextMoment,
   progress,
-  removals,
   warning
 } from '../model/report';
 import { APP, MINUTE, NOW, at, outcome, report, resource } from './given';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { endOf, telling } from '../model/report';
+import { endOf, telling } from '../model/removals';
 import { NOW, at, outcome } from './given';
 
 describe('whether a document tells of the end of its kernel', () => {

@@ -4,7 +4,7 @@ import { nullTranslator } from '@jupyterlab/translation';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 
-import { removals } from '../model/report';
+import { removals } from '../model/removals';
 import type { IProgram, IReport, IResource, IStoppedEntry } from '../model/types';
 import { h } from '../view/jsx';
 import { PanelView, SETTINGS } from '../view/panelview';

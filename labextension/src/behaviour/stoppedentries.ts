@@ -3,7 +3,7 @@ import { Signal } from '@lumino/signaling';
 
 import { endedBefore, entryOf } from '../model/bringback';
 import type { IOffer } from '../model/bringback';
-import { ended } from '../model/report';
+import { ended } from '../model/removals';
 import type { IOutcome, IStoppedEntry } from '../model/types';
 import type { Api } from './api';
 import type { Poller } from './poller';

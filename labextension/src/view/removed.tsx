@@ -1,7 +1,7 @@
 import { clock, duration } from '../model/durations';
 import { fullName, keyOf, namesOf } from '../model/names';
 import type { IName } from '../model/names';
-import { failed, listedRemovals } from '../model/report';
+import { failed, listedRemovals } from '../model/removals';
 import { translated } from '../model/servertexts';
 import type { IOutcome } from '../model/types';
 import { Section } from './folding';
