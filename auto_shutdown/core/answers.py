@@ -45,6 +45,9 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
             shows_work = False  # the command may be an idle cluster
         if mark.state in (BUSY, RUNNING) and answer.conclusive and shows_work:
             mark = replace(mark, quiet_since=now)
+        if answer.conclusive and answer.answered and not (answer.working or answer.unread):
+            # Its shell has answered, unless it is known to run a cell (world/work_answers.py).
+            mark = replace(mark, may_run_cell=mark.may_run_cell and mark.state == BUSY)
         marks[answer.ref] = replace(mark, work=_work_after(mark.work, answer, now))
     return replace(ledger, marks=marks)
 

@@ -39,6 +39,7 @@ def marks_to_json(ledger: Ledger) -> list[dict[str, Any]]:
             "incarnation": mark.incarnation,
             "quiet_since": _text(mark.quiet_since),
             "alone": mark.alone,
+            "may_run_cell": mark.may_run_cell,
             "working": mark.work.result == "working",
         }
         for ref, mark in ledger.marks.items()
@@ -65,6 +66,7 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
                 incarnation=str(entry.get("incarnation", "")),
                 quiet_since=_past(entry.get("quiet_since"), now),
                 alone=entry.get("alone") is True,
+                may_run_cell=entry.get("may_run_cell") is True,
             )
             if entry.get("working") is True:
                 # Nobody knows when this background work ended, so the idle clock starts now.

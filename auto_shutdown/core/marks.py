@@ -79,6 +79,7 @@ class Mark:
     - ``quiet_since``: since when a busy kernel, a kernel whose gateway refuses each connection, or
       the command in a terminal has shown no sign of work.
     - ``alone``: the kernel is busy only because it waits for a person, and no client is connected.
+    - ``may_run_cell``: nothing has shown the end of a cell of the kernel, whatever its state is.
     - ``work``: its background work.
     """
 
@@ -94,6 +95,7 @@ class Mark:
     incarnation: str = ""
     quiet_since: datetime | None = None
     alone: bool = False
+    may_run_cell: bool = False
     work: Work = Work()
 
     @property
@@ -167,9 +169,18 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
         mark = moved(mark, Signal.EXECUTION_STATE, now)
     mark = _with(mark, quiet_since=_quiet_since(mark, previous, kernel, now))
     mark = _with(mark, app=kernel.app, alone=kernel.waits_alone)
+    mark = _with(mark, may_run_cell=_may_run_cell(kernel))
     if previous is not None and previous.state != kernel.state:
         mark = replace(mark, work=Work())
     return _with_state(mark, previous, kernel.state, now)
+
+
+def _may_run_cell(kernel: Kernel) -> bool:
+    """Whether a cell of the kernel may run because nothing has shown its end. A cell that waits for
+    a person who has left is no work."""
+    if kernel.waits_alone:
+        return False
+    return kernel.end_unseen or kernel.shell_silent or kernel.state == BUSY
 
 
 def _quiet_since(
@@ -195,6 +206,7 @@ def _is_unchanged(previous: Mark, kernel: Kernel) -> bool:
         and previous.quiet_since is None
         and previous.app == kernel.app
         and previous.alone == kernel.waits_alone
+        and previous.may_run_cell == _may_run_cell(kernel)
         and kernel.stamps.items() <= previous.stamps.items()
     )
 

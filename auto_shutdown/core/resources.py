@@ -58,6 +58,8 @@ class Kernel:
     - ``waiting_for``: ``input`` or ``debugger`` while the kernel is busy only because it waits for
       a person.
     - ``shell_silent``: the shell channel did not answer the last query, so a cell may be running.
+    - ``end_unseen``: this server could not see the end of a cell, and nothing has shown since that
+      the cell ended.
     - ``refused``: why the kernel's gateway refuses each connection, so that nobody can ask whether
       a cell runs (empty: it does not refuse).
     - ``own_limit``: the ``cull_idle_timeout`` of the kernelspec's metadata.
@@ -79,6 +81,7 @@ class Kernel:
     iopub: IOPubActivity | None = None
     waiting_for: str | None = None
     shell_silent: bool = False
+    end_unseen: bool = False
     refused: str = ""
     own_limit: timedelta | None = None
     heartbeat_at: datetime | None = None

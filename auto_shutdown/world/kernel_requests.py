@@ -47,6 +47,8 @@ class KernelRequests:
     - ``sent_at``: when a client of this server last sent one of ``USER_REQUESTS``.
     - ``came_up``: the kernel has sent a message since its process was last started.
     - ``shell_silent``: the shell did not answer the last question, so a cell may run.
+    - ``end_unseen``: a cell ran when this server lost its last way to see the end of the cell, and
+      nothing has shown since that the cell ended. An earlier server may have noted that.
     - ``refused``: why the kernel's gateway refused the last connection (empty: it did not refuse,
       or this server could not ask).
     - ``unwatched_subshells``: the subshells that had unfinished requests when this server lost its
@@ -63,6 +65,7 @@ class KernelRequests:
     sent_at: datetime | None = None
     came_up: bool = False
     shell_silent: bool = False
+    end_unseen: bool = False
     refused: str = ""
     unwatched_subshells: set[str] = field(default_factory=set)
     busy_without_request: bool = False
@@ -135,6 +138,7 @@ class KernelRequests:
             # Running requests ended with the process. Requests sent since then wait for the new
             # process.
             self.came_up, self._input_for, self.shell_silent = True, None, False
+            self.end_unseen = False
             self.unwatched_subshells.clear()
             self._unfinished = {i: r for i, r in self._unfinished.items() if not r.started}
         elif state == "busy":
@@ -150,7 +154,7 @@ class KernelRequests:
             self.came_up = True
             self.has_finished(request_id)
             if parent.get("msg_type") == "execute_request" and not parent.get("subshell_id"):
-                self.shell_silent = False
+                self.shell_silent = self.end_unseen = False
 
     def runs_cell(self, parent: Mapping[str, Any]) -> None:
         """The kernel publishes ``execute_input`` for the cell ``parent``, so the cell runs now.
@@ -196,6 +200,7 @@ class KernelRequests:
         self._unfinished.clear()
         self.unwatched_subshells.clear()
         self._input_for, self.came_up, self.shell_silent = None, False, False
+        self.end_unseen = False
         self._unreachable, self.refused = None, ""
         self._signal_change()
 
@@ -209,10 +214,13 @@ class KernelRequests:
     def last_client_left(self) -> None:
         """The last client of this server has disconnected. If this server does not read the IOPub
         channel (the kernel runs in another container), it can no longer see the end of a request.
-        So it drops the requests. The shell has to answer before the kernel is removed."""
+        So it drops the requests. The shell has to answer before the kernel is removed. It is not
+        asked sooner: that could lose output of the cell (docs/decisions/006). Until then the cell
+        counts for the app if the kernel ends (``end_unseen``)."""
         self.has_clients = False
         if self.on_iopub:
             return
+        self.end_unseen |= bool(self._unfinished)
         self.unwatched_subshells |= {r.subshell for r in self._unfinished.values() if r.subshell}
         self._unfinished.clear()
         self._signal_change()
@@ -226,7 +234,7 @@ class KernelRequests:
         kernel handles the requests of its main shell ``one_by_one``.
         """
         self.came_up, self.shell_silent, self._unreachable = True, False, None
-        self.refused = ""
+        self.refused, self.end_unseen = "", False
         self.unwatched_subshells.clear()
         for request_id, request in list(self._unfinished.items()):
             if request.subshell is not None or request.since >= asked_at:

@@ -186,6 +186,7 @@ class KernelSource:
             waiting_for=waiting_for,
             own_limit=own_limit,
             shell_silent=requests is not None and requests.shell_silent,
+            end_unseen=requests is not None and requests.end_unseen,
             refused=requests.refused if requests is not None else "",
             request_sent_at=requests.sent_at if requests is not None else None,
         )
@@ -220,6 +221,11 @@ class KernelSource:
         starting, even if their manager lists them as starting (a gateway may do so for ever)."""
         for kernel_id in kernel_ids:
             self._requests.of(kernel_id).came_up = True
+
+    def may_run_cells(self, kernel_ids: Iterable[str]) -> None:
+        """Note that an earlier server did not see the end of a cell of these kernels."""
+        for kernel_id in kernel_ids:
+            self._requests.of(kernel_id).end_unseen = True
 
     def is_starting(self, kernel: Kernel) -> bool:
         """Whether the kernel is listed as starting, and no message shows that it came up."""

@@ -9,8 +9,9 @@ import pytest
 from scene import APP, KERNEL, NOW, TERMINAL, ago, mark
 
 from auto_shutdown.core.advance import advance
+from auto_shutdown.core.answers import record_answers
 from auto_shutdown.core.ledger import Ledger, record
-from auto_shutdown.core.model import Departure, Kernel, Snapshot, Unread
+from auto_shutdown.core.model import Answer, Departure, Kernel, Snapshot, Unread
 from auto_shutdown.core.verdict import Outcome, Result
 
 MINUTE = timedelta(minutes=1)
@@ -51,6 +52,17 @@ class TestApps:
         assert self.active_at(ledger) == NOW, "it was at work until somewhere since the last look"
         later = advance(ledger, Snapshot((), (), (APP,)), NOW + MINUTE)
         assert self.active_at(later) == NOW
+
+    def test_closing_a_kernel_whose_cell_nobody_saw_end_is_activity_of_its_app(self) -> None:
+        """Its page was closed while a cell ran, and its manager reports idle."""
+        kernel = replace(KERNEL, last_activity=ago(hours=5))
+        unseen = replace(kernel, end_unseen=True)
+        gone = Snapshot((), (), (APP,))
+        assert self.active_at(advance(self.settled(unseen), gone, NOW)) == NOW
+        free = advance(self.settled(unseen), Snapshot((kernel,), (), (APP,)), BEFORE)
+        assert self.active_at(advance(free, gone, NOW)) == ago(hours=3), "its shell has answered"
+        answered = record_answers(self.settled(unseen), [Answer(KERNEL.ref, True)], BEFORE)
+        assert self.active_at(advance(answered, gone, NOW)) == ago(hours=3)
 
     def test_closing_a_kernel_that_waits_in_input_is_not_activity_of_its_app(self) -> None:
         waiting = replace(KERNEL, state="busy", connections=0, waiting_for="input")

@@ -282,6 +282,11 @@ class TestArchive:
     def test_saved_mark_is_restored_without_its_answers(self) -> None:
         assert self.back(FULL) == replace(FULL, work=Work())
 
+    def test_cell_whose_end_nobody_saw_is_still_unseen_after_a_restart(self) -> None:
+        unseen = self.back(replace(FULL, may_run_cell=True))
+        assert unseen is not None
+        assert unseen.may_run_cell
+
     def test_resource_that_worked_when_saved_is_active_until_its_restore(self) -> None:
         working = self.back(replace(FULL, work=Work(NOW, NOW, "working")))
         assert working == replace(FULL, active_at=NOW, signal="background-work", work=Work())

@@ -117,6 +117,11 @@ class Jupyter:
         """Whether the messages of the kernel reach the product."""
         return self.source._requests.of(kernel.id).on_iopub or kernel.connections > 0
 
+    def is_end_unseen(self, thing: Thing) -> bool:
+        """Whether the product does not know that a cell of ``thing`` has ended."""
+        requests = self.source._requests.known(thing.id)
+        return requests is not None and (requests.end_unseen or requests.shell_silent)
+
     # -- what the product sees -----------------------------------------------------------------
 
     def observed(self, thing: Thing, kernel: Kernel) -> Kernel:

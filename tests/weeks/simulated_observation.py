@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from simulated_things import IMAGE, BrokenWorldError, SimulatedThings
 from truth import Thing
 
-from auto_shutdown.core.marks import BUSY, Mark
+from auto_shutdown.core.marks import Mark
 from auto_shutdown.core.model import (
     App,
     IOPubActivity,
@@ -28,8 +28,11 @@ class SimulatedObservation(SimulatedThings):
 
     # -- what the product reads, beside its snapshots -------------------------------------------
 
-    def recall(self, _marks: Mapping[Ref, Mark]) -> None:
-        """Does nothing: these kernels are listed as starting only while they start."""
+    def recall(self, marks: Mapping[Ref, Mark]) -> None:
+        """As the product's ``World`` for cells whose end nobody saw. These kernels are listed as
+        starting only while they start."""
+        kernels = [ref.id for ref, mark in marks.items() if mark.may_run_cell]
+        self.jupyter.source.may_run_cells(kernels)
 
     def faults(self, now: datetime) -> list[Fault]:
         return []
@@ -92,25 +95,13 @@ class SimulatedObservation(SimulatedThings):
                 # It was used while nobody could read it. The product does not trust its old time
                 # stamp.
                 self.excuse(thing, self.rules.limit(thing))
-            self.found_by_query_only.discard(thing.id)
-            if thing.kind == "kernel" and thing.is_visibly_busy() and not self._reads_busy(thing):
-                # Only a query of its shell finds the cell, and a kernel that somebody keeps alive
-                # is not queried. If the kernel ends now, the cell does not count for its app.
-                self.counts["looks at cells that only a query finds"] += 1
-                self.found_by_query_only.add(thing.id)
-            else:
-                self._reach_the_app(thing)
+            self._reach_the_app(thing)
             if thing.is_visibly_busy():
                 self.observed_busy.add(thing.id)
             elif thing.id in self.observed_busy:
                 # Its work ended since the last observation. Its idle clock begins now.
                 self.observed_busy.discard(thing.id)
                 self.excuse(thing, self.rules.limit(thing))
-
-    def _reads_busy(self, thing: Thing) -> bool:
-        """Whether the product sees that the kernel is busy. It does not where no message of the
-        kernel reaches it (another container, and no client) and the manager says idle."""
-        return self.jupyter.receives_messages(thing) or self.jupyter.state(thing) == BUSY
 
     def _all(self, kind: str) -> list[Thing]:
         return [t for t in self.things.values() if t.kind == kind]

@@ -97,7 +97,6 @@ class SimulatedThings:
         self._removed: set[str] = set()
         self.observed_at = 0.0
         self.observed_busy: set[str] = set()
-        self.found_by_query_only: set[str] = set()
         self.unread_since: dict[str, float] = {}
         self.marks_lost: set[str] = set()
         self.jupyter = Jupyter(rng, self.counts)
@@ -184,9 +183,11 @@ class SimulatedThings:
         app = self.oracle.app_of(thing)
         if app is not None:
             # The tenant kept its app until now. If a cell ran, it counts until its end.
-            limit = self.rules.limit(app) if thing.cell is not None else 0.0
+            # So does a cell whose end the product could not see.
+            may_run_cell = thing.cell is not None or self.jupyter.is_end_unseen(thing)
+            limit = self.rules.limit(app) if may_run_cell else 0.0
             self.excuse(app, limit)
-        if thing.id in self.observed_busy - self.found_by_query_only:
+        if thing.id in self.observed_busy:
             self._reach_the_app(thing)
         elif thing.strong > self.observed_at:
             self.counts["used and closed between two passes"] += 1

@@ -110,6 +110,15 @@ async def test_restarted_server_knows_the_apps_of_its_kernels_from_their_marks()
     world.recall({Ref(Kind.KERNEL, "k"): replace(mark, app=CPU.id)})
     (kernel,) = (await world.observe(True)).kernels
     assert (kernel.app, kernel.instance_type) == (CPU.id, "ml.t3.medium")
+    assert not kernel.end_unseen
+
+
+async def test_restarted_server_knows_the_cells_whose_end_nobody_saw() -> None:
+    world = classic(Manager(), Sessions(), Apps(GPU, CPU))
+    mark: Mark = first_sight(Clock().read().now)
+    world.recall({Ref(Kind.KERNEL, "k"): replace(mark, app=CPU.id, may_run_cell=True)})
+    (kernel,) = (await world.observe(True)).kernels
+    assert kernel.end_unseen
 
 
 async def test_look_of_another_task_does_not_bring_an_old_list_of_apps_back() -> None:

@@ -95,6 +95,27 @@ class TestInput:
         assert not requests.waits_for_input("idle")
 
 
+class TestEndUnseen:
+    def test_it_lasts_until_the_shell_answers_or_a_later_cell_ends(self) -> None:
+        for end in (
+            lambda r: r.shell_answered(time.monotonic(), one_by_one=False),
+            lambda r: r.has_status("idle", cell("2")),
+            lambda r: r.has_status("starting", {}),
+            lambda r: r.ended(),
+        ):
+            requests = running()
+            requests.last_client_left()
+            requests.has_status("idle", {"msg_type": "usage_request", "msg_id": "x"})
+            assert requests.end_unseen
+            end(requests)
+            assert not requests.end_unseen
+
+    def test_without_a_running_cell_nothing_is_unseen(self) -> None:
+        requests = KernelRequests()
+        requests.last_client_left()
+        assert not requests.end_unseen
+
+
 class TestShellAnswers:
     @pytest.mark.parametrize("heard_by", ["on_iopub", "has_clients"])
     def test_shell_answer_during_a_cell_does_not_end_the_cell(self, heard_by: str) -> None:
