@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .ledger import Ledger, has_notice
-from .marks import Mark, activity, first_sight
-from .model import App, Kernel, Kind, Ref, Resource, Snapshot, Unread, apps_of
+from .marks import Mark, Work, activity, first_sight
+from .model import App, Kind, Ref, Resource, Snapshot, Unread, apps_of
 from .policy import Policy
 from .signals import WORDS, Signal
 from .verdict import Action, Decision, Reason
@@ -131,10 +131,8 @@ def decide_by_clock(
         # No notice was given yet, for example because a limit was just lowered: it starts now.
         due_at = now + warn
     mark = context.mark(ref)
-    if query_work and due_at <= now and mark.work.result == "unread":
-        detail = f"Whether anything works in the background is not known: {mark.work.detail}."
-        parameters = {"case": "work", "work_unknown": mark.work.detail}
-        unknown = context.keep(ref, Reason.UNKNOWN, detail, clock.signal, **parameters)
+    if query_work and earliest <= now and mark.work.result == "unread":
+        unknown = keep_unread_work(context, ref, clock, mark.work)
         return replace(unknown, kept_until=kept_until)
     window = window_of(clock.limit)
     needs_answer = query_work and due_at <= now and not has_recent_answer(mark, now, window)
@@ -186,16 +184,39 @@ def decide_by_clock(
     return decision(Action.KEEP, Reason.GRACE, detail, case="notice")
 
 
+def keep_unread_work(context: Context, ref: Ref, clock: Clock, work: Work) -> Decision:
+    """Keep ``ref``, which is over its idle limit, because nobody could read whether ``work`` runs.
+
+    There is no due time, so people get no new notice. An earlier notice counts until its removal is
+    overdue by the length of the notice. After that the removal needs a new notice, once the work
+    can be read again.
+    """
+    detail = f"Whether anything works in the background is not known: {work.detail}."
+    parameters = {"case": "work", "work_unknown": work.detail}
+    unknown = context.keep(ref, Reason.UNKNOWN, detail, clock.signal, **parameters)
+    if not has_notice(context.ledger, ref, clock.since):
+        return replace(unknown, idle_since=clock.since)
+    given_at = context.ledger.notices[ref].at
+    still_counts = context.now - given_at <= 2 * min(context.policy.warn, clock.limit)
+    warn_at = given_at if still_counts else None
+    return replace(unknown, idle_since=clock.since, warn_at=warn_at)
+
+
+def waits_for_notice(decision: Decision) -> bool:
+    """Whether the resource is over its idle limit, and is removed after its notice."""
+    return decision.reason is Reason.GRACE and decision.parameters.get("case") == "notice"
+
+
 def keep_while_asked(
-    context: Context, kernel: Kernel, asked_at: datetime | None, window: timedelta
+    context: Context, removal: Decision, clock: Clock, asked_at: datetime | None, window: timedelta
 ) -> Decision:
-    """Keep an idle kernel until its app has been queried for background work. ``asked_at`` is the
-    time of the app's last query (None: there was none), ``window`` that of its measurement."""
-    clock, now = clock_of(context, kernel), context.now
-    detail = _idle_for(clock, now) + ASKING
-    decision = context.keep(kernel.ref, Reason.GRACE, detail, clock.signal, case="asking")
-    due_at = _answer_at(asked_at, now, window)
-    return replace(decision, idle_since=clock.since, warn_at=due_at, due_at=due_at)
+    """Keep the kernel of ``removal`` until its app has been queried for background work. The
+    notice of that removal still counts. ``asked_at`` is the time of the app's last query (None:
+    there was none), ``window`` that of its measurement."""
+    detail = _idle_for(clock, context.now) + ASKING
+    asking = context.keep(removal.ref, Reason.GRACE, detail, clock.signal, case="asking")
+    due_at = _answer_at(asked_at, context.now, window)
+    return replace(asking, idle_since=clock.since, warn_at=removal.warn_at, due_at=due_at)
 
 
 def _idle_for(clock: Clock, now: datetime) -> str:

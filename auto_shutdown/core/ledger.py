@@ -119,15 +119,18 @@ def add_vetoes(ledger: Ledger, vetoes: Mapping[Ref, Veto]) -> Ledger:
 def give_notice(ledger: Ledger, decisions: Iterable[Decision], now: datetime) -> Ledger:
     """The ledger with a notice for each removal whose ``warn_at`` has passed.
 
-    A notice is dropped when its resource is active again, or when the removal moves so far into
-    the future that it needs a new notice.
+    A notice announces a due time, so a decision without one gets no notice. A notice is dropped
+    when its resource is active again, or when the removal moves so far into the future that it
+    needs a new notice.
     """
     notices = dict(ledger.notices)
     for decision in decisions:
         if decision.warn_at is None or decision.warn_at > now or decision.idle_since is None:
             notices.pop(decision.ref, None)
         elif not has_notice(ledger, decision.ref, decision.idle_since):
-            notices[decision.ref] = Notice(now)
+            notices.pop(decision.ref, None)
+            if decision.due_at is not None:
+                notices[decision.ref] = Notice(now)
     return replace(ledger, notices=notices)
 
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from .apps import decide_app, follow_app
-from .due import Context, apply_veto, show_keep_alive
+from .due import Context, apply_veto, show_keep_alive, waits_for_notice
 from .ledger import Ledger
 from .marks import advance_kernel, moved
 from .model import Kind, Ref, Resource, Snapshot, Terminal
@@ -44,8 +44,8 @@ def decide_part(
 ) -> tuple[Plan, Plan] | None:
     """Returns ``plan`` with new decisions on ``part`` of ``snapshot``, and a plan of only those.
 
-    Returns None if a full pass is needed: if something is due for removal, if something cannot be
-    read, or if a decision may depend on the decision on another app.
+    Returns None if a full pass is needed: if something is due for removal or waits only for its
+    notice, if something cannot be read, or if a decision may depend on the decision on another app.
     """
     if policy.unread is not None or snapshot.unread or policy.may_stop_only_to_save:
         return None
@@ -75,6 +75,9 @@ def decide_part(
             if isinstance(tenant, Terminal):
                 change(tenant, follow_app(tenant, decisions[tenant.ref], decisions[app.ref]))
     if any(decision.removes for decision in changed.values()):
+        return None
+    # A kernel that is over its limit may have to stay as the witness of its app (witness.py).
+    if any(waits_for_notice(changed[kernel.ref]) for kernel in part.kernels):
         return None
     whole = tuple(changed.get(decision.ref, decision) for decision in plan.decisions)
     return Plan(whole), Plan(tuple(decisions[resource.ref] for resource in part.resources))

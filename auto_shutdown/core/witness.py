@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import MutableMapping, Sequence
 
 from .apps import Tenant, is_reporter
-from .due import Context, has_recent_answer, keep_while_asked, keep_working, window_of
+from .due import (
+    Context,
+    clock_of,
+    has_recent_answer,
+    keep_unread_work,
+    keep_while_asked,
+    keep_working,
+    waits_for_notice,
+    window_of,
+)
 from .marks import BUSY
 from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref
 from .verdict import Decision, Reason
@@ -33,11 +42,14 @@ def keep_witness(
     tenants: Sequence[Tenant],
     decisions: MutableMapping[Ref, Decision],
 ) -> None:
-    """Keep one kernel that can report the work of ``app`` while the app works, and until the app
-    has been queried for work.
+    """Keep one kernel that can report the work of ``app`` while the app works or its work cannot be
+    read, and until the app has been queried for work.
 
     If all kernels that can report it would be removed, one idle kernel stays as the witness. It is
     released when the latest answer is that the app does not work, or that nobody knows.
+
+    Nobody knows when work ends, or when it can be read again. So the witness gets no due time then,
+    and people get no notice of its removal.
     """
     work = context.mark(app.ref).work
     must_ask = _must_ask(context, app)
@@ -48,19 +60,38 @@ def keep_witness(
         for tenant in tenants
         if isinstance(tenant, Kernel) and is_reporter(app, tenant) and _can_report(context, tenant)
     ]
-    if any(not decisions[kernel.ref].removes for kernel in reporters):
-        return
-    for kernel in sorted(reporters, key=lambda kernel: kernel.id):
+    has_no_end = work.result in ("working", "unread")
+    for kernel in reporters:
         decision = decisions[kernel.ref]
-        works = context.mark(kernel.ref).work.result == "working"
-        if decision.reason is not Reason.IDLE or works:
+        if not (decision.removes or (has_no_end and waits_for_notice(decision))):
+            return
+    # A kernel whose notice is over goes before a kernel whose notice is not.
+    for kernel in sorted(reporters, key=lambda kernel: (decisions[kernel.ref].removes, kernel.id)):
+        decision = decisions[kernel.ref]
+        if not _may_be_witness(context, kernel, decision):
             continue
+        clock = clock_of(context, kernel)
         if work.result == "working":
             decisions[kernel.ref] = keep_working(context, kernel.ref, work.detail)
-        elif not _is_rehearsed(context, decision):
+        elif _is_rehearsed(context, decision):
+            pass
+        elif work.result == "unread":
+            decisions[kernel.ref] = keep_unread_work(context, kernel.ref, clock, work)
+        else:
             window = window_of(context.policy.limit_of(app)[0])
-            decisions[kernel.ref] = keep_while_asked(context, kernel, work.asked_at, window)
+            decisions[kernel.ref] = keep_while_asked(
+                context, decision, clock, work.asked_at, window
+            )
         return
+
+
+def _may_be_witness(context: Context, kernel: Kernel, decision: Decision) -> bool:
+    """Whether the kernel is idle, so that it may stay as the witness. A suspect kernel, which
+    ``max_busy_minutes`` ends, may not."""
+    if context.mark(kernel.ref).work.result == "working":
+        return False
+    is_busy = kernel.state == BUSY and not kernel.waits_alone
+    return decision.reason is Reason.IDLE or (waits_for_notice(decision) and not is_busy)
 
 
 def _must_ask(context: Context, app: App) -> bool:

@@ -223,7 +223,7 @@ def test_keep_alive_ends_at_its_time_or_on_request() -> None:
 def test_notice_is_given_once_and_void_after_activity() -> None:
     ledger = replace(EMPTY, marks={KERNEL.ref: mark(STAMP)})
     due = Decision(
-        KERNEL.ref, Action.KEEP, Reason.RECENT_ACTIVITY, ".", idle_since=STAMP, warn_at=BEFORE
+        KERNEL.ref, Action.KEEP, Reason.RECENT_ACTIVITY, ".", None, STAMP, BEFORE, NOW + MINUTE
     )
     first = give_notice(ledger, [due], NOW)
     assert give_notice(first, [due], NOW + MINUTE).notices == {KERNEL.ref: Notice(NOW)}
@@ -236,6 +236,9 @@ def test_notice_is_given_once_and_void_after_activity() -> None:
     assert not give_notice(first, [far], NOW).notices
     busy = replace(due, idle_since=None, warn_at=None)
     assert not give_notice(first, [busy], NOW).notices
+    no_due_time = replace(due, due_at=None)
+    assert not give_notice(ledger, [no_due_time], NOW).notices
+    assert give_notice(first, [no_due_time], NOW).notices == first.notices
 
 
 def test_a_step_of_the_clock_leaves_every_duration_as_it_was() -> None:

@@ -20,6 +20,7 @@ from terminal_tables import REMOVED_TERMINAL_ROWS, TERMINAL_ROWS
 from test_worth_stopping import ON, planned
 
 from auto_shutdown.core.under_way import with_removals_under_way
+from auto_shutdown.core.verdict import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reason-parameters.md"
@@ -60,7 +61,7 @@ def decided() -> list[dict[str, Any]]:
                 "kind": decision.ref.kind.value,
                 "reason": decision.reason.value,
                 "parameters": dict(decision.parameters),
-                "idle": decision.idle_since is not None,
+                "idle": decision.idle_since is not None and decision.reason is not Reason.UNKNOWN,
                 "detail": decision.detail,
             }
             entries.setdefault(json.dumps(list(entry.values())[:4]), entry)

@@ -129,7 +129,6 @@ MUST_ASK = {
     "never": APP_DUE_LATER,
     "measured for too short a time": app_asked(Work(NOW)),
     "long ago": app_asked(Work(LONG_AGO, LONG_AGO, "none")),
-    "it could not be read": app_asked(UNREAD),
     "beside a kernel that does not say": with_mark(
         joined(APP_DUE_LATER, other(state="busy")), other().ref, work=UNANSWERED
     ),
@@ -146,6 +145,14 @@ def test_the_last_kernel_stays_until_its_app_was_queried(name: str) -> None:
     )
     assert kept.due_at is not None
     assert NOW < kept.due_at <= NOW + timedelta(minutes=1)
+
+
+def test_the_last_kernel_stays_while_the_work_of_its_app_cannot_be_read() -> None:
+    kept = app_asked(UNREAD).of(KERNEL.ref)
+    assert (kept.reason, kept.due_at) == (Reason.UNKNOWN, None)
+    assert kept.detail == (
+        "Whether anything works in the background is not known: a server does not answer."
+    )
 
 
 def test_one_of_several_kernels_stays_until_the_app_was_queried() -> None:
