@@ -67,6 +67,8 @@ class WorkSource:
         self._remote = RemoteWork(kernels, now)
         self._problem: UnreadableError | None = None
         self._unanswered = ""
+        #: The other servers whose old report says that a kernel is at work in an app.
+        self._servers_with_old_report: tuple[str, ...] = ()
         self._looked_at: float | None = None
         self._thread = FileThread("processes", THREAD_SECONDS)
         self._beside_others = False
@@ -95,7 +97,7 @@ class WorkSource:
             self._beside_others = True
             self._watch.note_unreadable()
         if not self._beside_others:
-            self._unanswered = ""
+            self._unanswered, self._servers_with_old_report = "", ()
 
     @property
     def is_beside_other_servers(self) -> bool:
@@ -126,6 +128,14 @@ class WorkSource:
                 "Stop that server, or start it with a token, so that this one may ask it."
             )
             faults.append(Fault("other-servers", "Unanswered", message, remedy, now))
+        elif self._servers_with_old_report:
+            servers = ", ".join(self._servers_with_old_report)
+            message = sentence(
+                "The passes of %1 fail or are late: whether its kernels are at work is not known.",
+                servers,
+            )
+            remedy = sentence("Restart that server, or shut its kernels down there.")
+            faults.append(Fault("other-servers", "OldReport", message, remedy, now))
         return faults
 
     # -- before a removal --------------------------------------------------------------------
@@ -191,6 +201,8 @@ class WorkSource:
             except UnansweredError as error:
                 failure = str(error)
         self._unanswered = failure
+        old = {str(t.server) for t in tenants if t.was_at_work and not t.is_here}
+        self._servers_with_old_report = tuple(sorted(old))
         tenants = [self._our_questions.without(tenant) for tenant in tenants]
         judged = {t.id for t in tenants if t.is_judged}
         kernels = [kernel for kernel in survey.kernels if kernel.kernel_id not in judged]

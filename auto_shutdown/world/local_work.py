@@ -137,7 +137,10 @@ class LocalWork:
             process for kernel in busy for process in survey.members.of(kernel.process, KERNEL)
         }
         answer = self._judge_jobs(ref, window, survey, of_programs)
-        reported = judge_tenants(ref, [t for t in others.tenants if t.app is None], others.failure)
+        # This server asks the shells of the kernels on this host, and sees their processes. So an
+        # old report that one of them was at work does not count.
+        here = [replace(t, was_at_work=False) for t in others.tenants if t.app is None]
+        reported = judge_tenants(ref, here, others.failure)
         if reported.working or reported.unread:
             return reported
         if programs:

@@ -62,7 +62,9 @@ class Tenant:
     KernelGateway app (None: it runs on the server's own host, or its app is unknown). ``is_here``:
     the other server reports that it runs on its own host. ``is_judged``: the other server has this
     extension, so this is its verdict and not only Jupyter's state. ``asking_moves_stamp``: a
-    kernel_info_request moves its ``last_activity`` there (before jupyter_server 2.15)."""
+    kernel_info_request moves its ``last_activity`` there (before jupyter_server 2.15).
+    ``was_at_work``: an old report of the other server says that it is at work. Jupyter's state says
+    that it is idle, but cannot show that: a cell may run beside an answered request."""
 
     server: OtherServer
     id: str
@@ -73,6 +75,7 @@ class Tenant:
     is_here: bool = False
     is_judged: bool = False
     asking_moves_stamp: bool = False
+    was_at_work: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} of {self.server}"
@@ -260,7 +263,8 @@ def _with_old_report(
     tenants: Iterable[Tenant], rows: Iterable[Mapping[str, Any]], now: datetime | None
 ) -> list[Tenant]:
     """The ``tenants`` of Jupyter's REST API with what still holds of the rows of an old report:
-    where each of them runs, and a keep-alive that has not expired at ``now``."""
+    where each of them runs, a keep-alive that has not expired at ``now``, and that it was at
+    work."""
     by_id = {str(row["id"]): row for row in rows}
     merged = []
     for tenant in tenants:
@@ -271,7 +275,13 @@ def _with_old_report(
             is_kept = kept_until is not None and (now is None or now < kept_until)
             active_at = None if is_kept else tenant.active_at
             app = tenant.app or old.app
-            tenant = replace(tenant, active_at=active_at, app=app, is_here=old.is_here)
+            tenant = replace(
+                tenant,
+                active_at=active_at,
+                app=app,
+                is_here=old.is_here,
+                was_at_work=active_at is not None and parse_stamp(row.get("idle_since")) is None,
+            )
         merged.append(tenant)
     return merged
 

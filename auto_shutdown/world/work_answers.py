@@ -56,11 +56,17 @@ def judge_tenants(ref: Ref, tenants: Iterable[Tenant], failure: str) -> Answer:
     if failure:
         return unread(ref, failure)
     activity: dict[str, datetime] = {}
+    unknown: list[Tenant] = []
     for tenant in tenants:
         if tenant.active_at is None:
             return works(ref, f"{tenant} is at work")
+        if tenant.was_at_work:
+            unknown.append(tenant)
         latest = activity.get(Signal.OTHER_SERVER, tenant.active_at)
         activity[Signal.OTHER_SERVER] = max(latest, tenant.active_at)
+    if unknown:
+        why = f"{unknown[0]} was at work, but the report of that server is old"
+        return replace(unread(ref, why), activity=activity)
     detail = "nothing of another server works in it"
     return Answer(ref, conclusive=True, detail=detail, activity=activity)
 

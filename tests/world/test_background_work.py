@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -15,9 +16,12 @@ import pytest
 
 from auto_shutdown.core.model import Answer, App, Kernel, Ref, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world import proc_files, process_table
+from auto_shutdown.world import other_servers, proc_files, process_table
+from auto_shutdown.world.attribution import Attribution
 from auto_shutdown.world.background_work import WorkSource
 from auto_shutdown.world.kernel_usage import Usage
+from auto_shutdown.world.other_servers import OtherServer, Tenant
+from auto_shutdown.world.survey import Survey
 from auto_shutdown.world.work_answers import judge_tenants
 
 STAMP = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -133,6 +137,32 @@ async def test_app_beside_another_server_works_if_its_host_does(
         hand.now += 60
     assert answers[app.ref].conclusive
     assert answers[app.ref].working is (host_cores > 0)
+
+
+async def test_an_old_report_of_another_server_is_a_fault_until_it_is_new(
+    monkeypatch: Any,
+) -> None:
+    app = App("KernelGateway", "a", "InService", shared=True)
+    server = OtherServer(500, "http://x/")
+    kernel = Tenant(server, "k", "R", "kernel", STAMP, app="a", was_at_work=True)
+    source = WorkSource(FakeKernels(), FakeTerminals())  # type: ignore[arg-type]
+    found = [kernel]
+
+    async def tenants(_server: OtherServer) -> list[Tenant]:
+        return found
+
+    survey = Survey({}, Attribution(), servers=(server,))
+    monkeypatch.setattr(other_servers, "tenants_of", tenants)
+    monkeypatch.setattr(source._surveyor, "look", lambda *_: survey)
+    (answer,) = await source.ask({app.ref: MINUTE}, Snapshot((), (), (app,)))
+    assert answer.unread
+    (fault,) = source.faults(STAMP)
+    assert (fault.source, fault.code) == ("other-servers", "OldReport")
+    assert "the Jupyter server at http://x/ (process 500)" in fault.message
+    found = [replace(kernel, was_at_work=False)]
+    (answer,) = await source.ask({app.ref: MINUTE}, Snapshot((), (), (app,)))
+    assert not answer.unread
+    assert source.faults(STAMP) == []
 
 
 @pytest.mark.skipif(not proc_files.PROC.exists(), reason="no /proc here")

@@ -24,6 +24,15 @@ from auto_shutdown.world.survey import Survey
 EARLY, LATE = (datetime(2026, 1, 1, hour, tzinfo=timezone.utc) for hour in (10, 11))
 
 
+def answer_with(monkeypatch: Any, answers: dict[str, Any]) -> None:
+    """Let each other server answer with these values, by path."""
+
+    async def get(_server: OtherServer, path: str) -> Any:
+        return answers[path]
+
+    monkeypatch.setattr(other_servers, "_get", get)
+
+
 class TestOtherServers:
     async def test_stamp_moved_by_our_question_to_another_server_is_not_activity(
         self, monkeypatch: Any
@@ -198,10 +207,7 @@ class TestOtherServers:
             "api": {"version": "2.17.0"},
         }
 
-        async def get(_server: OtherServer, path: str) -> Any:
-            return answers[path]
-
-        monkeypatch.setattr(other_servers, "_get", get)
+        answer_with(monkeypatch, answers)
         tenants = await other_servers.tenants_of(OtherServer(500, "http://x/"))
         ids = "busy", "kept", "no longer kept", "gone" if judged else "new"
         assert tuple(tenant.id for tenant in tenants) == ids
@@ -210,6 +216,52 @@ class TestOtherServers:
             at = datetime(2026, 1, 1, 11, tzinfo=timezone.utc)
             assert [tenant.active_at for tenant in tenants] == [None, None, at, at]
             assert [(t.app, t.is_here) for t in tenants[:2]] == [("a", False), (None, True)]
+
+    @pytest.mark.parametrize(
+        ("row", "model", "in_app_a"),
+        [
+            ({}, {}, "unread"),
+            ({"app": None}, {}, "unread"),  # its app is unknown
+            ({}, {"last_activity": "2026-01-01T12:59:59Z"}, "unread"),  # perhaps by usage_request
+            ({"kept_until": "2026-01-01T12:59:00Z"}, {}, "unread"),  # no longer kept
+            ({}, {"execution_state": "busy"}, "working"),
+            ({"kept_until": "2026-01-01T14:00:00Z"}, {}, "working"),
+            ({"idle_since": "2026-01-01T11:00:00Z"}, {}, "idle"),
+            ({"app": "KernelGateway/b"}, {}, "idle"),
+            ({"app": "JupyterServer/default"}, {}, "idle"),  # on this host: its shell is asked
+        ],
+        ids=str,
+    )
+    async def test_a_kernel_that_an_old_report_has_at_work_is_not_idle(
+        self, monkeypatch: Any, row: dict[str, Any], model: dict[str, Any], in_app_a: str
+    ) -> None:
+        """It may run a silent cell beside an answered request. Then Jupyter's state is idle."""
+        now, last = "2026-01-01T13:00:00Z", "2026-01-01T12:50:00Z"
+        usual = {"kind": "kernel", "id": "k", "name": "R", "app": "KernelGateway/a"}
+        state = {"execution_state": "idle", "last_activity": "2026-01-01T11:00:00Z"}
+        answers: dict[str, Any] = {
+            "auto-shutdown/status?panel=false": {
+                "now": now,
+                "health": {"last_pass": last, "last_ok_pass": last, "next_pass": last},
+                "resources": [{**usual, "idle_since": None, **row}],
+            },
+            "api/kernels?no_track_activity=1": [{"id": "k", "name": "R", **state, **model}],
+            "api/terminals?no_track_activity=1": [],
+            "api": {"version": "2.17.0"},
+        }
+
+        answer_with(monkeypatch, answers)
+        tenants = await other_servers.tenants_of(OtherServer(500, "http://x/"))
+        app = App("KernelGateway", "a", "InService", shared=True)
+        own = App("JupyterServer", "default", "InService", own=True)
+        work = LocalWork(lambda: 0.0, SERVER, ProgramWatch())
+        survey, others = Survey({}, Attribution()), Others({}, tenants)
+        answer = work.judge(Question(app.ref, app, 60.0, None), survey, others)
+        assert answer.working is (in_app_a == "working")
+        assert answer.unread is (in_app_a == "unread")
+        if answer.unread:
+            assert answer.detail.endswith("was at work, but the report of that server is old")
+        assert not work.judge(Question(own.ref, own, 60.0, None), survey, others).unread
 
     @pytest.mark.parametrize(
         ("tenant", "inside"),
