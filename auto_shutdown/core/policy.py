@@ -55,6 +55,8 @@ def _is_instance_type_unknown(resource: Resource) -> bool:
     listed yet."""
     if isinstance(resource, App) or resource.instance_type is not None:
         return False
+    if isinstance(resource, Kernel) and resource.is_place_unknown:
+        return True
     return any(app.startswith(f"{KERNEL_GATEWAY}/") for app in apps_of(resource))
 
 

@@ -53,6 +53,8 @@ class Kernel:
     - ``may_be_in``: the ids of the apps in which the kernel may run. Empty if ``app`` is known, or
       if the kernel runs on the server's own host. Otherwise neither the kernel's model nor that of
       its session names the app.
+    - ``is_place_unknown``: the kernel runs in another container, but no app is known in which it
+      may run. After a restart this holds until SageMaker lists the apps.
     - ``unreadable``: why the kernel's model could not be read. Then only ``id`` is valid.
     - ``iopub``: the activity on its IOPub channel (None: this server cannot read that channel).
     - ``waiting_for``: ``input`` or ``debugger`` while the kernel is busy only because it waits for
@@ -87,6 +89,7 @@ class Kernel:
     heartbeat_at: datetime | None = None
     request_sent_at: datetime | None = None
     may_be_in: tuple[str, ...] = ()
+    is_place_unknown: bool = False
 
     @cached_property
     def ref(self) -> Ref:

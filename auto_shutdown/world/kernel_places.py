@@ -51,7 +51,9 @@ class KernelPlaces:
             return kernel
         app = self._apps.get(kernel.id)
         if app is None:
-            return kernel if self._is_local(kernel.id) else replace(kernel, may_be_in=tuple(alive))
+            if self._is_local(kernel.id):
+                return kernel
+            return replace(kernel, may_be_in=tuple(alive), is_place_unknown=not alive)
         instance_type = (
             kernel.instance_type or self._instance_types.get(kernel.id) or alive.get(app)
         )

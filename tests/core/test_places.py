@@ -108,6 +108,8 @@ def test_kernel_of_unknown_instance_type_has_the_longest_limit_that_may_apply(
     policy = replace(POLICY, rules=rules)
     assert policy.limit_of(UNPLACED) == limit
     assert policy.limit_of(replace(UNPLACED, app=APP.id, may_be_in=())) == limit, "just recalled"
+    nowhere = replace(UNPLACED, may_be_in=(), is_place_unknown=True)
+    assert policy.limit_of(nowhere) == limit, "SageMaker has listed no app"
     for instance_type in ("ml.g5.xlarge", "ml.t3.medium", "ml.m5.large"):
         placed = replace(UNPLACED, app=APP.id, may_be_in=(), instance_type=instance_type)
         assert policy.limit_of(placed)[0] <= limit[0]

@@ -52,6 +52,15 @@ def test_kernel_has_the_app_and_the_instance_type_of_an_earlier_server() -> None
 def test_kernel_that_was_never_placed_may_be_in_each_app_in_service() -> None:
     (kernel,) = places().fill_in([BARE], [GPU, CPU, GONE])
     assert (kernel.app, kernel.may_be_in) == (None, (GPU.id, CPU.id))
+    assert not kernel.is_place_unknown
+
+
+@pytest.mark.parametrize("apps", [[], [GONE]])
+def test_the_place_of_a_kernel_is_unknown_while_no_app_is_known(apps: list[App]) -> None:
+    """As after a restart while ListApps cannot be read."""
+    (kernel,) = places().fill_in([BARE], apps)
+    assert (kernel.app, kernel.may_be_in, kernel.is_place_unknown) == (None, (), True)
+    assert not places(local=True).fill_in([BARE], apps)[0].is_place_unknown
 
 
 def test_kernel_of_this_host_is_in_no_app() -> None:
