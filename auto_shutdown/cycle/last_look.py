@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from ..core.advance import advance_part
 from ..core.answers import record_answers
 from ..core.apps import needs_work_query, tenants_by_app
-from ..core.due import window_of
+from ..core.due import has_recent_answer, window_of
 from ..core.marks import Work
 from ..core.model import App, Kind, Ref, Snapshot
 from ..core.planner import decide
@@ -23,6 +23,10 @@ from .situation import Situation
 #: An app is deleted only if its last look ended at most this time ago (seconds). The look reads the
 #: kernels of the app last.
 LOOK_VALID_SECONDS = 5.0
+
+#: The longest time in seconds that the last look waits for the answers about background work. After
+#: that the removal fails, which is a fault, and is tried again later.
+ASK_SECONDS = 60.0
 
 
 @dataclass
@@ -85,8 +89,13 @@ class LastLook:
         if not needs_work_query(app, inside, Work() if mark is None else mark.work):
             return
         limit, _ = self.policy().limit_of(app)
-        answers = await self.world.ask({self.ref: window_of(limit)})
+        window = window_of(limit)
+        answers = await asyncio.wait_for(self.world.ask({self.ref: window}), ASK_SECONDS)
         now = self.ledger_time()
+        # The pass may have removed the only kernel that could answer. Its answer still holds.
+        mark = self.situation.ledger.marks.get(self.ref)
+        if mark is not None and mark.work.result == "none" and has_recent_answer(mark, now, window):
+            answers = tuple(a for a in answers if a.ref != self.ref or a.answered or a.unread)
         self.situation.change_ledger(lambda ledger: record_answers(ledger, answers, now))
 
     def is_recent(self) -> bool:
