@@ -3,8 +3,8 @@
 The first part of a line is written to disk before the removal, and the second part, with the
 outcome, after it. A crash between both leaves an unfinished line, which the next server completes
 with the outcome ``interrupted``. So every removal has a line, and the file only grows at its end.
-If another removal begins meanwhile, the line gets the outcome ``pending``, and the outcome follows
-in a second line of the same attempt.
+If another line is written meanwhile, or the server stops, the line gets the outcome ``pending``,
+and the outcome follows in a second line of the same attempt.
 
 A line that cannot be written (the disk is full, or the home is read-only for a while) is *owed*: it
 stays in memory, ``read`` shows it, and it is written as soon as writing works again.

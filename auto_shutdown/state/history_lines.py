@@ -9,8 +9,8 @@ from typing import Any
 
 from .history_files import parse
 
-#: The end of a line whose removal goes on beside a later one. Its outcome gets a line of its own.
-PENDING = ',"outcome":"pending","outcome_detail":"It had not ended when another began."}\n'
+#: The end of a line that is closed while its removal goes on. Its outcome gets a line of its own.
+PENDING = ',"outcome":"pending","outcome_detail":"It had not ended when this line was closed."}\n'
 INTERRUPTED = ',"outcome":"interrupted","outcome_detail":"The server ended before it was done."}\n'
 
 #: The end of an interrupted line whose entry has ``ends_server``: a removal of the app in which

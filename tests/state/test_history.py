@@ -114,6 +114,17 @@ def test_removal_that_goes_on_beside_a_later_one_is_pending(tmp_path: Path) -> N
     assert again.savings()["removed"] == {"kernel": 1, "terminal": 0, "app": 0}
 
 
+def test_a_line_that_is_closed_while_its_removal_goes_on_says_only_that(tmp_path: Path) -> None:
+    log = History(tmp_path, "k")
+    slow = log.begin(ENTRY)
+    log.settle()  # no other removal began
+    (entry,) = log.read(9)
+    assert entry["outcome"] == "pending"
+    assert entry["outcome_detail"] == "It had not ended when this line was closed."
+    slow.finish(DONE)
+    assert outcomes(log) == ["removed"]
+
+
 def test_pending_removals_are_interrupted_by_the_end_of_their_server(tmp_path: Path) -> None:
     log = History(tmp_path, "k")
     log.begin(ENTRY)
