@@ -22,7 +22,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def demo(root: Path) -> tuple[int, str]:
     out = io.StringIO()
-    console = Console(file=out, width=80)
+    # On a pipe the demo would write each sentence in one line.
+    console = Console(file=out, width=80, force_terminal=True, color_system=None)
     return domain_demo.run(root, console, SIZE), out.getvalue()
 
 
