@@ -100,6 +100,8 @@ class Controller:
         self._recorder = SessionRecorder(world, stopped, log)
         outcomes, now = Outcomes(announcer, log), self.ledger_time
         tasks = RemovalTasks(world, history, savings, situation, now, outcomes, self._recorder, log)
+        emergency_stop = EmergencyStop(switch or StopSwitch())
+        self._objections = Objections(emergency_stop, hooks or VetoHooks(log))
         remover = Remover(
             world,
             savings,
@@ -110,9 +112,7 @@ class Controller:
             tasks,
             outcomes,
             self._read_other_servers,
-        )
-        self._objections = Objections(
-            EmergencyStop(switch or StopSwitch()), hooks or VetoHooks(log)
+            emergency_stop,
         )
         app_listing = AppListing(limits.poll_interval_seconds)
         self._one_pass = OnePass(

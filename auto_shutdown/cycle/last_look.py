@@ -45,6 +45,7 @@ class LastLook:
     ledger_shift: Callable[[], timedelta]
     policy: Callable[[], Policy]
     read_other_servers: Callable[[], Awaitable[None]]
+    read_stop_switch: Callable[[], Awaitable[None]]
     now: datetime
     fresh: Snapshot
     ref: Ref
@@ -59,12 +60,15 @@ class LastLook:
         terminal is not observed here: ``World.remove`` checks it right before its shutdown.
 
         Then read the settings and keep-alives that users have set on another server, which may
-        manage the same app. On a slow file system this may take so long that the look is out of
-        date. Then look once more."""
+        manage the same app, and the administrator's stop switch. On a slow file system this may
+        take so long that the look is out of date. Then look once more."""
         await self._look()
-        await self.read_other_servers()
+        await self._read_requests()
         if not self.is_recent():
-            await asyncio.gather(self._look(), self.read_other_servers())
+            await asyncio.gather(self._look(), self._read_requests())
+
+    async def _read_requests(self) -> None:
+        await asyncio.gather(self.read_other_servers(), self.read_stop_switch())
 
     async def _look(self) -> None:
         if self.ref.kind is Kind.APP:

@@ -8,9 +8,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from ..core.advance import advance_part
-from ..core.ledger import record
+from ..core.ledger import add_vetoes, record
 from ..core.model import App, Kind, Ref, Resource, Snapshot, Terminal
 from ..core.planner import decide
 from ..core.policy import Policy
@@ -18,6 +19,7 @@ from ..core.texts import sentence
 from ..core.verdict import Decision, Fault, Outcome, Reason, Result
 from ..state.savings import SavedSavings
 from ..world.world import World
+from .emergency_stop import EmergencyStop
 from .last_look import LastLook, look_again
 from .outcomes import Outcomes, stale
 from .removal_record import Removal
@@ -39,7 +41,8 @@ class Remover:
     ``ledger_time`` returns the current instant by the clock of the ledger. After a step of the wall
     clock, all instants of the ledger are shifted; ``ledger_shift`` returns by how much in total
     since the server started. ``wake`` begins another pass. ``read_other_servers`` reads the
-    settings and keep-alives that users have set on other servers of this home."""
+    settings and keep-alives that users have set on other servers of this home. ``emergency_stop``
+    reads the administrator's stop switch."""
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Remover:
         tasks: RemovalTasks,
         outcomes: Outcomes,
         read_other_servers: Callable[[], Awaitable[None]],
+        emergency_stop: EmergencyStop,
     ) -> None:
         self._world = world
         self._savings = savings
@@ -62,6 +66,7 @@ class Remover:
         self._tasks = tasks
         self._outcomes = outcomes
         self._read_other_servers = read_other_servers
+        self._emergency_stop = emergency_stop
 
     def faults(self, now: datetime) -> list[Fault]:
         """The removals that take too long."""
@@ -140,6 +145,7 @@ class Remover:
             self._ledger_shift,
             current_policy,
             self._read_other_servers,
+            partial(self._read_stop_switch, second),
             now,
             fresh,
             ref,
@@ -151,6 +157,13 @@ class Remover:
             task.add_done_callback(lambda _task: self._wake())
             return False
         return task.result().ended
+
+    async def _read_stop_switch(self, decision: Decision) -> None:
+        """Record an objection to ``decision`` if the administrator has stopped all removals. Since
+        the pass read the switch, the audit line, the session and the last look may have taken a
+        minute."""
+        stopped = await self._emergency_stop.objections([decision], self._ledger_time())
+        self._situation.change_ledger(lambda ledger: add_vetoes(ledger, stopped))
 
     def _waits_for_tenants(self, ref: Ref, now: datetime) -> bool:
         """Whether the app ``ref`` must wait, because the removal of one of its kernels or terminals

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from value_world import MINUTE, Bench
 
 from auto_shutdown.core.model import Kind, Ref
@@ -104,6 +105,25 @@ async def test_a_switch_set_during_a_series_of_removals_stops_the_rest(tmp_path:
     bench.world.before_remove = stop_and_take_a_minute
     await bench.live(30 * MINUTE)
     assert len(bench.world.removed) == 1
+
+
+@pytest.mark.parametrize(("seconds", "removed"), [(20, ["k"]), (40, [])])
+async def test_a_switch_set_while_the_audit_line_is_written_stops_the_removal(
+    tmp_path: Path, seconds: float, removed: list[str]
+) -> None:
+    """The pass has read the switch before. Its answer counts for 30 seconds."""
+    bench = await idle(tmp_path)
+    history: Any = bench.controller._history
+    begin_line = history.begin_line
+
+    async def write_slowly(entry: Any) -> Any:
+        bench.switch.stop = STOP
+        bench.clock.advance(timedelta(seconds=seconds))
+        return await begin_line(entry)
+
+    history.begin_line = write_slowly
+    await bench.live(2 * MINUTE)
+    assert bench.world.removed == removed
 
 
 async def test_a_requested_removal_proceeds_while_the_switch_is_set(tmp_path: Path) -> None:
