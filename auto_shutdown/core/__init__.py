@@ -6,7 +6,8 @@
 - What the functions take and return: model.py and resources.py (what was observed), ledger.py (what
   is remembered), policy.py (the settings in force), verdict.py (decisions and outcomes).
 
-Modules here import each other and the standard library, and no other folder of this package. None
-of them reads a clock, a file or the network, and none logs. ``tests/test_layers.py`` checks this.
+Modules here import each other and the pure modules of the standard library that ``tests/purity.py``
+lists, and no other folder of this package. None of them reads a clock, a file or the network, and
+none logs. ``tests/test_layers.py`` checks this.
 Time comes in as ``now`` (aware UTC), which the cycle reads once for each pass.
 """

@@ -1,4 +1,9 @@
-"""Describe one removal for the audit log, for the report and for the server's log."""
+"""Describe one removal: the content of its line in the audit log, of its entry in the report, and
+of its line in the server's log.
+
+This module writes nothing. state/history.py writes the line of the audit log to disk, and adds the
+outcome to it.
+"""
 
 from __future__ import annotations
 

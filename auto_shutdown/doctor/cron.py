@@ -1,5 +1,9 @@
 """Finds other tools that cron starts and that stop idle apps. The scripts of AWS's samples add
-themselves to root's crontab, where neither Jupyter nor SageMaker shows them."""
+themselves to root's crontab, where neither Jupyter nor SageMaker shows them.
+
+The doctor has no check of its own for cron: cullers.py calls ``examine``, and shows the findings in
+its check ``other cullers``.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,8 @@ REMEDY = (
 
 
 def examine(situation: Situation, check: str) -> Iterator[Finding]:
-    """One warning for each tool that a crontab starts."""
+    """One warning for each tool that a crontab starts. ``check`` is the name of the caller's check,
+    which the findings carry."""
     crontabs: dict[str, str] = {}
     for where, text in _crontabs(situation.platform.kind != LOCAL):
         for tool in tools_in(text):

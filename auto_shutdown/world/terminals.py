@@ -1,4 +1,8 @@
-"""Read and close terminals through the server's own terminal manager, in the server's process."""
+"""Read and close terminals through the server's own terminal manager, in the server's process.
+
+This module does not decide which terminal is idle; core/planner.py does. Before an automatic
+removal it only checks that nobody has used the terminal since it was observed.
+"""
 
 from __future__ import annotations
 
