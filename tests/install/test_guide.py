@@ -32,6 +32,7 @@ AWS = {
     *("--policy-name", "--policy-document", "--recursive", "--exclude", "--include"),
     *("--domain-id", "--notebook-instance-lifecycle-config-name", "--on-start"),
     *("--notebook-instance-name", "--lifecycle-config-name", "--disassociate-lifecycle-config"),
+    *("--resource-arn", "--tags"),
 }
 #: Options of pip.
 PIP = {"--no-deps", "--force-reinstall"}
