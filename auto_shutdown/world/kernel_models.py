@@ -8,6 +8,7 @@ from typing import Any
 from ..core.marks import BUSY, COMING_UP
 from ..core.model import KERNEL_GATEWAY, Kernel
 from .kernel_requests import KernelRequests
+from .platform import text_of
 from .stamps import parse_stamp
 
 #: What separates kernel and image in the kernelspec names of Studio Classic.
@@ -67,6 +68,8 @@ def join(
 def kernel_of_model(kernel_id: str, model: Model, paths: tuple[str, ...]) -> Kernel:
     """The kernel that ``model`` describes. It is unreadable if the model has a malformed value."""
     name, _, image = str(model.get("name") or "").partition(SAGEMAKER_INTERNAL)
+    # A name of another type is not known. Otherwise a kernel with ``app_name: 7`` would run in an
+    # app that does not exist, and its true app would look empty.
     app_name = text_of(model, "app_name")
     try:
         last_activity = parse_stamp(model.get("last_activity"))
@@ -84,13 +87,6 @@ def kernel_of_model(kernel_id: str, model: Model, paths: tuple[str, ...]) -> Ker
         image=image or None,
         paths=paths,
     )
-
-
-def text_of(model: Model, key: str) -> str | None:
-    """A non-empty text. A value of another type is not known: a kernel with ``app_name: 7`` would
-    otherwise run in an app that does not exist, and its true app would look empty."""
-    value = model.get(key)
-    return value if isinstance(value, str) and value else None
 
 
 def state_by_messages(state: str, requests: KernelRequests) -> str:

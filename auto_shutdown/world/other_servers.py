@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import safe_files
 from . import proc_files
-from .kernel_models import text_of
+from .platform import text_of
 from .processes import Process, Table
 from .stamps import parse_stamp
 from .terminals import image_of

@@ -126,11 +126,11 @@ def recognise(
     """The platform, from the metadata file, configuration (``overrides``: domain_id,
     user_profile_name, space_name, region_name) and environment. Never raises."""
     metadata, problem = _read(metadata_path)
-    arn = _text(metadata, "ResourceArn")
+    arn = text_of(metadata, "ResourceArn")
     parts = arn.split(":") if arn and arn.startswith("arn:") and arn.count(":") >= 5 else [""] * 6
-    app_type = _text(metadata, "AppType")
+    app_type = text_of(metadata, "AppType")
     owner = _owner(metadata, overrides)
-    domain_id = overrides.get("domain_id") or _text(metadata, "DomainId")
+    domain_id = overrides.get("domain_id") or text_of(metadata, "DomainId")
     kind, incomplete = _kind(metadata, overrides, bool(domain_id and owner))
     region = (
         overrides.get("region_name")
@@ -150,7 +150,7 @@ def recognise(
         space_name=owner.get("space_name"),
         region_name=region,
         app_type=app_type,
-        app_name=_text(metadata, "ResourceName"),
+        app_name=text_of(metadata, "ResourceName"),
         account_id=parts[4] or environ.get("AWS_ACCOUNT_ID") or None,
         partition=parts[1] or _partition(region),
         shared=_is_shared(kind, owner, environ),
@@ -202,7 +202,7 @@ def _problem(path: Path, code: str, what: str) -> Unread:
     )
 
 
-def _text(metadata: Mapping[str, Any], key: str) -> str | None:
+def text_of(metadata: Mapping[str, Any], key: str) -> str | None:
     """The text at ``key``; None if it is missing or empty, as it is in some metadata files."""
     value = metadata.get(key)
     return value if isinstance(value, str) and value else None
@@ -224,7 +224,7 @@ def _owner(metadata: Mapping[str, Any], overrides: Mapping[str, str | None]) -> 
         if configured:
             return {key: configured}
     for key, member in (("space_name", "SpaceName"), ("user_profile_name", "UserProfileName")):
-        value = _text(metadata, member)
+        value = text_of(metadata, member)
         if value:
             return {key: value}
     return {}
@@ -242,7 +242,7 @@ def _kind(
     configuration says. Only if there is no file, a complete configuration makes the kind Studio
     Classic.
     """
-    app_type = _text(metadata, "AppType")
+    app_type = text_of(metadata, "AppType")
     if app_type in SPACE_APP_TYPES:
         return STUDIO_SPACE, ""
     if app_type == "JupyterServer":
@@ -250,7 +250,7 @@ def _kind(
         return (STUDIO_CLASSIC, "") if identified else (LOCAL, missing)
     if app_type is not None:
         return LOCAL, ""
-    if _text(metadata, "ResourceName") and not _text(metadata, "DomainId"):
+    if text_of(metadata, "ResourceName") and not text_of(metadata, "DomainId"):
         return NOTEBOOK_INSTANCE, ""
     domain = overrides.get("domain_id")
     owner = overrides.get("space_name") or overrides.get("user_profile_name")
