@@ -70,8 +70,11 @@ def schedule(
     ``ledger`` only the marks and the rehearsed removals count."""
     if not policy.enabled:
         return {}
-    tenants = tenants_by_app(snapshot)
-    removable = {d.ref: d for d in plan.decisions if _may_be_removed(d, ledger, policy, now)}
+    tenants: Mapping[str, Sequence[Tenant]] = {}
+    removable: Mapping[Ref, Decision] = {}
+    if any(not app.own for app in snapshot.apps):  # only apps in other containers need these
+        tenants = tenants_by_app(snapshot)
+        removable = {d.ref: d for d in plan.decisions if _may_be_removed(d, ledger, policy, now)}
     due: dict[Ref, tuple[datetime, timedelta]] = {}
     for resource, decision in zip(snapshot.resources, plan.decisions):
         mark = ledger.marks.get(resource.ref)
