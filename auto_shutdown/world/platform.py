@@ -202,9 +202,10 @@ def _problem(path: Path, code: str, what: str) -> Unread:
     )
 
 
-def text_of(metadata: Mapping[str, Any], key: str) -> str | None:
-    """The text at ``key``; None if it is missing or empty, as it is in some metadata files."""
-    value = metadata.get(key)
+def text_of(values: Mapping[str, Any], key: str) -> str | None:
+    """The text under ``key`` of what another program wrote. None for an empty text, and for a value
+    of another type."""
+    value = values.get(key)
     return value if isinstance(value, str) and value else None
 
 
