@@ -187,9 +187,9 @@ def decide_by_clock(
 def keep_unread_work(context: Context, ref: Ref, clock: Clock, work: Work) -> Decision:
     """Keep ``ref``, which is over its idle limit, because nobody could read whether ``work`` runs.
 
-    There is no due time, so people get no new notice. An earlier notice counts until its removal is
-    overdue by the length of the notice. After that the removal needs a new notice, once the work
-    can be read again.
+    There is no due time, so people get no new notice. A notice that people got before stays valid
+    for one more length of the notice after the removal that it announced was due. If the work can
+    be read again only later than that, the removal needs a new notice.
     """
     detail = f"Whether anything works in the background is not known: {work.detail}."
     parameters = {"case": "work", "work_unknown": work.detail}
@@ -202,8 +202,9 @@ def keep_unread_work(context: Context, ref: Ref, clock: Clock, work: Work) -> De
     return replace(unknown, idle_since=clock.since, warn_at=warn_at)
 
 
-def waits_for_notice(decision: Decision) -> bool:
-    """Whether the resource is over its idle limit, and is removed after its notice."""
+def waits_for_end_of_notice(decision: Decision) -> bool:
+    """Whether the resource is over its idle limit, and only the end of its notice or of a grace
+    period delays its removal."""
     return decision.reason is Reason.GRACE and decision.parameters.get("case") == "notice"
 
 

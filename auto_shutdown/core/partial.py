@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from .apps import decide_app, follow_app
-from .due import Context, apply_veto, show_keep_alive, waits_for_notice
+from .due import Context, apply_veto, show_keep_alive, waits_for_end_of_notice
 from .ledger import Ledger
 from .marks import advance_kernel, moved
 from .model import Kind, Ref, Resource, Snapshot, Terminal
@@ -77,7 +77,7 @@ def decide_part(
     if any(decision.removes for decision in changed.values()):
         return None
     # A kernel that is over its limit may have to stay as the witness of its app (witness.py).
-    if any(waits_for_notice(changed[kernel.ref]) for kernel in part.kernels):
+    if any(waits_for_end_of_notice(changed[kernel.ref]) for kernel in part.kernels):
         return None
     whole = tuple(changed.get(decision.ref, decision) for decision in plan.decisions)
     return Plan(whole), Plan(tuple(decisions[resource.ref] for resource in part.resources))

@@ -17,7 +17,7 @@ from .due import (
     keep_unread_work,
     keep_while_asked,
     keep_working,
-    waits_for_notice,
+    waits_for_end_of_notice,
     window_of,
 )
 from .marks import BUSY
@@ -45,11 +45,13 @@ def keep_witness(
     """Keep one kernel that can report the work of ``app`` while the app works or its work cannot be
     read, and until the app has been queried for work.
 
-    If all kernels that can report it would be removed, one idle kernel stays as the witness. It is
-    released when the latest answer is that the app does not work, or that nobody knows.
+    If all kernels that can report it would be removed, one idle kernel stays as the witness. The
+    witness may be removed once the latest answer is that nothing works in the app, or that none of
+    its kernels can say.
 
-    Nobody knows when work ends, or when it can be read again. So the witness gets no due time then,
-    and people get no notice of its removal.
+    While the app works, or its work cannot be read, the time of that answer is not known. So the
+    witness has no due time in this case, and people get no notice of its removal. A kernel whose
+    notice runs counts as one that would be removed in this case, too.
     """
     work = context.mark(app.ref).work
     must_ask = _must_ask(context, app)
@@ -63,7 +65,7 @@ def keep_witness(
     has_no_end = work.result in ("working", "unread")
     for kernel in reporters:
         decision = decisions[kernel.ref]
-        if not (decision.removes or (has_no_end and waits_for_notice(decision))):
+        if not (decision.removes or (has_no_end and waits_for_end_of_notice(decision))):
             return
     # A kernel whose notice is over goes before a kernel whose notice is not.
     for kernel in sorted(reporters, key=lambda kernel: (decisions[kernel.ref].removes, kernel.id)):
@@ -91,7 +93,7 @@ def _may_be_witness(context: Context, kernel: Kernel, decision: Decision) -> boo
     if context.mark(kernel.ref).work.result == "working":
         return False
     is_busy = kernel.state == BUSY and not kernel.waits_alone
-    return decision.reason is Reason.IDLE or (waits_for_notice(decision) and not is_busy)
+    return decision.reason is Reason.IDLE or (waits_for_end_of_notice(decision) and not is_busy)
 
 
 def _must_ask(context: Context, app: App) -> bool:

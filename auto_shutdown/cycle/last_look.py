@@ -59,9 +59,10 @@ class LastLook:
         """Observe an app again, because SageMaker deletes an app whatever runs in it. A kernel or
         terminal is not observed here: ``World.remove`` checks it right before its shutdown.
 
-        Then read the settings and keep-alives that users have set on another server, which may
-        manage the same app, and the administrator's stop switch. On a slow file system this may
-        take so long that the look is out of date. Then look once more."""
+        For each resource, then read the settings and keep-alives that users have set on another
+        server, which may manage the same app, and the switch by which an administrator stops all
+        removals. On a slow file system this may take so long that the look is out of date
+        (``LOOK_VALID_SECONDS``). Then do both once more."""
         await self._look()
         await self._read_requests()
         if not self.is_recent():

@@ -45,13 +45,14 @@ class CronJobs:
     @property
     def has_short_job(self) -> bool:
         """Whether a job has not run long enough to show whether it is work."""
-        return self.jobs > self.long
+        return bool(self.jobs - self.long)
 
 
-class Delay:
+class StartDelay:
     """The delay of a removal by jobs that have just started. The delay is limited, because cron may
     start a short job every minute. The limit does not harm a long job, which counts as work after a
-    minute."""
+    minute. The time of the limit starts anew after a call that found no short job, and after
+    ``LONGEST_DELAY`` without a call."""
 
     def __init__(self) -> None:
         self._since = 0.0

@@ -184,9 +184,10 @@ def _is_stopped_after(event: Any, before: bool) -> bool:
 
 
 @dataclass
-class Missing:
-    """A kernel without a subscription. The next attempt to subscribe to it is at ``retry_at``
-    (monotonic seconds). ``failure`` is the reason why the last attempt failed. It is empty if there
+class MissingSubscription:
+    """The state of a subscription that does not exist. The next attempt to subscribe to the kernel
+    is at ``retry_at`` (monotonic seconds). If that fails, the one after it follows ``delay``
+    seconds later; each failure doubles ``delay``. ``failure`` is the reason why the last attempt failed. It is empty if there
     was nothing to try, because the kernel has no process on this host (or none yet), or because
     this server has too many subscriptions. ``failing_since`` is when the attempts began to fail."""
 
@@ -210,7 +211,7 @@ class IOPubListener:
         self._requests = requests or Requests()
         self._now = now
         self._subscriptions: dict[str, IOPubSubscription] = {}
-        self._missing: dict[str, Missing] = {}
+        self._missing: dict[str, MissingSubscription] = {}
 
     def attend(self, kernel_ids: Iterable[str], unreadable: Iterable[str] = ()) -> None:
         """Subscribe to these kernels, and end the subscriptions to all others. A subscription to a
@@ -240,11 +241,11 @@ class IOPubListener:
             return
         if len(self._subscriptions) >= MOST:
             if missing is None:
-                self._missing[kernel_id] = Missing()
+                self._missing[kernel_id] = MissingSubscription()
             return
         subscription, failure = self._open(kernel_id)
         if subscription is None:
-            self._try_again_later(kernel_id, missing or Missing(), failure)
+            self._try_again_later(kernel_id, missing or MissingSubscription(), failure)
             return
         self._subscriptions[kernel_id] = subscription
         if missing is not None:
@@ -253,7 +254,7 @@ class IOPubListener:
             if missing.failure:
                 _log.info("auto_shutdown: the messages of kernel %s can be read again", kernel_id)
 
-    def _try_again_later(self, kernel_id: str, missing: Missing, failure: str) -> None:
+    def _try_again_later(self, kernel_id: str, missing: MissingSubscription, failure: str) -> None:
         now = self._now()
         if failure and not missing.failure:
             _log.warning(
@@ -269,8 +270,9 @@ class IOPubListener:
     def why_unknown(self, kernel_id: str) -> str:
         """Why the subscription to the kernel fails, so that its state is unknown. Empty for a
         kernel with a subscription, for a kernel to which this server does not try to subscribe, and
-        after ``UNKNOWN_SECONDS`` of failures. Kernels of the last two groups are judged by the
-        state that their manager reports and by their shell, which must answer before a removal."""
+        after ``UNKNOWN_SECONDS`` of failures, because such a kernel would otherwise be kept for
+        ever. Kernels of the last two groups are judged by the state that their manager reports and
+        by their shell, which must answer before a removal."""
         missing = self._missing.get(kernel_id)
         if missing is None or missing.failing_since is None:
             return ""
@@ -295,7 +297,7 @@ class IOPubListener:
         subscription.pid = pid
         if subscription.port != _port_of(kernel_of(self._manager, kernel_id)):
             self._drop(kernel_id)
-            self._missing[kernel_id] = Missing()
+            self._missing[kernel_id] = MissingSubscription()
             self.subscribe(kernel_id)
 
     def _drop(self, kernel_id: str) -> None:

@@ -48,13 +48,16 @@ class KernelRequests:
     - ``came_up``: the kernel has sent a message since its process was last started.
     - ``shell_silent``: the shell did not answer the last question, so a cell may run.
     - ``end_unseen``: a cell ran when this server lost its last way to see the end of the cell, and
-      nothing has shown since that the cell ended. An earlier server may have noted that.
+      nothing has shown since that the cell ended. It also starts as True for a kernel that an
+      earlier server process saved in this state.
     - ``refused``: why the kernel's gateway refused the last connection (empty: it did not refuse,
       or this server could not ask).
     - ``unwatched_subshells``: the subshells that had unfinished requests when this server lost its
-      last way to see the end of these requests.
+      last way to see the end of these requests. A subshell is a thread of the kernel with its own
+      queue of requests (JEP 91), so the main shell's answer does not show their end.
     - ``busy_without_request``: the kernel was last seen busy only because its manager says so. A
-      restart ends all requests here, but the manager keeps the last status until the next one.
+      restart of the kernel ends all requests here, but the manager reports the last status message
+      until the next status message arrives.
     - ``on_change``: called when the kernel begins or ends its work, begins or ends to wait in
       ``input()``, or starts anew.
     """

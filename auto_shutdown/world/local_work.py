@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..core.model import Answer, App, Kind, Ref, Terminal
 from . import processes
-from .cron_jobs import Delay
+from .cron_jobs import StartDelay
 from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Sample, Use, processor_sample
 from .foreground import VIEWERS
 from .foreign_kernels import ForeignKernel
@@ -57,7 +57,7 @@ class LocalWork:
         self._server = server
         self._watch = watch
         self._gauges: dict[tuple[Ref, str], Gauge] = {}
-        self._delay = Delay()
+        self._delay = StartDelay()
 
     def forget_except(self, refs: Collection[Ref]) -> None:
         """Drop what is known of resources that no longer exist."""

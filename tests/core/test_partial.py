@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, TERMINAL, ago
 
 from auto_shutdown.core.advance import advance
-from auto_shutdown.core.due import Context, waits_for_notice
+from auto_shutdown.core.due import Context, waits_for_end_of_notice
 from auto_shutdown.core.ledger import Ledger
 from auto_shutdown.core.model import IOPubActivity, Kernel, Snapshot, Unread
 from auto_shutdown.core.partial import advance_kernels, changed_without_signal, decide_part
@@ -59,7 +59,7 @@ def test_a_partial_pass_decides_as_a_full_one(life: Life, fresh: Kernel, seconds
     if decided is None:
         context = Context(after, advance_kernels(ledger, part, now), policy, now)
         removes = plan.removals or any(decision.removes for decision in full.decisions)
-        assert removes or waits_for_notice(decide_kernel(context, fresh))
+        assert removes or waits_for_end_of_notice(decide_kernel(context, fresh))
         return
     whole, of_part = decided
     assert [d.ref for d in whole.decisions] == [r.ref for r in after.resources]

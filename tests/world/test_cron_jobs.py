@@ -17,7 +17,7 @@ from auto_shutdown.world.cron_jobs import (
     LONGEST_DELAY,
     REBOOT_SECONDS,
     CronJobs,
-    Delay,
+    StartDelay,
 )
 from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.local_work import LocalWork, Others, Question
@@ -188,14 +188,14 @@ def test_a_short_job_is_unknown_and_no_new_work_when_it_becomes_long(desk: Desk)
 @pytest.mark.parametrize("every", [1.0, 10.0, 60.0])
 def test_short_jobs_at_every_look_delay_a_removal_for_some_minutes_only(every: float) -> None:
     """A tool of cron that runs for 50 seconds of each minute."""
-    delay, looks = Delay(), int(LONGEST_DELAY / every)
+    delay, looks = StartDelay(), int(LONGEST_DELAY / every)
     assert all(delay.is_due_to(SHORT, look * every) for look in range(looks))
     assert not any(delay.is_due_to(SHORT, (looks + more) * every) for more in range(looks))
 
 
 @pytest.mark.parametrize("between", [LONG, CronJobs()], ids=["it became long", "it has ended"])
 def test_a_short_job_after_that_delays_a_removal_again(between: CronJobs) -> None:
-    delay = Delay()
+    delay = StartDelay()
     for at in range(0, 500, 60):
         delay.is_due_to(SHORT, float(at))
     assert not delay.is_due_to(between, 510.0)
@@ -203,7 +203,7 @@ def test_a_short_job_after_that_delays_a_removal_again(between: CronJobs) -> Non
 
 
 def test_looks_far_apart_are_no_row_of_short_jobs() -> None:
-    delay = Delay()
+    delay = StartDelay()
     assert all(delay.is_due_to(SHORT, hour * 3600.0) for hour in range(9))
 
 

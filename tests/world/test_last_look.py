@@ -15,7 +15,7 @@ from one_kernel import MODEL, FakeShells, Manager, decided
 from auto_shutdown.core.model import IOPubActivity, Kernel
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Result
-from auto_shutdown.world.iopub import IOPubSubscription, Missing
+from auto_shutdown.world.iopub import IOPubSubscription, MissingSubscription
 from auto_shutdown.world.kernel_requests import KernelRequests
 from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.kernels import KernelSource
@@ -239,7 +239,7 @@ async def test_kernel_whose_messages_cannot_be_read_is_unknown(
 ) -> None:
     listener = source._listener
     kernel = await decided(world)
-    failed = Missing(math.inf, failure="no sockets", failing_since=listener._now())
+    failed = MissingSubscription(math.inf, failure="no sockets", failing_since=listener._now())
     listener._missing["k"] = failed
     assert (await decided(world)).unreadable == "its messages cannot be read: no sockets"
     assert (await world.remove(kernel, only_unmoved=True)).result is Result.STALE
