@@ -185,11 +185,16 @@ def _is_stopped_after(event: Any, before: bool) -> bool:
 
 @dataclass
 class MissingSubscription:
-    """The state of a subscription that does not exist. The next attempt to subscribe to the kernel
-    is at ``retry_at`` (monotonic seconds). If that fails, the one after it follows ``delay``
-    seconds later; each failure doubles ``delay``. ``failure`` is the reason why the last attempt failed. It is empty if there
-    was nothing to try, because the kernel has no process on this host (or none yet), or because
-    this server has too many subscriptions. ``failing_since`` is when the attempts began to fail."""
+    """The state of a subscription that does not exist.
+
+    - ``retry_at``: when the next attempt to subscribe to the kernel begins (monotonic seconds).
+    - ``delay``: the seconds from that attempt to the one after it, if it fails. Each failure
+      doubles them.
+    - ``failure``: why the last attempt failed. It is empty if there was nothing to try, because the
+      kernel has no process on this host (or none yet), or because this server has too many
+      subscriptions.
+    - ``failing_since``: when the attempts began to fail.
+    """
 
     retry_at: float = 0.0
     delay: float = FIRST_RETRY_SECONDS
