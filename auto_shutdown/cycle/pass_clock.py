@@ -86,27 +86,25 @@ class PassClock:
         self._not_before = self._clock.read().monotonic + PAUSE_SECONDS
         self.partial_pass_ended(upcoming)
 
+    def partial_pass_ended(self, upcoming: datetime | None) -> None:
+        """Set the next full pass: at ``upcoming`` (None: nothing is due), and at the latest when it
+        was due before."""
+        current = self._clock.read()
+        if self.next_at is None:
+            self.next_at = current.monotonic + self._interval
+        self.next_pass = current.now + timedelta(seconds=self.next_at - current.monotonic)
+        if upcoming is not None:
+            self.bring_forward(current.monotonic + (upcoming - current.now).total_seconds())
+
     def bring_forward(self, at: float) -> bool:
         """Run the next full pass ``at`` this moment (monotonic seconds) at the latest. Returns
         whether that is earlier than before."""
         current = self._clock.read()
-        # One millisecond more, as in ``partial_pass_ended``.
-        at = max(at + 0.001, self._not_before)
+        # One millisecond more: a timer may fire slightly early, and the pass must not begin before
+        # the instant.
+        at = max(at + 0.001, self._not_before, current.monotonic)
         if self.next_at is None or at >= self.next_at:
             return False
         self.next_at = at
         self.next_pass = current.now + timedelta(seconds=at - current.monotonic)
         return True
-
-    def partial_pass_ended(self, upcoming: datetime | None) -> None:
-        """Set the next full pass: at ``upcoming`` (None: nothing is due), and at the latest when it
-        was due before."""
-        current = self._clock.read()
-        delay = self._interval if self.next_at is None else self.next_at - current.monotonic
-        if upcoming is not None:
-            # One millisecond more: a timer may fire slightly early, and the pass must not begin
-            # before the instant.
-            until = (upcoming - current.now).total_seconds() + 0.001
-            delay = min(delay, max(until, self._not_before - current.monotonic, 0.0))
-        self.next_at = current.monotonic + delay
-        self.next_pass = current.now + timedelta(seconds=delay)

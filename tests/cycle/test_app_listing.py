@@ -138,6 +138,17 @@ class TestOpenPanel:
         bench.controller.panel_asked()
         assert bench.controller.report()["health"]["next_pass"] < polled
 
+    async def test_the_next_pass_in_the_report_is_never_in_the_past(
+        self, timeline: Timeline
+    ) -> None:
+        await timeline.full_pass()
+        bench = timeline.bench
+        await timeline.run_until(400.0)
+        bench.clock.advance(timedelta(seconds=5))  # an open panel has needed a new list for long
+        bench.controller.panel_asked()
+        report = bench.controller.report()
+        assert report["health"]["next_pass"] >= report["now"]
+
     async def test_a_failing_list_is_called_ever_more_rarely(self, timeline: Timeline) -> None:
         timeline.bench.world.unread["apps"] = Unread("apps", "Throttling", "Too many.", "Wait.")
         await timeline.run_with_panel(HOUR)
