@@ -200,11 +200,6 @@ class OnePass:
         any_ended = False
         give_up_at = time.monotonic() + REMOVALS_SECONDS
         for decision in removals:
-            # An administrator may stop all removals while a long series of them is carried out.
-            stopped = await self._objections.emergency_stop.objections(
-                [decision], self._clock.read().now
-            )
-            situation.ledger = add_vetoes(situation.ledger, stopped)
             self.watchdog.step(f"removing {decision.ref}")
             patience = min(REMOVAL_SECONDS, max(give_up_at - time.monotonic(), 0.0))
             ended = await self._remover.carry_out(decision, current_policy, now, patience)

@@ -109,6 +109,8 @@ class Remover:
         ``patience`` seconds; after that the removal continues while passes run. Returns whether the
         resource is gone. Never raises for the failure of one resource."""
         ref, situation = decision.ref, self._situation
+        # An administrator may stop all removals while a long series of them is carried out.
+        await self._read_stop_switch(decision)
         if self._tasks.has(ref) or self._waits_for_tenants(ref, now):
             return False
         before = situation.snapshot
@@ -160,8 +162,8 @@ class Remover:
 
     async def _read_stop_switch(self, decision: Decision) -> None:
         """Record an objection to ``decision`` if the administrator has stopped all removals. Since
-        the pass read the switch, the audit line, the session and the last look may have taken a
-        minute."""
+        the pass read the switch, other removals, or the audit line, the session and the last look,
+        may have taken a minute."""
         stopped = await self._emergency_stop.objections([decision], self._ledger_time())
         self._situation.change_ledger(lambda ledger: add_vetoes(ledger, stopped))
 
