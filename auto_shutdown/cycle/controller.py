@@ -138,6 +138,7 @@ class Controller:
             health,
             announcer,
             self._clock,
+            self._changes,
         )
         self._passes = PassTasks(
             self._one_pass.watchdog, health, self._reporter, lambda: clock.read().now
@@ -260,8 +261,8 @@ class Controller:
     # -- report ------------------------------------------------------------------------------
 
     def report(self) -> dict[str, Any]:
-        """The report of the last pass (core/report.py), with the health at this moment."""
-        return self._reporter.report(self.unsignalled_changes)
+        """As :meth:`Reporter.report`."""
+        return self._reporter.report()
 
     @property
     def platform(self) -> Platform:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection
-from typing import Any
 
 from ..state.history import History
 from ..state.preferences import Preferences
@@ -113,10 +112,9 @@ class PassRunner:
         self._changes.end_waiting()  # a user's check may have found an earlier due time
         self._reporter.settle_faults(moment.now)
         situation, dry = self._situation, self._preferences.policy.dry_run
-        self._report_line.pass_ended(moment, self._report, situation.snapshot, situation.plan, dry)
-
-    def _report(self) -> dict[str, Any]:
-        return self._reporter.report(self._changes.unsignalled_changes)
+        self._report_line.pass_ended(
+            moment, self._reporter.report, situation.snapshot, situation.plan, dry
+        )
 
     async def _retry_state_files(self, moment: Moment) -> None:
         """Read the settings that another server of this home may have changed. Read and write

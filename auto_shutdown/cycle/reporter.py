@@ -14,6 +14,7 @@ from .announcer import Announcer
 from .health import Health
 from .outcomes import Outcomes
 from .pass_clock import PassClock
+from .reported_changes import ReportedChanges
 from .situation import Situation
 
 
@@ -31,6 +32,7 @@ class Reporter:
         health: Health,
         announcer: Announcer,
         clock: PassClock,
+        changes: ReportedChanges,
     ) -> None:
         self._world = world
         self._situation = situation
@@ -41,6 +43,7 @@ class Reporter:
         self._health = health
         self._announcer = announcer
         self._clock = clock
+        self._changes = changes
         self.armed = False
         self._last_pass: datetime | None = None
         self._last_ok_pass: datetime | None = None
@@ -63,9 +66,8 @@ class Reporter:
             now,
         )
 
-    def report(self, unsignalled_changes: int) -> dict[str, Any]:
-        """The report as JSON. ``unsignalled_changes`` is the number of changes that a full pass has
-        found and that no change signal reported."""
+    def report(self) -> dict[str, Any]:
+        """The report of the last pass (core/report.py) as JSON, with the health at this moment."""
         platform, now = self._world.platform, self._clock.read().now
         return build(
             now=now,
@@ -82,7 +84,7 @@ class Reporter:
                 last_pass=self._last_pass,
                 last_ok_pass=self._last_ok_pass,
                 next_pass=self._clock.next_pass,
-                unsignalled_changes=unsignalled_changes,
+                unsignalled_changes=self._changes.unsignalled_changes,
             ),
             faults=self._health.faults,
             policy=self._preferences.policy,
