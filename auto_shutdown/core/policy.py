@@ -105,7 +105,7 @@ class Policy:
 
     def _limit_by_settings(self, resource: Resource) -> tuple[timedelta, str]:
         if not self.rules:
-            return self._limit_by_kind[resource.ref.kind]
+            return self.limit_by_kind[resource.ref.kind]
         # The first rule that matches applies. If the instance type is unknown, a rule for certain
         # instance types may or may not match. Then the longest of the possible limits applies.
         is_type_unknown = _is_instance_type_unknown(resource)
@@ -119,11 +119,13 @@ class Policy:
             if is_type_unknown and rule.matches_on_some_instance_type(resource):
                 possible.append((rule.idle_timeout, f"rules[{index}]"))
         else:
-            possible.append(self._limit_by_kind[resource.ref.kind])
+            possible.append(self.limit_by_kind[resource.ref.kind])
         return max(possible, key=lambda limit: limit[0])
 
     @cached_property
-    def _limit_by_kind(self) -> Mapping[Kind, tuple[timedelta, str]]:
+    def limit_by_kind(self) -> Mapping[Kind, tuple[timedelta, str]]:
+        """The limit for each kind where no rule and no kernelspec gives another one, and the name
+        of the setting that gives it."""
         overrides = {
             Kind.KERNEL: self.kernel_idle_timeout,
             Kind.TERMINAL: self.terminal_idle_timeout,
@@ -165,6 +167,6 @@ class Policy:
 
     def shortest_app_limit(self) -> timedelta:
         """The shortest idle limit of any app, which determines how often to call ListApps."""
-        base = self.app_idle_timeout if self.app_idle_timeout is not None else self.idle_timeout
+        base, _ = self.limit_by_kind[Kind.APP]
         limits = (rule.idle_timeout for rule in self.rules if not rule.kernel_name)
         return min([base, *(limit for limit in limits if limit is not None)])

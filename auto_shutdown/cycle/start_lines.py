@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from .._version import __version__
+from ..core.model import Kind
 from ..core.policy import Policy
 from ..core.words import duration
 from ..world.platform import LOCAL, NOTEBOOK_INSTANCE, STUDIO_CLASSIC, STUDIO_SPACE, Platform
@@ -57,14 +58,14 @@ def _covered(policy: Policy, platform: Platform) -> str:
     if not platform.has_apps and not (platform.own_app is not None and platform.own_app.own):
         app = ""
     kinds = [
-        ("kernels", policy.kernel_idle_timeout),
-        ("" if policy.keep_terminals else "terminals", policy.terminal_idle_timeout),
-        (app, policy.app_idle_timeout),
+        ("kernels", Kind.KERNEL),
+        ("" if policy.keep_terminals else "terminals", Kind.TERMINAL),
+        (app, Kind.APP),
     ]
     limits: dict[timedelta, list[str]] = {}
-    for noun, own_limit in kinds:
+    for noun, kind in kinds:
         if noun:
-            limit = policy.idle_timeout if own_limit is None else own_limit
+            limit, _ = policy.limit_by_kind[kind]
             limits.setdefault(limit, []).append(noun)
     return "; ".join(
         f"{_listed(nouns)} after {duration(limit)} without activity"
