@@ -94,8 +94,7 @@ class Page:
             self._write_row(head)
             if below is not None and row is not table[0]:
                 text, style = row[below]
-                for part in wrapped(INDENT + text, self._width or 0):
-                    self._write(self._styled(part, style))
+                self.line(INDENT + text, style)
 
     def _write_lists(self, titles: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
         """Write the cells of each row below each other, each after the title of its column."""
@@ -104,10 +103,8 @@ class Page:
                 self._write("")
             for column, (text, style) in zip(titles, row):
                 label = f"{column.title}: " if column.title else ""
-                if not text.strip():
-                    continue
-                for part in wrapped(label + text, self._width or 0):
-                    self._write(self._styled(part, style))
+                if text.strip():
+                    self.line(label + text, style)
 
     def _write_row(self, parts: Sequence[tuple[Cell, int, Column]]) -> None:
         """Write the cells of a row, each with its width and its column. Sentences may take several
