@@ -11,7 +11,7 @@ from typing import Any
 from .calls import Calls, name_of_arn
 from .errors import AttachError
 from .lifecycle import Script, read_script
-from .overrides import about_overrides
+from .overrides import about_overrides, scripts_in_own_settings
 from .survey import (
     Survey,
     Use,
@@ -118,13 +118,10 @@ def _drifts(survey: Survey, target: Target, wanted: Wanted | None) -> Iterator[s
 def _other_settings(survey: Survey, wanted: Wanted) -> Iterator[str]:
     """A sentence on each user profile or space whose own script of this package differs from the
     wanted one. This may be intended, so it is no drift of the domain."""
-    for use in survey.uses:
-        script = use.own_script
-        if use.target.kind == "domain" or not use.in_slot or script is None:
-            continue
+    for target, script in scripts_in_own_settings(survey):
         differences = list(wanted.differences(script))
         if differences:
-            yield f"{use.target.title} has a script of its own: {'; '.join(differences)}."
+            yield f"{target.title} has a script of its own: {'; '.join(differences)}."
 
 
 def _instead(uses: list[Use]) -> str:

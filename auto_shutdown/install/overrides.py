@@ -52,7 +52,11 @@ def about_other_versions(survey: Survey, wanted: Script) -> Iterator[str]:
     """For ``--update`` of a domain to ``wanted``: a sentence on the user profiles and spaces whose
     own script of this package installs something else."""
     yield from _about_own_scripts(
-        [use for use in _own_scripts(survey) if _installs(use) != (wanted.source, wanted.sha256)],
+        [
+            target
+            for target, script in scripts_in_own_settings(survey)
+            if _installs(script) != _installs(wanted)
+        ],
         "update",
         "{names} {have} a script of auto_shutdown that this update does not change.",
     )
@@ -61,9 +65,9 @@ def about_other_versions(survey: Survey, wanted: Script) -> Iterator[str]:
 def about_same_version(survey: Survey) -> Iterator[str]:
     """For ``--rollback`` of a domain: a sentence on the user profiles and spaces whose own script
     of this package installs what the domain's script installs."""
-    bad = {_installs(use) for use in _in_slots(survey) if use.target.kind == "domain"}
+    bad = {_installs(script) for use, script in survey.own_scripts() if use.target.kind == "domain"}
     yield from _about_own_scripts(
-        [use for use in _own_scripts(survey) if _installs(use) in bad],
+        [target for target, script in scripts_in_own_settings(survey) if _installs(script) in bad],
         "rollback",
         "{names} {have} a script of auto_shutdown that installs the same version.",
     )
@@ -73,12 +77,21 @@ def about_remaining(survey: Survey) -> Iterator[str]:
     """For ``--detach`` from a domain: a sentence on the user profiles and spaces to which this
     package's script stays attached."""
     yield from _about_own_scripts(
-        _own_scripts(survey), "detach", "{names} {have} a script of auto_shutdown that stays."
+        [target for target, _ in scripts_in_own_settings(survey)],
+        "detach",
+        "{names} {have} a script of auto_shutdown that stays.",
     )
 
 
-def _about_own_scripts(uses: list[Use], action: str, sentence: str) -> Iterator[str]:
-    targets = list(dict.fromkeys(use.target for use in uses))
+def scripts_in_own_settings(survey: Survey) -> Iterator[tuple[Target, Script]]:
+    """The scripts of this package in the settings of user profiles and spaces."""
+    for use, script in survey.own_scripts():
+        if use.target.kind != "domain":
+            yield use.target, script
+
+
+def _about_own_scripts(found: list[Target], action: str, sentence: str) -> Iterator[str]:
+    targets = list(dict.fromkeys(found))
     if targets:
         have = "has" if len(targets) == 1 else "have"
         yield (
@@ -90,19 +103,7 @@ def _about_own_scripts(uses: list[Use], action: str, sentence: str) -> Iterator[
 _VERBS = {"update": "update it", "rollback": "roll back", "detach": "detach it"}
 
 
-def _in_slots(survey: Survey) -> list[Use]:
-    """The scripts of this package in the slots that ``--attach`` uses."""
-    return [use for use in survey.uses if use.in_slot and use.own_script is not None]
-
-
-def _own_scripts(survey: Survey) -> list[Use]:
-    """The scripts of this package in the settings of user profiles and spaces."""
-    return [use for use in _in_slots(survey) if use.target.kind != "domain"]
-
-
-def _installs(use: Use) -> tuple[str, str]:
-    script = use.own_script
-    assert script is not None
+def _installs(script: Script) -> tuple[str, str]:
     return script.source, script.sha256
 
 

@@ -70,6 +70,13 @@ class Survey:
     own_settings: tuple[Target, ...] = ()
     unread: tuple[str, ...] = ()
 
+    def own_scripts(self) -> Iterator[tuple[Use, Script]]:
+        """The scripts of this package in the slots that ``--attach`` uses."""
+        for use in self.uses:
+            script = use.own_script
+            if script is not None and use.in_slot:
+                yield use, script
+
 
 def survey_domain(
     calls: Calls, domain_id: str, app_type: str, sleep: Callable[[float], None] = time.sleep
@@ -179,11 +186,9 @@ def about_attached(survey: Survey) -> list[str]:
     which other script it runs first."""
     groups: dict[tuple[Target, str], list[str]] = {}
     scripts: dict[str, Script] = {}
-    for use in survey.uses:
-        script = use.own_script
-        if script is not None and use.in_slot:
-            groups.setdefault((use.target, use.arn), []).append(use.group)
-            scripts[use.arn] = script
+    for use, script in survey.own_scripts():
+        groups.setdefault((use.target, use.arn), []).append(use.group)
+        scripts[use.arn] = script
     sentences = []
     for (target, arn), where in groups.items():
         script = scripts[arn]
