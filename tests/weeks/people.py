@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from truth import HOUR, MINUTE
 from user_notebooks import NotebookUsers
 from user_requests import RequestUsers
 from user_terminals import TerminalUsers
-
-if TYPE_CHECKING:
-    pass
 
 
 class People(NotebookUsers, TerminalUsers, RequestUsers):

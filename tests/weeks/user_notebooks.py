@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from simulated_things import Shown
 from truth import HOUR, MINUTE, Cell, Thing
 from user_base import UserBase, readable
 
 from auto_shutdown.core.signals import Signal
-
-if TYPE_CHECKING:
-    pass
-
 
 TYPES = ("ml.t3.medium", "ml.m5.large", "ml.g5.xlarge")
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from truth import HOUR, MINUTE, NEVER
 from user_base import UserBase, ref_of
 
 from auto_shutdown.core.model import EVERYTHING
 from auto_shutdown.core.signals import Signal
-
-if TYPE_CHECKING:
-    pass
 
 
 class RequestUsers(UserBase):

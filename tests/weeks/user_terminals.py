@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from simulated_things import IMAGE, Shown
 from truth import HOUR, Thing
 from user_base import UserBase
 
 from auto_shutdown.core.signals import Signal
-
-if TYPE_CHECKING:
-    pass
 
 
 class TerminalUsers(UserBase):
