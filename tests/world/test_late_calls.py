@@ -4,14 +4,14 @@ failed: the user may have set a keep-alive since."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 pytest.importorskip("boto3")
 
-from scripted_sagemaker import ADA, APP, Endpoint, own_environment, serving
+from scripted_sagemaker import ADA, APP, Endpoint
 from waiting import eventually
 
 from auto_shutdown.core.model import App
@@ -22,13 +22,6 @@ from auto_shutdown.world.sagemaker import SageMaker
 
 INSTANCE = Platform("notebook-instance", region_name="us-west-2", app_name="mine")
 RUNNING = {"NotebookInstanceStatus": "InService", "PlatformIdentifier": "notebook-al2023-v1"}
-
-
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    own_environment(monkeypatch)
-    with serving() as found:
-        yield found
 
 
 class Hang:
