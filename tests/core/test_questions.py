@@ -6,7 +6,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from scene import APP, ASKED, IMAGE_TERMINAL, KERNEL, NOW, TERMINAL, Scene, ago, mark
+from scene import (
+    APP,
+    ASKED,
+    IMAGE_TERMINAL,
+    KERNEL,
+    NOW,
+    POLICY,
+    TERMINAL,
+    Scene,
+    ago,
+    mark,
+    with_mark,
+)
 
 from auto_shutdown.core.advance import advance
 from auto_shutdown.core.apps import needs_work_query
@@ -45,10 +57,14 @@ def idle_for(span: timedelta, **work: object) -> Scene:
     )
 
 
+def asked_in(snapshot: Snapshot, ledger: Ledger, policy: Policy) -> set[Ref]:
+    ledger = advance(ledger, snapshot, NOW)
+    plan = decide(snapshot, ledger, policy, NOW)
+    return set(questions(snapshot, plan, ledger, policy, NOW))
+
+
 def asked(scene: Scene) -> set[Ref]:
-    ledger = advance(scene.ledger, scene.snapshot, scene.now)
-    plan = decide(scene.snapshot, ledger, scene.policy, scene.now)
-    return set(questions(scene.snapshot, plan, ledger, scene.policy, scene.now))
+    return asked_in(scene.snapshot, scene.ledger, scene.policy)
 
 
 def next_at(scene: Scene) -> datetime | None:
@@ -96,16 +112,11 @@ def test_which_resources_are_asked_about_background_work(name: str) -> None:
 PLAIN = Snapshot((KERNEL,), (), (APP,))
 
 
-def app_asked(kernel_idle: timedelta, snapshot: Snapshot = PLAIN, **policy: object) -> bool:
+def app_asked(kernel_idle: timedelta, snapshot: Snapshot = PLAIN) -> bool:
     """Whether the app is queried, which was used just now; its kernel was idle for so long."""
-    scene = idle_for(kernel_idle)
-    marks = {**scene.ledger.marks, APP.ref: replace(scene.ledger.marks[APP.ref], active_at=NOW)}
+    scene = with_mark(idle_for(kernel_idle), APP.ref, active_at=NOW)
     kernels = tuple(replace(k, last_activity=NOW - kernel_idle) for k in snapshot.kernels)
-    snapshot = replace(snapshot, kernels=kernels)
-    ledger = advance(replace(scene.ledger, marks=marks), snapshot, NOW)
-    rules = Policy(warn=timedelta(0), **policy)  # type: ignore[arg-type]
-    plan = decide(snapshot, ledger, rules, NOW)
-    return APP.ref in questions(snapshot, plan, ledger, rules, NOW)
+    return APP.ref in asked_in(replace(snapshot, kernels=kernels), scene.ledger, POLICY)
 
 
 def test_an_app_is_queried_before_its_first_kernel_is_due() -> None:
@@ -135,16 +146,13 @@ def test_an_app_without_a_kernel_that_can_report_is_not_queried(name: str) -> No
 
 
 def test_an_app_whose_kernel_is_only_rehearsed_is_not_queried_for_it() -> None:
-    scene = idle_for(3 * HOUR)
+    scene = with_mark(idle_for(3 * HOUR), APP.ref, active_at=NOW)
     since = scene.ledger.marks[KERNEL.ref].active_at
-    policy = Policy(warn=timedelta(0), dry_run=True)
-    marks = {**scene.ledger.marks, APP.ref: replace(scene.ledger.marks[APP.ref], active_at=NOW)}
+    policy = replace(POLICY, dry_run=True)
     snapshot = replace(PLAIN, kernels=(scene.kernel,))
     for rehearsed, is_asked in (({}, True), ({KERNEL.ref: since}, False)):
-        ledger = replace(scene.ledger, marks=marks, rehearsed=rehearsed)
-        ledger = advance(ledger, snapshot, NOW)
-        plan = decide(snapshot, ledger, policy, NOW)
-        assert (APP.ref in questions(snapshot, plan, ledger, policy, NOW)) is is_asked
+        ledger = replace(scene.ledger, rehearsed=rehearsed)
+        assert (APP.ref in asked_in(snapshot, ledger, policy)) is is_asked
 
 
 @pytest.mark.parametrize(
