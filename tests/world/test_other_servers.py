@@ -25,9 +25,14 @@ EARLY, LATE = (datetime(2026, 1, 1, hour, tzinfo=timezone.utc) for hour in (10, 
 
 
 def answer_with(monkeypatch: Any, answers: dict[str, Any]) -> None:
-    """Let each other server answer with these values, by path."""
+    """Let each other server answer with these values, by path. It raises an exception among them,
+    and answers a path without a value with 404."""
 
     async def get(_server: OtherServer, path: str) -> Any:
+        if path not in answers:
+            raise UnansweredError("HTTP 404", 404)
+        if isinstance(answers[path], Exception):
+            raise answers[path]
         return answers[path]
 
     monkeypatch.setattr(other_servers, "_get", get)
@@ -129,14 +134,7 @@ class TestOtherServers:
             "api": {"version": "2.14.2"},
         }
 
-        async def get(_server: OtherServer, path: str) -> Any:
-            if path not in answers:
-                raise UnansweredError("HTTP 404", 404)
-            if isinstance(answers[path], Exception):
-                raise answers[path]
-            return answers[path]
-
-        monkeypatch.setattr(other_servers, "_get", get)
+        answer_with(monkeypatch, answers)
         server = OtherServer(500, "http://x/")
         judged = await other_servers.tenants_of(server)
         assert [t.active_at for t in judged] == [at, None, None]
