@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from value_world import MINUTE, Bench
+from value_world import MINUTE, Bench, before_each_audit_line
 
 from auto_shutdown.core.model import Kind, Ref
 from auto_shutdown.cycle.controller import Controller
@@ -113,15 +113,12 @@ async def test_a_switch_set_while_the_audit_line_is_written_stops_the_removal(
 ) -> None:
     """The pass has read the switch before. Its answer counts for 30 seconds."""
     bench = await idle(tmp_path)
-    history: Any = bench.controller._history
-    begin_line = history.begin_line
 
-    async def write_slowly(entry: Any) -> Any:
+    async def switch_is_set() -> None:
         bench.switch.stop = STOP
         bench.clock.advance(timedelta(seconds=seconds))
-        return await begin_line(entry)
 
-    history.begin_line = write_slowly
+    before_each_audit_line(bench, switch_is_set)
     await bench.live(2 * MINUTE)
     assert bench.world.removed == removed
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from value_world import MINUTE, START, Bench
+from value_world import MINUTE, START, Bench, before_each_audit_line
 
 from auto_shutdown.core.model import App, Departure, Kind, Ref, Resource, Terminal
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.cycle import one_pass
 from auto_shutdown.cycle.refused import RefusedError
-from auto_shutdown.state.history import Attempt
 
 DENIED = Outcome(Result.PERMANENT, "Deleting app a failed.", "AccessDeniedException")
 
@@ -145,13 +142,8 @@ class SlowAuditLine:
 
     def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(one_pass, "REMOVAL_SECONDS", 0.01)
-        self.bench, self.history = bench, bench.controller._history
-        self.may_write, self.begin_line = asyncio.Event(), self.history.begin_line
-        monkeypatch.setattr(self.history, "begin_line", self.slow_line)
-
-    async def slow_line(self, line: Mapping[str, Any]) -> Attempt:
-        await self.may_write.wait()
-        return await self.begin_line(line)
+        self.bench, self.may_write = bench, asyncio.Event()
+        before_each_audit_line(bench, self.may_write.wait)
 
     async def end(self, app: App) -> None:
         """Write the line, and wait until the removal has ended."""

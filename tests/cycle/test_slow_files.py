@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from value_world import Bench, faults, until
+from value_world import Bench, before_each_audit_line, faults, until
 
 from auto_shutdown.core.model import Kind, Ref
 from auto_shutdown.state.document import Document, StoreError
@@ -57,14 +57,7 @@ async def test_a_keep_alive_counts_while_the_audit_line_is_written(bench: Bench)
     """The second look is over, and the line takes seconds: still in time."""
     bench.world.kernel("k")
     await bench.live(timedelta(minutes=119))
-    history = bench.controller._history
-    begin_line = history.begin_line
-
-    async def slowly(entry: Any) -> Any:
-        await bench.controller.requests.keep_alive(KERNEL, 60)
-        return await begin_line(entry)
-
-    history.begin_line = slowly  # type: ignore[method-assign]
+    before_each_audit_line(bench, lambda: bench.controller.requests.keep_alive(KERNEL, 60))
     bench.clock.advance(timedelta(minutes=2))
     await bench.controller.run_pass()
     assert bench.world.removed == []
@@ -77,14 +70,11 @@ async def test_a_kernel_that_starts_while_the_audit_line_is_written_keeps_its_ap
     """SageMaker deletes an app whatever runs in it, so the look that counts is the last one."""
     app = bench.world.app("gw")
     await bench.live(timedelta(minutes=119))
-    history = bench.controller._history
-    begin_line = history.begin_line
 
-    async def slowly(entry: Any) -> Any:
+    async def kernel_starts() -> None:
         bench.world.kernel("k", app)
-        return await begin_line(entry)
 
-    history.begin_line = slowly  # type: ignore[method-assign]
+    before_each_audit_line(bench, kernel_starts)
     bench.clock.advance(timedelta(minutes=2))
     await bench.controller.run_pass()
     assert bench.world.removed == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,7 +15,7 @@ from auto_shutdown.core.marks import Mark
 from auto_shutdown.core.model import Answer, App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
 from auto_shutdown.core.verdict import Fault, Outcome, Result
 from auto_shutdown.cycle.controller import Controller
-from auto_shutdown.state.history import History
+from auto_shutdown.state.history import Attempt, History
 from auto_shutdown.state.stopped import StoppedSessions
 from auto_shutdown.state.store import Store
 from auto_shutdown.world.clock import Moment
@@ -203,6 +203,19 @@ async def until(condition: Callable[[], Any]) -> None:
     """Wait for ``condition``; the time limit of the test ends what never comes."""
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
+
+
+def before_each_audit_line(bench: Bench, happens: Callable[[], Awaitable[object]]) -> None:
+    """Each audit line is written only after ``happens``, as on a slow file system."""
+    history: Any = bench.controller._history
+    begin_line = history.begin_line
+
+    async def begin_slowly(entry: Mapping[str, Any]) -> Attempt:
+        await happens()
+        attempt: Attempt = await begin_line(entry)
+        return attempt
+
+    history.begin_line = begin_slowly
 
 
 def faults(bench: Bench) -> dict[str, str]:
