@@ -20,14 +20,11 @@ DENIED = Outcome(Result.PERMANENT, "Deleting app a failed.", "AccessDeniedExcept
 
 def app_of(bench: Bench, own: bool) -> App:
     """The app of this server's space, or an app that another server uses, too."""
-    app = bench.world.app("a")
-    if own:
-        bench.world.apps.clear()
-        bench.world.has_apps = False
-        app = App("JupyterLab", "default", "InService", "ml.t3.medium", own=True)
-        bench.world._listed = (app,)
-    else:
-        app = replace(app, shared=True)
+    if not own:
+        return bench.world.app("a", shared=True)
+    bench.world.has_apps = False
+    app = App("JupyterLab", "default", "InService", "ml.t3.medium", own=True)
+    bench.world._listed = (app,)
     bench.world.apps[app.id] = app
     return app
 

@@ -23,8 +23,7 @@ async def test_a_query_without_a_kernel_to_ask_leaves_the_answer_of_the_removed_
 ) -> None:
     bench = Bench(tmp_path)
     world = bench.world
-    app = world.app("a")
-    world.apps[app.id] = replace(app, shared=True)
+    app = world.app("a", shared=True)
     world.kernel("k", app)
     real = world.ask
 
@@ -48,8 +47,7 @@ async def test_a_last_query_that_hangs_is_a_fault_and_the_removal_is_tried_again
     monkeypatch.setattr(last_look, "ASK_SECONDS", 0.02)
     bench = Bench(tmp_path)
     world, hangs = bench.world, True
-    app = world.app("a")
-    world.apps[app.id] = replace(app, shared=True)
+    app = world.app("a", shared=True)
     real = last_look.LastLook._ask_for_background_work
 
     async def hang(_questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:

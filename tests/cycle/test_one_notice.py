@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -55,8 +54,7 @@ class Life:
         self.bench, self.answering = Bench(path), answering
         self.notices: list[tuple[datetime, str]] = []
         world = self.bench.world
-        app = world.app("a")
-        world.apps[app.id] = replace(app, shared=True)
+        app = world.app("a", shared=True)
         if with_kernel:
             world.kernel("k", app)
         world.ask = self._ask  # type: ignore[method-assign]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -158,8 +157,7 @@ async def test_a_directory_that_cannot_be_read_is_reported(
 async def test_the_removal_of_the_own_app_is_distinguished_from_that_of_a_kernel(
     bench: Bench,
 ) -> None:
-    app = bench.world.app("a")
-    bench.world.apps[app.id] = replace(app, own=True)
+    app = bench.world.app("a", own=True)
     bench.world.kernel("k", app)
     await bench.live(timedelta(minutes=121))
     (entry,) = await stopped(bench)

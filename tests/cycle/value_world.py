@@ -145,8 +145,8 @@ class ValueWorld:
                 self.apps[app.id] = replace(app, status="Deleting")
         return outcome
 
-    def app(self, name: str) -> App:
-        app = App("KernelGateway", name, "InService", "ml.t3.medium", created_at=START)
+    def app(self, name: str, **more: Any) -> App:
+        app = App("KernelGateway", name, "InService", "ml.t3.medium", created_at=START, **more)
         self.apps[app.id] = app
         return app
 
