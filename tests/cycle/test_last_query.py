@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from value_world import MINUTE, Bench, faults
@@ -19,9 +18,8 @@ UP_TO_REMOVAL = timedelta(minutes=120, seconds=30)
 
 
 async def test_a_query_without_a_kernel_to_ask_leaves_the_answer_of_the_removed_kernel(
-    tmp_path: Path,
+    bench: Bench,
 ) -> None:
-    bench = Bench(tmp_path)
     world = bench.world
     app = world.app("a", shared=True)
     world.kernel("k", app)
@@ -42,10 +40,9 @@ async def test_a_query_without_a_kernel_to_ask_leaves_the_answer_of_the_removed_
 
 
 async def test_a_last_query_that_hangs_is_a_fault_and_the_removal_is_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(last_look, "ASK_SECONDS", 0.02)
-    bench = Bench(tmp_path)
     world, hangs = bench.world, True
     app = world.app("a", shared=True)
     real = last_look.LastLook._ask_for_background_work
@@ -55,13 +52,10 @@ async def test_a_last_query_that_hangs_is_a_fault_and_the_removal_is_tried_again
         return ()
 
     async def ask_at_last(look: last_look.LastLook) -> None:
-        answer, look.world.ask = look.world.ask, hang  # type: ignore[method-assign]
-        try:
-            if not hangs:
-                look.world.ask = answer  # type: ignore[method-assign]
+        with monkeypatch.context() as hanging:
+            if hangs:
+                hanging.setattr(look.world, "ask", hang)
             await real(look)
-        finally:
-            look.world.ask = answer  # type: ignore[method-assign]
 
     monkeypatch.setattr(last_look.LastLook, "_ask_for_background_work", ask_at_last)
     await bench.controller.load()
