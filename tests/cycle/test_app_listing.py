@@ -18,7 +18,6 @@ from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import Snapshot, Unread
 from auto_shutdown.cycle.app_listing import AT_MOST_EVERY, EVERY, PANEL_SECONDS
 from auto_shutdown.cycle.pass_clock import PAUSE_SECONDS
-from auto_shutdown.world.clock import Clock
 
 HOUR = 3600.0
 
@@ -191,8 +190,7 @@ async def test_the_loop_does_not_wait_for_the_poll_when_a_panel_opens(
 ) -> None:
     """The real loop on the real clock. A poll would call ListApps only after an hour."""
     bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=HOUR))
-    bench.clock = Clock()  # type: ignore[assignment]
-    bench.controller = bench.make()
+    bench.use_real_clock()
     monkeypatch.setattr(bench.controller._runner._app_listing, "_panel_wait", 0.5)
     await bench.controller.start()
     try:

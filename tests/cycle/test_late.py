@@ -17,7 +17,6 @@ from auto_shutdown.cycle import controller as controller_module
 from auto_shutdown.cycle import pass_runner
 from auto_shutdown.cycle import pass_tasks as pass_tasks_module
 from auto_shutdown.cycle.refused import RefusedError
-from auto_shutdown.world.clock import Clock
 
 KERNEL = Ref(Kind.KERNEL, "k")
 
@@ -36,8 +35,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 async def hanging(path: Path) -> AsyncIterator[tuple[Bench, asyncio.Event]]:
     """A server whose world does not answer until the event is set."""
     bench, answers = Bench(path, replace(Limits(), poll_interval_seconds=0.05)), asyncio.Event()
-    bench.clock = Clock()  # type: ignore[assignment]
-    bench.controller = bench.make()
+    bench.use_real_clock()
     bench.world.kernel("k")
     await bench.controller.run_pass()
     observe, asked = bench.world.observe, asyncio.Event()

@@ -16,7 +16,6 @@ from auto_shutdown.core.model import Ref, Snapshot, Unread
 from auto_shutdown.core.words import iso
 from auto_shutdown.cycle import user_requests
 from auto_shutdown.cycle.pass_clock import PAUSE_SECONDS
-from auto_shutdown.world.clock import Clock
 from auto_shutdown.world.own_description import Description
 
 
@@ -111,8 +110,7 @@ async def test_a_failed_pass_is_a_fault_and_the_next_pass_runs(
 
 async def test_the_loop_runs_passes_until_it_is_stopped(tmp_path: Path) -> None:
     bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=0.01))
-    bench.clock = Clock()  # type: ignore[assignment]
-    bench.controller = bench.make()
+    bench.use_real_clock()
     await bench.controller.start()
     passes = set()
 
@@ -181,8 +179,7 @@ async def test_a_due_time_that_a_check_of_a_user_finds_shortens_the_wait_of_the_
 ) -> None:
     """The real loop on the real clock. The poll would come an hour later."""
     bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=3600))
-    bench.clock = Clock()  # type: ignore[assignment]
-    bench.controller = bench.make()
+    bench.use_real_clock()
     await bench.controller.start()
     try:
         await eventually(lambda: bench.controller._clock.next_at, "the first pass")
@@ -252,8 +249,7 @@ async def test_the_loop_goes_on_after_an_error_of_its_own(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(bench.path, replace(Limits(), poll_interval_seconds=0.01))
-    bench.clock = Clock()  # type: ignore[assignment]
-    bench.controller = bench.make()
+    bench.use_real_clock()
     watch, failures = bench.controller._passes.watch, 0
 
     async def broken_twice(running: asyncio.Task[None]) -> None:

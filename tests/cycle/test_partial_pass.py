@@ -16,7 +16,6 @@ from waiting import eventually
 from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import IOPubActivity, Kernel
 from auto_shutdown.cycle.reported_changes import LATE_SECONDS, ReportedChanges
-from auto_shutdown.world.clock import Clock
 
 
 def begin_cell(bench: Bench, kernel_id: str = "k") -> None:
@@ -175,9 +174,8 @@ async def test_a_full_pass_follows_a_failed_partial_pass(
 async def test_the_loop_runs_a_partial_pass_after_a_kernel_signal(tmp_path: Path) -> None:
     """With an hour between two polls."""
     bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=3600))
-    bench.clock = Clock()  # type: ignore[assignment]
+    bench.use_real_clock()
     bench.world.kernel("k", last_activity=None, iopub=IOPubActivity())
-    bench.controller = bench.make()
     await bench.controller.start()
     await eventually(lambda: bench.controller.report()["health"]["last_ok_pass"], "the first pass")
     looks = bench.world.full_looks

@@ -18,7 +18,7 @@ from auto_shutdown.cycle.controller import Controller
 from auto_shutdown.state.history import Attempt, History
 from auto_shutdown.state.stopped import StoppedSessions
 from auto_shutdown.state.store import Store
-from auto_shutdown.world.clock import Moment
+from auto_shutdown.world.clock import Clock, Moment
 from auto_shutdown.world.last_word import MayGo, always, kept
 from auto_shutdown.world.own_description import Description
 from auto_shutdown.world.platform import Platform
@@ -181,6 +181,11 @@ class Bench:
             self.log,
             stopped=StoppedSessions(self.path, "k"),
         )
+
+    def use_real_clock(self) -> None:
+        """Make the controller again, on the machine's clock: for tests of the real loop."""
+        self.clock = Clock()  # type: ignore[assignment]
+        self.controller = self.make()
 
     async def live(self, span: timedelta) -> None:
         """Run each pass when it is due, as the loop would."""
