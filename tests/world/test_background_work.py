@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from hand_clock import Clock
 
 from auto_shutdown.core.model import Answer, App, Kernel, Ref, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
@@ -50,19 +51,9 @@ class FakeTerminals:
         return self.pids.get(name)
 
 
-class Hand:
-    """A monotonic clock moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def hand() -> Hand:
-    return Hand()
+def hand() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
@@ -120,7 +111,7 @@ class KernelWithHost(FakeKernels):
 
 @pytest.mark.parametrize("host_cores", [0.0, 1.0])
 async def test_app_beside_another_server_works_if_its_host_does(
-    hand: Hand, monkeypatch: pytest.MonkeyPatch, host_cores: float
+    hand: Clock, monkeypatch: pytest.MonkeyPatch, host_cores: float
 ) -> None:
     """The other server reports nothing that works in it."""
     app = App("KernelGateway", "a", "InService", shared=True)
@@ -191,7 +182,7 @@ class TestByTheTable:
 
     @pytest.mark.parametrize("for_an_answer", [True, False])
     async def test_io_of_an_answer_is_no_sign_of_life(
-        self, hand: Hand, reader: subprocess.Popen[bytes], for_an_answer: bool
+        self, hand: Clock, reader: subprocess.Popen[bytes], for_an_answer: bool
     ) -> None:
         source = WorkSource(FakeKernels(pids={"local": reader.pid}), FakeTerminals(), now=hand)  # type: ignore[arg-type]
 

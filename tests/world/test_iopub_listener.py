@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from hand_clock import Clock
 from iopub_channel import FakeKernel, FakeManager, Stream, status, wire
 
 from auto_shutdown.world.iopub import IOPubListener
@@ -89,35 +90,28 @@ def test_closed_listener_leaves_no_stream_open(monkeypatch: pytest.MonkeyPatch) 
     assert {k.stream.closed() for k in manager.values() if hasattr(k.stream, "listener")} == {True}
 
 
-class Time:
-    seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 class TestMissingSubscription:
     """A kernel without a subscription, and how it gets one."""
 
     def test_failed_attempt_is_repeated_at_growing_intervals(self) -> None:
-        kernel, now = FakeKernel(7), Time()
+        kernel, clock = FakeKernel(7), Clock()
         kernel.failure = OSError(24, "Too many open files")
-        listener, attempts = IOPubListener(FakeManager(a=kernel), now=now), []
+        listener, attempts = IOPubListener(FakeManager(a=kernel), now=clock), []
         for _ in range(16):
             listener.attend(["a"])
             attempts.append(kernel.attempts)
-            now.seconds += 1
+            clock.now += 1
         assert attempts == [1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5]
 
     def test_repeated_attempt_that_succeeds_counts_as_a_request(self) -> None:
         """A cell may have run meanwhile, and its messages were not read."""
-        kernel, now = FakeKernel(7), Time()
+        kernel, clock = FakeKernel(7), Clock()
         kernel.failure = OSError(24, "Too many open files")
-        listener = IOPubListener(FakeManager(a=kernel), now=now)
+        listener = IOPubListener(FakeManager(a=kernel), now=clock)
         listener.subscribe("a")
         assert listener.why_unknown("a") == "Too many open files"
         kernel.failure = None
-        now.seconds += 1
+        clock.now += 1
         listener.attend(["a"])
         subscription = listener.subscription("a")
         assert subscription is not None
@@ -133,28 +127,28 @@ class TestMissingSubscription:
 
     def test_kernel_whose_channel_can_never_be_read_is_unknown_only_for_a_time(self) -> None:
         """Otherwise it would run for ever."""
-        kernel, now = FakeKernel(7), Time()
+        kernel, clock = FakeKernel(7), Clock()
         kernel.failure = NotImplementedError()
-        listener = IOPubListener(FakeManager(a=kernel), now=now)
+        listener = IOPubListener(FakeManager(a=kernel), now=clock)
         unknown = []
         for _ in range(12):
             listener.attend(["a"])
             unknown.append(listener.why_unknown("a"))
-            now.seconds += 60
+            clock.now += 60
         assert unknown == ["NotImplementedError"] * 10 + [""] * 2
         before = kernel.attempts
-        now.seconds += 300
+        clock.now += 300
         listener.attend(["a"])
         assert kernel.attempts == before + 1, "it is still tried"
 
     def test_kernel_that_has_no_process_yet_is_subscribed_to_later(self) -> None:
         """With ``use_pending_kernels`` a kernel is listed before its process begins."""
-        kernel, now = FakeKernel(None), Time()
-        listener = IOPubListener(FakeManager(a=kernel), now=now)
+        kernel, clock = FakeKernel(None), Clock()
+        listener = IOPubListener(FakeManager(a=kernel), now=clock)
         listener.subscribe("a")
         assert listener.why_unknown("a") == ""
         kernel.provisioner.pid = 7
-        now.seconds += 1
+        clock.now += 1
         listener.attend_to("a")
         assert listener.subscription("a") is not None
 
@@ -190,14 +184,14 @@ class TestMissingSubscription:
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO")
-        kernel, now = FakeKernel(7), Time()
+        kernel, clock = FakeKernel(7), Clock()
         kernel.failure = OSError(24, "Too many open files")
-        listener = IOPubListener(FakeManager(a=kernel), now=now)
+        listener = IOPubListener(FakeManager(a=kernel), now=clock)
         for _ in range(9):
             listener.attend(["a"])
-            now.seconds += 1
+            clock.now += 1
         kernel.failure = None
-        now.seconds += 60
+        clock.now += 60
         listener.attend(["a"])
         assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
         assert "Too many open files" in caplog.text

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watched_programs import HOUR, KERNEL, PANE, TABLE, Clock, Host, look, quiet_for
+from hand_clock import Clock
+from watched_programs import HOUR, KERNEL, PANE, TABLE, Host, look, quiet_for
 
 from auto_shutdown.core.model import Program, Snapshot, Terminal
 from auto_shutdown.world import outside_programs, proc_files, process_table, processes

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from watched_programs import HOUR, KERNEL, PANE, Clock, Host, look, quiet_for
+from hand_clock import Clock
+from watched_programs import HOUR, KERNEL, PANE, Host, look, quiet_for
 
 from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.outside_programs import Outside, ProgramWatch

@@ -20,15 +20,6 @@ KERNEL = ForeignKernel(
 TABLE = {50: PANE, 60: KERNEL.process}
 
 
-class Clock:
-    """A monotonic clock moved by hand."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Host:
     """The counters and the devices of the programs, by values."""
 
