@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from morning import BareStudio, Morning, Verdict, morning_with_fault
+from morning import BareStudio, Morning, Step, Verdict, morning_with_fault
 from traitlets import TraitError
 
 from auto_shutdown.world import source_reader
@@ -21,7 +21,6 @@ SHORT_LIMITS = {"SOURCE_SECONDS": 0.3, "ABANDON_SECONDS": 1.0}
 #: The faults last for more than two idle timeouts. An app whose busy kernel is not seen must stay.
 FAULT_MINUTES = 30
 
-Step = Callable[[Morning], object]
 
 #: A name, and how the fault starts. Every fault here ends by restoring the managers.
 Try = tuple[str, Step]
