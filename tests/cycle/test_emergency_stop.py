@@ -105,6 +105,8 @@ async def test_a_switch_set_during_a_series_of_removals_stops_the_rest(tmp_path:
     bench.world.before_remove = stop_and_take_a_minute
     await bench.live(30 * MINUTE)
     assert len(bench.world.removed) == 1
+    # The removals that the switch has stopped did not begin: they have no line in the audit log.
+    assert len(await bench.controller.requests.read_history(10)) == 1
 
 
 @pytest.mark.parametrize(("seconds", "removed"), [(20, ["k"]), (40, [])])
