@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from .ledger import Ledger
-from .marks import BUSY, RUNNING, STUCK_CPU, Work, moved
+from .marks import BUSY, RUNNING, STUCK_CPU, Mark, Work, moved
 from .model import Answer
 from .signals import Signal
 
@@ -32,7 +32,8 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
             mark = moved(mark, Signal.BACKGROUND_IO, now)  # unknown I/O counts as I/O
         mark = replace(mark, stamps={**mark.stamps, **answer.stamps})
         # The background work of the previous answer has ended since: the idle clock starts now.
-        ended = answer.conclusive and not answer.unread and mark.work.result == "working"
+        worked = mark.work.result == "working" or mark.work.in_background
+        ended = answer.conclusive and not answer.unread and worked
         if answer.working or ended:
             mark = moved(mark, Signal.BACKGROUND_WORK, _worked_at(mark.work, answer, now))
         # A kernel whose processor time is unknown does not count as stuck.
@@ -48,7 +49,7 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
         if answer.conclusive and answer.answered and not (answer.working or answer.unread):
             # Its shell has answered, unless it is known to run a cell (world/work_answers.py).
             mark = replace(mark, may_run_cell=mark.may_run_cell and mark.state == BUSY)
-        marks[answer.ref] = replace(mark, work=_work_after(mark.work, answer, now))
+        marks[answer.ref] = replace(mark, work=_work_after(mark, answer, now))
     return replace(ledger, marks=marks)
 
 
@@ -77,7 +78,8 @@ def _goes_on(work: Work, answer: Answer) -> bool:
     return set(work.programs) <= set(answer.programs) and (answer.low_use or not had_low_use)
 
 
-def _work_after(work: Work, answer: Answer, now: datetime) -> Work:
+def _work_after(mark: Mark, answer: Answer, now: datetime) -> Work:
+    work = mark.work
     if not answer.conclusive:
         return replace(work, asked_at=now)
     if answer.unread:
@@ -87,4 +89,15 @@ def _work_after(work: Work, answer: Answer, now: datetime) -> Work:
         return replace(work, asked_at=now, result="unread", detail=answer.detail)
     result = "working" if answer.working else "none" if answer.answered else "unanswered"
     low_use_since = (work.low_use_since or now) if answer.low_use else None
-    return Work(now, now, result, answer.detail, answer.programs, answer.io_unknown, low_use_since)
+    # While a cell or command runs, nobody knows whether the answer is about background work.
+    in_background = answer.working and (work.in_background or not mark.at_work)
+    return Work(
+        now,
+        now,
+        result,
+        answer.detail,
+        answer.programs,
+        answer.io_unknown,
+        low_use_since,
+        in_background,
+    )

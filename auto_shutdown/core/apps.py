@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Union
 
 from .due import Context, clock_of, decide_by_clock, keep_alive_refs, keep_disabled, keep_unread
-from .marks import COMING_UP, Work
+from .marks import COMING_UP, DEAD, Work
 from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal, apps_of
 from .signals import Signal
 from .suspect import decide_background_work
@@ -16,10 +16,6 @@ from .verdict import Action, Decision, Reason
 
 #: A kernel or terminal that runs in an app or in the server's own host.
 Tenant = Union[Kernel, Terminal]
-
-#: States in which a kernel process has ended or is ending.
-DEAD = frozenset({"dead", "terminating", "terminated"})
-
 
 #: By app type, the ``detail`` of the decision on apps that this extension cannot observe well
 #: enough to remove.

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .apps import DEAD
 from .ledger import Ledger
-from .marks import BUSY, COMING_UP, IDLE
+from .marks import BUSY, COMING_UP, DEAD, IDLE
 from .model import Kernel, Snapshot
 from .signals import Signal
 

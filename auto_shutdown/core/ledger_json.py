@@ -41,6 +41,7 @@ def marks_to_json(ledger: Ledger) -> list[dict[str, Any]]:
             "alone": mark.alone,
             "may_run_cell": mark.may_run_cell,
             "working": mark.work.result == "working",
+            "in_background": mark.work.in_background,
         }
         for ref, mark in ledger.marks.items()
     ]
@@ -68,6 +69,8 @@ def marks_from_json(entries: Any, now: datetime) -> dict[Ref, Mark]:
                 alone=entry.get("alone") is True,
                 may_run_cell=entry.get("may_run_cell") is True,
             )
+            if entry.get("in_background") is True:
+                mark = replace(mark, work=Work(in_background=True))
             if entry.get("working") is True:
                 # Nobody knows when this background work ended, so the idle clock starts now.
                 mark = moved(mark, Signal.BACKGROUND_WORK, now)

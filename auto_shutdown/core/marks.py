@@ -34,6 +34,9 @@ RUNNING = "running"
 #: States of a kernel that is starting. They are no activity, but have a grace period.
 COMING_UP = frozenset({"starting", "restarting", "autorestarting", "unknown"})
 
+#: States of a kernel whose process has ended, or is about to end.
+DEAD = frozenset({"dead", "terminating", "terminated"})
+
 #: A busy kernel that uses less than this share of one core, and is silent, for the whole of
 #: ``suspect_after_minutes`` is *suspect*.
 STUCK_CPU = 0.01
@@ -52,6 +55,9 @@ class Work:
     - ``detail``, ``programs``, ``io_unknown``: as in the answer.
     - ``low_use_since``: since when all answers have reported a low use of the processor and nothing
       else.
+    - ``in_background``: an answer that came while no cell or command ran has reported background
+      work, and no answer has shown its end. So this work may outlast the cells and commands that
+      ran since.
     """
 
     asked_at: datetime | None = None
@@ -61,6 +67,7 @@ class Work:
     programs: tuple[str, ...] = ()
     io_unknown: bool = False
     low_use_since: datetime | None = None
+    in_background: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,8 +178,21 @@ def advance_kernel(previous: Mark | None, kernel: Kernel, now: datetime) -> Mark
     mark = _with(mark, app=kernel.app, alone=kernel.waits_alone)
     mark = _with(mark, may_run_cell=_may_run_cell(kernel))
     if previous is not None and previous.state != kernel.state:
-        mark = replace(mark, work=Work())
+        mark = _with(mark, work=_work_after_change(mark.work, kernel))
     return _with_state(mark, previous, kernel.state, now)
+
+
+def _work_after_change(work: Work, kernel: Kernel) -> Work:
+    """What remains of ``work`` when the state of ``kernel`` changes.
+
+    The work of a cell ends with the cell. Background work may go on, so only an answer ends it. A
+    query can make a gateway drop the output that it keeps for a client that has left
+    (docs/decisions/006). Such a kernel is not queried again before it is due.
+    """
+    if not work.in_background or kernel.state in DEAD:
+        return Work()
+    may_lose_output = kernel.iopub is None and not kernel.connections
+    return Work(in_background=True) if may_lose_output else work
 
 
 def _may_run_cell(kernel: Kernel) -> bool:
@@ -245,7 +265,8 @@ def advance_terminal(previous: Mark | None, terminal: Terminal, now: datetime) -
         if previous is None or previous.state != RUNNING or typed or mark.quiet_since is None:
             mark = _with(mark, quiet_since=now)
     if previous is not None and previous.state != state:
-        mark = _with(mark, work=Work())
+        # The work of a command ends with the command. Background work may go on.
+        mark = _with(mark, work=mark.work if mark.work.in_background else Work())
     return _with_state(_with(mark, app=terminal.app), previous, state, now)
 
 

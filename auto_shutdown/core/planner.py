@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .apps import DEAD, Tenant, decide_app, follow_app, is_coming_up
+from .apps import Tenant, decide_app, follow_app, is_coming_up
 from .due import (
     Context,
     apply_veto,
@@ -34,7 +34,7 @@ from .due import (
     show_keep_alive,
 )
 from .ledger import Ledger
-from .marks import BUSY, COMING_UP, IDLE
+from .marks import BUSY, COMING_UP, DEAD, IDLE
 from .model import Kernel, Ref, Snapshot, Terminal, apps_of
 from .policy import Policy
 from .signals import Signal

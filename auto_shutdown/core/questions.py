@@ -22,10 +22,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from .apps import DEAD, Tenant, is_reporter, needs_work_query, tenants_by_app
+from .apps import Tenant, is_reporter, needs_work_query, tenants_by_app
 from .due import window_of
 from .ledger import Ledger
-from .marks import BUSY, COMING_UP, Mark, Work
+from .marks import BUSY, COMING_UP, DEAD, Mark, Work
 from .model import App, Kernel, Ref, Resource, Snapshot, Terminal
 from .policy import Policy
 from .verdict import Decision, Plan, Reason

@@ -14,8 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..core.apps import DEAD
-from ..core.marks import BUSY, COMING_UP
+from ..core.marks import BUSY, COMING_UP, DEAD
 from ..core.model import Kernel
 from ..core.signals import Signal
 from ..core.texts import sentence

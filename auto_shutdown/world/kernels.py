@@ -15,8 +15,7 @@ from typing import Any
 
 from traitlets import TraitError
 
-from ..core.apps import DEAD
-from ..core.marks import BUSY, COMING_UP
+from ..core.marks import BUSY, COMING_UP, DEAD
 from ..core.model import Departure, Kernel
 from ..core.verdict import Outcome
 from .iopub import IOPubListener, IOPubSubscription

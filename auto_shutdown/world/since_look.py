@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from ..core.apps import DEAD
+from ..core.marks import DEAD
 from ..core.model import App, Departure, Kernel, Terminal, apps_of
 from ..core.signals import Signal
 from .iopub import IOPubSubscription

@@ -12,8 +12,15 @@ from scene import KERNEL, NOW, OWN, TERMINAL, ago
 
 from auto_shutdown.core.advance import advance
 from auto_shutdown.core.answers import record_answers
-from auto_shutdown.core.marks import Mark
-from auto_shutdown.core.model import Answer, Kernel, Snapshot, Terminal
+from auto_shutdown.core.marks import DEAD, Mark, Work
+from auto_shutdown.core.model import (
+    Answer,
+    IOPubActivity,
+    Kernel,
+    Resource,
+    Snapshot,
+    Terminal,
+)
 from auto_shutdown.core.signals import Signal
 
 
@@ -57,13 +64,88 @@ class TestLearning:
     def test_a_request_of_another_client_during_the_question_counts(self) -> None:
         assert self.after(other_client_seen=True).active_at == NOW + MINUTE
 
-    def test_answer_is_void_after_a_change_of_state(self) -> None:
-        ledger = record_answers(self.settled, [Answer(KERNEL.ref, True, working=True)], NOW)
-        after = look(ledger, replace(KERNEL, state="busy"), NOW + MINUTE)
-        assert after.marks[KERNEL.ref].work.result == ""
-
     def test_answer_about_a_vanished_resource_is_dropped(self) -> None:
         assert record_answers(EMPTY, [Answer(KERNEL.ref, True)], NOW) == EMPTY
+
+
+class TestBackgroundWorkBesideACell:
+    """An answer that has reported background work is not lost when a cell or command begins or
+    ends. Otherwise the idle clock would start with the cell, even if the work ended hours later."""
+
+    prompt = replace(TERMINAL, input_at=ago(hours=3))
+    command = replace(prompt, running_job="ls")
+    heard = replace(KERNEL, iopub=IOPubActivity(ago(hours=3)), connections=0)
+    #: A kernel behind a gateway, whose gateway keeps the output of a cell for its client.
+    alone = replace(KERNEL, connections=0)
+
+    def steps(self, *steps: Resource | Answer) -> Mark:
+        """The mark after these observations and answers, one in each hour."""
+        ledger, ref = EMPTY, KERNEL.ref
+        for number, step in enumerate(steps):
+            at = NOW + number * HOUR
+            if isinstance(step, Answer):
+                ledger = record_answers(ledger, [step], at)
+            elif isinstance(step, Terminal):
+                ledger = advance(ledger, Snapshot((), (step,)), at)
+            elif isinstance(step, Kernel):
+                ledger = advance(ledger, Snapshot((step,)), at)
+            ref = step.ref
+        return ledger.marks[ref]
+
+    def test_end_of_a_job_starts_the_clock_after_a_later_command_has_ended(self) -> None:
+        works = Answer(TERMINAL.ref, True, working=True)
+        begun = (self.prompt, works, self.command, self.prompt)
+        assert self.steps(*begun).work.result == "working"
+        mark = self.steps(*begun, Answer(TERMINAL.ref, True))
+        assert (mark.active_at, mark.signal) == (NOW + 4 * HOUR, Signal.BACKGROUND_WORK)
+        assert not mark.work.in_background
+
+    @pytest.mark.parametrize("kernel", [heard, KERNEL], ids=["local", "with a client"])
+    def test_end_of_a_thread_starts_the_clock_after_a_later_cell_has_ended(
+        self, kernel: Kernel
+    ) -> None:
+        works, busy = Answer(KERNEL.ref, True, working=True), replace(kernel, state="busy")
+        begun = (kernel, works, busy, kernel)
+        assert self.steps(*begun).work.result == "working"
+        mark = self.steps(*begun, Answer(KERNEL.ref, True))
+        assert mark.active_at == NOW + 4 * HOUR
+
+    def test_a_query_for_a_thread_waits_until_it_cannot_lose_the_output_of_a_cell(self) -> None:
+        works, busy = Answer(KERNEL.ref, True, working=True), replace(self.alone, state="busy")
+        begun = (self.alone, works, busy, self.alone)
+        assert self.steps(*begun).work == Work(in_background=True)
+        mark = self.steps(*begun, Answer(KERNEL.ref, True))
+        assert mark.active_at == NOW + 4 * HOUR, "the thread may have ended a moment ago"
+
+    @pytest.mark.parametrize(
+        ("answer", "remains"),
+        [({"working": True}, True), ({}, False), ({"answered": False}, False)],
+    )
+    def test_only_an_answer_without_work_ends_background_work_during_a_command(
+        self, answer: dict[str, Any], remains: bool
+    ) -> None:
+        works, later = (
+            Answer(TERMINAL.ref, True, working=True),
+            Answer(TERMINAL.ref, True, **answer),
+        )
+        mark = self.steps(self.prompt, works, self.command, later, self.prompt)
+        assert (mark.work.result == "working") is remains
+
+    def test_work_of_a_cell_is_no_background_work(self) -> None:
+        works, busy = Answer(KERNEL.ref, True, working=True), replace(self.heard, state="busy")
+        assert self.steps(busy, works, self.heard).work == Work()
+        waits = replace(busy, waiting_for="input")
+        assert self.steps(waits, works, self.heard).work != Work(), "the cell only waits"
+
+    @pytest.mark.parametrize("state", sorted(DEAD))
+    def test_kernel_that_has_ended_does_no_background_work(self, state: str) -> None:
+        works = Answer(KERNEL.ref, True, working=True)
+        assert self.steps(KERNEL, works, replace(KERNEL, state=state)).work == Work()
+
+    def test_background_work_outlasts_a_restart_of_the_kernel(self) -> None:
+        """``nohup`` keeps a job running while its kernel restarts."""
+        works, starts = Answer(KERNEL.ref, True, working=True), replace(KERNEL, state="starting")
+        assert self.steps(KERNEL, works, starts, KERNEL).work.result == "working"
 
 
 class TestARunningCommand:

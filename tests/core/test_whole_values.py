@@ -235,7 +235,10 @@ def test_new_vetoes_are_added_to_the_old_ones() -> None:
     [
         ({"conclusive": False}, Work(NOW, ago(minutes=3), "none", "CPU")),
         ({"conclusive": True, "detail": "x"}, Work(NOW, NOW, "none", "x")),
-        ({"conclusive": True, "working": True}, Work(NOW, NOW, "working", "")),
+        (
+            {"conclusive": True, "working": True},
+            Work(NOW, NOW, "working", "", in_background=True),  # the cell waits for a person
+        ),
         ({"conclusive": True, "answered": False}, Work(NOW, NOW, "unanswered", "")),
     ],
 )
@@ -290,6 +293,11 @@ class TestArchive:
     def test_resource_that_worked_when_saved_is_active_until_its_restore(self) -> None:
         working = self.back(replace(FULL, work=Work(NOW, NOW, "working")))
         assert working == replace(FULL, active_at=NOW, signal="background-work", work=Work())
+
+    def test_background_work_of_a_kernel_may_outlast_a_restart_of_the_server(self) -> None:
+        working = self.back(replace(FULL, work=Work(NOW, NOW, "working", in_background=True)))
+        assert working is not None
+        assert (working.active_at, working.work) == (NOW, Work(in_background=True))
 
     def test_app_that_worked_when_saved_works_until_it_is_asked_again(self) -> None:
         """Some apps are asked only while they work."""

@@ -84,7 +84,9 @@ class SimulatedQueries(SimulatedObservation):
         self.shown[ref.id].working = working
         if working:
             thing.mark_used(self.t)
-            thing.reported |= set(thing.work)
+            if not (thing.is_visibly_busy() or self.jupyter.is_end_unseen(thing)):
+                # Otherwise the answer may be about the cell or command that runs.
+                thing.reported |= set(thing.work)
         stamps = {}
         shown = self.shown[ref.id]
         if thing.kind == "kernel" and thing.app is not None and not shown.iopub_observed:

@@ -113,7 +113,6 @@ class NotebookUsers(UserBase):
         kernel = self.choose("kernel", state="idle", cell=None)
         if kernel is None:
             return
-        kernel.reported.clear()
         prints = waits is None and self.rng.random() < 0.4
         cores = 0.0 if waits else self.rng.choice((0.0, 1.0, 1.0))
         now = self.studio.t
@@ -138,7 +137,6 @@ class NotebookUsers(UserBase):
             kernel.connections = 1
         self.studio.use(kernel, Signal.REQUEST)
         kernel.cell = None
-        kernel.reported.clear()
         self.studio.jupyter.cell_ends(kernel, cell)
 
     def ask_a_person(self) -> None:

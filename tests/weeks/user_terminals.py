@@ -60,8 +60,6 @@ class TerminalUsers(UserBase):
         if terminal.gone is None and terminal.job:
             terminal.mark_used(self.studio.t)
             terminal.job = None
-            # As for a cell of a kernel: newer activity replaces the answers before it.
-            terminal.reported.clear()
             self.studio.prints(terminal)
 
     def detach_job(self) -> None:
