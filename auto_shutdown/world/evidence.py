@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from ..core.marks import STUCK_CPU
 from . import proc_files
+from .host_processors import processors
 from .proc_files import Transferred
 from .processes import Process
 
@@ -40,9 +41,15 @@ CONTAINER_CORES = 0.10
 #: an idle dask cluster use 0.03 to 0.04 each.
 LOW_CORES = 0.05
 
-#: Bytes a second written by all processes, below which they may only wait. A kernel with the
-#: scheduler of an idle dask cluster writes 16 to 30.
+#: Bytes a second that one process moves, and writes, below which it may only wait. A kernel with
+#: the scheduler of an idle dask cluster moves 17 KB, and writes 16 to 30 bytes.
+LOW_BYTES = 64 * 1024
 LOW_WRITTEN = 64
+
+#: The part of this host's processors below which a group of processes may only wait, if each of
+#: them waits. If the group uses more, each may compute on a small share of a processor. An idle
+#: cluster with one worker for each processor uses 0.03 to 0.04.
+LOW_PART = 0.25
 
 #: Bytes a second that are work (an upload, a copy). A JupyterLab server that serves one open page
 #: moves a fifth of it.
@@ -132,8 +139,9 @@ class Use:
     is_hidden: bool = False
     #: What the process with the largest use of the processor used, in cores.
     busiest: float = 0.0
-    #: The part of the bytes that the processes have written.
-    written: int = 0
+    #: The bytes of the process that moved the most, and of the process that wrote the most.
+    most_moved: int = 0
+    most_written: int = 0
     #: The part of the bytes that JVMs have moved while they only waited.
     moved_by_idle_jvms: int = 0
     #: The number of processes that used at least 1 % of a core.
@@ -155,11 +163,13 @@ class Use:
     @property
     def is_low(self) -> bool:
         """Whether no process does more than wait in a loop, as the workers of an idle cluster do:
-        each uses the processor a little, and none writes or starts another process."""
+        each uses the processor a little, and none writes or starts another process. The number of
+        the processes does not count, but together they must leave most of the host unused."""
         return (
             self.busiest < LOW_CORES
-            and self.bytes_per_second < WORK_BYTES
-            and self.written < LOW_WRITTEN * self.seconds
+            and self.cores < LOW_PART * processors()
+            and self.most_moved < LOW_BYTES * self.seconds
+            and self.most_written < LOW_WRITTEN * self.seconds
             and not self.children
             and not self.is_hidden
         )
@@ -186,8 +196,8 @@ def use_between(
     waited for it, with its use since ``before``."""
     nothing = Reading()
     inherited = _inherited(before, after)
-    cpu, busiest, moved, written, children, hidden = 0.0, 0.0, 0, 0, False, False
-    by_idle_jvms, active = 0, 0
+    cpu, busiest, moved, children, hidden = 0.0, 0.0, 0, False, False
+    by_idle_jvms, active, most_moved, most_written = 0, 0, 0, 0
     for key, reading in after.items():
         if judged is not None and key not in judged:
             continue
@@ -199,11 +209,23 @@ def use_between(
         cpu, busiest = cpu + own, max(busiest, own)
         active += own >= STUCK_CPU * seconds
         used = reading.since(known)
-        moved, written = moved + used.bytes, written + used.written
+        moved, most_moved = moved + used.bytes, max(most_moved, used.bytes)
+        most_written = max(most_written, used.written)
         if reading.is_jvm and _only_waits(used, seconds):
             by_idle_jvms += used.bytes
     cores, busiest = cpu / seconds, busiest / seconds
-    return Use(seconds, cores, moved, children, hidden, busiest, written, by_idle_jvms, active)
+    return Use(
+        seconds,
+        cores,
+        moved,
+        children,
+        hidden,
+        busiest,
+        most_moved,
+        most_written,
+        by_idle_jvms,
+        active,
+    )
 
 
 def _only_waits(used: Reading, seconds: float) -> bool:

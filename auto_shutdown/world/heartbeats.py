@@ -77,8 +77,8 @@ class HeartbeatSource:
         self.problems: tuple[Unread, ...] = ()
 
     async def read(self) -> Heartbeats:
-        """The reports now. Raises OSError when the directory cannot be read. Activity is then
-        unknown."""
+        """The reports now. Raises OSError when the directory or a heartbeat file cannot be read.
+        Activity is then unknown."""
         everything, apps, activity = await self._files.run(self._read_files)
         server = self.reported_in_this_server()
         if activity is not None:
@@ -107,9 +107,10 @@ class HeartbeatSource:
                 times[path.name] = _touched_at(path)
             except FileNotFoundError:
                 continue  # deleted since it was listed
-            except (OSError, ValueError, OverflowError) as error:
-                why = error.strerror if isinstance(error, OSError) else "its date is out of range"
-                problems.append(_left_out(path, str(why)))
+            except safe_files.UnsafeFileError as error:
+                problems.append(_left_out(path, str(error.strerror)))
+            except (ValueError, OverflowError):
+                problems.append(_left_out(path, "its date is out of range"))
             if len(times) >= MOST_HEARTBEATS:
                 problems.append(_left_out(path, f"there are more than {MOST_HEARTBEATS} of them"))
                 break
@@ -180,7 +181,8 @@ async def read_heartbeats(source: HeartbeatSource | None, unread: dict[str, Unre
 
 
 def _touched_at(path: Path) -> datetime:
-    """When a regular file was last touched. Raises OSError, ValueError or OverflowError."""
+    """When a regular file was last touched. Raises UnsafeFileError for anything else, ValueError or
+    OverflowError for a date that no calendar has, and OSError if the file cannot be read."""
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
         raise safe_files.UnsafeFileError(path, f"it is {safe_files.kind_of(status.st_mode)}")

@@ -42,7 +42,10 @@ class KernelLifecycle:
         self._read = read
         self._started = started
         self._started_at: dict[str, datetime] = {}
+        #: The kernels of the last look, as they were last read.
         self._last_seen: dict[str, Kernel] = {}
+        #: The kernels that the last look could not read.
+        self._unreadable: frozenset[str] = frozenset()
         self._departures = Departures()
         #: When the last start began, and when each start in progress began (monotonic).
         self._last_start: float | None = None
@@ -61,15 +64,21 @@ class KernelLifecycle:
         now has ended since then."""
         self._departures.begin_pass()
         there = {kernel.id: kernel for kernel in kernels}
-        for kernel_id in (self._last_seen.keys() | self._started_at.keys()) - there.keys():
+        known = self._last_seen.keys() | self._started_at.keys() | self._unreadable
+        for kernel_id in known - there.keys():
             self._depart(kernel_id, self._last_seen.get(kernel_id))
         for kernel_id in there:
             self._started_at.pop(kernel_id, None)
-        self._last_seen = {i: k for i, k in there.items() if not k.unreadable}
+        readable = {i: kernel for i, kernel in there.items() if not kernel.unreadable}
+        self._unreadable = frozenset(there.keys() - readable.keys())
+        earlier = {i: kernel for i, kernel in self._last_seen.items() if i in self._unreadable}
+        self._last_seen = {**earlier, **readable}
 
     def place(self, kernels: Iterable[Kernel]) -> None:
         """Note the apps in which the kernels of the last :meth:`look` run or may run."""
-        self._last_seen.update((k.id, k) for k in kernels if k.id in self._last_seen)
+        self._last_seen.update(
+            (k.id, k) for k in kernels if k.id in self._last_seen and not k.unreadable
+        )
 
     def was_started_since(self, monotonic: float) -> bool:
         """Whether the start of a kernel has begun since that instant of the monotonic clock, or is
@@ -123,6 +132,9 @@ class KernelLifecycle:
             used += [requests.sent_at, requests.last_ran_at]
             if requests.unfinished:
                 used.append(datetime.now(timezone.utc))
+        if kernel_id in self._unreadable:
+            used.append(datetime.now(timezone.utc))  # it may have worked until its end
+            self._unreadable -= {kernel_id}
         at = max((instant for instant in used if instant is not None), default=None)
         self._last_seen.pop(kernel_id, None)
         if at is not None:

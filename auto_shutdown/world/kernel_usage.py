@@ -46,11 +46,14 @@ class Usage:
     ``other_client_seen``: another client sent a request during the query. ``cells`` is the code of
     the cells in the kernel's session, where the query asked for it and the kernel answered.
     ``process_id`` is the id of the kernel's process in its container (None: not reported).
-    ``cpu_count`` is the number of processors of the host (1: not reported).
+    ``cpu_count`` is the number of processors of the host (1: not reported), and ``host_part`` the
+    part of them that was used (0 to 1). ipykernel before 6.15 does not report their number. Then
+    ``host_cores`` is None, unless the host is idle.
     """
 
     kernel_cores: float | None = None
     host_cores: float | None = None
+    host_part: float | None = None
     failure: str = ""
     stamps: Stamps = field(default_factory=dict, hash=False)
     other_client_seen: bool = False
@@ -61,8 +64,13 @@ class Usage:
 
     @property
     def is_readable(self) -> bool:
+        """Whether the kernel reported its own processor time."""
+        return not self.failure and self.kernel_cores is not None
+
+    @property
+    def reports_host(self) -> bool:
         """Whether the kernel reported its own processor time and that of its host."""
-        return not self.failure and self.kernel_cores is not None and self.host_cores is not None
+        return self.is_readable and self.host_cores is not None
 
 
 async def ask(
@@ -247,17 +255,26 @@ class _Conversation:
         if self._reply is None:
             return replace(found, failure=failure or "it did not answer")
         percent = _number(self._reply.get("kernel_cpu"))
-        host = _number(self._reply.get("host_cpu_percent"))
-        cores = _number(self._reply.get("cpu_count"))
+        # ipykernel leaves out a zero: for an idle host, and for the first query of a process.
+        host = _number(self._reply.get("host_cpu_percent", 0.0))
+        part = None if host is None else host / 100
+        cores = _number(self._reply.get("cpu_count")) or None
         process_id = _number(self._reply.get("pid"))
         return replace(
             found,
             kernel_cores=None if percent is None else percent / 100,
-            # ipykernel leaves out a zero: for an idle host, and for the first query of a process.
-            host_cores=(host or 0.0) / 100 * (cores or 1.0),
+            host_cores=_cores_of(part, cores),
+            host_part=part,
             cpu_count=cores or 1.0,
             process_id=None if process_id is None else int(process_id),
         )
+
+
+def _cores_of(part: float | None, processors: float | None) -> float | None:
+    """The cores that are this ``part`` of all processors. None where they are not known."""
+    if not part:
+        return part
+    return None if processors is None else part * processors
 
 
 def _number(value: Any) -> float | None:

@@ -197,8 +197,8 @@ def _is_of(path: Path, process: Process) -> bool:
 
 def _read(path: Path, pid: int) -> OtherServer | None:
     """The server of the runtime file. None if the file was deleted since it was listed. A file that
-    is still being written, or makes no sense, gives a server without an address: nobody can ask
-    that server, so what runs in it is unknown."""
+    is still being written, makes no sense, or may not be read (``sudo jupyter lab``) gives a server
+    without an address: nobody can ask that server, so what runs in it is unknown."""
     try:
         # Another container's user may have made it, where a home is shared.
         text = safe_files.read_bytes(path, _MOST_BYTES, follow=True, any_owner=True)
@@ -206,7 +206,7 @@ def _read(path: Path, pid: int) -> OtherServer | None:
         url = str(content["url"])
     except (FileNotFoundError, safe_files.UnsafeFileError):
         return None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError, PermissionError):
         return OtherServer(pid, "")
     return OtherServer(
         pid, url if url.endswith("/") else url + "/", str(content.get("token") or "")
@@ -216,7 +216,7 @@ def _read(path: Path, pid: int) -> OtherServer | None:
 async def tenants_of(server: OtherServer) -> list[Tenant]:
     """The kernels and terminals of ``server``. Raises UnansweredError."""
     if not server.url:
-        raise UnansweredError(f"The runtime file of {server} cannot be understood")
+        raise UnansweredError(f"The runtime file of {server} cannot be read or understood")
     try:
         # panel=false: the other server need not call SageMaker for this request.
         report = await _get(server, "auto-shutdown/status?panel=false")

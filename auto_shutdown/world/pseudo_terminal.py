@@ -17,6 +17,9 @@ from .processes import Process
 #: Follows the name of a job that was stopped with Ctrl-Z.
 STOPPED = " (stopped)"
 
+#: The name of a command whose process cannot be named.
+UNNAMED_COMMAND = "a command"
+
 
 def device_times(pty: Any) -> tuple[datetime | None, datetime | None]:
     """When a terminal's device was last read (a key reached a program) and last written (a program
@@ -54,23 +57,28 @@ def foreground_job(pty: Any, shell: str = "") -> str | None:
     secrets). At a prompt: the name of a job that was stopped there (Ctrl-Z) and ``STOPPED``, or
     None. ``shell`` is the name of the program with which the terminal was started.
 
+    Without ``/proc`` (macOS) nobody can name the command, or tell a second shell from a program. So
+    everything counts that is not the first shell.
+
     This reads the leader of the foreground process group and, at a prompt, the processes that the
     shell has started, so it is cheap enough for every pass. Before a removal survey.py reads all
     processes. Raises OSError if the processes cannot be read.
     """
     process = getattr(pty, "ptyproc", None)
-    if process is None or not PROC.exists():
+    if process is None or not hasattr(os, "tcgetpgrp"):
         return None
     try:
         group = os.tcgetpgrp(process.fd)
     except OSError:
         return None  # the device is closed: the terminal is about to be forgotten
+    if not PROC.exists():
+        return None if group == process.pid else UNNAMED_COMMAND
     root = read_process(process.pid)
     if root is None or root.has_ended:
         return None  # the foreground process group of the device is out of date
     leader = root if group == process.pid else read_process(group)
     if leader is None:
-        return "a command"  # the first command of a pipe has ended, and the others run
+        return UNNAMED_COMMAND  # the first command of a pipe has ended, and the others run
     if leader.command in MULTIPLEXERS:
         return None
     if leader is root and leader.command == shell[:15]:

@@ -7,6 +7,7 @@ processor time of its process, and for that of its host, which shows whether its
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -58,6 +59,8 @@ class RemoteWork:
         self._reporters: dict[Ref, str] = {}
         #: The apps whose last conclusive answer was that something works in them.
         self._working_apps: set[Ref] = set()
+        #: The instance type of each kernel, where it is known.
+        self._instance_types: dict[str, str | None] = {}
 
     def forget_except(self, refs: Collection[Ref]) -> None:
         """Drop what is known of resources that no longer exist."""
@@ -77,6 +80,10 @@ class RemoteWork:
         snapshot: Snapshot,
     ) -> list[Answer]:
         """At least one answer for each question."""
+        by_app = {app.id: app.instance_type for app in snapshot.apps}
+        self._instance_types = {
+            k.id: k.instance_type or by_app.get(k.app or "") for k in snapshot.kernels
+        }
         answers: list[Answer] = []
         windows = {ref: window.total_seconds() for ref, window in questions.items()}
         apps: dict[Ref, list[str]] = {}
@@ -132,7 +139,8 @@ class RemoteWork:
 
         async def ask(kernel_id: str) -> Usage:
             async with gate:
-                return await self._kernels.ask_usage(kernel_id)
+                usage = await self._kernels.ask_usage(kernel_id)
+            return _with_host_cores(usage, self._instance_types.get(kernel_id))
 
         in_order = sorted(kernel_ids)
         usages = dict(zip(in_order, await asyncio.gather(*map(ask, in_order))))
@@ -206,6 +214,26 @@ class RemoteWork:
         return judge_use(ref, use, enough, whose)
 
 
+def _with_host_cores(usage: Usage, instance_type: str | None) -> Usage:
+    """``usage``, with the cores that its host used also if the kernel does not report the number of
+    processors. Without that number, a job on one core of a large host would look like an idle
+    host."""
+    count = processors_of(instance_type)
+    if usage.host_cores is not None or usage.host_part is None or count is None:
+        return usage
+    return replace(usage, host_cores=usage.host_part * count, cpu_count=count)
+
+
+def processors_of(instance_type: str | None) -> float | None:
+    """The number of processors of an instance type. An ``xlarge`` has 4, an ``Nxlarge`` N times as
+    many (at most an eighth more), a smaller one 2. None for another type."""
+    size = (instance_type or "").rpartition(".")[2]
+    large = re.fullmatch(r"(\d*)xlarge", size)
+    if large is not None:
+        return 4.0 * int(large.group(1) or 1)
+    return 2.0 if size in ("small", "medium", "large") else None
+
+
 def _ref(kernel_id: str) -> Ref:
     return Ref(Kind.KERNEL, kernel_id)
 
@@ -217,7 +245,7 @@ def _certainty(answer: Answer) -> tuple[bool, bool, bool]:
 
 def _readable(kernel_ids: Iterable[str], usages: Mapping[str, Usage]) -> list[str]:
     """Those of the kernels that have reported their processor time and that of their host."""
-    return [i for i in kernel_ids if i in usages and usages[i].is_readable]
+    return [i for i in kernel_ids if i in usages and usages[i].reports_host]
 
 
 def _why(usage: Usage) -> str:

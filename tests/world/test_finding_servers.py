@@ -32,6 +32,22 @@ class TestFindingOtherServers:
         with pytest.raises(UnansweredError, match=r"runtime file of .* \(process 500\)"):
             await other_servers.tenants_of(server)
 
+    async def test_a_server_whose_runtime_file_may_not_be_read_is_unknown(
+        self, tmp_path: Path, monkeypatch: Any
+    ) -> None:
+        """``sudo jupyter lab`` writes a file that only root may read. Once the fault named /proc,
+        and nothing at all was removed."""
+        table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
+        (tmp_path / "jpserver-500.json").write_text("{}")
+
+        def refuse(*_arguments: Any, **_more: Any) -> bytes:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(other_servers.safe_files, "read_bytes", refuse)
+        (server,) = other_servers.find(table, [tmp_path], SERVER)
+        with pytest.raises(UnansweredError, match="cannot be read or understood"):
+            await other_servers.tenants_of(server)
+
     @pytest.mark.parametrize(
         ("age", "words", "found"),
         [

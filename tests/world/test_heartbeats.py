@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from datetime import datetime, timezone
@@ -108,6 +109,22 @@ async def test_a_heartbeat_of_the_year_10000_is_left_out_and_named(
     assert (beats.everything, beats.apps) == (None, {"a": AT})
     why = f"{tmp_path / 'heartbeat'} does not count as activity: its date is out of range."
     assert [p.message for p in found.problems] == [why]
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE])
+async def test_heartbeat_file_that_cannot_be_read_makes_everything_unknown(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is not known, so a program may have touched it a moment ago."""
+    touch(tmp_path / "heartbeat", AT)
+
+    def fail(_path: Any) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "lstat", fail)
+    snapshot = await world_with(source(tmp_path)).observe(list_apps=False)
+    assert set(snapshot.unread) == {Snapshot.KERNELS, Snapshot.TERMINALS}
+    assert os.strerror(code) in snapshot.unread[Snapshot.KERNELS].message
 
 
 def world_with(beats: HeartbeatSource) -> World:

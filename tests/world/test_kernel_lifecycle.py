@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tornado import gen
+from traitlets import TraitError
 
 from auto_shutdown.world import departures
 from auto_shutdown.world.kernels import KernelSource
@@ -136,6 +137,41 @@ async def test_kernel_that_vanishes_without_shutdown_is_a_departure(
     manager.models.clear()
     assert len((await world.observe(False)).departures) == shown
     assert len((await world.observe(False)).departures) == shown, "for several looks"
+
+
+@pytest.mark.parametrize("was_readable", [True, False])
+async def test_kernel_that_could_not_be_read_may_have_worked_until_its_end(
+    was_readable: bool,
+) -> None:
+    """Once it left nothing: the last look did not know its state, and the app looked unused."""
+
+    class Breaking(Manager):
+        broken = False
+
+        def list_kernels(self) -> list[Any]:
+            if self.broken:
+                raise TraitError("last_activity")
+            return super().list_kernels()
+
+        def kernel_model(self, kernel_id: str) -> Any:
+            return {}
+
+    manager = Breaking()
+    _, world = make(manager)
+    manager.broken = not was_readable
+    manager.models["k"] = {**MODEL, "id": "k"}
+    assert not (await world.observe(False)).departures
+    manager.broken = True
+    begun = datetime.now(timezone.utc)
+    (kernel,) = (await world.observe(False)).kernels
+    assert kernel.unreadable
+    manager.models.clear()
+    manager.broken = False
+    (departure,) = (await world.observe(False)).departures
+    assert departure.at >= begun
+    app = "KernelGateway/pytorch" if was_readable else None
+    assert (departure.app, departure.anywhere) == (app, not was_readable)
+    assert len((await world.observe(False)).departures) == 1, "it departs once"
 
 
 async def test_departures_are_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

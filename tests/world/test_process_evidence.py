@@ -99,7 +99,7 @@ class TestGauge:
     def test_end_of_a_process_does_not_reduce_the_counted_work(self) -> None:
         before = {(1, 0): Reading(5.0, 100), (2, 0): Reading(50.0, 900)}
         use = use_between(before, {(1, 0): Reading(6.0, 300)}, 1.0)
-        assert use == Use(1.0, 1.0, 200, False, busiest=1.0, active=1)
+        assert use == Use(1.0, 1.0, 200, False, busiest=1.0, most_moved=200, active=1)
         less = {(1, 0): Reading(6.0, 100), (2, 0): Reading(49.0, 0)}
         assert use_between(before, less, 1.0) == Use(1.0, 1.0, 0, False, busiest=1.0, active=1)
 
@@ -107,7 +107,8 @@ class TestGauge:
         before = {(1, 0): Reading(5.0), (2, 0): Reading(7.0)}
         another = {(1, 0): Reading(5.0), (2, 9): Reading(1.0, 50)}
         use = use_between(before, another, 1.0)
-        assert use == Use(1.0, 1.0, 50, True, busiest=1.0, active=1), "another of that id"
+        expected = Use(1.0, 1.0, 50, True, busiest=1.0, most_moved=50, active=1)
+        assert use == expected, "another of that id"
 
     def test_short_child_between_two_looks_is_counted(self) -> None:
         before, after = {1: Reading(5.0, 0, 10)}, {1: Reading(5.0, 0, 11)}
@@ -180,6 +181,52 @@ class TestInheritedProcessorTime:
 
 MIB = 1024 * 1024
 
+#: Measured: a worker of an idle dask cluster, over a minute, and the kernel with its scheduler.
+WORKER = Reading(cpu=1.98, bytes=220_000)
+SCHEDULER = Reading(cpu=2.34, bytes=1_000_000, written=1_800)
+
+
+@pytest.mark.parametrize(
+    ("workers", "host", "low"),
+    [(2, 2, True), (24, 24, True), (96, 96, True), (192, 192, True), (24, 2, False)],
+)
+def test_an_idle_cluster_has_a_low_use_whatever_the_number_of_its_workers(
+    workers: int, host: float, low: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "processors", lambda: host)
+    after = {"scheduler": SCHEDULER, **dict.fromkeys(range(workers), WORKER)}
+    use = use_between(dict.fromkeys(after, Reading()), after, 60.0)
+    assert (use.is_low, use.may_be_idle_cluster) == (low, low)
+    assert use.is_work()
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        Reading(cpu=3.0),
+        Reading(bytes=64 * 1024 * 60),
+        Reading(written=64 * 60),
+        Reading(child_faults=1),
+        Reading(is_hidden=True),
+    ],
+    ids=str,
+)
+def test_workers_do_not_hide_a_job_beside_them(
+    job: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "processors", lambda: 96)
+    after = {"job": job, **dict.fromkeys(range(48), WORKER)}
+    assert not use_between(dict.fromkeys(after, Reading()), after, 60.0).is_low
+
+
+def test_processes_that_share_the_processors_of_a_small_host_do_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """48 computing processes on two processors get 0.04 cores each, as an idle worker uses."""
+    monkeypatch.setattr(evidence, "processors", lambda: 2)
+    after = dict.fromkeys(range(48), Reading(cpu=0.04 * 60))
+    assert not use_between(dict.fromkeys(after, Reading()), after, 60.0).is_low
+
 
 @pytest.mark.parametrize(
     ("use", "work", "life"),
@@ -190,11 +237,11 @@ MIB = 1024 * 1024
         "an idle Spark session": (Use(60, 0.004, 19_000, 0, moved_by_idle_jvms=19_000), 0, 0),
         "a request beside it": (Use(60, 0.004, 22_000, 0, moved_by_idle_jvms=19_000), 0, 1),
         "a Spark job whose tasks wait": (
-            Use(60, 0.01, 396_000, False, written=24_800),
+            Use(60, 0.01, 396_000, False, most_written=24_800),
             False,
             True,
         ),
-        "a Spark stream": (Use(60, 0.027, 1_718_000, True, written=56_700), True, True),
+        "a Spark stream": (Use(60, 0.027, 1_718_000, True, most_written=56_700), True, True),
         "an upload": (Use(60, 0.01, 60 * MIB, False), True, True),
         "a job at 6 % of a core": (Use(60, 0.06, 0, False), True, False),
         "a shell loop": (Use(60, 0.0, 0, True), True, False),

@@ -122,6 +122,32 @@ async def test_work_of_a_host_below_a_whole_core_may_be_that_of_agents(
     assert answer.detail.endswith(", perhaps for an agent or another app") is low
 
 
+@pytest.mark.parametrize(
+    ("instance_type", "processors"),
+    [
+        ("ml.t3.medium", 2),
+        ("ml.m5.large", 2),
+        ("ml.m5.xlarge", 4),
+        ("ml.g5.2xlarge", 8),
+        ("ml.p4d.24xlarge", 96),
+        ("system", None),
+        (None, None),
+    ],
+)
+async def test_a_job_on_one_core_is_seen_without_the_number_of_processors(
+    instance_type: str | None, processors: int | None
+) -> None:
+    """ipykernel 6.11 to 6.14 reports only which part of all processors is used. On a host with
+    eight processors a job on one core once looked like an idle host."""
+    part = 1 / (processors or 8)
+    kernel = replace(KERNEL, instance_type=instance_type)
+    behind = Behind(kernel, k=Usage(0.0, None, part))
+    await behind.ask_app()
+    answer = await behind.ask_app()
+    assert (answer.working, answer.answered) == (bool(processors), bool(processors))
+    assert processors is None or answer.cores == pytest.approx(1.0)
+
+
 async def test_the_answer_of_a_kernel_that_shows_the_most_work_counts() -> None:
     behind = Behind(KERNEL, SECOND, k=Usage(0.0, 0.3), k2=Usage(0.0, 1.0))
     await behind.ask(APP.ref, KERNEL.ref, SECOND.ref)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timezone
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -12,6 +14,7 @@ from waiting import eventually
 
 from auto_shutdown.core.model import App, Terminal
 from auto_shutdown.core.verdict import Result
+from auto_shutdown.world import pseudo_terminal
 from auto_shutdown.world.placement import place
 from auto_shutdown.world.pseudo_terminal import foreground_job
 from auto_shutdown.world.terminals import TerminalSource, image_of
@@ -130,3 +133,14 @@ async def test_foreground_job_of_a_real_terminal_is_found(
     assert all(departure.at <= closed_at for departure in source.departures), "no use of it"
     assert (await source.remove(terminal, False)).result is Result.GONE
     assert foreground_job(None) is None
+
+
+@pytest.mark.parametrize(("group", "job"), [(7, None), (8, "a command")])
+def test_without_proc_everything_but_the_first_shell_is_a_job(
+    group: int, job: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On macOS no command was ever seen, so a silent job was closed after the idle limit."""
+    monkeypatch.setattr(pseudo_terminal, "PROC", tmp_path / "none")
+    monkeypatch.setattr(os, "tcgetpgrp", lambda _fd: group)
+    pty = SimpleNamespace(ptyproc=SimpleNamespace(pid=7, fd=3))
+    assert foreground_job(pty) == job
