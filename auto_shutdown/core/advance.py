@@ -100,7 +100,8 @@ def _activity_in_apps(
     - A resource that disappeared does not count. Otherwise this extension's own shutdown of a
       kernel would keep the app of that kernel.
     - A resource that disappeared while it was at work counts as activity now, because its work
-      ended at some time since the previous pass. So does a kernel whose cell nobody saw end.
+      ended at some time since the previous pass. So does a kernel whose cell nobody saw end, and a
+      resource whose background work nobody saw end, unless that work may only have waited.
     - A kernel that was used and disappeared between two passes counts by its last use
       (:class:`Departure`).
     """
@@ -128,7 +129,7 @@ def _activity_in_apps(
             activity = activities.setdefault(app_id, AppActivity(at, signal))
             activity.add(at, signal, mark.weak)
     for mark in departed:
-        if mark.app is not None and (mark.at_work or mark.may_run_cell):
+        if mark.app is not None and (mark.at_work or mark.may_run_cell or mark.work.goes_on):
             activity = activities.setdefault(mark.app, AppActivity(now, mark.signal))
             activity.add(now, mark.signal, {})
     for departure in snapshot.departures:

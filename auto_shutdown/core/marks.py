@@ -69,6 +69,12 @@ class Work:
     low_use_since: datetime | None = None
     in_background: bool = False
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether background work goes on that is more than a program or a low use of the
+        processor, which may only wait."""
+        return self.in_background and not self.programs and self.low_use_since is None
+
 
 @dataclass(frozen=True)
 class Mark:

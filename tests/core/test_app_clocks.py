@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from scene import APP, KERNEL, NOW, TERMINAL, ago, mark
@@ -63,6 +64,23 @@ class TestApps:
         assert self.active_at(advance(free, gone, NOW)) == ago(hours=3), "its shell has answered"
         answered = record_answers(self.settled(unseen), [Answer(KERNEL.ref, True)], BEFORE)
         assert self.active_at(advance(answered, gone, NOW)) == ago(hours=3)
+
+    @pytest.mark.parametrize(
+        ("answer", "counts"),
+        [({}, True), ({"low_use": True}, False), ({"programs": ("pts/3",)}, False)],
+    )
+    def test_closing_a_kernel_with_background_work_is_activity_of_its_app(
+        self, answer: dict[str, Any], counts: bool
+    ) -> None:
+        """Its thread worked until then, and not only until the last query. Programs and a cluster
+        may only wait, and their last sign of work counts."""
+        ledger = self.settled(replace(KERNEL, last_activity=ago(hours=5)))
+        works = Answer(KERNEL.ref, True, working=True, worked_at=ago(hours=4), **answer)
+        ledger = record_answers(ledger, [works], BEFORE)
+        gone = advance(ledger, Snapshot((), (), (APP,)), NOW)
+        assert (self.active_at(gone) == NOW) is counts
+        ended = record_answers(ledger, [Answer(KERNEL.ref, True)], BEFORE)
+        assert self.active_at(advance(ended, Snapshot((), (), (APP,)), NOW)) != NOW
 
     def test_closing_a_kernel_that_waits_in_input_is_not_activity_of_its_app(self) -> None:
         waiting = replace(KERNEL, state="busy", connections=0, waiting_for="input")

@@ -184,9 +184,13 @@ class SimulatedThings:
         if app is not None:
             # The tenant kept its app until now. If a cell ran, it counts until its end.
             # So does a cell whose end the product could not see.
+            # So does background work that an answer has reported.
             may_run_cell = thing.cell is not None or self.jupyter.is_end_unseen(thing)
-            limit = self.rules.limit(app) if may_run_cell else 0.0
-            self.excuse(app, limit)
+            counts = may_run_cell or self.shown[thing.id].working
+            self.excuse(app, self.rules.limit(app) if counts else 0.0)
+        if thing.work.keys() & thing.reported:
+            thing.mark_used(self.t)
+            self._reach_the_app(thing)
         if thing.id in self.observed_busy:
             self._reach_the_app(thing)
         elif thing.strong > self.observed_at:
