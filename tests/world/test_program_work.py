@@ -107,7 +107,7 @@ def test_one_tick_between_two_close_looks_is_no_work(host: Host) -> None:
         # Measured: an idle dask LocalCluster with two workers reads 8 KB/s for each process.
         ((0.042, 0.029, 0.028), {"bytes": 8 * 1024}, True),
         ((0.042, 0.029, 0.028), {"bytes": 128 * 1024}, False),
-        ((0.042, 0.029, 0.028), {"written": 64}, False),
+        ((0.042, 0.029, 0.028), {"written": 80}, False),
         ((0.042, 0.029, 0.028), {"child_faults": 1}, False),
         ((0.06, 0.029, 0.028), {}, False),
         ((0.042, 0.0, 0.0), {}, False),  # one process is no cluster
