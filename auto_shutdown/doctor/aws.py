@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from ..core.finding import Finding, failure, ok, warning
 from ..core.model import KERNEL_GATEWAY, App
 from ..core.words import duration
 from ..world.aws_errors import (
-    CREDENTIALS,
     DENIED,
     FOREIGN,
-    GONE,
     REGION,
-    THROTTLED,
     UNREACHABLE,
     proxy_in_use,
     read_error,
@@ -33,6 +28,8 @@ from ..world.aws_errors import (
 from ..world.own_app import RESTARTABLE
 from ..world.platform import LOCAL, NOTEBOOK_INSTANCE, Platform
 from ..world.sagemaker import BadAnswerError, make_client
+from . import stop_tag
+from .aws_answers import Answer, ask, credentials_failure, verdict
 from .situation import Situation
 
 #: AWS refuses signed requests if the clock of this machine differs from AWS's clock by more than
@@ -48,36 +45,6 @@ QUICK: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The result of one call: ``value``, or the error ``code`` and ``message`` from AWS. ``code``
-    is empty when the call succeeded."""
-
-    code: str = ""
-    message: str = ""
-    value: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def skew(self) -> timedelta | None:
-        """How far the clock of this machine is ahead of AWS's clock. None if the answer has no
-        date."""
-        metadata = self.value.get("ResponseMetadata") or {}
-        try:
-            theirs = parsedate_to_datetime(metadata["HTTPHeaders"]["date"])
-        except (KeyError, TypeError, ValueError):
-            return None
-        return datetime.now(timezone.utc) - theirs
-
-
-def ask(call: Callable[..., Any], **request: Any) -> Answer:
-    """Make one call. Never raises: an error becomes part of the answer."""
-    try:
-        return Answer(value=call(**request))
-    except Exception as error:
-        code, message = read_error(error)
-        return Answer(code, message, getattr(error, "response", None) or {})
-
-
 def examine(situation: Situation) -> Iterator[Finding]:
     platform = situation.platform
     if platform.kind == LOCAL:
@@ -90,7 +57,7 @@ def examine(situation: Situation) -> Iterator[Finding]:
 
         session = Session()
     except Exception as error:  # for example, AWS_PROFILE names a profile that does not exist
-        yield _credentials(read_error(error)[0])
+        yield credentials_failure(read_error(error)[0])
         return
     unsigned = ask(_unsigned(platform, session))
     endpoint = _endpoint(platform, unsigned)
@@ -99,7 +66,7 @@ def examine(situation: Situation) -> Iterator[Finding]:
         return
     yield from _clock(unsigned)
     if unsigned.skew is None or abs(unsigned.skew) <= MOST_SKEW:
-        yield from _signed(platform, session)
+        yield from _signed(situation, session)
 
 
 def _no_boto3() -> bool:
@@ -162,32 +129,23 @@ def _clock(answer: Answer) -> Iterator[Finding]:
         yield ok("clock", "right")
 
 
-def _signed(platform: Platform, session: Any) -> Iterator[Finding]:
+def _signed(situation: Situation, session: Any) -> Iterator[Finding]:
     try:
         credentials = session.get_credentials()
-        client = make_client(platform.region_name, session=session, **QUICK)
+        client = make_client(situation.platform.region_name, session=session, **QUICK)
     except Exception as error:
-        yield _credentials(read_error(error)[0])
+        yield credentials_failure(read_error(error)[0])
         return
     if credentials is None:
-        yield _credentials("NoCredentialsError")
+        yield credentials_failure("NoCredentialsError")
         return
-    findings = list(_actions(platform, client))
+    findings = [*_actions(situation.platform, client), *stop_tag.examine(situation, client)]
     refused = next((f for f in findings if f.check == "credentials"), None)
     if refused is not None:
         yield refused
         return
     yield ok("credentials", f"accepted (from {credentials.method})")
     yield from findings
-
-
-def _credentials(code: str) -> Finding:
-    return failure(
-        "credentials",
-        f"AWS accepts none ({code}), so the allowed actions are unknown",
-        "Run this in a terminal of the server (cron and sudo do not pass on "
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI), and look at the execution role.",
-    )
 
 
 def _actions(platform: Platform, client: Any) -> Iterator[Finding]:
@@ -198,7 +156,7 @@ def _actions(platform: Platform, client: Any) -> Iterator[Finding]:
         request = {"DomainIdEquals": platform.domain_id, **platform.owner_filter}
         listed = ask(client.list_apps, **request, MaxResults=100)
         # ListApps has no resource types, so a policy can only allow it on all resources.
-        yield _verdict(platform, "sagemaker:ListApps", '"*"', listed)
+        yield verdict(platform, "sagemaker:ListApps", '"*"', listed)
         yield _delete(platform, client, KERNEL_GATEWAY)
     own = platform.own_app
     if own is not None and own.own:
@@ -214,13 +172,13 @@ def _delete(platform: Platform, client: Any, app_type: str) -> Finding:
     request = {"DomainId": platform.domain_id, "AppType": app_type, "AppName": name}
     answer = ask(client.delete_app, **request, **platform.owner_argument)
     arn = platform.app_arn(App(app_type, "*", ""))
-    return _verdict(platform, "sagemaker:DeleteApp", arn, answer)
+    return verdict(platform, "sagemaker:DeleteApp", arn, answer)
 
 
 def _instance(platform: Platform, client: Any) -> Iterator[Finding]:
     name, arn = platform.app_name, platform.resource_arn or platform.app_name or "*"
     described = ask(client.describe_notebook_instance, NotebookInstanceName=name)
-    yield _verdict(platform, "sagemaker:DescribeNotebookInstance", arn, described)
+    yield verdict(platform, "sagemaker:DescribeNotebookInstance", arn, described)
     identifier = described.value.get("PlatformIdentifier")
     if not described.code and not RESTARTABLE.match(str(identifier)):
         yield warning(
@@ -240,20 +198,4 @@ def _instance(platform: Platform, client: Any) -> Iterator[Finding]:
             f"Check that the role's policy allows it on {arn}.",
         )
         return
-    yield _verdict(platform, "sagemaker:StopNotebookInstance", arn, answer)
-
-
-def _verdict(platform: Platform, action: str, resource: str, answer: Answer) -> Finding:
-    code = answer.code
-    advice = remedy(code, answer.message, action, resource, platform.region_name)
-    if code in CREDENTIALS:
-        return _credentials(code)
-    if code in DENIED:
-        return failure(action, f"not allowed ({code})", advice)
-    if code in UNREACHABLE or code in FOREIGN or code.isdigit():
-        return failure(action, f"no answer ({code})", advice)
-    if code in THROTTLED:
-        return warning(action, f"too many requests at the moment ({code})", "Try again later.")
-    if code and code not in GONE and code != "ValidationException":
-        return warning(action, f"AWS answered with an unexpected error ({code})", advice)
-    return ok(action, "allowed")
+    yield verdict(platform, "sagemaker:StopNotebookInstance", arn, answer)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..core.finding import Finding, Level
+from ..core.words import printable
 from . import facts as f
 from .facts import Facts
 from .finding_texts import summary
@@ -15,6 +16,7 @@ from .policy import DomainPolicy
 from .resources import (
     APP,
     IN_SERVICE,
+    NOTEBOOK_INSTANCE,
 )
 
 
@@ -24,6 +26,28 @@ def unread(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
         yield Finding("unread", Level.FAILURE, message, source.remedy, 1)
     if not facts.unread:
         yield Finding("unread", Level.OK, "Everything that was asked for could be read.")
+
+
+def stopped_removals(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
+    """The domains and notebook instances with the tag that stops all removals. Somebody may have
+    forgotten it there, and then everything idle stays billed."""
+    if f.TAGS not in facts.asked:
+        return
+    names = {f"domain/{key.domain_id}": key.domain_id for key in facts.domains}
+    names.update({i.paths[0]: i.name for i in facts.items if i.kind == NOTEBOOK_INSTANCE})
+    found = []
+    for path, name in names.items():
+        reason = facts.tags.get(path.lower(), {}).get(f.STOP_TAG)
+        if reason is not None:
+            found.append(f"{name}: {printable(reason)}" if reason else name)
+    yield from summary(
+        "stopped-removals",
+        Level.WARNING,
+        sorted(found),
+        f"The tag {f.STOP_TAG} stops all removals in these domains and notebook instances",
+        "Delete the tag when removals may go on (docs/emergency-stop.md).",
+        f"No domain or notebook instance has the tag {f.STOP_TAG}.",
+    )
 
 
 def overriding_profiles(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:

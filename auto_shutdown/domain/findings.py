@@ -11,6 +11,7 @@ from .policy import DomainPolicy
 
 CHECKS = (
     configuration.unread,
+    configuration.stopped_removals,
     resources.long_running,
     resources.idle,
     resources.without_extension,

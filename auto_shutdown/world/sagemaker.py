@@ -152,7 +152,11 @@ class SageMaker:
 
     async def list_tags(self, arn: str) -> dict[str, str]:
         """The tags of a resource. Raises boto3's exceptions, or asyncio.TimeoutError."""
-        return await self._call(lambda: self._list_tags_in_thread(arn))
+
+        def list_page(**request: Any) -> Any:
+            return self._invoke("ListTags", "list_tags", request)
+
+        return await self._call(lambda: all_tags(list_page, arn))
 
     async def describe_own(self) -> Description:
         """SageMaker's description of the app or instance in which this server runs."""
@@ -245,20 +249,6 @@ class SageMaker:
             request["NextToken"] = token
         raise BadAnswerError
 
-    def _list_tags_in_thread(self, arn: str) -> dict[str, str]:
-        request: dict[str, Any] = {"ResourceArn": arn}
-        tags: dict[str, str] = {}
-        for _ in range(MOST_TAG_PAGES):
-            page = self._invoke("ListTags", "list_tags", request)
-            if "Tags" not in page:
-                raise BadAnswerError
-            tags.update({str(tag["Key"]): str(tag["Value"]) for tag in page["Tags"]})
-            token = page.get("NextToken")
-            if not token:
-                return tags
-            request["NextToken"] = token
-        raise BadAnswerError
-
     def _app(self, detail: Any) -> App | None:
         """The app of an entry of the list; None if it belongs to another owner. The filter of the
         request should exclude such entries, but another user's app must not even be named here."""
@@ -286,6 +276,23 @@ class SageMaker:
             # to or from daylight saving time.
             created_at=created_at.astimezone(timezone.utc) if created_at else None,
         )
+
+
+def all_tags(list_page: Callable[..., Any], arn: str) -> dict[str, str]:
+    """The tags of a resource. ``list_page`` calls ``ListTags`` of boto3's client. Raises boto3's
+    exceptions, and BadAnswerError."""
+    request = {"ResourceArn": arn}
+    tags: dict[str, str] = {}
+    for _ in range(MOST_TAG_PAGES):
+        page = list_page(**request)
+        if "Tags" not in page:
+            raise BadAnswerError
+        tags.update({str(tag["Key"]): str(tag["Value"]) for tag in page["Tags"]})
+        token = page.get("NextToken")
+        if not token:
+            return tags
+        request["NextToken"] = token
+    raise BadAnswerError
 
 
 def make_client(

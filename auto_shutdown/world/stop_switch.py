@@ -51,6 +51,14 @@ def switch_arn(platform: Platform) -> str | None:
     return f"arn:{where}:domain/{platform.domain_id}"
 
 
+def stop_by_tag(tag: str, arn: str, tags: Mapping[str, str]) -> Stop | None:
+    """What the ``tags`` of the resource ``arn`` say. None if ``tag`` is not among them."""
+    if tag not in tags:
+        return None
+    named = f"the tag {tag} of {arn}"
+    return _stopped(tags[tag], sentence("They go on when the administrator deletes %1.", named))
+
+
 class StopSwitch:
     """Reads the switch of one server.
 
@@ -102,12 +110,7 @@ class StopSwitch:
                     "Allow the role of this server sagemaker:ListTags on %1.", self._arn
                 )
             return self._unknown(f"the tags of {self._arn}", code, remedy)
-        if self._tag not in tags:
-            return None
-        tag = f"the tag {self._tag} of {self._arn}"
-        return _stopped(
-            tags[self._tag], sentence("They go on when the administrator deletes %1.", tag)
-        )
+        return stop_by_tag(self._tag, self._arn, tags)
 
     async def _read_file(self) -> Stop | None:
         if self._file is None:

@@ -24,6 +24,8 @@ Break = Callable[[Host], object]
 
 
 LIST, DELETE = "sagemaker:ListApps", "sagemaker:DeleteApp"
+TAGS = "sagemaker:ListTags"
+STOP_TAG = "auto-shutdown:stop"
 
 
 def no_credentials(host: Host) -> None:
@@ -106,6 +108,18 @@ def torn_by_the_administrator(host: Host) -> None:
     host.write(host.env / "jupyter_server_config.d" / "torn.json", "{")
 
 
+def tags_denied(host: Host) -> None:
+    host.fault("ListTags", "AccessDeniedException", denied(TAGS, "*"))
+
+
+def stop_tag_set(host: Host) -> None:
+    """An administrator has stopped all removals in the domain."""
+    tags = [{"Key": STOP_TAG, "Value": "incident 7"}]
+    host.patch.setitem(
+        host.studio.api.operations.table, "ListTags", lambda _request: {"Tags": tags}
+    )
+
+
 def extensions(**switched: bool) -> dict[str, Any]:
     return {"ServerApp": {"jpserver_extensions": switched}}
 
@@ -125,6 +139,7 @@ def instance(host: Host, platform: str = "notebook-al2023-v1") -> None:
     }
     table = host.studio.api.operations.table
     host.patch.setitem(table, "DescribeNotebookInstance", lambda _request: described)
+    host.patch.setitem(table, "ListTags", lambda _request: {"Tags": []})
 
 
 def native(host: Host) -> None:
@@ -185,6 +200,20 @@ FAILURES: list[tuple[str, Break, tuple[str, str], str]] = [
     ("DeleteApp is denied",
      lambda h: h.fault("DeleteApp", "AccessDeniedException", denied(DELETE, "*")),
      ("failure", DELETE), "/ada/KernelGateway/*"),
+    ("ListTags is denied", tags_denied, ("warning", TAGS),
+     "this server does not see it and goes on removing Allow sagemaker:ListTags on arn:aws:"),
+    ("ListTags is denied, and the stop tag is configured",
+     lambda h: (h.configure(stop_tag=STOP_TAG), tags_denied(h)), ("failure", TAGS),
+     "so it removes nothing by itself Allow sagemaker:ListTags on arn:aws:"),
+    ("ListTags fails", lambda h: h.fault("ListTags", "InternalFailure"), ("failure", TAGS),
+     "so it removes nothing by itself"),
+    ("ListTags is throttled", lambda h: h.fault("ListTags", "ThrottlingException"),
+     ("warning", TAGS), "later"),
+    ("the stop tag is set", stop_tag_set, ("warning", "stop switch"), "incident 7"),
+    ("a space: ListTags is denied", lambda h: (space(h), tags_denied(h)), ("warning", TAGS),
+     f"the tag {STOP_TAG}, this server does not see it"),
+    ("an instance: ListTags is denied", lambda h: (instance(h), tags_denied(h)),
+     ("warning", TAGS), "notebook-instance/nb"),
     ("an endpoint policy denies",
      lambda h: h.fault("DeleteApp", "AccessDeniedException", "no VPC endpoint policy allows"),
      ("failure", DELETE), "policy of the VPC endpoint"),

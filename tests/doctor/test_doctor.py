@@ -113,6 +113,25 @@ def test_an_option_that_may_be_repeated_has_all_its_values(host: Host) -> None:
     assert (found.traits.locked, found.misunderstood) == (["dry_run", "enabled"], ())
 
 
+def test_doctor_reads_no_tags_without_a_stop_tag(host: Host) -> None:
+    host.configure(stop_tag="")
+    messages = {f.check: f.message for f in doctor.examine()}
+    assert "stop_tag is empty" in messages["sagemaker:ListTags"]
+    assert [c for c in host.studio.api.calls if c.operation == "ListTags"] == []
+
+
+def test_doctor_names_stop_file_if_the_domain_has_no_known_arn(host: Host) -> None:
+    """The server then ignores the tag, unless an administrator has configured it."""
+    host.change_metadata(ResourceArn=None)
+    host.patch.setenv("AWS_REGION", "us-west-2")
+    for configured, level in (({}, "warning"), ({"stop_tag": "t"}, "failure")):
+        host.configure(**configured)
+        findings = doctor.examine()
+        assert troubles(findings) == [(level, "sagemaker:ListTags")]
+        (named,) = (f for f in findings if f.check == "sagemaker:ListTags")
+        assert "stop_file" in named.remedy
+
+
 @pytest.mark.parametrize(
     "line", ["# */5 * * * * python autostop.py", "*/5 * * * * /usr/bin/backup", ""]
 )
@@ -138,7 +157,7 @@ def test_doctor_asks_to_delete_only_random_names(host: Host, studio: LocalStudio
     names = {request["AppName"] for request in asked}
     assert len(names) == len(asked) == 3
     assert all(name.startswith("auto-shutdown-doctor-") and len(name) == 53 for name in names)
-    changing = {c.operation for c in studio.api.calls} - {"ListApps", "DeleteApp"}
+    changing = {c.operation for c in studio.api.calls} - {"ListApps", "DeleteApp", "ListTags"}
     assert changing == set()
 
 

@@ -149,6 +149,10 @@ def test_repeated_token_ends_the_list(account: Any, connection: Connection) -> N
 def test_checks_of_a_domain_find_each_problem(account: Any, connection: Connection) -> None:
     fill(account)
     account.lose_owner("cleo")
+    domain = account.sagemaker.describe_domain(DomainId="d-one")["DomainArn"]
+    for arn in (domain, domain.replace("domain/d-one", "notebook-instance/old")):
+        tag = {"Key": "auto-shutdown:stop", "Value": "incident 7"}
+        account.sagemaker.add_tags(ResourceArn=arn, Tags=[tag])
     script = "aW1wb3J0IG9zCiMgYXV0b19zdG9wX2lkbGUucHk="
     account.sagemaker.create_studio_lifecycle_config(
         StudioLifecycleConfigName="theirs",
@@ -172,8 +176,10 @@ def test_checks_of_a_domain_find_each_problem(account: Any, connection: Connecti
         "irreversible",
         "orphans",
         "budget",
+        "stopped-removals",
         "unread",
     }
+    assert "(d-one: incident 7, old: incident 7)" in bad["stopped-removals"].message
     assert "cleo" in bad["long-running"].message
     assert "Billed, and idle for more than 1 h: 2 (" in bad["idle"].message
     assert "datascience" in bad["extension"].message
