@@ -15,6 +15,9 @@ HEADER = ("WHEN", "KIND", Column("NAME", keep_end=True), "OUTCOME", Column("WHY"
 
 STYLES = {"removed": "good", "gone": "good", "dry-run": "dim", "stale": "dim"}
 
+#: The outcomes after which an app has ended, or probably has, and all that ran in it.
+ENDS = ("removed", "gone", "interrupted", "pending")
+
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
     summary = "Show what was removed, when and why; the newest first."
@@ -35,6 +38,7 @@ def _row(entry: Mapping[str, Any]) -> list[Cell]:
     why = f"{entry.get('reason', '')}: {entry.get('detail', '')}"
     if outcome in ("still-there", "temporary", "permanent", "interrupted"):
         why = str(entry.get("outcome_detail", why))
+    why += _tenants(entry)
     return [
         (local_time(entry.get("at")), ""),
         (str(resource["kind"]), ""),
@@ -42,3 +46,17 @@ def _row(entry: Mapping[str, Any]) -> list[Cell]:
         (outcome, STYLES.get(outcome, "bad")),
         (why, ""),
     ]
+
+
+def _tenants(entry: Mapping[str, Any]) -> str:
+    """A sentence that names the kernels and terminals in an app that was removed; they have no
+    entry of their own. Empty if the app had none, or was kept."""
+    tenants = entry.get("tenants")
+    if not tenants or entry.get("outcome") not in (*ENDS, "dry-run"):
+        return ""
+    names = []
+    for tenant in tenants:
+        maybe = "" if tenant.get("certain", True) else "perhaps "
+        name = full_name({**tenant, "id": tenant["resource"]})
+        names.append(f"{maybe}{tenant['kind']} {name}")
+    return f" In it: {', '.join(names)}."

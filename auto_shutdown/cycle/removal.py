@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from ..core.advance import advance_part
+from ..core.apps import tenants_by_app
 from ..core.ledger import add_vetoes, record
 from ..core.model import App, Kind, Ref, Resource, Snapshot, Terminal
 from ..core.planner import decide
@@ -138,7 +139,8 @@ class Remover:
             self._outcomes.add(Removal(decision, resource, policy, now), stale(second))
             return False
         frees = self._savings.would_free(resource, before, situation.ledger, now)
-        removal = Removal(second, resource, policy, now, frees, self._plan_ends_server())
+        tenants = tenants_by_app(fresh).get(ref.id, ()) if ref.kind is Kind.APP else ()
+        removal = Removal(second, resource, policy, now, frees, self._plan_ends_server(), tenants)
 
         last = LastLook(
             self._world,

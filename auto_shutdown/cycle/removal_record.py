@@ -7,11 +7,13 @@ outcome to it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..core.model import App, Resource
+from ..core.apps import Tenant
+from ..core.model import App, Resource, apps_of
 from ..core.policy import Policy
 from ..core.savings import Freed
 from ..core.texts import parts_of
@@ -25,7 +27,8 @@ class Removal:
 
     ``resource`` is None if it ended by itself before. ``frees`` is the instance that the removal
     frees (None: it frees none). ``ends_server``: this server's own app or instance is removed in
-    the same pass.
+    the same pass. ``tenants``: if ``resource`` is an app, the kernels and terminals that are or may
+    be in it. They end with the app and get no audit line of their own.
     """
 
     decision: Decision
@@ -34,6 +37,7 @@ class Removal:
     now: datetime
     frees: Freed | None = None
     ends_server: bool = False
+    tenants: Sequence[Tenant] = ()
 
     def description(self) -> dict[str, Any]:
         """The names and paths of the resource, and the rule that removes it: for the audit log
@@ -64,6 +68,7 @@ class Removal:
             "detail": decision.detail,
             "signal": decision.signal,
             "saved": saved,
+            **({"tenants": [_tenant(each) for each in self.tenants]} if self.tenants else {}),
             **self.description(),
         }
 
@@ -85,4 +90,19 @@ class Removal:
         """One sentence for the server's log."""
         decision, name = self.decision, self.description()["name"]
         kind, result = decision.ref.kind.value, outcome.result.value
-        return f"{kind} {name}: {result} ({decision.reason.value}: {decision.detail})"
+        line = f"{kind} {name}: {result} ({decision.reason.value}: {decision.detail})"
+        if not self.tenants:
+            return line
+        return f"{line} In it: {', '.join(str(tenant.ref) for tenant in self.tenants)}."
+
+
+def _tenant(tenant: Tenant) -> dict[str, Any]:
+    """The entry of a kernel or terminal in the audit line of its app. ``certain``: no other app is
+    known in which it may run instead."""
+    return {
+        "kind": tenant.ref.kind.value,
+        "resource": tenant.ref.id,
+        "name": tenant.name,
+        "paths": list(getattr(tenant, "paths", ())),
+        "certain": len(apps_of(tenant)) == 1,
+    }

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from ..core.apps import Tenant, tenants_by_app
 from ..core.due import keep_alive_refs
 from ..core.model import (
     IN_SERVICE,
@@ -79,11 +80,12 @@ class RequestedRemovals:
             raise RefusedError(404, sentence("There is no %1 here.", ref), "id", ref.id)
         if self._tasks.has(ref):
             raise _being_removed(ref)
-        inside: list[Resource] = []
+        inside: list[Tenant] = []
+        may_be_inside: list[Tenant] = []
         if isinstance(resource, App):
             _require_removable(resource, snapshot)
-            inside += [kernel for kernel in snapshot.kernels if kernel.app == ref.id]
-            inside += [terminal for terminal in snapshot.terminals if terminal.app == ref.id]
+            may_be_inside = tenants_by_app(snapshot).get(ref.id, [])
+            inside += [tenant for tenant in may_be_inside if tenant.app == ref.id]
         ends_server = isinstance(resource, App) and resource.own
         # Mark all of them before the first wait. A user may now request a keep-alive for a kernel
         # of the app that is removed later. This must be refused, not accepted and then ignored.
@@ -92,8 +94,11 @@ class RequestedRemovals:
                 if isinstance(each, Terminal) and each.in_image:
                     continue  # DeleteApp ends it; if DeleteApp is denied, the terminal must stay
                 removal = self._removal_of(each, snapshot, current_policy(), now, ends_server)
-                await self._end(each, removal, current_policy)
+                ended = await self._end(each, removal, current_policy)
+                if ended is not None and ended.ended:
+                    may_be_inside.remove(each)  # it has an audit line of its own
             removal = self._removal_of(resource, snapshot, current_policy(), now, ends_server)
+            removal = replace(removal, tenants=may_be_inside)
             outcome = await self._end(resource, removal, current_policy)
         return removal.reported(outcome or Outcome(Result.TEMPORARY, UNDER_WAY))
 

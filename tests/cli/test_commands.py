@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from auto_shutdown.api.server_error import ServerError
+from auto_shutdown.cli import history
 from auto_shutdown.cli.names import find_id, full_name, short_names
 from auto_shutdown.cli.status import _show_savings
 from auto_shutdown.cli.text import Page
@@ -210,6 +211,21 @@ async def test_history_is_newest_first_and_limited(
     result = await command("history", "-n", "0")
     assert (result.code, result.out) == (1, "")
     assert "from 1 to 1000" in result.err
+
+
+@pytest.mark.parametrize(
+    ("outcome", "named"), [("removed", True), ("interrupted", True), ("permanent", False)]
+)
+def test_history_names_the_terminals_that_ended_with_an_app(outcome: str, named: bool) -> None:
+    image = "arn:aws:sagemaker:us-west-2:1:image/datascience-1.0__1__ml.t3.medium"
+    tenants = [
+        {"kind": "terminal", "resource": image, "name": image, "paths": [], "certain": True},
+        {"kind": "kernel", "resource": "k", "name": "p", "paths": ["a/b.ipynb"], "certain": False},
+    ]
+    entry = {"at": "2026-01-01T00:00:00Z", "kind": "app", "resource": "KernelGateway/a"}
+    why, _ = history._row({**entry, "name": "a", "outcome": outcome, "tenants": tenants})[-1]
+    sentence = "In it: terminal datascience-1.0 1, perhaps kernel a/b.ipynb."
+    assert (sentence in why) == named
 
 
 async def test_control_characters_in_names_are_escaped(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from datetime import timedelta
 
@@ -86,6 +87,50 @@ async def test_image_terminal_stays_if_its_app_cannot_be_deleted(
         await bench.live(126 * MINUTE)
     assert set(bench.world.removed) == {app.id}
     assert "t" in bench.world.terminals
+
+
+@pytest.mark.parametrize("requested", [False, True])
+async def test_audit_line_of_an_app_names_the_terminals_that_end_with_it(
+    bench: Bench, requested: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They have no line of their own, and their users look for them in the log."""
+    caplog.set_level(logging.INFO)
+    app, other = with_image_terminal(bench), bench.world.app("b")
+    bench.world.kernel("k", app)
+    bench.world.terminals["u"] = Terminal(
+        "u", START, environment="arn:x", may_be_in=(app.id, other.id)
+    )
+    if requested:
+        await bench.live(MINUTE)
+        await bench.controller.requests.remove(app.ref)
+    else:
+        await bench.live(122 * MINUTE)
+    entries = await bench.controller.requests.read_history(9)
+    lines = {entry["resource"]: entry.get("tenants", []) for entry in entries}
+    assert [(t["kind"], t["resource"], t["certain"]) for t in lines[app.id]] == [
+        ("terminal", "t", True),
+        ("terminal", "u", False),
+    ], "and not the kernel, which has a line of its own"
+    assert lines["k"] == []
+    assert "In it: terminal t, terminal u." in caplog.text
+
+
+@pytest.mark.parametrize("requested", [False, True])
+async def test_audit_line_of_an_app_names_a_kernel_that_could_not_be_shut_down(
+    bench: Bench, requested: bool
+) -> None:
+    app = bench.world.app("a")
+    bench.world.kernel("k", app, paths=("train.ipynb",))
+    bench.world.answers["k"] = [Outcome(Result.TEMPORARY, "It failed.", "Error")] * 9
+    if requested:
+        await bench.live(MINUTE)
+        await bench.controller.requests.remove(app.ref)
+    else:
+        await bench.live(180 * MINUTE)
+    entries = await bench.controller.requests.read_history(9)
+    (line,) = (entry for entry in entries if entry["resource"] == app.id)
+    (named,) = line["tenants"]
+    assert (named["kind"], named["resource"], named["paths"]) == ("kernel", "k", ["train.ipynb"])
 
 
 @pytest.mark.parametrize("requested", [False, True])
