@@ -62,7 +62,9 @@ def connection_error(error: Exception, url: str) -> ServerError:
         )
     else:
         problem = f"cannot be reached ({type(error).__name__})"
-    return ServerError(ExitCode.NO_SERVER, f"The server at {url} {problem}.", remedy)
+    # Nobody listens there: a server that ended has left its runtime file behind.
+    absent = isinstance(error, (ConnectionRefusedError, FileNotFoundError))
+    return ServerError(ExitCode.NO_SERVER, f"The server at {url} {problem}.", remedy, absent)
 
 
 def base_url_error(url: str, base: str) -> ServerError:
@@ -88,7 +90,7 @@ def _foreign_answer(status: int, url: str, has_token: bool) -> ServerError:
             "`jupyter server extension list` and `jupyter auto-shutdown doctor` say. An address "
             "for --url must be the one that `jupyter server list` shows, without /lab."
         )
-        return ServerError(ExitCode.NO_EXTENSION, message, remedy)
+        return ServerError(ExitCode.NO_EXTENSION, message, remedy, absent=True)
     message = f"The server at {url} answered with an error ({status})."
     return ServerError(ExitCode.NO_SERVER, message, "Look at the server's log for its cause.")
 

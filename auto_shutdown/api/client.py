@@ -30,12 +30,14 @@ AskPassword = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Server:
-    """One running server, as its runtime file describes it. ``url`` ends with a slash."""
+    """One running server, as its runtime file describes it. ``url`` ends with a slash.
+    ``root_dir`` is the directory of its files."""
 
     url: str
     token: str = field(default="", repr=False)
     pid: int | None = None
     version: str = ""
+    root_dir: str = ""
 
     @property
     def port(self) -> int | None:

@@ -6,7 +6,7 @@ A server's token is read from Jupyter's runtime files. It is never printed or lo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -52,24 +52,35 @@ def _server(description: Mapping[str, Any]) -> Server:
         token=str(description.get("token") or ""),
         pid=description.get("pid"),
         version=str(description.get("version") or ""),
+        root_dir=str(description.get("root_dir") or description.get("notebook_dir") or ""),
     )
 
 
 def find(
-    url: str | None = None, port: int | None = None, ask_password: AskPassword | None = None
+    url: str | None = None,
+    port: int | None = None,
+    ask_password: AskPassword | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Client:
-    """A client of the running server that ``url`` and ``port`` select. Without them, a client of
-    the only server that has the extension. ``ask_password`` is called when the server wants a
-    password; None when no person can be asked. Raises ServerError when no server, or more than one,
-    is left to choose from, or when ``url`` is no address."""
+    """A client of the running server that ``url`` and ``port`` select. Without them: of the server
+    in whose kernel or terminal this runs, else of the only server that has the extension.
+
+    ``ask_password`` is called when the server wants a password; None when no person can be asked.
+    ``tell``: for a command that only shows something. If other servers may have the extension too,
+    it is called with a sentence that names the shown server and the others. None: for a command
+    that changes or removes something. Then such other servers are an error, because the user may
+    have meant one of them. Raises ServerError when no server, or more than one, is left to choose
+    from, or when ``url`` is no address."""
     given = None if url is None else _server_at(url)
     servers = running_servers()
     chosen = [server for server in servers if _is_chosen(server, given, port)]
-    if not chosen and given is not None and port is None:
+    if given is None and port is None:
+        chosen += _unlisted_parent(servers)
+    elif not chosen and given is not None and port is None:
         chosen = [given]
     if not chosen:
         raise _no_server(servers)
-    return Client(chosen[0] if len(chosen) == 1 else _choose(chosen), ask_password)
+    return Client(chosen[0] if len(chosen) == 1 else _choose(chosen, tell), ask_password)
 
 
 def _server_at(url: str) -> Server:
@@ -105,10 +116,10 @@ def _place(server: Server) -> tuple[int | None, str, str]:
 
 
 def _no_server(others: Iterable[Server]) -> ServerError:
-    urls = " ".join(server.url for server in others)
-    if urls:
+    listed = _list(others)
+    if listed:
         message = "No running Jupyter server matches --url or --port."
-        remedy = f"These servers run: {urls}"
+        remedy = f"These servers run: {listed}"
     else:
         message = "No Jupyter server of this user runs on this machine."
         remedy = (
@@ -119,23 +130,74 @@ def _no_server(others: Iterable[Server]) -> ServerError:
     return ServerError(ExitCode.NO_SERVER, message, remedy)
 
 
-def _choose(servers: list[Server]) -> Server:
-    """Choose from several servers: the server that started the kernel or terminal in which this
-    runs, else the only server with the extension. Raises ServerError when neither is clear."""
+def _unlisted_parent(servers: Iterable[Server]) -> list[Server]:
+    """The server that started the terminal in which this runs, if it still runs and is not among
+    ``servers``: its runtime file was deleted, or is in another directory."""
+    here = os.environ.get(SERVER_VARIABLE)
+    try:
+        server = None if here is None else Server(here.rstrip("/") + "/")
+        if server is None or any(_place(server) == _place(each) for each in servers):
+            return []
+    except ValueError:  # the port is not a number
+        return []
+    problem = Client(server).probe()
+    return [] if problem is not None and problem.absent else [server]
+
+
+def _choose(servers: Sequence[Server], tell: Callable[[str], None] | None) -> Server:
+    """Choose from several servers, as ``find`` describes it. Raises ServerError when it is not
+    clear which server the user means."""
     here, parent = os.environ.get(SERVER_VARIABLE), os.environ.get(PARENT_VARIABLE)
     parents = [s for s in servers if parent is not None and str(s.pid) == parent]
     if not parents and here is not None:
         parents = [s for s in servers if _place(s) == _place(Server(here))]
-    problems = {} if parents else {server: Client(server).probe() for server in servers}
-    with_extension = parents or [server for server, problem in problems.items() if problem is None]
-    if not with_extension:  # a server that wants a password may have the extension
-        refused = ExitCode.REFUSED
-        with_extension = [s for s, p in problems.items() if p is not None and p.code is refused]
-    if len(with_extension) == 1:
-        return with_extension[0]
-    urls = " ".join(server.url for server in with_extension or servers)
-    which = "have auto_shutdown" if with_extension else "run, none of them with auto_shutdown"
-    message = f"{len(with_extension or servers)} servers {which}."
-    purpose = "" if with_extension else " to see its error"
-    remedy = f"Choose one with --url or --port{purpose}: {urls}"
-    raise ServerError(ExitCode.USAGE, message, remedy)
+    if len(parents) == 1:
+        return parents[0]
+    probed = _probe(parents or servers)
+    candidates = {s: p for s, p in probed.items() if p is None or not p.absent}
+    if not candidates:
+        message = f"{len(servers)} servers run, none of them with auto_shutdown."
+        remedy = f"Choose one with --url or --port to see its error: {_list(servers)}"
+        raise ServerError(ExitCode.USAGE, message, remedy)
+    if len(candidates) == 1:
+        return next(iter(candidates))
+    readable = [server for server, problem in candidates.items() if problem is None]
+    if len(readable) == 1 and tell is not None:
+        others = [_description(s, p) for s, p in candidates.items() if s != readable[0]]
+        tell(
+            f"This is the server at {_description(readable[0])}. Not shown: {'; '.join(others)}. "
+            "Choose a server with --port or --url."
+        )
+        return readable[0]
+    message = f"{len(candidates)} servers have auto_shutdown, or may have it."
+    listed = "; ".join(_description(server, problem) for server, problem in candidates.items())
+    raise ServerError(ExitCode.USAGE, message, f"Choose one with --port or --url: {listed}")
+
+
+def _probe(servers: Iterable[Server]) -> dict[Server, ServerError | None]:
+    """The error of each server, or None if its extension answers. A runtime file may have been left
+    behind by a server that had the same address as one that runs now, and then has another token.
+    So each address is returned once, with the token that works."""
+    by_url: dict[str, tuple[Server, ServerError | None]] = {}
+    for server in servers:
+        if server.url not in by_url or by_url[server.url][1] is not None:
+            by_url[server.url] = server, Client(server).probe()
+    return dict(by_url.values())
+
+
+def _list(servers: Iterable[Server]) -> str:
+    return "; ".join(map(_description, servers))
+
+
+def _description(server: Server, problem: ServerError | None = None) -> str:
+    """The address of ``server``, the directory of its files, and its ``problem``."""
+    remarks = [f"files in {server.root_dir}"] if server.root_dir else []
+    if problem is not None:
+        remarks.append(_PROBLEMS.get(problem.code, "it does not answer"))
+    return f"{server.url} ({'; '.join(remarks)})" if remarks else server.url
+
+
+_PROBLEMS = {
+    ExitCode.REFUSED: "it refuses access and may want a password",
+    ExitCode.NO_EXTENSION: "its extension has not started",
+}

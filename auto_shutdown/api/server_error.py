@@ -19,9 +19,11 @@ class ExitCode(IntEnum):
 
 class ServerError(Exception):
     """A request failed. ``str(error)`` says which server and why, and ``remedy`` says what the
-    user can do; both are sentences. ``code`` is the exit code of the command line."""
+    user can do; both are sentences. ``code`` is the exit code of the command line. ``absent``: the
+    server does not run, or runs without the extension. Otherwise it may have the extension."""
 
-    def __init__(self, code: ExitCode, message: str, remedy: str) -> None:
+    def __init__(self, code: ExitCode, message: str, remedy: str, absent: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.remedy = remedy
+        self.absent = absent

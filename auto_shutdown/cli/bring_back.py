@@ -30,7 +30,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    client, page = client_of(arguments), Page()
+    client, page = client_of(arguments, acts=True), Page()
     entry = _find(client, arguments.id)
     if entry["kind"] == "terminal":
         started = _start_terminal(client, entry)

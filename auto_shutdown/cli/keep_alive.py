@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             "keep-alive --release all"
         )
         raise ServerError(ExitCode.USAGE, "--release needs a resource.", remedy)
-    client = client_of(arguments)
+    client = client_of(arguments, acts=kind is not None)
     answer = _request(client, arguments)
     page = Page()
     if arguments.json:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..api.client import Client
 from ..api.discovery import find
+from ..core.words import printable
 
 #: The type of the object that adds parsers of commands. argparse has no public name for it.
 Commands = argparse._SubParsersAction
@@ -77,10 +78,17 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def client_of(arguments: argparse.Namespace) -> Client:
+def client_of(arguments: argparse.Namespace, acts: bool = False) -> Client:
     """A client of the server that the arguments choose. If the server wants a password, the client
-    asks for it at a terminal. Raises ServerError."""
-    return find(arguments.url, arguments.port, _ask_password if sys.stdin.isatty() else None)
+    asks for it at a terminal. ``acts``: the command changes or removes something. Then it needs a
+    choice if several servers may have the extension; another command shows the one that answers,
+    and names the others on standard error. Raises ServerError."""
+    ask_password = _ask_password if sys.stdin.isatty() else None
+    return find(arguments.url, arguments.port, ask_password, None if acts else _tell)
+
+
+def _tell(text: str) -> None:
+    print(printable(text), file=sys.stderr)
 
 
 def _ask_password(url: str) -> str:

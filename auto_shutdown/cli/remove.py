@@ -98,7 +98,7 @@ def _client(arguments: argparse.Namespace) -> Client:
     """The client of the chosen server. Raises ServerError. In a KernelGateway app, where no server
     runs, the remedy is the AWS command that ends the app."""
     try:
-        return client_of(arguments)
+        return client_of(arguments, acts=True)
     except ServerError as error:
         advice = this.gateway_advice() if arguments.this else ""
         if error.code is not ExitCode.NO_SERVER or not advice:

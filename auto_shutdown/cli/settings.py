@@ -37,7 +37,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     changes = {**dict.fromkeys(arguments.reset), **dict(map(_change, arguments.changes))}
-    client = client_of(arguments)
+    client = client_of(arguments, acts=bool(changes) or arguments.reset_all)
     if arguments.reset_all:
         before = client.request("GET", "settings")
         own = set(before["user"]) - set(before["locked"])

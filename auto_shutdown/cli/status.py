@@ -56,7 +56,9 @@ def run_status(arguments: argparse.Namespace) -> int:
 def run_check(arguments: argparse.Namespace) -> int:
     """Let the server look at everything and remove what is due; print the outcomes and the report.
     Returns the exit code. Raises ServerError."""
-    report = client_of(arguments).request("POST", "check", {"dry_run": arguments.dry_run})
+    report = client_of(arguments, acts=True).request(
+        "POST", "check", {"dry_run": arguments.dry_run}
+    )
     page = Page()
     if not arguments.json:
         done = [o for o in report["outcomes"] if o["at"] == report["health"]["last_pass"]]

@@ -15,6 +15,8 @@ CHECK = "server"
 
 def examine(situation: Situation) -> Iterator[Finding]:
     report, problem = situation.report, situation.server_problem
+    if situation.other_servers:
+        yield warning(CHECK, situation.other_servers, "Run the doctor once more for each of them.")
     if problem is not None:
         # If no server runs, the installation can still be right: a warning. If a server runs and
         # does not answer, the doctor cannot know whether the extension works: a failure.

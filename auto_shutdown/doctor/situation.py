@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,9 @@ class Situation:
     ``server_problem`` has the reason. ``config_error`` is the error that keeps the server from
     reading its configuration, or empty. ``misunderstood`` are the options with which the extension
     does not start: names that do not exist, and names that are given twice. ``on_command_line`` are
-    the section and the trait of each option on the command line of the running server."""
+    the section and the trait of each option on the command line of the running server.
+    ``other_servers`` is a sentence that names running servers which are not examined (empty: there
+    are none)."""
 
     directories: Sequence[str]
     files: Sequence[provenance.ConfigFile]
@@ -50,6 +52,7 @@ class Situation:
     client: Client | None = None
     report: dict[str, Any] | None = None
     server_problem: ServerError | None = None
+    other_servers: str = ""
 
     @property
     def state_directory(self) -> Path:
@@ -74,7 +77,8 @@ class Situation:
 
 def look(url: str | None = None, port: int | None = None) -> Situation:
     """Examine this host now. Never raises: every failure is part of the result."""
-    client, report, server_problem = _ask(url, port)
+    other_servers: list[str] = []
+    client, report, server_problem = _ask(url, port, other_servers.append)
     words = arguments_of(client.server.pid) if client is not None else []
     config_file = _config_file(words)
     if client is not None and config_file:  # relative to the directory in which the server started
@@ -112,14 +116,15 @@ def look(url: str | None = None, port: int | None = None) -> Situation:
         client=client,
         report=report,
         server_problem=server_problem,
+        other_servers="".join(other_servers),
     )
 
 
 def _ask(
-    url: str | None, port: int | None
+    url: str | None, port: int | None, tell: Callable[[str], None]
 ) -> tuple[Client | None, dict[str, Any] | None, ServerError | None]:
     try:
-        client = find(url, port)
+        client = find(url, port, tell=tell)
     except ServerError as error:
         return None, None, error
     try:

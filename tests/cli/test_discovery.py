@@ -8,7 +8,7 @@ import pytest
 from fake_server import TOKEN, closed_port, error_of_find, list_server, serving
 
 from auto_shutdown.api.discovery import find
-from auto_shutdown.api.server_error import ExitCode
+from auto_shutdown.api.server_error import ExitCode, ServerError
 
 
 def test_only_server_with_the_extension_is_chosen(runtime: Path) -> None:
@@ -34,6 +34,80 @@ def test_two_servers_with_the_extension_are_a_usage_error(
         # In a terminal of one of them there is nothing to guess.
         monkeypatch.setenv("JUPYTER_SERVER_URL", two.url.rstrip("/"))
         assert find().server.url == two.url
+
+
+def test_command_that_acts_needs_a_choice_beside_a_server_that_refuses_access(
+    runtime: Path,
+) -> None:
+    """The other server may have the extension, and the user may mean that one."""
+    with serving() as ours, serving() as locked:
+        locked.status = 302
+        list_server(runtime, ours.url, root_dir="/home/ada")
+        list_server(runtime, locked.url, token="", root_dir="/srv")
+        error = error_of_find()
+        assert (error.code, str(error)) == (
+            ExitCode.USAGE,
+            "2 servers have auto_shutdown, or may have it.",
+        )
+        assert f"{ours.url} (files in /home/ada)" in error.remedy
+        assert (
+            f"{locked.url} (files in /srv; it refuses access and may want a password)"
+            in error.remedy
+        )
+        assert find(port=ours.port).server.url == ours.url
+        assert find(url=locked.url).server.url == locked.url
+
+
+def test_command_that_shows_names_the_shown_server_and_the_others(runtime: Path) -> None:
+    with serving() as ours, serving() as locked, serving() as unstarted, serving() as plain:
+        locked.status, unstarted.status, plain.status = 403, 503, 404
+        locked.body, unstarted.body = b"", b'{"message": "it is starting"}'
+        for fake in (ours, locked, unstarted, plain):
+            list_server(runtime, fake.url, root_dir="/home")
+        told: list[str] = []
+        assert find(tell=told.append).server.url == ours.url
+        (sentence,) = told
+        assert sentence == (
+            f"This is the server at {ours.url} (files in /home). Not shown: {locked.url} (files in "
+            f"/home; it refuses access and may want a password); {unstarted.url} (files in /home; "
+            "its extension has not started). Choose a server with --port or --url."
+        )
+        assert find(port=ours.port, tell=told.append).server.url == ours.url
+        assert len(told) == 1
+
+
+def test_two_readable_servers_are_a_usage_error_also_for_a_command_that_shows(
+    runtime: Path,
+) -> None:
+    with serving() as one, serving() as two:
+        list_server(runtime, one.url)
+        list_server(runtime, two.url)
+        with pytest.raises(ServerError, match="2 servers have auto_shutdown") as caught:
+            find(tell=lambda _: None)
+        assert caught.value.code is ExitCode.USAGE
+
+
+def test_server_of_this_terminal_counts_although_it_is_not_listed(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its runtime file was deleted. A command in its terminal must not act on another server."""
+    with serving() as unlisted, serving() as other:
+        unlisted.status = 403
+        list_server(runtime, other.url)
+        monkeypatch.setenv("JUPYTER_SERVER_URL", unlisted.url)
+        assert find().server.url == unlisted.url
+    with serving() as other:
+        list_server(runtime, other.url)
+        assert find().server.url == other.url, "the server of this terminal has ended"
+
+
+def test_left_over_runtime_file_of_the_same_address_is_no_second_server(runtime: Path) -> None:
+    with serving() as one, serving() as two:
+        two.status = 404
+        list_server(runtime, one.url, token="of an earlier server")
+        list_server(runtime, one.url)
+        list_server(runtime, two.url)
+        assert find().server.url == one.url
 
 
 def test_error_when_no_server_has_the_extension(runtime: Path) -> None:

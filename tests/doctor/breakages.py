@@ -65,7 +65,7 @@ def started_with(*options: str) -> Break:
 
     def start(host: Host) -> None:
         client = Client(Server(f"http://127.0.0.1:{free_port()}/", pid=os.getpid()))
-        host.patch.setattr(situation, "_ask", lambda _url, _port: (client, None, None))
+        host.patch.setattr(situation, "_ask", lambda *_: (client, None, None))
         host.patch.setattr(situation, "arguments_of", lambda _pid: ["jupyter-lab", *options])
 
     return start
