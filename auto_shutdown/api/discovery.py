@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from .answers import TOKEN_VARIABLE
 from .client import AskPassword, Client, Server
 from .connection import ANY_ADDRESS, UNIX_SCHEME
+from .runtime_files import read_runtime_files
 from .server_error import ExitCode, ServerError
 
 #: The schemes of a server's URL.
@@ -26,17 +27,8 @@ PARENT_VARIABLE = "JPY_PARENT_PID"
 
 
 def running_servers() -> list[Server]:
-    """The running servers of this user on this machine. Raises ServerError when Jupyter's runtime
-    directory cannot be read."""
-    from jupyter_server.serverapp import list_running_servers
-
-    try:
-        described = list(list_running_servers())
-    except OSError as error:
-        remedy = "Make Jupyter's runtime directory (jupyter --runtime-dir) readable."
-        message = f"Jupyter's runtime files cannot be read: {error}."
-        raise ServerError(ExitCode.NO_SERVER, message, remedy) from None
-    return [_server(each) for each in described if each.get("url")]
+    """The running servers of this user on this machine."""
+    return [_server(each) for each in read_runtime_files().servers]
 
 
 def _server(description: Mapping[str, Any]) -> Server:
@@ -72,14 +64,15 @@ def find(
     have meant one of them. Raises ServerError when no server, or more than one, is left to choose
     from, or when ``url`` is no address."""
     given = None if url is None else _server_at(url)
-    servers = running_servers()
+    files = read_runtime_files()
+    servers = [_server(each) for each in files.servers]
     chosen = [server for server in servers if _is_chosen(server, given, port)]
     if given is None and port is None:
         chosen += _unlisted_parent(servers)
     elif not chosen and given is not None and port is None:
         chosen = [given]
     if not chosen:
-        raise _no_server(servers)
+        raise _no_server(servers, files.problems)
     return Client(chosen[0] if len(chosen) == 1 else _choose(chosen, tell), ask_password)
 
 
@@ -115,7 +108,7 @@ def _place(server: Server) -> tuple[int | None, str, str]:
     return server.port, socket_file, unquote(parts.path).rstrip("/")
 
 
-def _no_server(others: Iterable[Server]) -> ServerError:
+def _no_server(others: Iterable[Server], problems: Sequence[str]) -> ServerError:
     listed = _list(others)
     if listed:
         message = "No running Jupyter server matches --url or --port."
@@ -127,6 +120,9 @@ def _no_server(others: Iterable[Server]) -> ServerError:
             "`jupyter server list` does not show, use --url and put its token into "
             f"{TOKEN_VARIABLE}."
         )
+    if problems:
+        message = f"{message} {' '.join(problems)}"
+        remedy = f"Make Jupyter's runtime files readable, or move them away. {remedy}"
     return ServerError(ExitCode.NO_SERVER, message, remedy)
 
 

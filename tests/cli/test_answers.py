@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from fake_server import TOKEN, closed_port, error_of_find, list_server, serving
 
 from auto_shutdown.api.client import Client, Server
+from auto_shutdown.api.discovery import find
 from auto_shutdown.api.server_error import ExitCode, ServerError
 
 
@@ -98,15 +101,70 @@ def test_token_is_in_no_representation() -> None:
     assert TOKEN not in repr(server) + repr(Client(server)) + str(vars(Client(server)))
 
 
-def test_runtime_files_that_cannot_be_read_are_reported(
+def test_runtime_directory_that_cannot_be_read_is_reported(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> Any:
-        raise PermissionError(13, "Permission denied", "jpserver-1.json")
+        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("jupyter_server.serverapp.list_running_servers", refuse)
+    monkeypatch.setattr("auto_shutdown.api.runtime_files.os.listdir", refuse)
     error = error_of_find()
-    assert (error.code, "jpserver-1.json" in str(error)) == (ExitCode.NO_SERVER, True)
+    assert (error.code, f"{runtime} cannot be read" in str(error)) == (ExitCode.NO_SERVER, True)
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _link_to_a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(10**9)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (_pipe, "it is a named pipe"),
+        (_link_to_a_device, "it is a device"),
+        (Path.mkdir, "it is a directory"),
+        (_huge, "it is longer than"),
+    ],
+)
+def test_irregular_runtime_file_hides_no_server_and_is_named(
+    make: Callable[[Path], object], name: str, runtime: Path
+) -> None:
+    make(runtime / "jpserver-1.json")
+    error = error_of_find()
+    assert error.code is ExitCode.NO_SERVER
+    assert f"{runtime / 'jpserver-1.json'} cannot be read: {name}" in str(error)
+    with serving() as fake:
+        list_server(runtime, fake.url)
+        assert find().server.url == fake.url
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "5",
+        '{"pid": "1", "url": "http://x/"}',
+        '{"pid": 1e30, "url": "http://x/"}',
+        '{"pid": 1, "url": 1}',
+        "\udcff",
+        "[" * 9999,
+    ],
+)
+def test_runtime_file_without_a_server_in_it_is_left_out(content: str, runtime: Path) -> None:
+    (runtime / "jpserver-1.json").write_text(content, errors="surrogateescape")
+    with serving() as fake:
+        list_server(runtime, fake.url)
+        assert find().server.url == fake.url
 
 
 @pytest.mark.parametrize(
