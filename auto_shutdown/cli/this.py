@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import safe_files
 from ..api.client import Client
 from ..api.discovery import SERVER_VARIABLE
 from ..api.server_error import ExitCode, ServerError
 from ..config import METADATA_PATH
-from ..world.platform import STUDIO_CLASSIC
+from ..world.platform import MOST_BYTES, STUDIO_CLASSIC
 
 PROC = Path("/proc")
 
@@ -89,7 +90,7 @@ def gateway_advice() -> str:
     """A sentence with the AWS command that ends this KernelGateway app of Studio Classic, where no
     Jupyter server runs. Empty elsewhere."""
     try:
-        metadata = json.loads(METADATA.read_text(encoding="utf-8"))
+        metadata = json.loads(safe_files.read_bytes(METADATA, MOST_BYTES, follow=True))
         if metadata["AppType"] != "KernelGateway":
             return ""
         owner, option = metadata.get("UserProfileName"), "--user-profile-name"

@@ -16,6 +16,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_config_path, jupyter_path
 from jupyter_server.extension.config import ExtensionConfigManager
 
+from .. import safe_files
 from .._version import __version__
 from ..core.finding import Finding, failure, ok, warning
 from ..world.platform import LOCAL
@@ -23,6 +24,9 @@ from .situation import Situation
 
 EXTENSION = "auto_shutdown"
 PANEL = "jupyterlab-auto-shutdown"
+
+#: A longer ``package.json`` or ``page_config.json`` is not read.
+MOST_BYTES = 1_000_000
 
 OLDEST_PYTHON = (3, 9)
 OLDEST_SERVER, NEWEST_SERVER = (1, 21), (3,)
@@ -173,7 +177,8 @@ def _disabled_by() -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = safe_files.read_bytes(path, MOST_BYTES, follow=True, any_owner=True)
+        value = json.loads(content)
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -16,6 +16,10 @@ from .. import safe_files
 from .errors import ConflictError, DomainError
 from .memory import LEASE, Memory, from_json, to_json
 
+#: The largest state file in bytes. A longer file is something else. Several administrators may
+#: share the file, so it may belong to any user.
+MOST_BYTES = 100_000_000
+
 
 class StateStore(Protocol):
     """Keeps the :class:`Memory` of the runs. ``load`` returns it with its version. ``save``
@@ -90,7 +94,7 @@ class FileState:
     def _read(self) -> bytes:
         with _reporting(self._path):
             try:
-                return self._path.read_bytes()
+                return safe_files.read_bytes(self._path, MOST_BYTES, follow=True, any_owner=True)
             except FileNotFoundError:
                 return b""
 
@@ -99,9 +103,13 @@ class FileState:
         import fcntl
 
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._path.with_name(f"{self._path.name}.lock"), "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        path = self._path.with_name(f"{self._path.name}.lock")
+        handle = safe_files.open_regular(path, os.O_RDWR | os.O_CREAT, any_owner=True)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(handle)
 
 
 class FileAudit:
