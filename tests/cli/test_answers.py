@@ -137,10 +137,10 @@ def _huge(path: Path) -> None:
 def test_irregular_runtime_file_hides_no_server_and_is_named(
     make: Callable[[Path], object], name: str, runtime: Path
 ) -> None:
-    make(runtime / "jpserver-1.json")
+    make(runtime / "jpserver-odd.json")
     error = error_of_find()
     assert error.code is ExitCode.NO_SERVER
-    assert f"{runtime / 'jpserver-1.json'} cannot be read: {name}" in str(error)
+    assert f"{runtime / 'jpserver-odd.json'} cannot be read: {name}" in str(error)
     with serving() as fake:
         list_server(runtime, fake.url)
         assert find().server.url == fake.url
@@ -161,7 +161,7 @@ def test_irregular_runtime_file_hides_no_server_and_is_named(
     ],
 )
 def test_runtime_file_without_a_server_in_it_is_left_out(content: str, runtime: Path) -> None:
-    (runtime / "jpserver-1.json").write_text(content, errors="surrogateescape")
+    (runtime / "jpserver-odd.json").write_text(content, errors="surrogateescape")
     with serving() as fake:
         list_server(runtime, fake.url)
         assert find().server.url == fake.url
