@@ -45,7 +45,7 @@ def decide_suspect(
     case, signs = None, f"{word}, but silent and at under {STUCK_CPU:.0%} of a core"
     if has_low_use:
         case = "low-use"
-        signs = f"{word}, but silent, and {work.detail}, as an idle cluster does,"
+        signs = f"{word}, but silent, and like an idle cluster {work.detail}"
     decision = when_silent(busy, context, silent_since, signs, apps, case)
     return _with_unknown_io(decision) if work.io_unknown else decision
 
@@ -89,17 +89,19 @@ def decide_background_work(
     decides. The other arguments are those of :func:`decide_by_clock`.
     """
     policy, work = context.policy, context.mark(working.ref).work
+    is_of_host = _is_in_another_container(working.ref)
     signs = f"{work.detail[:1].upper()}{work.detail[1:]}"
     quiet_since = _background_quiet_since(working.ref, context)
     if quiet_since is None or context.now - quiet_since < policy.suspect_window:
         return working
-    case = "program" if work.low_use_since is None else "low-use"
+    case = "host-use" if is_of_host else "low-use"
     if not work.programs:
-        signs += "" if _is_in_another_container(working.ref) else ", as an idle cluster does"
+        signs += "" if is_of_host else ", as an idle cluster does"
         signs += ", and showed no other sign of work"
-    elif case == "low-use":
+    elif work.low_use_since is not None:
         signs += ", and the other work is no more than that of an idle cluster"
     else:
+        case = "program"
         signs += ", but shows no sign of work"
     io_unknown = any(p.io_unknown for p in context.snapshot.programs if p.id in work.programs)
     if policy.max_busy is None:

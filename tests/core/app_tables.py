@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from planner_tables import FAILED, HOUR, IDLE_SCENE, UNANSWERED, refused
+from planner_tables import FAILED, HOUR, IDLE_SCENE, UNANSWERED, low_host_use, refused
 from scene import (
     APP,
     IMAGE_TERMINAL,
@@ -89,6 +89,15 @@ APP_ROWS = {
         Reason.IN_USE,
     ),
     "a kernel of unknown state": (joined(IDLE_SCENE, other(state="dreaming")), Reason.UNKNOWN),
+    "a low use of its host, for less than an hour": (
+        low_host_use(HOUR - timedelta(minutes=1)),
+        Reason.BACKGROUND_WORK,
+    ),
+    "a low use of its host, for an hour": (low_host_use(HOUR), Reason.SUSPECT_BUSY),
+    "a low use of its host, before max_busy": (
+        low_host_use(HOUR, max_busy=9 * HOUR),
+        Reason.SUSPECT_BUSY,
+    ),
     "kept alive": (with_ledger(IDLE_SCENE, holds={APP.ref: Hold(NOW + HOUR)}), Reason.KEPT_ALIVE),
     "its terminal kept alive": (
         with_ledger(IDLE_SCENE, holds={IMAGE_TERMINAL.ref: Hold(NOW + HOUR)}),

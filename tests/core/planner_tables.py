@@ -52,6 +52,14 @@ def pager(still: timedelta, **policy: object) -> Scene:
     return with_mark(scene, KERNEL.ref, work=work)
 
 
+def low_host_use(still: timedelta, **policy: object) -> Scene:
+    """An app in another container, whose host has only used the processor a little for so long."""
+    used = "its host used 10% of a core, perhaps for an agent or another app"
+    work = replace(ASKED, result="working", detail=used, low_use_since=NOW - still)
+    scene = with_policy(IDLE_SCENE, suspect_after=HOUR, **policy)
+    return with_mark(scene, APP.ref, work=work)
+
+
 def cluster(still: timedelta, request: timedelta = 9 * HOUR, **policy: object) -> Scene:
     """Idle workers of the kernel, which have only used the processor a little for so long. The last
     request was ``request`` ago."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app_tables import APP_ROWS
-from planner_tables import IDLE_SCENE, KERNEL_ROWS, REMOVED_KERNEL_ROWS
+from planner_tables import HOUR, IDLE_SCENE, KERNEL_ROWS, REMOVED_KERNEL_ROWS, low_host_use
 from scene import APP, IMAGE_TERMINAL, NOW, TERMINAL
 from terminal_tables import REMOVED_TERMINAL_ROWS, TERMINAL_ROWS
 from test_worth_stopping import ON, planned
@@ -29,6 +29,7 @@ RECORDED = ROOT / "labextension" / "src" / "__tests__" / "reports" / "sentences.
 #: Sentences that the planner's tables leave out.
 MORE = {
     "an app of another type": (replace(IDLE_SCENE, app=replace(APP, type="Canvas")), None),
+    "a low use of an app's host after max_busy": (low_host_use(HOUR, max_busy=HOUR), None),
     "a job in a terminal of the app": (
         replace(IDLE_SCENE, terminal=replace(TERMINAL, app=APP.id, running_job="make")),
         None,
