@@ -181,7 +181,24 @@ def outcomes(now: datetime) -> list[dict[str, Any]]:
         outcome(60, kind="app", id="o4", name="tensorflow-2-3-ml-m5-large-" + "0" * 28,
                 outcome="permanent", detail="The role lacks sagemaker:DeleteApp for this app."),
         outcome(600, kind="terminal", id="3", name="3"),
+        outcome(1500, id="o5", paths=["report-old.ipynb"]),
+        outcome(7000, id="o6", paths=["explore.ipynb"]),
     ]  # fmt: skip
+
+
+def brought_back(now: datetime) -> dict[str, Any]:
+    """What can be brought back of these outcomes."""
+    entries = [
+        {
+            "id": f"e-{of['id']}", "stop": f"s-{of['id']}", "at": of["at"], "kind": "kernel",
+            "resource": of["id"], "name": "python3", "kernel_name": "python3", "paths": of["paths"],
+            "instance_type": None, "directory": None, "ends_server": False, "cells": 3,
+            "complete": True,
+        }
+        for of in outcomes(now)
+        if of["id"] in ("o2", "o5")
+    ]  # fmt: skip
+    return {"stopped": entries, "server_started": at(now, -600)}
 
 
 def report_with(base: dict[str, Any], now: datetime, **changes: Any) -> dict[str, Any]:
@@ -220,6 +237,8 @@ def show(page: Any, base: dict[str, Any], **changes: Any) -> None:
 
     page.route("**/auto-shutdown/status*", answer)
     page.route("**/auto-shutdown/check*", answer)
+    stopped = brought_back(datetime.now(timezone.utc))
+    page.route("**/auto-shutdown/stopped*", lambda route: route.fulfill(json=stopped))
 
 
 def shown(pages: Any, server: JupyterServerApp, resources: Any, **how: Any) -> Any:

@@ -159,7 +159,10 @@ def accessibility(page: Any, selector: str) -> list[str]:
     ]
 
 
-def picture(where: Any, name: str) -> None:
+def picture(where: Any, name: str, height: float | None = None) -> None:
+    """Make a picture of the element ``where``, or of its upper ``height`` pixels."""
     if PICTURES:
         IMAGES.mkdir(parents=True, exist_ok=True)
-        where.screenshot(path=str(IMAGES / f"{name}.png"))
+        box = where.bounding_box()
+        clip = {**box, "height": height or box["height"]}
+        where.page.screenshot(path=str(IMAGES / f"{name}.png"), clip=clip)

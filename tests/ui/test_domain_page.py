@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from account import HOUR, NOW, REGION, account, app, line_of, points
+from lab_page import picture
 
 from auto_shutdown.domain import facts as f
 from auto_shutdown.domain.facts import Unread
@@ -104,12 +104,11 @@ def page(browser: Any, report: dict[str, Any], tmp_path: Path, request: Any) -> 
     found.on("console", lambda m: found.errors.append(m.text) if m.type == "error" else None)
     found.on("dialog", lambda d: found.errors.append("a dialog"))
     found.goto(path.as_uri())
+    if request.param == "light":
+        picture(found.locator("body"), "domain", height=900)
     yield found
     assert found.asked == [path.as_uri()]
     assert found.errors == []
-    if "SCREENSHOTS" in os.environ:
-        where = Path(os.environ["SCREENSHOTS"]) / f"domain-{request.param}.png"
-        found.screenshot(path=str(where))
     context.close()
 
 

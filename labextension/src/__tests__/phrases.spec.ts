@@ -196,6 +196,37 @@ describe('the sentence of every verdict that the server can give', () => {
   });
 });
 
+describe('a suspect resource', () => {
+  const suspect = (kind: string, more: object = {}): IResource =>
+    active('suspect-busy', { parameters: { case: kind, silent_since: at(-9 * 60) }, ...more });
+
+  it('names the idle cluster only where it may be one', () => {
+    const said = (kind: string): string => {
+      const found = suspect(kind);
+      return `${doing(found, NOW, trans)}: ${explain(found, context(report(found))).join(' ')}`;
+    };
+    expect(said('low-use')).toMatch(/^hardly uses the processor: For 9 h it .* idle cluster/);
+    expect(said('host-use')).toMatch(/^hardly uses the processor: For 9 h its host .* another app/);
+    expect(said('cell')).toMatch(/^busy without a sign of work: Busy, but without output .* 9 h/);
+    for (const kind of ['low-use', 'host-use', 'cell', 'refused']) {
+      expect(said(kind)).toContain('It is kept; an administrator can limit this');
+      expect(said(kind).includes('cluster')).toBe(kind === 'low-use');
+    }
+  });
+
+  it('is not called idle before the limit that the administrator has set', () => {
+    const clock = { idle_since: at(-9 * 60), due_at: at(60), limit_minutes: 600 };
+    for (const [kind, words] of [
+      ['cell', 'It is busy, but has shown no sign of work for 9 h of 10 h.'],
+      ['host-use', 'For 9 h its host has used the processor only a little']
+    ]) {
+      const found = suspect(kind, clock);
+      expect(doing(found, NOW, trans)).toBe('silent 9 h / 10 h');
+      expect(explain(found, context(report(found))).join(' ')).toContain(words);
+    }
+  });
+});
+
 describe('names', () => {
   const kernel = (id: string, path: string): IResource => resource({ id, paths: [path] });
 

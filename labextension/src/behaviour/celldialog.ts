@@ -39,6 +39,7 @@ class CellList extends Widget {
       this._boxes.push([box, cell]);
     }
     const choices = document.createElement('p');
+    choices.className = 'jp-AS-line';
     choices.append(
       this._choice(trans.__('All'), () => true),
       this._choice(trans.__('None'), () => false),

@@ -151,6 +151,23 @@ export function clock(instant: string | number, now: number = Date.now()): strin
   return `${dayName(at)} ${time}`;
 }
 
+/** A time of the day, each as wide as the other. */
+export function timeOfDay(instant: string | number): string {
+  const at = new Date(instant);
+  return at.toLocaleTimeString(locale ?? [], { hour: '2-digit', minute: '2-digit' });
+}
+
+/** A day as people call it: `today`, `yesterday`, `Fri 27 Nov`. */
+export function dayWords(instant: string | number, now: number): string {
+  const day = new Date(instant);
+  const before = Math.round(
+    (new Date(now).setHours(0, 0, 0, 0) - new Date(instant).setHours(0, 0, 0, 0)) / 86_400_000
+  );
+  return before === 0 || before === 1
+    ? new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(-before, 'day')
+    : dayName(day);
+}
+
 function dayName(at: Date): string {
   return at.toLocaleDateString(locale ?? [], { weekday: 'short', day: 'numeric', month: 'short' });
 }

@@ -78,7 +78,7 @@ function condition(resource: IResource, context: IContext): string[] {
   switch (resource.reason) {
     case 'busy':
     case 'suspect-busy':
-      return ['program', 'low-use'].includes(resource.parameters.case ?? '')
+      return ['program', 'low-use', 'host-use'].includes(resource.parameters.case ?? '')
         ? [trans.__('the background work of %1 has ended', name)]
         : [trans.__("%1's cell has ended", name)];
     case 'running-job':

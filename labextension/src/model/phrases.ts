@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { clock, duration, limitText, unbroken } from './durations';
 import { fullName, keyOf, namesOf, title } from './names';
-import { announced, modeOf, onTheClock, warning } from './report';
+import { announced, isSuspect, modeOf, onTheClock, warning } from './report';
 import type { IState } from './state';
 import type { IProgram, IReport, IResource } from './types';
 
@@ -47,14 +47,14 @@ function unanswered(state: IState, trans: TranslationBundle): string {
   return `${trans.__('The server does not answer.')}${seen} ${next}`;
 }
 
-/** `idle 1 h 40 m / 2 h` */
+/** `idle 1 h 40 m / 2 h`; of a suspect resource, which may be at work: `silent 9 h / 10 h` */
 export function idleFor(resource: IResource, now: number, trans: TranslationBundle): string {
   const since = resource.idle_since === null ? now : Date.parse(resource.idle_since);
-  return trans.__(
-    'idle %1 / %2',
-    duration(now - since, trans),
-    limitText(resource.limit_minutes, trans)
-  );
+  const age = duration(now - since, trans);
+  const limit = limitText(resource.limit_minutes, trans);
+  return isSuspect(resource)
+    ? trans.__('silent %1 / %2', age, limit)
+    : trans.__('idle %1 / %2', age, limit);
 }
 
 /** The state of a resource in a few words, for its row. `explain` gives whole sentences. */
@@ -75,7 +75,9 @@ function active(resource: IResource, now: number, trans: TranslationBundle): str
     case 'busy':
       return busy(resource, now, trans);
     case 'suspect-busy':
-      return trans.__('busy without a sign of work');
+      return ['low-use', 'host-use'].includes(parameters.case ?? '')
+        ? trans.__('hardly uses the processor')
+        : trans.__('busy without a sign of work');
     case 'running-job':
       return parameters.command
         ? trans.__('running %1', parameters.command)

@@ -136,6 +136,11 @@ export function onTheClock(resource: IResource): boolean {
   return resource.idle_since !== null && resource.due_at !== null && resource.reason !== 'vetoed';
 }
 
+/** Whether the resource is busy, but has shown no sign of work for a long time. */
+export function isSuspect({ reason }: IResource): boolean {
+  return reason === 'suspect-busy' || reason === 'max-busy';
+}
+
 /** The part of the idle timeout that has passed, from 0 to 1; null for an active resource. */
 export function progress(resource: IResource, now: number): number | null {
   if (!onTheClock(resource)) {

@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { clock, duration, limitText } from './durations';
 import { fullName, keyOf, title } from './names';
 import type { IName } from './names';
-import { blockingFault, modeOf, onTheClock, warning } from './report';
+import { blockingFault, isSuspect, modeOf, onTheClock, warning } from './report';
 import type { Mode } from './report';
 import { messageOf } from './servertexts';
 import type { IReport, IResource } from './types';
@@ -45,8 +45,8 @@ function idle(resource: IResource, { now, trans }: IContext): string[] {
   const sentences: string[] = [];
   if (kind === 'terminal' && resource.reason === 'in-use') {
     sentences.push(followsItsApp(trans));
-  } else if (resource.reason === 'max-busy') {
-    sentences.push(trans.__('It is busy, but has shown no sign of work for %1 of %2.', age, limit));
+  } else if (isSuspect(resource)) {
+    sentences.push(silentOf(parameters.case, age, limit, trans));
   } else if (parameters.case === 'input') {
     sentences.push(
       trans.__(
@@ -101,27 +101,10 @@ function active(resource: IResource, context: IContext): string[] {
       }
       return [trans.__('Running a cell for %1.', duration(since, trans))];
     case 'suspect-busy': {
-      if (parameters.case === 'refused') {
-        return [
-          trans.__(
-            'Nobody can ask whether a cell runs, and there is no sign of it. It is kept; an administrator can limit this with max_busy_minutes.'
-          )
-        ];
-      }
       const silent = duration(now - Date.parse(parameters.silent_since ?? ''), trans);
-      if (parameters.case === 'low-use') {
-        return [
-          trans.__(
-            'Only a low use of the processor for %1, as of an idle cluster of workers. It is kept; an administrator can limit this with max_busy_minutes.',
-            silent
-          )
-        ];
-      }
-      const busy = trans.__(
-        'Busy, but without output and processor time for %1. It is kept; an administrator can limit this with max_busy_minutes.',
-        silent
-      );
-      return parameters.work_unknown ? [busy, workUnknown(trans)] : [busy];
+      const kept = trans.__('It is kept; an administrator can limit this with max_busy_minutes.');
+      const words = [silentFor(parameters.case, silent, trans), kept];
+      return parameters.work_unknown ? [...words, workUnknown(trans)] : words;
     }
     case 'connected':
       return [trans.__('It is open in a browser, and your settings keep such notebooks.')];
@@ -146,6 +129,38 @@ function active(resource: IResource, context: IContext): string[] {
     default:
       return [resource.detail];
   }
+}
+
+/** Why a suspect resource may be idle although it is busy, and for how long it has been so. */
+function silentFor(kind: string | undefined, silent: string, trans: TranslationBundle): string {
+  switch (kind) {
+    case 'refused':
+      return trans.__('Nobody can ask whether a cell runs, and there is no sign of it.');
+    case 'low-use':
+      return trans.__(
+        'For %1 it has used the processor only a little, as an idle cluster of workers does.',
+        silent
+      );
+    case 'host-use':
+      return trans.__(
+        'For %1 its host has used the processor only a little, perhaps for an agent or another app.',
+        silent
+      );
+    default:
+      return trans.__('Busy, but without output and processor time for %1.', silent);
+  }
+}
+
+/** The same where the administrator has set `max_busy_minutes`, which is `limit`. */
+function silentOf(
+  kind: string | undefined,
+  age: string,
+  limit: string,
+  trans: TranslationBundle
+): string {
+  return kind === 'low-use' || kind === 'host-use'
+    ? `${silentFor(kind, age, trans)} ${trans.__('The limit is %1.', limit)}`
+    : trans.__('It is busy, but has shown no sign of work for %1 of %2.', age, limit);
 }
 
 function unknown({ parameters }: IResource, trans: TranslationBundle): string {

@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { noNewApps } from './bringback';
 import { clock, duration } from './durations';
+import { title } from './names';
 import type { IOutcome } from './types';
 import { ruleName } from './phrases';
 
@@ -40,7 +41,7 @@ export function stopped(
     sentences.push(
       trans.__(
         'Its app (%1) was deleted too. Starting a kernel asks SageMaker for a new app, which takes minutes.',
-        app.name
+        title(app, trans)
       ),
       noNewApps(trans)
     );

@@ -1,4 +1,4 @@
-import { clock, duration } from '../model/durations';
+import { dayWords, duration, timeOfDay } from '../model/durations';
 import { fullName, keyOf, namesOf } from '../model/names';
 import type { IName } from '../model/names';
 import { failed, listedRemovals } from '../model/removals';
@@ -29,17 +29,40 @@ export function Removed(props: IReportProps): JSX.Element {
     >
       {shown.length === 0 && <p className="jp-AS-hint">{trans.__('Nothing yet.')}</p>}
       <ul>
-        {shown.map(outcome => (
-          <Entry
-            key={`${outcome.at} ${outcome.kind} ${outcome.id}`}
-            {...props}
-            outcome={outcome}
-            name={names.get(keyOf(outcome))}
-          />
-        ))}
+        {byDay(shown, now).flatMap(({ day, outcomes }) => [
+          day !== '' && (
+            <li key={`${day} ${outcomes[0].id}`} className="jp-AS-day">
+              {day}
+            </li>
+          ),
+          ...outcomes.map(outcome => (
+            <Entry
+              key={`${outcome.at} ${outcome.kind} ${outcome.id}`}
+              {...props}
+              outcome={outcome}
+              name={names.get(keyOf(outcome))}
+            />
+          ))
+        ])}
       </ul>
     </Section>
   );
+}
+
+/** Neighbours of one day under its name. Those of today at the top need none. */
+function byDay(outcomes: IOutcome[], now: number): { day: string; outcomes: IOutcome[] }[] {
+  const today = dayWords(now, now);
+  const days: { day: string; outcomes: IOutcome[] }[] = [];
+  let last = today;
+  for (const outcome of outcomes) {
+    const day = dayWords(outcome.at, now);
+    if (days.length === 0 || day !== last) {
+      days.push({ day: day === last ? '' : day, outcomes: [] });
+      last = day;
+    }
+    days[days.length - 1].outcomes.push(outcome);
+  }
+  return days;
 }
 
 interface IEntryProps extends IReportProps {
@@ -48,21 +71,27 @@ interface IEntryProps extends IReportProps {
 }
 
 function Entry(props: IEntryProps): JSX.Element {
-  const { outcome, name, now } = props;
+  const { outcome, name } = props;
   const bad = failed(outcome);
   const title = name === undefined ? outcome.name : name.title;
   return (
     <li className={`jp-AS-removed${bad ? ' jp-AS-bad' : ''}`} data-outcome={outcome.outcome}>
       <div className="jp-AS-line" title={`${outcome.detail} (${outcome.reason})`}>
-        <span className="jp-AS-time">{clock(outcome.at, now)}</span>
-        <span className="jp-AS-name">
-          <bdi className="jp-AS-title">{title}</bdi>
-          {name !== undefined && name.place !== '' && (
-            <bdi className="jp-AS-place">{name.place}</bdi>
-          )}
+        <span className="jp-AS-what">
+          <time className="jp-AS-time" dateTime={outcome.at}>
+            {timeOfDay(outcome.at)}
+          </time>
+          <span className="jp-AS-name">
+            <bdi className="jp-AS-title">{title}</bdi>
+            {name !== undefined && name.place !== '' && (
+              <bdi className="jp-AS-place">{name.place}</bdi>
+            )}
+          </span>
         </span>
-        <span className="jp-AS-why">{why(outcome, props)}</span>
-        {!bad && <Return {...props} full={name === undefined ? title : fullName(name)} />}
+        <span className="jp-AS-result">
+          <span className="jp-AS-why">{why(outcome, props)}</span>
+          {!bad && <Return {...props} full={name === undefined ? title : fullName(name)} />}
+        </span>
       </div>
       {bad && <p>{failure(outcome, props)}</p>}
     </li>
