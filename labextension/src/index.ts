@@ -21,6 +21,7 @@ import { PanelWidget } from './behaviour/panelwidget';
 import { Poller } from './behaviour/poller';
 import { Preferences } from './behaviour/preferences';
 import { Presence } from './behaviour/presence';
+import { addRunningSection } from './behaviour/runningsection';
 import { Saver } from './behaviour/saver';
 import { ServerSettings } from './behaviour/serversettings';
 import { StatusItem } from './behaviour/statusitem';
@@ -156,6 +157,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
     }
     listenToServer(app.serviceManager, poller.onServerEvent);
     void app.restored.then(async () => {
+      // A host without a "Running" panel goes without the section.
+      addRunningSection(app, poller, panel, trans).catch(() => undefined);
       await poller.refresh();
       await Promise.all([stopped.loadHistory(), entries.load()]);
       if (notifications !== null) {
