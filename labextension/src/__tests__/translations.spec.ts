@@ -60,25 +60,59 @@ function textsIn(path: string): { text: string; plural: string | null }[] {
   return found;
 }
 
-/** Text that stands in the markup without a translator: `>Save<`, or a literal attribute. */
-function untranslated(path: string): string[] {
-  const code = readFileSync(path, 'utf8');
-  const file = ts.createSourceFile(path, code, ts.ScriptTarget.Latest, true, ts.ScriptKind.TSX);
-  const spoken = ['title', 'aria-label', 'placeholder', 'alt', 'label'];
+/** Attributes and properties that hold a text for people. */
+const SPOKEN =
+  /^(title|aria-?label|placeholder|alt|label|caption|text|textContent|innerText|okLabel|body)$/i;
+
+/** Has no translation. */
+const NAME = 'Auto Shutdown';
+
+/** The name of the attribute or property that gets the value `node`; empty if there is none. */
+function receiverOf({ parent }: ts.Node): string {
+  if (parent === undefined) {
+    return '';
+  }
+  if (ts.isJsxAttribute(parent) || ts.isPropertyAssignment(parent)) {
+    return parent.name.getText();
+  }
+  return ts.isBinaryExpression(parent) && ts.isPropertyAccessExpression(parent.left)
+    ? parent.left.name.text
+    : '';
+}
+
+/** Whether nobody reads the strings in `node`: it is a call of the translator, or makes an error for
+ * developers. */
+function isCovered(node: ts.Node): boolean {
+  if (ts.isNewExpression(node)) {
+    return /Error$/.test(node.expression.getText());
+  }
+  return (
+    ts.isCallExpression(node) &&
+    ts.isPropertyAccessExpression(node.expression) &&
+    ['__', '_n'].includes(node.expression.name.text)
+  );
+}
+
+/**
+ * Text for people without a translator: in the markup (`>Save<`), in an attribute or property that
+ * people read, or anywhere if it begins like a sentence (`Shut down`).
+ */
+function untranslated(code: string): string[] {
+  const file = ts.createSourceFile('x', code, ts.ScriptTarget.Latest, true, ts.ScriptKind.TSX);
   const found: string[] = [];
   const visit = (node: ts.Node): void => {
-    if (ts.isJsxText(node) && /\p{L}{2,}/u.test(node.text)) {
-      found.push(node.text.trim());
+    const text =
+      ts.isJsxText(node) || ts.isStringLiteralLike(node) || ts.isTemplateHead(node)
+        ? node.text.trim()
+        : '';
+    const isShown =
+      ts.isJsxText(node) || SPOKEN.test(receiverOf(node)) || /^\p{Lu}\p{L}*,? \p{L}+/u.test(text);
+    if (isShown && /\p{L}{2,}/u.test(text) && text !== NAME) {
+      found.push(text);
     }
-    if (
-      ts.isJsxAttribute(node) &&
-      spoken.includes(node.name.getText()) &&
-      node.initializer !== undefined &&
-      ts.isStringLiteral(node.initializer)
-    ) {
-      found.push(node.initializer.text);
+    if (!isCovered(node)) {
+      ts.forEachChild(node, visit);
     }
-    ts.forEachChild(node, visit);
   };
   visit(file);
   return found;
@@ -160,9 +194,20 @@ describe('the texts of the panel', () => {
   it.each(FILES.map(path => [path.slice(SOURCE.length + 1), path]))(
     '%s shows nothing that is not translated',
     (_, path) => {
-      expect(untranslated(path)).toEqual([]);
+      expect(untranslated(readFileSync(path, 'utf8'))).toEqual([]);
     }
   );
+
+  it.each([
+    '<p>Saved</p>',
+    '<button aria-label="Keep" />',
+    "button.textContent = 'Keep';",
+    "Dialog.okButton({ label: 'Run' })",
+    "const words = 'Nothing is stopped.';",
+    'const words = `Stops at ${at}`;'
+  ])('would be noticed in another language: %s', code => {
+    expect(untranslated(code)).toHaveLength(1);
+  });
 });
 
 describe.each(Object.keys(FORMS))('the catalogue %s', name => {
