@@ -198,6 +198,11 @@ class KernelRequests:
             self._input_for = None
         self._signal_change()
 
+    def has_come_up(self) -> None:
+        """The kernel has answered a question, so its process has come up. No request ends."""
+        self.came_up = True
+        self._signal_change()
+
     def ended(self) -> None:
         """The kernel's process has ended, so all its requests have ended."""
         self._unfinished.clear()

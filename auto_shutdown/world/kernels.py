@@ -35,6 +35,7 @@ from .kernel_usage import Usage
 from .last_word import MayGo, always
 from .shells import OwnChannels, Shells
 from .since_look import updated_kernel
+from .start_questions import StartQuestions
 from .websockets import WebsocketClients
 
 
@@ -64,6 +65,7 @@ class KernelSource:
         self._shutdown = KernelShutdown(
             kernel_manager, self._clients, self._shells, self.observed, self._subscription
         )
+        self._start_questions = StartQuestions(kernel_manager, self._requests)
         self._just_asked: dict[str, Usage] = {}
         self._limits: dict[str, timedelta | None] = {}
         self._last_sessions: list[Model] = []
@@ -113,12 +115,14 @@ class KernelSource:
         the kernels."""
         kernels = tuple(map(self.observed, join(models, unreadable, sessions, self._joined)))
         self._lifecycle.look(kernels)
+        self._start_questions.look(kernels)
         # A kernel may have started, and may be at work, since ``read`` made its list. So do not
         # forget its requests.
         listed = map(str, self._kernels.list_kernel_ids())
         known = {kernel.id for kernel in kernels}.union(listed)
         self._requests.keep_only(known)
         self._shutdown.keep_only(known)
+        self._start_questions.keep_only(known)
         for kernel_id in self._with_changes.keys() - known:
             del self._with_changes[kernel_id]
         return kernels
@@ -138,6 +142,7 @@ class KernelSource:
             kernels.append(
                 self.observed(kernel_of_model(kernel_id, {**model, **fresh}, before.paths))
             )
+        self._start_questions.look(kernels)
         return tuple(kernels)
 
     @property
@@ -258,8 +263,9 @@ class KernelSource:
         return {**just_asked, **await self._shells.ask_all(missing)}
 
     def close(self) -> None:
-        """End the subscriptions to all kernels."""
+        """End the subscriptions to all kernels, and withdraw the questions to starting kernels."""
         self._listener.close()
+        self._start_questions.close()
 
     async def _read_one(self, kernel_id: str, unreadable: dict[str, str]) -> Model | None:
         try:

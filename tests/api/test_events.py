@@ -73,9 +73,9 @@ def test_each_event_schema_has_its_id() -> None:
 
 @pytest.mark.slow
 async def test_events_and_metrics_of_a_kernel_from_start_to_removal(
-    jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any
+    jp_serverapp: Any, jp_fetch: Any
 ) -> None:
-    """With an hour between two polls: a pass begins by signals alone."""
+    """With an hour between two polls: a pass begins by signals alone. No page is open."""
     await until(lambda: CONTROLLER in jp_serverapp.web_app.settings)
     controller = jp_serverapp.web_app.settings[CONTROLLER]
     await until(lambda: controller.report()["health"]["last_ok_pass"])
@@ -88,11 +88,7 @@ async def test_events_and_metrics_of_a_kernel_from_start_to_removal(
     def row() -> dict[str, Any]:
         return next((r for r in controller.report()["resources"] if r["id"] == kernel), {})
 
-    # A page connects, and the server asks the kernel for its state. Without a client the kernel's
-    # first status message may be lost, because a subscription begins after the kernel has started.
-    page = await jp_ws_fetch("api", "kernels", kernel, "channels")
     await until(lambda: row().get("state") == "idle")
-    page.close()
     await until(lambda: listener.of("changed"))
     body = json.dumps({"kind": "kernel", "id": kernel, "minutes": 5})
     before = len(listener.of("changed"))
