@@ -22,7 +22,7 @@ def last_at_work(snapshot: Snapshot, ledger: Ledger, now: datetime) -> datetime 
     reason.
 
     The setting ``enabled`` does not change the result: other tools stop idle servers also while
-    this extension is switched off.
+    this extension is switched off. So questions.py goes on to ask whether work has ended.
     """
     at_work = (
         not snapshot.unread.keys().isdisjoint((Snapshot.KERNELS, Snapshot.TERMINALS))

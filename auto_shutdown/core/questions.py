@@ -14,6 +14,10 @@ these resources are queried:
 
 A resource whose removal ``dry_run`` has rehearsed is queried less often: without ``dry_run`` it
 would be gone.
+
+While the setting ``enabled`` is off, nothing is due. The other queries go on. Otherwise nobody
+would notice the end of work, and the report to other tools that stop idle servers
+(last_at_work.py) would say for ever that something works.
 """
 
 from __future__ import annotations
@@ -68,8 +72,6 @@ def schedule(
 ) -> Schedule:
     """When to query each resource, and the window over which to measure its processor time. Of the
     ``ledger`` only the marks and the rehearsed removals count."""
-    if not policy.enabled:
-        return {}
     tenants: Mapping[str, Sequence[Tenant]] = {}
     removable: Mapping[Ref, Decision] = {}
     if any(not app.own for app in snapshot.apps):  # only apps in other containers need these
@@ -156,8 +158,7 @@ def _query_at(decision: Decision, work: Work, limit: timedelta) -> datetime | No
     if work.result == "working" and work.asked_at is not None:
         again = work.asked_at + _recheck_interval(limit)
     if decision.due_at is None or decision.reason is Reason.APP_REMOVED:
-        kept_for_it = decision.reason in (Reason.BACKGROUND_WORK, Reason.SUSPECT_BUSY)
-        return again if kept_for_it else None
+        return again  # also if it is kept for another reason: nothing else shows when work ends
     begin = decision.due_at - AHEAD * window
     if work.asked_at is None or work.asked_at < begin:
         return begin if again is None else min(again, begin)

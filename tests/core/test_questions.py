@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from scene import (
@@ -24,7 +25,7 @@ from auto_shutdown.core.advance import advance
 from auto_shutdown.core.apps import needs_work_query
 from auto_shutdown.core.ledger import Ledger
 from auto_shutdown.core.marks import Work
-from auto_shutdown.core.model import Ref, Snapshot
+from auto_shutdown.core.model import Ref, Snapshot, Unread
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
 from auto_shutdown.core.questions import RECHECK, next_question, questions, schedule
@@ -202,21 +203,54 @@ def test_time_of_the_first_question_is_known_beforehand() -> None:
     assert next_at(idle_for(60 * MINUTE)) == NOW + 57 * MINUTE
 
 
-def test_nothing_is_asked_while_switched_off() -> None:
-    scene = idle_for(120 * MINUTE)
-    assert asked(replace(scene, policy=replace(scene.policy, enabled=False))) == set()
+OFF = replace(POLICY, enabled=False)
+
+
+def test_idle_resource_is_not_asked_while_switched_off() -> None:
+    assert asked(replace(idle_for(120 * MINUTE), policy=OFF)) == set()
+
+
+def working_for(span: timedelta, policy: Policy = POLICY) -> Scene:
+    """Everything has worked in the background for so long, and was asked only at the begin."""
+    since = NOW - span
+    scene = idle_for(span, asked_at=since, answered_at=since, result="working", detail="x")
+    return replace(scene, policy=policy)
 
 
 def test_a_working_resource_is_asked_again_after_a_while() -> None:
-    def at(span: timedelta) -> Scene:
-        return idle_for(
-            span, asked_at=NOW - span, answered_at=NOW - span, result="working", detail="x"
-        )
-
-    assert asked(at(RECHECK - SECOND)) == set()
-    assert asked(at(RECHECK)) == {KERNEL.ref, TERMINAL.ref}
-    short = replace(at(2 * MINUTE), policy=Policy(idle_timeout=8 * MINUTE))
+    assert asked(working_for(RECHECK - SECOND)) == set()
+    assert asked(working_for(RECHECK)) == ALL
+    short = working_for(2 * MINUTE, Policy(idle_timeout=8 * MINUTE))
     assert KERNEL.ref in asked(short)
+
+
+KEPT_IN_ANY_CASE = {
+    "switched off": OFF,
+    "every terminal is kept": replace(POLICY, keep_terminals=True),
+    "every connected kernel is kept": replace(POLICY, protect_connected=True),
+    "the settings cannot be read": replace(POLICY, unread=Unread("settings", "Broken", "", "")),
+}
+
+
+@pytest.mark.parametrize("name", KEPT_IN_ANY_CASE)
+def test_a_working_resource_is_asked_until_it_ends_whatever_keeps_it(name: str) -> None:
+    """Or the extension would say for ever to other tools that it works, and after the change of a
+    setting it would be idle only from then on."""
+    assert asked(working_for(RECHECK, KEPT_IN_ANY_CASE[name])) == ALL
+
+
+def test_unreadable_work_is_asked_again_while_switched_off() -> None:
+    unread = {"asked_at": NOW - MINUTE, "answered_at": NOW - MINUTE, "result": "unread"}
+    assert asked(replace(idle_for(HOUR, **unread), policy=OFF)) == ALL
+
+
+@pytest.mark.parametrize(
+    "unknown", [{"state": "busy", "shell_silent": True}, {"refused": "HTTP 404"}], ids=str
+)
+def test_kernel_that_may_run_a_cell_is_asked_while_switched_off(unknown: dict[str, Any]) -> None:
+    scene = with_mark(idle_for(HOUR), KERNEL.ref, state=unknown.get("state", "idle"))
+    scene = replace(scene, kernel=replace(scene.kernel, **unknown), policy=OFF)
+    assert asked(scene) == {KERNEL.ref}
 
 
 @pytest.mark.parametrize(

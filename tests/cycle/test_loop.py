@@ -13,6 +13,7 @@ from waiting import eventually
 
 from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import Ref, Snapshot, Unread
+from auto_shutdown.core.questions import RECHECK
 from auto_shutdown.core.words import iso
 from auto_shutdown.cycle import user_requests
 from auto_shutdown.cycle.pass_clock import PAUSE_SECONDS
@@ -140,6 +141,26 @@ class TestBesideSageMaker:
         bench.world.kernel("k", state="idle")
         await bench.live(timedelta(minutes=90))
         assert bench.world.protected == []
+
+    async def test_work_that_ends_while_switched_off_is_reported_no_longer(
+        self, bench: Bench
+    ) -> None:
+        """And it is not the reason for another idle timeout after the switch-on."""
+        bench.world.kernel("k", state="idle")
+        bench.world.at_work.add("k")
+        await bench.live(timedelta(minutes=125))
+        assert bench.resource("k")["reason"] == "background-work"
+        await bench.controller.requests.patch_settings({"enabled": False})
+        await bench.live(timedelta(minutes=30))
+        assert bench.clock.now - bench.world.protected[-1] <= timedelta(minutes=1)
+        bench.world.at_work.clear()
+        await bench.live(RECHECK)
+        reports = len(bench.world.protected)
+        await bench.live(timedelta(minutes=120))
+        assert len(bench.world.protected) == reports
+        await bench.controller.requests.patch_settings({"enabled": True})
+        await bench.live(timedelta(minutes=8))
+        assert bench.world.removed == ["k"]
 
     async def test_the_idle_timeout_of_sagemaker_is_in_the_report(self, bench: Bench) -> None:
         assert bench.controller.report()["platform"]["native_idle_timeout_minutes"] is None
