@@ -109,6 +109,13 @@ class IOPubSubscription:
         but from now on the messages replace ``last_activity``."""
         self._request_at = datetime.now(timezone.utc)
 
+    def process_ended(self) -> None:
+        """The kernel's process has ended, and another one starts."""
+        # The requests of the ended process are dropped already. None prevents that the new process
+        # id, once it is read, ends the requests of the new process.
+        self.pid = None
+        self.in_debugger = False
+
     def close(self) -> None:
         self.requests.iopub_closed()
         if self._stream is not None and not self._stream.closed():
@@ -138,9 +145,7 @@ class IOPubSubscription:
             state = str(json.loads(content).get("execution_state"))
             self.requests.has_status(state, parent)
             if state == "starting":
-                # This message has already ended the requests of the previous process. None prevents
-                # that the new process id, once it is read, ends the requests of the new process.
-                self.pid = None
+                self.process_ended()
             if state == "starting" or (parent_kind in USER_REQUESTS and parent_kind != "comm_msg"):
                 self._request_at = now
                 self.in_debugger = False
@@ -285,6 +290,14 @@ class IOPubListener:
 
     def subscription(self, kernel_id: str) -> IOPubSubscription | None:
         return self._subscriptions.get(kernel_id)
+
+    def process_ended(self, kernel_id: str) -> None:
+        """The manager has noticed that the process of the kernel has died, and starts another one.
+        The subscription goes on: ZeroMQ connects it to the new process."""
+        requests, subscription = self._requests.of(kernel_id), self._subscriptions.get(kernel_id)
+        requests.process_ended()
+        if subscription is not None:
+            subscription.process_ended()
 
     def close(self) -> None:
         for kernel_id in list(self._subscriptions):

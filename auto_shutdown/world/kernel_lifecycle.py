@@ -12,6 +12,7 @@ import inspect
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ..core.model import Departure, Kernel
@@ -27,7 +28,9 @@ class KernelLifecycle:
     """Records when kernels were started, and the last state of kernels that have ended.
 
     ``read`` returns a kernel as its manager has it now. It sends no request to a gateway, and may
-    raise. ``started`` is called with the id of each kernel that this server has started.
+    raise. ``started`` is called with the id of each kernel that this server has started, and
+    ``process_ended`` with the id of a kernel whose process has died, before the server starts the
+    kernel again.
     """
 
     def __init__(
@@ -36,11 +39,13 @@ class KernelLifecycle:
         requests: Requests,
         read: Callable[[str], Kernel],
         started: Callable[[str], None],
+        process_ended: Callable[[str], None],
     ) -> None:
         self._manager = manager
         self._requests = requests
         self._read = read
         self._started = started
+        self._process_ended = process_ended
         self._started_at: dict[str, datetime] = {}
         #: The kernels of the last look, as they were last read.
         self._last_seen: dict[str, Kernel] = {}
@@ -53,6 +58,8 @@ class KernelLifecycle:
         with contextlib.suppress(Exception):  # a manager without these methods starts no kernels
             _wrap(manager, "start_kernel", self._before_start, self._note_start, self._start_ended)
             _wrap(manager, "shutdown_kernel", self._before_its_end, self._note_end)
+        with contextlib.suppress(Exception):
+            _wrap(manager, "restart_kernel", lambda _kernel_id: None, self._note_restart)
 
     @property
     def departures(self) -> tuple[Departure, ...]:
@@ -103,15 +110,25 @@ class KernelLifecycle:
             self._started_at[kernel_id] = datetime.now(timezone.utc)
             self._started(kernel_id)
             self._requests.changed(kernel_id)
-            self._signal_death(kernel_id)
+            self._watch_process(kernel_id)
 
-    def _signal_death(self, kernel_id: str) -> None:
-        """Signal a change when the process of the kernel has ended and the server gives up starting
-        it again. No message and no call of the manager reports that."""
+    def _note_restart(self, _result: Any, kernel_id: Any, _: Any) -> None:
+        """Somebody asked for a restart. It has ended the previous process."""
+        requests = self._requests.known(kernel_id)
+        if requests is not None and requests.on_iopub:
+            # A gateway's stamps come from another clock. Cells that were sent meanwhile stay.
+            requests.process_ended_at = datetime.now(timezone.utc)
+            self._requests.changed(kernel_id)
+
+    def _watch_process(self, kernel_id: str) -> None:
+        """Take note when the process of the kernel has ended: right before the server starts it
+        again, and when it gives that up. No message and no call of the manager reports that."""
         with contextlib.suppress(Exception):  # a gateway watches the processes of its kernels
-            self._manager.add_restart_callback(
-                kernel_id, lambda: self._requests.changed(kernel_id), "dead"
-            )
+            for event, note in (
+                ("restart", self._process_ended),
+                ("dead", self._requests.changed),
+            ):
+                self._manager.add_restart_callback(kernel_id, partial(note, kernel_id), event)
 
     def _before_its_end(self, kernel_id: Any) -> Kernel | None:
         """The state of a kernel that is about to be shut down."""

@@ -58,6 +58,8 @@ class KernelRequests:
     - ``busy_without_request``: the kernel was last seen busy only because its manager says so. A
       restart of the kernel ends all requests here, but the manager reports the last status message
       until the next status message arrives.
+    - ``process_ended_at``: when the process of a kernel on this host last ended and was replaced by
+      another one, as far as its manager has noticed that (None: never).
     - ``on_change``: called when the kernel begins or ends its work, begins or ends to wait in
       ``input()``, or starts anew.
     """
@@ -72,6 +74,7 @@ class KernelRequests:
     refused: str = ""
     unwatched_subshells: set[str] = field(default_factory=set)
     busy_without_request: bool = False
+    process_ended_at: datetime | None = None
     on_change: Callable[[], None] = field(default=lambda: None, compare=False)
     _input_for: str | None = None
     _signalled: tuple[object, ...] = (False, None, False, False)
@@ -211,6 +214,22 @@ class KernelRequests:
         self.end_unseen = False
         self._unreachable, self.refused = None, ""
         self._signal_change()
+
+    def process_ended(self) -> None:
+        """The manager has noticed that the kernel's process has died, and starts another one."""
+        self.process_ended_at = datetime.now(timezone.utc)
+        self.ended()
+        self._signal_change(certainly=True)
+
+    def is_of_ended_process(self, state: str, last_activity: datetime | None) -> bool:
+        """Whether ``state``, which the manager reports, is that of a process that has ended. The
+        manager keeps the state of its last status message, and moves ``last_activity`` with each of
+        these messages. If the first message of the new process is lost, the manager would report
+        for ever the cell in which the previous process ended."""
+        ended_at = self.process_ended_at
+        if state != BUSY or ended_at is None or last_activity is None:
+            return False
+        return last_activity < ended_at
 
     def iopub_closed(self) -> None:
         """This server no longer reads the kernel's IOPub channel."""

@@ -60,7 +60,11 @@ class KernelSource:
         self._listener = IOPubListener(kernel_manager, self._requests)
         self._shells = Shells(kernel_manager, self._requests, own_channels)
         self._lifecycle = KernelLifecycle(
-            kernel_manager, self._requests, self._read_now, self._listener.subscribe
+            kernel_manager,
+            self._requests,
+            self._read_now,
+            self._listener.subscribe,
+            self._listener.process_ended,
         )
         self._shutdown = KernelShutdown(
             kernel_manager, self._clients, self._shells, self.observed, self._subscription
@@ -176,6 +180,8 @@ class KernelSource:
         if requests is not None and state in DEAD:
             requests.ended()
         elif requests is not None:
+            if requests.is_of_ended_process(state, kernel.last_activity):
+                state = "restarting"
             requests.busy_without_request = state == BUSY and not requests.unfinished
             state = state_by_messages(state, requests)
             if requests.waits_for_input(kernel.state):

@@ -79,6 +79,21 @@ def test_a_restart_that_was_announced_keeps_the_cells_of_the_new_process() -> No
     assert requests.of("a").unfinished == 0
 
 
+def test_the_requests_of_a_process_end_when_its_manager_notices_its_death() -> None:
+    """The cells of the new process stay, although its first message may be lost."""
+    manager, requests = FakeManager(a=FakeKernel(7)), Requests()
+    listener = IOPubListener(manager, requests)
+    listener.attend(["a"])
+    manager["a"].stream.listener(status("execute_request", "busy")[0])
+    listener.process_ended("a")
+    assert requests.of("a").unfinished == 0
+    manager["a"].provisioner.pid = 8
+    manager["a"].stream.listener(status("execute_request", "busy", parent_id="2")[0])
+    listener.attend(["a"])
+    assert requests.of("a").unfinished == 1
+    assert not manager["a"].stream.closed()
+
+
 def test_closed_listener_leaves_no_stream_open(monkeypatch: pytest.MonkeyPatch) -> None:
     manager = FakeManager(a=FakeKernel(7), b=FakeKernel(8))
     monkeypatch.setattr("auto_shutdown.world.iopub.MOST", 1)

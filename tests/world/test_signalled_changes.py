@@ -29,16 +29,17 @@ class Watching(Manager):
 
     def __init__(self) -> None:
         super().__init__()
-        self._on_death: list[Callable[[], None]] = []
+        self._callbacks: dict[str, list[Callable[[], None]]] = {"restart": [], "dead": []}
 
     def add_restart_callback(
         self, kernel_id: str, callback: Callable[[], None], event: str = "restart"
     ) -> None:
-        assert (kernel_id, event) == ("k", "dead")
-        self._on_death.append(callback)
+        assert kernel_id == "k"
+        self._callbacks[event].append(callback)
 
-    def gives_up(self) -> None:
-        for callback in self._on_death:
+    def tell(self, event: str) -> None:
+        """The process has ended: it is started again ("restart"), or the manager gives up."""
+        for callback in self._callbacks[event]:
             callback()
 
 
@@ -46,8 +47,8 @@ class OneKernel:
     """A kernel, its manager's state, and the change signals about it. The manager has the state of
     the last status message."""
 
-    def __init__(self) -> None:
-        self.manager = Manager()
+    def __init__(self, manager: Manager | None = None) -> None:
+        self.manager = manager or Manager()
         self.source = KernelSource(self.manager, Sessions())
         self.signals = 0
         self.source._requests.on_change = self._count
@@ -83,6 +84,57 @@ async def test_the_end_of_a_cell_is_signalled_after_a_restart_has_ended_all_requ
     assert kernel.signals == before + 1
     kernel.has_status("idle", "1")  # the same message by a websocket
     assert kernel.signals == before + 1
+
+
+async def test_a_cell_ends_with_its_process_although_the_manager_still_reports_it() -> None:
+    """Both may miss the first message of the new process. The manager then said "busy" for ever."""
+    manager = Watching()
+    kernel = OneKernel(manager)
+    await manager.start_kernel()
+    kernel.has_status("busy", "1")
+    assert await kernel.look() == BUSY
+    before = kernel.signals
+    manager.tell("restart")
+    assert kernel.signals > before
+    assert await kernel.look() == "restarting"
+    kernel.requests.has_come_up()
+    assert await kernel.look() == "idle"
+    kernel.requests.sent({"msg_type": "execute_request", "msg_id": "2"})
+    assert await kernel.look() == BUSY
+    kernel.requests.has_finished("2")
+    assert await kernel.look() == "idle"
+
+
+class Restarting(Manager):
+    async def restart_kernel(self, kernel_id: str) -> str:
+        return "a future"
+
+
+@pytest.mark.parametrize("on_this_host", [True, False])
+async def test_a_cell_ends_with_a_restart_although_the_manager_still_reports_it(
+    on_this_host: bool,
+) -> None:
+    """A gateway's stamps come from another clock, so nobody knows which process they are of."""
+    kernel = OneKernel(Restarting())
+    kernel.requests.on_iopub = on_this_host
+    assert kernel.manager.model is not None
+    kernel.manager.model["execution_state"] = "busy"
+    kernel.requests.came_up = True
+    before = kernel.signals
+    assert await kernel.manager.restart_kernel("k") == "a future"  # type: ignore[attr-defined]
+    assert (kernel.signals > before) is on_this_host
+    assert await kernel.look() == ("idle" if on_this_host else BUSY)
+
+
+async def test_a_manager_that_hears_the_new_process_is_believed() -> None:
+    """It may know of work that this extension does not see."""
+    manager = Watching()
+    kernel = OneKernel(manager)
+    await manager.start_kernel()
+    manager.tell("restart")
+    assert manager.model is not None
+    manager.model.update(execution_state="busy", last_activity="2100-01-01T00:00:00Z")
+    assert await kernel.look() == BUSY
 
 
 #: What happens to a kernel, and whether a pass looks at it afterwards.
@@ -136,7 +188,7 @@ async def test_the_death_of_a_kernel_is_signalled_where_the_manager_watches_it(
     assert await manager.start_kernel() == "k"
     assert signals == ["k"]
     if isinstance(manager, Watching):
-        manager.gives_up()
+        manager.tell("dead")
         assert signals == ["k", "k"]
 
 

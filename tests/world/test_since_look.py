@@ -98,7 +98,7 @@ async def test_kernel_that_a_user_restarts_at_the_last_moment_is_kept(
 
 
 def lifecycle(manager: Any) -> KernelLifecycle:
-    return KernelLifecycle(manager, Requests(), lambda i: Kernel(i), lambda _: None)
+    return KernelLifecycle(manager, Requests(), Kernel, lambda _: None, lambda _: None)
 
 
 class StartingManager:
