@@ -106,12 +106,18 @@ class KernelRequests:
             self.on_change()
 
     def waits_for_input(self, state: str) -> bool:
-        """Whether the kernel waits in ``input()``. ``state`` is what its manager reports."""
-        if self.input_for is None:
+        """Whether the kernel only waits in ``input()``. ``state`` is what its manager reports. A
+        kernel with subshells can run another cell while one cell waits."""
+        if self.input_for is None or self._runs_beside_input():
             return False
         if self.shell_silent or state == BUSY:
             return True
         return self.input_for in self._unfinished
+
+    def _runs_beside_input(self) -> bool:
+        """Whether another request runs while one waits in ``input()``."""
+        others = (r for i, r in self._unfinished.items() if i != self._input_for)
+        return any(request.started for request in others)
 
     def sent(self, header: Mapping[str, Any]) -> None:
         """A client of this server sends a request with ``header``."""
@@ -247,6 +253,8 @@ class KernelRequests:
         self.has_clients = False
         if self.on_iopub:
             return
+        if self._runs_beside_input():
+            self._input_for = None  # from now on, nobody sees whether the other cell still runs
         self.end_unseen |= bool(self._unfinished)
         self.unwatched_subshells |= {r.subshell for r in self._unfinished.values() if r.subshell}
         self._unfinished.clear()

@@ -94,6 +94,31 @@ class TestInput:
         assert requests.waits_for_input("busy")
         assert not requests.waits_for_input("idle")
 
+    @pytest.mark.parametrize(("waiting", "working"), [(None, "sub"), ("sub", None)])
+    def test_kernel_that_runs_another_cell_does_not_only_wait(
+        self, waiting: str | None, working: str | None
+    ) -> None:
+        """A kernel with subshells runs a cell beside the cell that waits in ``input()``."""
+        requests = running(cell(subshell=waiting))
+        requests.has_status("busy", cell("2", working))
+        requests.input_for = "1"
+        assert not requests.waits_for_input("busy")
+        requests.has_status("idle", cell("2", working))
+        assert requests.waits_for_input("busy")
+
+    def test_cell_that_waits_for_its_turn_does_not_run(self) -> None:
+        requests = running()
+        requests.input_for = "1"
+        requests.sent(cell("2"))
+        assert requests.waits_for_input("busy")
+
+    def test_kernel_may_still_run_the_other_cell_when_the_last_client_has_left(self) -> None:
+        requests = running(cell(subshell="sub"))
+        requests.has_status("busy", cell("2"))
+        requests.input_for = "1"
+        requests.last_client_left()
+        assert not requests.waits_for_input("busy")
+
 
 class TestEndUnseen:
     def test_it_lasts_until_the_shell_answers_or_a_later_cell_ends(self) -> None:
@@ -325,11 +350,21 @@ def test_each_begin_and_end_of_work_is_signalled_once() -> None:
     [
         (("busy", cell("2")), False),
         (("starting", {}), False),
-        (("busy", cell("2", "subshell")), True),
-        (("busy", {"msg_type": "complete_request", "msg_id": "2"}), True),
+        (("busy", cell("2", "subshell")), False),
+        (("idle", cell("2", "subshell")), True),
+        (("busy", {"msg_type": "complete_request", "msg_id": "2"}), False),
+        (("idle", {"msg_type": "complete_request", "msg_id": "2"}), True),
         (("busy", cell("1")), True),
     ],
-    ids=["another cell", "a restart", "a cell in a subshell", "a completion", "its own cell"],
+    ids=[
+        "another cell",
+        "a restart",
+        "a cell in a subshell",
+        "the end of a cell in a subshell",
+        "a completion",
+        "the end of a completion",
+        "its own cell",
+    ],
 )
 def test_a_kernel_that_runs_another_cell_does_not_wait_in_input(
     later: tuple[str, dict[str, Any]], waits: bool
