@@ -18,7 +18,7 @@ from .api.events import JupyterEvents
 from .api.metrics import Metrics
 from .config.settings import REMEMBER_STOPPED, Limits
 from .config.traits import AdminTraits
-from .core.verdict import Fault
+from .core.faults import Fault
 from .cycle.controller import Controller
 from .state.history import History
 from .state.identity import ClaimedKey, claim_key, server_key
@@ -27,11 +27,11 @@ from .state.store import Store
 from .world.activity_file import ActivityFile
 from .world.change_signals import ChangeSignals
 from .world.clock import Clock
-from .world.heartbeats import HeartbeatSource
 from .world.host_activity import HostActivity
 from .world.kernel_access import channels_through
 from .world.kernels import KernelSource
 from .world.platform import Platform, recognise
+from .world.reported_activity import ReportedActivitySource
 from .world.sagemaker import SageMaker
 from .world.stop_switch import StopSwitch, switch_arn
 from .world.terminals import TerminalSource
@@ -105,7 +105,7 @@ class Assembly:
                 terminals,
                 sagemaker,
                 server.connection_url,
-                _heartbeats(server, directory, activity_file),
+                _reported_activity(server, directory, activity_file),
                 HostActivity(activity_file, settings) if traits.protect_from_native else None,
                 runtime_directory=Path(server.runtime_dir),
                 websockets=websockets,
@@ -163,13 +163,15 @@ class Assembly:
         self._claim.release()
 
 
-def _heartbeats(server: Any, directory: Path, activity_file: ActivityFile) -> HeartbeatSource:
+def _reported_activity(
+    server: Any, directory: Path, activity_file: ActivityFile
+) -> ReportedActivitySource:
     settings: MutableMapping[str, Any] = server.web_app.settings
-    heartbeats = HeartbeatSource(directory, activity_file, settings)
-    heartbeats.proxied.watch(settings)
+    source = ReportedActivitySource(directory, activity_file, settings)
+    source.proxied.watch(settings)
     with contextlib.suppress(Exception):  # without events, saved documents are not noticed
-        heartbeats.listen(server.event_logger)
-    return heartbeats
+        source.listen(server.event_logger)
+    return source
 
 
 def _platform_faults(platform: Platform, clock: Clock) -> tuple[Fault, ...]:

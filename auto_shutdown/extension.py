@@ -25,7 +25,7 @@ from .config.loading import configured_limits
 from .config.problems import ConfigurationError
 from .config.settings import Limits
 from .config.traits import AdminTraits
-from .core.words import printable
+from .core.formatting import printable
 from .world.file_thread import FileThread
 from .world.websocket_handlers import WebsocketHandlers
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from auto_shutdown.config.settings import FIELDS
 from auto_shutdown.config.traits import AdminTraits
+from auto_shutdown.core.decision import REMOVING, Reason
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.core.verdict import REMOVING, Reason
 
 ROOT = Path(__file__).resolve().parents[1]
 DECISIONS = ROOT / "docs" / "decisions"

@@ -14,7 +14,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from ..config.settings import SettingError
-from ..core.texts import parts_of, sentence
+from ..core.translatable import parts_of, sentence
 from ..cycle.refused import RefusedError
 from ..state.store import StoreError
 from .request_values import RequestError

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..config.settings import is_finite_number, json_safe
+from ..core.formatting import printable
 from ..core.ref import EVERYTHING, Kind, Ref
-from ..core.texts import sentence
-from ..core.words import printable
+from ..core.translatable import sentence
 
 #: The longest id of a resource, in characters. The ids of kernels, terminals and apps are far
 #: shorter.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config.problems import ConfigurationError
-from ..core.texts import joined, sentence
+from ..core.translatable import joined, sentence
 
 #: The key of the web application's settings that holds a NotStarted.
 STARTUP = "auto_shutdown_startup"

@@ -12,7 +12,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ..core.texts import sentence
+from ..core.translatable import sentence
 
 CHECK, WRITE, READ = "check", "write", "read"
 

@@ -124,7 +124,7 @@ def teardown(arguments: argparse.Namespace) -> int:
                 page.line(text)
 
         def write(entry: Mapping[str, object]) -> None:
-            from ..core.words import iso
+            from ..core.formatting import iso
 
             about = {
                 "at": iso(connection.now()),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..core.words import duration
+from ..core.formatting import duration
 from .text import Cell, Column, Page, columns, instant
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..api.server_error import ExitCode, ServerError
-from ..core.words import printable
+from ..core.formatting import printable
 from . import (
     bring_back,
     demo,

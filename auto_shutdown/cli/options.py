@@ -11,7 +11,7 @@ from typing import Any
 
 from ..api.client import Client
 from ..api.discovery import find
-from ..core.words import printable
+from ..core.formatting import printable
 
 #: The type of the object that adds parsers of commands. argparse has no public name for it.
 Commands = argparse._SubParsersAction

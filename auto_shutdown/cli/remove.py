@@ -9,7 +9,7 @@ from typing import Any
 
 from ..api.client import Client
 from ..api.server_error import ExitCode, ServerError
-from ..core.verdict import Reason
+from ..core.decision import Reason
 from ..world.platform import NOTEBOOK_INSTANCE, STUDIO_SPACE
 from . import this
 from .names import find_id, key_of, short_names, unknown_name

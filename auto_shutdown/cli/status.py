@@ -9,7 +9,7 @@ from typing import Any
 
 from ..api.server_error import ExitCode
 from ..core.faults import STOPS_ALL
-from ..core.words import duration
+from ..core.formatting import duration
 from .names import Key, full_name, key_of, short_names
 from .options import Commands, add_server, client_of, command
 from .text import Cell, Column, Page, instant, left_until, local_time, now_of

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
-from ..core.words import duration, printable
+from ..core.formatting import duration, printable
 
 #: The ANSI code of each style.
 COLOURS = {"good": "32", "notice": "33", "bad": "31", "dim": "2", "strong": "1"}

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from ..core.policy import Policy, Rule
-from ..core.texts import joined, sentence
+from ..core.translatable import joined, sentence
 from .settings import (
     FIELDS,
     GLOBS,

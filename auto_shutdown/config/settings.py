@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ..core.texts import sentence
+from ..core.translatable import sentence
 
 #: The keys of a rule that select resources.
 GLOBS = ("instance_type", "kernel_name", "image")

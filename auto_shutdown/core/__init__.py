@@ -4,7 +4,7 @@
   compares the idle clock with the limit.
 - Since when it is idle: marks.py, called by advance.py. signals.py names the evidence of activity.
 - What the functions take and return: model.py and resources.py (what was observed), ledger.py (what
-  is remembered), policy.py (the settings in force), verdict.py (decisions and outcomes).
+  is remembered), policy.py (the settings in force), decision.py and outcome.py (the results).
 
 Modules here import each other and the pure modules of the standard library that ``tests/purity.py``
 lists, and no other folder of this package. None of them reads a clock, a file or the network, and

@@ -7,12 +7,12 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Union
 
+from .decision import Action, Decision, Reason
 from .due import Context, clock_of, decide_by_clock, keep_alive_refs, keep_disabled, keep_unread
 from .marks import COMING_UP, DEAD, Work
 from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref, Snapshot, Terminal, apps_of
 from .signals import Signal
 from .suspect import decide_background_work
-from .verdict import Action, Decision, Reason
 
 #: A kernel or terminal that runs in an app or in the server's own host.
 Tenant = Union[Kernel, Terminal]

@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from .decision import Action, Decision, Reason
+from .formatting import duration
 from .ledger import Ledger, has_notice
 from .marks import Mark, Work, activity, first_sight
 from .model import App, Kind, Ref, Resource, Snapshot, Unread, apps_of
 from .policy import Policy
 from .signals import WORDS, Signal
-from .verdict import Action, Decision, Reason
-from .words import duration
 
 #: Processor time is measured over a window of this length, or of a quarter of the idle limit where
 #: that is shorter. See docs/decisions/006.

@@ -1,18 +1,33 @@
-"""Derive the current faults from the last snapshot and ledger.
+"""Faults: the parts of the extension that do not work, with a remedy for each.
 
-The faults are derived anew in each pass, so a fault that is over cannot remain by mistake.
+The current faults are derived anew from the snapshot and the ledger of each pass, so a fault
+that is over cannot remain by mistake.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .ledger import Ledger
 from .model import Snapshot
-from .texts import sentence
-from .verdict import Fault, Result
+from .outcome import Result
+from .translatable import sentence
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A part that does not work: ``source`` is where, ``message`` what, ``remedy`` what to do."""
+
+    source: str
+    code: str
+    message: str
+    remedy: str
+    since: datetime
+    #: True if it prevents removals; the health is then ``failing``.
+    blocking: bool = False
+
 
 #: A fault of one of these sources prevents every removal, or that of every billed app.
 BLOCKING_SOURCES = frozenset({Snapshot.KERNELS, Snapshot.APPS})

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from .decision import Decision
 from .marks import Mark, first_sight, moved, shifted
 from .model import EVERYTHING, Kind, Ref
-from .verdict import Decision, Outcome
+from .outcome import Outcome
 
 #: The delay after a failed removal doubles with each failure in a row, between these two values.
 #: The longest delay applies to a missing permission, too. A person who grants the permission wants

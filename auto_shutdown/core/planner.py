@@ -14,7 +14,7 @@ active, and has it been idle for longer than its limit (``decide_by_clock`` in d
 honours keep-alives and notices)?
 
 This module does not measure idleness (advance.py and marks.py do that, before it), does not define
-the types of a decision (verdict.py), and removes nothing (``cycle/removal.py``).
+the types of a decision (decision.py), and removes nothing (``cycle/removal.py``).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from .apps import Tenant, decide_app, follow_app, is_coming_up
+from .decision import Action, Decision, Plan, Reason
 from .due import (
     Context,
     apply_veto,
@@ -33,15 +34,14 @@ from .due import (
     keep_working,
     show_keep_alive,
 )
+from .formatting import duration
 from .ledger import Ledger
 from .marks import BUSY, COMING_UP, DEAD, IDLE
 from .model import Kernel, Ref, Snapshot, Terminal, apps_of
 from .policy import Policy
 from .signals import Signal
 from .suspect import decide_background_work, decide_suspect, when_silent
-from .verdict import Action, Decision, Plan, Reason
 from .witness import keep_witness
-from .words import duration
 from .worth_stopping import keep_apps, keep_tenants
 
 KNOWN_STATES = COMING_UP | DEAD | {IDLE, BUSY}

@@ -9,13 +9,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from .decision import Reason
+from .formatting import duration
 from .ledger import Ledger
 from .model import Program, Snapshot
 from .policy import Policy
 from .signals import Signal
 from .suspect import IO_UNKNOWN, last_sign_of_work
-from .verdict import Reason
-from .words import duration
 
 
 class ProgramState(NamedTuple):

@@ -27,12 +27,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from .apps import Tenant, is_reporter, needs_work_query, tenants_by_app
+from .decision import Decision, Plan, Reason
 from .due import window_of
 from .ledger import Ledger
 from .marks import BUSY, COMING_UP, DEAD, Mark, Work
 from .model import App, Kernel, Ref, Resource, Snapshot, Terminal
 from .policy import Policy
-from .verdict import Decision, Plan, Reason
 from .witness import loses_output_if_asked
 
 #: Queries begin this many windows before the due time: one to start the measurement, one to end it

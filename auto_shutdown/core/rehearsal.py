@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from .decision import Plan
 from .model import Ref, Snapshot
 from .savings import HOUR, LONGEST
-from .verdict import Plan
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .faults import health_state, stop_all_removals
+from .decision import Decision, Plan
+from .faults import Fault, health_state, stop_all_removals
+from .formatting import iso
 from .ledger import Ledger
 from .model import App, Kernel, Program, Resource, Snapshot
 from .policy import Policy
 from .programs import ProgramState, describe_all
-from .texts import parts_of
-from .verdict import Decision, Fault, Plan
-from .words import iso
+from .translatable import parts_of
 
 #: The version of the report's format. It increases when a field changes its meaning.
 VERSION = 1

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta, timezone
 from typing import Any
 
+from .formatting import iso
 from .ledger import Ledger
 from .model import IN_SERVICE, App, Snapshot
 from .prices import PRICED_AS_OF
-from .words import iso
 
 #: The longest time that counts as saved by one removal.
 LONGEST = timedelta(hours=24)

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from .decision import Decision, Reason
 from .due import Clock, Context, decide_by_clock, has_recent_answer, keep_alive_refs
+from .formatting import duration, iso
 from .marks import RUNNING, STUCK_CPU, activity
 from .model import KERNEL_GATEWAY, Kind, Program, Ref
 from .policy import Policy
 from .signals import WEAK, Signal
-from .verdict import Decision, Reason
-from .words import duration, iso
 
 #: The setting after which a suspect resource is removed.
 LIMIT = "max_busy_minutes"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from .decision import Action, Decision, Plan, Reason
+from .formatting import iso
 from .model import Ref
-from .verdict import Action, Decision, Plan, Reason
-from .words import iso
 
 
 def with_removals_under_way(plan: Plan, since: Mapping[Ref, datetime]) -> Plan:

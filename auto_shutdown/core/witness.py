@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping, Sequence
 
 from .apps import Tenant, is_reporter
+from .decision import Decision, Reason
 from .due import (
     Context,
     clock_of,
@@ -22,7 +23,6 @@ from .due import (
 )
 from .marks import BUSY
 from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref
-from .verdict import Decision, Reason
 
 
 def loses_output_if_asked(kernel: Kernel) -> bool:

@@ -15,10 +15,10 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from .decision import Action, Decision, Reason
 from .due import Context
+from .formatting import duration
 from .model import FREE_APP_TYPES, IN_SERVICE, App, Kernel, Ref, Terminal, apps_of
-from .verdict import Action, Decision, Reason
-from .words import duration
 
 _NEVER = datetime.max.replace(tzinfo=timezone.utc)
 

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from ..core.decision import Decision, Plan
+from ..core.faults import Fault
+from ..core.formatting import iso
 from ..core.model import Ref, Resource
 from ..core.policy import Policy
 from ..core.programs import describe_all
-from ..core.verdict import Decision, Fault, Plan
-from ..core.words import iso
 from .situation import Situation
 
 

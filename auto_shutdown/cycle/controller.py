@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..config.settings import Limits
+from ..core.faults import Fault
 from ..core.ledger import Ledger
 from ..core.model import Ref
-from ..core.verdict import Fault
 from ..state.history import History
 from ..state.preferences import Preferences
 from ..state.saved_ledger import SavedLedger

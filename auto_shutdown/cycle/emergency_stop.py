@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from ..core.decision import Decision
+from ..core.faults import Fault
+from ..core.formatting import printable
 from ..core.ledger import Veto
 from ..core.model import Ref
-from ..core.verdict import Decision, Fault
-from ..core.words import printable
 from ..world.stop_switch import Stop, StopSwitch
 
 #: The name that the report shows for the objection.

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from ..core.faults import derive, settle
+from ..core.faults import Fault, derive, settle
+from ..core.formatting import printable
 from ..core.ledger import Ledger
 from ..core.model import Snapshot
-from ..core.texts import sentence
-from ..core.verdict import Fault
-from ..core.words import printable
+from ..core.translatable import sentence
 from .announcer import Announcer
 
 _LATE_REMEDY = sentence(

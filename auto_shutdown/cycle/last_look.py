@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from ..core.advance import advance_part
 from ..core.answers import record_answers
 from ..core.apps import needs_work_query, tenants_by_app
+from ..core.decision import Decision
 from ..core.due import has_recent_answer, window_of
 from ..core.marks import Work
 from ..core.model import App, Kind, Ref, Snapshot
 from ..core.planner import decide
 from ..core.policy import Policy
-from ..core.verdict import Decision
 from ..world.world import World
 from .situation import Situation
 

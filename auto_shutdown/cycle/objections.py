@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from ..core.decision import Decision
+from ..core.faults import Fault
 from ..core.ledger import Veto
 from ..core.model import Ref
-from ..core.verdict import Decision, Fault
 from .emergency_stop import EmergencyStop
 from .veto import VetoHooks
 

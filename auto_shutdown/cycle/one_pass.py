@@ -13,6 +13,7 @@ from functools import partial
 
 from ..core.advance import advance
 from ..core.answers import record_answers
+from ..core.decision import Plan
 from ..core.last_at_work import last_at_work
 from ..core.ledger import add_vetoes, give_notice
 from ..core.marks import BUSY
@@ -20,7 +21,6 @@ from ..core.model import Kind, Ref, Snapshot
 from ..core.partial import advance_kernels, decide_part
 from ..core.policy import Policy
 from ..core.questions import Schedule, next_question, questions, questions_now, schedule
-from ..core.verdict import Plan
 from ..state.preferences import Preferences
 from ..state.savings import SavedSavings
 from ..world.clock import Moment

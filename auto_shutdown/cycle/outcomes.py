@@ -6,10 +6,11 @@ import logging
 from collections import deque
 from typing import Any
 
+from ..core.decision import Decision
+from ..core.formatting import printable
 from ..core.model import Kind, Resource
-from ..core.texts import sentence
-from ..core.verdict import Decision, Outcome, Result
-from ..core.words import printable
+from ..core.outcome import Outcome, Result
+from ..core.translatable import sentence
 from .announcer import Announcer
 from .removal_record import Removal
 

@@ -12,12 +12,14 @@ from functools import partial
 
 from ..core.advance import advance_part
 from ..core.apps import tenants_by_app
+from ..core.decision import Decision, Reason
+from ..core.faults import Fault
 from ..core.ledger import add_vetoes, record
 from ..core.model import App, Kind, Ref, Resource, Snapshot, Terminal
+from ..core.outcome import Outcome, Result
 from ..core.planner import decide
 from ..core.policy import Policy
-from ..core.texts import sentence
-from ..core.verdict import Decision, Fault, Outcome, Reason, Result
+from ..core.translatable import sentence
 from ..state.savings import SavedSavings
 from ..world.world import World
 from .emergency_stop import EmergencyStop

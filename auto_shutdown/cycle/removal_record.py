@@ -13,12 +13,13 @@ from datetime import datetime
 from typing import Any
 
 from ..core.apps import Tenant
+from ..core.decision import Decision, Reason
+from ..core.formatting import iso
 from ..core.model import App, Resource, apps_of
+from ..core.outcome import Outcome
 from ..core.policy import Policy
 from ..core.savings import Freed
-from ..core.texts import parts_of
-from ..core.verdict import Decision, Outcome, Reason
-from ..core.words import iso
+from ..core.translatable import parts_of
 
 
 @dataclass(frozen=True)

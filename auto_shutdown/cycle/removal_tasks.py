@@ -17,10 +17,11 @@ from functools import partial
 from typing import Protocol
 
 from ..core.advance import advance_part
+from ..core.decision import Decision, Reason
 from ..core.ledger import record, rehearse
 from ..core.model import Ref, Resource
+from ..core.outcome import Outcome, Result
 from ..core.policy import Policy
-from ..core.verdict import Decision, Outcome, Reason, Result
 from ..state.history import History
 from ..state.savings import SavedSavings
 from ..world.world import World

@@ -23,10 +23,10 @@ from typing import Any
 
 from .._version import __version__
 from ..config.settings import Limits
+from ..core.decision import Plan
 from ..core.model import Snapshot
 from ..core.prices import usd_per_hour
 from ..core.rehearsal import Rehearsal, advance, totals
-from ..core.verdict import Plan
 from ..world.clock import Moment
 
 #: The version of the line's schema. It is raised when a member changes its meaning.

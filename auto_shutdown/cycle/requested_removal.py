@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from ..core.apps import Tenant, tenants_by_app
+from ..core.decision import Action, Decision, Reason
 from ..core.due import keep_alive_refs
 from ..core.model import (
     IN_SERVICE,
@@ -22,9 +23,9 @@ from ..core.model import (
     Terminal,
     apps_of,
 )
+from ..core.outcome import Outcome, Result
 from ..core.policy import Policy
-from ..core.texts import sentence
-from ..core.verdict import Action, Decision, Outcome, Reason, Result
+from ..core.translatable import sentence
 from ..state.savings import SavedSavings
 from .refused import RefusedError
 from .removal_record import Removal

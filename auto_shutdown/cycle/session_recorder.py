@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from ..config.settings import REMEMBER_STOPPED
+from ..core.formatting import iso
 from ..core.model import App, Kernel, Resource, Terminal
-from ..core.words import iso
 from ..state.stopped import StoppedSession, StoppedSessions, bounded, new_id
 from ..world.file_thread import FileThread
 from ..world.kernel_models import SAGEMAKER_INTERNAL

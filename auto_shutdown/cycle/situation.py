@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ..core.decision import Plan
 from ..core.ledger import Ledger
 from ..core.model import EVERYTHING, App, Ref, Snapshot, apps_of
 from ..core.planner import decide
 from ..core.policy import Policy
 from ..core.under_way import with_removals_under_way
-from ..core.verdict import Plan
 
 
 @dataclass

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from .._version import __version__
+from ..core.formatting import duration
 from ..core.model import Kind
 from ..core.policy import Policy
-from ..core.words import duration
 from ..world.platform import LOCAL, NOTEBOOK_INSTANCE, STUDIO_CLASSIC, STUDIO_SPACE, Platform
 
 PLACES = {

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from ..core.formatting import iso
 from ..core.ledger import hold, note
 from ..core.model import Kind, Ref
 from ..core.report import keep_alives
 from ..core.signals import Signal
-from ..core.texts import sentence
-from ..core.words import iso
+from ..core.translatable import sentence
 from ..state.history import History
 from .refused import RefusedError
 from .requested_removal import RequestedRemovals

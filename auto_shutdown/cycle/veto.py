@@ -1,7 +1,7 @@
 """Veto hooks: other packages may object to a removal.
 
 A package registers a callable in the entry-point group ``auto_shutdown.veto``. It is called with
-the :class:`~auto_shutdown.core.verdict.Decision` and returns a reason (a short text) to object, or
+the :class:`~auto_shutdown.core.decision.Decision` and returns a reason (a short text) to object, or
 None. It may be asynchronous. A hook that fails or takes too long counts as an objection (unknown
 is never idle) and as a fault in the report. The other hooks are still called.
 """
@@ -18,11 +18,12 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
+from ..core.decision import Decision
+from ..core.faults import Fault
+from ..core.formatting import printable
 from ..core.ledger import Veto
 from ..core.model import Ref
-from ..core.texts import sentence
-from ..core.verdict import Decision, Fault
-from ..core.words import printable
+from ..core.translatable import sentence
 from ..world.worker_thread import ClosedError, Worker
 
 GROUP = "auto_shutdown.veto"

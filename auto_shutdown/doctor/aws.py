@@ -14,8 +14,8 @@ from datetime import timedelta
 from typing import Any
 
 from ..core.finding import Finding, failure, ok, warning
+from ..core.formatting import duration
 from ..core.model import KERNEL_GATEWAY, App
-from ..core.words import duration
 from ..world.aws_errors import (
     DENIED,
     FOREIGN,

@@ -13,7 +13,7 @@ from ..config import provenance
 from ..config.problems import misspelt_sections_of_files
 from ..config.traits import AdminTraits
 from ..core.finding import Finding, failure, ok, warning
-from ..core.words import printable
+from ..core.formatting import printable
 from ..world.stop_switch import Stop, StopSwitch
 from .situation import Situation
 

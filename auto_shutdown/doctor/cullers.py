@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ..core.finding import Finding, ok, warning
-from ..core.words import duration
+from ..core.formatting import duration
 from ..world.platform import STUDIO_SPACE
 from . import cron
 from .installation import enabled_extensions

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..config import provenance
 from ..core.finding import Finding, failure, ok, warning
-from ..core.words import printable
+from ..core.formatting import printable
 from ..world.aws_errors import CREDENTIALS, THROTTLED, remedy
 from ..world.sagemaker import all_tags
 from ..world.stop_switch import NOT_ALLOWED, stop_by_tag, switch_arn

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..core.finding import Finding, Level
-from ..core.words import printable
+from ..core.formatting import printable
 from . import facts as f
 from .facts import Facts
 from .finding_texts import summary

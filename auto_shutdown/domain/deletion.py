@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..core.verdict import Result
-from ..core.words import duration, iso
+from ..core.formatting import duration, iso
+from ..core.outcome import Result
 from ..world.aws_errors import CREDENTIALS, DENIED, HOPELESS, THROTTLED, classify
 from .actions import CLOUDTRAIL_DELAY, Step, TidyDecision, decide
 from .entries import app_request

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ..core.words import iso
+from ..core.formatting import iso
 from .errors import DomainError
 from .resources import ItemKey
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..core.words import iso, printable
+from ..core.formatting import iso, printable
 from ..world.aws_errors import DENIED
 from .actions import TidyDecision, owners_of
 from .errors import CallError

@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 from .._version import __version__
+from ..core.formatting import iso
 from ..core.prices import PRICED_AS_OF
-from ..core.words import iso
 from . import facts as f
 from .costs import Cost, by_day, costs
 from .facts import Facts

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from ..core.finding import Finding, Level
-from ..core.words import duration
+from ..core.formatting import duration
 from . import facts as f
 from .costs import Cost, costs
 from .facts import Facts

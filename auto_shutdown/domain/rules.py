@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..core.words import duration
+from ..core.formatting import duration
 from .facts import CANVAS_METRIC, CREATIONS, PROFILES, REPORTS, SPACES, Facts
 from .observations import Point
 from .policy import DomainPolicy

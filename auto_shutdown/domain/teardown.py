@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.verdict import Result as Verdict
+from ..core.outcome import Result as Verdict
 from ..world.aws_errors import classify
 from .entries import app_of, app_request, is_missing, profile_of, space_of
 from .errors import CallError

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..core.words import iso
+from ..core.formatting import iso
 from .actions import Step, TidyDecision, TidyPlan, plan, still_valid
 from .deletion import Attempt, Deletions, audit_entry
 from .errors import CallError, OutOfTimeError

@@ -9,10 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .calls import Calls, name_of_arn
-from .errors import AttachError
-from .lifecycle import Script, read_script
-from .overrides import about_overrides, scripts_in_own_settings
-from .survey import (
+from .domain_survey import (
     Survey,
     Use,
     about_attached,
@@ -21,6 +18,9 @@ from .survey import (
     left_over,
     survey_domain,
 )
+from .errors import AttachError
+from .lifecycle import Script, read_script
+from .overrides import about_overrides, scripts_in_own_settings
 from .target import Target
 
 

@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterable, Iterator
 
 from .calls import name_of_arn
+from .domain_survey import Survey, Use
 from .lifecycle import Script
-from .survey import Survey, Use
 from .target import Target
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from .attach import Studio
 from .calls import Calls
+from .domain_survey import Survey, about_tools, delete_command, left_over, survey_domain
 from .errors import AttachError, UsageError
 from .names import APP_TYPES
 from .overrides import (
@@ -18,7 +19,6 @@ from .overrides import (
     about_same_version,
 )
 from .plan import Plan
-from .survey import Survey, about_tools, delete_command, left_over, survey_domain
 from .target import Target, choose, split
 
 #: Makes the plan of one target.

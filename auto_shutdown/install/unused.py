@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from .calls import Calls
+from .domain_survey import left_over, survey_domain
 from .errors import AttachError
 from .names import APP_TYPES
-from .survey import left_over, survey_domain
 
 
 @dataclass

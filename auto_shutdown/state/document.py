@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
-from ..core.texts import joined, sentence
+from ..core.translatable import joined, sentence
 from ..world.file_remedies import read_remedy, state_write_remedy
 
 #: The version of the files' schema. A file with a higher number comes from a later version of the

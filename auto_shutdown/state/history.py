@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
-from ..core.texts import joined, sentence
-from ..core.verdict import Fault, Outcome, Result
-from ..core.words import iso
+from ..core.faults import Fault
+from ..core.formatting import iso
+from ..core.outcome import Outcome, Result
+from ..core.translatable import joined, sentence
 from ..world.file_thread import FileThread
 from . import history_files
 from .document import StoreError, store_error

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
-from ..core.verdict import Result
+from ..core.outcome import Result
 
 #: A file that has reached this size, in bytes, is renamed, and a new file is begun.
 ROTATE_BYTES = 5_000_000

@@ -15,10 +15,10 @@ from typing import Any
 
 from ..config.effective import careful_part, cautious, merge
 from ..config.settings import Limits, validate_patch
+from ..core.faults import Fault
 from ..core.model import Unread
 from ..core.policy import Policy
-from ..core.texts import joined, sentence
-from ..core.verdict import Fault
+from ..core.translatable import joined, sentence
 from .document import StoreError
 from .store import Store
 

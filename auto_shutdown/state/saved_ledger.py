@@ -19,11 +19,11 @@ from typing import Any, Protocol
 
 from ..config.settings import Limits
 from ..core import ledger_json
+from ..core.faults import Fault
 from ..core.ledger import Hold, Ledger, hold
 from ..core.marks import Mark
 from ..core.model import EVERYTHING, Ref
-from ..core.texts import joined, sentence
-from ..core.verdict import Fault
+from ..core.translatable import joined, sentence
 from ..world.clock import Moment
 from .document import FileProblem, StoreError
 from .identity import boot_identity

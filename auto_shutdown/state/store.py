@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import safe_files
-from ..core.texts import sentence
+from ..core.translatable import sentence
 from ..world.file_thread import FileThread
 from .document import KEPT_ASIDE, Document, FileProblem, StoreError, store_error
 

@@ -1,7 +1,7 @@
 """Observe, and remove: what this server can see and reach (kernels, terminals, processes,
 SageMaker, the clock).
 
-world.py joins the sources: kernels.py, terminals.py, sagemaker.py, heartbeats.py,
+world.py joins the sources: kernels.py, terminals.py, sagemaker.py, reported_activity.py,
 background_work.py and others. They report facts and instants. Nothing here decides what is idle:
 core/planner.py does.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..core.model import App, Unread
-from ..core.verdict import Outcome
+from ..core.outcome import Outcome
 from .last_word import MayGo, always
 from .own_description import Description
 from .platform import Platform

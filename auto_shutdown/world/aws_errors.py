@@ -14,8 +14,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from ..core.texts import joined, sentence
-from ..core.verdict import Result
+from ..core.outcome import Result
+from ..core.translatable import joined, sentence
 
 #: Texts of a ValidationException which mean that the resource is already deleted or stopped. The
 #: first two are known from the real API; its text for an app that is Deleting is not documented.

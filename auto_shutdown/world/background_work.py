@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..core.apps import needs_host_query, tenants_by_app
+from ..core.faults import Fault
 from ..core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal
-from ..core.texts import sentence
-from ..core.verdict import Fault
+from ..core.translatable import sentence
 from . import foreign_kernels, other_servers
 from .evidence import DEAREST_ANSWER, Sample, sample_of
 from .file_thread import FileThread
@@ -26,11 +26,11 @@ from .local_work import LocalWork, Others, Question
 from .other_servers import Tenant, UnansweredError
 from .outside_programs import ProgramWatch
 from .proc_files import read_process
+from .process_survey import Survey, Surveyor
 from .process_table import UnreadableError
 from .questions_to_servers import QuestionsToServers
 from .remote_work import RemoteWork
 from .shell_probe import ANSWER_SECONDS
-from .survey import Survey, Surveyor
 from .terminals import TerminalSource
 from .work_answers import unread
 

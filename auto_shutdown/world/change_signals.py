@@ -7,7 +7,7 @@ Without change signals the report could be a minute old, until the next poll. So
 - the server emits the event that a kernel was started, restarted or shut down (an extension may
   call the kernel manager without a request);
 - the messages of a kernel show that it begins or ends its work (kernel_requests.py);
-- a document was saved (heartbeats.py).
+- a document was saved (reported_activity.py).
 
 A change signal only starts a pass; the pass then reads what has changed. A change without a change
 signal is found at the next poll. Change signals are no evidence of activity: core/signals.py has

@@ -10,7 +10,7 @@ import errno
 from pathlib import Path
 
 from .. import safe_files
-from ..core.texts import joined, sentence
+from ..core.translatable import joined, sentence
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM})

@@ -17,8 +17,8 @@ from collections.abc import MutableMapping
 from datetime import datetime
 from typing import Any
 
-from ..core.texts import joined, sentence
-from ..core.verdict import Fault
+from ..core.faults import Fault
+from ..core.translatable import joined, sentence
 from .activity_file import ActivityFile
 from .file_remedies import write_remedy
 from .file_thread import FileThread

@@ -16,9 +16,9 @@ from typing import Any
 
 from ..core.marks import BUSY, COMING_UP, DEAD
 from ..core.model import Kernel
+from ..core.outcome import Outcome, Result
 from ..core.signals import Signal
-from ..core.texts import sentence
-from ..core.verdict import Outcome, Result
+from ..core.translatable import sentence
 from .iopub import IOPubSubscription
 from .kernel_access import fresh_model, is_listed, resolve
 from .kernel_models import kernel_of_model

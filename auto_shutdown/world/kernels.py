@@ -17,7 +17,7 @@ from traitlets import TraitError
 
 from ..core.marks import BUSY, COMING_UP, DEAD
 from ..core.model import Departure, Kernel
-from ..core.verdict import Outcome
+from ..core.outcome import Outcome
 from .iopub import IOPubListener, IOPubSubscription
 from .kernel_access import (
     channels_of,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..core.verdict import Outcome, Result
+from ..core.outcome import Outcome, Result
 
 #: Returns whether the decision, made again at this moment, is to remove the resource. It answers at
 #: once, makes no request, and may be called in any thread.

@@ -13,10 +13,10 @@ from .foreground import VIEWERS
 from .foreign_kernels import ForeignKernel
 from .other_servers import Tenant
 from .outside_programs import KERNEL, TERMINAL, ProgramWatch
+from .process_survey import Survey
 from .process_table import UnreadableError
 from .processes import Process
 from .shell_probe import ShellAnswer
-from .survey import Survey
 from .work_answers import judge_tenants, judge_use, unread, with_sign_of_life, works
 
 #: The sets of processes that are sampled. MEMBERS: the processes of a kernel or terminal. JOBS of

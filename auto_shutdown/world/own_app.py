@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
-from ..core.texts import sentence
-from ..core.verdict import Outcome, Result
+from ..core.outcome import Outcome, Result
+from ..core.translatable import sentence
 from .last_word import MayGo, always, kept
 
 #: ``(operation, method, request)``: one call of the API.

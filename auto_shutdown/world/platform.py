@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import safe_files
 from ..core.model import IN_SERVICE, App, Unread
-from ..core.texts import sentence
+from ..core.translatable import sentence
 
 STUDIO_CLASSIC = "studio-classic"
 STUDIO_SPACE = "studio-space"

@@ -13,7 +13,7 @@ import errno
 import os
 from typing import Any
 
-from ..core.texts import sentence
+from ..core.translatable import sentence
 from . import proc_files
 from .processes import Process
 

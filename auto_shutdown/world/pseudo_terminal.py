@@ -61,8 +61,8 @@ def foreground_job(pty: Any, shell: str = "") -> str | None:
     everything counts that is not the first shell.
 
     This reads the leader of the foreground process group and, at a prompt, the processes that the
-    shell has started, so it is cheap enough for every pass. Before a removal survey.py reads all
-    processes. Raises OSError if the processes cannot be read.
+    shell has started, so it is cheap enough for every pass. Before a removal, process_survey.py
+    reads all processes. Raises OSError if the processes cannot be read.
     """
     process = getattr(pty, "ptyproc", None)
     if process is None or not hasattr(os, "tcgetpgrp"):

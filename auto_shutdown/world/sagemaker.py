@@ -15,8 +15,8 @@ from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from ..core.model import KERNEL_GATEWAY, App, Snapshot, Unread
-from ..core.texts import sentence
-from ..core.verdict import Outcome, Result
+from ..core.outcome import Outcome, Result
+from ..core.translatable import sentence
 from .aws_errors import CREDENTIALS, classify, read_error, remedy
 from .boto3_loading import in_turns, new_session
 from .last_word import MayGo, always, kept

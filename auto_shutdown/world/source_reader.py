@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from ..core.model import Unread
-from ..core.texts import sentence
+from ..core.translatable import sentence
 
 #: A source that has not answered after this time (seconds) counts as unread. The next pass asks it
 #: again.

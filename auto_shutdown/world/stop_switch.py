@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
-from ..core.texts import sentence
+from ..core.translatable import sentence
 from .aws_errors import read_error
 from .file_thread import FileThread
 from .platform import NOTEBOOK_INSTANCE, Platform

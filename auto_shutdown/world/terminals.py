@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..core.model import Departure, Terminal
+from ..core.outcome import Outcome, Result
 from ..core.signals import Signal
-from ..core.texts import sentence
-from ..core.verdict import Outcome, Result
+from ..core.translatable import sentence
 from . import process_table
 from .departures import Departures
 from .foreground import VIEWERS

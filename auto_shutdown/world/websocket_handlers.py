@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.websocket import WebSocketHandler
 
 if TYPE_CHECKING:
-    from ..core.verdict import Fault
+    from ..core.faults import Fault
     from .websockets import WebsocketClients
 
 #: The session ids of this extension's own connections begin with this.
@@ -79,8 +79,8 @@ class WebsocketHandlers:
         server without kernels has nothing to observe."""
         if not self._finds_none:
             return []
-        from ..core.texts import sentence
-        from ..core.verdict import Fault
+        from ..core.faults import Fault
+        from ..core.translatable import sentence
 
         message = sentence(
             "The websockets of this server's kernels are not observed: it has no handler for them "

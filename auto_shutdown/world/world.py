@@ -15,12 +15,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from ..core.faults import Fault
 from ..core.marks import Mark
 from ..core.model import Answer, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal, Unread
-from ..core.verdict import Fault, Outcome, Result
+from ..core.outcome import Outcome, Result
 from .app_list import AppList, Apps
 from .background_work import WorkSource
-from .heartbeats import HeartbeatSource, read_heartbeats, with_heartbeats
 from .host_activity import HostActivity
 from .kernel_models import Model
 from .kernel_places import KernelPlaces
@@ -30,6 +30,7 @@ from .own_app_status import OwnAppStatus
 from .own_description import Description
 from .placement import completed, place, within
 from .platform import Platform, recognise
+from .reported_activity import ReportedActivitySource, read_reported_activity, with_heartbeats
 from .sagemaker import SageMaker
 from .session_facts import Session, read_session
 from .since_look import started_kernel, updated_apps, updated_terminals
@@ -62,7 +63,7 @@ class World:
         terminals: TerminalSource,
         apps: Apps | None,
         server_url: str = "",
-        heartbeats: HeartbeatSource | None = None,
+        reported_activity: ReportedActivitySource | None = None,
         host_activity: HostActivity | None = None,
         now: Callable[[], float] = time.monotonic,
         runtime_directory: Path | None = None,
@@ -73,7 +74,7 @@ class World:
         self._kernel_source = kernels
         self._terminal_source = terminals
         self._app_source = apps
-        self._heartbeat_source = heartbeats
+        self._reported_activity = reported_activity
         self._work = WorkSource(kernels, terminals, server_url, runtime_directory=runtime_directory)
         self._last = Snapshot()
         self._app_list = AppList(platform, apps)
@@ -87,7 +88,7 @@ class World:
     def close(self) -> None:
         """Stop listening to all sources."""
         self._kernel_source.close()
-        for part in (self._heartbeat_source, self._host_activity):
+        for part in (self._reported_activity, self._host_activity):
             if part is not None:
                 part.close()
         self._own_app.close()
@@ -135,12 +136,12 @@ class World:
             await self._work.look_around(kernels, terminals, judges_own_app)
             if self._work.is_beside_other_servers:
                 apps = tuple(replace(app, shared=True) for app in apps)
-        heartbeats = await read_heartbeats(self._heartbeat_source, unread)
+        reported = await read_reported_activity(self._reported_activity, unread)
         if last_look:
             kernels, terminals = await self._read_tenants(unread, apps, again=True)
         terminals = place(terminals, apps)
         departures = (*self._kernel_source.departures, *self._terminal_source.departures)
-        own = self._own_app.app(heartbeats.server)
+        own = self._own_app.app(reported.server)
         if own is not None:
             # A server that may remove its own app sees no other app: everything runs in its own.
             apps = (own,)
@@ -149,7 +150,7 @@ class World:
             departures = tuple(replace(d, app=d.app or own.id) for d in departures)
         programs = self._work.programs if judges_own_app else ()
         seen = Snapshot(kernels, terminals, apps, unread, departures, programs)
-        self._last = with_heartbeats(seen, heartbeats)
+        self._last = with_heartbeats(seen, reported)
         return self._last
 
     async def observe_kernels(self, kernel_ids: Collection[str]) -> tuple[Kernel, ...] | None:
@@ -250,8 +251,8 @@ class World:
             return snapshot if kernels == snapshot.kernels else replace(snapshot, kernels=kernels)
         terminals, apps = snapshot.terminals, snapshot.apps
         terminals = updated_terminals(terminals, self._terminal_source.current(looked_at), apps)
-        if self._heartbeat_source is not None:
-            apps = updated_apps(apps, self._heartbeat_source.reported_in_this_server())
+        if self._reported_activity is not None:
+            apps = updated_apps(apps, self._reported_activity.reported_in_this_server())
         departures = snapshot.departures
         if self._kernel_source.was_started_since(looked_at):
             departures = (*departures, started_kernel(datetime.now(timezone.utc)))
@@ -310,7 +311,7 @@ class World:
     def faults(self, now: datetime) -> list[Fault]:
         """The faults of background work, of heartbeat files, of the reports to other tools of this
         host, and of the websockets."""
-        problems = self._heartbeat_source.problems if self._heartbeat_source is not None else ()
+        problems = self._reported_activity.problems if self._reported_activity is not None else ()
         left_out = [Fault(p.source, p.code, p.message, p.remedy, now) for p in problems[:1]]
         host = self._host_activity.faults(now) if self._host_activity is not None else []
         unobserved = self._websockets.faults(now) if self._websockets is not None else []

@@ -22,11 +22,11 @@ from scene import (
     with_policy,
 )
 
+from auto_shutdown.core.decision import Reason
 from auto_shutdown.core.ledger import Failure, Hold
 from auto_shutdown.core.marks import Work
 from auto_shutdown.core.model import Kernel
 from auto_shutdown.core.policy import Rule
-from auto_shutdown.core.verdict import Reason
 
 APP_ROWS = {
     "disabled": (with_policy(IDLE_SCENE, enabled=False), Reason.DISABLED),

@@ -12,6 +12,7 @@ from scene import NOW
 
 from auto_shutdown.core.advance import advance
 from auto_shutdown.core.answers import record_answers
+from auto_shutdown.core.decision import Plan
 from auto_shutdown.core.ledger import Failure, Hold, Ledger, Veto, add_vetoes, give_notice, note
 from auto_shutdown.core.model import (
     EVERYTHING,
@@ -25,11 +26,11 @@ from auto_shutdown.core.model import (
     Terminal,
     Unread,
 )
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy, Rule
 from auto_shutdown.core.questions import questions
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.core.verdict import Outcome, Plan, Result
 
 MINUTE = timedelta(minutes=1)
 BEGIN = NOW - 900 * MINUTE

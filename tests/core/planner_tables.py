@@ -23,11 +23,12 @@ from scene import (
     with_policy,
 )
 
+from auto_shutdown.core.decision import Reason
 from auto_shutdown.core.ledger import Failure, Hold, Veto
 from auto_shutdown.core.marks import Work
 from auto_shutdown.core.model import EVERYTHING, IOPubActivity, Program
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.core.policy import Rule
-from auto_shutdown.core.verdict import Outcome, Reason, Result
 
 IDLE_SCENE = Scene()
 HOUR = timedelta(hours=1)

@@ -8,12 +8,12 @@ from typing import Any
 
 from scene import NOW, ago, mark
 
+from auto_shutdown.core.decision import Decision
 from auto_shutdown.core.ledger import Ledger
 from auto_shutdown.core.marks import Work
 from auto_shutdown.core.model import App, Kernel, Program, Snapshot, Terminal
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
-from auto_shutdown.core.verdict import Decision
 
 HOUR = timedelta(hours=1)
 SUSPECT = Policy(warn=timedelta(0), suspect_after=8 * HOUR)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
 from auto_shutdown.core.advance import advance
+from auto_shutdown.core.decision import Decision, Plan
 from auto_shutdown.core.ledger import Ledger
 from auto_shutdown.core.marks import Mark, Work
 from auto_shutdown.core.model import App, Kernel, Program, Ref, Snapshot, Terminal, Unread
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
-from auto_shutdown.core.verdict import Decision, Plan
 
 NOW = datetime(2026, 3, 29, 0, 59, 30, tzinfo=timezone.utc)  # half a minute before a DST change
 LIMIT = timedelta(minutes=120)

@@ -18,9 +18,9 @@ from scene import (
     with_policy,
 )
 
+from auto_shutdown.core.decision import Reason
 from auto_shutdown.core.ledger import Hold
 from auto_shutdown.core.marks import Work
-from auto_shutdown.core.verdict import Reason
 
 
 def running(still: timedelta, printed: timedelta, shows: bool = False, **policy: object) -> Scene:

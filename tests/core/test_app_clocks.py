@@ -13,7 +13,7 @@ from auto_shutdown.core.advance import advance
 from auto_shutdown.core.answers import record_answers
 from auto_shutdown.core.ledger import Ledger, record
 from auto_shutdown.core.model import Answer, Departure, Kernel, Snapshot, Unread
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 
 MINUTE = timedelta(minutes=1)
 EMPTY = Ledger(quiet_until=ago(days=1))

@@ -20,9 +20,9 @@ from scene import (
     with_policy,
 )
 
+from auto_shutdown.core.decision import Reason
 from auto_shutdown.core.ledger import Hold, Notice
 from auto_shutdown.core.policy import Rule
-from auto_shutdown.core.verdict import Reason
 
 OK = Scene()
 HOUR = timedelta(hours=1)

@@ -22,9 +22,9 @@ from histories import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auto_shutdown.core.decision import Reason
 from auto_shutdown.core.ledger import shift
 from auto_shutdown.core.planner import decide
-from auto_shutdown.core.verdict import Reason
 
 HOUR = 60 * MINUTE
 

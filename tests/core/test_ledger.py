@@ -9,6 +9,7 @@ import pytest
 from scene import APP, KERNEL, NOW, TERMINAL, ago, mark, settled_ledger
 
 from auto_shutdown.core.advance import advance, advance_part, arrivals
+from auto_shutdown.core.decision import Action, Decision, Reason
 from auto_shutdown.core.ledger import (
     LONGEST_RETRY,
     Hold,
@@ -30,7 +31,7 @@ from auto_shutdown.core.model import (
     Terminal,
     Unread,
 )
-from auto_shutdown.core.verdict import Action, Decision, Outcome, Reason, Result
+from auto_shutdown.core.outcome import Outcome, Result
 
 MINUTE = timedelta(minutes=1)
 EMPTY = Ledger(quiet_until=ago(days=1))

@@ -25,10 +25,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from auto_shutdown.core import ledger_json as archive
+from auto_shutdown.core.decision import Reason
 from auto_shutdown.core.model import Snapshot, Terminal
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
-from auto_shutdown.core.verdict import Reason
 
 
 def looks_at_a_terminal(*looks: tuple[int, Terminal]) -> list[Look]:

@@ -20,9 +20,9 @@ from scene import (
     with_mark,
 )
 
+from auto_shutdown.core.decision import Reason
 from auto_shutdown.core.ledger import Veto
 from auto_shutdown.core.marks import Work
-from auto_shutdown.core.verdict import Reason
 
 OK = Scene()
 WORKING = Work(NOW, NOW, "working", "99 % of a core")

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, TERMINAL, ago
 
 from auto_shutdown.core.advance import advance
+from auto_shutdown.core.decision import Decision, Plan
 from auto_shutdown.core.due import Context, waits_for_end_of_notice
 from auto_shutdown.core.ledger import Ledger
 from auto_shutdown.core.model import IOPubActivity, Kernel, Snapshot, Unread
 from auto_shutdown.core.partial import advance_kernels, changed_without_signal, decide_part
 from auto_shutdown.core.planner import decide, decide_kernel
 from auto_shutdown.core.policy import Policy
-from auto_shutdown.core.verdict import Decision, Plan
 
 
 def verdict(decision: Decision) -> tuple[object, ...]:

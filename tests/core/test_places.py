@@ -11,12 +11,12 @@ from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, Scene, ago, with_led
 
 from auto_shutdown.core.advance import advance
 from auto_shutdown.core.answers import record_answers
+from auto_shutdown.core.decision import Decision, Plan, Reason
 from auto_shutdown.core.ledger import Hold, Ledger
 from auto_shutdown.core.model import Answer, Snapshot
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy, Rule
 from auto_shutdown.core.questions import questions
-from auto_shutdown.core.verdict import Decision, Plan, Reason
 
 OTHER = replace(APP, name="other")
 UNPLACED = replace(

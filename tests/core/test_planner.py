@@ -34,10 +34,10 @@ from scene import (
 )
 from terminal_tables import REMOVED_TERMINAL_ROWS, TERMINAL_ROWS
 
+from auto_shutdown.core.decision import REMOVING, Action, Decision, Reason
 from auto_shutdown.core.ledger import Hold
 from auto_shutdown.core.marks import Work
 from auto_shutdown.core.policy import Policy, Rule
-from auto_shutdown.core.verdict import REMOVING, Action, Decision, Reason
 
 
 def test_everything_idle_is_removed_kernels_first_and_app_last() -> None:

@@ -10,13 +10,13 @@ from program_values import HOUR, LIMITED, NOTEBOOK, PAGER, SUSPECT, alone, decis
 from scene import ASKED, NOW, OWN, ago
 
 from auto_shutdown.core.answers import record_answers
+from auto_shutdown.core.decision import Reason
 from auto_shutdown.core.marks import activity
 from auto_shutdown.core.model import Answer, Program
 from auto_shutdown.core.policy import Policy
 from auto_shutdown.core.programs import describe, describe_all
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.core.suspect import IO_UNKNOWN
-from auto_shutdown.core.verdict import Reason
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from program_values import HOUR, LIMITED, NINE_HOURS_AGO, PAGER, SUSPECT, alone,
 from scene import KERNEL, NOW, OWN, TERMINAL, ago, mark
 
 from auto_shutdown.core.answers import record_answers
+from auto_shutdown.core.decision import Action, Reason
 from auto_shutdown.core.ledger import Ledger, rehearse
 from auto_shutdown.core.marks import Mark, Work
 from auto_shutdown.core.model import Answer, Ref, Snapshot
@@ -18,7 +19,6 @@ from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
 from auto_shutdown.core.questions import RECHECK, next_question, questions, schedule
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.core.verdict import Action, Reason
 
 RESOURCES = [OWN, replace(KERNEL, app=None), TERMINAL]
 

@@ -24,11 +24,12 @@ from hypothesis import Phase, example, find, given, settings
 from hypothesis import strategies as st
 
 from auto_shutdown.core.advance import advance, advance_part
+from auto_shutdown.core.decision import REMOVING, Reason
 from auto_shutdown.core.ledger import record
 from auto_shutdown.core.model import EVERYTHING, App, Kernel, Kind, Ref, Snapshot, Terminal
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy
-from auto_shutdown.core.verdict import REMOVING, Outcome, Reason, Result
 
 HOUR = 60 * MINUTE
 

@@ -19,8 +19,8 @@ from scene import APP, IMAGE_TERMINAL, NOW, TERMINAL
 from terminal_tables import REMOVED_TERMINAL_ROWS, TERMINAL_ROWS
 from test_worth_stopping import ON, planned
 
+from auto_shutdown.core.decision import Reason
 from auto_shutdown.core.under_way import with_removals_under_way
-from auto_shutdown.core.verdict import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reason-parameters.md"

@@ -22,8 +22,8 @@ from scene import (
 from sentence_tables import SENTENCES
 from terminal_tables import REMOVED_TERMINAL_ROWS, TERMINAL_ROWS
 
+from auto_shutdown.core.decision import Action, Decision, Reason
 from auto_shutdown.core.ledger import Hold
-from auto_shutdown.core.verdict import Action, Decision, Reason
 
 OF = {
     id(KERNEL_ROWS): KERNEL.ref,

@@ -11,13 +11,13 @@ import pytest
 from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, TERMINAL, ago, settled_ledger
 
 from auto_shutdown.core import ledger_json as archive
-from auto_shutdown.core.faults import derive, health_state, settle
+from auto_shutdown.core.faults import Fault, derive, health_state, settle
+from auto_shutdown.core.formatting import duration, iso, printable
 from auto_shutdown.core.ledger import Failure, Hold, Ledger, hold
 from auto_shutdown.core.marks import Work
 from auto_shutdown.core.model import EVERYTHING, Kernel, Snapshot, Unread
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.core.signals import WORDS, Signal
-from auto_shutdown.core.verdict import Fault, Outcome, Result
-from auto_shutdown.core.words import duration, iso, printable
 from auto_shutdown.cycle.removal import LATE, Remover
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from planner_tables import IDLE_SCENE
 from scene import NOW
 
+from auto_shutdown.core.decision import Action, Reason
 from auto_shutdown.core.under_way import with_removals_under_way
-from auto_shutdown.core.verdict import Action, Reason
 
 
 def test_only_decisions_about_removals_under_way_change() -> None:

@@ -11,12 +11,12 @@ from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, TERMINAL, Scene, ago
 
 from auto_shutdown.core import ledger_json as archive
 from auto_shutdown.core.answers import record_answers
-from auto_shutdown.core.faults import derive
+from auto_shutdown.core.faults import Fault, derive
 from auto_shutdown.core.ledger import Failure, Hold, Ledger, Notice, Veto, add_vetoes, record, shift
 from auto_shutdown.core.marks import Mark, Work, shifted
 from auto_shutdown.core.model import Answer, Kind, Program, Ref, Snapshot, Unread
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.core.report import Passes, build
-from auto_shutdown.core.verdict import Fault, Outcome, Result
 
 HOUR = timedelta(hours=1)
 FULL = Mark(

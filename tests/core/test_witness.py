@@ -22,10 +22,10 @@ from scene import (
     with_policy,
 )
 
+from auto_shutdown.core.decision import Reason
 from auto_shutdown.core.ledger import Hold
 from auto_shutdown.core.marks import Work
 from auto_shutdown.core.model import Kernel
-from auto_shutdown.core.verdict import Reason
 
 WORKING = Work(NOW, NOW, "working", "its host uses 1.00 cores")
 AT_WORK = with_mark(IDLE_SCENE, APP.ref, work=WORKING)

@@ -12,12 +12,12 @@ from scene import APP, KERNEL, LIMIT, NOW, OWN, Scene, ago, mark, with_policy
 
 from auto_shutdown.core.advance import advance
 from auto_shutdown.core.answers import record_answers
+from auto_shutdown.core.decision import Decision, Plan, Reason
 from auto_shutdown.core.ledger import Ledger, give_notice
 from auto_shutdown.core.model import Answer, App, Kernel, Ref, Snapshot
 from auto_shutdown.core.planner import decide
 from auto_shutdown.core.policy import Policy, Rule
 from auto_shutdown.core.questions import questions
-from auto_shutdown.core.verdict import Decision, Plan, Reason
 
 ON = Policy(warn=timedelta(0), only_when_it_saves=True)
 OTHER = replace(APP, name="other", image=None)

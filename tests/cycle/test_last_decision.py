@@ -12,8 +12,8 @@ import pytest
 from value_world import MINUTE, START, Bench
 
 from auto_shutdown.core.model import EVERYTHING, Kind, Ref, Resource, Snapshot, Terminal
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.cycle.controller import Controller
 from auto_shutdown.cycle.user_requests import UserRequests
 from auto_shutdown.state.history import History

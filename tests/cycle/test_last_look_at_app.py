@@ -11,8 +11,8 @@ import pytest
 from value_world import MINUTE, START, Bench, before_each_audit_line
 
 from auto_shutdown.core.model import App, Departure, Kind, Ref, Resource, Terminal
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.cycle import one_pass
 from auto_shutdown.cycle.refused import RefusedError
 

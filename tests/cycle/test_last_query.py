@@ -11,7 +11,7 @@ import pytest
 from value_world import MINUTE, Bench, faults
 
 from auto_shutdown.core.model import Answer, Ref
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.cycle import last_look
 
 UP_TO_REMOVAL = timedelta(minutes=120, seconds=30)

@@ -12,9 +12,9 @@ from value_world import Bench
 from waiting import eventually
 
 from auto_shutdown.config.settings import Limits
+from auto_shutdown.core.formatting import iso
 from auto_shutdown.core.model import Ref, Snapshot, Unread
 from auto_shutdown.core.questions import RECHECK
-from auto_shutdown.core.words import iso
 from auto_shutdown.cycle import user_requests
 from auto_shutdown.cycle.pass_clock import PAUSE_SECONDS
 from auto_shutdown.world.own_description import Description

@@ -10,7 +10,7 @@ import pytest
 from value_world import MINUTE, START, Bench
 
 from auto_shutdown.core.model import App, Kind, Ref, Resource, Snapshot, Terminal
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.world.last_word import MayGo, always
 from auto_shutdown.world.session_facts import Session

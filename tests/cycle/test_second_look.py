@@ -10,7 +10,7 @@ import pytest
 from value_world import START, Bench
 
 from auto_shutdown.core.model import Ref, Resource, Snapshot
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.world.last_word import MayGo, always
 

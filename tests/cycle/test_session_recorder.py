@@ -14,7 +14,7 @@ from value_world import START, Bench
 
 from auto_shutdown.config.settings import FIELDS, Limits
 from auto_shutdown.core.model import Terminal
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.cycle import session_recorder
 from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.world.session_facts import Session

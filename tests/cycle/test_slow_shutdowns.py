@@ -11,7 +11,7 @@ import pytest
 from value_world import MINUTE, Bench, faults, until
 
 from auto_shutdown.core.model import Kind, Ref, Resource
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.cycle import one_pass as one_pass_module
 from auto_shutdown.cycle import removal as removal_module
 from auto_shutdown.cycle.refused import RefusedError

@@ -15,7 +15,7 @@ from value_world import Bench
 
 from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import EVERYTHING, Kernel, Kind, Ref, Snapshot
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.state.store import Document, StoreError
 
 HOURS = timedelta(hours=1)

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from value_world import MINUTE, START, Bench
 
+from auto_shutdown.core.decision import Action, Decision, Reason
 from auto_shutdown.core.ledger import Veto
 from auto_shutdown.core.model import EVERYTHING, Kind, Ref, Snapshot
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.core.verdict import Action, Decision, Reason
 from auto_shutdown.cycle import veto as module
 from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.cycle.veto import VetoHooks

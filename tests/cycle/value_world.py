@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from auto_shutdown.config.settings import Limits
+from auto_shutdown.core.faults import Fault
 from auto_shutdown.core.marks import Mark
 from auto_shutdown.core.model import Answer, App, Kernel, Ref, Resource, Snapshot, Terminal, Unread
-from auto_shutdown.core.verdict import Fault, Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.cycle.controller import Controller
 from auto_shutdown.state.history import Attempt, History
 from auto_shutdown.state.stopped import StoppedSessions

@@ -11,7 +11,7 @@ from aws_account import Account, line
 from tidy_run import Administrator, at_describe, results, ripe
 
 from auto_shutdown.config.traits import STOP_TAG
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.domain import facts as f
 from auto_shutdown.domain.actions import Step
 from auto_shutdown.domain.deletion import interrupted

@@ -13,7 +13,7 @@ from account import all_on
 from aws_account import REGION, Account
 from tidy_run import Administrator, at_describe, results, ripe
 
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.domain.actions import Step
 from auto_shutdown.domain.deletion import interrupted
 from auto_shutdown.domain.errors import CallError, ConflictError, DomainError, OutOfTimeError

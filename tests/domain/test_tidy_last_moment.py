@@ -16,7 +16,7 @@ from account import all_on
 from aws_account import Account, line
 from tidy_run import Administrator, at_describe
 
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.domain.connection import Connection
 
 

@@ -17,7 +17,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from test_domain_properties import IDLE, MINUTE, RULES, START, Story, at, judge, stories
 
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.domain.actions import TidyDecision
 from auto_shutdown.domain.errors import CallError
 from auto_shutdown.domain.facts import Facts

@@ -11,7 +11,7 @@ from typing import Any
 from account import aged, all_on
 from aws_account import Account
 
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.domain.actions import TidyDecision
 from auto_shutdown.domain.connection import Connection, scope_of_tidy
 from auto_shutdown.domain.facts import Facts

@@ -19,7 +19,7 @@ from jupyter_server.gateway.managers import GatewayMappingKernelManager
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
 from auto_shutdown.core.model import Kernel
-from auto_shutdown.core.verdict import Outcome
+from auto_shutdown.core.outcome import Outcome
 from auto_shutdown.world.kernel_shutdown import KernelShutdown
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.last_word import MayGo, always

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from history_values import DONE, ENTRY, file_of
 
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.state import history_files as module
 from auto_shutdown.state.history import History
 

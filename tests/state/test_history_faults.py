@@ -58,7 +58,7 @@ def test_disk_that_becomes_full_at_any_byte_loses_no_line(room: int, tmp_path: P
 import resource, signal
 from pathlib import Path
 from auto_shutdown.state.history import History
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 log = History(Path({str(tmp_path)!r}), "k")
 done = Outcome(Result.REMOVED, "Gone.")
 log.begin({{"kind": "app", "number": 0}}).finish(done)

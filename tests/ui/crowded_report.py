@@ -11,7 +11,7 @@ from typing import Any
 
 from lab_page import enter, open_panel
 
-from auto_shutdown.core.texts import joined, parts_of, sentence
+from auto_shutdown.core.translatable import joined, parts_of, sentence
 from auto_shutdown.local_studio.server import JupyterServerApp
 
 #: Long, right to left, East Asian, with markup, and two of one name.

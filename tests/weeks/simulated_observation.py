@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from simulated_things import IMAGE, BrokenWorldError, SimulatedThings
 from truth import Thing
 
+from auto_shutdown.core.faults import Fault
 from auto_shutdown.core.marks import Mark
 from auto_shutdown.core.model import (
     App,
@@ -20,7 +21,6 @@ from auto_shutdown.core.model import (
     Unread,
 )
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.core.verdict import Fault
 
 
 class SimulatedObservation(SimulatedThings):

@@ -14,8 +14,8 @@ from auto_shutdown.core.model import (
     Resource,
     Snapshot,
 )
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.world.last_word import MayGo, always, kept
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from one_kernel import FakeShells, Manager, decided
 
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.world.websockets import WebsocketClients
 from auto_shutdown.world.world import World
 

@@ -10,7 +10,7 @@ import pytest
 
 from auto_shutdown.core.model import Answer, App, Kernel, Snapshot
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world import cron_jobs, proc_files, process_table, survey
+from auto_shutdown.world import cron_jobs, proc_files, process_survey, process_table
 from auto_shutdown.world.attribution import Attribution
 from auto_shutdown.world.cron_jobs import (
     LONG_SECONDS,
@@ -23,8 +23,8 @@ from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.local_work import LocalWork, Others, Question
 from auto_shutdown.world.outside_programs import ProgramWatch
 from auto_shutdown.world.proc_files import TICKS
+from auto_shutdown.world.process_survey import Survey, Surveyor
 from auto_shutdown.world.processes import Process
-from auto_shutdown.world.survey import Survey, Surveyor
 
 SERVER = 100
 WINDOW = 60.0
@@ -132,7 +132,7 @@ class Desk:
         self.readings: dict[int, Reading] = {}
         self.work = LocalWork(lambda: self.now, SERVER, ProgramWatch(lambda: self.now))
         monkeypatch.setattr(
-            survey,
+            process_survey,
             "sample_of",
             lambda members: {p.key: self.readings.get(p.pid, Reading()) for p in members},
         )

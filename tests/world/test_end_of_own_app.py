@@ -13,7 +13,7 @@ pytest.importorskip("boto3")
 from scripted_sagemaker import Answer, Endpoint, error, own_environment, serving
 
 from auto_shutdown.core.model import App
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.sagemaker import SageMaker
 

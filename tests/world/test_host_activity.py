@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from auto_shutdown.world.activity_file import ActivityFile
-from auto_shutdown.world.heartbeats import HeartbeatSource
 from auto_shutdown.world.host_activity import OWN_ENTRY, HostActivity
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.reported_activity import ReportedActivitySource
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.world import World
 
@@ -70,8 +70,8 @@ async def test_jupyter_server_sees_the_reported_activity_and_the_extension_ignor
     await host.report(AT)
     assert jp_serverapp.web_app.last_activity() == later, "it only moves forward"
     assert set(settings["last_activity_times"]) == {OWN_ENTRY}
-    beats = HeartbeatSource(tmp_path, file, settings)
-    assert (await beats.read()).server == {}, "our own report is no evidence for us"
+    reports = ReportedActivitySource(tmp_path, file, settings)
+    assert (await reports.read()).server == {}, "our own report is no evidence for us"
     host.close()
 
 

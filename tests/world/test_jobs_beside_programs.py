@@ -11,13 +11,13 @@ import pytest
 
 from auto_shutdown.core.model import Answer, App, Kernel, Kind, Ref, Terminal
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world import outside_programs, proc_files, survey
+from auto_shutdown.world import outside_programs, proc_files, process_survey
 from auto_shutdown.world.attribution import Attribution
 from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.local_work import LocalWork, Others, Question
 from auto_shutdown.world.outside_programs import Outside, ProgramWatch
+from auto_shutdown.world.process_survey import Survey
 from auto_shutdown.world.processes import Process
-from auto_shutdown.world.survey import Survey
 
 SERVER = 1
 WINDOW = 60.0
@@ -52,7 +52,7 @@ class Host:
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     host = Host()
-    monkeypatch.setattr(survey, "sample_of", host.sample)
+    monkeypatch.setattr(process_survey, "sample_of", host.sample)
     monkeypatch.setattr(outside_programs, "sample_of", host.sample)
     monkeypatch.setattr(outside_programs, "_device_times", lambda _process: (None, None))
     monkeypatch.setattr(proc_files, "read_sockets", host.sockets)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from auto_shutdown.world.attribution import Attribution
+from auto_shutdown.world.process_survey import Survey
 from auto_shutdown.world.processes import Process
-from auto_shutdown.world.survey import Survey
 
 KERNEL = 10
 

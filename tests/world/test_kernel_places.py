@@ -11,7 +11,7 @@ from one_kernel import MODEL, FakeShells, Manager
 
 from auto_shutdown.core.marks import Mark, first_sight
 from auto_shutdown.core.model import App, Kernel, Kind, Ref, Snapshot
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.world.clock import Clock
 from auto_shutdown.world.kernel_places import KernelPlaces
 from auto_shutdown.world.kernels import KernelSource

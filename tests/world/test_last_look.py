@@ -13,8 +13,8 @@ import pytest
 from one_kernel import MODEL, FakeShells, Manager, decided
 
 from auto_shutdown.core.model import IOPubActivity, Kernel
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.core.verdict import Result
 from auto_shutdown.world.iopub import IOPubSubscription, MissingSubscription
 from auto_shutdown.world.kernel_requests import KernelRequests
 from auto_shutdown.world.kernel_usage import Usage

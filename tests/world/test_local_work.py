@@ -15,9 +15,9 @@ from auto_shutdown.world.attribution import Attribution
 from auto_shutdown.world.foreign_kernels import ForeignKernel
 from auto_shutdown.world.local_work import LocalWork, Others, Question
 from auto_shutdown.world.outside_programs import Outside, ProgramWatch
+from auto_shutdown.world.process_survey import Survey
 from auto_shutdown.world.processes import Process
 from auto_shutdown.world.shell_probe import ShellAnswer
-from auto_shutdown.world.survey import Survey
 
 #: No process of this host has such a number (pid_max is 4,194,304).
 FIRST = 5_000_000

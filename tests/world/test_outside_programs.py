@@ -21,9 +21,9 @@ from auto_shutdown.world import outside_programs, proc_files, process_table, pro
 from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.foreign_kernels import ForeignKernel
 from auto_shutdown.world.outside_programs import Members, Outside, ProgramWatch, is_new_own_kernel
+from auto_shutdown.world.process_survey import Surveyor
 from auto_shutdown.world.processes import Process
 from auto_shutdown.world.shell_probe import ShellAnswer
-from auto_shutdown.world.survey import Surveyor
 
 
 def test_another_program_in_the_same_terminal_starts_anew(host: Host) -> None:

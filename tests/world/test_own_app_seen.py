@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from auto_shutdown.core.model import App, Snapshot
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.last_word import MayGo, always
 from auto_shutdown.world.own_app_status import (

@@ -15,7 +15,7 @@ from auto_shutdown.core.marks import activity, advance_app
 from auto_shutdown.core.model import App
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world.activity_file import ActivityFile
-from auto_shutdown.world.heartbeats import HeartbeatSource
+from auto_shutdown.world.reported_activity import ReportedActivitySource
 
 pytest.importorskip("jupyter_server_proxy")
 
@@ -51,21 +51,21 @@ async def test_opened_page_of_a_proxied_app_is_use_and_polling_is_not(
     jp_serverapp: Any, jp_fetch: Any, application: int, tmp_path: Path
 ) -> None:
     settings = jp_serverapp.web_app.settings
-    beats = HeartbeatSource(tmp_path, ActivityFile(str(tmp_path / "active")), settings)
-    beats.proxied.watch(settings)
-    assert (await beats.read()).server == {}
+    reports = ReportedActivitySource(tmp_path, ActivityFile(str(tmp_path / "active")), settings)
+    reports.proxied.watch(settings)
+    assert (await reports.read()).server == {}
     await jp_fetch("api", "status")
     await jp_fetch("api", "contents")
-    assert (await beats.read()).server == {}, "any page polls the API"
+    assert (await reports.read()).server == {}, "any page polls the API"
     before = datetime.now(timezone.utc)
     answer = await jp_fetch("proxy", str(application), "data.json")
     assert answer.body == b"hello"
-    used = (await beats.read()).server
+    used = (await reports.read()).server
     assert set(used) == {Signal.PROXIED_APP}
     assert used[Signal.PROXIED_APP] >= before
     await jp_fetch("proxy", str(application), "", headers=NAVIGATES)
-    assert set((await beats.read()).server) == {Signal.PROXIED_APP, Signal.PROXIED_PAGE}
-    beats.close()
+    assert set((await reports.read()).server) == {Signal.PROXIED_APP, Signal.PROXIED_PAGE}
+    reports.close()
 
 
 def own(**stamps: datetime) -> App:
@@ -94,7 +94,7 @@ async def test_without_jupyter_server_proxy_no_request_is_watched(
 
     monkeypatch.delitem(sys.modules, "jupyter_server_proxy.handlers", raising=False)
     settings: dict[str, Any] = {"last_activity_times": {"jupyter-server-proxy": START}}
-    beats = HeartbeatSource(tmp_path, ActivityFile(str(tmp_path / "active")), settings)
-    beats.proxied.watch(settings)
-    assert (await beats.read()).server == {Signal.EXTENSION: START}
-    beats.close()
+    reports = ReportedActivitySource(tmp_path, ActivityFile(str(tmp_path / "active")), settings)
+    reports.proxied.watch(settings)
+    assert (await reports.read()).server == {Signal.EXTENSION: START}
+    reports.close()

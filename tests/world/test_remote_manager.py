@@ -15,7 +15,7 @@ from tornado import gen
 from tornado.httpclient import AsyncHTTPClient
 
 from auto_shutdown.core.model import Snapshot
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.terminals import TerminalSource

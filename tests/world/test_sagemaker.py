@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("moto")
 
 from auto_shutdown.core.model import App
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.local_studio.api import Api, Fault, denied
 from auto_shutdown.local_studio.resources import Apps
 from auto_shutdown.world import aws_errors, sagemaker

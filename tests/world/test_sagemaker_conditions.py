@@ -16,7 +16,7 @@ pytest.importorskip("boto3")
 
 from scripted_sagemaker import ADA, APP, Answer, Endpoint, own_environment, serving, unread_of
 
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.world import sagemaker
 from auto_shutdown.world.sagemaker import SageMaker
 

@@ -25,7 +25,7 @@ from scripted_sagemaker import (
 )
 
 from auto_shutdown.core.model import App
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.world import sagemaker
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.sagemaker import SageMaker

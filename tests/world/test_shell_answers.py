@@ -12,7 +12,7 @@ from gateway_kernels import FREE, Manager
 from one_kernel import Sessions
 
 from auto_shutdown.core.model import Kernel, Snapshot
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.world import kernel_usage
 from auto_shutdown.world import shells as shells_module
 from auto_shutdown.world.kernel_requests import Requests

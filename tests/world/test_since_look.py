@@ -13,16 +13,16 @@ import pytest
 from one_kernel import MODEL, Manager, Sessions, decided
 
 from auto_shutdown.core.model import App, Kernel, Snapshot, Terminal
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.core.verdict import Outcome, Result
 from auto_shutdown.world import kernel_lifecycle
 from auto_shutdown.world import terminals as terminals_module
 from auto_shutdown.world.activity_file import ActivityFile
-from auto_shutdown.world.heartbeats import HeartbeatSource
 from auto_shutdown.world.kernel_lifecycle import KernelLifecycle
 from auto_shutdown.world.kernel_requests import Requests
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.reported_activity import ReportedActivitySource
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.websockets import WebsocketClients
 from auto_shutdown.world.world import World
@@ -161,13 +161,15 @@ class OwnApp:
         monkeypatch.setattr(terminals_module, "device_times", lambda _: tuple(self.times.values()))
         monkeypatch.setattr(terminals_module, "foreground_job", lambda *_: self.job)
         self.manager, self.terminals = Manager(), Terminals()
-        self.heartbeats = HeartbeatSource(tmp_path, ActivityFile(tmp_path / "none"), {})
+        self.reported_activity = ReportedActivitySource(
+            tmp_path, ActivityFile(tmp_path / "none"), {}
+        )
         self.world = World(
             SPACE,
             KernelSource(self.manager, Sessions()),
             TerminalSource({"terminal_manager": self.terminals}),
             None,
-            heartbeats=self.heartbeats,
+            reported_activity=self.reported_activity,
         )
 
     async def look(self) -> Snapshot:
@@ -186,7 +188,7 @@ async def test_own_app_shows_what_happened_in_it_since_the_look(own_app: OwnApp)
     (app,), later = snapshot.apps, datetime(2026, 3, 2, tzinfo=timezone.utc)
     assert world.updated(snapshot, own_app.began_at) is snapshot, "nothing has happened"
     own_app.times["read"], own_app.job = later, "make"
-    own_app.heartbeats._saved_at = later
+    own_app.reported_activity._saved_at = later
     own_app.terminals.terminals["2"] = object()
     updated = world.updated(snapshot, own_app.began_at)
     assert [(t.id, t.input_at, t.running_job) for t in updated.terminals] == [

@@ -10,7 +10,7 @@ import pytest
 from traitlets import TraitError
 
 from auto_shutdown.core.model import App, Kernel, Ref
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.world.kernel_models import Joined, join
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.last_word import MayGo, always

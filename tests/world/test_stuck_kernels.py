@@ -13,7 +13,7 @@ from one_kernel import MODEL, FakeShells, Manager, decided
 
 from auto_shutdown.core.marks import BUSY, first_sight
 from auto_shutdown.core.model import Answer, Kernel
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.shell_probe import ShellAnswer

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 import pytest
 
 from auto_shutdown.core.model import Terminal
-from auto_shutdown.core.verdict import Outcome, Result
+from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.world import terminals as terminals_module
 from auto_shutdown.world.pseudo_terminal import hang_up
 from auto_shutdown.world.terminals import TerminalSource

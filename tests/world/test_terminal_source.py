@@ -13,7 +13,7 @@ import pytest
 from waiting import eventually
 
 from auto_shutdown.core.model import App, Terminal
-from auto_shutdown.core.verdict import Result
+from auto_shutdown.core.outcome import Result
 from auto_shutdown.world import pseudo_terminal
 from auto_shutdown.world.placement import place
 from auto_shutdown.world.pseudo_terminal import foreground_job

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.finding import Level, counts
-from ...core.words import iso
+from ...core.formatting import iso
 from .. import facts as f
 from ..connection import (
     Connection,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...core.finding import Finding, Level
-from ...core.words import printable
+from ...core.formatting import printable
 from ..facts import Facts
 
 #: SNS accepts 256 KB in a message, and 100 ASCII characters in its subject.

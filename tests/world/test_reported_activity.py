@@ -1,4 +1,4 @@
-"""What others report: heartbeat files, SageMaker's own file, extensions, saved documents."""
+"""Reported activity: heartbeat files, SageMaker's own file, extensions, saved documents."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ import pytest
 
 from auto_shutdown.core.model import App, Kernel, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world import heartbeats
+from auto_shutdown.world import reported_activity
 from auto_shutdown.world.activity_file import ActivityFile
 from auto_shutdown.world.file_thread import FileThread
-from auto_shutdown.world.heartbeats import Heartbeats, HeartbeatSource, with_heartbeats
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.reported_activity import (
+    ReportedActivity,
+    ReportedActivitySource,
+    with_heartbeats,
+)
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.world import World
 
@@ -31,22 +35,22 @@ def touch(path: Path, at: datetime) -> None:
     os.utime(path, (at.timestamp(), at.timestamp()))
 
 
-def source(path: Path, **settings: Any) -> HeartbeatSource:
-    return HeartbeatSource(path, ActivityFile(str(path / "active")), settings)
+def source(path: Path, **settings: Any) -> ReportedActivitySource:
+    return ReportedActivitySource(path, ActivityFile(str(path / "active")), settings)
 
 
 async def test_missing_files_are_no_evidence(tmp_path: Path) -> None:
-    beats = await source(tmp_path / "none").read()
-    assert (beats.everything, beats.apps, beats.server) == (None, {}, {})
+    reported = await source(tmp_path / "none").read()
+    assert (reported.everything, reported.apps, reported.server) == (None, {}, {})
 
 
 async def test_heartbeat_files_for_everything_and_for_one_app(tmp_path: Path) -> None:
     touch(tmp_path / "heartbeat", AT)
     touch(tmp_path / "heartbeat-a", LATER)
     touch(tmp_path / "heartbeats-of-others", LATER)
-    beats = await source(tmp_path).read()
-    assert (beats.of(None), beats.of("a"), beats.of("b")) == (AT, LATER, AT)
-    assert beats.apps == {"a": LATER}, "no other name is an app's"
+    reported = await source(tmp_path).read()
+    assert (reported.of(None), reported.of("a"), reported.of("b")) == (AT, LATER, AT)
+    assert reported.apps == {"a": LATER}, "no other name is an app's"
 
 
 @pytest.mark.parametrize(
@@ -66,27 +70,27 @@ async def test_a_heartbeat_that_makes_no_sense_is_left_out_and_named(
     """Once each pass failed with a ValueError that named no file."""
     touch(tmp_path / "heartbeat-b", AT)
     spoil(tmp_path / name)
-    found = source(tmp_path)
-    beats = await found.read()
-    assert beats.apps["b"] == AT, "the others count"
+    reports = source(tmp_path)
+    reported = await reports.read()
+    assert reported.apps["b"] == AT, "the others count"
     if not why:
-        assert found.problems == ()
+        assert reports.problems == ()
         return
-    assert beats.apps == {"b": AT}
-    assert beats.everything is None
-    (problem,) = found.problems
+    assert reported.apps == {"b": AT}
+    assert reported.everything is None
+    (problem,) = reports.problems
     path = tmp_path / name
     assert problem.message == f"{path} does not count as activity: {why}."
     assert problem.remedy == f"Delete {path}. To send a heartbeat, touch it again."
-    world = world_with(found)
+    world = world_with(reports)
     await world.observe(list_apps=False)
     assert [f.message for f in world.faults(AT)] == [problem.message]
     if path.is_dir() and not path.is_symlink():
         path.rmdir()
     else:
         path.unlink()
-    await found.read()
-    assert found.problems == ()
+    await reports.read()
+    assert reports.problems == ()
 
 
 async def test_a_heartbeat_of_the_year_10000_is_left_out_and_named(
@@ -104,11 +108,11 @@ async def test_a_heartbeat_of_the_year_10000_is_left_out_and_named(
         return found
 
     monkeypatch.setattr(os, "lstat", far)
-    found = source(tmp_path)
-    beats = await found.read()
-    assert (beats.everything, beats.apps) == (None, {"a": AT})
+    reports = source(tmp_path)
+    reported = await reports.read()
+    assert (reported.everything, reported.apps) == (None, {"a": AT})
     why = f"{tmp_path / 'heartbeat'} does not count as activity: its date is out of range."
-    assert [p.message for p in found.problems] == [why]
+    assert [p.message for p in reports.problems] == [why]
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE])
@@ -127,9 +131,9 @@ async def test_heartbeat_file_that_cannot_be_read_makes_everything_unknown(
     assert os.strerror(code) in snapshot.unread[Snapshot.KERNELS].message
 
 
-def world_with(beats: HeartbeatSource) -> World:
+def world_with(reports: ReportedActivitySource) -> World:
     kernels = KernelSource(Nothing(), Nothing())
-    return World(Platform(), kernels, TerminalSource({}), None, "", beats)
+    return World(Platform(), kernels, TerminalSource({}), None, "", reports)
 
 
 async def test_state_directory_that_does_not_answer_makes_everything_unknown(
@@ -138,9 +142,9 @@ async def test_state_directory_that_does_not_answer_makes_everything_unknown(
     """Somebody may keep their work by a heartbeat that cannot be seen at the moment."""
     free = threading.Event()
     monkeypatch.setattr(os, "scandir", lambda _: free.wait())
-    found = source(tmp_path)
-    found._files = FileThread("test", seconds=0.05)
-    world = world_with(found)
+    reports = source(tmp_path)
+    reports._files = FileThread("test", seconds=0.05)
+    world = world_with(reports)
     snapshot = await world.observe(list_apps=False)
     free.set()
     assert set(snapshot.unread) == {Snapshot.KERNELS, Snapshot.TERMINALS}
@@ -152,14 +156,14 @@ async def test_state_directory_that_does_not_answer_makes_everything_unknown(
 async def test_number_of_heartbeats_read_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeats, "MOST_HEARTBEATS", 3)
+    monkeypatch.setattr(reported_activity, "MOST_HEARTBEATS", 3)
     for number in range(5):
         touch(tmp_path / f"heartbeat-{number}", AT)
-    found = source(tmp_path)
-    assert len((await found.read()).apps) == 3
-    assert "more than 3 of them" in found.problems[0].message
+    reports = source(tmp_path)
+    assert len((await reports.read()).apps) == 3
+    assert "more than 3 of them" in reports.problems[0].message
     # The log and the report name the fault by its source and code, from one pass to the next.
-    (fault,) = world_with(found).faults(AT)
+    (fault,) = world_with(reports).faults(AT)
     assert (fault.source, fault.code) == ("heartbeat-files", "LeftOut")
 
 
@@ -194,21 +198,21 @@ async def test_activity_file_of_sagemaker_is_read(
 async def test_activity_reported_by_extensions_is_read(
     tmp_path: Path, times: Any, at: datetime | None
 ) -> None:
-    beats = await source(tmp_path, last_activity_times=times).read()
-    assert beats.server == ({Signal.EXTENSION: at} if at else {})
+    reported = await source(tmp_path, last_activity_times=times).read()
+    assert reported.server == ({Signal.EXTENSION: at} if at else {})
 
 
 async def test_saving_a_document_counts_and_reading_does_not(
     jp_serverapp: Any, jp_fetch: Any, tmp_path: Path
 ) -> None:
     """By the real server's own event: saving counts, reading does not."""
-    beats = source(tmp_path)
-    beats.listen(jp_serverapp.event_logger)
+    reports = source(tmp_path)
+    reports.listen(jp_serverapp.event_logger)
     await jp_fetch("api", "contents")
-    assert (await beats.read()).server == {}
+    assert (await reports.read()).server == {}
     body = '{"type": "file", "format": "text", "content": "x"}'
     await jp_fetch("api", "contents", "notes.txt", method="PUT", body=body)
-    assert set((await beats.read()).server) == {Signal.SAVED}
+    assert set((await reports.read()).server) == {Signal.SAVED}
     await jp_fetch("api", "contents", "notes.txt")
 
 
@@ -221,16 +225,16 @@ class Nothing:
     list_kernel_ids = list_sessions = list_kernels
 
 
-def world(platform: Platform, beats: HeartbeatSource) -> World:
+def world(platform: Platform, reports: ReportedActivitySource) -> World:
     kernels = KernelSource(Nothing(), Nothing())
-    return World(platform, kernels, TerminalSource({}), None, heartbeats=beats)
+    return World(platform, kernels, TerminalSource({}), None, reported_activity=reports)
 
 
 async def test_own_app_has_the_stamps_reported_for_the_server(tmp_path: Path) -> None:
     space = Platform("studio-space", "d-1", None, "s", app_type="JupyterLab", app_name="default")
     touch(tmp_path / "heartbeat", LATER)
-    found = await world(space, source(tmp_path, last_activity_times={"a": AT})).observe(True)
-    (app,) = found.apps
+    snapshot = await world(space, source(tmp_path, last_activity_times={"a": AT})).observe(True)
+    (app,) = snapshot.apps
     assert (app.id, app.own, app.status) == ("JupyterLab/default", True, "InService")
     assert app.stamps == {Signal.EXTENSION: AT, Signal.HEARTBEAT: LATER}
 
@@ -247,9 +251,9 @@ def test_heartbeat_covers_the_resources_it_names(tmp_path: Path) -> None:
         (Terminal("1"),),
         (App("KernelGateway", "a", "InService"), App("KernelGateway", "b", "InService")),
     )
-    found = with_heartbeats(snapshot, Heartbeats(None, {"a": AT}))
-    assert [k.heartbeat_at for k in found.kernels] == [AT, None]
-    assert [t.heartbeat_at for t in found.terminals] == [None]
-    assert [a.stamps for a in found.apps] == [{Signal.HEARTBEAT: AT}, {}]
-    assert with_heartbeats(snapshot, Heartbeats()) is snapshot
-    assert found.kernels[0].stamps[Signal.HEARTBEAT] == AT
+    after = with_heartbeats(snapshot, ReportedActivity(None, {"a": AT}))
+    assert [k.heartbeat_at for k in after.kernels] == [AT, None]
+    assert [t.heartbeat_at for t in after.terminals] == [None]
+    assert [a.stamps for a in after.apps] == [{Signal.HEARTBEAT: AT}, {}]
+    assert with_heartbeats(snapshot, ReportedActivity()) is snapshot
+    assert after.kernels[0].stamps[Signal.HEARTBEAT] == AT

@@ -1,7 +1,7 @@
-"""The types of what a pass produces: decisions, the outcomes of removals, and faults.
+"""The decision on a resource, and the plan: the decisions on all resources.
 
-This module decides nothing. planner.py makes the decisions, ``cycle/removal.py`` the outcomes, and
-faults.py the faults. All values are frozen, as in :mod:`~auto_shutdown.core.model`.
+This module decides nothing. planner.py makes the decisions. All values are frozen, as in
+:mod:`~auto_shutdown.core.model`.
 """
 
 from __future__ import annotations
@@ -136,47 +136,3 @@ class Plan:
             if moment is not None and moment > now
         ]
         return min(moments, default=None)
-
-
-class Result(str, Enum):
-    """The result of an attempt to remove a resource."""
-
-    REMOVED = "removed"
-    GONE = "gone"  # it ended before the attempt: success
-    STALE = "stale"  # it became active after the decision: expected, no error
-    DRY_RUN = "dry-run"
-    STILL_THERE = "still-there"  # the removal call succeeded, but it still runs: tried again later
-    TEMPORARY = "temporary"
-    PERMANENT = "permanent"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of one removal, with the remedy for people if it failed."""
-
-    result: Result
-    detail: str = ""
-    code: str = ""
-    remedy: str = ""
-
-    @property
-    def ended(self) -> bool:
-        """Whether the resource no longer exists after the attempt."""
-        return self.result in (Result.REMOVED, Result.GONE)
-
-    @property
-    def failed(self) -> bool:
-        return self.result in (Result.STILL_THERE, Result.TEMPORARY, Result.PERMANENT)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A part that does not work: ``source`` is where, ``message`` what, ``remedy`` what to do."""
-
-    source: str
-    code: str
-    message: str
-    remedy: str
-    since: datetime
-    #: True if it prevents removals; the health is then ``failing``.
-    blocking: bool = False

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import auto_shutdown
-from auto_shutdown.core.texts import Text, joined, parts_of, sentence
+from auto_shutdown.core.translatable import Text, joined, parts_of, sentence
 
 PACKAGE = Path(auto_shutdown.__file__).parent
 CATALOGUES = sorted(PACKAGE.glob("locale/*/LC_MESSAGES/*.json"))

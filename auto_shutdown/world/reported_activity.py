@@ -1,4 +1,4 @@
-"""Activity that other programs and extensions report to this server.
+"""Read the activity that other programs and extensions report to this server.
 
 - A program touches the file ``heartbeat`` in the state directory. It keeps everything;
   ``heartbeat-NAME`` keeps the app NAME. Any shell can touch these files, also a shell in another
@@ -23,7 +23,7 @@ from typing import Any
 from .. import safe_files
 from ..core.model import App, Snapshot, Unread, apps_of
 from ..core.signals import Signal
-from ..core.texts import sentence
+from ..core.translatable import sentence
 from .activity_file import ActivityFile
 from .file_remedies import read_remedy
 from .file_thread import FileThread
@@ -42,8 +42,8 @@ CONTENTS_EVENT = "https://events.jupyter.org/jupyter_server/contents_service/v1"
 
 
 @dataclass(frozen=True)
-class Heartbeats:
-    """The activity that was reported.
+class ReportedActivity:
+    """The instants of the reported activity.
 
     - ``everything``: when the file ``heartbeat`` was last touched.
     - ``apps``: when ``heartbeat-NAME`` was last touched, by NAME.
@@ -55,15 +55,16 @@ class Heartbeats:
     server: Mapping[str, datetime] = field(default_factory=dict)
 
     def of(self, app_name: str | None) -> datetime | None:
-        """The heartbeat that covers what runs in the app of this name (None: in no app)."""
+        """The time of the heartbeat that covers the app of this name, and its kernels and terminals
+        (None: those in no app)."""
         own = self.apps.get(app_name) if app_name else None
         both = [at for at in (own, self.everything) if at is not None]
         return max(both, default=None)
 
 
-class HeartbeatSource:
-    """Reads the reports. ``settings`` are those of the server's web application. ``problems`` names
-    the files that the last read had to leave out."""
+class ReportedActivitySource:
+    """Reads reported activity. ``settings`` are those of the server's web application. ``problems``
+    names the files that the last read left out."""
 
     def __init__(
         self, directory: Path, activity_file: ActivityFile, settings: Mapping[str, Any]
@@ -76,14 +77,14 @@ class HeartbeatSource:
         self._files = FileThread("heartbeats")
         self.problems: tuple[Unread, ...] = ()
 
-    async def read(self) -> Heartbeats:
+    async def read(self) -> ReportedActivity:
         """The reports now. Raises OSError when the directory or a heartbeat file cannot be read.
         Activity is then unknown."""
         everything, apps, activity = await self._files.run(self._read_files)
         server = self.reported_in_this_server()
         if activity is not None:
             server[Signal.ACTIVITY_FILE] = activity
-        return Heartbeats(everything, apps, server)
+        return ReportedActivity(everything, apps, server)
 
     def reported_in_this_server(self) -> dict[str, datetime]:
         """The reports for the whole server that this process knows at this moment, by signal. Reads
@@ -161,11 +162,13 @@ class HeartbeatSource:
         event_logger.add_listener(schema_id=CONTENTS_EVENT, listener=on_event)
 
 
-async def read_heartbeats(source: HeartbeatSource | None, unread: dict[str, Unread]) -> Heartbeats:
+async def read_reported_activity(
+    source: ReportedActivitySource | None, unread: dict[str, Unread]
+) -> ReportedActivity:
     """The activity that other programs report to ``source`` (None: they cannot report any). If it
     cannot be read, this adds the kernels and terminals to ``unread``."""
     if source is None:
-        return Heartbeats()
+        return ReportedActivity()
     try:
         return await source.read()
     except OSError as error:
@@ -177,7 +180,7 @@ async def read_heartbeats(source: HeartbeatSource | None, unread: dict[str, Unre
         failure = Unread("heartbeats", type(error).__name__, message, remedy)
         unread.setdefault(Snapshot.KERNELS, failure)
         unread.setdefault(Snapshot.TERMINALS, failure)
-        return Heartbeats()
+        return ReportedActivity()
 
 
 def _touched_at(path: Path) -> datetime:
@@ -195,15 +198,15 @@ def _left_out(path: Path, why: str, remedy: str = "") -> Unread:
     return Unread("heartbeat-files", "LeftOut", message, remedy or anew)
 
 
-def with_heartbeats(snapshot: Snapshot, heartbeats: Heartbeats) -> Snapshot:
-    """Add the heartbeats to the resources. An app's heartbeat counts for everything in it."""
-    if heartbeats.everything is None and not heartbeats.apps:
+def with_heartbeats(snapshot: Snapshot, reported: ReportedActivity) -> Snapshot:
+    """Add the heartbeats to the resources. The heartbeat of an app counts for everything in it."""
+    if reported.everything is None and not reported.apps:
         return snapshot
 
     def touched_at(*app_ids: str) -> datetime | None:
-        stamps = [heartbeats.of(app_id.partition("/")[2]) for app_id in app_ids]
+        stamps = [reported.of(app_id.partition("/")[2]) for app_id in app_ids]
         known = [at for at in stamps if at is not None]
-        return max(known, default=heartbeats.of(None))
+        return max(known, default=reported.of(None))
 
     def with_stamp(app: App) -> App:
         at = touched_at(app.id)
