@@ -50,7 +50,7 @@ def record_failure(settings: MutableMapping[str, Any], error: Exception) -> NotS
     else:
         cause = f"{type(error).__name__}: {error}"
         remedy = sentence(
-            "Correct what it names and restart the server; until then nothing is shut down."
+            "Correct the cause and restart the server. Until then nothing is shut down."
         )
     nothing = sentence("auto_shutdown could not start, and removes nothing.")
     failure = NotStarted(joined(nothing, cause), remedy)

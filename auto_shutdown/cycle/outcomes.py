@@ -41,7 +41,7 @@ class Outcomes:
         """The outcome of a removal that raised ``error``, an unexpected one. Logs its traceback."""
         self._log.error("auto_shutdown: removing failed", exc_info=error)
         name = type(error).__name__
-        return Outcome(Result.TEMPORARY, sentence("Removing it failed: %1.", name), name)
+        return Outcome(Result.TEMPORARY, sentence("The removal failed: %1.", name), name)
 
 
 def stale(decision: Decision | None) -> Outcome:
@@ -60,7 +60,8 @@ def still_there(resource: Resource) -> Outcome:
         detail = sentence("The server closed the terminal, but its manager still lists it.")
     else:
         remedy = sentence(
-            "See what the kernel manager writes to the server's log; restart the server if need be."
+            "See the messages of the kernel manager in the server's log. If the kernel stays, "
+            "restart the server."
         )
         detail = sentence("The kernel was shut down, and its manager still lists it.")
     return Outcome(Result.STILL_THERE, detail, "StillThere", remedy)

@@ -33,8 +33,8 @@ from .situation import Situation
 LATE = timedelta(seconds=60)
 
 LATE_REMEDY = sentence(
-    "Wait: nothing else is tried meanwhile. If it stays, see what the kernel manager writes to the "
-    "server's log, and restart the server."
+    "Wait: the extension tries nothing else meanwhile. If the fault stays, see the messages "
+    "of the kernel manager in the server's log, and restart the server."
 )
 
 

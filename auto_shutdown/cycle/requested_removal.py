@@ -171,4 +171,4 @@ def _require_removable(app: App, snapshot: Snapshot) -> None:
         message = sentence("Apps of type %1 are never removed by this extension.", app.type)
         raise RefusedError(409, message, "id", app.id)
     if app.status != IN_SERVICE:
-        raise RefusedError(409, sentence("The app is %1.", app.status), "id", app.id)
+        raise RefusedError(409, sentence("The app has the status %1.", app.status), "id", app.id)

@@ -118,7 +118,9 @@ class UserRequests:
         self._requested.require_not_removing(ref)
         if not situation.knows(ref) and not await self._controller.look(list_apps=False):
             message = sentence(
-                "A pass has not ended yet, so whether there is a %1 is not known. Try again.", ref
+                "A pass has not ended yet, so the server does not know whether a %1 exists. "
+                "Try again.",
+                ref,
             )
             raise RefusedError(503, message, "id", ref.id)
         if not situation.knows(ref):
@@ -170,7 +172,7 @@ class UserRequests:
         with _reading_entries():
             session = await self._recorder.find(name, self._controller.ledger_time())
         if session is None:
-            message = sentence("There is nothing of this id to bring back.")
+            message = sentence("There is no stopped session with this id.")
             raise RefusedError(404, message, "id", name)
         return session
 
@@ -180,7 +182,7 @@ class UserRequests:
         with _reading_entries():
             known = await self._recorder.forget(name)
         if not known:
-            message = sentence("There is nothing of this id to bring back.")
+            message = sentence("There is no stopped session with this id.")
             raise RefusedError(404, message, "id", name)
 
 
@@ -190,5 +192,7 @@ def _reading_entries() -> Iterator[None]:
         yield
     except OSError as error:
         why = error.strerror or type(error).__name__
-        message = sentence("What was stopped cannot be read from the state directory (%1).", why)
+        message = sentence(
+            "The stopped sessions cannot be read from the state directory (%1).", why
+        )
         raise RefusedError(507, message, "id", None) from None

@@ -89,10 +89,10 @@ class Document:
         return value, None
 
     def _problem(self, message: str, later: bool = False) -> FileProblem:
-        remedy = sentence("Repair %1, or move it away and set again what is missing.", self.path)
+        remedy = sentence("Repair %1, or move it away and set the missing values again.", self.path)
         if later:
             remedy = sentence(
-                "Install that version again, or move %1 away and set again what is missing.",
+                "Install that version again, or move %1 away and set the missing values again.",
                 self.path,
             )
         return FileProblem(message, remedy, later)
@@ -112,7 +112,9 @@ class Document:
                 path.unlink()
         except OSError as error:
             raise store_error("set aside", self.path, error) from error
-        remedy = sentence("See %1 beside it; set again what is missing.", aside.name)
+        remedy = sentence(
+            "See %1 in the same directory, and set the missing values again.", aside.name
+        )
         message = joined(problem.message, sentence("It was set aside."))
         return FileProblem(message, remedy, problem.later)
 

@@ -117,18 +117,21 @@ HOPELESS = REGION | {
 #: What the text of a denial says about the policy that caused it (IAM guide, "Troubleshoot access
 #: denied error messages"), and the remedy.
 DENIAL_HINTS = (
-    ("explicit deny", sentence("A policy denies it explicitly; change that policy.")),
-    ("vpc endpoint polic", sentence("The policy of the VPC endpoint must allow it, too.")),
+    ("explicit deny", sentence("A policy denies the action explicitly. Change that policy.")),
+    ("vpc endpoint polic", sentence("The policy of the VPC endpoint must allow the action, too.")),
     (
         "service control polic",
-        sentence("The organisation's service control policy must allow it, too."),
+        sentence("The organisation's service control policy must allow the action, too."),
     ),
     (
         "resource control polic",
-        sentence("The organisation's resource control policy must allow it, too."),
+        sentence("The organisation's resource control policy must allow the action, too."),
     ),
-    ("permissions boundary", sentence("The role's permissions boundary must allow it, too.")),
-    ("session polic", sentence("The session's policy must allow it, too.")),
+    (
+        "permissions boundary",
+        sentence("The role's permissions boundary must allow the action, too."),
+    ),
+    ("session polic", sentence("The session's policy must allow the action, too.")),
 )
 
 #: The remedy for a person who runs a command and whose credentials AWS does not accept.
@@ -173,7 +176,8 @@ def remedy(code: str, message: str, action: str, resource: str, region: str | No
             "AWS_ENDPOINT_URL_SAGEMAKER."
         )
     return sentence(
-        "It is tried again. If it stays, look up the code in SageMaker's API reference."
+        "The extension tries again. If the fault stays, look up the code in SageMaker's API "
+        "reference."
     )
 
 
@@ -214,14 +218,25 @@ def about_proxy(code: str, proxy: str, region: str | None) -> str:
 
 
 _ADVICE: tuple[tuple[frozenset[str], str], ...] = (
-    (THROTTLED, sentence("Nothing to do: it is tried again, later each time.")),
+    (
+        THROTTLED,
+        sentence(
+            "You need not do anything: the extension tries again, each time after a longer pause."
+        ),
+    ),
     (
         CREDENTIALS,
-        sentence("Check the credentials of this server; as soon as they are valid it goes on."),
+        sentence(
+            "Check the credentials of this server. The extension continues as soon as they are "
+            "valid."
+        ),
     ),
     (
         frozenset({"SSLError"}),
-        sentence("Check certificates and proxy; AWS_CA_BUNDLE names a proxy's own."),
+        sentence(
+            "Check the certificates and the proxy. If the proxy has its own certificate, name its "
+            "file in AWS_CA_BUNDLE."
+        ),
     ),
     (
         frozenset({"NoBoto3"}),
@@ -230,7 +245,10 @@ _ADVICE: tuple[tuple[frozenset[str], str], ...] = (
     (REGION, sentence("Set AutoShutdown.region_name or the environment variable AWS_REGION.")),
     (
         frozenset({"ResourceInUse"}),
-        sentence("Nothing to do: the app is changing its state; it is tried again."),
+        sentence(
+            "You need not do anything: the status of the app is changing, and the extension tries "
+            "again."
+        ),
     ),
     (
         frozenset({"NoOwner"}),

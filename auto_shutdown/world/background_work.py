@@ -114,24 +114,23 @@ class WorkSource:
         """What the last look could not read. Nothing that depends on it is removed."""
         faults = []
         if self._problem is not None:
-            message = sentence(
-                "%1: whether anything works in the background is not known.",
-                _capitalized(str(self._problem)),
-            )
+            message = sentence("It is unknown whether background work runs: %1.", self._problem)
             code, remedy = self._problem.code, self._problem.remedy
             faults.append(Fault("processes", code, message, remedy, now))
         if self._unanswered:
             message = sentence(
-                "%1: whether its kernels are at work is not known.", _capitalized(self._unanswered)
+                "It is unknown whether the kernels of another server run a cell: %1.",
+                self._unanswered,
             )
             remedy = sentence(
-                "Stop that server, or start it with a token, so that this one may ask it."
+                "Stop that server, or start it with a token, so that this server can ask it."
             )
             faults.append(Fault("other-servers", "Unanswered", message, remedy, now))
         elif self._servers_with_old_report:
             servers = ", ".join(self._servers_with_old_report)
             message = sentence(
-                "The passes of %1 fail or are late: whether its kernels are at work is not known.",
+                "It is unknown whether the kernels of %1 run a cell, because its passes fail "
+                "or are late.",
                 servers,
             )
             remedy = sentence("Restart that server, or shut its kernels down there.")
@@ -284,7 +283,3 @@ def _used(before: Sample, after: Sample) -> Sample:
         key: after[key].since(before[key]).at_most(DEAREST_ANSWER)
         for key in after.keys() & before.keys()
     }
-
-
-def _capitalized(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -52,5 +52,7 @@ def _common(path: Path, error: OSError) -> str:
     if error.errno in NOT_A_DIRECTORY:
         return sentence("Move away the file that is in the place of the directory %1.", path.parent)
     if error.errno in TOO_MANY_OPEN:
-        return sentence("Close what holds so many files open, or raise the limit (ulimit -n).")
+        return sentence(
+            "End the programs that hold many files open, or raise the limit (ulimit -n)."
+        )
     return sentence("Check the file system of %1.", path)

@@ -61,8 +61,8 @@ class HostActivity:
             return []
         why = self._error.strerror or type(self._error).__name__
         message = sentence(
-            "AutoShutdown.activity_file cannot be written (%1): what is at work here is not "
-            "protected from SageMaker's own idle shutdown.",
+            "AutoShutdown.activity_file cannot be written (%1): SageMaker's own idle shutdown "
+            "may delete this app although it works.",
             why,
         )
         remedy = joined(

@@ -227,7 +227,10 @@ class KernelShutdown:
             Result.TEMPORARY,
             sentence("Shutting down kernel %1 failed: %2.", kernel.id, type(error).__name__),
             type(error).__name__,
-            sentence("It is tried again; the server's log has what its kernel manager says."),
+            sentence(
+                "The extension tries again. The server's log has the messages of the kernel "
+                "manager."
+            ),
         )
 
     def _may_be_listed(self, kernel_id: str) -> bool:

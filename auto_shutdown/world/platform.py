@@ -192,11 +192,13 @@ def _problem(path: Path, code: str, what: str) -> Unread:
         "platform",
         code,
         sentence(
-            "What %1 says of this host cannot be used: %2. No app is looked after.", path, what
+            "The description of this host in %1 cannot be used: %2. The extension removes no app.",
+            path,
+            what,
         ),
         sentence(
-            "Mend %1, or set AutoShutdown.domain_id and AutoShutdown.user_profile_name "
-            "(or space_name).",
+            "Correct %1, or set AutoShutdown.domain_id and AutoShutdown.user_profile_name (or "
+            "space_name).",
             path,
         ),
     )

@@ -32,12 +32,14 @@ def unreadable(error: OSError) -> UnreadableError:
     """The error for a process table of which a file could not be read."""
     code = errno.errorcode.get(error.errno or 0, type(error).__name__)
     remedies = {
-        "EMFILE": sentence("Close what holds so many files open, or raise the limit (ulimit -n)."),
+        "EMFILE": sentence(
+            "End the programs that hold many files open, or raise the limit (ulimit -n)."
+        ),
         "ENFILE": sentence(
-            "This host has no file descriptors left: close what holds so many files open."
+            "This host has no file descriptors left: end the programs that hold many files open."
         ),
     }
-    unknown = sentence("See that this server's user may read /proc (proc(5), hidepid).")
+    unknown = sentence("Give this server's user permission to read /proc (proc(5), hidepid).")
     remedy = remedies.get(code, unknown)
     message = f"{proc_files.PROC} cannot be read ({error.strerror or code})"
     return UnreadableError(code, message, remedy)

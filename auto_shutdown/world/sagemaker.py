@@ -118,7 +118,7 @@ class SageMaker:
             return await self._stop_instance(app, may_go)
         if app.type != KERNEL_GATEWAY and not ours:
             detail = sentence("Apps of type %1 are never deleted.", app.type)
-            advice = sentence("Delete it in Studio.")
+            advice = sentence("Delete the app in Studio.")
             return Outcome(Result.PERMANENT, detail, "NotCovered", advice)
         if not platform.has_apps and not ours:
             detail = sentence("Domain and owner of this server are not known.")

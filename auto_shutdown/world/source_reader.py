@@ -19,7 +19,8 @@ SOURCE_SECONDS = 45.0
 ABANDON_SECONDS = 600.0
 
 _REMEDY = sentence(
-    "The next pass tries again. If it stays, the server's log says what its managers do."
+    "The next pass tries again. If the fault stays, see the messages of the managers in the "
+    "server's log."
 )
 
 T = TypeVar("T")

@@ -56,7 +56,9 @@ def stop_by_tag(tag: str, arn: str, tags: Mapping[str, str]) -> Stop | None:
     if tag not in tags:
         return None
     named = f"the tag {tag} of {arn}"
-    return _stopped(tags[tag], sentence("They go on when the administrator deletes %1.", named))
+    return _stopped(
+        tags[tag], sentence("Removals continue when the administrator deletes %1.", named)
+    )
 
 
 class StopSwitch:
@@ -126,13 +128,14 @@ class StopSwitch:
         if content.strip().lower() == RUN:
             return None
         return _stopped(
-            content, sentence("They go on when the administrator writes run into %1.", self._file)
+            content,
+            sentence("Removals continue when the administrator writes run into %1.", self._file),
         )
 
     def _unknown(self, what: str, why: str, remedy: str) -> Stop:
         message = sentence(
-            "Whether an administrator has stopped all removals is not known: %1 cannot be "
-            "read (%2). Nothing is removed meanwhile.",
+            "It is unknown whether an administrator has stopped all removals, because %1 "
+            "cannot be read (%2). Nothing is removed meanwhile.",
             what,
             why,
         )

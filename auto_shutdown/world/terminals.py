@@ -157,7 +157,10 @@ class TerminalSource:
                 Result.TEMPORARY,
                 sentence("Closing terminal %1 failed: %2.", terminal.id, type(error).__name__),
                 type(error).__name__,
-                sentence("It is tried again; the server's log has what its terminal manager says."),
+                sentence(
+                    "The extension tries again. The server's log has the messages of the terminal "
+                    "manager."
+                ),
             )
         return Outcome(Result.REMOVED, "The terminal was closed.")
 
@@ -183,8 +186,8 @@ def _still_there(terminal: Terminal) -> Outcome:
         sentence("The shell of terminal %1 was ended, but a program in it runs on.", terminal.id),
         "StillThere",
         sentence(
-            "End that program (ps -ef, kill); one of another user (su, sudo) only that user can "
-            "end. The removal is tried again."
+            "End the program (ps -ef, kill). If it belongs to another user (su, sudo), only "
+            "that user can end it. The extension tries the removal again."
         ),
     )
 

@@ -70,7 +70,7 @@ async def test_status_shows_a_fault_and_fails(command: Any, server: Any, tmp_pat
     assert result.code == 1
     assert "Health: degraded." in result.out
     assert "! settings: " in result.out
-    assert "set again what is missing" in result.out
+    assert "set the missing values again" in result.out
 
 
 async def test_check_with_dry_run_removes_nothing(command: Any, server: Any) -> None:

@@ -117,6 +117,6 @@ def test_a_plain_string_is_one_part() -> None:
     ids=["the message of an exception", "copy", "deepcopy", "str"],
 )
 def test_the_parts_survive(through) -> None:  # type: ignore[no-untyped-def]
-    text = sentence("The app is %1.", "Pending")
+    text = sentence("The app has the status %1.", "Pending")
     assert isinstance(through(text), Text)
     assert parts_of(through(text)) == parts_of(text)

@@ -51,7 +51,7 @@ def error_of(number: int) -> OSError:
         ),
         (
             errno.EMFILE,
-            *["Close what holds so many files open, or raise the limit (ulimit -n)."] * 2,
+            *["End the programs that hold many files open, or raise the limit (ulimit -n)."] * 2,
         ),
     ],
 )

@@ -22,7 +22,7 @@ ARN = "arn:aws:sagemaker:us-east-1:123456789012:domain/d-1"
 TAG = "auto-shutdown:stop"
 STOPPED = Stop(
     "An administrator has stopped all removals: incident 7.",
-    f"They go on when the administrator deletes the tag {TAG} of {ARN}.",
+    f"Removals continue when the administrator deletes the tag {TAG} of {ARN}.",
 )
 
 
@@ -101,7 +101,7 @@ async def test_stop_file_gives_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "stop"
     path.write_text("incident 7\n")
     assert await read_file(path) == Stop(
-        STOPPED.message, f"They go on when the administrator writes run into {path}."
+        STOPPED.message, f"Removals continue when the administrator writes run into {path}."
     )
 
 
