@@ -49,15 +49,16 @@ def merge(limits: Limits, user: Mapping[str, Any]) -> tuple[Policy, list[Problem
     return _policy(settings, limits), problems
 
 
-def cautious(limits: Limits) -> dict[str, Any]:
+def most_careful_settings(limits: Limits) -> dict[str, Any]:
     """The settings that remove least, for a user whose own settings could not be read.
 
     Locked settings are left out. Otherwise a user could damage the file to evade a lock.
     """
     longest = limits.max_idle_timeout_minutes
-    # Two settings that could keep more stay as they are. While the user's settings are unknown,
-    # nothing is removed anyway unless the administrator locked ``enabled``. A longer
-    # ``warn_minutes`` would only delay a removal that the administrator wants.
+    # ``enabled`` and ``warn_minutes`` stay as they are, although other values could keep more.
+    # While the user's settings are unknown, nothing is removed anyway unless the administrator
+    # locked ``enabled``. A longer ``warn_minutes`` would only delay a removal that the
+    # administrator wants.
     settings: dict[str, Any] = {
         name: longest if field.kind == "idle" else True
         for name, field in FIELDS.items()
@@ -68,13 +69,14 @@ def cautious(limits: Limits) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in limits.locked}
 
 
-def careful_part(
+def part_that_keeps_more(
     changes: Mapping[str, Any], user: Mapping[str, Any], limits: Limits
 ) -> dict[str, Any]:
-    """Those of the validated ``changes`` to ``user``'s settings that can only keep more resources.
+    """The part of the validated ``changes`` to ``user``'s settings that can only keep more
+    resources.
 
-    Such a change may take effect before it is on disk. A change of the rules is never one of them,
-    because a rule can both shorten and lengthen limits.
+    This part may take effect before it is on disk. It never contains a change of the rules, because
+    a rule can both shorten and lengthen limits.
     """
     careful: dict[str, Any] = {}
     for name, value in changes.items():
@@ -96,7 +98,7 @@ def _keeps_no_less(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _in_force(settings: Mapping[str, Any], name: str) -> Any:
-    """The value of a setting; where it is null, the value that it follows."""
+    """The value of a setting. Null means the value of ``idle_timeout_minutes``."""
     value = settings[name]
     return settings["idle_timeout_minutes"] if value is None else value
 

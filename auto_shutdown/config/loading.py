@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import precedence, provenance
-from .problems import misspelt_sections, misspelt_sections_of_files, misunderstood, raise_first
+from .problems import invalid_options, misspelt_sections, misspelt_sections_of_files, raise_first
 from .settings import Limits
 from .traits import AdminTraits
 
@@ -25,15 +25,15 @@ async def configured_limits(
     command_lines: Iterable[Mapping[str, Any]],
     loaded: Iterable[str] | None,
 ) -> tuple[Limits, list[str]]:
-    """Returns the limits with the source of each trait, and the names of the traits that a user's
-    file sets in vain.
+    """Returns the limits with the source of each trait, and the names of the traits whose value in
+    a user's file does not apply.
 
-    ``app`` has the traits as Jupyter set them. Where an administrator's file overrules a user's
-    file, this function sets the traits of ``app`` again. ``directories`` (most important first) and
+    ``app`` has the traits as Jupyter set them. If an administrator's file overrules a user's file,
+    this function sets the traits of ``app`` again. ``directories`` (most important first) and
     ``config_file`` are where the server looks for configuration files. ``merged`` are the
     configurations of the server and of the extension as Jupyter merged them; ``command_lines`` are
-    their command lines. ``loaded`` are the paths of the files that Jupyter loaded, None when this
-    version of Jupyter does not tell.
+    their command lines. ``loaded`` are the paths of the files that Jupyter loaded (None: this
+    version of Jupyter does not list them).
 
     Raises ConfigurationError when a file or a value that applies cannot be understood.
     """
@@ -53,10 +53,10 @@ async def configured_limits(
         configured: dict[str, Any] = {}
         for config in merged:
             configured.update(config.get(section_name, {}))
-        raise_first(misunderstood(configured, app.traits(config=True)))
+        raise_first(invalid_options(configured, app.traits(config=True)))
     else:
         configured = dict(section)
-        raise_first(misunderstood(configured, app.traits(config=True)))
+        raise_first(invalid_options(configured, app.traits(config=True)))
         app._config_error = None  # the error is in a value that does not apply
         names = AdminTraits.class_trait_names(config=True)
         ignored = precedence.set_traits(app, names, section)

@@ -42,16 +42,16 @@ def overruling_section(files: Sequence[ConfigFile], command_line: Section) -> Se
 def _values(file: ConfigFile) -> Section:
     if SECTION not in file.names:
         return file.section(SECTION)
-    values, error = run(file)
+    values, error = run_python_file(file)
     if error:
         message = f"{file.path} is the administrator's, and its content is unknown: {error}."
         raise_first([Problem(message, f"Correct {file.path}, and restart the server.")])
     return {str(name): value for name, value in values.get(SECTION, {}).items()}
 
 
-def run(file: ConfigFile) -> tuple[Mapping[str, Any], str]:
-    """Run a Python configuration file as Jupyter does. Returns its configuration, and a text that
-    tells why it failed (empty when it did not fail)."""
+def run_python_file(file: ConfigFile) -> tuple[Mapping[str, Any], str]:
+    """Run a Python configuration file as Jupyter does. Returns its configuration, and why it failed
+    (empty if it did not fail)."""
     loader = PyFileConfigLoader(file.path.name, str(file.path.parent))
     try:
         return loader.load_config(), ""
@@ -63,14 +63,15 @@ def failed_to_load(files: Sequence[ConfigFile], loaded: Iterable[str]) -> list[P
     """The Python files that apply and that failed when Jupyter ran them.
 
     ``loaded`` are the paths that Jupyter lists as loaded. Jupyter lists neither a file that failed
-    nor a file that sets nothing. So a file that is not listed is run again to tell these apart.
+    nor a file that sets nothing. So this function runs a file that is not listed again, to find out
+    whether it fails.
     """
     listed = {str(path) for path in loaded}
     problems = []
     for file in applying(files):
         if file.problem or not file.may_configure or str(file.path) in listed:
             continue
-        values, error = run(file)
+        values, error = run_python_file(file)
         if error or values:
             error = error or "it could not be loaded when the server started"
             message = f"{file.path} is skipped by Jupyter, with all its settings: {error}."
@@ -80,8 +81,8 @@ def failed_to_load(files: Sequence[ConfigFile], loaded: Iterable[str]) -> list[P
 
 def set_traits(app: HasTraits, names: Iterable[str], section: Section) -> list[str]:
     """Set each trait in ``names`` to its value in ``section``, or to its default where ``section``
-    has no value. Returns the names of the traits that had another value before, which was not the
-    default: somebody had set them in vain. Raises TraitError."""
+    has no value. Returns the names of the traits whose value from a user's file no longer applies:
+    it was not the default, and is replaced. Raises TraitError."""
     ignored: list[str] = []
     # The default of state_dir depends on the traits that describe the platform.
     for name in sorted(names, key=lambda name: name == "state_dir"):

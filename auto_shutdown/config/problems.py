@@ -3,7 +3,7 @@
 Jupyter skips a file that it cannot load, and traitlets drops all options that follow an option that
 it cannot read. The server then runs with defaults that nobody chose. This extension would remove
 resources although somebody wrote ``enabled=false`` or ``dry_run=true``. So the extension refuses to
-start while there is such a problem, and tells which (docs/decisions/022).
+start while there is such a problem, and names the problem (docs/decisions/022).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESTART = "and restart the server; until then nothing is shut down."
 @dataclass(frozen=True)
 class Problem:
     """``message`` names the file or trait, ``remedy`` says what to do. ``name`` is the name of the
-    trait, empty where the problem is no single trait's."""
+    trait; empty if the problem does not concern a single trait."""
 
     message: str
     remedy: str
@@ -39,7 +39,7 @@ class Problem:
 
 
 class ConfigurationError(TraitError):
-    """Some part of the configuration cannot be understood. The extension does not start."""
+    """A part of the configuration cannot be understood. The extension does not start."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ def raise_first(problems: Iterable[Problem]) -> None:
 
 
 def unreadable(files: Sequence[ConfigFile]) -> Iterator[Problem]:
-    """A problem for each file that applies and cannot be read: it may forbid removals."""
+    """A problem for each file that applies and cannot be read. Such a file may forbid removals."""
     for file in applying(files):
         if file.problem:
             yield Problem(
@@ -82,12 +82,12 @@ def misspelt_sections_of_files(files: Iterable[ConfigFile]) -> Iterator[Problem]
         yield from misspelt_sections(file.content, str(file.path))
 
 
-def takes_several(trait: TraitType[Any, Any] | None) -> bool:
+def accepts_several_values(trait: TraitType[Any, Any] | None) -> bool:
     """Whether an option for this trait may be given more than once on the command line."""
     return hasattr(trait, "from_string_list")
 
 
-def misunderstood(
+def invalid_options(
     section: Mapping[str, Any], traits: Mapping[str, TraitType[Any, Any]]
 ) -> Iterator[Problem]:
     """A problem for each option of the section that is no trait, or that the command line gives
@@ -101,7 +101,7 @@ def misunderstood(
             hint = f" Did you mean {close[0]}?" if close else ""
             message = f"{SECTION}.{name} is configured, and there is no such trait.{hint}"
             yield Problem(message, f"Correct the name {name}, or take it out, {RESTART}", name)
-        elif isinstance(value, DeferredConfigList) and not takes_several(trait):
+        elif isinstance(value, DeferredConfigList) and not accepts_several_values(trait):
             values = ", ".join(map(str, value))
             message = (
                 f"{SECTION}.{name} is given {len(value)} times on the command line ({values}): "

@@ -47,9 +47,9 @@ _CONFIGURES = frozenset({"c", "get_config", "load_subconfig", "exec", "eval"})
 class ConfigFile:
     """One configuration file. ``content`` is the object of a JSON file. ``names`` are the
     identifiers and strings of a Python file; ``may_configure`` is false when that program cannot
-    set anything. ``problem`` tells why the file cannot be read; Jupyter then skips it.
-    ``correction`` is the remedy for that problem, without an end. ``owner`` is USER, ADMINISTRATOR
-    or STARTER."""
+    set anything. ``problem`` says why the file cannot be read; Jupyter then skips it.
+    ``correction`` is the beginning of the remedy, which the caller completes. ``owner`` is USER,
+    ADMINISTRATOR or STARTER."""
 
     path: Path
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -150,8 +150,8 @@ def _pairs(directories: Sequence[str], name: str) -> Iterator[Path]:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether ``path`` is a file that Jupyter would read. True also when this cannot be found out,
-    so that ``_read`` reports the error."""
+    """Whether ``path`` is a file that Jupyter would read. Also true if that is unknown, so that
+    ``_read`` reports the error."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):

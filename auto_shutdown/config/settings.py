@@ -30,14 +30,14 @@ MAX_WARN_MINUTES = 1440.0
 
 
 class KeepsMore(Enum):
-    """With which of two values of a setting the extension keeps more resources."""
+    """Which of two values of a setting keeps more resources."""
 
     ON = "on"
     OFF = "off"
     HIGHER = "higher"
-    #: Neither value keeps all that the other keeps, so nothing can be said.
+    #: Each of the two values may keep a resource that the other value does not keep.
     INCOMPARABLE = "incomparable"
-    #: The setting decides about no removal.
+    #: The setting has no effect on removals.
     NO_EFFECT = "no effect"
 
 
@@ -45,7 +45,7 @@ class KeepsMore(Enum):
 class Field:
     """One setting. ``kind`` selects its validation: bool, idle (minutes within the administrator's
     bounds), warn (minutes from 0) or rules. ``nullable`` is true when null is a valid value.
-    ``keeps_more`` says with which of two values more resources are kept."""
+    ``keeps_more`` says which of two values keeps more resources."""
 
     kind: str
     default: Any

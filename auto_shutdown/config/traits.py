@@ -17,7 +17,7 @@ from traitlets import Bool, Dict, Float, List, TraitError, Unicode, default, val
 from traitlets.config import Config, Configurable
 
 from . import METADATA_PATH
-from .problems import ConfigurationError, misunderstood, raise_first
+from .problems import ConfigurationError, invalid_options, raise_first
 from .provenance import SECTION
 from .settings import FIELDS, Limits, SettingError
 from .settings import validate as validate_setting
@@ -180,14 +180,14 @@ class AdminTraits(Configurable):
         try:
             super()._load_config(cfg, section_names, traits)
         except Exception as error:
-            self._config_error = self._config_error or self._named(error, cfg)
+            self._config_error = self._config_error or self._with_trait_name(error, cfg)
 
-    def _named(self, error: Exception, config: Config) -> TraitError:
-        """``error`` with the name of the trait that caused it, found by setting each trait
-        alone."""
+    def _with_trait_name(self, error: Exception, config: Config) -> TraitError:
+        """``error`` with the name of the trait that caused it. To find that trait, this sets each
+        trait alone."""
         section = config.get(SECTION, config.get(type(self).__name__, {}))
         try:
-            raise_first(misunderstood(section, self.traits(config=True)))
+            raise_first(invalid_options(section, self.traits(config=True)))
         except ConfigurationError as problem:
             return problem
         if isinstance(error, TraitError):
@@ -220,7 +220,7 @@ class AdminTraits(Configurable):
         return float(value)
 
     @validate("state_dir", "activity_file", "metadata_path", "stop_file")
-    def _a_path(self, proposal: Any) -> str:
+    def _path_without_nul(self, proposal: Any) -> str:
         if "\0" in proposal["value"]:
             raise TraitError(f"{SECTION}.{proposal['trait'].name} must be a path, without NUL.")
         return str(proposal["value"])

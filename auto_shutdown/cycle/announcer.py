@@ -45,7 +45,7 @@ class Announcer:
         self._observers: list[Observer] = []
         self._sequence = 0
         self._rows: dict[Ref, tuple[object, ...]] = {}
-        self._beside_rows: tuple[object, ...] = ()
+        self._other_content: tuple[object, ...] = ()
 
     def add(self, observer: Observer) -> None:
         """Notify ``observer`` from now on."""
@@ -71,15 +71,15 @@ class Announcer:
             (program.id, program.state, state[:2])
             for program, state in describe_all(situation.snapshot, situation.ledger, policy, now)
         ]
-        beside_rows = (
+        other_content = (
             programs,
             {ref: hold.until for ref, hold in situation.ledger.holds.items()},
             policy,
             [(fault.source, fault.code) for fault in faults],
             outcomes,
         )
-        if rows != self._rows or beside_rows != self._beside_rows:
-            self._rows, self._beside_rows = rows, beside_rows
+        if rows != self._rows or other_content != self._other_content:
+            self._rows, self._other_content = rows, other_content
             self._changed()
 
     def rows_may_have_changed(self, resources: Iterable[Resource], plan: Plan) -> None:
@@ -133,7 +133,7 @@ class Announcer:
 
 
 def _row(resource: Resource, decision: Decision) -> tuple[object, ...]:
-    """The fields of a resource's row in the report, without its sentence, which contains ages."""
+    """The fields of a resource's row in the report, without the sentence, which contains ages."""
     return (
         decision.ref,
         getattr(resource, "state", None) or getattr(resource, "status", None),

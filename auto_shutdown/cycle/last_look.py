@@ -97,7 +97,7 @@ class LastLook:
         window = window_of(limit)
         answers = await asyncio.wait_for(self.world.ask({self.ref: window}), ASK_SECONDS)
         now = self.ledger_time()
-        # The pass may have removed the only kernel that could answer. Its answer still holds.
+        # The pass may have removed the only kernel that could answer. Its last answer still holds.
         mark = self.situation.ledger.marks.get(self.ref)
         if mark is not None and mark.work.result == "none" and has_recent_answer(mark, now, window):
             answers = tuple(a for a in answers if a.ref != self.ref or a.answered or a.unread)

@@ -33,7 +33,7 @@ class PassTasks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, one_pass: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run ``one_pass`` in a task. Whoever begins it need not wait for it."""
+        """Run ``one_pass`` in a task. The caller need not wait for it."""
         task = asyncio.ensure_future(one_pass)
         self._tasks.add(task)
 
@@ -41,7 +41,7 @@ class PassTasks:
             self._tasks.discard(task)
             error = None if task.cancelled() else task.exception()
             if error is not None:
-                # Logs an error that came after the pass itself. Other errors are known already.
+                # The error came after the pass itself. PassRunner has reported all other errors.
                 self._health.pass_ended(error, self._now())
 
         task.add_done_callback(ended)

@@ -1,4 +1,5 @@
-"""Wait for a bounded time, so that nothing that hangs can hold up a request or the server's end."""
+"""Wait for a bounded time, so that a call that hangs delays neither a request nor the server's
+end."""
 
 from __future__ import annotations
 

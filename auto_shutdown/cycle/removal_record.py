@@ -26,10 +26,10 @@ from ..core.translatable import parts_of
 class Removal:
     """One removal: the decision, the resource, and the policy in force at ``now``.
 
-    ``resource`` is None if it ended by itself before. ``frees`` is the instance that the removal
-    frees (None: it frees none). ``ends_server``: this server's own app or instance is removed in
-    the same pass. ``tenants``: if ``resource`` is an app, the kernels and terminals that are or may
-    be in it. They end with the app and get no audit line of their own.
+    ``resource`` is None if the resource ended by itself before the removal. ``frees`` is the
+    instance that the removal frees (None: it frees none). ``ends_server``: this server's own app or
+    instance is removed in the same pass. ``tenants``: if ``resource`` is an app, the kernels and
+    terminals that are or may be in it. They end with the app and get no audit line of their own.
     """
 
     decision: Decision

@@ -32,7 +32,7 @@ from .situation import Situation
 
 
 class LastDecision(Protocol):
-    """How a removal decides for the last time."""
+    """The last observation before a removal, and the last decision."""
 
     async def observe(self) -> None:
         """Read again what may have changed. This may take seconds."""

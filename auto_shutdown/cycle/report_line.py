@@ -5,7 +5,7 @@ A line is written when its content has changed, at most once a minute, and at le
 minutes. Nothing is written unless the administrator turns ``report_to_log`` on. No notebook, path
 or command is named unless ``report_to_log_names`` is on, too. docs/domain.md documents the schema,
 which has a version. The line goes to the file descriptor and not through logging, which would add a
-prefix. A thread of its own writes it, because nobody may be reading the standard output.
+prefix. A separate thread writes it, because a write blocks while nobody reads the standard output.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from ..world.clock import Moment
 #: The version of the line's schema. It is raised when a member changes its meaning.
 VERSION = 1
 
-#: The longest time between two lines, and the shortest.
-INTERVAL = timedelta(minutes=15)
-SHORTEST = timedelta(minutes=1)
+#: The longest and the shortest time between two lines.
+LONGEST_INTERVAL = timedelta(minutes=15)
+SHORTEST_INTERVAL = timedelta(minutes=1)
 
 #: A write to a pipe of up to this size is atomic (POSIX: PIPE_BUF is 4096 on Linux), so no other
-#: output can get inside the line. Apps that do not fit into it are only counted.
+#: output can get inside the line. Apps that do not fit are left out and counted.
 MOST_BYTES = 4096
 
 STANDARD_OUTPUT = 1
@@ -66,17 +66,19 @@ class ReportLine:
         plan: Plan,
         dry_run: bool,
     ) -> None:
-        """Write the line if it is time. Never raises: a report must not end a pass."""
+        """Write the line if it is due. Never raises: an error here must not end a pass."""
         if not self._limits.report_to_log:
             return
         try:
             rates = self._rates(snapshot)
             self._rehearsal = advance(self._rehearsal, snapshot, plan, dry_run, moment.now, rates)
-            if self._age(moment.monotonic) < SHORTEST.total_seconds():
+            if self._age(moment.monotonic) < SHORTEST_INTERVAL.total_seconds():
                 return  # to build a line costs a whole report, and passes can be frequent
             sums = totals(self._rehearsal, moment.now, rates)
             line = compose(report(), sums, self._rehearsal, self._limits.report_to_log_names)
-            if self._is_time(moment.monotonic, _what_matters(line)):
+            content, age = _compared_content(line), self._age(moment.monotonic)
+            if content != self._written or age >= LONGEST_INTERVAL.total_seconds():
+                self._written, self._written_at = content, moment.monotonic
                 self._write(encode(line))
         except Exception as error:
             if not self._failed:
@@ -92,12 +94,6 @@ class ReportLine:
         """Seconds since the last line (infinite: there was none)."""
         return math.inf if self._written_at is None else monotonic - self._written_at
 
-    def _is_time(self, monotonic: float, content: Any) -> bool:
-        if content == self._written and self._age(monotonic) < INTERVAL.total_seconds():
-            return False
-        self._written, self._written_at = content, monotonic
-        return True
-
 
 def compose(
     report: Mapping[str, Any], sums: Rehearsal, rehearsal: Rehearsal, with_names: bool
@@ -109,7 +105,7 @@ def compose(
         reasons[resource["kind"]][resource["reason"]] += 1
     savings = report["savings"]
     line = {
-        # The first member, because the reader finds a line by it.
+        # The first member, because ``domain report`` recognises a report line by it.
         "auto_shutdown_report": VERSION,
         "at": report["now"],
         "version": __version__,
@@ -155,7 +151,7 @@ def _app(resource: Mapping[str, Any], due: set[tuple[str, str]]) -> dict[str, An
     }
 
 
-def _what_matters(line: Mapping[str, Any]) -> Any:
+def _compared_content(line: Mapping[str, Any]) -> Any:
     """The content whose change causes a new line. Instants, sums and kernels change too often."""
     apps = [
         {name: app[name] for name in ("type", "name", "state", "action", "would_remove")}
@@ -177,7 +173,7 @@ def encode(line: Mapping[str, Any]) -> bytes:
 
 
 class _InBackground:
-    """Writes to standard output in a thread. While a write does not end, lines are dropped."""
+    """Writes to standard output in a thread. While one write hangs, later lines are dropped."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None

@@ -19,7 +19,7 @@ from .situation import Situation
 
 
 class Reporter:
-    """Knows when the last passes were. ``armed``: passes run by themselves."""
+    """Makes the report. ``armed`` is true while the loop of passes runs."""
 
     def __init__(
         self,

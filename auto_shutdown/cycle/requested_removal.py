@@ -32,14 +32,14 @@ from .removal_record import Removal
 from .removal_tasks import RemovalTasks
 from .situation import Situation
 
-#: What the user who requested a removal reads as its reason.
+#: The reason of such a removal, as the report and the audit log show it.
 REQUESTED = "A user requested the removal."
 
-#: Seconds that a request waits for its removal. After that the response says that the removal is
+#: Seconds that a request waits for the removal. After that, the response says that the removal is
 #: still in progress.
 REQUEST_SECONDS = 20.0
 
-UNDER_WAY = "It is still being shut down; the report shows when that is done."
+UNDER_WAY = "The shutdown is still in progress. The report shows when it has ended."
 
 
 class RequestedRemovals:
@@ -61,7 +61,7 @@ class RequestedRemovals:
         apps = [Ref(Kind.APP, app) for app in apps_of(resource)]
         # A resource that may run in several apps is sure to end only if all these apps end.
         if apps and all(map(self._is_ending, apps)):
-            raise _being_removed(apps[0], of=ref)
+            raise _being_removed(apps[0], requested=ref)
 
     def _is_ending(self, ref: Ref) -> bool:
         return ref in self._situation.removals_under_way or self._tasks.is_requested(ref)
@@ -108,7 +108,7 @@ class RequestedRemovals:
     ) -> Outcome | None:
         """The outcome of the removal; None if it has not ended after ``REQUEST_SECONDS``."""
         running = self._tasks.running(resource.ref)
-        if running is not None:  # a pass began it, and may still decide to keep the resource
+        if running is not None:  # a pass began it, and may yet keep the resource
             await asyncio.wait({running}, timeout=REQUEST_SECONDS)
             if not running.done():
                 return None
@@ -142,7 +142,8 @@ class RequestedRemovals:
 
 @dataclass(frozen=True)
 class _Requested:
-    """The last decision of a removal that a user requested: it never changes."""
+    """The last decision of a removal that a user requested. It is always the user's own
+    decision."""
 
     decision: Decision
     policy: Callable[[], Policy]
@@ -158,10 +159,11 @@ class _Requested:
         return self.decision
 
 
-def _being_removed(ref: Ref, of: Ref | None = None) -> RefusedError:
-    """The refusal of a request for ``of`` (None: for ``ref``), because ``ref`` is being removed."""
+def _being_removed(ref: Ref, requested: Ref | None = None) -> RefusedError:
+    """The refusal of a request for ``requested`` (None: for ``ref``), because ``ref`` is being
+    removed."""
     message = sentence("The %1 is being shut down already.", ref)
-    return RefusedError(409, message, "id", (of or ref).id)
+    return RefusedError(409, message, "id", (requested or ref).id)
 
 
 def _require_removable(app: App, snapshot: Snapshot) -> None:

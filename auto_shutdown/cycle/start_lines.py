@@ -1,5 +1,5 @@
-"""The lines in the server's log after the extension has started: whether it removes anything, what,
-and after how long. Somebody who reads only the log must be able to tell."""
+"""The lines in the server's log after the extension has started. They say whether the extension
+removes anything, which kinds of resources, and after how long, for people who read only the log."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def start_lines(policy: Policy, platform: Platform) -> Iterator[str]:
 
 
 def _covered(policy: Policy, platform: Platform) -> str:
-    """What is removed here, each kind with its idle timeout."""
+    """The kinds of resources that are removed on this platform, each with its idle timeout."""
     app = {
         NOTEBOOK_INSTANCE: "this notebook instance",
         STUDIO_CLASSIC: "KernelGateway apps",
@@ -78,7 +78,7 @@ def _listed(nouns: list[str]) -> str:
 
 
 def _exceptions(policy: Policy) -> str:
-    """What changes the limits for some resources."""
+    """The settings that make exceptions from these limits, in brackets (empty: none)."""
     parts = []
     if policy.rules:
         number = len(policy.rules)

@@ -1,8 +1,8 @@
 """The requests of users to a running server: settings, keep-alives, presence, removals, history.
 
 Requests and passes change the same :class:`~auto_shutdown.cycle.situation.Situation`. A request
-takes effect at once, also during a pass: a keep-alive that a user sets while a pass removes other
-resources holds. Only a request that has to observe the world waits for the pass.
+takes effect at once, also during a pass: a keep-alive prevents each removal that the pass has not
+begun. Only a request that has to observe the resources waits for the pass to end.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ SHOW_SECONDS = 10.0
 
 
 class UserRequests:
-    """The requests to one :class:`Controller`. All methods must be called on the server's event
-    loop."""
+    """Serves the requests of users to one :class:`Controller`. All methods must be called on the
+    server's event loop."""
 
     def __init__(
         self,
@@ -57,8 +57,8 @@ class UserRequests:
         return self._controller.limits.max_keep_alive_minutes
 
     async def patch_settings(self, patch: Any) -> dict[str, Any]:
-        """Change the user's settings. They hold from now on, also for the pass in progress, and
-        another pass begins at once. Returns the settings as ``GET settings`` does.
+        """Change the user's settings. The new values apply at once, also to the pass in progress,
+        and another pass begins at once. Returns the settings as ``GET settings`` does.
 
         Raises SettingError for a wrong value, StoreError when the file cannot be written.
         """
@@ -73,8 +73,8 @@ class UserRequests:
     async def keep_alive(
         self, ref: Ref, minutes: float | None, note: str = ""
     ) -> list[dict[str, Any]]:
-        """Keep ``ref`` for ``minutes`` from now, or release it (None). ``note`` is the user's
-        reason. Returns the keep-alives in force then.
+        """Keep ``ref`` for ``minutes`` from now, or end its keep-alive (None). ``note`` is the
+        user's reason. Returns the keep-alives in force then.
 
         Raises RefusedError (404) for an unknown resource. Raises StoreError when the keep-alive
         cannot be saved; then it holds until the server restarts.
@@ -111,9 +111,9 @@ class UserRequests:
         self._shown_at = shown
 
     async def _require(self, ref: Ref) -> None:
-        """Raises RefusedError for a resource that does not exist (404), and for one that is being
-        removed (409). A resource may have appeared since the last pass, so the world is observed
-        once more; 503 if that is not possible because a pass does not end."""
+        """Raises RefusedError for a resource that is being removed (409), and for a resource that
+        does not exist (404). A resource may have appeared since the last pass. So this observes all
+        resources once more, and raises 503 if it cannot because a pass does not end."""
         situation = self._controller.situation
         self._requested.require_not_removing(ref)
         if not situation.knows(ref) and not await self._controller.look(list_apps=False):
@@ -129,9 +129,9 @@ class UserRequests:
     async def remove(self, ref: Ref) -> Mapping[str, Any]:
         """Remove ``ref`` now; an app with its kernels and terminals. Returns the outcome.
 
-        Raises RefusedError for an unknown resource (404), for one that is never removed or is being
-        removed already (409), and while the list of apps cannot be read (503). The removal goes on
-        if the caller is cancelled.
+        Raises RefusedError for an unknown resource (404), for a resource that is being removed
+        already and for an app that is never removed (409), and while the list of apps cannot be
+        read (503). The removal goes on if the caller is cancelled.
         """
         task = asyncio.ensure_future(self._remove(ref))
         self._removals.add(task)
@@ -150,7 +150,7 @@ class UserRequests:
         outcome = await self._requested.remove(
             ref, lambda: controller.preferences.policy, controller.ledger_time()
         )
-        if list_apps:  # the report shows at once what SageMaker says of the app by now
+        if list_apps:  # so that the report shows the app's new status at once
             await controller.look(list_apps)
         controller.wake()
         return outcome

@@ -34,8 +34,8 @@ HOOK_SECONDS = 5.0
 #: Seconds that each hook has for all decisions of a pass. The hooks are called at the same time.
 ALL_SECONDS = 15.0
 
-#: Seconds for which the time of the last call for a decision is remembered. A decision without one
-#: comes first.
+#: How long the time of the last call for a resource is remembered (seconds). Hooks are called first
+#: for the resources without a remembered call.
 REMEMBER_SECONDS = 3600.0
 
 #: Seconds that the import of all hooks may take.
@@ -44,7 +44,7 @@ LOAD_SECONDS = 30.0
 #: How long an objection holds before the hook is called again.
 VETO_LASTS = timedelta(minutes=1)
 
-#: The longest reason of a hook that is shown to people, in characters. The rest is cut off.
+#: How many characters of a hook's reason people see. The rest is cut off.
 LONGEST = 200
 
 Hook = Callable[[Decision], Any]
@@ -130,9 +130,10 @@ class VetoHooks:
             try:
                 hooks[entry.name] = entry.load()
             except Exception as error:
-                # What this hook protects is unknown, so it objects to everything until it loads.
+                # Nobody knows which resources this hook protects. So it objects to every removal
+                # until it can be loaded.
                 failure = f"it cannot be loaded ({type(error).__name__}: {error})"
-                hooks[entry.name] = _broken(failure)
+                hooks[entry.name] = _always_failing(failure)
         return hooks
 
     async def _ask_one(
@@ -169,7 +170,7 @@ class VetoHooks:
         return text
 
 
-def _broken(failure: str) -> Hook:
+def _always_failing(failure: str) -> Hook:
     def hook(_decision: Decision) -> str:
         raise RuntimeError(failure)
 

@@ -50,7 +50,7 @@ def _misunderstood(situation: Situation) -> Iterator[Finding]:
     uses the same functions to find these names."""
     for problem in misspelt_sections_of_files(situation.files):
         yield failure(CHECK, problem.message, problem.remedy)
-    for problem in situation.misunderstood:
+    for problem in situation.invalid_options:
         source = situation.source(provenance.SECTION, problem.name)
         where = f" It is set by {source}." if source else ""
         yield failure(CHECK, f"{problem.message}{where}", problem.remedy)

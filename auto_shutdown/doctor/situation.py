@@ -20,7 +20,7 @@ from ..api.client import Client
 from ..api.discovery import find
 from ..api.server_error import ServerError
 from ..config import precedence, provenance
-from ..config.problems import Problem, misunderstood, takes_several
+from ..config.problems import Problem, accepts_several_values, invalid_options
 from ..config.traits import AdminTraits
 from ..world.platform import Platform, recognise, state_directory
 
@@ -35,11 +35,11 @@ class Situation:
 
     ``report`` is the report of the running server. If no server answered, it is None, and
     ``server_problem`` has the reason. ``config_error`` is the error that keeps the server from
-    reading its configuration, or empty. ``misunderstood`` are the options with which the extension
-    does not start: names that do not exist, and names that are given twice. ``on_command_line`` are
-    the section and the trait of each option on the command line of the running server.
-    ``other_servers`` is a sentence that names running servers which are not examined (empty: there
-    are none)."""
+    reading its configuration, or empty. ``invalid_options`` are the options with which the
+    extension does not start: names that do not exist, and names that are given twice.
+    ``on_command_line`` are the section and the trait of each option on the command line of the
+    running server. ``other_servers`` is a sentence that names running servers which are not
+    examined (empty: there are none)."""
 
     directories: Sequence[str]
     files: Sequence[provenance.ConfigFile]
@@ -47,7 +47,7 @@ class Situation:
     traits: AdminTraits
     platform: Platform
     config_error: str = ""
-    misunderstood: Sequence[Problem] = ()
+    invalid_options: Sequence[Problem] = ()
     on_command_line: frozenset[tuple[str, str]] = frozenset()
     client: Client | None = None
     report: dict[str, Any] | None = None
@@ -97,7 +97,7 @@ def look(url: str | None = None, port: int | None = None) -> Situation:
         if section == provenance.SECTION and len(values) > 1
     }
     configured = {**config[provenance.SECTION], **repeated}
-    problems = tuple(misunderstood(configured, AdminTraits.class_traits(config=True)))
+    problems = tuple(invalid_options(configured, AdminTraits.class_traits(config=True)))
     traits = AdminTraits(config=_of_this_class(config))
     try:
         traits.limits()
@@ -111,7 +111,7 @@ def look(url: str | None = None, port: int | None = None) -> Situation:
         traits=traits,
         platform=platform,
         config_error=config_error,
-        misunderstood=problems,
+        invalid_options=problems,
         on_command_line=frozenset(options),
         client=client,
         report=report,
@@ -155,9 +155,9 @@ def _options(words: Sequence[str]) -> dict[tuple[str, str], list[str]]:
 
 def _deferred(section: str, name: str, values: list[str]) -> Any:
     """The value of an option as traitlets would take it. If the option takes only one value, this
-    is the last one; ``misunderstood`` reports that it was given twice."""
+    is the last one; ``invalid_options`` reports that it was given twice."""
     trait = AdminTraits.class_traits(config=True).get(name)
-    several = len(values) > 1 and section == provenance.SECTION and takes_several(trait)
+    several = len(values) > 1 and section == provenance.SECTION and accepts_several_values(trait)
     return DeferredConfigList(values) if several else DeferredConfigString(values[-1])
 
 

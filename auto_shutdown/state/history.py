@@ -70,7 +70,8 @@ class Attempt:
 
 
 class History:
-    """The audit log of one server. ``error`` is the reason why lines are owed, None when none is.
+    """The audit log of one server. ``error`` is the reason why lines are owed, None when no line is
+    owed.
 
     ``other_keys`` are the keys of other servers of the same identity: ``read`` shows their entries,
     too. ``begin``, ``settle``, ``load`` and ``read`` block and can be called from any thread.

@@ -1,4 +1,5 @@
-"""The text of the lines of an audit log: the first part, and the ends that are no outcome."""
+"""The text of the lines of an audit log: the first part, and the second part of a line whose
+outcome is unknown (``pending``, ``interrupted``)."""
 
 from __future__ import annotations
 
@@ -9,12 +10,12 @@ from typing import Any
 
 from .history_files import parse
 
-#: The end of a line that is closed while its removal goes on. Its outcome gets a line of its own.
+#: The second part of a line that is closed while its removal goes on. A later line has the outcome.
 PENDING = ',"outcome":"pending","outcome_detail":"It had not ended when this line was closed."}\n'
 INTERRUPTED = ',"outcome":"interrupted","outcome_detail":"The server ended before it was done."}\n'
 
-#: The end of an interrupted line whose entry has ``ends_server``: a removal of the app in which
-#: this server runs. Such a removal ends the server before the outcome can be written.
+#: The second part of an interrupted line whose entry has ``ends_server``: a removal of the app in
+#: which this server runs. Such a removal ends the server before the outcome can be written.
 INTERRUPTED_BY_ITSELF = (
     ',"outcome":"interrupted","outcome_detail":"SageMaker was being asked to end the app or '
     "instance of this server, and the server ended before the answer was recorded: most likely "

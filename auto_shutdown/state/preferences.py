@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from ..config.effective import careful_part, cautious, merge
+from ..config.effective import merge, most_careful_settings, part_that_keeps_more
 from ..config.settings import Limits, validate_patch
 from ..core.faults import Fault
 from ..core.model import Unread
@@ -49,7 +49,7 @@ class Preferences:
         self._known = False
         self._file_fault: Fault | None = None
         self._write_error: StoreError | None = None
-        #: Serialises reads and writes of the file, so that the values of the last one apply.
+        #: Serialises reads and writes of the file, so that the values of the last call apply.
         self._lock = asyncio.Lock()
         self.policy, self._problems = merge(limits, {})
 
@@ -82,7 +82,7 @@ class Preferences:
             problem,
             sentence("The user's settings are unknown, so nothing is removed automatically."),
         )
-        self.policy, self._problems = merge(limits, cautious(limits))
+        self.policy, self._problems = merge(limits, most_careful_settings(limits))
         if "enabled" not in limits.locked:
             self.policy = replace(self.policy, unread=Unread(_SOURCE, "StateFile", message, remedy))
         else:  # the administrator's decision to remove stands
@@ -124,7 +124,7 @@ class Preferences:
         """
         changes = validate_patch(patch, self._limits)
         in_force = self._in_force()
-        careful = careful_part(changes, in_force, self._limits)
+        careful = part_that_keeps_more(changes, in_force, self._limits)
         # A value that is in force already stays in force, also if an older change of this setting
         # is being written at this moment.
         for name, value in changes.items():
@@ -175,7 +175,7 @@ class Preferences:
         return {**self._user, **{name: change.value for name, change in self._unsaved.items()}}
 
     def _wanted(self) -> dict[str, Any]:
-        """The same without removed settings."""
+        """The user's settings in force, without those that were reset."""
         return {name: value for name, value in self._in_force().items() if value is not None}
 
     def faults(self, now: datetime) -> list[Fault]:

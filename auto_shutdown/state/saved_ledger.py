@@ -32,7 +32,7 @@ from .store import Store
 
 class LedgerOwner(Protocol):
     """An object that has the current ledger. Other tasks can replace ``ledger`` during any
-    ``await``, so it must be read again after one."""
+    ``await``, so a caller must read it again after each ``await``."""
 
     ledger: Ledger
 
@@ -53,20 +53,23 @@ class SavedLedger:
         #: The marks of the server that ran before, whether or not their times can be trusted. They
         #: say in which app a kernel runs: a kernel never moves to another app.
         self.earlier_marks: Mapping[Ref, Mark] = {}
-        self._outdated: StoreError | None = None
-        self._unread: StoreError | None = None
-        self._unsaved: StoreError | None = None
-        self._lost: FileProblem | None = None
+        #: The error of the last write of the marks (None: it succeeded).
+        self._marks_error: StoreError | None = None
+        #: The errors of the last read and the last write of this server's own keep-alives.
+        self._holds_read_error: StoreError | None = None
+        self._holds_write_error: StoreError | None = None
+        #: Why the file of the keep-alives could be read but not understood.
+        self._lost_holds: FileProblem | None = None
         #: The refs whose keep-alives were set or released while the file was unread.
-        self._changed_unread: set[Ref] = set()
+        self._changed_while_unread: set[Ref] = set()
         self._everything_until: datetime | None = None
         self._shifted = False
-        #: Serialises the writes of the keep-alives, so that the later one wins.
+        #: Serialises the writes of the keep-alives, so that the newest keep-alives stay on disk.
         self._writing_holds = asyncio.Lock()
-        #: The keep-alives of other servers, and this server's own keep-alives for the same
-        #: resources that end sooner.
-        self._of_others: dict[Ref, Hold] = {}
-        self._own_below: dict[Ref, Hold] = {}
+        #: The keep-alives of other servers, and those of this server's own keep-alives that another
+        #: server's longer keep-alive replaces in the ledger.
+        self._others_holds: dict[Ref, Hold] = {}
+        self._own_shorter_holds: dict[Ref, Hold] = {}
 
     async def load(self, moment: Moment) -> Ledger:
         """The ledger of an earlier run, reduced to the part that can be trusted now."""
@@ -75,15 +78,15 @@ class SavedLedger:
             self._boot = await self._store.run(boot_identity)
             marks = await self._store.run(self._store.load_marks)
         except StoreError as error:
-            self._outdated = error
+            self._marks_error = error
         if isinstance(marks, Mapping):
             self.earlier_marks = ledger_json.marks_from_json(marks.get("marks"), moment.now)
         holds = await self._read_holds()
         ledger = self._restored(marks, holds, moment)
-        if self._unread is not None or self._lost is not None:
+        if self._holds_read_error is not None or self._lost_holds is not None:
             self._everything_until = moment.now + self._longest
             ledger = hold(ledger, EVERYTHING, self._everything_until)
-        if self._lost is not None:
+        if self._lost_holds is not None:
             with contextlib.suppress(StoreError):
                 # Otherwise the next start would find no file, and would keep nothing.
                 await self._write_holds(_Loaded(ledger), moment)
@@ -106,11 +109,11 @@ class SavedLedger:
 
     async def _read_holds(self) -> Any:
         try:
-            holds, self._lost = await self._store.run(self._store.load_holds)
+            holds, self._lost_holds = await self._store.run(self._store.load_holds)
         except StoreError as error:
-            self._unread = error
+            self._holds_read_error = error
             return None
-        self._unread = None
+        self._holds_read_error = None
         return holds
 
     def clock_stepped(self, step: timedelta) -> None:
@@ -118,27 +121,27 @@ class SavedLedger:
         written again, because after a reboot a server could not recognise the step from the old
         file."""
         self._shifted = True
-        self._of_others = _shifted(self._of_others, step)
-        self._own_below = _shifted(self._own_below, step)
+        self._others_holds = _shifted(self._others_holds, step)
+        self._own_shorter_holds = _shifted(self._own_shorter_holds, step)
         if self._everything_until is not None:
             self._everything_until += step
 
     async def retry(self, owner: LedgerOwner, moment: Moment) -> None:
         """Try again each read and write that has failed so far, and read the keep-alives of other
         servers of this identity."""
-        if self._outdated is not None:
+        if self._marks_error is not None:
             await self.save_marks(owner.ledger, moment, clean=False)
-        if self._unread is not None:
+        if self._holds_read_error is not None:
             await self._read_again(owner, moment)
         with contextlib.suppress(StoreError):
-            if self._unread is None and await self._holds_outdated(owner):
+            if self._holds_read_error is None and await self._holds_outdated(owner):
                 await self._write_holds(owner, moment)
         await self.read_others(owner, moment)
 
     async def _holds_outdated(self, owner: LedgerOwner) -> bool:
         """Whether the file with this server's keep-alives has to be written again. Raises
         StoreError."""
-        if self._unsaved is not None or (self._shifted and owner.ledger.holds):
+        if self._holds_write_error is not None or (self._shifted and owner.ledger.holds):
             return True
         # A file that somebody deletes while the server runs would be missed after a restart.
         missing = bool(self._own_holds(owner.ledger))
@@ -157,28 +160,32 @@ class SavedLedger:
             for ref, each in self._restored(None, document, moment).holds.items():
                 others[ref] = max(each, others.get(ref, each), key=lambda hold: hold.until)
         own = self._own_holds(owner.ledger)
-        self._of_others, self._own_below = others, {}
+        self._others_holds, self._own_shorter_holds = others, {}
         longest = dict(own)
         for ref, other in others.items():
             if ref not in own or own[ref].until < other.until:
                 longest[ref] = other
                 if ref in own:
-                    self._own_below[ref] = own[ref]
+                    self._own_shorter_holds[ref] = own[ref]
         owner.ledger = replace(owner.ledger, holds=longest)
 
     def _own_holds(self, ledger: Ledger) -> dict[Ref, Hold]:
-        """This server's own keep-alives, also those that another server's longer one covers."""
-        own = {ref: h for ref, h in ledger.holds.items() if self._of_others.get(ref) != h}
-        return {**{ref: h for ref, h in self._own_below.items() if ref in ledger.holds}, **own}
+        """This server's own keep-alives, also those that another server's longer keep-alive
+        replaces."""
+        own = {ref: h for ref, h in ledger.holds.items() if self._others_holds.get(ref) != h}
+        return {
+            **{ref: h for ref, h in self._own_shorter_holds.items() if ref in ledger.holds},
+            **own,
+        }
 
     async def _read_again(self, owner: LedgerOwner, moment: Moment) -> None:
         holds = await self._read_holds()
-        if self._unread is not None or self._lost is not None:
+        if self._holds_read_error is not None or self._lost_holds is not None:
             return
-        changed, self._changed_unread = self._changed_unread, set()
+        changed, self._changed_while_unread = self._changed_while_unread, set()
         since = dict(owner.ledger.holds)
         if since.get(EVERYTHING) == Hold(self._everything_until or moment.now):
-            del since[EVERYTHING]  # it replaced the keep-alives that were unknown until now
+            del since[EVERYTHING]  # it stood in for the unknown keep-alives
         restored = {
             ref: each
             for ref, each in self._restored(None, holds, moment).holds.items()
@@ -194,22 +201,22 @@ class SavedLedger:
         try:
             await self._store.run(self._store.save_marks, document)
         except StoreError as error:
-            self._outdated = error
+            self._marks_error = error
         else:
-            self._outdated = None
+            self._marks_error = None
 
     async def save_holds(
         self, owner: LedgerOwner, moment: Moment, changed: Ref | None = None
     ) -> None:
         """Write the keep-alives; ``changed`` names the one that was set or released. Raises
         StoreError; the next pass then tries again."""
-        if self._unread is not None:  # a write would overwrite the keep-alives in the file
+        if self._holds_read_error is not None:  # a write would lose the keep-alives in the file
             if changed is not None:
-                self._changed_unread.add(changed)
-            self._unsaved = self._unread
-            raise self._unread
+                self._changed_while_unread.add(changed)
+            self._holds_write_error = self._holds_read_error
+            raise self._holds_read_error
         await self._write_holds(owner, moment)
-        self._lost = None
+        self._lost_holds = None
 
     async def _write_holds(self, owner: LedgerOwner, moment: Moment) -> None:
         async with self._writing_holds:
@@ -219,22 +226,22 @@ class SavedLedger:
             try:
                 await self._store.run(self._store.save_holds, document)
             except StoreError as error:
-                self._unsaved = error
+                self._holds_write_error = error
                 raise
-            self._unsaved, self._shifted = None, False
+            self._holds_write_error, self._shifted = None, False
 
     def _anchor(self, moment: Moment) -> dict[str, Any]:
         return ledger_json.anchor(self._boot, moment.now, moment.monotonic)
 
     def faults(self, now: datetime) -> list[Fault]:
         """A fault for the file that cannot be read or written at present, if any."""
-        for error in (self._unread, self._unsaved, self._outdated):
+        for error in (self._holds_read_error, self._holds_write_error, self._marks_error):
             if error is not None:
                 return [Fault("state", "StateFile", str(error), error.remedy, now)]
-        if self._lost is not None and now < (self._everything_until or now):
+        if self._lost_holds is not None and now < (self._everything_until or now):
             kept = sentence("Everything is kept for the longest time that a keep-alive can last.")
-            message = joined(self._lost.message, kept)
-            return [Fault("state", "KeepAlivesLost", message, self._lost.remedy, now)]
+            message = joined(self._lost_holds.message, kept)
+            return [Fault("state", "KeepAlivesLost", message, self._lost_holds.remedy, now)]
         return []
 
 

@@ -49,7 +49,7 @@ class Store:
         self._settings_read: object = None
         #: Whether the file with the settings has been read or written.
         self._settings_existed = False
-        #: What the files of the other servers were when they were last read, and their content.
+        #: The signatures of the other servers' files when they were last read, and their content.
         self._others_read: object = None
         self._other_contents: dict[Path, dict[str, Any]] = {}
         self._files = FileThread("state")
@@ -67,11 +67,12 @@ class Store:
         self._files.close()
 
     def load_settings(self) -> tuple[dict[str, Any], FileProblem | None]:
-        """The stored settings of the user. A file that cannot be understood keeps its name, because
-        its user wants these settings, and a later version on another server may have written it.
+        """The stored settings of the user. A file that cannot be understood keeps its name: a later
+        version on another server may have written it, and understands it.
 
-        A file that never existed is no problem, and one that existed and is missing now is: nobody
-        chose the defaults where a home is not mounted any more. Raises StoreError."""
+        A file that never existed is no problem: the user has the default settings. A file that
+        existed and is missing now is a problem, because the home may be unmounted. The user has not
+        chosen the default settings then. Raises StoreError."""
         signature, self._settings_read = _signature(self._settings.path), _NEVER_READ
         content, problem = self._settings.peek()
         if problem is None and not content and _signature(self._settings.path) is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.config.effective import careful_part, cautious
+from auto_shutdown.config.effective import most_careful_settings, part_that_keeps_more
 from auto_shutdown.config.settings import FIELDS, KeepsMore, Limits
 
 LIMITS = Limits()
@@ -37,8 +37,8 @@ CAREFUL = {
 def test_a_change_takes_effect_at_once_only_if_it_keeps_more(name: str) -> None:
     low, high = VALUES[FIELDS[name].kind]
     up, down = CAREFUL[FIELDS[name].keeps_more]
-    assert (careful_part({name: high}, {name: low}, LIMITS) == {name: high}) is up
-    assert (careful_part({name: low}, {name: high}, LIMITS) == {name: low}) is down
+    assert (part_that_keeps_more({name: high}, {name: low}, LIMITS) == {name: high}) is up
+    assert (part_that_keeps_more({name: low}, {name: high}, LIMITS) == {name: low}) is down
 
 
 def test_the_settings_that_decide_about_a_removal_are_known() -> None:
@@ -51,17 +51,17 @@ def test_the_settings_that_decide_about_a_removal_are_known() -> None:
 @pytest.mark.parametrize("name", [name for name, field in FIELDS.items() if field.nullable])
 def test_a_limit_of_its_own_is_compared_with_the_limit_that_it_replaces(name: str) -> None:
     user = {"idle_timeout_minutes": 120}
-    assert careful_part({name: 60}, user, LIMITS) == {}
-    assert careful_part({name: 240}, user, LIMITS) == {name: 240}
-    assert careful_part({name: None}, {**user, name: 240}, LIMITS) == {}
-    assert careful_part({name: None}, {**user, name: 60}, LIMITS) == {name: None}
+    assert part_that_keeps_more({name: 60}, user, LIMITS) == {}
+    assert part_that_keeps_more({name: 240}, user, LIMITS) == {name: 240}
+    assert part_that_keeps_more({name: None}, {**user, name: 240}, LIMITS) == {}
+    assert part_that_keeps_more({name: None}, {**user, name: 60}, LIMITS) == {name: None}
 
 
 def test_unknown_settings_are_taken_for_those_that_keep_most() -> None:
-    settings = cautious(LIMITS)
+    settings = most_careful_settings(LIMITS)
     for name, field in FIELDS.items():
         if field.keeps_more is KeepsMore.ON:
             assert settings[name] is True, name
         elif field.kind == "idle":
             assert settings[name] == LIMITS.max_idle_timeout_minutes, name
-    assert cautious(Limits(locked=frozenset(FIELDS))) == {}
+    assert most_careful_settings(Limits(locked=frozenset(FIELDS))) == {}

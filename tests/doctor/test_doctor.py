@@ -110,7 +110,7 @@ def test_doctor_shows_the_value_in_force(host: Host) -> None:
 def test_an_option_that_may_be_repeated_has_all_its_values(host: Host) -> None:
     started_with("--AutoShutdown.locked=dry_run", "--AutoShutdown.locked=enabled")(host)
     found = situation.look()
-    assert (found.traits.locked, found.misunderstood) == (["dry_run", "enabled"], ())
+    assert (found.traits.locked, found.invalid_options) == (["dry_run", "enabled"], ())
 
 
 def test_doctor_reads_no_tags_without_a_stop_tag(host: Host) -> None:

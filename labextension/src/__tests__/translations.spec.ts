@@ -120,7 +120,7 @@ function untranslated(code: string): string[] {
 
 const FILES = sourceFiles(SOURCE);
 
-/** Sentences of the server; tests/core/test_texts.py compares them with the server's code. */
+/** Sentences of the server; tests/core/test_translatable.py compares them with the server's code. */
 const isOfServer = (text: string): boolean => text.startsWith(`server${CONTEXT_END}`);
 
 /** Each text that has to be translated, and its plural. */
