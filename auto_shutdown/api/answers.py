@@ -1,5 +1,5 @@
-"""Reads a server's answer on the side of the client: the JSON of the extension, or the error that
-explains to a user why there is none."""
+"""Reads a server's answer for the client: returns the JSON of the extension, or raises an error
+that tells the user why there is none."""
 
 from __future__ import annotations
 
@@ -129,8 +129,8 @@ def _refusal(content: Mapping[str, Any]) -> ServerError:
 
 
 def _about_bound(bound: Any) -> str:
-    """A sentence with the values that the extension accepts: up to a number, from ``min`` to
-    ``max``, or the ones in a text."""
+    """A sentence with the values that the extension accepts. ``bound`` is the largest number, an
+    object with ``min`` and ``max``, or a text that lists the values."""
     if isinstance(bound, (int, float)):
         return f"The limit is {bound:g}."
     if isinstance(bound, Mapping):

@@ -1,4 +1,4 @@
-"""What every handler of the HTTP contract shares: authorisation, bodies, errors and the throttle.
+"""The base class of all handlers of the HTTP contract: authorisation, bodies, errors, the throttle.
 
 Requests to these handlers never count as activity of the server.
 """
@@ -31,14 +31,14 @@ CONTROLLER = "auto_shutdown_controller"
 THROTTLE = "auto_shutdown_throttle"
 
 #: The longest body, in bytes. A body is parsed on the event loop, so a long one would block the
-#: server. The longest settings that are allowed fit in.
+#: server. The longest settings that are allowed are shorter.
 MOST_BYTES = 256 * 1024
 
 Method = Callable[[Any], Awaitable[None]]
 
 
 class UnavailableError(Exception):
-    """The extension does not watch (status 503): it is still starting, or it could not start."""
+    """The extension does not run (status 503): it is still starting, or it could not start."""
 
     def __init__(self, reason: NotStarted) -> None:
         super().__init__(reason.message)
@@ -57,8 +57,8 @@ EXPLAINED_ERRORS = (
 
 
 class Handler(APIHandler):
-    """The base class of all handlers here. ``auth_resource`` is the name that an Authorizer of the
-    server is asked about."""
+    """The base class of all handlers here. The server asks its Authorizer about the name
+    ``auth_resource``."""
 
     auth_resource = "auto_shutdown"
     _track_activity = False

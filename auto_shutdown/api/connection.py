@@ -19,8 +19,8 @@ UNIX_SCHEME = "http+unix"
 #: them.
 ANY_ADDRESS = frozenset({"", "*", "0.0.0.0", "::"})
 
-#: Characters of a path that are not percent-encoded. ``%`` is one of them, because the path may
-#: contain percent-encoded characters already.
+#: Characters of a path that are not percent-encoded. The character ``%`` is among them, because the
+#: path may already contain percent-encoded characters.
 _PLAIN = "/%:@!$&'()*+,;=~-._"
 
 

@@ -1,6 +1,6 @@
 """The Jupyter events of this extension: ``changed``, ``notice``, ``removal`` and ``fault``.
 
-Anybody may subscribe, as to any event of the server: a page by the websocket
+Anybody may subscribe to them, as to every event of the server: a page by the websocket
 ``api/events/subscribe``, an extension by ``event_logger.add_listener``, an administrator by a
 logging handler in ``c.EventLogger.handlers`` (docs/events.md).
 """

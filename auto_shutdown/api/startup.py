@@ -22,7 +22,7 @@ RETRY_SECONDS = 2
 
 @dataclass(frozen=True)
 class NotStarted:
-    """Why the extension does not watch. ``retry_seconds`` is None when waiting does not help."""
+    """Why the extension does not run. ``retry_seconds`` is None if it does not help to wait."""
 
     message: str
     remedy: str
@@ -44,7 +44,7 @@ def why_not_started(settings: MutableMapping[str, Any]) -> NotStarted:
 
 def record_failure(settings: MutableMapping[str, Any], error: Exception) -> NotStarted:
     """Store in the web application's ``settings`` why the extension could not start, for the
-    answers to all later requests. Returns what was stored."""
+    answers to all later requests. Returns the stored reason."""
     if isinstance(error, ConfigurationError):
         cause, remedy = str(error), error.remedy
     else:

@@ -1,7 +1,8 @@
-"""Limits the requests of each client: how many in a row, how many a second, how many at once.
+"""Limits the requests of each client: the number in a row, the number a second, and the number at
+once.
 
-A page that asks in a loop, or a script, must not slow down a server on which others work. The
-limits are far above the needs of people and of the panel. The method is a token bucket for each
+A page or a script that sends requests in a loop must not slow down a server on which others work.
+The limits are far above the needs of people and of the panel. The method is a token bucket for each
 client and kind of request."""
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ RATES = {CHECK: (20.0, 0.5), WRITE: (300.0, 20.0), READ: (300.0, 20.0)}
 #: How many requests of one client may wait for their answers at the same time.
 MOST_AT_ONCE = 50
 
-#: How many clients are remembered. The client that has been silent longest is forgotten first; its
-#: bucket is full again by then, unless this many clients ask at the same time.
+#: How many clients are remembered. The throttle first forgets the client that has been silent
+#: longest. The bucket of that client is full again by then, unless this many clients send requests
+#: at the same time.
 MOST_CLIENTS = 1000
 
 

@@ -79,7 +79,7 @@ def _no_boto3() -> bool:
 
 def _unsigned(platform: Platform, session: Any) -> Callable[[], Any]:
     """A call of ListApps without credentials. SageMaker refuses it, and the refusal proves that the
-    endpoint works. An error while making the client is a result, too."""
+    endpoint works. If boto3 cannot make a client, the call fails with that error."""
 
     def call() -> Any:
         from botocore import UNSIGNED

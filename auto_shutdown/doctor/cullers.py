@@ -21,9 +21,9 @@ CHECK = "other cullers"
 
 @dataclass(frozen=True)
 class Trait:
-    """An option of Jupyter that shuts down idle resources. ``sections`` are the names that its
-    class has in the releases of Jupyter; ``limit`` is our setting for the same kind of resource;
-    ``what`` begins the message."""
+    """An option of Jupyter that shuts down idle resources. ``sections`` are the names of its class
+    in the releases of Jupyter. ``limit`` is the setting of this extension for the same kind of
+    resource. ``what`` begins the message."""
 
     sections: tuple[str, ...]
     name: str

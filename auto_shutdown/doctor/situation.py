@@ -1,5 +1,5 @@
-"""Collects what the doctor examines: the configuration as the server reads it, and the report of
-the running server."""
+"""Collects the input of the doctor's checks: the configuration as the server reads it, and the
+report of the running server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONFIG_OPTION = re.compile(r"--(?:config|JupyterApp\.config_file)(?:=(?P<value>.
 
 @dataclass(frozen=True)
 class Situation:
-    """What the doctor knows of this host.
+    """The input of the doctor's checks.
 
     ``report`` is the report of the running server. If no server answered, it is None, and
     ``server_problem`` has the reason. ``config_error`` is the error that keeps the server from

@@ -1,7 +1,8 @@
 """The actions of ``lifecycle-config`` that call AWS: attach, update, roll back, detach, show, and
-delete what is unused. Each shows its plan, asks once, carries it out and prints the result.
+delete what is unused. Each function shows its plan, asks the administrator once, carries the plan
+out and prints the result.
 
-Every function returns whether everything was done, and raises UsageError and AttachError.
+The functions return whether everything was done. They raise UsageError and AttachError.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@ rolls it back: makes the plan first, then applies it.
 
 A *slot* is the member of SageMaker's settings that names the lifecycle configuration which runs at
 each start. Settings beside the slot stay as they are. If the slot already names a lifecycle
-configuration, the new script runs that one's script first. The new script records which
-configuration it replaced, so a detachment needs no other record and works from any machine.
+configuration, the new script runs the script of that configuration first. The new script records
+which configuration it replaced, so a detachment needs no other record and works from any machine.
 """
 
 from __future__ import annotations

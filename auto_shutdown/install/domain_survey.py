@@ -22,7 +22,8 @@ from .target import Target
 #: Seconds between two Describe calls. SageMaker's quotas for these calls are a few a second.
 PACE_SECONDS = 0.2
 
-#: With more user profiles and spaces than this, the calls are paced and the user is told.
+#: With more user profiles and spaces than this, the calls are paced, and the command says that it
+#: reads.
 MANY = 20
 
 
@@ -48,8 +49,8 @@ class Use:
 
     @property
     def tools(self) -> tuple[str, ...]:
-        """The names of other auto-stop tools that it starts. A script of this package starts those
-        of the other script that it runs first."""
+        """The names of the other auto-stop tools that the script starts. A script of this package
+        starts them only through the other script that it runs first."""
         script = self.own_script
         if script is None:
             return tools_in(self.script)

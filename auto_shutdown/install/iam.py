@@ -223,7 +223,7 @@ def administrator_policy(
     return _policy(statements)
 
 
-#: What a statement allows beyond the user's own resources, by its Sid.
+#: The sentences about statements that allow more than the user's own resources, by Sid.
 _BROAD = {
     "ListApps": (
         "{sid}: the user sees the names of all apps of the account. AWS offers no way to limit "

@@ -1,5 +1,5 @@
-"""What the options of ``lifecycle-config`` and ``iam-policy`` describe: a script, its
-configuration, and the scope of a policy."""
+"""Converts the options of ``lifecycle-config`` and ``iam-policy`` to a script, its configuration,
+and the scope of a policy."""
 
 from __future__ import annotations
 

@@ -3,9 +3,10 @@ terminal runs in it. The on-start script starts this module in the background:
 
     python -m auto_shutdown.install.restart PLATFORM DELAY COMMAND …
 
-The module waits DELAY seconds, and runs COMMAND, which restarts the server. It ends without a
-restart if the server started after this module, or after a day. As long as the server does not
-answer which kernels and terminals it has, it is not restarted.
+The module waits DELAY seconds, then waits until nothing runs in the server, and runs COMMAND, which
+restarts the server. It ends without a restart if the server started after this module, or if
+something runs in the server for a day. While the server does not list its kernels and terminals,
+the module does not restart it.
 """
 
 from __future__ import annotations

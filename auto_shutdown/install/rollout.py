@@ -142,7 +142,8 @@ def _add_domain_remarks(jobs: list[Job], action: str, platform: str, replace: bo
 def _domain_remarks(
     calls: Calls, survey: Survey, jobs: Iterable[Job], action: str, replace: bool
 ) -> Iterator[str]:
-    """Sentences on what the survey of a domain means for the plans of ``jobs``."""
+    """Sentences for the administrator: the effects of the plans of ``jobs`` on the rest of the
+    domain, as the survey shows them."""
     planned = {job.target: job.plan for job in jobs if job.plan is not None}
     attaches = any(change.script for plan in planned.values() for change in plan.changes)
     for target, plan in planned.items():

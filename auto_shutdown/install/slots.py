@@ -18,8 +18,8 @@ from typing import Any
 from .errors import UsageError
 from .names import APP_TYPES
 
-#: The value that empties a slot, because an update cannot leave a member out. The API's pattern for
-#: an ARN also allows this word.
+#: The value that empties a slot. An update cannot remove a member. The API's pattern for an ARN
+#: also allows this word.
 CLEARED = "None"
 
 Settings = Mapping[str, Any]

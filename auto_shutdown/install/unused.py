@@ -1,5 +1,5 @@
 """Finds and deletes this package's lifecycle configurations that are attached nowhere, in one or
-more regions. A region that cannot be read, or a deletion that fails, does not stop the others."""
+more regions. If a region cannot be read or a deletion fails, the others go on."""
 
 from __future__ import annotations
 
