@@ -1,4 +1,4 @@
-"""When ListApps is called: rarely while nobody looks, and within a minute while a panel is open."""
+"""When the extension calls ListApps: rarely without an open panel, and within a minute with one."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ async def test_dry_run_asks_seldom_about_a_rehearsed_removal(bench: Bench) -> No
 
 
 async def test_work_that_begins_after_its_rehearsal_is_found(bench: Bench) -> None:
-    """SageMaker's own idle shutdown is told of it, and would stop the work otherwise."""
+    """The extension must report this work to SageMaker's own idle shutdown, which would stop it
+    otherwise."""
     bench.world.kernel("k", bench.world.app("a"))
     await bench.controller.requests.patch_settings({"dry_run": True})
     await bench.live(timedelta(hours=3))

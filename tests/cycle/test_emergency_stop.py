@@ -1,4 +1,4 @@
-"""An administrator stops all removals: at once, for everybody, and without a restart."""
+"""An administrator stops the removals of all servers, at once and without a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user or a program reports until the last moment before a removal."""
+"""Requests and reports that arrive in the last moments before a removal."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_request_while_the_session_is_recorded_keeps_the_kernel(
     assert (await requests.stopped())["stopped"] == [], "the kernel still runs"
 
 
-#: What the server's process learns after the last look, by the setting that makes it count.
+#: Events after the last look, and the setting with which each of them counts.
 LEARNT: dict[str, tuple[dict[str, Any], Callable[[Snapshot], Snapshot]]] = {
     "a client connects": (
         {"protect_connected": True},
@@ -136,7 +136,7 @@ async def test_error_of_a_last_look_affects_one_resource_and_completes_its_audit
 
 
 class TwoServers:
-    """Two servers of one identity see the same app. ``other`` is not the one of ``bench``."""
+    """Two servers of one identity see the same app: that of ``bench``, and ``other``."""
 
     def __init__(self, bench: Bench) -> None:
         self.app = bench.world.app("a")

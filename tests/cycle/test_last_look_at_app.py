@@ -1,4 +1,4 @@
-"""The last look at an app: what begins, or changes, between the plan of a pass and DeleteApp."""
+"""The last look at an app: work and changes between the plan of a pass and DeleteApp."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ async def test_audit_line_of_an_app_names_a_kernel_that_could_not_be_shut_down(
 async def test_keep_alive_on_what_runs_in_a_deleted_app_is_refused(
     bench: Bench, requested: bool
 ) -> None:
-    """SageMaker has the call. A keep-alive would be accepted, and then lost."""
+    """DeleteApp has been called. If a keep-alive were accepted now, it would have no effect."""
     app = with_image_terminal(bench)
     refusals: list[str] = []
     remove = bench.world.remove
@@ -180,7 +180,7 @@ async def test_keep_alive_on_a_terminal_that_may_be_in_another_app_is_accepted(
 
 
 class SlowAuditLine:
-    """The removal of an app that waits for its audit line, beside the passes."""
+    """The removal of an app that waits for its audit line while passes run."""
 
     def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(one_pass, "REMOVAL_SECONDS", 0.01)
@@ -227,7 +227,7 @@ async def test_use_since_the_last_look_counts_although_the_wall_clock_was_set_ba
     bench.clock.step(timedelta(minutes=-150))
     used = Departure(app.id, bench.clock.now, Signal.REQUEST)
     bench.world.since_look = lambda snapshot: replace(snapshot, departures=(used,))
-    # The grace period after a step must not be what keeps it.
+    # The grace period after a step must not be the reason why the app is kept.
     bench.world.before_look = lambda _ref: quiet_time_is_over(bench)
     await line.end(app)
     assert bench.world.removed == []

@@ -23,7 +23,7 @@ KERNEL = Ref(Kind.KERNEL, "k")
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pass is late at once, and nobody waits long for it."""
+    """Make a pass late at once, and let each wait for a pass end at once."""
     for name in ("CHECK_SECONDS", "STOP_SECONDS"):
         monkeypatch.setattr(controller_module, name, 0.02)
     monkeypatch.setattr(pass_runner, "LOOK_SECONDS", 0.02)

@@ -1,4 +1,5 @@
-"""The loop: how often SageMaker is asked, one pass at a time, and going on after a broken one."""
+"""The loop of passes: how often it calls ListApps, one pass at a time, and the next pass after a
+failed one."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from auto_shutdown.world.own_description import Description
 
 
 class TestListings:
-    """SageMaker is asked seldom: a thousand users share one account's rate."""
+    """The extension calls ListApps rarely: all users of an account share one rate limit."""
 
     async def test_at_most_six_an_hour_when_nothing_is_due(self, bench: Bench) -> None:
         app = bench.world.app("a")
@@ -48,7 +49,7 @@ class TestListings:
         assert bench.world.listings == 0
 
     async def test_an_app_is_removed_only_if_a_new_list_has_it(self, bench: Bench) -> None:
-        """Somebody deleted it in Studio a moment ago: no second delete."""
+        """A user has just deleted the app in Studio. The extension must not call DeleteApp."""
         app = bench.world.app("a")
         await bench.live(timedelta(minutes=119))
         bench.world.apps[app.id] = replace(app, status="Deleting")
@@ -127,20 +128,20 @@ async def test_the_loop_runs_passes_until_it_is_stopped(tmp_path: Path) -> None:
 
 
 class TestBesideSageMaker:
-    """SageMaker's own idle shutdown is told of what is at work, as long as it is, and no longer."""
+    """The reports to SageMaker's own idle shutdown: as long as something works, and no longer."""
 
     async def test_a_busy_kernel_is_reported_to_the_host_in_every_pass(self, bench: Bench) -> None:
         bench.world.kernel("k", state="busy")
         await bench.live(timedelta(minutes=90))
-        told = bench.world.protected
-        gaps = [later - earlier for earlier, later in zip(told, told[1:])]
+        reports = bench.world.reported_at_work
+        gaps = [later - earlier for earlier, later in zip(reports, reports[1:])]
         assert max(gaps) <= timedelta(minutes=1)
-        assert bench.clock.now - told[-1] <= timedelta(minutes=1)
+        assert bench.clock.now - reports[-1] <= timedelta(minutes=1)
 
     async def test_an_idle_kernel_is_not_reported_to_the_host(self, bench: Bench) -> None:
         bench.world.kernel("k", state="idle")
         await bench.live(timedelta(minutes=90))
-        assert bench.world.protected == []
+        assert bench.world.reported_at_work == []
 
     async def test_work_that_ends_while_switched_off_is_reported_no_longer(
         self, bench: Bench
@@ -175,7 +176,7 @@ async def test_an_error_after_the_pass_is_logged_and_does_not_repeat_the_pass_at
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The loop would take a whole core, and the report would say that all is well."""
+    """Otherwise the loop would use a whole core, and the report would show no fault."""
 
     def broken(*_arguments: object) -> None:
         raise RuntimeError("broken")
@@ -198,7 +199,8 @@ async def test_an_error_after_the_pass_is_logged_and_does_not_repeat_the_pass_at
 async def test_a_due_time_that_a_check_of_a_user_finds_shortens_the_wait_of_the_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The real loop on the real clock. The poll would come an hour later."""
+    """The real loop on the real clock. Without the check, the next pass would begin an hour
+    later."""
     bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=3600))
     bench.use_real_clock()
     await bench.controller.start()
@@ -219,7 +221,8 @@ async def test_a_due_time_that_a_check_of_a_user_finds_shortens_the_wait_of_the_
 
 
 class TestReportedActivity:
-    """What a person or a program reports is in the row after the next pass, which begins soon."""
+    """Activity that a person or a program reports: a pass begins soon, and the row then shows
+    it."""
 
     async def report(self, bench: Bench, ref: Ref) -> bool:
         """Report activity of ``ref``. Returns whether a pass begins."""

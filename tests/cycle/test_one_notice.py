@@ -1,4 +1,5 @@
-"""One notice for each removal that may follow, however long nobody knows whether work runs."""
+"""Users get one notice of a removal, also if it is unknown for hours whether background work
+runs."""
 
 from __future__ import annotations
 
@@ -47,8 +48,8 @@ NEVER_RULED_OUT = {
 
 
 class Life:
-    """A shared app, with one idle kernel or none, through time. ``answering`` gives the answers
-    about the app; the kernel itself does nothing. ``notices`` holds when and about whom."""
+    """A shared app with one idle kernel or without a kernel. ``answering`` makes the answers to the
+    queries about the app. ``notices`` has the time and the resource of each notice."""
 
     def __init__(self, path: Path, answering: Answering, with_kernel: bool) -> None:
         self.bench, self.answering = Bench(path), answering

@@ -64,7 +64,9 @@ async def test_a_partial_pass_sees_that_a_cell_began(watched: Bench) -> None:
     assert watched.resource("k")["reason"] == "busy"
     assert watched.resource("KernelGateway/a")["reason"] == "in-use"
     assert watched.resource("beside")["reason"] == "recent-activity"
-    assert watched.world.protected == [watched.clock.now], "the host is told of it"
+    assert watched.world.reported_at_work == [watched.clock.now], (
+        "the host's own idle shutdown gets a report"
+    )
     assert observer.changes == 1
     await watched.controller.run_pass(kernels={"k"})
     assert observer.changes == 1, "nothing new"
@@ -95,7 +97,7 @@ async def test_a_partial_pass_does_not_postpone_the_full_pass(watched: Bench) ->
 
 
 async def test_a_partial_pass_moves_the_next_pass_to_an_earlier_due_time(watched: Bench) -> None:
-    """A kernel that is idle again has instants of its own."""
+    """A kernel that became idle again has new instants."""
     await first_pass(watched)
     await watched.controller.requests.patch_settings({"idle_timeout_minutes": 10})
     begin_cell(watched)
@@ -135,7 +137,7 @@ async def test_a_new_kernel_needs_a_full_pass(watched: Bench) -> None:
 
 
 async def test_a_removal_needs_a_full_pass(bench: Bench) -> None:
-    """The signal comes at the very moment at which the kernel is due."""
+    """The signal comes at the moment at which the kernel is due."""
     bench.world.kernel("k")
     await bench.live(timedelta(minutes=119, seconds=59))
     looks = bench.world.full_looks
@@ -146,7 +148,7 @@ async def test_a_removal_needs_a_full_pass(bench: Bench) -> None:
 
 
 async def test_a_partial_pass_removes_nothing(bench: Bench) -> None:
-    """It saw the kernel idle; the full look before the removal sees it at work."""
+    """The partial pass sees the kernel idle. The look before the removal sees that it works."""
     bench.world.kernel("k")
     await bench.live(timedelta(minutes=119))
     await bench.controller.run_pass(kernels={"k"})
@@ -172,7 +174,7 @@ async def test_a_full_pass_follows_a_failed_partial_pass(
 
 
 async def test_the_loop_runs_a_partial_pass_after_a_kernel_signal(tmp_path: Path) -> None:
-    """With an hour between two polls."""
+    """The poll interval is an hour, so only the signal can begin this pass."""
     bench = Bench(tmp_path, replace(Limits(), poll_interval_seconds=3600))
     bench.use_real_clock()
     bench.world.kernel("k", last_activity=None, iopub=IOPubActivity())
@@ -190,7 +192,7 @@ async def test_the_loop_runs_a_partial_pass_after_a_kernel_signal(tmp_path: Path
 
 
 class TestUnsignalledChanges:
-    """``now`` is turned by hand."""
+    """The test sets ``now``."""
 
     @pytest.fixture
     def changes(self, bench: Bench) -> ReportedChanges:
@@ -199,7 +201,7 @@ class TestUnsignalledChanges:
         return changes
 
     async def look(self, bench: Bench) -> int:
-        """A full look, and how many changes are known as unsignalled some time after it."""
+        """Runs a full pass, and returns the number of unsignalled changes some time after it."""
         await bench.controller.run_pass()
         bench.clock.advance(timedelta(seconds=LATE_SECONDS + 1))
         return bench.controller.unsignalled_changes

@@ -1,4 +1,4 @@
-"""What a pass removes, in which order, and what it leaves alone."""
+"""The removals of a pass: which resources it removes, and in which order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_the_kernel_is_removed_before_its_app_and_both_have_audit_lines(be
     assert bench.world.removed == []
     await bench.live(2 * MINUTE)
     assert bench.world.removed == ["k", app.id]
-    assert bench.world.only_unmoved == [True, True], "only if it is idle still"
+    assert bench.world.only_unmoved == [True, True], "the world removes it only if it is still idle"
     # Each line was begun, and not finished, when its removal was made.
     assert ['"outcome"' in line for line in audit] == [False, False]
     entries = await bench.controller.requests.read_history(9)
@@ -35,12 +35,12 @@ async def test_the_kernel_is_removed_before_its_app_and_both_have_audit_lines(be
         (app.id, "removed", "idle"),
         ("k", "removed", "idle"),
     ]
-    # The report tells the same story, for the panel and the notebook that it was.
-    told = bench.controller.report()["outcomes"]
-    assert (told[0]["app"], told[0]["rule"]) == (app.id, "idle_timeout_minutes")
-    for outcome, entry in zip(told, reversed(entries)):
-        story = ("at", "kind", "name", "paths", "app", "rule", "idle_since", "reason")
-        assert [outcome[field] for field in story] == [entry[field] for field in story]
+    # The panel and the notebook of the kernel show the same fields from the report.
+    outcomes = bench.controller.report()["outcomes"]
+    assert (outcomes[0]["app"], outcomes[0]["rule"]) == (app.id, "idle_timeout_minutes")
+    for outcome, entry in zip(outcomes, reversed(entries)):
+        fields = ("at", "kind", "name", "paths", "app", "rule", "idle_since", "reason")
+        assert [outcome[field] for field in fields] == [entry[field] for field in fields]
 
 
 async def test_a_kernel_is_removed_when_it_is_due_and_not_at_the_next_poll(bench: Bench) -> None:
@@ -55,7 +55,8 @@ async def test_a_kernel_is_removed_when_it_is_due_and_not_at_the_next_poll(bench
 
 
 async def test_the_savings_of_a_removal_are_counted_and_survive_a_restart(bench: Bench) -> None:
-    """Two apps on one instance: it is free when the second is gone, and billed when one is back."""
+    """Two apps share one instance. It is billed until both are deleted, and again when one of them
+    is created."""
     first, second = bench.world.app("a"), bench.world.app("b")
     await bench.live(timedelta(minutes=121))
     assert set(bench.world.removed) == {first.id, second.id}
@@ -139,8 +140,8 @@ async def test_a_failure_affects_one_resource_and_is_reported_once(
     await bench.live(timedelta(minutes=30))
     assert bench.world.removed.count(one.id) == 4  # after 1, 2 and 4 minutes, the last one well
     assert bench.controller.report()["health"]["state"] == "ok"
-    told = [r.getMessage() for r in caplog.records if failure.code in r.getMessage()]
-    assert len(told) == 1
+    outcomes = [r.getMessage() for r in caplog.records if failure.code in r.getMessage()]
+    assert len(outcomes) == 1
     assert sum("recovered" in r.getMessage() for r in caplog.records) == 1
 
 
@@ -177,7 +178,8 @@ async def test_an_unexpected_error_affects_one_resource_only(bench: Bench) -> No
 
 
 async def test_a_dead_kernel_with_a_longer_limit_is_shut_down_with_its_app(bench: Bench) -> None:
-    """Its own limit is not over: the second look has to take in the app, which ends it."""
+    """The kernel's own limit has not ended. It is removed because its app is removed, so the second
+    look must include the app."""
     app = bench.world.app("a")
     bench.world.kernel("k", app, state="dead", own_limit=timedelta(hours=9))
     await bench.live(timedelta(hours=3))

@@ -1,4 +1,4 @@
-"""The report line: when it is written, and what it says."""
+"""The report line: when it is written, and its content."""
 
 from __future__ import annotations
 
@@ -105,10 +105,10 @@ async def test_the_line_has_the_removals_and_savings_of_a_rehearsal(
     assert bench.world.removed == []
     assert last["would_remove"] == {"app": 2, "kernel": 1}
     assert [app["would_remove"] for app in last["apps"]] == [True, True]
-    # One instance for both apps; it would be free from two hours after the start on.
+    # Both apps share one instance. The dry run frees it two hours after the start.
     assert last["would_save"]["instance_hours"] == pytest.approx(3, abs=0.3)
     assert last["would_save"]["usd"] == pytest.approx(3 * 0.05, abs=0.02)
-    # Used again: what was counted stays, and no more is added.
+    # The apps are used again: the sums stay, and nothing is added.
     used = replace(bench.world.kernels["k"], last_activity=bench.clock.now)
     bench.world.kernels["k"] = used
     await bench.live(timedelta(hours=1))
@@ -171,7 +171,7 @@ def test_the_line_goes_to_standard_output_without_waiting_for_a_reader(
     assert writer._thread is not None
     writer._thread.join(10)
     assert os.read(reading, 100) == b"one\n"
-    # Nobody reads any more: the writer's thread waits, and the server does not.
+    # Nobody reads the pipe any more: the writer's thread waits, and the server does not.
     huge = b"x" * 1_000_000
     writer.write(huge)
     writer.write(b"dropped\n")
@@ -182,6 +182,6 @@ def test_the_line_goes_to_standard_output_without_waiting_for_a_reader(
     assert not thread.is_alive()
     assert size == len(huge)
     os.close(reading)
-    writer.write(b"nobody\n")  # EPIPE is no matter
+    writer.write(b"nobody\n")  # the writer ignores EPIPE
     writer._thread.join(10)
     os.close(writing)

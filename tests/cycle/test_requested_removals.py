@@ -29,9 +29,11 @@ async def test_a_requested_removal(bench: Bench) -> None:
     (newest,) = await bench.controller.requests.read_history(1)
     assert newest["detail"].endswith("It was kept alive: waits for a review.")
     assert bench.world.removed == ["k", app.id]
-    assert bench.world.only_unmoved == [False, False], "it is to go however it is"
+    assert bench.world.only_unmoved == [False, False], (
+        "a requested removal does not depend on activity"
+    )
     await bench.controller.check()
-    assert bench.resource(app.id)["state"] == "Deleting", "not as it was listed before"
+    assert bench.resource(app.id)["state"] == "Deleting", "the report has the new status of the app"
     for ref, status in (
         (Ref(Kind.APP, "JupyterServer/default"), 409),
         (Ref(Kind.APP, "KernelGateway/hers"), 404),
@@ -118,11 +120,13 @@ async def test_each_request_for_a_part_of_a_requested_app_is_refused(bench: Benc
     requested.go_on.set()
     assert (await removal)["id"] == requested.app.id
     assert bench.world.removed == ["k1", "k2", requested.app.id]
-    await requested.requests.keep_alive(requested.app.ref, 5)  # it is listed, and may be kept
+    await requested.requests.keep_alive(
+        requested.app.ref, 5
+    )  # it is still listed, so this is not refused
 
 
 async def test_removal_is_under_way_since_its_own_beginning(bench: Bench) -> None:
-    """An app is no late removal because its kernels took long before."""
+    """The removal of an app is not late because the removals of its kernels took long."""
     app = bench.world.app("a")
     for name in ("k1", "k2"):
         bench.world.kernel(name, app)
@@ -166,12 +170,12 @@ async def test_requested_app_waits_for_the_removal_that_a_pass_has_begun(bench: 
     go_on.set()
     assert (await removal)["outcome"] == "removed"
     await living
-    assert bench.world.removed == ["k", "k", app.id], "a user's removal needs no idleness"
+    assert bench.world.removed == ["k", "k", app.id], "a requested removal needs no idle kernel"
     assert bench.world.only_unmoved == [True, False, False]
 
 
 async def test_answer_to_a_request_is_about_the_requested_resource(bench: Bench) -> None:
-    """A removal of another resource may end at the same moment."""
+    """The removal of another resource ends at the same moment."""
     app: App = bench.world.app("a")
     await bench.controller.check()
     bench.controller._reporter._outcomes.recent = _LastIsOther()  # type: ignore[assignment]

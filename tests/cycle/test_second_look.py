@@ -1,4 +1,4 @@
-"""What changes between the plan of a pass and its removals: each resource is looked at again."""
+"""Changes between the plan of a pass and its removals: the pass looks at each resource again."""
 
 from __future__ import annotations
 
@@ -42,34 +42,34 @@ async def test_a_kernel_that_arrives_at_the_last_moment_saves_the_app(bench: Ben
     assert bench.world.removed == []
 
 
-@pytest.mark.parametrize("said", ["kept", "present", "switched off"])
+@pytest.mark.parametrize("user_request", ["kept", "present", "switched off"])
 async def test_a_request_during_a_removal_counts_for_the_rest_of_the_pass(
-    bench: Bench, said: str
+    bench: Bench, user_request: str
 ) -> None:
-    """The first removal takes its time, and meanwhile somebody wants to keep the second."""
+    """While the first removal is in progress, a user asks to keep the second kernel."""
     bench.world.kernel("first")
     second = bench.world.kernel("second").ref
     controller, asked = bench.controller, []
 
-    def speak(_resource: Resource) -> None:
-        words = {
+    def send_request(_resource: Resource) -> None:
+        requests = {
             "kept": lambda: controller.requests.keep_alive(second, 60),
             "present": lambda: controller.requests.note_activity(second),
             "switched off": lambda: controller.requests.patch_settings({"enabled": False}),
         }
-        asked.append(asyncio.ensure_future(words[said]()))
+        asked.append(asyncio.ensure_future(requests[user_request]()))
 
     async def slowly(resource: Resource, only_unmoved: bool, may_go: MayGo = always) -> Outcome:
         """Return only after the request has arrived."""
         outcome = await remove(resource, only_unmoved, may_go)
-        if said == "switched off":  # its file is written in a thread
+        if user_request == "switched off":  # a thread writes its file
             await asked[0]
-        for _ in range(10):  # the other two wait for the pass, so only their start is waited for
+        for _ in range(10):  # the other two wait for the pass, so let them only begin
             await asyncio.sleep(0)
         return outcome
 
     remove, bench.world.remove = bench.world.remove, slowly  # type: ignore[method-assign]
-    bench.world.before_remove = speak
+    bench.world.before_remove = send_request
     await bench.live(timedelta(minutes=121))
     await asyncio.gather(*asked)
     assert bench.world.removed == ["first"]

@@ -1,4 +1,4 @@
-"""What is kept of a removed kernel or terminal, and that keeping it delays no removal."""
+"""The recorded session of a removed kernel or terminal. Recording it delays no removal."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ KERNEL = Ref(Kind.KERNEL, "k")
 async def test_a_request_that_forbids_a_removal_counts_before_it_is_on_disk(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
-    """The files (on EFS) take seconds to write: the kernel that is due must stay meanwhile."""
+    """The files (on EFS) take seconds to write. The kernel that is due must stay meanwhile."""
     bench.world.kernel("k")
     await bench.controller.load()
     await bench.live(timedelta(minutes=119))
@@ -54,7 +54,8 @@ async def test_a_request_that_forbids_a_removal_counts_before_it_is_on_disk(
 
 
 async def test_a_keep_alive_counts_while_the_audit_line_is_written(bench: Bench) -> None:
-    """The second look is over, and the line takes seconds: still in time."""
+    """The second look has ended, and writing the audit line takes seconds. A request then still
+    counts."""
     bench.world.kernel("k")
     await bench.live(timedelta(minutes=119))
     before_each_audit_line(bench, lambda: bench.controller.requests.keep_alive(KERNEL, 60))
@@ -67,7 +68,8 @@ async def test_a_keep_alive_counts_while_the_audit_line_is_written(bench: Bench)
 async def test_a_kernel_that_starts_while_the_audit_line_is_written_keeps_its_app(
     bench: Bench,
 ) -> None:
-    """SageMaker deletes an app whatever runs in it, so the look that counts is the last one."""
+    """SageMaker deletes an app whatever runs in it, so the extension looks a last time after the
+    line is written."""
     app = bench.world.app("gw")
     await bench.live(timedelta(minutes=119))
 

@@ -1,4 +1,4 @@
-"""A shutdown that takes long goes on beside the passes, and one that fails is tried again."""
+"""A slow shutdown continues while passes run, and a failed shutdown is tried again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KERNEL = Ref(Kind.KERNEL, "k")
 
 
 class Shutdowns:
-    """Removals that take until they are told to end."""
+    """Removals that end when the test ends them."""
 
     def __init__(self, bench: Bench) -> None:
         self.begun: list[str] = []
@@ -56,7 +56,7 @@ async def test_a_slow_shutdown_goes_on_beside_the_passes(
     await bench.controller.run_pass()
     await until(lambda: len(shutdowns.begun) == 2)
     await bench.controller.run_pass()
-    assert sorted(shutdowns.begun) == ["k", "other"], "each is begun once, and its app waits"
+    assert sorted(shutdowns.begun) == ["k", "other"], "each removal begins once, and the app waits"
     assert bench.resource("k")["reason"] == "shutting-down"
     assert "Shutting down since 14:0" in bench.resource("k")["detail"]
     with pytest.raises(RefusedError) as caught:
@@ -67,7 +67,7 @@ async def test_a_slow_shutdown_goes_on_beside_the_passes(
     await bench.controller.run_pass()
     assert "has been shutting down for" in faults(bench)["ShutdownLate"]
     await until(lambda: len(shutdowns.begun) == 3)
-    assert shutdowns.begun[2:] == [app.id], "a late one does not hold its app for ever"
+    assert shutdowns.begun[2:] == [app.id], "an app does not wait for a late removal for ever"
     shutdowns.ends.set()
     await until(lambda: len(bench.world.removed) == 3)
     await until(lambda: not bench.controller.situation.removals_under_way)
@@ -124,7 +124,7 @@ async def test_the_end_of_the_server_cancels_no_shutdown(bench: Bench) -> None:
 async def test_a_resource_that_is_still_listed_does_not_count_as_removed(
     bench: Bench, kind: str
 ) -> None:
-    """A terminal with ``su -`` in it, a kernel that its manager does not let go of."""
+    """A terminal in which ``su -`` runs, and a kernel that stays listed."""
     from auto_shutdown.core.model import Terminal
 
     if kind == "kernel":
@@ -132,7 +132,7 @@ async def test_a_resource_that_is_still_listed_does_not_count_as_removed(
     else:
         bench.world.terminals["x"] = Terminal("x", last_activity=bench.clock.now)
     thing = (bench.world.kernels | bench.world.terminals)["x"]
-    bench.world.immortal.add("x")
+    bench.world.still_listed.add("x")
     bench.world.answers["x"] = [Outcome(Result.REMOVED)] * 9
 
     def stays(_resource: Resource) -> None:

@@ -1,4 +1,5 @@
-"""The first lines in the log say whether the extension is armed, and what it shuts down when."""
+"""The first lines in the log: whether the extension is armed, what it shuts down, and after how
+long."""
 
 from __future__ import annotations
 

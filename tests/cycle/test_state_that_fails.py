@@ -1,5 +1,5 @@
-"""State on disk that cannot be read, understood or written: nothing goes that would not have, and
-everything is mended without a restart."""
+"""State files that cannot be read, understood or written. They cause no removal, and the extension
+recovers without a restart."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_a_broken_file_does_not_evade_a_locked_setting(tmp_path: Path) -> 
     locked = frozenset({"enabled", "dry_run", "idle_timeout_minutes"})
     bench = await begun(tmp_path, locked=locked, max_idle_timeout_minutes=240)
     await bench.live(3.9 * HOURS)
-    assert bench.world.removed == [], "a rule of up to 240 minutes may stand in it"
+    assert bench.world.removed == [], "the file may contain a rule of up to 240 minutes"
     await bench.live(0.3 * HOURS)
     assert bench.world.removed == ["k"]
 
@@ -238,7 +238,7 @@ async def test_a_request_during_a_hanging_removal_counts_for_the_rest_of_the_pas
 
 
 async def test_a_resource_that_moves_during_its_removal_is_observed_again(bench: Bench) -> None:
-    """The look right before the end says so; the next decision knows what it saw."""
+    """The look right before the shutdown sees the activity, and the same pass then shows it."""
     kernel: Kernel = bench.world.kernel("k")
     bench.world.answers["k"] = [Outcome(Result.STALE)]
     bench.world.before_remove = lambda _: bench.world.kernels.update(

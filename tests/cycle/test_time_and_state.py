@@ -23,7 +23,7 @@ async def test_a_clock_step_removes_nothing_sooner(hours: int, bench: Bench) -> 
     await bench.live(timedelta(minutes=19))
     assert bench.world.removed == []
     await bench.live(timedelta(minutes=15))
-    assert len(bench.world.removed) == 2  # and no later than a limit and a grace
+    assert len(bench.world.removed) == 2  # at the latest after a limit and a grace period
 
 
 async def test_the_first_pass_after_a_long_pause_removes_nothing(bench: Bench) -> None:
@@ -45,7 +45,7 @@ async def test_a_sleep_that_the_monotonic_clock_does_not_count_begins_a_grace_pe
 ) -> None:
     bench.world.kernel("k")
     await bench.live(timedelta(minutes=60))
-    bench.clock.step(timedelta(hours=9))  # a laptop's lid
+    bench.clock.step(timedelta(hours=9))  # somebody closed the laptop
     await bench.live(timedelta(minutes=55))
     assert bench.world.removed == []
 
@@ -61,7 +61,7 @@ async def test_a_restart_removes_nothing_sooner(bench: Bench) -> None:
     await bench.live(timedelta(minutes=19))
     assert bench.world.removed == []
     await bench.live(timedelta(minutes=2))
-    assert bench.world.removed == [app.id]  # nor later: its mark was kept
+    assert bench.world.removed == [app.id]  # and not later: the mark survived the restart
 
 
 async def test_a_requested_removal_goes_by_the_clock_of_the_ledger(
@@ -82,7 +82,8 @@ async def test_a_requested_removal_goes_by_the_clock_of_the_ledger(
 
 
 async def test_the_marks_of_an_earlier_server_are_handed_to_the_world(bench: Bench) -> None:
-    """They tell that a kernel had come up, which its gateway may list as starting for ever."""
+    """They show that a kernel had finished starting. Its gateway may list it as starting for
+    ever."""
     bench.world.kernel("k")
     await bench.controller.load()
     await bench.live(timedelta(minutes=1))
@@ -96,7 +97,7 @@ async def test_the_marks_of_an_earlier_server_are_handed_to_the_world(bench: Ben
 
 
 def stopped(bench: Bench) -> None:
-    """So that ``stop`` has a loop to end."""
+    """``stop`` needs a loop that it can end."""
     bench.controller._loop = asyncio.ensure_future(asyncio.sleep(99))
 
 
@@ -125,7 +126,7 @@ async def test_a_clock_step_while_no_server_runs(hours: int, bench: Bench) -> No
 
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_reports_after_a_clock_step_use_the_new_clock(hours: int, bench: Bench) -> None:
-    """Between the step and the next pass: it must not be shifted a second time."""
+    """The report comes between the step and the next pass. It must not be shifted a second time."""
     bench.world.kernel("k")
     bench.world.kernel("used")
     await bench.live(timedelta(minutes=100))
@@ -175,7 +176,7 @@ async def test_app_of_a_kernel_is_recalled_after_a_reboot(
 
 
 async def test_a_crash_starts_a_new_clock(bench: Bench) -> None:
-    """What happened between the last write and the crash is not known."""
+    """Activity between the last write and the crash is unknown."""
     app = bench.world.app("a")
     await bench.controller.load()
     await bench.live(timedelta(minutes=100))

@@ -1,4 +1,5 @@
-"""Veto hooks: their word counts, and their failure stays theirs. And the passes that ask."""
+"""Veto hooks: their objections, and their failures. And the queries of a pass for background
+work."""
 
 from __future__ import annotations
 
@@ -116,11 +117,13 @@ async def test_slow_hooks_have_one_time_limit_for_all_removals(
     due = [Decision(Ref(Kind.KERNEL, str(n)), Action.REMOVE, Reason.IDLE, "I.") for n in range(9)]
     hooks = VetoHooks(LOG, {"slow": forever})
     vetoes = await hooks.ask(due, START)
-    assert vetoes.keys() == {decision.ref for decision in due}, "what was not asked about stays"
+    assert vetoes.keys() == {decision.ref for decision in due}, "a resource without an answer stays"
     assert 1 <= len(calls) <= 3
     for _ in range(9):
         await hooks.ask(due, START)
-    assert {decision.ref for decision in calls} == vetoes.keys(), "the others come next"
+    assert {decision.ref for decision in calls} == vetoes.keys(), (
+        "the next calls are about the others"
+    )
 
 
 async def test_the_fault_of_a_hook_ends_when_the_hook_works_again() -> None:
@@ -174,7 +177,7 @@ async def test_an_objection_holds_and_then_the_hook_is_called_again(bench: Bench
     assert bench.resource("KernelGateway/a")["action"] == "keep"
     assert 50 <= asked.count(KERNEL) <= 70, "once a minute, not at every pass"
     objects = False
-    await bench.live(10 * MINUTE)  # the app's own notice begins when nothing in it is held
+    await bench.live(10 * MINUTE)  # the notice of the app begins after that of its kernel
     assert bench.world.removed == ["k", "KernelGateway/a"]
 
 
@@ -204,8 +207,8 @@ class TestAsking:
         assert bench.world.removed == ["k", app.id]
         assert 2 * HOUR <= gone_at[0] - ended <= 2 * HOUR + 6 * MINUTE
 
-    async def test_a_question_at_the_last_moment(self, bench: Bench) -> None:
-        """A thread that begins after the earlier questions is found by the last one."""
+    async def test_work_that_begins_at_the_last_moment_is_found(self, bench: Bench) -> None:
+        """The last query before the removal finds a thread that began after the earlier queries."""
         bench.world.kernel("k", bench.world.app("a"))
         await bench.live(2 * HOUR - MINUTE / 2)
         bench.world.at_work.add("k")
@@ -216,8 +219,8 @@ class TestAsking:
 async def test_hook_is_asked_about_a_removal_that_becomes_due_after_the_first_question(
     bench: Bench,
 ) -> None:
-    """The user closes a notebook while the hooks are asked about another app. The list of apps is
-    then made again, and the app of that notebook is due as well."""
+    """The user closes a notebook while the hooks are asked about another app. The pass then lists
+    the apps again, and the app of that notebook is due as well."""
     asked: list[str] = []
 
     def protect(decision: Decision) -> str | None:
@@ -275,7 +278,7 @@ class TestActivity:
         assert bench.world.removed == [other.id]
         assert bench.resource("k")["signal"] == "heartbeat"
 
-    async def test_what_is_not_there_is_refused(self, bench: Bench) -> None:
+    async def test_activity_of_an_unknown_resource_is_refused(self, bench: Bench) -> None:
         await bench.live(MINUTE)
         with pytest.raises(RefusedError, match="There is no kernel k here"):
             await bench.controller.requests.note_activity(KERNEL)

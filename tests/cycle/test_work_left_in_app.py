@@ -29,8 +29,8 @@ async def test_job_that_a_cell_left_in_its_app_keeps_the_app_and_a_kernel(bench:
 async def test_app_is_queried_before_its_kernel_with_a_shorter_limit_is_removed(
     bench: Bench, works: bool
 ) -> None:
-    """After that nobody could report a job that the kernel left. The app must not wait for an
-    answer that nobody can give."""
+    """Only the kernel can report a job that it left, so the app is queried before. Afterwards the
+    app must not wait for an answer that no kernel can give."""
     await bench.controller.load()
     await bench.controller.requests.patch_settings({"kernel_idle_timeout_minutes": 30})
     app = bench.world.app("a")
@@ -44,4 +44,4 @@ async def test_app_is_queried_before_its_kernel_with_a_shorter_limit_is_removed(
     assert any(asked)
     await bench.live(2 * HOUR)
     assert bench.world.removed == ([] if works else ["k", app.id])
-    assert works or len(bench.world.asked) == len(asked), "nobody is left to answer"
+    assert works or len(bench.world.asked) == len(asked), "no kernel is left that could answer"

@@ -1,4 +1,5 @@
-"""A world of values, a clock that is turned by hand, and a way to live through time."""
+"""A world made of values, a clock that the test sets, and a bench that runs passes over simulated
+time."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ ADA = Platform("studio-classic", "d-1", "ada", region_name="us-west-2")
 
 
 class HandClock:
-    """A clock whose hands are moved; ``step`` moves the wall clock alone."""
+    """A clock that the test sets. ``step`` sets only the wall clock."""
 
     def __init__(self) -> None:
         self.now = START
@@ -50,8 +51,8 @@ class HandClock:
 
 @dataclass
 class ValueWorld:
-    """A world made of values. ``answers`` are what removals come to; ``before_look`` runs before
-    each second look, to move something at the last moment."""
+    """A world made of values. ``answers`` are the outcomes of removals. ``before_look`` runs before
+    each second look, to change something at the last moment."""
 
     kernels: dict[str, Kernel] = field(default_factory=dict)
     terminals: dict[str, Terminal] = field(default_factory=dict)
@@ -66,17 +67,17 @@ class ValueWorld:
     at_work: set[str] = field(default_factory=set)
     asked: list[dict[Ref, timedelta]] = field(default_factory=list)
     before_look: Callable[[Ref], None] = lambda _ref: None
-    #: What the server's process has learnt since the look that gave a snapshot.
+    #: The events in the server's process since the look that made a snapshot.
     since_look: Callable[[Snapshot], Snapshot] = lambda snapshot: snapshot
     before_remove: Callable[[Resource], None] = lambda _resource: None
-    #: What stays listed although it was removed.
-    immortal: set[str] = field(default_factory=set)
-    #: What a kernel or terminal says of its session, or what asking it raises.
+    #: The ids of the resources that stay listed after their removal.
+    still_listed: set[str] = field(default_factory=set)
+    #: The session of a kernel or terminal, or the error of the query for it.
     sessions: dict[str, Session | Exception] = field(default_factory=dict)
     platform: Platform = ADA
     description: Description = field(default_factory=Description)
-    protected: list[datetime] = field(default_factory=list)
-    #: The marks of an earlier server, which the controller handed over at its start.
+    reported_at_work: list[datetime] = field(default_factory=list)
+    #: The marks of an earlier server, which the controller passes to the world at its start.
     recalled: list[Mapping[Ref, Mark]] = field(default_factory=list)
     has_apps: bool = True
     _listed: tuple[App, ...] = ()
@@ -100,13 +101,13 @@ class ValueWorld:
         self.recalled.append(marks)
 
     async def report_at_work(self, at: datetime) -> None:
-        self.protected.append(at)
+        self.reported_at_work.append(at)
 
     def faults(self, now: datetime) -> list[Fault]:
         return []
 
     async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
-        """Whether each works in the background: not, unless ``at_work`` says so."""
+        """The answers about background work: only the resources in ``at_work`` do any."""
         self.asked.append(dict(questions))
         return tuple(
             Answer(ref, True, working=ref.id in self.at_work, cores=0.0) for ref in questions
@@ -126,7 +127,7 @@ class ValueWorld:
         return resource, found
 
     async def is_gone(self, resource: Resource) -> bool:
-        return resource.ref.id not in self.immortal
+        return resource.ref.id not in self.still_listed
 
     async def remove(
         self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
@@ -160,7 +161,7 @@ class ValueWorld:
 
 @dataclass
 class Bench:
-    """Controller, world and clock, and a way to live through time."""
+    """A controller with its world and clock. ``live`` runs passes over simulated time."""
 
     path: Path
     limits: Limits = field(default_factory=Limits)
@@ -206,13 +207,14 @@ class Bench:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    """Wait for ``condition``; the time limit of the test ends what never comes."""
+    """Wait for ``condition``. If it never becomes true, the time limit of the test ends the
+    wait."""
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
 
 
 def before_each_audit_line(bench: Bench, happens: Callable[[], Awaitable[object]]) -> None:
-    """Each audit line is written only after ``happens``, as on a slow file system."""
+    """Delay each audit line until ``happens`` has ended, as on a slow file system."""
     history: Any = bench.controller._history
     begin_line = history.begin_line
 
