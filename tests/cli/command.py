@@ -18,7 +18,7 @@ from auto_shutdown.cli.main import main
 
 @dataclass
 class CommandResult:
-    """What one call of the command line left behind."""
+    """The result of one call of the command line."""
 
     code: int
     out: str
@@ -72,8 +72,8 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 def server(
     jp_serverapp: Any, http_server: Any, http_server_port: Any
 ) -> Callable[[], Awaitable[Any]]:
-    """The server, once the extension has made its first pass, with a runtime file that tells its
-    port. That pass reads what a test is about to write."""
+    """The server after the extension's first pass, with a runtime file that names its port. The
+    first pass reads the state files, so a test must write its own after it."""
 
     jp_serverapp.port = http_server_port[-1]
     jp_serverapp.write_server_info_file()
@@ -83,7 +83,7 @@ def server(
 
         def watches() -> bool:
             controller = settings.get(CONTROLLER)
-            if controller is None:  # None is there in a test without the extension
+            if controller is None:  # a test without the extension has none
                 return CONTROLLER in settings
             return bool(controller.report()["health"]["last_pass"])
 

@@ -1,4 +1,5 @@
-"""A server that is not Jupyter's: it answers as a test wants, and records the requests."""
+"""A server that is not Jupyter: it gives the answers that a test chooses, and records the
+requests."""
 
 from __future__ import annotations
 
@@ -77,7 +78,7 @@ def serving(context: ssl.SSLContext | None = None) -> Iterator[FakeServer]:
 
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A runtime directory of its own, and nothing in the environment that names a server."""
+    """An empty runtime directory, and an environment that names no server."""
     path = tmp_path / "runtime"
     path.mkdir()
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(path))

@@ -1,4 +1,4 @@
-"""A kernel that was used and stopped is brought back, and its cells are run again: real servers."""
+"""``bring-back`` with real servers: starts a stopped kernel again, and runs its cells again."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_failing_cell_ends_bring_back(command: Any, server: Any, notebook:
     started = await in_thread(here.request, "POST", "api/sessions", session, below="")
     for cell in cells:
         fails = cell.startswith("import")
-        # IPython aborts a request that arrives too soon after a failed cell: it is sent again.
+        # IPython aborts a request that arrives too soon after a failed cell: send it again.
         while await in_thread(
             run_cells, here, started["kernel"]["id"], [cell], lambda _text: None
         ) != (0 if fails else None):

@@ -67,13 +67,13 @@ class TestWithoutAToken:
         assert (await command("settings", "warn_minutes=3")).code == 0
         assert (await command("keep-alive", "all")).code == 0
         assert (await command("keep-alive", "all", "--release")).code == 0
-        # And it is the pair of cookie and header that does it.
+        # The pair of cookie and header is the reason why this works.
         monkeypatch.setattr(client.secrets, "token_hex", lambda _bytes: "")
         assert (await command("check")).code == ExitCode.REFUSED
 
 
 class TestWithAPassword:
-    """As ``jupyter server password`` leaves it: a hashed password, and no token."""
+    """The result of ``jupyter server password``: a hashed password, and no token."""
 
     async def started(self, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         app = await server()
@@ -117,8 +117,8 @@ class TestWithAPassword:
 
 
 class TestBelowABaseUrlWithLetters:
-    """As JupyterHub passes it for a user's name: percent-encoded. Only letters of Latin-1 also work
-    as they are."""
+    """JupyterHub passes a user's name percent-encoded. Only letters of Latin-1 also work without
+    the encoding."""
 
     @pytest.fixture(
         params=["/münchen/", "/%C3%BCbung/", "/%EC%82%AC%EC%9A%A9%EC%9E%90/", "/a%20b/"]

@@ -67,7 +67,7 @@ def test_page_lists_every_exit_code() -> None:
 
 
 def test_page_lists_every_check_of_the_doctor() -> None:
-    """Every name that a finding can have stands in the table."""
+    """The table has every name that a finding can have."""
     named = set(re.findall(r"`([^`]+)`", "".join(re.findall(r"\n\| (.*?) \|", section("doctor")))))
     source = "".join(p.read_text() for p in Path(doctor.__file__).parent.glob("*.py"))
     words = r'(?:ok|warning|failure|what|_verdict)\(\s*(?:platform, )?"([\w: ]+)"'

@@ -1,4 +1,4 @@
-"""Each command against a real server: what it does there, what it says, and its exit code."""
+"""Each command with a real server: its effect, its output, and its exit code."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ def kernel(id_: str, *paths: str) -> dict[str, Any]:
 
 
 def test_paths_are_shown_where_file_names_are_not_unique() -> None:
-    """And where two kernels share one notebook, the start of their ids."""
+    """If two kernels share one notebook, the table also shows the start of their ids."""
     resources = [
         kernel("11111111-x", "a/train.ipynb"),
         kernel("22222222-x", "b/train.ipynb"),

@@ -39,7 +39,7 @@ def test_client_ignores_proxy_variables(runtime: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """One that signed itself, as on a notebook instance."""
+    """A self-signed certificate, as on a notebook instance."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("no openssl")
@@ -81,7 +81,7 @@ def test_which_hosts_are_this_machine(host: str, here: bool) -> None:
 
 @pytest.mark.parametrize("ip", ["::1", "127.0.0.2", "::", "0.0.0.0", socket.gethostname(), ""])
 def test_server_is_reached_at_the_address_that_it_listens_on(ip: str, runtime: Path) -> None:
-    """The description is Jupyter's own, for a server that was started with ``--ip``."""
+    """Jupyter itself wrote this description, for a server that was started with ``--ip``."""
     address = socket.getaddrinfo(ip or "127.0.0.1", 0)[0][4][0]
     with listening(str(address)) as fake:
         app = ServerApp(ip=ip, port=fake.port, log_level="CRITICAL")

@@ -1,4 +1,4 @@
-"""Which of several servers a command asks, and how --url and --port choose it."""
+"""The choice of a server: with one or several running servers, and with --url and --port."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_two_servers_with_the_extension_are_a_usage_error(
         assert two.url in error.remedy
         assert find(port=two.port).server.url == two.url
         assert find(url=one.url.replace("127.0.0.1", "localhost")).server.token == TOKEN
-        # In a terminal of one of them there is nothing to guess.
+        # In a terminal of one of the servers, the command uses that server.
         monkeypatch.setenv("JUPYTER_SERVER_URL", two.url.rstrip("/"))
         assert find().server.url == two.url
 

@@ -1,4 +1,4 @@
-"""The program itself: its names, its exit codes on a shell, and the demo behind it."""
+"""The program: its names, its exit codes in a shell, and the command ``demo``."""
 
 from __future__ import annotations
 

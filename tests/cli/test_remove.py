@@ -1,4 +1,4 @@
-"""``remove``: what it asks, what it refuses, and what it means by ``--this``."""
+"""``remove``: its question, its refusals, and the meaning of ``--this``."""
 
 from __future__ import annotations
 
@@ -133,7 +133,8 @@ async def test_remove_this_outside_of_a_kernel_is_an_error(command: Any, server:
     ],
 )
 def test_own_kernel_is_found_by_its_connection_file(argument: str, found: str) -> None:
-    """Of any language: Jupyter gives it to every kernel. Here one runs a shell that runs us."""
+    """Jupyter starts every kernel of any language with a connection file. Here the kernel runs a
+    shell, and the shell runs this command."""
     code = "from auto_shutdown.cli.this import own_kernel_id; print(own_kernel_id())"
     kernel = "import subprocess, sys; subprocess.run(['sh', '-c', sys.argv[1] + '; true'])"
     run_us = f"{sys.executable} -c '{code}'"

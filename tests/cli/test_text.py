@@ -1,4 +1,5 @@
-"""What people read: columns that align, cuts that fit, colours only where they are wanted."""
+"""The output for people: aligned columns, text cut to the width, and colours only where they are
+wanted."""
 
 from __future__ import annotations
 
@@ -49,8 +50,8 @@ def test_output_to_a_terminal_has_colours_and_fits_its_width() -> None:
 
 @pytest.mark.parametrize("width", [28, 40, 60, 80, 200])
 def test_a_table_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The end of a path stays. The sentence is whole in every width: inside its column, or below
-    its row."""
+    """A path keeps its end. A sentence is complete at every width: in its column, or below its
+    row."""
     monkeypatch.setenv("COLUMNS", str(width))
     lines = plain(written(Terminal(), "projects/of/last/year/deep/train.ipynb"))
     assert max(map(columns, lines)) <= width

@@ -1,5 +1,6 @@
-"""Each setting declares with which value more is kept. A change takes effect before it is on disk
-only if it can only keep more, and this test holds that rule to every setting."""
+"""Each setting declares which of two values keeps more resources. A change takes effect before it
+is on disk only if it can only keep more resources. These tests check this rule for every
+setting."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from auto_shutdown.config.settings import FIELDS, KeepsMore, Limits
 
 LIMITS = Limits()
 
-#: Two values for each kind of setting; of a setting that has an order, the second is the higher.
+#: Two values for each kind of setting. If the values have an order, the second is the higher one.
 VALUES: dict[str, tuple[Any, Any]] = {
     "bool": (False, True),
     "idle": (60, 240),
@@ -23,7 +24,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     ),
 }
 
-#: Whether the change to the higher value, and the change to the lower value, can only keep more.
+#: Whether the change to the higher value can only keep more, and the change to the lower value.
 CAREFUL = {
     KeepsMore.ON: (True, False),
     KeepsMore.HIGHER: (True, False),
@@ -42,7 +43,7 @@ def test_a_change_takes_effect_at_once_only_if_it_keeps_more(name: str) -> None:
 
 
 def test_the_settings_that_decide_about_a_removal_are_known() -> None:
-    """A new setting has to be looked at before it may have no order."""
+    """This fails for a new setting without an order, so that somebody decides about it."""
     unordered = {n for n, f in FIELDS.items() if f.keeps_more is KeepsMore.INCOMPARABLE}
     without_effect = {n for n, f in FIELDS.items() if f.keeps_more is KeepsMore.NO_EFFECT}
     assert (unordered, without_effect) == ({"rules"}, {"remember_stopped"})

@@ -1,4 +1,4 @@
-"""Who set what: every place that Jupyter reads, in Jupyter's own order."""
+"""The source of each setting: every file that Jupyter reads, in Jupyter's own order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from auto_shutdown.config.problems import unreadable
 JSON_60 = json.dumps({"AutoShutdown": {"idle_timeout_minutes": 60}})
 PY = "c = get_config()\n"
 
-#: Files by path, --config, the command line's names, and where idle_timeout_minutes comes from.
+#: Files by path, --config, the names on the command line, and the source of idle_timeout_minutes.
 PLACES: list[tuple[str, dict[str, str], str, tuple[str, ...], str]] = [
     ("nothing", {}, "", (), provenance.PROGRAM),
     (
@@ -77,14 +77,14 @@ PLACES: list[tuple[str, dict[str, str], str, tuple[str, ...], str]] = [
         "user/jupyter_config.py",
     ),
     (
-        "Python that only comments on it",
+        "Python with the setting only in a comment",
         {"user/jupyter_server_config.py": "# c.AutoShutdown.idle_timeout_minutes = 60"},
         "",
         (),
         provenance.PROGRAM,
     ),
     (
-        "Python that speaks of another class",
+        "Python with another class",
         {"user/jupyter_server_config.py": PY + "c.Other.idle_timeout_minutes = 60"},
         "",
         (),
@@ -113,7 +113,7 @@ PLACES: list[tuple[str, dict[str, str], str, tuple[str, ...], str]] = [
         provenance.COMMAND_LINE,
     ),
     (
-        "a torn file is passed over",
+        "a file that is cut off is skipped",
         {"system/jupyter_server_config.d/a.json": JSON_60,
          "user/jupyter_server_config.d/b.json": JSON_60[:-1]},
         "",
@@ -152,7 +152,7 @@ def test_setting_without_configuration_has_no_source(tmp_path: Path) -> None:
     assert set(provenance.sources({"idle_timeout_minutes"}, files)) == {"idle_timeout_minutes"}
 
 
-#: What lies in a user's home and beside it, whose word counts, and where another name comes from.
+#: The files in a user's home and elsewhere, the source that counts, and the source of another name.
 HOMES: list[tuple[str, dict[str, str], str]] = [
     (
         "the administrator's drop-in over the user's file",
@@ -167,13 +167,13 @@ HOMES: list[tuple[str, dict[str, str], str]] = [
         "system/jupyter_server_config.py",
     ),
     (
-        "the user's, where the administrator's speaks of others",
+        "the user's, where the administrator's sets other classes",
         {"system/jupyter_server_config.json": '{"Other": {"idle_timeout_minutes": 60}}',
          "user/jupyter_server_config.d/a.json": JSON_60},
         "user/jupyter_server_config.d/a.json",
     ),
     (
-        "nobody, where the administrator's is silent about that name",
+        "none, where the administrator's does not set that name",
         {"system/jupyter_server_config.json": '{"AutoShutdown": {"locked": []}}',
          "user/jupyter_server_config.json": JSON_60},
         provenance.PROGRAM,
@@ -232,7 +232,8 @@ def jp_argv() -> list[str]:
 
 @pytest.fixture
 def drop_in(jp_env_config_path: Path) -> Path:
-    """What an administrator leaves in ``/etc/jupyter``, or here in its stand-in."""
+    """The directory in which an administrator puts configuration files, in place of
+    ``/etc/jupyter``."""
     path = jp_env_config_path / "jupyter_server_config.d" / "auto_shutdown_admin.json"
     path.parent.mkdir(parents=True)
     locked = {"idle_timeout_minutes": 60, "locked": ["dry_run"]}

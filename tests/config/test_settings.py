@@ -1,4 +1,4 @@
-"""Settings at the door, the administrator's traits, and the merge of both."""
+"""The validation of settings, the administrator's traits, and the merge of both."""
 
 from __future__ import annotations
 

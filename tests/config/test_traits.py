@@ -19,7 +19,7 @@ def limits(**traits: Any) -> Any:
 @pytest.mark.parametrize("name", BOUNDS)
 @pytest.mark.parametrize("value", [1e10, 1e12, 1e300, float("inf"), float("nan"), -1, 10**400])
 def test_a_value_out_of_bounds_names_the_trait_and_the_bound(name: str, value: Any) -> None:
-    """Once an OverflowError of a date, in the first pass, that named nothing."""
+    """Before, the first pass failed with an OverflowError that named no trait."""
     with pytest.raises(TraitError) as caught:
         limits(**{name: value})
     assert f"AutoShutdown.{name}" in str(caught.value)
@@ -31,7 +31,7 @@ def test_a_value_out_of_bounds_names_the_trait_and_the_bound(name: str, value: A
 @pytest.mark.parametrize("name", BOUNDS)
 def test_smallest_and_largest_allowed_value_of_each_trait(name: str) -> None:
     low, allowed, high = BOUNDS[name]
-    if name != "min_idle_timeout_minutes":  # which may not be above the most
+    if name != "min_idle_timeout_minutes":  # it must not exceed max_idle_timeout_minutes
         assert getattr(limits(**{name: high}), name) == high
     below = low if not allowed else low - 0.001
     with pytest.raises(TraitError, match=name):
@@ -91,7 +91,8 @@ class TestLocks:
 
     @pytest.mark.parametrize("name", ["locked", "unlocked"])
     def test_list_in_one_command_line_option_is_read_as_list(self, name: str) -> None:
-        """As ``--AutoShutdown.locked="['dry_run']"`` arrives here, which traitlets 5 gets wrong."""
+        """The value of ``--AutoShutdown.locked="['dry_run']"``, which traitlets 5 parses
+        wrongly."""
         assert getattr(AdminTraits(**{name: ["['dry_run', 'enabled']"]}), name) == [
             "dry_run",
             "enabled",

@@ -1,4 +1,4 @@
-"""The audit log: a line for each removal tried, whatever happens in between."""
+"""The audit log: it has a line for each attempted removal, whatever happens during the attempt."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_interrupted_line_says_whether_the_removal_ended_the_server(
     (entry,) = log.read(9)
     assert entry["outcome"] == "interrupted"
     assert detail in entry["outcome_detail"]
-    assert log.savings()["removed"]["app"] == 0  # whether it went nobody saw
+    assert log.savings()["removed"]["app"] == 0  # nobody saw whether it ended
 
 
 @pytest.mark.parametrize("result", [r for r in Result if r is not Result.REMOVED])
@@ -62,7 +62,7 @@ def test_only_removals_by_this_extension_count_as_savings(result: Result, tmp_pa
     log = History(tmp_path, "k")
     entry = {**ENTRY, "saved": {"usd_per_hour": 1.0}}
     log.begin(entry).finish(DONE)
-    log.begin(entry).finish(Outcome(result, "It did not need us."))
+    log.begin(entry).finish(Outcome(result, "Another program removed it."))
     again = History(tmp_path, "k")
     again.load()
     for each in (log, again):
@@ -99,7 +99,7 @@ def outcomes(log: History) -> list[str]:
 
 
 def test_removal_that_goes_on_beside_a_later_one_is_pending(tmp_path: Path) -> None:
-    """A shutdown that takes a minute and a half. Its server has not ended."""
+    """The first shutdown takes a minute and a half. Its server has not ended."""
     log = History(tmp_path, "k")
     slow = log.begin(ENTRY)
     log.begin({**ENTRY, "kind": "kernel"}).finish(DONE)

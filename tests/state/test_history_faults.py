@@ -1,4 +1,5 @@
-"""The audit log on a file system that fails: full, slow, irregular, deleted, torn."""
+"""The audit log on a file system that fails: a full disk, a slow disk, a deleted directory, a file
+that is no regular file or is cut off."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ def test_line_that_cannot_be_written_is_shown_and_written_later(tmp_path: Path) 
 
 @pytest.mark.parametrize("room", range(0, 400, 23))
 def test_disk_that_becomes_full_at_any_byte_loses_no_line(room: int, tmp_path: Path) -> None:
-    """RLIMIT_FSIZE stands in for the disk; it is lifted again, as a disk is cleared."""
+    """RLIMIT_FSIZE stands in for the full disk. Lifting it stands in for freeing space."""
     code = f"""
 import resource, signal
 from pathlib import Path
@@ -93,7 +94,9 @@ def test_irregular_log_file_is_a_fault_and_blocks_nothing(kind: str, tmp_path: P
     log = History(tmp_path, "k")
     log.load()
     log.begin(ENTRY).finish(DONE)
-    assert [e["outcome"] for e in log.read(9)] == ["removed"], "shown, though it is not on disk"
+    assert [e["outcome"] for e in log.read(9)] == ["removed"], (
+        "the entry is shown although it is not on disk"
+    )
     assert log.problem is not None
     assert str(path) in str(log.problem)
     assert log.problem.remedy == f"Move {path} away."
@@ -115,7 +118,7 @@ def test_deleted_state_directory_is_created_again_for_the_log(tmp_path: Path) ->
 
 
 def test_only_the_end_of_a_huge_log_is_read(tmp_path: Path) -> None:
-    """1 GB: once 30 seconds and 2 GB of memory at each start. The file is sparse here."""
+    """The log has 1 GB (a sparse file). Reading all of it took 30 seconds and 2 GB of memory."""
     path = file_of(tmp_path)
     line = json.dumps({**ENTRY, "attempt": "x", "outcome": "removed"}) + "\n"
     with path.open("wb") as file:
@@ -129,7 +132,7 @@ def test_only_the_end_of_a_huge_log_is_read(tmp_path: Path) -> None:
     assert tracemalloc.get_traced_memory()[1] < 10 * module.MOST_READ_BYTES
     tracemalloc.stop()
     assert log.savings()["removed"]["app"] == 1
-    assert not path.exists(), "it was put aside at once, and the next line begins a new file"
+    assert not path.exists(), "the file was renamed at once, and the next line begins a new file"
 
 
 def test_unwritten_lines_are_rotated_when_they_are_written_later(

@@ -1,4 +1,4 @@
-"""Which files belong to which server, also where two servers have one identity."""
+"""The keys in the names of a server's files, also for two servers with one identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's settings: what forbids a removal is in force before it is on disk."""
+"""The user's settings: a change that forbids removals is in force before it is on disk."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def on_disk(path: Path) -> Any:
     return json.loads((path / "settings.json").read_text())["settings"]
 
 
-#: A change, what is in force while the disk hangs, and what is then.
+#: A change, the settings in force while the disk hangs, and those in force afterwards.
 CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"enabled": False}, {"enabled": False}),
     ({"dry_run": True}, {"dry_run": True}),
@@ -42,12 +42,12 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"idle_timeout_minutes": 240}, {"idle_timeout_minutes": 240}),
     ({"kernel_idle_timeout_minutes": 240}, {"kernel_idle_timeout_minutes": 240}),
     ({"warn_minutes": 30}, {"warn_minutes": 30}),
-    # Shorter than what is in force:
+    # A limit that is shorter than the limit in force:
     ({"idle_timeout_minutes": 30}, {}),
     ({"app_idle_timeout_minutes": 30}, {}),
     ({"warn_minutes": 1}, {}),
     ({"rules": [{"kernel_name": "*", "idle_timeout_minutes": 600}]}, {}),
-    # Of several, those that forbid:
+    # Several changes, of which some forbid removals:
     ({"dry_run": True, "idle_timeout_minutes": 30}, {"dry_run": True}),
 ]
 
@@ -145,7 +145,7 @@ async def test_remember_stopped_is_off_while_the_settings_cannot_be_read(
     (tmp_path / "settings.json").write_text("{")
     assert not (await preferences(tmp_path)).policy.settings["remember_stopped"]
     await user.load(NOW)
-    assert not user.policy.settings["remember_stopped"], "what was set before holds"
+    assert not user.policy.settings["remember_stopped"], "the earlier setting stays in force"
 
 
 async def test_refused_change_does_not_replace_a_newer_one(
@@ -210,7 +210,7 @@ async def test_newer_change_that_forbids_stays_in_force_while_an_older_one_is_wr
 async def test_settings_stay_in_force_when_their_file_disappears(
     whole_directory: bool, restarted: bool, tmp_path: Path
 ) -> None:
-    """A home that is not mounted any more must not begin removals."""
+    """If a home is no longer mounted, removals must not begin."""
     directory = tmp_path / "state"
     user = await preferences(directory, enabled=False, warn_minutes=9)
     if restarted:

@@ -37,7 +37,8 @@ def marks_on_disk(path: Path, key: str = "k") -> Any:
 
 
 async def test_marks_are_complete_only_after_a_clean_stop(tmp_path: Path) -> None:
-    """While a server runs, its marks are out of date: a crash must not leave them to be trusted."""
+    """While a server runs, the marks on disk are out of date. After a crash, the next server must
+    not trust them."""
     saved = SavedLedger(Store(tmp_path, "k"), Limits())
     ledger = await saved.load(START)
     assert marks_on_disk(tmp_path)["clean"] is False
@@ -53,8 +54,9 @@ async def test_marks_are_complete_only_after_a_clean_stop(tmp_path: Path) -> Non
 async def test_app_of_a_kernel_is_known_after_a_reboot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Studio Classic starts the server in a new container, and its kernels run on elsewhere. The
-    times of the marks are of another boot, but a kernel does not move to another app."""
+    """Studio Classic starts the server in a new container, and its kernels run on in other
+    containers. The times of the marks belong to another boot, but a kernel does not move to another
+    app."""
     saved = SavedLedger(Store(tmp_path, "k"), Limits())
     mark = replace(first_sight(NOW), app="KernelGateway/a")
     ledger = replace(await saved.load(START), marks={KERNEL: mark})

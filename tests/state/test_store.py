@@ -1,4 +1,4 @@
-"""State on disk: whole at any time, whoever writes, however it ends."""
+"""The state files: complete at any time, also with several writers and after a kill."""
 
 from __future__ import annotations
 
@@ -180,7 +180,8 @@ def test_pipe_or_device_in_place_of_a_state_file_is_a_problem_and_blocks_nothing
 def test_failed_write_of_marks_deletes_the_old_marks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk at the start, and then a crash: the next start must not trust the old ones."""
+    """The disk is full at the start, and the server crashes later. The next server must not trust
+    the old marks."""
     store = Store(tmp_path, "k")
     store.save_marks({"clean": True})
 
