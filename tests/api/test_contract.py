@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from extension_server import server_config
 from jupyter_server.auth.authorizer import AllowAllAuthorizer
 from tornado.httpclient import HTTPClientError
-from waiting import eventually
 
 import auto_shutdown
 from auto_shutdown.api.base_handler import CONTROLLER
@@ -32,43 +30,8 @@ class Nobody(AllowAllAuthorizer):
 
 
 @pytest.fixture
-def admin() -> dict[str, Any]:
-    return {"locked": ["dry_run"]}
-
-
-@pytest.fixture
-def jp_server_config(tmp_path: Path, admin: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "ServerApp": {
-            "jpserver_extensions": {"auto_shutdown": True, "jupyter_server_terminals": True}
-        },
-        "AutoShutdown": {
-            "state_dir": str(tmp_path / "state"),
-            "metadata_path": str(tmp_path / "none.json"),
-            **admin,
-        },
-    }
-
-
-@pytest.fixture
-def call(jp_serverapp: Any, jp_fetch: Any) -> Any:
-    """``await call(method, path, body)``: status and JSON of an answer."""
-
-    async def fetch(method: str, path: str, body: Any = None, **params: str) -> Any:
-        await eventually(
-            lambda: CONTROLLER in jp_serverapp.web_app.settings, "the extension starts"
-        )
-        text = body if isinstance(body, str) else None if body is None else json.dumps(body)
-        more = {"allow_nonstandard_methods": True} if text is None else {"body": text}
-        try:
-            response = await jp_fetch(
-                "auto-shutdown", path, method=method.upper(), params=params, **more
-            )
-        except HTTPClientError as error:
-            response = error.response
-        return response.code, json.loads(response.body)
-
-    return fetch
+def jp_server_config(tmp_path: Path) -> dict[str, Any]:
+    return server_config(tmp_path, locked=["dry_run"])
 
 
 def test_routes_are_those_of_the_specification() -> None:
@@ -93,6 +56,25 @@ def test_every_route_that_does_not_answer_from_memory_is_throttled() -> None:
     assert {
         call for call, method in methods.items() if not hasattr(method, "throttle_kind")
     } == UNLIMITED
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("get", "history", READ),
+        ("get", "stopped", READ),
+        ("delete", "stopped", WRITE),
+        ("post", "check", CHECK),
+    ],
+)
+async def test_requests_that_read_or_write_files_are_throttled(
+    method: str, path: str, kind: str, call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entries of what was stopped can be 50 MB, and each list reads them all."""
+    monkeypatch.setitem(RATES, kind, (2.0, 0.001))
+    codes = [(await call(method, path))[0] for _ in range(3)]
+    assert codes[2] == 429
+    assert 429 not in codes[:2]
 
 
 @pytest.mark.parametrize(("path", "method"), CALLS)
@@ -262,69 +244,3 @@ async def test_requests_to_the_extension_are_not_server_activity(
         await call("get", path)
     await call("post", "check")
     assert jp_serverapp.web_app.settings.get("api_last_activity") == before
-
-
-@pytest.fixture
-def records() -> Iterator[list[logging.LogRecord]]:
-    """What the extension logs. Neither streams nor handlers tell that on every server: their
-    configuration of logging takes both away."""
-    found: list[logging.LogRecord] = []
-
-    def note(record: logging.LogRecord) -> bool:
-        found.append(record)
-        return True
-
-    logger = logging.getLogger("AutoShutdown")
-    logger.addFilter(note)
-    yield found
-    logger.removeFilter(note)
-
-
-@pytest.mark.parametrize(
-    "admin",
-    [
-        {"idle_timeout_minutes": -1},
-        {"idle_timeout_minutes": "soon"},
-        {"grace_minutes": -1},
-        {"locked": ["no_such"]},
-    ],
-    ids=str,
-)
-async def test_bad_trait_keeps_the_extension_from_starting_and_the_server_runs(
-    records: list[logging.LogRecord],
-    jp_serverapp: Any,
-    jp_fetch: Any,
-    call: Any,
-    admin: dict[str, Any],
-) -> None:
-    """One clear line; and it does not run under other limits than the administrator meant."""
-    jp_serverapp.web_app.settings[CONTROLLER] = None  # `call` does not wait for it, then
-    assert (await jp_fetch("api", "status")).code == 200
-    (line,) = await eventually(
-        lambda: [record for record in records if "could not start" in record.getMessage()],
-        "the line in the log",
-    )
-    assert next(iter(admin)) in line.getMessage()
-    assert line.exc_info is None
-    status, answer = await call("get", "status")
-    assert status == 503
-    assert line.getMessage() == f"{answer['message']} {answer['remedy']}"
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "kind"),
-    [
-        ("get", "history", READ),
-        ("get", "stopped", READ),
-        ("delete", "stopped", WRITE),
-        ("post", "check", CHECK),
-    ],
-)
-async def test_requests_that_read_or_write_files_are_throttled(
-    method: str, path: str, kind: str, call: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The entries of what was stopped can be 50 MB, and each list reads them all."""
-    monkeypatch.setitem(RATES, kind, (2.0, 0.001))
-    codes = [(await call(method, path))[0] for _ in range(3)]
-    assert codes[2] == 429
-    assert 429 not in codes[:2]

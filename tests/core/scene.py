@@ -149,3 +149,21 @@ def joined(scene: Scene, kernel: Kernel) -> Scene:
     """``kernel`` has been in the app for as long as the first one."""
     marks = {**scene.ledger.marks, kernel.ref: mark(ago(hours=3), kernel.state, kernel.app)}
     return replace(with_ledger(scene, marks=marks), more_kernels=(kernel,))
+
+
+#: A mark in which every field has a value.
+FULL_MARK = Mark(
+    ago(hours=9),
+    ago(minutes=1),
+    ago(hours=3),
+    "input",
+    stamps={"input": ago(hours=3)},
+    weak={"output": ago(hours=2)},
+    state="busy",
+    state_since=ago(hours=4),
+    app=APP.id,
+    incarnation="i",
+    quiet_since=ago(hours=1),
+    alone=True,
+    work=Work(ago(minutes=2), ago(minutes=3), "none", "CPU"),
+)

@@ -1,4 +1,4 @@
-"""Invariants of the decision, over any history that hypothesis can think of."""
+"""Invariants of the decision, for every history that hypothesis makes."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ def keeps_itself(life: Life, tenant: Kernel | Terminal) -> bool:
 
 
 def apps_of(life: Life, kernel: Kernel) -> list[Ref]:
-    """The app that it runs in. Of one that cannot be read only its id is to be believed: it is
-    where it was last seen, and may be in any app if that was in none."""
+    """The app in which the kernel runs. An unreadable kernel is in the app in which it was last
+    seen. If it was in no app then, it may be in any app."""
     if not kernel.unreadable:
         return [Ref(Kind.APP, str(kernel.app))]
     last_seen = life.ledger.marks[kernel.ref].app
@@ -120,85 +120,11 @@ def apps_of(life: Life, kernel: Kernel) -> list[Ref]:
 
 
 def holds(life: Life, kernel: Kernel) -> bool:
-    """A kernel that can do nothing any more does not hold its app; a keep-alive on it does."""
+    """Whether the kernel keeps its app. A kernel that can no longer run a cell does not, unless it
+    has a keep-alive."""
     held = life.ledger.held_until([kernel.ref, Ref(Kind.APP, str(kernel.app))], life.now)
     stuck = kernel.state in ("dead", "starting", "restarting", "unknown")
     return bool(held or kernel.unreadable or "kernels" in life.snapshot.unread or not stuck)
-
-
-@given(histories, policies, pasts)
-def test_app_is_never_removed_within_a_limit_of_any_activity_in_it(
-    history: list[Look], policy: Any, past: Any
-) -> None:
-    """``seen`` is kept by other means than marks: the latest of all that was ever seen there."""
-    life = live(history, policy, past)
-    seen: dict[str, Any] = {}
-    now, before, running = BEGIN, {}, {}  # type: ignore[var-annotated]
-    for at_look in history:
-        now += at_look.after
-        s = at_look.snapshot
-        there = {r.ref: r for r in s.resources}
-        for r in (*s.kernels, *s.terminals):
-            old = before.get(r.ref)
-            if r.unreadable or (old and source(r.ref) in s.unread):
-                there[r.ref] = old or r
-            elif r.app is not None:
-                arrived = old is None or old.unreadable or old.app != r.app
-                at = now if arrived or at_work(r) or (old and at_work(old)) else None
-                moments = [at, *moved_stamps(old, r, now)]
-                seen[r.app] = max([m for m in moments if m] + [seen.get(r.app, BEGIN)])
-        for app in s.apps:
-            old = before.get(app.ref)
-            if app.status == "InService" and (old is None or old.status != "InService"):
-                seen[app.id] = now
-        running = {
-            ref: r
-            for ref, r in before.items()
-            if ref not in there and ref.kind is not Kind.APP and source(ref) not in s.unread
-        }
-        for r in running.values():
-            if r.app and at_work(r):
-                seen[r.app] = now
-        kept = {ref: r for ref, r in before.items() if source(ref) in s.unread}
-        before = {**kept, **there}
-    for decision in life.plan.removals:
-        app = life.snapshot.find(decision.ref)
-        if isinstance(app, App):
-            limit, _ = policy.limit_of(app)
-            assert now - seen[app.id] >= limit
-            for tenant in tenants(life.snapshot, app):
-                limit, _ = policy.limit_of(tenant)
-                stuck = isinstance(tenant, Kernel) and tenant.state != "idle"
-                in_image = isinstance(tenant, Terminal) and tenant.in_image
-                assert stuck or in_image or now - life.ledger.marks[tenant.ref].active_at >= limit
-
-
-def source(ref: Ref) -> str:
-    return f"{ref.kind.value}s"
-
-
-def at_work(r: Any) -> bool:
-    if r.unreadable:
-        return False
-    if isinstance(r, Kernel):
-        return r.state == "busy" and not (r.waiting_for and not r.connections)
-    return bool(r.running_job)
-
-
-def moved_stamps(old: Any, new: Any, now: Any) -> list[Any]:
-    """The strong stamps that changed since the look before, none of them in the future."""
-
-    def strong(r: Any) -> dict[str, Any]:
-        if r is None or r.unreadable:
-            return {}
-        if isinstance(r, Kernel):
-            own = r.iopub.request_at if r.iopub else r.last_activity
-        else:
-            own = r.input_at or r.last_activity
-        return {"own": own, "beat": r.heartbeat_at}
-
-    known = strong(old)
-    return [min(at, now) for name, at in strong(new).items() if at and at != known.get(name)]
 
 
 @given(lives)
@@ -228,7 +154,7 @@ def test_a_failed_removal_is_not_tried_again_at_once(life: Life) -> None:
 
 @given(lives)
 def test_decision_to_remove_stands_while_nothing_changes(life: Life) -> None:
-    """A decision to remove stands when nothing moves: the loop cannot waver."""
+    """If nothing changes, a later pass decides to remove the same resources."""
     later = life.now + MINUTE / 60
     again = decide(life.snapshot, advance(life.ledger, life.snapshot, later), life.policy, later)
     assert life.removed <= {d.ref for d in again.removals}
@@ -236,7 +162,7 @@ def test_decision_to_remove_stands_while_nothing_changes(life: Life) -> None:
 
 @given(lives)
 def test_kept_resource_is_never_overdue(life: Life) -> None:
-    """Else the loop would turn without a pause."""
+    """Otherwise the loop would run passes without a pause."""
     assert all(
         d.due_at is None or d.due_at > life.now for d in life.plan.decisions if not d.removes
     )
@@ -256,7 +182,7 @@ def test_nothing_is_removed_without_a_notice(life: Life) -> None:
 
 
 def terminal_that_can_no_longer_be_read() -> Life:
-    """It ran a command in an app. Now nobody knows in which app it is, and whether it works."""
+    """The terminal ran a command in an app. Now its app is unknown, and whether it works."""
     app_type, name = APPS[0].split("/")
     app = App(type=app_type, name=name, status="InService")
     working = Terminal("1", running_job="train", app=APPS[0])
@@ -311,7 +237,7 @@ REACHED = {
 }
 
 
-#: Without a policy that keeps what saves nothing, no history can reach that reason.
+#: Only a policy with ``only_when_it_saves`` can reach the reason ``saves-nothing``.
 saving_lives = st.builds(
     live, histories, policies.map(lambda policy: replace(policy, only_when_it_saves=True)), pasts
 )
@@ -321,7 +247,7 @@ saving_lives = st.builds(
 @pytest.mark.timeout(3600)  # up to 20,000 histories
 @pytest.mark.parametrize("what", REACHED)
 def test_random_histories_reach_each_reason(what: str) -> None:
-    """So that the properties above are about something."""
+    """Otherwise the properties above could hold for histories without any removal."""
     many = settings(max_examples=20000, database=None, phases=[Phase.generate], derandomize=True)
     source = saving_lives if what == Reason.SAVES_NOTHING.value else lives
     assert find(source, REACHED[what], settings=many)
