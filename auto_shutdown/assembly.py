@@ -25,9 +25,9 @@ from .state.identity import ClaimedKey, claim_key, server_key
 from .state.stopped import StoppedSessions
 from .state.store import Store
 from .world.activity_file import ActivityFile
+from .world.activity_reporter import ActivityReporter
 from .world.change_signals import ChangeSignals
 from .world.clock import Clock
-from .world.host_activity import HostActivity
 from .world.kernel_access import channels_through
 from .world.kernels import KernelSource
 from .world.platform import Platform, recognise
@@ -106,7 +106,7 @@ class Assembly:
                 sagemaker,
                 server.connection_url,
                 _reported_activity(server, directory, activity_file),
-                HostActivity(activity_file, settings) if traits.protect_from_native else None,
+                ActivityReporter(activity_file, settings) if traits.protect_from_native else None,
                 runtime_directory=Path(server.runtime_dir),
                 websockets=websockets,
             )

@@ -25,9 +25,9 @@ from ..core.model import App, Snapshot, Unread, apps_of
 from ..core.signals import Signal
 from ..core.translatable import sentence
 from .activity_file import ActivityFile
+from .activity_reporter import LAST_ACTIVITY_TIMES, OWN_ENTRY
 from .file_remedies import read_remedy
 from .file_thread import FileThread
-from .host_activity import LAST_ACTIVITY_TIMES, OWN_ENTRY
 from .proxied_apps import PROXY_ENTRY, ProxiedApps
 from .stamps import parse_stamp
 

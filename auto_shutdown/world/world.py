@@ -19,9 +19,9 @@ from ..core.faults import Fault
 from ..core.marks import Mark
 from ..core.model import Answer, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal, Unread
 from ..core.outcome import Outcome, Result
+from .activity_reporter import ActivityReporter
 from .app_list import AppList, Apps
 from .background_work import WorkSource
-from .host_activity import HostActivity
 from .kernel_models import Model
 from .kernel_places import KernelPlaces
 from .kernels import KernelSource
@@ -52,7 +52,7 @@ class World:
     """Everything that one server can observe and remove.
 
     - ``apps``: None outside SageMaker.
-    - ``host_activity``: None without the setting ``protect_from_native``.
+    - ``activity_reporter``: None without the setting ``protect_from_native``.
     - ``runtime_directory``: holds the runtime files of this server and of other Jupyter servers.
     """
 
@@ -64,7 +64,7 @@ class World:
         apps: Apps | None,
         server_url: str = "",
         reported_activity: ReportedActivitySource | None = None,
-        host_activity: HostActivity | None = None,
+        activity_reporter: ActivityReporter | None = None,
         now: Callable[[], float] = time.monotonic,
         runtime_directory: Path | None = None,
         websockets: WebsocketHandlers | None = None,
@@ -82,13 +82,13 @@ class World:
         self._reader = SourceReader(now)
         self._rereading: asyncio.Future[tuple[Kernel, ...] | None] | None = None
         self._now = now
-        self._host_activity = host_activity
+        self._activity_reporter = activity_reporter
         self._own_app = OwnAppStatus(platform, apps, now)
 
     def close(self) -> None:
         """Stop listening to all sources."""
         self._kernel_source.close()
-        for part in (self._reported_activity, self._host_activity):
+        for part in (self._reported_activity, self._activity_reporter):
             if part is not None:
                 part.close()
         self._own_app.close()
@@ -305,14 +305,15 @@ class World:
     async def report_at_work(self, at: datetime) -> None:
         """Report activity at ``at`` to the other tools of this host that stop idle servers, if the
         setting ``protect_from_native`` is on."""
-        if self._host_activity is not None:
-            await self._host_activity.report(at)
+        if self._activity_reporter is not None:
+            await self._activity_reporter.report(at)
 
     def faults(self, now: datetime) -> list[Fault]:
         """The faults of background work, of heartbeat files, of the reports to other tools of this
         host, and of the websockets."""
         problems = self._reported_activity.problems if self._reported_activity is not None else ()
         left_out = [Fault(p.source, p.code, p.message, p.remedy, now) for p in problems[:1]]
-        host = self._host_activity.faults(now) if self._host_activity is not None else []
+        reporter = self._activity_reporter
+        unreported = reporter.faults(now) if reporter is not None else []
         unobserved = self._websockets.faults(now) if self._websockets is not None else []
-        return [*self._work.faults(now), *left_out, *host, *unobserved]
+        return [*self._work.faults(now), *left_out, *unreported, *unobserved]

@@ -12,8 +12,8 @@ import pytest
 
 from auto_shutdown.state.document import Document, StoreError
 from auto_shutdown.world.activity_file import ActivityFile
+from auto_shutdown.world.activity_reporter import ActivityReporter
 from auto_shutdown.world.file_remedies import read_remedy, state_write_remedy, write_remedy
-from auto_shutdown.world.host_activity import HostActivity
 
 PATH = Path("/home/ada/settings.json")
 AT = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
@@ -80,11 +80,11 @@ async def test_an_activity_file_that_is_no_file_is_to_be_moved_away(
     (tmp_path / "target").write_text("")
     path = tmp_path / "activity"
     make(path)
-    host = HostActivity(ActivityFile(str(path)), {})
-    await host.report(AT)
-    (fault,) = host.faults(AT)
+    reporter = ActivityReporter(ActivityFile(str(path)), {})
+    await reporter.report(AT)
+    (fault,) = reporter.faults(AT)
     assert fault.remedy == (f"Move {path} away. Or turn AutoShutdown.protect_from_native off.")
-    host.close()
+    reporter.close()
 
 
 def test_settings_that_cannot_be_read_have_a_remedy_for_reading(

@@ -1,4 +1,4 @@
-"""What the host is told: SageMaker's file, and jupyter_server's own record of activity."""
+"""The reports of activity to other tools: SageMaker's file, and jupyter_server's own record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from auto_shutdown.world.activity_file import ActivityFile
-from auto_shutdown.world.host_activity import OWN_ENTRY, HostActivity
+from auto_shutdown.world.activity_reporter import OWN_ENTRY, ActivityReporter
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.reported_activity import ReportedActivitySource
@@ -29,15 +29,15 @@ class Nothing:
     list_kernel_ids = list_sessions = list_kernels
 
 
-def world(host_activity: HostActivity | None) -> World:
+def world(activity_reporter: ActivityReporter | None) -> World:
     kernels = KernelSource(Nothing(), Nothing())
-    return World(Platform(), kernels, TerminalSource({}), None, host_activity=host_activity)
+    return World(Platform(), kernels, TerminalSource({}), None, activity_reporter=activity_reporter)
 
 
 async def test_unwritable_activity_file_is_a_fault_until_it_is_written(tmp_path: Path) -> None:
     place = tmp_path / "missing"
     place.write_text("")  # a file where its directory should be
-    found = world(HostActivity(ActivityFile(str(place / "file")), {}))
+    found = world(ActivityReporter(ActivityFile(str(place / "file")), {}))
     await found.report_at_work(AT)
     (fault,) = found.faults(AT)
     assert fault.source == "activity-file"
@@ -63,16 +63,16 @@ async def test_jupyter_server_sees_the_reported_activity_and_the_extension_ignor
     """By the real server: ``last_activity()`` is what cullers and controllers poll."""
     settings = jp_serverapp.web_app.settings
     file = ActivityFile(str(tmp_path / "active"))
-    host = HostActivity(file, settings)
+    reporter = ActivityReporter(file, settings)
     later = datetime.now(timezone.utc) + timedelta(minutes=5)
-    await host.report(later)
+    await reporter.report(later)
     assert jp_serverapp.web_app.last_activity() == later
-    await host.report(AT)
+    await reporter.report(AT)
     assert jp_serverapp.web_app.last_activity() == later, "it only moves forward"
     assert set(settings["last_activity_times"]) == {OWN_ENTRY}
     reports = ReportedActivitySource(tmp_path, file, settings)
     assert (await reports.read()).server == {}, "our own report is no evidence for us"
-    host.close()
+    reporter.close()
 
 
 async def test_idle_shutdown_of_jupyter_server_follows_the_reported_activity(
@@ -90,12 +90,12 @@ async def test_idle_shutdown_of_jupyter_server_follows_the_reported_activity(
     for other in ("api_last_activity", "terminal_last_activity"):
         settings.pop(other, None)
     jp_serverapp.kernel_manager.last_kernel_activity = now - timedelta(hours=9)
-    host = HostActivity(ActivityFile(str(tmp_path / "active")), settings)
-    await host.report(now - timedelta(minutes=30))
+    reporter = ActivityReporter(ActivityFile(str(tmp_path / "active")), settings)
+    await reporter.report(now - timedelta(minutes=30))
     jp_serverapp.shutdown_no_activity()
     assert stops == [], "something was at work half an hour ago"
     settings["last_activity_times"].clear()
     settings["last_activity_times"][OWN_ENTRY] = now - timedelta(hours=2)
     jp_serverapp.shutdown_no_activity()
     assert stops == [True], "the limit begins when the work has ended"
-    host.close()
+    reporter.close()

@@ -29,8 +29,8 @@ LAST_ACTIVITY_TIMES = "last_activity_times"
 OWN_ENTRY = "auto_shutdown"
 
 
-class HostActivity:
-    """Reports activity to the host's other tools. ``settings`` are the web application's."""
+class ActivityReporter:
+    """Reports activity to those tools. ``settings`` are those of the server's web application."""
 
     def __init__(self, activity_file: ActivityFile, settings: MutableMapping[str, Any]) -> None:
         self._file = activity_file
@@ -62,7 +62,7 @@ class HostActivity:
         why = self._error.strerror or type(self._error).__name__
         message = sentence(
             "AutoShutdown.activity_file cannot be written (%1): SageMaker's own idle shutdown "
-            "may delete this app although it works.",
+            "may delete this app while work runs in it.",
             why,
         )
         remedy = joined(
