@@ -30,7 +30,7 @@ def add_parser(
         "--region",
         action="append",
         default=[],
-        help="an AWS region; may be repeated (default: that of the AWS configuration)",
+        help="an AWS region; may be repeated (default: the AWS configuration's)",
     )
     option("--all-regions", action="store_true", help="all regions with SageMaker")
     option("--profile", help="a profile of the AWS configuration")

@@ -48,8 +48,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--wheel",
         default="",
         metavar="S3",
-        help="the S3 address of the wheel, if it is in S3; that of a folder (ends with /) allows "
-        "every version of the wheel there",
+        help="the S3 address of the wheel, or of its folder (ends with /), which allows every "
+        "version of the wheel there",
     )
     add_scope(parser)
 

@@ -34,7 +34,7 @@ def _add_script(parser: argparse.ArgumentParser) -> None:
         "folder (ends with /), or jupyterlab-auto-shutdown==VERSION from a package index "
         "(default: this version from an index)",
     )
-    option("--index-url", default="", help="the package index (default: the one that pip uses)")
+    option("--index-url", default="", help="the package index (default: pip's own)")
     option(
         "--wheel",
         type=Path,
@@ -60,7 +60,7 @@ def _add_script(parser: argparse.ArgumentParser) -> None:
         "--environment",
         default="",
         metavar="PATH",
-        help="the Python environment of the server (default: that of SageMaker's images)",
+        help="the Python environment of the server (default: SageMaker's own)",
     )
 
 

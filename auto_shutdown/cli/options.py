@@ -69,12 +69,12 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
     option(
         "--partition",
         default="",
-        help="for policies: the AWS partition (default: that of the region)",
+        help="for policies: the AWS partition (default: the partition of the region)",
     )
     option(
         "--shared-spaces",
         action="store_true",
-        help="for policies: allow deleting the apps of every shared space, also those of others",
+        help="for policies: allow deleting the apps of every shared space, also other users' apps",
     )
 
 

@@ -89,8 +89,9 @@ class UserRequests:
         return self.keep_alives()
 
     async def note_activity(self, ref: Ref, signal: str = Signal.PRESENCE) -> None:
-        """Note that a person (presence) or a program (heartbeat) reports ``ref`` as in use. An
-        app covers what runs in it. Raises RefusedError (404) for an unknown resource."""
+        """Note that a person (presence) or a program (heartbeat) reports ``ref`` as in use. For an
+        app, this also counts for its kernels and terminals. Raises RefusedError (404) for an
+        unknown resource."""
         await self._require(ref)
         now, situation = self._controller.ledger_time(), self._controller.situation
         covered = situation.covered_by(ref)

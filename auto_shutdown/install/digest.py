@@ -1,6 +1,6 @@
 """The SHA-256 of the wheel from which this package was installed.
 
-With a script without a digest, the apps would install any package that an index serves under this
+Without a digest in the script, the apps would install any package that an index serves under this
 package's name. So a script always contains a digest. By default it is the digest of the wheel that
 the administrator installed.
 """
@@ -37,9 +37,9 @@ def default_digest(source: str) -> str:
     if not digest:
         raise UsageError(
             f"The SHA-256 of {source} is not known here. Without it the apps would install "
-            "whatever is served under this name. Give the wheel with --wheel FILE (to get it from "
-            f"an index: pip download --no-deps {DISTRIBUTION}=={version_of(source)}), or its "
-            "digest with --sha256."
+            "any file that is served under this name. Give the wheel with --wheel FILE (to get "
+            f"it from an index: pip download --no-deps {DISTRIBUTION}=={version_of(source)}), or "
+            "its digest with --sha256."
         )
     return digest
 

@@ -30,9 +30,9 @@ def scope_of(arguments: argparse.Namespace, notebook_instance: str = "") -> Scop
 
 
 def script_of(arguments: argparse.Namespace, platform: str = "") -> Script:
-    """The script for ``platform`` (default: that of ``--for``). A script for a bundle has no
-    digest, because the bundle adds that of its own wheel. Raises UsageError, and OSError when a
-    file cannot be read."""
+    """The script for ``platform`` (default: the value of ``--for``). A script for a bundle has no
+    digest, because the bundle adds the digest of its own wheel. Raises UsageError, and OSError when
+    a file cannot be read."""
     source = arguments.source or Script.source
     if source.endswith("/") and not arguments.bundle:  # a bundle adds the name of its own wheel
         source = _source_of_this_version(source)
@@ -66,15 +66,15 @@ def _source_of_this_version(source: str) -> str:
 
 
 def _bucket_region(arguments: argparse.Namespace) -> str:
-    """The region in which the script asks S3 for the wheel. S3 redirects from any region to that of
-    the bucket, so the first of several is good enough."""
+    """The region in which the script asks S3 for the wheel. S3 redirects from any region to the
+    region of the bucket, so the first of several regions is enough."""
     return next(iter(split(arguments.region)), "")
 
 
 def _sha256(arguments: argparse.Namespace, source: str) -> str:
-    """The digest that the wheel must have: that of the file ``--wheel``, that of ``--sha256``, or
-    that of the wheel from which this package was installed. Raises UsageError when it is not
-    known."""
+    """The digest that the wheel must have: the digest of the file ``--wheel``, the value of
+    ``--sha256``, or the digest of the wheel from which this package was installed. Raises
+    UsageError when it is not known."""
     if arguments.wheel is not None:
         if version_of(source) != version_of(f"/{arguments.wheel.name}"):
             raise UsageError(

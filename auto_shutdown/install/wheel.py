@@ -1,8 +1,8 @@
 """Rebuilds the wheel from the installed files.
 
 pip does not keep the wheel that it installs. The file ``RECORD`` lists each unpacked file with its
-path and digest; with this list the module makes a wheel that installs the same files. Its digest is
-not that of the original wheel, so ``--wheel`` accepts the original one.
+path and digest; with this list the module makes a wheel that installs the same files. It has
+another digest than the original wheel. To use the original wheel, give it with ``--wheel``.
 """
 
 from __future__ import annotations

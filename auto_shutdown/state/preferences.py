@@ -153,8 +153,8 @@ class Preferences:
             self._write_error = error
             raise
         self._write_error = None
-        # A newer change of the same setting may be waiting for the lock; it stays unsaved. An older
-        # one that could not be written must not come back.
+        # A newer change of the same setting may wait for the lock. It stays unsaved. An older
+        # change that could not be written must not come back.
         self._unsaved = {
             name: unsaved
             for name, unsaved in self._unsaved.items()

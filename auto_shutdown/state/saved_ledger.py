@@ -208,8 +208,8 @@ class SavedLedger:
     async def save_holds(
         self, owner: LedgerOwner, moment: Moment, changed: Ref | None = None
     ) -> None:
-        """Write the keep-alives; ``changed`` names the one that was set or released. Raises
-        StoreError; the next pass then tries again."""
+        """Write the keep-alives. ``changed`` is the resource whose keep-alive was set or released.
+        Raises StoreError; the next pass then tries again."""
         if self._holds_read_error is not None:  # a write would lose the keep-alives in the file
             if changed is not None:
                 self._changed_while_unread.add(changed)
