@@ -21,8 +21,8 @@ def jp_server_config(tmp_path: Path, traits: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def records() -> Iterator[list[logging.LogRecord]]:
-    """What the extension logs. Neither streams nor handlers tell that on every server: their
-    configuration of logging takes both away."""
+    """The log records of the extension. A filter collects them, because some servers replace the
+    streams and the handlers of logging."""
     found: list[logging.LogRecord] = []
 
     def note(record: logging.LogRecord) -> bool:
@@ -52,8 +52,9 @@ async def test_bad_trait_keeps_the_extension_from_starting_and_the_server_runs(
     call: Any,
     traits: dict[str, Any],
 ) -> None:
-    """One clear line; and it does not run under other limits than the administrator meant."""
-    jp_serverapp.web_app.settings[CONTROLLER] = None  # `call` does not wait for it, then
+    """The log has one clear line. The extension does not run with limits that the administrator did
+    not choose."""
+    jp_serverapp.web_app.settings[CONTROLLER] = None  # so that `call` does not wait for it
     assert (await jp_fetch("api", "status")).code == 200
     (line,) = await eventually(
         lambda: [record for record in records if "could not start" in record.getMessage()],

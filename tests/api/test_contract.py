@@ -70,7 +70,7 @@ def test_every_route_that_does_not_answer_from_memory_is_throttled() -> None:
 async def test_requests_that_read_or_write_files_are_throttled(
     method: str, path: str, kind: str, call: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The entries of what was stopped can be 50 MB, and each list reads them all."""
+    """The entries of stopped sessions can have 50 MB, and each list reads all of them."""
     monkeypatch.setitem(RATES, kind, (2.0, 0.001))
     codes = [(await call(method, path))[0] for _ in range(3)]
     assert codes[2] == 429

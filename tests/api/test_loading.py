@@ -1,4 +1,4 @@
-"""Whatever is wrong with us, the server starts."""
+"""If the extension is broken or cannot start, the server still starts."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ async def test_broken_late_import_is_named_in_the_answer_of_status(
 async def test_a_client_that_connects_before_the_assembly_is_observed(
     tmp_path: Path, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The configuration may take long to be read. A page that connects meanwhile, and sends a cell,
-    is seen when the passes begin."""
+    """Reading the configuration may take long. If a page connects meanwhile and runs a cell, the
+    first pass knows of it."""
     extension = new_extension(tmp_path / "state", jp_serverapp)
     read_limits = extension._configured_limits
 
@@ -187,7 +187,8 @@ def rules_of(host_rule: Any) -> list[Any]:
 async def test_extension_stopped_during_its_start_leaves_no_task(
     turns: int, tmp_path: Path, jp_serverapp: Any
 ) -> None:
-    """At whatever point of the start: no task goes on, and no file is written after the end."""
+    """The server ends at any point of the start. Then no task continues, and nothing is written to
+    disk."""
     extension = new_extension(tmp_path / "late", jp_serverapp)
     start = asyncio.ensure_future(extension._start())
     for _ in range(turns):

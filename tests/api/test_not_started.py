@@ -1,5 +1,5 @@
-"""A configuration that is not understood as a whole never arms the extension, and whoever asks
-reads the trait or the file, and the remedy."""
+"""If a part of the configuration cannot be understood, the extension is not armed. Its answers name
+the trait or the file, and the remedy."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ async def test_extension_does_not_start_on_bad_configuration_and_names_the_remed
 ) -> None:
     settings = jp_serverapp.web_app.settings
     (extension,) = jp_serverapp.extension_manager.extension_apps["auto_shutdown"]
-    if not extension.log.propagate:  # so it is with older servers
+    if not extension.log.propagate:  # on older servers
         extension.log.addHandler(caplog.handler)
     await eventually(lambda: STARTUP in settings or CONTROLLER in settings, "the start is over")
     assert CONTROLLER not in settings, "armed on a configuration that was not understood"
@@ -270,7 +270,8 @@ class TestWhatIsUnderstood:
             "--AutoShutdown.max_busy_minutes=null",
         ]
         files = {
-            # Neither of them configures anything: Jupyter lists them as little as a broken one.
+            # Neither file configures anything. Jupyter does not list them as loaded, and it does
+            # not list a broken file.
             "user/jupyter_server_config.py": "# c.AutoShutdown.dry_run = True",
             "user/jupyter_auto_shutdown_config.py": "if False:\n    c.AutoShutdown.dry_run = True",
             "user/jupyter_server_config.json": "{}",

@@ -1,4 +1,5 @@
-"""A client's allowance: a burst, a rate, a number at once; and memory that does not grow."""
+"""The limits of a client: a burst, a rate, a number at once. And the memory for clients, which does
+not grow."""
 
 from __future__ import annotations
 

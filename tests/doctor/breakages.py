@@ -190,7 +190,7 @@ AUTO_STOP = (
 CULL_KERNELS = "c.MappingKernelManager.cull_idle_timeout = 60 * 60\n"
 
 
-#: What is broken, how, what must be named, and a word that tells it from its neighbours.
+#: For each failure: how to cause it, the check that must report it, and a part of the message.
 FAILURES: list[tuple[str, Break, tuple[str, str], str]] = [
     ("no credentials", no_credentials, ("failure", "credentials"), "NoCredentialsError"),
     ("expired credentials", expired, ("failure", "credentials"), "ExpiredTokenException"),

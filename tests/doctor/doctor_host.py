@@ -1,4 +1,4 @@
-"""A host on which everything is right, for the doctor to examine."""
+"""A healthy host for the doctor to examine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PANEL = installation.PANEL
 
 
 class Host:
-    """One host with everything right, and the ways in which it can be broken."""
+    """A healthy host, with methods that break it."""
 
     def __init__(self, studio: LocalStudio, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.studio, self.root, self.patch = studio, root, monkeypatch
@@ -78,7 +78,7 @@ class Host:
         path.write_text(content if isinstance(content, str) else json.dumps(content))
 
     def configure(self, **traits: Any) -> None:
-        """What the administrator's file says."""
+        """The content of the administrator's file."""
         given = {"metadata_path": str(self.metadata), "state_dir": str(self.root / "state")}
         admin = self.env / "jupyter_server_config.d" / "admin.json"
         self.write(admin, {"AutoShutdown": {**given, **traits}})
@@ -91,7 +91,7 @@ class Host:
         self.studio.api.faults.append(Fault(operation, code, message, **more))
 
     def change_metadata(self, **changes: Any) -> None:
-        """Change what the metadata file says."""
+        """Change the content of the metadata file."""
         content = {**json.loads(self.metadata.read_text()), **changes}
         self.write(self.metadata, {k: v for k, v in content.items() if v is not None})
 
@@ -114,7 +114,8 @@ class Host:
 
 
 def troubles(findings: list[doctor.Finding]) -> list[tuple[str, str]]:
-    """What is not well, but for the server that does not run in any of these."""
+    """The findings that are not ok. Findings about the server are left out: it runs in none of
+    these tests."""
     return [
         (f.level.value, f.check)
         for f in findings

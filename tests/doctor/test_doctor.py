@@ -22,7 +22,8 @@ from auto_shutdown.local_studio.studio import LocalStudio
 
 @pytest.fixture(scope="module", autouse=True)
 def service_models() -> Iterator[None]:
-    """Botocore's service models, read once and not for each of the clients here: megabytes."""
+    """Botocore's service models. They have megabytes, so they are read once for all clients
+    here."""
     with pytest.MonkeyPatch.context() as patch:
         load = functools.lru_cache(maxsize=None)(JSONFileLoader().load_file)
         patch.setattr(JSONFileLoader, "load_file", lambda _self, path: load(path))
@@ -75,7 +76,7 @@ def test_doctor_finds_no_trouble_on_a_healthy_host(where: Break, host: Host) -> 
 def test_doctor_compares_the_limits_of_sagemaker_and_of_the_extension(
     minutes: float, first: str, host: Host
 ) -> None:
-    """Also where its agent was not found, and whatever of the two limits is the shorter."""
+    """The doctor compares the limits also if it did not find SageMaker's agent."""
     space(host)
     report = {"platform": {"native_idle_timeout_minutes": minutes}}
     (found,) = cullers.examine(replace(situation.look(), report=report))
@@ -148,7 +149,7 @@ def test_doctor_makes_no_aws_call_outside_of_sagemaker(host: Host) -> None:
 
 
 def test_doctor_asks_to_delete_only_random_names(host: Host, studio: LocalStudio) -> None:
-    """The names that it asks to delete are nobody's, and never the same."""
+    """The doctor asks AWS to delete an app that does not exist, with a new name each time."""
     for _ in range(2):
         doctor.examine()
     space(host)

@@ -1,4 +1,4 @@
-"""What the doctor says of a running server: each of its states, on a real one."""
+"""The findings of the doctor about a real running server, in each of its states."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_doctor_reports_an_extension_that_has_not_started(command: Any, se
 
 
 async def test_a_server_that_refuses_access_is_a_failure(command: Any, server: Any) -> None:
-    """Nothing is known of it then, so the doctor must not end with success."""
+    """The state of the extension is unknown then, so the doctor must not end with success."""
     app = await server()
     app.identity_provider.token = "another"
     level, message = await result(command)

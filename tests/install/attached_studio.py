@@ -1,4 +1,4 @@
-"""A domain, a profile and a space to attach to, and what attaching changed in them."""
+"""A domain, a profile and a space to which scripts are attached, and the changes in them."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def make_studio(client: Any, app_settings: Mapping[str, Any]) -> None:
 
 
 def described(studio: Studio, target: Target) -> dict[str, Any]:
-    """As SageMaker has it, but for when and by whose request."""
+    """SageMaker's description, without the times and the names of users."""
     found = copy.deepcopy(dict(studio._calls.describe(target)))
     del found["LastModifiedTime"], found["ResponseMetadata"]
     return found
 
 
 def written(description: Mapping[str, Any]) -> bytes:
-    """To the byte: an order that has changed is a change, too."""
+    """The text of the description, because a changed order is a change, too."""
     return json.dumps(description, default=str).encode()
 
 

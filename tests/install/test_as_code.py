@@ -42,7 +42,8 @@ def script(tmp_path: Path) -> Path:
 
 
 def lint(*paths: Path) -> str:
-    """What the linter finds, one line each. One call for all, because its start takes seconds."""
+    """The findings of the linter, one a line. One call checks all files, because its start takes
+    seconds."""
     cfn_lint = Path(sys.executable).with_name("cfn-lint")
     argv = [cfn_lint, "--format", "parseable", *paths]
     return subprocess.run(argv, capture_output=True, text=True, check=False).stdout

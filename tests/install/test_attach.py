@@ -1,4 +1,5 @@
-"""Attach and detach against the local SageMaker API: all that was there before is there after."""
+"""Attach and detach with the local SageMaker API: after a detachment, all settings are as
+before."""
 
 from __future__ import annotations
 
@@ -96,7 +97,8 @@ def test_attach_on_classic_sets_the_default_and_keeps_the_list(
 def test_attach_in_jupyterlab_uses_the_built_in_configuration(
     api_client: Any, studio: Studio
 ) -> None:
-    """AWS's place for administrators; what users choose stays theirs."""
+    """The script gets the slot that AWS provides for administrators. Users can still choose their
+    own."""
     old = make_config(api_client, "old", OLD)
     make_studio(api_client, lab(default=old))
     attach(studio, PROFILE, Script("jupyterlab"))

@@ -1,4 +1,4 @@
-"""The offline bundle, and the wheel made again from what is installed."""
+"""The offline bundle, and the wheel that is rebuilt from the installed files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The policies: known to a linter, and what they allow and forbid, case by case."""
+"""The policies: checked by a linter, and by cases that they allow or forbid."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_users_get_what_the_extension_calls_and_nothing_else() -> None:
 def test_administrators_get_what_attaching_calls(
     account: Api, sagemaker: Any, kind: str, name: str
 ) -> None:
-    """Everything that ``lifecycle-config`` asks SageMaker for, and nothing else."""
+    """The administrator's policy allows the calls of ``lifecycle-config``, and nothing else."""
     sagemaker.create_domain(
         DomainName="1",
         AuthMode="IAM",

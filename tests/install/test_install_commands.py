@@ -1,4 +1,4 @@
-"""The commands: what they print, their exit codes, and that nothing happens without a yes."""
+"""The commands: their output, their exit codes, and that they change nothing without a yes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_script_without_a_digest_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Whoever owned our name on the index would run code in every app."""
+    """Otherwise the owner of this package's name on the index could run code in every app."""
     make_domain(client)
     assert call(*ATTACH, "--attach", "domain", "--yes") == 0
     monkeypatch.setattr("auto_shutdown.install.options.default_digest", default_digest)
@@ -83,7 +83,7 @@ def test_script_without_a_digest_is_refused(
     assert call(*ATTACH, *given) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "is not known here. Without it the apps would install whatever" in captured.err
+    assert "is not known here. Without it the apps would install any file" in captured.err
     assert f"pip download --no-deps jupyterlab-auto-shutdown=={__version__}" in captured.err
     assert changes(account) == []
 

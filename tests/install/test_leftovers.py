@@ -10,7 +10,8 @@ from auto_shutdown.local_studio.api import Api, Fault
 
 
 def test_leftover_configurations_of_ours_are_named(client: Any, capsys: Capture) -> None:
-    """A dry run, then for real, then detached; a profile has its own."""
+    """The administrator attaches a dry run, then the real configuration, then detaches it. A
+    profile has its own script."""
     make_domain(client)
     make_profile(client, "ada")
     run(capsys, *DOMAIN, "--attach", "domain", "--set", "dry_run=true", "--yes")
@@ -30,7 +31,7 @@ def test_leftover_configurations_of_ours_are_named(client: Any, capsys: Capture)
     block = kept["UserSettings"]["JupyterLabAppSettings"]
     kept_name = block["BuiltInLifecycleConfigArn"].rsplit("/", 1)[-1]
     assert kept_name not in "".join(commands)
-    # The profile's is still there, and said to be.
+    # The script of the profile is still attached, and the output says so.
     assert kept_name in run(capsys, *DOMAIN, "--show", "domain")
 
     printed = run(capsys, *DOMAIN, "--delete-unused", code=1)

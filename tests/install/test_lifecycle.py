@@ -1,4 +1,4 @@
-"""The scripts as text: what SageMaker demands of them, and what is refused before it is made."""
+"""The text of the scripts: SageMaker's limits, and the options that are refused."""
 
 from __future__ import annotations
 

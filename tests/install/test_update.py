@@ -1,4 +1,4 @@
-"""``--update`` and ``--rollback``, and what they restore."""
+"""``--update`` and ``--rollback``: the scripts that they attach and restore."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_bad_version_is_rolled_back_with_one_command(client: Any, capsys: Capt
     assert attached(client) == good
     printed = run(capsys, *DOMAIN, "--rollback", "domain", code=2)
     assert "has no earlier lifecycle configuration of auto_shutdown to go back to." in printed
-    # Detaching from there still brings back what was there before all of it.
+    # A detachment still restores the settings from before the first ``--attach``.
     run(capsys, *DOMAIN, "--detach", "domain", "--yes")
     settings_now = client.describe_domain(DomainId="d-local")["DefaultUserSettings"]
     assert settings_now["JupyterLabAppSettings"]["BuiltInLifecycleConfigArn"] == old

@@ -1,4 +1,4 @@
-"""A real Jupyter Server with the extension, on this host and of no SageMaker, for strangers."""
+"""A real Jupyter Server with the extension, outside of SageMaker, for requests of strangers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PlainServer:
         return {"Authorization": f"token {self.token}"}
 
     def traces(self) -> dict[str, bytes]:
-        """What is on disk, by name: whoever got nowhere has left nothing."""
+        """The names of the files on disk. A refused request must not add any."""
         state = self.root / "state"
         paths = (path for path in state.rglob("*") if path.is_file() and path.name[0] != "m")
         return {str(path.relative_to(state)): path.read_bytes() for path in paths}

@@ -1,5 +1,5 @@
-"""Real servers on state that is not what it should be: they start, answer, and end when told to;
-and two servers of one identity lose nothing of each other's."""
+"""Real servers with broken state files: they start, answer, and end on SIGTERM. And two servers of
+one identity, which lose none of each other's data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from auto_shutdown.state.identity import server_key
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-#: Of no app that is looked after; its identity names the state files, whatever the host is called.
+#: The metadata of an app that the extension never removes. Its identity, and not the host name, is
+#: in the names of the state files.
 METADATA = {
     "AppType": "KernelGateway",
     "DomainId": "d-1",
@@ -124,7 +125,7 @@ def _runs(pid: int) -> bool:
 
 
 def test_two_servers_of_one_identity_lose_no_keep_alive_and_no_audit_line(tmp_path: Path) -> None:
-    """The app's own server, and ``jupyter lab`` in a terminal of it."""
+    """The app's own server, and ``jupyter lab`` in one of its terminals."""
     roots = [tmp_path / name for name in ("one", "two", "three")]
     state = tmp_path / "state"
     for root in roots:
@@ -143,7 +144,7 @@ def test_two_servers_of_one_identity_lose_no_keep_alive_and_no_audit_line(tmp_pa
                     answer = ask(server, "PATCH", "settings", warn_minutes=number + 1)
                     assert answer[0] == 200
             held = [ask(s, "GET", "keep-alive")[1]["keep_alive"] for s in (one, two)]
-            assert held[0] == held[1], "each honours what the other holds"
+            assert held[0] == held[1], "each honours the keep-alives of the other"
         assert ask(one, "DELETE", "keep-alive?kind=all")[0] == 200
     with serving(roots[2], **traits(roots[2]), **shared) as again:
         (hold,) = ask(again, "GET", "keep-alive")[1]["keep_alive"]

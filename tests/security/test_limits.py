@@ -1,4 +1,4 @@
-"""What one client may ask, and from where: rates, bodies, ids, DNS rebinding, other origins."""
+"""The limits of the requests of one client: rates, bodies, ids, DNS rebinding, other origins."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def send(server: PlainServer, method: str, path: str, **how: Any) -> requests.Re
 def test_request_with_a_foreign_host_name_is_refused(
     host: str, path: str, server: PlainServer
 ) -> None:
-    """DNS rebinding: a foreign page whose name leads here, with whatever a browser sends along."""
+    """DNS rebinding: the name of a foreign page resolves to this server, and the browser sends its
+    cookies."""
     for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
         answer = send(server, method, path, headers={"Host": host}, data="{}")
         assert answer.status_code in (403, 405), (method, answer.status_code)

@@ -1,5 +1,5 @@
-"""What an administrator forbids holds, whatever a user writes into files or sends; and whose
-configuration counts."""
+"""The administrator's locks and limits hold, whatever a user writes into files or sends. And which
+configuration files count."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def admin(tmp_path: Path) -> Path:
 
 
 def _read(*directories: Path, home: Path, **given: Any) -> Any:
-    """The section in force, where ``home`` has a file, too, that could say anything."""
+    """The section in force if ``home`` also has a file, with any content."""
     (home / "jupyter_server_config.py").parent.mkdir(parents=True, exist_ok=True)
     (home / "jupyter_server_config.py").touch()
     files = provenance.read_files([str(home), *map(str, directories)])
@@ -135,7 +135,7 @@ class TestWhoseConfiguration:
 
 @pytest.fixture
 def jp_server_config() -> dict[str, Any]:
-    """All that matters here lies in files."""
+    """Only files matter for this test."""
     return {"ServerApp": {"jpserver_extensions": {"auto_shutdown": True}}}
 
 
@@ -227,6 +227,6 @@ def test_kernelspec_of_a_user_does_not_override_locked_limits() -> None:
     policy, _ = merge(Limits(locked=locked), {})
     assert policy.limit_of(never)[0] == timedelta(minutes=120)
     assert policy.limit_of(Kernel("k", own_limit=timedelta(minutes=30)))[0] == timedelta(minutes=30)
-    for name in locked:  # where the user may set one of them, a kernelspec is as good as that
+    for name in locked:  # a user who may set one of them may also set it in a kernelspec
         policy, _ = merge(Limits(locked=locked - {name}), {})
         assert policy.limit_of(never)[0] == timedelta(minutes=525600)

@@ -1,5 +1,5 @@
-"""Names that want to be more than names: paths, quotes, HTML, terminal escapes, lines for a log.
-They pass through the API, the log and the audit log, and stay names."""
+"""Names with paths, quotes, HTML, terminal escapes and log lines in them. The API, the log and the
+audit log show them as names, and nothing interprets them."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def test_notebook_with_a_hostile_name_is_shown_and_audited(name: str, server: Pl
 
 
 def _our_lines(server: PlainServer) -> list[str]:
-    """Each record of ours in the server's log. One that went on in a second line, or held what
-    moves a cursor, would be no record of ours alone."""
+    """The extension's records in the server's log. A record must not continue on a second line or
+    contain control characters."""
     lines = server.log.split("\n")
     ours = [n for n, line in enumerate(lines) if " AutoShutdown] " in line and line[0] == "["]
     assert all(not lines[n + 1].startswith("    ") for n in ours)  # so the server continues one
@@ -86,7 +86,7 @@ def _our_lines(server: PlainServer) -> list[str]:
 
 
 def _nothing_but_lines_of_ours(server: PlainServer) -> None:
-    """Whoever reads a line of the logs reads one that this extension wrote."""
+    """A name cannot add a line to the logs."""
     removed = [line for line in _our_lines(server) if "removed (" in line]
     (audit,) = (server.root / "state").glob("history-*.jsonl")
     entries = [json.loads(line) for line in audit.read_bytes().splitlines()]

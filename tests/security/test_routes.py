@@ -1,5 +1,5 @@
-"""Who may ask: every route without a token, with a wrong one, by cookie without XSRF, and with an
-Authorizer that says no. And what they may say: bodies from the specification, and beyond it."""
+"""Access to every route: without a token, with a wrong token, by cookie without XSRF, and with an
+Authorizer that refuses. And bodies that follow the specification, or do not."""
 
 from __future__ import annotations
 
@@ -164,8 +164,8 @@ schema = schemathesis.openapi.from_path(
     derandomize=True,
 )
 def test_answers_match_the_openapi_file(case: Any, server: PlainServer) -> None:
-    """Bodies and queries that fit the specification, and such that do not: never a 500, and each
-    answer has the form that stands there for its status."""
+    """Bodies and queries that fit the specification, and others. No answer has status 500, and each
+    answer has the form that the specification gives for its status."""
     answer = case.call(base_url=server.url.rstrip("/"), headers=server.headers)
     assert answer.status_code < 500, answer.text
     case.validate_response(

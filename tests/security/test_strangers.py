@@ -1,4 +1,4 @@
-"""Two users of one domain: the apps of one cannot be named into deletion by the other. And a whole
+"""Two users of one domain: no name in the requests of one deletes an app of the other. And a whole
 run of a Studio leaves no secret in a log."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECRETS = {
     "AWS_SESSION_TOKEN": "very-secret-session-token",
 }
 
-#: What SageMaker's own texts give away (an InvalidSignatureException quotes the session token).
+#: The secrets in SageMaker's own texts (an InvalidSignatureException quotes the session token).
 TELLTALE = f"canonical string: x-amz-security-token:{SECRETS['AWS_SESSION_TOKEN']} arn:aws:sts::1:x"
 
 
@@ -80,14 +80,15 @@ def test_user_cannot_remove_or_keep_the_app_of_another_user(studio: LocalStudio)
     with pytest.raises(HttpError) as caught:
         server.request("POST", "auto-shutdown/remove", {"kind": "app", "id": "Canvas/default"})
     assert caught.value.status == 409
-    server.wait_for("the own one goes", lambda: studio.status(mine) == "Deleted", 90)
+    server.wait_for("the own app is deleted", lambda: studio.status(mine) == "Deleted", 90)
     deleted = [c.request for c in studio.api.calls if c.operation == "DeleteApp"]
     assert {(c["AppName"], c["UserProfileName"]) for c in deleted} == {(mine, "ada")}
     assert "bobs" not in str(server.status())
 
 
 def test_logs_of_a_whole_run_hold_no_secret(studio: LocalStudio) -> None:
-    """With what makes programs talk: errors that quote secrets, garbage, wrong requests."""
+    """The inputs that make programs log much: errors that quote secrets, garbage, wrong
+    requests."""
     app = studio.create_app("tensorflow-2.3", "ml.m5.large")
     for code in ("InvalidSignatureException", "AccessDeniedException", "ExpiredTokenException"):
         studio.api.faults.append(Fault("ListApps", code, TELLTALE, times=1))
