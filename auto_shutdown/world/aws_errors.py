@@ -117,7 +117,7 @@ HOPELESS = REGION | {
 #: What the text of a denial says about the policy that caused it (IAM guide, "Troubleshoot access
 #: denied error messages"), and the remedy.
 DENIAL_HINTS = (
-    ("explicit deny", sentence("A policy denies the action explicitly. Change that policy.")),
+    ("explicit deny", sentence("A policy denies the action explicitly; change that policy.")),
     ("vpc endpoint polic", sentence("The policy of the VPC endpoint must allow the action, too.")),
     (
         "service control polic",

@@ -67,7 +67,7 @@ async def test_a_switch_that_cannot_be_read_stops_removals(code: str) -> None:
         found = await switch(error).read()
         assert found is not None
         assert not found.known
-        assert "is not known" in found.message
+        assert "It is unknown whether" in found.message
         assert "Nothing is removed meanwhile." in found.message
 
 
