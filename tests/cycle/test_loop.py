@@ -153,12 +153,12 @@ class TestBesideSageMaker:
         assert bench.resource("k")["reason"] == "background-work"
         await bench.controller.requests.patch_settings({"enabled": False})
         await bench.live(timedelta(minutes=30))
-        assert bench.clock.now - bench.world.protected[-1] <= timedelta(minutes=1)
+        assert bench.clock.now - bench.world.reported_at_work[-1] <= timedelta(minutes=1)
         bench.world.at_work.clear()
         await bench.live(RECHECK)
-        reports = len(bench.world.protected)
+        reports = len(bench.world.reported_at_work)
         await bench.live(timedelta(minutes=120))
-        assert len(bench.world.protected) == reports
+        assert len(bench.world.reported_at_work) == reports
         await bench.controller.requests.patch_settings({"enabled": True})
         await bench.live(timedelta(minutes=8))
         assert bench.world.removed == ["k"]
