@@ -67,8 +67,8 @@ class WorkSource:
         self._remote = RemoteWork(kernels, now)
         self._problem: UnreadableError | None = None
         self._unanswered = ""
-        #: The other servers whose old report says that a kernel is at work in an app.
-        self._servers_with_old_report: tuple[str, ...] = ()
+        #: The kernels of other servers that may run a cell, although Jupyter reports them as idle.
+        self._unknown_kernels: tuple[Tenant, ...] = ()
         self._looked_at: float | None = None
         self._thread = FileThread("processes", THREAD_SECONDS)
         self._beside_others = False
@@ -97,7 +97,7 @@ class WorkSource:
             self._beside_others = True
             self._watch.note_unreadable()
         if not self._beside_others:
-            self._unanswered, self._servers_with_old_report = "", ()
+            self._unanswered, self._unknown_kernels = "", ()
 
     @property
     def is_beside_other_servers(self) -> bool:
@@ -126,8 +126,7 @@ class WorkSource:
                 "Stop that server, or start it with a token, so that this server can ask it."
             )
             faults.append(Fault("other-servers", "Unanswered", message, remedy, now))
-        elif self._servers_with_old_report:
-            servers = ", ".join(self._servers_with_old_report)
+        if servers := _servers_of(t for t in self._unknown_kernels if t.has_old_report):
             message = sentence(
                 "It is unknown whether the kernels of %1 run a cell, because its passes fail "
                 "or are late.",
@@ -135,6 +134,16 @@ class WorkSource:
             )
             remedy = sentence("Restart that server, or shut its kernels down there.")
             faults.append(Fault("other-servers", "OldReport", message, remedy, now))
+        if servers := _servers_of(t for t in self._unknown_kernels if not t.has_old_report):
+            message = sentence(
+                "It is unknown whether some kernels of %1 run a cell: that server lacks this "
+                "extension, and this server cannot ask them.",
+                servers,
+            )
+            remedy = sentence(
+                "Install this extension in that server, too, or shut those kernels down there."
+            )
+            faults.append(Fault("other-servers", "NoExtension", message, remedy, now))
         return faults
 
     # -- before a removal --------------------------------------------------------------------
@@ -200,8 +209,6 @@ class WorkSource:
             except UnansweredError as error:
                 failure = str(error)
         self._unanswered = failure
-        old = {str(t.server) for t in tenants if t.was_at_work and not t.is_here}
-        self._servers_with_old_report = tuple(sorted(old))
         tenants = [self._our_questions.without(tenant) for tenant in tenants]
         judged = {t.id for t in tenants if t.is_judged}
         kernels = [kernel for kernel in survey.kernels if kernel.kernel_id not in judged]
@@ -214,6 +221,7 @@ class WorkSource:
         await self._our_questions.asked(
             [t for t in tenants if t.asking_moves_stamp and t.id in asked], begun
         )
+        self._unknown_kernels = tuple(tenant for tenant in tenants if tenant.may_run_cell(asked))
         return Others(answers, tenants, failure)
 
     async def _with_hosts(
@@ -283,3 +291,8 @@ def _used(before: Sample, after: Sample) -> Sample:
         key: after[key].since(before[key]).at_most(DEAREST_ANSWER)
         for key in after.keys() & before.keys()
     }
+
+
+def _servers_of(tenants: Iterable[Tenant]) -> str:
+    """The names of the servers of these kernels (empty: there is no kernel)."""
+    return ", ".join(sorted({str(tenant.server) for tenant in tenants}))

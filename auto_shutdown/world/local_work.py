@@ -35,6 +35,11 @@ class Others:
     tenants: Sequence[Tenant] = ()
     failure: str = ""
 
+    @property
+    def asked(self) -> set[str]:
+        """The ids of the kernels on this host whose shells this server has asked."""
+        return {kernel.kernel_id for kernel in self.kernels}
+
 
 @dataclass(frozen=True)
 class Question:
@@ -137,10 +142,8 @@ class LocalWork:
             process for kernel in busy for process in survey.members.of(kernel.process, KERNEL)
         }
         answer = self._judge_jobs(ref, window, survey, of_programs)
-        # This server asks the shells of the kernels on this host, and sees their processes. So an
-        # old report that one of them was at work does not count.
-        here = [replace(t, was_at_work=False) for t in others.tenants if t.app is None]
-        reported = judge_tenants(ref, here, others.failure)
+        here = [tenant for tenant in others.tenants if tenant.app is None]
+        reported = judge_tenants(ref, here, others.failure, others.asked)
         if reported.working or reported.unread:
             return reported
         if programs:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
+from ..core.marks import DEAD
 from . import proc_files
 from .platform import text_of
 from .processes import Process, Table
@@ -61,10 +62,10 @@ class Tenant:
     ``active_at`` is its last activity, None while it is busy or kept. ``app`` is the name of its
     KernelGateway app (None: it runs on the server's own host, or its app is unknown). ``is_here``:
     the other server reports that it runs on its own host. ``is_judged``: the other server has this
-    extension, so this is its verdict and not only Jupyter's state. ``asking_moves_stamp``: a
-    kernel_info_request moves its ``last_activity`` there (before jupyter_server 2.15).
-    ``was_at_work``: an old report of the other server says that it is at work. Jupyter's state says
-    that it is idle, but cannot show that: a cell may run beside an answered request."""
+    extension, so this is its verdict and not only Jupyter's state; or it is dead.
+    ``asking_moves_stamp``: a kernel_info_request moves its ``last_activity`` there (before
+    jupyter_server 2.15). ``has_old_report``: the other server has this extension, but its report is
+    old."""
 
     server: OtherServer
     id: str
@@ -75,7 +76,7 @@ class Tenant:
     is_here: bool = False
     is_judged: bool = False
     asking_moves_stamp: bool = False
-    was_at_work: bool = False
+    has_old_report: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} of {self.server}"
@@ -88,6 +89,14 @@ class Tenant:
         if self.kind == "terminal":
             return image_of(self.id)[0] is not None
         return self.id not in kernels_here
+
+    def may_run_cell(self, asked: Collection[str]) -> bool:
+        """Whether this is a kernel that Jupyter reports as idle, without evidence of that.
+        Jupyter's state is that of its last message, and a cell may run beside an answered request.
+        ``asked`` are the ids of the kernels on this host whose shells this server asks itself."""
+        if self.kind != "kernel" or self.active_at is None:
+            return False
+        return not self.is_judged and self.id not in asked
 
 
 class UnansweredError(Exception):
@@ -263,11 +272,11 @@ def _with_old_report(
     tenants: Iterable[Tenant], rows: Iterable[Mapping[str, Any]], now: datetime | None
 ) -> list[Tenant]:
     """The ``tenants`` of Jupyter's REST API with what still holds of the rows of an old report:
-    where each of them runs, a keep-alive that has not expired at ``now``, and that it was at
-    work."""
+    where each of them runs, and a keep-alive that has not expired at ``now``."""
     by_id = {str(row["id"]): row for row in rows}
     merged = []
     for tenant in tenants:
+        tenant = replace(tenant, has_old_report=True)
         row = by_id.get(tenant.id)
         if row is not None:
             old = _of_report(tenant.server, row)
@@ -275,13 +284,7 @@ def _with_old_report(
             is_kept = kept_until is not None and (now is None or now < kept_until)
             active_at = None if is_kept else tenant.active_at
             app = tenant.app or old.app
-            tenant = replace(
-                tenant,
-                active_at=active_at,
-                app=app,
-                is_here=old.is_here,
-                was_at_work=active_at is not None and parse_stamp(row.get("idle_since")) is None,
-            )
+            tenant = replace(tenant, active_at=active_at, app=app, is_here=old.is_here)
         merged.append(tenant)
     return merged
 
@@ -314,13 +317,14 @@ def _of_model(
     server: OtherServer, kind: str, model: Mapping[str, Any], asking_moves_stamp: bool = False
 ) -> Tenant:
     """A model of Jupyter's REST API."""
-    at = parse_stamp(model.get("last_activity"))
-    if model.get("execution_state") == "busy":
+    at, state = parse_stamp(model.get("last_activity")), model.get("execution_state")
+    if state == "busy":
         at = None
     tenant_id = str(model.get("id") or model["name"])
     name = str(model.get("name") or tenant_id)
     app = text_of(model, "app_name")
-    return Tenant(server, tenant_id, name, kind, at, app, asking_moves_stamp=asking_moves_stamp)
+    is_dead = state in DEAD
+    return Tenant(server, tenant_id, name, kind, at, app, False, is_dead, asking_moves_stamp)
 
 
 async def _get(server: OtherServer, path: str) -> Any:

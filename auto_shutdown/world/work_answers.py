@@ -6,7 +6,7 @@ decided in ``core/``, from the answers that ``core/answers.py`` records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -22,6 +22,14 @@ from .shell_probe import ShellAnswer
 NO_ANSWER = "its shell does not answer, so it may run a cell"
 #: The detail of the answer about such a kernel that is stuck in starting.
 NEVER_ANSWERED = "it has been starting all the time, and its shell does not answer"
+
+#: The end of the detail about an app in which a kernel of another server may run a cell.
+NO_EXTENSION = (
+    "that server lacks this extension. Install this extension there, too, or shut the kernel down"
+)
+REPORT_IS_OLD = (
+    "the report of that server is old. Restart that server, or shut the kernel down there"
+)
 
 
 def judge_use(
@@ -50,9 +58,12 @@ def with_sign_of_life(answer: Answer) -> Answer:
     return replace(answer, activity={**answer.activity, Signal.BACKGROUND_IO: now})
 
 
-def judge_tenants(ref: Ref, tenants: Iterable[Tenant], failure: str) -> Answer:
+def judge_tenants(
+    ref: Ref, tenants: Iterable[Tenant], failure: str, asked: Collection[str] = ()
+) -> Answer:
     """The answer about an app, from the kernels and terminals in it that other servers report.
-    ``failure`` says which other server could not be read (empty: all could be read)."""
+    ``failure`` says which other server could not be read (empty: all could be read). ``asked`` are
+    the ids of the kernels whose shells this server asks itself."""
     if failure:
         return unread(ref, failure)
     activity: dict[str, datetime] = {}
@@ -60,12 +71,13 @@ def judge_tenants(ref: Ref, tenants: Iterable[Tenant], failure: str) -> Answer:
     for tenant in tenants:
         if tenant.active_at is None:
             return works(ref, f"{tenant} is at work")
-        if tenant.was_at_work:
+        if tenant.may_run_cell(asked):
             unknown.append(tenant)
         latest = activity.get(Signal.OTHER_SERVER, tenant.active_at)
         activity[Signal.OTHER_SERVER] = max(latest, tenant.active_at)
     if unknown:
-        why = f"{unknown[0]} was at work, but the report of that server is old"
+        is_old = unknown[0].has_old_report
+        why = f"{unknown[0]} may run a cell, and " + (REPORT_IS_OLD if is_old else NO_EXTENSION)
         return replace(unread(ref, why), activity=activity)
     detail = "nothing of another server works in it"
     return Answer(ref, conclusive=True, detail=detail, activity=activity)

@@ -130,12 +130,13 @@ async def test_app_beside_another_server_works_if_its_host_does(
     assert answers[app.ref].working is (host_cores > 0)
 
 
-async def test_an_old_report_of_another_server_is_a_fault_until_it_is_new(
-    monkeypatch: Any,
+@pytest.mark.parametrize(("has_old_report", "code"), [(True, "OldReport"), (False, "NoExtension")])
+async def test_kernel_that_nobody_judges_is_a_fault_until_its_server_judges_it(
+    monkeypatch: Any, has_old_report: bool, code: str
 ) -> None:
     app = App("KernelGateway", "a", "InService", shared=True)
     server = OtherServer(500, "http://x/")
-    kernel = Tenant(server, "k", "R", "kernel", STAMP, app="a", was_at_work=True)
+    kernel = Tenant(server, "k", "R", "kernel", STAMP, app="a", has_old_report=has_old_report)
     source = WorkSource(FakeKernels(), FakeTerminals())  # type: ignore[arg-type]
     found = [kernel]
 
@@ -148,9 +149,9 @@ async def test_an_old_report_of_another_server_is_a_fault_until_it_is_new(
     (answer,) = await source.ask({app.ref: MINUTE}, Snapshot((), (), (app,)))
     assert answer.unread
     (fault,) = source.faults(STAMP)
-    assert (fault.source, fault.code) == ("other-servers", "OldReport")
-    assert "the Jupyter server at http://x/ (process 500)" in fault.message
-    found = [replace(kernel, was_at_work=False)]
+    assert (fault.source, fault.code) == ("other-servers", code)
+    assert "Jupyter server at http://x/ (process 500)" in fault.message
+    found = [replace(kernel, is_judged=True)]
     (answer,) = await source.ask({app.ref: MINUTE}, Snapshot((), (), (app,)))
     assert not answer.unread
     assert source.faults(STAMP) == []

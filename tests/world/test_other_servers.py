@@ -20,6 +20,7 @@ from auto_shutdown.world.other_servers import OtherServer, Tenant, UnansweredErr
 from auto_shutdown.world.outside_programs import ProgramWatch
 from auto_shutdown.world.process_survey import Survey
 from auto_shutdown.world.questions_to_servers import QuestionsToServers
+from auto_shutdown.world.shell_probe import ShellAnswer
 
 EARLY, LATE = (datetime(2026, 1, 1, hour, tzinfo=timezone.utc) for hour in (10, 11))
 
@@ -224,13 +225,14 @@ class TestOtherServers:
             ({"kept_until": "2026-01-01T12:59:00Z"}, {}, "unread"),  # no longer kept
             ({}, {"execution_state": "busy"}, "working"),
             ({"kept_until": "2026-01-01T14:00:00Z"}, {}, "working"),
-            ({"idle_since": "2026-01-01T11:00:00Z"}, {}, "idle"),
+            ({"idle_since": "2026-01-01T11:00:00Z"}, {}, "unread"),  # a cell may have begun since
+            ({}, {"execution_state": "dead"}, "idle"),
             ({"app": "KernelGateway/b"}, {}, "idle"),
             ({"app": "JupyterServer/default"}, {}, "idle"),  # on this host: its shell is asked
         ],
         ids=str,
     )
-    async def test_a_kernel_that_an_old_report_has_at_work_is_not_idle(
+    async def test_an_old_report_does_not_show_that_a_kernel_is_idle(
         self, monkeypatch: Any, row: dict[str, Any], model: dict[str, Any], in_app_a: str
     ) -> None:
         """It may run a silent cell beside an answered request. Then Jupyter's state is idle."""
@@ -253,13 +255,65 @@ class TestOtherServers:
         app = App("KernelGateway", "a", "InService", shared=True)
         own = App("JupyterServer", "default", "InService", own=True)
         work = LocalWork(lambda: 0.0, SERVER, ProgramWatch())
-        survey, others = Survey({}, Attribution()), Others({}, tenants)
+        kernel = ForeignKernel(process(500, 1), Path("/r/kernel-k.json"), "", None)
+        survey, others = Survey({}, Attribution()), Others({kernel: ShellAnswer(True)}, tenants)
         answer = work.judge(Question(app.ref, app, 60.0, None), survey, others)
         assert answer.working is (in_app_a == "working")
         assert answer.unread is (in_app_a == "unread")
         if answer.unread:
-            assert answer.detail.endswith("was at work, but the report of that server is old")
+            assert "may run a cell, and the report of that server is old" in answer.detail
         assert not work.judge(Question(own.ref, own, 60.0, None), survey, others).unread
+
+    @pytest.mark.parametrize(
+        ("state", "app", "expected"),
+        [
+            ("busy", "a", "working"),
+            # Jupyter's state is that of the kernel's last message: a cell may run.
+            ("idle", "a", "unread"),
+            ("starting", "a", "unread"),
+            ("unknown", "a", "unread"),
+            (None, "a", "unread"),
+            ("idle", None, "unread"),  # its app is unknown
+            ("dead", "a", "idle"),
+            ("idle", "b", "idle"),
+        ],
+    )
+    @pytest.mark.parametrize("is_here", [False, True])
+    async def test_state_in_a_server_without_the_extension_does_not_show_that_a_kernel_is_idle(
+        self, monkeypatch: Any, state: str | None, app: str | None, expected: str, is_here: bool
+    ) -> None:
+        """If the kernel runs on this host, its app is the own one, and its shell is asked."""
+        model = {"name": "R", "execution_state": state, "last_activity": "2026-01-01T11:00:00Z"}
+        ids = {"asked": {"id": "k"}, "in a container": {"id": "l", "app_name": app}}
+        answers: dict[str, Any] = {
+            "api/kernels?no_track_activity=1": [
+                {**model, **ids["asked" if is_here else "in a container"]}
+            ],
+            "api/terminals?no_track_activity=1": [{"name": "1", "last_activity": None}],
+            "api": {"version": "2.17.0"},
+        }
+        answer_with(monkeypatch, answers)
+        (tenant, _) = await other_servers.tenants_of(OtherServer(500, "http://x/"))
+        kernel = ForeignKernel(process(500, 1), Path("/r/kernel-k.json"), "", None)
+        work = LocalWork(lambda: 0.0, SERVER, ProgramWatch())
+        gateway = App("KernelGateway", "a", "InService", shared=True)
+        own = App("JupyterLab", "default", "InService", own=True)
+        survey = Survey({}, Attribution(), kernels=(kernel,))
+        others = Others({kernel: ShellAnswer(True)}, [tenant])
+        found = {
+            each: work.judge(Question(each.ref, each, 60.0, None), survey, others)
+            for each in (gateway, own)
+        }
+        if is_here:
+            assert found[own].working is (state == "busy")
+            assert not any(answer.unread for answer in found.values())
+            return
+        assert found[gateway].working is (expected == "working")
+        assert found[gateway].unread is (expected == "unread")
+        assert found[own].unread is (expected == "unread" and app is None)
+        if expected == "unread":
+            assert "lacks this extension" in found[gateway].detail
+            assert "shut the kernel down" in found[gateway].detail
 
     @pytest.mark.parametrize(
         ("tenant", "inside"),
@@ -299,6 +353,7 @@ class TestOtherServers:
             ([{"active_at": EARLY}, {"active_at": LATE}], "", (False, False, LATE)),
             ([{"active_at": LATE}, {"active_at": EARLY}], "", (False, False, LATE)),
             ([{"active_at": EARLY}, {"active_at": None}], "", (True, False, None)),
+            ([{"active_at": LATE, "is_judged": False}], "", (False, True, LATE)),
             ([], "it does not answer", (False, True, None)),
             ([{"active_at": None}], "it does not answer", (False, True, None)),
         ],
@@ -311,7 +366,7 @@ class TestOtherServers:
         expected: tuple[bool, bool, datetime | None],
     ) -> None:
         server = OtherServer(500, "http://x/")
-        usual: dict[str, Any] = {"id": "k", "name": "R", "kind": "kernel"}
+        usual: dict[str, Any] = {"id": "k", "name": "R", "kind": "kernel", "is_judged": True}
         found = [Tenant(server, **{**usual, **changes}) for changes in tenants]
         own = App("JupyterLab", "default", "InService", own=True)
         answer = LocalWork(lambda: 0.0, SERVER, ProgramWatch()).judge(
