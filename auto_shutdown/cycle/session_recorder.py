@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from ..config.settings import REMEMBER_STOPPED
 from ..core.formatting import iso
 from ..core.model import App, Kernel, Resource, Terminal
+from ..state.document import StoreError, store_error
 from ..state.stopped import StoppedSession, StoppedSessions, bounded, new_id
 from ..world.file_thread import FileThread
 from ..world.kernel_models import SAGEMAKER_INTERNAL
@@ -52,9 +54,10 @@ class SessionRecorder:
         except Exception as error:
             self._log.warning(
                 "auto_shutdown: the %s cannot be brought back later, because its entry could not "
-                "be written (%s).",
+                "be written (%s).%s",
                 resource.ref,
                 type(error).__name__,
+                _advice(self._sessions.pattern, error),
             )
             return resource, ""
         return resource, entry.id
@@ -77,10 +80,25 @@ class SessionRecorder:
         """Delete the entry with the id ``name``. Returns whether it existed. Raises OSError."""
         return self._sessions is not None and await self._reading.run(self._sessions.forget, name)
 
+    def read_error(self, error: OSError) -> StoreError:
+        """``error``, with which the entries could not be read, with the path and a remedy."""
+        pattern = Path("stopped") if self._sessions is None else self._sessions.pattern
+        return store_error("read", pattern, error)
+
     def close(self) -> None:
         """Stop writing and reading. Does not wait for calls in progress."""
         self._writing.close()
         self._reading.close()
+
+
+def _advice(path: Path, error: Exception) -> str:
+    """Why ``path`` could not be written and what to do, for the log. Empty for an error that does
+    not come from the file system, such as a kernel that does not answer."""
+    # From Python 3.11 on, asyncio.TimeoutError is an OSError, too, but without a number.
+    if not isinstance(error, OSError) or error.errno is None:
+        return ""
+    problem = store_error("write", path, error)
+    return f" {problem} {problem.remedy}"
 
 
 def _can_come_back(resource: Resource) -> bool:

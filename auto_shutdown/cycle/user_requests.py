@@ -19,7 +19,7 @@ from ..core.ledger import hold, note
 from ..core.model import Kind, Ref
 from ..core.report import keep_alives
 from ..core.signals import Signal
-from ..core.translatable import sentence
+from ..core.translatable import joined, sentence
 from ..state.history import History
 from .refused import RefusedError
 from .requested_removal import RequestedRemovals
@@ -163,14 +163,14 @@ class UserRequests:
     async def stopped(self) -> dict[str, Any]:
         """The summaries of the stopped sessions that can be brought back, newest first, without
         code; and when this server started. Raises RefusedError (507) if they cannot be read."""
-        with _reading_entries():
+        with self._reading_entries():
             entries = await self._recorder.entries(self._controller.ledger_time())
         return {"stopped": entries, "server_started": iso(self._controller.started_at)}
 
     async def stopped_session(self, name: str) -> dict[str, Any]:
         """The stopped session with the id ``name``, with the code of its cells. Raises
         RefusedError: 404 for an unknown id, 507 if it cannot be read."""
-        with _reading_entries():
+        with self._reading_entries():
             session = await self._recorder.find(name, self._controller.ledger_time())
         if session is None:
             message = sentence("There is no stopped session with this id.")
@@ -180,20 +180,18 @@ class UserRequests:
     async def forget_stopped(self, name: str) -> None:
         """Delete the stopped session with the id ``name``. Raises RefusedError: 404 for an unknown
         id, 507 if it cannot be deleted."""
-        with _reading_entries():
+        with self._reading_entries():
             known = await self._recorder.forget(name)
         if not known:
             message = sentence("There is no stopped session with this id.")
             raise RefusedError(404, message, "id", name)
 
-
-@contextlib.contextmanager
-def _reading_entries() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        message = sentence(
-            "The stopped sessions cannot be read from the state directory (%1).", why
-        )
-        raise RefusedError(507, message, "id", None) from None
+    @contextlib.contextmanager
+    def _reading_entries(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            problem = self._recorder.read_error(error)
+            about = sentence("The stopped sessions cannot be read.")
+            message = joined(about, str(problem), problem.remedy)
+            raise RefusedError(507, message, "id", None) from None

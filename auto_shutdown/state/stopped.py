@@ -102,10 +102,12 @@ def bounded(cells: Sequence[str]) -> tuple[tuple[str, ...], bool]:
 
 
 class StoppedSessions:
-    """The entries of one server, in the directory ``stopped-KEY`` of the state directory."""
+    """The entries of one server, in ``directory``: ``stopped-KEY`` of the state directory."""
 
     def __init__(self, directory: Path, key: str) -> None:
-        self._directory = directory / f"stopped-{key}"
+        self.directory = directory / f"stopped-{key}"
+        #: The paths of the entries, for the message of an error.
+        self.pattern = self.directory / "*.json"
 
     def save(self, session: StoppedSession, now: datetime) -> None:
         """Write one entry, after deleting old entries to make room for it. Raises OSError."""
@@ -142,13 +144,13 @@ class StoppedSessions:
         return True
 
     def _path(self, name: str) -> Path:
-        return self._directory / f"{name}.json"
+        return self.directory / f"{name}.json"
 
     def _names(self) -> Iterator[str]:
         try:
-            with os.scandir(self._directory) as entries:
+            with os.scandir(self.directory) as entries:
                 names = [entry.name for entry in entries]
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return
         for name in names:
             stem, suffix = os.path.splitext(name)

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..core.faults import Fault
 from ..core.translatable import joined, sentence
+from ..safe_files import UnsafeFileError
 from .activity_file import ActivityFile
 from .file_remedies import write_remedy
 from .file_thread import FileThread
@@ -57,6 +58,8 @@ class ActivityReporter:
 
     def faults(self, now: datetime) -> list[Fault]:
         """A fault while the file for SageMaker's own idle shutdown cannot be written."""
+        if isinstance(self._error, UnsafeFileError) and self._file.problem is None:
+            self._error = None  # each pass reads the file, and the file is right by now
         if self._error is None:
             return []
         why = self._error.strerror or type(self._error).__name__

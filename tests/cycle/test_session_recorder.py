@@ -122,10 +122,25 @@ async def test_a_failure_delays_no_removal_and_costs_no_audit_line(
     trouble(bench)
     await idle_kernel_goes(bench)
     assert "cannot be brought back later" in caplog.text
+    assert (str(bench.path / "stopped-k") in caplog.text) == (
+        trouble is TROUBLE["the disk refuses"]
+    )
     assert "hunter2" not in caplog.text
     newest = await bench.controller.requests.read_history(9)
     assert {e["outcome"] for e in newest} == {"removed"}
     assert not (bench.path / "stopped-k").is_dir()
+
+
+async def test_stopped_sessions_that_cannot_be_read_are_an_error_and_no_empty_list(
+    bench: Bench,
+) -> None:
+    full_disk(bench.path)
+    with pytest.raises(RefusedError) as refused:
+        await bench.controller.requests.stopped()
+    assert refused.value.status == 507
+    path = bench.path / "stopped-k"
+    assert f"Cannot read {path}/*.json: Not a directory." in str(refused.value)
+    assert f"Move away the file that is in the place of the directory {path}." in str(refused.value)
 
 
 async def test_a_kernel_that_does_not_answer_delays_no_removal(

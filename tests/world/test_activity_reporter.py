@@ -51,6 +51,21 @@ async def test_unwritable_activity_file_is_a_fault_until_it_is_written(tmp_path:
     found.close()
 
 
+async def test_fault_of_an_irregular_activity_file_ends_with_its_cause(tmp_path: Path) -> None:
+    """Also if nothing is at work, so that nothing is written."""
+    path = tmp_path / "file"
+    os.mkfifo(path)
+    file = ActivityFile(str(path))
+    found = world(HostActivity(file, {}))
+    await found.report_at_work(AT)
+    (fault,) = found.faults(AT)
+    assert "a named pipe" in fault.message
+    path.unlink()
+    file.read()  # as each pass does
+    assert found.faults(AT) == []
+    found.close()
+
+
 async def test_nothing_is_reported_to_the_host_by_default(tmp_path: Path) -> None:
     found = world(None)
     await found.report_at_work(AT)
