@@ -150,14 +150,18 @@ def _pairs(directories: Sequence[str], name: str) -> Iterator[Path]:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether ``path`` is a file that Jupyter would read. Also true if that is unknown, so that
-    ``_read`` reports the error."""
+    """Whether there is something at ``path``. True also for a directory (a container runtime
+    creates one where the file to mount is missing) and a pipe, which Jupyter skips, and if that is
+    unknown: ``_read`` then reports the problem. A link to ``/dev/null`` is a common way
+    to have no configuration."""
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)
+        status = os.stat(path)
+        is_null = stat.S_ISCHR(status.st_mode) and status.st_rdev == os.stat(os.devnull).st_rdev
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True
+    return not is_null
 
 
 def _drop_in_paths(directories: Sequence[str]) -> Iterator[Path]:
@@ -185,6 +189,7 @@ def _read(path: Path, owner: str) -> ConfigFile:
         return ConfigFile(path, _read_json(content), owner=owner)
     except safe_files.UnsafeFileError as error:
         problem = str(error.strerror)
+        correction = f"Delete {path}, or put a regular file in its place"
     except OSError as error:
         problem = f"it cannot be read ({error.strerror or type(error).__name__})"
         if isinstance(error, PermissionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -18,6 +19,7 @@ from jupyter_server.extension.config import ExtensionConfigManager
 
 from .. import safe_files
 from .._version import __version__
+from ..config.provenance import MOST_BYTES as LONGEST_CONFIGURATION
 from ..core.finding import Finding, failure, ok, warning
 from ..world.platform import LOCAL
 from .situation import Situation
@@ -101,6 +103,10 @@ def _extension(situation: Situation) -> Finding:
         return failure(
             "extension", text, "Reinstall jupyterlab-auto-shutdown with its requirements."
         )
+    too_long = _too_long(situation)
+    if too_long:
+        remedy = f"Correct or delete {too_long}."
+        return warning("extension", f"not checked, because {too_long} is too long", remedy)
     enabled = enabled_extensions(situation).get(EXTENSION)
     if enabled:
         return ok("extension", "enabled")
@@ -113,13 +119,25 @@ def _extension(situation: Situation) -> Finding:
 
 
 def enabled_extensions(situation: Situation) -> dict[str, bool]:
-    """The server's extensions, and whether each is enabled, merged as the server merges them."""
+    """The server's extensions, and whether each is enabled, merged as the server merges them. Empty
+    if a file is so long that Jupyter's own code would read it for minutes."""
+    if _too_long(situation):
+        return {}
     manager: Any = ExtensionConfigManager(read_config_path=list(situation.directories))
     enabled: dict[str, bool] = dict(manager.get_jpserver_extensions())
     configured = situation.value("ServerApp", "jpserver_extensions")
     if isinstance(configured, dict):
         enabled.update(configured)
     return enabled
+
+
+def _too_long(situation: Situation) -> str:
+    """The path of a configuration file that is too long; empty if there is none."""
+    for file in situation.files:
+        with contextlib.suppress(OSError):
+            if file.problem and os.stat(file.path).st_size > LONGEST_CONFIGURATION:
+                return str(file.path)
+    return ""
 
 
 def _deciding_file(situation: Situation, extension: str) -> str:

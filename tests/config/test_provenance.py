@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,26 @@ def test_one_source_is_named_for_a_setting(
     files = provenance.read_files(directories, named)
     found = provenance.sources({"idle_timeout_minutes"}, files, given)
     assert found["idle_timeout_minutes"].replace(f"{tmp_path}/", "") == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (Path.mkdir, "it is a directory"),
+        (os.mkfifo, "it is a named pipe"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a device"),
+        (lambda path: path.symlink_to("/dev/null"), ""),
+        (lambda path: path.symlink_to("nothing"), ""),
+    ],
+)
+@pytest.mark.parametrize("name", ["jupyter_server_config.json", "jupyter_config.py"])
+def test_irregular_file_in_the_place_of_a_configuration_is_a_problem(
+    make: Callable[[Path], object], problem: str, name: str, tmp_path: Path
+) -> None:
+    """Jupyter skips it. The file that should be there may forbid removals."""
+    make(tmp_path / name)
+    problems = [file.problem for file in provenance.read_files([str(tmp_path)])]
+    assert problems == ([problem] if problem else [])
 
 
 def test_setting_without_configuration_has_no_source(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ async def test_fault_of_an_irregular_activity_file_ends_with_its_cause(tmp_path:
     path = tmp_path / "file"
     os.mkfifo(path)
     file = ActivityFile(str(path))
-    found = world(HostActivity(file, {}))
+    found = world(ActivityReporter(file, {}))
     await found.report_at_work(AT)
     (fault,) = found.faults(AT)
     assert "a named pipe" in fault.message
