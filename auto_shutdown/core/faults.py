@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .ledger import Ledger
-from .model import Snapshot
+from .model import PENDING, Snapshot
 from .outcome import Result
 from .translatable import sentence
 
@@ -50,6 +50,7 @@ def derive(snapshot: Snapshot, ledger: Ledger, now: datetime) -> list[Fault]:
         Fault(u.source, u.code, u.message, u.remedy, now, u.source in BLOCKING_SOURCES)
         # One failure may make several sources unreadable; it is shown once.
         for u in dict.fromkeys(snapshot.unread.values())
+        if u.code != PENDING
     ]
     refusing = [
         Fault(

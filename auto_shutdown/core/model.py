@@ -37,6 +37,10 @@ class Unread:
     remedy: str
 
 
+#: The ``code`` of an :class:`Unread` whose source has not answered yet. This is no fault.
+PENDING = "NotListedYet"
+
+
 @dataclass(frozen=True)
 class Departure:
     """A kernel or terminal that ended since the previous pass. Its last use was at ``at``.
@@ -61,6 +65,8 @@ class Snapshot:
     - ``departures``: the kernels and terminals that ended since the previous pass.
     - ``programs``: the programs in the server's own app that run in none of its kernels and
       terminals.
+    - ``apps_listed_at``: when the call of ListApps ended whose result ``apps`` shows (monotonic
+      seconds; None: no call has ended).
     """
 
     kernels: tuple[Kernel, ...] = ()
@@ -69,6 +75,7 @@ class Snapshot:
     unread: Mapping[str, Unread] = field(default_factory=dict)
     departures: tuple[Departure, ...] = ()
     programs: tuple[Program, ...] = ()
+    apps_listed_at: float | None = field(default=None, compare=False)
 
     KERNELS = "kernels"
     SESSIONS = "sessions"

@@ -25,43 +25,67 @@ AT_MOST_EVERY = 60.0
 PANEL_SECONDS = 120.0
 
 
+#: A list counts as new in a pass only if it arrived at most this many seconds before that pass
+#: observed the apps. Apps may have been created or deleted since.
+NEW_SECONDS = 10.0
+
+
 class AppListing:
-    """The age of the list of apps. All times are monotonic seconds; ``interval`` is the poll
-    interval. If the poll interval is longer than a minute, the calls for an open panel are as rare
-    as the polls."""
+    """When ListApps is due, and whether a pass has a new list. All times are monotonic seconds.
+
+    ``interval`` is the poll interval. If it is longer than a minute, the calls for an open panel
+    are as rare as the polls."""
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
         self._panel_wait = max(AT_MOST_EVERY, interval)
-        self._listed_at: float | None = None
+        self._called_at: float | None = None
         self._failures = 0
         self._asked_at: float | None = None
+        #: When the newest list arrived that a pass has seen, and the moment of the pass for which
+        #: that list counts as new.
+        self._listed_at: float | None = None
+        self._new_in: float | None = None
 
     def panel_asked(self, at: float) -> None:
         """Note that a panel is open."""
         self._asked_at = at
 
-    def was_made(self, at: float, failed: bool) -> None:
-        """Note that ListApps was called at ``at``, and whether that call failed."""
-        self._listed_at = at
-        self._failures = self._failures + 1 if failed else 0
+    def was_called(self, at: float) -> None:
+        """Note that a call of ListApps began at ``at``."""
+        self._called_at = at
 
-    def made_at(self, at: float) -> bool:
-        """Whether the last call of ListApps was in the pass of ``at``."""
-        return self._listed_at == at
+    def observed(
+        self, at: float, listed_at: float | None, observed_at: float, failed: bool
+    ) -> None:
+        """Note that the pass of ``at`` began an observation at ``observed_at``, which uses the list
+        that arrived at ``listed_at``, or which knows that the call that ended then ``failed``.
+
+        ``listed_at`` and ``observed_at`` may be by another monotonic clock than ``at``."""
+        if listed_at is None or listed_at == self._listed_at:
+            return
+        self._listed_at = listed_at
+        self._failures = self._failures + 1 if failed else 0
+        if observed_at - listed_at <= NEW_SECONDS:
+            self._new_in = at
+
+    def is_new_in(self, at: float) -> bool:
+        """Whether the list of the apps is new in the pass of ``at``. Only such a pass may delete
+        apps."""
+        return self._new_in == at
 
     def due_at(self, at: float, shortest_limit: float) -> float:
         """When ListApps is due again, as far as is known at ``at``. ``shortest_limit`` is the
         shortest idle timeout of any app, in seconds."""
-        if self._listed_at is None:
+        if self._called_at is None:
             return at
         if self._failures:
             back_off = 2.0 ** min(self._failures - 1, 4)
-            return self._listed_at + min(back_off * AT_MOST_EVERY, 16 * self._interval)
+            return self._called_at + min(back_off * AT_MOST_EVERY, 16 * self._interval)
         wait = min(EVERY, max(shortest_limit, min(AT_MOST_EVERY, self._interval)))
         if self.is_panel_open(at):
             wait = min(wait, self._panel_wait)
-        return self._listed_at + wait
+        return self._called_at + wait
 
     def is_panel_open(self, at: float) -> bool:
         """Whether a panel has asked for the status recently."""
@@ -72,7 +96,7 @@ class AppListing:
         created or deleted, too."""
         return (
             not self._failures
-            and self._listed_at is not None
-            and at - self._listed_at >= min(AT_MOST_EVERY, self._interval)
+            and self._called_at is not None
+            and at - self._called_at >= min(AT_MOST_EVERY, self._interval)
             and arrivals(ledger, resources)
         )

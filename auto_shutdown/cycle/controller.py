@@ -156,6 +156,7 @@ class Controller:
             ReportLine(limits, world.platform.region_name, log),
             log,
         )
+        world.app_list.on_end = self._runner.list_arrived
         requested = RequestedRemovals(situation, savings, tasks)
         self.requests = UserRequests(self, requested, history, self._recorder)
 
@@ -241,7 +242,7 @@ class Controller:
     # -- the passes --------------------------------------------------------------------------
 
     async def check(self, dry_run: bool = False, list_apps: bool = False) -> dict[str, Any]:
-        """Run a full pass now, with the arguments of ``run_pass``. Returns the report, also if the
+        """Run a full pass, with the arguments of ``run_pass``. Returns the report, also if the
         pass has not ended after ``CHECK_SECONDS``. Raises what ends the pass."""
         running = self._passes.begin(self.run_pass(dry_run, list_apps))
         await asyncio.wait({running}, timeout=CHECK_SECONDS)

@@ -6,8 +6,10 @@ that signals named, and never removes anything: where a removal is near, a full 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -23,6 +25,7 @@ from ..core.policy import Policy
 from ..core.questions import Schedule, next_question, questions, questions_now, schedule
 from ..state.preferences import Preferences
 from ..state.savings import SavedSavings
+from ..world.app_list import NOT_LISTED_YET
 from ..world.clock import Moment
 from ..world.world import World
 from .announcer import Announcer
@@ -98,24 +101,27 @@ class OnePass:
 
     # -- a full pass -------------------------------------------------------------------------
 
-    async def run(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
-        """Observe everything, and remove what is due. ``dry_run`` only rehearses removals.
-        ``list_apps`` calls ListApps, also if the last list is recent."""
+    async def run(self, moment: Moment, dry_run: bool) -> None:
+        """Observe everything, and remove what is due. ``dry_run`` only rehearses removals."""
         now, situation = moment.now, self._situation
         policy = self._preferences.policy_for(dry_run)
 
-        list_apps = list_apps or moment.monotonic >= self._list_due_at(moment.monotonic)
+        list_apps = moment.monotonic >= self._list_due_at(moment.monotonic)
         await self.observe(moment, list_apps)
         situation.decide(policy, now)
         await self._ask_for_background_work(policy, now)
         asked: set[Ref] = set()
-        await self._ask_for_objections(policy, now, asked)
-        if self._removes_apps(policy) and not self._app_listing.made_at(moment.monotonic):
-            # Delete an app only if a list of this moment has it.
-            await self.observe(moment, list_apps=True)
-            situation.decide(policy, now)
+        if self._world.app_list.call is None or not self._lacks_new_list(moment, policy):
             await self._ask_for_objections(policy, now, asked)
+            if self._lacks_new_list(moment, policy):
+                # Delete an app only if a list of this moment has it.
+                await self.observe(moment, list_apps=True)
+                situation.decide(policy, now)
+                await self._ask_for_objections(policy, now, asked)
+        # A late list must not void a notice, so give the notices before the apps are kept.
         self._give_notice(situation.snapshot, situation.plan, now)
+        self._keep_apps_without_new_list(moment, policy)
+        await self._ask_for_objections(policy, now, asked)
 
         await self._carry_out_removals(moment, dry_run)
 
@@ -131,27 +137,66 @@ class OnePass:
 
     def list_due_for_panel(self, at: float) -> float | None:
         """When a full pass has to call ListApps for an open panel, as far as is known ``at`` this
-        moment. Both are monotonic seconds. None: no panel is open, or there is no list."""
+        moment. Both are monotonic seconds. None: no panel is open, there is no list, or a call is
+        in progress."""
         if not (self._world.has_apps and self._app_listing.is_panel_open(at)):
             return None
-        return self._list_due_at(at)
+        return None if self._world.app_list.call is not None else self._list_due_at(at)
+
+    def has_unseen_list(self) -> bool:
+        """Whether a list of apps has arrived since the last observation."""
+        listed_at = self._world.app_list.listed_at if self._world.has_apps else None
+        return listed_at is not None and listed_at != self._situation.snapshot.apps_listed_at
+
+    async def wait_for_list(self, at: float, seconds: float) -> None:
+        """Call ListApps ``at`` this moment (monotonic seconds), or join the call in progress. Wait
+        for the list for at most ``seconds``. No pass waits meanwhile."""
+        if self._world.has_apps:
+            self._list_begins(at)
+            await asyncio.wait({self._world.app_list.begin_call()}, timeout=seconds)
+
+    def _list_begins(self, at: float) -> None:
+        if self._world.app_list.call is None:
+            self._app_listing.was_called(at)
 
     async def observe(self, moment: Moment, list_apps: bool) -> None:
         """Observe everything, and move the ledger on. ``list_apps`` calls ListApps, if there are
-        apps here."""
-        situation, list_apps = self._situation, list_apps and self._world.has_apps
+        apps here. If SageMaker does not answer at once, the last list remains, and another pass
+        follows when the new one has arrived."""
+        situation, at = self._situation, moment.monotonic
+        has_apps, list_apps = self._world.has_apps, list_apps and self._world.has_apps
         self.watchdog.step("reading the kernels, terminals and apps")
-        snapshot = await self._world.observe(list_apps)
-        outdated = self._world.has_apps and self._app_listing.is_outdated(
-            moment.monotonic, situation.ledger, snapshot.resources
+        snapshot = await self._observe_world(at, list_apps)
+        outdated = has_apps and self._app_listing.is_outdated(
+            at, situation.ledger, snapshot.resources
         )
         if outdated and not list_apps:
-            list_apps = True
-            snapshot = await self._world.observe(list_apps)
-        if list_apps:
-            self._app_listing.was_made(moment.monotonic, Snapshot.APPS in snapshot.unread)
+            snapshot = await self._observe_world(at, list_apps=True)
         situation.snapshot = snapshot
         situation.ledger = advance(situation.ledger, snapshot, moment.now)
+
+    async def _observe_world(self, at: float, list_apps: bool) -> Snapshot:
+        if list_apps:
+            self._list_begins(at)
+        observed_at = self._world.app_list.now()
+        snapshot = await self._world.observe(list_apps)
+        failed = Snapshot.APPS in snapshot.unread
+        self._app_listing.observed(at, snapshot.apps_listed_at, observed_at, failed)
+        return snapshot
+
+    def _lacks_new_list(self, moment: Moment, policy: Policy) -> bool:
+        """Whether the plan removes apps of a list that is not new in this pass."""
+        is_new = self._app_listing.is_new_in(moment.monotonic)
+        return self._world.has_apps and not is_new and self._removes_apps(policy)
+
+    def _keep_apps_without_new_list(self, moment: Moment, policy: Policy) -> None:
+        """Decide to keep the apps and what is removed only with them, while the list that this pass
+        needs has not arrived. The pass that follows its arrival decides again."""
+        situation = self._situation
+        if self._lacks_new_list(moment, policy):
+            unread = {**situation.snapshot.unread, Snapshot.APPS: NOT_LISTED_YET}
+            situation.snapshot = replace(situation.snapshot, unread=unread)
+            situation.decide(policy, moment.now)
 
     async def _ask_for_background_work(self, policy: Policy, now: datetime) -> None:
         """Ask the resources that are due soon whether they do background work."""
@@ -209,6 +254,7 @@ class OnePass:
             await self.observe(moment, self._removes_apps(policy))
         if removals:
             situation.decide(policy, now)
+            self._keep_apps_without_new_list(moment, policy)
 
     async def _report_at_work(self, at: datetime) -> None:
         """Tell SageMaker's own idle shutdown that something was at work ``at`` that time."""

@@ -25,6 +25,9 @@ from .situation import Situation
 #: Seconds that a request waits for a pass to end. Then the answer is what the last pass knew.
 LOOK_SECONDS = 10.0
 
+#: Seconds that a user's check waits for a new list of apps. Then it uses the last list.
+CHECK_LIST_SECONDS = 20.0
+
 
 class PassRunner:
     """Runs full and partial passes. ``lock`` is held during each pass."""
@@ -65,15 +68,18 @@ class PassRunner:
     ) -> None:
         """Run a pass as soon as the pass in progress has ended.
 
-        ``dry_run`` only rehearses removals, ``list_apps`` asks SageMaker for the apps. ``kernels``
-        holds the ids of the kernels that changed, if nothing else changed: then a partial pass over
-        these is tried first.
+        ``dry_run`` only rehearses removals. ``list_apps`` calls ListApps before the pass, also if
+        the last list is recent; other passes run until the list arrives. ``kernels`` holds the ids
+        of the kernels that changed, if nothing else changed: then a partial pass over these is
+        tried first.
         """
+        if list_apps:
+            await self._wait_for_list(CHECK_LIST_SECONDS)
         async with self.lock:
             moment = self._clock.read()
             try:
                 if kernels is None or not await self._partial_pass(moment, kernels):
-                    await self._full_pass(moment, dry_run, list_apps)
+                    await self._full_pass(moment, dry_run)
             finally:
                 self._one_pass.watchdog.pass_ended()
 
@@ -85,13 +91,13 @@ class PassRunner:
             self._log.error("auto_shutdown: a partial pass failed", exc_info=error)
             return False
 
-    async def _full_pass(self, moment: Moment, dry_run: bool, list_apps: bool) -> None:
+    async def _full_pass(self, moment: Moment, dry_run: bool) -> None:
         failure: BaseException | None = None
         try:
             compare, before = self._changes.full_pass_begins(), self._situation.snapshot
             self._clock.adjust(moment)
             await self._retry_state_files(moment)
-            await self._one_pass.run(moment, dry_run, list_apps)
+            await self._one_pass.run(moment, dry_run)
             compare(before, self._situation.snapshot)
         except (Exception, asyncio.CancelledError) as error:
             failure = error
@@ -109,6 +115,7 @@ class PassRunner:
         self._clock.full_pass_ended(self._one_pass.next_moment(moment.now))
         self._last_pass_failed = failure is not None
         self._plan_list_for_panel()
+        self._plan_pass_for_list()
         self._changes.end_waiting()  # a user's check may have found an earlier due time
         self._reporter.settle_faults(moment.now)
         situation, dry = self._situation, self._preferences.policy.dry_run
@@ -127,13 +134,16 @@ class PassRunner:
 
     async def look(self, list_apps: bool) -> bool:
         """Observe the world after the pass in progress, without removing anything. Returns False
-        if that pass has not ended after ``LOOK_SECONDS``."""
+        if that pass has not ended after ``LOOK_SECONDS``. ``list_apps`` calls ListApps before, and
+        waits for the list for at most ``LOOK_SECONDS``."""
+        if list_apps:
+            await self._wait_for_list(LOOK_SECONDS)
         if not await acquired(self.lock, LOOK_SECONDS):
             return False
         try:
             moment = self._clock.read()
             self._clock.adjust(moment)
-            await self._one_pass.observe(moment, list_apps)
+            await self._one_pass.observe(moment, list_apps=False)
             self._reporter.settle_faults(moment.now)
         finally:
             self._one_pass.watchdog.pass_ended()
@@ -145,6 +155,20 @@ class PassRunner:
         self._app_listing.panel_asked(self._clock.read().monotonic)
         if self._plan_list_for_panel():
             self._changes.end_waiting()
+
+    async def _wait_for_list(self, seconds: float) -> None:
+        await self._one_pass.wait_for_list(self._clock.read().monotonic, seconds)
+
+    def list_arrived(self) -> None:
+        """Run a full pass soon, because a call of ListApps has ended. A full pass in progress that
+        uses the list cancels that plan when it ends."""
+        self._plan_pass_for_list()
+        self._changes.end_waiting()
+
+    def _plan_pass_for_list(self) -> None:
+        """Run the next full pass at once if a list of apps has arrived that no pass has used."""
+        if not self._last_pass_failed and self._one_pass.has_unseen_list():
+            self._clock.bring_forward(self._clock.read().monotonic)
 
     def _plan_list_for_panel(self) -> bool:
         """Run the next full pass when an open panel needs a new list of apps. Returns whether the

@@ -77,7 +77,7 @@ class World:
         self._reported_activity = reported_activity
         self._work = WorkSource(kernels, terminals, server_url, runtime_directory=runtime_directory)
         self._last = Snapshot()
-        self._app_list = AppList(platform, apps)
+        self._app_list = AppList(platform, apps, now)
         self._places = KernelPlaces(lambda kernel_id: kernels.pid_of(kernel_id) is not None)
         self._reader = SourceReader(now)
         self._rereading: asyncio.Future[tuple[Kernel, ...] | None] | None = None
@@ -92,6 +92,7 @@ class World:
             if part is not None:
                 part.close()
         self._own_app.close()
+        self._app_list.close()
 
     def recall(self, marks: Mapping[Ref, Mark]) -> None:
         """Learn from the ``marks`` of an earlier server which kernels it saw running, which of them
@@ -115,9 +116,15 @@ class World:
         """Whether this server calls ListApps."""
         return self._app_list.exists
 
+    @property
+    def app_list(self) -> AppList:
+        """The list of apps, and the call of ListApps in progress."""
+        return self._app_list
+
     async def observe(self, list_apps: bool, last_look: bool = False) -> Snapshot:
-        """Observe everything. With ``list_apps`` this calls ListApps; otherwise it uses the last
-        list of apps.
+        """Observe everything. The apps are those of the newest list that has arrived. With
+        ``list_apps`` this calls ListApps before, but does not wait long for it
+        (:meth:`AppList.refresh`).
 
         With ``last_look`` this reads the kernels and terminals a second time at the end: a cell may
         begin while the processes and heartbeat files are read, which can take many seconds.
@@ -127,7 +134,7 @@ class World:
             await self._app_list.refresh()
         if self._app_list.unread is not None:
             unread[Snapshot.APPS] = self._app_list.unread
-        listed = self._app_list.apps
+        listed, listed_at = self._app_list.apps, self._app_list.listed_at
         kernels, terminals = await self._read_tenants(unread, listed)
         apps = completed(listed, kernels)
         own_app = self.platform.own_app
@@ -149,7 +156,7 @@ class World:
             terminals = tuple(within(own, terminal) for terminal in terminals)
             departures = tuple(replace(d, app=d.app or own.id) for d in departures)
         programs = self._work.programs if judges_own_app else ()
-        seen = Snapshot(kernels, terminals, apps, unread, departures, programs)
+        seen = Snapshot(kernels, terminals, apps, unread, departures, programs, listed_at)
         self._last = with_heartbeats(seen, reported)
         return self._last
 
@@ -284,8 +291,10 @@ class World:
             detail = "This server does not run in SageMaker, so it cannot delete an app."
             return Outcome(Result.PERMANENT, detail, "NoPlatform")
         outcome = await self._app_source.delete_app(resource, may_go)
-        if resource.own and outcome.ended:
-            self._own_app.has_ended()
+        if outcome.ended:
+            if resource.own:
+                self._own_app.has_ended()
+            self._app_list.app_was_deleted(resource.id)
         return outcome
 
     async def is_gone(self, resource: Resource) -> bool:

@@ -15,7 +15,7 @@ from value_world import Bench
 from waiting import eventually
 
 from auto_shutdown.config.settings import Limits
-from auto_shutdown.core.model import Snapshot, Unread
+from auto_shutdown.core.model import App, Snapshot, Unread
 from auto_shutdown.cycle.app_listing import AT_MOST_EVERY, EVERY, PANEL_SECONDS
 from auto_shutdown.cycle.pass_clock import PAUSE_SECONDS
 
@@ -32,17 +32,20 @@ class Timeline:
         self.listed_at: list[float] = []
         self.passes = 0
         self._start = self.bench.clock.monotonic
-        self._observe = self.bench.world.observe
-        self.bench.world.observe = self._count  # type: ignore[method-assign]
+        self._observe, self._list_apps = self.bench.world.observe, self.bench.world.list_apps
+        self.bench.world.observe = self._observe_slowly  # type: ignore[method-assign]
+        self.bench.world.list_apps = self._count  # type: ignore[method-assign]
         self.pass_seconds = 0.0
 
     @property
     def now(self) -> float:
         return self.bench.clock.monotonic - self._start
 
-    async def _count(self, list_apps: bool, last_look: bool = False) -> Snapshot:
-        if list_apps:
-            self.listed_at.append(self.now)
+    async def _count(self) -> tuple[App, ...]:
+        self.listed_at.append(self.now)
+        return await self._list_apps()
+
+    async def _observe_slowly(self, list_apps: bool, last_look: bool = False) -> Snapshot:
         snapshot = await self._observe(list_apps, last_look)
         self.bench.clock.advance(timedelta(seconds=self.pass_seconds))
         return snapshot

@@ -25,7 +25,7 @@ def app_of(bench: Bench, own: bool) -> App:
         return bench.world.app("a", shared=True)
     bench.world.has_apps = False
     app = App("JupyterLab", "default", "InService", "ml.t3.medium", own=True)
-    bench.world._listed = (app,)
+    bench.world.app_list.apps = (app,)
     bench.world.apps[app.id] = app
     return app
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.faults import Fault
@@ -20,10 +21,12 @@ from auto_shutdown.cycle.controller import Controller
 from auto_shutdown.state.history import Attempt, History
 from auto_shutdown.state.stopped import StoppedSessions
 from auto_shutdown.state.store import Store
+from auto_shutdown.world.app_list import AppList, Apps
 from auto_shutdown.world.clock import Clock, Moment
 from auto_shutdown.world.last_word import MayGo, always, kept
 from auto_shutdown.world.own_description import Description
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.sagemaker import SourceError
 from auto_shutdown.world.session_facts import Session
 
 START = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -80,16 +83,36 @@ class ValueWorld:
     #: The marks of an earlier server, which the controller passes to the world at its start.
     recalled: list[Mapping[Ref, Mark]] = field(default_factory=list)
     has_apps: bool = True
-    _listed: tuple[App, ...] = ()
+    #: Monotonic seconds.
+    now: Callable[[], float] = time.monotonic
+    #: ListApps does not end before this event (None: it ends at once).
+    list_goes_on: asyncio.Event | None = None
+
+    def __post_init__(self) -> None:
+        self.server_restarts()
+
+    def server_restarts(self) -> None:
+        """A new server has no list of apps."""
+        self.app_list = AppList(ADA, cast(Apps, self), lambda: self.now())
+
+    async def list_apps(self) -> tuple[App, ...]:
+        self.listings += 1
+        if self.list_goes_on is not None:
+            await self.list_goes_on.wait()
+        if Snapshot.APPS in self.unread:
+            raise SourceError(self.unread[Snapshot.APPS])
+        return tuple(self.apps.values())
 
     async def observe(self, list_apps: bool, last_look: bool = False) -> Snapshot:
         self.full_looks += 1
         if list_apps:
-            self.listings += 1
-            if Snapshot.APPS not in self.unread:
-                self._listed = tuple(self.apps.values())
+            await self.app_list.refresh()
+        unread, listed = dict(self.unread), self.app_list
+        if self.has_apps and listed.unread is not None:
+            unread[Snapshot.APPS] = listed.unread
         kernels, terminals = tuple(self.kernels.values()), tuple(self.terminals.values())
-        return Snapshot(kernels, terminals, self._listed, dict(self.unread))
+        at = listed.listed_at
+        return Snapshot(kernels, terminals, listed.apps, unread, apps_listed_at=at)
 
     async def observe_kernels(self, kernel_ids: Collection[str]) -> tuple[Kernel, ...] | None:
         self.partial_looks += 1
@@ -145,6 +168,7 @@ class ValueWorld:
             app = self.apps.get(resource.ref.id)
             if app is not None:
                 self.apps[app.id] = replace(app, status="Deleting")
+                self.app_list.app_was_deleted(app.id)
         return outcome
 
     def app(self, name: str, **more: Any) -> App:
@@ -170,6 +194,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.log = logging.getLogger("auto_shutdown.bench")
+        self.world.now = lambda: self.clock.read().monotonic
         self.controller = self.make()
 
     def make(self) -> Controller:

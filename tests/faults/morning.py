@@ -33,7 +33,7 @@ from auto_shutdown.local_studio.studio import CREDENTIALS, LocalStudio
 from auto_shutdown.state import store as store_module
 from auto_shutdown.state.history import History
 from auto_shutdown.state.store import Store, StoreError
-from auto_shutdown.world import sagemaker
+from auto_shutdown.world import app_list, sagemaker
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.sagemaker import SageMaker
@@ -59,7 +59,9 @@ PATIENT_SECONDS = 600.0
 PATIENT_LIMITS = (
     (controller_module, "CHECK_SECONDS"),
     (pass_runner, "LOOK_SECONDS"),
+    (pass_runner, "CHECK_LIST_SECONDS"),
     (controller_module, "SAVE_SECONDS"),
+    (app_list, "LIST_SECONDS"),
     (one_pass, "REMOVAL_SECONDS"),
     (one_pass, "REMOVALS_SECONDS"),
     (store_module, "LOCK_SECONDS"),

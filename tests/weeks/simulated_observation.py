@@ -21,6 +21,10 @@ from auto_shutdown.core.model import (
     Unread,
 )
 from auto_shutdown.core.signals import Signal
+from auto_shutdown.world.sagemaker import SourceError
+
+#: The part of the calls of ListApps whose list arrives only after the observation that began them.
+LATE_LISTS = 0.1
 
 
 class SimulatedObservation(SimulatedThings):
@@ -50,12 +54,12 @@ class SimulatedObservation(SimulatedThings):
         self.observed_at = self.t
         unread = {s: Unread(s, "Broken", "It is broken.", "Wait.") for s in self.host.unread}
         if list_apps:
-            self.counts["listings"] += 1
-            if "apps" not in unread:
-                self._list()
-        apps = self._listed
+            await self._begin_list()
+        apps, listed_at = self.app_list.apps, self.app_list.listed_at
         if not self.has_apps:
             apps = tuple(self._app(t) for t in self.of_kind("app"))
+        elif self.app_list.unread is not None:
+            unread["apps"] = self.app_list.unread
         lagging, self._lagging = self._lagging, {}
         # A source that cannot be read shows its last values.
         if "kernels" not in unread:
@@ -66,7 +70,23 @@ class SimulatedObservation(SimulatedThings):
         kernels, terminals = list(self._kernels), self._terminals
         self.rng.shuffle(kernels)
         self.counts["looks"] += 1
-        return Snapshot(tuple(kernels), terminals, self._with_heartbeats(apps), unread)
+        apps = self._with_heartbeats(apps)
+        return Snapshot(tuple(kernels), terminals, apps, unread, apps_listed_at=listed_at)
+
+    async def _begin_list(self) -> None:
+        """Call ListApps. Sometimes the list arrives only after the observation."""
+        if self.luck_of_lists.random() < LATE_LISTS:
+            self.counts["late lists"] += 1
+            self.app_list.begin_call()
+        else:
+            await self.app_list.refresh()
+
+    async def list_apps(self) -> tuple[App, ...]:
+        self.counts["listings"] += 1
+        if "apps" in self.host.unread:
+            raise SourceError(Unread("apps", "Broken", "It is broken.", "Wait."))
+        self._list()
+        return self._listed
 
     async def observe_kernels(self, kernel_ids: Collection[str]) -> tuple[Kernel, ...] | None:
         if self.host.broken:

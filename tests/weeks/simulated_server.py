@@ -174,8 +174,8 @@ class SimulatedServer:
     # -- the server --------------------------------------------------------------------------
 
     async def start(self) -> None:
-        self.bench.controller = self.bench.make()
         self.studio.server_restarts(self.lost_memory)
+        self.bench.controller = self.bench.make()
         self.studio.jupyter.source._requests.on_change = self.changed
         self.controller._changes._now = lambda: self.clock.monotonic
         self.controller._objections.hooks = VetoHooks(self.bench.log, {"hook": self.hook})

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import cast
 
 from jupyter import Jupyter
 from truth import Host, Oracle, Rules, Thing
@@ -22,6 +23,7 @@ from auto_shutdown.core.model import (
     Terminal,
 )
 from auto_shutdown.core.signals import Signal
+from auto_shutdown.world.app_list import AppList, Apps
 from auto_shutdown.world.evidence import Gauge
 from auto_shutdown.world.own_description import Description
 from auto_shutdown.world.platform import Platform
@@ -91,6 +93,9 @@ class SimulatedThings:
         self.removals: list[Removal] = []
         self.counts: Counter[str] = Counter()
         self._listed: tuple[App, ...] = ()
+        self.app_list = self._new_app_list()
+        #: Decides which lists are late. It has its own seed, so that it changes nothing else.
+        self.luck_of_lists = random.Random(0)
         self._kernels: list[Kernel] = []
         self._terminals: tuple[Terminal, ...] = ()
         self._lagging: dict[str, Kernel] = {}
@@ -102,6 +107,10 @@ class SimulatedThings:
         self.jupyter = Jupyter(rng, self.counts)
         #: Called with the id of a kernel or terminal when the server sends a change signal for it.
         self.signal: Callable[[str], None] = lambda _thing_id: None
+
+    def _new_app_list(self) -> AppList:
+        """The list of apps that a new server makes by its own calls of ListApps."""
+        return AppList(self.platform, cast(Apps, self), lambda: self.clock.read().monotonic)
 
     # -- what happens ------------------------------------------------------------------------
 
@@ -204,5 +213,6 @@ class SimulatedThings:
         """A new server starts. ``lost_memory``: it knows no mark of the earlier server."""
         self.marks_lost = {thing.id for thing in self.alive()} if lost_memory else set()
         self._listed, self._kernels, self._terminals, self._lagging = (), [], (), {}
+        self.app_list = self._new_app_list()
         self.observed_busy = set()
         self.jupyter.server_starts()

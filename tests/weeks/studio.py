@@ -85,6 +85,7 @@ class Studio(SimulatedQueries):
                 self.end(tenant)
             thing.status = "Deleting"
             thing.gone = self.t
+            self.app_list.app_was_deleted(thing.id)
         else:
             self.end(thing)
 
