@@ -63,7 +63,7 @@ class KernelClient:
         """The next message of this type; with ``asked``, the next one that answers that request."""
         while True:
             found = self._next_message()
-            ours = asked is None or found.get("parent_header", {}).get("msg_id") == asked
+            ours = asked is None or (found.get("parent_header") or {}).get("msg_id") == asked
             if ours and found.get("msg_type") == msg_type:
                 return found
 

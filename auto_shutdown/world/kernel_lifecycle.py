@@ -115,9 +115,8 @@ class KernelLifecycle:
     def _note_restart(self, _result: Any, kernel_id: Any, _: Any) -> None:
         """Somebody asked for a restart. It has ended the previous process."""
         requests = self._requests.known(kernel_id)
-        if requests is not None and requests.on_iopub:
-            # A gateway's stamps come from another clock. Cells that were sent meanwhile stay.
-            requests.process_ended_at = datetime.now(timezone.utc)
+        if requests is not None:
+            requests.was_replaced()
             self._requests.changed(kernel_id)
 
     def _watch_process(self, kernel_id: str) -> None:

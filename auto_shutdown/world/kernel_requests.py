@@ -31,6 +31,18 @@ _ENDED = frozenset({"restarting", "autorestarting", "dead", "terminating", "term
 #: If a kernel's shell cannot be asked, its state is unknown for this time. Then it is asked again.
 UNREACHABLE_SECONDS = 60.0
 
+#: Requests whose status messages do not change the state that jupyter_server 2.15 and newer report,
+#: unless that state is ``starting``.
+UNTRACKED = frozenset(
+    {
+        "comm_info_request",
+        "debug_request",
+        "interrupt_request",
+        "kernel_info_request",
+        "shutdown_request",
+    }
+)
+
 #: The number of finished requests that are remembered. Two messages about the same end may arrive
 #: at different times.
 _REMEMBERED = 64
@@ -58,8 +70,10 @@ class KernelRequests:
     - ``busy_without_request``: the kernel was last seen busy only because its manager says so. A
       restart of the kernel ends all requests here, but the manager reports the last status message
       until the next status message arrives.
-    - ``process_ended_at``: when the process of a kernel on this host last ended and was replaced by
-      another one, as far as its manager has noticed that (None: never).
+    - ``busy_is_old``: if the manager reports ``busy``, that is the state of a process which has
+      ended. The manager keeps the state of the last status message that it tracks. If the first
+      message of the new process is lost, it would report for ever the cell in which the previous
+      process ended. Only for kernels whose IOPub channel this server reads.
     - ``on_change``: called when the kernel begins or ends its work, begins or ends to wait in
       ``input()``, or starts anew.
     """
@@ -74,7 +88,7 @@ class KernelRequests:
     refused: str = ""
     unwatched_subshells: set[str] = field(default_factory=set)
     busy_without_request: bool = False
-    process_ended_at: datetime | None = None
+    busy_is_old: bool = False
     on_change: Callable[[], None] = field(default=lambda: None, compare=False)
     _input_for: str | None = None
     _signalled: tuple[object, ...] = (False, None, False, False)
@@ -155,6 +169,8 @@ class KernelRequests:
             self._unfinished = {i: r for i, r in self._unfinished.items() if not r.started}
         elif state == "busy":
             self.came_up = True
+            if parent.get("msg_type") not in UNTRACKED:
+                self.busy_is_old = False  # the manager receives this message, too
             runs_code = parent.get("msg_type") in CODE_REQUESTS and request_id
             if runs_code and request_id not in self._finished:
                 subshell = parent.get("subshell_id")
@@ -223,19 +239,14 @@ class KernelRequests:
 
     def process_ended(self) -> None:
         """The manager has noticed that the kernel's process has died, and starts another one."""
-        self.process_ended_at = datetime.now(timezone.utc)
+        self.was_replaced()
         self.ended()
         self._signal_change(certainly=True)
 
-    def is_of_ended_process(self, state: str, last_activity: datetime | None) -> bool:
-        """Whether ``state``, which the manager reports, is that of a process that has ended. The
-        manager keeps the state of its last status message, and moves ``last_activity`` with each of
-        these messages. If the first message of the new process is lost, the manager would report
-        for ever the cell in which the previous process ended."""
-        ended_at = self.process_ended_at
-        if state != BUSY or ended_at is None or last_activity is None:
-            return False
-        return last_activity < ended_at
+    def was_replaced(self) -> None:
+        """The manager has replaced the kernel's process by another one. Requests that were sent
+        meanwhile stay: the new process may receive them."""
+        self.busy_is_old = self.on_iopub
 
     def iopub_closed(self) -> None:
         """This server no longer reads the kernel's IOPub channel."""

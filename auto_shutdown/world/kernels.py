@@ -180,7 +180,9 @@ class KernelSource:
         if requests is not None and state in DEAD:
             requests.ended()
         elif requests is not None:
-            if requests.is_of_ended_process(state, kernel.last_activity):
+            if state != BUSY:
+                requests.busy_is_old = False
+            elif requests.busy_is_old:
                 state = "restarting"
             requests.busy_without_request = state == BUSY and not requests.unfinished
             state = state_by_messages(state, requests)
