@@ -148,12 +148,12 @@ class Surveyor:
             found = self._history.attribute(table, roots, snapshot.resources, self.server)
             arguments = lru_cache(maxsize=None)(proc_files.read_arguments)
             servers = self._other_servers(table, arguments)
-            programs = self._programs(table, roots, servers, arguments)
             kernels: list[ForeignKernel] = []
             if for_own_app or servers:
                 ids = {kernel.id for kernel in snapshot.kernels}
                 pids = _pids(roots, Kind.KERNEL)
                 kernels = foreign_kernels.find(table, pids, ids, arguments, self._other_files)
+            programs = self._programs(table, roots, servers, kernels, arguments)
             return Survey(
                 table,
                 found,
@@ -204,13 +204,13 @@ class Surveyor:
         """The programs and kernels that run in no kernel or terminal of this server."""
         sessions = _pids(roots, Kind.TERMINAL)
         kernel_pids = _pids(roots, Kind.KERNEL)
+        found = foreign_kernels.find(table, kernel_pids, kernel_ids, arguments, self._other_files)
         programs = [
             program
-            for program in self._programs(table, roots, servers, arguments)
+            for program in self._programs(table, roots, servers, found, arguments)
             if program.session not in sessions
             and parent_of_session(table, program) not in kernel_pids
         ]
-        found = foreign_kernels.find(table, kernel_pids, kernel_ids, arguments, self._other_files)
         kernels = [kernel for kernel in found if not is_new_own_kernel(kernel, self.server)]
         connections = remote_connections() if programs or kernels else frozenset()
         return Outside(table, programs, kernels, connections)
@@ -220,17 +220,29 @@ class Surveyor:
         table: Table,
         roots: Mapping[Ref, int],
         servers: list[OtherServer],
+        kernels: list[ForeignKernel],
         arguments: Arguments,
     ) -> list[Process]:
-        """The programs in the foreground of any terminal. Another Jupyter server that runs alone in
-        the foreground is left out: only its kernels and terminals count."""
+        """The programs in the foreground of any terminal, also of the terminals of other servers.
+
+        Another server that runs alone in the foreground is left out: only its kernels and terminals
+        count. The interpreters of its kernels are left out, because their shells are asked.
+        """
         shells = _pids(roots, Kind.TERMINAL)
-        in_servers = {p.pid for p in processes.tree(table, [server.pid for server in servers])}
-        for server in servers:
-            in_servers |= processes.ancestors(table, server.pid)
-        groups = {p.group for p in table.values() if p.pid not in in_servers and not p.has_ended}
-        programs = foreground_programs(table, self.server, arguments=arguments)
-        return [p for p in programs if p.pid not in shells and p.group in groups]
+        pids = [server.pid for server in servers]
+        left_out = self._server_processes(table, pids, kernels)
+        for pid in pids:
+            left_out |= processes.ancestors(table, pid)
+        groups = {p.group for p in table.values() if p.pid not in left_out and not p.has_ended}
+        below = {process.pid for process in processes.tree(table, pids)} if pids else set()
+        with_interpreter = {kernel.process.pid for kernel in kernels} & below
+        return [
+            program
+            for program in foreground_programs(table, self.server, arguments=arguments)
+            if program.pid not in shells
+            and program.group in groups
+            and parent_of_session(table, program) not in with_interpreter
+        ]
 
     def _other_servers(self, table: Table, arguments: Arguments) -> list[OtherServer]:
         """The Jupyter servers of this home that run beside this one. Raises OSError."""
@@ -253,16 +265,28 @@ class Surveyor:
     ) -> frozenset[int]:
         """Those processes of other servers that are in none of their kernels or terminals."""
         line = processes.ancestors(table, self.server)
-        roots = {server.pid for server in servers} - line
-        in_servers = processes.tree(table, roots)
-        in_kernels = {p.pid for p in processes.tree(table, [k.process.pid for k in kernels])}
-        terminals = {table[pid].terminal for pid in roots}
         return frozenset(
-            process.pid
-            for process in in_servers
-            if process.pid not in in_kernels
-            and (not process.terminal or process.terminal in terminals)
+            self._server_processes(table, {server.pid for server in servers} - line, kernels)
         )
+
+    def _server_processes(
+        self, table: Table, servers: Collection[int], kernels: Collection[ForeignKernel]
+    ) -> set[int]:
+        """The process ids of ``servers``, and of what their extensions started. A kernel, a process
+        in a terminal that is not the server's own, and this server do not belong to them, nor do
+        the descendants of these."""
+        apart = {kernel.process.pid for kernel in kernels} | {self.server}
+        children = processes.children_of(table) if servers else {}
+        found: set[int] = set()
+        for server in servers:
+            terminals = (0, table[server].terminal)
+            waiting = [server]
+            while waiting:
+                pid = waiting.pop()
+                if pid not in found and pid not in apart and table[pid].terminal in terminals:
+                    found.add(pid)
+                    waiting += children.get(pid, [])
+        return found
 
 
 def _pids(roots: Mapping[Ref, int], kind: Kind) -> set[int]:
