@@ -73,6 +73,7 @@ class KernelSource:
         self._just_asked: dict[str, Usage] = {}
         self._limits: dict[str, timedelta | None] = {}
         self._last_sessions: list[Model] = []
+        self._has_read = False
         self._joined: Joined = {}
         self._with_changes: dict[str, tuple[Kernel, dict[str, Any], Kernel]] = {}
 
@@ -117,6 +118,11 @@ class KernelSource:
     ) -> tuple[Kernel, ...]:
         """The kernels, from the results of ``read`` and ``read_sessions`` and from the messages of
         the kernels."""
+        if not self._has_read:
+            # These kernels are older than this server, so it may have missed the end of a cell.
+            self._has_read = True
+            older = (i for i in (*models, *unreadable) if not self._requests.of(i).on_iopub)
+            self.may_run_cells(older)
         kernels = tuple(map(self.observed, join(models, unreadable, sessions, self._joined)))
         self._lifecycle.look(kernels)
         self._start_questions.look(kernels)
@@ -235,7 +241,7 @@ class KernelSource:
             self._requests.of(kernel_id).came_up = True
 
     def may_run_cells(self, kernel_ids: Iterable[str]) -> None:
-        """Note that an earlier server did not see the end of a cell of these kernels."""
+        """Note that nobody saw the end of the last cell of these kernels."""
         for kernel_id in kernel_ids:
             self._requests.of(kernel_id).end_unseen = True
 

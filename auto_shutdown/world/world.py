@@ -95,15 +95,12 @@ class World:
         self._app_list.close()
 
     def recall(self, marks: Mapping[Ref, Mark]) -> None:
-        """Learn from the ``marks`` of an earlier server which kernels it saw running, which of them
-        may still run a cell, and in which apps they run."""
+        """Learn from the ``marks`` of an earlier server which kernels it saw running, and in which
+        apps they run."""
         kernels = {ref.id: mark for ref, mark in marks.items() if ref.kind is Kind.KERNEL}
         self._places.recall({i: mark.app for i, mark in kernels.items() if mark.app is not None})
         self._kernel_source.had_come_up(
             kernel_id for kernel_id, mark in kernels.items() if mark.had_come_up
-        )
-        self._kernel_source.may_run_cells(
-            kernel_id for kernel_id, mark in kernels.items() if mark.may_run_cell
         )
 
     @property

@@ -33,10 +33,8 @@ class SimulatedObservation(SimulatedThings):
     # -- what the product reads, beside its snapshots -------------------------------------------
 
     def recall(self, marks: Mapping[Ref, Mark]) -> None:
-        """As the product's ``World`` for cells whose end nobody saw. These kernels are listed as
-        starting only while they start."""
-        kernels = [ref.id for ref, mark in marks.items() if mark.may_run_cell]
-        self.jupyter.source.may_run_cells(kernels)
+        """Does nothing: these kernels are listed as starting only while they start, and their
+        models name their apps."""
 
     def faults(self, now: datetime) -> list[Fault]:
         return []

@@ -40,6 +40,19 @@ class SimulatedQueries(SimulatedObservation):
             self.excuse(thing, self.rules.limit(thing))
         return with_shell(answer, kernel, shell, is_starting)
 
+    def _excuse_witness(self, app: Thing) -> None:
+        """While an app in another container works, the product keeps the last idle kernel that can
+        report this (docs/decisions/006). That costs nothing, because the app is billed anyway."""
+        if app.kind != "app" or app.own:
+            return
+        reporters = [
+            t
+            for t in self.oracle.tenants(app)
+            if t.kind == "kernel" and self.shown[t.id].answers and t.state == "idle" and not t.cell
+        ]
+        if len(reporters) == 1:
+            self.excuse(reporters[0])
+
     def spend(self, thing: Thing) -> None:
         """Update the processor time of ``thing``."""
         shown = self.shown[thing.id]
@@ -81,6 +94,7 @@ class SimulatedQueries(SimulatedObservation):
             # The idle clock begins when an answer shows that the work has ended. A detached job
             # counts for all terminals, because nobody knows which one started it.
             self.excuse(thing, self.rules.limit(thing))
+            self._excuse_witness(thing)
         self.shown[ref.id].working = working
         if working:
             thing.mark_used(self.t)

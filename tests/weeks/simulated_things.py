@@ -216,3 +216,4 @@ class SimulatedThings:
         self.app_list = self._new_app_list()
         self.observed_busy = set()
         self.jupyter.server_starts()
+        self.jupyter.source.may_run_cells(thing.id for thing in self.of_kind("kernel"))

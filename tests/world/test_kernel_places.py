@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -119,15 +120,17 @@ async def test_restarted_server_knows_the_apps_of_its_kernels_from_their_marks()
     world.recall({Ref(Kind.KERNEL, "k"): replace(mark, app=CPU.id)})
     (kernel,) = (await world.observe(True)).kernels
     assert (kernel.app, kernel.instance_type) == (CPU.id, "ml.t3.medium")
-    assert not kernel.end_unseen
 
 
-async def test_restarted_server_knows_the_cells_whose_end_nobody_saw() -> None:
+async def test_a_kernel_that_is_older_than_this_server_may_run_a_cell() -> None:
+    """Its manager may report idle although a cell runs. If the kernel ended then, the app once
+    looked unused since the last output of the cell."""
     world = classic(Manager(), Sessions(), Apps(GPU, CPU))
-    mark: Mark = first_sight(Clock().read().now)
-    world.recall({Ref(Kind.KERNEL, "k"): replace(mark, app=CPU.id, may_run_cell=True)})
     (kernel,) = (await world.observe(True)).kernels
     assert kernel.end_unseen
+    world._kernel_source._requests.of("k").shell_answered(time.monotonic(), one_by_one=True)
+    (kernel,) = (await world.observe(True)).kernels
+    assert not kernel.end_unseen, "and no later reading makes it unknown again"
 
 
 async def test_look_of_another_task_does_not_bring_an_old_list_of_apps_back() -> None:
