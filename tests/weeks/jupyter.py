@@ -122,6 +122,14 @@ class Jupyter:
         requests = self.source._requests.known(thing.id)
         return requests is not None and (requests.end_unseen or requests.shell_silent)
 
+    def is_wait_unseen(self, thing: Thing) -> bool:
+        """Whether ``thing`` waits in ``input()``, but the product only knows that it is busy. A
+        server that was restarted since, or a page that was closed, has missed the question."""
+        if thing.cell is None or not thing.cell.waits:
+            return False
+        requests = self.source._requests.known(thing.id)
+        return requests is None or requests.input_for is None
+
     # -- what the product sees -----------------------------------------------------------------
 
     def observed(self, thing: Thing, kernel: Kernel) -> Kernel:

@@ -97,7 +97,8 @@ class Studio(SimulatedQueries):
     def watch(self) -> None:
         """Excuse each thing that something other than its idle clock keeps now."""
         for thing in self.alive():
-            if thing.status not in ("", "InService") or self.oracle.excuse(thing, self.t):
+            ends = thing.status not in ("", "InService")
+            if ends or self.oracle.excuse(thing, self.t) or self.jupyter.is_wait_unseen(thing):
                 self.excuse(thing)
 
     def overdue(self) -> list[tuple[Thing, float]]:
