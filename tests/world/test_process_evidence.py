@@ -181,9 +181,13 @@ class TestInheritedProcessorTime:
 
 MIB = 1024 * 1024
 
-#: Measured: a worker of an idle dask cluster, over a minute, and the kernel with its scheduler.
+#: Measured: a worker of an idle dask cluster, over a minute, and the kernel with its scheduler. The
+#: scheduler's use grows with the number of workers (:func:`scheduler`).
 WORKER = Reading(cpu=1.98, bytes=220_000)
-SCHEDULER = Reading(cpu=2.34, bytes=1_000_000, written=1_800)
+
+
+def scheduler(workers: int) -> Reading:
+    return Reading(cpu=2.2 + 0.06 * workers, bytes=900_000 + 170_000 * workers, written=1_800)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +198,7 @@ def test_an_idle_cluster_has_a_low_use_whatever_the_number_of_its_workers(
     workers: int, host: float, low: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evidence, "processors", lambda: host)
-    after = {"scheduler": SCHEDULER, **dict.fromkeys(range(workers), WORKER)}
+    after = {"scheduler": scheduler(workers), **dict.fromkeys(range(workers), WORKER)}
     use = use_between(dict.fromkeys(after, Reading()), after, 60.0)
     assert (use.is_low, use.may_be_idle_cluster) == (low, low)
     assert use.is_work()
@@ -203,8 +207,8 @@ def test_an_idle_cluster_has_a_low_use_whatever_the_number_of_its_workers(
 @pytest.mark.parametrize(
     "job",
     [
-        Reading(cpu=3.0),
-        Reading(bytes=64 * 1024 * 60),
+        Reading(cpu=3.0 + 48 * 0.0015 * 60),
+        Reading(bytes=(64 + 48 * 4) * 1024 * 60),
         Reading(written=64 * 60),
         Reading(child_faults=1),
         Reading(is_hidden=True),
@@ -216,6 +220,12 @@ def test_workers_do_not_hide_a_job_beside_them(
 ) -> None:
     monkeypatch.setattr(evidence, "processors", lambda: 96)
     after = {"job": job, **dict.fromkeys(range(48), WORKER)}
+    assert not use_between(dict.fromkeys(after, Reading()), after, 60.0).is_low
+
+
+def test_two_jobs_beside_workers_are_no_schedulers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "processors", lambda: 96)
+    after = {**dict.fromkeys("ab", Reading(cpu=3.0)), **dict.fromkeys(range(48), WORKER)}
     assert not use_between(dict.fromkeys(after, Reading()), after, 60.0).is_low
 
 

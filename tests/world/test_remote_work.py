@@ -31,6 +31,7 @@ class Behind:
         self.usages = usages
         self.asked: list[str] = []
         self.now = 1000.0
+        self.app = APP
         self.work = RemoteWork(self, lambda: self.now)  # type: ignore[arg-type]
 
     def channels_of(self, kernel_id: str) -> str | None:
@@ -44,7 +45,7 @@ class Behind:
         """The answers a minute after the last question."""
         self.now += 60
         self.asked.clear()
-        snapshot = Snapshot(self.kernels, (), (APP,))
+        snapshot = Snapshot(self.kernels, (), (self.app,))
         self.work.forget_except({resource.ref for resource in snapshot.resources})
         resources = {ref: snapshot.find(ref) for ref in refs}
         answers = await self.work.ask(dict.fromkeys(refs, MINUTE), resources, snapshot)
@@ -134,14 +135,18 @@ async def test_work_of_a_host_below_a_whole_core_may_be_that_of_agents(
         (None, None),
     ],
 )
+@pytest.mark.parametrize("by_kernel", [True, False])
 async def test_a_job_on_one_core_is_seen_without_the_number_of_processors(
-    instance_type: str | None, processors: int | None
+    instance_type: str | None, processors: int | None, by_kernel: bool
 ) -> None:
     """ipykernel 6.11 to 6.14 reports only which part of all processors is used. On a host with
     eight processors a job on one core once looked like an idle host."""
     part = 1 / (processors or 8)
-    kernel = replace(KERNEL, instance_type=instance_type)
-    behind = Behind(kernel, k=Usage(0.0, None, part))
+    behind = Behind(KERNEL, k=Usage(0.0, None, part))
+    if by_kernel:
+        behind.kernels = (replace(KERNEL, instance_type=instance_type),)
+    else:
+        behind.app = replace(APP, instance_type=instance_type)
     await behind.ask_app()
     answer = await behind.ask_app()
     assert (answer.working, answer.answered) == (bool(processors), bool(processors))
