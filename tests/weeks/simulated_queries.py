@@ -45,13 +45,17 @@ class SimulatedQueries(SimulatedObservation):
         report this (docs/decisions/006). That costs nothing, because the app is billed anyway."""
         if app.kind != "app" or app.own:
             return
-        reporters = [
+        due = [
             t
             for t in self.oracle.tenants(app)
-            if t.kind == "kernel" and self.shown[t.id].answers and t.state == "idle" and not t.cell
+            if t.kind == "kernel"
+            and self.shown[t.id].answers
+            and (t.state, t.cell) == ("idle", None)
+            and self.oracle.ready(t) <= self.t
+            and not self.oracle.excuse(t, self.t)
         ]
-        if len(reporters) == 1:
-            self.excuse(reporters[0])
+        if len(due) == 1:
+            self.excuse(due[0])
 
     def spend(self, thing: Thing) -> None:
         """Update the processor time of ``thing``."""
