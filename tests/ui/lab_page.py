@@ -159,10 +159,16 @@ def accessibility(page: Any, selector: str) -> list[str]:
     ]
 
 
-def picture(where: Any, name: str, height: float | None = None) -> None:
-    """Make a picture of the element ``where``, or of its upper ``height`` pixels."""
+def picture(where: Any, name: str, height: float | None = None, around: float = 0) -> None:
+    """Make a picture of the element ``where``, or of its upper ``height`` pixels, and of ``around``
+    pixels on each side."""
     if PICTURES:
         IMAGES.mkdir(parents=True, exist_ok=True)
         box = where.bounding_box()
-        clip = {**box, "height": height or box["height"]}
+        clip = {
+            "x": box["x"] - around,
+            "y": box["y"],
+            "width": box["width"] + 2 * around,
+            "height": (height or box["height"]) + around,
+        }
         where.page.screenshot(path=str(IMAGES / f"{name}.png"), clip=clip)

@@ -28,9 +28,7 @@ function section(found: IReport | null, error: string | null = null) {
 describe('the section of the "Running" panel', () => {
   it('lists the resources that stop soon, each with its place and the time that is left', () => {
     const items = section(report(EVAL, OTHER)).section.running();
-    expect(items.map(item => `${item.label()}: ${item.detail()}`)).toEqual([
-      'eval.ipynb (a/): stops in 4 m'
-    ]);
+    expect(items.map(item => `${item.label()}: ${item.detail()}`)).toEqual(['a/ eval.ipynb: 4 m']);
   });
 
   it('opens and shuts down the resource of an item', () => {

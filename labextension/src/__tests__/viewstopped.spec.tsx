@@ -33,6 +33,16 @@ describe('what was stopped', () => {
     expect(html.match(/data-outcome/g)).toHaveLength(3);
   });
 
+  it('is told apart from a notebook of the same name that runs', () => {
+    const found = report(resource({ id: 'new', paths: ['work/train.ipynb'] }));
+    found.outcomes = [outcome({ id: 'old' })];
+    const said = (): string => text(drawn(found)).split('Recently stopped')[1];
+    expect(said()).toMatch(/train\.ipynb idle/);
+    found.resources.push(resource({ id: 'other', paths: ['play/train.ipynb'] }));
+    expect(said()).toMatch(/train\.ipynb work\/ idle/);
+    expect(drawn(found)).toContain('aria-label="Open train.ipynb (work/)"');
+  });
+
   it('stands under the name of its day, and shows a time of equal width', () => {
     const found = report(active('busy'));
     found.outcomes = [

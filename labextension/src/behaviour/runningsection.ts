@@ -13,6 +13,7 @@ import type { Poller } from './poller';
 
 interface IItem {
   label(): string;
+  labelTitle(): string;
   detail(): string;
   icon(): LabIcon;
   open(): void;
@@ -45,10 +46,12 @@ export function runningSection(poller: Source, panel: Actions, trans: Translatio
   const item = (resource: IResource): IItem => {
     const names = namesOf(poller.state.report?.resources ?? [], trans);
     const name = names.get(keyOf(resource));
-    const left = duration(warning(resource, poller.now) ?? 0, trans);
+    const { title, place } = name ?? { title: resource.name, place: '' };
     return {
-      label: () => (name === undefined ? resource.name : fullName(name)),
-      detail: () => trans.__('stops in %1', left),
+      // In a narrow panel the host cuts the end of the label, and of a longer detail.
+      label: () => `${place} ${title}`.trim(),
+      labelTitle: () => fullName({ title, place }),
+      detail: () => duration(warning(resource, poller.now) ?? 0, trans),
       icon: () => panelIcon,
       open: () => panel.opener(resource)?.(),
       shutdown: () => panel.remove(resource)

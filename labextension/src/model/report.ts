@@ -76,7 +76,7 @@ export function selected(resources: IResource[], text: string, order: Order): IR
 }
 
 /** Reasons under which a resource only waits for its idle timeout. */
-const IDLE_REASONS = ['recent-activity', 'grace', 'backing-off', 'idle', 'app-removed'];
+const IDLE_REASONS = ['recent-activity', 'presence', 'grace', 'backing-off', 'idle', 'app-removed'];
 
 /** The idle resources for "Shut down idle…". An idle app stands for everything in it. */
 export function idleNow(report: IReport): IResource[] {

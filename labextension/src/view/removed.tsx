@@ -10,10 +10,13 @@ import { h } from './jsx';
 
 /** What was removed lately, and what could not be: failures first, then the newest. */
 export function Removed(props: IReportProps): JSX.Element {
-  const { removals, now, trans } = props;
+  const { removals, report, now, trans } = props;
   const shown = listedRemovals(removals, now);
   const failures = shown.filter(failed).length;
-  const names = namesOf(shown, trans);
+  // What runs now may have the name of what was stopped, in another folder.
+  const paths = shown.flatMap(outcome => outcome.paths);
+  const others = report.resources.filter(r => !r.paths.some(path => paths.includes(path)));
+  const names = namesOf([...others, ...shown], trans);
   return (
     <Section
       {...props}

@@ -110,7 +110,7 @@ function Time(props: FieldProps & { name: Minutes }): JSX.Element {
   React.useEffect(() => () => finish.current(), []);
 
   const placeholder = OVERRIDES.includes(name)
-    ? trans.__('as above (%1)', typed(settings.settings.idle_timeout_minutes))
+    ? trans.__('%1, as above', typed(settings.settings.idle_timeout_minutes))
     : '';
   const wrong = draft !== null && 'wrong' in typedIn ? typedIn.wrong : refused;
   return (
