@@ -113,7 +113,7 @@ def test_remedy_of_each_error_of_each_service(
     remedy = remedy_of(code, "", service, method, REGION)
     assert words in remedy
     assert "execution role" not in remedy, "the caller is an administrator and no server"
-    assert "tried again" not in remedy, "the call has been repeated already"
+    assert "tries again" not in remedy, "the call has been repeated already"
     assert ("SageMaker" in remedy) is (service == "sagemaker")
 
 
