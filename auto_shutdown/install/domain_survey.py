@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -174,12 +174,26 @@ def left_over(calls: Calls, surveys: Iterable[Survey], plan_frees: Iterable[str]
     ]
 
 
-def delete_command(name: str, region: str) -> str:
-    """The command line that deletes the lifecycle configuration ``name``."""
+def about_left_over(names: Sequence[str], region: str, advice: str = "") -> list[str]:
+    """One sentence on all of ``names``, which are attached nowhere in the domain, and the commands
+    that delete them. An administrator who has updated often has many. ``advice``: the sentence is
+    part of a plan, and this advice belongs to it. No sentence if there are none."""
+    if not names:
+        return []
+    then = " then" if advice else ""
     where = f" --region {region}" if region else ""
-    return (
-        f"aws sagemaker delete-studio-lifecycle-config --studio-lifecycle-config-name {name}{where}"
+    command = "aws sagemaker delete-studio-lifecycle-config --studio-lifecycle-config-name"
+    before = f" {advice}" if advice else ""
+    if len(names) == 1:
+        text = f"{names[0]} is{then} attached nowhere in this domain.{before}"
+        return [f"{text} To delete it: {command} {names[0]}{where}"]
+    text = (
+        f"{len(names)} lifecycle configurations of auto_shutdown are{then} attached nowhere in "
+        f"this domain: {', '.join(names)}.{before} To delete one: {command} NAME{where} To delete "
+        "all that are attached nowhere in the region: jupyter auto-shutdown lifecycle-config "
+        f"--delete-unused{where}"
     )
+    return [text]
 
 
 def about_attached(survey: Survey) -> list[str]:

@@ -13,8 +13,8 @@ from .domain_survey import (
     Survey,
     Use,
     about_attached,
+    about_left_over,
     about_tools,
-    delete_command,
     left_over,
     survey_domain,
 )
@@ -91,11 +91,9 @@ def describe_attached(
     drifts = list(_drifts(survey, target, wanted))
     if target.kind == "domain":
         try:
-            for name in left_over(calls, [survey]):
-                remarks.append(
-                    f"{name} is attached nowhere in this domain. To delete it: "
-                    f"{delete_command(name, calls.region)}"
-                )
+            names = left_over(calls, [survey])
+            remarks += about_left_over(names, calls.region)
+            for name in names:
                 drifts += _newer(calls, survey, name)
         except AttachError as error:
             remarks.append(

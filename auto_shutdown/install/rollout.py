@@ -9,7 +9,7 @@ from typing import Any
 
 from .attach import Studio
 from .calls import Calls
-from .domain_survey import Survey, about_tools, delete_command, left_over, survey_domain
+from .domain_survey import Survey, about_left_over, about_tools, left_over, survey_domain
 from .errors import AttachError, UsageError
 from .names import APP_TYPES
 from .overrides import (
@@ -162,13 +162,9 @@ def _domain_remarks(
         yield f"the lifecycle configurations of auto_shutdown could not be listed: {error}"
         return
     kept = {change.name for plan in planned.values() for change in plan.changes}
-    for name in names:
-        if name not in kept:
-            also = ", and as long as you may want to use --rollback" if attaches else ""
-            yield (
-                f"{name} is then attached nowhere in this domain. Keep it while apps run that were "
-                f"started with it{also}. To delete it: {delete_command(name, calls.region)}"
-            )
+    also = ", and as long as you may want to use --rollback" if attaches else ""
+    advice = f"Keep each while apps run that were started with it{also}."
+    yield from about_left_over([n for n in names if n not in kept], calls.region, advice)
 
 
 def _about_own_settings(survey: Survey, plan: Plan, action: str) -> Iterator[str]:
