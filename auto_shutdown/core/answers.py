@@ -38,10 +38,6 @@ def record_answers(ledger: Ledger, answers: Iterable[Answer], now: datetime) -> 
             mark = moved(mark, Signal.BACKGROUND_WORK, _worked_at(mark.work, answer, now))
         # A kernel whose processor time is unknown does not count as stuck.
         shows_work = answer.working or answer.cores is None or answer.cores >= STUCK_CPU
-        if mark.state == RUNNING and Signal.BACKGROUND_IO in answer.activity:
-            # Only I/O that was seen is a sign of work here. If unknown I/O were one as well, no
-            # command of another user would ever be suspect.
-            shows_work = True
         if mark.state == RUNNING and answer.low_use:
             shows_work = False  # the command may be an idle cluster
         if mark.state in (BUSY, RUNNING) and answer.conclusive and shows_work:

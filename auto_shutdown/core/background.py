@@ -31,6 +31,8 @@ class Program:
     - ``quiet_since``: since when it has shown no sign of work, and nobody has typed.
     - ``printed_at``: when it last printed (None: not known, or it is a program such as ``top`` that
       only displays something).
+    - ``io_at``: when it last read or wrote a little data, or had a connection to another host. A
+      monitor such as ``vmstat`` and an idle ``ssh`` do so, too (None: not seen).
     - ``io_unknown``: another user runs it or one of its children, so this server cannot see whether
       it reads and writes.
     """
@@ -43,6 +45,7 @@ class Program:
     started_at: datetime | None = None
     quiet_since: datetime | None = None
     printed_at: datetime | None = None
+    io_at: datetime | None = None
     io_unknown: bool = False
 
 

@@ -40,7 +40,7 @@ from .marks import BUSY, COMING_UP, DEAD, IDLE
 from .model import Kernel, Ref, Snapshot, Terminal, apps_of
 from .policy import Policy
 from .signals import Signal
-from .suspect import decide_background_work, decide_suspect, when_silent
+from .suspect import decide_background_work, decide_suspect, when_silent, with_weak_signs
 from .witness import keep_witness
 from .worth_stopping import keep_apps, keep_tenants
 
@@ -246,10 +246,15 @@ def _decide_running(context: Context, terminal: Terminal, command: str) -> Decis
         terminal.ref, Reason.RUNNING_JOB, detail, Signal.FOREGROUND_PROCESS, command=command
     )
     silent_since = mark.quiet_since
-    if silent_since is not None and not terminal.only_shows:
-        # Some programs redraw for ever, so output counts for a limited time.
-        printed_at = mark.weak.get(Signal.OUTPUT, silent_since)
-        silent_since = max(silent_since, min(printed_at, silent_since + context.policy.output_only))
+    if silent_since is not None:
+        weak = {
+            Signal.OUTPUT: None if terminal.only_shows else mark.weak.get(Signal.OUTPUT),
+            # Unknown I/O is no sign here. Otherwise a forgotten ``sudo less`` would seem to work.
+            Signal.BACKGROUND_IO: None
+            if mark.work.io_unknown
+            else mark.weak.get(Signal.BACKGROUND_IO),
+        }
+        silent_since = with_weak_signs(silent_since, weak, context.policy)
     word = f"Running {command}"
     return decide_suspect(running, context, silent_since, word, apps_of(terminal))
 

@@ -7,7 +7,7 @@ the administrator has set that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -148,11 +148,19 @@ def _with_unknown_io(decision: Decision) -> Decision:
 
 
 def last_sign_of_work(program: Program, policy: Policy, now: datetime) -> datetime:
-    """When ``program`` last showed a sign of work. Output counts for ``output_only_minutes``,
-    because some programs redraw for ever."""
-    quiet_since = program.quiet_since or now
-    printed_at = program.printed_at or quiet_since
-    return max(quiet_since, min(printed_at, quiet_since + policy.output_only))
+    """When ``program`` last showed a sign of work."""
+    weak = {Signal.OUTPUT: program.printed_at, Signal.BACKGROUND_IO: program.io_at}
+    return with_weak_signs(program.quiet_since or now, weak, policy)
+
+
+def with_weak_signs(
+    quiet_since: datetime, weak: Mapping[str, datetime | None], policy: Policy
+) -> datetime:
+    """When a program last showed a sign of work. ``quiet_since`` is the time of the last strong
+    sign. The ``weak`` signs count for a limited time after it: some programs redraw for ever, and
+    monitors and idle connections always move a little data."""
+    counted = (min(at, quiet_since + policy.caps[signal]) for signal, at in weak.items() if at)
+    return max([quiet_since, *counted])
 
 
 def _background_quiet_since(ref: Ref, context: Context) -> datetime | None:

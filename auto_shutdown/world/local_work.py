@@ -6,10 +6,9 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from dataclasses import dataclass, field, replace
 
 from ..core.model import Answer, App, Kind, Ref, Terminal
-from . import processes
 from .cron_jobs import StartDelay
 from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Sample, Use, processor_sample
-from .foreground import VIEWERS
+from .foreground import without_viewers
 from .foreign_kernels import ForeignKernel
 from .other_servers import Tenant
 from .outside_programs import KERNEL, TERMINAL, ProgramWatch
@@ -124,7 +123,7 @@ class LocalWork:
         if terminal.only_shows and not answer.working:
             # The redraws of a pager or of ``watch`` are no work. So only the use of the processes
             # beside it counts, for example of a job of ``nohup``.
-            members = _without_viewers(survey, members)
+            members = without_viewers(survey.table, members)
             judged = {process.key for process in members}
             use = self._add(ref, JOBS, sample, window, judged)
             answer = judge_use(ref, use, WORK_CORES, "its processes")
@@ -238,19 +237,6 @@ def _most_certain(*answers: Answer) -> Answer:
 def _members_of_all(survey: Survey, programs: Sequence[Process]) -> set[Process]:
     """The processes of programs in a terminal."""
     return {process for program in programs for process in survey.members.of(program, TERMINAL)}
-
-
-def _without_viewers(survey: Survey, members: Sequence[Process]) -> list[Process]:
-    """The processes of a terminal without the program that it shows, and without that program's
-    children."""
-    viewers = [
-        process.pid
-        for process in members
-        if process.command in VIEWERS
-        and (process.group == process.foreground or process.is_stopped)
-    ]
-    shown = set(processes.tree(survey.table, viewers))
-    return [process for process in members if process not in shown]
 
 
 def _with_low_use(

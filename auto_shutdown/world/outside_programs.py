@@ -19,7 +19,7 @@ from ..core.model import Program
 from . import proc_files, processes
 from .connections import have_connection
 from .evidence import WORK_CORES, Sample, Use, sample_of, use_between
-from .foreground import VIEWERS
+from .foreground import VIEWERS, without_viewers
 from .foreign_kernels import ForeignKernel
 from .processes import Process, Table
 from .shell_probe import ShellAnswer
@@ -56,18 +56,17 @@ def _utc_now() -> datetime:
 @dataclass
 class _Watched:
     """One program and its last sample. Times are monotonic seconds, but ``input_at`` and
-    ``output_at`` are the times of the terminal's device (seconds since the epoch).
-    ``only_shows``: the program only displays something (``top``, ``less``), so its redraws,
-    children and connections are no sign of work."""
+    ``output_at`` are the times of the terminal's device (seconds since the epoch). ``io_at`` is the
+    time of the last weak sign of work: a little data, or a connection to another host."""
 
     program: Program
-    only_shows: bool
     quiet_since: float
     sampled_at: float
     sample: Sample
     input_at: float | None = None
     output_at: float | None = None
     printed_at: float | None = None
+    io_at: float | None = None
     io_unknown: bool = False
 
 
@@ -129,7 +128,11 @@ class ProgramWatch:
         for kernel in outside.kernels:
             watched[kernel.process.key] = self._look_at(outside, kernel.process, _of_kernel(kernel))
         self._watched = watched
-        moments = {at for each in watched.values() for at in (each.quiet_since, each.printed_at)}
+        moments = {
+            at
+            for each in watched.values()
+            for at in (each.quiet_since, each.printed_at, each.io_at)
+        }
         # A copy, because another thread may ask for a time meanwhile.
         self._instants = {at: t for at, t in list(self._instants.items()) if at in moments}
 
@@ -139,20 +142,30 @@ class ProgramWatch:
         input_at, output_at = _device_times(process) if program.kind == TERMINAL else (None, None)
         known = self._watched.get(process.key)
         if known is None:
-            only_shows = program.kind == TERMINAL and process.command in VIEWERS
-            return _Watched(program, only_shows, now, now, sample, input_at, output_at)
+            return _Watched(program, now, now, sample, input_at, output_at)
         known.program = replace(
             program, started_at=_steady(known.program.started_at, program.started_at)
         )
         elapsed = now - known.sampled_at
-        use = use_between(known.sample, sample, max(elapsed, WINDOW))
+        seconds = max(elapsed, WINDOW)
+        use = use_between(known.sample, sample, seconds)
         known.io_unknown = use.is_hidden
-        if output_at != known.output_at and not known.only_shows:
+        works = input_at != known.input_at
+        if program.kind == TERMINAL and process.command in VIEWERS:
+            # Its redraws, children and connections are no work, but those of others here are.
+            works = works or use.cores >= WORK_CORES
+            members = without_viewers(outside.table, members)
+            use = use_between(known.sample, sample, seconds, {each.key for each in members})
+        is_in_front = program.kind == TERMINAL and any(_is_in_front(each) for each in members)
+        if output_at != known.output_at and is_in_front:
             known.printed_at = now
         is_window_over = elapsed >= ENOUGH
-        works = _is_sign_of_work(known, use, is_window_over) or input_at != known.input_at
-        if works or (not known.only_shows and _is_connected(outside, members)):
+        may_be_work = _may_be_work(program.kind, use, is_window_over)
+        works = works or (may_be_work and (use.cores >= STUCK_CPU or use.is_work()))
+        if works:
             known.quiet_since = now
+        if (may_be_work and use.is_sign_of_life) or _is_connected(outside, members):
+            known.io_at = now
         if works or is_window_over:
             known.sample, known.sampled_at = sample, now
         known.input_at, known.output_at = input_at, output_at
@@ -179,7 +192,9 @@ class ProgramWatch:
         if not known or None in known:
             return (), None
         watched = [each for each in known if each is not None]
-        latest = max(max(each.quiet_since, each.printed_at or 0.0) for each in watched)
+        latest = max(
+            max(each.quiet_since, each.printed_at or 0.0, each.io_at or 0.0) for each in watched
+        )
         return tuple(sorted(each.program.id for each in watched)), self._instant(latest)
 
     @property
@@ -202,6 +217,7 @@ class ProgramWatch:
             program.started_at,
             self._instant(watched.quiet_since),
             None if watched.printed_at is None else self._instant(watched.printed_at),
+            None if watched.io_at is None else self._instant(watched.io_at),
             watched.io_unknown,
         )
 
@@ -244,16 +260,18 @@ def _of_terminal(process: Process) -> Program:
     return Program(device, TERMINAL, process.command, started_at=proc_files.started_at(process))
 
 
-def _is_sign_of_work(watched: _Watched, use: Use, is_window_over: bool) -> bool:
-    """Whether ``use`` shows that the program works. Until the window is over, only a use that no
-    idle cluster has shows that. A kernel here runs a cell, which may work with a cluster."""
-    if watched.only_shows:  # its redraws and children are no work
-        return use.cores >= WORK_CORES
+def _may_be_work(kind: str, use: Use, is_window_over: bool) -> bool:
+    """Whether ``use`` may be that of work, and not that of an idle cluster. Until the window is
+    over, only a use that no idle cluster has may be. A kernel here runs a cell, which may work with
+    a cluster."""
     if use.is_low and not is_window_over:
         return False
-    if use.may_be_idle_cluster and watched.program.kind == TERMINAL:
-        return False
-    return use.cores >= STUCK_CPU or use.is_work() or use.is_sign_of_life
+    return kind == KERNEL or not use.may_be_idle_cluster
+
+
+def _is_in_front(process: Process) -> bool:
+    """Whether the process is in the foreground of its terminal, so that it may print there."""
+    return process.group == process.foreground
 
 
 def _is_connected(outside: Outside, members: Collection[Process]) -> bool:

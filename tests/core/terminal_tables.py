@@ -40,6 +40,13 @@ def of_another_user(still: timedelta, **policy: object) -> Scene:
     return with_mark(running(still, still, **policy), TERMINAL.ref, work=work)
 
 
+def monitor(still: timedelta, of_another_user: bool = False, **policy: object) -> Scene:
+    """A command that only reads a few bytes, as ``vmstat 1`` and an idle ``ssh`` do."""
+    scene = running(still, still, **policy)
+    work = replace(ASKED, io_unknown=of_another_user)
+    return with_mark(scene, TERMINAL.ref, weak={"background-io": NOW}, work=work)
+
+
 def idle_cluster(still: timedelta, **policy: object) -> Scene:
     """Several processes in the foreground that use the processor a little, and nothing else."""
     used = "its processes used 10% of a core"
@@ -81,6 +88,13 @@ TERMINAL_ROWS = {
     ),
     "the same while it prints": (running(9 * HOUR, HOUR), Reason.RUNNING_JOB),
     "the same after two caps of printing": (running(17 * HOUR, HOUR), Reason.SUSPECT_BUSY),
+    "only a little data, for eight hours": (monitor(8 * HOUR), Reason.RUNNING_JOB),
+    "only a little data, for fifteen hours": (monitor(15 * HOUR), Reason.RUNNING_JOB),
+    "only a little data, for sixteen hours": (monitor(16 * HOUR), Reason.SUSPECT_BUSY),
+    "only data that another user hides, for eight hours": (
+        monitor(8 * HOUR, of_another_user=True),
+        Reason.SUSPECT_BUSY,
+    ),
     "a pager that redraws": (running(9 * HOUR, HOUR, shows=True), Reason.SUSPECT_BUSY),
     "silent, and not asked": (
         with_mark(running(9 * HOUR, 9 * HOUR), TERMINAL.ref, work=Work()),
@@ -132,6 +146,10 @@ TERMINAL_ROWS = {
 }
 
 REMOVED_TERMINAL_ROWS = {
+    "only a little data, until max_busy_minutes are over": (
+        monitor(11 * HOUR, max_busy=3 * HOUR),
+        Reason.MAX_BUSY,
+    ),
     "an idle cluster, for as long as max_busy_minutes": (
         idle_cluster(3 * HOUR, max_busy=3 * HOUR),
         Reason.MAX_BUSY,

@@ -174,8 +174,8 @@ class TestARunningCommand:
             ({"working": True, "cores": 0.0}, True),
             ({"cores": 0.02}, True),
             ({"cores": None}, True),
-            ({"cores": 0.0, "activity": {Signal.BACKGROUND_IO: NOW}}, True),
-            # Another user's command (sudo): otherwise it would never become suspect.
+            # A little data is a weak sign: with it, a monitor would never become suspect.
+            ({"cores": 0.0, "activity": {Signal.BACKGROUND_IO: NOW}}, False),
             ({"cores": 0.0, "io_unknown": True}, False),
             ({"cores": 0.01, "io_unknown": True}, True),
             ({"cores": 0.0}, False),

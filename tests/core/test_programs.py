@@ -117,6 +117,14 @@ def test_a_rehearsed_removal_needs_no_new_answer(
         assert next_question(planned, NOW) == asked_at + RECHECK
 
 
+def test_a_little_data_or_a_connection_counts_for_suspect_after_minutes() -> None:
+    policy = replace(LIMITED, suspect_after=2 * HOUR)
+    monitor = replace(PAGER, quiet_since=ago(hours=11), io_at=NOW)
+    assert decision_on(OWN, policy, (monitor,)).due_at == ago(hours=9) + 10 * HOUR
+    moved = replace(PAGER, quiet_since=ago(hours=9), io_at=ago(hours=8))
+    assert decision_on(OWN, policy, (moved,)).due_at == ago(hours=8) + 10 * HOUR
+
+
 def test_output_counts_for_output_only_minutes() -> None:
     policy = replace(LIMITED, output_only=2 * HOUR)
     redraws = replace(PAGER, quiet_since=ago(hours=11), printed_at=NOW)

@@ -20,12 +20,12 @@ from auto_shutdown.world.processes import Process
         ("python", {}, False),
         ("python", {"readings": Reading(cpu=HOUR / 100)}, True),
         ("python", {"readings": Reading(cpu=HOUR / 200)}, False),
-        ("python", {"readings": Reading(bytes=2048)}, True),
+        ("python", {"readings": Reading(bytes=2048)}, "weak"),
         ("python", {"readings": Reading(bytes=2047)}, False),
         ("java", {"readings": Reading(bytes=19_000, written=16, is_jvm=True)}, False),  # Spark
         ("python", {"readings": Reading(child_faults=1)}, True),
         ("python", {"device": (1.0, 0.0)}, True),
-        ("python", {"sockets": {50: frozenset({7})}}, True),
+        ("python", {"sockets": {50: frozenset({7})}}, "weak"),
         # Redraws are no work, keys are.
         ("watch", {"readings": Reading(HOUR / 50, 10_000, 1), "device": (0.0, 9.0)}, False),
         ("watch", {"readings": Reading(cpu=HOUR / 20)}, True),
@@ -33,7 +33,8 @@ from auto_shutdown.world.processes import Process
         ("watch", {"sockets": {50: frozenset({7})}}, False),
     ],
 )
-def test_signs_of_work(host: Host, command: str, change: dict[str, Any], works: bool) -> None:
+def test_signs_of_work(host: Host, command: str, change: dict[str, Any], works: bool | str) -> None:
+    """A weak sign may be that of a monitor or of an idle connection."""
     clock, pane = Clock(), Process(50, 1, 50, 50, 1, 0.0, command, session=50, terminal=34819)
     watch = ProgramWatch(clock)
     look(watch, pane)
@@ -42,7 +43,31 @@ def test_signs_of_work(host: Host, command: str, change: dict[str, Any], works: 
     host.device = change.get("device", host.device)
     host.sockets = change.get("sockets", {})
     look(watch, pane, connections={7})
-    assert quiet_for(watch, "pts/3") == (0 if works else HOUR)
+    assert quiet_for(watch, "pts/3") == (0 if works is True else HOUR)
+    assert (watch.programs[0].io_at is not None) is (works == "weak")
+
+
+@pytest.mark.parametrize(
+    ("used", "quiet"),
+    [({}, HOUR), ({"child_faults": 1}, 0), ({"bytes": 2 * 1024**3}, 0), ({"cpu": 40.0}, 0)],
+)
+def test_what_reads_from_a_viewer_is_judged_by_its_own_use(
+    host: Host, used: dict[str, Any], quiet: float
+) -> None:
+    """The loop in ``tail -f queue | while read job; do ...`` works, and ``tail`` only displays."""
+    clock, viewer = Clock(), replace(PANE, command="tail")
+    loop = replace(PANE, pid=51, command="bash")
+    table = {each.pid: each for each in (viewer, loop)}
+    host.readings[loop.key] = Reading()
+    watch = ProgramWatch(clock)
+    watch.look(Outside(table, [viewer]))
+    clock.now += HOUR
+    host.readings[viewer.key] = Reading(HOUR / 50, 10_000, 1)
+    host.readings[loop.key] = Reading(**used)
+    host.device = (0.0, 9.0)
+    watch.look(Outside(table, [viewer]))
+    assert quiet_for(watch, "pts/3") == quiet
+    assert watch.programs[0].printed_at is not None, "the loop may print"
 
 
 @pytest.mark.parametrize("name", ["less", "top", "htop", "watch", "tail", "cat", "vim"])
