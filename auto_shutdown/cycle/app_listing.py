@@ -1,7 +1,8 @@
-"""How often SageMaker is asked for the list of apps.
+"""Decide when the extension calls ListApps.
 
-A thousand users share the undocumented rate of one account. The kernels of an app, which cost
-nothing to read, show most of what happens in it.
+All users of an AWS account share one rate limit, which AWS does not document. So the calls are
+rare. Between two calls, the kernels of an app show most changes in it, and reading them costs no
+call.
 """
 
 from __future__ import annotations
@@ -15,15 +16,14 @@ from ..core.model import Resource
 #: Seconds between two calls of ListApps while no panel is open and nothing is due.
 EVERY = 15 * 60.0
 
-#: Seconds between two calls while a panel is open, and the least between two calls because a
-#: kernel or terminal appeared or left (docs/decisions/003-when-apps-are-listed.md).
+#: Seconds between two calls while a panel is open. A call because a kernel or terminal appeared or
+#: left also waits until the last call is this old (docs/decisions/003-when-apps-are-listed.md).
 AT_MOST_EVERY = 60.0
 
 #: A panel counts as closed when it has not asked for the status for this many seconds. An open
 #: panel asks every 90 s, even if no event arrives (labextension/src/behaviour/poller.ts). A hidden
 #: panel does not ask.
 PANEL_SECONDS = 120.0
-
 
 #: A list counts as new in a pass only if it arrived at most this many seconds before that pass
 #: observed the apps. Apps may have been created or deleted since.

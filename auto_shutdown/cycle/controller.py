@@ -30,6 +30,7 @@ from ..world.stop_switch import StopSwitch
 from ..world.world import World
 from .announcer import Announcer
 from .app_listing import AppListing
+from .bounded_wait import acquired, finish_within
 from .emergency_stop import EmergencyStop
 from .health import Health
 from .objections import Objections
@@ -38,7 +39,6 @@ from .outcomes import Outcomes
 from .pass_clock import PassClock
 from .pass_runner import PassRunner
 from .pass_tasks import PassTasks
-from .patience import acquired, finish_within
 from .removal import Remover
 from .removal_tasks import RemovalTasks
 from .report_line import ReportLine
@@ -56,7 +56,8 @@ STOP_SECONDS = 2.5
 CANCEL_SECONDS = 0.5
 SAVE_SECONDS = 1.5
 
-#: Seconds that ``check`` waits for its pass to end. Then the answer is what the last pass knew.
+#: Seconds that ``check`` waits for its pass to end. After that, it answers with the report of the
+#: last pass.
 CHECK_SECONDS = 30.0
 
 #: One pass looks at all changes within this number of seconds.
@@ -242,12 +243,12 @@ class Controller:
     # -- the passes --------------------------------------------------------------------------
 
     async def check(self, dry_run: bool = False, list_apps: bool = False) -> dict[str, Any]:
-        """Run a full pass, with the arguments of ``run_pass``. Returns the report, also if the
-        pass has not ended after ``CHECK_SECONDS``. Raises what ends the pass."""
+        """Run a full pass, with the arguments of ``run_pass``. Returns the report, also if the pass
+        has not ended after ``CHECK_SECONDS``. Raises the error that ends the pass."""
         running = self._passes.begin(self.run_pass(dry_run, list_apps))
         await asyncio.wait({running}, timeout=CHECK_SECONDS)
         if running.done():
-            running.result()  # raises what went wrong
+            running.result()  # raises the error of the pass
         return self.report()
 
     async def run_pass(
@@ -267,7 +268,7 @@ class Controller:
 
     @property
     def platform(self) -> Platform:
-        """What this server runs in."""
+        """The platform on which this server runs."""
         return self._world.platform
 
     # -- for requests ------------------------------------------------------------------------
@@ -286,8 +287,8 @@ class Controller:
         return self._clock.ledger_time(self._runner.lock.locked())
 
     async def save_keep_alives(self, changed: Ref) -> None:
-        """Write all keep-alives to disk, because the one on ``changed`` was set or released. Raises
-        StoreError; then the next pass tries again."""
+        """Write all keep-alives to disk. ``changed`` is the resource whose keep-alive was set or
+        released. Raises StoreError; then the next pass tries again."""
         await self._saved_ledger.save_holds(self.situation, self._clock.moment, changed)
 
     async def _read_other_servers(self) -> None:

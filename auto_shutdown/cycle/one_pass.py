@@ -114,7 +114,7 @@ class OnePass:
         if self._world.app_list.call is None or not self._lacks_new_list(moment, policy):
             await self._ask_for_objections(policy, now, asked)
             if self._lacks_new_list(moment, policy):
-                # Delete an app only if a list of this moment has it.
+                # Delete an app only if SageMaker lists it now.
                 await self.observe(moment, list_apps=True)
                 situation.decide(policy, now)
                 await self._ask_for_objections(policy, now, asked)
@@ -125,7 +125,7 @@ class OnePass:
 
         await self._carry_out_removals(moment, dry_run)
 
-        self.watchdog.step("writing what was saved")
+        self.watchdog.step("writing the savings")
         await self._savings.look(situation.snapshot, now)
         at_work = last_at_work(situation.snapshot, situation.ledger, now)
         if at_work is not None:
@@ -257,7 +257,7 @@ class OnePass:
             self._keep_apps_without_new_list(moment, policy)
 
     async def _report_at_work(self, at: datetime) -> None:
-        """Tell SageMaker's own idle shutdown that something was at work ``at`` that time."""
+        """Report to SageMaker's own idle shutdown that something worked ``at`` that time."""
         self.watchdog.step("reporting to the host that something is at work")
         await self._world.report_at_work(at)
 

@@ -1,4 +1,5 @@
-"""The clock of the passes: one instant for each pass, whatever is done to the wall clock."""
+"""The clock of the passes. It gives each pass one instant, and adjusts the ledger if the wall clock
+was set forward or back."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class PassClock:
         self._interval = limits.poll_interval_seconds
         self._grace = timedelta(minutes=limits.grace_minutes)
         self.moment = clock.read()
-        #: By how much the instants of the ledger have been shifted since the start, in all.
+        #: The sum of all shifts of the ledger's instants since the server started.
         self.shifted = timedelta(0)
         self.next_at: float | None = None
         #: No due time starts a full pass before this (monotonic seconds).
@@ -43,7 +44,8 @@ class PassClock:
         return self._clock.read()
 
     def restart(self) -> Moment:
-        """Begin at the moment that is returned, to load the state of an earlier server."""
+        """Read the clock before the state of an earlier server is loaded, and return that
+        moment."""
         self.moment = self._clock.read()
         return self.moment
 
@@ -56,8 +58,8 @@ class PassClock:
         return bool(moment.step_since(self.moment))
 
     def adjust(self, moment: Moment) -> None:
-        """Keep every duration what it was after a step of the wall clock. After a step or a long
-        pause (a frozen process, a sleeping laptop) a new grace period begins."""
+        """Shift the ledger after a step of the wall clock, so that no duration changes. After a
+        step or a long pause (a frozen process, a sleeping laptop) a new grace period begins."""
         situation = self._situation
         step = moment.step_since(self.moment)
         late = self.next_at is not None and moment.monotonic - self.next_at > 3 * self._interval
@@ -97,8 +99,8 @@ class PassClock:
             self.bring_forward(current.monotonic + (upcoming - current.now).total_seconds())
 
     def bring_forward(self, at: float) -> bool:
-        """Run the next full pass ``at`` this moment (monotonic seconds) at the latest. Returns
-        whether that is earlier than before."""
+        """Run the next full pass no later than ``at`` (monotonic seconds). Returns whether that is
+        earlier than before."""
         current = self._clock.read()
         # One millisecond more: a timer may fire slightly early, and the pass must not begin before
         # the instant.

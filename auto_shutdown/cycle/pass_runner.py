@@ -14,15 +14,16 @@ from ..state.preferences import Preferences
 from ..state.saved_ledger import SavedLedger
 from ..world.clock import Moment
 from .app_listing import AppListing
+from .bounded_wait import acquired
 from .one_pass import OnePass
 from .pass_clock import PassClock
-from .patience import acquired
 from .report_line import ReportLine
 from .reported_changes import ReportedChanges
 from .reporter import Reporter
 from .situation import Situation
 
-#: Seconds that a request waits for a pass to end. Then the answer is what the last pass knew.
+#: Seconds that a request waits for a pass to end. After that, the request uses the last snapshot,
+#: or is refused.
 LOOK_SECONDS = 10.0
 
 #: Seconds that a user's check waits for a new list of apps. Then it uses the last list.
