@@ -2,7 +2,8 @@
 
 - What is idle: planner.py for kernels and terminals, apps.py for apps. Both end with due.py, which
   compares the idle clock with the limit.
-- Since when it is idle: marks.py, called by advance.py. signals.py names the evidence of activity.
+- Since when it is idle: marks.py and next_marks.py, called by advance.py. signals.py names the
+  evidence of activity.
 - What the functions take and return: model.py and resources.py (what was observed), ledger.py (what
   is remembered), policy.py (the settings in force), decision.py and outcome.py (the results).
 

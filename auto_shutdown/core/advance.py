@@ -11,16 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from .ledger import Ledger
-from .marks import (
-    COMING_UP,
-    AppActivity,
-    Mark,
-    advance_app,
-    advance_kernel,
-    advance_terminal,
-    first_sight,
-)
+from .marks import COMING_UP, AppActivity, Mark, first_sight
 from .model import IN_SERVICE, App, Kernel, Kind, Ref, Resource, Snapshot, Terminal
+from .next_marks import advance_app, advance_kernel, advance_terminal
 from .signals import Signal
 
 

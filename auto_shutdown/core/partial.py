@@ -19,8 +19,9 @@ from .apps import decide_app, follow_app
 from .decision import Decision, Plan
 from .due import Context, apply_veto, show_keep_alive, waits_for_end_of_notice
 from .ledger import Ledger
-from .marks import advance_kernel, moved
+from .marks import moved
 from .model import Kind, Ref, Resource, Snapshot, Terminal
+from .next_marks import advance_kernel
 from .planner import decide_kernel, tenants_by_last_app
 from .policy import Policy
 

@@ -13,8 +13,8 @@ steps 1 and 2 check in this order: is the extension enabled, could the resource 
 active, and has it been idle for longer than its limit (``decide_by_clock`` in due.py, which also
 honours keep-alives and notices)?
 
-This module does not measure idleness (advance.py and marks.py do that, before it), does not define
-the types of a decision (decision.py), and removes nothing (``cycle/removal.py``).
+This module does not measure idleness (advance.py and next_marks.py do that, before it), does not
+define the types of a decision (decision.py), and removes nothing (``cycle/removal.py``).
 """
 
 from __future__ import annotations

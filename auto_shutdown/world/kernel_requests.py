@@ -8,8 +8,9 @@ So this module follows each request by its message id. A request runs from the s
 the status ``idle`` that name it as their parent message. A cell that waits behind another cell
 counts from the moment at which a client sent it.
 
-The messages come from the kernel's IOPub channel (iopub.py) and from the websockets of this server
-(websockets.py). The answers of the shell (shells.py) end requests whose ``idle`` was lost.
+The messages come from the kernel's IOPub channel (iopub_subscription.py) and from the websockets of
+this server (websockets.py). The answers of the shell (shells.py) end requests whose ``idle`` was
+lost.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from ..core.model import Kernel
 from ..core.outcome import Outcome, Result
 from ..core.signals import Signal
 from ..core.translatable import sentence
-from .iopub import IOPubSubscription
+from .iopub_subscription import IOPubSubscription
 from .kernel_access import fresh_model, is_listed, resolve
 from .kernel_models import kernel_of_model
 from .kernel_usage import Usage

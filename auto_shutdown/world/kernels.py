@@ -18,7 +18,8 @@ from traitlets import TraitError
 from ..core.marks import BUSY, COMING_UP, DEAD
 from ..core.model import Departure, Kernel
 from ..core.outcome import Outcome
-from .iopub import IOPubListener, IOPubSubscription
+from .iopub import IOPubListener
+from .iopub_subscription import IOPubSubscription
 from .kernel_access import (
     channels_of,
     fresh_model,

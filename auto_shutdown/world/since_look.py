@@ -17,7 +17,7 @@ from typing import Any
 from ..core.marks import DEAD
 from ..core.model import App, Departure, Kernel, Terminal, apps_of
 from ..core.signals import Signal
-from .iopub import IOPubSubscription
+from .iopub_subscription import IOPubSubscription
 from .kernel_models import state_by_messages
 from .kernel_requests import KernelRequests
 from .placement import place, within

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mark_steps import EMPTY, HOUR, MINUTE, look
 from scene import APP, KERNEL, NOW, OWN, TERMINAL, ago
 
-from auto_shutdown.core import marks as marks_module
+from auto_shutdown.core import next_marks
 from auto_shutdown.core.advance import advance
 from auto_shutdown.core.answers import record_answers
 from auto_shutdown.core.ledger import note
@@ -184,11 +184,11 @@ _IDLE = Kernel("k", "python3", "idle", last_activity=NOW, app="KernelGateway/a")
 def test_the_short_way_for_an_unchanged_kernel_gives_the_same_mark(
     before: Kernel, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = marks_module.advance_kernel(None, before, NOW + 2 * MINUTE)
-    second = marks_module.advance_kernel(first, _IDLE, NOW + 3 * MINUTE)
+    first = next_marks.advance_kernel(None, before, NOW + 2 * MINUTE)
+    second = next_marks.advance_kernel(first, _IDLE, NOW + 3 * MINUTE)
     now, kernel = NOW + 4 * MINUTE, replace(_IDLE, **change)
     for previous in (first, second):
-        short = marks_module.advance_kernel(previous, kernel, now)
+        short = next_marks.advance_kernel(previous, kernel, now)
         with monkeypatch.context() as patch:
-            patch.setattr(marks_module, "_is_unchanged", lambda *_: False)
-            assert short == marks_module.advance_kernel(previous, kernel, now)
+            patch.setattr(next_marks, "_is_unchanged", lambda *_: False)
+            assert short == next_marks.advance_kernel(previous, kernel, now)

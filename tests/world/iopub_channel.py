@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from auto_shutdown.world.iopub import DELIMITER
+from auto_shutdown.world.iopub_subscription import DELIMITER
 
 
 def wire(kind: str, parent_kind: str = "", parent_id: str = "1", **content: Any) -> list[bytes]:

@@ -7,7 +7,7 @@ import zmq
 from iopub_channel import status, wire
 from zmq.eventloop.zmqstream import ZMQStream
 
-from auto_shutdown.world.iopub import DELIMITER, IOPubSubscription
+from auto_shutdown.world.iopub_subscription import DELIMITER, IOPubSubscription
 
 NO_PARENT = [DELIMITER, b"s", b'{"msg_type": "status"}', b"null", b"{}", b"{}"]
 
@@ -141,7 +141,7 @@ def test_a_stop_in_the_debugger_and_its_end() -> None:
 async def test_number_of_messages_read_before_a_removal_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("auto_shutdown.world.iopub.MOST_AT_ONCE", 5)
+    monkeypatch.setattr("auto_shutdown.world.iopub_subscription.MOST_AT_ONCE", 5)
     subscription = IOPubSubscription()
     assert subscription.catch_up(), "nothing to read"
     with zmq.Context() as context, context.socket(zmq.PUSH) as kernel:

@@ -15,7 +15,8 @@ from one_kernel import MODEL, FakeShells, Manager, decided
 from auto_shutdown.core.model import IOPubActivity, Kernel
 from auto_shutdown.core.outcome import Result
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world.iopub import IOPubSubscription, MissingSubscription
+from auto_shutdown.world.iopub import MissingSubscription
+from auto_shutdown.world.iopub_subscription import IOPubSubscription
 from auto_shutdown.world.kernel_requests import KernelRequests
 from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.kernels import KernelSource

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.core.marks import activity, advance_app
+from auto_shutdown.core.marks import activity
 from auto_shutdown.core.model import App
+from auto_shutdown.core.next_marks import advance_app
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world.activity_file import ActivityFile
 from auto_shutdown.world.reported_activity import ReportedActivitySource

@@ -13,7 +13,7 @@ from waiting import eventually
 
 from auto_shutdown.core.model import IOPubActivity, Kernel
 from auto_shutdown.world import start_questions
-from auto_shutdown.world.iopub import IOPubSubscription
+from auto_shutdown.world.iopub_subscription import IOPubSubscription
 from auto_shutdown.world.kernel_models import state_by_messages
 from auto_shutdown.world.kernel_requests import Requests
 from auto_shutdown.world.start_questions import StartQuestions
