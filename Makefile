@@ -110,7 +110,8 @@ fast: lint test-panel  ## Lint, types and unit tests (1 to 2 minutes).
 	$(PYTEST) -n 2 --hypothesis-profile=few -m "not soak and not slow" $(wildcard $(FAST)) tests/test_layers.py tests/test_docs.py
 
 test: lint test-panel docs  ## Run everything that CI runs (about 25 minutes).
-	TZ=$(ZONE) $(PYTEST) -n 2 --dist loadfile --durations=10 $(TWICE) -m "not soak" $(wildcard $(FAST))
+	TZ=$(ZONE) $(PYTEST) -n 2 --dist loadfile --durations=10 -m "not soak and not slow" $(wildcard $(FAST))
+	$(PYTEST) -n 2 --dist loadfile $(TWICE) -m "slow and not soak" $(wildcard $(FAST))
 	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --durations=15 $(TWICE) -m "not soak" $(addprefix --ignore=,$(FAST) tests/ui)
 	$(PYTEST) -n 2 --dist loadfile --durations=15 $(TWICE) -m "not soak" tests/ui
 	@$(BIN)/python tests/compat/run.py --ci
