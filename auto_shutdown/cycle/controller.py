@@ -101,6 +101,7 @@ class Controller:
         self._recorder = SessionRecorder(world, stopped, log)
         outcomes, now = Outcomes(announcer, log), self.ledger_time
         tasks = RemovalTasks(world, history, savings, situation, now, outcomes, self._recorder, log)
+        self._tasks = tasks
         emergency_stop = EmergencyStop(switch or StopSwitch())
         self._objections = Objections(emergency_stop, hooks or VetoHooks(log))
         remover = Remover(
@@ -126,6 +127,7 @@ class Controller:
             announcer,
             app_listing,
             self._clock,
+            self._changes,
         )
         parts = (preferences, self._saved_ledger, history, remover, self._objections, world)
         health = Health(log, standing_faults, announcer, parts)
@@ -189,6 +191,7 @@ class Controller:
         await self.requests.wait_for_removals(STOP_SECONDS)
         left = max(give_up_at - time.monotonic(), 0.1)
         between_passes = await acquired(self._runner.lock, left)
+        await self._tasks.wait_for_all(max(give_up_at - time.monotonic(), 0.0))
         loop.cancel()
         await asyncio.wait({loop, *self._passes.cancel_all()}, timeout=CANCEL_SECONDS)
         self._objections.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from ..core.decision import Decision
@@ -32,14 +33,33 @@ class EmergencyStop:
         self._switch = switch
         self._read_at: datetime | None = None
         self._stop: Stop | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    def reading(self, removals: Collection[Decision], now: datetime) -> asyncio.Task[None] | None:
+        """The reading in progress for which :meth:`objections` would wait; this begins it. None:
+        the last answer is valid, or no answer is needed."""
+        # While the report shows that removals are stopped, read the switch even if nothing is due.
+        # Otherwise the report would not change when the administrator allows removals again.
+        if not (removals or self._stop is not None) or self._is_fresh(now):
+            return None
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._read(now))
+        return self._reading
+
+    async def _read(self, now: datetime) -> None:
+        try:
+            self._stop, self._read_at = await self._switch.read(), now
+        finally:
+            self._reading = None
 
     async def objections(self, removals: Iterable[Decision], now: datetime) -> dict[Ref, Veto]:
         """An objection to each of ``removals`` while the switch is set or cannot be read."""
         decisions = list(removals)
-        # While the report shows that removals are stopped, read the switch even if nothing is due.
-        # Otherwise the report would not change when the administrator allows removals again.
-        if (decisions or self._stop is not None) and not self._is_fresh(now):
-            self._stop, self._read_at = await self._switch.read(), now
+        # A reading that another pass began may be out of date when it ends. Then read once more.
+        for _ in range(2):
+            reading = self.reading(decisions, now)
+            if reading is not None:
+                await asyncio.shield(reading)
         if self._stop is None:
             return {}
         text = printable(self._stop.message).rstrip(".")

@@ -15,11 +15,12 @@ from functools import partial
 
 from ..core.advance import advance
 from ..core.answers import record_answers
-from ..core.decision import Plan
+from ..core.decision import Decision, Plan
 from ..core.last_at_work import last_at_work
 from ..core.ledger import add_vetoes, give_notice
 from ..core.marks import BUSY
 from ..core.model import Kind, Ref, Snapshot
+from ..core.outcome import Outcome
 from ..core.partial import advance_kernels, decide_part
 from ..core.policy import Policy
 from ..core.questions import Schedule, next_question, questions, questions_now, schedule
@@ -32,14 +33,20 @@ from .announcer import Announcer
 from .app_listing import AppListing
 from .objections import Objections
 from .pass_clock import PassClock
+from .pass_patience import PassPatience
 from .removal import Remover
+from .reported_changes import ReportedChanges
 from .situation import Situation
 from .watchdog import Watchdog
 
-#: Seconds that a pass waits for one removal, and for all removals together. After that the pass
-#: goes on, and the removals go on beside it.
+#: Seconds that a pass waits for one removal, and for all removals together, while nothing else
+#: changes or is due. After that the pass goes on, and the removals go on beside it.
 REMOVAL_SECONDS = 10.0
 REMOVALS_SECONDS = 30.0
+
+#: Seconds that a pass waits for the stop switch while nothing changes. Reading it has a time limit
+#: of its own, which is shorter.
+SWITCH_SECONDS = 60.0
 
 
 class OnePass:
@@ -56,7 +63,10 @@ class OnePass:
         announcer: Announcer,
         app_listing: AppListing,
         clock: PassClock,
+        changes: ReportedChanges,
     ) -> None:
+        self._changes = changes
+        self._patience = PassPatience(changes)
         self._world = world
         self._situation = situation
         self._preferences = preferences
@@ -105,6 +115,7 @@ class OnePass:
         """Observe everything, and remove what is due. ``dry_run`` only rehearses removals."""
         now, situation = moment.now, self._situation
         policy = self._preferences.policy_for(dry_run)
+        self._patience = PassPatience(self._changes)
 
         list_apps = moment.monotonic >= self._list_due_at(moment.monotonic)
         await self.observe(moment, list_apps)
@@ -121,9 +132,10 @@ class OnePass:
         # A late list must not void a notice, so give the notices before the apps are kept.
         self._give_notice(situation.snapshot, situation.plan, now)
         self._keep_apps_without_new_list(moment, policy)
-        await self._ask_for_objections(policy, now, asked)
+        may_remove = await self._ask_for_objections(policy, now, asked)
 
-        await self._carry_out_removals(moment, dry_run)
+        if may_remove:
+            await self._carry_out_removals(moment, dry_run)
 
         self.watchdog.step("writing the savings")
         await self._savings.look(situation.snapshot, now)
@@ -208,18 +220,35 @@ class OnePass:
             situation.ledger = record_answers(situation.ledger, answers, now)
             situation.decide(policy, now)
 
-    async def _ask_for_objections(self, policy: Policy, now: datetime, asked: set[Ref]) -> None:
+    async def _ask_for_objections(self, policy: Policy, now: datetime, asked: set[Ref]) -> bool:
         """Ask for objections to the removals of the plan that are not in ``asked``, and add them to
-        it. An objection to one removal may change the plan, so ask until it has no new removal."""
+        it. An objection to one removal may change the plan, so ask until it has no new removal.
+
+        Returns False if a change signal came before the stop switch was read. Then this pass must
+        remove nothing. The next pass follows at once."""
         situation = self._situation
         while True:
             removals = [each for each in situation.plan.removals if each.ref not in asked]
+            if not await self._stop_switch_was_read(removals, now):
+                return False
             asked.update(decision.ref for decision in removals)
             vetoes = await self._objections.ask(removals, now, self.watchdog.step)
             if not vetoes:
-                return
+                return True
             situation.ledger = add_vetoes(situation.ledger, vetoes)
             situation.decide(policy, now)
+
+    async def _stop_switch_was_read(self, removals: Collection[Decision], now: datetime) -> bool:
+        """Read the stop switch, if ``removals`` need it. Returns False if this pass stopped waiting
+        for it because of a change signal. Then another pass begins when it has been read."""
+        reading = self._objections.emergency_stop.reading(removals, now)
+        if reading is None:
+            return True
+        self.watchdog.step("asking whether an administrator has stopped removals")
+        if await self._patience.wait_for(reading, SWITCH_SECONDS):
+            return True
+        reading.add_done_callback(lambda _reading: self._changes.anything_changed())
+        return False
 
     def _removes_apps(self, policy: Policy) -> bool:
         removals = self._remover.removals_to_carry_out(policy)
@@ -242,19 +271,34 @@ class OnePass:
         # Users may change the policy while a removal takes its time.
         current_policy = partial(self._preferences.policy_for, dry_run)
         removals = self._remover.removals_to_carry_out(current_policy())
+        if not removals:
+            return
         any_ended = False
-        give_up_at = time.monotonic() + REMOVALS_SECONDS
+        give_up_at = time.monotonic() + self._seconds_for_removals(now)
+
+        async def wait_for(removal: asyncio.Future[Outcome]) -> None:
+            seconds = min(REMOVAL_SECONDS, give_up_at - time.monotonic())
+            await self._patience.wait_for(removal, seconds)
+
         for decision in removals:
+            if not await self._stop_switch_was_read([decision], self._clock.ledger_time(True)):
+                break
             self.watchdog.step(f"removing {decision.ref}")
-            patience = min(REMOVAL_SECONDS, max(give_up_at - time.monotonic(), 0.0))
-            ended = await self._remover.carry_out(decision, current_policy, now, patience)
+            ended = await self._remover.carry_out(decision, current_policy, now, wait_for)
             any_ended = any_ended or ended
         policy = current_policy()
         if any_ended:
             await self.observe(moment, self._removes_apps(policy))
-        if removals:
-            situation.decide(policy, now)
-            self._keep_apps_without_new_list(moment, policy)
+        situation.decide(policy, now)
+        self._keep_apps_without_new_list(moment, policy)
+
+    def _seconds_for_removals(self, now: datetime) -> float:
+        """How long the pass of ``now`` may wait for its removals: at most until something else is
+        due."""
+        upcoming = self.next_moment(now)
+        if upcoming is None:
+            return REMOVALS_SECONDS
+        return min(REMOVALS_SECONDS, (upcoming - self._clock.ledger_time(True)).total_seconds())
 
     async def _report_at_work(self, at: datetime) -> None:
         """Report to SageMaker's own idle shutdown that something worked ``at`` that time."""

@@ -106,11 +106,11 @@ class Remover:
         decision: Decision,
         current_policy: Callable[[], Policy],
         now: datetime,
-        patience: float,
+        wait_for: Callable[[asyncio.Future[Outcome]], Awaitable[None]],
     ) -> bool:
-        """Look again, decide again, and carry out one removal of the plan. Wait for it for at most
-        ``patience`` seconds; after that the removal continues while passes run. Returns whether the
-        resource is gone. Never raises for the failure of one resource."""
+        """Look again, decide again, and carry out one removal of the plan. ``wait_for`` waits for
+        its end for a limited time; after that the removal continues while passes run. Returns
+        whether the resource is gone. Never raises for the failure of one resource."""
         ref, situation = decision.ref, self._situation
         # An administrator may stop all removals while a long series of them is carried out.
         await self._read_stop_switch(decision)
@@ -158,7 +158,7 @@ class Remover:
             began_at,
         )
         task = self._tasks.begin(resource, removal, last)
-        await asyncio.wait({task}, timeout=patience)
+        await wait_for(task)
         if not task.done():
             task.add_done_callback(lambda _task: self._wake())
             return False

@@ -85,6 +85,11 @@ class RemovalTasks:
         """The removal of ``ref`` in progress."""
         return self._tasks.get(ref)
 
+    async def wait_for_all(self, seconds: float) -> None:
+        """Wait for the removals in progress, for at most ``seconds``."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks.values()), timeout=seconds)
+
     def begun_at(self, ref: Ref) -> datetime | None:
         """The instant of the pass that began the removal of ``ref`` (None: none is in progress)."""
         return self._begun_at.get(ref)

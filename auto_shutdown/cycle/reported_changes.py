@@ -29,6 +29,8 @@ class ReportedChanges:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._woken = asyncio.Event()
+        #: A signal came since the full pass in progress began.
+        self._signalled = asyncio.Event()
         self._kernels: set[str] = set()
         self._everything = False
         #: The kernels that signals named since the last full pass, and whether a signal since then
@@ -46,6 +48,7 @@ class ReportedChanges:
         self._count_late_suspects()
         self._suspects.pop(kernel_id, None)
         self._woken.set()
+        self._signalled.set()
 
     def anything_changed(self) -> None:
         """Note another change, which only a full pass can find."""
@@ -53,6 +56,7 @@ class ReportedChanges:
         self._count_late_suspects()
         self._suspects.clear()
         self._woken.set()
+        self._signalled.set()
 
     async def wait(self, seconds: float) -> bool:
         """Wait for a signal that no pass has taken, for at most ``seconds`` or until
@@ -63,6 +67,10 @@ class ReportedChanges:
             self._woken.clear()
             return False
         return True
+
+    async def wait_for_signal(self) -> None:
+        """Wait until a signal has come since the full pass in progress began."""
+        await self._signalled.wait()
 
     def end_waiting(self) -> None:
         """Let ``wait`` return at once, because its caller may have to wait for a shorter time."""
@@ -80,6 +88,7 @@ class ReportedChanges:
     def full_pass_begins(self) -> Callable[[Snapshot, Snapshot], None]:
         """Returns a function to call with the snapshots before and after the pass. A signal during
         the pass may report a change that the pass has seen already."""
+        self._signalled.clear()
         explained, all_of_it = set(self._explained), self._explains_all
 
         def compare(before: Snapshot, after: Snapshot) -> None:

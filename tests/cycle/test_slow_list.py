@@ -218,6 +218,7 @@ async def test_saving_of_a_deleted_app_does_not_end_by_the_list_before_its_delet
     await bench.controller.run_pass()
     assert bench.world.removed == [app.id], "no second DeleteApp"
     assert bench.controller._savings._savings.freed, "it counts on"
+    await let_list_arrive(bench)
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

@@ -26,7 +26,7 @@ from wire import Wire
 from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import Kind, Ref
 from auto_shutdown.cycle import controller as controller_module
-from auto_shutdown.cycle import one_pass, pass_runner
+from auto_shutdown.cycle import one_pass, pass_patience, pass_runner
 from auto_shutdown.cycle.controller import Controller
 from auto_shutdown.local_studio.resources import AppRecord
 from auto_shutdown.local_studio.studio import CREDENTIALS, LocalStudio
@@ -64,6 +64,7 @@ PATIENT_LIMITS = (
     (app_list, "LIST_SECONDS"),
     (one_pass, "REMOVAL_SECONDS"),
     (one_pass, "REMOVALS_SECONDS"),
+    (pass_patience, "SIGNAL_SECONDS"),
     (store_module, "LOCK_SECONDS"),
 )
 
