@@ -1,14 +1,23 @@
-"""The TCP connections of this host to other hosts, from ``/proc/net/tcp`` (proc(5))."""
+"""The TCP connections of this host to other hosts, and the sockets on which its processes listen,
+from ``/proc/net`` (proc(5))."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Union
 
 from . import proc_files
 from .processes import Process
 
-#: The state of an established connection in ``/proc/net/tcp``.
-ESTABLISHED = "01"
+#: The states of an established connection, and of a socket that waits for connections, in
+#: ``/proc/net/tcp``.
+ESTABLISHED, LISTEN = "01", "0A"
+
+#: The flag of a Unix socket that waits for connections, in ``/proc/net/unix`` (``__SO_ACCEPTCON``).
+ACCEPTS_CONNECTIONS = 0x10000
+
+#: A TCP port of this host, or the path of a Unix socket.
+Endpoint = Union[int, str]
 
 #: How an IPv4 address in IPv6 form (``::ffff:0:0/96``) begins in ``/proc/net/tcp6``.
 MAPPED = "0" * 16 + "FFFF0000"
@@ -20,13 +29,7 @@ def remote_connections() -> frozenset[int]:
     A connection to a loopback address or to this host's own address does not count. The processes
     of a Ray or Spark cluster use such connections among themselves. The result is empty where there
     is no table of connections. Raises OSError if no file descriptor is left."""
-    rows: list[list[str]] = []
-    for name in ("tcp", "tcp6"):
-        try:
-            lines = (proc_files.PROC / "net" / name).read_text().splitlines()[1:]
-        except FileNotFoundError:
-            continue  # no IPv6, or no network at all
-        rows += [fields for fields in map(str.split, lines) if len(fields) > 9]
+    rows = _tcp_rows()
     own = {_host_of(fields[1]) for fields in rows}
     return frozenset(
         int(fields[9])
@@ -35,6 +38,34 @@ def remote_connections() -> frozenset[int]:
         and not _is_loopback(fields[2])
         and _host_of(fields[2]) not in own
     )
+
+
+def listening_sockets() -> dict[Endpoint, frozenset[int]]:
+    """The inodes of the sockets that wait for connections at each endpoint. Empty where there is no
+    table of sockets. Raises OSError if no file descriptor is left."""
+    found: dict[Endpoint, frozenset[int]] = {}
+    for fields in _tcp_rows():
+        if fields[3] == LISTEN:
+            port = int(fields[1].rpartition(":")[2], 16)
+            found[port] = found.get(port, frozenset()) | {int(fields[9])}
+    for fields in (line.split(None, 7) for line in _lines("unix")):
+        if len(fields) == 8 and int(fields[3], 16) & ACCEPTS_CONNECTIONS:
+            found[fields[7]] = found.get(fields[7], frozenset()) | {int(fields[6])}
+    return found
+
+
+def _tcp_rows() -> list[list[str]]:
+    lines = [*_lines("tcp"), *_lines("tcp6")]
+    return [fields for fields in map(str.split, lines) if len(fields) > 9]
+
+
+def _lines(name: str) -> list[str]:
+    """The rows of a table in ``/proc/net``; none if there is no such table (no IPv6)."""
+    try:
+        text = (proc_files.PROC / "net" / name).read_text(errors="replace")
+    except FileNotFoundError:
+        return []
+    return text.splitlines()[1:]
 
 
 def have_connection(

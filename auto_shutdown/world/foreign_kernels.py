@@ -1,18 +1,20 @@
 """Kernels on this host that other programs started: papermill, nbclient, ``nbconvert --execute``,
 jupyter-scheduler, an IDE, a second Jupyter server. This server's kernel manager does not list them.
 
-This module finds each by the connection file on its command line, and asks its shell.
+This module finds each by the connection file on its command line, or by the connection file in a
+runtime directory on whose ports it listens (listening_kernels.py), and asks its shell.
 """
 
 from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import proc_files
+from .listening_kernels import ListeningKernel
 from .processes import Process, Table
 from .shell_probe import Connection, ShellAnswer, ask_shells, read_connection_file
 
@@ -81,10 +83,12 @@ def find(
     own_ids: Collection[str],
     arguments: Callable[[int], Sequence[str]] = proc_files.read_arguments,
     other_files: OtherFiles | None = None,
+    listening: Iterable[ListeningKernel] = (),
 ) -> list[ForeignKernel]:
     """The kernels that are not this server's: neither one of ``own_pids`` nor with the connection
-    file of one of ``own_ids``. Files that are known to ``other_files`` are not opened again. Raises
-    OSError when no file descriptor is left."""
+    file of one of ``own_ids``. Files that are known to ``other_files`` are not opened again.
+    ``listening`` are those that were found by their sockets. Raises OSError when no file descriptor
+    is left."""
     other_files = other_files or OtherFiles()
     other_files.forget_except(table)
     found: dict[Path, ForeignKernel] = {}
@@ -100,6 +104,11 @@ def find(
             # A launcher (conda run) names the same file as the kernel that it started.
             if kernel is not None and kernel.kernel_id not in own_ids:
                 found[path] = kernel
+    known = {kernel.process.pid for kernel in found.values()}.union(own_pids)
+    for process, path, connection in listening:
+        if process.pid not in known and path not in found:
+            program = _started_by(table, process, arguments)
+            found[path] = ForeignKernel(process, path, program, connection)
     return list(found.values())
 
 
@@ -133,8 +142,7 @@ def _kernel(
     words: Sequence[str],
     arguments: Callable[[int], Sequence[str]],
 ) -> ForeignKernel | None:
-    parent = table.get(process.parent)
-    program = _program(arguments(parent.pid)) if parent is not None and parent.pid > 1 else ""
+    program = _started_by(table, process, arguments)
     try:
         connection = read_connection_file(path)
     except OSError as error:
@@ -150,6 +158,12 @@ def _kernel(
     # Any other JSON file is no connection file.
     is_kernel = path.name.startswith(USUAL_NAME)
     return ForeignKernel(process, path, program, None, failure) if is_kernel else None
+
+
+def _started_by(table: Table, process: Process, arguments: Callable[[int], Sequence[str]]) -> str:
+    """The program that started this process (empty: it is not known)."""
+    parent = table.get(process.parent)
+    return _program(arguments(parent.pid)) if parent is not None and parent.pid > 1 else ""
 
 
 def _program(words: Sequence[str]) -> str:

@@ -143,17 +143,19 @@ def runtime_directories(
     directories = {own}
     for process in table.values():
         if not process.has_ended and is_server(arguments(process.pid)):
-            given = proc_files.read_environment(process.pid, _PLACES)
+            given = proc_files.read_environment(process.pid, PLACES)
             if given.get("HOME") == home:
-                directories.add(_runtime_directory(given))
+                directories.add(runtime_directory_of(given))
     return sorted(directories)
 
 
 #: The variables that say where Jupyter keeps its files (jupyter_core.paths).
-_PLACES = ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "XDG_DATA_HOME", "HOME")
+PLACES = ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "XDG_DATA_HOME", "HOME")
 
 
-def _runtime_directory(given: Mapping[str, str]) -> Path:
+def runtime_directory_of(given: Mapping[str, str]) -> Path:
+    """The runtime directory of a process whose environment has these of :data:`PLACES`. It needs
+    ``HOME``."""
     if "JUPYTER_RUNTIME_DIR" in given:
         return Path(given["JUPYTER_RUNTIME_DIR"])
     if "JUPYTER_DATA_DIR" in given:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from .cron_jobs import CronJobs
 from .evidence import Sample, sample_of
 from .foreground import MULTIPLEXERS, Arguments, foreground_programs
 from .foreign_kernels import ForeignKernel, OtherFiles
+from .listening_kernels import ConnectionFiles
 from .other_servers import OtherServer
 from .outside_programs import Members, Outside, ProgramWatch, is_new_own_kernel
 from .process_table import UnreadableError
@@ -137,6 +138,7 @@ class Surveyor:
     def __post_init__(self) -> None:
         self._history = ProcessHistory(self.server_url, self.now)
         self._other_files = OtherFiles(self.now)
+        self._listening = ConnectionFiles()
 
     def look(self, roots: Mapping[Ref, int], snapshot: Snapshot, for_own_app: bool) -> Survey:
         """Observe all processes. ``roots`` are the processes of this server's kernels and
@@ -152,7 +154,7 @@ class Surveyor:
             if for_own_app or servers:
                 ids = {kernel.id for kernel in snapshot.kernels}
                 pids = _pids(roots, Kind.KERNEL)
-                kernels = foreign_kernels.find(table, pids, ids, arguments, self._other_files)
+                kernels = self._kernels(table, pids, ids, arguments)
             programs = self._programs(table, roots, servers, kernels, arguments)
             return Survey(
                 table,
@@ -204,7 +206,7 @@ class Surveyor:
         """The programs and kernels that run in no kernel or terminal of this server."""
         sessions = _pids(roots, Kind.TERMINAL)
         kernel_pids = _pids(roots, Kind.KERNEL)
-        found = foreign_kernels.find(table, kernel_pids, kernel_ids, arguments, self._other_files)
+        found = self._kernels(table, kernel_pids, kernel_ids, arguments)
         programs = [
             program
             for program in self._programs(table, roots, servers, found, arguments)
@@ -230,7 +232,7 @@ class Surveyor:
         """
         shells = _pids(roots, Kind.TERMINAL)
         pids = [server.pid for server in servers]
-        left_out = self._server_processes(table, pids, kernels)
+        left_out = _server_processes(table, pids, kernels)
         for pid in pids:
             left_out |= processes.ancestors(table, pid)
         groups = {p.group for p in table.values() if p.pid not in left_out and not p.has_ended}
@@ -244,13 +246,31 @@ class Surveyor:
             and parent_of_session(table, program) not in with_interpreter
         ]
 
-    def _other_servers(self, table: Table, arguments: Arguments) -> list[OtherServer]:
-        """The Jupyter servers of this home that run beside this one. Raises OSError."""
+    def _kernels(
+        self,
+        table: Table,
+        own_pids: Collection[int],
+        own_ids: Collection[str],
+        arguments: Arguments,
+    ) -> list[ForeignKernel]:
+        """The kernels of other programs. Raises OSError."""
+        directories = self._runtime_directories(table, arguments)
+        listening = self._listening.kernels(table, directories, own_ids, arguments)
+        return foreign_kernels.find(
+            table, {*own_pids, self.server}, own_ids, arguments, self._other_files, listening
+        )
+
+    def _runtime_directories(self, table: Table, arguments: Arguments) -> list[Path]:
+        """Where the servers of this home keep their runtime files. Raises OSError."""
         if self.runtime_directory is None:
             return []
-        directories = other_servers.runtime_directories(
+        return other_servers.runtime_directories(
             table, self.runtime_directory, os.environ.get("HOME", ""), arguments
         )
+
+    def _other_servers(self, table: Table, arguments: Arguments) -> list[OtherServer]:
+        """The Jupyter servers of this home that run beside this one. Raises OSError."""
+        directories = self._runtime_directories(table, arguments)
         return other_servers.find(table, directories, self.server)
 
     def _cron_jobs(
@@ -266,27 +286,28 @@ class Surveyor:
         """Those processes of other servers that are in none of their kernels or terminals."""
         line = processes.ancestors(table, self.server)
         return frozenset(
-            self._server_processes(table, {server.pid for server in servers} - line, kernels)
+            _server_processes(table, {server.pid for server in servers} - line, kernels)
         )
 
-    def _server_processes(
-        self, table: Table, servers: Collection[int], kernels: Collection[ForeignKernel]
-    ) -> set[int]:
-        """The process ids of ``servers``, and of what their extensions started. A kernel, a process
-        in a terminal that is not the server's own, and this server do not belong to them, nor do
-        the descendants of these."""
-        apart = {kernel.process.pid for kernel in kernels} | {self.server}
-        children = processes.children_of(table) if servers else {}
-        found: set[int] = set()
-        for server in servers:
-            terminals = (0, table[server].terminal)
-            waiting = [server]
-            while waiting:
-                pid = waiting.pop()
-                if pid not in found and pid not in apart and table[pid].terminal in terminals:
-                    found.add(pid)
-                    waiting += children.get(pid, [])
-        return found
+
+def _server_processes(
+    table: Table, servers: Iterable[int], kernels: Iterable[ForeignKernel]
+) -> set[int]:
+    """The process ids of ``servers``, and of what their extensions started. Kernels, and processes
+    in another terminal than the server's own, do not belong to them, nor do the descendants of
+    these."""
+    apart = {kernel.process.pid for kernel in kernels}
+    children = processes.children_of(table)
+    found: set[int] = set()
+    for server in servers:
+        terminals = (0, table[server].terminal)
+        waiting = [server]
+        while waiting:
+            pid = waiting.pop()
+            if pid not in found and pid not in apart and table[pid].terminal in terminals:
+                found.add(pid)
+                waiting += children.get(pid, [])
+    return found
 
 
 def _pids(roots: Mapping[Ref, int], kind: Kind) -> set[int]:

@@ -192,6 +192,39 @@ def second_server(desk: Desk) -> None:
     second.execute(kernel, SILENT_CELL.format(str(desk.flag)), wait=False)
 
 
+def program_in_a_terminal_of_a_second_server(desk: Desk) -> None:
+    second = start_second_server(desk, sys.executable)
+    second.type(second.open_terminal(), f"{desk.program('foreground', WAITS)}\r")
+    desk.server.wait_for("it runs", lambda: all(runs.exists() for runs in desk.started))
+
+
+#: A client of the first kernel in Jupyter's runtime directory. It leaves while its cell runs.
+CLIENT = """
+import glob, os, time
+from jupyter_client import BlockingKernelClient
+from jupyter_core.paths import jupyter_runtime_dir
+files = []
+while not files:
+    time.sleep(0.2)
+    files = glob.glob(os.path.join(jupyter_runtime_dir(), "kernel-*.json"))
+client = BlockingKernelClient(connection_file=files[0])
+client.load_connection_file()
+client.start_channels()
+client.wait_for_ready(timeout=60)
+client.execute({cell!r})
+while not os.path.exists({runs!r}): time.sleep(0.2)
+"""
+
+
+def kernel_without_a_file_on_its_command_line(desk: Desk) -> None:
+    runs, client = desk.home / "cell.runs", desk.home / "client.py"
+    cell = f"open({str(runs)!r}, 'w').close()\n{SILENT_CELL.format(str(desk.flag))}"
+    client.write_text(CLIENT.format(cell=cell, runs=str(runs)))
+    desk.started.append(runs)
+    kernel = f"setsid nohup {sys.executable} -m ipykernel_launcher > /dev/null 2>&1 &"
+    desk.in_a_terminal(kernel, f"{sys.executable} {client}")
+
+
 def older_second_server(desk: Desk) -> None:
     """It reports the kernel idle during the cell, and a question to the kernel moves its stamp."""
     second = start_second_server(desk, str(environment(OLDER_SERVER)))
@@ -256,12 +289,14 @@ JOBS: dict[str, Callable[[Desk], None]] = {
     )
 }
 
-#: Other programs that run notebooks, each with a kernel of its own. `make soak` installs them in
-#: places of their own.
+#: The jobs that only `make soak` runs. It installs the programs that they need in places of their
+#: own.
 RUNNERS: dict[str, Callable[[Desk], None]] = {
     "papermill": papermill,
     "jupyter_scheduler": jupyter_scheduler,
     "older_second_server": older_second_server,
+    "program_in_a_terminal_of_a_second_server": program_in_a_terminal_of_a_second_server,
+    "kernel_without_a_file_on_its_command_line": kernel_without_a_file_on_its_command_line,
 }
 
 OLDER_SERVER = Host("jupyter-server-2.14", ("jupyter_server==2.14.2", "ipykernel"))

@@ -19,6 +19,11 @@ OTHER = process(400, 1, command="jupyter-server")
 #: The other server runs in the foreground of a pane, where a shell started it.
 PANE = process(390, 1, command="bash", terminal=9, foreground=400)
 IN_PANE = process(400, 390, command="jupyter-lab", session=390, terminal=9, foreground=400)
+#: A script of the pane has started the other server.
+SCRIPT = process(395, 1, command="sh", session=390, terminal=9, foreground=395)
+BY_SCRIPT = process(
+    400, 395, command="jupyter-lab", group=395, session=390, terminal=9, foreground=395
+)
 LANGUAGE_SERVER = process(401, 400, command="pylsp")
 WATCHER = process(402, 400, command="node", group=400, session=390, terminal=9, foreground=400)
 SHELL = process(410, 400, command="bash", terminal=10, foreground=410)
@@ -59,6 +64,7 @@ def survey(monkeypatch: pytest.MonkeyPatch, *more: Process, server: int = SERVER
         ((OTHER, SHELL), []),
         ((PANE, IN_PANE, LANGUAGE_SERVER, WATCHER, SHELL), []),
         ((PANE, IN_PANE, WATCHER, BUSY_SHELL, JOB), ["train"]),
+        ((SCRIPT, BY_SCRIPT, SHELL), []),
         # The shell of the kernel is asked whether a cell runs.
         ((OTHER, KERNEL, INTERPRETER), []),
     ],

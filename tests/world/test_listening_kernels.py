@@ -1,0 +1,182 @@
+"""Kernels that do not name their connection file on their command line: found by their sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from process_table import process
+
+from auto_shutdown.world import (
+    connections,
+    foreign_kernels,
+    listening_kernels,
+    proc_files,
+    shell_probe,
+)
+from auto_shutdown.world.listening_kernels import CHANNELS, ConnectionFiles, endpoints
+
+pytestmark = pytest.mark.skipif(not proc_files.PROC.exists(), reason="no /proc here")
+
+HERE = os.getpid()
+TABLE = {each.pid: each for each in (process(1, 0), process(HERE, 1), process(4_000_000, 1))}
+NAME = f"kernel-{HERE}.json"
+
+
+@pytest.fixture
+def ports() -> Iterator[list[int]]:
+    """Five ports on which this process listens."""
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            for _ in CHANNELS
+        ]
+
+
+def write(path: Path, ports: list[Any], **more: Any) -> None:
+    usual = {"ip": "127.0.0.1", "transport": "tcp", "key": "secret"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**usual, **dict(zip(CHANNELS, ports)), **more}))
+
+
+def found(directory: Path, files: ConnectionFiles | None = None, *own: str) -> list[Any]:
+    files = files or ConnectionFiles()
+    kernels = files.kernels(TABLE, [directory], own, lambda _pid: ("x",))
+    return [(kernel.process.pid, kernel.path.name) for kernel in kernels]
+
+
+@pytest.mark.parametrize("name", [NAME, "kernel-4000000.json", "kernel-abc.json"])
+def test_a_kernel_is_found_by_the_process_that_listens_on_its_ports(
+    tmp_path: Path, ports: list[int], name: str
+) -> None:
+    write(tmp_path / name, ports)
+    (tmp_path / "jpserver-1.json").write_text("{}")
+    assert found(tmp_path) == [(HERE, name)]
+    assert found(tmp_path, None, name[len("kernel-") : -len(".json")]) == []
+    assert found(tmp_path / "gone") == []
+
+
+def test_the_file_of_a_kernel_that_has_ended_is_none(tmp_path: Path, ports: list[int]) -> None:
+    """Its process id belongs to another process now, and so may one of its ports."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        free = closed.getsockname()[1]
+    write(tmp_path / NAME, [*ports[:4], free])
+    assert found(tmp_path) == []
+
+
+def test_ports_on_which_different_processes_listen_are_no_kernel(
+    tmp_path: Path, ports: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of the ports of an old file belongs to another program now."""
+    own = proc_files.read_sockets(HERE)
+    (first,) = connections.listening_sockets()[ports[0]]
+    shown = {HERE: own - {first}, 4_000_000: frozenset({first})}
+    monkeypatch.setattr(proc_files, "read_sockets", lambda pid: shown.get(pid, frozenset()))
+    write(tmp_path / NAME, ports)
+    assert found(tmp_path) == []
+
+
+def test_a_file_is_read_again_when_it_changes(
+    tmp_path: Path, ports: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def read(path: Path) -> Any:
+        opened.append(path.name)
+        return shell_probe.read_connection_file(path)
+
+    monkeypatch.setattr(listening_kernels, "read_connection_file", read)
+    files = ConnectionFiles()
+    (tmp_path / NAME).write_text('{"half": ')
+    assert [found(tmp_path, files), found(tmp_path, files)] == [[], []]
+    assert opened == [NAME]
+    write(tmp_path / NAME, ports)
+    assert found(tmp_path, files) == [(HERE, NAME)]
+
+
+@pytest.mark.parametrize("bad", ["pipe", "directory", "loop", "dangling", "ports", "list"])
+def test_an_odd_file_hides_no_kernel(tmp_path: Path, ports: list[int], bad: str) -> None:
+    path = tmp_path / "kernel-0.json"
+    if bad == "pipe":
+        os.mkfifo(path)
+    elif bad == "directory":
+        path.mkdir()
+    elif bad in ("loop", "dangling"):
+        path.symlink_to(path if bad == "loop" else tmp_path / "gone")
+    elif bad == "ports":
+        write(path, ["1", None, {}, [], 1.5])
+    else:
+        path.write_text("[]")
+    write(tmp_path / NAME, ports)
+    assert found(tmp_path) == [(HERE, NAME)]
+
+
+def test_the_unix_sockets_of_a_kernel(tmp_path: Path) -> None:
+    connection = {"transport": "ipc", "ip": "/r/kernel-5-ipc", "shell_port": 1, "hb_port": 2}
+    assert endpoints(connection) == ["/r/kernel-5-ipc-1", "/r/kernel-5-ipc-2"]
+    path = str(tmp_path / "s-1")
+    with socket.socket(socket.AF_UNIX) as waiting:
+        waiting.bind(path)
+        assert path not in connections.listening_sockets()
+        waiting.listen()
+        assert connections.listening_sockets()[path] <= proc_files.read_sockets(HERE)
+
+
+def test_a_kernel_whose_sockets_cannot_be_seen_is_the_process_in_the_name_of_its_file(
+    tmp_path: Path, ports: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proc_files, "read_sockets", lambda _pid: frozenset())
+    write(tmp_path / "kernel-1.json", ports)
+    write(tmp_path / "kernel-abc.json", ports)
+    assert found(tmp_path) == [(1, "kernel-1.json")]
+
+
+def test_the_kernels_of_this_server_and_of_a_command_line_are_no_other_kernels(
+    tmp_path: Path, ports: list[int]
+) -> None:
+    write(tmp_path / NAME, ports)
+    listening = ConnectionFiles().kernels(TABLE, [tmp_path], (), lambda _pid: ("x",))
+
+    def find(own: set[int], *words: str) -> list[Any]:
+        return foreign_kernels.find(
+            TABLE, own, (), lambda pid: words if pid == HERE else ("x",), None, listening
+        )
+
+    assert [(k.process.pid, k.kernel_id) for k in find(set(), "python")] == [(HERE, str(HERE))]
+    assert find({HERE}, "python") == []
+    assert len(find(set(), "python", "-f", str(tmp_path / NAME))) == 1
+
+
+@pytest.mark.parametrize("words", [["-m", "ipykernel_launcher"], ["-m", "IPython", "kernel"]])
+def test_a_real_kernel_with_a_runtime_directory_of_its_own_is_asked(
+    tmp_path: Path, words: list[str]
+) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(tmp_path / "r")}
+    command = [sys.executable, *words]
+    kernel = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    path = tmp_path / "r" / f"kernel-{kernel.pid}.json"
+    try:
+        table = {kernel.pid: process(kernel.pid, 1)}
+        for _ in range(600):
+            listening = ConnectionFiles().kernels(table, [], ())
+            if listening or kernel.poll() is not None:
+                break
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                kernel.wait(0.1)
+        assert [(each.process.pid, each.path) for each in listening] == [(kernel.pid, path)]
+        (other,) = foreign_kernels.find(table, (), (), lambda _pid: ("x",), None, listening)
+        (answer,) = foreign_kernels.ask([other], 30.0).values()
+        assert (answer.free, answer.failure) == (True, "")
+    finally:
+        kernel.kill()
+        kernel.wait()
+    assert path.exists(), "a killed kernel leaves its file behind"
+    assert ConnectionFiles().kernels(table, [path.parent], ()) == []
