@@ -42,8 +42,8 @@ CONTAINER_CORES = 0.10
 LOW_CORES = 0.05
 
 #: What the scheduler of an idle cluster may use in addition for each worker: processor time in
-#: cores, and bytes a second. An idle dask scheduler with 24 workers uses 0.048 to 0.061 cores, and
-#: moves 62 to 85 KB/s.
+#: cores, and bytes a second. An idle dask scheduler with 24 workers uses 0.039 to 0.074 cores, and
+#: moves 59 to 107 KB/s.
 LOW_CORES_FOR_WORKER = 0.0015
 LOW_BYTES_FOR_WORKER = 4 * 1024
 

@@ -109,10 +109,13 @@ class SimulatedObservation(SimulatedThings):
             if thing.id in self.marks_lost:
                 self.marks_lost.discard(thing.id)
                 self.excuse(thing, self.rules.limit(thing))
-            if self.rules.active_until(thing) > self.unread_since.pop(thing.id, self.t):
-                # It was used while nobody could read it. The product does not trust its old time
-                # stamp.
+            unread_since = self.unread_since.pop(thing.id, self.t)
+            is_new = thing.id not in self.ever_observed and unread_since < self.t
+            if is_new or self.rules.active_until(thing) > unread_since:
+                # It was created or used while nobody could read it. The product does not trust its
+                # old time stamp.
                 self.excuse(thing, self.rules.limit(thing))
+            self.ever_observed.add(thing.id)
             self._reach_the_app(thing)
             if thing.is_visibly_busy():
                 self.observed_busy.add(thing.id)

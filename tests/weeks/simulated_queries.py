@@ -98,6 +98,9 @@ class SimulatedQueries(SimulatedObservation):
             # The idle clock begins when an answer shows that the work has ended. A detached job
             # counts for all terminals, because nobody knows which one started it.
             self.excuse(thing, self.rules.limit(thing))
+            app = self.oracle.app_of(thing)
+            if app is not None:
+                self.excuse(app, self.rules.limit(app))  # the end of the work counts for it, too
             self._excuse_witness(thing)
         self.shown[ref.id].working = working
         if working:

@@ -103,6 +103,7 @@ class SimulatedThings:
         self.observed_at = 0.0
         self.observed_busy: set[str] = set()
         self.unread_since: dict[str, float] = {}
+        self.ever_observed: set[str] = set()
         self.marks_lost: set[str] = set()
         self.jupyter = Jupyter(rng, self.counts)
         #: Called with the id of a kernel or terminal when the server sends a change signal for it.
