@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core.model import IOPubActivity
 from .kernel_requests import KernelRequests
-from .user_requests import USER_REQUESTS
+from .request_types import USER_REQUESTS
 
 #: The message types of a kernel's output.
 OUTPUT = frozenset(

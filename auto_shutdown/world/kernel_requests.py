@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any
 
 from ..core.marks import BUSY
-from .user_requests import ANSWERS_BEFORE_LOST, CODE_REQUESTS, USER_REQUESTS, Request
+from .request_types import ANSWERS_BEFORE_LOST, CODE_REQUESTS, USER_REQUESTS, Request
 
 #: States in which the kernel's process has ended, or is about to end.
 _ENDED = frozenset({"restarting", "autorestarting", "dead", "terminating", "terminated"})

@@ -23,8 +23,8 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from . import kernel_history
+from .request_types import USER_REQUESTS
 from .shell_probe import ANSWER_SECONDS, ShellAnswer, subshells_of
-from .user_requests import USER_REQUESTS
 from .websocket_handlers import OWN_SESSION_PREFIX
 
 #: How long the stamp of the model may take to come to rest after the answer.

@@ -9,7 +9,7 @@ died and was started again, would stay ``starting`` until ``startup_grace_minute
 
 So this module sends one ``kernel_info_request`` to the kernel's shell channel. ZeroMQ delivers it
 when the kernel has come up, however long that takes, so nothing here waits or tries again. The
-kernel's messages about this request are no activity (user_requests.py).
+kernel's messages about this request are no activity (request_types.py).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from typing import Any
 
 from .kernel_messages import LONGEST_STATUS, read
 from .kernel_requests import Requests
-from .user_requests import USER_REQUESTS
+from .request_types import USER_REQUESTS
 
 #: The messages of a client that matter here.
 INCOMING = USER_REQUESTS | {"input_reply"}

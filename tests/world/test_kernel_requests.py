@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from auto_shutdown.world.kernel_requests import KernelRequests, Requests
-from auto_shutdown.world.user_requests import ANSWERS_BEFORE_LOST
+from auto_shutdown.world.request_types import ANSWERS_BEFORE_LOST
 
 
 def cell(name: str = "1", subshell: str | None = None) -> dict[str, Any]:
