@@ -83,7 +83,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
     restorer: ILayoutRestorer | null,
     registry: ISettingRegistry | null,
     rendermime: IRenderMimeRegistry | null
-  ): void => {
+  ): Promise<void> => {
     // Translators before JupyterLab 4.1 have no languageCode.
     setLanguage((translator ?? nullTranslator).languageCode ?? 'default');
     const trans = loadTexts(translator);
@@ -157,14 +157,15 @@ const plugin: JupyterFrontEndPlugin<void> = {
     }
     listenToServer(app.serviceManager, poller.onServerEvent);
     void app.restored.then(async () => {
-      // A host without a "Running" panel goes without the section.
-      addRunningSection(app, poller, panel, trans).catch(() => undefined);
       await poller.refresh();
       await Promise.all([stopped.loadHistory(), entries.load()]);
       if (notifications !== null) {
         offerToBringBack(notifications, entries, panel, poller.now, trans);
       }
     });
+    // The host waits for this before it draws: JupyterLab 3 does not draw a section that comes later.
+    // A host without a "Running" panel goes without the section.
+    return addRunningSection(app, poller, panel, trans).catch(() => undefined);
   }
 };
 

@@ -102,7 +102,7 @@ def test_every_state_in_every_theme(
     nothing_is_cut(page)
     if name != "Dark High Contrast":
         widen(page, 320)
-        page.set_viewport_size({"width": 1280, "height": 1090})
+        page.set_viewport_size({"width": 1280, "height": 1125})
         page.mouse.move(800, 400)
         picture(page.locator(PANEL), f"panel-{name.lower()}")
         page.set_viewport_size({"width": 1280, "height": 720})

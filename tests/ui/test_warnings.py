@@ -131,6 +131,11 @@ def test_warned_once_then_stopped_and_the_notebook_says_so(
             clip={"x": 1280 - 460, "y": box["y"] - 20, "width": 460, "height": 740 - box["y"]},
         )
 
+    # JupyterLab's own panel of what runs lists it, too.
+    second.click('.jp-SideBar [data-id="jp-running-sessions"]')
+    own = second.locator(".jp-RunningSessions-item:has([data-icon='auto-shutdown:icon'])")
+    own.filter(has_text="train.ipynb").wait_for()
+
     # Saved before its kernel goes, and nothing is closed.
     soon = {"idle_timeout_minutes": 0.3, "warn_minutes": 0.2}
     server.request("PATCH", "auto-shutdown/settings", soon)

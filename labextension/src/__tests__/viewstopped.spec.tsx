@@ -48,7 +48,7 @@ describe('what was stopped', () => {
     found.outcomes = [
       outcome({ id: 'a', at: at(-3) }),
       outcome({ id: 'b', at: at(-24 * 60) }),
-      outcome({ id: 'c', at: at(-24 * 60 - 1) }),
+      outcome({ id: 'c', at: at(-26.5 * 60) }),
       outcome({ id: 'd', at: at(-24 * 60 * 5) })
     ];
     const list = /data-section="stopped".*?<\/section>/.exec(drawn(found))?.[0] ?? '';
