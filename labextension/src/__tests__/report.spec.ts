@@ -8,6 +8,7 @@ import {
   digest,
   grouped,
   holdOf,
+  idleNow,
   keepChoices,
   keepers,
   minutesUntil,
@@ -40,6 +41,24 @@ describe('grouped', () => {
 
   it('has nothing to say of nothing', () => {
     expect(grouped(report().resources)).toEqual([]);
+  });
+});
+
+describe('what "Shut down idle…" offers', () => {
+  it.each([
+    ['recent-activity', true],
+    ['presence', true], // somebody typed in it, and its row counts the time since
+    ['output', false],
+    ['suspect-busy', false],
+    ['max-busy', false],
+    ['kept-alive', false]
+  ])('a resource with the reason %s: %s', (reason, offered) => {
+    expect(idleNow(report(resource({ reason })))).toHaveLength(offered ? 1 : 0);
+  });
+
+  it('nothing that is active', () => {
+    const busy = resource({ reason: 'presence', idle_since: null, due_at: null });
+    expect(idleNow(report(busy))).toEqual([]);
   });
 });
 
