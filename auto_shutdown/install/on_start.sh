@@ -155,6 +155,7 @@ main() {
     say "$VERSION installed in $ENVIRONMENT"
   else
     say "not installed from $SOURCE: $(tail -n 3 "$WORK/log")"
+    BEFORE=$(installed) && say "$BEFORE, which was installed before, stays"
   fi
   [ -z "$CHANGED" ] || ! installed >/dev/null || restart
 }

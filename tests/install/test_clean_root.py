@@ -225,6 +225,7 @@ def test_a_broken_wheel_leaves_the_server_starting(
     done = root.start(script())
     assert done.returncode == 0
     assert f"not installed from {WHEEL}: " in done.stdout
+    assert "stays" not in done.stdout
     assert_host_untouched(root, before)
 
 
@@ -252,6 +253,7 @@ def test_broken_update_keeps_the_installed_version(make_root: Make) -> None:
     root.path(newer).write_bytes(b"no wheel")
     done = root.start(script(source=newer))
     assert (done.returncode, "not installed from" in done.stdout) == (0, True)
+    assert f"{__version__}, which was installed before, stays" in done.stdout
     assert root.packages() >= OURS
 
 
