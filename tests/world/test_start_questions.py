@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from iopub_channel import FakeKernel, FakeManager, Stream, status
 from jupyter_client.session import Session
+from one_kernel import Manager, Sessions
 from waiting import eventually
 
 from auto_shutdown.core.model import IOPubActivity, Kernel
@@ -16,6 +17,7 @@ from auto_shutdown.world import start_questions
 from auto_shutdown.world.iopub_subscription import IOPubSubscription
 from auto_shutdown.world.kernel_models import state_by_messages
 from auto_shutdown.world.kernel_requests import Requests
+from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.start_questions import StartQuestions
 
 STARTING = Kernel("k", "python3", "starting", iopub=IOPubActivity())
@@ -225,3 +227,51 @@ async def test_only_the_kernels_own_reply_is_an_answer(scene: Scene) -> None:
     assert not scene.has_come_up
     scene.kernel.reply(question)
     assert scene.has_come_up
+
+
+class StartingKernels(Manager):
+    """One kernel on this host, which its manager lists as starting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        assert self.model is not None
+        self.model["execution_state"] = "starting"
+        self.kernel = ShellKernel()
+
+    def get_kernel(self, kernel_id: str) -> Any:
+        return self.kernel
+
+
+async def test_full_and_partial_passes_ask_starting_kernels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(start_questions, "ASK_AFTER_SECONDS", 0.0)
+    manager = StartingKernels()
+    source, shells = KernelSource(manager, Sessions()), manager.kernel.shells
+
+    async def full_pass() -> None:
+        models, unreadable = await source.read()
+        source.joined(models, unreadable, [])
+
+    await full_pass()
+    await eventually(lambda: len(shells) == 1, "the question of a full pass")
+    manager.kernel.provisioner.pid = 8
+    await source.read_again(["k"])
+    await eventually(lambda: len(shells) == 2, "the question of a partial pass")
+    manager.lists, manager.model = False, None
+    monkeypatch.setattr(manager, "list_kernels", list)
+    await full_pass()
+    assert [shell.closed() for shell in shells] == [True, True], "the kernel is gone"
+
+
+async def test_questions_are_withdrawn_when_the_server_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(start_questions, "ASK_AFTER_SECONDS", 0.0)
+    manager = StartingKernels()
+    source, shells = KernelSource(manager, Sessions()), manager.kernel.shells
+    models, unreadable = await source.read()
+    source.joined(models, unreadable, [])
+    await eventually(lambda: shells, "the question")
+    source.close()
+    assert [shell.closed() for shell in shells] == [True]
