@@ -20,7 +20,7 @@ from traitlets.config import Config
 from .api.base_handler import CONTROLLER
 from .api.handlers import routes
 from .api.startup import record_failure
-from .config import provenance
+from .config import other_applications, provenance
 from .config.loading import configured_limits
 from .config.problems import ConfigurationError
 from .config.settings import Limits
@@ -141,13 +141,19 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         """The administrator's limits. Raises ConfigurationError when any part of the configuration
         of this extension cannot be read or understood."""
         server = self._server
-        loaded = [getattr(each, "_loaded_config_files", None) for each in (server, self)]
+        applications = other_applications.extension_applications(server, self)
+        configs = [app.config for app in applications if app is not self]
+        late = other_applications.late_section([*reversed(configs), server.config], self.config)
+        if late:
+            self.update_config(Config({provenance.SECTION: late}))
+        loaded = [getattr(each, "_loaded_config_files", None) for each in (server, *applications)]
         limits, ignored = await configured_limits(
             self,
             files.run,
             directories=server.config_file_paths,
             config_file=server.config_file,
-            merged=(server.config, self.config),
+            extension_files=other_applications.file_names(applications, self),
+            merged=(*reversed(configs), server.config, self.config),
             command_lines=[getattr(each, "cli_config", {}) for each in (server, self)],
             loaded=None if None in loaded else [path for paths in loaded for path in paths or ()],
         )

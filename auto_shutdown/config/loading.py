@@ -21,6 +21,7 @@ async def configured_limits(
     *,
     directories: Sequence[str],
     config_file: str,
+    extension_files: Sequence[str],
     merged: Iterable[Mapping[str, Any]],
     command_lines: Iterable[Mapping[str, Any]],
     loaded: Iterable[str] | None,
@@ -29,8 +30,9 @@ async def configured_limits(
     a user's file does not apply.
 
     ``app`` has the traits as Jupyter set them. If an administrator's file overrules a user's file,
-    this function sets the traits of ``app`` again. ``directories`` (most important first) and
-    ``config_file`` are where the server looks for configuration files. ``merged`` are the
+    this function sets the traits of ``app`` again. ``directories`` (most important first),
+    ``config_file`` and ``extension_files`` (see ``provenance.read_files``) are where the server
+    looks for configuration files. ``merged`` are the
     configurations of the server and of the extension as Jupyter merged them; ``command_lines`` are
     their command lines. ``loaded`` are the paths of the files that Jupyter loaded (None: this
     version of Jupyter does not list them).
@@ -41,7 +43,7 @@ async def configured_limits(
     command_line: dict[str, Any] = {}
     for config in command_lines:
         command_line.update(config.get(section_name, {}))
-    files = await run(provenance.read_files, directories, config_file)
+    files = await run(provenance.read_files, directories, config_file, extension_files)
     section = await run(precedence.overruling_section, files, command_line)
     if loaded is not None:
         raise_first(await run(precedence.failed_to_load, files, list(loaded)))

@@ -29,7 +29,8 @@ PROGRAM = "the program that started the server"
 
 SERVER_FILE = "jupyter_server_config"
 DROP_INS = f"{SERVER_FILE}.d"
-#: Jupyter reads this file for the extension of that name, before the server's own files.
+#: Jupyter reads such a file for each extension application, before the server's own files. This is
+#: the file of this extension.
 EXTENSION_FILE = "jupyter_auto_shutdown_config"
 BASE_FILE = "jupyter_config"
 
@@ -68,11 +69,19 @@ class ConfigFile:
         return section if isinstance(section, dict) else {}
 
 
-def read_files(directories: Sequence[str], config_file: str = "") -> list[ConfigFile]:
-    """The files that a server with these directories (most important first) reads, in the order in
-    which it reads them: least important first. ``config_file`` (the option ``--config``) takes the
-    place of the files named ``jupyter_server_config``."""
-    return [_read(path, owner) for path, owner in _paths(directories, config_file)]
+def read_files(
+    directories: Sequence[str],
+    config_file: str = "",
+    extension_files: Sequence[str] = (EXTENSION_FILE,),
+) -> list[ConfigFile]:
+    """The files that a server with these directories (most important first) reads, in the order of
+    their importance: least important first. ``config_file`` (the option ``--config``) takes the
+    place of the files named ``jupyter_server_config``. ``extension_files`` are the names of the
+    files of the server's extension applications, in the order in which the server links them. A
+    value of an earlier one wins, because Jupyter merges the values of a later one only if they are
+    not set yet."""
+    paths = _paths(directories, config_file, extension_files)
+    return [_read(path, owner) for path, owner in paths]
 
 
 def applying(files: Sequence[ConfigFile]) -> Sequence[ConfigFile]:
@@ -118,7 +127,9 @@ def source(files: Sequence[ConfigFile], section: str, name: str) -> str:
     return paths[-1] if paths else ""
 
 
-def _paths(directories: Sequence[str], config_file: str) -> Iterator[tuple[Path, str]]:
+def _paths(
+    directories: Sequence[str], config_file: str, extension_files: Sequence[str]
+) -> Iterator[tuple[Path, str]]:
     home, own = Path.home(), Path(jupyter_config_dir())
     of_user = {directory for directory in directories if is_users(Path(directory), home, own)}
 
@@ -128,9 +139,12 @@ def _paths(directories: Sequence[str], config_file: str) -> Iterator[tuple[Path,
             place = place.parent if path.name == DROP_INS else place
             yield path, USER if str(place) in of_user else ADMINISTRATOR
 
-    yield from with_owner(_drop_in_paths(directories))
-    for name in (EXTENSION_FILE, BASE_FILE):
+    first = dict.fromkeys(extension_files)
+    for name in reversed([name for name in first if name not in ("", BASE_FILE, SERVER_FILE)]):
+        if name == EXTENSION_FILE:
+            yield from with_owner(_drop_in_paths(directories))
         yield from with_owner(_pairs(directories, name))
+    yield from with_owner(_pairs(directories, BASE_FILE))
     if config_file:
         # Jupyter ignores the suffix of --config and reads both NAME.py and NAME.json.
         stem = Path(os.path.abspath(config_file)).with_suffix("")

@@ -3,6 +3,7 @@ report of the running server."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -19,7 +20,7 @@ from traitlets.config.loader import DeferredConfigList, DeferredConfigString
 from ..api.client import Client
 from ..api.discovery import find
 from ..api.server_error import ServerError
-from ..config import precedence, provenance
+from ..config import other_applications, precedence, provenance
 from ..config.problems import Problem, accepts_several_values, invalid_options
 from ..config.traits import AdminTraits
 from ..world.platform import Platform, recognise, state_directory
@@ -86,10 +87,11 @@ def look(url: str | None = None, port: int | None = None) -> Situation:
     options = _options(words)
     reader = _reader(provenance.SERVER_FILE, config_file)
     directories = reader.config_file_paths
-    config, config_error = _read(reader, directories)
+    extension_files = other_applications.well_known_files()
+    files = provenance.read_files(directories, config_file, extension_files)
+    config, config_error = _read(reader, directories, extension_files, files)
     for (section, name), values in options.items():
         config[section][name] = _deferred(section, name, values)
-    files = provenance.read_files(directories, config_file)
     config_error = _apply_precedence(config, files, options) or config_error
     repeated = {
         name: DeferredConfigList(values)
@@ -177,21 +179,50 @@ def _reader(name: str, config_file: str = "") -> JupyterApp:
     return JupyterApp(config_file_name=name, config_file=config_file, log=silent)
 
 
-def _read(reader: JupyterApp, directories: Sequence[str]) -> tuple[Config, str]:
-    """Merge all configuration files in Jupyter's order. Returns the result, and the problem of a
-    file that cannot be loaded (empty when there is none)."""
-    config = Config({provenance.SECTION: provenance.drop_ins(directories)})
-    problem = ""
-    for each in (_reader(provenance.EXTENSION_FILE), reader):
-        each.raise_config_file_errors = True
-        try:
-            each.load_config_file(suppress_errors=False)
-        except (Exception, SystemExit) as error:
-            problem = f"A configuration file cannot be loaded ({type(error).__name__})."
-            each.raise_config_file_errors = False
-            each.load_config_file()
-        config.merge(each.config)
+def _read(
+    reader: JupyterApp,
+    directories: Sequence[str],
+    extension_files: Sequence[str],
+    files: Sequence[provenance.ConfigFile],
+) -> tuple[Config, str]:
+    """Merge all configuration files in the order of ``provenance.read_files``. Returns the result,
+    and the problem of a file that cannot be loaded (empty when there is none). A file that does not
+    apply to this extension is no problem for it."""
+    config, problem = Config(), ""
+    for name in reversed(extension_files):
+        if name == provenance.EXTENSION_FILE:
+            config.merge(Config({provenance.SECTION: provenance.drop_ins(directories)}))
+        problem = _load(_reader(name), config) or problem
+    problem = _load(reader, config) or problem
+    failed = {file.path: _problem_of_python_file(file) for file in files} if problem else {}
+    if any(failed.values()):
+        applied = [failed[file.path] for file in provenance.applying(files)]
+        problem = next(filter(None, applied), "")
     return config, problem
+
+
+def _load(reader: JupyterApp, config: Config) -> str:
+    """Merge the files of one application into ``config``. Returns the problem of a file that cannot
+    be loaded."""
+    problem = ""
+    reader.raise_config_file_errors = True
+    try:
+        reader.load_config_file(suppress_errors=False)
+    except (Exception, SystemExit) as error:
+        problem = f"A configuration file cannot be loaded ({type(error).__name__})."
+        reader.raise_config_file_errors = False
+        with contextlib.suppress(Exception, SystemExit):
+            reader.load_config_file()
+    config.merge(reader.config)
+    return problem
+
+
+def _problem_of_python_file(file: provenance.ConfigFile) -> str:
+    """Why a Python file cannot be run; empty if it can. Jupyter's own error does not name it."""
+    if file.problem or file.path.suffix != ".py":
+        return ""
+    error = precedence.run_python_file(file)[1]
+    return f"{file.path} cannot be loaded: {error}." if error else ""
 
 
 def _apply_precedence(

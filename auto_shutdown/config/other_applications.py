@@ -1,0 +1,66 @@
+"""The configuration of the other applications on the same server, such as JupyterLab.
+
+Jupyter merges the file of each extension application (``jupyter_lab_config.py``) into the server's
+configuration, but after this extension has taken its own values from there, or not at all if that
+application fails to load. So users set ``c.AutoShutdown`` in that file as they set ``c.ServerApp``,
+and Jupyter applies only ``ServerApp``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from traitlets.config import Config
+
+from .provenance import EXTENSION_FILE, SECTION
+
+#: The applications of the Jupyter project that can start a server: package and file.
+WELL_KNOWN = (
+    ("jupyterlab", "jupyter_lab_config"),
+    ("notebook", "jupyter_notebook_config"),
+    ("nbclassic", "jupyter_notebook_config"),
+)
+
+
+def extension_applications(server: Any, own: Any) -> list[Any]:
+    """The enabled extension applications of the server, in the order in which the server links
+    them. ``own`` is the application of this extension; it is the last one if the server does not
+    list it."""
+    manager = server.extension_manager
+    # jupyter_server links extensions by name. An extension can link others before their turn.
+    linked = [name for name in manager.linked_extensions if name in manager.extensions]
+    names = dict.fromkeys([*linked, *sorted(manager.extensions)])
+    packages = [manager.extensions[name] for name in names]
+    points = [
+        point
+        for package in packages
+        if package.enabled
+        for point in package.extension_points.values()
+    ]
+    applications = [point.app for point in points if point.app]
+    return applications if own in applications else [*applications, own]
+
+
+def file_names(applications: Iterable[Any], own: Any) -> list[str]:
+    """The name of the configuration file of each application, without directory and suffix."""
+    return [EXTENSION_FILE if app is own else str(app.config_file_name) for app in applications]
+
+
+def well_known_files() -> list[str]:
+    """The names of the files of the installed well-known applications, and of this extension. For
+    a caller that cannot ask a server which applications it has loaded."""
+    installed = [file for package, file in WELL_KNOWN if find_spec(package) is not None]
+    return [EXTENSION_FILE, *dict.fromkeys(installed)]
+
+
+def late_section(configs: Sequence[Mapping[str, Any]], own: Mapping[str, Any]) -> Config:
+    """The values for this extension that it has not taken over, because Jupyter merged them too
+    late. ``configs`` are those of the other applications in the order of linking, then that of the
+    server, which wins. ``own`` is the configuration that this extension has."""
+    values: dict[str, Any] = {}
+    for config in configs:
+        values.update(config.get(SECTION, {}))
+    taken_over = own.get(SECTION, {})
+    return Config({name: value for name, value in values.items() if name not in taken_over})
