@@ -28,7 +28,8 @@ GENERATED = {"reference/help.md", "reference/rest.md", "reference/event-schemas.
 
 #: Files of Jupyter, of users and of other tools.
 OF_OTHERS = {
-    "NAME.py", "auto_stop_idle.py", "autostop.py", "jupyter_server_config.py", "train.py",
+    "NAME.py", "auto_stop_idle.py", "autostop.py", "jupyter_lab_config.py",
+    "jupyter_server_config.py", "train.py",
 }  # fmt: skip
 
 
