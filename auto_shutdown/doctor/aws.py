@@ -27,7 +27,8 @@ from ..world.aws_errors import (
 )
 from ..world.own_app import RESTARTABLE
 from ..world.platform import LOCAL, NOTEBOOK_INSTANCE, Platform
-from ..world.sagemaker import BadAnswerError, make_client
+from ..world.sagemaker import BadAnswerError
+from ..world.sagemaker_client import make_client
 from . import stop_tag
 from .aws_answers import Answer, ask, credentials_failure, verdict
 from .situation import Situation

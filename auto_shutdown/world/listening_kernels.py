@@ -18,8 +18,8 @@ from typing import NamedTuple
 from . import proc_files
 from .connections import Endpoint, listening_sockets
 from .foreground import Arguments
-from .other_servers import PLACES, runtime_directory_of
 from .processes import Process, Table
+from .server_files import PLACES, runtime_directory_of
 from .shell_probe import Connection, read_connection_file
 
 #: The name of a connection file in a runtime directory (jupyter_client, ipykernel).

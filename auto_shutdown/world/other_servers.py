@@ -1,26 +1,23 @@
-"""Other Jupyter servers of this home in this container, and the activity in them.
+"""The kernels and terminals of other Jupyter servers of this home in this container.
 
 A server sees only its own kernels and terminals. A second server (``jupyter lab`` in a terminal)
 may have a busy kernel in the app that this server is about to remove. So this server asks the other
 one for the report of this extension, or, without the extension, for its kernels and terminals.
+server_files.py finds the other servers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from .. import safe_files
 from ..core.marks import DEAD
-from . import proc_files
 from .platform import text_of
-from .processes import Process, Table
+from .server_files import OtherServer
 from .stamps import parse_stamp
 from .terminals import image_of
 
@@ -33,26 +30,6 @@ MOST_LATE = timedelta(minutes=2)
 
 #: The HTTP status of a path that a server does not have.
 NOT_FOUND = 404
-
-#: The largest runtime file in bytes. A longer file is something else, and is not read.
-_MOST_BYTES = 64 * 1024
-
-#: A server's runtime file: ``jpserver-PID.json`` (jupyter_server), ``nbserver-PID.json`` (notebook
-#: before 7).
-PREFIXES = ("jpserver-", "nbserver-")
-
-
-@dataclass(frozen=True)
-class OtherServer:
-    """A running server, from its runtime file."""
-
-    pid: int
-    url: str
-    token: str = field(default="", repr=False)
-
-    def __str__(self) -> str:
-        where = f" at {self.url}" if self.url else ""
-        return f"the Jupyter server{where} (process {self.pid})"
 
 
 @dataclass(frozen=True)
@@ -106,122 +83,6 @@ class UnansweredError(Exception):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
-
-
-def find(table: Table, directories: Iterable[Path], own_pid: int) -> list[OtherServer]:
-    """The other servers that have a runtime file in one of ``directories`` and are still running.
-    Raises OSError, but for a directory that is not there."""
-    servers: list[OtherServer] = []
-    for directory in directories:
-        try:
-            names = os.listdir(directory)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        for name in names:
-            prefix = next((p for p in PREFIXES if name.startswith(p)), None)
-            if prefix is None or not name.endswith(".json"):
-                continue
-            pid = name[len(prefix) : -len(".json")]
-            # A home can be another container's, too, and a file can outlive its server.
-            if pid.isdigit() and int(pid) != own_pid and int(pid) in table:
-                server = _read(directory / name, int(pid))
-                if server is not None and _is_of(directory / name, table[server.pid]):
-                    servers.append(server)
-    # Of two files of a process, one may be of no use.
-    return list({server.pid: server for server in sorted(servers, key=lambda s: s.url)}.values())
-
-
-def runtime_directories(
-    table: Table,
-    own: Path,
-    home: str,
-    arguments: Callable[[int], Sequence[str]] = proc_files.read_arguments,
-) -> list[Path]:
-    """Where servers of this home keep their runtime files: our own directory, and those of running
-    servers of the same ``home`` that were started with a directory of their own. Raises
-    OSError."""
-    directories = {own}
-    for process in table.values():
-        if not process.has_ended and is_server(arguments(process.pid)):
-            given = proc_files.read_environment(process.pid, PLACES)
-            if given.get("HOME") == home:
-                directories.add(runtime_directory_of(given))
-    return sorted(directories)
-
-
-#: The variables that say where Jupyter keeps its files (jupyter_core.paths).
-PLACES = ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "XDG_DATA_HOME", "HOME")
-
-
-def runtime_directory_of(given: Mapping[str, str]) -> Path:
-    """The runtime directory of a process whose environment has these of :data:`PLACES`. It needs
-    ``HOME``."""
-    if "JUPYTER_RUNTIME_DIR" in given:
-        return Path(given["JUPYTER_RUNTIME_DIR"])
-    if "JUPYTER_DATA_DIR" in given:
-        return Path(given["JUPYTER_DATA_DIR"], "runtime")
-    if "XDG_DATA_HOME" in given:
-        return Path(given["XDG_DATA_HOME"], "jupyter", "runtime")
-    return Path(given["HOME"], ".local", "share", "jupyter", "runtime")
-
-
-#: Programs that are a Jupyter server with kernels and terminals, and their modules.
-_PROGRAMS = ("jupyter-lab", "jupyter-server", "jupyter-notebook", "jupyter-nbclassic", "jupyterhub")
-_MODULES = ("jupyterlab", "jupyter_server", "notebook", "nbclassic", "jupyterhub")
-
-
-def is_server(arguments: Sequence[str]) -> bool:
-    """Whether a command line starts a Jupyter server."""
-    for index, word in enumerate(arguments[:4]):
-        name = Path(word).name
-        if name.startswith(_PROGRAMS):
-            return True
-        if word == "-m" and len(arguments) > index + 1:
-            return arguments[index + 1].split(".")[0] in _MODULES
-        if name == "jupyter" and len(arguments) > index + 1:
-            return arguments[index + 1] in ("lab", "server", "notebook", "nbclassic")
-    return False
-
-
-#: A server writes its runtime file after its start. The file may seem older than the process by at
-#: most this time (seconds), because the clock of a shared file system differs.
-_SKEW = 60.0
-
-
-def _is_of(path: Path, process: Process) -> bool:
-    """Whether this process may have written the runtime file. Raises OSError.
-
-    A home outlives its containers, and a new container uses the same process ids again. So a file
-    that is older than the process is of an earlier process. If the command line shows that the
-    process is a server, the age does not count: somebody may have set the clock."""
-    if not process.command.startswith(("python", "jupyter", "pt_main")):
-        return False
-    if is_server(proc_files.read_arguments(process.pid)):
-        return True
-    started_at = proc_files.started_at(process)
-    try:
-        written_at = os.stat(path).st_mtime
-    except FileNotFoundError:
-        return False
-    return started_at is None or written_at > started_at.timestamp() - _SKEW
-
-
-def _read(path: Path, pid: int) -> OtherServer | None:
-    """The server of the runtime file. None if the file was deleted since it was listed. A file that
-    is still being written, makes no sense, or may not be read (``sudo jupyter lab``) gives a server
-    without an address: nobody can ask that server, so what runs in it is unknown."""
-    try:
-        # Another container's user may have made it, where a home is shared.
-        text = safe_files.read_bytes(path, _MOST_BYTES, follow=True, any_owner=True)
-        content = json.loads(text)
-        url = str(content["url"])
-    except (FileNotFoundError, safe_files.UnsafeFileError):
-        return None
-    except (ValueError, KeyError, TypeError, RecursionError, PermissionError):
-        return OtherServer(pid, "")
-    return OtherServer(
-        pid, url if url.endswith("/") else url + "/", str(content.get("token") or "")
-    )
 
 
 async def tenants_of(server: OtherServer) -> list[Tenant]:

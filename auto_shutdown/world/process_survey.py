@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ..core.model import Kernel, Kind, Ref, Resource, Snapshot
-from . import cron_jobs, foreign_kernels, other_servers, proc_files, process_table, processes
+from . import cron_jobs, foreign_kernels, proc_files, process_table, processes, server_files
 from .attribution import Attribution, ProcessHistory
 from .connections import have_connection, remote_connections
 from .cron_jobs import CronJobs
@@ -19,10 +19,10 @@ from .evidence import Sample, sample_of
 from .foreground import MULTIPLEXERS, Arguments, foreground_programs
 from .foreign_kernels import ForeignKernel, OtherFiles
 from .listening_kernels import ConnectionFiles
-from .other_servers import OtherServer
 from .outside_programs import Members, Outside, ProgramWatch, is_new_own_kernel
 from .process_table import UnreadableError
 from .processes import Process, Table
+from .server_files import OtherServer
 
 
 @dataclass(frozen=True)
@@ -264,14 +264,14 @@ class Surveyor:
         """Where the servers of this home keep their runtime files. Raises OSError."""
         if self.runtime_directory is None:
             return []
-        return other_servers.runtime_directories(
+        return server_files.runtime_directories(
             table, self.runtime_directory, os.environ.get("HOME", ""), arguments
         )
 
     def _other_servers(self, table: Table, arguments: Arguments) -> list[OtherServer]:
         """The Jupyter servers of this home that run beside this one. Raises OSError."""
         directories = self._runtime_directories(table, arguments)
-        return other_servers.find(table, directories, self.server)
+        return server_files.find(table, directories, self.server)
 
     def _cron_jobs(
         self, table: Table, roots: Mapping[Ref, int], servers: list[OtherServer]

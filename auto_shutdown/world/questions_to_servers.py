@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 from . import other_servers
 from .other_servers import Tenant, UnansweredError
+from .server_files import OtherServer
 from .stamps import MovedStamps
 
 #: An older server may record the time of a question a moment after the answer to it. So its stamps
@@ -52,7 +53,7 @@ class QuestionsToServers:
                     self._moved.note(_key(tenant), tenant.active_at, at)
 
 
-async def _stamps_at_rest(server: other_servers.OtherServer) -> dict[str, datetime | None]:
+async def _stamps_at_rest(server: OtherServer) -> dict[str, datetime | None]:
     """The last activity of each kernel and terminal of ``server``, by id, as soon as it no longer
     changes. Raises UnansweredError."""
     seen: dict[str, datetime | None] = {}

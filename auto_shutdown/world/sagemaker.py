@@ -7,7 +7,6 @@ it is first needed, and importing this module does not. No call runs on the even
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -18,31 +17,23 @@ from ..core.model import KERNEL_GATEWAY, App, Snapshot, Unread
 from ..core.outcome import Outcome, Result
 from ..core.translatable import sentence
 from .aws_errors import CREDENTIALS, classify, read_error, remedy
-from .boto3_loading import in_turns, new_session
 from .last_word import MayGo, always, kept
 from .own_app import stop_instance
 from .own_description import Description, describe
 from .platform import NOTEBOOK_INSTANCE_TYPE, Platform
-from .worker_thread import Worker, require_caller
+from .sagemaker_client import make_client
+from .worker_thread import Worker
 
 T = TypeVar("T")
 
-#: Time limits in seconds. botocore must not retry for minutes, because the controller itself tries
-#: again later. CALL_SECONDS is longer than two attempts, so that botocore reports its own error
-#: before this limit is reached.
-CONNECT_SECONDS = 3
-READ_SECONDS = 15
+#: The time limit of one call in seconds, with the wait for the worker thread. It is longer than all
+#: attempts of botocore (sagemaker_client.py), so that botocore reports its own error before.
 CALL_SECONDS = 40.0
-ATTEMPTS = 2
 
 PAGE_SIZE = 100
 MOST_PAGES = 100
 #: A resource has at most 50 tags, which fit on one page. More pages than this are an error.
 MOST_TAG_PAGES = 5
-
-#: botocore reads this variable itself from 1.31 on. For older versions this module passes the
-#: value.
-ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_SAGEMAKER"
 
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
 
@@ -295,36 +286,6 @@ def all_tags(list_page: Callable[..., Any], arn: str) -> dict[str, str]:
     raise BadAnswerError
 
 
-def make_client(
-    region_name: str | None, endpoint_url: str | None = None, session: Any = None, **config: Any
-) -> Any:
-    """A boto3 client of SageMaker; ``config`` is botocore's, over the values here. Blocks."""
-    with in_turns():
-        from botocore.config import Config
-
-        settings: dict[str, Any] = {
-            "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": READ_SECONDS,
-            "retries": {"total_max_attempts": ATTEMPTS, "mode": "standard"},
-            **config,
-        }
-        client = (session or new_session()).client(
-            "sagemaker",
-            region_name=region_name,
-            endpoint_url=endpoint_url or _endpoint_of_environment(),
-            config=Config(**settings),
-        )
-    # A call may hang before it is sent, for example while botocore loads the credentials. By then
-    # its caller may have told a user that it failed. botocore emits this event right before it
-    # sends each attempt.
-    client.meta.events.register("before-send.sagemaker", _require_caller_before_send)
-    return client
-
-
-def _require_caller_before_send(**_: Any) -> None:
-    require_caller()
-
-
 def _liveness(app: App) -> tuple[int, datetime]:
     """The order of two entries with the same name: an app that lives is greater than one that has
     ended, and then the newer is greater."""
@@ -337,11 +298,3 @@ def _describe_error(code: str) -> str:
     if code == "TimedOut":
         return f"no answer within {CALL_SECONDS:g} s ({code})"
     return code
-
-
-def _endpoint_of_environment() -> str | None:
-    """The endpoint that the environment sets for SageMaker; None if it sets none, or if
-    ``AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`` switches that off, as in botocore."""
-    if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
-        return None
-    return os.environ.get(ENDPOINT_VARIABLE) or None

@@ -21,8 +21,9 @@ from auto_shutdown.world import other_servers, proc_files, process_table
 from auto_shutdown.world.attribution import Attribution
 from auto_shutdown.world.background_work import WorkSource
 from auto_shutdown.world.kernel_usage import Usage
-from auto_shutdown.world.other_servers import OtherServer, Tenant
+from auto_shutdown.world.other_servers import Tenant
 from auto_shutdown.world.process_survey import Survey
+from auto_shutdown.world.server_files import OtherServer
 from auto_shutdown.world.work_answers import judge_tenants
 
 STAMP = datetime(2026, 1, 1, tzinfo=timezone.utc)

@@ -15,7 +15,7 @@ from botocore.loaders import JSONFileLoader
 from waiting import wait_until
 
 from auto_shutdown.world import boto3_loading as loading
-from auto_shutdown.world import sagemaker
+from auto_shutdown.world import sagemaker_client
 
 DATA = Path(botocore.__file__).parent / "data"
 MODEL = str(DATA / "sagemaker" / "2017-07-24" / "service-2")
@@ -91,7 +91,7 @@ def test_client_is_created_in_turns_and_with_our_loader(monkeypatch: pytest.Monk
         seen.append((sys.getswitchinterval(), type(loader)))
         return found
 
-    monkeypatch.setattr(sagemaker, "new_session", session)
-    client = sagemaker.make_client("us-west-2")
+    monkeypatch.setattr(sagemaker_client, "new_session", session)
+    client = sagemaker_client.make_client("us-west-2")
     assert seen == [(pytest.approx(loading.TURN_SECONDS), loading.PatientLoader)]
     assert "DeleteApp" in client.meta.service_model.operation_names

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from process_table import BASE, SERVER, process
 
-from auto_shutdown.world import other_servers, proc_files
+from auto_shutdown.world import other_servers, proc_files, server_files
 from auto_shutdown.world.other_servers import UnansweredError
 
 
@@ -19,7 +19,7 @@ class TestFindingOtherServers:
     def test_irregular_runtime_files_neither_hang_nor_raise(self, tmp_path: Path) -> None:
         table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
         os.mkfifo(tmp_path / "jpserver-500.json")
-        assert other_servers.find(table, [tmp_path], SERVER) == []
+        assert server_files.find(table, [tmp_path], SERVER) == []
 
     @pytest.mark.parametrize("content", ["", "{", "[" * 60_000, "{}", '{"url": ["x"'])
     async def test_a_server_whose_runtime_file_makes_no_sense_is_unknown(
@@ -28,7 +28,7 @@ class TestFindingOtherServers:
         """The file may be half written. Its kernels may be at work."""
         table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
         (tmp_path / "jpserver-500.json").write_text(content)
-        (server,) = other_servers.find(table, [tmp_path], SERVER)
+        (server,) = server_files.find(table, [tmp_path], SERVER)
         with pytest.raises(UnansweredError, match=r"runtime file of .* \(process 500\)"):
             await other_servers.tenants_of(server)
 
@@ -43,8 +43,8 @@ class TestFindingOtherServers:
         def refuse(*_arguments: Any, **_more: Any) -> bytes:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(other_servers.safe_files, "read_bytes", refuse)
-        (server,) = other_servers.find(table, [tmp_path], SERVER)
+        monkeypatch.setattr(server_files.safe_files, "read_bytes", refuse)
+        (server,) = server_files.find(table, [tmp_path], SERVER)
         with pytest.raises(UnansweredError, match="cannot be read or understood"):
             await other_servers.tenants_of(server)
 
@@ -68,7 +68,7 @@ class TestFindingOtherServers:
         path = tmp_path / "jpserver-500.json"
         path.write_text(json.dumps({"url": "http://localhost:8889"}))
         os.utime(path, (started_at.timestamp() - age,) * 2)
-        assert bool(other_servers.find(table, [tmp_path], SERVER)) is found
+        assert bool(server_files.find(table, [tmp_path], SERVER)) is found
 
     def test_running_server_is_found_by_its_runtime_file(self, tmp_path: Path) -> None:
         table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
@@ -77,7 +77,7 @@ class TestFindingOtherServers:
             (tmp_path / f"jpserver-{pid}.json").write_text(json.dumps(content))
         (tmp_path / "nbserver-500.json").write_text("{")
         (tmp_path / "jpserver-500-open.html").write_text("")
-        (found,) = other_servers.find(table, [tmp_path, tmp_path / "none"], SERVER)
+        (found,) = server_files.find(table, [tmp_path, tmp_path / "none"], SERVER)
         assert (found.pid, found.url, found.token) == (500, "http://localhost:8889/", "secret")
         assert "secret" not in repr(found)
 
@@ -95,7 +95,7 @@ class TestFindingOtherServers:
     def test_command_lines_that_are_a_jupyter_server(
         self, words: tuple[str, ...], server: bool
     ) -> None:
-        assert other_servers.is_server(words) is server
+        assert server_files.is_server(words) is server
 
     def test_runtime_directories_follow_from_environment_and_home(self, monkeypatch: Any) -> None:
         table = {500: process(500, 1), 501: process(501, 1), 502: process(502, 1)}
@@ -105,7 +105,7 @@ class TestFindingOtherServers:
             502: {"HOME": "/home/b"},
         }
         monkeypatch.setattr(proc_files, "read_environment", lambda pid, _names: given[pid])
-        found = other_servers.runtime_directories(
+        found = server_files.runtime_directories(
             table, Path("/own"), "/home/a", lambda _pid: ("jupyter-lab",)
         )
         usual = Path("/home/a/.local/share/jupyter/runtime")

@@ -16,10 +16,11 @@ from auto_shutdown.world import other_servers, questions_to_servers
 from auto_shutdown.world.attribution import Attribution
 from auto_shutdown.world.foreign_kernels import ForeignKernel
 from auto_shutdown.world.local_work import LocalWork, Others, Question
-from auto_shutdown.world.other_servers import OtherServer, Tenant, UnansweredError
+from auto_shutdown.world.other_servers import Tenant, UnansweredError
 from auto_shutdown.world.outside_programs import ProgramWatch
 from auto_shutdown.world.process_survey import Survey
 from auto_shutdown.world.questions_to_servers import QuestionsToServers
+from auto_shutdown.world.server_files import OtherServer
 from auto_shutdown.world.shell_probe import ShellAnswer
 
 EARLY, LATE = (datetime(2026, 1, 1, hour, tzinfo=timezone.utc) for hour in (10, 11))

@@ -8,11 +8,11 @@ import pytest
 from process_table import BASE, SERVER, process
 
 from auto_shutdown.core.model import Snapshot
-from auto_shutdown.world import foreign_kernels, other_servers, proc_files, process_table
+from auto_shutdown.world import foreign_kernels, proc_files, process_table, server_files
 from auto_shutdown.world.foreign_kernels import ForeignKernel
-from auto_shutdown.world.other_servers import OtherServer
 from auto_shutdown.world.process_survey import Survey, Surveyor
 from auto_shutdown.world.processes import Process
+from auto_shutdown.world.server_files import OtherServer
 
 URL = "http://other/"
 OTHER = process(400, 1, command="jupyter-server")
@@ -46,8 +46,8 @@ def survey(monkeypatch: pytest.MonkeyPatch, *more: Process, server: int = SERVER
     monkeypatch.setattr(process_table, "read_table", lambda: table)
     monkeypatch.setattr(proc_files, "read_arguments", lambda pid: (table[pid].command,))
     monkeypatch.setattr(proc_files, "is_of_another_user", lambda _pid: False)
-    monkeypatch.setattr(other_servers, "runtime_directories", lambda *_: [])
-    monkeypatch.setattr(other_servers, "find", lambda *_: others)
+    monkeypatch.setattr(server_files, "runtime_directories", lambda *_: [])
+    monkeypatch.setattr(server_files, "find", lambda *_: others)
     monkeypatch.setattr(
         foreign_kernels, "find", lambda *_: [k for k in kernels if k.process.pid in table]
     )

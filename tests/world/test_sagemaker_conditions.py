@@ -17,7 +17,7 @@ pytest.importorskip("boto3")
 from scripted_sagemaker import ADA, APP, Answer, Endpoint, own_environment, serving, unread_of
 
 from auto_shutdown.core.outcome import Result
-from auto_shutdown.world import sagemaker
+from auto_shutdown.world import sagemaker, sagemaker_client
 from auto_shutdown.world.sagemaker import SageMaker
 
 # boto3 says this about itself on the oldest Python we support.
@@ -75,14 +75,15 @@ async def test_new_client_is_made_after_a_hanging_call(
 async def test_botocore_timeouts_are_seconds(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sagemaker, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(sagemaker_client, "READ_SECONDS", 0.05)
     maker = SageMaker(ADA, endpoint.url)
     endpoint.always(Answer(held=True))
     outcome = await maker.delete_app(APP)
     assert (outcome.result, outcome.code) == (Result.TEMPORARY, "ReadTimeoutError")
     assert "com.amazonaws.us-west-2.sagemaker.api" in outcome.remedy
     # A busy machine reads them after nobody waits for them any more.
-    await eventually(lambda: len(endpoint.requests) == sagemaker.ATTEMPTS, "every attempt arrives")
+    attempts = sagemaker_client.ATTEMPTS
+    await eventually(lambda: len(endpoint.requests) == attempts, "every attempt arrives")
     maker.close()
 
 
@@ -136,12 +137,12 @@ async def test_endpoint_comes_from_the_environment(
     maker = SageMaker(ADA)
     assert (await maker.delete_app(APP)).result is Result.REMOVED
     maker.close()
-    assert sagemaker._endpoint_of_environment() == endpoint.url
+    assert sagemaker_client._endpoint_of_environment() == endpoint.url
     monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
-    assert sagemaker._endpoint_of_environment() is None
+    assert sagemaker_client._endpoint_of_environment() is None
     monkeypatch.delenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", "")
-    assert sagemaker._endpoint_of_environment() is None
+    assert sagemaker_client._endpoint_of_environment() is None
 
 
 async def test_closed_client_makes_no_calls(endpoint: Endpoint) -> None:

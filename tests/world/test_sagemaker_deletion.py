@@ -17,7 +17,7 @@ from scripted_sagemaker import (
 
 from auto_shutdown.core.model import App
 from auto_shutdown.core.outcome import Result
-from auto_shutdown.world import sagemaker
+from auto_shutdown.world import sagemaker_client
 from auto_shutdown.world.sagemaker import SageMaker, SourceError
 
 # boto3 says this about itself on the oldest Python we support.
@@ -63,7 +63,7 @@ async def test_failed_delete_app_has_its_code_and_remedy(
     endpoint.always(answer)
     outcome = await maker.delete_app(APP)
     assert (outcome.result, outcome.code) == (result, code)
-    assert len(endpoint.requests) <= sagemaker.ATTEMPTS
+    assert len(endpoint.requests) <= sagemaker_client.ATTEMPTS
     if outcome.failed:
         assert code in outcome.detail
         assert outcome.remedy
