@@ -53,7 +53,11 @@ def found(directory: Path, files: ConnectionFiles | None = None, *own: str) -> l
     return [(kernel.process.pid, kernel.path.name) for kernel in kernels]
 
 
-@pytest.mark.parametrize("name", [NAME, "kernel-4000000.json", "kernel-abc.json"])
+@pytest.mark.parametrize(
+    "name",
+    [NAME, "kernel-4000000.json", "kernel-abc.json"],
+    ids=["its process id", "another process id", "no process id"],
+)
 def test_a_kernel_is_found_by_the_process_that_listens_on_its_ports(
     tmp_path: Path, ports: list[int], name: str
 ) -> None:
