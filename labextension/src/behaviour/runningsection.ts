@@ -23,7 +23,6 @@ interface IItem {
 /** A section of the host's "Running" panel, as JupyterLab 3.1 and newer read it. */
 interface ISection {
   name: string;
-  supportsMultipleViews: boolean;
   shutdownLabel: string;
   /** The button at the top of the section, and the question before it acts. */
   shutdownAllLabel: string;
@@ -59,7 +58,6 @@ export function runningSection(poller: Source, panel: Actions, trans: Translatio
   };
   return {
     name: trans.__('Stopping soon'),
-    supportsMultipleViews: false,
     shutdownLabel: trans.__('Shut down now…'),
     shutdownAllLabel: trans.__('Keep'),
     shutdownAllConfirmationText: trans.__('Keep all that is listed here?'),

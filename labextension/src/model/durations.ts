@@ -18,6 +18,11 @@ export function setLanguage(code: string): void {
   locale = /^(en|default)\b/.test(code) ? undefined : code.replace('_', '-');
 }
 
+/** The language of times and numbers; undefined: the browser's. */
+export function language(): string | undefined {
+  return locale;
+}
+
 function withUnit(count: number | string, unit: Unit, trans: TranslationBundle): string {
   switch (unit) {
     case 'd':
@@ -151,24 +156,8 @@ export function clock(instant: string | number, now: number = Date.now()): strin
   return `${dayName(at)} ${time}`;
 }
 
-/** A time of the day, each as wide as the other. */
-export function timeOfDay(instant: string | number): string {
-  const at = new Date(instant);
-  return at.toLocaleTimeString(locale ?? [], { hour: '2-digit', minute: '2-digit' });
-}
-
-/** A day as people call it: `today`, `yesterday`, `Fri 27 Nov`. */
-export function dayWords(instant: string | number, now: number): string {
-  const day = new Date(instant);
-  const before = Math.round(
-    (new Date(now).setHours(0, 0, 0, 0) - new Date(instant).setHours(0, 0, 0, 0)) / 86_400_000
-  );
-  return before === 0 || before === 1
-    ? new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(-before, 'day')
-    : dayName(day);
-}
-
-function dayName(at: Date): string {
+/** A day with its weekday: `Fri 27 Nov`. */
+export function dayName(at: Date): string {
   return at.toLocaleDateString(locale ?? [], { weekday: 'short', day: 'numeric', month: 'short' });
 }
 

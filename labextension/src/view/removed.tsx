@@ -1,4 +1,5 @@
-import { dayWords, duration, timeOfDay } from '../model/durations';
+import { dayWords, timeOfDay } from '../model/days';
+import { duration } from '../model/durations';
 import { fullName, keyOf, namesOf } from '../model/names';
 import type { IName } from '../model/names';
 import { failed, listedRemovals } from '../model/removals';
