@@ -102,27 +102,27 @@ describe('the announcer', () => {
     vi.unstubAllGlobals();
   });
 
-  it('tells each deadline once, in one page', async () => {
+  it('shows one notification for each deadline, in one page only', async () => {
     expect(await one.see(EVAL)).toHaveLength(1);
     expect(await one.see(EVAL)).toHaveLength(1);
     expect(await other.see(EVAL)).toHaveLength(0);
   });
 
-  it('tells what goes together in one sentence, and keeps it with one button', async () => {
+  it('shows one notification for a kernel and its app, and one button keeps both', async () => {
     const [message] = await one.see(INSIDE, { ...APP, ...DUE });
     expect(message).toContain('eval.ipynb and pytorch-1-8 stop at');
     [...one.shown.values()][0].buttons[0].press();
     expect(one.kept.map(r => r.id)).toEqual([APP.id]);
   });
 
-  it('takes it back when what it announced is used again', async () => {
+  it('removes a resource from the notification when the resource becomes active', async () => {
     await one.see(INSIDE, { ...APP, ...DUE });
     const [message] = await one.see(active('busy', { id: 'eval' }), { ...APP, ...DUE });
     expect(message).toMatch(/^pytorch-1-8 stops at/);
     expect(await one.see(active('busy', { id: 'eval' }))).toEqual([]);
   });
 
-  it('does not tell again what was closed, but the next deadline', async () => {
+  it('does not show a closed notification again until the next deadline', async () => {
     await one.see(EVAL);
     one.close();
     expect(await one.see(EVAL)).toEqual([]);
@@ -130,7 +130,7 @@ describe('the announcer', () => {
     expect(await one.see({ ...EVAL, due_at: at(64) })).toHaveLength(1);
   });
 
-  it('moves to the page that is looked at', async () => {
+  it('moves the notification to the visible page', async () => {
     await one.see(EVAL);
     visibility = 'hidden';
     expect(await one.see(EVAL)).toEqual([]);
@@ -139,7 +139,7 @@ describe('the announcer', () => {
     expect(await one.see(EVAL)).toEqual([]);
   });
 
-  it('waits for the lead time that the person has chosen, or for ever', async () => {
+  it('waits for the lead time of the user, and shows nothing without a lead time', async () => {
     one.lead = 2 * 60_000;
     expect(await one.see(EVAL)).toEqual([]);
     expect(await one.see({ ...EVAL, due_at: at(2) })).toHaveLength(1);
@@ -147,7 +147,7 @@ describe('the announcer', () => {
     expect(await other.see({ ...EVAL, id: 'x' })).toEqual([]);
   });
 
-  it('tells nothing of what it only remembers', async () => {
+  it('shows nothing while the server does not answer', async () => {
     one.state.error = 'gone';
     expect(await one.see(EVAL)).toEqual([]);
   });

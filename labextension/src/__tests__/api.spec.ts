@@ -24,6 +24,6 @@ test.each([
   ['/user/%EC%82%AC%EC%9A%A9%EC%9E%90/'],
   ['/a%20b/'],
   ['/a%2Fb/']
-])('keeps the percent-encoding of the base URL %s', async base => {
+])('the request keeps the percent-encoding of the base URL %s', async base => {
   expect(await askedPath(base)).toBe(`${base}auto-shutdown/status`);
 });

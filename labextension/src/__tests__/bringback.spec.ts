@@ -7,7 +7,7 @@ import { at, entry, outcome } from './given';
 
 const trans = nullTranslator.load('');
 
-describe('the entry of a removal', () => {
+describe('entryOf() returns for a removal', () => {
   const entries = [
     entry({ id: 'new', resource: 'k' }),
     entry({ id: 'old', resource: 'k' }),
@@ -15,16 +15,16 @@ describe('the entry of a removal', () => {
   ];
 
   it.each([
-    ['the newest of this kernel', { kind: 'kernel', id: 'k' }, 'new'],
-    ['a terminal', { kind: 'terminal', id: '1' }, 'terminal'],
-    ['nothing of another kind', { kind: 'kernel', id: '1' }, undefined],
-    ['nothing for an app', { kind: 'app', id: 'k' }, undefined]
+    ['the newest entry of this kernel', { kind: 'kernel', id: 'k' }, 'new'],
+    ['the entry of a terminal', { kind: 'terminal', id: '1' }, 'terminal'],
+    ['no entry of another kind', { kind: 'kernel', id: '1' }, undefined],
+    ['no entry for an app', { kind: 'app', id: 'k' }, undefined]
   ] as const)('is %s', (_, more, expected) => {
     expect(entryOf(outcome(more), entries)?.id).toBe(expected);
   });
 });
 
-describe('what is offered after a restart of the server', () => {
+describe('endedBefore() offers after a restart of the server', () => {
   const ending = { ends_server: true };
   const a = entry({ id: 'a', at: at(-30), ...ending });
   const b = entry({ id: 'b', at: at(-30), ...ending });
@@ -35,19 +35,31 @@ describe('what is offered after a restart of the server', () => {
     outcome({ kind: 'app', id: 'own', at: at(minutes), ...ending });
 
   it.each([
-    ['all of the last run', [a, b, sooner, yesterday], [], at(-5), ['a', 'b', 'sooner']],
-    ['also where the app ended alone', [sooner, yesterday], [app(-29)], at(-5), ['sooner']],
-    ['nothing of the day before the last', [sooner], [app(-29), app(-60)], at(-5), null],
-    ['nothing where the server went on', [later], [], at(-5), null],
-    ['nothing that was stopped since the start', [a, b, later], [app(-29)], at(-60), null],
-    ['nothing of more than a day before', [yesterday], [app(-29)], at(-5), null],
-    ['nothing of nothing', [], [], at(0), null]
+    [
+      'all entries of the last run of the server',
+      [a, b, sooner, yesterday],
+      [],
+      at(-5),
+      ['a', 'b', 'sooner']
+    ],
+    [
+      'the kernels that ended before the app ended alone',
+      [sooner, yesterday],
+      [app(-29)],
+      at(-5),
+      ['sooner']
+    ],
+    ['no entry of the run before the last', [sooner], [app(-29), app(-60)], at(-5), null],
+    ['no entry while the server went on', [later], [], at(-5), null],
+    ['no entry that was stopped since the start', [a, b, later], [app(-29)], at(-60), null],
+    ['no entry that is older than a day', [yesterday], [app(-29)], at(-5), null],
+    ['no entry without any', [], [], at(0), null]
   ])('is %s', (_, entries, removals, started, expected) => {
     const offer = endedBefore(entries, removals, started);
     expect(offer?.entries.map(({ id }) => id) ?? null).toEqual(expected);
   });
 
-  it('counts notebooks once, and leaves out what there is none of', () => {
+  it('countWords() counts each notebook once, and omits kinds without a member', () => {
     const shared = entry({ paths: ['a.ipynb', 'b.ipynb'] });
     const again = entry({ id: 'e2', paths: ['b.ipynb'] });
     const terminal = entry({ id: 'e3', kind: 'terminal', paths: [] });
@@ -57,8 +69,8 @@ describe('what is offered after a restart of the server', () => {
   });
 });
 
-describe('what is said before a stop', () => {
-  it('names what does not come back, and on Studio Classic that apps may not start', () => {
+describe('the text before a stop', () => {
+  it('names what is lost, and warns on Studio Classic that apps may not start', () => {
     expect(comesBack('local', trans).join(' ')).toContain('Does not come back: the variables');
     expect(comesBack('local', trans).join(' ')).not.toContain('Studio Classic');
     expect(comesBack('studio-classic', trans).join(' ')).toContain('may not be able to start');

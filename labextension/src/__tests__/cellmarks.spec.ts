@@ -12,13 +12,18 @@ function marks(ran: string[], notebook: INotebookCell[], complete = true): strin
   return markCells(ran, notebook, complete).map(({ mark, cell }) => `${mark} ${cell ?? '-'}`);
 }
 
-describe('the marks of the cells that had been run', () => {
+describe('markCells() marks the cells that had been run', () => {
   const load = 'table = read_csv("data.csv")\ntable = table.dropna()\ntable.head()';
   const fit = 'model = Forest(trees=100)\nmodel.fit(table, labels)';
 
   it.each([
     ['unchanged', [load, fit], [cell('a', load), cell('b', fit)], ['unchanged a', 'unchanged b']],
-    ['line ends at the end do not count', [load], [cell('a', load + '\n\n')], ['unchanged a']],
+    [
+      'unchanged except for trailing line ends',
+      [load],
+      [cell('a', load + '\n\n')],
+      ['unchanged a']
+    ],
     ['run twice', [load, load], [cell('a', load)], ['unchanged a', 'unchanged a']],
     [
       'edited, and run before and after',
@@ -28,19 +33,19 @@ describe('the marks of the cells that had been run', () => {
     ],
     ['edited, and not run since', ['x = 1'], [cell('a', 'x = 2', 1)], ['changed a']],
     ['deleted', [load, fit], [cell('b', fit)], ['gone -', 'unchanged b']],
-    ['another cell got its number', [load], [cell('b', fit.slice(0, 25), 1)], ['gone -']],
+    ['another cell has its execution count', [load], [cell('b', fit.slice(0, 25), 1)], ['gone -']],
     ['an empty notebook', [load], [], ['gone -']],
-    ['nothing was run', [], [cell('a', load)], []],
+    ['no cell was run', [], [cell('a', load)], []],
     ['the same code in two cells', ['x'], [cell('a', 'x'), cell('b', 'x')], ['unchanged a']]
   ])('%s', (_, ran, notebook, expected) => {
     expect(marks(ran, notebook)).toEqual(expected);
   });
 
-  it('do not go by numbers where the first cells are missing', () => {
+  it('markCells() ignores execution counts when the first cells are missing', () => {
     expect(marks(['x = 1'], [cell('a', 'x = 2', 1)], false)).toEqual(['gone -']);
   });
 
-  it('are there soon for 10,000 runs of 1,000 cells', () => {
+  it('markCells() marks 10,000 runs of 1,000 cells quickly', () => {
     const notebook = Array.from({ length: 1000 }, (_, i) =>
       cell(`c${i}`, `value_${i} = compute(${i}, table, ${'more, '.repeat(20)})`)
     );

@@ -13,20 +13,20 @@ function storage(): Pick<Storage, 'getItem' | 'setItem'> {
   };
 }
 
-describe('claims', () => {
+describe('Claims', () => {
   const pages = (): [Claims, Claims] => {
     const shared = storage();
     return [new Claims(shared, 'n', 'one'), new Claims(shared, 'n', 'other')];
   };
 
-  it('give a deadline to one page, and to that again', async () => {
+  it('give a deadline to one page, and give it to the same page again', async () => {
     const [one, other] = pages();
     expect(await one.take(DUE, NOW)).toEqual(['kernel k']);
     expect(await other.take(DUE, NOW)).toEqual([]);
     expect(await one.take(DUE, NOW)).toEqual(['kernel k']);
   });
 
-  it('give it to nobody once it has been read', async () => {
+  it('give a deadline to no page after the user has read it', async () => {
     const [one, other] = pages();
     await one.take(DUE, NOW);
     await one.read(['kernel k']);
@@ -34,7 +34,7 @@ describe('claims', () => {
     expect(await other.take(DUE, NOW)).toEqual([]);
   });
 
-  it('take a later deadline for a new one, and a little later for the same', async () => {
+  it('treat a much later deadline as new, and a slightly later deadline as the same', async () => {
     const [one] = pages();
     await one.take(DUE, NOW);
     await one.read(['kernel k']);
@@ -43,7 +43,7 @@ describe('claims', () => {
     expect(await one.take(later, NOW)).toEqual(['kernel k']);
   });
 
-  it('go to another page when one is hidden, or has crashed', async () => {
+  it('give the deadline to another page when the first page is hidden or has crashed', async () => {
     const [one, other] = pages();
     await one.take(DUE, NOW);
     await one.release(['kernel k']);
@@ -52,14 +52,14 @@ describe('claims', () => {
     expect(await one.take(DUE, NOW + 91_000)).toEqual(['kernel k']);
   });
 
-  it('do not take away what another page shows', async () => {
+  it('keep a deadline that another page shows', async () => {
     const [one, other] = pages();
     await one.take(DUE, NOW);
     await other.release(['kernel k']);
     expect(await other.take(DUE, NOW)).toEqual([]);
   });
 
-  it('are forgotten, and survive what others wrote there', async () => {
+  it('delete old deadlines, and replace a stored value that is no JSON', async () => {
     const shared = storage();
     shared.setItem('n', 'no JSON');
     const one = new Claims(shared, 'n', 'one');

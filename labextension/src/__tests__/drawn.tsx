@@ -14,17 +14,17 @@ export const LOOK: ILook = { folded: ['settings'], filtering: false, filter: '',
 
 /** The panel as HTML. */
 export function drawn(
-  found: IReport | null,
+  currentReport: IReport | null,
   { look = LOOK, settings = null, ...more }: Partial<IProps> = {}
 ): string {
   return renderToStaticMarkup(
     <PanelView
-      state={{ report: found, error: null, remedy: '', status: 200, quiet: false }}
-      now={found === null ? NOW : Date.parse(found.now)}
+      state={{ report: currentReport, error: null, remedy: '', status: 200, quiet: false }}
+      now={currentReport === null ? NOW : Date.parse(currentReport.now)}
       settings={still(settings)}
       look={still(look)}
       announces={false}
-      removals={removals(found?.outcomes ?? [], [])}
+      removals={removals(currentReport?.outcomes ?? [], [])}
       returns={{ offer: null, of: () => null, isStarting: () => false }}
       trans={nullTranslator.load('')}
       actions={ACTIONS}

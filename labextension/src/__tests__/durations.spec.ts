@@ -5,7 +5,7 @@ import { clock, duration, parsed, spelled, typed } from '../model/durations';
 
 const trans = nullTranslator.load('');
 
-describe('duration', () => {
+describe('duration()', () => {
   it.each([
     [-5, '0 s'],
     [59_999, '59 s'],
@@ -17,12 +17,12 @@ describe('duration', () => {
     [3_660_000, '1 h 01 m'],
     [86_400_000, '1 d'],
     [100_800_000, '1 d 4 h']
-  ])('%d ms is %s', (milliseconds, words) => {
+  ])('formats %d ms as %s', (milliseconds, words) => {
     expect(duration(milliseconds, trans)).toBe(words);
   });
 });
 
-describe('what is typed', () => {
+describe('parsed()', () => {
   it.each([
     ['90', 90],
     ['90 m', 90],
@@ -38,23 +38,23 @@ describe('what is typed', () => {
     ['2 Std. 30 Min.', 150],
     ['2시간', 120],
     ['2 小时 30 分钟', 150]
-  ])('%s is %d minutes', (text, minutes) => {
+  ])('reads %s as %d minutes', (text, minutes) => {
     expect(parsed(text)).toBe(minutes);
   });
 
-  it.each(['', ' ', 'soon', '-5', '2 x', 'h', '1:75', '1e3'])('%j is no time', text => {
+  it.each(['', ' ', 'soon', '-5', '2 x', 'h', '1:75', '1e3'])('rejects %j', text => {
     expect(parsed(text)).toBeNull();
   });
 
   it.each([0, 0.1, 0.5, 5, 10, 59, 60, 90, 90.5, 119.123, 120, 1440, 2000, 525600])(
-    '%d minutes are read again as they were shown',
+    'reads %d minutes from the text that typed() returns',
     minutes => {
       expect(parsed(typed(minutes))).toBe(minutes);
     }
   );
 });
 
-describe('in sentences', () => {
+describe('durations in sentences', () => {
   it.each([
     [120, '2 hours'],
     [60, '1 hour'],
@@ -62,11 +62,11 @@ describe('in sentences', () => {
     [0.5, '30 seconds'],
     [1441.5, '1 day 1 minute'],
     [0, '0 minutes']
-  ])('%d minutes are %s', (minutes, words) => {
+  ])('spelled() writes %d minutes as %s', (minutes, words) => {
     expect(spelled(minutes, trans)).toBe(words);
   });
 
-  it('shows the day only where it is not today', () => {
+  it('clock() shows the day only if it is not today', () => {
     const noon = new Date(2026, 10, 24, 12, 0).getTime();
     expect(clock(noon + 3_600_000, noon)).not.toMatch(/Nov/);
     expect(clock(noon + 24 * 3_600_000, noon)).toMatch(/Nov|25/);

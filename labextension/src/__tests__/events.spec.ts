@@ -4,8 +4,8 @@ import { describe, expect, it, vi } from 'vitest';
 
 import { listenToServer } from '../behaviour/events';
 
-describe('the events of the server', () => {
-  it('tell that the report has changed, and others do not', () => {
+describe('listenToServer()', () => {
+  it('calls back for a change of the report, and ignores other events', () => {
     const stream = new Signal<object, { schema_id?: string }>({});
     const changed = vi.fn();
     listenToServer({ events: { stream } } as unknown as ServiceManager.IManager, changed);
@@ -17,7 +17,7 @@ describe('the events of the server', () => {
     expect(changed).toHaveBeenCalledTimes(1);
   });
 
-  it('are not missed where the host has none', () => {
+  it('accepts a host without events', () => {
     expect(() =>
       listenToServer({} as unknown as ServiceManager.IManager, () => undefined)
     ).not.toThrow();

@@ -7,7 +7,7 @@ import { standalone } from '../model/guide';
 
 const DOCS = resolve(__dirname, '..', '..', '..', 'docs');
 
-describe('a page of the documentation in the panel', () => {
+describe('standalone() converts a page of the documentation', () => {
   it.each([
     ['a picture', 'a\n\n![The notice](images/warning.png)\n\nb\n', 'a\n\nb\n'],
     ['a table of pictures', '| x |\n|---|\n| ![y](y.png) |\n\nb\n', '\nb\n'],
@@ -18,9 +18,12 @@ describe('a page of the documentation in the panel', () => {
     expect(standalone(markdown)).toBe(expected);
   });
 
-  it.each(['users.md', 'bring-back.md'])('%s leads nowhere else', name => {
-    const text = standalone(readFileSync(join(DOCS, name), 'utf8'));
-    expect(text.length).toBeGreaterThan(1_000);
-    expect(text).not.toMatch(/\]\((?!https?:)/);
-  });
+  it.each(['users.md', 'bring-back.md'])(
+    'the page %s links to no other page of the documentation',
+    name => {
+      const text = standalone(readFileSync(join(DOCS, name), 'utf8'));
+      expect(text.length).toBeGreaterThan(1_000);
+      expect(text).not.toMatch(/\]\((?!https?:)/);
+    }
+  );
 });

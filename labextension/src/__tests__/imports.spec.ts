@@ -70,12 +70,12 @@ function findCircle(imports: Map<string, string[]>): string[] | null {
 }
 
 describe('the imports of the panel', () => {
-  it('form no circle', () => {
+  it('form no cycle', () => {
     expect(FILES.length).toBeGreaterThan(20);
     expect(findCircle(new Map(FILES.map(file => [file, importsOf(file)])))).toBeNull();
   });
 
-  it('would be reported if they formed one', () => {
+  it('are reported by findCircle() if they form a cycle', () => {
     const imports = new Map([
       ['a', ['b']],
       ['b', ['c']],

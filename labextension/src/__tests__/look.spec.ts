@@ -10,8 +10,8 @@ function storage(text: string | null = null): Pick<Storage, 'getItem' | 'setItem
   };
 }
 
-describe('how the panel is arranged', () => {
-  it('is remembered, and a filter is not', () => {
+describe('Look', () => {
+  it('stores folds and order, and does not store the filter', () => {
     const shared = storage();
     new Look(shared, 'n').change({
       folded: ['billed'],
@@ -28,7 +28,7 @@ describe('how the panel is arranged', () => {
   });
 
   it.each(['no JSON', '{"folded": 5, "order": "odd"}', 'null'])(
-    'begins anew where %s is stored',
+    'uses the defaults if the storage has %s',
     text => {
       expect(new Look(storage(text), 'n').value).toMatchObject({
         folded: ['settings'],

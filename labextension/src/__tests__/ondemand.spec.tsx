@@ -16,7 +16,7 @@ const NOT_LOADED = 'A part of Auto Shutdown could not be loaded.';
 
 const settle = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 0));
 
-describe('a part of the panel', () => {
+describe('OnDemand', () => {
   let requests: number;
   let served: boolean;
   let part: Part<{ name: string }>;
@@ -44,13 +44,13 @@ describe('a part of the panel', () => {
     };
   });
 
-  it('is requested once, and follows its properties', async () => {
+  it('requests the code of a part once, and draws each change of its properties', async () => {
     expect(await draw('a')).toBe('Hello a');
     expect(await draw('b')).toBe('Hello b');
     expect(requests).toBe(1);
   });
 
-  it('gives a message when it cannot be loaded, and is requested again on a click', async () => {
+  it('shows a message if the code cannot be loaded, and requests the code again on a click', async () => {
     served = false;
     expect(await draw('a')).toContain(NOT_LOADED);
     // The panel is drawn every second: that alone makes no request.
@@ -62,7 +62,7 @@ describe('a part of the panel', () => {
     expect(node.textContent).toBe('Hello b');
   });
 
-  it('is requested again when the server answers again', async () => {
+  it('requests the code again when the server answers again', async () => {
     served = false;
     expect(await draw('a', false)).toContain(NOT_LOADED);
     served = true;
@@ -72,7 +72,7 @@ describe('a part of the panel', () => {
 });
 
 describe('a dialog whose code cannot be loaded', () => {
-  it('is not reported as a server that does not answer', () => {
+  it('failureWords() does not report that the server does not answer', () => {
     const error = Object.assign(new Error('Loading chunk 759 failed.'), { name: 'ChunkLoadError' });
     expect(failureWords(error, TRANS)).toContain(NOT_LOADED);
     expect(failureWords(new TypeError('fetch'), TRANS)).toContain('does not answer');

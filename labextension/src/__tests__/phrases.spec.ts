@@ -16,12 +16,12 @@ import { APP, MINUTE, NOW, active, at, outcome, report, resource } from './given
 
 const trans = nullTranslator.load('');
 
-function state(found: IReport | null, more: Partial<IState> = {}): IState {
-  return { report: found, error: null, remedy: '', status: 200, quiet: false, ...more };
+function state(currentReport: IReport | null, more: Partial<IState> = {}): IState {
+  return { report: currentReport, error: null, remedy: '', status: 200, quiet: false, ...more };
 }
 
-describe('health', () => {
-  it('says that it watches', () => {
+describe('health()', () => {
+  it('says "Watching", or that a dry run stops nothing', () => {
     expect(health(state(report()), trans)).toBe('Watching');
     const dry = report();
     dry.policy.dry_run = true;
@@ -32,10 +32,10 @@ describe('health', () => {
     ['disabled', 'Switched off'],
     ['failing', 'cannot be stopped'],
     ['degraded', 'does not work']
-  ] as const)('%s is said in words', (name, words) => {
-    const found = report();
-    found.health.state = name;
-    expect(health(state(found), trans)).toContain(words);
+  ] as const)('describes the state %s in words', (name, words) => {
+    const currentReport = report();
+    currentReport.health.state = name;
+    expect(health(state(currentReport), trans)).toContain(words);
   });
 
   it.each([
@@ -44,16 +44,16 @@ describe('health', () => {
     [403, false, 'logged in'],
     [404, false, 'does not run here'],
     [503, false, 'Bad trait. Mend it.']
-  ])('an answer of %d says what to do', (status, quiet, words) => {
+  ])('tells the user what to do after the HTTP status %d', (status, quiet, words) => {
     const error = status === 503 ? 'Bad trait.' : 'Failed to fetch';
-    const found = state(report(), { error, remedy: 'Mend it.', status, quiet });
-    const said = health(found, trans);
-    expect(said).toContain(words);
+    const currentReport = state(report(), { error, remedy: 'Mend it.', status, quiet });
+    const texts = health(currentReport, trans);
+    expect(texts).toContain(words);
   });
 });
 
-describe('titles', () => {
-  it('are what people know things by', () => {
+describe('title()', () => {
+  it('returns the file of the notebook, the kernel spec, or the name of the terminal or app', () => {
     expect(title(resource({ paths: ['a/b/train.ipynb'] }), trans)).toBe('train.ipynb');
     expect(title(resource({}), trans)).toBe('python3');
     expect(title(resource({ kind: 'terminal', id: '1', name: '1' }), trans)).toBe('terminal 1');
@@ -67,7 +67,7 @@ describe('titles', () => {
   });
 });
 
-describe('what a resource does', () => {
+describe('doing()', () => {
   it.each([
     [active('busy', { state_since: at(-184) }), 'running 3 h 04 m'],
     [
@@ -82,155 +82,162 @@ describe('what a resource does', () => {
     [active('not-in-service', { state: 'Pending' }), 'starting'],
     [active('some-new-reason'), 'some-new-reason'],
     [resource({}), 'idle 1 h / 2 h']
-  ])('%#', (found, words) => {
-    expect(doing(found, NOW, trans)).toBe(words);
+  ])('describes each state in a few words: case %#', (row, words) => {
+    expect(doing(row, NOW, trans)).toBe(words);
   });
 
-  it('says until when it is kept, until that is about to end', () => {
+  it('shows the end of a keep-alive, and the idle time when the keep-alive is about to end', () => {
     const kept = resource({ kept_until: at(90), warn_at: at(85), due_at: at(90) });
     expect(doing(kept, NOW, trans)).toMatch(/^kept until /);
     expect(doing(kept, NOW + 86 * MINUTE, trans)).toBe('idle 2 h 26 m / 2 h');
   });
 });
 
-function context(found: IReport, more: Partial<IContext> = {}): IContext {
-  const names = namesOf(found.resources, trans);
-  return { report: found, names, answered: true, now: NOW, trans, ...more };
+function context(currentReport: IReport, more: Partial<IContext> = {}): IContext {
+  const names = namesOf(currentReport.resources, trans);
+  return { report: currentReport, names, answered: true, now: NOW, trans, ...more };
 }
 
-describe('a billed instance', () => {
+describe('the texts of a billed instance', () => {
   const train = { paths: ['train.ipynb'], app: APP.id };
   const inUse = active('in-use', { ...APP, reason: 'in-use', idle_since: null, due_at: null });
 
-  function said(found: IReport): [string, string] {
-    const [instance] = grouped(found.resources);
-    return [instanceWords(instance, context(found)), instanceSentence(instance, context(found))];
+  function texts(currentReport: IReport): [string, string] {
+    const [instance] = grouped(currentReport.resources);
+    return [
+      instanceWords(instance, context(currentReport)),
+      instanceSentence(instance, context(currentReport))
+    ];
   }
 
-  it('says what has to happen, in plain words', () => {
-    expect(said(report(inUse, active('busy', train)))).toEqual([
+  it('name the cell that has to end before the instance stops', () => {
+    expect(texts(report(inUse, active('busy', train)))).toEqual([
       'in use',
       "Stops when train.ipynb's cell has ended and nobody has used it for 2 h."
     ]);
   });
 
-  it('only counts time for what is idle', () => {
-    expect(said(report(APP, resource(train)))).toEqual([
+  it('show the idle time if every kernel is idle', () => {
+    expect(texts(report(APP, resource(train)))).toEqual([
       'idle 1 h / 2 h',
       'Stops when nobody has used it for another 1 h.'
     ]);
   });
 
-  it('gives a clock time only within the warning', () => {
-    expect(said(report({ ...APP, warn_at: at(-1), due_at: at(4) }))[0]).toMatch(/^stops at /);
+  it('show a clock time only during the warning', () => {
+    expect(texts(report({ ...APP, warn_at: at(-1), due_at: at(4) }))[0]).toMatch(/^stops at /);
   });
 
-  it('says when it cannot end by itself', () => {
+  it('explain why the instance does not stop by itself', () => {
     const canvas = active('not-covered', { ...APP, reason: 'not-covered', name: 'canvas' });
     const foreign = report({ ...canvas, idle_since: null, due_at: null });
-    expect(said(foreign)[1]).toContain('canvas is never stopped from here');
-    expect(said(report({ ...APP, state: 'Deleting' }))[1]).toContain('SageMaker deletes it');
+    expect(texts(foreign)[1]).toContain('canvas is never stopped from here');
+    expect(texts(report({ ...APP, state: 'Deleting' }))[1]).toContain('SageMaker deletes it');
     const kept = resource({ ...train, kept_until: at(240) });
-    expect(said(report(APP, kept))[1]).toContain('train.ipynb is no longer kept');
+    expect(texts(report(APP, kept))[1]).toContain('train.ipynb is no longer kept');
   });
 
   const due = { ...APP, warn_at: at(-1), due_at: at(4) };
-  const cannot = (found: IReport): void => {
-    found.health.state = 'failing';
-    found.health.faults = [
+  const cannot = (currentReport: IReport): void => {
+    currentReport.health.state = 'failing';
+    currentReport.health.faults = [
       { source: 'cycle', code: 'X', message: 'A pass failed.', remedy: '', since: at(-9) }
     ];
   };
   it.each([
-    ['dry run', (found: IReport) => void (found.policy.dry_run = true)],
-    ['disabled', (found: IReport) => void (found.policy.enabled = false)],
+    ['dry run', (currentReport: IReport) => void (currentReport.policy.dry_run = true)],
+    ['disabled', (currentReport: IReport) => void (currentReport.policy.enabled = false)],
     ['failing', cannot],
-    ['not armed', (found: IReport) => void (found.health.armed = false)]
-  ])('announces no stop: %s', (_, change) => {
-    const found = report(due, resource({ ...train, warn_at: at(-1), due_at: at(4) }));
-    change(found);
+    ['not armed', (currentReport: IReport) => void (currentReport.health.armed = false)]
+  ])('announce no stop: %s', (_, change) => {
+    const currentReport = report(due, resource({ ...train, warn_at: at(-1), due_at: at(4) }));
+    change(currentReport);
     const words = [
-      ...said(found),
-      ...found.resources.map(r => explain(r, context(found)).join(' '))
+      ...texts(currentReport),
+      ...currentReport.resources.map(r => explain(r, context(currentReport)).join(' '))
     ];
     expect(words.join(' ')).not.toMatch(/\b[Ss]tops (at|when|in)/);
-    expect(countdown(found, NOW, trans)).toBeNull();
+    expect(countdown(currentReport, NOW, trans)).toBeNull();
   });
 
-  it('cannot be stopped without a permission, and its kernels still can', () => {
+  it('say that a permission is missing for the app, and that the kernel stops', () => {
     const inside = resource({ ...train, warn_at: at(-1), due_at: at(4) });
-    const found = report(due, inside);
-    found.health.state = 'failing';
-    found.health.faults = [
+    const currentReport = report(due, inside);
+    currentReport.health.state = 'failing';
+    currentReport.health.faults = [
       { source: 'apps', code: 'X', message: 'The role lacks it.', remedy: '', since: at(-9) }
     ];
-    expect(said(found)[1]).toBe('It cannot be stopped: The role lacks it.');
-    expect(explain(inside, context(found)).join(' ')).toContain('It stops at');
+    expect(texts(currentReport)[1]).toBe('It cannot be stopped: The role lacks it.');
+    expect(explain(inside, context(currentReport)).join(' ')).toContain('It stops at');
   });
 
-  it('says nothing of the future while the server does not answer', () => {
-    const found = report(due);
-    expect(explain(due, context(found, { answered: false })).join(' ')).not.toContain('stop at');
-    expect(explain(due, context(found)).join(' ')).toContain('It stops at');
+  it('announce no stop while the server does not answer', () => {
+    const currentReport = report(due);
+    expect(explain(due, context(currentReport, { answered: false })).join(' ')).not.toContain(
+      'stop at'
+    );
+    expect(explain(due, context(currentReport)).join(' ')).toContain('It stops at');
   });
 });
 
-describe('the sentence of every verdict that the server can give', () => {
+describe('explain() and doing() have complete sentences for each decision of the server', () => {
   it.each(recorded)('$kind $reason $parameters', entry => {
-    const found = resource({
+    const row = resource({
       kind: entry.kind as 'kernel',
       reason: entry.reason,
       parameters: entry.parameters as unknown as Record<string, string>,
       detail: 'ENGLISH OF THE SERVER'
     });
     if (!entry.idle) {
-      Object.assign(found, { idle_since: null, due_at: null, warn_at: null });
+      Object.assign(row, { idle_since: null, due_at: null, warn_at: null });
     }
     if (entry.reason === 'kept-alive') {
-      found.kept_until = at(60);
+      row.kept_until = at(60);
     }
-    const said = explain(found, context(report(found))).join(' ');
-    expect(said).not.toBe('');
-    expect(said).not.toMatch(/ENGLISH|undefined|NaN|Invalid|: \.| \(\)/);
-    expect(doing(found, NOW, trans)).not.toMatch(/undefined|NaN|^[a-z]+-[a-z-]+$/);
+    const texts = explain(row, context(report(row))).join(' ');
+    expect(texts).not.toBe('');
+    expect(texts).not.toMatch(/ENGLISH|undefined|NaN|Invalid|: \.| \(\)/);
+    expect(doing(row, NOW, trans)).not.toMatch(/undefined|NaN|^[a-z]+-[a-z-]+$/);
   });
 });
 
-describe('a suspect resource', () => {
+describe('the texts of a resource with the reason suspect-busy', () => {
   const suspect = (kind: string, more: object = {}): IResource =>
     active('suspect-busy', { parameters: { case: kind, silent_since: at(-9 * 60) }, ...more });
 
-  it('names the idle cluster only where it may be one', () => {
-    const said = (kind: string): string => {
-      const found = suspect(kind);
-      return `${doing(found, NOW, trans)}: ${explain(found, context(report(found))).join(' ')}`;
+  it('mention an idle cluster only for the case low-use', () => {
+    const texts = (kind: string): string => {
+      const row = suspect(kind);
+      return `${doing(row, NOW, trans)}: ${explain(row, context(report(row))).join(' ')}`;
     };
-    expect(said('low-use')).toMatch(/^hardly uses the processor: For 9 h it .* idle cluster/);
-    expect(said('host-use')).toMatch(/^hardly uses the processor: For 9 h its host .* another app/);
-    expect(said('cell')).toMatch(/^busy without a sign of work: Busy, but without output .* 9 h/);
+    expect(texts('low-use')).toMatch(/^hardly uses the processor: For 9 h it .* idle cluster/);
+    expect(texts('host-use')).toMatch(
+      /^hardly uses the processor: For 9 h its host .* another app/
+    );
+    expect(texts('cell')).toMatch(/^busy without a sign of work: Busy, but without output .* 9 h/);
     for (const kind of ['low-use', 'host-use', 'cell', 'refused']) {
-      expect(said(kind)).toContain('It is kept; an administrator can limit this');
-      expect(said(kind).includes('cluster')).toBe(kind === 'low-use');
+      expect(texts(kind)).toContain('It is kept; an administrator can limit this');
+      expect(texts(kind).includes('cluster')).toBe(kind === 'low-use');
     }
   });
 
-  it('is not called idle before the limit that the administrator has set', () => {
+  it('say "silent" before the limit of the administrator', () => {
     const clock = { idle_since: at(-9 * 60), due_at: at(60), limit_minutes: 600 };
     for (const [kind, words] of [
       ['cell', 'It is busy, but has shown no sign of work for 9 h of 10 h.'],
       ['host-use', 'For 9 h its host has used the processor only a little']
     ]) {
-      const found = suspect(kind, clock);
-      expect(doing(found, NOW, trans)).toBe('silent 9 h / 10 h');
-      expect(explain(found, context(report(found))).join(' ')).toContain(words);
+      const row = suspect(kind, clock);
+      expect(doing(row, NOW, trans)).toBe('silent 9 h / 10 h');
+      expect(explain(row, context(report(row))).join(' ')).toContain(words);
     }
   });
 });
 
-describe('names', () => {
+describe('the names of resources', () => {
   const kernel = (id: string, path: string): IResource => resource({ id, paths: [path] });
 
-  it('have a place only where the title alone is not enough', () => {
+  it('include a place only if two titles are the same', () => {
     const all = [kernel('1', 'a/train.ipynb'), kernel('2', 'train.ipynb'), kernel('3', 'x.ipynb')];
     const names = namesOf(all, trans);
     expect(all.map(r => fullName(names.get(keyOf(r)) ?? { title: '', place: '' }))).toEqual([
@@ -240,7 +247,7 @@ describe('names', () => {
     ]);
   });
 
-  it('tell two kernels of one notebook apart, and two without one', () => {
+  it('distinguish two kernels of one notebook, and two kernels without a notebook', () => {
     const all = [kernel('aaaaaaaaa', 'a/t.ipynb'), kernel('bbbbbbbbb', 'a/t.ipynb')];
     expect(all.map(r => nameAmong(r, all, trans))).toEqual([
       't.ipynb (a/ aaaaa)',
@@ -253,51 +260,51 @@ describe('names', () => {
     ]);
   });
 
-  it('stand in a notification', () => {
+  it('appear with their place in a notification', () => {
     const due = { warn_at: at(-1), due_at: at(4) };
     const all = [{ ...kernel('1', 'a/t.ipynb'), ...due }, kernel('2', 'b/t.ipynb')];
     expect(announcement([all[0]], all, NOW, trans)).toMatch(/^t\.ipynb \(a\/\) stops at/);
   });
 });
 
-describe('announcements', () => {
+describe('announcement()', () => {
   const due = { warn_at: at(-1), due_at: at(4) };
 
-  it('say what, when and why', () => {
+  it('names the resource, the time and the reason', () => {
     const kernel = resource({ ...due, paths: ['eval.ipynb'] });
     expect(announcement([kernel], [kernel], NOW, trans)).toMatch(
       /^eval\.ipynb stops at .+: idle 1 h \/ 2 h\.$/
     );
   });
 
-  it('begin with the notebooks, and fit into a notification', () => {
+  it('begins with the notebooks, and is at most 140 characters long', () => {
     const name = 'a-very-long-name-that-somebody-gave-to-a-notebook-once.ipynb';
     const kernels = [1, 2, 3].map(n => resource({ ...due, id: String(n), paths: [n + name] }));
-    const said = announcement([{ ...APP, ...due }, ...kernels], kernels, NOW, trans);
-    expect(said.startsWith('1a-very-long')).toBe(true);
-    expect(said).toContain('and 2 more');
-    expect(said.length).toBeLessThanOrEqual(140);
+    const texts = announcement([{ ...APP, ...due }, ...kernels], kernels, NOW, trans);
+    expect(texts.startsWith('1a-very-long')).toBe(true);
+    expect(texts).toContain('and 2 more');
+    expect(texts.length).toBeLessThanOrEqual(140);
   });
 
-  it('count down in the status bar', () => {
-    const found = report(resource({ ...due, paths: ['eval.ipynb'] }));
-    expect(countdown(found, NOW, trans)).toBe('eval.ipynb stops in 4 m');
-    found.policy.dry_run = true;
-    expect(countdown(found, NOW, trans)).toBeNull();
+  it('countdown() shows the minutes to the stop in the status bar', () => {
+    const currentReport = report(resource({ ...due, paths: ['eval.ipynb'] }));
+    expect(countdown(currentReport, NOW, trans)).toBe('eval.ipynb stops in 4 m');
+    currentReport.policy.dry_run = true;
+    expect(countdown(currentReport, NOW, trans)).toBeNull();
   });
 });
 
-describe('the summary of the settings', () => {
-  const said = (kind: string, more: object = {}): string =>
+describe('settingsSummary()', () => {
+  const texts = (kind: string, more: object = {}): string =>
     settingsSummary({ ...report().policy, ...more }, { kind }, trans).join(' ');
 
-  it('says what happens to what, on each platform', () => {
-    expect(said('local')).toBe(
+  it('describes what is stopped on each platform', () => {
+    expect(texts('local')).toBe(
       'Notebooks and terminals idle for 2 hours are stopped. You get a notice 5 minutes before.'
     );
-    expect(said('studio-classic')).toContain('deleted at the same time. An instance stops');
-    expect(said('studio-space')).toContain('the space and its files stay');
-    expect(said('notebook-instance')).toContain('This notebook instance is stopped');
+    expect(texts('studio-classic')).toContain('deleted at the same time. An instance stops');
+    expect(texts('studio-space')).toContain('the space and its files stay');
+    expect(texts('notebook-instance')).toContain('This notebook instance is stopped');
   });
 
   it.each([
@@ -308,33 +315,33 @@ describe('the summary of the settings', () => {
     [{ protect_connected: true }, 'open in a browser stays'],
     [{ rules: [{ image: 'x', idle_timeout_minutes: 9 }] }, '1 rule sets'],
     [{ dry_run: true }, 'nothing is stopped (dry run)']
-  ])('%j', (more, words) => {
-    expect(said('studio-classic', more)).toContain(words);
+  ])('mentions the setting %j', (more, words) => {
+    expect(texts('studio-classic', more)).toContain(words);
   });
 
-  it("tells of SageMaker's own, where it is known", () => {
+  it("mentions SageMaker's own idle shutdown if its limit is known", () => {
     const platform = { kind: 'studio-space', native_idle_timeout_minutes: 120 };
     const words = settingsSummary(report().policy, platform, trans).join(' ');
     expect(words).toContain("SageMaker's own idle shutdown: after 2 hours.");
   });
 });
 
-describe('what a notebook says afterwards', () => {
-  it('says when, after how long and by which rule', () => {
-    const said = stopped(outcome({ rule: 'rules[1]' }), null, 'local', NOW, trans).join(' ');
-    expect(said).toMatch(/stopped the kernel of this notebook at .+, after 2 h without activity/);
-    expect(said).toContain('(rule 2)');
-    expect(said).not.toContain('Studio Classic');
+describe('stopped()', () => {
+  it('names the time of the stop, the idle time and the rule', () => {
+    const texts = stopped(outcome({ rule: 'rules[1]' }), null, 'local', NOW, trans).join(' ');
+    expect(texts).toMatch(/stopped the kernel of this notebook at .+, after 2 h without activity/);
+    expect(texts).toContain('(rule 2)');
+    expect(texts).not.toContain('Studio Classic');
   });
 
-  it('is honest where the app went too and may not come back', () => {
+  it('warns that the deleted app may not start again', () => {
     const app = outcome({ kind: 'app', name: 'pytorch' });
-    const said = stopped(outcome({}), app, 'studio-classic', NOW, trans).join(' ');
-    expect(said).toContain('Its app (pytorch) was deleted too');
-    expect(said).toContain('may not be able to start it again');
+    const texts = stopped(outcome({}), app, 'studio-classic', NOW, trans).join(' ');
+    expect(texts).toContain('Its app (pytorch) was deleted too');
+    expect(texts).toContain('may not be able to start it again');
   });
 
-  it('says so when somebody asked for it', () => {
+  it('mentions that a user requested the stop', () => {
     const asked = outcome({ reason: 'requested', idle_since: null, rule: 'request' });
     expect(stopped(asked, null, 'local', NOW, trans)[0]).toContain('because somebody asked for it');
   });

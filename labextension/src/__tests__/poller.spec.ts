@@ -4,7 +4,7 @@ import { Poller } from '../behaviour/poller';
 import type { IReport } from '../model/types';
 import { NOW, at, report, resource } from './given';
 
-describe('the poller', () => {
+describe('Poller', () => {
   let asked: boolean[] = [];
   let fails = false;
   let visibility = 'visible';
@@ -34,7 +34,7 @@ describe('the poller', () => {
     vi.unstubAllGlobals();
   });
 
-  function poller(): Poller {
+  function newPoller(): Poller {
     return new Poller(async panel => {
       asked.push(panel);
       if (fails) {
@@ -47,22 +47,22 @@ describe('the poller', () => {
   const seconds = (n: number): Promise<unknown> => vi.advanceTimersByTimeAsync(n * 1000 + 10);
   const minutes = (n: number): Promise<unknown> => seconds(n * 60);
 
-  it('asks ever more rarely while nothing changes, and says whether somebody looks', async () => {
-    const found = poller();
-    await found.refresh();
+  it('polls at growing intervals without changes, and reports whether the panel is visible', async () => {
+    const poller = newPoller();
+    await poller.refresh();
     await minutes(10);
     expect(asked).toEqual([false, false, false, false]); // at 0, 1, 3 and 7 minutes
     asked = [];
-    found.seen = true;
+    poller.seen = true;
     await minutes(10);
     expect(asked.length).toBeGreaterThanOrEqual(10);
     expect(asked.length).toBeLessThanOrEqual(14);
     expect(asked).not.toContain(false);
   });
 
-  it('asks at its shortest pause again once something has changed', async () => {
-    const found = poller();
-    found.seen = true;
+  it('polls at the shortest interval after a change', async () => {
+    const poller = newPoller();
+    poller.seen = true;
     await minutes(10);
     answer = report(resource({ reason: 'busy', idle_since: null, warn_at: null, due_at: null }));
     asked = [];
@@ -73,10 +73,10 @@ describe('the poller', () => {
     expect(asked).toHaveLength(2);
   });
 
-  it('is there when something is announced, and when it is removed', async () => {
+  it('polls at the time of a warning and at the time of a removal', async () => {
     answer = report(resource({ warn_at: at(2.1), due_at: at(2.6) }));
-    const found = poller();
-    await found.refresh();
+    const poller = newPoller();
+    await poller.refresh();
     await minutes(1); // the first pause; the next would be two minutes
     asked = [];
     await seconds(1.1 * 60 + 1.5);
@@ -92,16 +92,16 @@ describe('the poller', () => {
     expect(asked.length).toBeLessThanOrEqual(2);
   });
 
-  it('looks again soon after something was asked of the server', async () => {
-    const found = poller();
-    await found.acted();
+  it('polls several times soon after a request of the user', async () => {
+    const poller = newPoller();
+    await poller.acted();
     await seconds(6.5);
     expect(asked).toHaveLength(4);
   });
 
-  it('asks nothing while the tab is hidden, and at once when it is seen again', async () => {
-    const found = poller();
-    await found.refresh();
+  it('stops polling while the tab is hidden, and polls at once when the tab is visible again', async () => {
+    const poller = newPoller();
+    await poller.refresh();
     visibility = 'hidden';
     onVisibility();
     asked = [];
@@ -113,9 +113,9 @@ describe('the poller', () => {
     expect(asked).toHaveLength(1);
   });
 
-  it('asks nothing more when the tab was hidden while it asked', async () => {
-    const found = poller();
-    const asking = found.refresh();
+  it('stops polling if the tab is hidden during a request', async () => {
+    const poller = newPoller();
+    const asking = poller.refresh();
     visibility = 'hidden';
     onVisibility();
     await asking;
@@ -123,42 +123,42 @@ describe('the poller', () => {
     expect(asked).toHaveLength(1);
   });
 
-  it('asks ever more rarely while there is no answer, and keeps what it knew', async () => {
-    const found = poller();
-    await found.refresh();
+  it('polls at growing intervals without an answer, and keeps the last report', async () => {
+    const poller = newPoller();
+    await poller.refresh();
     fails = true;
     asked = [];
     await minutes(55);
     expect(asked.length).toBeLessThanOrEqual(14);
-    expect(found.state).toMatchObject({ error: 'gone', status: 0, quiet: false });
-    expect(found.state.report?.resources).toEqual([]);
+    expect(poller.state).toMatchObject({ error: 'gone', status: 0, quiet: false });
+    expect(poller.state.report?.resources).toEqual([]);
     fails = false;
     await minutes(5);
-    expect(found.state.error).toBeNull();
+    expect(poller.state.error).toBeNull();
   });
 
-  it('is quiet once the server has been gone for an hour, until somebody comes back', async () => {
+  it('stops polling after an hour without an answer, until the user returns', async () => {
     fails = true;
-    const found = poller();
-    await found.refresh();
+    const poller = newPoller();
+    await poller.refresh();
     await minutes(70);
-    expect(found.state.quiet).toBe(true);
+    expect(poller.state.quiet).toBe(true);
     asked = [];
     await minutes(600);
     expect(asked).toEqual([]);
     fails = false;
     onVisibility();
     await seconds(0);
-    expect(found.state).toMatchObject({ error: null, quiet: false });
+    expect(poller.state).toMatchObject({ error: null, quiet: false });
   });
 
-  it('asks at once when the server says that something changed, and once for many events', async () => {
-    const found = poller();
-    found.seen = true;
+  it('polls at once after an event of the server, and once for many events', async () => {
+    const poller = newPoller();
+    poller.seen = true;
     await seconds(5);
     asked = [];
     for (let n = 0; n < 20; n += 1) {
-      found.onServerEvent();
+      poller.onServerEvent();
     }
     await seconds(0);
     expect(asked).toHaveLength(1);
@@ -166,23 +166,23 @@ describe('the poller', () => {
     expect(asked).toHaveLength(1);
   });
 
-  it('asks at most a few times a second, however many events there are', async () => {
-    const found = poller();
-    found.seen = true;
+  it('polls at most a few times per second during many events', async () => {
+    const poller = newPoller();
+    poller.seen = true;
     await seconds(5);
     asked = [];
     for (let n = 0; n < 100; n += 1) {
-      found.onServerEvent();
+      poller.onServerEvent();
       await vi.advanceTimersByTimeAsync(20);
     }
     expect(asked.length).toBeLessThanOrEqual(8);
     expect(asked.length).toBeGreaterThanOrEqual(5);
   });
 
-  it('polls rarely where events arrive', async () => {
-    const found = poller();
-    found.seen = true;
-    found.onServerEvent();
+  it('polls rarely if the server sends events', async () => {
+    const poller = newPoller();
+    poller.seen = true;
+    poller.onServerEvent();
     await minutes(1);
     asked = [];
     await minutes(10);
@@ -190,10 +190,10 @@ describe('the poller', () => {
     expect(asked.length).toBeGreaterThanOrEqual(6);
   });
 
-  it('asks often enough for the server to know that the panel is open', async () => {
-    const found = poller();
-    found.seen = true;
-    found.onServerEvent();
+  it('polls often enough for the server to know that the panel is open', async () => {
+    const poller = newPoller();
+    poller.seen = true;
+    poller.onServerEvent();
     for (let minute = 0; minute < 30; minute += 2) {
       asked = [];
       await minutes(2); // PANEL_SECONDS in auto_shutdown/cycle/app_listing.py
@@ -201,36 +201,36 @@ describe('the poller', () => {
     }
   });
 
-  it('does not lose an event that comes while it asks', async () => {
-    let answered: (found: IReport) => void = () => undefined;
+  it('polls again after an event that arrives during a request', async () => {
+    let answered: (answer: IReport) => void = () => undefined;
     let requests = 0;
-    const found = new Poller(() => {
+    const poller = new Poller(() => {
       requests += 1;
       return new Promise(resolve => (answered = resolve));
     });
-    found.seen = true;
-    found.onServerEvent();
+    poller.seen = true;
+    poller.onServerEvent();
     expect(requests).toBe(1);
     answered({ ...report(), now: new Date(Date.now()).toISOString() });
     await seconds(0.5);
     expect(requests).toBe(2);
   });
 
-  it('asks nothing for an event while the tab is hidden', async () => {
-    const found = poller();
-    found.seen = true;
+  it('ignores events while the tab is hidden', async () => {
+    const poller = newPoller();
+    poller.seen = true;
     await seconds(0);
     visibility = 'hidden';
     onVisibility();
     asked = [];
-    found.onServerEvent();
+    poller.onServerEvent();
     await minutes(5);
     expect(asked).toEqual([]);
   });
 
-  it("goes by the server's clock", async () => {
-    const found = new Poller(async () => ({ ...report(), now: at(7) }));
-    await found.refresh();
-    expect(found.now - Date.now()).toBe(7 * 60_000);
+  it('uses the clock of the server', async () => {
+    const poller = new Poller(async () => ({ ...report(), now: at(7) }));
+    await poller.refresh();
+    expect(poller.now - Date.now()).toBe(7 * 60_000);
   });
 });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { LONGEST_PRESS, Press } from '../behaviour/press';
 
-describe('a press in the panel', () => {
+describe('Press', () => {
   let node: EventTarget;
   let page: EventTarget;
   let releases: number;
@@ -23,17 +23,20 @@ describe('a press in the panel', () => {
     void node.dispatchEvent(Object.assign(new Event('pointerdown'), { button }));
   const up = (name = 'pointerup'): void => void page.dispatchEvent(new Event(name));
 
-  it.each(['pointerup', 'pointercancel'])('lasts until the click that follows %s', name => {
-    down();
-    expect(press.active).toBe(true);
-    up(name);
-    // The browser sends the click in the same task.
-    expect([press.active, releases]).toEqual([true, 0]);
-    vi.runAllTimers();
-    expect([press.active, releases]).toEqual([false, 1]);
-  });
+  it.each(['pointerup', 'pointercancel'])(
+    'remains active until the click that follows %s',
+    name => {
+      down();
+      expect(press.active).toBe(true);
+      up(name);
+      // The browser sends the click in the same task.
+      expect([press.active, releases]).toEqual([true, 0]);
+      vi.runAllTimers();
+      expect([press.active, releases]).toEqual([false, 1]);
+    }
+  );
 
-  it('ends by itself where no release arrives', () => {
+  it('ends after LONGEST_PRESS without a release', () => {
     down();
     vi.advanceTimersByTime(LONGEST_PRESS - 1);
     expect(press.active).toBe(true);
@@ -44,7 +47,7 @@ describe('a press in the panel', () => {
     expect(releases).toBe(1);
   });
 
-  it('is one of the main button', () => {
+  it('ignores other buttons than the main button', () => {
     down(2);
     expect(press.active).toBe(false);
     up();
@@ -52,7 +55,7 @@ describe('a press in the panel', () => {
     expect(releases).toBe(0);
   });
 
-  it('goes on when the button is pressed again at once', () => {
+  it('remains active if the user presses the button again at once', () => {
     down();
     up();
     down();
@@ -63,7 +66,7 @@ describe('a press in the panel', () => {
     expect(releases).toBe(1);
   });
 
-  it('tells when it is over; at once where there is none', async () => {
+  it('resolves released() after the release, or at once without a press', async () => {
     const order: string[] = [];
     await press.released();
     down();

@@ -13,8 +13,8 @@ const DUE = { warn_at: at(-1), due_at: at(4) };
 const EVAL = resource({ id: 'k1', paths: ['a/eval.ipynb'], app: APP.id, ...DUE });
 const OTHER = resource({ id: 'k2', paths: ['b/eval.ipynb'] });
 
-function section(found: IReport | null, error: string | null = null) {
-  const state = { report: found, error, remedy: '', status: 200, quiet: false };
+function section(current: IReport | null, error: string | null = null) {
+  const state = { report: current, error, remedy: '', status: 200, quiet: false };
   const poller = { state, now: NOW, changed: new Signal<Poller, void>({} as Poller) };
   const panel = { opener: vi.fn(() => vi.fn()), remove: vi.fn(), keepAll: vi.fn() };
   const refresh = vi.fn(async () => undefined);
@@ -32,8 +32,8 @@ describe('the section of the "Running" panel', () => {
   });
 
   it('opens and shuts down the resource of an item', () => {
-    const { panel, section: found } = section(report(EVAL, OTHER));
-    const [item] = found.running();
+    const { panel, section: runningItems } = section(report(EVAL, OTHER));
+    const [item] = runningItems.running();
     item.open();
     expect(panel.opener).toHaveBeenCalledWith(EVAL);
     expect(panel.opener.mock.results[0].value).toHaveBeenCalledOnce();
@@ -41,9 +41,9 @@ describe('the section of the "Running" panel', () => {
     expect(panel.remove).toHaveBeenCalledWith(EVAL);
   });
 
-  it('keeps all of them with one button; an app stands for its kernels', () => {
-    const { panel, section: found } = section(report(EVAL, { ...APP, ...DUE }));
-    found.shutdownAll();
+  it('keeps all resources with one button, and keeps the app instead of its kernels', () => {
+    const { panel, section: runningItems } = section(report(EVAL, { ...APP, ...DUE }));
+    runningItems.shutdownAll();
     expect(panel.keepAll).toHaveBeenCalledWith([{ ...APP, ...DUE }], 1);
   });
 
@@ -51,7 +51,7 @@ describe('the section of the "Running" panel', () => {
     ['no report yet', null, null],
     ['a server that does not answer', report(EVAL), 'Failed to fetch'],
     ['a dry run', { ...report(EVAL), policy: { ...report().policy, dry_run: true } }, null]
-  ])('lists nothing under %s', (_, found, error) => {
-    expect(section(found, error).section.running()).toEqual([]);
+  ])('lists no resource with %s', (_, current, error) => {
+    expect(section(current, error).section.running()).toEqual([]);
   });
 });

@@ -6,7 +6,7 @@ import type { Poller } from '../behaviour/poller';
 import type { Change, ISettingsAnswer } from '../model/types';
 import { report } from './given';
 
-describe('the settings on the server', () => {
+describe('ServerSettings', () => {
   let asked = 0;
   let served: ISettingsAnswer;
   let state = { report: report(), error: null as string | null };
@@ -52,7 +52,7 @@ describe('the settings on the server', () => {
 
   const settle = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 0));
 
-  it('are asked for once, and only when the form is open', async () => {
+  it('requests the settings once, and only if the form is open', async () => {
     emit();
     await settle();
     expect(asked).toBe(0);
@@ -65,7 +65,7 @@ describe('the settings on the server', () => {
     expect(choices.value?.settings.idle_timeout_minutes).toBe(120);
   });
 
-  it('are asked for again when somebody else has changed them', async () => {
+  it('requests the settings again after another client has changed them', async () => {
     choices.wanted = true;
     await settle();
     served = { ...served, settings: { ...served.settings, keep_terminals: true } };
@@ -76,7 +76,7 @@ describe('the settings on the server', () => {
     expect(asked).toBe(2);
   });
 
-  it('are not asked for while the server does not answer', async () => {
+  it('requests no settings while the server does not answer', async () => {
     state.error = 'gone';
     choices.wanted = true;
     emit();
@@ -84,7 +84,7 @@ describe('the settings on the server', () => {
     expect(asked).toBe(0);
   });
 
-  it('are what the server says after a change, and stand when it refuses one', async () => {
+  it('shows the settings that the server returned, and keeps them after a rejected change', async () => {
     choices.wanted = true;
     await settle();
     await choices.patch({ idle_timeout_minutes: 90 });
@@ -93,7 +93,7 @@ describe('the settings on the server', () => {
     expect(choices.value?.settings.idle_timeout_minutes).toBe(90);
   });
 
-  it('are changed in the order of the requests, also after one that was refused', async () => {
+  it('sends the changes one after another in their order, also after a rejected change', async () => {
     const changes = [{ idle_timeout_minutes: 5 }, { enabled: false }, { enabled: true }];
     patches = [];
     const results = await Promise.allSettled(changes.map(change => choices.patch(change)));

@@ -3,32 +3,32 @@ import { describe, expect, it } from 'vitest';
 import { endOf, telling } from '../model/removals';
 import { NOW, at, outcome } from './given';
 
-describe('whether a document tells of the end of its kernel', () => {
+describe('telling()', () => {
   const ended = outcome({ id: 'old', at: at(-30) });
 
   it.each([
-    ['none since', null, true, null, 'stopped'],
-    ['none yet, while it opens', null, false, null, null],
-    ['the host has not noticed', 'old', true, null, 'stopped'],
-    ['opened again, with a new one', 'new', true, null, 'new-kernel'],
-    ['that stays until it is closed', 'new', true, 'new-kernel', 'new-kernel'],
-    ['restarted by the button', 'new', true, 'stopped', null]
-  ] as const)('%s', (_, kernel, ready, shown, expected) => {
+    ['no kernel since the stop', null, true, null, 'stopped'],
+    ['no kernel yet, because the document is opening', null, false, null, null],
+    ['the old kernel, because the host has not noticed the stop', 'old', true, null, 'stopped'],
+    ['a new kernel of a document that was opened again', 'new', true, null, 'new-kernel'],
+    ['a new kernel whose message is already shown', 'new', true, 'new-kernel', 'new-kernel'],
+    ['a new kernel that the button of the message started', 'new', true, 'stopped', null]
+  ] as const)('chooses the message for a kernel: %s', (_, kernel, ready, shown, expected) => {
     expect(telling(ended, kernel, ready, shown, NOW)).toBe(expected);
   });
 
-  it('offers the cells of the old kernel in a new one that was started from here', () => {
+  it('offers the cells of the old kernel in a new kernel that the button started', () => {
     expect(telling(ended, 'new', true, 'stopped', NOW, true)).toBe('new-kernel');
     expect(telling(ended, 'new', true, 'new-kernel', NOW, true)).toBe('new-kernel');
   });
 
-  it('is no news any more after a week', () => {
+  it('shows no message about a stop that is older than a week', () => {
     expect(telling({ ...ended, at: at(-8 * 24 * 60) }, 'new', true, null, NOW)).toBeNull();
   });
 });
 
-describe('which end is told', () => {
-  it('is the newest of this document that was ours', () => {
+describe('endOf()', () => {
+  it('returns the newest removal of this document by the extension', () => {
     const all = [
       outcome({ id: 'gone', outcome: 'gone' }),
       outcome({ id: 'failed', outcome: 'permanent' }),

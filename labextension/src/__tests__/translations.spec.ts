@@ -44,20 +44,20 @@ function literal(node: ts.Expression): string {
 function textsIn(path: string): { text: string; plural: string | null }[] {
   const code = readFileSync(path, 'utf8');
   const file = ts.createSourceFile(path, code, ts.ScriptTarget.Latest, true, ts.ScriptKind.TSX);
-  const found: { text: string; plural: string | null }[] = [];
+  const texts: { text: string; plural: string | null }[] = [];
   const visit = (node: ts.Node): void => {
     if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression)) {
       const name = node.expression.name.text;
       if (name === '__') {
-        found.push({ text: literal(node.arguments[0]), plural: null });
+        texts.push({ text: literal(node.arguments[0]), plural: null });
       } else if (name === '_n') {
-        found.push({ text: literal(node.arguments[0]), plural: literal(node.arguments[1]) });
+        texts.push({ text: literal(node.arguments[0]), plural: literal(node.arguments[1]) });
       }
     }
     ts.forEachChild(node, visit);
   };
   visit(file);
-  return found;
+  return texts;
 }
 
 /** Attributes and properties that hold a text for people. */
@@ -99,7 +99,7 @@ function isCovered(node: ts.Node): boolean {
  */
 function untranslated(code: string): string[] {
   const file = ts.createSourceFile('x', code, ts.ScriptTarget.Latest, true, ts.ScriptKind.TSX);
-  const found: string[] = [];
+  const texts: string[] = [];
   const visit = (node: ts.Node): void => {
     const text =
       ts.isJsxText(node) || ts.isStringLiteralLike(node) || ts.isTemplateHead(node)
@@ -108,14 +108,14 @@ function untranslated(code: string): string[] {
     const isShown =
       ts.isJsxText(node) || SPOKEN.test(receiverOf(node)) || /^\p{Lu}\p{L}*,? \p{L}+/u.test(text);
     if (isShown && /\p{L}{2,}/u.test(text) && text !== NAME) {
-      found.push(text);
+      texts.push(text);
     }
     if (!isCovered(node)) {
       ts.forEachChild(node, visit);
     }
   };
   visit(file);
-  return found;
+  return texts;
 }
 
 const FILES = sourceFiles(SOURCE);
@@ -178,7 +178,7 @@ describe('the sentences of the server', () => {
     );
   });
 
-  it('stay English where the catalogue does not have them, or the server sends none', () => {
+  it('stay English if the catalogue lacks them, or if the server sends none', () => {
     const unknown = [{ text: 'The moon is %1.', arguments: ['full'] }];
     expect(translated(unknown, 'English', translatorOf('de_DE'))).toBe('The moon is full.');
     expect(translated(undefined, 'English', translatorOf('de_DE'))).toBe('English');
@@ -186,13 +186,13 @@ describe('the sentences of the server', () => {
 });
 
 describe('the texts of the panel', () => {
-  it('are found in the code', () => {
+  it('are collected from the code', () => {
     expect(TEXTS.size).toBeGreaterThan(200);
     expect(TEXTS.get('%1 instance')).toBe('%1 instances');
   });
 
   it.each(FILES.map(path => [path.slice(SOURCE.length + 1), path]))(
-    '%s shows nothing that is not translated',
+    '%s contains no untranslated text',
     (_, path) => {
       expect(untranslated(readFileSync(path, 'utf8'))).toEqual([]);
     }
@@ -205,7 +205,7 @@ describe('the texts of the panel', () => {
     "Dialog.okButton({ label: 'Run' })",
     "const words = 'Nothing is stopped.';",
     'const words = `Stops at ${at}`;'
-  ])('would be noticed in another language: %s', code => {
+  ])('untranslated() reports: %s', code => {
     expect(untranslated(code)).toHaveLength(1);
   });
 });
@@ -214,14 +214,14 @@ describe.each(Object.keys(FORMS))('the catalogue %s', name => {
   const path = join(LOCALE, name, 'LC_MESSAGES', `${DOMAIN}.json`);
   const catalogue = JSON.parse(readFileSync(path, 'utf8')) as ICatalogue;
 
-  it('says what it is', () => {
+  it('states its language and its number of plural forms', () => {
     const language = name.replace('_', '-');
     expect(catalogue['']).toMatchObject({ language, domain: DOMAIN });
     const { plural_forms } = catalogue[''] as { plural_forms: string };
     expect(plural_forms).toContain(`nplurals=${FORMS[name]};`);
   });
 
-  it('has every text, and no other', () => {
+  it('contains every text of the panel, and no other text', () => {
     const translated = new Set(Object.keys(catalogue).filter(text => text !== ''));
     const missing = [...TEXTS.keys()].filter(text => !translated.has(text));
     const unused = [...translated].filter(text => !TEXTS.has(text) && !isOfServer(text));

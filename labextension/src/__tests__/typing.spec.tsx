@@ -29,7 +29,9 @@ interface IPatch {
 const settle = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 0));
 
 describe('a field of the panel', () => {
-  const found = report(...Array.from({ length: 12 }, (_, n) => resource({ id: String(n) })));
+  const currentReport = report(
+    ...Array.from({ length: 12 }, (_, n) => resource({ id: String(n) }))
+  );
   let served: ISettingsAnswer;
   let patches: IPatch[];
   let look: Look;
@@ -95,7 +97,7 @@ describe('a field of the panel', () => {
     flushSync(() =>
       root.render(
         <PanelView
-          state={{ report: found, error, remedy: '', status: 200, quiet: false }}
+          state={{ report: currentReport, error, remedy: '', status: 200, quiet: false }}
           now={NOW}
           settings={settings}
           look={look}
@@ -153,7 +155,7 @@ describe('a field of the panel', () => {
   }
   const sent = (): Change[] => patches.map(({ change }) => change);
 
-  it('keeps each letter of a filter, and is there for the key after the click', async () => {
+  it('keeps each typed letter of the filter, and gets the focus with the click', async () => {
     await click(field('button[aria-label="Filter and sort"]'));
     const filter = field('.jp-AS-filter input');
     expect(document.activeElement).toBe(filter);
@@ -168,7 +170,7 @@ describe('a field of the panel', () => {
     expect(document.activeElement?.getAttribute('aria-label')).toBe('Filter and sort');
   });
 
-  it('takes each of two clicks on a switch, in their order', async () => {
+  it('sends both of two clicks on a switch, in their order', async () => {
     const box = setting('dry_run');
     await click(box);
     expect(box.checked).toBe(true);
@@ -183,7 +185,7 @@ describe('a field of the panel', () => {
     expect(box.checked).toBe(false);
   });
 
-  it('shows the value in force again when the server refuses another', async () => {
+  it('shows the value in force again after the server rejected a change', async () => {
     const box = setting('dry_run');
     await click(box);
     await settle();
@@ -192,7 +194,7 @@ describe('a field of the panel', () => {
     expect(node.textContent).toContain('not possible');
   });
 
-  it('keeps the letters of a limit while reports arrive, and sends it once', async () => {
+  it('keeps the typed letters of a limit while reports arrive, and sends the limit once', async () => {
     const limit = setting('idle_timeout_minutes');
     clear(limit);
     type(limit, '1 h');
@@ -209,7 +211,7 @@ describe('a field of the panel', () => {
     expect([limit.value, sent().length]).toEqual(['1 h 30 m', 1]);
   });
 
-  it('takes back a limit that the server has not answered yet', async () => {
+  it('sends a second limit before the server has answered the first', async () => {
     const limit = setting('idle_timeout_minutes');
     await enter(limit, '3 h');
     await enter(limit, '2 h');
@@ -221,7 +223,7 @@ describe('a field of the panel', () => {
     expect(limit.value).toBe('2 h');
   });
 
-  it('is sent again when the server, which did not answer, is back', async () => {
+  it('sends the change again when the server answers again', async () => {
     const box = setting('dry_run');
     await click(box);
     await settle();
@@ -237,7 +239,7 @@ describe('a field of the panel', () => {
     expect(node.textContent).toContain('Saved');
   });
 
-  it('gets the focus when its button "Back to the default" goes', async () => {
+  it('gets the focus when its button "Back to the default" disappears', async () => {
     served = { ...served, user: { dry_run: true } };
     await enter(setting('idle_timeout_minutes'), '3 h');
     await settle();

@@ -12,12 +12,12 @@ beforeAll(() => SETTINGS.load());
 
 describe('the panel of a recorded report', () => {
   // Recorded from the local Studio by tests/ui (AUTO_SHUTDOWN_PICTURES=1).
-  const found = recorded as unknown as IReport;
-  const html = drawn(found);
+  const currentReport = recorded as unknown as IReport;
+  const html = drawn(currentReport);
 
-  it('shows every resource that is there, with its reason', () => {
+  it('shows every resource that is not deleted, with its reason', () => {
     const rows = [...html.matchAll(/data-kind="(\w+)" data-id="[^"]*" data-reason="([\w-]+)"/g)];
-    const there = found.resources.filter(r => r.state !== 'Deleted');
+    const there = currentReport.resources.filter(r => r.state !== 'Deleted');
     expect(rows.map(row => `${row[1]} ${row[2]}`).sort()).toEqual(
       there.map(r => `${r.kind} ${r.reason}`).sort()
     );
@@ -26,36 +26,36 @@ describe('the panel of a recorded report', () => {
     );
   });
 
-  it('says it in words, and the code only on hover', () => {
-    const said = text(html);
-    expect(said).toContain('Watching');
-    const types = new Set(found.resources.filter(r => r.billing).map(r => r.instance_type));
-    expect(said).toContain(`${types.size} instances`);
-    expect(said).toMatch(/train\.ipynb running \d+ \w/);
-    expect(said).toMatch(/eval\.ipynb idle .+ \/ 2 h/);
-    expect(said).toMatch(/kept\.ipynb kept until/);
-    expect(said).toContain('terminal 1 running sleep');
-    expect(said).toMatch(/pytorch-1-8 empty · idle/);
+  it('describes each reason in panelText, and shows its code only on hover', () => {
+    const panelText = text(html);
+    expect(panelText).toContain('Watching');
+    const types = new Set(currentReport.resources.filter(r => r.billing).map(r => r.instance_type));
+    expect(panelText).toContain(`${types.size} instances`);
+    expect(panelText).toMatch(/train\.ipynb running \d+ \w/);
+    expect(panelText).toMatch(/eval\.ipynb idle .+ \/ 2 h/);
+    expect(panelText).toMatch(/kept\.ipynb kept until/);
+    expect(panelText).toContain('terminal 1 running sleep');
+    expect(panelText).toMatch(/pytorch-1-8 empty · idle/);
     const words = [...html.matchAll(/class="jp-AS-word"[^>]*>([^<]*)/g)].map(match => match[1]);
-    const codes = new Set(found.resources.map(r => r.reason));
+    const codes = new Set(currentReport.resources.map(r => r.reason));
     expect(words.length).toBeGreaterThan(5);
     expect(words.filter(word => codes.has(word))).toEqual([]);
   });
 
-  it('counts down nothing that is active', () => {
-    const idle = found.resources.filter(r => r.idle_since !== null && r.due_at !== null);
+  it('shows a progress bar only for idle resources', () => {
+    const idle = currentReport.resources.filter(r => r.idle_since !== null && r.due_at !== null);
     expect(html.match(/<progress/g)).toHaveLength(idle.length);
   });
 });
 
 describe('the panel', () => {
-  it('teaches when there is nothing', () => {
+  it('explains an empty list', () => {
     expect(text(drawn(report()))).toContain(
       'Nothing is running, and nothing is billed as far as this server can see.'
     );
   });
 
-  it('asks at first, and says when nobody answers', () => {
+  it('says at first that it asks the server, and later that the server does not answer', () => {
     expect(text(drawn(null))).toContain('Asking the server');
     const gone = { report: null, error: 'Failed to fetch', remedy: '', status: 0, quiet: false };
     const html = drawn(null, { state: gone });
@@ -63,7 +63,7 @@ describe('the panel', () => {
     expect(html).toContain('data-health="failing"');
   });
 
-  it('shows what is wrong and what to do, and reads it out', () => {
+  it('shows a fault with its remedy, and announces it to screen readers', () => {
     const bad = report();
     bad.health.state = 'failing';
     bad.health.faults = [
@@ -80,7 +80,7 @@ describe('the panel', () => {
     expect(html).toMatch(/role="status"[^>]*>Something that should be stopped cannot be stopped/);
   });
 
-  it('gives a clock time, and the button to keep it, only within the warning', () => {
+  it('shows the time of the stop and the Keep button only during the warning', () => {
     const kernel = resource({ paths: ['eval.ipynb'] });
     expect(text(drawn(report(kernel)))).not.toContain('Stops at');
     const due = report({ ...kernel, warn_at: at(-1), due_at: at(4) });
@@ -94,18 +94,18 @@ describe('the panel', () => {
   });
 
   it.each([
-    ['dry run', (found: IReport) => void (found.policy.dry_run = true)],
-    ['switched off', (found: IReport) => void (found.policy.enabled = false)],
-    ['not armed', (found: IReport) => void (found.health.armed = false)]
-  ])('announces no stop and offers no Keep for one: %s', (_, change) => {
-    const found = report({ ...APP, warn_at: at(-1), due_at: at(4) });
-    change(found);
-    const html = drawn(found, { announces: true });
+    ['dry run', (currentReport: IReport) => void (currentReport.policy.dry_run = true)],
+    ['switched off', (currentReport: IReport) => void (currentReport.policy.enabled = false)],
+    ['not armed', (currentReport: IReport) => void (currentReport.health.armed = false)]
+  ])('announces no stop and offers no Keep button: %s', (_, change) => {
+    const currentReport = report({ ...APP, warn_at: at(-1), due_at: at(4) });
+    change(currentReport);
+    const html = drawn(currentReport, { announces: true });
     expect(html).not.toMatch(/\b[Ss]tops (at|in|when)/);
     expect(html).not.toContain('Keep pytorch-1-8 for 1 h');
   });
 
-  it('tells two notebooks of one name apart, in texts and in accessible names', () => {
+  it('distinguishes two notebooks of one name, in texts and in accessible names', () => {
     const due = { warn_at: at(-1), due_at: at(4) };
     const one = resource({ id: '1', paths: ['a/eval.ipynb'], ...due });
     const html = drawn(report(one, resource({ id: '2', paths: ['b/eval.ipynb'] })));
@@ -115,28 +115,28 @@ describe('the panel', () => {
     }
   });
 
-  it('leaves out instances, administrators and money on a plain host', () => {
-    const found = report(resource({ paths: ['a.ipynb'] }));
-    found.platform.kind = 'local';
-    const { locked, limits, ...settings } = found.policy;
-    const html = drawn(found, {
+  it('mentions no instance, administrator or price on a plain host', () => {
+    const currentReport = report(resource({ paths: ['a.ipynb'] }));
+    currentReport.platform.kind = 'local';
+    const { locked, limits, ...settings } = currentReport.policy;
+    const html = drawn(currentReport, {
       settings: { settings, user: {}, defaults: settings, limits, locked },
       look: { ...LOOK, folded: [] }
     });
     expect(text(html)).not.toMatch(/administrator|instance|\bapps?\b|\$|Saved this/i);
   });
 
-  it('says that everything is kept, and lets it be released', () => {
-    const found = report(resource({ app: APP.id, kept_until: at(60) }), APP);
-    found.keep_alive = [{ kind: 'all', id: 'all', kept_until: at(60) }];
-    expect(text(drawn(found))).toMatch(/Everything is kept until/);
-    expect(drawn(found).match(/>Release</g)).toHaveLength(1);
+  it('shows the keep-alive on everything with one Release button', () => {
+    const currentReport = report(resource({ app: APP.id, kept_until: at(60) }), APP);
+    currentReport.keep_alive = [{ kind: 'all', id: 'all', kept_until: at(60) }];
+    expect(text(drawn(currentReport))).toMatch(/Everything is kept until/);
+    expect(drawn(currentReport).match(/>Release</g)).toHaveLength(1);
   });
 
-  it('shows who decided, and the way back to the default', () => {
-    const found = report();
-    const { locked, limits, ...settings } = found.policy;
-    found.policy.sources = { dry_run: 'jupyter_server_config.d/admin.json' };
+  it('shows who set a value, and offers the default', () => {
+    const currentReport = report();
+    const { locked, limits, ...settings } = currentReport.policy;
+    currentReport.policy.sources = { dry_run: 'jupyter_server_config.d/admin.json' };
     const answer = {
       settings: { ...settings, idle_timeout_minutes: 90 },
       user: { idle_timeout_minutes: 90 },
@@ -144,7 +144,7 @@ describe('the panel', () => {
       limits,
       locked: [...locked, 'dry_run' as const]
     };
-    const html = drawn(found, { settings: answer, look: { ...LOOK, folded: [] } });
+    const html = drawn(currentReport, { settings: answer, look: { ...LOOK, folded: [] } });
     expect(text(html)).toContain('Notebooks and terminals idle for 1 hour 30 minutes are stopped.');
     expect(text(html)).toContain('Set by your administrator. (jupyter_server_config.d/admin.json)');
     expect(html.match(/Back to the default \(2 h\)/g)).toHaveLength(1);
@@ -155,7 +155,7 @@ describe('the panel', () => {
 });
 
 describe('the note of a keep-alive', () => {
-  it('is shown with the keep-alive on everything', () => {
+  it('appears beside the keep-alive on everything', () => {
     const kept = report();
     kept.keep_alive = [
       { kind: 'all', id: 'all', kept_until: at(60), note: 'waits for the review' }

@@ -7,10 +7,10 @@ import { active, at, entry, outcome, report, resource } from './given';
 
 vi.mock('@jupyterlab/ui-components', () => import('./hosticons'));
 
-describe('what was stopped', () => {
-  it('lists failures first, with their reason', () => {
-    const found = report(active('busy'));
-    found.outcomes = [
+describe('the list of stopped resources', () => {
+  it('shows failures first, with their reason', () => {
+    const currentReport = report(active('busy'));
+    currentReport.outcomes = [
       outcome({ at: at(-3) }),
       outcome({ at: at(-2), kind: 'app', id: 'a', name: 'tensorflow', reason: 'idle' }),
       outcome({
@@ -23,35 +23,35 @@ describe('what was stopped', () => {
       }),
       outcome({ at: at(-1), id: 'moved', outcome: 'stale' })
     ];
-    const html = drawn(found);
-    const said = text(html);
-    expect(said).toMatch(/train\.ipynb idle 1 h 57 m open/);
-    expect(said).toContain('tensorflow nothing in it was in use');
-    expect(said).toMatch(/mxnet could not be stopped The role lacks sagemaker:DeleteApp\./);
-    expect(said.indexOf('mxnet')).toBeLessThan(said.indexOf('tensorflow'));
-    expect(said).toContain('1 failed');
+    const html = drawn(currentReport);
+    const listText = text(html);
+    expect(listText).toMatch(/train\.ipynb idle 1 h 57 m open/);
+    expect(listText).toContain('tensorflow nothing in it was in use');
+    expect(listText).toMatch(/mxnet could not be stopped The role lacks sagemaker:DeleteApp\./);
+    expect(listText.indexOf('mxnet')).toBeLessThan(listText.indexOf('tensorflow'));
+    expect(listText).toContain('1 failed');
     expect(html.match(/data-outcome/g)).toHaveLength(3);
   });
 
-  it('is told apart from a notebook of the same name that runs', () => {
-    const found = report(resource({ id: 'new', paths: ['work/train.ipynb'] }));
-    found.outcomes = [outcome({ id: 'old' })];
-    const said = (): string => text(drawn(found)).split('Recently stopped')[1];
-    expect(said()).toMatch(/train\.ipynb idle/);
-    found.resources.push(resource({ id: 'other', paths: ['play/train.ipynb'] }));
-    expect(said()).toMatch(/train\.ipynb work\/ idle/);
-    expect(drawn(found)).toContain('aria-label="Open train.ipynb (work/)"');
+  it('distinguishes a stopped notebook from a running notebook of the same name', () => {
+    const currentReport = report(resource({ id: 'new', paths: ['work/train.ipynb'] }));
+    currentReport.outcomes = [outcome({ id: 'old' })];
+    const listText = (): string => text(drawn(currentReport)).split('Recently stopped')[1];
+    expect(listText()).toMatch(/train\.ipynb idle/);
+    currentReport.resources.push(resource({ id: 'other', paths: ['play/train.ipynb'] }));
+    expect(listText()).toMatch(/train\.ipynb work\/ idle/);
+    expect(drawn(currentReport)).toContain('aria-label="Open train.ipynb (work/)"');
   });
 
-  it('stands under the name of its day, and shows a time of equal width', () => {
-    const found = report(active('busy'));
-    found.outcomes = [
+  it('groups the resources by day, and shows times of equal width', () => {
+    const currentReport = report(active('busy'));
+    currentReport.outcomes = [
       outcome({ id: 'a', at: at(-3) }),
       outcome({ id: 'b', at: at(-24 * 60) }),
       outcome({ id: 'c', at: at(-26.5 * 60) }),
       outcome({ id: 'd', at: at(-24 * 60 * 5) })
     ];
-    const list = /data-section="stopped".*?<\/section>/.exec(drawn(found))?.[0] ?? '';
+    const list = /data-section="stopped".*?<\/section>/.exec(drawn(currentReport))?.[0] ?? '';
     const days = [...list.matchAll(/<li class="(jp-AS-day|jp-AS-removed)[^>]*>([^<]*)/g)];
     expect(days.map(([, kind, day]) => (kind === 'jp-AS-day' ? day : ''))).toEqual([
       '',
@@ -65,17 +65,19 @@ describe('what was stopped', () => {
     expect(new Set(times.map(time => time.length)).size).toBe(1);
   });
 
-  it('of an earlier day that failed comes first; today then has a name, too', () => {
-    const found = report(active('busy'));
-    found.outcomes = [
+  it('shows a failure of an earlier day first, and then names today as well', () => {
+    const currentReport = report(active('busy'));
+    currentReport.outcomes = [
       outcome({ id: 'a', at: at(-3) }),
       outcome({ id: 'b', at: at(-24 * 60 + 1), outcome: 'permanent' })
     ];
-    expect(text(drawn(found))).toMatch(/yesterday .*could not be stopped.* today .*train\.ipynb/);
+    expect(text(drawn(currentReport))).toMatch(
+      /yesterday .*could not be stopped.* today .*train\.ipynb/
+    );
   });
 });
 
-describe('what can be brought back', () => {
+describe('the panel, for kernels that can be brought back,', () => {
   const stopped = report();
   stopped.outcomes = [outcome({ id: 'k' })];
   const withEntry = (more: Partial<IStoppedEntry>, starting = false): IProps['returns'] => ({
@@ -86,15 +88,15 @@ describe('what can be brought back', () => {
 
   it.each([
     ['a stopped kernel', { cells: 3 }, false, 'Bring back train.ipynb', false],
-    ['one that is being started', { cells: 3 }, true, 'Bring back train.ipynb', true]
-  ])('%s has a button', (_, more, starting, label, disabled) => {
+    ['a kernel that is being started', { cells: 3 }, true, 'Bring back train.ipynb', true]
+  ])('shows a button for %s', (_, more, starting, label, disabled) => {
     const html = drawn(stopped, { returns: withEntry(more, starting) });
     const button = html.match(new RegExp(`<button[^>]*aria-label="${label}"[^>]*>`))?.[0] ?? '';
     expect(button).not.toBe('');
     expect(button.includes('disabled')).toBe(disabled);
   });
 
-  it('offers the cells once a kernel of the notebook runs', () => {
+  it('offers to run the cells if a kernel of the notebook runs', () => {
     const running = report(resource({ id: 'new', paths: ['work/train.ipynb'] }));
     running.outcomes = stopped.outcomes;
     const html = drawn(running, { returns: withEntry({ cells: 3 }) });
@@ -102,7 +104,7 @@ describe('what can be brought back', () => {
     expect(html).not.toContain('aria-label="Bring back');
   });
 
-  it('offers what ended with the server, in one sentence', () => {
+  it('offers in one sentence all that ended with the server', () => {
     const entries = [entry({}), entry({ id: 'e2', kind: 'terminal', paths: [] })];
     const offer = { at: at(-60), entries };
     const html = drawn(report(), {
@@ -112,7 +114,7 @@ describe('what can be brought back', () => {
     expect(text(html)).toContain('Dismiss');
   });
 
-  it('opens a notebook whose kernel cannot be brought back', () => {
+  it('offers to open a notebook whose kernel cannot be brought back', () => {
     expect(drawn(stopped)).toContain('aria-label="Open train.ipynb');
   });
 });
