@@ -67,13 +67,36 @@ def unreadable(files: Sequence[ConfigFile]) -> Iterator[Problem]:
             )
 
 
-def misspelt_sections(names: Iterable[str], where: str = "The configuration") -> Iterator[Problem]:
-    """A problem for each section that is meant for this extension but has a name that Jupyter
-    ignores, such as ``auto_shutdown``. ``where`` begins the message."""
-    for name in names:
-        if name != SECTION and re.sub(r"[^a-z]", "", str(name).lower()) == SECTION.lower():
+def misspelt_sections(
+    config: Mapping[str, Any], where: str = "The configuration"
+) -> Iterator[Problem]:
+    """A problem for each section that is meant for this extension but that Jupyter ignores: because
+    of its name, such as ``auto_shutdown``, or because it lies within another section. ``where``
+    begins the message."""
+    for name, value in config.items():
+        if name != SECTION and _resembles_the_section(name):
             message = f"{where} has a section {name}, which Jupyter ignores; it is {SECTION}."
             yield Problem(message, f"Write {SECTION} for {name}, {RESTART}")
+        yield from _misplaced_sections(str(name), value, where)
+
+
+def _resembles_the_section(name: object) -> bool:
+    return re.sub(r"[^a-z]", "", str(name).lower()) == SECTION.lower()
+
+
+def _misplaced_sections(outer: str, content: Any, where: str) -> Iterator[Problem]:
+    """A problem for each section for this extension within the section ``outer``, at any depth. A
+    similar name counts only directly in ``outer``: below that, names belong to other programs."""
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            path = f"{outer}.{name}"
+            resembles = name == SECTION or ("." not in outer and _resembles_the_section(name))
+            if resembles and isinstance(value, Mapping) and value:
+                message = (
+                    f"{where} has the section {name} within {outer}, where Jupyter ignores it."
+                )
+                yield Problem(message, f"Move it out of {outer} and name it {SECTION}, {RESTART}")
+            yield from _misplaced_sections(path, value, where)
 
 
 def misspelt_sections_of_files(files: Iterable[ConfigFile]) -> Iterator[Problem]:

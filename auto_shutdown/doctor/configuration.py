@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..config import provenance
-from ..config.problems import misspelt_sections_of_files
+from ..config.problems import misspelt_sections, misspelt_sections_of_files
 from ..config.traits import AdminTraits
 from ..core.finding import Finding, failure, ok, warning
 from ..core.formatting import printable
@@ -48,7 +48,8 @@ def _error(situation: Situation) -> Iterator[Finding]:
 def _misunderstood(situation: Situation) -> Iterator[Finding]:
     """Each name with which the extension refuses to start, and the file that sets it. The extension
     uses the same functions to find these names."""
-    for problem in misspelt_sections_of_files(situation.files):
+    in_json = list(misspelt_sections_of_files(situation.files))
+    for problem in in_json or misspelt_sections(situation.config):
         yield failure(CHECK, problem.message, problem.remedy)
     for problem in situation.invalid_options:
         source = situation.source(provenance.SECTION, problem.name)
