@@ -7,6 +7,7 @@ command. It uses no proxy: the server runs on this machine, or on a host that th
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import socket
 import ssl
 from collections.abc import Mapping
@@ -66,7 +67,7 @@ def _exchange_once(
 ) -> Answer:
     connection = _connection(url, seconds)
     try:
-        connection.request(method, path, body, dict(headers))
+        connection.request(method, path, body, {**_host_header(url), **headers})
         response = connection.getresponse()
         content = response.read()
         cookies = response.headers.get_all("Set-Cookie") or []
@@ -78,6 +79,26 @@ def _exchange_once(
         )
     finally:
         connection.close()
+
+
+def _host_header(url: str) -> dict[str, str]:
+    """The header ``Host`` for a server whose name has only loopback addresses, as the name of a
+    machine often has in ``/etc/hosts``. A server that listens there answers 403 to a ``Host`` that
+    is a name other than ``localhost``, as a protection against DNS rebinding. So the header is one
+    of those addresses. For all other servers it stays the name in ``url``: the result is empty."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == UNIX_SCHEME or host in ANY_ADDRESS or host == "localhost":
+        return {}
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+        addresses = [ipaddress.ip_address(str(address[0])) for *_, address in found]
+    except (OSError, ValueError):  # ValueError: the name is no domain name, or has a scope
+        return {}
+    if not addresses or not all(address.is_loopback for address in addresses):
+        return {}
+    name = f"[{addresses[0]}]" if addresses[0].version == 6 else str(addresses[0])
+    return {"Host": f"{name}:{parts.port}" if parts.port else name}
 
 
 def is_latin(path: str) -> bool:

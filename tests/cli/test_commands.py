@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from auto_shutdown.api.connection import exchange
 from auto_shutdown.api.server_error import ServerError
 from auto_shutdown.cli import history
 from auto_shutdown.cli.names import find_id, full_name, short_names
@@ -313,3 +316,31 @@ def test_a_file_name_of_two_notebooks_is_answered_with_their_paths() -> None:
         "Use a path or an id. a/train.ipynb: 11111111-x; b/train.ipynb: 22222222-x"
     )
     assert find_id(resources, "b/train.ipynb") == "22222222-x"
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+async def test_server_whose_name_is_a_loopback_address_is_reached(
+    family: int, command: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--ip=$(hostname)``, where ``/etc/hosts`` has ``127.0.0.1`` for the name. Jupyter then
+    refuses each request whose header ``Host`` is that name."""
+    name, resolve = "my-machine", socket.getaddrinfo
+
+    def with_name(host: Any, port: Any, *args: Any, **options: Any) -> Any:
+        if host != name:
+            return resolve(host, port, *args, **options)
+        to_connect = resolve("127.0.0.1", port, *args, **options)
+        address = ("::1", port, 0, 0)
+        # The server under test has no IPv6 address. Only the header is made from this one.
+        as_ipv6 = [(family, socket.SOCK_STREAM, 6, "", address)]
+        return as_ipv6 if family == socket.AF_INET6 and port == 0 else to_connect
+
+    app = await server()
+    monkeypatch.setattr(socket, "getaddrinfo", with_name)
+    app.ip = name
+    app.write_server_info_file()
+    url = f"http://{name}:{app.port}"
+    header = {"Host": f"{name}:{app.port}"}
+    refused = await asyncio.to_thread(exchange, url, "GET", f"{app.base_url}api", None, header, 5)
+    assert refused.status == 403
+    assert (await command("status", "--json")).code == 0
