@@ -35,9 +35,9 @@ with contextlib.suppress(ImportError):
     if hasattr(providers, "_get_local_constants"):
         providers._get_local_constants = lambda: _NO_CONSTANTS
 
-# Terminals here are what they are for a person: bash, and Ctrl-C and a hang-up end what they
-# should. Whoever starts these tests in the background, or without a login, would have it otherwise;
-# a handler of our own is not handed down, where "ignored" is.
+# The terminals of the tests behave like those of a user: they run bash, and Ctrl-C and a hang-up
+# end programs. Otherwise this fails if the tests run in the background or without a login.
+# Child processes inherit an ignored signal, but not a handler of this process.
 os.environ.setdefault("SHELL", shutil.which("bash") or "/bin/sh")
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:

@@ -27,7 +27,7 @@ def exception_of(item: Item, facts: Facts, policy: DomainPolicy) -> Kept | None:
     for name, wanted in exceptions.tags.items():
         values = facts.tag_values(item, name)
         if wanted in values or (wanted == "*" and values):
-            return Kept(f"The policy excepts what has the tag {name}={wanted}.")
+            return Kept(f"The policy exempts resources with the tag {name}={wanted}.")
     return None
 
 

@@ -76,7 +76,7 @@ def remedy_of(code: str, text: str, service: str, method: str, region: str) -> s
     if code in CREDENTIALS:
         return CHECK_CREDENTIALS
     if code in DENIED:
-        allow = f"Allow {action} on the resource (or *) in the policy of whoever runs this."
+        allow = f"Allow {action} on the resource (or *) in the IAM policy of your role."
         return " ".join([allow, *denial_hints(text)])
     if service == "s3" and code == "403":  # the answer to HeadBucket has no code of S3
         return f"The bucket belongs to another account, or your policy does not allow {action}."

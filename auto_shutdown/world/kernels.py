@@ -18,6 +18,7 @@ from traitlets import TraitError
 from ..core.marks import BUSY, COMING_UP, DEAD
 from ..core.model import Departure, Kernel
 from ..core.outcome import Outcome
+from .changes_since_observation import updated_kernel
 from .iopub import IOPubListener
 from .iopub_subscription import IOPubSubscription
 from .kernel_access import (
@@ -35,7 +36,6 @@ from .kernel_shutdown import KernelShutdown
 from .kernel_usage import Usage
 from .last_word import MayGo, always
 from .shells import OwnChannels, Shells
-from .since_look import updated_kernel
 from .start_questions import StartQuestions
 from .websockets import WebsocketClients
 

@@ -3,8 +3,8 @@
 A request of a user can forbid a removal: a keep-alive, a longer limit, or the setting ``enabled``
 switched off. Such a request may arrive after the decision to remove, while the removal asks a
 kernel's shell or waits for its turn in a thread. A client may also connect in that time, or a
-kernel may be started (since_look.py). So each source calls ``MayGo`` right before it ends the
-resource.
+kernel may be started (changes_since_observation.py). So each source calls ``MayGo`` right before it
+ends the resource.
 """
 
 from __future__ import annotations

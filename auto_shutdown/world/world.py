@@ -22,6 +22,7 @@ from ..core.outcome import Outcome, Result
 from .activity_reporter import ActivityReporter
 from .app_list import AppList, Apps
 from .background_work import WorkSource
+from .changes_since_observation import started_kernel, updated_apps, updated_terminals
 from .kernel_models import Model
 from .kernel_places import KernelPlaces
 from .kernels import KernelSource
@@ -33,7 +34,6 @@ from .platform import Platform, recognise
 from .reported_activity import ReportedActivitySource, read_reported_activity, with_heartbeats
 from .sagemaker import SageMaker
 from .session_facts import Session, read_session
-from .since_look import started_kernel, updated_apps, updated_terminals
 from .source_reader import SourceReader
 from .terminals import TerminalSource
 from .websocket_handlers import WebsocketHandlers

@@ -1,4 +1,4 @@
-"""Worlds for the properties: any history of looks, answers, wishes and failures."""
+"""Random histories for the property tests: snapshots, answers, requests of users and failures."""
 
 from __future__ import annotations
 
@@ -119,7 +119,8 @@ snapshots = st.builds(
 
 @dataclass(frozen=True)
 class Look:
-    """One pass: how long after the last, what is seen, and what else is learnt or said."""
+    """One pass: the time since the last pass, its snapshot, and the answers and requests that
+    arrive."""
 
     after: timedelta
     snapshot: Snapshot
@@ -175,7 +176,7 @@ policies = st.builds(
 
 @dataclass(frozen=True)
 class Past:
-    """What the first look finds remembered."""
+    """The memory with which the first pass starts."""
 
     holds: Mapping[Ref, Hold] = field(default_factory=dict)
     failures: Mapping[Ref, Failure] = field(default_factory=dict)
@@ -197,7 +198,7 @@ pasts = st.builds(
 
 @dataclass(frozen=True)
 class Life:
-    """The end of a history: everything at the last look."""
+    """The end of a history: the snapshot, the ledger and the plan of the last pass."""
 
     snapshot: Snapshot
     ledger: Ledger
@@ -221,7 +222,7 @@ def ledger_of(past: Past, begin: datetime = BEGIN) -> Ledger:
 
 
 def look(ledger: Ledger, seen: Look, policy: Policy, now: datetime) -> tuple[Ledger, Plan]:
-    """One pass, as the controller has it, up to the removals."""
+    """Run one pass as the controller does, up to the removals."""
     known = [ref for ref, _ in seen.said if seen.snapshot.find(ref) is not None]
     for ref, signal in seen.said:
         ledger = note(ledger, [ref], signal, now) if ref in known else ledger
@@ -256,8 +257,8 @@ def live(history: list[Look], policy: Policy, past: Past, begin: datetime = BEGI
 
 
 def onwards(history: list[Look]) -> list[Look]:
-    """``history`` with no stamp that goes away, or back to before what it was. That this counts as
-    activity takes remembering what it was."""
+    """``history`` without a time stamp that disappears or moves back. Such a change counts as
+    activity only if the ledger remembers the earlier stamp."""
     latest: dict[Any, datetime] = {}
     listened: set[Any] = set()
 
@@ -297,7 +298,7 @@ def onwards(history: list[Look]) -> list[Look]:
 
 
 def shifted(value: Any, by: timedelta) -> Any:
-    """``value`` with every instant in it moved."""
+    """``value`` with every instant in it moved by the same duration."""
     if isinstance(value, datetime):
         return value + by
     if isinstance(value, Ref):

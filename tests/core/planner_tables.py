@@ -36,7 +36,7 @@ FAILED = Outcome(Result.TEMPORARY, "It failed.", "ThrottlingException", "Wait.")
 
 
 def busy(still: timedelta, result: str = "none", **policy: object) -> Scene:
-    """Busy, and nothing heard of it for so long."""
+    """A busy kernel whose last message is this old."""
     since = NOW - still
     scene = with_policy(with_kernel(IDLE_SCENE, state="busy"), **policy)
     asked = replace(ASKED, result=result)
@@ -46,7 +46,7 @@ def busy(still: timedelta, result: str = "none", **policy: object) -> Scene:
 
 
 def pager(still: timedelta, **policy: object) -> Scene:
-    """A pager in tmux, started by the kernel, without a sign of work for so long."""
+    """A pager in tmux that the kernel started. It has shown no sign of work for this long."""
     program = Program("pts/3", "terminal", "less", quiet_since=NOW - still)
     scene = with_policy(replace(IDLE_SCENE, programs=(program,)), suspect_after=2 * HOUR, **policy)
     work = replace(ASKED, result="working", detail="less, detached, runs", programs=("pts/3",))
@@ -54,7 +54,8 @@ def pager(still: timedelta, **policy: object) -> Scene:
 
 
 def low_host_use(still: timedelta, **policy: object) -> Scene:
-    """An app in another container, whose host has only used the processor a little for so long."""
+    """An app in another container, whose host has used the processor only a little for this
+    long."""
     used = "its host used 10% of a core, perhaps for an agent or another app"
     work = replace(ASKED, result="working", detail=used, low_use_since=NOW - still)
     scene = with_policy(IDLE_SCENE, suspect_after=HOUR, **policy)
@@ -62,8 +63,8 @@ def low_host_use(still: timedelta, **policy: object) -> Scene:
 
 
 def cluster(still: timedelta, request: timedelta = 9 * HOUR, **policy: object) -> Scene:
-    """Idle workers of the kernel, which have only used the processor a little for so long. The last
-    request was ``request`` ago."""
+    """Idle workers of the kernel, which have used the processor only a little for this long. The
+    kernel got its last request ``request`` ago."""
     used = "its processes used 11% of a core"
     work = replace(ASKED, result="working", detail=used, low_use_since=NOW - still)
     kernel = replace(KERNEL, iopub=IOPubActivity(request_at=NOW - request))
@@ -72,12 +73,12 @@ def cluster(still: timedelta, request: timedelta = 9 * HOUR, **policy: object) -
 
 
 def unanswered(still: timedelta, **policy: object) -> Scene:
-    """Its shell has been silent for so long."""
+    """A kernel whose shell has not answered for this long."""
     return with_kernel(busy(still, **policy), shell_silent=True)
 
 
 def refused(still: timedelta, state: str = "starting", **policy: object) -> Scene:
-    """Its gateway has refused each connection for so long."""
+    """A kernel whose gateway has refused each connection for this long."""
     scene = with_kernel(with_policy(IDLE_SCENE, **policy), state=state, refused="HTTP 404")
     since = NOW - still
     return with_mark(

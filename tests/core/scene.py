@@ -1,5 +1,5 @@
-"""One scene that every table starts from: a Studio Classic user with an app on a GPU instance,
-a notebook in it that has been idle past the limit, and nothing that keeps either."""
+"""The scene that every table starts from: a user of Studio Classic has an app on a GPU instance. A
+notebook in the app has been idle past its limit. Nothing keeps the notebook or the app."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ POLICY = Policy(warn=timedelta(0))
 
 @dataclass(frozen=True)
 class Scene:
-    """A world in which everything is due; ``decide()`` decides it."""
+    """A scene in which every resource is due. ``decide()`` returns its plan."""
 
     kernel: Kernel = KERNEL
     app: App = APP
@@ -100,7 +100,7 @@ def mark(
 
 
 def settled_ledger() -> Ledger:
-    """As left by a pass three hours ago, when everything had just been used."""
+    """The ledger after a pass three hours ago, when every resource had just been used."""
     since = ago(hours=3)
     return Ledger(
         quiet_until=ago(hours=3),
@@ -146,7 +146,7 @@ def other(**changes: object) -> Kernel:
 
 
 def joined(scene: Scene, kernel: Kernel) -> Scene:
-    """``kernel`` has been in the app for as long as the first one."""
+    """The scene's ledger, in which ``kernel`` entered the app together with the first kernel."""
     marks = {**scene.ledger.marks, kernel.ref: mark(ago(hours=3), kernel.state, kernel.app)}
     return replace(with_ledger(scene, marks=marks), more_kernels=(kernel,))
 

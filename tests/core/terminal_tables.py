@@ -24,8 +24,8 @@ from auto_shutdown.core.marks import Work
 
 
 def running(still: timedelta, printed: timedelta, shows: bool = False, **policy: object) -> Scene:
-    """A command in the terminal's foreground without a key or a sign of work for so long, that
-    last printed ``printed`` ago."""
+    """A command runs in the terminal's foreground. It has had no key and no sign of work for this
+    long, and printed its last output ``printed`` ago."""
     terminal = replace(TERMINAL, running_job="python", only_shows=shows)
     scene = with_policy(replace(IDLE_SCENE, terminal=terminal), **policy)
     since, weak = NOW - still, {"output": NOW - printed}
@@ -41,7 +41,7 @@ def of_another_user(still: timedelta, **policy: object) -> Scene:
 
 
 def monitor(still: timedelta, of_another_user: bool = False, **policy: object) -> Scene:
-    """A command that only reads a few bytes, as ``vmstat 1`` and an idle ``ssh`` do."""
+    """A command that only reads a few bytes, like ``vmstat 1`` or an idle ``ssh``."""
     scene = running(still, still, **policy)
     work = replace(ASKED, io_unknown=of_another_user)
     return with_mark(scene, TERMINAL.ref, weak={"background-io": NOW}, work=work)

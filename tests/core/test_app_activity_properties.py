@@ -21,7 +21,7 @@ from auto_shutdown.core.model import App, Kernel, Kind, Ref, Terminal
 def test_app_is_never_removed_within_a_limit_of_any_activity_in_it(
     history: list[Look], policy: Any, past: Any
 ) -> None:
-    """``seen`` is the latest activity in each app, computed without marks."""
+    """The test computes ``seen``, the latest activity in each app, without the product's marks."""
     life = live(history, policy, past)
     seen: dict[str, Any] = {}
     now, before, running = BEGIN, {}, {}  # type: ignore[var-annotated]
@@ -79,7 +79,7 @@ def at_work(r: Any) -> bool:
 
 
 def moved_stamps(old: Any, new: Any, now: Any) -> list[Any]:
-    """The strong stamps that changed since the look before, none of them in the future."""
+    """The strong time stamps that changed since the last pass and are not in the future."""
 
     def strong(r: Any) -> dict[str, Any]:
         if r is None or r.unreadable:

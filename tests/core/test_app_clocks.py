@@ -20,19 +20,21 @@ EMPTY = Ledger(quiet_until=ago(days=1))
 BEFORE = NOW - MINUTE
 
 
-class TestApps:
-    """The clock of an app moves with what runs in it."""
+class TestIdleClockOfAnApp:
+    """The idle clock of an app follows the activity of its kernels and terminals."""
 
     def settled(self, *kernels: Kernel) -> Ledger:
-        """App and kernels known for three hours; the last look a minute ago."""
+        """The ledger that has known the app and the kernels for three hours. The last pass was a
+        minute ago."""
         ledger = advance(EMPTY, Snapshot(kernels, (), (APP,)), ago(hours=3))
         return advance(ledger, Snapshot(kernels, (), (APP,)), BEFORE)
 
     def active_at(self, ledger: Ledger) -> object:
         return ledger.marks[APP.ref].active_at
 
-    def test_idle_clock_of_an_app_starts_at_first_sight(self) -> None:
-        """Not at CreationTime: what was before is not known, and must not count against it."""
+    def test_idle_clock_of_a_new_app_starts_at_the_first_pass(self) -> None:
+        """The clock must not start at CreationTime, because nobody observed the app before this
+        pass."""
         assert self.active_at(advance(EMPTY, Snapshot((), (), (APP,)), NOW)) == NOW
 
     def test_activity_of_a_kernel_counts_for_its_app(self) -> None:
@@ -43,8 +45,9 @@ class TestApps:
         assert self.active_at(after) == NOW - MINUTE / 2
         assert after.marks[APP.ref].signal == "last-activity"
 
-    def test_app_gets_a_whole_limit_after_its_last_kernel_was_closed(self) -> None:
-        """The incumbent's worst: its stamp of "empty since" was never cleared."""
+    def test_app_stays_for_a_whole_limit_after_its_last_kernel_was_closed(self) -> None:
+        """The incumbent deletes such an app at once: it never clears the time at which the app was
+        empty before."""
         ledger = advance(EMPTY, Snapshot((), (), (APP,)), ago(hours=4))
         for minutes in range(180, 0, -1):
             busy = replace(KERNEL, state="busy")
@@ -54,8 +57,8 @@ class TestApps:
         later = advance(ledger, Snapshot((), (), (APP,)), NOW + MINUTE)
         assert self.active_at(later) == NOW
 
-    def test_closing_a_kernel_whose_cell_nobody_saw_end_is_activity_of_its_app(self) -> None:
-        """Its page was closed while a cell ran, and its manager reports idle."""
+    def test_closing_a_kernel_whose_cell_has_no_observed_end_is_activity_of_its_app(self) -> None:
+        """The user closed the page while a cell ran, and the manager reports the kernel as idle."""
         kernel = replace(KERNEL, last_activity=ago(hours=5))
         unseen = replace(kernel, end_unseen=True)
         gone = Snapshot((), (), (APP,))
@@ -72,8 +75,8 @@ class TestApps:
     def test_closing_a_kernel_with_background_work_is_activity_of_its_app(
         self, answer: dict[str, Any], counts: bool
     ) -> None:
-        """Its thread worked until then, and not only until the last query. Programs and a cluster
-        may only wait, and their last sign of work counts."""
+        """A thread works until its kernel is closed, not only until the last query. A program or a
+        cluster may only wait, so its last sign of work counts."""
         ledger = self.settled(replace(KERNEL, last_activity=ago(hours=5)))
         works = Answer(KERNEL.ref, True, working=True, worked_at=ago(hours=4), **answer)
         ledger = record_answers(ledger, [works], BEFORE)
@@ -113,7 +116,7 @@ class TestApps:
 
     @pytest.mark.parametrize("source", ["kernels", "terminals"])
     def test_last_values_of_an_unread_source_do_not_count_as_activity(self, source: str) -> None:
-        """It may even be older than what an answer has told since."""
+        """The last values may be older than an answer that has arrived since."""
         seen = Snapshot((KERNEL,), (TERMINAL,))
         ledger = advance(EMPTY, seen, BEFORE)
         newer = {r: replace(m, stamps={"last-activity": NOW}) for r, m in ledger.marks.items()}
@@ -132,7 +135,7 @@ class TestApps:
         assert after.marks[KERNEL.ref] == ledger.marks[KERNEL.ref]
         assert self.active_at(after) == BEFORE
 
-    def test_an_arrival_is_activity_and_a_departure_is_not(self) -> None:
+    def test_arrival_of_a_kernel_is_activity_of_its_app_and_its_departure_is_not(self) -> None:
         old = replace(KERNEL, last_activity=ago(hours=5))
         ledger = self.settled(old)
         gone = advance(ledger, Snapshot((), (), (APP,)), NOW)
@@ -159,7 +162,7 @@ class TestApps:
         after = advance(ledger, Snapshot((), (), (again,)), NOW)
         assert (self.active_at(after), after.marks[APP.ref].first_seen) == (NOW, NOW)
 
-    def test_an_app_we_deleted_is_forgotten(self) -> None:
+    def test_ledger_forgets_an_app_that_the_extension_deleted(self) -> None:
         ledger = record(self.settled(), APP.ref, Outcome(Result.REMOVED), NOW)
         assert self.active_at(advance(ledger, Snapshot((), (), (APP,)), NOW)) == NOW
 
@@ -171,7 +174,7 @@ class TestApps:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_idle_clock_of_an_app_follows_its_latest_kernel(order: int) -> None:
-    """Strong and weak evidence each, whichever kernel comes first."""
+    """The test covers strong and weak evidence, in each order of the kernels."""
     other = replace(KERNEL, id="k2")
     marks = {
         KERNEL.ref: mark(ago(hours=2), "idle", APP.id, weak={"output": ago(minutes=9)}),

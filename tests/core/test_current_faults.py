@@ -19,7 +19,7 @@ from auto_shutdown.cycle.removal import LATE, Remover
 FAILED = Outcome(Result.PERMANENT, "Denied.", "AccessDenied", "Allow it.")
 
 
-def test_faults_say_what_failed_and_what_to_do() -> None:
+def test_each_fault_names_the_failure_and_the_remedy() -> None:
     unread = {"kernels": Unread("kernels", "OSError", "Cannot list.", "Wait.")}
     ledger = Ledger(NOW, failures={APP.ref: Failure(1, NOW, FAILED)})
     assert derive(Snapshot(unread=unread), ledger, NOW) == [
@@ -70,8 +70,8 @@ class TestFaults:
         ]
 
     def test_no_two_faults_of_one_state_have_the_same_source(self) -> None:
-        """A kernel whose gateway refuses, whose removal failed, and whose shutdown is late: each is
-        shown, and announced once, however many passes follow."""
+        """The gateway of one kernel refuses, the removal of another kernel failed, and the shutdown
+        of a third is late. Each fault is shown, and announced once over many passes."""
         sources = (Snapshot.APPS, Snapshot.KERNELS, Snapshot.SESSIONS, Snapshot.TERMINALS)
         unread = {name: Unread(name, "x", "m", "r") for name in sources}
         kernels = (replace(KERNEL, refused="HTTP 503"), Kernel("other", refused="HTTP 503"))
@@ -90,7 +90,7 @@ class TestFaults:
         for ref in refs:  # the panel finds the faults of a resource by the end of their source
             assert len([source for source in faults if source.endswith(ref.id)]) >= 2
 
-    def test_one_cause_that_hides_several_sources_is_one_fault(self) -> None:
+    def test_one_cause_that_makes_several_sources_unreadable_is_one_fault(self) -> None:
         heartbeats = Unread("heartbeats", "OSError", "They cannot be read.", "Wait.")
         snapshot = Snapshot(unread=dict.fromkeys(("kernels", "terminals"), heartbeats))
         assert [fault.source for fault in derive(snapshot, Ledger(NOW), NOW)] == ["heartbeats"]

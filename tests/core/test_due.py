@@ -1,4 +1,4 @@
-"""The planner on time: when a thing goes, and when that is said."""
+"""The planner's times: when it removes a resource, and when it announces the removal."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ OK = Scene()
 HOUR = timedelta(hours=1)
 
 
-class TestDue:
-    """When it goes, and when that is said."""
+class TestTimes:
+    """The planner's times of a removal and of its notice."""
 
     def test_a_removal_is_due_one_idle_timeout_after_the_last_activity(self) -> None:
         scene = with_kernel(OK, last_activity=ago(minutes=100))
@@ -48,7 +48,8 @@ class TestDue:
         assert exactly.of(KERNEL.ref).removes
 
     def test_kernel_overdue_after_a_lowered_limit_still_gets_a_notice(self) -> None:
-        """Idle for three hours when the limit becomes two: gone five minutes later, not now."""
+        """The kernel was idle for three hours when the user lowered the limit to two. The planner
+        removes it five minutes later, and not at once."""
         scene = with_policy(OK, warn=timedelta(minutes=5))
         assert scene.of(KERNEL.ref).due_at == NOW + timedelta(minutes=5)
 
@@ -60,7 +61,8 @@ class TestDue:
         assert not with_ledger(scene, notices={KERNEL.ref: late}).of(KERNEL.ref).removes
 
     def test_only_activity_after_a_notice_voids_it(self) -> None:
-        """The kernel was last active three hours ago. Late evidence of that does not matter."""
+        """The kernel was last active three hours ago. Evidence of that activity which arrives late
+        does not void the notice."""
         scene = with_policy(OK, warn=timedelta(minutes=5))
         before = Notice(ago(hours=3, minutes=1))
         assert not with_ledger(scene, notices={KERNEL.ref: before}).of(KERNEL.ref).removes

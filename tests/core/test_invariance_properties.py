@@ -1,4 +1,5 @@
-"""Changed inputs that give the same decisions, or more activity that removes no more."""
+"""Two properties of the planner: some changes of the input change no decision, and more activity
+causes no removal."""
 
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ def test_shifting_all_instants_changes_no_decision(
 
 @given(lives, st.integers(-(10**6), 10**6))
 def test_step_of_the_clock_changes_no_decision(life: Life, minutes: int) -> None:
-    """Stamps stay as others reported them; what we know of them moves with the clock."""
+    """The stamps of other programs stay as reported. The extension's own instants move with the
+    clock."""
     by = minutes * MINUTE
     again = decide(life.snapshot, shift(life.ledger, by), life.policy, life.now + by)
     assert [(d.ref, d.action, d.reason, d.detail) for d in again.decisions] == [
@@ -88,18 +90,19 @@ more = st.sampled_from(
 def test_more_activity_never_causes_a_removal(
     history: list[Look], policy: Any, past: Any, what: str, data: Any
 ) -> None:
-    """Somebody does something more at one of the looks: nothing goes that would have stayed."""
+    """A user is active in one more pass. The planner then removes no resource that it would have
+    kept."""
     index = data.draw(st.integers(0, len(history) - 1))
     busier = [*history[:index], with_more(history, index, what), *history[index + 1 :]]
     quiet, active = live(history, policy, past), live(busier, policy, past)
-    hastened = active.removed - quiet.removed
-    # What nobody could read or believe before may be believed after it has moved.
-    believed = {d.ref for d in quiet.plan.decisions if d.reason is not Reason.UNKNOWN}
-    assert not hastened & believed
+    additional = active.removed - quiet.removed
+    # A resource with the reason UNKNOWN may become known through the additional activity.
+    known = {d.ref for d in quiet.plan.decisions if d.reason is not Reason.UNKNOWN}
+    assert not additional & known
 
 
 def with_more(history: list[Look], index: int, what: str) -> Look:
-    """The look at ``index`` with activity at its own instant."""
+    """``history[index]`` with additional activity at the instant of that pass."""
     at = BEGIN + sum((seen.after for seen in history[: index + 1]), timedelta(0))
     seen = history[index]
     s = seen.snapshot

@@ -1,4 +1,4 @@
-"""What is at work here, for those who do not see it."""
+"""The last activity on this server, which the extension reports to other tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks of activity: what moves them, and that nothing moves them back."""
+"""Marks of activity: which evidence moves them forward. Nothing moves them back."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STAMP = ago(hours=1)
 
 
 def kernel_seen(kernel: Kernel, state: str = "idle") -> Ledger:
-    """As left by the pass a minute ago."""
+    """The ledger after a pass that observed the kernel a minute ago."""
     seen = mark(STAMP, state, kernel.app, seen_at=BEFORE, stamps={"last-activity": STAMP})
     return replace(EMPTY, marks={kernel.ref: seen})
 
@@ -95,7 +95,7 @@ def test_activity_time_of_a_kernel_after_each_kind_of_event(name: str) -> None:
 
 @pytest.mark.parametrize("heartbeat_at", [ago(hours=9), NOW - MINUTE / 3])
 def test_end_of_a_cell_counts_as_now_whatever_the_heartbeat_says(heartbeat_at: datetime) -> None:
-    """Whoever touches the file for everything does not say when this cell ended."""
+    """The end of the cell is activity now. A heartbeat for the whole server does not replace it."""
     after = advance(
         kernel_seen(KERNEL, "busy"), Snapshot((kernel(heartbeat_at=heartbeat_at),)), NOW
     )
@@ -127,7 +127,8 @@ def test_activity_time_of_a_resource_that_is_seen_for_the_first_time(name: str) 
 
 
 def test_without_memory_every_idle_clock_begins_at_the_first_pass() -> None:
-    """Its stamp does not tell of the presence or the work that were known beside it."""
+    """The kernel's time stamp does not include the presence and the background work that an earlier
+    server knew."""
     lost = replace(EMPTY, forgotten=frozenset({"kernels", "terminals"}))
     typed = replace(TERMINAL, last_activity=STAMP)
     unread = {"terminals": Unread("terminals", "x", "x", "x")}
@@ -151,13 +152,13 @@ BEATEN = {
 
 @pytest.mark.parametrize("name", BEATEN)
 def test_heartbeat_older_than_a_new_resource_does_not_make_it_old(name: str) -> None:
-    """Yesterday's file covers what is started today, and must not make it look a day old."""
+    """Yesterday's heartbeat file must not make a resource that was started today look a day old."""
     new = replace(BEATEN[name], heartbeat_at=ago(days=1))
     snapshot = Snapshot((new,)) if isinstance(new, Kernel) else Snapshot((), (new,))
     assert advance(EMPTY, snapshot, NOW).marks[new.ref].active_at == NOW
 
 
-def test_newer_heartbeat_beats_an_older_stamp_at_first_sight() -> None:
+def test_first_pass_uses_the_newer_of_heartbeat_and_stamp() -> None:
     seen = replace(kernel(), heartbeat_at=ago(minutes=3))
     after = advance(EMPTY, Snapshot((seen,)), NOW).marks[KERNEL.ref]
     assert (after.active_at, after.signal) == (ago(minutes=3), "heartbeat")
@@ -271,7 +272,8 @@ def test_arrivals_and_departures_in_apps_are_detected() -> None:
 
 
 def test_veto_counts_until_its_end() -> None:
-    """Asked by itself, too: a second look decides on a ledger that only part of has advanced."""
+    """A veto counts for a resource alone, too: a second look decides with a ledger that has
+    advanced only in part."""
     ledger = replace(EMPTY, vetoes={KERNEL.ref: Veto("hook", "no", NOW)})
     assert ledger.veto_on(KERNEL.ref, BEFORE) is not None
     assert ledger.veto_on(KERNEL.ref, NOW) is None
@@ -279,7 +281,8 @@ def test_veto_counts_until_its_end() -> None:
 
 
 def test_late_answer_about_a_vanished_resource_records_no_failure() -> None:
-    """SageMaker lists a deleted app for a day more; it was asked in vain only as it seemed."""
+    """SageMaker lists a deleted app for one more day. A query to such an app fails, and this is not
+    a failure of the app."""
     app = App("KernelGateway", "a", "InService")
     ledger = advance(Ledger(NOW), Snapshot(apps=(app,)), NOW)
     ledger = record(ledger, app.ref, Outcome(Result.TEMPORARY, "No answer."), NOW)

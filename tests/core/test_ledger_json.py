@@ -26,7 +26,7 @@ class TestSavedMark:
     def test_saved_mark_is_restored_without_its_answers(self) -> None:
         assert self.restored(FULL_MARK) == replace(FULL_MARK, work=Work())
 
-    def test_cell_whose_end_nobody_saw_is_still_unseen_after_a_restart(self) -> None:
+    def test_cell_without_an_observed_end_stays_so_after_a_restart(self) -> None:
         unseen = self.restored(replace(FULL_MARK, may_run_cell=True))
         assert unseen is not None
         assert unseen.may_run_cell
@@ -43,7 +43,7 @@ class TestSavedMark:
         assert (working.active_at, working.work) == (NOW, Work(in_background=True))
 
     def test_app_that_worked_when_saved_works_until_it_is_asked_again(self) -> None:
-        """Some apps are asked only while they work."""
+        """The extension queries some apps only while they work."""
         mark = replace(FULL_MARK, work=Work(NOW, NOW, "working"))
         entries = ledger_json.marks_to_json(Ledger(NOW, {APP.ref: mark}))
         restored = ledger_json.marks_from_json(entries, NOW)[APP.ref]
@@ -97,13 +97,14 @@ class TestRestoredLedger:
         assert ledger_json.holds_from_json(ledger_json.holds_to_json(ledger)) == ledger.holds
 
     def test_restored_mark_is_never_in_the_future(self) -> None:
-        """A clock that was ahead when they were written must not hold everything for ever."""
+        """A clock that was fast when the server wrote the marks must not keep every resource for
+        ever."""
         then = ago(hours=4)
         marks = ledger_json.marks_from_json(ledger_json.marks_to_json(settled_ledger()), then)
         assert {m.active_at for m in marks.values()} == {then}
 
     @pytest.mark.parametrize("junk", [None, 7, "x", {}, [None], [{}], [{"kind": "ufo", "id": "1"}]])
-    def test_saved_entries_that_make_no_sense_are_left_out(self, junk: object) -> None:
+    def test_restore_ignores_invalid_entries(self, junk: object) -> None:
         good = ledger_json.marks_to_json(settled_ledger())
         entries = [*junk, *good] if isinstance(junk, list) else junk
         expected = 4 if isinstance(junk, list) else 0
@@ -127,7 +128,8 @@ class TestRestoredLedger:
         assert ledger.holds == {KERNEL.ref: Hold(NOW)}
 
     def test_restored_keep_alive_is_cut_to_the_maximum(self) -> None:
-        """A file written by another clock, or by hand, is no way past the administrator."""
+        """A file that another clock or a user wrote must not exceed the maximum of the
+        administrator."""
         cap = NOW + timedelta(hours=8)
         ledger = restored(None, hold(settled_ledger(), KERNEL.ref, NOW + timedelta(99)), None, cap)
         assert ledger.holds == {KERNEL.ref: Hold(cap)}
@@ -148,7 +150,7 @@ class TestRestoredLedger:
     def test_clock_step_while_the_server_was_down_changes_no_duration(
         self, anchor: dict[str, object], step: timedelta
     ) -> None:
-        """Half a minute of the monotonic clock, and an hour more of the wall clock."""
+        """The monotonic clock advanced by half a minute, and the wall clock by one hour more."""
         saved = {
             "boot": "b1",
             "clean": True,

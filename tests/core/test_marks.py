@@ -1,4 +1,4 @@
-"""Marks of activity: strong and weak evidence, busy kernels, and what a mark keeps."""
+"""Marks of activity: strong and weak evidence, busy kernels, and the fields of a mark."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_mark_only_moves_forward(evidence: list[tuple[str, int]]) -> None:
         best = now_best
 
 
-def test_a_step_of_the_clock_moves_every_instant_of_ours() -> None:
+def test_a_step_of_the_clock_moves_every_instant_that_the_extension_recorded() -> None:
     mark = Mark(ago(hours=1), NOW, ago(hours=1), "input", weak={Signal.OUTPUT: NOW})
     mark = replace(mark, quiet_since=NOW, stamps={"last-activity": NOW})
     after = shifted(mark, HOUR)
@@ -113,9 +113,7 @@ class TestBusy:
         assert self.quiet_since(refuses, answers, refuses) == NOW + 2 * MINUTE
 
     @pytest.mark.parametrize("state", ["starting", "idle"])
-    def test_a_kernel_that_refuses_when_its_cell_has_ended_is_quiet_since_the_end(
-        self, state: str
-    ) -> None:
+    def test_a_refusing_kernel_is_quiet_since_the_end_of_its_cell(self, state: str) -> None:
         """The cell was silent for ten hours, and no time stamp shows its end."""
         refuses = replace(self.busy, state=state, refused="HTTP 503")
         assert self.quiet_since(self.busy, self.busy, refuses) == NOW + 2 * MINUTE
@@ -181,7 +179,7 @@ _IDLE = Kernel("k", "python3", "idle", last_activity=NOW, app="KernelGateway/a")
     ids=str,
 )
 @pytest.mark.parametrize("before", [_IDLE, replace(_IDLE, state="busy")], ids=["idle", "busy"])
-def test_the_short_way_for_an_unchanged_kernel_gives_the_same_mark(
+def test_the_shortcut_for_an_unchanged_kernel_gives_the_same_mark(
     before: Kernel, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = next_marks.advance_kernel(None, before, NOW + 2 * MINUTE)

@@ -24,7 +24,7 @@ from auto_shutdown.core.model import (
 from auto_shutdown.core.signals import Signal
 
 
-class TestLearning:
+class TestAnswers:
     settled = look(EMPTY, replace(KERNEL, last_activity=ago(hours=3)), NOW)
 
     def after(self, **answer: object) -> Mark:
@@ -36,7 +36,7 @@ class TestLearning:
         assert (mark.active_at, mark.signal) == (NOW + MINUTE, Signal.BACKGROUND_WORK)
         assert mark.work.result == "working"
 
-    def test_stamp_moved_by_our_own_question_is_not_activity(self) -> None:
+    def test_stamp_moved_by_a_query_of_the_extension_is_not_activity(self) -> None:
         stamp = NOW + MINUTE / 2
         made = Answer(KERNEL.ref, True, stamps={Signal.LAST_ACTIVITY: stamp})
         ledger = record_answers(self.settled, [made], NOW + MINUTE)
@@ -46,7 +46,8 @@ class TestLearning:
         assert look(ledger, later, NOW + 3 * MINUTE).marks[KERNEL.ref].active_at > NOW
 
     def test_idle_clock_starts_at_the_answer_that_finds_no_work(self) -> None:
-        """It ended at any time since the answer before; never is anything idle for longer."""
+        """The work may have ended at any time since the answer before. The latest possible time
+        counts, so that no idle time is too long."""
         working = record_answers(
             self.settled, [Answer(KERNEL.ref, True, working=True)], NOW + MINUTE
         )
@@ -79,7 +80,8 @@ class TestBackgroundWorkBesideACell:
     alone = replace(KERNEL, connections=0)
 
     def steps(self, *steps: Resource | Answer) -> Mark:
-        """The mark after these observations and answers, one in each hour."""
+        """The mark after these observations and answers, which follow each other in steps of one
+        hour."""
         ledger, ref = EMPTY, KERNEL.ref
         for number, step in enumerate(steps):
             at = NOW + number * HOUR
@@ -149,7 +151,7 @@ class TestBackgroundWorkBesideACell:
 
 
 class TestARunningCommand:
-    """When a terminal's command last showed that it works (``quiet_since``)."""
+    """``quiet_since``: when the command of a terminal last showed a sign of work."""
 
     running = replace(TERMINAL, input_at=ago(hours=3), running_job="python")
 
@@ -214,7 +216,7 @@ def test_unknown_io_of_a_job_in_the_background_is_a_weak_sign_of_life(io_unknown
 
 
 class TestUnreadAnswers:
-    """What could not be read is unknown; it ends and begins nothing."""
+    """An unreadable answer is unknown. It neither begins nor ends background work."""
 
     def test_unreadable_answer_does_not_end_known_work(self) -> None:
         ledger = look(EMPTY, replace(KERNEL, state="idle"), ago(hours=2))

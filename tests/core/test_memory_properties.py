@@ -1,4 +1,4 @@
-"""Lost memory and a restart never cause a removal, over any history that Hypothesis draws."""
+"""Neither lost memory nor a restart causes a removal, over every history that Hypothesis draws."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from auto_shutdown.core.policy import Policy
 
 
 def looks_at_a_terminal(*looks: tuple[int, Terminal]) -> list[Look]:
-    """Looks at one terminal, each with the minutes since the look before it."""
+    """Observations of one terminal, each with the minutes since the observation before."""
     return [Look(after * MINUTE, Snapshot(terminals=(seen,))) for after, seen in looks]
 
 
@@ -54,19 +54,19 @@ _LATE_HEARTBEAT = looks_at_a_terminal(
     0,
 )
 def test_lost_memory_never_causes_a_removal(
-    history: list[Look], policy: Any, past: Any, lost_at: int
+    history: list[Look], policy: Any, past: Any, pass_with_loss: int
 ) -> None:
-    """The memory is lost by a crash or with a file, at any look. Keep-alives are on disk and
-    outlive it."""
-    # Work in the background is known only where it was asked for, and that is soonest before a
-    # removal: one that is delayed asks later (docs/decisions/006).
+    """A crash or a damaged file loses the memory before one of the passes. Keep-alives are on disk
+    and survive."""
+    # The extension knows background work only after a query, and queries shortly before a removal.
+    # If the removal is later, so is the query (docs/decisions/006).
     history = onwards([replace(seen, working=frozenset()) for seen in history])
-    # A failure that was forgotten is tried again, which is no removal that would not have been.
+    # Without the memory of a failure, the extension repeats a removal that it had decided before.
     past = replace(past, failures={})
     kept = live(history, policy, past)
-    index = lost_at % len(history)
+    index = pass_with_loss % len(history)
     now, ledger = BEGIN, ledger_of(past)
-    never_read: set[str] = set()
+    unread_since_the_loss: set[str] = set()
     for number, seen in enumerate(history):
         now += seen.after
         if number == index:
@@ -80,22 +80,23 @@ def test_lost_memory_never_causes_a_removal(
                 monotonic=0.0,
             )
             ledger = fresh
-            never_read = {Snapshot.KERNELS, Snapshot.TERMINALS, Snapshot.APPS}
+            unread_since_the_loss = {Snapshot.KERNELS, Snapshot.TERMINALS, Snapshot.APPS}
         if number >= index:
-            # What a source gave last was in the server's memory, too.
-            never_read &= seen.snapshot.unread.keys()
-            nothing: dict[str, Any] = dict.fromkeys(never_read, ())
+            # The last values of an unread source were in the server's memory, too.
+            unread_since_the_loss &= seen.snapshot.unread.keys()
+            nothing: dict[str, Any] = dict.fromkeys(unread_since_the_loss, ())
             seen = replace(seen, snapshot=replace(seen.snapshot, **nothing))
         ledger, plan = look(ledger, seen, policy, now)
     lost = {d.ref for d in plan.removals}
-    # What was vetoed is asked again at once. What could not be believed starts anew.
+    # A vetoed removal is asked about again at once. The clock of an unknown resource starts anew.
     unsure = {d.ref for d in kept.plan.decisions if d.reason in (Reason.UNKNOWN, Reason.VETOED)}
     assert not lost - kept.removed - unsure
 
 
 @given(lives)
 def test_a_clean_restart_removes_nothing_sooner(life: Life) -> None:
-    """What was written and read back, and looked at a moment later."""
+    """The server writes its memory and ends. The next server reads it, and observes a moment
+    later."""
     saved = {"boot": "b", "clean": True, "marks": archive.marks_to_json(life.ledger)}
     ledger = archive.restore(
         marks=saved,

@@ -30,7 +30,8 @@ VETO = Veto("backup", "the nightly copy runs", NOW + timedelta(minutes=1))
 
 
 class TestOwnApp:
-    """The app that the server itself runs in: everything in it, and then itself."""
+    """The extension first removes every resource in the server's own app, and then the app
+    itself."""
 
     kernel = replace(KERNEL, app=OWN.id)
     terminal = replace(TERMINAL, app=OWN.id)

@@ -1,4 +1,4 @@
-"""A partial pass comes to the verdicts of a full one, or leaves them to it."""
+"""A partial pass makes the same decisions as a full pass, or leaves the decision to a full pass."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from auto_shutdown.core.policy import Policy
 
 
 def verdict(decision: Decision) -> tuple[object, ...]:
-    """Without its sentence, which holds ages."""
+    """The decision without its sentence, because the sentence contains ages."""
     return (
         decision.ref,
         decision.action,
@@ -81,8 +81,9 @@ def test_a_partial_pass_never_removes(life: Life) -> None:
     assert decided is None or not any(d.removes for d in decided[0].decisions)
 
 
-class TestWhatTakesAFullLook:
-    """An idle kernel in an app begins a cell; then each row spoils one thing."""
+class TestChangesThatNeedAFullPass:
+    """An idle kernel in an app begins a cell. Each test adds one change that a partial pass cannot
+    handle."""
 
     policy = replace(POLICY, idle_timeout=timedelta(hours=12))
     kernel = replace(KERNEL, last_activity=ago(minutes=5))
@@ -133,7 +134,7 @@ class TestWhatTakesAFullLook:
         assert self.decided(Snapshot((self.kernel, dead), (), (APP,))) is None
 
     def test_removal_of_the_changed_kernel_needs_a_full_pass(self) -> None:
-        """It was not known whether it works in the background; now it is dead, and due."""
+        """The kernel had unknown background work. Now it is dead, and due."""
         self.kernel = replace(KERNEL, last_activity=ago(hours=13))
         assert self.decided(state="idle") is not None
         assert self.decided(state="dead") is None
@@ -162,7 +163,8 @@ def test_changes_without_a_signal_are_counted() -> None:
 
 
 def test_kernel_that_cannot_be_read_has_not_changed() -> None:
-    """Neither when the reading fails nor when it works again: nobody can signal that."""
+    """This holds when the reading fails and when it succeeds again, because no change signal can
+    report either."""
     read = Snapshot((Kernel("a", state="idle", iopub=IOPubActivity()),))
     not_read = Snapshot((Kernel("a", unreadable="its manager gives no model for it"),))
     assert changed_without_signal(read, not_read, ()) == set()

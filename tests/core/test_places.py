@@ -1,4 +1,4 @@
-"""Kernels and terminals of which nobody knows in which of several apps they run."""
+"""Kernels and terminals that may run in one of several apps."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def test_keep_alive_on_an_app_holds_a_kernel_that_may_run_in_it() -> None:
 
 
 def test_keep_alive_on_one_app_holds_the_other_app_that_a_kernel_may_run_in() -> None:
-    """The kernel is kept, because it may run in the first app. So nobody asks whether it works, and
-    the second app must not be deleted, because the kernel may run there. A server recalls in which
-    app each kernel runs, also after a reboot, so this is rare."""
+    """The keep-alive also keeps the kernel, because it may run in that app. So the extension does
+    not query the kernel. The second app must not be deleted, because the kernel may run there. A
+    server remembers the app of each kernel, also after a reboot, so this case is rare."""
     snapshot = Snapshot((UNPLACED,), (), (APP, OTHER))
     until = NOW + timedelta(hours=10)
     ledger = replace(Scene().ledger, holds={APP.ref: Hold(until)})
@@ -207,7 +207,7 @@ def test_keep_alive_on_another_app_does_not_make_a_dead_kernel_hold_this_one() -
 
 
 def test_witness_is_a_kernel_that_is_known_to_run_in_the_app() -> None:
-    """Nobody asks an unplaced kernel about an app."""
+    """The extension queries no kernel about an app in which the kernel may not run."""
     placed = replace(KERNEL, id="z")
     snapshot = Snapshot((UNPLACED, placed), (), (APP,))
     _, ledger = decided(snapshot)
@@ -219,7 +219,7 @@ def test_witness_is_a_kernel_that_is_known_to_run_in_the_app() -> None:
 
 
 def test_idle_unplaced_kernel_holds_no_app_for_longer_than_one_limit_after_its_last_use() -> None:
-    """A pass that only sees it does not prolong its apps."""
+    """Another observation of the kernel does not extend the time of its apps."""
     snapshot, ledger = Snapshot((), (), (APP, OTHER)), Scene().ledger
     ledger = advance(ledger, snapshot, NOW)
     used = replace(UNPLACED, last_activity=NOW + HOUR)

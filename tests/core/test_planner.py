@@ -1,4 +1,4 @@
-"""The planner decides each row of its tables as the row says."""
+"""The planner decides each row of its tables as the row requires."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from auto_shutdown.core.marks import Work
 from auto_shutdown.core.policy import Policy, Rule
 
 
-def test_everything_idle_is_removed_kernels_first_and_app_last() -> None:
+def test_planner_removes_idle_kernels_first_and_their_app_last() -> None:
     plan = IDLE_SCENE.plan()
     assert [(d.ref, d.reason) for d in plan.removals] == [
         (KERNEL.ref, Reason.IDLE),
@@ -59,7 +59,7 @@ def test_one_change_keeps_the_kernel_for_its_reason(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KERNEL_STILL_REMOVED)
-def test_these_changes_do_not_keep_an_idle_kernel(name: str) -> None:
+def test_one_change_does_not_keep_an_idle_kernel(name: str) -> None:
     assert KERNEL_STILL_REMOVED[name].of(KERNEL.ref).reason is Reason.IDLE
 
 
@@ -91,7 +91,7 @@ def test_stuck_kernel_whose_shell_was_not_asked_keeps_its_app(state: str, work: 
     [*((state, UNANSWERED) for state in STUCK), ("dead", Work()), ("dead", UNANSWERED)],
 )
 def test_stuck_kernel_is_removed_with_its_app(state: str, work: Work) -> None:
-    """It does not hold the app, and a longer limit of its own is not waited for."""
+    """The kernel does not keep the app. The app does not wait for a longer limit of the kernel."""
     stuck, scene = other(), with_stuck_kernel(state, work)
     assert scene.of(stuck.ref).reason is Reason.APP_REMOVED
     assert scene.of(APP.ref).reason is Reason.IDLE
@@ -101,7 +101,7 @@ def test_stuck_kernel_is_removed_with_its_app(state: str, work: Work) -> None:
     "name",
     APP_STILL_REMOVED,
 )
-def test_these_changes_do_not_keep_an_idle_app(name: str) -> None:
+def test_one_change_does_not_keep_an_idle_app(name: str) -> None:
     assert APP_STILL_REMOVED[name].of(APP.ref).reason is Reason.IDLE
 
 
@@ -129,8 +129,8 @@ def test_image_terminal_of_an_unknown_app_is_kept_as_unknown() -> None:
     assert scene.of(IMAGE_TERMINAL.ref).reason is Reason.UNKNOWN
 
 
-def test_every_reason_stands_in_a_table_here() -> None:
-    """A new rule is a new row: this fails for a reason that no row expects."""
+def test_every_reason_occurs_in_a_table() -> None:
+    """A new rule needs a new row. The test fails for a reason that no row expects."""
     rows = [*KERNEL_ROWS.values(), *APP_ROWS.values(), *TERMINAL_ROWS.values()]
     covered = {reason for _, reason in rows} | {Reason.IDLE, Reason.APP_REMOVED, Reason.MAX_BUSY}
     # requested: decided by a person, not by the planner. not-covered: its own test above.

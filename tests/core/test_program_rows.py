@@ -47,7 +47,7 @@ def test_the_row_of_a_program(
     [(9, SUSPECT), (9, LIMITED), (10, LIMITED)],
     ids=["suspect", "before max_busy", "after max_busy"],
 )
-def test_a_suspect_program_of_another_user_is_named_as_such(
+def test_row_of_a_suspect_program_names_its_other_user(
     hours: int, policy: Policy, io_unknown: bool
 ) -> None:
     program = replace(PAGER, quiet_since=ago(hours=hours), io_unknown=io_unknown)
@@ -69,10 +69,11 @@ def test_a_suspect_program_of_another_user_is_named_as_such(
         (ago(hours=8), replace(SUSPECT, suspect_after=9 * HOUR), True),
     ],
 )
-def test_a_kernel_that_cannot_be_asked_keeps_the_app_as_long_as_it_counts(
+def test_row_of_an_unreadable_kernel_agrees_with_the_idle_clock_of_its_app(
     active_at: datetime, policy: Policy, holds: bool
 ) -> None:
-    """The report says the same as the idle clock of the app."""
+    """The kernel keeps the app in the report exactly as long as it counts for the app's idle
+    clock."""
     kernel = replace(NOTEBOOK, state="unanswered", quiet_since=NOW)
     snapshot, ledger = alone(OWN, (kernel,), active_at, ASKED)
     ((program, state),) = describe_all(snapshot, ledger, policy, NOW)

@@ -25,7 +25,8 @@ RESOURCES = [OWN, replace(KERNEL, app=None), TERMINAL]
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=["app", "kernel", "terminal"])
 class TestHold:
-    """A program keeps its resource as background work, then as suspect, then no longer."""
+    """A program first keeps its resource as background work, then as suspect, and then no
+    longer."""
 
     def test_a_program_that_worked_lately_is_work(self, resource: Any) -> None:
         lately = replace(PAGER, quiet_since=ago(hours=7))
@@ -38,12 +39,12 @@ class TestHold:
         assert "Less runs, but shows no sign of work for 9 h" in decision.detail
         assert decision.parameters["case"] == "program"
 
-    def test_with_max_busy_it_is_due_after_that(self, resource: Any) -> None:
+    def test_a_quiet_program_is_due_after_max_busy(self, resource: Any) -> None:
         decision = decision_on(resource, LIMITED)
         assert (decision.action, decision.reason) == (Action.KEEP, Reason.SUSPECT_BUSY)
         assert decision.due_at == PAGER.quiet_since + 10 * HOUR
 
-    def test_after_max_busy_it_keeps_nothing(self, resource: Any) -> None:
+    def test_a_quiet_program_keeps_nothing_after_max_busy(self, resource: Any) -> None:
         quiet = replace(PAGER, quiet_since=ago(hours=10))
         decision = decision_on(resource, LIMITED, (quiet,), ago(hours=10))
         assert (decision.action, decision.reason) == (Action.REMOVE, Reason.MAX_BUSY)
@@ -63,7 +64,7 @@ class TestHold:
     def test_other_work_is_never_suspect(self, resource: Any) -> None:
         assert decision_on(resource, LIMITED, held_by=()).reason is Reason.BACKGROUND_WORK
 
-    def test_a_program_that_is_not_known_may_work(self, resource: Any) -> None:
+    def test_an_unknown_program_may_work(self, resource: Any) -> None:
         decision = decision_on(resource, LIMITED, held_by=("pts/3", "pts/7"))
         assert decision.reason is Reason.BACKGROUND_WORK
 
@@ -84,7 +85,7 @@ class TestHold:
         assert decision.reason is Reason.BACKGROUND_WORK
 
     def test_an_old_answer_removes_nothing(self, resource: Any) -> None:
-        """Another job may have started since, so the question is asked again."""
+        """Another job may have started since the answer, so the extension queries again."""
         quiet = replace(PAGER, quiet_since=ago(hours=10))
         decision = decision_on(resource, LIMITED, (quiet,), ago(hours=10), asked_at=ago(minutes=5))
         assert decision.action is Action.KEEP
@@ -190,7 +191,7 @@ def test_when_background_work_counts(
 
 @pytest.mark.parametrize("policy", [SUSPECT, LIMITED], ids=["without a limit", "max_busy"])
 def test_a_suspect_program_is_asked_about_again(policy: Policy) -> None:
-    """It may have begun to work, or another job may have started."""
+    """The program may have begun to work, or another job may have started."""
     work = Work(NOW, NOW, "working", "less runs", (PAGER.id,))
     snapshot, ledger = alone(OWN, (PAGER,), NINE_HOURS_AGO, work)
     plan = decide(snapshot, ledger, policy, NOW)
@@ -201,7 +202,7 @@ def test_a_suspect_program_is_asked_about_again(policy: Policy) -> None:
 @pytest.mark.parametrize("resource", RESOURCES, ids=["app", "kernel", "terminal"])
 @pytest.mark.parametrize("minutes", [0.5, 2.5, 4.9, 30])
 def test_few_passes_lead_to_the_removal_after_max_busy(resource: Any, minutes: float) -> None:
-    """The last answer is at most five minutes old then, and must not be too old for a removal."""
+    """The last answer is then at most five minutes old, and so new enough for a removal."""
     due_at = NOW + timedelta(minutes=minutes)
     pager = replace(PAGER, quiet_since=due_at - 10 * HOUR)
     answer = Answer(resource.ref, True, working=True, programs=(pager.id,))
@@ -242,7 +243,7 @@ def test_since_when_the_use_of_the_processor_is_low(
 
 
 def moments_until_removal(snapshot: Snapshot, ledger: Ledger, answer: Answer) -> list[datetime]:
-    """When passes ran until one removed something, each at the moment that the pass before gave."""
+    """The instants of the passes until a removal. Each pass names the instant of the next."""
     moments = [NOW]
     while len(moments) < 100:
         now = moments[-1]

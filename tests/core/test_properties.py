@@ -1,4 +1,4 @@
-"""Invariants of the decision, for every history that hypothesis makes."""
+"""Invariants of the decisions, for every history that Hypothesis draws."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_each_resource_gets_one_decision_with_one_reason(life: Life) -> None:
 
 
 def suspect_in(terminal: Terminal, **policy: Any) -> Life:
-    """A command that shows no sign of work for six hours, in an app without other tenants."""
+    """A command in an app without other tenants. It has shown no sign of work for six hours."""
     app_type, name = APPS[0].split("/")
     app = App(type=app_type, name=name, status="InService")
     looks = [Look(2 * HOUR, Snapshot(terminals=(terminal,), apps=(app,)))] * 4
@@ -87,8 +87,8 @@ def test_busy_kept_unread_and_in_grace_resources_are_never_removed(life: Life) -
 
 
 def keeps_itself(life: Life, tenant: Kernel | Terminal) -> bool:
-    """Whether the tenant must stay, whatever its age. A busy kernel and a command in a terminal may
-    be removed only where the administrator has set ``max_busy_minutes``."""
+    """Whether the planner must keep the tenant, whatever its age. The planner may remove a busy
+    kernel and a terminal with a command only if the administrator has set ``max_busy_minutes``."""
     snapshot, ledger, policy, now = life.snapshot, life.ledger, life.policy, life.now
     covers = [tenant.ref, *([Ref(Kind.APP, tenant.app)] if tenant.app else [])]
     if ledger.held_until(covers, now) or tenant.unreadable or ledger.veto_on(tenant.ref, now):
@@ -109,8 +109,8 @@ def keeps_itself(life: Life, tenant: Kernel | Terminal) -> bool:
 
 
 def apps_of(life: Life, kernel: Kernel) -> list[Ref]:
-    """The app in which the kernel runs. An unreadable kernel is in the app in which it was last
-    seen. If it was in no app then, it may be in any app."""
+    """The apps in which the kernel may run. An unreadable kernel is in the app in which it was last
+    observed. If it was in no app then, it may be in any app."""
     if not kernel.unreadable:
         return [Ref(Kind.APP, str(kernel.app))]
     last_seen = life.ledger.marks[kernel.ref].app
@@ -162,7 +162,7 @@ def test_decision_to_remove_stands_while_nothing_changes(life: Life) -> None:
 
 @given(lives)
 def test_kept_resource_is_never_overdue(life: Life) -> None:
-    """Otherwise the loop would run passes without a pause."""
+    """An overdue time would make the loop run passes without a pause."""
     assert all(
         d.due_at is None or d.due_at > life.now for d in life.plan.decisions if not d.removes
     )
@@ -182,7 +182,7 @@ def test_nothing_is_removed_without_a_notice(life: Life) -> None:
 
 
 def terminal_that_can_no_longer_be_read() -> Life:
-    """The terminal ran a command in an app. Now its app is unknown, and whether it works."""
+    """The terminal ran a command in an app. Now its app and its command are unknown."""
     app_type, name = APPS[0].split("/")
     app = App(type=app_type, name=name, status="InService")
     working = Terminal("1", running_job="train", app=APPS[0])

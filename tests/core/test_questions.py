@@ -1,4 +1,4 @@
-"""What is worth asking about work in the background, and when."""
+"""The queries for background work: which resources the extension queries, and when."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ HOUR = timedelta(hours=1)
 
 
 def idle_for(span: timedelta, **work: object) -> Scene:
-    """Nothing used for so long; ``work`` as known of each."""
+    """A scene in which no resource was used for this long. ``work`` is the last known answer of
+    each."""
     since = NOW - span
     known = Work(**work)  # type: ignore[arg-type]
     marks = {
@@ -113,18 +114,19 @@ def test_which_resources_are_asked_about_background_work(name: str) -> None:
 PLAIN = Snapshot((KERNEL,), (), (APP,))
 
 
-def app_asked(kernel_idle: timedelta, snapshot: Snapshot = PLAIN) -> bool:
-    """Whether the app is queried, which was used just now; its kernel was idle for so long."""
+def is_app_queried(kernel_idle: timedelta, snapshot: Snapshot = PLAIN) -> bool:
+    """Whether the extension queries the app. The app was used just now, and its kernel has been
+    idle for ``kernel_idle``."""
     scene = with_mark(idle_for(kernel_idle), APP.ref, active_at=NOW)
     kernels = tuple(replace(k, last_activity=NOW - kernel_idle) for k in snapshot.kernels)
     return APP.ref in asked_in(replace(snapshot, kernels=kernels), scene.ledger, POLICY)
 
 
 def test_an_app_is_queried_before_its_first_kernel_is_due() -> None:
-    """Its own due time is two hours later, when no kernel can report a detached job any more."""
-    assert not app_asked(116 * MINUTE)
-    assert app_asked(117 * MINUTE)
-    assert app_asked(3 * HOUR)
+    """The app itself is due two hours later. Then no kernel can report a detached job any more."""
+    assert not is_app_queried(116 * MINUTE)
+    assert is_app_queried(117 * MINUTE)
+    assert is_app_queried(3 * HOUR)
 
 
 NOT_BY_ITS_KERNEL = {
@@ -140,9 +142,9 @@ NOT_BY_ITS_KERNEL = {
 
 @pytest.mark.parametrize("name", NOT_BY_ITS_KERNEL)
 def test_an_app_without_a_kernel_that_can_report_is_not_queried(name: str) -> None:
-    """Nobody could answer, and the app must not wait for an answer."""
+    """No kernel could answer, and the app must not wait for an answer."""
     snapshot = NOT_BY_ITS_KERNEL[name]
-    assert not app_asked(3 * HOUR, snapshot)
+    assert not is_app_queried(3 * HOUR, snapshot)
     assert not needs_work_query(APP, snapshot.kernels, Work())
 
 
@@ -168,8 +170,9 @@ def test_an_app_whose_kernel_is_only_rehearsed_is_not_queried_for_it() -> None:
 def test_an_app_whose_work_has_not_ended_for_certain_is_asked_again(
     result: str, answered_ago: timedelta, is_asked: bool, is_removed: bool
 ) -> None:
-    """Its image terminal is closed. An app that works is asked until the work has ended. An app
-    about which nobody could say is asked before its removal, and then removed."""
+    """The image terminal of the app is closed. The extension queries a working app until its work
+    has ended. If no kernel can answer for the app, it queries once before the removal, and then
+    removes the app."""
     at = NOW - answered_ago
     work = Work(at, at, result, "its host uses 90% of a core")
     snapshot, policy = Snapshot(apps=(APP,)), Policy(warn=timedelta(0))
@@ -186,7 +189,8 @@ def test_an_app_whose_work_has_not_ended_for_certain_is_asked_again(
 def test_a_kernel_whose_gateway_refuses_is_asked_again_each_minute(
     state: str, asked_ago: timedelta | None, is_asked: bool
 ) -> None:
-    """Or nobody would notice that it answers again."""
+    """Without the query the extension would not notice that the gateway accepts connections
+    again."""
     scene = idle_for(HOUR)
     since = NOW - HOUR
     work = Work() if asked_ago is None else Work(NOW - asked_ago, None, "unread", "refused")
@@ -199,7 +203,7 @@ def test_a_kernel_whose_gateway_refuses_is_asked_again_each_minute(
     assert (KERNEL.ref in asked(scene)) is is_asked
 
 
-def test_time_of_the_first_question_is_known_beforehand() -> None:
+def test_schedule_contains_the_time_of_the_first_query() -> None:
     assert next_at(idle_for(60 * MINUTE)) == NOW + 57 * MINUTE
 
 
@@ -211,7 +215,8 @@ def test_idle_resource_is_not_asked_while_switched_off() -> None:
 
 
 def working_for(span: timedelta, policy: Policy = POLICY) -> Scene:
-    """Everything has worked in the background for so long, and was asked only at the begin."""
+    """A scene in which each resource has worked in the background for this long, and was queried
+    only at the beginning."""
     since = NOW - span
     scene = idle_for(span, asked_at=since, answered_at=since, result="working", detail="x")
     return replace(scene, policy=policy)
@@ -233,9 +238,9 @@ KEPT_IN_ANY_CASE = {
 
 
 @pytest.mark.parametrize("name", KEPT_IN_ANY_CASE)
-def test_a_working_resource_is_asked_until_it_ends_whatever_keeps_it(name: str) -> None:
-    """Or the extension would say for ever to other tools that it works, and after the change of a
-    setting it would be idle only from then on."""
+def test_a_working_resource_is_queried_until_its_work_ends_whatever_keeps_it(name: str) -> None:
+    """Without these queries the extension would report work to other tools for ever. After a change
+    of a setting, the resource would also be idle only from then on."""
     assert asked(working_for(RECHECK, KEPT_IN_ANY_CASE[name])) == ALL
 
 
@@ -265,7 +270,7 @@ def test_kernel_that_may_run_a_cell_is_asked_while_switched_off(unknown: dict[st
 def test_a_kernel_stuck_in_starting_is_asked_long_before_its_limit(
     stuck_for: timedelta, asked_before: timedelta | None, is_asked: bool
 ) -> None:
-    """It holds its app until it was asked."""
+    """The kernel keeps its app until the extension has queried it."""
     policy, scene = Policy(), idle_for(60 * MINUTE)
     work = Work() if asked_before is None else Work(NOW - asked_before, NOW, "unanswered")
     since = NOW - policy.startup_grace - stuck_for
@@ -309,7 +314,7 @@ class TestBusy:
             (60 * MINUTE, 30 * MINUTE, True),
         ],
     )
-    def test_silent_busy_kernel_is_asked_now_and_then(
+    def test_silent_busy_kernel_is_queried_at_intervals(
         self, still: timedelta, asked_ago: timedelta | None, expected: bool
     ) -> None:
         assert (KERNEL.ref in asked(self.scene(still, asked_ago))) is expected
@@ -320,11 +325,12 @@ class TestBusy:
     def test_silent_shell_is_asked_again_soon(
         self, asked_ago: timedelta | None, expected: bool
     ) -> None:
-        """The idle clock starts when it is found to answer."""
+        """The idle clock starts when the shell answers."""
         scene = self.scene(10 * MINUTE, asked_ago, connections=0)
         scene = replace(scene, kernel=replace(scene.kernel, shell_silent=True))
         assert (KERNEL.ref in asked(scene)) is expected
 
     def test_shell_behind_a_gateway_that_buffers_output_is_not_asked(self) -> None:
-        """Asking would make the gateway drop what it keeps for a client that has left."""
+        """A query would make the gateway discard the output that it buffers for a disconnected
+        client."""
         assert KERNEL.ref not in asked(self.scene(3 * HOUR, None, connections=0))

@@ -42,7 +42,7 @@ MORE = {
 
 
 def decided() -> list[dict[str, Any]]:
-    """One entry for each sentence: what the report would hold of it."""
+    """One entry for each sentence, with the fields that the report would have."""
     entries: dict[str, dict[str, Any]] = {}
     plans = [planned(ON)]
     for rows in (

@@ -1,4 +1,4 @@
-"""What was saved: the hours of instances that nobody was billed for."""
+"""The savings: the hours of instances that AWS did not bill because of a removal."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_hours_are_split_at_midnight_utc() -> None:
     assert (second["instance_hours"], second["usd"], second["unpriced_hours"]) == (6, 4.23, 3)
 
 
-def test_days_are_forgotten_after_two_months_and_sums_are_not() -> None:
+def test_savings_drop_days_after_two_months_and_keep_the_sums() -> None:
     savings = Savings()
     for day in range(DAYS_KEPT + 5):
         at = NOW + timedelta(days=day)
@@ -123,5 +123,5 @@ def test_saved_savings_are_restored_unchanged_and_sums_only_grow(
     "found",
     [{"hours": "x"}, {"freed": [{}]}, {"freed": 5}, {"freed": [7]}, {"days": [{"day": "x"}]}],
 )
-def test_saved_savings_that_make_no_sense_are_ignored(found: dict[str, object]) -> None:
+def test_restore_ignores_invalid_savings(found: dict[str, object]) -> None:
     assert from_json(found) == Savings()

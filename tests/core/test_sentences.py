@@ -1,4 +1,5 @@
-"""What people read: one sentence for each verdict, and the signal that it goes by."""
+"""The texts of the decisions: one sentence for each, and the signal that the decision is based
+on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a snapshot: one resource, and all that its second look reads."""
+"""Parts of a snapshot: one resource, and all resources that its second look reads."""
 
 from __future__ import annotations
 

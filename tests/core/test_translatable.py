@@ -1,4 +1,4 @@
-"""Texts for people carry their templates, and each template has a translation."""
+"""Texts for users carry their templates, and each template has a translation."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def test_each_sentence_of_the_server_is_translated(path: Path) -> None:
         assert places(forms[0]) == places(template), template
 
 
-def test_there_are_catalogues_and_sentences() -> None:
+def test_catalogues_and_sentences_are_found() -> None:
     assert len(CATALOGUES) == 3
     assert len(templates()) > 100
 
 
-def test_what_the_panel_shows_is_made_of_sentences() -> None:
-    """A message that is written in place has no translation."""
+def test_every_text_of_the_server_in_the_panel_consists_of_sentences() -> None:
+    """A message that the code writes in place has no translation."""
     written_in_place = [
         where
         for where, call, name in calls()
@@ -93,7 +93,7 @@ def test_a_sentence_is_its_english_text() -> None:
     assert parts_of(text) == [{"text": "Cannot write %1: %2.", "arguments": ["/a", "full"]}]
 
 
-def test_an_argument_is_taken_as_it_is() -> None:
+def test_a_sentence_keeps_its_arguments_unchanged() -> None:
     assert sentence("%1 and %2", "%2", "%1") == "%2 and %1"
 
 
@@ -116,7 +116,7 @@ def test_a_plain_string_is_one_part() -> None:
     [lambda text: str(ValueError(text)), copy.copy, copy.deepcopy, str],
     ids=["the message of an exception", "copy", "deepcopy", "str"],
 )
-def test_the_parts_survive(through) -> None:  # type: ignore[no-untyped-def]
+def test_a_text_keeps_its_parts(through) -> None:  # type: ignore[no-untyped-def]
     text = sentence("The app has the status %1.", "Pending")
     assert isinstance(through(text), Text)
     assert parts_of(through(text)) == parts_of(text)

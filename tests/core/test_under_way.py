@@ -1,4 +1,4 @@
-"""What is being removed is shown so, and nothing else is decided about it."""
+"""The decisions on resources whose removal is in progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An app in another container works: a kernel that can report its work has to stay."""
+"""While an app in another container works, one kernel that can report this work has to stay."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ HELD = {other().ref: Hold(NOW + timedelta(hours=1))}
 
 
 def beside(kernel: Kernel, work: Work = ASKED) -> Scene:
-    """The app works, and ``kernel`` is in it beside the idle one. ``work``: its last answer."""
+    """A working app in which ``kernel`` runs beside the idle kernel. ``work`` is the last answer of
+    ``kernel``."""
     return with_mark(joined(AT_WORK, kernel), kernel.ref, work=work)
 
 
@@ -93,7 +94,7 @@ KEPT_BUT_CANNOT_REPORT = {
 
 @pytest.mark.parametrize("name", KEPT_BUT_CANNOT_REPORT)
 def test_an_idle_kernel_stays_beside_a_kept_kernel_that_cannot_report(name: str) -> None:
-    """Otherwise nobody could tell when the work of the app ends."""
+    """Without the idle kernel, nothing could report the end of the app's work."""
     scene = with_kernel(KEPT_BUT_CANNOT_REPORT[name], connections=0)
     assert not scene.of(other().ref).removes
     assert reasons(scene)["k1"] is Reason.BACKGROUND_WORK
@@ -109,7 +110,7 @@ def test_an_idle_kernel_stays_beside_a_kept_kernel_that_cannot_report(name: str)
     ],
     ids=["the work has ended", "a kernel that does not say", "a dead kernel", "the own app"],
 )
-def test_a_kernel_that_shows_nothing_goes(scene: Scene) -> None:
+def test_a_kernel_that_cannot_report_is_removed(scene: Scene) -> None:
     assert reasons(scene)["k1"] is not Reason.BACKGROUND_WORK
 
 
@@ -137,7 +138,8 @@ MUST_ASK = {
 
 @pytest.mark.parametrize("name", MUST_ASK)
 def test_the_last_kernel_stays_until_its_app_was_queried(name: str) -> None:
-    """A cell may have started a job that runs on (``nohup``), and nobody else can report it."""
+    """A cell may have started a job that continues (``nohup``), and only this kernel can report
+    it."""
     kept = MUST_ASK[name].of(KERNEL.ref)
     assert (kept.reason, kept.parameters) == (Reason.GRACE, {"case": "asking"})
     assert kept.detail == (
@@ -176,11 +178,11 @@ NEED_NOT_ASK = {
 
 
 @pytest.mark.parametrize("name", NEED_NOT_ASK)
-def test_a_kernel_goes_where_its_app_need_not_be_queried(name: str) -> None:
+def test_a_kernel_is_removed_if_its_app_needs_no_query(name: str) -> None:
     assert NEED_NOT_ASK[name].of(KERNEL.ref).reason is Reason.IDLE
 
 
-def test_a_disabled_product_keeps_all_as_before() -> None:
+def test_a_disabled_extension_keeps_every_kernel() -> None:
     assert reasons(with_policy(AT_WORK, enabled=False)) == {"k1": Reason.DISABLED}
 
 
@@ -190,8 +192,8 @@ HOUR = timedelta(hours=1)
 
 
 def low_use(since: timedelta, active: timedelta = 9 * HOUR, **policy: object) -> Scene:
-    """The host has used the processor a little for so long (``since``). A user was active in the
-    app ``active`` ago."""
+    """The host has used the processor only a little since ``since``. A user was active in the app
+    ``active`` ago."""
     detail = "its host used 30% of a core, perhaps for an agent or another app"
     work = Work(NOW, NOW, "working", detail, low_use_since=NOW - since)
     at = NOW - active
@@ -221,7 +223,8 @@ def test_a_low_use_of_the_host_ends_with_max_busy(
 
 
 def test_a_low_use_of_the_host_counts_from_the_last_activity_in_the_app() -> None:
-    """Before that it was perhaps the use of a cell, and now it is that of a job of this cell."""
+    """A cell may have caused the use before that activity. Now a job that this cell started may
+    cause it."""
     lately = low_use(9 * HOUR, active=3 * HOUR, max_busy=4 * HOUR)
     assert lately.of(APP.ref).reason is Reason.SUSPECT_BUSY
     assert low_use(9 * HOUR, active=HOUR).of(APP.ref).reason is Reason.BACKGROUND_WORK

@@ -1,4 +1,4 @@
-"""The setting ``only_when_it_saves``: what is kept, until when, and what that costs."""
+"""The setting ``only_when_it_saves``: which resources it keeps, until when, and at which cost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def planned(
     kernels: tuple[Kernel, ...] = (KERNEL, WORKING),
     used: dict[Ref, datetime] | None = None,
 ) -> Plan:
-    """Everything was last used three hours ago, unless ``used`` says otherwise."""
+    """The plan for resources that were all last used three hours ago, unless ``used`` gives another
+    time."""
     marks = {}
     for resource in (*apps, *kernels):
         since = (used or {}).get(resource.ref, ago(hours=3))
@@ -152,7 +153,7 @@ def test_rule_decides_only_when_it_saves_for_its_instance_type() -> None:
     assert policy.limit_of(APP) == (timedelta(minutes=10), "rules[1]")
 
 
-def test_only_when_it_saves_leaves_other_reasons_alone() -> None:
+def test_only_when_it_saves_changes_no_other_reason() -> None:
     scene = with_policy(Scene(), only_when_it_saves=True, enabled=False)
     assert {d.reason for d in scene.plan().decisions} == {Reason.DISABLED}
 
@@ -164,14 +165,15 @@ MINUTE = timedelta(minutes=1)
 
 
 def lives() -> st.SearchStrategy[list[tuple[int, int, int]]]:
-    """For each app: its instance type, when its kernel ends its cell, when somebody deletes it
-    by hand (0: nobody does). Minutes."""
+    """For each app: its instance type, the minute at which its kernel ends its cell, and the minute
+    at which a user deletes it (0: never)."""
     life = st.tuples(st.integers(0, 1), st.integers(0, 240), st.sampled_from([0, 0, 100, 200, 300]))
     return st.lists(life, min_size=1, max_size=4)
 
 
 def billed_until(given: list[tuple[int, int, int]], policy: Policy) -> dict[str, datetime]:
-    """Run passes until nothing is left; when each instance type stopped being billed."""
+    """Run passes until no app is left. Returns the minute at which AWS stops billing each instance
+    type."""
     ledger = Ledger(quiet_until=NOW)
     apps = {
         i: replace(APP, name=f"a{i}", instance_type=TYPES[t]) for i, (t, _, _) in enumerate(given)
@@ -215,8 +217,8 @@ def billed_until(given: list[tuple[int, int, int]], policy: Policy) -> dict[str,
 def test_no_instance_stays_billed_longer_than_without_the_setting(
     given: list[tuple[int, int, int]],
 ) -> None:
-    """Where somebody deletes the other app by hand, people are still warned before the rest goes:
-    the notice, and the time to ask for work in the background, come on top."""
+    """If a user deletes the other app, the extension still announces the removal of the rest. The
+    notice and the query for background work come on top."""
     policy = Policy(idle_timeout=LIMIT)
     without = billed_until(given, policy)
     with_it = billed_until(given, replace(policy, only_when_it_saves=True))

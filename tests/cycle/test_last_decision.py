@@ -18,9 +18,9 @@ from auto_shutdown.cycle.controller import Controller
 from auto_shutdown.cycle.user_requests import UserRequests
 from auto_shutdown.state.history import History
 from auto_shutdown.state.store import Store
+from auto_shutdown.world.changes_since_observation import started_kernel
 from auto_shutdown.world.last_word import MayGo, always
 from auto_shutdown.world.session_facts import Session
-from auto_shutdown.world.since_look import started_kernel
 
 KERNEL = Ref(Kind.KERNEL, "k")
 DUE = timedelta(minutes=121)

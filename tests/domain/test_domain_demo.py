@@ -34,7 +34,7 @@ def test_domain_demo_succeeds_and_fits_80_columns(here: Path) -> None:
     assert "500 apps" in printed
     assert "noticed" in printed
     assert "removed" in printed
-    assert "The policy excepts what has the tag auto-shutdown=keep." in printed
+    assert "The policy exempts resources with the tag auto-shutdown=keep." in printed
     assert not [line for line in printed.splitlines() if line.startswith("unknown")]
     assert "<title>" in (here / "studio.html").read_text(encoding="utf-8")
 

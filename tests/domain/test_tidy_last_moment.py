@@ -115,7 +115,7 @@ ROWS: dict[str, tuple[str, Event, str]] = {
         "It has run for 10 m",
     ),
     "the app fails": ("rstudio_sessions", Due.failed, "The app is Failed."),
-    "the owner gets the tag": ("rstudio_sessions", Due.tagged, "The policy excepts what has"),
+    "the owner gets the tag": ("rstudio_sessions", Due.tagged, "The policy exempts resources with"),
     "its server reports": (
         "without_extension",
         lambda due: due.reported("d-one"),

@@ -96,7 +96,7 @@ class Page:
 
     @property
     def waiting(self) -> str:
-        """A silent cell that lasts while the flag is there."""
+        """A silent cell that runs until the file ``flag`` is deleted."""
         if self.language == "calysto_bash":
             return f"while [ -e '{self.flag}' ]; do sleep 0.5; done"
         if self.language == "ir":
@@ -106,7 +106,7 @@ class Page:
         return f"import os, time\nwhile os.path.exists({str(self.flag)!r}): time.sleep(0.5)"
 
     async def execute_and_see(self, code: str, subshell: str | None = None) -> None:
-        """Execute, and wait until it runs."""
+        """Send the cell, and wait until it runs."""
         await self.receive(await self.execute(code, subshell), "execute_input")
 
 
@@ -127,14 +127,14 @@ async def progress_bar(page: Page) -> None:
 
 
 async def processor_time_is_polled(page: Page) -> None:
-    """As jupyter-resource-usage does."""
+    """The page polls the processor time of the kernel, as jupyter-resource-usage does."""
     await page.execute_and_see(page.waiting)
     for _ in range(3):
         await page.ask("usage_request")
 
 
 async def queue_of_three(page: Page) -> None:
-    """The last of three cells is the silent one."""
+    """The client sends three cells, and the last of them is silent."""
     await page.execute("import time; time.sleep(1)")
     await page.execute("time.sleep(1)")
     last = await page.execute(page.waiting)
@@ -150,7 +150,7 @@ async def awaiting_cell(page: Page) -> None:
 
 
 async def in_a_subshell(page: Page) -> None:
-    """The main shell is free all the time."""
+    """The cell runs in a subshell, and the main shell is always free."""
     reply = await page.ask("create_subshell_request")
     await page.execute_and_see(page.waiting, reply["content"]["subshell_id"])
     await page.ask("list_subshell_request")
@@ -186,7 +186,7 @@ async def closed(page: Page) -> None:
 
 
 async def nobody_sees_it(page: Page) -> None:
-    """Its page is closed before anything else happens."""
+    """The user closes the page before anything else happens."""
     await page.execute_and_see(page.waiting)
     await page.close()
 

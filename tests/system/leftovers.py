@@ -1,4 +1,4 @@
-"""What a local Studio must not leave behind."""
+"""Find the processes that a local Studio left behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def processes_of(root: Path) -> list[int]:
 
 
 def left_of(root: Path, seconds: float = 60.0) -> list[int]:
-    """Those that are still there when they have had ``seconds`` to end."""
+    """The processes that still run after they had ``seconds`` to end."""
     deadline = time.monotonic() + seconds
     while processes_of(root) and time.monotonic() < deadline:
         time.sleep(0.1)

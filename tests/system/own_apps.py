@@ -41,7 +41,7 @@ def stamp(text: str) -> datetime:
 
 
 def report(server: JupyterServerApp) -> dict[str, Any]:
-    """The report; empty if the server has ended, because tests wait for that."""
+    """The report. It is empty if the server has ended, because tests wait for that."""
     try:
         return server.status()
     except (OSError, HttpError):

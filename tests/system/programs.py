@@ -1,4 +1,4 @@
-"""What kernels are given to run, here and behind a gateway."""
+"""Code for kernels on this host and behind a gateway."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from pathlib import Path
 
 
 def silent_cell(flag: Path) -> str:
-    """A cell without output, for as long as the file ``flag`` is there; made here."""
+    """A cell without output that runs until the file ``flag`` is deleted. This function makes the
+    file."""
     flag.touch()
     return f"import os, time\nwhile os.path.exists({str(flag)!r}): time.sleep(0.2)"
 
 
 def computing_while(flag: Path) -> str:
-    """A silent thread at full load, for as long as the file ``flag`` is there; made here."""
+    """A silent thread at full load that runs until the file ``flag`` is deleted. This function
+    makes the file."""
     flag.touch()
     return f"""
 import os, threading

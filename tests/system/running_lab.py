@@ -1,4 +1,4 @@
-"""A real server in this process, and what a person and their browser do with it."""
+"""A real server in this process, and the actions of a user and a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMIT = 5.0
 
 
 class Lab:
-    """A server, and what a person and their browser do with it."""
+    """A server, and the actions of a user and a browser."""
 
     def __init__(self, app: Any, fetch: Any, ws_fetch: Any) -> None:
         self.app, self.fetch, self.ws_fetch = app, fetch, ws_fetch
@@ -38,7 +38,7 @@ class Lab:
         raise TimeoutError(json.dumps(self.settings[CONTROLLER].report(), indent=1))
 
     def verdict(self, ref_id: str) -> dict[str, Any]:
-        """The report's row of one resource; empty when it is gone."""
+        """The row of one resource in the report; empty after its removal."""
         if CONTROLLER not in self.settings:
             return {}  # it begins a moment after the server
         rows = self.settings[CONTROLLER].report()["resources"]

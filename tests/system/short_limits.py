@@ -8,7 +8,7 @@ from typing import Any
 
 
 def short_limits(folder: Path, idle_seconds: float, **more: Any) -> Mapping[str, Any]:
-    """The traits of the extension, with its files below ``folder``; ``more`` adds to them."""
+    """The traits of the extension, with its files below ``folder``. ``more`` adds traits."""
     return {
         "state_dir": str(folder / "state"),
         "metadata_path": str(folder / "none.json"),

@@ -1,4 +1,5 @@
-"""Beside SageMaker's own idle shutdown: its agent, the published wheel, in the same server."""
+"""The extension runs beside the agent of SageMaker's own idle shutdown, the published wheel, in one
+server."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ def protect() -> bool:
 
 @pytest.fixture
 def activity_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The agent's file, in a place of this test's own; and an agent that remembers nothing."""
+    """A new place for the agent's file, and an agent without memory."""
     path = tmp_path / "sagemaker-last-active-timestamp"
     read = agent.LocalFileActiveTimestampChecker.read_last_active_timestamp
     monkeypatch.setattr(read, "__defaults__", (str(path),))
@@ -66,7 +67,7 @@ class Lab:
         self.app, self.fetch, self.ws_fetch = app, fetch, ws_fetch
 
     async def last_active(self) -> datetime:
-        """As SageMaker's control plane asks for it."""
+        """The request of SageMaker's control plane."""
         response = await self.fetch("api", "idle")
         text = json.loads(response.body)["lastActiveTimestamp"]
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fz").replace(tzinfo=timezone.utc)
@@ -77,7 +78,7 @@ class Lab:
         return str(json.loads(response.body)["kernel"]["id"])
 
     async def begin(self, kernel_id: str, code: str) -> None:
-        """Begin a cell, and leave."""
+        """Begin a cell, and disconnect."""
         socket = await self.ws_fetch("api", "kernels", kernel_id, "channels")
         header = {"msg_id": "1", "msg_type": "execute_request", "session": "s", "version": "5.3"}
         message = {"header": {**header, "username": "", "date": ""}, "parent_header": {}}
@@ -106,7 +107,7 @@ def lab(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Lab:
 
 
 def written(path: Path) -> str:
-    """What is in the agent's file; nothing where there is none."""
+    """The content of the agent's file; nothing if there is no file."""
     return path.read_text() if path.exists() else ""
 
 

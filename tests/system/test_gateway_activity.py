@@ -1,4 +1,4 @@
-"""Kernels behind the gateways of the local Studio: only a question to the kernel shows its work."""
+"""Kernels behind the gateways of the local Studio: only a query to the kernel shows its work."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def resource(server: JupyterServerApp, ref_id: str) -> dict[str, Any]:
 
 
 def open_notebook(server: JupyterServerApp, path: str) -> str:
-    """Open one, and wait until its kernel is in the report, so that its absence means a removal."""
+    """Open a notebook, and wait until its kernel is in the report, so that its absence means a
+    removal."""
     kernel = server.open_notebook(path)
     server.wait_for("it is seen", lambda: resource(server, kernel))
     return kernel
@@ -93,7 +94,7 @@ def test_remote_kernel_with_silent_thread_is_kept_and_idle_one_is_removed(
 
 
 def test_job_that_a_cell_left_in_the_app_keeps_the_app_and_a_kernel(studio: LocalStudio) -> None:
-    """The job is no child of the kernel any more. The kernel reports the load of its host."""
+    """The job is no longer a child of the kernel. The kernel reports the load of its host."""
     server = serve(studio)
     kernel = open_notebook(server, "leaves.ipynb")
     server.execute(kernel, LEAVE_JOBS)
@@ -120,7 +121,7 @@ for _ in range(4):
 
 
 def test_remote_kernel_whose_shell_does_not_answer_is_kept_as_busy(studio: LocalStudio) -> None:
-    """SIGSTOP freezes it, as a debugger would: nobody knows whether it runs a cell."""
+    """SIGSTOP freezes the kernel, as a debugger would. Nobody knows whether it runs a cell."""
     server = serve(studio)
     kernel = open_notebook(server, "stopped.ipynb")
     server.execute(kernel, "import os; open('pid', 'w').write(str(os.getpid()))")
@@ -145,14 +146,14 @@ def test_remote_kernel_whose_shell_does_not_answer_is_kept_as_busy(studio: Local
 def test_kernel_stuck_in_starting_does_not_keep_its_app(studio: LocalStudio) -> None:
     server = serve(studio, startup_grace_minutes=0.2)
     app = studio.create_app()
-    stop_when_born(studio)
+    stop_next_kernel(studio)
     row = resource(server, open_notebook(server, "stuck.ipynb"))
     assert (row["state"], row["reason"]) == ("starting", "grace")
     server.wait_for("its app goes", lambda: studio.status(app) in ("Deleting", "Deleted"), 90)
 
 
-def stop_when_born(studio: LocalStudio) -> None:
-    """Stops the next kernel of this Studio before it can say anything."""
+def stop_next_kernel(studio: LocalStudio) -> None:
+    """Stop the next kernel of this Studio before it can send a message."""
     known = {p.pid for p in psutil.process_iter()}
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""What keeps a kernel and what does not, on a real server with real kernels.
+"""The activity that keeps a kernel, on a real server with real kernels.
 
 Limits of seconds, the real signals, and polling with a deadline."""
 
@@ -97,7 +97,7 @@ async def test_cell_keeps_a_kernel_that_its_manager_believes_to_be_starting(lab:
 
 
 async def test_polling_and_reconnecting_clients_do_not_keep_an_idle_kernel(lab: Lab) -> None:
-    """A page does this by itself: it polls, and connects to its kernel again and again."""
+    """A page polls and connects to its kernel again and again, also without a user."""
     kernel = await lab.kernel()
     await lab.run(kernel, "1 + 1")
     begin = time.monotonic()
@@ -253,7 +253,7 @@ async def test_kernel_at_a_breakpoint_is_removed_one_limit_after_its_client_left
 
 @again_after_a_stall
 async def test_moved_widget_counts_as_request_and_ticking_widget_as_output(lab: Lab) -> None:
-    """A person who moves a widget sends a request; a widget that ticks by itself only prints."""
+    """A user who moves a widget sends a request. A widget that ticks by itself only prints."""
     kernel = await lab.kernel()
     code = """
 import threading, time, comm
@@ -284,7 +284,7 @@ comm.get_comm_manager().register_target("slider", opened)
 
 
 class TestStuck:
-    """Only ``max_busy_minutes`` removes a kernel that reports busy and does nothing."""
+    """Only ``max_busy_minutes`` removes a kernel that reports busy and does not work."""
 
     @pytest.fixture
     def jp_server_config(self, jp_server_config: dict[str, Any]) -> dict[str, Any]:

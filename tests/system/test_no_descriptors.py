@@ -63,7 +63,8 @@ def server_process(root: Path) -> int:
 
 
 def watch(connection: OpenConnection, resources: set[str]) -> set[str]:
-    """For three limits: all of ``resources`` stay. Returns the faults that health named."""
+    """Check for three limits that all of ``resources`` stay. Returns the faults that health
+    named."""
     until, faults = time.monotonic() + 3 * LIMIT, set()
     while time.monotonic() < until:
         report = connection.report()

@@ -1,5 +1,5 @@
-"""A second Jupyter server beside the first, with the same extension: neither removes an app in
-which the other one works, and what is idle still goes."""
+"""A second Jupyter server with the same extension runs beside the first. Neither removes an app in
+which the other works, and idle apps are still removed."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def studio(tmp_path: Path) -> Iterator[LocalStudio]:
 
 
 def plain_server(studio: LocalStudio, config: dict[str, Any]) -> JupyterServerApp:
-    """What ``jupyter lab`` in a terminal of Studio Classic starts: kernels of its own, and the same
-    extension and metadata file."""
+    """The server that ``jupyter lab`` starts in a terminal of Studio Classic. It has kernels of its
+    own, and the same extension and metadata file."""
     port = free_port()
     path = studio.root / f"plain-{port}.json"
     extension = {"ServerApp": {"jpserver_extensions": {"auto_shutdown": True}}}
@@ -84,7 +84,7 @@ def test_classic_server_keeps_an_app_in_which_another_server_runs_a_cell(
 def test_classic_server_keeps_apps_as_unknown_while_another_server_does_not_answer(
     studio: LocalStudio,
 ) -> None:
-    """It was started with a password, or is broken: nobody knows what it runs."""
+    """The other server has a password, or is broken. Nobody knows what its kernels do."""
     config = {**LIMITS, "metadata_path": str(studio.metadata_path)}
     runtime = studio.root / "jupyter" / "runtime"
     second = plain_server(studio, {**config, "enabled": False})

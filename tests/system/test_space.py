@@ -1,4 +1,4 @@
-"""A JupyterLab space from its first cell to the end of its own app, and what is found after it."""
+"""A JupyterLab space from its first cell to the deletion of its app, and its history afterwards."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_throttled_delete_of_the_app_of_a_space_is_tried_again(studio: LocalStud
 
 @pytest.mark.soak
 def test_app_of_code_editor_is_never_removed(studio: LocalStudio) -> None:
-    """A Jupyter server that a user has started beside the editor."""
+    """A user has started a Jupyter server beside the editor."""
     space = studio.add_space("code", app_type=CODE_EDITOR)
     server = start(space)
     with long_timeout(server):

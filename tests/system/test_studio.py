@@ -1,4 +1,4 @@
-"""The whole: a local Studio, the extension installed in its JupyterServer, and real kernels."""
+"""The complete system: a local Studio, the extension in its JupyterServer, and real kernels."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_demo_succeeds_and_its_table_fits_a_narrow_terminal(tmp_path: Path) -> N
 def test_demo_fails_when_no_idle_app_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its exit code is a check that can fail: with dry_run nothing is removed."""
+    """The exit code of the demo must report a failure: with dry_run nothing is removed."""
     monkeypatch.setitem(demo.CONFIG, "dry_run", True)
     monkeypatch.setattr(demo, "DEADLINE_SECONDS", 3)
     out = io.StringIO()
@@ -230,7 +230,8 @@ def test_app_created_again_under_the_same_name_has_a_new_idle_clock(studio: Loca
 
 
 def test_killed_server_starts_new_idle_clocks(studio: LocalStudio) -> None:
-    """Nobody knows what it saw between its last write and its end, so that removals come later."""
+    """Nobody knows what the server observed between its last write and its end, so removals come
+    later."""
     server = serve(studio, warn_minutes=0, idle_timeout_minutes=5)
     ref = f"KernelGateway/{studio.create_app()}"
     server.request("POST", "auto-shutdown/check")

@@ -1,4 +1,4 @@
-"""What keeps a terminal and what does not, on a real server with real shells."""
+"""The activity that keeps a terminal, on a real server with real shells."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ def kinds_of_programs(desk: Desk) -> set[str]:
     return {program["kind"] for program in report(desk.server).get("programs", [])}
 
 
-def keeps_the_app_while_it_runs(desk: Desk, job: Callable[[Desk], None]) -> str:
-    """Run one job. Returns what was wrong, empty when nothing was."""
+def faults_of_the_job(desk: Desk, job: Callable[[Desk], None]) -> str:
+    """Run one job. Returns the faults that the test found; empty if there were none."""
     with long_timeout(desk.server):
         job(desk)
     begun, seen = time.monotonic(), set()
@@ -90,7 +90,7 @@ def test_job_that_no_kernel_manager_shows_keeps_the_app_until_its_end(
 
         def work(name: str) -> str:
             with open_space(studio, name) as desk:
-                return keeps_the_app_while_it_runs(desk, jobs[name])
+                return faults_of_the_job(desk, jobs[name])
 
         found = dict(zip(jobs, pool.map(work, jobs)))
     assert {name: wrong for name, wrong in found.items() if wrong} == {}

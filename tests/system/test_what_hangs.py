@@ -76,7 +76,7 @@ async def test_passes_go_on_while_a_kernel_takes_long_to_shut_down(
 
 
 def ask(lab: Lab, method: str, path: str, body: Any) -> bytes:
-    """Ask the server as another process would. Blocks."""
+    """Send a request to the server as another process would. The call blocks."""
     request = urllib.request.Request(
         f"{lab.app.connection_url}auto-shutdown/{path}",
         None if body is None else json.dumps(body).encode(),

@@ -53,7 +53,7 @@ SILENT_CELL = "import os, time\nwhile os.path.exists({!r}): time.sleep(0.3)"
 
 
 class Desk:
-    """A space, its server, and the file whose end is the end of the job."""
+    """A space, its server, and the file whose deletion ends the job."""
 
     def __init__(self, space: Space, server: JupyterServerApp, sockets: str) -> None:
         self.space, self.server = space, server
@@ -65,7 +65,7 @@ class Desk:
         self.sockets = sockets
 
     def program(self, name: str, text: str) -> str:
-        """A command line that runs ``text`` until the flag is gone."""
+        """A command line that prints ``text`` until the flag is deleted."""
         path, runs = self.home / f"{name}.py", self.home / f"{name}.runs"
         path.write_text(f"open({str(runs)!r}, 'w').close()\n{text}")
         self.started.append(runs)
@@ -95,7 +95,7 @@ def pane_of_tmux(desk: Desk) -> None:
 
 
 def shell_of_tmux(desk: Desk) -> None:
-    """The command was typed in the pane's shell."""
+    """A user has typed the command in the shell of a tmux pane."""
     command = desk.program("typed", WAITS)
     tmux = f"tmux -S {desk.sockets}/t"
     desk.in_a_terminal(f"{tmux} new-session -d", f"{tmux} send-keys '{command}' Enter", "sleep 1")
@@ -129,7 +129,7 @@ def notebook_with_a_silent_cell(desk: Desk) -> Path:
 
 
 def nbconvert(desk: Desk) -> None:
-    """Its own kernel, with a silent cell."""
+    """nbconvert runs a kernel of its own, with a silent cell."""
     path = notebook_with_a_silent_cell(desk)
     convert = f"{sys.executable} -m jupyter nbconvert --to notebook --execute {path}"
     desk.in_a_terminal(f"nohup {convert} > {desk.home}/convert.log 2>&1 &")
@@ -226,7 +226,8 @@ def kernel_without_a_file_on_its_command_line(desk: Desk) -> None:
 
 
 def older_second_server(desk: Desk) -> None:
-    """It reports the kernel idle during the cell, and a question to the kernel moves its stamp."""
+    """The server reports the kernel as idle during the cell, and a query to the kernel moves its
+    time stamp."""
     second = start_second_server(desk, str(environment(OLDER_SERVER)))
     assert second.request("GET", "api")["version"].startswith("2.14.")
     kernel = second.request("POST", "api/kernels", {"name": "python3"})["id"]
@@ -241,14 +242,14 @@ def older_second_server(desk: Desk) -> None:
 
 
 def orphan_of_a_kernel(desk: Desk) -> None:
-    """The kernel is gone, its job is re-parented to process 1."""
+    """The kernel has ended, and process 1 has adopted its job."""
     command = desk.program("orphan", COMPUTES)
     kernel = desk.in_a_kernel(f"import os; os.system('setsid nohup {command} > /dev/null 2>&1 &')")
     desk.server.request("DELETE", f"api/kernels/{kernel}")
 
 
 def job_of_a_kernel(desk: Desk) -> None:
-    """The kernel is still there, and would be ended with its job."""
+    """The kernel still runs, and its removal would end the job."""
     command = desk.program("job", COMPUTES)
     kernel = desk.in_a_kernel(f"import os; os.system('nohup {command} > /dev/null 2>&1 &')")
     desk.server.wait_for("its job runs", lambda: all(runs.exists() for runs in desk.started))

@@ -48,7 +48,8 @@ def browser() -> Iterator[Any]:
 
 
 def _set_deadlines(browser: Any) -> None:
-    """Let each wait in a page of ``browser`` take up to DEADLINE_MS: tests run side by side."""
+    """Let each wait in a page of ``browser`` take up to DEADLINE_MS, because tests run side by
+    side."""
 
     def patient(make: Any) -> Any:
         def made(**options: Any) -> Any:
@@ -64,7 +65,8 @@ def _set_deadlines(browser: Any) -> None:
 
 @pytest.fixture(scope="module")
 def quiet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServerApp]:
-    """A plain server that polls once a minute: what a page shows comes from its own requests."""
+    """A plain server that polls once a minute, so that a page shows the results of its own
+    requests."""
     place = tmp_path_factory.mktemp("plain")
     found = serve(Path(sys.executable), "jupyterlab", place, poll_interval_seconds=60)
     quiet_host(found)

@@ -1,7 +1,6 @@
-"""Reports that no quick test could bring about: many apps, odd names, every state.
+"""Reports that no quick test could produce on a real server: many apps, odd names, every state.
 
-A page gets them in place of the server's own (``show``); everything else in the page is real.
-"""
+A page gets them in place of the server's own (``show``); everything else in the page is real."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ def at(now: datetime, minutes: float) -> str:
 
 
 def resource(now: datetime, idle: float | None, **more: Any) -> dict[str, Any]:
-    """One that has been idle for ``idle`` minutes of two hours; None: it runs a cell."""
+    """A resource that has been idle for ``idle`` minutes of two hours. None: it runs a cell."""
     clock = {
         "idle_since": at(now, -idle) if idle is not None else None,
         "warn_at": at(now, 115 - idle) if idle is not None else None,
@@ -79,7 +78,7 @@ def app(now: datetime, number: int, idle: float | None) -> dict[str, Any]:
 
 
 def crowd(now: datetime, kernels: int = 41, apps: int = 12) -> list[dict[str, Any]]:
-    """So many kernels spread over so many apps, idle for different times."""
+    """``count`` kernels in several apps, each idle for a different time."""
     found = []
     for number in range(apps):
         inside = [
@@ -101,7 +100,7 @@ def crowd(now: datetime, kernels: int = 41, apps: int = 12) -> list[dict[str, An
 
 
 def states(now: datetime) -> list[dict[str, Any]]:
-    """One of each state that a person can meet."""
+    """One resource for each state that a user can see."""
     gpu = app(now, 2, None)
     cpu = app(now, 0, 116.5)
     gpu.update(reason="in-use", parameters={"holder_kind": "kernel", "holder_id": "busy"})
@@ -187,7 +186,7 @@ def outcomes(now: datetime) -> list[dict[str, Any]]:
 
 
 def brought_back(now: datetime) -> dict[str, Any]:
-    """What can be brought back of these outcomes."""
+    """The stored entries with which the panel can bring back these outcomes."""
     entries = [
         {
             "id": f"e-{of['id']}", "stop": f"s-{of['id']}", "at": of["at"], "kind": "kernel",
@@ -226,9 +225,8 @@ def report_with(base: dict[str, Any], now: datetime, **changes: Any) -> dict[str
 
 
 def show(page: Any, base: dict[str, Any], **changes: Any) -> None:
-    """From the next request on ``page`` gets these reports, made for the moment of the request.
-
-    A change may be a function of that moment."""
+    """Answer the requests of ``page`` with these reports from the next request on. Each report is
+    made for the moment of the request. A change may be a function of that moment."""
 
     def answer(route: Any) -> None:
         now = datetime.now(timezone.utc)
@@ -242,7 +240,7 @@ def show(page: Any, base: dict[str, Any], **changes: Any) -> None:
 
 
 def shown(pages: Any, server: JupyterServerApp, resources: Any, **how: Any) -> Any:
-    """A page with the panel open on a report with these resources."""
+    """A page whose open panel shows a report with these resources."""
     page = pages.new_page(**how)
     show(page, server.status(), resources=resources, outcomes=outcomes)
     enter(page, server)

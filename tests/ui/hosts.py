@@ -28,7 +28,8 @@ NAME = "jupyterlab-auto-shutdown"
 
 @dataclass(frozen=True)
 class Host:
-    """``module`` is run; a notebook stands at ``page`` below its base URL."""
+    """A host of the panel. ``module`` is the Python module that runs it; ``page`` is the path of a
+    notebook's page below its base URL."""
 
     name: str
     packages: tuple[str, ...]
@@ -58,8 +59,9 @@ OLDEST = Host("jupyterlab-3.1", ("jupyterlab==3.1.19", "ipykernel", "setuptools<
 
 
 def environment(host: Host) -> Path:
-    """The interpreter of an environment with this host and our bundle in it. One is made at a
-    time: tests run in several processes, and two may want the same."""
+    """The interpreter of an environment with this host and the bundle. A lock allows one
+    installation at a time, because tests run in several processes and two may need the same
+    environment."""
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -101,8 +103,8 @@ def serve(
     config_of_server: Mapping[str, Any] | None = None,
     **traits: object,
 ) -> JupyterServerApp:
-    """A plain server of that environment below ``place``, with ``traits`` for the extension and
-    ``config_of_server`` for everything else."""
+    """A plain server of that environment. Its files are below ``place``. ``traits`` configure the
+    extension, and ``config_of_server`` configures the rest."""
     port = free_port()
     home = place / "home"
     home.mkdir(parents=True, exist_ok=True)

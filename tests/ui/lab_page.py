@@ -1,4 +1,4 @@
-"""The panel as a person finds it, in one page of a lab."""
+"""The panel in one page of JupyterLab, as a user operates it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def run(page: Any, command: str) -> None:
 
 
 def row(page: Any, name: str, reason: str | None = None) -> Any:
-    """The row of this name; with ``reason`` once it has that."""
+    """The row with this name; if ``reason`` is given, once the row has that reason."""
     wanted = f'[data-reason="{reason}"]' if reason else ""
     found = page.locator(f"{PANEL} .jp-AS-row{wanted}", has_text=name).first
     found.wait_for(timeout=60_000)
@@ -116,7 +116,7 @@ def health(page: Any) -> Any:
 
 
 def toasts(page: Any) -> Any:
-    """The notifications that are ours."""
+    """The notifications of the extension."""
     return page.locator(TOAST).filter(has_text="stop")
 
 
@@ -125,12 +125,12 @@ def theme(server: JupyterServerApp, name: str) -> None:
 
 
 def put_settings(server: JupyterServerApp, plugin: str, values: dict[str, Any]) -> None:
-    """The host's own settings, as its settings editor writes them."""
+    """Write the host's own settings as its settings editor does."""
     server.request("PUT", f"lab/api/settings/{plugin}", {"raw": json.dumps(values)})
 
 
 def quiet_host(server: JupyterServerApp) -> None:
-    """No news of Jupyter's: it would lie over what is looked at."""
+    """Turn off Jupyter's news, which would cover the panel."""
     put_settings(
         server,
         "@jupyterlab/apputils-extension:notification",
@@ -139,7 +139,7 @@ def quiet_host(server: JupyterServerApp) -> None:
 
 
 def widen(page: Any, width: int) -> None:
-    """Drag the panel's edge until it is so wide."""
+    """Drag the edge of the panel until the panel is this wide."""
     box = page.locator(PANEL).bounding_box()
     edge = box["x"] + box["width"] + 2
     page.mouse.move(edge, 400)
@@ -149,7 +149,7 @@ def widen(page: Any, width: int) -> None:
 
 
 def accessibility(page: Any, selector: str) -> list[str]:
-    """What axe finds wrong below ``selector``: one line each, with where it is."""
+    """The violations that axe finds below ``selector``: one line for each, with its place."""
     page.add_script_tag(path=str(AXE))
     found = page.evaluate("selector => axe.run(selector)", selector)
     return [

@@ -16,7 +16,7 @@ from auto_shutdown.local_studio.studio import LocalStudio
 
 
 class Scene:
-    """A Studio with one of each, for all tests here: busy, idle, kept, a job, an empty app."""
+    """A Studio with one resource for each state: busy, idle, kept, a job, an empty app."""
 
     def __init__(self, studio: LocalStudio) -> None:
         self.studio = studio
@@ -61,7 +61,7 @@ def _type(server: JupyterServerApp, terminal: str, text: str) -> None:
 
 
 def command_line(server: JupyterServerApp, *arguments: str) -> str:
-    """What ``jupyter auto-shutdown`` prints."""
+    """The output of ``jupyter auto-shutdown``."""
     argv = [sys.executable, "-m", "auto_shutdown", *arguments, "--url", server.url]
     environment = {**os.environ, "JUPYTER_TOKEN": server.token}
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120)

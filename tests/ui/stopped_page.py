@@ -1,4 +1,4 @@
-"""The dialog that brings back what was stopped, and the server's record of it."""
+"""The dialog that brings back a stopped notebook, and the server's record of the stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bringing back what was stopped, in the newest JupyterLab: kernels, cells, terminals, a space."""
+"""The newest JupyterLab brings back stopped kernels, cells, terminals and a space."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.mark.skipif(not isolated(), reason="making namespaces is not allowed")
-def test_a_space_that_was_stopped(browser: Any, tmp_path: Path) -> None:
-    """Stopped by us and started again: one click later the same is there."""
+def test_one_click_brings_back_the_kernels_of_a_stopped_space(browser: Any, tmp_path: Path) -> None:
+    """The extension stops the space, and the user starts it again."""
     with LocalStudio(tmp_path) as studio:
         space = studio.add_space("mine")
         limits = {
@@ -74,7 +74,7 @@ def test_a_space_that_was_stopped(browser: Any, tmp_path: Path) -> None:
         context.close()
 
 
-def test_a_kernel_its_cells_and_a_terminal(browser: Any, tmp_path: Path) -> None:
+def test_dialog_brings_back_a_kernel_its_cells_and_a_terminal(browser: Any, tmp_path: Path) -> None:
     server = serve(Path(sys.executable), "jupyterlab", tmp_path)
     try:
         quiet_host(server)
@@ -160,8 +160,10 @@ def use_and_stop(server: JupyterServerApp, browser: Any, place: Path) -> None:
 
 
 @pytest.mark.soak
-def test_a_kernel_that_tells_no_cells(browser: Any, tmp_path: Path) -> None:
-    """A bash kernel comes back; its cells are not offered, because it does not tell them."""
+def test_a_kernel_without_a_history_comes_back_without_its_cells(
+    browser: Any, tmp_path: Path
+) -> None:
+    """A bash kernel does not report its cells, so the dialog does not offer them."""
     install_bash(tmp_path / "data")
     server = serve(Path(sys.executable), "jupyterlab", tmp_path)
     try:
@@ -185,7 +187,7 @@ def test_a_kernel_that_tells_no_cells(browser: Any, tmp_path: Path) -> None:
 
 
 def install_bash(data: Path) -> None:
-    """A kernelspec of bash in this data directory of Jupyter."""
+    """Install a kernel spec of bash in this data directory of Jupyter."""
     pytest.importorskip("calysto_bash")
     spec = data / "kernels" / "bash" / "kernel.json"
     spec.parent.mkdir(parents=True)

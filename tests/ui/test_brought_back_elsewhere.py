@@ -1,4 +1,4 @@
-"""Bring back what was stopped behind a gateway and in Studio Classic."""
+"""The panel brings back stopped kernels behind a gateway and in Studio Classic."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ EXPOSED = {"LabApp": {"expose_app_in_browser": True}}
 
 
 @pytest.mark.soak
-def test_behind_a_gateway(browser: Any, tmp_path: Path) -> None:
-    """A Python kernel in a kernel gateway: its cells are offered with their marks, and run."""
+def test_dialog_brings_back_a_kernel_behind_a_gateway(browser: Any, tmp_path: Path) -> None:
+    """A Python kernel runs in a kernel gateway. The dialog offers its cells with their marks, and
+    runs them."""
     gateway = Gateway(tmp_path, "gateway")
     try:
         gateway.wait()
@@ -69,11 +70,10 @@ def test_behind_a_gateway(browser: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_an_app_of_studio_classic(browser: Any, tmp_path: Path) -> None:
-    """The app went with its kernel; it is started again with the same image and instance type.
-
-    The notebook is not open: JupyterLab starts a session of an open notebook under a random path,
-    and the local Studio then does not know the instance type."""
+def test_dialog_brings_back_an_app_of_studio_classic(browser: Any, tmp_path: Path) -> None:
+    """The extension deleted the app with its kernel. The app starts again with the same image and
+    instance type. The notebook is not open: JupyterLab starts a session of an open notebook under a
+    random path, and the local Studio then does not know the instance type."""
     with LocalStudio(tmp_path) as studio:
         traits = {"metadata_path": str(studio.metadata_path), "poll_interval_seconds": 1}
         server = studio.start_server({**EXPOSED, "AutoShutdown": traits})

@@ -1,4 +1,5 @@
-"""The page of ``domain report`` in a real browser: it sorts, filters, draws, and asks nobody."""
+"""The page of ``domain report`` in a real browser sorts, filters and draws, and makes no
+request."""
 
 from __future__ import annotations
 
@@ -118,7 +119,7 @@ def column(page: Any, title: str) -> list[str]:
     return list(page.locator(f"#rows tbody td:nth-child({index})").all_inner_texts())
 
 
-def test_the_page(page: Any, report: dict[str, Any]) -> None:
+def test_page_sorts_and_filters_without_a_request(page: Any, report: dict[str, Any]) -> None:
     rows = report["rows"]
     assert page.locator("#rows tbody tr").count() == len(rows)
     assert page.locator("#count").inner_text().startswith(f"{len(rows)} of {len(rows)}, $")
@@ -153,7 +154,7 @@ def test_the_page(page: Any, report: dict[str, Any]) -> None:
     assert page.locator("img").count() == 0
 
 
-def test_the_picture_of_cost_by_day(page: Any, report: dict[str, Any]) -> None:
+def test_page_draws_the_cost_of_each_day(page: Any, report: dict[str, Any]) -> None:
     boxes = page.locator("#chart rect.bar")
     drawn = sum(len(day["by_type"]) for day in report["days"])
     assert boxes.count() == drawn > 20
@@ -166,7 +167,7 @@ def test_the_picture_of_cost_by_day(page: Any, report: dict[str, Any]) -> None:
     assert set(page.locator("#legend span").all_inner_texts()) == types
 
 
-def test_ten_thousand_rows(browser: Any, report: dict[str, Any], tmp_path: Path) -> None:
+def test_page_shows_ten_thousand_rows(browser: Any, report: dict[str, Any], tmp_path: Path) -> None:
     big = {**report, "rows": report["rows"] * (10_000 // len(report["rows"]))}
     path = tmp_path / "big.html"
     path.write_text(html(big), encoding="utf-8")
@@ -178,7 +179,7 @@ def test_ten_thousand_rows(browser: Any, report: dict[str, Any], tmp_path: Path)
     found.close()
 
 
-def test_a_report_of_nothing(browser: Any, tmp_path: Path) -> None:
+def test_page_shows_an_empty_report(browser: Any, tmp_path: Path) -> None:
     path = tmp_path / "empty.html"
     path.write_text(html(build(account(), parse({"version": 1}))), encoding="utf-8")
     found = browser.new_page()
@@ -190,7 +191,7 @@ def test_a_report_of_nothing(browser: Any, tmp_path: Path) -> None:
     found.close()
 
 
-def test_the_report_survives_the_page(report: dict[str, Any]) -> None:
+def test_page_contains_the_complete_report(report: dict[str, Any]) -> None:
     text = html(report).split("const report = ")[1].split(";\nconst now")[0]
     assert json.loads(text) == report
     assert "<" not in text

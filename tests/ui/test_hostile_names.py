@@ -1,4 +1,4 @@
-"""Names are text in the panel, whatever they hold."""
+"""The panel shows every name as text, whatever the name contains."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def studio(tmp_path: Path) -> Iterator[LocalStudio]:
 
 
 def test_html_in_a_name_is_inert(browser: Any, studio: LocalStudio) -> None:
-    """Of a notebook, a terminal and a rule; in rows, their details, the dialog and the settings."""
+    """The names are those of a notebook, a terminal and a rule. The panel shows them in rows,
+    details, the dialog and the settings."""
     server = studio.start_server(
         {"AutoShutdown": {"metadata_path": str(studio.metadata_path), "poll_interval_seconds": 2}}
     )

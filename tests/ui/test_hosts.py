@@ -1,4 +1,5 @@
-"""One bundle, every host: JupyterLab 3.6 and 4.0, Notebook 7 (all other tests run the newest)."""
+"""The one bundle runs in JupyterLab 3.6 and 4.0 and in Notebook 7. All other tests use the newest
+JupyterLab."""
 
 from __future__ import annotations
 
@@ -13,14 +14,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
-def test_the_panel_its_settings_and_the_notebooks_message(
+def test_host_shows_the_panel_its_settings_and_the_message_of_a_notebook(
     host: Host, browser: Any, tmp_path: Path
 ) -> None:
     try_out(host, browser, tmp_path)
 
 
 @pytest.mark.soak
-def test_the_oldest_host(browser: Any, tmp_path: Path) -> None:
+def test_oldest_host_shows_the_panel(browser: Any, tmp_path: Path) -> None:
     try_out(OLDEST, browser, tmp_path)
 
 

@@ -1,7 +1,6 @@
-"""How the panel looks and reads: themes, widths, zoom, many rows, odd names, other languages.
+"""The appearance of the panel: themes, widths, zoom, many rows, odd names, other languages.
 
-The server, the host and the browser are real; most reports are made up (``crowded_report``).
-"""
+The server, the host and the browser are real; most reports are made up (``crowded_report``)."""
 
 from __future__ import annotations
 
@@ -90,10 +89,11 @@ def nothing_is_cut(page: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["Light", "Dark", "Dark High Contrast"])
-def test_every_state_in_every_theme(
+def test_panel_shows_every_state_in_every_theme(
     browser: Any, quiet_server: JupyterServerApp, name: str
 ) -> None:
-    """All rows unfolded, all sections open: axe finds nothing wrong, and nothing is cut."""
+    """All rows are unfolded and all sections are open. Axe finds no violation, and no text is cut
+    off."""
     theme(quiet_server, name)
     context = browser.new_context(locale="en-GB", device_scale_factor=2)
     page = shown(context, quiet_server, crowded.states)
@@ -127,8 +127,11 @@ FILTER_AT_ONCE = """
 """
 
 
-def test_forty_one_kernels_in_twelve_apps(browser: Any, quiet_server: JupyterServerApp) -> None:
-    """Nothing is cut off from 250 to 700 px and at 200 % zoom; the settings stay in reach."""
+def test_panel_shows_forty_one_kernels_in_twelve_apps(
+    browser: Any, quiet_server: JupyterServerApp
+) -> None:
+    """No text is cut off from 250 to 700 px and at 200 % zoom, and the user can reach the
+    settings."""
     page = shown(browser, quiet_server, crowded.crowd)
     rows = page.locator(f"{PANEL} .jp-AS-row")
     assert rows.count() == 41 + 12
@@ -171,8 +174,10 @@ def test_forty_one_kernels_in_twelve_apps(browser: Any, quiet_server: JupyterSer
 
 
 @pytest.mark.parametrize("language", ["de_DE", "ko_KR", "zh_CN"])
-def test_in_other_languages(browser: Any, quiet_server: JupyterServerApp, language: str) -> None:
-    """Every text of the panel, its tooltips and accessible names, and the times."""
+def test_panel_speaks_other_languages(
+    browser: Any, quiet_server: JupyterServerApp, language: str
+) -> None:
+    """The test reads every text, tooltip, accessible name and time of the panel."""
     put_settings(quiet_server, "@jupyterlab/translation-extension:plugin", {"locale": language})
     path = LOCALE / language / "LC_MESSAGES" / "jupyterlab_auto_shutdown.json"
     catalogue = json.loads(path.read_text())

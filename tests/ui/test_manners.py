@@ -1,4 +1,4 @@
-"""What the panel asks of the server, and what it tells it: counted, in a plain JupyterLab."""
+"""The test counts the requests of the panel to the server in a plain JupyterLab."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServerAp
     found.stop()
 
 
-class Asked:
-    """The requests of our bundle from a page."""
+class PanelRequests:
+    """The requests of the extension's bundle from a page."""
 
     def __init__(self, page: Any) -> None:
         self.all: list[tuple[str, str]] = []
@@ -53,7 +53,7 @@ class Asked:
             self._open -= 1
 
     def wait_for(self, path: str) -> None:
-        """Until it was asked for."""
+        """Wait until the page has sent this request."""
         for _ in range(3000):
             if any(found == path for _, found in self.all):
                 return
@@ -61,15 +61,16 @@ class Asked:
         raise TimeoutError(path)
 
     def settle(self) -> None:
-        """Let what was asked be answered, in real time: the page's own clock stands still."""
+        """Wait in real time until the server has answered, because the page's own clock stands
+        still."""
         for _ in range(200):
             self._page.wait_for_timeout(10)
             if self._open == 0:
                 return
 
     def pass_minutes(self, minutes: int, step: int = 10_000) -> list[tuple[str, str]]:
-        """The requests of so many minutes, by the page's clock, in steps of so many milliseconds:
-        an answer arrives between two of them."""
+        """The requests of so many minutes by the page's clock. The clock moves in steps of so many
+        milliseconds, and an answer can arrive between two steps."""
         self.all.clear()
         for _ in range(minutes * 60_000 // step):
             self._page.clock.run_for(step)
@@ -77,9 +78,9 @@ class Asked:
         return list(self.all)
 
 
-def test_what_a_page_loads_at_its_start(browser: Any, server: JupyterServerApp) -> None:
-    """Well below 100 KB, with the open panel too. The page loads the panel's code once somebody
-    opens it. While that code cannot be loaded, the panel says so and offers to try again."""
+def test_page_loads_less_than_100_kb_at_its_start(browser: Any, server: JupyterServerApp) -> None:
+    """The limit also holds with the open panel. The page loads the panel's code when the user opens
+    the panel. If the page cannot load that code, the panel reports it and offers another try."""
     context = browser.new_context()
     page = context.new_page()
     answers: list[Any] = []
@@ -105,13 +106,14 @@ def test_what_a_page_loads_at_its_start(browser: Any, server: JupyterServerApp) 
     context.close()
 
 
-def test_ten_quiet_minutes(browser: Any, server: JupyterServerApp) -> None:
-    """Seen, not seen, and hidden. The page's clock is ours: ten minutes take seconds."""
+def test_panel_polls_rarely_for_ten_quiet_minutes(browser: Any, server: JupyterServerApp) -> None:
+    """The panel is visible, then not visible, then its tab is hidden. The test moves the page's
+    clock, so ten minutes take seconds."""
     context = browser.new_context()
     context.clock.install()
     page = context.new_page()
     page.add_init_script(HIDEABLE)
-    asked = Asked(page)
+    asked = PanelRequests(page)
     enter(page, server)
     # Its last question of a start, which a slow host may be long in coming to.
     asked.wait_for("history?limit=50")
@@ -146,7 +148,7 @@ def test_presence_is_real_input_at_most_once_a_minute_and_can_be_turned_off(
 ) -> None:
     context = browser.new_context()
     page = opened(context, server, "lab/tree/train.ipynb", panel=False)
-    asked = Asked(page)
+    asked = PanelRequests(page)
     page.wait_for_selector(".jp-Notebook")
     page.locator(".jp-Toolbar-kernelStatus, .jp-Notebook-ExecutionIndicator").first.wait_for()
 
@@ -200,8 +202,9 @@ def test_presence_is_real_input_at_most_once_a_minute_and_can_be_turned_off(
     put_settings(server, "jupyterlab-auto-shutdown:plugin", {})
 
 
-def test_changes_are_seen_by_events(browser: Any, server: JupyterServerApp) -> None:
-    """Each within seconds, while polling would take a minute; and no console message about it."""
+def test_panel_shows_changes_after_events(browser: Any, server: JupyterServerApp) -> None:
+    """Each change appears within seconds, while polling would take a minute. The console stays
+    empty."""
     context = browser.new_context()
     page = context.new_page()
     page.add_init_script(HIDEABLE)
@@ -209,7 +212,7 @@ def test_changes_are_seen_by_events(browser: Any, server: JupyterServerApp) -> N
     page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
     enter(page, server)
     open_panel(page)
-    asked = Asked(page)
+    asked = PanelRequests(page)
     # The first event tells the panel that events arrive; from then on it polls once a minute.
     open_notebook(server, "first.ipynb")
     row(page, "first.ipynb").wait_for(timeout=15_000)
@@ -251,12 +254,15 @@ def test_changes_are_seen_by_events(browser: Any, server: JupyterServerApp) -> N
     context.close()
 
 
-def test_quiet_after_the_server_is_gone(browser: Any, server: JupyterServerApp) -> None:
-    """Ever more rarely, and after an hour not at all. The last test here: it stops the server."""
+def test_panel_stops_polling_after_the_server_has_stopped(
+    browser: Any, server: JupyterServerApp
+) -> None:
+    """The panel polls at growing intervals, and not at all after an hour. This is the last test
+    here, because it stops the server."""
     context = browser.new_context()
     context.clock.install()
     page = opened(context, server)
-    asked = Asked(page)
+    asked = PanelRequests(page)
     server.stop()
     asked.settle()
     page.clock.pause_at(page.evaluate("Date.now() / 1000 + 1"))

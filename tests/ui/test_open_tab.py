@@ -1,4 +1,4 @@
-"""Presence of a client is not activity: a real tab of a real JupyterLab, left open."""
+"""An open tab of a real JupyterLab is not activity."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ LIMITS = {
 }
 
 
-def test_an_open_tab_holds_nothing(browser: Any, tmp_path: Path) -> None:
-    """It polls, and holds a connection to the kernel; nobody touches it."""
+def test_an_open_tab_keeps_no_resource(browser: Any, tmp_path: Path) -> None:
+    """The tab polls, and is connected to the kernel. Nobody uses it."""
     with LocalStudio(tmp_path) as studio:
         server = studio.start_server(
             {"AutoShutdown": {"metadata_path": str(studio.metadata_path), **LIMITS}}
@@ -34,8 +34,8 @@ def test_an_open_tab_holds_nothing(browser: Any, tmp_path: Path) -> None:
         goes_under_its_tab(server, kernel, browser)
 
 
-def test_an_old_tab_on_an_old_server_holds_nothing(browser: Any, tmp_path: Path) -> None:
-    """Before jupyter_server 2.15 what such a tab does moved ``last_activity``."""
+def test_an_old_tab_on_an_old_server_keeps_no_resource(browser: Any, tmp_path: Path) -> None:
+    """Before jupyter_server 2.15 the requests of such a tab moved ``last_activity``."""
     server = serve(environment(OLD), OLD.module, tmp_path, **LIMITS)
     try:
         kernel = open_notebook(server, "left-open.ipynb")

@@ -1,4 +1,4 @@
-"""The panel, in a real JupyterLab with a real Chromium: what people see, and what they do."""
+"""The panel in a real JupyterLab with a real Chromium: its texts, and the actions of users."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def page(browser: Any, scene: Scene) -> Iterator[Any]:
     assert [error for error in errors if "auto-shutdown" in error] == []
 
 
-def test_every_state_has_its_reason(page: Any, scene: Scene) -> None:
+def test_row_of_every_state_shows_its_reason(page: Any, scene: Scene) -> None:
     busy = row(page, "train.ipynb", "busy")
     assert "running " in busy.inner_text()
     assert busy.locator("progress").count() == 0, "no countdown for the active"
@@ -74,7 +74,9 @@ def test_every_state_has_its_reason(page: Any, scene: Scene) -> None:
     assert "recent-activity" in idle.locator(".jp-AS-word").get_attribute("title")
 
 
-def test_keep_alive_for_hours_until_a_time_and_release(page: Any, scene: Scene) -> None:
+def test_user_keeps_a_resource_for_hours_or_until_a_time_and_releases_it(
+    page: Any, scene: Scene
+) -> None:
     kept = row(page, "kept.ipynb")
     kept.locator(".jp-AS-word").click()
     kept.get_by_role("textbox", name="Note for keeping kept.ipynb").fill("waits for the review")
@@ -104,7 +106,7 @@ def test_keep_alive_for_hours_until_a_time_and_release(page: Any, scene: Scene) 
     assert held["id"] == scene.kernels["kept"]
 
 
-def test_keep_everything_is_a_command_and_the_panel_says_so(page: Any, scene: Scene) -> None:
+def test_panel_shows_the_keep_alive_of_the_command_keep_everything(page: Any, scene: Scene) -> None:
     run(page, "Keep Everything Alive…")
     page.locator(".jp-Dialog select").select_option(index=1)
     page.locator(".jp-Dialog button.jp-mod-accept").click()
@@ -116,7 +118,7 @@ def test_keep_everything_is_a_command_and_the_panel_says_so(page: Any, scene: Sc
     assert "all" not in {held["kind"] for held in scene.keep_alive()}
 
 
-def test_shutting_down_asks_first(page: Any, scene: Scene) -> None:
+def test_shut_down_asks_for_confirmation(page: Any, scene: Scene) -> None:
     row(page, "pytorch-1-8").locator(".jp-AS-word").click()
     row(page, "pytorch-1-8").get_by_role("button", name="Shut down pytorch-1-8 now").click()
     dialog = page.locator(".jp-Dialog")
@@ -139,7 +141,9 @@ def test_shutting_down_asks_first(page: Any, scene: Scene) -> None:
     removed.get_by_text("on request").wait_for()
 
 
-def test_settings_are_checked_as_typed_and_kept_by_the_server(page: Any, scene: Scene) -> None:
+def test_panel_checks_settings_while_the_user_types_and_the_server_stores_them(
+    page: Any, scene: Scene
+) -> None:
     page.locator(".lm-MenuBar-item", has_text="Settings").click()
     page.locator(".lm-Menu-item", has_text="Auto Shutdown Settings…").click()
     setting(page, "enabled").wait_for()
@@ -179,7 +183,7 @@ def test_settings_are_checked_as_typed_and_kept_by_the_server(page: Any, scene: 
     assert "Set by your administrator" in locked.inner_text()
 
 
-def test_rules_are_edited_one_by_one(page: Any, scene: Scene) -> None:
+def test_user_edits_one_rule_after_another(page: Any, scene: Scene) -> None:
     run(page, "Auto Shutdown Settings…")
     rules = setting(page, "rules")
     rules.get_by_role("button", name="Add a rule").click()
@@ -198,7 +202,7 @@ def test_rules_are_edited_one_by_one(page: Any, scene: Scene) -> None:
     scene.server.wait_for("the default", lambda: scene.user() == {})
 
 
-def test_by_keyboard_alone(page: Any, scene: Scene) -> None:
+def test_user_operates_the_panel_with_the_keyboard(page: Any, scene: Scene) -> None:
     page.get_by_role("button", name="Check now").focus()
 
     def tab_to(label: str) -> None:
@@ -226,8 +230,10 @@ def test_by_keyboard_alone(page: Any, scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("name", ["Light", "Dark"])
-def test_themes_narrow_and_accessible(browser: Any, scene: Scene, name: str) -> None:
-    """At 300 px nothing is cut off, and axe finds nothing wrong. The README's pictures."""
+def test_panel_is_accessible_at_300_px_in_both_themes(
+    browser: Any, scene: Scene, name: str
+) -> None:
+    """No text is cut off, and axe finds no violation. The test makes the README's pictures."""
     theme(scene.server, name)
     scene.server.request(
         "PUT", "auto-shutdown/keep-alive",
@@ -263,8 +269,9 @@ def test_themes_narrow_and_accessible(browser: Any, scene: Scene, name: str) -> 
     theme(scene.server, "Light")
 
 
-def test_a_server_that_is_gone_and_comes_back(page: Any, scene: Scene) -> None:
-    """And what was set is still set then. The last test here: it restarts the server."""
+def test_panel_recovers_after_a_restart_of_the_server(page: Any, scene: Scene) -> None:
+    """The settings survive the restart. This is the last test here, because it restarts the
+    server."""
     scene.server.request("PATCH", "auto-shutdown/settings", {"keep_terminals": True})
     scene.server.stop()
     health(page).get_by_text("The server does not answer").first.wait_for(timeout=90_000)

@@ -73,8 +73,8 @@ while flag.exists(): await asyncio.sleep(0.3)
 
 @dataclass
 class Scene:
-    """A notebook with these ``cells``. ``act`` is what the person does in it. ``page`` names the
-    page that shows it."""
+    """A notebook with these ``cells``. ``act`` is what the user does in it. ``page`` names the page
+    that shows it."""
 
     name: str
     cells: tuple[str, ...]
@@ -88,7 +88,7 @@ class Scene:
 
 
 def run_all(page: Any) -> None:
-    """Run the cells of the notebook in front, and do not wait for their end."""
+    """Run the cells of the notebook in front, without waiting for their end."""
     page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells') }")
 
 
@@ -103,7 +103,7 @@ def with_debugger(page: Any, scene: Scene) -> None:
 
 
 def clicked(page: Any, scene: Scene) -> None:
-    """JupyterLab handles the message of a widget in a subshell: the main shell stays free."""
+    """JupyterLab handles the message of a widget in a subshell, so the main shell stays free."""
     run_all(page)
     page.get_by_role("button", name=scene.name, exact=True).click()
 
@@ -168,7 +168,8 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JupyterSe
 
 
 def install_kernel(python: Path, data: Path) -> None:
-    """A kernel in the environment that has the widgets, also for a gateway that runs elsewhere."""
+    """Install a kernel in the environment that has the widgets, also for a gateway in another
+    process."""
     spec = data / "kernels" / KERNEL / "kernel.json"
     spec.parent.mkdir(parents=True)
     argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -177,7 +178,7 @@ def install_kernel(python: Path, data: Path) -> None:
 
 
 def open_notebook(page: Any, server: JupyterServerApp, scene: Scene, place: Path) -> None:
-    """Write it, open it as a person does, and wait until its cell is silent."""
+    """Write the notebook, open it as a user does, and wait until its cell runs silently."""
     flag, silent = place / f"{scene.name}.flag", place / f"{scene.name}.silent"
     flag.touch()
     write_notebook(server, scene, PREPARED.format(flag=str(flag), silent=str(silent)))
@@ -233,7 +234,7 @@ def is_remote(place: Path) -> bool:
     return (place / "apps").exists()
 
 
-def test_silent_cells_of_a_real_page(
+def test_silent_cells_of_a_real_page_keep_their_kernels(
     browser: Any, server: JupyterServerApp, tmp_path: Path
 ) -> None:
     limit = LIMIT_BEHIND_A_GATEWAY if is_remote(tmp_path) else LIMIT_HERE

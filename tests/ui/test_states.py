@@ -1,7 +1,7 @@
-"""How the panel acts on each state: no false announcements, the right row, errors for people.
+"""The panel in each state: it makes no false announcement, acts on the right row, and explains
+errors.
 
-The server, the host and the browser are real; the reports are made up (``crowded_report``).
-"""
+The server, the host and the browser are real; the reports are made up (``crowded_report``)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from auto_shutdown.local_studio.server import JupyterServerApp
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def test_no_stop_is_announced_where_nothing_stops(
+def test_panel_announces_no_stop_while_nothing_is_stopped(
     browser: Any, quiet_server: JupyterServerApp
 ) -> None:
-    """Neither under dry run nor switched off nor while passes fail."""
+    """This holds in a dry run, while the extension is switched off, and while passes fail."""
     base = quiet_server.status()
     broken = {"source": "cycle", "code": "E", "message": "A pass failed.", "remedy": "Report it."}
     ways = {
@@ -64,7 +64,7 @@ DRAWN = """
 def test_a_click_reaches_the_row_that_was_pressed(
     browser: Any, quiet_server: JupyterServerApp
 ) -> None:
-    """Rows stand still while the mouse button is pressed, and move when it is released."""
+    """Rows do not move while the mouse button is pressed. They move after its release."""
     page = shown(browser, quiet_server, crowded.crowd)
     rows = page.locator(f"{PANEL} .jp-AS-row")
     pressed = page.locator(f"{PANEL} .jp-AS-row[data-kind=kernel]").nth(3)
@@ -89,8 +89,11 @@ def test_a_click_reaches_the_row_that_was_pressed(
     page.close()
 
 
-def test_two_notebooks_of_one_name(browser: Any, quiet_server: JupyterServerApp) -> None:
-    """In the row, its tooltip, the dialog, the context menu's action and accessible names."""
+def test_panel_distinguishes_two_notebooks_of_one_name(
+    browser: Any, quiet_server: JupyterServerApp
+) -> None:
+    """The test reads the row, its tooltip, the dialog, the action of the context menu and the
+    accessible names."""
     page = shown(browser, quiet_server, crowded.states)
     for folder in ("a/", "b/"):
         row = page.locator(f"{PANEL} .jp-AS-row", has_text="eval.ipynb").filter(has_text=folder)
@@ -126,7 +129,9 @@ def test_two_notebooks_of_one_name(browser: Any, quiet_server: JupyterServerApp)
     page.close()
 
 
-def test_an_extension_that_could_not_start(browser: Any, quiet_server: JupyterServerApp) -> None:
+def test_panel_shows_why_the_extension_could_not_start(
+    browser: Any, quiet_server: JupyterServerApp
+) -> None:
     """The panel shows the server's reason and remedy."""
     page = browser.new_page()
     answer = {"message": "The value of idle_timeout_minutes is no number.", "remedy": "Correct it."}
@@ -143,8 +148,8 @@ def test_an_extension_that_could_not_start(browser: Any, quiet_server: JupyterSe
 def test_the_error_dialog_does_not_hold_up_the_panel(
     browser: Any, quiet_server: JupyterServerApp
 ) -> None:
-    """A request fails because the server is gone. The panel says so behind the open dialog, and no
-    longer announces a stop."""
+    """A request fails because the server has stopped. The panel reports this behind the open
+    dialog, and no longer announces a stop."""
     page = shown(browser, quiet_server, crowded.states)
     page.get_by_text("Stops at").first.wait_for()
     page.unroute_all()

@@ -1,4 +1,4 @@
-"""What is announced, what happens then, and what the notebook says of it afterwards."""
+"""The notification before a stop, its buttons, and the message in the notebook after the stop."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def holds(server: JupyterServerApp) -> list[dict[str, Any]]:
 
 
 def write(page: Any, text: str) -> None:
-    """Type into the first cell; nothing saves it but the person, or we."""
+    """Type into the first cell. Only the user or the extension saves it."""
     page.locator(".jp-Notebook .jp-Cell .cm-content").first.click()
     page.keyboard.type(text)
 
 
 def content(server: JupyterServerApp, path: str) -> str:
-    """What the file holds; nothing while the server is writing it."""
+    """The content of the file; empty while the server writes it."""
     try:
         return json.dumps(server.request("GET", f"api/contents/{path}")["content"])
     except HttpError as error:
@@ -76,7 +76,7 @@ def content(server: JupyterServerApp, path: str) -> str:
         return ""
 
 
-def test_warned_once_then_stopped_and_the_notebook_says_so(
+def test_panel_warns_once_and_the_notebook_shows_the_stop(
     browser: Any, studio: LocalStudio
 ) -> None:
     server = serve(studio, idle=10, warn=9.9)
@@ -160,7 +160,7 @@ def test_warned_once_then_stopped_and_the_notebook_says_so(
     context.close()
 
 
-def test_kept_from_the_notification_the_command_and_the_panel(
+def test_user_keeps_a_notebook_with_the_notification_the_command_and_the_panel(
     browser: Any, studio: LocalStudio
 ) -> None:
     server = serve(studio, idle=10, warn=9.9)
@@ -233,8 +233,11 @@ def test_without_notifications_the_panel_announces(browser: Any, studio: LocalSt
     context.close()
 
 
-def test_opened_again_the_next_morning(browser: Any, studio: LocalStudio) -> None:
-    """The page was closed, the server restarted; the notebook gets a new kernel on opening."""
+def test_notebook_shows_the_stop_when_the_user_opens_it_the_next_morning(
+    browser: Any, studio: LocalStudio
+) -> None:
+    """The page was closed and the server restarted. The notebook gets a new kernel when the user
+    opens it."""
     server = serve(studio, idle=0.2, warn=0.05)
     kernel = server.open_notebook("train.ipynb")
     server.execute(kernel, "1 + 1")

@@ -1,4 +1,4 @@
-"""The simulated users of one server: when they come and go, and what they do meanwhile."""
+"""The simulated users of one server: when they come and go, and what they do."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ class Studio(SimulatedQueries):
         return (await self.observe(list_apps=False)).bearing_on(ref)
 
     def updated(self, snapshot: Snapshot, observed_at: float) -> Snapshot:
-        """Nothing happens in a simulated week between a look and the removal after it."""
+        """Return the thing unchanged: in a simulated week nothing happens between the last look and
+        the removal."""
         return snapshot
 
     async def remove(

@@ -81,7 +81,9 @@ class TestTheOracle:
             {"everything_kept_until": 11 * HOUR},
         ],
     )
-    def test_oracle_keeps_everything(self, host: dict[str, object]) -> None:
+    def test_oracle_keeps_every_thing_during_a_keep_alive_on_everything(
+        self, host: dict[str, object]
+    ) -> None:
         oracle = self.oracle(**host)
         assert all(oracle.objections(t, self.now) for t in oracle.things.values())
         assert all(oracle.excuse(t, self.now) for t in oracle.things.values())

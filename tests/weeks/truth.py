@@ -75,7 +75,7 @@ class Thing:
         self.weak[signal] = max(self.weak.get(signal, NEVER), at)
 
     def is_visibly_busy(self) -> bool:
-        """Whether it is at work in a way that anybody can see."""
+        """Whether it works in a way that an observer can see."""
         cell = self.cell
         if cell is not None and not (cell.waits and not self.connections):
             return True
@@ -95,7 +95,7 @@ class Rules:
     max_busy: float | None
 
     def limit(self, thing: Thing) -> float:
-        """In seconds."""
+        """Its idle limit in seconds."""
         if thing.own_limit is not None:
             return min(max(thing.own_limit, self.shortest * MINUTE), self.longest * MINUTE)
         for rule in self.settings["rules"]:

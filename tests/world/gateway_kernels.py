@@ -13,7 +13,7 @@ FREE = ShellAnswer(True, "", "ipython")
 
 
 class Manager(dict):  # type: ignore[type-arg]
-    """Kernel managers by id."""
+    """Kernel managers by the id of their kernel."""
 
     def get_kernel(self, kernel_id: str) -> Any:
         return self[kernel_id]
@@ -23,7 +23,7 @@ class Manager(dict):  # type: ignore[type-arg]
 
 
 class Behind:
-    """A kernel behind a gateway: its manager knows its address there."""
+    """A kernel behind a gateway, whose manager knows its address at the gateway."""
 
     def __init__(self, url: str) -> None:
         self.kernel_url = url

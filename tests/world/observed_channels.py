@@ -59,7 +59,7 @@ FORMS = [as_text, as_v1, as_text_with_buffers, as_bytes]
 
 
 class Channels(WebSocketHandler):
-    """A host's websocket handler for kernels, as small as can be."""
+    """A minimal websocket handler of a host."""
 
     kernel_id = "k"
 

@@ -21,8 +21,8 @@ MODEL = {
 
 
 class Manager:
-    """One kernel, whose model can be changed; ``fails`` is raised by its shutdown. ``lists`` says
-    whether the manager still lists the kernel after its shutdown or that error."""
+    """A manager of one kernel, whose model can be changed. Its shutdown raises ``fails``. ``lists``
+    says whether the manager still lists the kernel after its shutdown or that error."""
 
     def __init__(self) -> None:
         self.model: dict[str, Any] | None = dict(MODEL)
@@ -60,7 +60,7 @@ class Sessions:
 
 
 class FakeShells:
-    """Gives one answer, and notes who was asked. ``meanwhile`` happens before the answer."""
+    """Returns one answer, and records the queried kernels. ``meanwhile`` runs before the answer."""
 
     def __init__(self) -> None:
         self.answer = Usage(shell=ShellAnswer(True))

@@ -1,4 +1,4 @@
-"""An HTTP endpoint that answers as told: for what no well-behaved service would answer."""
+"""An HTTP endpoint with scripted answers, also with answers that no correct service would give."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ IN_SPACE = {**{k: v for k, v in RECORD.items() if k != "UserProfileName"}, "Spac
 
 @dataclass
 class Answer:
-    """One answer. ``body``: bytes as they are, anything else as JSON. ``held`` waits for
+    """One answer. ``body``: bytes are sent unchanged, any other value as JSON. ``held`` waits for
     :meth:`Endpoint.release`; ``reset`` cuts the connection instead of answering."""
 
     status: int = 200
@@ -56,7 +56,7 @@ def error(code: str, message: str = "", status: int = 400) -> Answer:
 
 @dataclass
 class Endpoint:
-    """``script`` is used up answer by answer; then ``otherwise``, for ever."""
+    """An endpoint that sends each answer of ``script`` once, and then always ``otherwise``."""
 
     url: str = ""
     script: deque[Answer] = field(default_factory=deque)
@@ -136,7 +136,7 @@ def serving() -> Iterator[Endpoint]:
 
 
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials that are none, and nothing of whoever runs the tests."""
+    """Set invalid credentials, and hide the configuration of the user who runs the tests."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

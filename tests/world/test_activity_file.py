@@ -1,4 +1,5 @@
-"""SageMaker's timestamp file: kept fresh for its agent, and never activity of ours."""
+"""SageMaker's timestamp file: the extension keeps it fresh for SageMaker's agent, and never counts
+its own stamp as activity."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ def as_the_agent_reads(path: Path) -> datetime:
 
 
 @given(at=st.floats(1.6e9, 3.8e9).map(lambda at: datetime.fromtimestamp(at, timezone.utc)))
-def test_our_stamp_is_at_most_one_second_old_and_never_in_the_future(
+def test_stamp_of_the_extension_is_at_most_one_second_old_and_never_in_the_future(
     at: datetime, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("active") / "file"
@@ -39,7 +40,9 @@ def test_our_stamp_is_at_most_one_second_old_and_never_in_the_future(
     assert ActivityFile(str(path)).read() is None  # also of an earlier run, or another server
 
 
-def test_earlier_stamp_of_others_counts_after_our_stamp_replaced_it(path: Path) -> None:
+def test_earlier_stamp_of_another_program_counts_after_the_extension_replaced_it(
+    path: Path,
+) -> None:
     path.write_text(THEIRS)
     file = ActivityFile(str(path))
     file.keep_fresh(AT)  # unread until now
@@ -88,7 +91,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_anything_but_a_regular_file_is_neither_read_nor_written(kind: str, path: Path) -> None:
-    """A pipe once held the pass for ever; a link led to another user's file."""
+    """A named pipe once blocked a pass for ever, and a link led to the file of another user."""
     theirs = path.with_name("theirs")
     theirs.write_text(THEIRS)
     KINDS[kind](path)
@@ -127,10 +130,10 @@ def test_date_beyond_the_calendar_is_ignored(path: Path) -> None:
         (OSError(errno.EIO, "Input/output error"), True),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named(
+def test_fault_names_an_unreadable_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, named: bool
 ) -> None:
-    """It may hold the activity of a remote IDE. What it held before still counts."""
+    """The file may hold the activity of a remote IDE. Its last readable stamp still counts."""
     path.write_text(THEIRS)
     file = ActivityFile(str(path))
     assert file.read() == THEIR_TIME

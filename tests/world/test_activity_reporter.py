@@ -20,8 +20,8 @@ from auto_shutdown.world.world import World
 AT = datetime(2026, 11, 1, 12, 0, 30, 999, tzinfo=timezone.utc)
 
 
-class Nothing:
-    """Managers of a server in which nothing runs."""
+class NoResources:
+    """The managers of a server without kernels and terminals."""
 
     def list_kernels(self) -> list[Any]:
         return []
@@ -30,7 +30,7 @@ class Nothing:
 
 
 def world(activity_reporter: ActivityReporter | None) -> World:
-    kernels = KernelSource(Nothing(), Nothing())
+    kernels = KernelSource(NoResources(), NoResources())
     return World(Platform(), kernels, TerminalSource({}), None, activity_reporter=activity_reporter)
 
 
@@ -75,7 +75,7 @@ async def test_nothing_is_reported_to_the_host_by_default(tmp_path: Path) -> Non
 async def test_jupyter_server_sees_the_reported_activity_and_the_extension_ignores_it(
     jp_serverapp: Any, tmp_path: Path
 ) -> None:
-    """By the real server: ``last_activity()`` is what cullers and controllers poll."""
+    """The test runs a real server. Cullers and controllers poll its ``last_activity()``."""
     settings = jp_serverapp.web_app.settings
     file = ActivityFile(str(tmp_path / "active"))
     reporter = ActivityReporter(file, settings)

@@ -1,4 +1,4 @@
-"""Who started a process, and which programs are in the foreground of a terminal."""
+"""The owner of a process, and the programs in the foreground of a terminal."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TestOwners:
         older = process(150, 1, session=300, started=5)
         assert 150 not in Host().attribute(older).owners
 
-    def test_orphan_belongs_to_the_owner_it_was_seen_with(self) -> None:
+    def test_orphan_belongs_to_its_last_known_owner(self) -> None:
         """Its parent has ended, and it has a session of its own."""
         host = Host()
         host.attribute(process(310, 300))
@@ -81,7 +81,7 @@ class TestOwnerless:
             ({"JPY_PARENT_PID": str(SERVER), "JPY_SESSION_NAME": "gone.ipynb"}, True, False),
         ],
     )
-    def test_orphan_is_ours_by_its_environment(
+    def test_environment_shows_that_an_orphan_belongs_to_this_server(
         self, environment: dict[str, str], ownerless: bool, ours: bool
     ) -> None:
         host = Host()
@@ -94,7 +94,7 @@ class TestOwnerless:
         host.environments[110] = {"JUPYTER_SERVER_URL": "http://outer/"}
         assert host.attribute().ownerless == frozenset()
 
-    def test_job_of_a_closed_terminal_is_still_ours(self) -> None:
+    def test_job_of_a_closed_terminal_belongs_to_this_server(self) -> None:
         host = Host()
         job = process(310, 300, session=310)
         host.attribute(job)
@@ -112,7 +112,8 @@ class TestOwnerless:
 
 
 class TestClearedEnvironment:
-    """``env -i setsid nohup JOB &``: a parent, a session and an environment show nothing."""
+    """``env -i setsid nohup JOB &``: neither the parent nor the session nor the environment shows
+    the owner."""
 
     USUAL: ClassVar = {"HOME": "/home/me", "PATH": "/usr/bin", "HOSTNAME": "here"}
 

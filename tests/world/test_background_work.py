@@ -97,7 +97,7 @@ def reader() -> Iterator[subprocess.Popen[bytes]]:
 
 
 class KernelWithHost(FakeKernels):
-    """A kernel behind a gateway, whose host uses so many cores."""
+    """A kernel behind a gateway, whose host uses this number of cores."""
 
     def __init__(self, host_cores: float) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class KernelWithHost(FakeKernels):
 async def test_app_beside_another_server_works_if_its_host_does(
     hand: Clock, monkeypatch: pytest.MonkeyPatch, host_cores: float
 ) -> None:
-    """The other server reports nothing that works in it."""
+    """The other server reports nothing that works in the app."""
     app = App("KernelGateway", "a", "InService", shared=True)
     snapshot = Snapshot((Kernel("k", state="idle", app=app.id),), (), (app,))
     source = WorkSource(KernelWithHost(host_cores), FakeTerminals(), now=hand)  # type: ignore[arg-type]
@@ -132,7 +132,7 @@ async def test_app_beside_another_server_works_if_its_host_does(
 
 
 @pytest.mark.parametrize(("has_old_report", "code"), [(True, "OldReport"), (False, "NoExtension")])
-async def test_kernel_that_nobody_judges_is_a_fault_until_its_server_judges_it(
+async def test_kernel_of_no_known_server_is_a_fault_until_its_server_is_known(
     monkeypatch: Any, has_old_report: bool, code: str
 ) -> None:
     app = App("KernelGateway", "a", "InService", shared=True)

@@ -1,4 +1,4 @@
-"""boto3 is loaded in a thread, and the server has its turn meanwhile."""
+"""A thread loads boto3, and the server runs meanwhile."""
 
 from __future__ import annotations
 

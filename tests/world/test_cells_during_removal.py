@@ -1,5 +1,5 @@
-"""A kernel that is gone while it is shut down. A cell that arrives meanwhile is dropped if the
-kernel is gone, and forwarded otherwise."""
+"""A kernel ends while the extension shuts it down. A cell that arrives meanwhile is dropped if the
+kernel has ended, and forwarded otherwise."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_a_cell_during_the_shutdown_is_dropped_only_if_the_kernel_is_gone(
 async def test_unrelated_key_error_of_the_last_look_forwards_the_held_cells(
     world: World, manager: Manager, clients: WebsocketClients, shells: FakeShells
 ) -> None:
-    """The kernel is listed, and its shutdown has not begun."""
+    """The manager lists the kernel, and its shutdown has not begun."""
     forwarded: list[str] = []
     kernel = await decided(world)
 

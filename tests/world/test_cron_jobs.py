@@ -55,7 +55,7 @@ def find(
 
 
 @pytest.mark.parametrize("name", ["cron", "crond", "supercronic"])
-def test_a_job_is_all_that_the_daemon_forked(name: str) -> None:
+def test_a_job_consists_of_every_process_that_the_daemon_forked(name: str) -> None:
     daemon, fork = replace(DAEMON, command=name), replace(FORK, command=name)
     found = find(daemon, fork, LEADER, JOB)
     assert found == CronJobs(*map(frozenset, ({50, 51, 60, 61}, {60, 61}, {60, 61})))
@@ -85,13 +85,13 @@ def test_a_short_job_or_one_of_another_user_does_not_count(
 @pytest.mark.parametrize(
     ("seconds", "service"), [(REBOOT_SECONDS - 1, True), (REBOOT_SECONDS, False)]
 )
-def test_what_starts_with_the_daemon_is_a_service(seconds: float, service: bool) -> None:
+def test_a_process_that_starts_with_the_daemon_is_a_service(seconds: float, service: bool) -> None:
     leader = process(60, 51, "sh", started=10.0 + seconds)
     assert (60 not in find(DAEMON, FORK, leader, JOB).jobs) is service
 
 
 def test_a_server_that_cron_started_is_no_job_and_keeps_its_own_processes() -> None:
-    """``@reboot jupyter lab``: what its kernels do in the background belongs to the kernels."""
+    """``@reboot jupyter lab``: the background work of its kernels belongs to the kernels."""
     server, kernel = process(200, 60, "jupyter-lab"), process(210, 200)
     job = process(70, 51, "sh")
     found = find(DAEMON, FORK, LEADER, server, kernel, job, process(71, 70), server=200)
@@ -125,7 +125,7 @@ def test_an_ended_job_and_a_host_without_cron_have_none() -> None:
 
 
 class Desk:
-    """The answers on the own app, a window apart."""
+    """The answers about the server's own app, one after each measuring window."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -176,7 +176,9 @@ def test_a_long_job_counts_by_its_evidence_but_not_by_its_children(
     assert (Signal.BACKGROUND_IO in answer.activity) is alive
 
 
-def test_a_short_job_is_unknown_and_no_new_work_when_it_becomes_long(desk: Desk) -> None:
+def test_a_short_job_is_unknown_and_counts_as_the_same_work_when_it_becomes_long(
+    desk: Desk,
+) -> None:
     desk.judge(SHORT)
     desk.readings = {JOB.pid: Reading(cpu=5.0)}
     answer = desk.judge(SHORT)
@@ -187,7 +189,7 @@ def test_a_short_job_is_unknown_and_no_new_work_when_it_becomes_long(desk: Desk)
 
 @pytest.mark.parametrize("every", [1.0, 10.0, 60.0])
 def test_short_jobs_at_every_look_delay_a_removal_for_some_minutes_only(every: float) -> None:
-    """A tool of cron that runs for 50 seconds of each minute."""
+    """A cron tool runs for 50 seconds of each minute."""
     delay, looks = StartDelay(), int(LONGEST_DELAY / every)
     assert all(delay.is_due_to(SHORT, look * every) for look in range(looks))
     assert not any(delay.is_due_to(SHORT, (looks + more) * every) for more in range(looks))
@@ -202,7 +204,7 @@ def test_a_short_job_after_that_delays_a_removal_again(between: CronJobs) -> Non
     assert delay.is_due_to(SHORT, 520.0)
 
 
-def test_looks_far_apart_are_no_row_of_short_jobs() -> None:
+def test_short_jobs_in_observations_far_apart_are_unrelated() -> None:
     delay = StartDelay()
     assert all(delay.is_due_to(SHORT, hour * 3600.0) for hour in range(9))
 

@@ -1,4 +1,5 @@
-"""The end of the server's own app: never the space, never an instance that cannot come back."""
+"""The removal of the server's own app never deletes the space, and never stops an instance that
+cannot start again."""
 
 from __future__ import annotations
 
@@ -81,7 +82,7 @@ async def test_app_of_a_space_is_deleted_by_space_name(endpoint: Endpoint, sagem
         App("JupyterServer", "default", "InService", own=True),
     ],
 )
-async def test_app_that_is_not_our_own_is_never_ended(
+async def test_adapter_never_ends_the_app_of_another_server(
     endpoint: Endpoint, sagemaker: Any, app: App
 ) -> None:
     outcome = await sagemaker(SPACE).delete_app(app)

@@ -1,4 +1,5 @@
-"""File access in a thread of ours: bounded in time, and independent of the default executor."""
+"""The extension accesses files in a thread of its own, with a time limit and without the default
+executor."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ async def test_results_and_errors_of_file_calls_are_returned() -> None:
         await files.run(int)
 
 
-async def test_hanging_file_call_ends_with_a_timeout_that_says_so() -> None:
+async def test_hanging_file_call_ends_with_an_error_that_names_the_timeout() -> None:
     files, free = FileThread("test", seconds=0.05), threading.Event()
     with pytest.raises(TimeoutError, match=r"did not answer within 0\.05 s"):
         await files.run(free.wait)

@@ -22,10 +22,10 @@ class TestFindingOtherServers:
         assert server_files.find(table, [tmp_path], SERVER) == []
 
     @pytest.mark.parametrize("content", ["", "{", "[" * 60_000, "{}", '{"url": ["x"'])
-    async def test_a_server_whose_runtime_file_makes_no_sense_is_unknown(
+    async def test_a_server_with_an_invalid_runtime_file_is_unknown(
         self, tmp_path: Path, content: str
     ) -> None:
-        """The file may be half written. Its kernels may be at work."""
+        """The file may be incomplete, and the kernels of the server may work."""
         table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
         (tmp_path / "jpserver-500.json").write_text(content)
         (server,) = server_files.find(table, [tmp_path], SERVER)
@@ -35,7 +35,7 @@ class TestFindingOtherServers:
     async def test_a_server_whose_runtime_file_may_not_be_read_is_unknown(
         self, tmp_path: Path, monkeypatch: Any
     ) -> None:
-        """``sudo jupyter lab`` writes a file that only root may read. Once the fault named /proc,
+        """``sudo jupyter lab`` writes a file that only root may read. The fault once named /proc,
         and nothing at all was removed."""
         table = {p.pid: p for p in (*BASE, process(500, 1, command="jupyter-lab"))}
         (tmp_path / "jpserver-500.json").write_text("{}")
@@ -57,10 +57,10 @@ class TestFindingOtherServers:
             (3600, ("jupyter-lab",), True),
         ],
     )
-    def test_a_runtime_file_from_before_its_process_is_of_another(
+    def test_a_runtime_file_older_than_its_process_belongs_to_another_process(
         self, tmp_path: Path, monkeypatch: Any, age: float, words: tuple[str, ...], found: bool
     ) -> None:
-        """A home outlives its containers, and process ids are used again."""
+        """A home folder outlives its containers, and process ids are used again."""
         started_at = datetime(2026, 1, 1, tzinfo=timezone.utc)
         monkeypatch.setattr(proc_files, "started_at", lambda _process: started_at)
         monkeypatch.setattr(proc_files, "read_arguments", lambda _pid: words)

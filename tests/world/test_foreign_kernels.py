@@ -60,19 +60,20 @@ class TestForeignKernels:
         assert "FileNotFoundError" in answers[found].failure
 
     @pytest.mark.parametrize("content", ["", '{"shell_port": 1', "{}", "[]"])
-    def test_a_kernel_whose_connection_file_makes_no_sense_cannot_be_asked(
+    def test_a_kernel_with_an_invalid_connection_file_cannot_be_queried(
         self, tmp_path: Path, content: str
     ) -> None:
-        """The file may be half written."""
+        """The file may be incomplete."""
         path = tmp_path / "kernel-new.json"
         path.write_text(content)
         (found,) = self.find({500: ("python", "-f", str(path))})
         assert foreign_kernels.ask([found], 0.1)[found].failure.startswith("its connection file")
 
-    def test_a_file_of_another_kind_is_not_opened_for_ever(
+    def test_a_file_of_another_kind_is_opened_for_a_limited_time_only(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """It may be large, or on a slow file system. But a kernel may write its file late."""
+        """The file may be large, or on a slow file system. But a kernel may also write its file
+        late."""
         opened: list[str] = []
 
         def read(path: Path) -> Any:

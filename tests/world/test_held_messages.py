@@ -1,4 +1,4 @@
-"""The messages of clients that wait while their kernel is shut down."""
+"""The extension holds the messages of clients while it shuts their kernel down."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def test_held_back_requests_are_forwarded_in_order_or_not_at_all(
 async def test_a_connection_waits_when_too_many_messages_are_held_back(
     bound: str, clients: WebsocketClients, channel: Channels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tornado reads a connection's next message when what its handler returned is done."""
+    """Tornado reads the next message of a connection when the coroutine of its handler has
+    ended."""
     monkeypatch.setattr(websockets, bound, 3)
     with clients.held_back("k"):
         assert [channel.on_message(text) for text in "12"] == [None, None]
@@ -113,7 +114,7 @@ async def test_second_shutdown_holds_messages_that_the_first_has_not_forwarded_y
 
 
 class EchoChannels(WebSocketHandler):
-    """Answers each question as a kernel does whose shell is free."""
+    """Answers each query like a kernel whose shell is free."""
 
     kernel_id = "k"
 
@@ -131,7 +132,8 @@ class EchoChannels(WebSocketHandler):
 async def test_own_question_through_this_server_is_neither_held_back_nor_a_client(
     clients: WebsocketClients,
 ) -> None:
-    """A kernel of a manager that does not tell its gateway can only be asked in this way."""
+    """If a manager does not name the gateway of its kernel, the extension can only query the kernel
+    through this server."""
     app = Application([(r"/api/kernels/(?:\w+)/channels", EchoChannels)])
     WebsocketHandlers(clients).watch(app)
     server = HTTPServer(app)

@@ -1,4 +1,4 @@
-"""What the IOPub channel of a kernel tells: each row as it comes from the wire."""
+"""The messages of a kernel's IOPub channel: each row has the bytes from the wire."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def test_listener_subscribes_to_local_kernels_while_they_exist() -> None:
 
 
 def test_a_kernel_that_cannot_be_read_for_a_moment_stays_subscribed() -> None:
-    """The end of its cell must not pass unnoticed."""
+    """The extension must not miss the end of its cell."""
     manager, requests = FakeManager(a=FakeKernel(7), b=FakeKernel(8)), Requests()
     listener = IOPubListener(manager, requests)
     listener.attend(["a"])
@@ -65,7 +65,7 @@ def test_a_new_process_has_no_unfinished_requests() -> None:
 
 
 def test_a_restart_that_was_announced_keeps_the_cells_of_the_new_process() -> None:
-    """*Restart and run all* sends them before anybody looks at the kernel again."""
+    """*Restart and run all* sends the cells before the next pass observes the kernel."""
     manager, requests = FakeManager(a=FakeKernel(7)), Requests()
     listener = IOPubListener(manager, requests)
     listener.attend(["a"])
@@ -80,7 +80,7 @@ def test_a_restart_that_was_announced_keeps_the_cells_of_the_new_process() -> No
 
 
 def test_the_requests_of_a_process_end_when_its_manager_notices_its_death() -> None:
-    """The cells of the new process stay, although its first message may be lost."""
+    """The cells of the new process stay, although the extension may miss its first message."""
     manager, requests = FakeManager(a=FakeKernel(7)), Requests()
     listener = IOPubListener(manager, requests)
     listener.attend(["a"])
@@ -106,7 +106,7 @@ def test_closed_listener_leaves_no_stream_open(monkeypatch: pytest.MonkeyPatch) 
 
 
 class TestMissingSubscription:
-    """A kernel without a subscription, and how it gets one."""
+    """A kernel without a subscription gets one later."""
 
     def test_failed_attempt_is_repeated_at_growing_intervals(self) -> None:
         kernel, clock = FakeKernel(7), Clock()
@@ -141,7 +141,7 @@ class TestMissingSubscription:
         assert not subscription.activity.stamps
 
     def test_kernel_whose_channel_can_never_be_read_is_unknown_only_for_a_time(self) -> None:
-        """Otherwise it would run for ever."""
+        """Otherwise the extension would keep the kernel for ever."""
         kernel, clock = FakeKernel(7), Clock()
         kernel.failure = NotImplementedError()
         listener = IOPubListener(FakeManager(a=kernel), now=clock)

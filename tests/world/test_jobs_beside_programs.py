@@ -1,4 +1,4 @@
-"""What the processes of this host show: a program that waits must not hide the work beside it."""
+"""The processes of this host: a waiting program must not hide the work beside it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def look(resource: App | Kernel | Terminal, with_pager: bool) -> Survey:
 
 
 def answer(host: Host, resource: App | Kernel | Terminal, with_pager: bool, **use: Any) -> Answer:
-    """The answer after a window in which the poller has used ``use``."""
+    """The answer after a measuring window in which the poller has used ``use``."""
     watch = ProgramWatch(lambda: host.now)
     work = LocalWork(lambda: host.now, SERVER, watch)
     root = None if isinstance(resource, App) else SHELL.pid
@@ -109,7 +109,7 @@ def test_a_job_of_another_user_is_reported_as_unknown(
 
 
 @RESOURCES
-def test_a_quiet_job_beside_a_pager_is_none(host: Host, resource: Any) -> None:
+def test_a_quiet_job_beside_a_pager_is_not_work(host: Host, resource: Any) -> None:
     found = answer(host, resource, True, bytes=100)
     assert Signal.BACKGROUND_IO not in found.activity
     assert found.programs == (() if resource is SHOWS else ("pts/3",))
@@ -208,7 +208,7 @@ def test_an_idle_cluster_in_a_pane_is_no_other_work_of_the_app(host: Host) -> No
 @pytest.mark.parametrize(
     "reading", [Reading(bytes=10**9), Reading(child_faults=9), Reading(cpu=1.0)], ids=str
 )
-def test_redraws_of_the_terminals_own_viewer_are_none(host: Host, reading: Reading) -> None:
+def test_redraws_of_the_terminals_own_viewer_are_not_work(host: Host, reading: Reading) -> None:
     watch = ProgramWatch(lambda: host.now)
     work, found = LocalWork(lambda: host.now, SERVER, watch), look(SHOWS, True)
     question = Question(SHOWS.ref, SHOWS, WINDOW, SHELL.pid)
@@ -220,7 +220,7 @@ def test_redraws_of_the_terminals_own_viewer_are_none(host: Host, reading: Readi
 
 
 def test_a_stopped_editor_does_not_hide_the_job_beside_it(host: Host) -> None:
-    """The shell is in the foreground then, and the job is its child."""
+    """The shell is then in the foreground, and the job is its child."""
     stopped = Process(50, 40, 50, 40, 1, 0.0, "vim", "T", session=40, terminal=PTS)
     shell = Process(40, SERVER, 40, 40, 1, 0.0, "bash", session=40, terminal=PTS)
     job = Process(60, 40, 60, 40, 1, 0.0, "python", session=40, terminal=PTS)

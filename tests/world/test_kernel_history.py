@@ -1,4 +1,4 @@
-"""The code of a kernel's cells: the reply, and real kernels of two languages."""
+"""The code of a kernel's cells, from its history reply. Two kernels are real."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ def test_history_of_ten_thousand_cells_is_read(kernel: tuple[Any, Any]) -> None:
 def test_history_of_kernels_other_than_ipython(
     module: str, cells: tuple[str, ...] | None, tmp_path: Path
 ) -> None:
-    """A kernel that answers with the cells of all its user's sessions is not believed."""
+    """The extension rejects the history of a kernel that answers with the cells of all sessions of
+    its user."""
     pytest.importorskip(module)  # the environments of tests/compat have Jupyter alone
     argv = [sys.executable, "-m", module, "-f", "{connection_file}"]
     manager: Any = KernelManager(kernel_name=module)

@@ -1,4 +1,4 @@
-"""Kernels that come, are used and go between two looks: their use counts for their app."""
+"""Kernels that start, work and end between two passes: their use counts for their app."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class Synchronous(Manager):
         del self.models[kernel_id]
 
 
-class Tornados(Manager):
-    """As managers of notebook 5 and 6, and those that descend from them."""
+class TornadoManager(Manager):
+    """A manager of notebook 5 or 6, or a manager derived from it."""
 
     @gen.coroutine
     def start_kernel(self, kernel_id: str = "k", **_: Any) -> Any:
@@ -94,7 +94,7 @@ def make(manager: Manager) -> tuple[KernelSource, World]:
     return source, World(Platform(), source, TerminalSource({}), None)
 
 
-@pytest.mark.parametrize("kind", [Manager, Synchronous, Tornados])
+@pytest.mark.parametrize("kind", [Manager, Synchronous, TornadoManager])
 async def test_kernel_started_and_shut_down_between_two_looks_is_a_departure(
     kind: type[Manager],
 ) -> None:
@@ -127,7 +127,7 @@ async def test_last_use_of_a_known_kernel_is_in_its_departure() -> None:
 async def test_kernel_that_vanishes_without_shutdown_is_a_departure(
     unfinished: bool, shown: int
 ) -> None:
-    """Its gateway ended it. One that had not been used leaves nothing."""
+    """The gateway of the kernel ended it. An unused kernel has no departure."""
     manager = Manager()
     source, world = make(manager)
     await manager.start_kernel()
@@ -143,7 +143,8 @@ async def test_kernel_that_vanishes_without_shutdown_is_a_departure(
 async def test_kernel_that_could_not_be_read_may_have_worked_until_its_end(
     was_readable: bool,
 ) -> None:
-    """Once it left nothing: the last look did not know its state, and the app looked unused."""
+    """The last observation could not read the state of the kernel. The app once looked unused after
+    that."""
 
     class Breaking(Manager):
         broken = False
@@ -200,7 +201,8 @@ async def test_failed_start_of_a_kernel_is_no_departure() -> None:
 
 
 async def test_departure_of_an_unknown_kernel_counts_for_every_app() -> None:
-    """To ask its manager would be a request to somebody else."""
+    """The extension does not ask the kernel's manager, because this would send a request to another
+    server."""
 
     class Remote(Manager):
         async def get_kernel(self, kernel_id: str) -> Any:  # type: ignore[override]
@@ -230,7 +232,7 @@ async def test_departure_of_a_local_kernel_counts_for_the_own_app() -> None:
 
 
 async def test_requests_of_a_kernel_started_during_a_look_are_kept() -> None:
-    """Its subscription goes on writing into what was known of it when it was opened."""
+    """The subscription writes into the record that existed when it was opened."""
     manager = Manager()
     source, _ = make(manager)
     models, unreadable = await source.read()

@@ -1,4 +1,4 @@
-"""The app of a kernel in another container, while no model names it."""
+"""The app of a kernel in another container while no kernel model names the app."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_kernel_that_cannot_be_read_is_left_as_it_is() -> None:
 
 
 class Sessions:
-    """One session, or none after a restart; ``fails``: the server cannot list them."""
+    """One session, or none after a restart. ``fails``: the server cannot list the sessions."""
 
     def __init__(self, *rows: Any) -> None:
         self.rows, self.fails = list(rows), False
@@ -134,7 +134,7 @@ async def test_a_kernel_that_is_older_than_this_server_may_run_a_cell() -> None:
 
 
 async def test_look_of_another_task_does_not_bring_an_old_list_of_apps_back() -> None:
-    """A removal looks again beside a pass that has just called ListApps."""
+    """A removal observes the world beside a pass that has just called ListApps."""
     manager, apps = Manager(), Apps(GPU)
     world = classic(manager, Sessions(), apps)
     await world.observe(True)
@@ -158,7 +158,8 @@ async def test_look_of_another_task_does_not_bring_an_old_list_of_apps_back() ->
 
 
 async def test_last_look_at_an_app_sees_a_kernel_that_began_work_during_that_look() -> None:
-    """The look reads processes and heartbeat files in between, which may take half a minute."""
+    """Between its two readings of the kernels, the last look reads processes and heartbeat files.
+    This may take half a minute."""
     manager = Manager()
     model = {**MODEL, "app_name": "gpu"}
     world = classic(manager, Sessions({"path": "a.ipynb", "kernel": model}), Apps(GPU))
@@ -216,7 +217,7 @@ async def test_last_look_at_an_app_has_the_image_terminals_that_may_be_in_it(
 
 
 async def test_slow_description_of_an_instance_does_not_prevent_its_stop_for_ever() -> None:
-    """The last look becomes too old meanwhile. The next try needs no description."""
+    """The last look becomes too old during the description. The next try needs no description."""
     calls: list[str] = []
     platforms: dict[str, str] = {}
 

@@ -1,4 +1,5 @@
-"""The unfinished requests of one kernel: what begins, what ends, and what has no end to hear."""
+"""The unfinished requests of one kernel: which messages begin and end them, and which requests end
+without a message."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ def test_cell_is_unfinished_from_the_moment_it_is_sent() -> None:
 
 @pytest.mark.parametrize("kind", ["complete_request", "comm_msg", "interrupt_request"])
 def test_other_requests_count_from_their_begin(kind: str) -> None:
-    """A kernel may drop them without a word."""
+    """A kernel may drop such a request without a message."""
     requests = KernelRequests()
     requests.sent({"msg_type": kind, "msg_id": "1"})
     assert requests.unfinished == 0
@@ -121,7 +122,7 @@ class TestInput:
 
 
 class TestEndUnseen:
-    def test_it_lasts_until_the_shell_answers_or_a_later_cell_ends(self) -> None:
+    def test_unseen_end_lasts_until_the_shell_answers_or_a_later_cell_ends(self) -> None:
         for end in (
             lambda r: r.shell_answered(time.monotonic(), one_by_one=False),
             lambda r: r.has_status("idle", cell("2")),
@@ -224,7 +225,7 @@ class TestShellAnswers:
 
 
 def test_restart_ends_the_subshells() -> None:
-    """A restart that another server requested shows here only as ``starting``."""
+    """If another server requests a restart, this server only observes the state ``starting``."""
     requests = running(cell("1", "sub"))
     requests.last_client_left()
     requests.has_status("starting", {})
@@ -253,7 +254,7 @@ class TestSubshells:
         [("sub", ["sub"], 0), ("sub", [], 60), (None, [], 0)],
         ids=["a living subshell", "a list from before the request", "the main shell"],
     )
-    def test_other_requests_stay(
+    def test_requests_to_other_subshells_stay_unfinished(
         self, request_to: str | None, living: list[str], asked_seconds_ago: float
     ) -> None:
         requests = KernelRequests()
@@ -323,7 +324,8 @@ def test_requests_of_vanished_kernels_are_forgotten() -> None:
 
 
 def test_each_begin_and_end_of_work_is_signalled_once() -> None:
-    """A pass shows it at once: the panel must not call a kernel idle that was just sent a cell."""
+    """A pass shows the change at once: the panel must not call a kernel idle after it received a
+    cell."""
     changes: list[int] = []
     requests = KernelRequests()
     requests.on_change = lambda: changes.append(requests.unfinished)
@@ -369,7 +371,8 @@ def test_each_begin_and_end_of_work_is_signalled_once() -> None:
 def test_a_kernel_that_runs_another_cell_does_not_wait_in_input(
     later: tuple[str, dict[str, Any]], waits: bool
 ) -> None:
-    """Every page was closed while a remote kernel waited, so nobody heard how the cell ended."""
+    """Every page was closed while a remote kernel waited, so no client received the end of the
+    cell."""
     requests = running(cell("1"))
     requests.input_for = "1"
     requests.last_client_left()

@@ -1,4 +1,4 @@
-"""A kernel's reply to usage_request, by values. Any kernel may send any content."""
+"""A kernel's reply to usage_request, as values. Any kernel may send any content."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ CELL = '{"header": {"msg_type": "execute_request", "msg_id": "1"}}'
 
 
 class Subscription:
-    """A message about a cell waits in its socket until it is told to catch up."""
+    """A subscription whose message about a cell stays in its socket until the test calls it to
+    read."""
 
     in_debugger = False
     pid = None
@@ -100,10 +101,10 @@ async def test_cell_that_begins_while_the_shell_is_asked_keeps_the_kernel(
 
 
 @pytest.mark.parametrize("known", [True, False])
-async def test_stamp_moved_by_our_own_question_does_not_keep_the_kernel(
+async def test_stamp_moved_by_a_query_of_the_extension_does_not_keep_the_kernel(
     known: bool, world: World, manager: Manager, shells: FakeShells
 ) -> None:
-    """Behind older gateways every question moves it."""
+    """Behind older gateways every query moves the stamp."""
     at = datetime(2026, 3, 2, tzinfo=timezone.utc)
     shells.meanwhile = lambda: manager.model.update(last_activity=at.isoformat())  # type: ignore[union-attr]
     stamps = {Signal.LAST_ACTIVITY: at} if known else {}
@@ -115,7 +116,8 @@ async def test_stamp_moved_by_our_own_question_does_not_keep_the_kernel(
 async def test_a_question_before_a_failed_shutdown_is_no_activity(
     world: World, manager: Manager, shells: FakeShells
 ) -> None:
-    """Otherwise the app of a kernel that its gateway cannot end would never be removed."""
+    """Otherwise the extension would never remove the app of a kernel that its gateway cannot
+    end."""
     at = datetime(2026, 3, 2, tzinfo=timezone.utc)
     shells.meanwhile = lambda: manager.model.update(last_activity=at.isoformat())  # type: ignore[union-attr]
     shells.answer = Usage(shell=ShellAnswer(True), stamps={Signal.LAST_ACTIVITY: at})
@@ -260,7 +262,7 @@ async def test_kernel_that_sends_faster_than_the_server_reads_is_kept(
 
 
 async def test_max_busy_minutes_removes_a_busy_kernel(world: World, manager: Manager) -> None:
-    """The kernel was busy when it was decided to remove it, and nothing has changed."""
+    """The kernel was busy at the decision to remove it, and nothing has changed since."""
     manager.model = {**MODEL, "execution_state": "busy"}
     assert (await world.remove(await decided(world), only_unmoved=True)).result is Result.REMOVED
 
@@ -268,7 +270,8 @@ async def test_max_busy_minutes_removes_a_busy_kernel(world: World, manager: Man
 async def test_requested_removal_proceeds_although_the_kernel_became_busy(
     world: World, manager: Manager
 ) -> None:
-    """The kernel is read again, although it was unchanged and may be the same object."""
+    """The extension reads the kernel again, although it was unchanged and may be the same
+    object."""
     await decided(world)
     (kernel,) = (await world.observe(False)).kernels
     assert manager.model is not None

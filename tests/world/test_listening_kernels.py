@@ -1,4 +1,5 @@
-"""Kernels that do not name their connection file on their command line: found by their sockets."""
+"""Kernels without a connection file on their command line: the extension finds them by their
+sockets."""
 
 from __future__ import annotations
 
@@ -68,8 +69,8 @@ def test_a_kernel_is_found_by_the_process_that_listens_on_its_ports(
     assert found(tmp_path / "gone") == []
 
 
-def test_the_file_of_a_kernel_that_has_ended_is_none(tmp_path: Path, ports: list[int]) -> None:
-    """Its process id belongs to another process now, and so may one of its ports."""
+def test_the_file_of_an_ended_kernel_is_ignored(tmp_path: Path, ports: list[int]) -> None:
+    """Another process now has its process id, and may use one of its ports."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         free = closed.getsockname()[1]
     write(tmp_path / NAME, [*ports[:4], free])
@@ -79,7 +80,7 @@ def test_the_file_of_a_kernel_that_has_ended_is_none(tmp_path: Path, ports: list
 def test_ports_on_which_different_processes_listen_are_no_kernel(
     tmp_path: Path, ports: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One of the ports of an old file belongs to another program now."""
+    """Another program now uses one of the ports in an old file."""
     own = proc_files.read_sockets(HERE)
     (first,) = connections.listening_sockets()[ports[0]]
     shown = {HERE: own - {first}, 4_000_000: frozenset({first})}

@@ -1,4 +1,5 @@
-"""What keeps the server's own app and a terminal, judged by a survey of the processes."""
+"""The processes that keep the server's own app or a terminal, judged by a survey of all
+processes."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ BUSY, FREE, FAILED = ShellAnswer(False), ShellAnswer(True), ShellAnswer(False, "
 
 
 class Desk:
-    """Two looks at the processes, a minute apart."""
+    """Two observations of the processes, one minute apart."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -140,7 +141,7 @@ def test_a_kernel_that_cannot_be_asked_is_a_sign_of_life(shell: ShellAnswer) -> 
     assert (Signal.BACKGROUND_IO in answer.activity) is (shell is FAILED)
 
 
-def test_a_program_that_no_look_has_seen_may_work() -> None:
+def test_a_program_without_an_observation_may_work() -> None:
     desk = Desk()
     desk.judge(OWN, (PAGER,))
     desk.watch.look(Outside({}))

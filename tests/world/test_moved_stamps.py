@@ -1,4 +1,4 @@
-"""The stamps that a question of this extension has moved."""
+"""The time stamps that a query of this extension has moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How other Jupyter servers of the same host are asked, and what follows for the own app."""
+"""The queries to other Jupyter servers of this host, and their effect on the own app."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ EARLY, LATE = (datetime(2026, 1, 1, hour, tzinfo=timezone.utc) for hour in (10, 
 
 
 def answer_with(monkeypatch: Any, answers: dict[str, Any]) -> None:
-    """Let each other server answer with these values, by path. It raises an exception among them,
-    and answers a path without a value with 404."""
+    """Let each other server answer with these values, by path. If a value is an exception, the
+    server raises it. A path without a value gets 404."""
 
     async def get(_server: OtherServer, path: str) -> Any:
         if path not in answers:
@@ -41,7 +41,7 @@ def answer_with(monkeypatch: Any, answers: dict[str, Any]) -> None:
 
 
 class TestOtherServers:
-    async def test_stamp_moved_by_our_question_to_another_server_is_not_activity(
+    async def test_stamp_moved_by_a_query_to_another_server_is_not_activity(
         self, monkeypatch: Any
     ) -> None:
         server = OtherServer(500, "http://x/")
@@ -94,7 +94,7 @@ class TestOtherServers:
             assert questions.without(replace(kernel, active_at=ours)) == kernel
 
     @pytest.mark.parametrize("seconds", [-1.0, 1.0])
-    async def test_stamp_moved_beside_our_question_is_activity(
+    async def test_stamp_moved_beside_a_query_is_activity(
         self, seconds: float, monkeypatch: Any
     ) -> None:
         server, begun = OtherServer(500, "http://x/"), datetime.now(timezone.utc)
@@ -176,11 +176,11 @@ class TestOtherServers:
         ],
         ids=str,
     )
-    async def test_an_old_report_is_no_verdict(
+    async def test_an_old_report_of_another_server_is_ignored(
         self, monkeypatch: Any, health: dict[str, Any], judged: bool
     ) -> None:
-        """The passes of the other server hang or fail. Its kernel has run a cell since the report
-        was made; its other kernel is kept alive for some time."""
+        """The passes of the other server hang or fail. One kernel has run a cell since the report
+        was made. A keep-alive keeps its other kernel for some time."""
         now, until = "2026-01-01T13:00:00Z", "2026-01-01T14:00:00Z"
         usual = {"last_pass": now, "last_ok_pass": now, "next_pass": now}
         row = {"kind": "kernel", "name": "R", "idle_since": "2026-01-01T10:00:00Z"}
@@ -236,7 +236,8 @@ class TestOtherServers:
     async def test_an_old_report_does_not_show_that_a_kernel_is_idle(
         self, monkeypatch: Any, row: dict[str, Any], model: dict[str, Any], in_app_a: str
     ) -> None:
-        """It may run a silent cell beside an answered request. Then Jupyter's state is idle."""
+        """The kernel may run a silent cell beside an answered request. Jupyter's state is then
+        idle."""
         now, last = "2026-01-01T13:00:00Z", "2026-01-01T12:50:00Z"
         usual = {"kind": "kernel", "id": "k", "name": "R", "app": "KernelGateway/a"}
         state = {"execution_state": "idle", "last_activity": "2026-01-01T11:00:00Z"}

@@ -1,4 +1,4 @@
-"""Programs beside this server: which processes they have, and how they are shown."""
+"""Programs beside this server: their processes, and their rows in the report."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_processes_of_a_program() -> None:
 
 
 def test_a_look_reads_the_family_tree_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table may have thousands of processes, and many programs."""
+    """The table may have thousands of processes and many programs."""
     read: list[int] = []
 
     def children_of(table: Any) -> Any:
@@ -144,8 +144,8 @@ def terminal() -> Iterator[str]:
 
 
 def test_each_look_remembers_who_started_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``sudo`` clears the environment of a job, and the job may outlive its terminal. No question
-    about background work may have been asked while the terminal was open."""
+    """``sudo`` clears the environment of a job, and the job may outlive its terminal. Perhaps no
+    query for background work was sent while the terminal was open."""
     shell = Process(300, os.getpid(), 300, 300, 1, 0.0, "bash", session=300)
     job = Process(310, 300, 310, -1, 2, 0.0, "python", session=310)
     terminal = Terminal("1")

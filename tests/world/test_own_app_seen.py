@@ -1,4 +1,5 @@
-"""The server's own app as the world shows it: what SageMaker says of it, and that it is ending."""
+"""The server's own app in the snapshot: SageMaker's description of it, and its deletion in
+progress."""
 
 from __future__ import annotations
 
@@ -46,8 +47,8 @@ class OneKernel:
 
 
 @dataclass
-class SageMakerSays:
-    """Answers, and how often it was asked for them."""
+class CountingSageMaker:
+    """SageMaker's answers, and the number of calls."""
 
     description: Description = field(default_factory=Description)
     outcome: Outcome = field(default_factory=lambda: Outcome(Result.REMOVED))
@@ -69,7 +70,7 @@ class SageMakerSays:
 @dataclass
 class Scene:
     platform: Platform = SPACE
-    sagemaker: SageMakerSays = field(default_factory=SageMakerSays)
+    sagemaker: CountingSageMaker = field(default_factory=CountingSageMaker)
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -79,7 +80,7 @@ class Scene:
         self.world = World(self.platform, kernels, terminals, self.sagemaker, now=lambda: self.now)
 
     async def look(self) -> Snapshot:
-        """Look, let what goes on beside it come to its end, and look again."""
+        """Observe, wait until the call beside it has ended, and observe again."""
         await self.world.observe(list_apps=True)
         for _ in range(3):
             await asyncio.sleep(0)
@@ -87,7 +88,7 @@ class Scene:
 
 
 async def test_instance_type_of_the_own_app_is_that_of_its_kernels_and_terminals() -> None:
-    scene = Scene(sagemaker=SageMakerSays(Description("ml.g5.xlarge", 90)))
+    scene = Scene(sagemaker=CountingSageMaker(Description("ml.g5.xlarge", 90)))
     found = await scene.look()
     assert found.apps[0].instance_type == "ml.g5.xlarge"
     assert [(k.app, k.instance_type) for k in found.kernels] == [
@@ -97,7 +98,7 @@ async def test_instance_type_of_the_own_app_is_that_of_its_kernels_and_terminals
 
 
 async def test_own_description_is_asked_for_every_few_hours_only() -> None:
-    scene = Scene(sagemaker=SageMakerSays(Description("ml.g5.xlarge", 90)))
+    scene = Scene(sagemaker=CountingSageMaker(Description("ml.g5.xlarge", 90)))
     for _ in range(5):
         await scene.look()
     scene.now = DESCRIBE_SECONDS - 1
@@ -124,7 +125,7 @@ async def test_unknown_instance_type_is_asked_for_again_sooner() -> None:
 async def test_the_own_app_is_shown_as_ending_after_sagemaker_accepted(
     platform: Platform, ending: str, result: Result
 ) -> None:
-    scene = Scene(platform, SageMakerSays(outcome=Outcome(result)))
+    scene = Scene(platform, CountingSageMaker(outcome=Outcome(result)))
     (app,) = (await scene.look()).apps
     assert app.status == "InService"
     await scene.world.remove(app, only_unmoved=True)
@@ -135,7 +136,7 @@ async def test_the_own_app_is_shown_as_ending_after_sagemaker_accepted(
 
 
 async def test_own_app_is_not_shown_as_ending_after_a_failed_delete() -> None:
-    scene = Scene(sagemaker=SageMakerSays(outcome=Outcome(Result.PERMANENT)))
+    scene = Scene(sagemaker=CountingSageMaker(outcome=Outcome(Result.PERMANENT)))
     (app,) = (await scene.look()).apps
     await scene.world.remove(app, only_unmoved=True)
     assert (await scene.look()).apps[0].status == "InService"

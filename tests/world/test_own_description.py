@@ -1,4 +1,4 @@
-"""SageMaker's own idle shutdown: which of its settings holds, and what may not be read."""
+"""SageMaker's own idle shutdown: the setting in force, and settings that the role may not read."""
 
 from __future__ import annotations
 

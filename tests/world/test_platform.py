@@ -1,4 +1,5 @@
-"""Who we are: the metadata file of every kind, and what wins over it."""
+"""The platform of this server: every kind of metadata file, and the configuration that overrides
+it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The file says what a host is, configuration who: every kind of the one with the other, and
-files that say nothing."""
+"""The metadata file names the kind of the host, and the configuration names the owner. The tests
+combine every kind with each configuration, also with invalid files."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_unreadable_metadata_file_is_a_problem(tmp_path: Path) -> None:
 def test_permission_error_for_the_metadata_file_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As above, for who runs the tests as root."""
+    """The same as above for a user who runs the tests as root."""
 
     def refuse(*_: object, **__: object) -> bytes:
         raise PermissionError("no")

@@ -1,4 +1,4 @@
-"""Evidence of work in processes: what they used between two samples, and which use counts."""
+"""Evidence of work in processes: the resources that they used between two samples."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TestGauge:
         assert self.gauge((0, 0), (60, 30)) == 0.5
 
     def test_only_work_within_the_window_counts(self) -> None:
-        """Work that has ended is not carried along for ever."""
+        """Work that has ended must not count for ever."""
         assert self.gauge((0, 0), (60, 60), (120, 60)) == 0.0
         assert self.gauge((0, 0), (60, 0), (120, 6)) == pytest.approx(0.1)
 
@@ -38,7 +38,7 @@ class TestGauge:
         assert self.gauge((0, 0), (evidence.OLDEST + 1, 600)) is None
 
     def test_earlier_work_of_a_newly_attributed_process_does_not_count(self) -> None:
-        """Its kernel or terminal was removed, and until then answered for it."""
+        """Its kernel or terminal was removed, and the earlier work counted for that."""
         gauge = Gauge()
         gauge.add(0.0, {1: Reading(5.0, 900)}, 60.0, judged=())
         use = gauge.add(60.0, {1: Reading(5.0, 900)}, 60.0, judged={1})
@@ -57,7 +57,7 @@ class TestGauge:
         assert use.cores == pytest.approx(0.01)
 
     def test_no_more_processor_time_is_left_out_than_an_answer_can_cost(self) -> None:
-        """A job of the kernel may work while the kernel answers."""
+        """A job of the kernel may work while the kernel answers a query."""
         before, after = {1: Reading(1.0, 100, 0)}, {1: Reading(3.0, 10**9, 50, written=10**8)}
         assert _used(before, after) == {1: evidence.DEAREST_ANSWER}
 
@@ -117,7 +117,8 @@ class TestGauge:
 
 
 class TestInheritedProcessorTime:
-    """Whoever waits for a process takes over its processor time of hours in one moment."""
+    """A process that waits for a child takes over all of the child's processor time in one
+    moment."""
 
     INIT, SHELL, JOB = Reading(50.0, waited=40.0), Reading(1.0, parent="init"), Reading(3600.0)
 
@@ -161,7 +162,7 @@ class TestInheritedProcessorTime:
         before = {"init": self.INIT, "job": replace(self.JOB, parent="init")}
         assert self.cores(before, {"init": Reading(55.0, waited=40.0)}) == pytest.approx(0.5)
 
-    def test_two_orphans_are_inherited_once_each(self) -> None:
+    def test_an_ancestor_inherits_each_of_two_orphans_once(self) -> None:
         jobs = {name: Reading(10.0, parent="init") for name in ("a", "b")}
         before = {"init": self.INIT, **jobs}
         assert self.cores(before, {"init": Reading(75.0, waited=65.0)}) == pytest.approx(0.5)

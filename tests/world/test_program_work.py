@@ -1,4 +1,4 @@
-"""Since when programs beside this server show no sign of work."""
+"""The time since which a program beside this server shows no sign of work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from auto_shutdown.world.processes import Process
     ],
 )
 def test_signs_of_work(host: Host, command: str, change: dict[str, Any], works: bool | str) -> None:
-    """A weak sign may be that of a monitor or of an idle connection."""
+    """A weak sign may come from a monitor or an idle connection."""
     clock, pane = Clock(), Process(50, 1, 50, 50, 1, 0.0, command, session=50, terminal=34819)
     watch = ProgramWatch(clock)
     look(watch, pane)

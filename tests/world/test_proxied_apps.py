@@ -1,4 +1,5 @@
-"""Applications behind the real jupyter-server-proxy: who uses one counts, who polls is capped."""
+"""Applications behind the real jupyter-server-proxy: the requests of a user count, and polling
+counts for a limited time."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def application() -> Iterator[int]:
             self.wfile.write(b"hello")
 
         def log_message(self, *_: Any) -> None:
-            """Silent."""
+            """Write no log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -76,7 +77,7 @@ def own(**stamps: datetime) -> App:
 
 
 def test_polling_of_a_proxied_app_counts_for_a_limited_time() -> None:
-    """A page left open polls for a whole day; then a person opens it anew."""
+    """An open page polls for a whole day. Then a user opens it anew."""
     caps = {Signal.PROXIED_APP: timedelta(hours=8)}
     mark = advance_app(None, own(), None, START)
     for hour in range(1, 25):

@@ -1,4 +1,4 @@
-"""Which failures to ask a kernel are refusals of its gateway, and what follows from a refusal."""
+"""The failed queries to a kernel that are refusals of its gateway, and their effect."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_refusal_lasts_until_the_next_attempt_ends_in_another_way(happens: Any
 
 
 async def test_failures_of_this_server_between_two_refusals_start_the_time_anew() -> None:
-    """The gateway refused ten hours ago and refuses now. Nobody knows what it did meanwhile."""
+    """The gateway refused ten hours ago, and refuses now. Nobody knows its answers in between."""
     clients, ledger = WebsocketClients(), Ledger(NOW)
     requests, source = clients.requests.of("k"), KernelSource(Manager(), None, clients)
     idle, quiet_since = Kernel("k", state="idle", last_activity=NOW), []
@@ -109,7 +109,7 @@ async def test_failures_of_this_server_between_two_refusals_start_the_time_anew(
 async def test_the_end_of_an_accepted_connection_is_no_refusal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The kernel may have the question, and a cell may run."""
+    """The kernel may have received the query, and may run a cell."""
 
     class Accepted:
         sent = 0

@@ -67,7 +67,7 @@ class OldRemoteManager:
 
 
 class NoSessions:
-    """As after a restart: they were in memory."""
+    """The sessions after a restart: the old server had them in memory only."""
 
     @gen.coroutine
     def list_sessions(self) -> Any:
@@ -83,7 +83,7 @@ def start_kernel(gateway: Gateway) -> str:
 async def test_kernel_started_before_this_server_is_seen_without_any_client(
     gateway: Gateway,
 ) -> None:
-    """Not seen, its app would look empty, and be deleted under a cell at work."""
+    """If the extension missed the kernel, it would delete the app while a cell works in it."""
     before = start_kernel(gateway)
     manager = OldRemoteManager(gateway.url)
     source = KernelSource(manager, NoSessions())
@@ -101,8 +101,8 @@ async def test_kernel_started_before_this_server_is_seen_without_any_client(
 
 
 async def test_idle_kernel_of_a_remote_manager_is_removed(gateway: Gateway) -> None:
-    """Its manager does not tell where the kernel is, so its shell is asked through this server;
-    here the gateway stands for it."""
+    """Its manager does not name the kernel's gateway, so the extension queries the shell through
+    this server. In this test the gateway takes the place of this server."""
     kernel_id = start_kernel(gateway)
     manager = OldRemoteManager(gateway.url)
 

@@ -24,7 +24,7 @@ WORKING = Usage(0.0, 1.0)
 
 
 class Behind:
-    """A gateway by values: the kernels behind it and their answers, and a clock moved by hand."""
+    """A gateway as values: its kernels and their answers, and a clock that the test moves."""
 
     def __init__(self, *kernels: Kernel, **usages: Usage) -> None:
         self.kernels = kernels
@@ -42,7 +42,7 @@ class Behind:
         return self.usages[kernel_id]
 
     async def ask(self, *refs: Ref) -> Mapping[Ref, Answer]:
-        """The answers a minute after the last question."""
+        """The answers one minute after the last query."""
         self.now += 60
         self.asked.clear()
         snapshot = Snapshot(self.kernels, (), (self.app,))
@@ -55,7 +55,7 @@ class Behind:
         return (await self.ask(APP.ref))[APP.ref]
 
     async def app_works(self) -> None:
-        """Ask about the app until the answer is that it works."""
+        """Query the app until an answer shows that it works."""
         await self.ask_app()
         assert (await self.ask_app()).working
 
@@ -164,7 +164,8 @@ async def test_the_answer_of_a_kernel_that_shows_the_most_work_counts() -> None:
 async def test_kernel_asked_about_its_app_records_only_the_stamps_of_its_answer(
     usage: Usage,
 ) -> None:
-    """It was not asked whether it works itself: its shell was not asked."""
+    """The query did not ask for the kernel's own work, because it did not go to the kernel's
+    shell."""
     behind = Behind(KERNEL, k=replace(usage, stamps={Signal.LAST_ACTIVITY: STAMP}))
     await behind.ask_app()
     answer = (await behind.ask(APP.ref))[KERNEL.ref]
@@ -245,7 +246,8 @@ NEVER_REPORTS = {
 
 @pytest.mark.parametrize("name", NEVER_REPORTS)
 async def test_a_kernel_that_does_not_run_keeps_no_app(name: str) -> None:
-    """Its app worked. Nobody can tell that this has ended, so the app must not stay for ever."""
+    """Its app worked. No kernel can report the end of the work, so the app must not stay for
+    ever."""
     behind = Behind(KERNEL, k=WORKING)
     await behind.app_works()
     behind.kernels, behind.usages["k"] = (NEVER_REPORTS[name],), SILENT
@@ -263,7 +265,8 @@ MAY_REPORT_LATER = {
 
 @pytest.mark.parametrize("name", MAY_REPORT_LATER)
 async def test_a_kernel_that_may_report_later_does_not_end_the_work(name: str) -> None:
-    """A busy kernel without a client is not asked: its gateway would drop the cell's output."""
+    """The extension does not query a busy kernel without a client, because its gateway would
+    discard the output of the cell."""
     behind = Behind(KERNEL, k=WORKING)
     await behind.app_works()
     kernel, asked = MAY_REPORT_LATER[name]

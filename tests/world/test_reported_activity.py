@@ -64,10 +64,10 @@ async def test_heartbeat_files_for_everything_and_for_one_app(tmp_path: Path) ->
     ids=["year 9999", "pipe", "link", "directory"],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["heartbeat", "heartbeat-a"])
-async def test_a_heartbeat_that_makes_no_sense_is_left_out_and_named(
+async def test_an_invalid_heartbeat_is_ignored_and_named(
     name: str, spoil: Any, why: str, tmp_path: Path
 ) -> None:
-    """Once each pass failed with a ValueError that named no file."""
+    """Each pass once failed with a ValueError that named no file."""
     touch(tmp_path / "heartbeat-b", AT)
     spoil(tmp_path / name)
     reports = source(tmp_path)
@@ -96,7 +96,7 @@ async def test_a_heartbeat_that_makes_no_sense_is_left_out_and_named(
 async def test_a_heartbeat_of_the_year_10000_is_left_out_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some file systems keep such a date. Once each pass failed, and named no file."""
+    """Some file systems store such a date. Each pass once failed, and named no file."""
     touch(tmp_path / "heartbeat", AT)
     touch(tmp_path / "heartbeat-a", AT)
     lstat = os.lstat
@@ -119,7 +119,7 @@ async def test_a_heartbeat_of_the_year_10000_is_left_out_and_named(
 async def test_heartbeat_file_that_cannot_be_read_makes_everything_unknown(
     code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its time is not known, so a program may have touched it a moment ago."""
+    """Its time is unknown, so a program may have touched it a moment ago."""
     touch(tmp_path / "heartbeat", AT)
 
     def fail(_path: Any) -> Any:
@@ -132,14 +132,14 @@ async def test_heartbeat_file_that_cannot_be_read_makes_everything_unknown(
 
 
 def world_with(reports: ReportedActivitySource) -> World:
-    kernels = KernelSource(Nothing(), Nothing())
+    kernels = KernelSource(NoResources(), NoResources())
     return World(Platform(), kernels, TerminalSource({}), None, "", reports)
 
 
 async def test_state_directory_that_does_not_answer_makes_everything_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody may keep their work by a heartbeat that cannot be seen at the moment."""
+    """A user may keep work by a heartbeat file that the extension cannot read at the moment."""
     free = threading.Event()
     monkeypatch.setattr(os, "scandir", lambda _: free.wait())
     reports = source(tmp_path)
@@ -205,7 +205,7 @@ async def test_activity_reported_by_extensions_is_read(
 async def test_saving_a_document_counts_and_reading_does_not(
     jp_serverapp: Any, jp_fetch: Any, tmp_path: Path
 ) -> None:
-    """By the real server's own event: saving counts, reading does not."""
+    """The test uses the event of a real server."""
     reports = source(tmp_path)
     reports.listen(jp_serverapp.event_logger)
     await jp_fetch("api", "contents")
@@ -216,8 +216,8 @@ async def test_saving_a_document_counts_and_reading_does_not(
     await jp_fetch("api", "contents", "notes.txt")
 
 
-class Nothing:
-    """Managers of a server in which nothing runs."""
+class NoResources:
+    """The managers of a server without kernels and terminals."""
 
     def list_kernels(self) -> list[Any]:
         return []
@@ -226,7 +226,7 @@ class Nothing:
 
 
 def world(platform: Platform, reports: ReportedActivitySource) -> World:
-    kernels = KernelSource(Nothing(), Nothing())
+    kernels = KernelSource(NoResources(), NoResources())
     return World(platform, kernels, TerminalSource({}), None, reported_activity=reports)
 
 
@@ -239,7 +239,7 @@ async def test_own_app_has_the_stamps_reported_for_the_server(tmp_path: Path) ->
     assert app.stamps == {Signal.EXTENSION: AT, Signal.HEARTBEAT: LATER}
 
 
-async def test_code_editor_app_is_listed_and_not_our_own(tmp_path: Path) -> None:
+async def test_code_editor_app_is_listed_and_is_not_the_own_app(tmp_path: Path) -> None:
     space = Platform("studio-space", "d-1", None, "s", app_type="CodeEditor", app_name="default")
     (app,) = (await world(space, source(tmp_path)).observe(True)).apps
     assert (app.type, app.own) == ("CodeEditor", False)

@@ -71,7 +71,7 @@ async def test_list_apps_returns_the_own_apps_only(api: Api, maker: SageMaker) -
 async def test_apps_of_others_in_an_answer_are_dropped(
     api: Api, maker: SageMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the filter should have done: the answer is filtered again."""
+    """The extension filters the answer again, whatever SageMaker's filter did."""
     add(api, "hers", owner="eve")
     add(api, "mine", owner="ADA")  # user profile names are not case sensitive
     listed = [record.details() for record in api.apps.all()]

@@ -1,4 +1,5 @@
-"""SageMaker through real boto3: calls that hang, credentials that come, what is not installed."""
+"""SageMaker through real boto3: calls that hang, credentials that arrive later, and missing
+packages."""
 
 from __future__ import annotations
 
@@ -55,7 +56,7 @@ async def test_event_loop_runs_while_a_call_hangs_and_another_follows(
 async def test_new_client_is_made_after_a_hanging_call(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The thread given up may hold the client's lock on refreshing its credentials."""
+    """The abandoned thread may hold the client's lock for the refresh of its credentials."""
     maker = SageMaker(ADA, endpoint.url)
     await maker.delete_app(APP)
     first = maker._client

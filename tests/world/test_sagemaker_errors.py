@@ -1,4 +1,5 @@
-"""Errors as values: what each code and text means, what is advised, and what is never told."""
+"""Errors as values: the meaning and the remedy of each code and text, and the parts that are never
+shown."""
 
 from __future__ import annotations
 
@@ -98,7 +99,7 @@ def test_each_error_code_is_in_one_set_only() -> None:
 
 @given(st.text(), st.text())
 def test_every_error_has_a_meaning_and_a_remedy(code: str, message: str) -> None:
-    """And only two codes are ever success: whoever writes the text cannot feign it."""
+    """Only two codes mean success, so the author of an error text cannot fake it."""
     result = classify(code, message)
     assert result in (GONE, TEMPORARY, PERMANENT)
     if result is GONE:
@@ -162,7 +163,7 @@ def test_an_unknown_region_is_a_placeholder() -> None:
 
 
 class ClientError(Exception):
-    """Shaped as botocore's."""
+    """An error with the attributes of botocore's ClientError."""
 
     def __init__(self, response: object) -> None:
         super().__init__("SECRET")

@@ -1,5 +1,5 @@
-"""Listing apps through real boto3, against answers that no well-behaved service gives: pages that
-lie, errors, garbage, and a connection that is cut."""
+"""Lists of apps through real boto3, from answers that no correct service gives: inconsistent pages,
+errors, garbage, and a connection that is cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The thread below: calls that hang, calls that nobody waits for, and the end."""
+"""The thread of the SageMaker calls: calls that hang, calls without a waiting caller, and the end
+of the thread."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def worker() -> Iterator[Worker]:
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
-    """A function that waits for it hangs until the test is over."""
+    """A function that waits for the gate hangs until the test ends."""
     found = threading.Event()
     yield found
     found.set()
@@ -106,7 +107,7 @@ async def test_hanging_call_does_not_block_the_call_behind_it(
 async def test_a_call_never_begins_after_its_caller_stopped_waiting(
     worker: Worker, gate: threading.Event
 ) -> None:
-    """A deletion decided long ago must not happen when the network comes back."""
+    """A deletion that was decided long ago must not happen when the network comes back."""
     begun: list[str] = []
     hanging = asyncio.ensure_future(worker.run(gate.wait, SOON))
     await asyncio.sleep(0)

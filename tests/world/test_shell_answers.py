@@ -1,4 +1,5 @@
-"""What follows from the answers of the shells, by values: batches, time stamps, background work."""
+"""The effect of the shells' answers: batches, time stamps, background work. All answers are
+values."""
 
 from __future__ import annotations
 
@@ -71,7 +72,7 @@ async def test_stamps_after_a_question_are_read_until_they_stop_moving(
 
 
 class Moving(Manager):
-    """The manager of an old server: each question moves the stamp of the kernel."""
+    """The manager of an old server, in which each query moves the stamp of the kernel."""
 
     stamp = "2026-03-01T12:00:00Z"
 
@@ -124,7 +125,7 @@ async def test_question_without_iopub_that_the_server_tracks_is_not_activity(
 
 
 class TestAnswersAboutWork:
-    """What ``World.ask`` makes of the answer of a shell."""
+    """The result of ``World.ask`` for each answer of a shell."""
 
     @pytest.mark.parametrize(
         ("state", "shell", "expected"),

@@ -1,4 +1,4 @@
-"""Asking a kernel's shell by its connection file, with real kernels."""
+"""Queries to a kernel's shell by its connection file, with real kernels."""
 
 from __future__ import annotations
 

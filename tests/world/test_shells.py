@@ -1,5 +1,5 @@
-"""The question whether a shell is free: real kernels on this host and behind a real gateway, asked
-by each of the three ways."""
+"""The query whether a shell is free: real kernels on this host and behind a real gateway, queried
+in each of three ways."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def start(gateway: Any) -> str:
 
 @pytest.fixture
 def flag(tmp_path: Path) -> Path:
-    """A cell runs while this file is there."""
+    """A cell runs until this file is deleted."""
     found = tmp_path / "flag"
     found.touch()
     return found
@@ -47,7 +47,7 @@ def while_there(flag: Path) -> str:
 
 
 async def answers(shells: Shells, free: bool) -> Usage:
-    """The answer, once it is as expected: a kernel that has just started takes its time."""
+    """The answer, once it is as expected. A kernel that has just started needs some time."""
     deadline = time.monotonic() + 60
     while True:
         found = await shells.ask("k")
@@ -150,7 +150,8 @@ async def test_shell_of_a_kernel_without_known_address_is_asked_through_this_ser
 
 @pytest.mark.slow
 async def test_subshells_have_to_answer_too(gateway: Any, flag: Path) -> None:
-    """JupyterLab runs the callbacks of widgets there; the main shell is free meanwhile."""
+    """JupyterLab runs the callbacks of widgets in a subshell, and the main shell is free
+    meanwhile."""
     url, requests = start(gateway), Requests()
     shells = Shells(Manager(k=Behind(url)), requests)
     assert (await answers(shells, True)).shell == FREE

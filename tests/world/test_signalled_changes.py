@@ -1,4 +1,4 @@
-"""Whether each change of a kernel's state that a pass would show is signalled when it happens."""
+"""Each change of a kernel's state that a pass would show has a change signal when it happens."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Manager(Kernels):
 
 
 class Watching(Manager):
-    """A manager that watches the process of its kernel, as jupyter_server's does."""
+    """A manager that observes the process of its kernel, like jupyter_server's."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ BELIEVED = {
 
 @pytest.mark.parametrize("name", BELIEVED)
 async def test_busy_of_a_new_process_is_believed(name: str) -> None:
-    """The manager may know of work that this extension does not follow."""
+    """The manager may know work that this extension does not follow."""
     messages, expected = BELIEVED[name]
     manager = Watching()
     kernel = OneKernel(manager)

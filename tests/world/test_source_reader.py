@@ -44,7 +44,7 @@ def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source_reader, "SOURCE_SECONDS", 0.01)
 
 
-async def test_a_late_call_goes_on_alone_and_its_source_is_unread() -> None:
+async def test_a_late_call_continues_without_the_pass_and_its_source_is_unread() -> None:
     reading = Reading()
     for _ in range(3):
         kernels, unread = await reading.one_pass()

@@ -112,7 +112,7 @@ def test_sessions_of_every_shape_are_joined() -> None:
 
 
 def test_only_changed_kernels_are_new_objects() -> None:
-    """Also where a manager goes on writing into the one model that it has of a kernel."""
+    """This holds also if a manager always changes the one model of its kernel."""
     before: Joined = {}
     model, session = dict(MODEL), {"path": "a.ipynb", "kernel": MODEL}
     (first,) = join({"k1": model}, {}, [session], before)
@@ -129,7 +129,7 @@ def test_only_changed_kernels_are_new_objects() -> None:
 @pytest.mark.parametrize(
     "spoiled", [{"last_activity": "yesterday"}, {"last_activity": 5}, {"connections": "many"}]
 )
-def test_a_model_that_makes_no_sense_is_unreadable(spoiled: dict[str, Any]) -> None:
+def test_a_kernel_with_an_invalid_model_is_unreadable(spoiled: dict[str, Any]) -> None:
     (kernel,) = join({"k1": {**MODEL, **spoiled}}, {}, [])
     assert kernel.unreadable
 
@@ -141,7 +141,7 @@ def test_an_app_name_of_another_type_is_not_known(value: Any) -> None:
 
 
 class Manager:
-    """A kernel manager in which one kernel is starting, as jupyter_server's then behaves."""
+    """A kernel manager with one kernel that is starting. It behaves like jupyter_server's."""
 
     models: ClassVar[dict[str, Any]] = {
         "good": {**MODEL, "id": "good"},
@@ -165,7 +165,7 @@ class Manager:
 
 
 class RemoteManager(Manager):
-    """The same as a remote one: asynchronous, and one kernel missing from its list."""
+    """A remote manager: it is asynchronous, and one kernel is missing from its list."""
 
     async def list_kernels(self) -> list[Any]:  # type: ignore[override]
         return [self.models["good"]]
@@ -236,7 +236,7 @@ async def test_failing_source_is_named_and_the_others_are_read() -> None:
 
 
 async def test_an_app_without_resource_spec_takes_its_kernels_instance_type() -> None:
-    """What boto3 1.26 makes of every app."""
+    """boto3 1.26 returns every app without a ResourceSpec."""
     name = str(MODEL["app_name"])
     bare, other = (App("KernelGateway", n, "InService") for n in (name, "other"))
     source = KernelSource(Manager(), Sessions([]))

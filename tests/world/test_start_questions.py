@@ -1,4 +1,4 @@
-"""The question to a kernel that was started, whose first message may be lost."""
+"""The query to a started kernel, because the extension may have missed its first message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STARTING = Kernel("k", "python3", "starting", iopub=IOPubActivity())
 
 
 class ShellStream(Stream):
-    """A stream to the shell channel, which keeps what is sent."""
+    """A stream to the shell channel that stores the sent messages."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the server's process learns between the last look and the end of a resource."""
+"""Changes between the last look at a resource and the call that ends it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ EVENTS: dict[str, Callable[[WebsocketClients], object]] = {
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
-async def test_kernel_shows_what_its_clients_did_since_the_look(
+async def test_updated_kernel_has_the_actions_of_its_clients_since_the_look(
     event: Callable[[WebsocketClients], object], world: World, clients: WebsocketClients
 ) -> None:
     snapshot = await observed(world)
@@ -183,7 +183,7 @@ def own_app(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> OwnApp:
     return OwnApp(tmp_path, monkeypatch)
 
 
-async def test_own_app_shows_what_happened_in_it_since_the_look(own_app: OwnApp) -> None:
+async def test_updated_own_app_has_the_activity_since_the_look(own_app: OwnApp) -> None:
     snapshot, world = await own_app.look(), own_app.world
     (app,), later = snapshot.apps, datetime(2026, 3, 2, tzinfo=timezone.utc)
     assert world.updated(snapshot, own_app.began_at) is snapshot, "nothing has happened"
