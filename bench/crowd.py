@@ -84,9 +84,13 @@ class AppsHandler(APIHandler):
         self.finish(json.dumps(answer))
 
 
+#: An idle timeout after which Jupyter's own culler removes nothing during a benchmark (seconds).
+A_YEAR = 365 * 24 * 3600
+
+
 class PassesHandler(APIHandler):
-    """Runs passes. Answers with the processor seconds of one pass, and with those that Jupyter
-    itself needs to list its kernels and sessions."""
+    """Runs passes. Answers with the processor seconds of one pass, with those that Jupyter itself
+    needs to list its kernels and sessions, and with those of one round of Jupyter's own culler."""
 
     @web.authenticated
     async def get(self) -> None:
@@ -101,14 +105,29 @@ class PassesHandler(APIHandler):
             self.kernel_manager.list_kernels()
             await self.session_manager.list_sessions()
         listing = time.process_time() - begin
+        culling = await self._rounds_of_the_culler(count)
         changed = await self._partial_passes(controller, count)
         answer = {
             "cpu": spent / count,
             "listing": listing / count,
+            "culling": culling / count,
             "changed": changed,
             "resources": len(controller.situation.snapshot.resources),
         }
         self.finish(json.dumps(answer))
+
+    async def _rounds_of_the_culler(self, count: int) -> float:
+        """The processor seconds of ``count`` rounds of Jupyter's own culler, which reads the time
+        stamp, the state and the connections of each kernel."""
+        manager = self.kernel_manager
+        known = manager.cull_idle_timeout
+        manager.cull_idle_timeout = A_YEAR
+        begin = time.process_time()
+        for _ in range(count):
+            await manager.cull_kernels()
+        spent = time.process_time() - begin
+        manager.cull_idle_timeout = known
+        return spent
 
     async def _partial_passes(self, controller: Any, count: int) -> float:
         """The processor seconds of one partial pass, after a kernel began or ended its work."""

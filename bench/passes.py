@@ -65,7 +65,9 @@ def measure(root: Path) -> Table:
         "Processor time to read everything once while nothing is due. A full pass of this "
         "extension is compared with a round of four GET requests (sessions, kernels, terminals, "
         "apps), server and client together, as tools that poll send them. The partial pass reads "
-        "the one kernel that began or ended a cell. The ratio for an hour assumes a full pass "
+        "the one kernel that began or ended a cell. Jupyter's own culler "
+        "(MappingKernelManager.cull_idle_timeout) compares one time stamp of each kernel, and sees "
+        "neither apps nor terminals. The ratio for an hour assumes a full pass "
         f"every {PASS_INTERVAL} s and a round every {ROUND_INTERVAL} s. The times are "
         "medians; passes and rounds alternate in one server process.",
         (
@@ -73,6 +75,7 @@ def measure(root: Path) -> Table:
             "full pass",
             "of which Jupyter's lists",
             "partial pass, one kernel",
+            "a round of Jupyter's culler",
             "round over HTTP",
             "of which client",
             "ratio",
@@ -88,16 +91,17 @@ def measure(root: Path) -> Table:
             ) as server,
         ):
             rounds = ROUNDS[kernels]
-            observed = server.settled().get("bench/passes?count=2")["resources"]
+            observed = server.settled(apps).get("bench/passes?count=2")["resources"]
             assert observed == kernels + apps, (
                 f"{observed} observed of {kernels} kernels and {apps} apps"
             )
-            full, listings, partial, servers, clients = [], [], [], [], []
+            full, listings, partial, cullers, servers, clients = [], [], [], [], [], []
             for _ in range(REPEATS):
                 result = server.get(f"bench/passes?count={rounds}")
                 full.append(result["cpu"])
                 listings.append(result["listing"])
                 partial.append(result["changed"])
+                cullers.append(result["culling"])
                 of_server, of_client = one_round_over_http(server, rounds)
                 servers.append(of_server)
                 clients.append(of_client)
@@ -112,6 +116,7 @@ def measure(root: Path) -> Table:
                 ms(full_pass),
                 ms(statistics.median(listings)),
                 ms(statistics.median(partial)),
+                ms(statistics.median(cullers)),
                 ms(over_http),
                 ms(client),
                 times(over_http, full_pass),

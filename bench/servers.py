@@ -92,13 +92,15 @@ class Server:
                 return
         raise RuntimeError(f"The server does not answer:\n{self.process.log[-3000:]}")
 
-    def settled(self) -> Server:
-        """Wait for the first pass of the extension, which begins after the server's first answer.
-        Returns this server."""
+    def settled(self, apps: int = 0) -> Server:
+        """Wait for the first pass of the extension, which begins after the server's first answer,
+        and until it knows this number of ``apps``. Returns this server."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
-                if self.get("auto-shutdown/status")["health"]["last_ok_pass"]:
+                report = self.get("auto-shutdown/status")
+                known = sum(each["kind"] == "app" for each in report["resources"])
+                if report["health"]["last_ok_pass"] and known >= apps:
                     return self
             except urllib.error.HTTPError as error:
                 if error.code != 503:
