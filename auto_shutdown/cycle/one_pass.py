@@ -118,17 +118,10 @@ class OnePass:
         self._patience = PassPatience(self._changes)
 
         list_apps = moment.monotonic >= self._list_due_at(moment.monotonic)
-        await self.observe(moment, list_apps)
+        await self.observe_and_advance(moment, list_apps)
         situation.decide(policy, now)
         await self._ask_for_background_work(policy, now)
-        asked: set[Ref] = set()
-        if self._world.app_list.call is None or not self._lacks_new_list(moment, policy):
-            await self._ask_for_objections(policy, now, asked)
-            if self._lacks_new_list(moment, policy):
-                # Delete an app only if SageMaker lists it now.
-                await self.observe(moment, list_apps=True)
-                situation.decide(policy, now)
-                await self._ask_for_objections(policy, now, asked)
+        asked = await self._plan_with_new_list(moment, policy)
         # A late list must not void a notice, so give the notices before the apps are kept.
         self._give_notice(situation.snapshot, situation.plan, now)
         self._keep_apps_without_new_list(moment, policy)
@@ -171,8 +164,8 @@ class OnePass:
         if self._world.app_list.call is None:
             self._app_listing.was_called(at)
 
-    async def observe(self, moment: Moment, list_apps: bool) -> None:
-        """Observe everything, and move the ledger on. ``list_apps`` calls ListApps, if there are
+    async def observe_and_advance(self, moment: Moment, list_apps: bool) -> None:
+        """Observe everything, and advance the ledger. ``list_apps`` calls ListApps, if there are
         apps here. If SageMaker does not answer at once, the last list remains, and another pass
         follows when the new one has arrived."""
         situation, at = self._situation, moment.monotonic
@@ -200,6 +193,21 @@ class OnePass:
         """Whether the plan removes apps of a list that is not new in this pass."""
         is_new = self._app_listing.is_new_in(moment.monotonic)
         return self._world.has_apps and not is_new and self._removes_apps(policy)
+
+    async def _plan_with_new_list(self, moment: Moment, policy: Policy) -> set[Ref]:
+        """Ask for objections to the plan. If it still removes apps, call ListApps, because a pass
+        deletes an app only if SageMaker lists it now, and make the plan again. Do nothing while a
+        call that the plan needs is in progress. Returns the resources whose removal was asked
+        about."""
+        asked: set[Ref] = set()
+        if self._world.app_list.call is not None and self._lacks_new_list(moment, policy):
+            return asked
+        await self._ask_for_objections(policy, moment.now, asked)
+        if self._lacks_new_list(moment, policy):
+            await self.observe_and_advance(moment, list_apps=True)
+            self._situation.decide(policy, moment.now)
+            await self._ask_for_objections(policy, moment.now, asked)
+        return asked
 
     def _keep_apps_without_new_list(self, moment: Moment, policy: Policy) -> None:
         """Decide to keep the apps and what is removed only with them, while the list that this pass
@@ -288,7 +296,7 @@ class OnePass:
             any_ended = any_ended or ended
         policy = current_policy()
         if any_ended:
-            await self.observe(moment, self._removes_apps(policy))
+            await self.observe_and_advance(moment, self._removes_apps(policy))
         situation.decide(policy, now)
         self._keep_apps_without_new_list(moment, policy)
 

@@ -144,7 +144,7 @@ class PassRunner:
         try:
             moment = self._clock.read()
             self._clock.adjust(moment)
-            await self._one_pass.observe(moment, list_apps=False)
+            await self._one_pass.observe_and_advance(moment, list_apps=False)
             self._reporter.settle_faults(moment.now)
         finally:
             self._one_pass.watchdog.pass_ended()
