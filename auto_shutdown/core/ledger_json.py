@@ -14,10 +14,11 @@ from .ledger import Hold, Ledger
 from .marks import Mark, Work, moved, shifted
 from .model import Kind, Ref, Snapshot
 from .signals import Signal
+from .translatable import sentence
 
 #: The ``detail`` of the background work of an app that worked when the earlier server stopped. It
 #: applies until the app is queried again.
-WORKED_EARLIER = "it worked when this server was last stopped"
+WORKED_EARLIER = sentence("it worked when this server was last stopped")
 
 _INSTANTS = ("first_seen", "seen_at", "active_at")
 

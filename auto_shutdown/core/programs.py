@@ -6,7 +6,7 @@ These are the programs that run in no kernel or terminal of this server
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from .decision import Reason
@@ -15,7 +15,8 @@ from .ledger import Ledger
 from .model import Program, Snapshot
 from .policy import Policy
 from .signals import Signal
-from .suspect import IO_UNKNOWN, last_sign_of_work
+from .suspect import last_sign_of_work
+from .translatable import Text, joined, sentence
 
 
 class ProgramState(NamedTuple):
@@ -24,7 +25,7 @@ class ProgramState(NamedTuple):
 
     holds: bool
     reason: Reason
-    detail: str
+    detail: Text
     quiet_since: datetime
 
 
@@ -44,34 +45,58 @@ def describe(
     ``app_active_at`` is the time of the latest strong evidence of activity of that app."""
     quiet_since = last_sign_of_work(program, policy, now)
     quiet = now - quiet_since
-    if program.kind == "kernel" and program.state == "idle":
-        return ProgramState(False, Reason.IDLE, "Its shell answers: it runs no cell.", quiet_since)
-    if program.kind == "kernel" and program.state == "running":
-        detail = (
+    is_kernel = program.kind == "kernel"
+    if is_kernel and program.state == "idle":
+        idle = sentence("Its shell answers: it runs no cell.")
+        return ProgramState(False, Reason.IDLE, idle, quiet_since)
+    if is_kernel and program.state == "running":
+        asked_later = sentence(
             "Its shell is asked before the app is removed, and keeps the app if it runs a cell."
         )
-        return ProgramState(True, Reason.UNKNOWN, detail, quiet_since)
+        return ProgramState(True, Reason.UNKNOWN, asked_later, quiet_since)
     if program.state == "unanswered":
         # Each query of the app records a sign of life of such a kernel, which is weak evidence.
         counts_until = app_active_at + policy.caps[Signal.BACKGROUND_IO]
-        left = duration(counts_until - now)
-        counts = f"counts as activity of the app for {left} more (suspect_after_minutes)"
-        if counts_until <= now:
-            counts = "no longer counts as activity of the app (suspect_after_minutes)"
-        detail = f"Its shell cannot be asked whether it runs a cell. It {counts}."
+        detail = _of_unanswered(counts_until - now)
         return ProgramState(counts_until > now, Reason.UNKNOWN, detail, quiet_since)
-    work = "It runs a cell" if program.kind == "kernel" else "It runs in a terminal"
     if quiet < policy.suspect_window:
-        return ProgramState(True, Reason.BACKGROUND_WORK, f"{work}.", quiet_since)
-    shown = f"{work}, but has shown no sign of work for {duration(quiet)}"
-    if program.io_unknown:
-        shown += f". {IO_UNKNOWN}"
+        works = sentence("It runs a cell.") if is_kernel else sentence("It runs in a terminal.")
+        return ProgramState(True, Reason.BACKGROUND_WORK, works, quiet_since)
+    shown = _without_sign_of_work(program, quiet)
     if policy.max_busy is None:
-        detail = f"{shown}. It keeps the app; the administrator's max_busy_minutes could end that."
-        return ProgramState(True, Reason.SUSPECT_BUSY, detail, quiet_since)
+        keeps = sentence("It keeps the app; the administrator's max_busy_minutes could end that.")
+        return ProgramState(True, Reason.SUSPECT_BUSY, joined(shown, keeps), quiet_since)
     if quiet < policy.max_busy:
         left = duration(policy.max_busy - quiet)
-        detail = f"{shown}. It keeps the app for {left} more (max_busy_minutes)."
-        return ProgramState(True, Reason.SUSPECT_BUSY, detail, quiet_since)
-    detail = f"{shown}. It no longer keeps the app (max_busy_minutes)."
-    return ProgramState(False, Reason.MAX_BUSY, detail, quiet_since)
+        keeps = sentence("It keeps the app for %1 more (max_busy_minutes).", left)
+        return ProgramState(True, Reason.SUSPECT_BUSY, joined(shown, keeps), quiet_since)
+    ends = sentence("It no longer keeps the app (max_busy_minutes).")
+    return ProgramState(False, Reason.MAX_BUSY, joined(shown, ends), quiet_since)
+
+
+def _of_unanswered(left: timedelta) -> Text:
+    """The sentences about a kernel whose shell does not answer, and which counts as activity for
+    the time ``left``."""
+    if left > timedelta(0):
+        counts = sentence(
+            "It counts as activity of the app for %1 more (suspect_after_minutes).", duration(left)
+        )
+    else:
+        counts = sentence("It no longer counts as activity of the app (suspect_after_minutes).")
+    return joined(sentence("Its shell cannot be asked whether it runs a cell."), counts)
+
+
+def _without_sign_of_work(program: Program, quiet: timedelta) -> Text:
+    """The sentences about a program that has shown no sign of work for the time ``quiet``."""
+    if program.kind == "kernel":
+        shown = sentence("It runs a cell, but has shown no sign of work for %1.", duration(quiet))
+    else:
+        shown = sentence(
+            "It runs in a terminal, but has shown no sign of work for %1.", duration(quiet)
+        )
+    if not program.io_unknown:
+        return shown
+    unknown = sentence(
+        "Whether it reads or writes data cannot be seen, because it runs as another user."
+    )
+    return joined(shown, unknown)

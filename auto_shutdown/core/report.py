@@ -14,7 +14,7 @@ from .ledger import Ledger
 from .model import App, Kernel, Program, Resource, Snapshot
 from .policy import Policy
 from .programs import ProgramState, describe_all
-from .translatable import parts_of
+from .translatable import Text, parts_of
 
 #: The version of the report's format. It increases when a field changes its meaning.
 VERSION = 1
@@ -120,6 +120,7 @@ def _program(program: Program, state: ProgramState) -> dict[str, Any]:
         "keeps_app": state.holds,
         "reason": state.reason.value,
         "detail": state.detail,
+        "detail_parts": parts_of(state.detail),
     }
 
 
@@ -141,6 +142,11 @@ def _resource(
         "reason": decision.reason.value,
         "detail": decision.detail,
         "parameters": dict(decision.parameters),
+        "parameter_parts": {
+            name: parts_of(text)
+            for name, text in decision.parameters.items()
+            if isinstance(text, Text)
+        },
         "signal": decision.signal,
         "limit_minutes": limit.total_seconds() / 60,
         "rule": rule,

@@ -39,7 +39,7 @@ REQUESTED = "A user requested the removal."
 #: still in progress.
 REQUEST_SECONDS = 20.0
 
-UNDER_WAY = "The shutdown is still in progress. The report shows when it has ended."
+UNDER_WAY = sentence("The shutdown is still in progress. The report shows when it has ended.")
 
 
 class RequestedRemovals:

@@ -27,7 +27,7 @@ from .. import safe_files
 from ..core.faults import Fault
 from ..core.formatting import iso
 from ..core.outcome import Outcome, Result
-from ..core.translatable import joined, sentence
+from ..core.translatable import joined, parts_of, sentence
 from ..world.file_thread import FileThread
 from . import history_files
 from .document import StoreError, store_error
@@ -60,6 +60,7 @@ class Attempt:
         end = {
             "outcome": outcome.result.value,
             "outcome_detail": outcome.detail,
+            **({"outcome_detail_parts": parts_of(outcome.detail)} if outcome.failed else {}),
             "code": outcome.code,
             "finished_at": iso(datetime.now(timezone.utc)),
         }

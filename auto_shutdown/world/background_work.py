@@ -274,7 +274,7 @@ class WorkSource:
             return await self._thread.run(function, *arguments)
         except OSError as error:
             why = error.strerror or type(error).__name__
-            message = f"The processes of this host cannot be read: {why}"
+            message = sentence("The processes of this host cannot be read: %1", why)
             remedy = sentence("The next pass tries again.")
             raise UnreadableError(type(error).__name__, message, remedy) from error
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..core.marks import STUCK_CPU
+from ..core.translatable import Text, sentence
 from . import proc_files
 from .host_processors import processors
 from .proc_files import Transferred
@@ -190,13 +191,19 @@ class Use:
         """Whether several processes wait in a loop, and no process does more."""
         return self.is_low and self.active > 1
 
-    def __str__(self) -> str:
-        text = f"used {self.cores:.0%} of a core"
-        if self.bytes_per_second >= WORK_BYTES:
-            text += f", moved {self.bytes_per_second / 1024:.0f} KiB/s"
+    @property
+    def text(self) -> Text:
+        """The use in words that follow the name of the processes: ``used 11% of a core``."""
+        cores, kilobytes = f"{self.cores:.0%}", f"{self.bytes_per_second / 1024:.0f}"
+        if self.bytes_per_second < WORK_BYTES:
+            if self.children:
+                return sentence("used %1 of a core, started other processes", cores)
+            return sentence("used %1 of a core", cores)
         if self.children:
-            text += ", started other processes"
-        return text
+            return sentence(
+                "used %1 of a core, moved %2 KiB/s, started other processes", cores, kilobytes
+            )
+        return sentence("used %1 of a core, moved %2 KiB/s", cores, kilobytes)
 
 
 def use_between(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..core.translatable import Text, sentence
 from . import proc_files
 from .listening_kernels import ListeningKernel
 from .processes import Process, Table
@@ -46,6 +47,14 @@ class ForeignKernel:
     def __str__(self) -> str:
         of = f" of {self.program}" if self.program else ""
         return f"a kernel{of} (process {self.process.pid})"
+
+    @property
+    def runs_a_cell(self) -> Text:
+        """The words that say that it runs a cell."""
+        pid = self.process.pid
+        if self.program:
+            return sentence("a kernel of %1 (process %2) runs a cell", self.program, pid)
+        return sentence("a kernel (process %1) runs a cell", pid)
 
 
 class OtherFiles:

@@ -22,6 +22,7 @@ from typing import Any
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
+from ..core.translatable import sentence
 from . import kernel_history
 from .request_types import USER_REQUESTS
 from .shell_probe import ANSWER_SECONDS, ShellAnswer, subshells_of
@@ -95,7 +96,9 @@ async def ask(
     except Exception as error:
         code = getattr(error, "code", None)
         status = f" {code}" if isinstance(code, int) else ""
-        failure = unreachable = f"it cannot be reached ({type(error).__name__}{status})"
+        failure = unreachable = sentence(
+            "it cannot be reached (%1)", f"{type(error).__name__}{status}"
+        )
         refused = not conversation.is_connected and _is_refusal(error)
     usage = conversation.usage(failure, unreachable, await stamps_at_rest(read_stamps))
     return replace(usage, shell=replace(usage.shell, refused=refused and not usage.shell.free))

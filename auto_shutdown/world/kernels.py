@@ -18,6 +18,7 @@ from traitlets import TraitError
 from ..core.marks import BUSY, COMING_UP, DEAD
 from ..core.model import Departure, Kernel
 from ..core.outcome import Outcome
+from ..core.translatable import joined, sentence
 from .changes_since_observation import updated_kernel
 from .iopub import IOPubListener
 from .iopub_subscription import IOPubSubscription
@@ -177,11 +178,14 @@ class KernelSource:
         own_limit = self._limits.get(kernel.id)
         unknown = self._listener.why_unknown(kernel.id)
         if unknown and not kernel.unreadable and kernel.state not in DEAD:
-            return replace(kernel, unreadable=f"its messages cannot be read: {unknown}")
+            why = joined(sentence("its messages cannot be read:"), unknown)
+            return replace(kernel, unreadable=why)
         if requests is None and subscription is None and own_limit is None:
             return kernel
         if requests is not None and requests.unreachable and not kernel.unreadable:
-            why = f"its shell could not be asked whether a cell runs: {requests.unreachable}"
+            why = joined(
+                sentence("its shell could not be asked whether a cell runs:"), requests.unreachable
+            )
             return replace(kernel, unreadable=why)
         state, waiting_for = kernel.state, None
         if requests is not None and state in DEAD:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from dataclasses import dataclass, field, replace
 
 from ..core.model import Answer, App, Kind, Ref, Terminal
+from ..core.translatable import Text, sentence
 from .cron_jobs import StartDelay
 from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Sample, Use, processor_sample
 from .foreground import without_viewers
@@ -22,6 +23,10 @@ from .work_answers import judge_tenants, judge_use, unread, with_sign_of_life, w
 #: the server's own app: the jobs of all kernels and terminals. JOBS of a terminal with a viewer in
 #: its foreground: the processes beside the viewer. CRON: the jobs of cron. REST: all processes.
 MEMBERS, JOBS, CRON, REST = "members", "jobs", "cron", "rest"
+
+
+#: The name of the processes of a kernel or terminal, at the start of a detail.
+ITS_PROCESSES = sentence("its processes")
 
 
 @dataclass(frozen=True)
@@ -104,11 +109,11 @@ class LocalWork:
         judged = {process.key for process in members}
         sample = survey.sample(survey.of(ref))
         use = self._add(ref, MEMBERS, sample, question.window, judged)
-        answer = judge_use(ref, use, WORK_CORES, "its processes")
+        answer = judge_use(ref, use, WORK_CORES, ITS_PROCESSES)
         answer = _with_low_use(answer, use, members, root, survey)
         answer = _with_signs_of_life(answer, use, members, root, survey)
         if programs:
-            detail = f"{programs[0].command}, detached, runs"
+            detail = sentence("%1, detached, runs", programs[0].command)
             return self._kept_by_programs(ref, programs, detail, answer)
         return answer
 
@@ -119,14 +124,14 @@ class LocalWork:
         members = survey.attribution.of(survey.table, ref)
         sample = survey.sample(members)
         use = self._add(ref, MEMBERS, sample, window)
-        answer = judge_use(ref, use, WORK_CORES, "its processes", terminal.only_shows)
+        answer = judge_use(ref, use, WORK_CORES, ITS_PROCESSES, terminal.only_shows)
         if terminal.only_shows and not answer.working:
             # The redraws of a pager or of ``watch`` are no work. So only the use of the processes
             # beside it counts, for example of a job of ``nohup``.
             members = without_viewers(survey.table, members)
             judged = {process.key for process in members}
             use = self._add(ref, JOBS, sample, window, judged)
-            answer = judge_use(ref, use, WORK_CORES, "its processes")
+            answer = judge_use(ref, use, WORK_CORES, ITS_PROCESSES)
         if use is not None and use.may_be_idle_cluster:
             answer = _with_low_use(answer, use, members, None, survey)
         return _with_signs_of_life(answer, use, members, None, survey)
@@ -146,9 +151,9 @@ class LocalWork:
         if reported.working or reported.unread:
             return reported
         if programs:
-            details = [f"{kernel} runs a cell" for kernel in busy]
+            details = [kernel.runs_a_cell for kernel in busy]
             details += [
-                f"{process.command} runs in a terminal that is not this server's"
+                sentence("%1 runs in a terminal that is not this server's", process.command)
                 for process in outside
             ]
             answer = self._kept_by_programs(ref, programs, details[0], answer)
@@ -173,9 +178,9 @@ class LocalWork:
             # A job of cron that starts a tool again and again may be an agent, so its children are
             # no work.
             use_of_cron = replace(use_of_cron, children=False)
-        answer = judge_use(ref, use, WORK_CORES, "jobs")
+        answer = judge_use(ref, use, WORK_CORES, sentence("jobs"))
         answer = _with_low_use(answer, use, jobs, None, survey)
-        by_cron = judge_use(ref, use_of_cron, WORK_CORES, "jobs of cron")
+        by_cron = judge_use(ref, use_of_cron, WORK_CORES, sentence("jobs of cron"))
         by_cron = _with_low_use(by_cron, use_of_cron, cron, None, survey)
         # Jobs with a low use of the processor must not hide the work of the other processes.
         counted = _keys(survey.jobs) if answer.low_use else set()
@@ -184,7 +189,7 @@ class LocalWork:
         # Programs keep the app in any case, and ProgramWatch judges what they use.
         rest = {p.key for p in table if p.pid != self._server} - counted - _keys(of_programs)
         whole = self._add(ref, REST, processor_sample(table), window, rest)
-        other = judge_use(ref, whole, CONTAINER_CORES, "processes", only_cores=True)
+        other = judge_use(ref, whole, CONTAINER_CORES, sentence("processes"), only_cores=True)
         answer = _most_certain(answer, by_cron, other)
         answer = _with_signs_of_life(answer, use, jobs, None, survey)
         answer = _with_signs_of_life(answer, use_of_cron, cron, None, survey)
@@ -196,7 +201,7 @@ class LocalWork:
         return answer
 
     def _kept_by_programs(
-        self, ref: Ref, programs: Sequence[Process], detail: str, without: Answer
+        self, ref: Ref, programs: Sequence[Process], detail: Text, without: Answer
     ) -> Answer:
         """The answer for a resource that ``programs`` keep. ``without`` is the answer for its other
         processes. If these do not work, or only use the processor a little, the answer names the

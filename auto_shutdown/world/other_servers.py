@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..core.marks import DEAD
+from ..core.translatable import Text, joined, sentence
 from .platform import text_of
 from .server_files import OtherServer
 from .stamps import parse_stamp
@@ -55,8 +56,20 @@ class Tenant:
     asking_moves_stamp: bool = False
     has_old_report: bool = False
 
+    @property
+    def text(self) -> Text:
+        """Its name, with its server."""
+        if self.kind == "terminal":
+            name = sentence("terminal %1", self.name)
+        else:
+            name = sentence("kernel %1", self.name)
+        url, pid = self.server.url, self.server.pid
+        if url:
+            return joined(name, sentence("of the Jupyter server at %1 (process %2)", url, pid))
+        return joined(name, sentence("of the Jupyter server (process %1)", pid))
+
     def __str__(self) -> str:
-        return f"{self.kind} {self.name} of {self.server}"
+        return self.text
 
     def may_run_in(self, app: str, kernels_here: Collection[str]) -> bool:
         """Whether it runs in the KernelGateway app of this name, or may run in it because its app

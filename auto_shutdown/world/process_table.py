@@ -41,7 +41,7 @@ def unreadable(error: OSError) -> UnreadableError:
     }
     unknown = sentence("Give this server's user permission to read /proc (proc(5), hidepid).")
     remedy = remedies.get(code, unknown)
-    message = f"{proc_files.PROC} cannot be read ({error.strerror or code})"
+    message = sentence("%1 cannot be read (%2)", proc_files.PROC, error.strerror or code)
     return UnreadableError(code, message, remedy)
 
 
@@ -59,13 +59,13 @@ def read_table() -> dict[int, Process]:
     if os.getpid() not in table:
         raise UnreadableError(
             "Hidden",
-            f"{proc_files.PROC} does not list even this server's own process",
+            sentence("%1 does not list even this server's own process", proc_files.PROC),
             sentence("Mount /proc in the container that this server runs in."),
         )
     if _hides_others():
         raise UnreadableError(
             "Hidden",
-            f"{proc_files.PROC} hides the processes of other users",
+            sentence("%1 hides the processes of other users", proc_files.PROC),
             sentence(
                 "Mount /proc without hidepid, or give this server's user the group of the gid "
                 "option."
@@ -103,7 +103,7 @@ def _table_of_psutil() -> dict[int, Process]:
     except ImportError as error:
         raise UnreadableError(
             "NoProcessTable",
-            "this system has no /proc, and psutil is not installed",
+            sentence("this system has no /proc, and psutil is not installed"),
             sentence("Install psutil in the environment of the Jupyter server."),
         ) from error
     untyped: Any = psutil

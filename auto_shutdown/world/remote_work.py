@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from ..core.apps import may_report
 from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot
+from ..core.translatable import Text, sentence
 from ..core.witness import loses_output_if_asked
 from .evidence import LOW_HOST_CORES, WORK_CORES, Gauge, Reading, host_cores_of_work
 from .kernel_usage import Usage
@@ -168,7 +169,9 @@ class RemoteWork:
             answer = not_answered(ref, _why(usage))
         else:
             total = self._meters[kernel_id].kernel_total
-            answer = self._measure(ref, kernel_id, total, window, WORK_CORES, "the kernel")
+            answer = self._measure(
+                ref, kernel_id, total, window, WORK_CORES, sentence("the kernel")
+            )
         return replace(answer, stamps=usage.stamps, other_client_seen=usage.other_client_seen)
 
     def _judge_app(
@@ -197,14 +200,17 @@ class RemoteWork:
         """Judge ``app`` by what its host used, as the kernel has reported it. A low use may be that
         of an agent, or of another app on the same instance."""
         total, enough = self._meters[kernel_id].host_total, host_cores_of_work(usage.cpu_count)
-        answer = self._measure(app, kernel_id, total, window, enough, "its host")
+        answer = self._measure(app, kernel_id, total, window, enough, sentence("its host"))
         if answer.working and answer.cores is not None and answer.cores < LOW_HOST_CORES:
-            detail = f"{answer.detail}, perhaps for an agent or another app"
+            detail = sentence(
+                "its host used %1 of a core, perhaps for an agent or another app",
+                f"{answer.cores:.0%}",
+            )
             return replace(answer, low_use=True, detail=detail)
         return answer
 
     def _measure(
-        self, ref: Ref, kernel_id: str, total: float, window: float, enough: float, whose: str
+        self, ref: Ref, kernel_id: str, total: float, window: float, enough: float, whose: Text
     ) -> Answer:
         """Judge ``ref`` by the ``total`` that the kernel ``kernel_id`` has reported of it."""
         if not window:

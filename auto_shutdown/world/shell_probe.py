@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import safe_files
+from ..core.translatable import sentence
 from . import kernel_history
 
 #: A free kernel answers within 30 ms. It needs longer on a busy host, or when it is swapped out.
@@ -97,7 +98,7 @@ def ask_shells(
         try:
             asked[key] = _Questions(connection, (subshells or {}).get(key))
         except Exception as error:
-            failure = f"its shell channel cannot be reached ({type(error).__name__})"
+            failure = sentence("its shell channel cannot be reached (%1)", type(error).__name__)
             answers[key] = ShellAnswer(False, failure)
             continue
         for socket in asked[key].sockets:

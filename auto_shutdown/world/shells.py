@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from ..core.model import Kernel
+from ..core.translatable import sentence
 from .file_thread import FileThread
 from .kernel_access import channels_of, connection_of, fresh_model, gateway_arguments
 from .kernel_requests import Requests
@@ -122,7 +123,7 @@ class Shells:
             url, own_arguments = self._own_channels(kernel_id)
             arguments = lambda: own_arguments  # noqa: E731
         if url is None:
-            failure = "it cannot be asked from here"
+            failure = sentence("it cannot be asked from here")
             return Usage(failure=failure, shell=ShellAnswer(False, failure))
         asked_at = time.monotonic()
         subshells = self._subshells_to_ask(kernel_id)

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
+from ..core.translatable import sentence
+
 Key = TypeVar("Key")
 
 _STAMP = re.compile(
@@ -35,14 +37,14 @@ def parse_stamp(value: Any) -> datetime | None:
             return _parse(value)
     except OverflowError:
         pass  # the year 1 of another zone, for example
-    raise ValueError(f"not a time stamp: {value!r:.60}")
+    raise ValueError(sentence("not a time stamp: %1", f"{value!r:.60}"))
 
 
 @lru_cache(maxsize=4096)  # an idle resource has the same stamp in each pass
 def _parse(value: str) -> datetime:
     match = _STAMP.fullmatch(value)
     if match is None:
-        raise ValueError(f"not a time stamp: {value!r:.60}")
+        raise ValueError(sentence("not a time stamp: %1", f"{value!r:.60}"))
     *numbers, fraction, sign, hours, minutes = match.groups()
     year, month, day, hour, minute, second = map(int, numbers)
     microsecond = int((fraction or "0")[:6].ljust(6, "0"))

@@ -218,7 +218,8 @@ def _terminal(model: Any, ptys: Mapping[str, Any], shell: str) -> Terminal:
     try:
         name = str(model["name"])
     except (KeyError, TypeError) as error:
-        return Terminal(UNNAMED, unreadable=f"its model has no name ({type(error).__name__})")
+        why = sentence("its model has no name (%1)", type(error).__name__)
+        return Terminal(UNNAMED, unreadable=why)
     try:
         last_activity = parse_stamp(model.get("last_activity"))
         environment, instance_type = image_of(name)

@@ -13,13 +13,14 @@ from datetime import datetime, timezone
 from ..core.marks import BUSY
 from ..core.model import Answer, Kernel, Ref
 from ..core.signals import Signal
+from ..core.translatable import Text, joined, sentence
 from .evidence import Use
 from .kernel_usage import Usage
 from .other_servers import Tenant
 from .shell_probe import ShellAnswer
 
 #: The detail of the answer about a kernel whose shell is silent.
-NO_ANSWER = "its shell does not answer, so it may run a cell"
+NO_ANSWER = sentence("its shell does not answer, so it may run a cell")
 #: The detail of the answer about such a kernel that is stuck in starting.
 NEVER_ANSWERED = "it has been starting all the time, and its shell does not answer"
 
@@ -33,7 +34,7 @@ REPORT_IS_OLD = (
 
 
 def judge_use(
-    ref: Ref, use: Use | None, enough: float, whose: str, only_cores: bool = False
+    ref: Ref, use: Use | None, enough: float, whose: Text, only_cores: bool = False
 ) -> Answer:
     """The answer about ``ref`` from what its processes used (None: not measured for long enough).
 
@@ -43,11 +44,11 @@ def judge_use(
     if use is None:
         return Answer(ref, conclusive=False)
     working = use.cores >= enough or (not only_cores and use.is_work(enough))
-    detail = f"{whose} {use}"
+    detail = joined(whose, use.text)
     return Answer(ref, conclusive=True, working=working, cores=use.cores, detail=detail)
 
 
-def works(ref: Ref, detail: str) -> Answer:
+def works(ref: Ref, detail: Text) -> Answer:
     """``ref`` does background work, which ``detail`` describes."""
     return Answer(ref, conclusive=True, working=True, detail=detail)
 
@@ -70,7 +71,7 @@ def judge_tenants(
     unknown: list[Tenant] = []
     for tenant in tenants:
         if tenant.active_at is None:
-            return works(ref, f"{tenant} is at work")
+            return works(ref, joined(tenant.text, sentence("is at work")))
         if tenant.may_run_cell(asked):
             unknown.append(tenant)
         latest = activity.get(Signal.OTHER_SERVER, tenant.active_at)

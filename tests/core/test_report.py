@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from planner_tables import IDLE_SCENE, WORKING, with_mark
 from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, TERMINAL, Scene, ago, other
 
 from auto_shutdown.core.faults import Fault
 from auto_shutdown.core.model import Program
 from auto_shutdown.core.report import Passes, build
+from auto_shutdown.core.translatable import joined, sentence
 
 HOUR = timedelta(hours=1)
 
@@ -73,6 +75,7 @@ def test_whole_report_of_one_scene() -> None:
                 "keeps_app": True,
                 "reason": "background-work",
                 "detail": "It runs in a terminal.",
+                "detail_parts": [{"text": "It runs in a terminal.", "arguments": []}],
             }
         ],
         "keep_alive": [],
@@ -98,6 +101,7 @@ def test_whole_report_of_one_scene() -> None:
         "reason": "idle",
         "detail": "Idle 3 h of 2 h (idle_timeout_minutes). Last activity: the time that Jupyter reports.",  # noqa: E501
         "parameters": {},
+        "parameter_parts": {},
         "signal": "last-activity",
         "limit_minutes": 120.0,
         "rule": "idle_timeout_minutes",
@@ -145,3 +149,18 @@ def test_a_resource_without_a_decision_is_not_reported() -> None:
         report(scene, snapshot=replace(scene.snapshot, kernels=(other(),)))["resources"][0]["kind"]
         == "terminal"
     )
+
+
+def test_a_parameter_made_of_sentences_carries_them() -> None:
+    used = sentence("used %1 of a core", "99%")
+    mark = replace(WORKING, detail=joined(sentence("its processes"), used))
+    (kernel,) = report(with_mark(IDLE_SCENE, KERNEL.ref, work=mark, quiet_since=NOW))["resources"][
+        :1
+    ]
+    assert kernel["parameters"] == {"work": "its processes used 99% of a core"}
+    assert kernel["parameter_parts"] == {
+        "work": [
+            {"text": "its processes", "arguments": []},
+            {"text": "used %1 of a core", "arguments": ["99%"]},
+        ]
+    }

@@ -20,7 +20,10 @@ CATALOGUES = sorted(PACKAGE.glob("locale/*/LC_MESSAGES/*.json"))
 CONTEXT = "server\u0004"
 
 #: What the panel shows of the server. Each takes a message, and most take a remedy.
-SHOWN = {"Fault", "Unread", "RefusedError", "StoreError", "FileProblem", "Stop"}
+SHOWN = {
+    "Fault", "Unread", "RefusedError", "StoreError", "FileProblem", "Stop", "UnreadableError",
+    "ProgramState", "works", "judge_use",
+}  # fmt: skip
 
 #: How the source of a fault begins where it is written in place.
 SOURCES = ("f'setting {", "f'veto hook {", "f'connection of {", "f'shutdown of {")

@@ -10,7 +10,7 @@ from typing import Any
 
 from lab_page import enter, open_panel
 
-from auto_shutdown.core.translatable import joined, parts_of, sentence
+from auto_shutdown.core.translatable import Text, joined, parts_of, sentence
 from auto_shutdown.local_studio.server import JupyterServerApp
 
 #: Long, right to left, East Asian, with markup, and two of one name.
@@ -108,6 +108,18 @@ def states(now: datetime) -> list[dict[str, Any]]:
     def kernel(name: str, idle: float | None, **more: Any) -> dict[str, Any]:
         return resource(now, idle, **{"kind": "kernel", "id": name, "app": gpu["id"], **more})
 
+    def worded(name: str, reason: str, texts: dict[str, Text], **more: str) -> dict[str, Any]:
+        """A kernel with parameters that are texts of the server."""
+        parts = {key: parts_of(text) for key, text in texts.items()}
+        return kernel(
+            name,
+            None,
+            paths=[f"{name}.ipynb"],
+            reason=reason,
+            parameters={**texts, **more},
+            parameter_parts=parts,
+        )
+
     none = {"idle_since": None, "warn_at": None, "due_at": None}
     gone = app(now, 1, None)
     gone.update(state="Deleting", reason="not-in-service", parameters={"status": "Deleting"})
@@ -125,6 +137,10 @@ def states(now: datetime) -> list[dict[str, Any]]:
         kernel("odd", None, paths=["odd.ipynb"], reason="unknown", parameters={"case": "frozen"}),
         kernel("stuck", None, paths=["stuck.ipynb"], reason="suspect-busy",
                parameters={"case": "cell", "silent_since": at(now, -500)}),
+        worded("working", "background-work", {"work": joined(
+            sentence("its processes"), sentence("used %1 of a core", "11%"))}),
+        worded("refused", "unknown", {"error": sentence("it cannot be reached (%1)", "HTTP 404")},
+               case="refused"),
         kernel("input", None, paths=["ask.ipynb"], parameters={"case": "input"}),
         resource(
             now,
@@ -173,15 +189,35 @@ def outcomes(now: datetime) -> list[dict[str, Any]]:
         }  # fmt: skip
         return {**given, **more}
 
+    failure = sentence("Deleting app %1 failed: %2.", "tensorflow-2-3", "AccessDenied")
+    logged = sentence("The server closed the terminal, but its manager still lists it.")
     return [
         outcome(3, id="o1", paths=["busy.ipynb"], reason="requested", idle_since=None),
         outcome(20, id="o2", paths=["a/eval-old.ipynb"]),
         outcome(40, id="o3", paths=["b/eval-old.ipynb"]),
         outcome(60, kind="app", id="o4", name="tensorflow-2-3-ml-m5-large-" + "0" * 28,
-                outcome="permanent", detail="The role lacks sagemaker:DeleteApp for this app."),
+                outcome="permanent", detail=failure, detail_parts=parts_of(failure)),
+        outcome(90, kind="terminal", id="t9", name="t9", outcome="still-there",
+                outcome_detail=logged, outcome_detail_parts=parts_of(logged)),
         outcome(600, kind="terminal", id="3", name="3"),
         outcome(1500, id="o5", paths=["report-old.ipynb"]),
         outcome(7000, id="o6", paths=["explore.ipynb"]),
+    ]  # fmt: skip
+
+
+def programs(now: datetime) -> list[dict[str, Any]]:
+    """A program of another server in the app, as a server reports it."""
+    detail = joined(
+        sentence("It runs a cell, but has shown no sign of work for %1.", "9 h"),
+        sentence("It keeps the app; the administrator's max_busy_minutes could end that."),
+    )
+    return [
+        {
+            "kind": "kernel", "id": "p1", "name": "python3", "started_by": "papermill",
+            "state": "busy", "started_at": at(now, -600), "quiet_since": at(now, -540),
+            "keeps_app": True, "reason": "suspect-busy",
+            "detail": detail, "detail_parts": parts_of(detail),
+        }
     ]  # fmt: skip
 
 

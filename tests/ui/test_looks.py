@@ -173,6 +173,24 @@ def test_panel_shows_forty_one_kernels_in_twelve_apps(
     zoomed.close()
 
 
+#: Sentences of the server in the rows of ``crowded_report``: a resource's parameters, a program and
+#: the failed removals of the report and of the audit log.
+OF_RESOURCES = (
+    "its processes",
+    "used %1 of a core",
+    "it cannot be reached (%1)",
+    "It runs a cell, but has shown no sign of work for %1.",
+    "It keeps the app; the administrator's max_busy_minutes could end that.",
+    "Deleting app %1 failed: %2.",
+    "The server closed the terminal, but its manager still lists it.",
+)
+
+
+def longest_piece(text: str) -> str:
+    """The longest piece of ``text`` between its arguments, which ``|`` marks."""
+    return max((piece.strip() for piece in text.split("|")), key=len)
+
+
 @pytest.mark.parametrize("language", ["de_DE", "ko_KR", "zh_CN"])
 def test_panel_speaks_other_languages(
     browser: Any, quiet_server: JupyterServerApp, language: str
@@ -187,7 +205,9 @@ def test_panel_speaks_other_languages(
     report = quiet_server.status()
     faults = [crowded.fault(datetime.now(timezone.utc))]
     report["health"] = {**report["health"], "state": "degraded", "faults": faults}
-    crowded.show(page, report, resources=crowded.states, outcomes=crowded.outcomes)
+    crowded.show(
+        page, report, resources=crowded.states, outcomes=crowded.outcomes, programs=crowded.programs
+    )
     enter(page, quiet_server)
     page.click('.jp-SideBar [data-id="jupyterlab-auto-shutdown-panel"]', timeout=60_000)
     page.locator(f"{PANEL} .jp-AS-row").first.wait_for()
@@ -207,13 +227,18 @@ def test_panel_speaks_other_languages(
     for text in ("Billed now", "Recently stopped", "Saved this month", "Check now"):
         assert catalogue[text][0] in html, text
     # Texts with a number, too. Korean and Chinese have only one form for them.
-    for text, count in (("%1 failed", 1), ("%1 hour", 2), ("%1 minute", 5)):
+    for text, count in (("%1 failed", 2), ("%1 hour", 2), ("%1 minute", 5)):
         forms = catalogue[text]
         assert forms[0 if count == 1 else -1].replace("%1", str(count)) in html, text
     # The server's own sentences, too.
     for text in ("The previous settings still apply.", "The next pass tries again."):
         assert catalogue[f"server\u0004{text}"][0] in html, text
         assert text not in html
+    for template in OF_RESOURCES:
+        translated = re.sub(r"%\d", "|", catalogue[f"server\u0004{template}"][0])
+        english_words = re.sub(r"%\d", "|", template)
+        assert longest_piece(translated) in html, template
+        assert longest_piece(english_words) not in html, template
     english = [
         text
         for text, forms in catalogue.items()

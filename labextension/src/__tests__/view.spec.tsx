@@ -115,17 +115,6 @@ describe('the panel', () => {
     }
   });
 
-  it('mentions no instance, administrator or price on a plain host', () => {
-    const currentReport = report(resource({ paths: ['a.ipynb'] }));
-    currentReport.platform.kind = 'local';
-    const { locked, limits, ...settings } = currentReport.policy;
-    const html = drawn(currentReport, {
-      settings: { settings, user: {}, defaults: settings, limits, locked },
-      look: { ...LOOK, folded: [] }
-    });
-    expect(text(html)).not.toMatch(/administrator|instance|\bapps?\b|\$|Saved this/i);
-  });
-
   it('shows the keep-alive on everything with one Release button', () => {
     const currentReport = report(resource({ app: APP.id, kept_until: at(60) }), APP);
     currentReport.keep_alive = [{ kind: 'all', id: 'all', kept_until: at(60) }];

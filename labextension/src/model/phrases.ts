@@ -163,7 +163,7 @@ function busy(resource: IResource, now: number, trans: TranslationBundle): strin
 }
 
 /** The name of the setting that the idle timeout comes from. */
-export function ruleName(rule: string | null, trans: TranslationBundle): string {
+export function ruleName(rule: string | null, platform: string, trans: TranslationBundle): string {
   const numbered = /^rules\[(\d+)\]$/.exec(rule ?? '');
   if (numbered !== null) {
     return trans.__('rule %1', Number(numbered[1]) + 1);
@@ -178,7 +178,9 @@ export function ruleName(rule: string | null, trans: TranslationBundle): string 
     case 'cull_idle_timeout':
       return trans.__('the limit of its kernelspec');
     case 'max_busy_minutes':
-      return trans.__("the administrator's limit for busy kernels");
+      return platform === 'local'
+        ? trans.__('the limit for busy kernels')
+        : trans.__("the administrator's limit for busy kernels");
     case 'request':
       return trans.__('somebody asked for it');
     default:

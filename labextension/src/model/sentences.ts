@@ -5,7 +5,7 @@ import { fullName, keyOf, title } from './names';
 import type { IName } from './names';
 import { blockingFault, isSuspect, modeOf, onTheClock, warning } from './report';
 import type { Mode } from './report';
-import { messageOf } from './servertexts';
+import { messageOf, parameterOf } from './servertexts';
 import type { IReport, IResource } from './types';
 import { doing } from './phrases';
 
@@ -102,7 +102,10 @@ function active(resource: IResource, context: IContext): string[] {
       return [trans.__('Running a cell for %1.', duration(since, trans))];
     case 'suspect-busy': {
       const silent = duration(now - Date.parse(parameters.silent_since ?? ''), trans);
-      const kept = trans.__('It is kept; an administrator can limit this with max_busy_minutes.');
+      const kept =
+        context.report.platform.kind === 'local'
+          ? trans.__('It is kept; the server setting max_busy_minutes can limit this.')
+          : trans.__('It is kept; an administrator can limit this with max_busy_minutes.');
       const words = [silentFor(parameters.case, silent, trans), kept];
       return parameters.work_unknown ? [...words, workUnknown(trans)] : words;
     }
@@ -113,7 +116,9 @@ function active(resource: IResource, context: IContext): string[] {
         ? [trans.__('Running %1.', parameters.command ?? '')]
         : [heldBy(resource, context)];
     case 'background-work':
-      return [trans.__('Something works in the background: %1.', parameters.work ?? '')];
+      return [
+        trans.__('Something works in the background: %1.', parameterOf(resource, 'work', trans))
+      ];
     case 'terminal-open':
       return kind === 'terminal'
         ? [trans.__('Your settings keep open terminals.')]
@@ -163,7 +168,9 @@ function silentOf(
     : trans.__('It is busy, but has shown no sign of work for %1 of %2.', age, limit);
 }
 
-function unknown({ parameters }: IResource, trans: TranslationBundle): string {
+function unknown(resource: IResource, trans: TranslationBundle): string {
+  const { parameters } = resource;
+  const error = parameterOf(resource, 'error', trans);
   switch (parameters.case) {
     case 'state':
       return trans.__('It reports the unknown state "%1".', parameters.state ?? '');
@@ -174,7 +181,7 @@ function unknown({ parameters }: IResource, trans: TranslationBundle): string {
         parameters.code ?? ''
       );
     case 'refused':
-      return trans.__('It cannot be asked whether a cell runs: %1.', parameters.error ?? '');
+      return trans.__('It cannot be asked whether a cell runs: %1.', error);
     case 'no-app':
       return trans.__('It is not known in which app it runs, so it is left alone.');
     case 'work':
@@ -182,7 +189,7 @@ function unknown({ parameters }: IResource, trans: TranslationBundle): string {
     case 'inside':
       return trans.__('Something in it cannot be read, so it is left alone.');
     default:
-      return trans.__('It cannot be read: %1.', parameters.error ?? '');
+      return trans.__('It cannot be read: %1.', error);
   }
 }
 

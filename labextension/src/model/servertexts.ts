@@ -21,6 +21,21 @@ export function translated(
   return sentences.map(s => trans._p('server', s.text, ...s.arguments)).join(' ');
 }
 
+/** The facts of a reason. Some are texts of the server, and `parameter_parts` has their sentences. */
+interface IFacts {
+  parameters: { [name: string]: string };
+  parameter_parts?: { [name: string]: ISentence[] };
+}
+
+/** A translated text among the parameters of a reason. */
+export function parameterOf(
+  { parameters, parameter_parts }: IFacts,
+  name: string,
+  trans: TranslationBundle
+): string {
+  return translated(parameter_parts?.[name], parameters[name] ?? '', trans);
+}
+
 /** The texts of a fault or of a refused request. */
 export interface IFaultTexts {
   message: string;

@@ -26,7 +26,7 @@ export function stopped(
     );
   } else {
     const idle = duration(Date.parse(outcome.at) - Date.parse(outcome.idle_since), trans);
-    const rule = ruleName(outcome.rule, trans);
+    const rule = ruleName(outcome.rule, platform, trans);
     sentences.push(
       trans.__(
         'Auto Shutdown stopped the kernel of this notebook at %1, after %2 without activity (%3).',

@@ -29,6 +29,8 @@ export interface IResource {
   /** One sentence in English; `reason` and `parameters` say the same for other languages. */
   detail: string;
   parameters: { [name: string]: string };
+  /** The sentences of those parameters that are texts of the server; an older one sends none. */
+  parameter_parts?: { [name: string]: ISentence[] };
   signal: string | null;
   limit_minutes: number;
   rule: string;
@@ -49,6 +51,8 @@ export interface IProgram {
   reason: string;
   /** One sentence in English. */
   detail: string;
+  /** The sentences of `detail`; an older server does not send them. */
+  detail_parts?: ISentence[];
 }
 
 export interface IHealth {
@@ -79,6 +83,8 @@ export interface IOutcome {
   ends_server?: boolean;
   /** What the try came to, where it failed; only in the audit log. */
   outcome_detail?: string;
+  /** The sentences of `outcome_detail`. */
+  outcome_detail_parts?: ISentence[];
 }
 
 /** A line of the audit log: an outcome, whose `id` is called `resource` there. */

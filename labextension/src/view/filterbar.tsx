@@ -3,9 +3,10 @@ import type { IProps } from './props';
 import { h } from './jsx';
 
 /** Filter and order of the rows. */
-export function FilterBar({ look, trans, actions }: IProps): JSX.Element {
+export function FilterBar({ look, state, trans, actions }: IProps): JSX.Element {
+  const local = state.report?.platform.kind === 'local';
   const orders: [Order, string][] = [
-    ['place', trans.__('by app')],
+    ['place', local ? trans.__('in the usual order') : trans.__('by app')],
     ['name', trans.__('by name')],
     ['soonest', trans.__('soonest to stop')]
   ];
@@ -14,7 +15,11 @@ export function FilterBar({ look, trans, actions }: IProps): JSX.Element {
       <input
         type="text"
         autoFocus
-        aria-label={trans.__('Filter by name, folder, app or instance type')}
+        aria-label={
+          local
+            ? trans.__('Filter by name or folder')
+            : trans.__('Filter by name, folder, app or instance type')
+        }
         placeholder={trans.__('Filter')}
         value={look.filter}
         onChange={event => actions.look({ filter: event.target.value })}

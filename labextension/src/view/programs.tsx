@@ -1,5 +1,6 @@
 import type { IProgram } from '../model/types';
 import { programName, programState } from '../model/phrases';
+import { translated } from '../model/servertexts';
 import { Section } from './folding';
 import type { IReportProps } from './props';
 import { h } from './jsx';
@@ -21,7 +22,10 @@ export function Programs(props: IReportProps): JSX.Element | null {
       <ul>
         {programs.map(program => (
           <li key={program.id} className="jp-AS-removed" data-program={program.kind}>
-            <div className="jp-AS-line" title={program.detail}>
+            <div
+              className="jp-AS-line"
+              title={translated(program.detail_parts, program.detail, trans)}
+            >
               <span className="jp-AS-name">
                 <bdi className="jp-AS-title">{programName(program, trans)}</bdi>
               </span>

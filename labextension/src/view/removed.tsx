@@ -1,7 +1,8 @@
 import { dayWords, timeOfDay } from '../model/days';
-import { duration } from '../model/durations';
+import { clock, duration } from '../model/durations';
 import { fullName, keyOf, namesOf } from '../model/names';
 import type { IName } from '../model/names';
+import { ruleName } from '../model/phrases';
 import { failed, listedRemovals } from '../model/removals';
 import { translated } from '../model/servertexts';
 import type { IOutcome } from '../model/types';
@@ -80,7 +81,7 @@ function Entry(props: IEntryProps): JSX.Element {
   const title = name === undefined ? outcome.name : name.title;
   return (
     <li className={`jp-AS-removed${bad ? ' jp-AS-bad' : ''}`} data-outcome={outcome.outcome}>
-      <div className="jp-AS-line" title={`${outcome.detail} (${outcome.reason})`}>
+      <div className="jp-AS-line" title={tooltip(outcome, props)}>
         <span className="jp-AS-what">
           <time className="jp-AS-time" dateTime={outcome.at}>
             {timeOfDay(outcome.at)}
@@ -144,9 +145,21 @@ function Return(props: IEntryProps & { full: string }): JSX.Element | null {
   );
 }
 
-/** Why it could not be stopped; an entry of the audit log has it in English only. */
-function failure({ detail, detail_parts, outcome_detail }: IOutcome, props: IEntryProps): string {
-  return outcome_detail || translated(detail_parts, detail, props.trans);
+/** Why it could not be stopped. An entry of the audit log has that in `outcome_detail`. */
+function failure(outcome: IOutcome, { trans }: IReportProps): string {
+  const { detail, detail_parts, outcome_detail, outcome_detail_parts } = outcome;
+  return outcome_detail
+    ? translated(outcome_detail_parts, outcome_detail, trans)
+    : translated(detail_parts, detail, trans);
+}
+
+/** When and why it was to be stopped: `Nov 24, 14:05: idle 2 h (the limit for kernels)`. */
+function tooltip(outcome: IOutcome, props: IReportProps): string {
+  const { now, report, trans } = props;
+  const words = `${clock(outcome.at, now)}: ${why(outcome, props)}`;
+  return outcome.reason === 'idle' || outcome.reason === 'max-busy'
+    ? `${words} (${ruleName(outcome.rule, report.platform.kind, trans)})`
+    : words;
 }
 
 function why(outcome: IOutcome, { trans }: IReportProps): string {

@@ -117,7 +117,11 @@ function Details(props: IRowProps): JSX.Element {
       <p>{explain(resource, context).join(' ')}</p>
       {resource.reason !== 'not-covered' && (
         <p>
-          {trans.__('Limit: %1 (%2).', limit, ruleName(resource.rule, trans))}
+          {trans.__(
+            'Limit: %1 (%2).',
+            limit,
+            ruleName(resource.rule, props.report.platform.kind, trans)
+          )}
           {resource.idle_since !== null &&
             ' ' + trans.__('Last active at %1.', clock(resource.idle_since, now))}
         </p>
