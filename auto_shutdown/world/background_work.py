@@ -217,12 +217,13 @@ class WorkSource:
         answers = await self._in_thread(foreign_kernels.ask, kernels, ANSWER_SECONDS)
         self._local.leave_out_of_jobs(_used(before, await self._sample(pids)))
         self._watch.answered(answers)
-        asked = {kernel.kernel_id for kernel in kernels}
+        others = Others(answers, tenants, failure)
+        asked = others.asked
         await self._our_questions.asked(
             [t for t in tenants if t.asking_moves_stamp and t.id in asked], begun
         )
         self._unknown_kernels = tuple(tenant for tenant in tenants if tenant.may_run_cell(asked))
-        return Others(answers, tenants, failure)
+        return others
 
     async def _with_hosts(
         self,

@@ -41,8 +41,9 @@ class Others:
 
     @property
     def asked(self) -> set[str]:
-        """The ids of the kernels on this host whose shells this server has asked."""
-        return {kernel.kernel_id for kernel in self.kernels}
+        """The ids of the kernels on this host whose shells this server has asked. A kernel whose
+        connection file cannot be read, for example that of another user, has not been asked."""
+        return {kernel.kernel_id for kernel, shell in self.kernels.items() if not shell.failure}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +18,16 @@ from hand_clock import Clock
 
 from auto_shutdown.core.model import Answer, App, Kernel, Ref, Snapshot, Terminal
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world import other_servers, proc_files, process_table
+from auto_shutdown.world import foreign_kernels, other_servers, proc_files, process_table
 from auto_shutdown.world.attribution import Attribution
 from auto_shutdown.world.background_work import WorkSource
+from auto_shutdown.world.foreign_kernels import ForeignKernel
 from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.other_servers import Tenant
 from auto_shutdown.world.process_survey import Survey
+from auto_shutdown.world.processes import Process
 from auto_shutdown.world.server_files import OtherServer
+from auto_shutdown.world.shell_probe import ShellAnswer
 from auto_shutdown.world.work_answers import judge_tenants
 
 STAMP = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -156,6 +160,36 @@ async def test_kernel_of_no_known_server_is_a_fault_until_its_server_is_known(
     (answer,) = await source.ask({app.ref: MINUTE}, Snapshot((), (), (app,)))
     assert not answer.unread
     assert source.faults(STAMP) == []
+
+
+@pytest.mark.parametrize(
+    ("shell", "code"),
+    [
+        (ShellAnswer(True), None),
+        (ShellAnswer(False), None),  # the kernel itself counts as work
+        (ShellAnswer(False, "its connection file cannot be read (PermissionError)"), "NoExtension"),
+    ],
+)
+async def test_kernel_of_another_server_whose_shell_cannot_be_asked_may_run_a_cell(
+    monkeypatch: Any, shell: ShellAnswer, code: str | None
+) -> None:
+    """A server of another user (``sudo jupyter lab``): its connection files cannot be read."""
+    app = App("JupyterLab", "default", "InService", own=True)
+    server = OtherServer(500, "http://x/")
+    process = Process(501, 500, 501, 501, 1, 0.0, "python3")
+    kernel = ForeignKernel(process, Path("/r/kernel-k.json"), "jupyter-lab", None)
+    source = WorkSource(FakeKernels(), FakeTerminals())  # type: ignore[arg-type]
+
+    async def tenants(_server: OtherServer) -> list[Tenant]:
+        return [Tenant(server, "k", "python3", "kernel", STAMP)]
+
+    survey = Survey({501: process}, Attribution(), (), (kernel,), (server,))
+    monkeypatch.setattr(other_servers, "tenants_of", tenants)
+    monkeypatch.setattr(foreign_kernels, "ask", lambda kernels, _: dict.fromkeys(kernels, shell))
+    monkeypatch.setattr(source._surveyor, "look", lambda *_: survey)
+    (answer,) = await source.ask({app.ref: MINUTE}, Snapshot((), (), (app,)))
+    assert answer.unread is (code is not None)
+    assert [fault.code for fault in source.faults(STAMP)] == ([code] if code else [])
 
 
 @pytest.mark.skipif(not proc_files.PROC.exists(), reason="no /proc here")
