@@ -42,7 +42,7 @@ def updated_kernel(
         changes["request_sent_at"] = requests.sent_at or kernel.request_sent_at
         if kernel.state not in DEAD:
             changes["state"] = state_by_messages(kernel.state, requests)
-        if kernel.waiting_for == "input" and requests.input_for is None:
+        if kernel.waiting_for == "input" and not requests.asked_for_input:
             changes["waiting_for"] = None  # a client has answered
     if subscription is not None and kernel.iopub is not None:
         changes["iopub"] = subscription.activity

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.marks import BUSY
 from .request_types import ANSWERS_BEFORE_LOST, CODE_REQUESTS, USER_REQUESTS, Request
@@ -47,6 +47,13 @@ UNTRACKED = frozenset(
 #: The number of finished requests that are remembered. Two messages about the same end may arrive
 #: at different times.
 _REMEMBERED = 64
+
+
+class _Question(NamedTuple):
+    """A question of ``input()``: the id of its message, and of the subshell that asks it."""
+
+    message_id: str
+    subshell: str | None
 
 
 @dataclass
@@ -91,7 +98,8 @@ class KernelRequests:
     busy_without_request: bool = False
     busy_is_old: bool = False
     on_change: Callable[[], None] = field(default=lambda: None, compare=False)
-    _input_for: str | None = None
+    #: The requests that wait in ``input()``.
+    _in_input: dict[str, _Question] = field(default_factory=dict)
     _signalled: tuple[object, ...] = (False, None, False, False)
     _unreachable: tuple[float, str] | None = None
     _unfinished: dict[str, Request] = field(default_factory=dict)
@@ -104,18 +112,30 @@ class KernelRequests:
         return len(self._unfinished)
 
     @property
-    def input_for(self) -> str | None:
-        """The id of the request that waits in ``input()``."""
-        return self._input_for
+    def asked_for_input(self) -> bool:
+        """Whether a request waits in ``input()``, as far as is known."""
+        return bool(self._in_input)
 
-    @input_for.setter
-    def input_for(self, request_id: str | None) -> None:
-        self._input_for = request_id
+    def asks_for_input(self, request_id: str, message_id: str = "") -> None:
+        """The request asks for input with the message ``message_id``."""
+        known = self._unfinished.get(request_id)
+        subshell = known.subshell if known is not None else None
+        self._in_input[request_id] = _Question(message_id, subshell)
+        self._signal_change()
+
+    def input_answered(self, message_id: str = "") -> None:
+        """A client answers the message ``message_id``. If this is no known question, no request
+        waits any more as far as is known, because one of them works now."""
+        asked = {q.message_id: request_id for request_id, q in self._in_input.items()}
+        if message_id in asked:
+            del self._in_input[asked[message_id]]
+        else:
+            self._in_input.clear()
         self._signal_change()
 
     def _signal_change(self, certainly: bool = False) -> None:
         """Signal a change of what this object knows. ``certainly``: something else has changed."""
-        state = (bool(self._unfinished), self._input_for, self.shell_silent, self.came_up)
+        state = (bool(self._unfinished), tuple(self._in_input), self.shell_silent, self.came_up)
         if state != self._signalled or certainly:
             self._signalled = state
             self.on_change()
@@ -123,15 +143,15 @@ class KernelRequests:
     def waits_for_input(self, state: str) -> bool:
         """Whether the kernel only waits in ``input()``. ``state`` is what its manager reports. A
         kernel with subshells can run another cell while one cell waits."""
-        if self.input_for is None or self._runs_beside_input():
+        if not self._in_input or self._runs_beside_input():
             return False
         if self.shell_silent or state == BUSY:
             return True
-        return self.input_for in self._unfinished
+        return not self._in_input.keys().isdisjoint(self._unfinished)
 
     def _runs_beside_input(self) -> bool:
-        """Whether another request runs while one waits in ``input()``."""
-        others = (r for i, r in self._unfinished.items() if i != self._input_for)
+        """Whether a request runs that does not wait in ``input()``."""
+        others = (r for i, r in self._unfinished.items() if i not in self._in_input)
         return any(request.started for request in others)
 
     def sent(self, header: Mapping[str, Any]) -> None:
@@ -164,7 +184,8 @@ class KernelRequests:
         elif state == "starting":
             # Running requests ended with the process. Requests sent since then wait for the new
             # process.
-            self.came_up, self._input_for, self.shell_silent = True, None, False
+            self.came_up, self.shell_silent = True, False
+            self._in_input.clear()
             self.end_unseen = False
             self.unwatched_subshells.clear()
             self._unfinished = {i: r for i, r in self._unfinished.items() if not r.started}
@@ -203,10 +224,11 @@ class KernelRequests:
 
     def _leaves_input_of_others(self, request_id: str) -> None:
         """The main shell runs the cell ``request_id``. So it no longer waits in ``input()`` of an
-        earlier cell. This server did not see the end of that cell if every page was closed when
-        somebody interrupted it or restarted the kernel."""
-        if self._input_for != request_id:
-            self._input_for = None
+        earlier cell; a subshell may. This server did not see the end of that cell if every page was
+        closed when somebody interrupted it or restarted the kernel."""
+        for waiting, question in list(self._in_input.items()):
+            if waiting != request_id and question.subshell is None:
+                del self._in_input[waiting]
 
     def has_finished(self, request_id: str) -> None:
         """The request has ended."""
@@ -220,8 +242,7 @@ class KernelRequests:
                 # next answer confirms that.
                 for request in self._unfinished.values():
                     request.end_may_be_missed |= request.started and request.since < finished.since
-        if self._input_for == request_id:
-            self._input_for = None
+        self._in_input.pop(request_id, None)
         self._signal_change()
 
     def has_come_up(self) -> None:
@@ -233,7 +254,8 @@ class KernelRequests:
         """The kernel's process has ended, so all its requests have ended."""
         self._unfinished.clear()
         self.unwatched_subshells.clear()
-        self._input_for, self.came_up, self.shell_silent = None, False, False
+        self._in_input.clear()
+        self.came_up, self.shell_silent = False, False
         self.end_unseen = False
         self._unreachable, self.refused = None, ""
         self._signal_change()
@@ -266,7 +288,7 @@ class KernelRequests:
         if self.on_iopub:
             return
         if self._runs_beside_input():
-            self._input_for = None  # from now on, nobody sees whether the other cell still runs
+            self._in_input.clear()  # from now on, nobody sees whether the other cell still runs
         self.end_unseen |= bool(self._unfinished)
         self.unwatched_subshells |= {r.subshell for r in self._unfinished.values() if r.subshell}
         self._unfinished.clear()
@@ -292,8 +314,8 @@ class KernelRequests:
             elif not request.started and request.answers >= ANSWERS_BEFORE_LOST:
                 # Not noted as finished, so it counts if it begins after all.
                 del self._unfinished[request_id]
-        if self._input_for not in self._unfinished:
-            self._input_for = None
+        for waiting in self._in_input.keys() - self._unfinished.keys():
+            del self._in_input[waiting]
         self._signal_change()
 
     @property

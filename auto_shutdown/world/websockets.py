@@ -162,7 +162,7 @@ class WebsocketClients:
             return
         requests = self.requests.of(kernel_id)
         if message.kind == "input_reply":
-            requests.input_for = None
+            requests.input_answered(message.parent_id)
         elif not (message.kind == "comm_msg" and _is_sent_by_a_page(message.content)):
             requests.sent(message.header)
 
@@ -179,7 +179,7 @@ class WebsocketClients:
         elif message.kind == "execute_reply":
             requests.has_finished(message.parent_id)
         elif message.kind == "input_request":
-            requests.input_for = message.parent_id
+            requests.asks_for_input(message.parent_id, str(message.header.get("msg_id") or ""))
         else:
             requests.ended()
 

@@ -76,7 +76,7 @@ class Jupyter:
             self._status(kernel, "busy", parent)
             cell.parent = parent
             if cell.waits and self.receives_messages(kernel):
-                self.source._requests.of(kernel.id).input_for = parent["msg_id"]
+                self.source._requests.of(kernel.id).asks_for_input(parent["msg_id"])
 
         return begin
 
@@ -128,7 +128,7 @@ class Jupyter:
         if thing.cell is None or not thing.cell.waits:
             return False
         requests = self.source._requests.known(thing.id)
-        return requests is None or requests.input_for is None
+        return requests is None or not requests.asked_for_input
 
     # -- what the product sees -----------------------------------------------------------------
 

@@ -76,7 +76,7 @@ async def test_answer_to_input_counts_after_its_client_has_left(
     world: World, manager: Manager, clients: WebsocketClients
 ) -> None:
     manager.model = {**MODEL, "execution_state": "busy"}
-    clients.requests.of("k").input_for = "1"
+    clients.requests.of("k").asks_for_input("1")
     snapshot = await observed(world)
     assert snapshot.kernels[0].waits_alone
     clients.note_incoming("k", '{"header": {"msg_type": "input_reply"}}')

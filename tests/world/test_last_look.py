@@ -208,7 +208,7 @@ async def test_kernel_that_waits_in_input_is_not_asked(
 ) -> None:
     """It cannot answer. The same holds for a dead kernel."""
     manager.model = {**MODEL, "execution_state": "busy"}
-    clients.requests.of("k").input_for = "1"
+    clients.requests.of("k").asks_for_input("1")
     kernel = await decided(world)
     assert kernel.waiting_for == "input"
     assert (await world.remove(kernel, only_unmoved=True)).result is Result.REMOVED
