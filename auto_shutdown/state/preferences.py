@@ -20,7 +20,7 @@ from ..core.model import Unread
 from ..core.policy import Policy
 from ..core.translatable import joined, sentence
 from .document import StoreError
-from .store import Store
+from .store import NEVER_READ, SettingsFile, Store
 
 _SOURCE = "settings"
 
@@ -42,6 +42,8 @@ class Preferences:
         self._store = store
         #: The content of the file.
         self._user: dict[str, Any] = {}
+        #: The signature of the file when ``_user`` was read from it or written to it.
+        self._signature = NEVER_READ
         #: Changes that already apply but are not yet on disk.
         self._unsaved: dict[str, _Change] = {}
         #: The number of requests to change settings so far.
@@ -63,16 +65,17 @@ class Preferences:
 
     async def _load(self, now: datetime) -> None:
         try:
-            user, problem = await self._store.run(self._store.load_settings)
+            loaded = await self._store.run(self._store.load_settings)
         except StoreError as error:
             self._not_read(str(error), error.remedy, now)
             return
-        if problem is None:
-            self._take(user)
+        if loaded.problem is None:
+            self._take(loaded)
         else:
-            self._not_read(problem.message, problem.remedy, now)
+            self._not_read(loaded.problem.message, loaded.problem.remedy, now)
 
     def _not_read(self, problem: str, remedy: str, now: datetime) -> None:
+        self._signature = NEVER_READ  # read it again also if it does not change
         if self._known:
             message = joined(problem, sentence("The previous settings still apply."))
             self._file_fault = Fault(_SOURCE, "StateFile", message, remedy, now)
@@ -108,7 +111,7 @@ class Preferences:
 
     async def _read_again(self, now: datetime) -> None:
         try:
-            changed = await self._store.run(self._store.settings_changed)
+            changed = await self._store.run(self._store.settings_changed, self._signature)
         except StoreError as error:
             self._not_read(str(error), error.remedy, now)
             return
@@ -148,9 +151,10 @@ class Preferences:
         written = {name: change.value for name, change in changes.items()}
         store = self._store
         try:
-            user = await store.run(store.patch_settings, written, dict(self._user))
+            stored = await store.run(store.patch_settings, written, dict(self._user))
         except StoreError as error:
             self._write_error = error
+            self._signature = NEVER_READ
             raise
         self._write_error = None
         # A newer change of the same setting may wait for the lock. It stays unsaved. An older
@@ -160,11 +164,12 @@ class Preferences:
             for name, unsaved in self._unsaved.items()
             if name not in changes or unsaved.number > changes[name].number
         }
-        self._take(user)
+        self._take(stored)
 
-    def _take(self, user: Mapping[str, Any]) -> None:
-        self._user, self._known, self._file_fault = dict(user), True, None
+    def _take(self, file: SettingsFile) -> None:
+        self._user, self._known, self._file_fault = dict(file.settings), True, None
         self._merge()
+        self._signature = file.signature
 
     def _merge(self) -> None:
         self.policy, self._problems = merge(self._limits, self._wanted())

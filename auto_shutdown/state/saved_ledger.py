@@ -27,7 +27,7 @@ from ..core.translatable import joined, sentence
 from ..world.clock import Moment
 from .document import FileProblem, StoreError
 from .identity import boot_identity
-from .store import Store
+from .store import OtherHolds, Store
 
 
 class LedgerOwner(Protocol):
@@ -69,6 +69,8 @@ class SavedLedger:
         #: The keep-alives of other servers, and those of this server's own keep-alives that another
         #: server's longer keep-alive replaces in the ledger.
         self._others_holds: dict[Ref, Hold] = {}
+        #: The files of other servers whose keep-alives are in the ledger.
+        self._others_files = OtherHolds()
         self._own_shorter_holds: dict[Ref, Hold] = {}
 
     async def load(self, moment: Moment) -> Ledger:
@@ -86,7 +88,7 @@ class SavedLedger:
         if self._holds_read_error is not None or self._lost_holds is not None:
             self._everything_until = moment.now + self._longest
             ledger = hold(ledger, EVERYTHING, self._everything_until)
-        if self._lost_holds is not None:
+        if self._holds_read_error is None and self._lost_holds is not None:
             with contextlib.suppress(StoreError):
                 # Otherwise the next start would find no file, and would keep nothing.
                 await self._write_holds(_Loaded(ledger), moment)
@@ -109,7 +111,14 @@ class SavedLedger:
 
     async def _read_holds(self) -> Any:
         try:
-            holds, self._lost_holds = await self._store.run(self._store.load_holds)
+            holds, problem = await self._store.run(self._store.load_holds)
+            # An earlier call may have renamed the file after its caller had stopped waiting. Then
+            # there is no file now, and the keep-alives are still lost.
+            if holds or problem is not None:
+                self._lost_holds = problem
+            if problem is not None:
+                renamed = await self._store.run(self._store.set_aside_holds)
+                self._lost_holds = renamed or problem
         except StoreError as error:
             self._holds_read_error = error
             return None
@@ -150,13 +159,13 @@ class SavedLedger:
     async def read_others(self, owner: LedgerOwner, moment: Moment) -> None:
         """Add the keep-alives of other servers of this identity to the ledger."""
         try:
-            documents = await self._store.run(self._store.load_other_holds)
+            files = await self._store.run(self._store.load_other_holds, self._others_files)
         except StoreError:
             return  # the keep-alives that were read before still count
-        if documents is None:
+        if files is None:
             return
         others: dict[Ref, Hold] = {}
-        for document in documents:
+        for document in files.documents.values():
             for ref, each in self._restored(None, document, moment).holds.items():
                 others[ref] = max(each, others.get(ref, each), key=lambda hold: hold.until)
         own = self._own_holds(owner.ledger)
@@ -168,6 +177,7 @@ class SavedLedger:
                 if ref in own:
                     self._own_shorter_holds[ref] = own[ref]
         owner.ledger = replace(owner.ledger, holds=longest)
+        self._others_files = files
 
     def _own_holds(self, ledger: Ledger) -> dict[Ref, Hold]:
         """This server's own keep-alives, also those that another server's longer keep-alive

@@ -3,6 +3,10 @@
 Several servers can share a home directory (on EFS). They share the file with the user's settings
 and change it under a lock. Every other file belongs to one server and has that server's key in its
 name.
+
+A call of ``Store.run`` may end after its caller has stopped waiting for it. Its result is then
+lost. So a method that reads a file returns the file's signature together with its content, and the
+caller stores both.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +24,16 @@ from ..core.translatable import sentence
 from ..world.file_thread import FileThread
 from .document import KEPT_ASIDE, Document, FileProblem, StoreError, store_error
 
-__all__ = ["KEPT_ASIDE", "Document", "FileProblem", "Store", "StoreError"]
+__all__ = [
+    "KEPT_ASIDE",
+    "NEVER_READ",
+    "Document",
+    "FileProblem",
+    "OtherHolds",
+    "SettingsFile",
+    "Store",
+    "StoreError",
+]
 
 T = TypeVar("T")
 
@@ -28,7 +42,26 @@ T = TypeVar("T")
 LOCK_SECONDS = 5.0
 
 #: The signature of a file that has not been read or not been understood.
-_NEVER_READ = object()
+NEVER_READ: object = object()
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """The content of the file with the user's settings, and its signature: NEVER_READ with a
+    ``problem``."""
+
+    settings: dict[str, Any]
+    problem: FileProblem | None
+    signature: object
+
+
+@dataclass(frozen=True)
+class OtherHolds:
+    """The keep-alives of the other servers of this identity: one document for each file, and the
+    signatures of all files. The signature is NEVER_READ for a file that could not be read."""
+
+    documents: Mapping[Path, dict[str, Any]] = field(default_factory=dict)
+    signatures: Sequence[object] = ()
 
 
 class Store:
@@ -46,12 +79,8 @@ class Store:
         self._other_holds = [Document(directory / f"keep-alive-{k}.json") for k in other_keys]
         self._marks = Document(directory / f"marks-{key}.json")
         self._savings = Document(directory / f"savings-{key}.json")
-        self._settings_read: object = None
         #: Whether the file with the settings has been read or written.
         self._settings_existed = False
-        #: The signatures of the other servers' files when they were last read, and their content.
-        self._others_read: object = None
-        self._other_contents: dict[Path, dict[str, Any]] = {}
         self._files = FileThread("state")
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -66,23 +95,25 @@ class Store:
         """Accept no more calls of ``run``."""
         self._files.close()
 
-    def load_settings(self) -> tuple[dict[str, Any], FileProblem | None]:
+    def load_settings(self) -> SettingsFile:
         """The stored settings of the user. A file that cannot be understood keeps its name: a later
         version on another server may have written it, and understands it.
 
         A file that never existed is no problem: the user has the default settings. A file that
         existed and is missing now is a problem, because the home may be unmounted. The user has not
         chosen the default settings then. Raises StoreError."""
-        signature, self._settings_read = _signature(self._settings.path), _NEVER_READ
+        signature = _signature(self._settings.path)
         content, problem = self._settings.peek()
         if problem is None and not content and _signature(self._settings.path) is None:
             problem = self._missing_settings() if self._settings_existed else None
         elif problem is None:
             self._settings_existed = True
-        if problem is None:
-            self._settings_read = signature
         settings = content.get("settings", {})
-        return (settings if isinstance(settings, dict) else {}), problem
+        return SettingsFile(
+            settings if isinstance(settings, dict) else {},
+            problem,
+            signature if problem is None else NEVER_READ,
+        )
 
     def _missing_settings(self) -> FileProblem:
         message = sentence("%1 has been deleted or moved away.", self._settings.path)
@@ -92,15 +123,14 @@ class Store:
         )
         return FileProblem(message, remedy)
 
-    def settings_changed(self) -> bool:
-        """Whether the file has changed since it was last read and understood. Costs one
-        ``stat``."""
-        return _signature(self._settings.path) != self._settings_read
+    def settings_changed(self, known: object) -> bool:
+        """Whether the file has changed since its signature was ``known``. Costs one ``stat``."""
+        return _signature(self._settings.path) != known
 
     def patch_settings(
         self, changes: Mapping[str, Any], last_good: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Merge ``changes`` into the file and return the new settings. The value None removes a
+    ) -> SettingsFile:
+        """Merge ``changes`` into the file and return its new content. The value None removes a
         setting. A lock protects changes that other servers make at the same time.
 
         Settings that this version does not know are kept, because a later version may know them. A
@@ -108,42 +138,50 @@ class Store:
         a file that is missing now. A file of a later version is never changed. Raises StoreError.
         """
         with self._settings_lock():
-            settings, problem = self.load_settings()
-            if problem is not None:
-                if problem.later:
-                    raise StoreError(problem.message, problem.remedy)
+            loaded = self.load_settings()
+            settings = loaded.settings
+            if loaded.problem is not None:
+                if loaded.problem.later:
+                    raise StoreError(loaded.problem.message, loaded.problem.remedy)
                 self._settings.read()
                 settings = dict(last_good or {})
             settings.update(changes)
             kept = {name: value for name, value in settings.items() if value is not None}
-            self._settings_read = _NEVER_READ  # if the write fails, the file must be loaded again
             self._settings.write({"settings": kept})
             self._settings_existed = True
-            self._settings_read = _signature(self._settings.path)
-        return kept
+            return SettingsFile(kept, None, _signature(self._settings.path))
 
     def load_holds(self) -> tuple[dict[str, Any], FileProblem | None]:
-        """This server's own keep-alives. Raises StoreError."""
-        return self._holds.read()
+        """This server's own keep-alives. A file that cannot be understood keeps its name until
+        ``set_aside_holds``. Raises StoreError."""
+        return self._holds.peek()
+
+    def set_aside_holds(self) -> FileProblem | None:
+        """Rename the file with this server's own keep-alives if it cannot be understood, and return
+        the problem with its new name. Raises StoreError."""
+        return self._holds.read()[1]
 
     def save_holds(self, holds: Mapping[str, Any]) -> None:
         """Write this server's own keep-alives. Raises StoreError."""
         self._holds.write(holds)
 
-    def load_other_holds(self) -> list[dict[str, Any]] | None:
-        """The keep-alives of the other servers of this identity, one document for each server; None
-        when no file has changed since the last call. Where a file cannot be read or is missing now,
-        its last content counts; its own server reports the error."""
-        signature = [_signature(document.path) for document in self._other_holds]
-        if signature == self._others_read:
+    def load_other_holds(self, known: OtherHolds) -> OtherHolds | None:
+        """The keep-alives of the other servers of this identity; None when no file has changed
+        since ``known``. Where a file cannot be read or is missing now, its content in ``known``
+        counts; its own server reports the error."""
+        signatures = [_signature(document.path) for document in self._other_holds]
+        if signatures == known.signatures:
             return None
-        for document in self._other_holds:
-            with contextlib.suppress(StoreError):
+        documents = dict(known.documents)
+        for number, document in enumerate(self._other_holds):
+            try:
                 content, problem = document.peek()
-                if content and problem is None:
-                    self._other_contents[document.path] = content
-        self._others_read = signature
-        return list(self._other_contents.values())
+            except StoreError:
+                signatures[number] = NEVER_READ
+                continue
+            if content and problem is None:
+                documents[document.path] = content
+        return OtherHolds(documents, signatures)
 
     def holds_missing(self) -> bool:
         """Whether there is no file with this server's own keep-alives."""

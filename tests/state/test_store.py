@@ -110,21 +110,24 @@ for n in range(40):
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name]) for name in ("a", "b")
     ]
     assert [process.wait(60) for process in both] == [0, 0]
-    settings, problem = Store(tmp_path, "c").load_settings()
-    assert problem is None
-    assert len(settings) == 80
+    loaded = Store(tmp_path, "c").load_settings()
+    assert loaded.problem is None
+    assert len(loaded.settings) == 80
 
 
 def test_a_change_by_another_server_is_noticed(tmp_path: Path) -> None:
     one, two = Store(tmp_path, "1"), Store(tmp_path, "2")
-    assert one.load_settings() == ({}, None)
-    assert not one.settings_changed()
+    loaded = one.load_settings()
+    assert (loaded.settings, loaded.problem) == ({}, None)
+    assert not one.settings_changed(loaded.signature)
     two.patch_settings({"enabled": False})
-    assert one.settings_changed()
-    assert one.load_settings()[0] == {"enabled": False}
-    assert not one.settings_changed()
-    assert one.patch_settings({"enabled": None, "later_version": [1]}) == {"later_version": [1]}
-    assert not one.settings_changed()
+    assert one.settings_changed(loaded.signature)
+    loaded = one.load_settings()
+    assert loaded.settings == {"enabled": False}
+    assert not one.settings_changed(loaded.signature)
+    stored = one.patch_settings({"enabled": None, "later_version": [1]})
+    assert stored.settings == {"later_version": [1]}
+    assert not one.settings_changed(stored.signature)
 
 
 def test_each_server_has_its_own_files(tmp_path: Path) -> None:
@@ -146,11 +149,11 @@ def test_unreadable_settings_file_stays_until_settings_are_changed(
     path = tmp_path / "settings.json"
     path.write_bytes(content)
     store = Store(tmp_path, "k")
-    settings, problem = store.load_settings()
-    assert (settings, path.read_bytes()) == ({}, content)
-    assert problem is not None
-    assert store.settings_changed(), "it is tried again"
-    assert store.patch_settings({"b": 2}, {"a": 1}) == {"a": 1, "b": 2}
+    loaded = store.load_settings()
+    assert (loaded.settings, path.read_bytes()) == ({}, content)
+    assert loaded.problem is not None
+    assert store.settings_changed(loaded.signature), "it is tried again"
+    assert store.patch_settings({"b": 2}, {"a": 1}).settings == {"a": 1, "b": 2}
     (aside,) = tmp_path.glob("*.set-aside-*")
     assert aside.read_bytes() == content
 
@@ -160,8 +163,7 @@ def test_settings_of_a_later_version_are_never_touched(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text('{"schema": 2, "settings": {"enabled": false}}')
     store = Store(tmp_path, "k")
-    _, problem = store.load_settings()
-    assert problem is not None
+    assert store.load_settings().problem is not None
     with pytest.raises(StoreError, match="later version"):
         store.patch_settings({"a": 1}, {})
     assert path.read_text() == '{"schema": 2, "settings": {"enabled": false}}'
@@ -171,8 +173,7 @@ def test_pipe_or_device_in_place_of_a_state_file_is_a_problem_and_blocks_nothing
     tmp_path: Path,
 ) -> None:
     os.mkfifo(tmp_path / "settings.json")
-    _, problem = Store(tmp_path, "k").load_settings()
-    assert problem is not None
+    assert Store(tmp_path, "k").load_settings().problem is not None
     (tmp_path / "keep-alive-k.json").symlink_to("/dev/zero")
     assert Store(tmp_path, "k").load_holds()[1] is not None
 
