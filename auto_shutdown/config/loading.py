@@ -44,6 +44,7 @@ async def configured_limits(
     for config in command_lines:
         command_line.update(config.get(section_name, {}))
     files = await run(provenance.read_files, directories, config_file, extension_files)
+    files = await run(precedence.evaluated, files)
     section = await run(precedence.overruling_section, files, command_line)
     if loaded is not None:
         raise_first(await run(precedence.failed_to_load, files, list(loaded)))

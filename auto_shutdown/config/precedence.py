@@ -10,24 +10,58 @@ the person who starts the server. If there is no file to overrule, Jupyter's own
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from traitlets import HasTraits
-from traitlets.config.loader import PyFileConfigLoader
+from traitlets.config.loader import LazyConfigValue, PyFileConfigLoader
 
 from .problems import Problem, raise_first, unreadable
-from .provenance import SECTION, ConfigFile, applying
+from .provenance import ADMINISTRATOR, SECTION, ConfigFile, applying
 from .trait_values import set_trait
 
 Section = Mapping[str, Any]
 
 
+def evaluated(files: Sequence[ConfigFile]) -> Sequence[ConfigFile]:
+    """The ``files``, with the section that each Python file of an administrator sets on this host.
+
+    Such a file may name the extension and set nothing for it, for example because of a condition
+    that is false. It must not discard a user's ``enabled=false``. A file that fails is left as it
+    is; ``overruling_section`` reports it. Blocks: it runs these files a second time, unless all
+    files apply anyway.
+    """
+    if len(applying(files)) == len(files):
+        return files
+    return [_evaluated(file) if file.owner == ADMINISTRATOR else file for file in files]
+
+
+def _evaluated(file: ConfigFile) -> ConfigFile:
+    if SECTION not in file.names:
+        return file
+    values, error = run_python_file(file)
+    if error:
+        return file
+    section = {
+        str(name): value
+        for name, value in values.get(SECTION, {}).items()
+        if not _is_only_read(value)
+    }
+    return replace(file, content={SECTION: section}, names=frozenset())
+
+
+def _is_only_read(value: Any) -> bool:
+    """Whether a program read the trait and did not set it. traitlets then adds an empty value."""
+    return isinstance(value, LazyConfigValue) and not value.to_dict()
+
+
 def overruling_section(files: Sequence[ConfigFile], command_line: Section) -> Section | None:
     """The section of the files that apply, overridden by the values on the ``command_line``. None
-    when all files apply; Jupyter's own merged configuration is then right.
+    when all files apply; Jupyter's own merged configuration is then right. ``files`` are those that
+    ``evaluated`` returned.
 
-    Blocks: it runs an administrator's Python files a second time. Raises ConfigurationError for a
-    file that applies and cannot be read.
+    Blocks: it runs the Python files that apply and are not evaluated. Raises ConfigurationError for
+    a file that applies and cannot be read.
     """
     raise_first(unreadable(files))
     applied = applying(files)

@@ -86,7 +86,8 @@ def read_files(
 
 def applying(files: Sequence[ConfigFile]) -> Sequence[ConfigFile]:
     """The files that apply to this extension. If a file of an administrator has a section for it,
-    users' files do not apply (docs/decisions/015)."""
+    users' files do not apply (docs/decisions/015). A Python file counts if it names the extension;
+    ``precedence.evaluated`` finds out whether it sets anything."""
     if any(file.owner == ADMINISTRATOR and file.section(SECTION) for file in files):
         return [file for file in files if file.owner != USER]
     return files

@@ -88,7 +88,8 @@ def look(url: str | None = None, port: int | None = None) -> Situation:
     reader = _reader(provenance.SERVER_FILE, config_file)
     directories = reader.config_file_paths
     extension_files = other_applications.well_known_files()
-    files = provenance.read_files(directories, config_file, extension_files)
+    found = provenance.read_files(directories, config_file, extension_files)
+    files = precedence.evaluated(found)
     config, config_error = _read(reader, directories, extension_files, files)
     for (section, name), values in options.items():
         config[section][name] = _deferred(section, name, values)

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from traitlets import TraitError
+from traitlets.config import Config
 from waiting import eventually
 
 from auto_shutdown.api.base_handler import CONTROLLER
 from auto_shutdown.config import precedence, provenance
 from auto_shutdown.config.effective import merge
+from auto_shutdown.config.loading import configured_limits
 from auto_shutdown.config.settings import FIELDS, Limits
 from auto_shutdown.config.traits import FOLLOW_IDLE_TIMEOUT, AdminTraits
 from auto_shutdown.core.model import Kernel
@@ -34,7 +36,26 @@ def _read(*directories: Path, home: Path, **given: Any) -> Any:
     (home / "jupyter_server_config.py").parent.mkdir(parents=True, exist_ok=True)
     (home / "jupyter_server_config.py").touch()
     files = provenance.read_files([str(home), *map(str, directories)])
-    return precedence.overruling_section(files, given)
+    return precedence.overruling_section(precedence.evaluated(files), given)
+
+
+async def _configured(*directories: Path) -> tuple[Limits, list[str]]:
+    """The limits of a server with these directories that has JupyterLab. The user wrote
+    ``enabled=false``."""
+
+    async def run(function: Any, *args: Any) -> Any:
+        return function(*args)
+
+    return await configured_limits(
+        AdminTraits(enabled=False),
+        run,
+        directories=[str(directory) for directory in directories],
+        config_file="",
+        extension_files=[provenance.EXTENSION_FILE, "jupyter_lab_config"],
+        merged=[Config({provenance.SECTION: {"enabled": False}})],
+        command_lines=[],
+        loaded=None,
+    )
 
 
 NAMES = AdminTraits.class_trait_names(config=True)
@@ -78,6 +99,34 @@ class TestWhoseConfiguration:
         app = AdminTraits()
         precedence.set_traits(app, NAMES, _read(admin, home=home))
         assert app.locked == ["enabled"]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "if False:\n    c.AutoShutdown.idle_timeout_minutes = 30",
+            "c.ServerApp.port = 8888\nPACKAGES = ['AutoShutdown']",
+            "print(c.AutoShutdown.enabled)",
+        ],
+        ids=["condition", "string", "reads"],
+    )
+    @pytest.mark.parametrize("file", ["jupyter_server_config.py", "jupyter_lab_config.py"])
+    async def test_python_file_that_sets_nothing_leaves_the_users_file_in_force(
+        self, file: str, text: str, admin: Path, home: Path
+    ) -> None:
+        _write(admin / file, text)
+        users = home / "jupyter_server_config.json"
+        _write(users, {"enabled": False})
+        limits, ignored = await _configured(home, admin)
+        assert (limits.defaults["enabled"], ignored) == (False, [])
+        assert limits.sources == {"enabled": str(users)}
+        _write(users, "{")
+        with pytest.raises(TraitError, match=str(users)):
+            await _configured(home, admin)
+        # Another file of the administrator overrules the user's file.
+        _write(admin / "jupyter_config.json", {"dry_run": True})
+        limits, _ = await _configured(home, admin)
+        assert (limits.defaults["enabled"], limits.defaults["dry_run"]) == (True, True)
+        assert limits.sources == {"dry_run": str(admin / "jupyter_config.json")}
 
     def test_first_directory_wins_for_each_trait(self, tmp_path: Path, home: Path) -> None:
         one, two = tmp_path / "one", tmp_path / "two"
