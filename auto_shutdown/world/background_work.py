@@ -219,9 +219,10 @@ class WorkSource:
         self._watch.answered(answers)
         others = Others(answers, tenants, failure)
         asked = others.asked
-        await self._our_questions.asked(
-            [t for t in tenants if t.asking_moves_stamp and t.id in asked], begun
-        )
+        # Every server counts the request for the list of subshells as activity.
+        listed = {k.kernel_id for k, shell in answers.items() if shell.subshells is not None}
+        moved = {t.id for t in tenants if t.asking_moves_stamp} & asked | listed
+        await self._our_questions.asked([t for t in tenants if t.id in moved], begun)
         self._unknown_kernels = tuple(tenant for tenant in tenants if tenant.may_run_cell(asked))
         return others
 

@@ -122,9 +122,10 @@ def find(
 
 
 def ask(kernels: Sequence[ForeignKernel], seconds: float) -> Mapping[ForeignKernel, ShellAnswer]:
-    """Ask their shells, all at once (:func:`~auto_shutdown.world.shell_probe.ask_shells`)."""
+    """Ask their shells, all at once (:func:`~auto_shutdown.world.shell_probe.ask_shells`). This
+    server does not see their requests, so a cell may run in any of their subshells."""
     askable = {k.path: k.connection for k in kernels if k.connection is not None}
-    answers = ask_shells(askable, seconds) if askable else {}
+    answers = ask_shells(askable, seconds, every_subshell=True) if askable else {}
     return {k: answers.get(k.path, ShellAnswer(False, k.failure)) for k in kernels}
 
 

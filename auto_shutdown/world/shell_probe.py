@@ -7,7 +7,8 @@ for kernels of other programs.
 
 A subshell is a thread of the kernel with its own queue of requests (JEP 91). Where requests to
 subshells matter, ``list_subshell_request`` on the control channel says which subshells there are,
-and these are asked like the main shell.
+and these are asked like the main shell. A kernel that has subshells names that feature in its
+kernel_info_reply (Jupyter messaging protocol 5.5, "supported_features").
 
 Blocking: call it in a worker thread.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +34,9 @@ _NEEDED = frozenset({"ip", "transport", "shell_port", "key"})
 
 #: A longer file is no connection file.
 _MOST_BYTES = 64 * 1024
+
+#: The name of that feature.
+_SUBSHELLS = "kernel subshells"
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -84,10 +88,12 @@ def ask_shells(
     connections: Mapping[Key, Connection],
     seconds: float = ANSWER_SECONDS,
     subshells: Mapping[Key, Collection[str]] | None = None,
+    every_subshell: bool = False,
 ) -> dict[Key, ShellAnswer]:
     """Ask all of these kernels at once; one answer for each, within ``seconds``. The kernels in
     ``subshells`` are also asked which subshells they have. The subshells that it names have to
-    answer like the main shell, unless they no longer exist. Never raises."""
+    answer like the main shell, unless they no longer exist. With ``every_subshell``, all subshells
+    of each kernel have to answer. Never raises."""
     import zmq
 
     poller = zmq.Poller()
@@ -96,10 +102,9 @@ def ask_shells(
     waiting: dict[Any, Key] = {}
     for key, connection in connections.items():
         try:
-            asked[key] = _Questions(connection, (subshells or {}).get(key))
+            asked[key] = _Questions(connection, (subshells or {}).get(key), every_subshell)
         except Exception as error:
-            failure = sentence("its shell channel cannot be reached (%1)", type(error).__name__)
-            answers[key] = ShellAnswer(False, failure)
+            answers[key] = _unreachable(error)
             continue
         for socket in asked[key].sockets:
             waiting[socket] = key
@@ -110,16 +115,27 @@ def ask_shells(
             for socket, _ in poller.poll(int(left * 1000) + 1):
                 if socket not in waiting:
                     continue
-                questions = asked[waiting[socket]]
-                questions.read(socket)
-                if questions.are_answered:
-                    for its_socket in questions.sockets:
+                key = waiting[socket]
+                questions = asked[key]
+                try:
+                    for new_socket in questions.read(socket):
+                        waiting[new_socket] = key
+                        poller.register(new_socket, zmq.POLLIN)
+                except Exception as error:
+                    answers[key] = _unreachable(error)
+                if key in answers or questions.are_answered:
+                    for its_socket in waiting.keys() & questions.sockets:
                         del waiting[its_socket]
                         poller.unregister(its_socket)
     finally:
         for questions in asked.values():
             questions.close()
-    return {**answers, **{key: questions.answer() for key, questions in asked.items()}}
+    return {**{key: questions.answer() for key, questions in asked.items()}, **answers}
+
+
+def _unreachable(error: Exception) -> ShellAnswer:
+    failure = sentence("its shell channel cannot be reached (%1)", type(error).__name__)
+    return ShellAnswer(False, failure)
 
 
 def ask_history(connection: Connection, seconds: float = ANSWER_SECONDS) -> tuple[str, ...] | None:
@@ -147,9 +163,17 @@ def ask_history(connection: Connection, seconds: float = ANSWER_SECONDS) -> tupl
 
 class _Questions:
     """The questions to one kernel: to its main shell and, unless ``subshells`` is None, to these
-    subshells and for the list of all subshells."""
+    subshells and for the list of all subshells.
 
-    def __init__(self, connection: Connection, subshells: Collection[str] | None) -> None:
+    With ``every_subshell``, the list and each subshell in it are asked after the main shell has
+    answered, because most kernels have no subshells and would not answer the request for the list.
+    """
+
+    def __init__(
+        self, connection: Connection, subshells: Collection[str] | None, every_subshell: bool
+    ) -> None:
+        self._connection = connection
+        self._every_subshell = every_subshell
         self._by_socket: dict[Any, _Question] = {}
         try:
             self._main = self._ask(_Question(connection))
@@ -157,10 +181,7 @@ class _Questions:
                 subshell: self._ask(_Question(connection, subshell=subshell))
                 for subshell in subshells or ()
             }
-            self._list = None
-            if subshells is not None:
-                listing = _Question(connection, "list_subshell_request", channel="control")
-                self._list = self._ask(listing)
+            self._list = self._ask_for_list() if subshells is not None else None
         except BaseException:
             self.close()
             raise
@@ -169,13 +190,26 @@ class _Questions:
         self._by_socket[question.socket] = question
         return question
 
+    def _ask_for_list(self) -> _Question:
+        return self._ask(_Question(self._connection, "list_subshell_request", channel="control"))
+
     @property
-    def sockets(self) -> Iterable[Any]:
+    def sockets(self) -> Collection[Any]:
         return self._by_socket.keys()
 
-    def read(self, socket: Any) -> None:
-        """Read one message from this socket."""
-        self._by_socket[socket].is_answered()
+    def read(self, socket: Any) -> Collection[Any]:
+        """Read one message from this socket. Returns the sockets of the questions that follow."""
+        before = set(self._by_socket)
+        if self._by_socket[socket].is_answered() and self._every_subshell:
+            self._ask_every_subshell()
+        return self._by_socket.keys() - before
+
+    def _ask_every_subshell(self) -> None:
+        if self._list is None and self._main.has_feature(_SUBSHELLS):
+            self._list = self._ask_for_list()
+        for subshell in (self._living or frozenset()) - self._subshells.keys():
+            question = _Question(self._connection, subshell=subshell)
+            self._subshells[subshell] = self._ask(question)
 
     @property
     def _living(self) -> frozenset[str] | None:
@@ -184,6 +218,8 @@ class _Questions:
     @property
     def _are_shells_free(self) -> bool:
         living = self._living
+        if self._every_subshell and self._list is not None and living is None:
+            return False
         return self._main.has_reply and all(
             question.has_reply or (living is not None and subshell not in living)
             for subshell, question in self._subshells.items()
@@ -254,6 +290,11 @@ class _Question:
     def implementation(self) -> str:
         """The kernel's name for itself, of a kernel_info_reply."""
         return str(self.reply.get("implementation") or "")
+
+    def has_feature(self, name: str) -> bool:
+        """Whether a kernel_info_reply names this feature."""
+        features = self.reply.get("supported_features")
+        return isinstance(features, list) and name in features
 
     def close(self) -> None:
         self.socket.close(linger=0)

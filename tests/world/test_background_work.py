@@ -192,6 +192,43 @@ async def test_kernel_of_another_server_whose_shell_cannot_be_asked_may_run_a_ce
     assert [fault.code for fault in source.faults(STAMP)] == ([code] if code else [])
 
 
+@pytest.mark.parametrize(
+    ("shell", "is_old", "moves"),
+    [
+        (ShellAnswer(True), False, False),
+        (ShellAnswer(True), True, True),
+        (ShellAnswer(True, subshells=frozenset()), False, True),
+        (ShellAnswer(False, subshells=frozenset("a")), False, True),
+        (ShellAnswer(False, "no file"), True, False),
+    ],
+)
+async def test_question_that_moves_the_stamp_of_a_kernel_is_not_its_use(
+    monkeypatch: Any, shell: ShellAnswer, is_old: bool, moves: bool
+) -> None:
+    """Every server counts the request for the list of subshells, old ones every request."""
+    app = App("JupyterLab", "default", "InService", own=True)
+    server = OtherServer(500, "http://x/")
+    process = Process(501, 500, 501, 501, 1, 0.0, "python3")
+    kernel = ForeignKernel(process, Path("/r/kernel-k.json"), "jupyter-lab", None)
+    tenant = Tenant(server, "k", "python3", "kernel", STAMP, asking_moves_stamp=is_old)
+    source = WorkSource(FakeKernels(), FakeTerminals())  # type: ignore[arg-type]
+    noted: list[Tenant] = []
+
+    async def tenants(_server: OtherServer) -> list[Tenant]:
+        return [tenant]
+
+    async def note(asked: list[Tenant], _begun: datetime) -> None:
+        noted.extend(asked)
+
+    survey = Survey({501: process}, Attribution(), (), (kernel,), (server,))
+    monkeypatch.setattr(other_servers, "tenants_of", tenants)
+    monkeypatch.setattr(foreign_kernels, "ask", lambda kernels, _: dict.fromkeys(kernels, shell))
+    monkeypatch.setattr(source._surveyor, "look", lambda *_: survey)
+    monkeypatch.setattr(source._our_questions, "asked", note)
+    await source.ask({app.ref: MINUTE}, Snapshot((), (), (app,)))
+    assert noted == ([tenant] if moves else [])
+
+
 @pytest.mark.skipif(not proc_files.PROC.exists(), reason="no /proc here")
 class TestByTheTable:
     async def until_conclusive(self, source: WorkSource, ref: Ref, snapshot: Snapshot) -> Any:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 from jupyter_client.manager import start_new_kernel
+from jupyter_client.session import Session
 
+from auto_shutdown.world import foreign_kernels, shell_probe
+from auto_shutdown.world.foreign_kernels import ForeignKernel
+from auto_shutdown.world.processes import Process
 from auto_shutdown.world.shell_probe import ShellAnswer, ask_shells, read_connection_file
 
 
@@ -26,6 +32,13 @@ def ask(path: str, seconds: float) -> ShellAnswer:
     connection = read_connection_file(Path(path))
     assert connection is not None
     return ask_shells({"k": connection}, seconds)["k"]
+
+
+def ask_foreign(path: str, seconds: float) -> ShellAnswer:
+    process = Process(1, 0, 1, 1, 1, 0.0, "python3")
+    connection = read_connection_file(Path(path))
+    kernel = ForeignKernel(process, Path(path), "papermill", connection)
+    return foreign_kernels.ask([kernel], seconds)[kernel]
 
 
 @pytest.mark.slow
@@ -87,14 +100,113 @@ def test_subshell_has_to_answer_as_long_as_it_exists(
     living = frozenset([subshell])
     busy = ask_shells({"k": connection}, 1.0, {"k": [subshell]})["k"]
     assert busy == ShellAnswer(False, subshells=living)
+    # Another program's kernel: this server does not know which of its subshells were used.
+    assert ask_foreign(manager.connection_file, 1.0) == ShellAnswer(False, subshells=living)
     free = ask_shells({"k": connection}, 60.0, {"k": []})["k"]
     assert free == ShellAnswer(True, "", "ipython", subshells=living)
     flag.unlink()
+    free = ShellAnswer(True, "", "ipython", subshells=living)
+    assert ask_foreign(manager.connection_file, 60.0) == free
     free = ask_shells({"k": connection}, 60.0, {"k": [subshell]})["k"]
     assert free == ShellAnswer(True, "", "ipython", subshells=living)
     control(client, "delete_subshell_request", subshell_id=subshell)
     free = ask_shells({"k": connection}, 60.0, {"k": [subshell]})["k"]
     assert free == ShellAnswer(True, "", "ipython", subshells=frozenset())
+
+
+class FakeKernel:
+    """A kernel whose shells answer, except the ``silent`` subshell. It lists these ``subshells``
+    (None: it does not answer the request for the list)."""
+
+    def __init__(
+        self, features: object, subshells: Sequence[str] | None = None, silent: str = ""
+    ) -> None:
+        self.features, self.subshells, self.silent = features, subshells, silent
+        self.kinds: list[str] = []
+        self._session = Session(key=b"secret")
+        self._sockets = [zmq.Context.instance().socket(zmq.ROUTER) for _ in range(2)]
+        shell, control = (socket.bind_to_random_port("tcp://127.0.0.1") for socket in self._sockets)
+        self.connection = {
+            "ip": "127.0.0.1",
+            "transport": "tcp",
+            "shell_port": shell,
+            "control_port": control,
+            "key": "secret",
+            "signature_scheme": "hmac-sha256",
+        }
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> FakeKernel:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while not self._ends.is_set():
+            for socket in self._sockets:
+                while socket.poll(10):
+                    self._answer(socket)
+        for socket in self._sockets:
+            socket.close(linger=0)
+
+    def _answer(self, socket: Any) -> None:
+        identity, request = self._session.recv(socket)
+        kind = request["header"]["msg_type"]
+        self.kinds.append(kind)
+        if kind == "kernel_info_request":
+            content = {"implementation": "fake", "supported_features": self.features}
+            answers = request["header"].get("subshell_id", "main") != self.silent
+        else:
+            content, answers = {"subshell_id": self.subshells}, self.subshells is not None
+        if answers:
+            reply = kind.replace("request", "reply")
+            self._session.send(socket, reply, content, parent=request, ident=identity)
+
+
+@pytest.mark.parametrize("features", [None, [], ["debugger"], "kernel subshells"])
+def test_kernel_without_subshells_is_not_asked_for_them(features: object) -> None:
+    """Such a kernel does not answer the request for the list (ipykernel 6, IRkernel)."""
+    with FakeKernel(features) as kernel:
+        answer = ask_shells({"k": kernel.connection}, 60.0, every_subshell=True)["k"]
+    assert answer == ShellAnswer(True, "", "fake")
+    assert kernel.kinds == ["kernel_info_request"]
+
+
+@pytest.mark.parametrize(
+    ("subshells", "silent", "free"),
+    [
+        ([], "", True),
+        (["a", "b"], "", True),
+        (["a", "b"], "b", False),
+        (["a"], "main", False),
+        (None, "", False),  # nobody knows in which subshell a cell runs
+    ],
+)
+def test_every_subshell_has_to_answer(
+    subshells: Sequence[str] | None, silent: str, free: bool
+) -> None:
+    seconds = 60.0 if free else 0.5
+    with FakeKernel(["kernel subshells"], subshells, silent) as kernel:
+        answer = ask_shells({"k": kernel.connection}, seconds, every_subshell=True)["k"]
+    assert (answer.free, answer.failure) == (free, "")
+    if free:
+        assert answer.subshells == frozenset(subshells or ())
+
+
+def test_subshells_that_cannot_be_asked_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For example because no file descriptor is left."""
+
+    def fail(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(shell_probe._Questions, "_ask_for_list", fail)
+    with FakeKernel(["kernel subshells"], []) as kernel:
+        answer = ask_shells({"k": kernel.connection}, 60.0, every_subshell=True)["k"]
+    assert (answer.free, "OSError" in answer.failure) == (False, True)
 
 
 def test_malformed_connection_is_a_failed_answer_and_no_exception() -> None:
