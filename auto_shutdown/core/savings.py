@@ -79,12 +79,23 @@ def frees_its_instance(app: App, snapshot: Snapshot, ledger: Ledger) -> bool:
     return not any(o.status == IN_SERVICE and o.ref in ledger.marks for o in others)
 
 
-def settled(savings: Savings, in_service: Collection[str | None], now: datetime) -> Savings:
-    """``savings`` after ending those whose instance type is in ``in_service``, so billed again."""
+def settled(
+    savings: Savings,
+    in_service: Collection[str | None],
+    now: datetime,
+    seen_at: datetime | None = None,
+) -> Savings:
+    """``savings`` after ending those whose instance type is in ``in_service``, so billed again.
+
+    ``seen_at`` is when the observation of ``in_service`` began. It may still show an app whose
+    removal ended later, so it ends only the savings that began before it. None: it ends all.
+    """
     open_, hours, usd, unpriced = [], savings.hours, savings.usd, savings.unpriced_hours
     days = savings.days
     for freed in savings.freed:
-        if freed.instance_type not in in_service and now - freed.at < LONGEST:
+        is_new = seen_at is not None and freed.at >= seen_at
+        billed_again = freed.instance_type in in_service and not is_new
+        if not billed_again and now - freed.at < LONGEST:
             open_.append(freed)
             continue
         saved = _hours(freed, now)

@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -145,7 +146,9 @@ class RemovalTasks:
             outcome = self._outcomes.failure(error)  # the other removals of the pass go on
         await self._history.finish_line(audit_line, outcome)
         if removal.frees is not None and outcome.result is Result.REMOVED:
-            await self._savings.add(removal.frees)
+            # SageMaker billed the instance until now. A pass that began before may have observed
+            # the app in service, and must not end the saving.
+            await self._savings.add(replace(removal.frees, at=self._ledger_time()))
         self._outcomes.add(removal, outcome)
         now = self._ledger_time()
         if outcome.result is Result.STALE:

@@ -60,14 +60,14 @@ class SavedSavings:
 
     async def look(self, snapshot: Snapshot, now: datetime) -> None:
         """End the saving of each instance type that is in service again. ``snapshot`` has the apps
-        that SageMaker lists now."""
+        that a pass observed, which began at ``now``."""
         self._billed_types = tuple(
             sorted({a.instance_type for a in snapshot.apps if a.billing and a.instance_type})
         )
         if not self._savings.freed:
             return
         seen = {a.instance_type for a in snapshot.apps if a.status == IN_SERVICE and not a.own}
-        settled = savings.settled(self._savings, seen, now)
+        settled = savings.settled(self._savings, seen, now, seen_at=now)
         if settled != self._savings:
             self._savings = settled
             await self._save()

@@ -62,6 +62,14 @@ def test_saving_counts_until_the_instance_is_in_use_again() -> None:
     assert (later["usd"], later["instance_hours"], later["unpriced_hours"]) == (2.82, 7, 5)
 
 
+@pytest.mark.parametrize(("seen_at", "ended"), [(-HOUR, False), (0 * HOUR, False), (HOUR, True)])
+def test_only_an_observation_after_the_removal_ends_a_saving(
+    seen_at: timedelta, ended: bool
+) -> None:
+    savings = settled(Savings(freed=(G5,)), {"ml.g5.xlarge"}, NOW + 2 * HOUR, NOW + seen_at)
+    assert (savings.freed == ()) is ended
+
+
 def test_saving_counts_for_one_day_at_most() -> None:
     savings = settled(Savings(freed=(G5,)), (), NOW + 24 * HOUR)
     assert savings.freed == ()

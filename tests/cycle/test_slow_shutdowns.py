@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from value_world import MINUTE, Bench, faults, until
 
-from auto_shutdown.core.model import Kind, Ref, Resource
+from auto_shutdown.core.model import Kind, Ref, Resource, Snapshot
 from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.cycle import one_pass as one_pass_module
 from auto_shutdown.cycle import removal as removal_module
@@ -151,3 +151,30 @@ async def test_a_resource_that_is_still_listed_does_not_count_as_removed(
     assert len(bench.world.removed) == 4, "after 1, 2 and 4 minutes"
     (newest, *_) = await bench.controller.requests.read_history(9)
     assert newest["outcome"] == "still-there"
+
+
+async def test_pass_that_saw_the_app_before_its_removal_ended_keeps_the_saving(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.world.app("a")
+    shutdowns = Shutdowns(bench)
+    await bench.live(timedelta(minutes=119))
+    monkeypatch.setattr(one_pass_module, "REMOVAL_SECONDS", 0.02)
+    bench.clock.advance(timedelta(minutes=2))
+    await bench.controller.run_pass()
+    await until(lambda: shutdowns.begun)
+    observe = bench.world.observe
+
+    async def observe_while_the_removal_ends(list_apps: bool, last_look: bool = False) -> Snapshot:
+        snapshot = await observe(list_apps, last_look)
+        shutdowns.ends.set()
+        await until(lambda: not bench.controller.situation.removals_under_way)
+        return snapshot
+
+    bench.clock.advance(timedelta(minutes=1))
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.world, "observe", observe_while_the_removal_ends)
+        await bench.controller.run_pass()
+    await bench.live(timedelta(hours=3))
+    savings = bench.controller.report()["savings"]
+    assert savings["instance_hours"] == pytest.approx(3, abs=0.1)
