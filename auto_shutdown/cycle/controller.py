@@ -102,7 +102,7 @@ class Controller:
         outcomes, now = Outcomes(announcer, log), self.ledger_time
         tasks = RemovalTasks(world, history, savings, situation, now, outcomes, self._recorder, log)
         self._tasks = tasks
-        emergency_stop = EmergencyStop(switch or StopSwitch())
+        emergency_stop = EmergencyStop(switch or StopSwitch(), lambda: clock.read().monotonic)
         self._objections = Objections(emergency_stop, hooks or VetoHooks(log))
         remover = Remover(
             world,

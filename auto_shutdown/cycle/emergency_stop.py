@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 
 from ..core.decision import Decision
@@ -16,8 +17,14 @@ from ..world.stop_switch import Stop, StopSwitch
 #: The name that the report shows for the objection.
 NAME = "administrator"
 
-#: The answer "not stopped" is valid for this time, so that removals due together cost one call.
+#: The answer "not stopped" is valid for this time after its reading began, so that removals due
+#: together cost one call.
 FRESH = timedelta(seconds=30)
+
+#: It is valid at least for this time after its reading ended. A pass may stop waiting for a slow
+#: reading, and the next pass, which uses the answer, first observes everything again. Without this
+#: time, an answer that took ``FRESH`` or longer would never be used.
+USABLE = timedelta(seconds=15)
 
 #: A switch that stops removals is read again after STOPPED_FOR; a switch that could not be read,
 #: after UNKNOWN_FOR.
@@ -27,11 +34,15 @@ UNKNOWN_FOR = timedelta(minutes=1)
 
 class EmergencyStop:
     """Reads the switch when a removal is due, and remembers its answer. After an answer that stops
-    removals, it reads the switch also while no removal is due."""
+    removals, it reads the switch also while no removal is due. ``monotonic`` returns monotonic
+    seconds."""
 
-    def __init__(self, switch: StopSwitch) -> None:
+    def __init__(self, switch: StopSwitch, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._switch = switch
+        self._monotonic = monotonic
+        #: When the last reading that ended began, and how long it took.
         self._read_at: datetime | None = None
+        self._took = timedelta(0)
         self._stop: Stop | None = None
         self._reading: asyncio.Task[None] | None = None
 
@@ -47,8 +58,10 @@ class EmergencyStop:
         return self._reading
 
     async def _read(self, now: datetime) -> None:
+        began_at = self._monotonic()
         try:
             self._stop, self._read_at = await self._switch.read(), now
+            self._took = timedelta(seconds=self._monotonic() - began_at)
         finally:
             self._reading = None
 
@@ -71,7 +84,7 @@ class EmergencyStop:
 
     def _lasts(self) -> timedelta:
         if self._stop is None:
-            return FRESH
+            return max(FRESH, self._took + USABLE)
         return STOPPED_FOR if self._stop.known else UNKNOWN_FOR
 
     def faults(self, now: datetime) -> list[Fault]:

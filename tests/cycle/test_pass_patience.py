@@ -14,7 +14,7 @@ from value_world import MINUTE, START, Bench, until
 from auto_shutdown.core.decision import Action, Decision, Reason
 from auto_shutdown.core.model import Kind, Ref
 from auto_shutdown.cycle import one_pass, pass_patience
-from auto_shutdown.cycle.emergency_stop import FRESH, EmergencyStop
+from auto_shutdown.cycle.emergency_stop import FRESH, USABLE, EmergencyStop
 from auto_shutdown.world.stop_switch import Stop
 
 DUE = Decision(Ref(Kind.KERNEL, "k"), Action.REMOVE, Reason.IDLE, "It is idle.")
@@ -179,3 +179,32 @@ async def test_reading_that_began_too_long_ago_is_repeated(seconds: float) -> No
     switch.goes_on.set()
     assert bool(await asking) is (seconds > 0)
     assert switch.reads == (2 if seconds else 1)
+
+
+@pytest.mark.parametrize("took", [2.0, FRESH.total_seconds() + 5])
+async def test_answer_of_a_slow_reading_is_used(tmp_path: Path, took: float) -> None:
+    """Signals end each pass that waits for the switch, and the answer is older than ``FRESH``."""
+    bench, switch = await slow_switch(tmp_path)
+    running = begin_pass(bench)
+    await until(lambda: switch.reads)
+    bench.controller.wake()
+    await running
+    bench.clock.advance(timedelta(seconds=took))
+    switch.goes_on.set()
+    await until(lambda: bench.controller._objections.emergency_stop._reading is None)
+    bench.clock.advance(USABLE - timedelta(seconds=1))
+    await bench.controller.run_pass()
+    assert (bench.world.removed, switch.reads) == (["k"], 1)
+
+
+async def test_answer_of_a_slow_reading_is_not_used_for_long() -> None:
+    switch, now, seconds = SlowSwitch(), START, 0.0
+    stop = EmergencyStop(switch, lambda: seconds)
+    reading = stop.reading([DUE], now)
+    assert reading is not None
+    await until(lambda: switch.reads)
+    seconds = 40.0
+    switch.goes_on.set()
+    await reading
+    assert stop.reading([DUE], now + timedelta(seconds=54)) is None
+    assert stop.reading([DUE], now + timedelta(seconds=55)) is not None
