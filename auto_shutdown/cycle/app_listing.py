@@ -25,9 +25,14 @@ AT_MOST_EVERY = 60.0
 #: panel does not ask.
 PANEL_SECONDS = 120.0
 
-#: A list counts as new in a pass only if it arrived at most this many seconds before that pass
-#: observed the apps. Apps may have been created or deleted since.
-NEW_SECONDS = 10.0
+#: A list counts as new in each pass that observes the apps at most this many seconds after the list
+#: arrived. One pass may not suffice: it gives up if a change signal comes while the stop switch is
+#: read, which takes at most 40 s. A list shows the apps as they were when its call began or later,
+#: but the age is counted from the end of the call: otherwise a list that took 40 s could not be
+#: used together with such a switch. SageMaker takes minutes to delete an app and start it again
+#: under its name, and the last look before DeleteApp shows whether the app is at work. The value is
+#: less than the usual poll interval, so a poll does not use the list of the poll before.
+NEW_SECONDS = 50.0
 
 
 class AppListing:
@@ -42,8 +47,8 @@ class AppListing:
         self._called_at: float | None = None
         self._failures = 0
         self._asked_at: float | None = None
-        #: When the newest list arrived that a pass has seen, and the moment of the pass for which
-        #: that list counts as new.
+        #: When the newest list arrived that a pass has seen, and the moment of the last pass for
+        #: which its list counted as new.
         self._listed_at: float | None = None
         self._new_in: float | None = None
 
@@ -62,10 +67,11 @@ class AppListing:
         that arrived at ``listed_at``, or which knows that the call that ended then ``failed``.
 
         ``listed_at`` and ``observed_at`` may be by another monotonic clock than ``at``."""
-        if listed_at is None or listed_at == self._listed_at:
+        if listed_at is None:
             return
-        self._listed_at = listed_at
-        self._failures = self._failures + 1 if failed else 0
+        if listed_at != self._listed_at:
+            self._listed_at = listed_at
+            self._failures = self._failures + 1 if failed else 0
         if observed_at - listed_at <= NEW_SECONDS:
             self._new_in = at
 

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_emergency_stop import StoppedBench
+from test_pass_patience import SlowSwitch
 from value_world import MINUTE, Bench, faults, until
 from waiting import eventually
 
 from auto_shutdown.config.settings import Limits
 from auto_shutdown.core.model import App
+from auto_shutdown.cycle import pass_patience
 from auto_shutdown.cycle.app_listing import NEW_SECONDS
 from auto_shutdown.world import app_list
 
@@ -136,6 +139,42 @@ async def test_list_that_arrived_long_before_the_pass_deletes_no_app(bench: Benc
     await let_list_arrive(bench)
     await bench.controller.run_pass()
     assert bench.world.removed == [app.id]
+
+
+@pytest.mark.parametrize("switch_seconds", [2, 40])
+async def test_app_is_deleted_although_signals_end_the_pass_that_has_the_new_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switch_seconds: int
+) -> None:
+    """ListApps takes 35 s, and then the stop switch must be read."""
+    monkeypatch.setattr(pass_patience, "SIGNAL_SECONDS", 0.0)
+    bench, switch = StoppedBench(tmp_path), SlowSwitch()
+    bench.controller._objections.emergency_stop._switch = switch
+    stop = bench.controller._objections.emergency_stop
+
+    async def pass_with_signal() -> None:
+        running = asyncio.ensure_future(bench.controller.run_pass())
+        while not running.done():
+            bench.controller.kernel_changed("other")
+            await asyncio.sleep(0.005)
+        await running
+
+    app = bench.world.app("a")
+    await bench.live(timedelta(minutes=119))
+    calls = block_and_count(bench)
+    bench.clock.advance(2 * MINUTE)
+    await pass_with_signal()
+    bench.clock.advance(timedelta(seconds=35))
+    await let_list_arrive(bench)
+    await pass_with_signal()
+    assert (bench.world.removed, switch.reads) == ([], 1)
+    bench.clock.advance(timedelta(seconds=switch_seconds))
+    switch.goes_on.set()
+    await until(lambda: stop._reading is None)
+    assert calls() == 1
+    block_lists(bench)
+    await pass_with_signal()
+    await eventually(lambda: bench.world.removed == [app.id], "the deletion")
+    assert switch.reads == 1
 
 
 def block_and_count(bench: Bench) -> Callable[[], int]:
