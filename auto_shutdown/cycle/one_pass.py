@@ -189,10 +189,13 @@ class OnePass:
         self._app_listing.observed(at, snapshot.apps_listed_at, observed_at, failed)
         return snapshot
 
-    def _lacks_new_list(self, moment: Moment, policy: Policy) -> bool:
-        """Whether the plan removes apps of a list that is not new in this pass."""
-        is_new = self._app_listing.is_new_in(moment.monotonic)
-        return self._world.has_apps and not is_new and self._removes_apps(policy)
+    def _has_old_list(self, moment: Moment) -> bool:
+        """Whether the list of the apps is not new in this pass."""
+        return self._world.has_apps and not self._app_listing.is_new_in(moment.monotonic)
+
+    def _needs_new_list(self, moment: Moment, policy: Policy) -> bool:
+        """Whether only an old list prevents the removal of an app in this pass."""
+        return self._has_old_list(moment) and self._can_remove_apps(policy, moment.now)
 
     async def _plan_with_new_list(self, moment: Moment, policy: Policy) -> set[Ref]:
         """Ask for objections to the plan. If it still removes apps, call ListApps, because a pass
@@ -200,10 +203,10 @@ class OnePass:
         call that the plan needs is in progress. Returns the resources whose removal was asked
         about."""
         asked: set[Ref] = set()
-        if self._world.app_list.call is not None and self._lacks_new_list(moment, policy):
+        if self._world.app_list.call is not None and self._needs_new_list(moment, policy):
             return asked
         await self._ask_for_objections(policy, moment.now, asked)
-        if self._lacks_new_list(moment, policy):
+        if self._needs_new_list(moment, policy):
             await self.observe_and_advance(moment, list_apps=True)
             self._situation.decide(policy, moment.now)
             await self._ask_for_objections(policy, moment.now, asked)
@@ -213,7 +216,8 @@ class OnePass:
         """Decide to keep the apps and what is removed only with them, while the list that this pass
         needs has not arrived. The pass that follows its arrival decides again."""
         situation = self._situation
-        if self._lacks_new_list(moment, policy):
+        # This includes an app that waits for the removal of its kernels: it may end in this pass.
+        if self._has_old_list(moment) and self._removes_apps(policy):
             unread = {**situation.snapshot.unread, Snapshot.APPS: NOT_LISTED_YET}
             situation.snapshot = replace(situation.snapshot, unread=unread)
             situation.decide(policy, moment.now)
@@ -259,8 +263,16 @@ class OnePass:
         return False
 
     def _removes_apps(self, policy: Policy) -> bool:
+        return any(self._apps_to_remove(policy))
+
+    def _can_remove_apps(self, policy: Policy, now: datetime) -> bool:
+        """Whether the plan removes an app whose removal can begin now. Otherwise a new list would
+        be of no use, and each pass during a slow shutdown would call ListApps."""
+        return any(self._remover.can_begin(ref, now) for ref in self._apps_to_remove(policy))
+
+    def _apps_to_remove(self, policy: Policy) -> list[Ref]:
         removals = self._remover.removals_to_carry_out(policy)
-        return any(decision.ref.kind is Kind.APP for decision in removals)
+        return [decision.ref for decision in removals if decision.ref.kind is Kind.APP]
 
     def _give_notice(self, snapshot: Snapshot, plan: Plan, now: datetime) -> None:
         """Record in the ledger which removals are announced, and announce the new ones. ``plan``
@@ -296,7 +308,7 @@ class OnePass:
             any_ended = any_ended or ended
         policy = current_policy()
         if any_ended:
-            await self.observe_and_advance(moment, self._removes_apps(policy))
+            await self.observe_and_advance(moment, self._can_remove_apps(policy, now))
         situation.decide(policy, now)
         self._keep_apps_without_new_list(moment, policy)
 

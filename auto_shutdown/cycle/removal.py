@@ -101,6 +101,11 @@ class Remover:
             )
         ]
 
+    def can_begin(self, ref: Ref, now: datetime) -> bool:
+        """Whether the removal of ``ref`` can begin: it is not in progress, and waits for no
+        other."""
+        return not (self._tasks.has(ref) or self._waits_for_tenants(ref, now))
+
     async def carry_out(
         self,
         decision: Decision,
@@ -114,7 +119,7 @@ class Remover:
         ref, situation = decision.ref, self._situation
         # An administrator may stop all removals while a long series of them is carried out.
         await self._read_stop_switch(decision)
-        if self._tasks.has(ref) or self._waits_for_tenants(ref, now):
+        if not self.can_begin(ref, now):
             return False
         before = situation.snapshot
         began_at = time.monotonic()

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from test_emergency_stop import StoppedBench
 from test_pass_patience import SlowSwitch
+from test_slow_shutdowns import Shutdowns
 from value_world import MINUTE, Bench, faults, until
 from waiting import eventually
 
 from auto_shutdown.config.settings import Limits
-from auto_shutdown.core.model import App
-from auto_shutdown.cycle import pass_patience
+from auto_shutdown.core.model import App, Kind, Ref
+from auto_shutdown.cycle import one_pass, pass_patience
 from auto_shutdown.cycle.app_listing import NEW_SECONDS
 from auto_shutdown.world import app_list
 
@@ -175,6 +176,35 @@ async def test_app_is_deleted_although_signals_end_the_pass_that_has_the_new_lis
     await pass_with_signal()
     await eventually(lambda: bench.world.removed == [app.id], "the deletion")
     assert switch.reads == 1
+
+
+async def test_slow_shutdown_of_a_kernel_causes_no_lists_for_its_app(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app waits for its kernel, and each pass finds it due."""
+    monkeypatch.setattr(one_pass, "REMOVAL_SECONDS", 0.02)
+    app = bench.world.app("a")
+    bench.world.kernel("k", app)
+    bench.world.kernel("other", state="busy")
+    await bench.live(timedelta(minutes=119))
+    shutdowns = Shutdowns(bench)
+    bench.clock.advance(2 * MINUTE)
+    await bench.controller.run_pass()
+    await until(lambda: shutdowns.begun)
+    calls = block_and_count(bench)
+    for _ in range(50):  # 55 s: the list becomes old, and the shutdown is not late yet
+        bench.clock.advance(timedelta(seconds=1.1))
+        await bench.controller.run_pass()
+    assert calls() == 0
+    shutdowns.ends.set()
+    await until(lambda: bench.world.removed == ["k"])
+    await until(lambda: not bench.controller._one_pass._remover._tasks.has(Ref(Kind.KERNEL, "k")))
+    await bench.controller.run_pass()
+    assert calls() == 1, "now the app needs a new list"
+    assert bench.world.removed == ["k"], "the list is too old"
+    await let_list_arrive(bench)
+    await bench.controller.run_pass()
+    assert bench.world.removed == ["k", app.id]
 
 
 def block_and_count(bench: Bench) -> Callable[[], int]:
