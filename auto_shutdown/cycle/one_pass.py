@@ -301,6 +301,8 @@ class OnePass:
             await self._patience.wait_for(removal, seconds)
 
         for decision in removals:
+            if self._remover.must_wait(now):
+                break
             if not await self._stop_switch_was_read([decision], self._clock.ledger_time(True)):
                 break
             self.watchdog.step(f"removing {decision.ref}")

@@ -32,6 +32,11 @@ from .situation import Situation
 #: A removal that takes longer than this is reported as a fault. It continues: nothing cancels it.
 LATE = timedelta(seconds=60)
 
+#: No pass begins a removal while so many removals go on beside the passes. Each reads the state
+#: files and the stop switch, and a shutdown may need processor time of its kernel. A late removal
+#: does not count: it may never end.
+MOST_BESIDE = 5
+
 LATE_REMEDY = sentence(
     "Wait: the extension tries nothing else meanwhile. If the fault stays, see the messages "
     "of the kernel manager in the server's log, and restart the server."
@@ -70,6 +75,8 @@ class Remover:
         self._outcomes = outcomes
         self._read_other_servers = read_other_servers
         self._emergency_stop = emergency_stop
+        #: The removals for which a pass has stopped waiting, and the instant of that pass.
+        self._beside: dict[asyncio.Future[Outcome], datetime] = {}
 
     def faults(self, now: datetime) -> list[Fault]:
         """The removals that take too long."""
@@ -101,10 +108,17 @@ class Remover:
             )
         ]
 
+    def must_wait(self, now: datetime) -> bool:
+        """Whether no removal can begin, because too many are in progress. Another pass begins when
+        one of them ends."""
+        current = [at for at in self._beside.values() if timedelta(0) <= now - at < LATE]
+        return len(current) >= MOST_BESIDE
+
     def can_begin(self, ref: Ref, now: datetime) -> bool:
         """Whether the removal of ``ref`` can begin: it is not in progress, and waits for no
         other."""
-        return not (self._tasks.has(ref) or self._waits_for_tenants(ref, now))
+        waits = self.must_wait(now) or self._waits_for_tenants(ref, now)
+        return not (waits or self._tasks.has(ref))
 
     async def carry_out(
         self,
@@ -165,9 +179,14 @@ class Remover:
         task = self._tasks.begin(resource, removal, last)
         await wait_for(task)
         if not task.done():
-            task.add_done_callback(lambda _task: self._wake())
+            self._beside[task] = now
+            task.add_done_callback(self._ended_beside)
             return False
         return task.result().ended
+
+    def _ended_beside(self, task: asyncio.Future[Outcome]) -> None:
+        self._beside.pop(task, None)
+        self._wake()
 
     async def _read_stop_switch(self, decision: Decision) -> None:
         """Record an objection to ``decision`` if the administrator has stopped all removals. Since

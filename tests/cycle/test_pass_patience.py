@@ -15,6 +15,7 @@ from auto_shutdown.core.decision import Action, Decision, Reason
 from auto_shutdown.core.model import Kind, Ref
 from auto_shutdown.cycle import one_pass, pass_patience
 from auto_shutdown.cycle.emergency_stop import FRESH, USABLE, EmergencyStop
+from auto_shutdown.cycle.removal import LATE, MOST_BESIDE
 from auto_shutdown.world.stop_switch import Stop
 
 DUE = Decision(Ref(Kind.KERNEL, "k"), Action.REMOVE, Reason.IDLE, "It is idle.")
@@ -76,6 +77,40 @@ async def test_other_removals_begin_during_a_slow_shutdown(bench: Bench) -> None
     await until(lambda: not bench.controller.situation.removals_under_way)
     entries = await bench.controller.requests.read_history(9)
     assert sorted(entry["resource"] for entry in entries) == ["a", "c"], "one line for each"
+
+
+async def test_few_removals_are_in_progress_at_the_same_time(bench: Bench) -> None:
+    """A signal ends each pass that waits for a removal."""
+    names = [f"k{number:02}" for number in range(2 * MOST_BESIDE + 2)]
+    for name in names:
+        bench.world.kernel(name)
+    shutdowns = Shutdowns(bench)
+    await bench.live(timedelta(minutes=119))
+    bench.clock.advance(2 * MINUTE)
+
+    async def pass_with_signal() -> None:
+        running = begin_pass(bench)
+        while not running.done():
+            bench.controller.kernel_changed("other")
+            await asyncio.sleep(0.005)
+        await running
+
+    await pass_with_signal()
+    await pass_with_signal()
+    await until(lambda: len(shutdowns.begun) == MOST_BESIDE)
+    bench.controller._changes.take()
+    shutdowns.ends.set()
+    await until(lambda: len(bench.world.removed) == MOST_BESIDE)
+    await until(lambda: bench.controller._changes._everything)  # the loop begins a pass at once
+    shutdowns.ends.clear()
+    await until(lambda: not bench.controller._one_pass._remover._beside)
+    await pass_with_signal()
+    await until(lambda: len(shutdowns.begun) == 2 * MOST_BESIDE)
+    bench.clock.advance(LATE)
+    await pass_with_signal()  # removals that hang do not delay the others for ever
+    await until(lambda: sorted(shutdowns.begun) == names)
+    shutdowns.ends.set()
+    await until(lambda: sorted(bench.world.removed) == names)
 
 
 async def test_end_of_the_server_waits_for_a_removal_beside_the_passes(bench: Bench) -> None:
