@@ -83,6 +83,31 @@ def test_dialog_brings_back_a_kernel_its_cells_and_a_terminal(browser: Any, tmp_
         server.stop()
 
 
+def troubles_of(page: Any) -> list[str]:
+    """The failed requests to this extension, and the messages of its code in the console of the
+    page, from now on."""
+    troubles: list[str] = []
+
+    def note_answer(response: Any) -> None:
+        if "/auto-shutdown/" in response.url and response.status >= 400:
+            troubles.append(f"{response.status} {response.request.method} {response.url}")
+
+    def note_message(message: Any) -> None:
+        source = str((message.location or {}).get("url", ""))
+        ours = "auto-shutdown" in source or "auto-shutdown" in message.text
+        if ours and message.type in ("error", "warning"):
+            troubles.append(f"{message.type}: {message.text}")
+
+    def note_exception(error: Any) -> None:
+        if "auto-shutdown" in str(getattr(error, "stack", "")):
+            troubles.append(f"exception: {error}")
+
+    page.on("response", note_answer)
+    page.on("console", note_message)
+    page.on("pageerror", note_exception)
+    return troubles
+
+
 def use_and_stop(server: JupyterServerApp, browser: Any, place: Path) -> None:
     kernel = open_notebook(server, "train.ipynb")
     for cell in ("x = 40", "y = x + 1", "x = 40", "secret_step = 1", "print(x + 2)"):
@@ -95,6 +120,7 @@ def use_and_stop(server: JupyterServerApp, browser: Any, place: Path) -> None:
     terminal = server.request("POST", "api/terminals", {"cwd": str(folder)})["name"]
     context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 900})
     page = opened(context, server, "lab/tree/train.ipynb")
+    troubles = troubles_of(page)
     page.locator(".jp-Notebook .jp-Cell").first.wait_for()
     server.request("POST", "auto-shutdown/remove", {"kind": "kernel", "id": kernel})
     server.request("POST", "auto-shutdown/remove", {"kind": "terminal", "id": terminal})
@@ -133,6 +159,7 @@ def use_and_stop(server: JupyterServerApp, browser: Any, place: Path) -> None:
     server.type(opened_again["name"], "touch proof\r")
     server.wait_for("the folder", proof.exists)
     page.locator(".jp-Terminal").wait_for()
+    assert troubles == []
 
     # An error ends the run, and so does the person.
     for cell in (SLOW, "1 / 0", LATE):
