@@ -6,10 +6,11 @@ A server's token is read from Jupyter's runtime files. It is never printed or lo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from ..world.proc_files import read_process
 from .answers import TOKEN_VARIABLE
 from .client import AskPassword, Client, Server
 from .connection import ANY_ADDRESS, UNIX_SCHEME
@@ -143,12 +144,13 @@ def _unlisted_parent(servers: Iterable[Server]) -> list[Server]:
 def _choose(servers: Sequence[Server], tell: Callable[[str], None] | None) -> Server:
     """Choose from several servers, as ``find`` describes it. Raises ServerError when it is not
     clear which server the user means."""
-    here, parent = os.environ.get(SERVER_VARIABLE), os.environ.get(PARENT_VARIABLE)
-    parents = [s for s in servers if parent is not None and str(s.pid) == parent]
-    if not parents and here is not None:
-        parents = [s for s in servers if _place(s) == _place(Server(here))]
+    parents = _parents(servers)
     if len(parents) == 1:
         return parents[0]
+    if len({_place(server) for server in parents}) > 1 and tell is None:
+        message = f"This terminal or kernel names {len(parents)} servers as its own."
+        remedy = f"Choose one with --port or --url: {_list(parents)}"
+        raise ServerError(ExitCode.USAGE, message, remedy)
     probed = _probe(parents or servers)
     candidates = {s: p for s, p in probed.items() if p is None or not p.absent}
     if not candidates:
@@ -168,6 +170,46 @@ def _choose(servers: Sequence[Server], tell: Callable[[str], None] | None) -> Se
     message = f"{len(candidates)} servers have auto_shutdown, or may have it."
     listed = "; ".join(_description(server, problem) for server, problem in candidates.items())
     raise ServerError(ExitCode.USAGE, message, f"Choose one with --port or --url: {listed}")
+
+
+def _parents(servers: Iterable[Server]) -> list[Server]:
+    """The servers in whose kernel or terminal this runs, as the environment names them.
+
+    A server that was started in a kernel or terminal of another one inherits the variables of the
+    other, and passes them on. If the variables name different servers, the nearest ancestor of this
+    process is the right one. All of them are returned if that is not clear."""
+    here, parent = os.environ.get(SERVER_VARIABLE), os.environ.get(PARENT_VARIABLE)
+    of_kernel = [s for s in servers if parent is not None and str(s.pid) == parent]
+    of_terminal = [s for s in servers if here is not None and _place(s) == _place(Server(here))]
+    if not of_kernel or not of_terminal:
+        return of_kernel or of_terminal
+    of_both = [server for server in of_kernel if server in of_terminal]
+    return of_both or _nearest([*of_kernel, *of_terminal])
+
+
+def _nearest(servers: list[Server]) -> list[Server]:
+    """Those of ``servers`` whose process is the nearest ancestor of this one; all of them if none
+    is an ancestor, or if the process of one is unknown."""
+    if any(server.pid is None for server in servers):
+        return servers
+    for pid in _ancestors():
+        nearest = [server for server in servers if server.pid == pid]
+        if nearest:
+            return nearest
+    return servers
+
+
+def _ancestors() -> Iterator[int]:
+    """The process ids of the ancestors of this process, nearest first, as far as they can be
+    read."""
+    pid = os.getppid()
+    while pid > 0:
+        yield pid
+        try:
+            process = read_process(pid)
+        except OSError:
+            return
+        pid = 0 if process is None else process.parent
 
 
 def _probe(servers: Iterable[Server]) -> dict[Server, ServerError | None]:

@@ -82,7 +82,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "runtime"
     path.mkdir()
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(path))
-    for name in ("JUPYTER_SERVER_URL", "JUPYTER_TOKEN"):
+    for name in ("JUPYTER_SERVER_URL", "JPY_PARENT_PID", "JUPYTER_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     return path
 

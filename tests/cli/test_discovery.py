@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,6 +15,13 @@ from fake_server import TOKEN, closed_port, error_of_find, list_server, serving
 
 from auto_shutdown.api.discovery import find
 from auto_shutdown.api.server_error import ExitCode, ServerError
+
+
+@contextmanager
+def other_process() -> Iterator[int]:
+    """The id of a process that is no ancestor of this one."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process.pid
 
 
 def test_only_server_with_the_extension_is_chosen(runtime: Path) -> None:
@@ -99,6 +112,58 @@ def test_server_of_this_terminal_counts_although_it_is_not_listed(
     with serving() as other:
         list_server(runtime, other.url)
         assert find().server.url == other.url, "the server of this terminal has ended"
+
+
+#: Starts a server's process (a child of this test), and the command in a terminal of that server.
+COMMAND = """
+import json, os, pathlib, subprocess, sys
+path, command = sys.argv[1:]
+described = json.loads(pathlib.Path(path).read_text())
+pathlib.Path(path).write_text(json.dumps({**described, "pid": os.getpid()}))
+sys.exit(subprocess.call([sys.executable, "-c", command]))
+"""
+FIND = "from auto_shutdown.api.discovery import find; print(find().server.url)"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+@pytest.mark.parametrize("inherited", ["JPY_PARENT_PID", "JUPYTER_SERVER_URL"])
+def test_server_that_another_server_started_is_that_of_its_terminals_and_kernels(
+    inherited: str, runtime: Path
+) -> None:
+    """The inner server inherits the variables of the outer one."""
+    with serving() as outer, serving() as inner:
+        list_server(runtime, outer.url)
+        path = runtime / "jpserver-inner.json"
+        path.write_text(json.dumps({"url": inner.url, "token": TOKEN}))
+        by_kernel = {"JPY_PARENT_PID": str(os.getpid()), "JUPYTER_SERVER_URL": inner.url}
+        code, command = COMMAND, FIND
+        if inherited == "JUPYTER_SERVER_URL":
+            by_kernel = {"JUPYTER_SERVER_URL": outer.url}
+            command = "import os; os.environ['JPY_PARENT_PID'] = str(os.getppid()); " + FIND
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path), command],
+            env={**os.environ, **by_kernel},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.stdout.strip(), done.stderr) == (inner.url, "")
+
+
+def test_command_that_acts_needs_a_choice_if_it_is_unclear_which_server_started_it(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as one, serving() as two, other_process() as pid:
+        list_server(runtime, one.url, pid=os.getpid())
+        list_server(runtime, two.url, pid=pid)
+        monkeypatch.setenv("JPY_PARENT_PID", str(os.getpid()))
+        monkeypatch.setenv("JUPYTER_SERVER_URL", two.url)
+        error = error_of_find()
+        assert "names 2 servers as its own" in str(error)
+        assert one.url in error.remedy
+        assert two.url in error.remedy
+        monkeypatch.setenv("JUPYTER_SERVER_URL", one.url)
+        assert find().server.url == one.url
 
 
 def test_left_over_runtime_file_of_the_same_address_is_no_second_server(runtime: Path) -> None:
