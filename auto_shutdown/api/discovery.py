@@ -56,7 +56,8 @@ def find(
     tell: Callable[[str], None] | None = None,
 ) -> Client:
     """A client of the running server that ``url`` and ``port`` select. Without them: of the server
-    in whose kernel or terminal this runs, else of the only server that has the extension.
+    in whose kernel or terminal this runs, else of the only server that has the extension. A runtime
+    file that cannot be read may be that of another such server.
 
     ``ask_password`` is called when the server wants a password; None when no person can be asked.
     ``tell``: for a command that only shows something. If other servers may have the extension too,
@@ -68,13 +69,16 @@ def find(
     files = read_runtime_files()
     servers = [_server(each) for each in files.servers]
     chosen = [server for server in servers if _is_chosen(server, given, port)]
+    hidden: Sequence[str] = ()
     if given is None and port is None:
         chosen += _unlisted_parent(servers)
+        hidden = files.problems
     elif not chosen and given is not None and port is None:
         chosen = [given]
     if not chosen:
         raise _no_server(servers, files.problems)
-    return Client(chosen[0] if len(chosen) == 1 else _choose(chosen, tell), ask_password)
+    is_clear = len(chosen) == 1 and not hidden
+    return Client(chosen[0] if is_clear else _choose(chosen, hidden, tell), ask_password)
 
 
 def _server_at(url: str) -> Server:
@@ -141,9 +145,12 @@ def _unlisted_parent(servers: Iterable[Server]) -> list[Server]:
     return [] if problem is not None and problem.absent else [server]
 
 
-def _choose(servers: Sequence[Server], tell: Callable[[str], None] | None) -> Server:
-    """Choose from several servers, as ``find`` describes it. Raises ServerError when it is not
-    clear which server the user means."""
+def _choose(
+    servers: Sequence[Server], hidden: Sequence[str], tell: Callable[[str], None] | None
+) -> Server:
+    """Choose from several servers, as ``find`` describes it. ``hidden`` are sentences on the
+    runtime files that cannot be read. Raises ServerError when it is not clear which server the user
+    means."""
     parents = _parents(servers)
     if len(parents) == 1:
         return parents[0]
@@ -154,22 +161,33 @@ def _choose(servers: Sequence[Server], tell: Callable[[str], None] | None) -> Se
     probed = _probe(parents or servers)
     candidates = {s: p for s, p in probed.items() if p is None or not p.absent}
     if not candidates:
-        message = f"{len(servers)} servers run, none of them with auto_shutdown."
+        message = " ".join(
+            [f"{len(servers)} servers run, none of them with auto_shutdown.", *hidden]
+        )
         remedy = f"Choose one with --url or --port to see its error: {_list(servers)}"
         raise ServerError(ExitCode.USAGE, message, remedy)
-    if len(candidates) == 1:
+    if len(candidates) == 1 and not hidden:
         return next(iter(candidates))
     readable = [server for server, problem in candidates.items() if problem is None]
     if len(readable) == 1 and tell is not None:
         others = [_description(s, p) for s, p in candidates.items() if s != readable[0]]
-        tell(
-            f"This is the server at {_description(readable[0])}. Not shown: {'; '.join(others)}. "
-            "Choose a server with --port or --url."
-        )
+        not_shown = [f"Not shown: {'; '.join(others)}."] if others else []
+        sentences = [
+            f"This is the server at {_description(readable[0])}.",
+            *not_shown,
+            *_of_hidden(hidden),
+            "Choose a server with --port or --url.",
+        ]
+        tell(" ".join(sentences))
         return readable[0]
-    message = f"{len(candidates)} servers have auto_shutdown, or may have it."
+    number = "1 server has" if len(candidates) == 1 else f"{len(candidates)} servers have"
+    message = " ".join([f"{number} auto_shutdown, or may have it.", *_of_hidden(hidden)])
     listed = "; ".join(_description(server, problem) for server, problem in candidates.items())
     raise ServerError(ExitCode.USAGE, message, f"Choose one with --port or --url: {listed}")
+
+
+def _of_hidden(hidden: Sequence[str]) -> Sequence[str]:
+    return ["Another server may run:", *hidden] if hidden else []
 
 
 def _parents(servers: Iterable[Server]) -> list[Server]:

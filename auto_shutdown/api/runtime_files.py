@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import safe_files
 
-_NAME = re.compile(r"jpserver-.+\.json")
+_NAME = re.compile(r"jpserver-(?P<pid>.+)\.json")
 
 #: The largest runtime file in bytes. A longer file is something else, and is not read.
 _MOST_BYTES = 64 * 1024
@@ -50,6 +50,8 @@ def read_runtime_files() -> RuntimeFiles:
         except FileNotFoundError:
             continue  # its server has ended meanwhile
         except OSError as error:
+            if _was_left_behind(name):
+                continue
             found.problems.append(f"{directory / name} cannot be read: {error.strerror}.")
             continue
         if described is not None:
@@ -67,6 +69,15 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return None
     return described if is_of_a_server else None
+
+
+def _was_left_behind(name: str) -> bool:
+    """Whether the process that the file's name gives has ended."""
+    match = _NAME.fullmatch(name)
+    try:
+        return match is not None and not _is_running(int(match["pid"]))
+    except (ValueError, OverflowError):
+        return False
 
 
 def _is_running(pid: int) -> bool:

@@ -143,7 +143,12 @@ def test_irregular_runtime_file_hides_no_server_and_is_named(
     assert f"{runtime / 'jpserver-odd.json'} cannot be read: {name}" in str(error)
     with serving() as fake:
         list_server(runtime, fake.url)
-        assert find().server.url == fake.url
+        told: list[str] = []
+        assert find(tell=told.append).server.url == fake.url
+        assert f"cannot be read: {name}" in told[0]
+        assert find(port=fake.port).server.url == fake.url
+        error = error_of_find()  # the file may be that of the server that the user means
+        assert (error.code, fake.url in error.remedy) == (ExitCode.USAGE, True)
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,29 @@ def test_command_that_acts_needs_a_choice_if_it_is_unclear_which_server_started_
         assert find().server.url == one.url
 
 
+def test_runtime_file_that_cannot_be_read_may_be_that_of_another_server(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    with serving() as one, other_process() as pid:
+        list_server(runtime, one.url)
+        unreadable = runtime / f"jpserver-{pid}.json"
+        unreadable.mkdir()
+        error = error_of_find()
+        assert error.code is ExitCode.USAGE
+        assert f"Another server may run: {unreadable} cannot be read" in str(error)
+        assert one.url in error.remedy
+        assert find(tell=told.append).server.url == one.url
+        assert str(unreadable) in told[0]
+        assert find(port=one.port).server.url == find(url=one.url).server.url == one.url
+        monkeypatch.setenv("JUPYTER_SERVER_URL", one.url)
+        assert find().server.url == one.url
+        monkeypatch.delenv("JUPYTER_SERVER_URL")
+    with serving() as one:
+        list_server(runtime, one.url)
+        assert find().server.url == one.url, "the process of the unreadable file has ended"
+
+
 def test_left_over_runtime_file_of_the_same_address_is_no_second_server(runtime: Path) -> None:
     with serving() as one, serving() as two:
         two.status = 404
