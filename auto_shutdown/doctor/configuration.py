@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..config import provenance
+from ..config.other_applications import WELL_KNOWN
 from ..config.problems import misspelt_sections, misspelt_sections_of_files
 from ..config.traits import AdminTraits
 from ..core.finding import Finding, failure, ok, warning
 from ..core.formatting import printable
 from ..world.stop_switch import Stop, StopSwitch
+from .installation import enabled_extensions
 from .situation import Situation
 
 CHECK = "configuration"
@@ -24,6 +26,7 @@ def examine(situation: Situation) -> Iterator[Finding]:
     problems = [*_unreadable(situation), *_error(situation), *_misunderstood(situation)]
     yield from problems or [ok(CHECK, f"{len(situation.files)} files read, all understood")]
     yield from _overruled(situation)
+    yield from _read_by_some_servers(situation)
     yield from _stop_file(situation)
     yield from _settings(situation)
 
@@ -71,6 +74,27 @@ def _overruled(situation: Situation) -> Iterator[Finding]:
                 f"Remove AutoShutdown from {file.path}; change what is allowed in the settings."
             )
             yield warning(CHECK, text, remedy)
+
+
+def _read_by_some_servers(situation: Situation) -> Iterator[Finding]:
+    """Each file of another application, such as ``jupyter_lab_config.py``, that sets something for
+    this extension, if that application is not enabled. Only ``jupyter lab`` reads it then."""
+    if any(file.problem for file in situation.files):
+        return  # the enabled extensions are then unknown
+    enabled = enabled_extensions(situation)
+    for name in dict.fromkeys(name for _, name in WELL_KNOWN):
+        packages = [package for package, file in WELL_KNOWN if file == name]
+        if any(enabled.get(package) for package in packages):
+            continue
+        for file in situation.files:
+            is_of_application = file.path.stem == name and file.owner != provenance.STARTER
+            if is_of_application and file.section(provenance.SECTION):
+                text = (
+                    f"{file.path} sets AutoShutdown, and `jupyter server` does not read it, "
+                    f"because {' or '.join(packages)} is not enabled"
+                )
+                place = file.path.with_name(provenance.SERVER_FILE + file.path.suffix)
+                yield warning(CHECK, text, f"Move AutoShutdown to {place}, which applies always.")
 
 
 def _stop_file(situation: Situation) -> Iterator[Finding]:

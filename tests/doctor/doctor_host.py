@@ -37,6 +37,7 @@ class Host:
             self.env / "jupyter_server_config.d" / "auto_shutdown.json",
             {"ServerApp": {"jpserver_extensions": {"auto_shutdown": True}}},
         )
+        self.enable_lab(True)
         self.configure()
         studio.api.faults.clear()
         studio.api.calls.clear()
@@ -76,6 +77,13 @@ class Host:
     def write(self, path: Path, content: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+    def enable_lab(self, enabled: bool) -> None:
+        """The file with which JupyterLab is installed as an extension of the server."""
+        self.write(
+            self.env / "jupyter_server_config.d" / "jupyterlab.json",
+            {"ServerApp": {"jpserver_extensions": {"jupyterlab": enabled}}},
+        )
 
     def configure(self, **traits: Any) -> None:
         """The content of the administrator's file."""
