@@ -33,7 +33,7 @@ from auto_shutdown.local_studio.studio import CREDENTIALS, LocalStudio
 from auto_shutdown.state import store as store_module
 from auto_shutdown.state.history import History
 from auto_shutdown.state.store import Store, StoreError
-from auto_shutdown.world import app_list, sagemaker
+from auto_shutdown.world import app_list, sagemaker, sagemaker_client
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.sagemaker import SageMaker
@@ -51,7 +51,11 @@ SORTS = ("idle", "busy", "held")
 
 #: The product's time limits while the API or the wire to it is broken: nobody waits here for an
 #: answer that never comes. At all other times the limits are the product's own.
-SHORT_LIMITS = {"CONNECT_SECONDS": 1, "READ_SECONDS": 0.7, "CALL_SECONDS": 4.0}
+SHORT_LIMITS = {
+    (sagemaker_client, "CONNECT_SECONDS"): 1,
+    (sagemaker_client, "READ_SECONDS"): 0.7,
+    (sagemaker, "CALL_SECONDS"): 4.0,
+}
 
 #: Nothing else hangs here, however slow a busy machine and its disk are. With the product's own
 #: limits (15 s for a file, 5 s for a lock, 30 s for a pass) a slow machine would be a second fault.
@@ -231,10 +235,10 @@ class Morning(Bench):
                 lines.append(None)
         return lines
 
-    def set_call_limits(self, limits: Mapping[str, float]) -> None:
+    def set_call_limits(self, limits: Mapping[tuple[Any, str], float]) -> None:
         """Use these time limits for calls to SageMaker from now on, also in the next client."""
-        for constant, value in limits.items():
-            setattr(sagemaker, constant, value)
+        for (module, constant), value in limits.items():
+            setattr(module, constant, value)
         self.sagemaker._client = None
 
     async def calls_returned(self) -> None:

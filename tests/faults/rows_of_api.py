@@ -11,7 +11,6 @@ from morning import SHORT_LIMITS, BareStudio, Morning, Verdict, morning_with_fau
 from wire import Wire
 
 from auto_shutdown.local_studio.api import Fault, denied
-from auto_shutdown.world import sagemaker
 
 #: Code, HTTP status and text, as SageMaker or a proxy before it sends them.
 ERRORS = (
@@ -120,7 +119,7 @@ async def run(try_: Try, root: Path, studio: BareStudio) -> Verdict:
     """One try. The product's time limits for calls are short while the fault lasts."""
     name, start_fault, end_fault = try_
     morning = Morning(root / name, studio, name)
-    own_limits = {name: getattr(sagemaker, name) for name in SHORT_LIMITS}
+    own_limits = {limit: getattr(*limit) for limit in SHORT_LIMITS}
 
     def start(morning: Morning) -> None:
         morning.set_call_limits(SHORT_LIMITS)

@@ -19,8 +19,6 @@ import rows_of_processes
 import rows_of_state
 from morning import PATIENT_LIMITS, SHORT_LIMITS, BareStudio, Morning, Verdict
 
-from auto_shutdown.world import sagemaker
-
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 #: The product handles each of these answers of SageMaker in another way.
@@ -58,8 +56,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareStudio]:
 @pytest.fixture(autouse=True)
 def _restored_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restore the time limits and the environment that a morning changes."""
-    limits = [(sagemaker, name) for name in SHORT_LIMITS]
-    for module, name in [*limits, *PATIENT_LIMITS]:
+    for module, name in [*SHORT_LIMITS, *PATIENT_LIMITS]:
         monkeypatch.setattr(module, name, getattr(module, name))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "local")
