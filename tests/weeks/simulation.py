@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,12 +12,23 @@ from unittest.mock import patch
 from simulated_server import Report, SimulatedServer
 from truth import DAY, HOUR, MINUTE
 
+#: A pass waits in real time, and minutes of simulated time follow it. So each wait of a pass is
+#: long enough on a busy machine, too. Otherwise the speed of the machine would decide what happens.
+PATIENT = {
+    "cycle.pass_patience.SIGNAL_SECONDS": 60.0,
+    "cycle.one_pass.REMOVAL_SECONDS": 60.0,
+    "cycle.one_pass.REMOVALS_SECONDS": 60.0,
+    "world.app_list.LIST_SECONDS": 60.0,
+}
+
 
 class Simulation(SimulatedServer):
     """A seed determines everything that happens."""
 
     async def run(self, seconds: float) -> Report:
-        with patch("auto_shutdown.state.saved_ledger.boot_identity", lambda: self.boot):
+        with contextlib.ExitStack() as patches:
+            for name, value in {**PATIENT, "state.saved_ledger.boot_identity": self._boot}.items():
+                patches.enter_context(patch(f"auto_shutdown.{name}", value))
             await self.start()
             self.people.begin()
             self.accidents()
@@ -27,6 +39,9 @@ class Simulation(SimulatedServer):
         self.report.removals = self.studio.removals
         self.report.counts = dict(self.studio.counts)
         return self.report
+
+    def _boot(self) -> str:
+        return self.boot
 
     # -- accidents ---------------------------------------------------------------------------
 
