@@ -7,6 +7,7 @@ and it asks other Jupyter servers what they run (other_servers.py).
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -43,6 +44,8 @@ LOOK_SECONDS = 10.0
 #: The same while there are such programs: a key in a pane must be seen before a removal.
 LOOK_AGAIN_SECONDS = 1.0
 
+_log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 
@@ -66,6 +69,8 @@ class WorkSource:
         self._local = LocalWork(now, self._surveyor.server, self._watch)
         self._remote = RemoteWork(kernels, now)
         self._problem: UnreadableError | None = None
+        #: The last unexpected error in the log. The next look may fail in the same way.
+        self._logged_error = ""
         self._unanswered = ""
         #: The kernels of other servers that may run a cell, although Jupyter reports them as idle.
         self._unknown_kernels: tuple[Tenant, ...] = ()
@@ -271,14 +276,24 @@ class WorkSource:
             return {}
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run ``function`` in the worker thread. Raises UnreadableError when it takes too long."""
+        """Run ``function`` in the worker thread. Raises UnreadableError when it takes too long or
+        fails: any program can write what it reads, and whatever it cannot read is unknown."""
         try:
             return await self._thread.run(function, *arguments)
-        except OSError as error:
-            why = error.strerror or type(error).__name__
+        except UnreadableError:
+            raise
+        except Exception as error:
+            name = type(error).__name__
+            if isinstance(error, OSError):
+                why = error.strerror or name
+            else:
+                why = f"{name}: {error}"
+                if why != self._logged_error:
+                    _log.exception("Auto-shutdown cannot read the processes of this host.")
+                self._logged_error = why
             message = sentence("The processes of this host cannot be read: %1", why)
             remedy = sentence("The next pass tries again.")
-            raise UnreadableError(type(error).__name__, message, remedy) from error
+            raise UnreadableError(name, message, remedy) from error
 
     def _roots(self, kernels: Iterable[Kernel], terminals: Iterable[Terminal]) -> dict[Ref, int]:
         """The processes of the kernels and terminals that run on this host."""

@@ -318,3 +318,26 @@ class TestByTheTable:
         source = WorkSource(FakeKernels(), FakeTerminals())  # type: ignore[arg-type]
         answer = await self.until_conclusive(source, own.ref, Snapshot((), (), (own,)))
         assert answer.working
+
+
+async def test_an_unexpected_error_of_the_worker_thread_is_a_fault(
+    hand: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Any program can write what this server reads, so no error of the reader may end a pass."""
+    work = WorkSource(FakeKernels(), FakeTerminals(), now=hand)  # type: ignore[arg-type]
+
+    def fail() -> Any:
+        raise ValueError("invalid literal")
+
+    monkeypatch.setattr(process_table, "read_table", fail)
+    for _ in range(2):
+        await work.look_around((), (), True)
+        assert work.is_beside_other_servers
+        (fault,) = work.faults(STAMP)
+        assert fault.code == "ValueError"
+        assert "ValueError: invalid literal" in str(fault.message)
+        hand.now += 60
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+    monkeypatch.undo()
+    await work.look_around((), (), True)
+    assert work.faults(STAMP) == []
