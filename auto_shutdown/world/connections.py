@@ -28,7 +28,7 @@ def remote_connections() -> frozenset[int]:
 
     A connection to a loopback address or to this host's own address does not count. The processes
     of a Ray or Spark cluster use such connections among themselves. The result is empty where there
-    is no table of connections. Raises OSError if no file descriptor is left."""
+    is no readable table of connections. Raises OSError if no file descriptor is left."""
     rows = _tcp_rows()
     own = {_host_of(fields[1]) for fields in rows}
     return frozenset(
@@ -49,8 +49,11 @@ def listening_sockets() -> dict[Endpoint, frozenset[int]]:
             port = int(fields[1].rpartition(":")[2], 16)
             found[port] = found.get(port, frozenset()) | {int(fields[9])}
     for fields in (line.split(None, 7) for line in _lines("unix")):
-        if len(fields) == 8 and int(fields[3], 16) & ACCEPTS_CONNECTIONS:
-            found[fields[7]] = found.get(fields[7], frozenset()) | {int(fields[6])}
+        try:
+            if len(fields) == 8 and int(fields[3], 16) & ACCEPTS_CONNECTIONS:
+                found[fields[7]] = found.get(fields[7], frozenset()) | {int(fields[6])}
+        except ValueError:  # the rest of a path that contains a line break
+            continue
     return found
 
 
@@ -60,12 +63,14 @@ def _tcp_rows() -> list[list[str]]:
 
 
 def _lines(name: str) -> list[str]:
-    """The rows of a table in ``/proc/net``; none if there is no such table (no IPv6)."""
+    """The rows of a table in ``/proc/net``; none if there is no such table (no IPv6), or if a
+    security module forbids to read it. Only a line feed ends a row: a path in it may contain other
+    line breaks."""
     try:
-        text = (proc_files.PROC / "net" / name).read_text(errors="replace")
-    except FileNotFoundError:
+        content = (proc_files.PROC / "net" / name).read_bytes()
+    except (FileNotFoundError, PermissionError):
         return []
-    return text.splitlines()[1:]
+    return content.decode(errors="replace").split("\n")[1:]
 
 
 def have_connection(

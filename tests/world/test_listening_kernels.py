@@ -4,6 +4,7 @@ sockets."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -185,3 +186,29 @@ def test_a_real_kernel_with_a_runtime_directory_of_its_own_is_asked(
         kernel.wait()
     assert path.exists(), "a killed kernel leaves its file behind"
     assert ConnectionFiles().kernels(table, [path.parent], ()) == []
+
+
+def test_a_path_of_a_unix_socket_may_hold_any_character(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["x\na b c zz e f g h", "x\ra b\x0bc\x1c \x85", "plain-1"]
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            stack.enter_context(socket.socket(socket.AF_UNIX)).bind(name)
+        listening = connections.listening_sockets()
+        assert "plain-1" not in listening
+        waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+        waiting.bind("plain\r2\x0b\x1c3")
+        waiting.listen()
+        assert "plain\r2\x0b\x1c3" in connections.listening_sockets()
+
+
+def test_a_forbidden_table_of_sockets_counts_as_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbid(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", forbid)
+    assert (connections.listening_sockets(), connections.remote_connections()) == ({}, frozenset())
