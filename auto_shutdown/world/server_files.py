@@ -48,7 +48,7 @@ def find(table: Table, directories: Iterable[Path], own_pid: int) -> list[OtherS
                 continue
             pid = name[len(prefix) : -len(".json")]
             # Another container may share the home, and a file can outlive its server.
-            if pid.isdigit() and int(pid) != own_pid and int(pid) in table:
+            if pid.isdecimal() and int(pid) != own_pid and int(pid) in table:
                 server = _read(directory / name, int(pid))
                 if server is not None and _is_of(directory / name, table[server.pid]):
                     servers.append(server)

@@ -22,6 +22,7 @@ from auto_shutdown.world import (
     foreign_kernels,
     listening_kernels,
     proc_files,
+    server_files,
     shell_probe,
 )
 from auto_shutdown.world.listening_kernels import CHANNELS, ConnectionFiles, endpoints
@@ -212,3 +213,8 @@ def test_a_forbidden_table_of_sockets_counts_as_empty(
 
     monkeypatch.setattr(Path, "read_bytes", forbid)
     assert (connections.listening_sockets(), connections.remote_connections()) == ({}, frozenset())
+
+
+def test_a_superscript_is_no_process_id(tmp_path: Path) -> None:
+    (tmp_path / "jpserver-²³.json").write_text("{}")
+    assert server_files.find(TABLE, [tmp_path], 1) == []
