@@ -80,12 +80,12 @@ PLACES = ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "XDG_DATA_HOME", "HOME")
 
 def runtime_directory_of(given: Mapping[str, str]) -> Path:
     """The runtime directory of a process whose environment has these of :data:`PLACES`. It needs
-    ``HOME``."""
-    if "JUPYTER_RUNTIME_DIR" in given:
+    ``HOME``. An empty variable counts as unset, as in jupyter_core.paths."""
+    if given.get("JUPYTER_RUNTIME_DIR"):
         return Path(given["JUPYTER_RUNTIME_DIR"])
-    if "JUPYTER_DATA_DIR" in given:
+    if given.get("JUPYTER_DATA_DIR"):
         return Path(given["JUPYTER_DATA_DIR"], "runtime")
-    if "XDG_DATA_HOME" in given:
+    if given.get("XDG_DATA_HOME"):
         return Path(given["XDG_DATA_HOME"], "jupyter", "runtime")
     return Path(given["HOME"], ".local", "share", "jupyter", "runtime")
 

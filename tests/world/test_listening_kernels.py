@@ -218,3 +218,16 @@ def test_a_forbidden_table_of_sockets_counts_as_empty(
 def test_a_superscript_is_no_process_id(tmp_path: Path) -> None:
     (tmp_path / "jpserver-²³.json").write_text("{}")
     assert server_files.find(TABLE, [tmp_path], 1) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "directory"),
+    [
+        ({"JUPYTER_RUNTIME_DIR": "/r", "JUPYTER_DATA_DIR": "/d"}, "/r"),
+        ({"JUPYTER_RUNTIME_DIR": "", "JUPYTER_DATA_DIR": "/d"}, "/d/runtime"),
+        ({"JUPYTER_DATA_DIR": "", "XDG_DATA_HOME": "/x"}, "/x/jupyter/runtime"),
+        ({"JUPYTER_RUNTIME_DIR": "", "XDG_DATA_HOME": ""}, "/h/.local/share/jupyter/runtime"),
+    ],
+)
+def test_an_empty_variable_counts_as_unset(given: dict[str, str], directory: str) -> None:
+    assert server_files.runtime_directory_of({"HOME": "/h", **given}) == Path(directory)
