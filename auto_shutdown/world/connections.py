@@ -4,10 +4,11 @@ from ``/proc/net`` (proc(5))."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import cached_property
 from typing import Union
 
 from . import proc_files
-from .processes import Process
+from .processes import Process, Table
 
 #: The states of an established connection, and of a socket that waits for connections, in
 #: ``/proc/net/tcp``.
@@ -71,6 +72,33 @@ def _lines(name: str) -> list[str]:
     except (FileNotFoundError, PermissionError):
         return []
     return content.decode(errors="replace").split("\n")[1:]
+
+
+class OpenSockets:
+    """The sockets that the processes of ``table`` have open. Reads each process at most once, and
+    all processes only if somebody asks who holds a socket."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._of: dict[int, frozenset[int]] = {}
+
+    def of(self, pid: int) -> frozenset[int]:
+        """The inodes of the sockets of this process. Raises OSError."""
+        if pid not in self._of:
+            self._of[pid] = proc_files.read_sockets(pid)
+        return self._of[pid]
+
+    def holders(self, inodes: Iterable[int]) -> set[int]:
+        """The process ids of the processes that have one of these sockets open. Raises OSError."""
+        return set().union(*(self._pids.get(inode, ()) for inode in inodes))
+
+    @cached_property
+    def _pids(self) -> dict[int, list[int]]:
+        pids: dict[int, list[int]] = {}
+        for pid in self.table:
+            for inode in self.of(pid):
+                pids.setdefault(inode, []).append(pid)
+        return pids
 
 
 def have_connection(

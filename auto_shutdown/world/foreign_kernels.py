@@ -115,9 +115,13 @@ def find(
                 found[path] = kernel
     known = {kernel.process.pid for kernel in found.values()}.union(own_pids)
     for process, path, connection in listening:
-        if process.pid not in known and path not in found:
-            program = _started_by(table, process, arguments)
-            found[path] = ForeignKernel(process, path, program, connection)
+        if process.pid in known or path in found:
+            continue
+        if connection is None and _json_files(process.pid, arguments(process.pid)):
+            continue  # the command line names its connection file
+        program = _started_by(table, process, arguments)
+        failure = "" if connection is not None else "its runtime directory cannot be read"
+        found[path] = ForeignKernel(process, path, program, connection, failure)
     return list(found.values())
 
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,155 @@ def test_a_real_kernel_with_a_runtime_directory_of_its_own_is_asked(
     assert ConnectionFiles().kernels(table, [path.parent], ()) == []
 
 
+def test_a_look_reads_the_sockets_of_each_process_once(
+    tmp_path: Path, ports: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host may have hundreds of kernels, each with a file that does not name its process."""
+    read: list[int] = []
+
+    def read_sockets(pid: int) -> frozenset[int]:
+        read.append(pid)
+        return original(pid)
+
+    original = proc_files.read_sockets
+    monkeypatch.setattr(proc_files, "read_sockets", read_sockets)
+    for name in ("a", "b", "1", str(HERE)):
+        write(tmp_path / f"kernel-{name}.json", ports)
+    assert found(tmp_path) == [(HERE, NAME)]
+    assert sorted(read) == sorted(TABLE)
+    for name in ("a", "1", str(HERE)):
+        (tmp_path / f"kernel-{name}.json").unlink()
+    files = ConnectionFiles()
+    assert found(tmp_path, files) == [(HERE, "kernel-b.json")]
+    read.clear()
+    assert found(tmp_path, files) == [(HERE, "kernel-b.json")]
+    assert read == [HERE], "the process of a known kernel is asked first"
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE, errno.EACCES, errno.ENOENT])
+@pytest.mark.parametrize("step", ["stat", "read"])
+def test_a_kernel_is_kept_while_its_file_cannot_be_read(
+    tmp_path: Path, ports: list[int], monkeypatch: pytest.MonkeyPatch, error: int, step: str
+) -> None:
+    path = tmp_path / "kernel-abc.json"
+    write(path, ports)
+    files = ConnectionFiles()
+    assert found(tmp_path, files) == [(HERE, path.name)]
+
+    def fail(path: Path) -> Any:
+        raise OSError(error, "failed", str(path))
+
+    with monkeypatch.context() as patch:
+        if step == "read":
+            path.write_text(path.read_text() + " ")
+            patch.setattr(listening_kernels, "read_connection_file", fail)
+        else:
+            patch.setattr(listening_kernels.os, "stat", fail)
+        assert found(tmp_path, files) == [(HERE, path.name)]
+    assert found(tmp_path, files) == [(HERE, path.name)]
+
+
+def test_a_kernel_is_kept_without_its_file_until_it_stops_listening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = ConnectionFiles()
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in CHANNELS]
+        write(tmp_path / "kernel-abc.json", [server.getsockname()[1] for server in servers])
+        found(tmp_path, files)
+        (tmp_path / "kernel-abc.json").unlink()
+        assert found(tmp_path, files) == found(tmp_path, files) == [(HERE, "kernel-abc.json")]
+        assert found(tmp_path, files, "abc") == [], "this server has the kernel now"
+        write(tmp_path / "kernel-abc.json", [server.getsockname()[1] for server in servers])
+        found(tmp_path, files)
+        (tmp_path / "kernel-abc.json").unlink()
+        with monkeypatch.context() as patch:
+            own = proc_files.read_sockets(HERE)
+            shown = {4_000_000: own}
+            patch.setattr(proc_files, "read_sockets", lambda pid: shown.get(pid, frozenset()))
+            assert found(tmp_path, files) == [], "another process listens on its ports"
+        write(tmp_path / "kernel-abc.json", [server.getsockname()[1] for server in servers])
+        found(tmp_path, files)
+        (tmp_path / "kernel-abc.json").unlink()
+        restarted = {**TABLE, HERE: replace(TABLE[HERE], started=TABLE[HERE].started + 1)}
+        monkeypatch.setattr(sys.modules[__name__], "TABLE", restarted)
+        assert found(tmp_path, files) == [], "another process now has its process id"
+        write(tmp_path / "kernel-abc.json", [server.getsockname()[1] for server in servers])
+        assert found(tmp_path, files) == [(HERE, "kernel-abc.json")]
+        (tmp_path / "kernel-abc.json").unlink()
+    assert found(tmp_path, files) == [], "the kernel no longer listens"
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_a_new_file_that_cannot_be_read_is_an_error(
+    tmp_path: Path, ports: list[int], monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def fail(path: Path) -> Any:
+        raise OSError(error, "failed", str(path))
+
+    write(tmp_path / NAME, ports)
+    monkeypatch.setattr(listening_kernels, "read_connection_file", fail)
+    with pytest.raises(OSError, match="failed"):
+        found(tmp_path)
+
+
+def test_a_restarted_kernel_with_fixed_ports_is_asked_with_its_newest_file(
+    tmp_path: Path, ports: list[int]
+) -> None:
+    for name, age in (("old", 20), ("new", 10), ("older", 30)):
+        write(tmp_path / f"kernel-{name}.json", ports)
+        os.utime(tmp_path / f"kernel-{name}.json", (1_000_000 - age, 1_000_000 - age))
+    assert found(tmp_path) == [(HERE, "kernel-new.json")]
+    write(tmp_path / NAME, ports)
+    os.utime(tmp_path / NAME, (1, 1))
+    assert found(tmp_path) == [(HERE, NAME)], "its name holds the process id"
+
+
+def test_two_kernels_of_one_process_are_both_found(tmp_path: Path, ports: list[int]) -> None:
+    connection = {"ip": "127.0.0.1", "transport": "tcp", "key": "secret"}
+    for name, port in zip("ab", ports):
+        text = json.dumps({**connection, "shell_port": port})
+        (tmp_path / f"kernel-{name}.json").write_text(text)
+    assert sorted(found(tmp_path)) == [(HERE, "kernel-a.json"), (HERE, "kernel-b.json")]
+
+
+@pytest.mark.parametrize("error", [errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.ESTALE])
+def test_an_unreadable_directory_of_a_process_makes_only_its_kernel_unknown(
+    tmp_path: Path, ports: list[int], monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def list_directory(path: Any) -> list[str]:
+        if path == bad:
+            raise OSError(error, "failed")
+        return original(path)
+
+    bad, original = tmp_path / "bad", os.listdir
+    environment = {"HOME": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(bad)}
+    words = ("python", "-m", "ipykernel")
+    monkeypatch.setattr(proc_files, "read_environment", lambda _pid, _names: environment)
+    monkeypatch.setattr(listening_kernels.os, "listdir", list_directory)
+    kernels = ConnectionFiles().kernels(TABLE, [tmp_path], (), lambda _pid: words)
+    assert kernels == [(TABLE[HERE], bad / NAME, None)], "the other processes do not listen"
+    with monkeypatch.context() as patch:
+        own = proc_files.read_sockets(HERE)
+        patch.setattr(proc_files, "read_sockets", lambda pid: own if pid > 1 else frozenset())
+        again = ConnectionFiles().kernels(TABLE, [tmp_path], (), lambda _pid: words)
+        assert len(again) == 1, "a process that the kernel has forked has its sockets, too"
+
+    def find(own: set[int], *words: str) -> list[Any]:
+        return foreign_kernels.find(TABLE, own, ("own",), lambda _pid: words, None, kernels)
+
+    (kernel,) = find(set(), *words)
+    (answer,) = foreign_kernels.ask([kernel], 1.0).values()
+    assert (answer.free, answer.failure) == (False, "its runtime directory cannot be read")
+    assert find({HERE}, *words) == []
+    assert find(set(), *words, "-f", "/r/kernel-own.json") == []
+    with pytest.raises(OSError, match="failed"):
+        ConnectionFiles().kernels(TABLE, [bad], (), lambda _pid: ("x",))
+    error = errno.EMFILE
+    with pytest.raises(OSError, match="failed"):
+        ConnectionFiles().kernels(TABLE, [tmp_path], (), lambda _pid: words)
+
+
 def test_a_path_of_a_unix_socket_may_hold_any_character(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,11 +365,6 @@ def test_a_forbidden_table_of_sockets_counts_as_empty(
     assert (connections.listening_sockets(), connections.remote_connections()) == ({}, frozenset())
 
 
-def test_a_superscript_is_no_process_id(tmp_path: Path) -> None:
-    (tmp_path / "jpserver-²³.json").write_text("{}")
-    assert server_files.find(TABLE, [tmp_path], 1) == []
-
-
 @pytest.mark.parametrize(
     ("given", "directory"),
     [
@@ -231,3 +376,8 @@ def test_a_superscript_is_no_process_id(tmp_path: Path) -> None:
 )
 def test_an_empty_variable_counts_as_unset(given: dict[str, str], directory: str) -> None:
     assert server_files.runtime_directory_of({"HOME": "/h", **given}) == Path(directory)
+
+
+def test_a_superscript_is_no_process_id(tmp_path: Path) -> None:
+    (tmp_path / "jpserver-²³.json").write_text("{}")
+    assert server_files.find(TABLE, [tmp_path], 1) == []
