@@ -107,19 +107,6 @@ def program_of(
     )
 
 
-def without_viewers(table: Table, members: Sequence[Process]) -> list[Process]:
-    """The processes of a terminal without the programs that only display something (``VIEWERS``) in
-    its foreground, and without their children. The loop in ``tail -f log | while read x`` stays."""
-    viewers = [
-        process.pid
-        for process in members
-        if process.command in VIEWERS
-        and (process.group == process.foreground or process.is_stopped)
-    ]
-    shown = set(processes.tree(table, viewers))
-    return [process for process in members if process not in shown]
-
-
 def stopped_job(members: Iterable[Process]) -> Process | None:
     """The first of ``members`` that was stopped with Ctrl-Z and waits for a person to continue it
     (``fg``). It may be an editor with text that was never saved."""

@@ -9,7 +9,6 @@ from ..core.model import Answer, App, Kind, Ref, Terminal
 from ..core.translatable import Text, sentence
 from .cron_jobs import StartDelay
 from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Sample, Use, processor_sample
-from .foreground import without_viewers
 from .foreign_kernels import ForeignKernel
 from .other_servers import Tenant
 from .outside_programs import KERNEL, TERMINAL, ProgramWatch
@@ -129,7 +128,7 @@ class LocalWork:
         if terminal.only_shows and not answer.working:
             # The redraws of a pager or of ``watch`` are no work. So only the use of the processes
             # beside it counts, for example of a job of ``nohup``.
-            members = without_viewers(survey.table, members)
+            members = survey.members.without_viewers(members)
             judged = {process.key for process in members}
             use = self._add(ref, JOBS, sample, window, judged)
             answer = judge_use(ref, use, WORK_CORES, ITS_PROCESSES)

@@ -19,7 +19,7 @@ from ..core.model import Program
 from . import proc_files, processes
 from .connections import have_connection
 from .evidence import WORK_CORES, Sample, Use, sample_of, use_between
-from .foreground import VIEWERS, without_viewers
+from .foreground import VIEWERS
 from .foreign_kernels import ForeignKernel
 from .processes import Process, Table
 from .shell_probe import ShellAnswer
@@ -88,6 +88,19 @@ class Members:
         roots = [process.pid] if kind == KERNEL else session
         return processes.tree(self._table, roots, self._children)
 
+    def without_viewers(self, members: Sequence[Process]) -> list[Process]:
+        """The ``members`` of a terminal without the programs that only display something
+        (``VIEWERS``) in its foreground, and without their children. The loop in
+        ``tail -f log | while read x`` stays."""
+        viewers = [
+            process.pid
+            for process in members
+            if process.command in VIEWERS
+            and (process.group == process.foreground or process.is_stopped)
+        ]
+        shown = set(processes.tree(self._table, viewers, self._children))
+        return [process for process in members if process not in shown]
+
 
 @dataclass(frozen=True)
 class Outside:
@@ -154,7 +167,7 @@ class ProgramWatch:
         if program.kind == TERMINAL and process.command in VIEWERS:
             # Its redraws, children and connections are no work, but those of others here are.
             works = works or use.cores >= WORK_CORES
-            members = without_viewers(outside.table, members)
+            members = outside.members.without_viewers(members)
             use = use_between(known.sample, sample, seconds, {each.key for each in members})
         is_in_front = program.kind == TERMINAL and any(_is_in_front(each) for each in members)
         if output_at != known.output_at and is_in_front:
