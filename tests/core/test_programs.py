@@ -118,20 +118,17 @@ def test_a_rehearsed_removal_needs_no_new_answer(
         assert next_question(planned, NOW) == asked_at + RECHECK
 
 
-def test_a_little_data_or_a_connection_counts_for_suspect_after_minutes() -> None:
-    policy = replace(LIMITED, suspect_after=2 * HOUR)
-    monitor = replace(PAGER, quiet_since=ago(hours=11), io_at=NOW)
-    assert decision_on(OWN, policy, (monitor,)).due_at == ago(hours=9) + 10 * HOUR
-    moved = replace(PAGER, quiet_since=ago(hours=9), io_at=ago(hours=8))
-    assert decision_on(OWN, policy, (moved,)).due_at == ago(hours=8) + 10 * HOUR
-
-
-def test_output_counts_for_output_only_minutes() -> None:
-    policy = replace(LIMITED, output_only=2 * HOUR)
-    redraws = replace(PAGER, quiet_since=ago(hours=11), printed_at=NOW)
-    assert decision_on(OWN, policy, (redraws,)).due_at == ago(hours=9) + 10 * HOUR
-    printed = replace(PAGER, quiet_since=ago(hours=9), printed_at=ago(hours=8))
-    assert decision_on(OWN, policy, (printed,)).due_at == ago(hours=8) + 10 * HOUR
+@pytest.mark.parametrize(
+    ("sign", "limit"), [("printed_at", "output_only"), ("io_at", "suspect_after")]
+)
+def test_weak_sign_of_work_counts_for_a_limited_time(sign: str, limit: str) -> None:
+    """Output counts for ``output_only_minutes``; a little data, or a connection, counts for
+    ``suspect_after_minutes``."""
+    policy = replace(LIMITED, **{limit: 2 * HOUR})
+    goes_on = replace(PAGER, quiet_since=ago(hours=11), **{sign: NOW})
+    assert decision_on(OWN, policy, (goes_on,)).due_at == ago(hours=9) + 10 * HOUR
+    has_ended = replace(PAGER, quiet_since=ago(hours=9), **{sign: ago(hours=8)})
+    assert decision_on(OWN, policy, (has_ended,)).due_at == ago(hours=8) + 10 * HOUR
 
 
 @pytest.mark.parametrize(
