@@ -81,9 +81,9 @@ def decide_background_work(
 ) -> Decision:
     """``working``, or another decision if the background work is suspect.
 
-    Background work is suspect if all of it is programs (:class:`Program`) that may only wait for a
-    person, a low use of the processor, or both. A cluster of workers that waits for tasks has such
-    a low use, and so have the agents and drivers of a host.
+    Background work is suspect if all of it is programs (:class:`Program`) that perhaps only wait
+    for a person, a low use of the processor, or both. A cluster of workers that waits for tasks has
+    such a low use, and so have the agents and drivers of a host.
 
     After ``max_busy_minutes`` suspect work keeps its resource no longer, and ``idle_clock``
     decides. The other arguments are those of :func:`decide_by_clock`.
@@ -157,8 +157,9 @@ def with_weak_signs(
     quiet_since: datetime, weak: Mapping[str, datetime | None], policy: Policy
 ) -> datetime:
     """When a program last showed a sign of work. ``quiet_since`` is the time of the last strong
-    sign. The ``weak`` signs count for a limited time after it: some programs redraw for ever, and
-    monitors and idle connections always move a little data."""
+    sign. A ``weak`` sign counts only for a limited time after that (``caps``). Without this limit,
+    a program that redraws its screen for ever, or a monitor that always reads a little data, would
+    never become suspect."""
     counted = (min(at, quiet_since + policy.caps[signal]) for signal, at in weak.items() if at)
     return max([quiet_since, *counted])
 

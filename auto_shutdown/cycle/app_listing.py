@@ -25,13 +25,14 @@ AT_MOST_EVERY = 60.0
 #: panel does not ask.
 PANEL_SECONDS = 120.0
 
-#: A list counts as new in each pass that observes the apps at most this many seconds after the list
-#: arrived. One pass may not suffice: it gives up if a change signal comes while the stop switch is
-#: read, which takes at most 40 s. A list shows the apps as they were when its call began or later,
-#: but the age is counted from the end of the call: otherwise a list that took 40 s could not be
-#: used together with such a switch. SageMaker takes minutes to delete an app and start it again
-#: under its name, and the last look before DeleteApp shows whether the app is at work. The value is
-#: less than the usual poll interval, so a poll does not use the list of the poll before.
+#: A pass may delete apps only if their list arrived at most this many seconds before the pass
+#: observed them. Reading the stop switch takes up to 40 s, and a change signal can make the pass
+#: give up meanwhile. The next pass must still be able to use the list. The age counts from the
+#: arrival of the list: a call may take 40 s as well, and both together would exceed the limit. A
+#: list may therefore show apps as they were 90 s ago. This is safe for two reasons. SageMaker needs
+#: minutes to delete an app and to start another one under its name. The extension also looks at the
+#: app again before it calls DeleteApp. The value is below the default poll interval of 60 s, so a
+#: poll does not use the list of the poll before.
 NEW_SECONDS = 50.0
 
 
@@ -77,7 +78,7 @@ class AppListing:
 
     def is_new_in(self, at: float) -> bool:
         """Whether the list of the apps is new in the pass of ``at``. Only such a pass may delete
-        apps."""
+        apps. After a failed call this says nothing: then the apps are unread, and stay."""
         return self._new_in == at
 
     def due_at(self, at: float, shortest_limit: float) -> float:

@@ -13,13 +13,14 @@ from typing import Any
 
 from .reported_changes import ReportedChanges
 
-#: After the first change signal a pass goes on waiting for at most this time (seconds), all its
-#: waits together. The shutdown of a kernel causes a signal, too, and mostly ends within this time.
+#: After the first change signal, all later waits of a pass share this time (seconds). It is not
+#: zero, because the shutdown of a kernel causes a signal, too. Most shutdowns end within this time.
 SIGNAL_SECONDS = 0.3
 
 
 class PassPatience:
-    """The patience of one pass."""
+    """Limits how long one pass waits. Before a change signal, each wait has a limit of its own.
+    After the first signal, all waits share ``SIGNAL_SECONDS``."""
 
     def __init__(self, changes: ReportedChanges) -> None:
         self._changes = changes
@@ -27,8 +28,8 @@ class PassPatience:
         self._give_up_at: float | None = None
 
     async def wait_for(self, task: asyncio.Future[Any], seconds: float) -> bool:
-        """Wait for ``task``, for at most ``seconds``, as long as this pass may. Returns whether it
-        has ended. ``task`` goes on if it has not."""
+        """Wait until ``task`` ends, ``seconds`` are over, or this pass may wait no longer. Returns
+        whether ``task`` has ended. If it has not, it goes on."""
         give_up_at = time.monotonic() + max(seconds, 0.0)
         if self._give_up_at is None and await self._signal_came_before(task, give_up_at):
             self._give_up_at = time.monotonic() + SIGNAL_SECONDS

@@ -124,8 +124,9 @@ class KernelRequests:
         self._signal_change()
 
     def input_answered(self, message_id: str = "") -> None:
-        """A client answers the message ``message_id``. If this is no known question, no request
-        waits any more as far as is known, because one of them works now."""
+        """A client answers the message ``message_id``. If this server does not know that question,
+        it cannot tell which request continues. Then it forgets all questions, so that the kernel
+        does not count as one that only waits."""
         asked = {q.message_id: request_id for request_id, q in self._in_input.items()}
         if message_id in asked:
             del self._in_input[asked[message_id]]
@@ -150,7 +151,8 @@ class KernelRequests:
         return not self._in_input.keys().isdisjoint(self._unfinished)
 
     def _runs_beside_input(self) -> bool:
-        """Whether a request runs that does not wait in ``input()``."""
+        """Whether a request has started that does not wait in ``input()``. A cell that waits for
+        its turn has not started."""
         others = (r for i, r in self._unfinished.items() if i not in self._in_input)
         return any(request.started for request in others)
 

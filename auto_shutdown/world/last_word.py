@@ -13,16 +13,16 @@ from collections.abc import Callable
 
 from ..core.outcome import Outcome, Result
 
-#: Returns whether the decision, made again at this moment, is to remove the resource. It answers at
-#: once, makes no request, and may be called in any thread.
+#: Decides again, at this moment, and returns True if the resource is still to be removed. It
+#: answers at once, makes no request, and may be called in any thread.
 MayGo = Callable[[], bool]
 
 KEPT = "It was kept at the last moment, by a request or because the removal had waited too long."
 
 
 def allows(may_go: MayGo) -> bool:
-    """The answer of ``may_go``. Its LookupError becomes a RuntimeError, because a LookupError of
-    the manager means that the resource is gone."""
+    """The answer of ``may_go``. Its LookupError becomes a RuntimeError: the caller would take a
+    LookupError to mean that the resource is gone."""
     try:
         return may_go()
     except LookupError as error:
@@ -30,7 +30,7 @@ def allows(may_go: MayGo) -> bool:
 
 
 def always() -> bool:
-    """Allow the removal, as for one that a user requested."""
+    """Allow the removal, whatever has changed. It is for a removal that a user requested."""
     return True
 
 

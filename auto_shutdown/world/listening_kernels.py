@@ -1,10 +1,13 @@
-"""Kernels on this host that do not name their connection file on their command line:
+"""Find the kernels on this host that do not name their connection file on their command line:
 ``ipython kernel``, ``python -m ipykernel_launcher``, ``embed_kernel()`` in a script, or a kernel
 that has changed its process title.
 
 Such a kernel writes ``kernel-PID.json`` into Jupyter's runtime directory (ipykernel,
-``IPKernelApp.init_connection_file``). A file can outlive its kernel, and another container can use
-the same home. So this module looks for the process that listens on all ports of the file.
+``IPKernelApp.init_connection_file``). The file alone proves nothing: it can outlive its kernel, and
+another container with the same home may have written it. So this module looks for the process that
+listens on all ports of the file. Only if no process shows the sockets, the process id in the file's
+name counts. If a runtime directory cannot be read, each likely kernel that names this directory and
+listens on enough sockets counts.
 """
 
 from __future__ import annotations
@@ -53,10 +56,10 @@ class ListeningKernel(NamedTuple):
 
 
 class ConnectionFiles:
-    """The connection files of the runtime directories. Keeps their contents between two looks,
-    because a home may have hundreds of old files. Keeps each kernel that it found while its process
-    listens, because a connection file can be deleted, or unreadable for a while. Blocks: call it in
-    a worker thread."""
+    """Finds kernels from the connection files of the runtime directories. Keeps the contents of the
+    files between two looks, because a home may have hundreds of old files. Remembers each found
+    kernel as long as its process listens, because somebody may delete the file, or the file may be
+    unreadable for a while. Blocks: call it in a worker thread."""
 
     def __init__(self) -> None:
         self._files: Files = {}
@@ -174,8 +177,8 @@ class ConnectionFiles:
         self, sockets: OpenSockets, path: Path, needed: Sequence[Collection[int]]
     ) -> Process | None:
         """The process that listens on all ``needed`` sockets. A process that it has forked may have
-        them, too. If no process shows any of them (another user's, or a security module hides
-        them), the process that the name of the file gives."""
+        them, too; then the older process counts. If no process shows any of them (it is another
+        user's, or a security module hides them), the process whose id is in the file's name."""
         name = _id_of(path)
         named = int(name) if name.isdecimal() else -1
         known = self._kernels[path][1].process.pid if path in self._kernels else -1

@@ -2,14 +2,16 @@
 
 A kernel reports once that it starts, on its IOPub channel. This server and its kernel manager
 subscribe to that channel, but ZeroMQ connects only after the kernel has bound its port: it tries
-again every 100 to 200 ms. A message that the kernel sends before is lost. After that message the
-kernel sends nothing until somebody sends it a request. The server sends one for each page that
-connects, and for each restart that somebody asks for. A kernel without a page, and a kernel that
-died and was started again, would stay ``starting`` until ``startup_grace_minutes`` are over.
+again every 100 to 200 ms. If the kernel reports its start before ZeroMQ has connected, the report
+is lost. After its report the kernel sends nothing until somebody sends it a request. This server
+sends a request when a page connects, and when somebody asks for a restart. A kernel without a page,
+and a kernel that died and was started again, would stay ``starting`` until
+``startup_grace_minutes`` are over.
 
 So this module sends one ``kernel_info_request`` to the kernel's shell channel. ZeroMQ delivers it
-when the kernel has come up, however long that takes, so nothing here waits or tries again. The
-kernel's messages about this request are no activity (request_types.py).
+when the kernel has come up, however long that takes, so no request has to be sent twice. The
+kernel's messages about this request are no activity (request_types.py). Kernels whose IOPub channel
+this server does not read are not asked.
 """
 
 from __future__ import annotations
@@ -45,8 +47,9 @@ class StartQuestions:
         for kernel in kernels:
             if kernel.unreadable:
                 continue  # it may still be starting
-            # If this server does not read the IOPub channel, an old server's ``last_activity``
-            # dates the kernel's use, and the question would move it.
+            # Without the IOPub channel, ``last_activity`` shows when the kernel was last used. Old
+            # versions of jupyter_server move it for each message, so the question would look like
+            # use.
             if kernel.state in COMING_UP and kernel.iopub is not None:
                 self._plan(kernel.id)
             else:
