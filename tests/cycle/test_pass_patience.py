@@ -35,6 +35,15 @@ def begin_pass(bench: Bench) -> asyncio.Task[None]:
     return bench.controller._passes.begin(bench.controller.run_pass())
 
 
+async def pass_with_signals(bench: Bench) -> None:
+    """Run a pass during which change signals come."""
+    running = begin_pass(bench)
+    while not running.done():
+        bench.controller.kernel_changed("other")
+        await asyncio.sleep(0.005)
+    await running
+
+
 async def test_row_of_another_kernel_changes_during_a_slow_shutdown(bench: Bench) -> None:
     bench.world.kernel("k")
     shutdowns = Shutdowns(bench)
@@ -87,16 +96,8 @@ async def test_few_removals_are_in_progress_at_the_same_time(bench: Bench) -> No
     shutdowns = Shutdowns(bench)
     await bench.live(timedelta(minutes=119))
     bench.clock.advance(2 * MINUTE)
-
-    async def pass_with_signal() -> None:
-        running = begin_pass(bench)
-        while not running.done():
-            bench.controller.kernel_changed("other")
-            await asyncio.sleep(0.005)
-        await running
-
-    await pass_with_signal()
-    await pass_with_signal()
+    await pass_with_signals(bench)
+    await pass_with_signals(bench)
     await until(lambda: len(shutdowns.begun) == MOST_BESIDE)
     bench.controller._changes.take()
     shutdowns.ends.set()
@@ -104,10 +105,10 @@ async def test_few_removals_are_in_progress_at_the_same_time(bench: Bench) -> No
     await until(lambda: bench.controller._changes._everything)  # the loop begins a pass at once
     shutdowns.ends.clear()
     await until(lambda: not bench.controller._one_pass._remover._beside)
-    await pass_with_signal()
+    await pass_with_signals(bench)
     await until(lambda: len(shutdowns.begun) == 2 * MOST_BESIDE)
     bench.clock.advance(LATE)
-    await pass_with_signal()  # removals that hang do not delay the others for ever
+    await pass_with_signals(bench)  # removals that hang do not delay the others for ever
     await until(lambda: sorted(shutdowns.begun) == names)
     shutdowns.ends.set()
     await until(lambda: sorted(bench.world.removed) == names)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from test_emergency_stop import StoppedBench
-from test_pass_patience import SlowSwitch
+from test_pass_patience import SlowSwitch, pass_with_signals
 from test_slow_shutdowns import Shutdowns
 from value_world import MINUTE, Bench, faults, until
 from waiting import eventually
@@ -151,29 +151,21 @@ async def test_app_is_deleted_although_signals_end_the_pass_that_has_the_new_lis
     bench, switch = StoppedBench(tmp_path), SlowSwitch()
     bench.controller._objections.emergency_stop._switch = switch
     stop = bench.controller._objections.emergency_stop
-
-    async def pass_with_signal() -> None:
-        running = asyncio.ensure_future(bench.controller.run_pass())
-        while not running.done():
-            bench.controller.kernel_changed("other")
-            await asyncio.sleep(0.005)
-        await running
-
     app = bench.world.app("a")
     await bench.live(timedelta(minutes=119))
     calls = block_and_count(bench)
     bench.clock.advance(2 * MINUTE)
-    await pass_with_signal()
+    await pass_with_signals(bench)
     bench.clock.advance(timedelta(seconds=35))
     await let_list_arrive(bench)
-    await pass_with_signal()
+    await pass_with_signals(bench)
     assert (bench.world.removed, switch.reads) == ([], 1)
     bench.clock.advance(timedelta(seconds=switch_seconds))
     switch.goes_on.set()
     await until(lambda: stop._reading is None)
     assert calls() == 1
     block_lists(bench)
-    await pass_with_signal()
+    await pass_with_signals(bench)
     await eventually(lambda: bench.world.removed == [app.id], "the deletion")
     assert switch.reads == 1
 
