@@ -31,6 +31,16 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(one_pass.OnePass, "_seconds_for_removals", lambda *_: 3600.0)
 
 
+async def slow_shutdowns(bench: Bench, *names: str) -> Shutdowns:
+    """Kernels of these names that are due now, and whose shutdown ends when the test ends it."""
+    for name in names:
+        bench.world.kernel(name)
+    shutdowns = Shutdowns(bench)
+    await bench.live(timedelta(minutes=119))
+    bench.clock.advance(2 * MINUTE)
+    return shutdowns
+
+
 def begin_pass(bench: Bench) -> asyncio.Task[None]:
     return bench.controller._passes.begin(bench.controller.run_pass())
 
@@ -45,10 +55,7 @@ async def pass_with_signals(bench: Bench) -> None:
 
 
 async def test_row_of_another_kernel_changes_during_a_slow_shutdown(bench: Bench) -> None:
-    bench.world.kernel("k")
-    shutdowns = Shutdowns(bench)
-    await bench.live(timedelta(minutes=119))
-    bench.clock.advance(2 * MINUTE)
+    shutdowns = await slow_shutdowns(bench, "k")
     running = begin_pass(bench)
     await until(lambda: shutdowns.begun)
     bench.world.kernel("other", state="busy", last_activity=bench.clock.now)
@@ -64,11 +71,7 @@ async def test_row_of_another_kernel_changes_during_a_slow_shutdown(bench: Bench
 
 async def test_other_removals_begin_during_a_slow_shutdown(bench: Bench) -> None:
     """The pass that was interrupted begins them, and decides on each again."""
-    for name in ("a", "b", "c"):
-        bench.world.kernel(name)
-    shutdowns = Shutdowns(bench)
-    await bench.live(timedelta(minutes=119))
-    bench.clock.advance(2 * MINUTE)
+    shutdowns = await slow_shutdowns(bench, "a", "b", "c")
 
     def becomes_busy(ref: Ref) -> None:
         if ref.id == "b":
@@ -91,11 +94,7 @@ async def test_other_removals_begin_during_a_slow_shutdown(bench: Bench) -> None
 async def test_few_removals_are_in_progress_at_the_same_time(bench: Bench) -> None:
     """A signal ends each pass that waits for a removal."""
     names = [f"k{number:02}" for number in range(2 * MOST_BESIDE + 2)]
-    for name in names:
-        bench.world.kernel(name)
-    shutdowns = Shutdowns(bench)
-    await bench.live(timedelta(minutes=119))
-    bench.clock.advance(2 * MINUTE)
+    shutdowns = await slow_shutdowns(bench, *names)
     await pass_with_signals(bench)
     await pass_with_signals(bench)
     await until(lambda: len(shutdowns.begun) == MOST_BESIDE)
@@ -116,10 +115,7 @@ async def test_few_removals_are_in_progress_at_the_same_time(bench: Bench) -> No
 
 async def test_end_of_the_server_waits_for_a_removal_beside_the_passes(bench: Bench) -> None:
     """Otherwise its audit line would stay unfinished."""
-    bench.world.kernel("k")
-    shutdowns = Shutdowns(bench)
-    await bench.live(timedelta(minutes=119))
-    bench.clock.advance(2 * MINUTE)
+    shutdowns = await slow_shutdowns(bench, "k")
     running = begin_pass(bench)
     await until(lambda: shutdowns.begun)
     bench.controller.wake()
