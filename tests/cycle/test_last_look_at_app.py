@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from value_world import MINUTE, START, Bench, before_each_audit_line
@@ -89,6 +90,19 @@ async def test_image_terminal_stays_if_its_app_cannot_be_deleted(
     assert "t" in bench.world.terminals
 
 
+async def entries_after_removal(
+    bench: Bench, app: App, requested: bool, span: timedelta
+) -> list[dict[str, Any]]:
+    """The audit log after a user has requested the removal of ``app``, or else after ``span``, in
+    which the passes remove it."""
+    if requested:
+        await bench.live(MINUTE)
+        await bench.controller.requests.remove(app.ref)
+    else:
+        await bench.live(span)
+    return await bench.controller.requests.read_history(9)
+
+
 @pytest.mark.parametrize("requested", [False, True])
 async def test_audit_line_of_an_app_names_the_terminals_that_end_with_it(
     bench: Bench, requested: bool, caplog: pytest.LogCaptureFixture
@@ -100,12 +114,7 @@ async def test_audit_line_of_an_app_names_the_terminals_that_end_with_it(
     bench.world.terminals["u"] = Terminal(
         "u", START, environment="arn:x", may_be_in=(app.id, other.id)
     )
-    if requested:
-        await bench.live(MINUTE)
-        await bench.controller.requests.remove(app.ref)
-    else:
-        await bench.live(122 * MINUTE)
-    entries = await bench.controller.requests.read_history(9)
+    entries = await entries_after_removal(bench, app, requested, 122 * MINUTE)
     lines = {entry["resource"]: entry.get("tenants", []) for entry in entries}
     assert [(t["kind"], t["resource"], t["certain"]) for t in lines[app.id]] == [
         ("terminal", "t", True),
@@ -122,12 +131,7 @@ async def test_audit_line_of_an_app_names_a_kernel_that_could_not_be_shut_down(
     app = bench.world.app("a")
     bench.world.kernel("k", app, paths=("train.ipynb",))
     bench.world.answers["k"] = [Outcome(Result.TEMPORARY, "It failed.", "Error")] * 9
-    if requested:
-        await bench.live(MINUTE)
-        await bench.controller.requests.remove(app.ref)
-    else:
-        await bench.live(180 * MINUTE)
-    entries = await bench.controller.requests.read_history(9)
+    entries = await entries_after_removal(bench, app, requested, 180 * MINUTE)
     (line,) = (entry for entry in entries if entry["resource"] == app.id)
     (named,) = line["tenants"]
     assert (named["kind"], named["resource"], named["paths"]) == ("kernel", "k", ["train.ipynb"])
