@@ -69,9 +69,9 @@ class SavedLedger:
         #: The keep-alives of other servers, and those of this server's own keep-alives that another
         #: server's longer keep-alive replaces in the ledger.
         self._others_holds: dict[Ref, Hold] = {}
+        self._own_shorter_holds: dict[Ref, Hold] = {}
         #: The files of other servers whose keep-alives are in the ledger.
         self._others_files = OtherHolds()
-        self._own_shorter_holds: dict[Ref, Hold] = {}
 
     async def load(self, moment: Moment) -> Ledger:
         """The ledger of an earlier run, reduced to the part that can be trusted now."""
