@@ -173,8 +173,7 @@ class UserRequests:
         with self._reading_entries():
             session = await self._recorder.find(name, self._controller.ledger_time())
         if session is None:
-            message = sentence("There is no stopped session with this id.")
-            raise RefusedError(404, message, "id", name)
+            raise _no_stopped_session(name)
         return session
 
     async def forget_stopped(self, name: str) -> None:
@@ -183,8 +182,7 @@ class UserRequests:
         with self._reading_entries():
             known = await self._recorder.forget(name)
         if not known:
-            message = sentence("There is no stopped session with this id.")
-            raise RefusedError(404, message, "id", name)
+            raise _no_stopped_session(name)
 
     @contextlib.contextmanager
     def _reading_entries(self) -> Iterator[None]:
@@ -195,3 +193,8 @@ class UserRequests:
             about = sentence("The stopped sessions cannot be read.")
             message = joined(about, str(problem), problem.remedy)
             raise RefusedError(507, message, "id", None) from None
+
+
+def _no_stopped_session(name: str) -> RefusedError:
+    """The refusal of a request for the stopped session with the unknown id ``name``."""
+    return RefusedError(404, sentence("There is no stopped session with this id."), "id", name)
