@@ -32,17 +32,14 @@ async def configured_limits(
     ``app`` has the traits as Jupyter set them. If an administrator's file overrules a user's file,
     this function sets the traits of ``app`` again. ``directories`` (most important first),
     ``config_file`` and ``extension_files`` (see ``provenance.read_files``) are where the server
-    looks for configuration files. ``merged`` are the
-    configurations of the server and of the extension as Jupyter merged them; ``command_lines`` are
-    their command lines. ``loaded`` are the paths of the files that Jupyter loaded (None: this
-    version of Jupyter does not list them).
+    looks for configuration files. ``merged`` are the configurations of the server and of the
+    extension as Jupyter merged them; ``command_lines`` are their command lines. ``loaded`` are the
+    paths of the files that Jupyter loaded (None: this version of Jupyter does not list them).
 
     Raises ConfigurationError when a file or a value that applies cannot be understood.
     """
-    section_name, merged = provenance.SECTION, list(merged)
-    command_line: dict[str, Any] = {}
-    for config in command_lines:
-        command_line.update(config.get(section_name, {}))
+    merged = list(merged)
+    command_line = provenance.merged_section(command_lines)
     files = await run(provenance.read_files, directories, config_file, extension_files)
     files = await run(precedence.evaluated, files)
     section = await run(precedence.overruling_section, files, command_line)
@@ -53,9 +50,7 @@ async def configured_limits(
         raise_first(misspelt_sections(config))
     ignored: list[str] = []
     if section is None:
-        configured: dict[str, Any] = {}
-        for config in merged:
-            configured.update(config.get(section_name, {}))
+        configured = provenance.merged_section(merged)
         raise_first(invalid_options(configured, app.traits(config=True)))
     else:
         configured = dict(section)

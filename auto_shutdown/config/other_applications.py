@@ -14,7 +14,7 @@ from typing import Any
 
 from traitlets.config import Config
 
-from .provenance import EXTENSION_FILE, SECTION
+from .provenance import EXTENSION_FILE, SECTION, merged_section
 
 #: The applications of the Jupyter project that can start a server: package and file.
 WELL_KNOWN = (
@@ -59,8 +59,6 @@ def late_section(configs: Sequence[Mapping[str, Any]], own: Mapping[str, Any]) -
     """The values for this extension that it has not taken over, because Jupyter merged them too
     late. ``configs`` are those of the other applications in the order of linking, then that of the
     server, which wins. ``own`` is the configuration that this extension has."""
-    values: dict[str, Any] = {}
-    for config in configs:
-        values.update(config.get(SECTION, {}))
+    values = merged_section(configs)
     taken_over = own.get(SECTION, {})
     return Config({name: value for name, value in values.items() if name not in taken_over})

@@ -121,6 +121,14 @@ def sources(
     }
 
 
+def merged_section(configs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The values for this extension in several merged configurations. That of a later one wins."""
+    values: dict[str, Any] = {}
+    for config in configs:
+        values.update(config.get(SECTION, {}))
+    return values
+
+
 def source(files: Sequence[ConfigFile], section: str, name: str) -> str:
     """The path of the file whose value of the trait applies; empty when no file sets it."""
     applied = applying(files) if section == SECTION else files
