@@ -16,12 +16,12 @@ from traitlets.config import Config
 
 from .provenance import EXTENSION_FILE, SECTION, merged_section
 
-#: The applications of the Jupyter project that can start a server: package and file.
-WELL_KNOWN = (
-    ("jupyterlab", "jupyter_lab_config"),
-    ("notebook", "jupyter_notebook_config"),
-    ("nbclassic", "jupyter_notebook_config"),
-)
+#: The applications of the Jupyter project that can start a server: their packages, by the name of
+#: the file that they read.
+WELL_KNOWN = {
+    "jupyter_lab_config": ("jupyterlab",),
+    "jupyter_notebook_config": ("notebook", "nbclassic"),
+}
 
 
 def extension_applications(server: Any, own: Any) -> list[Any]:
@@ -51,8 +51,8 @@ def file_names(applications: Iterable[Any], own: Any) -> list[str]:
 def well_known_files() -> list[str]:
     """The names of the files of the installed well-known applications, and of this extension. For
     a caller that cannot ask a server which applications it has loaded."""
-    installed = [file for package, file in WELL_KNOWN if find_spec(package) is not None]
-    return [EXTENSION_FILE, *dict.fromkeys(installed)]
+    installed = [name for name, packages in WELL_KNOWN.items() if any(map(find_spec, packages))]
+    return [EXTENSION_FILE, *installed]
 
 
 def late_section(configs: Sequence[Mapping[str, Any]], own: Mapping[str, Any]) -> Config:

@@ -82,9 +82,8 @@ def _read_by_some_servers(situation: Situation) -> Iterator[Finding]:
     if any(file.problem for file in situation.files):
         return  # the enabled extensions are then unknown
     enabled = enabled_extensions(situation)
-    for name in dict.fromkeys(name for _, name in WELL_KNOWN):
-        packages = [package for package, file in WELL_KNOWN if file == name]
-        if any(enabled.get(package) for package in packages):
+    for name, packages in WELL_KNOWN.items():
+        if any(map(enabled.get, packages)):
             continue
         for file in situation.files:
             is_of_application = file.path.stem == name and file.owner != provenance.STARTER
