@@ -16,11 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import safe_files
+from ..world.server_files import MOST_BYTES
 
 _NAME = re.compile(r"jpserver-(?P<pid>.+)\.json")
-
-#: The largest runtime file in bytes. A longer file is something else, and is not read.
-_MOST_BYTES = 64 * 1024
 
 
 @dataclass
@@ -44,15 +42,15 @@ def read_runtime_files() -> RuntimeFiles:
     except OSError as error:
         found.problems.append(f"{directory} cannot be read: {error.strerror}.")
         return found
-    for name in filter(_NAME.fullmatch, names):
+    for match in filter(None, map(_NAME.fullmatch, names)):
+        path = directory / match[0]
         try:
-            described = _read(directory / name)
+            described = _read(path)
         except FileNotFoundError:
             continue  # its server has ended meanwhile
         except OSError as error:
-            if _was_left_behind(name):
-                continue
-            found.problems.append(f"{directory / name} cannot be read: {error.strerror}.")
+            if not _has_ended(match["pid"]):
+                found.problems.append(f"{path} cannot be read: {error.strerror}.")
             continue
         if described is not None:
             found.servers.append(described)
@@ -62,7 +60,7 @@ def read_runtime_files() -> RuntimeFiles:
 def _read(path: Path) -> dict[str, Any] | None:
     """The content of a runtime file. None if its server has ended, or if the content is not that of
     a runtime file (a server may still be writing it). Raises OSError."""
-    content = safe_files.read_bytes(path, _MOST_BYTES, follow=True)
+    content = safe_files.read_bytes(path, MOST_BYTES, follow=True)
     try:
         described = json.loads(content)
         is_of_a_server = isinstance(described["url"], str) and _is_running(described["pid"])
@@ -71,11 +69,10 @@ def _read(path: Path) -> dict[str, Any] | None:
     return described if is_of_a_server else None
 
 
-def _was_left_behind(name: str) -> bool:
-    """Whether the process that the file's name gives has ended."""
-    match = _NAME.fullmatch(name)
+def _has_ended(pid: str) -> bool:
+    """Whether the process that a file's name gives has ended. False if it gives no process id."""
     try:
-        return match is not None and not _is_running(int(match["pid"]))
+        return not _is_running(int(pid))
     except (ValueError, OverflowError):
         return False
 

@@ -13,7 +13,7 @@ from . import proc_files
 from .processes import Process, Table
 
 #: The largest runtime file in bytes. A longer file is something else, and is not read.
-_MOST_BYTES = 64 * 1024
+MOST_BYTES = 64 * 1024
 
 #: A server's runtime file: ``jpserver-PID.json`` (jupyter_server), ``nbserver-PID.json`` (notebook
 #: before 7).
@@ -137,7 +137,7 @@ def _read(path: Path, pid: int) -> OtherServer | None:
     without an address: nobody can ask that server, so what runs in it is unknown."""
     try:
         # Another container's user may have made it, where a home is shared.
-        text = safe_files.read_bytes(path, _MOST_BYTES, follow=True, any_owner=True)
+        text = safe_files.read_bytes(path, MOST_BYTES, follow=True, any_owner=True)
         content = json.loads(text)
         url = str(content["url"])
     except (FileNotFoundError, safe_files.UnsafeFileError):
