@@ -17,7 +17,7 @@ from ..core.formatting import printable
 from ..world.aws_errors import CREDENTIALS, THROTTLED, remedy
 from ..world.sagemaker import all_tags
 from ..world.stop_switch import NOT_ALLOWED, stop_by_tag, switch_arn
-from .aws_answers import Answer, ask, credentials_failure
+from .aws_answers import Answer, ask, verdict
 from .situation import Situation
 
 CHECK = "sagemaker:ListTags"
@@ -42,11 +42,8 @@ def examine(situation: Situation, client: Any) -> Iterator[Finding]:
     if not answer.code:
         yield ok(CHECK, f"allowed: the tag {tag} can stop all removals")
         yield from _is_set(tag, arn, answer)
-    elif answer.code in CREDENTIALS:
-        yield credentials_failure(answer.code)
-    elif answer.code in THROTTLED:
-        text = f"too many requests at the moment ({answer.code})"
-        yield warning(CHECK, text, "Try again later.")
+    elif answer.code in CREDENTIALS | THROTTLED:  # they say nothing about the permission
+        yield verdict(platform, CHECK, arn, answer)
     else:
         advice = remedy(answer.code, answer.message, CHECK, arn, platform.region_name)
         if answer.code in NOT_ALLOWED:
