@@ -6,11 +6,11 @@ A server's token is read from Jupyter's runtime files. It is never printed or lo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ..world.proc_files import read_process
+from ..world.proc_files import own_ancestors
 from .answers import TOKEN_VARIABLE
 from .client import AskPassword, Client, Server
 from .connection import ANY_ADDRESS, UNIX_SCHEME
@@ -210,24 +210,11 @@ def _nearest(servers: list[Server]) -> list[Server]:
     is an ancestor, or if the process of one is unknown."""
     if any(server.pid is None for server in servers):
         return servers
-    for pid in _ancestors():
+    for pid in own_ancestors():
         nearest = [server for server in servers if server.pid == pid]
         if nearest:
             return nearest
     return servers
-
-
-def _ancestors() -> Iterator[int]:
-    """The process ids of the ancestors of this process, nearest first, as far as they can be
-    read."""
-    pid = os.getppid()
-    while pid > 0:
-        yield pid
-        try:
-            process = read_process(pid)
-        except OSError:
-            return
-        pid = 0 if process is None else process.parent
 
 
 def _probe(servers: Iterable[Server]) -> dict[Server, ServerError | None]:

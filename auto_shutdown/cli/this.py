@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,8 @@ from ..api.client import Client
 from ..api.discovery import SERVER_VARIABLE
 from ..api.server_error import ExitCode, ServerError
 from ..config import METADATA_PATH
+from ..world import proc_files
 from ..world.platform import MOST_BYTES, STUDIO_CLASSIC
-
-PROC = Path("/proc")
 
 #: SageMaker's file that describes the app.
 METADATA = Path(METADATA_PATH)
@@ -39,18 +38,15 @@ def own_kernel_id() -> str | None:
     return None
 
 
-def _ancestors() -> Iterator[list[str]]:
-    """The command line of each ancestor of this process, the parent first."""
-    pid = os.getppid()
-    while pid > 1:
+def _ancestors() -> Iterator[Sequence[str]]:
+    """The command line of each ancestor of this process, the parent first, without process 1."""
+    for pid in proc_files.own_ancestors():
+        if pid == 1:
+            return
         try:
-            arguments = (PROC / str(pid) / "cmdline").read_text(errors="replace").split("\0")
-            # The name in brackets may contain any character. The state and the parent follow it.
-            parent = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2]
+            yield proc_files.read_arguments(pid)
         except OSError:
             return
-        yield arguments
-        pid = int(parent.split()[1])
 
 
 def kernel_here(resources: Iterable[Mapping[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
@@ -64,6 +64,19 @@ def read_process(pid: int) -> Process | None:
         if not text:  # the process ended while this function read the file
             return None
         raise OSError(errno.EIO, f"{PROC}/{pid}/stat is not as proc(5) has it") from error
+
+
+def own_ancestors() -> Iterator[int]:
+    """The process ids of the ancestors of this process, nearest first, as far as they can be
+    read. Never raises."""
+    pid = os.getppid()
+    while pid > 0:
+        yield pid
+        try:
+            process = read_process(pid)
+        except OSError:
+            return
+        pid = 0 if process is None else process.parent
 
 
 def age_of(process: Process) -> float | None:
