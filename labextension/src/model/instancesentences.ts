@@ -1,6 +1,6 @@
 import { clock, duration, limitText } from './durations';
 import { doing } from './phrases';
-import { membersOf, modeOf, warning } from './report';
+import { membersOf, modeOf, usesLittle, warning } from './report';
 import type { IInstance } from './report';
 import { blockedText, nameIn } from './sentences';
 import type { IContext } from './sentences';
@@ -78,7 +78,7 @@ function condition(resource: IResource, context: IContext): string[] {
   switch (resource.reason) {
     case 'busy':
     case 'suspect-busy':
-      return ['program', 'low-use', 'host-use'].includes(resource.parameters.case ?? '')
+      return resource.parameters.case === 'program' || usesLittle(resource)
         ? [trans.__('the background work of %1 has ended', name)]
         : [trans.__("%1's cell has ended", name)];
     case 'running-job':

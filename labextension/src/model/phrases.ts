@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { clock, duration, limitText, unbroken } from './durations';
 import { fullName, keyOf, namesOf, title } from './names';
-import { announced, isSuspect, modeOf, onTheClock, warning } from './report';
+import { announced, isSuspect, modeOf, onTheClock, usesLittle, warning } from './report';
 import type { IState } from './state';
 import type { IProgram, IReport, IResource } from './types';
 
@@ -75,7 +75,7 @@ function active(resource: IResource, now: number, trans: TranslationBundle): str
     case 'busy':
       return busy(resource, now, trans);
     case 'suspect-busy':
-      return ['low-use', 'host-use'].includes(parameters.case ?? '')
+      return usesLittle(resource)
         ? trans.__('hardly uses the processor')
         : trans.__('busy without a sign of work');
     case 'running-job':

@@ -141,6 +141,11 @@ export function isSuspect({ reason }: IResource): boolean {
   return reason === 'suspect-busy' || reason === 'max-busy';
 }
 
+/** Whether a suspect resource has used the processor, but only a little. */
+export function usesLittle({ parameters }: IResource): boolean {
+  return parameters.case === 'low-use' || parameters.case === 'host-use';
+}
+
 /** The part of the idle timeout that has passed, from 0 to 1; null for an active resource. */
 export function progress(resource: IResource, now: number): number | null {
   if (!onTheClock(resource)) {

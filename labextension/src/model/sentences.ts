@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { clock, duration, limitText } from './durations';
 import { fullName, keyOf, title } from './names';
 import type { IName } from './names';
-import { blockingFault, isSuspect, modeOf, onTheClock, warning } from './report';
+import { blockingFault, isSuspect, modeOf, onTheClock, usesLittle, warning } from './report';
 import type { Mode } from './report';
 import { messageOf, parameterOf } from './servertexts';
 import type { IReport, IResource } from './types';
@@ -46,7 +46,7 @@ function idle(resource: IResource, { now, trans }: IContext): string[] {
   if (kind === 'terminal' && resource.reason === 'in-use') {
     sentences.push(followsItsApp(trans));
   } else if (isSuspect(resource)) {
-    sentences.push(silentOf(parameters.case, age, limit, trans));
+    sentences.push(silentOf(resource, age, limit, trans));
   } else if (parameters.case === 'input') {
     sentences.push(
       trans.__(
@@ -158,13 +158,13 @@ function silentFor(kind: string | undefined, silent: string, trans: TranslationB
 
 /** The same where the administrator has set `max_busy_minutes`, which is `limit`. */
 function silentOf(
-  kind: string | undefined,
+  resource: IResource,
   age: string,
   limit: string,
   trans: TranslationBundle
 ): string {
-  return kind === 'low-use' || kind === 'host-use'
-    ? `${silentFor(kind, age, trans)} ${trans.__('The limit is %1.', limit)}`
+  return usesLittle(resource)
+    ? `${silentFor(resource.parameters.case, age, trans)} ${trans.__('The limit is %1.', limit)}`
     : trans.__('It is busy, but has shown no sign of work for %1 of %2.', age, limit);
 }
 
