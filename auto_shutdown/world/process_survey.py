@@ -149,12 +149,13 @@ class Surveyor:
         try:
             found = self._history.attribute(table, roots, snapshot.resources, self.server)
             arguments = lru_cache(maxsize=None)(proc_files.read_arguments)
-            servers = self._other_servers(table, arguments)
+            directories = self._runtime_directories(table, arguments)
+            servers = server_files.find(table, directories, self.server)
             kernels: list[ForeignKernel] = []
             if for_own_app or servers:
                 ids = {kernel.id for kernel in snapshot.kernels}
                 pids = _pids(roots, Kind.KERNEL)
-                kernels = self._kernels(table, pids, ids, arguments)
+                kernels = self._kernels(table, directories, pids, ids, arguments)
             programs = self._programs(table, roots, servers, kernels, arguments)
             return Survey(
                 table,
@@ -186,11 +187,14 @@ class Surveyor:
         try:
             table = process_table.read_table()
             arguments = lru_cache(maxsize=None)(proc_files.read_arguments)
-            servers = self._other_servers(table, arguments)
+            directories = self._runtime_directories(table, arguments)
+            servers = server_files.find(table, directories, self.server)
             self._history.attribute(table, roots, resources, self.server)
             if watch is not None:
                 ids = {resource.ref.id for resource in resources if isinstance(resource, Kernel)}
-                watch.look(self._outside(table, roots, ids, servers, arguments))
+                pids = _pids(roots, Kind.KERNEL)
+                kernels = self._kernels(table, directories, pids, ids, arguments)
+                watch.look(self._outside(table, roots, servers, kernels, arguments))
             return servers
         except OSError as error:
             raise process_table.unreadable(error) from error
@@ -199,14 +203,14 @@ class Surveyor:
         self,
         table: Table,
         roots: Mapping[Ref, int],
-        kernel_ids: Collection[str],
         servers: list[OtherServer],
+        found: list[ForeignKernel],
         arguments: Arguments,
     ) -> Outside:
-        """The programs and kernels that run in no kernel or terminal of this server."""
+        """The programs and kernels that run in no kernel or terminal of this server. ``found`` are
+        the kernels of other programs."""
         sessions = _pids(roots, Kind.TERMINAL)
         kernel_pids = _pids(roots, Kind.KERNEL)
-        found = self._kernels(table, kernel_pids, kernel_ids, arguments)
         programs = [
             program
             for program in self._programs(table, roots, servers, found, arguments)
@@ -249,12 +253,13 @@ class Surveyor:
     def _kernels(
         self,
         table: Table,
+        directories: Iterable[Path],
         own_pids: Collection[int],
         own_ids: Collection[str],
         arguments: Arguments,
     ) -> list[ForeignKernel]:
-        """The kernels of other programs. Raises OSError."""
-        directories = self._runtime_directories(table, arguments)
+        """The kernels of other programs. ``directories`` are the runtime directories of the servers
+        of this home. Raises OSError."""
         listening = self._listening.kernels(table, directories, own_ids, arguments)
         return foreign_kernels.find(
             table, {*own_pids, self.server}, own_ids, arguments, self._other_files, listening
@@ -267,11 +272,6 @@ class Surveyor:
         return server_files.runtime_directories(
             table, self.runtime_directory, os.environ.get("HOME", ""), arguments
         )
-
-    def _other_servers(self, table: Table, arguments: Arguments) -> list[OtherServer]:
-        """The Jupyter servers of this home that run beside this one. Raises OSError."""
-        directories = self._runtime_directories(table, arguments)
-        return server_files.find(table, directories, self.server)
 
     def _cron_jobs(
         self, table: Table, roots: Mapping[Ref, int], servers: list[OtherServer]
