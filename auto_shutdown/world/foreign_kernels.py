@@ -7,7 +7,6 @@ runtime directory on whose ports it listens (listening_kernels.py), and asks its
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from ..core.translatable import Text, sentence
 from . import proc_files
+from .file_remedies import TOO_MANY_OPEN
 from .listening_kernels import ListeningKernel
 from .processes import Process, Table
 from .shell_probe import Connection, ShellAnswer, ask_shells, read_connection_file
@@ -160,7 +160,7 @@ def _kernel(
     try:
         connection = read_connection_file(path)
     except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
+        if error.errno in TOO_MANY_OPEN:
             raise
         failure = f"its connection file cannot be read ({type(error).__name__})"
     except ValueError:  # it is being written, for example

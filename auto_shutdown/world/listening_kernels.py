@@ -21,6 +21,7 @@ from typing import NamedTuple, Optional
 from .. import safe_files
 from . import proc_files
 from .connections import Endpoint, OpenSockets, listening_sockets
+from .file_remedies import TOO_MANY_OPEN
 from .foreground import Arguments
 from .processes import Process, Table
 from .server_files import PLACES, runtime_directory_of
@@ -37,9 +38,6 @@ Version = tuple[int, int, int, int]
 
 #: The version and the content of each file. The content is None for a file of another kind.
 Files = dict[Path, tuple[Version, Optional[Connection]]]
-
-#: The errors of a system without a free file descriptor. What cannot be read then is unknown.
-NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
 #: The errors of a file that is gone, of a link that leads nowhere, and of a file that this user may
 #: not read.
@@ -109,8 +107,8 @@ class ConnectionFiles:
             try:
                 self._read_directory(directory, own_ids, files)
             except (OSError, ValueError) as error:
-                if isinstance(error, OSError) and error.errno in NO_DESCRIPTOR:
-                    raise
+                if isinstance(error, OSError) and error.errno in TOO_MANY_OPEN:
+                    raise  # what cannot be read without a free file descriptor is unknown
                 unread.update(dict.fromkeys(processes[directory], directory))
         self._files = files
         return unread
@@ -131,7 +129,7 @@ class ConnectionFiles:
             try:
                 files[path] = self._read_file(path)
             except OSError as error:
-                if error.errno in NO_DESCRIPTOR:
+                if error.errno in TOO_MANY_OPEN:
                     raise
                 if isinstance(error, safe_files.UnsafeFileError) or error.errno in NO_FILE:
                     continue
