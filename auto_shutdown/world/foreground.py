@@ -81,7 +81,7 @@ def foreground_programs(
             by_session.setdefault(process.session, []).append(process)
     programs = []
     for members in by_session.values():
-        front = [process for process in members if process.group == process.foreground]
+        front = [process for process in members if process.is_in_front]
         if any(process.pid in own_line for process in front):
             continue
         found = program_of(front, arguments) or stopped_job(members)

@@ -95,8 +95,7 @@ class Members:
         viewers = [
             process.pid
             for process in members
-            if process.command in VIEWERS
-            and (process.group == process.foreground or process.is_stopped)
+            if process.command in VIEWERS and (process.is_in_front or process.is_stopped)
         ]
         shown = set(processes.tree(self._table, viewers, self._children))
         return [process for process in members if process not in shown]
@@ -169,7 +168,7 @@ class ProgramWatch:
             works = works or use.cores >= WORK_CORES
             members = outside.members.without_viewers(members)
             use = use_between(known.sample, sample, seconds, {each.key for each in members})
-        is_in_front = program.kind == TERMINAL and any(_is_in_front(each) for each in members)
+        is_in_front = program.kind == TERMINAL and any(each.is_in_front for each in members)
         if output_at != known.output_at and is_in_front:
             known.printed_at = now
         is_window_over = elapsed >= ENOUGH
@@ -280,11 +279,6 @@ def _may_be_work(kind: str, use: Use, is_window_over: bool) -> bool:
     if use.is_low and not is_window_over:
         return False
     return kind == KERNEL or not use.may_be_idle_cluster
-
-
-def _is_in_front(process: Process) -> bool:
-    """Whether the process is in the foreground of its terminal, so that it may print there."""
-    return process.group == process.foreground
 
 
 def _is_connected(outside: Outside, members: Collection[Process]) -> bool:

@@ -47,6 +47,11 @@ class Process:
         background). A process that a debugger has stopped is in the state ``t``."""
         return self.state == "T"
 
+    @property
+    def is_in_front(self) -> bool:
+        """Whether it is in the foreground of its terminal, so that it may read and print there."""
+        return self.group == self.foreground
+
 
 #: The processes by process id.
 Table = Mapping[int, Process]
