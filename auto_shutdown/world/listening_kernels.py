@@ -220,8 +220,10 @@ def _unknown_kernels(
 ) -> list[ListeningKernel]:
     """Those of the processes ``unread`` that listen on as many sockets as a kernel does. A process
     that a kernel has forked has the same sockets, and is no kernel."""
+    if not unread:
+        return []
     waiting = frozenset().union(*listening.values())
-    known = frozenset().union(*(sockets.of(kernel.process.pid) for kernel in found if unread))
+    known = frozenset().union(*(sockets.of(kernel.process.pid) for kernel in found))
     kernels = []
     for process in sorted(unread, key=lambda process: (process.started, process.pid)):
         its_own = sockets.of(process.pid) & waiting
