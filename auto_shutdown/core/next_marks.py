@@ -45,13 +45,12 @@ def _work_after_change(work: Work, kernel: Kernel) -> Work:
     """What remains of ``work`` when the state of ``kernel`` changes.
 
     The work of a cell ends with the cell. Background work may go on, so only an answer ends it. A
-    query can make a gateway drop the output that it keeps for a client that has left
-    (docs/decisions/006). Such a kernel is not queried again before it is due.
+    query can make a gateway drop the output that it keeps. Such a kernel is not queried again
+    before it is due.
     """
     if not work.in_background or kernel.state in DEAD:
         return Work()
-    may_lose_output = kernel.iopub is None and not kernel.connections
-    return Work(in_background=True) if may_lose_output else work
+    return Work(in_background=True) if kernel.may_have_kept_output else work
 
 
 def _may_run_cell(kernel: Kernel) -> bool:

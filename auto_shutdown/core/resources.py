@@ -102,6 +102,12 @@ class Kernel:
         return max((at for at in (iopub_at, self.request_sent_at) if at is not None), default=None)
 
     @property
+    def may_have_kept_output(self) -> bool:
+        """Whether its gateway may keep output for a client that has left. The gateway drops that
+        output when another client connects, also for a query (docs/decisions/006)."""
+        return self.iopub is None and not self.connections
+
+    @property
     def waits_alone(self) -> bool:
         """Whether the kernel waits for a person, and no client is connected."""
         return self.waiting_for is not None and self.connections == 0

@@ -28,12 +28,11 @@ from .model import IN_SERVICE, KERNEL_GATEWAY, App, Kernel, Ref
 def loses_output_if_asked(kernel: Kernel) -> bool:
     """Whether a query would make the kernel's gateway drop output.
 
-    A gateway keeps the output of a running cell for a client that has left. It drops that output
-    when another client connects (docs/decisions/006). A kernel whose shell is silent is asked all
-    the same, because nothing else shows when its cell ends.
+    A kernel whose shell is silent is asked all the same, because nothing else shows when its cell
+    ends.
     """
     runs_cell = kernel.state == BUSY and not kernel.waits_alone and not kernel.shell_silent
-    return runs_cell and kernel.iopub is None and not kernel.connections
+    return runs_cell and kernel.may_have_kept_output
 
 
 def keep_witness(
