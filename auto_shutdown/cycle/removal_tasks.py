@@ -212,8 +212,8 @@ class RemovalTasks:
         only_unmoved = removal.decision.reason is not Reason.REQUESTED
         # Until the manager or SageMaker is called, a user's request may still stop the removal, for
         # example a keep-alive on the app of this kernel.
-        may_go = partial(_is_still_wanted, last)
-        outcome = await self._world.remove(resource, only_unmoved, may_go)
+        still_removable = partial(_is_still_to_be_removed, last)
+        outcome = await self._world.remove(resource, only_unmoved, still_removable)
         if outcome.ended and not await self._world.is_gone(resource):
             return still_there(resource)
         return outcome
@@ -230,7 +230,7 @@ class RemovalTasks:
         return None
 
 
-def _is_still_wanted(last: LastDecision) -> bool:
+def _is_still_to_be_removed(last: LastDecision) -> bool:
     """Whether the decision is still to remove the resource, this is no dry run, and the last look
     is recent enough."""
     decision = last.decide()

@@ -15,7 +15,7 @@ from typing import Protocol
 from ..core.model import PENDING, App, Snapshot, Unread
 from ..core.outcome import Outcome
 from ..core.translatable import sentence
-from .last_word import MayGo, always
+from .final_check import FinalCheck, always
 from .own_description import Description
 from .platform import Platform
 from .sagemaker import SourceError
@@ -38,7 +38,7 @@ class Apps(Protocol):
 
     async def list_apps(self) -> tuple[App, ...]: ...
 
-    async def delete_app(self, app: App, may_go: MayGo = always) -> Outcome: ...
+    async def delete_app(self, app: App, still_removable: FinalCheck = always) -> Outcome: ...
 
     async def describe_own(self) -> Description: ...
 

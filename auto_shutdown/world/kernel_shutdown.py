@@ -19,11 +19,11 @@ from ..core.model import Kernel
 from ..core.outcome import Outcome, Result
 from ..core.signals import Signal
 from ..core.translatable import sentence
+from .final_check import FinalCheck, allows, always, kept
 from .iopub_subscription import IOPubSubscription
 from .kernel_access import fresh_model, is_listed, resolve
 from .kernel_models import kernel_of_model
 from .kernel_usage import Usage
-from .last_word import MayGo, allows, always, kept
 from .shells import Shells
 from .stamps import MovedStamps
 from .websockets import WebsocketClients
@@ -119,13 +119,15 @@ class KernelShutdown:
         """Forget the kernels that no longer exist."""
         self._moved.keep_only(kernel_ids)
 
-    async def remove(self, kernel: Kernel, only_unmoved: bool, may_go: MayGo = always) -> Outcome:
+    async def remove(
+        self, kernel: Kernel, only_unmoved: bool, still_removable: FinalCheck = always
+    ) -> Outcome:
         """Shut one kernel down gracefully, and end its session. Never raises.
 
         With ``only_unmoved`` this looks at the kernel once more, and skips the shutdown if the
         kernel became active since it was observed as ``kernel``. From before that look to the end,
-        no request of a client reaches the kernel (docs/reliability.md, "The race"). ``may_go`` is
-        called right before the shutdown.
+        no request of a client reaches the kernel (docs/reliability.md, "The race").
+        ``still_removable`` is called right before the shutdown.
 
         Never cancel this: a kernel manager whose shutdown is cancelled half way can never shut that
         kernel down again."""
@@ -133,7 +135,7 @@ class KernelShutdown:
             await self._last_question(kernel.id)
         with self._clients.held_back(kernel.id) as held:
             try:
-                outcome = await self._shut_down(kernel, only_unmoved, may_go)
+                outcome = await self._shut_down(kernel, only_unmoved, still_removable)
             except Exception as error:
                 outcome = await self._failure(kernel, error)
             # A cell of a client is dropped only if there is no kernel left that could run it.
@@ -141,12 +143,14 @@ class KernelShutdown:
                 held.clear()
         return outcome
 
-    async def _shut_down(self, kernel: Kernel, only_unmoved: bool, may_go: MayGo) -> Outcome:
+    async def _shut_down(
+        self, kernel: Kernel, only_unmoved: bool, still_removable: FinalCheck
+    ) -> Outcome:
         if only_unmoved:
             why_kept = await self._why_kept(kernel)
             if why_kept:
                 return Outcome(Result.STALE, why_kept)
-        if not allows(may_go):
+        if not allows(still_removable):
             return kept()
         await resolve(self._manager.shutdown_kernel(kernel.id))
         return Outcome(Result.REMOVED, "The kernel was shut down.")

@@ -20,6 +20,7 @@ from ..core.model import Departure, Kernel
 from ..core.outcome import Outcome
 from ..core.translatable import joined, sentence
 from .changes_since_observation import updated_kernel
+from .final_check import FinalCheck, always
 from .iopub import IOPubListener
 from .iopub_subscription import IOPubSubscription
 from .kernel_access import (
@@ -35,7 +36,6 @@ from .kernel_lifecycle import KernelLifecycle
 from .kernel_models import Joined, Model, join, kernel_of_model, state_by_messages
 from .kernel_shutdown import KernelShutdown
 from .kernel_usage import Usage
-from .last_word import MayGo, always
 from .shells import OwnChannels, Shells
 from .start_questions import StartQuestions
 from .websockets import WebsocketClients
@@ -318,9 +318,11 @@ class KernelSource:
         """As :meth:`KernelShutdown.session_history`."""
         return await self._shutdown.session_history(kernel)
 
-    async def remove(self, kernel: Kernel, only_unmoved: bool, may_go: MayGo = always) -> Outcome:
+    async def remove(
+        self, kernel: Kernel, only_unmoved: bool, still_removable: FinalCheck = always
+    ) -> Outcome:
         """As :meth:`KernelShutdown.remove`."""
-        return await self._shutdown.remove(kernel, only_unmoved, may_go)
+        return await self._shutdown.remove(kernel, only_unmoved, still_removable)
 
     def is_listed(self, kernel_id: str) -> bool:
         """As :func:`kernel_access.is_listed`."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.outcome import Outcome, Result
 from ..core.translatable import sentence
-from .last_word import MayGo, always, kept
+from .final_check import FinalCheck, always, kept
 
 #: ``(operation, method, request)``: one call of the API.
 Invoke = Callable[[str, str, Mapping[str, Any]], Any]
@@ -27,13 +27,13 @@ def stop_instance(
     invoke: Invoke,
     name: str,
     allow_irreversible: bool,
-    may_go: MayGo = always,
+    still_removable: FinalCheck = always,
     platforms: MutableMapping[str, str] | None = None,
 ) -> Outcome:
-    """Stop the notebook instance ``name``, unless ``may_go``, called right before, returns False.
+    """Stop the notebook instance ``name``, unless ``still_removable`` returns False right before.
     Raises boto3's exceptions.
 
-    DescribeNotebookInstance may be so slow that ``may_go`` no longer allows the stop. Then
+    DescribeNotebookInstance may be so slow that ``still_removable`` no longer allows the stop. Then
     ``platforms`` keeps the platform, which does not change while the instance runs, and the next
     attempt makes no such call.
     """
@@ -62,7 +62,7 @@ def stop_instance(
                 "stops it all the same."
             ),
         )
-    if not may_go():
+    if not still_removable():
         platforms[name] = platform
         return kept()
     invoke("StopNotebookInstance", "stop_notebook_instance", {"NotebookInstanceName": name})

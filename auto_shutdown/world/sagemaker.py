@@ -17,7 +17,7 @@ from ..core.model import KERNEL_GATEWAY, App, Snapshot, Unread
 from ..core.outcome import Outcome, Result
 from ..core.translatable import sentence
 from .aws_errors import CREDENTIALS, classify, read_error, remedy
-from .last_word import MayGo, always, kept
+from .final_check import FinalCheck, always, kept
 from .own_app import stop_instance
 from .own_description import Description, describe
 from .platform import NOTEBOOK_INSTANCE_TYPE, Platform
@@ -98,15 +98,15 @@ class SageMaker:
         text = sentence("SageMaker's apps cannot be listed: %1.", _describe_error(code))
         return SourceError(Unread(Snapshot.APPS, code, text, advice))
 
-    async def delete_app(self, app: App, may_go: MayGo = always) -> Outcome:
+    async def delete_app(self, app: App, still_removable: FinalCheck = always) -> Outcome:
         """Delete a KernelGateway app of this server's owner, or remove this server's own app.
-        Refuses everything else. Never raises. ``may_go`` is called in the thread of the SageMaker
-        calls, right before DeleteApp is sent."""
+        Refuses everything else. Never raises. ``still_removable`` is called in the thread of the
+        SageMaker calls, right before DeleteApp is sent."""
         platform = self._platform
         own = platform.own_app
         ours = app.own and own is not None and app.id == own.id
         if ours and app.type == NOTEBOOK_INSTANCE_TYPE:
-            return await self._stop_instance(app, may_go)
+            return await self._stop_instance(app, still_removable)
         if app.type != KERNEL_GATEWAY and not ours:
             detail = sentence("Apps of type %1 are never deleted.", app.type)
             advice = sentence("Delete the app in Studio.")
@@ -123,7 +123,7 @@ class SageMaker:
 
         def delete() -> bool:
             self._connect()
-            if not may_go():
+            if not still_removable():
                 return False
             self._invoke("DeleteApp", "delete_app", request)
             return True
@@ -156,12 +156,12 @@ class SageMaker:
         except Exception:  # no boto3, no answer: then it is not known
             return Description()
 
-    async def _stop_instance(self, app: App, may_go: MayGo) -> Outcome:
+    async def _stop_instance(self, app: App, still_removable: FinalCheck) -> Outcome:
         allow = self._allow_irreversible_stop
 
         def stop() -> Outcome:
             self._connect()
-            return stop_instance(self._invoke, app.name, allow, may_go, self._platforms)
+            return stop_instance(self._invoke, app.name, allow, still_removable, self._platforms)
 
         try:
             return await self._call(stop)

@@ -19,9 +19,9 @@ from ..core.signals import Signal
 from ..core.translatable import sentence
 from . import process_table
 from .departures import Departures
+from .final_check import FinalCheck, allows, always, kept
 from .foreground import VIEWERS
 from .kernel_access import resolve
-from .last_word import MayGo, allows, always, kept
 from .pseudo_terminal import device_times, foreground_job, foreground_of, hang_up
 from .stamps import parse_stamp
 
@@ -129,11 +129,11 @@ class TerminalSource:
         return pid if isinstance(pid, int) else None
 
     async def remove(
-        self, terminal: Terminal, only_unmoved: bool, may_go: MayGo = always
+        self, terminal: Terminal, only_unmoved: bool, still_removable: FinalCheck = always
     ) -> Outcome:
         """Close one terminal and end its programs. Never raises. With ``only_unmoved`` it is kept
         if a key reached it or a command began in it since it was observed as ``terminal``.
-        ``may_go`` is called right before the terminal is closed."""
+        ``still_removable`` is called right before the terminal is closed."""
         manager = self._settings.get("terminal_manager")
         try:
             if manager is None:
@@ -142,7 +142,7 @@ class TerminalSource:
             if only_unmoved and _has_moved(manager, terminal):
                 return Outcome(Result.STALE, "It was used at the last moment.")
             front = foreground_of(pty)
-            if not allows(may_go):
+            if not allows(still_removable):
                 return kept()
             closing = resolve(manager.terminate(terminal.id, force=True))
             await asyncio.wait_for(closing, CLOSE_SECONDS)

@@ -23,10 +23,10 @@ from .activity_reporter import ActivityReporter
 from .app_list import AppList, Apps
 from .background_work import WorkSource
 from .changes_since_observation import started_kernel, updated_apps, updated_terminals
+from .final_check import FinalCheck, always
 from .kernel_models import Model
 from .kernel_places import KernelPlaces
 from .kernels import KernelSource
-from .last_word import MayGo, always
 from .own_app_status import OwnAppStatus
 from .own_description import Description
 from .placement import completed, place, within
@@ -271,23 +271,23 @@ class World:
         return await read_session(resource, self._kernel_source, self._terminal_source)
 
     async def remove(
-        self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
+        self, resource: Resource, only_unmoved: bool, still_removable: FinalCheck = always
     ) -> Outcome:
         """Remove this resource and nothing else. Never raises.
 
         The resource is kept, and the result is STALE, in two cases: with ``only_unmoved``, if a
-        kernel or terminal became active since it was observed as ``resource``; and if ``may_go``
-        returns False. ``may_go`` is called right before the manager or SageMaker is asked to end
-        the resource; for an app, in the thread of the SageMaker calls.
+        kernel or terminal became active since it was observed as ``resource``; and if
+        ``still_removable`` returns False. ``still_removable`` is called right before the manager or
+        SageMaker is asked to end the resource; for an app, in the thread of the SageMaker calls.
         """
         if isinstance(resource, Kernel):
-            return await self._kernel_source.remove(resource, only_unmoved, may_go)
+            return await self._kernel_source.remove(resource, only_unmoved, still_removable)
         if isinstance(resource, Terminal):
-            return await self._terminal_source.remove(resource, only_unmoved, may_go)
+            return await self._terminal_source.remove(resource, only_unmoved, still_removable)
         if self._app_source is None:
             detail = "This server does not run in SageMaker, so it cannot delete an app."
             return Outcome(Result.PERMANENT, detail, "NoPlatform")
-        outcome = await self._app_source.delete_app(resource, may_go)
+        outcome = await self._app_source.delete_app(resource, still_removable)
         if outcome.ended:
             if resource.own:
                 self._own_app.has_ended()

@@ -19,7 +19,7 @@ from auto_shutdown.cycle.user_requests import UserRequests
 from auto_shutdown.state.history import History
 from auto_shutdown.state.store import Store
 from auto_shutdown.world.changes_since_observation import started_kernel
-from auto_shutdown.world.last_word import MayGo, always
+from auto_shutdown.world.final_check import FinalCheck, always
 from auto_shutdown.world.session_facts import Session
 
 KERNEL = Ref(Kind.KERNEL, "k")
@@ -191,10 +191,12 @@ async def test_a_request_counts_until_the_manager_is_called(
     requests, removes = bench.controller.requests, asyncio.Event()
     remove, goes_on = bench.world.remove, asyncio.Event()
 
-    async def asks_first(resource: Resource, only_unmoved: bool, may_go: MayGo = always) -> Outcome:
+    async def asks_first(
+        resource: Resource, only_unmoved: bool, still_removable: FinalCheck = always
+    ) -> Outcome:
         removes.set()
         await goes_on.wait()
-        return await remove(resource, only_unmoved, may_go)
+        return await remove(resource, only_unmoved, still_removable)
 
     bench.world.remove = asks_first  # type: ignore[method-assign]
     await bench.live(timedelta(minutes=119))

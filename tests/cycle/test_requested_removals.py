@@ -12,7 +12,7 @@ from value_world import MINUTE, START, Bench
 from auto_shutdown.core.model import App, Kind, Ref, Resource, Snapshot, Terminal
 from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.cycle.refused import RefusedError
-from auto_shutdown.world.last_word import MayGo, always
+from auto_shutdown.world.final_check import FinalCheck, always
 from auto_shutdown.world.session_facts import Session
 
 DUE = timedelta(minutes=121)
@@ -62,11 +62,11 @@ async def test_requested_removal_during_the_look_of_a_pass_is_the_only_removal(
         return await look_again(ref)
 
     async def close_slowly(
-        resource: Resource, only_unmoved: bool, may_go: MayGo = always
+        resource: Resource, only_unmoved: bool, still_removable: FinalCheck = always
     ) -> Outcome:
         closing.set()
         await closed.wait()
-        return await remove(resource, only_unmoved, may_go)
+        return await remove(resource, only_unmoved, still_removable)
 
     bench.world.look_again = look_slowly  # type: ignore[method-assign]
     bench.world.remove = close_slowly  # type: ignore[method-assign]
@@ -91,11 +91,11 @@ class RequestedApp:
         bench.world.remove = self.remove  # type: ignore[method-assign]
 
     async def remove(
-        self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
+        self, resource: Resource, only_unmoved: bool, still_removable: FinalCheck = always
     ) -> Outcome:
         self.begun.set()
         await self.go_on.wait()
-        return await self._remove(resource, only_unmoved, may_go)
+        return await self._remove(resource, only_unmoved, still_removable)
 
     async def begin(self) -> asyncio.Future[Any]:
         await self.bench.controller.check()

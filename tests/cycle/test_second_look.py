@@ -12,7 +12,7 @@ from value_world import START, Bench
 from auto_shutdown.core.model import Ref, Resource, Snapshot
 from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.cycle.refused import RefusedError
-from auto_shutdown.world.last_word import MayGo, always
+from auto_shutdown.world.final_check import FinalCheck, always
 
 
 async def test_a_resource_that_became_active_at_the_last_moment_is_stale(bench: Bench) -> None:
@@ -59,9 +59,11 @@ async def test_a_request_during_a_removal_counts_for_the_rest_of_the_pass(
         }
         asked.append(asyncio.ensure_future(requests[user_request]()))
 
-    async def slowly(resource: Resource, only_unmoved: bool, may_go: MayGo = always) -> Outcome:
+    async def slowly(
+        resource: Resource, only_unmoved: bool, still_removable: FinalCheck = always
+    ) -> Outcome:
         """Return only after the request has arrived."""
-        outcome = await remove(resource, only_unmoved, may_go)
+        outcome = await remove(resource, only_unmoved, still_removable)
         if user_request == "switched off":  # a thread writes its file
             await asked[0]
         for _ in range(10):  # the other two wait for the pass, so let them only begin

@@ -16,7 +16,7 @@ from auto_shutdown.cycle import one_pass as one_pass_module
 from auto_shutdown.cycle import removal as removal_module
 from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.state.history import Attempt, History
-from auto_shutdown.world.last_word import MayGo, always
+from auto_shutdown.world.final_check import FinalCheck, always
 
 KERNEL = Ref(Kind.KERNEL, "k")
 
@@ -32,7 +32,7 @@ class Shutdowns:
         bench.world.remove = self.remove  # type: ignore[method-assign]
 
     async def remove(
-        self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
+        self, resource: Resource, only_unmoved: bool, still_removable: FinalCheck = always
     ) -> Outcome:
         self.begun.append(resource.ref.id)
         try:
@@ -40,7 +40,7 @@ class Shutdowns:
         except asyncio.CancelledError:
             self.cancelled = True
             raise
-        return await self._remove(resource, only_unmoved, may_go)
+        return await self._remove(resource, only_unmoved, still_removable)
 
 
 async def test_a_slow_shutdown_goes_on_beside_the_passes(

@@ -23,7 +23,7 @@ from auto_shutdown.state.stopped import StoppedSessions
 from auto_shutdown.state.store import Store
 from auto_shutdown.world.app_list import AppList, Apps
 from auto_shutdown.world.clock import Clock, Moment
-from auto_shutdown.world.last_word import MayGo, always, kept
+from auto_shutdown.world.final_check import FinalCheck, always, kept
 from auto_shutdown.world.own_description import Description
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.sagemaker import SourceError
@@ -153,10 +153,10 @@ class ValueWorld:
         return resource.ref.id not in self.still_listed
 
     async def remove(
-        self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
+        self, resource: Resource, only_unmoved: bool, still_removable: FinalCheck = always
     ) -> Outcome:
         self.before_remove(resource)
-        if not may_go():
+        if not still_removable():
             return kept()
         queue = self.answers.get(resource.ref.id, [])
         outcome = queue.pop(0) if queue else Outcome(Result.REMOVED, "Gone.")

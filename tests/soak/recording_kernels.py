@@ -20,9 +20,9 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 
 from auto_shutdown.core.model import Kernel
 from auto_shutdown.core.outcome import Outcome
+from auto_shutdown.world.final_check import FinalCheck, always
 from auto_shutdown.world.kernel_shutdown import KernelShutdown
 from auto_shutdown.world.kernels import KernelSource
-from auto_shutdown.world.last_word import MayGo, always
 
 # The kernel stays listed. The extension must believe that it has been shut down.
 KernelSource.is_listed = lambda *_: False  # type: ignore[method-assign]
@@ -32,12 +32,12 @@ _remove = KernelSource.remove
 
 
 async def _remove_and_forget(
-    self: KernelSource, kernel: Kernel, only_unmoved: bool, may_go: MayGo = always
+    self: KernelSource, kernel: Kernel, only_unmoved: bool, still_removable: FinalCheck = always
 ) -> Outcome:
     """Remove the kernel, and forget its requests, as the extension forgets those of a kernel that
     is no longer listed. Otherwise it would wait for the end of a cell that it has refused, and keep
     the kernel from then on."""
-    outcome = await _remove(self, kernel, only_unmoved, may_go)
+    outcome = await _remove(self, kernel, only_unmoved, still_removable)
     if outcome.ended:
         self._requests.of(kernel.id).ended()
     return outcome

@@ -16,7 +16,7 @@ from auto_shutdown.core.model import (
 )
 from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world.last_word import MayGo, always, kept
+from auto_shutdown.world.final_check import FinalCheck, always, kept
 
 
 class Studio(SimulatedQueries):
@@ -42,9 +42,9 @@ class Studio(SimulatedQueries):
         return snapshot
 
     async def remove(
-        self, resource: Resource, only_unmoved: bool, may_go: MayGo = always
+        self, resource: Resource, only_unmoved: bool, still_removable: FinalCheck = always
     ) -> Outcome:
-        if not may_go():
+        if not still_removable():
             return kept()
         thing = self.things.get(resource.ref.id)
         if thing is None or (thing.kind == "app" and thing.status != "InService"):

@@ -11,7 +11,7 @@ from auto_shutdown.core.model import App, Unread
 from auto_shutdown.core.outcome import Outcome
 from auto_shutdown.world import app_list
 from auto_shutdown.world.app_list import NOT_LISTED_YET, AppList
-from auto_shutdown.world.last_word import MayGo, always
+from auto_shutdown.world.final_check import FinalCheck, always
 from auto_shutdown.world.own_description import Description
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.sagemaker import SourceError
@@ -35,7 +35,7 @@ class SlowSageMaker:
             raise answer
         return tuple(answer)
 
-    async def delete_app(self, app: App, may_go: MayGo = always) -> Outcome:
+    async def delete_app(self, app: App, still_removable: FinalCheck = always) -> Outcome:
         raise AssertionError("nothing is deleted here")
 
     async def describe_own(self) -> Description:

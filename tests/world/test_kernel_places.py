@@ -14,9 +14,9 @@ from auto_shutdown.core.marks import Mark, first_sight
 from auto_shutdown.core.model import App, Kernel, Kind, Ref, Snapshot
 from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.world.clock import Clock
+from auto_shutdown.world.final_check import FinalCheck, always
 from auto_shutdown.world.kernel_places import KernelPlaces
 from auto_shutdown.world.kernels import KernelSource
-from auto_shutdown.world.last_word import MayGo, always
 from auto_shutdown.world.own_app import stop_instance
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.terminals import TerminalSource
@@ -92,8 +92,8 @@ class Apps:
     async def list_apps(self) -> tuple[App, ...]:
         return self.apps
 
-    async def delete_app(self, app: App, may_go: MayGo = always) -> Outcome:
-        return Outcome(Result.REMOVED if may_go() else Result.STALE)
+    async def delete_app(self, app: App, still_removable: FinalCheck = always) -> Outcome:
+        return Outcome(Result.REMOVED if still_removable() else Result.STALE)
 
 
 def classic(manager: Manager, sessions: Sessions, apps: Apps) -> World:
@@ -239,5 +239,5 @@ async def test_error_of_the_last_decision_does_not_look_like_a_kernel_that_is_go
     def fails() -> bool:
         raise KeyError("a fault of the planner")
 
-    outcome = await world.remove(kernel, only_unmoved=True, may_go=fails)
+    outcome = await world.remove(kernel, only_unmoved=True, still_removable=fails)
     assert (outcome.result, manager.shut_down) == (Result.TEMPORARY, [])

@@ -199,7 +199,7 @@ async def test_a_kernel_is_kept_if_its_removal_is_forbidden_while_its_shell_is_a
     forbidden: list[bool] = []
     shells.meanwhile = lambda: forbidden.append(True)
     kernel = await decided(world)
-    outcome = await world.remove(kernel, only_unmoved=True, may_go=lambda: not forbidden)
+    outcome = await world.remove(kernel, only_unmoved=True, still_removable=lambda: not forbidden)
     assert (outcome.result, manager.shut_down) == (Result.STALE, [])
 
 

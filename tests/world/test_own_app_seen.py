@@ -11,8 +11,8 @@ import pytest
 
 from auto_shutdown.core.model import App, Snapshot
 from auto_shutdown.core.outcome import Outcome, Result
+from auto_shutdown.world.final_check import FinalCheck, always
 from auto_shutdown.world.kernels import KernelSource
-from auto_shutdown.world.last_word import MayGo, always
 from auto_shutdown.world.own_app_status import (
     DESCRIBE_AGAIN_SECONDS,
     DESCRIBE_SECONDS,
@@ -58,7 +58,7 @@ class CountingSageMaker:
     async def list_apps(self) -> tuple[App, ...]:
         raise AssertionError("there is one app, and it is known")
 
-    async def delete_app(self, app: App, may_go: MayGo = always) -> Outcome:
+    async def delete_app(self, app: App, still_removable: FinalCheck = always) -> Outcome:
         self.deleted += 1
         return self.outcome
 

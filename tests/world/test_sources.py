@@ -11,9 +11,9 @@ from traitlets import TraitError
 
 from auto_shutdown.core.model import App, Kernel, Ref
 from auto_shutdown.core.outcome import Outcome, Result
+from auto_shutdown.world.final_check import FinalCheck, always
 from auto_shutdown.world.kernel_models import Joined, join
 from auto_shutdown.world.kernels import KernelSource
-from auto_shutdown.world.last_word import MayGo, always
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.stamps import parse_stamp
 from auto_shutdown.world.terminals import TerminalSource
@@ -207,7 +207,7 @@ class FakeApps:
     async def list_apps(self) -> Any:
         return self.answers.pop(0)
 
-    async def delete_app(self, app: App, may_go: MayGo = always) -> Outcome:
+    async def delete_app(self, app: App, still_removable: FinalCheck = always) -> Outcome:
         return Outcome(Result.REMOVED)
 
 

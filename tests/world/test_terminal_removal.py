@@ -53,6 +53,6 @@ async def test_terminal_used_at_the_last_moment_is_kept(
 async def test_terminal_is_kept_if_its_removal_is_forbidden_at_the_last_moment() -> None:
     manager = Terminals()
     source = TerminalSource({"terminal_manager": manager})
-    outcome = await source.remove(Terminal("1"), only_unmoved=False, may_go=lambda: False)
+    outcome = await source.remove(Terminal("1"), only_unmoved=False, still_removable=lambda: False)
     assert outcome.result is Result.STALE
     assert "1" in manager.terminals
