@@ -20,13 +20,13 @@ from ..core.faults import Fault
 from ..core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal
 from ..core.translatable import sentence
 from . import foreign_kernels, other_servers
-from .evidence import DEAREST_ANSWER, Sample, sample_of
 from .file_thread import FileThread
 from .kernels import KernelSource
 from .local_work import LocalWork, Others, Question
 from .other_servers import Tenant, UnansweredError
 from .outside_programs import ProgramWatch
 from .proc_files import read_process
+from .process_counters import DEAREST_ANSWER, Sample, sample_of
 from .process_survey import Survey, Surveyor
 from .process_table import UnreadableError
 from .questions_to_servers import QuestionsToServers

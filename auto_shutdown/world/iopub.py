@@ -13,7 +13,7 @@ from typing import Any
 
 from .iopub_subscription import IOPubSubscription, port_of
 from .kernel_access import kernel_of, pid_of
-from .kernel_requests import Requests
+from .requests_by_kernel import Requests
 
 #: A server subscribes to at most this number of kernels, because each needs a socket. For the
 #: others it uses ``last_activity`` and the messages that pass its websockets.

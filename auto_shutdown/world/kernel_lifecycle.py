@@ -18,7 +18,7 @@ from typing import Any
 from ..core.model import Departure, Kernel
 from ..core.signals import Signal
 from .departures import Departures
-from .kernel_requests import Requests
+from .requests_by_kernel import Requests
 
 #: Seconds for which a start that has not ended may still give a kernel. A gateway may take minutes.
 START_SECONDS = 600.0

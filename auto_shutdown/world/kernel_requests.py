@@ -5,8 +5,8 @@ message that the kernel manager tracks. A kernel that runs a cell also answers r
 channels, and each of these answers ends with the status ``idle``.
 
 So this module follows each request by its message id. A request runs from the status ``busy`` to
-the status ``idle`` that name it as their parent message. A cell that waits behind another cell
-counts from the moment at which a client sent it.
+the status ``idle`` that name it as their parent message (unfinished_requests.py). A cell that waits
+behind another cell counts from the moment at which a client sent it.
 
 The messages come from the kernel's IOPub channel (iopub_subscription.py) and from the websockets of
 this server (websockets.py). The answers of the shell (shells.py) end requests whose ``idle`` was
@@ -16,44 +16,21 @@ lost.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..core.marks import BUSY
-from .request_types import ANSWERS_BEFORE_LOST, CODE_REQUESTS, USER_REQUESTS, Request
+from .input_questions import InputQuestion, InputQuestions
+from .request_types import CODE_REQUESTS, UNTRACKED, USER_REQUESTS
+from .unfinished_requests import UnfinishedRequests
 
 #: States in which the kernel's process has ended, or is about to end.
 _ENDED = frozenset({"restarting", "autorestarting", "dead", "terminating", "terminated"})
 
 #: If a kernel's shell cannot be asked, its state is unknown for this time. Then it is asked again.
 UNREACHABLE_SECONDS = 60.0
-
-#: Requests whose status messages do not change the state that jupyter_server 2.15 and newer report,
-#: unless that state is ``starting``.
-UNTRACKED = frozenset(
-    {
-        "comm_info_request",
-        "debug_request",
-        "interrupt_request",
-        "kernel_info_request",
-        "shutdown_request",
-    }
-)
-
-#: The number of finished requests that are remembered. Two messages about the same end may arrive
-#: at different times.
-_REMEMBERED = 64
-
-
-class _Question(NamedTuple):
-    """A question of ``input()``: the id of its message, and of the subshell that asks it."""
-
-    message_id: str
-    subshell: str | None
 
 
 @dataclass
@@ -98,13 +75,10 @@ class KernelRequests:
     busy_without_request: bool = False
     busy_is_old: bool = False
     on_change: Callable[[], None] = field(default=lambda: None, compare=False)
-    #: The requests that wait in ``input()``.
-    _in_input: dict[str, _Question] = field(default_factory=dict)
+    _questions: InputQuestions = field(default_factory=InputQuestions)
     _signalled: tuple[object, ...] = (False, None, False, False)
     _unreachable: tuple[float, str] | None = None
-    _unfinished: dict[str, Request] = field(default_factory=dict)
-    _finished: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    _announced_cells: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _unfinished: UnfinishedRequests = field(default_factory=UnfinishedRequests)
 
     @property
     def unfinished(self) -> int:
@@ -114,29 +88,22 @@ class KernelRequests:
     @property
     def asked_for_input(self) -> bool:
         """Whether a request waits in ``input()``, as far as is known."""
-        return bool(self._in_input)
+        return bool(self._questions)
 
     def asks_for_input(self, request_id: str, message_id: str = "") -> None:
         """The request asks for input with the message ``message_id``."""
-        known = self._unfinished.get(request_id)
-        subshell = known.subshell if known is not None else None
-        self._in_input[request_id] = _Question(message_id, subshell)
+        subshell = self._unfinished.subshell_of(request_id)
+        self._questions[request_id] = InputQuestion(message_id, subshell)
         self._signal_change()
 
     def input_answered(self, message_id: str = "") -> None:
-        """A client answers the message ``message_id``. If this server does not know that question,
-        it cannot tell which request continues. Then it forgets all questions, so that the kernel
-        does not count as one that only waits."""
-        asked = {q.message_id: request_id for request_id, q in self._in_input.items()}
-        if message_id in asked:
-            del self._in_input[asked[message_id]]
-        else:
-            self._in_input.clear()
+        """A client answers the message ``message_id``."""
+        self._questions.answered(message_id)
         self._signal_change()
 
     def _signal_change(self, certainly: bool = False) -> None:
         """Signal a change of what this object knows. ``certainly``: something else has changed."""
-        state = (bool(self._unfinished), tuple(self._in_input), self.shell_silent, self.came_up)
+        state = (bool(self._unfinished), tuple(self._questions), self.shell_silent, self.came_up)
         if state != self._signalled or certainly:
             self._signalled = state
             self.on_change()
@@ -144,17 +111,16 @@ class KernelRequests:
     def waits_for_input(self, state: str) -> bool:
         """Whether the kernel only waits in ``input()``. ``state`` is what its manager reports. A
         kernel with subshells can run another cell while one cell waits."""
-        if not self._in_input or self._runs_beside_input():
+        if not self._questions or self._runs_beside_input():
             return False
         if self.shell_silent or state == BUSY:
             return True
-        return not self._in_input.keys().isdisjoint(self._unfinished)
+        return not self._questions.keys().isdisjoint(self._unfinished)
 
     def _runs_beside_input(self) -> bool:
         """Whether a request has started that does not wait in ``input()``. A cell that waits for
         its turn has not started."""
-        others = (r for i, r in self._unfinished.items() if i not in self._in_input)
-        return any(request.started for request in others)
+        return self._unfinished.any_started(without=self._questions)
 
     def sent(self, header: Mapping[str, Any]) -> None:
         """A client of this server sends a request with ``header``."""
@@ -164,9 +130,7 @@ class KernelRequests:
         self.sent_at = datetime.now(timezone.utc)
         # Only cells wait long for their turn. A request of another type counts when it begins.
         if kind == "execute_request":
-            self._unfinished[str(header.get("msg_id"))] = Request(
-                header.get("subshell_id"), time.monotonic(), started=False
-            )
+            self._unfinished.sent(str(header.get("msg_id")), header.get("subshell_id"))
             self._signal_change()
 
     def has_status(self, state: str, parent: Mapping[str, Any]) -> None:
@@ -184,24 +148,21 @@ class KernelRequests:
         if state in _ENDED:
             self.ended()
         elif state == "starting":
-            # Running requests ended with the process. Requests sent since then wait for the new
-            # process.
             self.came_up, self.shell_silent = True, False
-            self._in_input.clear()
+            self._questions.clear()
             self.end_unseen = False
             self.unwatched_subshells.clear()
-            self._unfinished = {i: r for i, r in self._unfinished.items() if not r.started}
+            self._unfinished.process_was_started()
         elif state == "busy":
             self.came_up = True
             if parent.get("msg_type") not in UNTRACKED:
                 self.busy_is_old = False  # the manager receives this message, too
+            subshell = parent.get("subshell_id")
             runs_code = parent.get("msg_type") in CODE_REQUESTS and request_id
-            if runs_code and request_id not in self._finished:
-                subshell = parent.get("subshell_id")
-                self._unfinished[request_id] = Request(subshell, time.monotonic(), started=True)
+            if runs_code and self._unfinished.begins(request_id, subshell):
                 self.last_ran_at = datetime.now(timezone.utc)
                 if subshell is None and parent.get("msg_type") == "execute_request":
-                    self._leaves_input_of_others(request_id)
+                    self._questions.main_shell_runs(request_id)
         elif state == "idle":
             self.came_up = True
             self.has_finished(request_id)
@@ -217,34 +178,14 @@ class KernelRequests:
         Only the first copy of the message counts. Each client gets a copy, and a client may get its
         copy after the end of the cell."""
         request_id = str(parent.get("msg_id") or "")
-        if request_id in self._announced_cells:
-            return
-        self._announced_cells.append(request_id)
-        if request_id in self._finished:
-            self._finished.remove(request_id)
+        if self._unfinished.runs_again(request_id):
             self.has_status("busy", parent)
-
-    def _leaves_input_of_others(self, request_id: str) -> None:
-        """The main shell runs the cell ``request_id``. So it no longer waits in ``input()`` of an
-        earlier cell; a subshell may. This server did not see the end of that cell if every page was
-        closed when somebody interrupted it or restarted the kernel."""
-        for waiting, question in list(self._in_input.items()):
-            if waiting != request_id and question.subshell is None:
-                del self._in_input[waiting]
 
     def has_finished(self, request_id: str) -> None:
         """The request has ended."""
-        finished = self._unfinished.pop(request_id, None)
-        if finished is not None:
-            self._finished.append(request_id)
-            self.last_ran_at = datetime.now(timezone.utc)
-            if finished.started and finished.subshell is None:
-                # The main shell runs one cell at a time, so earlier cells have ended, too. Their
-                # ``idle`` was lost, for example when a connection to a gateway broke. The shell's
-                # next answer confirms that.
-                for request in self._unfinished.values():
-                    request.end_may_be_missed |= request.started and request.since < finished.since
-        self._in_input.pop(request_id, None)
+        if self._unfinished.finish(request_id):
+            self._note_ends([request_id])
+        self._questions.pop(request_id, None)
         self._signal_change()
 
     def has_come_up(self) -> None:
@@ -256,7 +197,7 @@ class KernelRequests:
         """The kernel's process has ended, so all its requests have ended."""
         self._unfinished.clear()
         self.unwatched_subshells.clear()
-        self._in_input.clear()
+        self._questions.clear()
         self.came_up, self.shell_silent = False, False
         self.end_unseen = False
         self._unreachable, self.refused = None, ""
@@ -277,8 +218,7 @@ class KernelRequests:
         """This server no longer reads the kernel's IOPub channel."""
         self.on_iopub = False
         if not self.has_clients:
-            for request in self._unfinished.values():
-                request.end_may_be_missed = True
+            self._unfinished.ends_may_be_missed()
 
     def last_client_left(self) -> None:
         """The last client of this server has disconnected. If this server does not read the IOPub
@@ -290,9 +230,9 @@ class KernelRequests:
         if self.on_iopub:
             return
         if self._runs_beside_input():
-            self._in_input.clear()  # from now on, nobody sees whether the other cell still runs
+            self._questions.clear()  # from now on, nobody sees whether the other cell still runs
         self.end_unseen |= bool(self._unfinished)
-        self.unwatched_subshells |= {r.subshell for r in self._unfinished.values() if r.subshell}
+        self.unwatched_subshells |= self._unfinished.subshells
         self._unfinished.clear()
         self._signal_change()
 
@@ -307,24 +247,16 @@ class KernelRequests:
         self.came_up, self.shell_silent, self._unreachable = True, False, None
         self.refused, self.end_unseen = "", False
         self.unwatched_subshells.clear()
-        for request_id, request in list(self._unfinished.items()):
-            if request.subshell is not None or request.since >= asked_at:
-                continue
-            request.answers += 1
-            if request.started and request.end_may_be_missed and one_by_one:
-                self.has_finished(request_id)
-            elif not request.started and request.answers >= ANSWERS_BEFORE_LOST:
-                # Not noted as finished, so it counts if it begins after all.
-                del self._unfinished[request_id]
-        for waiting in self._in_input.keys() - self._unfinished.keys():
-            del self._in_input[waiting]
+        self._note_ends(self._unfinished.shell_answered(asked_at, one_by_one))
+        for waiting in self._questions.keys() - set(self._unfinished):
+            del self._questions[waiting]
         self._signal_change()
 
     @property
     def subshells_to_ask(self) -> frozenset[str] | None:
         """The subshells that have to answer like the main shell. None if no request to a subshell
         is unfinished, so that the kernel need not list its subshells either."""
-        if self.unwatched_subshells or any(r.subshell for r in self._unfinished.values()):
+        if self.unwatched_subshells or self._unfinished.subshells:
             return frozenset(self.unwatched_subshells)
         return None
 
@@ -335,17 +267,14 @@ class KernelRequests:
         it. ipykernel 7.0 to 7.3 drops these requests, and requests that arrive later, without a
         reply or a status. The id of a subshell is never used again, so such a request ends here. A
         request to a living subshell stays."""
-        for request_id, request in list(self._unfinished.items()):
-            if request.subshell is None or request.subshell in living or request.since >= asked_at:
-                continue
-            request.answers += 1
-            if request.answers < ANSWERS_BEFORE_LOST:
-                continue
-            if request.started:
-                self.has_finished(request_id)
-            else:
-                del self._unfinished[request_id]
+        self._note_ends(self._unfinished.subshells_listed(asked_at, living))
         self._signal_change()
+
+    def _note_ends(self, request_ids: Collection[str]) -> None:
+        """These requests have just ended."""
+        for request_id in request_ids:
+            self.last_ran_at = datetime.now(timezone.utc)
+            self._questions.pop(request_id, None)
 
     def shell_is_silent(self, failure: str, refused: bool = False) -> None:
         """The shell did not answer (``failure`` empty), or this server could not ask it because of
@@ -366,33 +295,3 @@ class KernelRequests:
         if self._unreachable is None or self._unreachable[0] < time.monotonic():
             return ""
         return self._unreachable[1]
-
-
-class Requests:
-    """The requests of all kernels of this server."""
-
-    def __init__(self) -> None:
-        self._by_kernel: dict[str, KernelRequests] = {}
-        #: Called with the id of a kernel that begins or ends its work, comes or goes.
-        self.on_change: Callable[[str], None] = lambda _kernel_id: None
-
-    def of(self, kernel_id: str) -> KernelRequests:
-        """The requests of one kernel; empty for a new kernel."""
-        found = self._by_kernel.get(kernel_id)
-        if found is None:
-            found = self._by_kernel[kernel_id] = KernelRequests(
-                on_change=partial(self.changed, kernel_id)
-            )
-        return found
-
-    def changed(self, kernel_id: str) -> None:
-        """Signal that the kernel has changed."""
-        self.on_change(kernel_id)
-
-    def known(self, kernel_id: str) -> KernelRequests | None:
-        return self._by_kernel.get(kernel_id)
-
-    def keep_only(self, kernel_ids: Collection[str]) -> None:
-        """Forget all other kernels, which no longer exist."""
-        for gone in [kernel_id for kernel_id in self._by_kernel if kernel_id not in kernel_ids]:
-            del self._by_kernel[gone]

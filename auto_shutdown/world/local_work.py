@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from ..core.model import Answer, App, Kind, Ref, Terminal
 from ..core.translatable import Text, sentence
 from .cron_jobs import StartDelay
-from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Sample, Use, processor_sample
+from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Use
 from .foreign_kernels import ForeignKernel
 from .other_servers import Tenant
 from .outside_programs import KERNEL, TERMINAL, ProgramWatch
+from .process_counters import Sample, processor_sample
 from .process_survey import Survey
 from .process_table import UnreadableError
 from .processes import Process

@@ -18,9 +18,10 @@ from ..core.marks import STUCK_CPU
 from ..core.model import Program
 from . import proc_files, processes
 from .connections import have_connection
-from .evidence import WORK_CORES, Sample, Use, sample_of, use_between
+from .evidence import WORK_CORES, Use, use_between
 from .foreground import VIEWERS
 from .foreign_kernels import ForeignKernel
+from .process_counters import Sample, sample_of
 from .processes import Process, Table
 from .shell_probe import ShellAnswer
 

@@ -15,11 +15,11 @@ from . import cron_jobs, foreign_kernels, proc_files, process_table, processes, 
 from .attribution import Attribution, ProcessHistory
 from .connections import have_connection, remote_connections
 from .cron_jobs import CronJobs
-from .evidence import Sample, sample_of
 from .foreground import MULTIPLEXERS, Arguments, foreground_programs
 from .foreign_kernels import ForeignKernel, OtherFiles
 from .listening_kernels import ConnectionFiles
 from .outside_programs import Members, Outside, ProgramWatch, is_new_own_kernel
+from .process_counters import Sample, sample_of
 from .process_table import UnreadableError
 from .processes import Process, Table
 from .server_files import OtherServer

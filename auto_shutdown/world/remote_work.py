@@ -16,9 +16,10 @@ from ..core.apps import may_report
 from ..core.model import Answer, App, Kernel, Kind, Ref, Snapshot
 from ..core.translatable import Text, sentence
 from ..core.witness import loses_output_if_asked
-from .evidence import LOW_HOST_CORES, WORK_CORES, Gauge, Reading, host_cores_of_work
+from .evidence import LOW_HOST_CORES, WORK_CORES, Gauge, host_cores_of_work
 from .kernel_usage import Usage
 from .kernels import KernelSource
+from .process_counters import Reading
 from .work_answers import judge_use, not_answered
 
 #: The number of kernels that are asked at once.

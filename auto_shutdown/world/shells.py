@@ -22,8 +22,8 @@ from ..core.model import Kernel
 from ..core.translatable import sentence
 from .file_thread import FileThread
 from .kernel_access import channels_of, connection_of, fresh_model, gateway_arguments
-from .kernel_requests import Requests
 from .kernel_usage import Stamps, Usage, ask, stamps_at_rest
+from .requests_by_kernel import Requests
 from .shell_probe import ANSWER_SECONDS, Connection, ShellAnswer, ask_history, ask_shells
 from .stamps import parse_stamp
 

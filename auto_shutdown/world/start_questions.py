@@ -24,7 +24,8 @@ from typing import Any
 from ..core.marks import COMING_UP
 from ..core.model import Kernel
 from .kernel_access import kernel_of, pid_of
-from .kernel_requests import KernelRequests, Requests
+from .kernel_requests import KernelRequests
+from .requests_by_kernel import Requests
 
 #: A kernel is asked this time (seconds) after a pass has first seen it starting. By then most
 #: kernels have come up, and a page that was opened with the kernel has made that known.

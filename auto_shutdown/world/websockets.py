@@ -19,8 +19,8 @@ from datetime import datetime
 from typing import Any
 
 from .kernel_messages import LONGEST_STATUS, read
-from .kernel_requests import Requests
 from .request_types import USER_REQUESTS
+from .requests_by_kernel import Requests
 
 #: The messages of a client that matter here.
 INCOMING = USER_REQUESTS | {"input_reply"}

@@ -13,7 +13,8 @@ from auto_shutdown.core.model import (
     Ref,
 )
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world.evidence import HOST_CORES, WORK_CORES, Reading
+from auto_shutdown.world.evidence import HOST_CORES, WORK_CORES
+from auto_shutdown.world.process_counters import Reading
 from auto_shutdown.world.shell_probe import ShellAnswer
 from auto_shutdown.world.work_answers import with_shell
 

@@ -14,9 +14,9 @@ from scripted_sagemaker import ADA, Endpoint, own_environment, serving
 from watched_programs import Host
 
 from auto_shutdown.world import outside_programs, proc_files
-from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.process_counters import Reading
 from auto_shutdown.world.sagemaker import SageMaker
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.websockets import WebsocketClients

@@ -19,10 +19,10 @@ from auto_shutdown.world import kernel_lifecycle
 from auto_shutdown.world import terminals as terminals_module
 from auto_shutdown.world.activity_file import ActivityFile
 from auto_shutdown.world.kernel_lifecycle import KernelLifecycle
-from auto_shutdown.world.kernel_requests import Requests
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.reported_activity import ReportedActivitySource
+from auto_shutdown.world.requests_by_kernel import Requests
 from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.websockets import WebsocketClients
 from auto_shutdown.world.world import World

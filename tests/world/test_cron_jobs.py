@@ -19,10 +19,10 @@ from auto_shutdown.world.cron_jobs import (
     CronJobs,
     StartDelay,
 )
-from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.local_work import LocalWork, Others, Question
 from auto_shutdown.world.outside_programs import ProgramWatch
 from auto_shutdown.world.proc_files import TICKS
+from auto_shutdown.world.process_counters import Reading
 from auto_shutdown.world.process_survey import Survey, Surveyor
 from auto_shutdown.world.processes import Process
 

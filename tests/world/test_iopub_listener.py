@@ -9,7 +9,7 @@ from hand_clock import Clock
 from iopub_channel import FakeKernel, FakeManager, Stream, status, wire
 
 from auto_shutdown.world.iopub import IOPubListener
-from auto_shutdown.world.kernel_requests import Requests
+from auto_shutdown.world.requests_by_kernel import Requests
 
 
 def test_listener_subscribes_to_local_kernels_while_they_exist() -> None:

@@ -13,9 +13,9 @@ from auto_shutdown.core.model import Answer, App, Kernel, Kind, Ref, Terminal
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world import outside_programs, proc_files, process_survey
 from auto_shutdown.world.attribution import Attribution
-from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.local_work import LocalWork, Others, Question
 from auto_shutdown.world.outside_programs import Outside, ProgramWatch
+from auto_shutdown.world.process_counters import Reading
 from auto_shutdown.world.process_survey import Survey
 from auto_shutdown.world.processes import Process
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from kernel_cells import cell, running
 
-from auto_shutdown.world.kernel_requests import KernelRequests, Requests
-from auto_shutdown.world.request_types import ANSWERS_BEFORE_LOST
+from auto_shutdown.world.kernel_requests import KernelRequests
+from auto_shutdown.world.requests_by_kernel import Requests
+from auto_shutdown.world.unfinished_requests import ANSWERS_BEFORE_LOST
 
 
 def test_cell_is_unfinished_from_the_moment_it_is_sent() -> None:
@@ -66,6 +67,22 @@ def test_a_cell_sent_to_a_kernel_that_starts_is_not_lost() -> None:
     requests.sent(cell("2"))
     requests.has_status("starting", {})
     assert requests.unfinished == 1
+
+
+@pytest.mark.parametrize("end", ["its own idle", "an answer of the shell"])
+def test_end_of_a_cell_is_a_time_at_which_code_ran(end: str) -> None:
+    requests = running()
+    began = requests.last_ran_at
+    assert began is not None
+    requests.last_ran_at = None
+    if end == "its own idle":
+        requests.has_status("idle", cell())
+    else:
+        requests.iopub_closed()
+        requests.shell_answered(time.monotonic(), one_by_one=True)
+    assert requests.unfinished == 0
+    assert requests.last_ran_at is not None
+    assert requests.last_ran_at >= began
 
 
 class TestEndUnseen:
@@ -195,6 +212,13 @@ class TestSubshells:
             requests.subshells_listed(time.monotonic(), ["another"])
             found.append(requests.unfinished)
         assert (found, requests.subshells_to_ask) == ([1, 0], None)
+
+    def test_question_of_a_deleted_subshell_ends_with_its_request(self) -> None:
+        requests = running(cell("1", "deleted"))
+        requests.asks_for_input("1")
+        for _ in range(ANSWERS_BEFORE_LOST):
+            requests.subshells_listed(time.monotonic(), [])
+        assert not requests.asked_for_input
 
     @pytest.mark.parametrize(
         ("request_to", "living", "asked_seconds_ago"),

@@ -18,9 +18,9 @@ from watched_programs import HOUR, KERNEL, PANE, TABLE, Host, look, quiet_for
 
 from auto_shutdown.core.model import Program, Snapshot, Terminal
 from auto_shutdown.world import outside_programs, proc_files, process_table, processes
-from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.foreign_kernels import ForeignKernel
 from auto_shutdown.world.outside_programs import Members, Outside, ProgramWatch, is_new_own_kernel
+from auto_shutdown.world.process_counters import Reading
 from auto_shutdown.world.process_survey import Surveyor
 from auto_shutdown.world.processes import Process
 from auto_shutdown.world.shell_probe import ShellAnswer

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from auto_shutdown.world import evidence, processes
+from auto_shutdown.world import evidence, process_counters, processes
 from auto_shutdown.world.background_work import _used
-from auto_shutdown.world.evidence import Gauge, Reading, Use, use_between
+from auto_shutdown.world.evidence import Gauge, Use, use_between
 from auto_shutdown.world.proc_files import Transferred
+from auto_shutdown.world.process_counters import Reading
 
 
 class TestGauge:
@@ -59,7 +60,7 @@ class TestGauge:
     def test_no_more_processor_time_is_left_out_than_an_answer_can_cost(self) -> None:
         """A job of the kernel may work while the kernel answers a query."""
         before, after = {1: Reading(1.0, 100, 0)}, {1: Reading(3.0, 10**9, 50, written=10**8)}
-        assert _used(before, after) == {1: evidence.DEAREST_ANSWER}
+        assert _used(before, after) == {1: process_counters.DEAREST_ANSWER}
 
     @pytest.mark.parametrize(
         ("moved", "of_another", "hidden"),
@@ -71,7 +72,7 @@ class TestGauge:
         """``sudo nohup aws s3 sync … &`` may upload at 1 % of a core. An ssh-agent of our own
         hides its bytes, too."""
         job = processes.Process(7, 1, 7, -1, 1, 0.0, "aws")
-        sample = evidence.sample_of([job], lambda _pid: moved, lambda _pid: of_another)
+        sample = process_counters.sample_of([job], lambda _pid: moved, lambda _pid: of_another)
         use = use_between(sample, sample, 60.0)
         assert (use.is_hidden, use.is_sign_of_life, use.is_work()) == (hidden, False, False)
 
@@ -91,7 +92,7 @@ class TestGauge:
     ) -> None:
         process = processes.Process(7, 1, 7, -1, 1, 0.0, command)
         before, after = (
-            evidence.sample_of([process], lambda _pid, moved=moved: Transferred(*moved))
+            process_counters.sample_of([process], lambda _pid, moved=moved: Transferred(*moved))
             for moved in ((0, 0), (read, written))
         )
         assert use_between(before, after, seconds).is_sign_of_life is alive
@@ -174,7 +175,7 @@ class TestInheritedProcessorTime:
     def test_the_readings_of_processes_name_their_parents(self) -> None:
         parent = processes.Process(7, 1, 7, -1, 70, 9.0, "sh", child_faults=3, waited=4.0)
         child = processes.Process(8, 7, 7, -1, 80, 2.0, "job")
-        assert evidence.processor_sample([parent, child]) == {
+        assert process_counters.processor_sample([parent, child]) == {
             parent.key: Reading(9.0, child_faults=3, waited=4.0),
             child.key: Reading(2.0, parent=parent.key),
         }

@@ -9,8 +9,8 @@ import pytest
 from hand_clock import Clock
 from watched_programs import HOUR, KERNEL, PANE, Host, look, quiet_for
 
-from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.outside_programs import Outside, ProgramWatch
+from auto_shutdown.world.process_counters import Reading
 from auto_shutdown.world.processes import Process
 
 

@@ -17,8 +17,8 @@ from auto_shutdown.core.advance import advance
 from auto_shutdown.core.ledger import Ledger
 from auto_shutdown.core.model import Kernel, Snapshot
 from auto_shutdown.world import kernel_usage
-from auto_shutdown.world.kernel_requests import Requests
 from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.requests_by_kernel import Requests
 from auto_shutdown.world.shells import Shells
 from auto_shutdown.world.websockets import WebsocketClients
 

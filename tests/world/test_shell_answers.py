@@ -16,10 +16,10 @@ from auto_shutdown.core.model import Kernel, Snapshot
 from auto_shutdown.core.outcome import Result
 from auto_shutdown.world import kernel_usage
 from auto_shutdown.world import shells as shells_module
-from auto_shutdown.world.kernel_requests import Requests
 from auto_shutdown.world.kernel_usage import Usage, ask
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.requests_by_kernel import Requests
 from auto_shutdown.world.shell_probe import ShellAnswer
 from auto_shutdown.world.shells import Shells
 from auto_shutdown.world.terminals import TerminalSource

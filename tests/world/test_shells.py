@@ -18,8 +18,8 @@ from jupyter_client.manager import AsyncKernelManager
 
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world import shells as shells_module
-from auto_shutdown.world.kernel_requests import Requests
 from auto_shutdown.world.kernel_usage import Usage
+from auto_shutdown.world.requests_by_kernel import Requests
 from auto_shutdown.world.shell_probe import ShellAnswer
 from auto_shutdown.world.shells import Shells
 

@@ -16,8 +16,8 @@ from auto_shutdown.core.model import IOPubActivity, Kernel
 from auto_shutdown.world import start_questions
 from auto_shutdown.world.iopub_subscription import IOPubSubscription
 from auto_shutdown.world.kernel_models import state_by_messages
-from auto_shutdown.world.kernel_requests import Requests
 from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.requests_by_kernel import Requests
 from auto_shutdown.world.start_questions import StartQuestions
 
 STARTING = Kernel("k", "python3", "starting", iopub=IOPubActivity())

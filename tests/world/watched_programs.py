@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from auto_shutdown.world.evidence import Reading
 from auto_shutdown.world.foreign_kernels import ForeignKernel
 from auto_shutdown.world.outside_programs import Outside, ProgramWatch
+from auto_shutdown.world.process_counters import Reading
 from auto_shutdown.world.processes import Process
 
 HOUR = 3600.0
