@@ -15,6 +15,8 @@ these resources are queried:
 A resource whose removal ``dry_run`` has rehearsed is queried less often: without ``dry_run`` it
 would be gone.
 
+A resource whose removal is in progress is not queried (under_way.py).
+
 While the setting ``enabled`` is off, nothing is due. The other queries go on. Otherwise nobody
 would notice the end of work, and the report to other tools that stop idle servers
 (last_at_work.py) would say for ever that something works.

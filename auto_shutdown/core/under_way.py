@@ -1,14 +1,19 @@
-"""Show the removals that are in progress as such, with the reason ``shutting-down``."""
+"""What a pass does about the removals that are in progress: it shows them as such, with the reason
+``shutting-down``, and it does not query what they remove."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from .decision import Action, Decision, Plan, Reason
 from .formatting import iso
-from .model import Ref
+from .model import App, Kernel, Kind, Ref, Snapshot, Terminal, apps_of
+
+#: A removal that takes longer than this is late, which is a fault. It continues: nothing cancels
+#: it. But nothing waits for it any longer.
+LATE = timedelta(seconds=60)
 
 
 def with_removals_under_way(plan: Plan, since: Mapping[Ref, datetime]) -> Plan:
@@ -25,6 +30,42 @@ def with_removals_under_way(plan: Plan, since: Mapping[Ref, datetime]) -> Plan:
             for decision in plan.decisions
         )
     )
+
+
+def without_queries(
+    planned: Mapping[Ref, tuple[datetime, timedelta]],
+    snapshot: Snapshot,
+    since: Mapping[Ref, datetime],
+    now: datetime,
+) -> Mapping[Ref, tuple[datetime, timedelta]]:
+    """The schedule ``planned`` without queries of what is being removed. ``since`` holds the time
+    when each removal began.
+
+    A removal asks its resource itself. The query of a pass at the same time moves the stamps of a
+    kernel, and what it costs the kernel looks like work in so short a time: the removal would keep
+    an idle kernel. An app is queried through its kernels. So neither the app of a kernel that is
+    being removed is queried, nor what runs in an app that is being removed.
+
+    The end of a removal begins another pass, which makes a new schedule. No query waits for a
+    removal that is late.
+    """
+    recent = {ref: at for ref, at in since.items() if timedelta(0) <= now - at < LATE}
+    if not recent:
+        return planned
+    later = dict(planned)
+    tenants: tuple[Kernel | Terminal, ...] = (*snapshot.kernels, *snapshot.terminals)
+    for resource in snapshot.resources:
+        at, window = planned.get(resource.ref, (None, None))
+        if at is None or window is None:
+            continue
+        if isinstance(resource, App):
+            related = [tenant.ref for tenant in tenants if resource.id in apps_of(tenant)]
+        else:
+            related = [Ref(Kind.APP, app_id) for app_id in apps_of(resource)]
+        begun = [recent[ref] for ref in (resource.ref, *related) if ref in recent]
+        if begun:
+            later[resource.ref] = max(at, max(begun) + LATE), window
+    return later
 
 
 def _shutting_down(decision: Decision, since: datetime) -> Decision:

@@ -14,7 +14,7 @@ from ..core.apps import needs_work_query, tenants_by_app
 from ..core.decision import Decision
 from ..core.due import has_recent_answer, window_of
 from ..core.marks import Work
-from ..core.model import App, Kind, Ref, Snapshot
+from ..core.model import Answer, App, Kind, Ref, Snapshot
 from ..core.planner import decide
 from ..core.policy import Policy
 from ..world.world import World
@@ -95,7 +95,11 @@ class LastLook:
             return
         limit, _ = self.policy().limit_of(app)
         window = window_of(limit)
-        answers = await asyncio.wait_for(self.world.ask({self.ref: window}), ASK_SECONDS)
+        with self.world.asking([self.ref]):
+            answers = await asyncio.wait_for(self.world.ask({self.ref: window}), ASK_SECONDS)
+            self._record(answers, window)
+
+    def _record(self, answers: tuple[Answer, ...], window: timedelta) -> None:
         now = self.ledger_time()
         # The pass may have removed the only kernel that could answer. Its last answer still holds.
         mark = self.situation.ledger.marks.get(self.ref)

@@ -24,6 +24,7 @@ from ..core.outcome import Outcome
 from ..core.partial import advance_kernels, decide_part
 from ..core.policy import Policy
 from ..core.questions import Schedule, next_question, questions, questions_now, schedule
+from ..core.under_way import without_queries
 from ..state.preferences import Preferences
 from ..state.savings import SavedSavings
 from ..world.app_list import NOT_LISTED_YET
@@ -228,8 +229,9 @@ class OnePass:
         asked = questions_now(self._schedule(situation.snapshot, situation.plan, policy, now), now)
         if asked:
             self.watchdog.step("asking resources that are due whether they do background work")
-            answers = await self._world.ask(asked)
-            situation.ledger = record_answers(situation.ledger, answers, now)
+            with self._world.asking(asked):
+                answers = await self._world.ask(asked)
+                situation.ledger = record_answers(situation.ledger, answers, now)
             situation.decide(policy, now)
 
     async def _ask_for_objections(self, policy: Policy, now: datetime, asked: set[Ref]) -> bool:
@@ -340,11 +342,11 @@ class OnePass:
 
     def _schedule(self, snapshot: Snapshot, plan: Plan, policy: Policy, now: datetime) -> Schedule:
         """The schedule of the queries for background work. A full pass needs it twice, and a notice
-        in between changes nothing that it depends on."""
+        in between changes nothing that it depends on, except that removals begin and end."""
         ledger = self._situation.ledger
         inputs = (snapshot, plan, ledger.marks, ledger.rehearsed, policy, now)
         known, planned = self._scheduled
         if len(known) != len(inputs) or any(a is not b for a, b in zip(inputs, known)):
             planned = schedule(snapshot, plan, ledger, policy, now)
             self._scheduled = inputs, planned
-        return planned
+        return without_queries(planned, snapshot, self._remover.in_progress, now)

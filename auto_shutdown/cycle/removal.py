@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -20,6 +20,7 @@ from ..core.outcome import Outcome, Result
 from ..core.planner import decide
 from ..core.policy import Policy
 from ..core.translatable import sentence
+from ..core.under_way import LATE
 from ..state.savings import SavedSavings
 from ..world.world import World
 from .emergency_stop import EmergencyStop
@@ -28,9 +29,6 @@ from .outcomes import Outcomes, stale
 from .removal_record import Removal
 from .removal_tasks import RemovalTasks
 from .situation import Situation
-
-#: A removal that takes longer than this is reported as a fault. It continues: nothing cancels it.
-LATE = timedelta(seconds=60)
 
 #: No pass begins a removal while so many removals go on beside the passes. Each reads the state
 #: files and the stop switch, and a shutdown may need processor time of its kernel. A late removal
@@ -107,6 +105,11 @@ class Remover:
                 policy.dry_run and situation.ledger.was_rehearsed(decision.ref, decision.idle_since)
             )
         ]
+
+    @property
+    def in_progress(self) -> Mapping[Ref, datetime]:
+        """The removals in progress: for each resource, the instant when its removal began."""
+        return self._tasks.in_progress
 
     def must_wait(self, now: datetime) -> bool:
         """Whether no removal can begin, because too many are in progress. Another pass begins when
@@ -204,7 +207,7 @@ class Remover:
         fault, and its app waits no longer."""
         if ref.kind is not Kind.APP:
             return False
-        begun = (self._tasks.begun_at(tenant) for tenant in self._situation.covered_by(ref))
+        begun = (self.in_progress.get(tenant) for tenant in self._situation.covered_by(ref))
         return any(at is not None and now - at < LATE for at in begun)
 
     def _plan_ends_server(self) -> bool:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -91,9 +91,11 @@ class RemovalTasks:
         if self._tasks:
             await asyncio.wait(set(self._tasks.values()), timeout=seconds)
 
-    def begun_at(self, ref: Ref) -> datetime | None:
-        """The instant of the pass that began the removal of ``ref`` (None: none is in progress)."""
-        return self._begun_at.get(ref)
+    @property
+    def in_progress(self) -> Mapping[Ref, datetime]:
+        """The removals in progress: for each resource, the instant of the pass or request that
+        began its removal."""
+        return self._begun_at
 
     def is_requested(self, ref: Ref) -> bool:
         """Whether a user's request in progress removes ``ref``, at this moment or later."""

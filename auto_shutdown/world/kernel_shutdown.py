@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -24,8 +23,8 @@ from .iopub_subscription import IOPubSubscription
 from .kernel_access import fresh_model, is_listed, resolve
 from .kernel_models import kernel_of_model
 from .kernel_usage import Usage
+from .own_questions import OwnQuestions
 from .shells import Shells
-from .stamps import MovedStamps
 from .websockets import WebsocketClients
 
 #: The details of the outcome STALE: why a kernel was not shut down after all.
@@ -41,14 +40,16 @@ SETTLE_SECONDS = 1.0
 
 
 class KernelShutdown:
-    """Shuts down kernels of ``manager``. ``observed`` gives a kernel the state that its messages
-    show. ``subscription`` gives the IOPub subscription of a kernel (None: it has none)."""
+    """Shuts down kernels of ``manager``. ``questions`` gets this extension's questions to them.
+    ``observed`` gives a kernel the state that its messages show. ``subscription`` gives the IOPub
+    subscription of a kernel (None: it has none)."""
 
     def __init__(
         self,
         manager: Any,
         clients: WebsocketClients,
         shells: Shells,
+        questions: OwnQuestions,
         observed: Callable[[Kernel], Kernel],
         subscription: Callable[[str], IOPubSubscription | None],
     ) -> None:
@@ -58,8 +59,7 @@ class KernelShutdown:
         self._shells = shells
         self._observed = observed
         self._subscription = subscription
-        #: The stamps that the last questions have moved, by kernel id.
-        self._moved: MovedStamps[str] = MovedStamps()
+        self._questions = questions
         #: The questions in progress, by kernel id.
         self._asking: dict[str, asyncio.Task[Usage]] = {}
 
@@ -76,12 +76,6 @@ class KernelShutdown:
             return kernel, None
         return kernel, answer.cells
 
-    def without_own_question(self, kernel: Kernel) -> Kernel:
-        """``kernel`` with the ``last_activity`` that it had before our own last question. If the
-        kernel was not shut down after the question, the question is no activity."""
-        at = self._moved.without(kernel.id, kernel.last_activity)
-        return kernel if at == kernel.last_activity else replace(kernel, last_activity=at)
-
     async def _ask(self, kernel: Kernel, ask: Callable[[str], Awaitable[Usage]]) -> Usage:
         """Ask ``kernel``, which has the stamp before the question, and note the stamp after it.
 
@@ -94,13 +88,13 @@ class KernelShutdown:
         return await asyncio.shield(question)
 
     async def _ask_and_note(self, kernel: Kernel, ask: Callable[[str], Awaitable[Usage]]) -> Usage:
-        answer = await ask(kernel.id)
-        # If its connection broke, the request of another client may have passed unseen.
-        broke = bool(answer.shell.failure) and not answer.shell.refused
-        if not answer.other_client_seen and not broke:
-            after = answer.stamps.get(Signal.LAST_ACTIVITY)
-            self._moved.note(kernel.id, kernel.last_activity, after)
-        return answer
+        with self._questions.to([kernel]):
+            answer = await ask(kernel.id)
+            # If its connection broke, the request of another client may have passed unseen.
+            broke = bool(answer.shell.failure) and not answer.shell.refused
+            if not answer.other_client_seen and not broke:
+                self._questions.moved_stamp(kernel, answer.stamps.get(Signal.LAST_ACTIVITY))
+            return answer
 
     def _question_ended(self, kernel_id: str, question: asyncio.Task[Usage]) -> None:
         if self._asking.get(kernel_id) is question:
@@ -114,10 +108,6 @@ class KernelShutdown:
         question = self._asking.get(kernel_id)
         if question is not None:
             await asyncio.wait({question})
-
-    def keep_only(self, kernel_ids: Collection[str]) -> None:
-        """Forget the kernels that no longer exist."""
-        self._moved.keep_only(kernel_ids)
 
     async def remove(
         self, kernel: Kernel, only_unmoved: bool, still_removable: FinalCheck = always

@@ -36,6 +36,7 @@ from .kernel_lifecycle import KernelLifecycle
 from .kernel_models import Joined, Model, join, kernel_of_model, state_by_messages
 from .kernel_shutdown import KernelShutdown
 from .kernel_usage import Usage
+from .own_questions import OwnQuestions
 from .shells import OwnChannels, Shells
 from .start_questions import StartQuestions
 from .websockets import WebsocketClients
@@ -68,8 +69,15 @@ class KernelSource:
             self._listener.subscribe,
             self._listener.process_ended,
         )
+        #: This extension's own questions to the kernels.
+        self.own_questions = OwnQuestions()
         self._shutdown = KernelShutdown(
-            kernel_manager, self._clients, self._shells, self.observed, self._subscription
+            kernel_manager,
+            self._clients,
+            self._shells,
+            self.own_questions,
+            self.observed,
+            self._subscription,
         )
         self._start_questions = StartQuestions(kernel_manager, self._requests)
         self._just_asked: dict[str, Usage] = {}
@@ -133,7 +141,7 @@ class KernelSource:
         listed = map(str, self._kernels.list_kernel_ids())
         known = {kernel.id for kernel in kernels}.union(listed)
         self._requests.keep_only(known)
-        self._shutdown.keep_only(known)
+        self.own_questions.keep_only(known)
         self._start_questions.keep_only(known)
         for kernel_id in self._with_changes.keys() - known:
             del self._with_changes[kernel_id]
@@ -173,7 +181,7 @@ class KernelSource:
 
     def observed(self, kernel: Kernel) -> Kernel:
         """``kernel`` with the state that its messages show, and whether it waits for a person."""
-        kernel = self._shutdown.without_own_question(kernel)
+        kernel = self.own_questions.without(kernel)
         requests, subscription = self._requests.known(kernel.id), self._subscription(kernel.id)
         own_limit = self._limits.get(kernel.id)
         unknown = self._listener.why_unknown(kernel.id)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -219,6 +220,14 @@ class World:
         if Snapshot.KERNELS in unread:
             return self._last.kernels
         return source.joined(models, unreadable, sessions)
+
+    def asking(self, refs: Collection[Ref]) -> AbstractContextManager[None]:
+        """Query these resources (``ask``), and record the answers, in the body. Until its end, no
+        observation shows what the queries change in the models of kernels: whoever observes
+        meanwhile would take it for activity."""
+        apps = {ref.id for ref in refs if ref.kind is Kind.APP}
+        asked = (k for k in self._last.kernels if k.ref in refs or k.app in apps)
+        return self._kernel_source.own_questions.to(asked)
 
     async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
         """Query these resources for background work. ``questions`` holds the window over which to

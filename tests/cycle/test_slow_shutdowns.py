@@ -12,8 +12,8 @@ from value_world import MINUTE, Bench, faults, until
 
 from auto_shutdown.core.model import Kind, Ref, Resource, Snapshot
 from auto_shutdown.core.outcome import Outcome, Result
+from auto_shutdown.core.under_way import LATE
 from auto_shutdown.cycle import one_pass as one_pass_module
-from auto_shutdown.cycle import removal as removal_module
 from auto_shutdown.cycle.refused import RefusedError
 from auto_shutdown.state.history import Attempt, History
 from auto_shutdown.world.final_check import FinalCheck, always
@@ -63,7 +63,7 @@ async def test_a_slow_shutdown_goes_on_beside_the_passes(
         await bench.controller.requests.remove(KERNEL)
     assert caught.value.status == 409
     assert faults(bench) == {}
-    bench.clock.advance(removal_module.LATE)
+    bench.clock.advance(LATE)
     await bench.controller.run_pass()
     assert "has been shutting down for" in faults(bench)["ShutdownLate"]
     await until(lambda: len(shutdowns.begun) == 3)
@@ -80,6 +80,31 @@ async def test_a_slow_shutdown_goes_on_beside_the_passes(
         ("other", "removed"),
         (app.id, "removed"),
     }
+
+
+async def test_passes_beside_a_removal_query_neither_its_kernel_nor_the_app(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their queries would look like activity to the removal, which then keeps an idle kernel."""
+    app = bench.world.app("a", shared=True)
+    bench.world.kernel("k", app)
+    bench.world.kernel("other", app, state="busy")
+    shutdowns = Shutdowns(bench)
+    await bench.live(timedelta(minutes=119))
+    monkeypatch.setattr(one_pass_module, "REMOVAL_SECONDS", 0.02)
+    bench.clock.advance(timedelta(minutes=2))
+    await bench.controller.run_pass()
+    await until(lambda: shutdowns.begun == ["k"])
+    bench.world.asked.clear()
+    for _ in range(5):
+        bench.clock.advance(timedelta(seconds=10))
+        await bench.controller.run_pass()
+    assert not any({KERNEL, app.ref} & set(asked) for asked in bench.world.asked)
+    bench.clock.advance(LATE)
+    await bench.controller.run_pass()
+    assert any({KERNEL, app.ref} & set(asked) for asked in bench.world.asked), "late, so queried"
+    shutdowns.ends.set()
+    await until(lambda: "k" in bench.world.removed)
 
 
 async def test_an_app_waits_while_the_audit_line_of_its_kernel_is_written(

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -128,6 +129,9 @@ class ValueWorld:
 
     def faults(self, now: datetime) -> list[Fault]:
         return []
+
+    def asking(self, refs: Collection[Ref]) -> AbstractContextManager[None]:
+        return nullcontext()
 
     async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
         """The answers about background work: only the resources in ``at_work`` do any."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 
 from simulated_observation import SimulatedObservation
@@ -21,6 +22,9 @@ from auto_shutdown.world.work_answers import with_shell
 
 class SimulatedQueries(SimulatedObservation):
     """Answers the product's queries, and counts the processor time of each thing."""
+
+    def asking(self, refs: Collection[Ref]) -> AbstractContextManager[None]:
+        return nullcontext()
 
     async def ask(self, questions: Mapping[Ref, timedelta]) -> tuple[Answer, ...]:
         self.counts["questions"] += len(questions)

@@ -1,0 +1,128 @@
+"""What the models of kernels show while this extension asks them something, and after that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from one_kernel import MODEL, FakeShells, Manager, Sessions, decided
+
+from auto_shutdown.core.model import App, Kernel, Snapshot
+from auto_shutdown.core.outcome import Result
+from auto_shutdown.world.kernel_usage import Usage
+from auto_shutdown.world.kernels import KernelSource
+from auto_shutdown.world.own_questions import OwnQuestions
+from auto_shutdown.world.platform import Platform
+from auto_shutdown.world.shell_probe import ShellAnswer
+from auto_shutdown.world.terminals import TerminalSource
+from auto_shutdown.world.world import World
+
+BEFORE = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+AFTER = BEFORE + timedelta(minutes=30)
+IDLE = Kernel("k", state="idle", last_activity=BEFORE, connections=1)
+ASKED = {
+    "last_activity": AFTER.isoformat().replace("+00:00", "Z"),
+    "execution_state": "busy",
+    "connections": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "shown"),
+    [
+        (IDLE, {"last_activity": AFTER}, IDLE),
+        (IDLE, {"state": "busy"}, IDLE),
+        (IDLE, {"connections": 2}, IDLE),
+        (IDLE, {"last_activity": AFTER, "state": "busy", "connections": 5}, IDLE),
+        (IDLE, {"connections": 0}, replace(IDLE, connections=0)),  # a client has left
+        (IDLE, {"state": "dead"}, replace(IDLE, state="dead")),
+        (replace(IDLE, state="busy"), {"state": "busy"}, replace(IDLE, state="busy")),
+        (replace(IDLE, state="busy"), {"state": "idle"}, IDLE),
+        (replace(IDLE, state="starting"), {"state": "busy"}, replace(IDLE, state="starting")),
+        (IDLE, {"unreadable": "no model"}, replace(IDLE, unreadable="no model")),
+    ],
+)
+def test_model_during_a_question_and_after_it(
+    before: Kernel, now: dict[str, Any], shown: Kernel
+) -> None:
+    questions = OwnQuestions()
+    described, another = replace(before, **now), replace(IDLE, id="another", state="busy")
+    with questions.to([before]):
+        assert questions.without(described) == shown
+        assert questions.without(another) == another
+    assert questions.without(described) == described
+
+
+def test_second_question_shows_the_kernel_as_before_the_first_until_both_have_ended() -> None:
+    questions = OwnQuestions()
+    described = replace(IDLE, last_activity=AFTER, state="busy")
+    with questions.to([IDLE]):
+        with questions.to([described]):
+            assert questions.without(described) == IDLE
+        assert questions.without(described) == IDLE
+    assert questions.without(described) == described
+
+
+def test_question_ends_with_an_error() -> None:
+    questions = OwnQuestions()
+    with pytest.raises(ZeroDivisionError), questions.to([IDLE]):
+        raise ZeroDivisionError
+    used = replace(IDLE, last_activity=AFTER)
+    assert questions.without(used) == used
+
+
+@pytest.fixture
+def shells() -> FakeShells:
+    return FakeShells()
+
+
+@pytest.fixture
+def manager() -> Manager:
+    return Manager()
+
+
+@pytest.fixture
+def world(manager: Manager, shells: FakeShells) -> World:
+    source = KernelSource(manager, Sessions())
+    source._shutdown._shells = shells  # type: ignore[assignment]
+    return World(Platform(), source, TerminalSource({}), None)
+
+
+async def test_pass_beside_a_removal_sees_the_kernel_as_before_the_question(
+    world: World, manager: Manager, shells: FakeShells
+) -> None:
+    kernel = await decided(world)
+    seen: list[Kernel] = []
+    real = shells.ask
+
+    async def ask(kernel_id: str) -> Usage:
+        manager.model = {**MODEL, **ASKED}
+        seen.extend((await world.observe(False)).kernels)
+        manager.model["execution_state"] = "idle"
+        return await real(kernel_id)
+
+    shells.ask = ask  # type: ignore[method-assign]
+    shells.answer = Usage(shell=ShellAnswer(True), stamps={"last-activity": AFTER})
+    outcome = await world.remove(kernel, only_unmoved=True, still_removable=lambda: False)
+    assert seen == [kernel]
+    assert outcome.result is Result.STALE
+    # The question is no activity afterwards, either.
+    (later,) = (await world.observe(False)).kernels
+    assert later.last_activity == kernel.last_activity
+
+
+@pytest.mark.parametrize("through", ["kernel", "app"])
+async def test_nobody_sees_what_the_query_of_a_pass_changes_until_its_answer_is_recorded(
+    world: World, manager: Manager, through: str
+) -> None:
+    app = App("KernelGateway", "a", "InService")
+    kernel = replace(await decided(world), app=app.id)
+    world._last = Snapshot((kernel,), (), (app,))
+    with world.asking([app.ref if through == "app" else kernel.ref]):
+        manager.model = {**MODEL, **ASKED}
+        (during,) = (await world.look_again(kernel.ref)).kernels
+    (after,) = (await world.observe(False)).kernels
+    assert replace(during, app=app.id) == kernel
+    assert (after.last_activity, after.state) == (AFTER, "busy")
