@@ -7,6 +7,7 @@ and it asks other Jupyter servers what they run (other_servers.py).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -72,6 +73,9 @@ class WorkSource:
         #: The last unexpected error in the log. The next look may fail in the same way.
         self._logged_error = ""
         self._unanswered = ""
+        #: Held while other servers are asked. Made when first needed, because in Python 3.9 it
+        #: belongs to the event loop that runs then.
+        self._turn: asyncio.Lock | None = None
         #: The kernels of other servers that may run a cell, although Jupyter reports them as idle.
         self._unknown_kernels: tuple[Tenant, ...] = ()
         self._looked_at: float | None = None
@@ -183,7 +187,13 @@ class WorkSource:
         apps = [q.resource for q in questions if isinstance(q.resource, App)]
         own_app = any(app.own for app in apps)
         survey = await self._in_thread(self._surveyor.look, roots, snapshot, own_app)
-        others = await self._ask_others(survey, snapshot) if apps else Others()
+        others = Others()
+        if apps:
+            # The removals of two apps may ask at once. A question moves the stamps of kernels of
+            # other servers, so the second must not read them before the first has noted that.
+            self._turn = self._turn or asyncio.Lock()
+            async with self._turn:
+                others = await self._ask_others(survey, snapshot)
 
         def judge() -> list[Answer]:
             return [self._local.judge(question, survey, others) for question in questions]

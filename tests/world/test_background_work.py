@@ -162,6 +162,34 @@ async def test_kernel_of_no_known_server_is_a_fault_until_its_server_is_known(
     assert source.faults(STAMP) == []
 
 
+async def test_two_apps_never_ask_another_server_at_the_same_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each question moves the stamps of the other server's kernels. The second app would take this
+    for activity if it read them before the question of the first app is noted."""
+    apps = [App("KernelGateway", name, "InService", shared=True) for name in ("a", "b")]
+    source = WorkSource(FakeKernels(), FakeTerminals())  # type: ignore[arg-type]
+    server = OtherServer(500, "http://x/")
+    now = most = 0
+
+    async def tenants(_server: OtherServer) -> list[Tenant]:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        now -= 1
+        return []
+
+    monkeypatch.setattr(other_servers, "tenants_of", tenants)
+    survey = Survey({}, Attribution(), servers=(server, OtherServer(501, "http://y/")))
+    monkeypatch.setattr(source._surveyor, "look", lambda *_: survey)
+    snapshot = Snapshot((), (), tuple(apps))
+    both = await asyncio.gather(*(source.ask({app.ref: MINUTE}, snapshot) for app in apps))
+    assert [answer.ref for answers in both for answer in answers] == [app.ref for app in apps]
+    assert most == 1
+
+
 @pytest.mark.parametrize(
     ("shell", "code"),
     [
