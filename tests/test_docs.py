@@ -33,6 +33,15 @@ OF_OTHERS = {
 }  # fmt: skip
 
 
+def test_every_description_is_the_sentence_of_the_readme() -> None:
+    sentence = re.search(r"^\*\*(.+?)\*\*", (ROOT / "README.md").read_text(), re.M)
+    assert sentence is not None
+    package = json.loads((ROOT / "labextension" / "package.json").read_text())
+    assert package["description"] == sentence[1]
+    assert f'description = "{sentence[1]}"' in (ROOT / "pyproject.toml").read_text()
+    assert f"site_description: {sentence[1]}\n" in (ROOT / "mkdocs.yml").read_text()
+
+
 def table(page: str, heading: str = "") -> dict[str, list[str]]:
     """The rows of a page's first table, or of the first below ``heading``, by their first cell."""
     text = (REFERENCE / page).read_text()

@@ -108,6 +108,8 @@ class Handler(APIHandler):
         elif isinstance(error, RefusedError):
             status_code = error.status
             answer = {"message": str(error), "field": error.field, "value": error.value}
+            if error.remedy:
+                answer["remedy"] = error.remedy
         elif isinstance(error, StoreError):
             status_code, answer = 507, {"message": str(error), "remedy": error.remedy}
         elif isinstance(error, web.HTTPError):

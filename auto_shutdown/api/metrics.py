@@ -80,6 +80,12 @@ class Metrics:
             self._counted("notices", "Removals that were announced.", ("kind",), self._notices),
             self._counted("faults", "Faults that began.", ("source", "code"), self._faults),
             self._gauged("resources", "Resources.", ("kind", "reason"), resources),
+            self._gauged(
+                "unread",
+                "1 for each list that is not known or not current; its resources may be missing.",
+                ("source",),
+                Counter((source,) for source in report["unread"]),
+            ),
             self._single("faults_in_force", "Faults in force.", len(health["faults"])),
             self._single("armed", "1 if idle resources are removed.", float(health["armed"])),
             self._single(

@@ -12,6 +12,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from ..core.translatable import sentence
 
@@ -36,7 +37,7 @@ class TooManyRequestsError(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(sentence("Too many requests from this client."))
         self.seconds = max(1, int(seconds + 0.999))
-        self.remedy = sentence("Ask again in %1 s, and less often.", self.seconds)
+        self.remedy = sentence("Ask again in %1, and less often.", timedelta(seconds=self.seconds))
 
 
 @dataclass

@@ -70,7 +70,7 @@ def _request(client: Client, arguments: argparse.Namespace) -> Any:
         wanted = {**ref, "minutes": arguments.minutes, "note": arguments.note}
         return client.request("PUT", "keep-alive", wanted)
     except ServerError as error:
-        if kind == "all" or find_id(known, name):
+        if kind == "all" or find_id(known, name) or error.remedy:
             raise
         raise unknown_name(error, known) from None
 

@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         outcome = client.request("POST", "remove", {"kind": kind, "id": name})
     except ServerError as error:
-        if named is not None or arguments.this:
+        if named is not None or arguments.this or error.remedy:
             raise
         raise unknown_name(error, [r for r in resources if r["kind"] == kind]) from None
     page = Page()

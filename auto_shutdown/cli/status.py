@@ -10,6 +10,7 @@ from typing import Any
 from ..api.server_error import ExitCode
 from ..core.faults import STOPS_ALL
 from ..core.formatting import duration
+from ..core.model import PENDING, Snapshot
 from .names import Key, full_name, key_of, short_names
 from .options import Commands, add_server, client_of, command
 from .text import Cell, Column, Page, instant, left_until, local_time, now_of
@@ -88,8 +89,8 @@ def show(report: Mapping[str, Any], page: Page, as_json: bool) -> int:
         page.line()
         if rows:
             page.table(HEADER, rows)
-        else:
-            page.line("Nothing is running.")
+        for line in _what_is_missing(report, listed=bool(rows)):
+            page.line(line)
         _show_programs(report, page)
     return ExitCode.TROUBLE if state in ("degraded", "failing") else ExitCode.DONE
 
@@ -113,6 +114,28 @@ def _show_health(report: Mapping[str, Any], page: Page) -> None:
     for fault in health["faults"]:
         page.line(f"! {fault['source']}: {fault['message']} ({fault['code']})", "bad")
         page.line(f"  {fault['remedy']}")
+
+
+def _what_is_missing(report: Mapping[str, Any], listed: bool) -> Iterator[str]:
+    """The lines below the table of resources. ``listed``: the table has rows. Only where every list
+    was read can "nothing" be true."""
+    unread = report.get("unread", {})  # an older server does not say this
+    code = unread.get(Snapshot.KERNELS) or unread.get(Snapshot.TERMINALS)
+    if code == PENDING:
+        yield "It is not known yet what is running."
+    elif code is not None:
+        yield "This list may be out of date." if listed else "It is not known what is running."
+    elif Snapshot.APPS in unread:
+        if not listed:
+            yield "No kernel or terminal is running."
+        waits = unread[Snapshot.APPS] == PENDING
+        yield (
+            "SageMaker has not sent the list of apps yet, so apps may be running and billed."
+            if waits
+            else "The list of apps could not be read, so other apps may be running and billed."
+        )
+    elif not listed:
+        yield "Nothing is running."
 
 
 def _show_savings(savings: Mapping[str, Any], page: Page) -> None:

@@ -25,6 +25,7 @@ from .resources import Kernel as Kernel
 from .resources import Resource as Resource
 from .resources import Terminal as Terminal
 from .resources import apps_of as apps_of
+from .resources import is_app_known as is_app_known
 
 
 @dataclass(frozen=True)

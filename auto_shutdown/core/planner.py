@@ -270,7 +270,7 @@ def _decide_image_terminal(context: Context, terminal: Terminal) -> Decision:
         detail = "Kept alive on request, together with the app in which it runs."
         return Decision(terminal.ref, Action.KEEP, Reason.KEPT_ALIVE, detail, None, kept_until=held)
     if terminal.app is None:
-        detail = "Its name does not show in which app it runs, so it is kept."
+        detail = "It is not known in which app it runs, so it is kept."
         return context.keep(terminal.ref, Reason.UNKNOWN, detail, case="no-app")
     detail = "This server cannot see what runs in this terminal, so it stays as long as its app."
     return context.keep(terminal.ref, Reason.IN_USE, detail)

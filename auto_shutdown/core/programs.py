@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from .decision import Reason
-from .formatting import duration
 from .ledger import Ledger
 from .model import Program, Snapshot
 from .policy import Policy
@@ -67,7 +66,7 @@ def describe(
         keeps = sentence("It keeps the app; the administrator's max_busy_minutes could end that.")
         return ProgramState(True, Reason.SUSPECT_BUSY, joined(shown, keeps), quiet_since)
     if quiet < policy.max_busy:
-        left = duration(policy.max_busy - quiet)
+        left = policy.max_busy - quiet
         keeps = sentence("It keeps the app for %1 more (max_busy_minutes).", left)
         return ProgramState(True, Reason.SUSPECT_BUSY, joined(shown, keeps), quiet_since)
     ends = sentence("It no longer keeps the app (max_busy_minutes).")
@@ -79,7 +78,7 @@ def _of_unanswered(left: timedelta) -> Text:
     the time ``left``."""
     if left > timedelta(0):
         counts = sentence(
-            "It counts as activity of the app for %1 more (suspect_after_minutes).", duration(left)
+            "It counts as activity of the app for %1 more (suspect_after_minutes).", left
         )
     else:
         counts = sentence("It no longer counts as activity of the app (suspect_after_minutes).")
@@ -89,11 +88,9 @@ def _of_unanswered(left: timedelta) -> Text:
 def _without_sign_of_work(program: Program, quiet: timedelta) -> Text:
     """The sentences about a program that has shown no sign of work for the time ``quiet``."""
     if program.kind == "kernel":
-        shown = sentence("It runs a cell, but has shown no sign of work for %1.", duration(quiet))
+        shown = sentence("It runs a cell, but has shown no sign of work for %1.", quiet)
     else:
-        shown = sentence(
-            "It runs in a terminal, but has shown no sign of work for %1.", duration(quiet)
-        )
+        shown = sentence("It runs in a terminal, but has shown no sign of work for %1.", quiet)
     if not program.io_unknown:
         return shown
     unknown = sentence(

@@ -11,7 +11,7 @@ from .decision import Decision, Plan
 from .faults import Fault, health_state, stop_all_removals
 from .formatting import iso
 from .ledger import Ledger
-from .model import App, Kernel, Program, Resource, Snapshot
+from .model import PENDING, App, Kernel, Program, Resource, Snapshot, is_app_known
 from .policy import Policy
 from .programs import ProgramState, describe_all
 from .translatable import Text, parts_of
@@ -72,6 +72,7 @@ def build(
             "faults": [_fault(fault) for fault in current],
         },
         "policy": {**policy.settings, **bounds},
+        "unread": _unread_lists(snapshot, passes),
         "resources": [
             _resource(resource, decisions[resource.ref], ledger, policy)
             for resource in snapshot.resources
@@ -84,6 +85,19 @@ def build(
         "keep_alive": keep_alives(ledger, now),
         "outcomes": list(outcomes),
         "savings": dict(savings),
+    }
+
+
+def _unread_lists(snapshot: Snapshot, passes: Passes) -> dict[str, str]:
+    """The lists that are not current, each with a code. Before the first pass that is every list.
+
+    A source may be unread for another reason than its list, such as unreadable heartbeat files."""
+    if passes.last_pass is None:
+        return dict.fromkeys((Snapshot.KERNELS, Snapshot.TERMINALS, Snapshot.APPS), PENDING)
+    return {
+        source: failure.code
+        for source, failure in snapshot.unread.items()
+        if failure.source == source
     }
 
 
@@ -134,6 +148,7 @@ def _resource(
         "id": resource.ref.id,
         "name": resource.name,
         "app": None if isinstance(resource, App) else resource.app,
+        "app_known": isinstance(resource, App) or is_app_known(resource),
         "paths": list(resource.paths) if isinstance(resource, Kernel) else [],
         "state": resource.status if isinstance(resource, App) else (mark.state if mark else ""),
         "state_since": iso(mark.state_since) if mark else None,

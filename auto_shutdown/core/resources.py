@@ -222,4 +222,13 @@ def apps_of(tenant: Kernel | Terminal) -> tuple[str, ...]:
     return (tenant.app,) if tenant.app is not None else tenant.may_be_in
 
 
+def is_app_known(tenant: Kernel | Terminal) -> bool:
+    """Whether it is known in which app ``tenant`` runs. On the server's own host, that is none."""
+    if tenant.app is not None:
+        return True
+    if tenant.unreadable or tenant.may_be_in:
+        return False
+    return not (tenant.is_place_unknown if isinstance(tenant, Kernel) else tenant.in_image)
+
+
 Resource = Union[Kernel, Terminal, App]

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime, timedelta, timezone
+from typing import Any, Union
+
+from .formatting import duration, iso
 
 #: The places in a template that its arguments fill: ``%1`` is the first argument.
 _PLACE = re.compile(r"%(\d)")
@@ -18,7 +21,11 @@ _PLACE = re.compile(r"%(\d)")
 #: The template of a text that no catalogue can know, such as the text of an exception.
 VERBATIM = "%1"
 
-Part = tuple[str, tuple[str, ...]]
+#: An argument of a template. The panel writes lengths of time, times and other texts in the user's
+#: language.
+Argument = Union[str, timedelta, datetime]
+
+Part = tuple[str, tuple[Argument, ...]]
 
 
 class Text(str):
@@ -37,10 +44,19 @@ class Text(str):
 
 def sentence(template: str, *arguments: object) -> Text:
     """Fill ``%1``, ``%2`` … of ``template``. The template must be a literal: a test looks for each
-    literal in the panel's catalogues."""
-    texts = tuple(str.__str__(a) if isinstance(a, str) else str(a) for a in arguments)
-    english = _PLACE.sub(lambda place: texts[int(place[1]) - 1], template)
-    return Text(english, [(template, texts)])
+    literal in the panel's catalogues. Give a length of time as a ``timedelta`` and a time as a
+    ``datetime``: as text, they would stay English in every language."""
+    given = tuple(a if isinstance(a, (str, timedelta, datetime)) else str(a) for a in arguments)
+    english = _PLACE.sub(lambda place: _in_english(given[int(place[1]) - 1]), template)
+    return Text(english, [(template, given)])
+
+
+def _in_english(argument: Argument) -> str:
+    if isinstance(argument, timedelta):
+        return duration(argument)
+    if isinstance(argument, datetime):
+        return f"{argument.astimezone(timezone.utc):%H:%M:%S} UTC"
+    return str.__str__(argument)
 
 
 def joined(*texts: str) -> Text:
@@ -52,7 +68,22 @@ def joined(*texts: str) -> Text:
 def parts_of(text: str) -> list[dict[str, Any]]:
     """The parts as JSON: ``[{"text": template, "arguments": [...]}]``. A plain string is one
     argument of a template that only repeats it."""
-    return [{"text": template, "arguments": list(given)} for template, given in _parts(text)]
+    return [
+        {"text": template, "arguments": [_as_json(argument) for argument in given]}
+        for template, given in _parts(text)
+    ]
+
+
+def _as_json(argument: Argument) -> str | dict[str, Any]:
+    """A string; ``{"seconds": …}`` for a length of time; ``{"at": …}`` for a time; ``{"parts": …}``
+    for a text that is itself made of sentences."""
+    if isinstance(argument, timedelta):
+        return {"seconds": argument.total_seconds()}
+    if isinstance(argument, datetime):
+        return {"at": iso(argument)}
+    if isinstance(argument, Text) and argument.parts:
+        return {"parts": parts_of(argument)}
+    return str.__str__(argument)
 
 
 def _parts(text: str) -> Sequence[Part]:

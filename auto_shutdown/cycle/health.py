@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from ..core.faults import Fault, derive, settle
@@ -88,8 +88,8 @@ class Health:
     def pass_is_late(self, step: str, seconds: float, now: datetime) -> None:
         """Note that a pass has been in ``step`` for this many ``seconds``, and has not ended."""
         message = sentence(
-            "A pass has been waiting for %1 s: %2. Nothing is removed meanwhile.",
-            f"{seconds:.0f}",
+            "A pass has been waiting for %1: %2. Nothing is removed meanwhile.",
+            timedelta(seconds=seconds),
             step,
         )
         self._late = Fault("cycle", "PassLate", message, _LATE_REMEDY, now, True)

@@ -8,10 +8,12 @@ from typing import Any
 
 class RefusedError(Exception):
     """A request is refused. ``status`` is the HTTP status, the message is one sentence for people,
-    ``field`` names the wrong field of the request, and ``value`` is its value."""
+    ``field`` names the wrong field of the request, and ``value`` is its value. ``remedy`` is what
+    the user can do, where that is known."""
 
-    def __init__(self, status: int, message: str, field: str, value: Any) -> None:
+    def __init__(self, status: int, message: str, field: str, value: Any, remedy: str = "") -> None:
         super().__init__(message)
+        self.remedy = remedy
         self.status = status
         self.field = field
         self.value = value

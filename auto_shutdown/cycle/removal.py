@@ -221,10 +221,7 @@ def _is_image_terminal(resource: Resource | None) -> bool:
 
 
 def _late_message(ref: Ref, since: datetime, now: datetime) -> str:
-    seconds = (now - since).total_seconds()
-    return sentence(
-        "The %1 has been shutting down for %2 s and is not gone yet.", ref, f"{seconds:.0f}"
-    )
+    return sentence("The %1 has been shutting down for %2 and is not gone yet.", ref, now - since)
 
 
 def _ref_to_observe(decision: Decision, snapshot: Snapshot) -> Ref:

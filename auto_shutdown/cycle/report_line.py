@@ -24,7 +24,7 @@ from typing import Any
 from .._version import __version__
 from ..config.settings import Limits
 from ..core.decision import Plan
-from ..core.model import Snapshot
+from ..core.model import PENDING, Snapshot
 from ..core.prices import usd_per_hour
 from ..core.rehearsal import Rehearsal, advance, totals
 from ..world.clock import Moment
@@ -67,8 +67,9 @@ class ReportLine:
         dry_run: bool,
     ) -> None:
         """Write the line if it is due. Never raises: an error here must not end a pass."""
-        if not self._limits.report_to_log:
-            return
+        waits = snapshot.unread.get(Snapshot.APPS)
+        if not self._limits.report_to_log or (waits is not None and waits.code == PENDING):
+            return  # a line without apps would say that none is running
         try:
             rates = self._rates(snapshot)
             self._rehearsal = advance(self._rehearsal, snapshot, plan, dry_run, moment.now, rates)

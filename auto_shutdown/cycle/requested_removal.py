@@ -39,6 +39,13 @@ REQUESTED = "A user requested the removal."
 #: still in progress.
 REQUEST_SECONDS = 20.0
 
+#: The source in which the resources of each kind are listed.
+_LISTS = {
+    Kind.KERNEL: Snapshot.KERNELS,
+    Kind.TERMINAL: Snapshot.TERMINALS,
+    Kind.APP: Snapshot.APPS,
+}
+
 UNDER_WAY = sentence("The shutdown is still in progress. The report shows when it has ended.")
 
 
@@ -73,12 +80,12 @@ class RequestedRemovals:
         outcome as the report shows it, after at most ``REQUEST_SECONDS`` for each resource.
 
         Raises RefusedError: 404 for an unknown resource, 409 for a resource that is being removed
-        already and for an app that is never removed, 503 where the list of apps is unknown.
+        already and for an app that is never removed, 503 where the list of its kind is unknown.
         """
         snapshot = self._situation.snapshot
         resource = snapshot.find(ref)
         if resource is None:
-            raise RefusedError(404, sentence("There is no %1 here.", ref), "id", ref.id)
+            raise not_found(ref, snapshot)
         if self._tasks.has(ref):
             raise _being_removed(ref)
         inside: list[Tenant] = []
@@ -159,6 +166,15 @@ class _Requested:
         return self.decision
 
 
+def not_found(ref: Ref, snapshot: Snapshot) -> RefusedError:
+    """The refusal of a request for ``ref``, which ``snapshot`` does not have: it does not exist
+    (404), or nobody knows, because the list of its kind could not be read (503)."""
+    unread = snapshot.unread.get(_LISTS[ref.kind])
+    if unread is not None:
+        return RefusedError(503, unread.message, "id", ref.id, unread.remedy)
+    return RefusedError(404, sentence("There is no %1 here.", ref), "id", ref.id)
+
+
 def _being_removed(ref: Ref, requested: Ref | None = None) -> RefusedError:
     """The refusal of a request for ``requested`` (None: for ``ref``), because ``ref`` is being
     removed."""
@@ -168,7 +184,8 @@ def _being_removed(ref: Ref, requested: Ref | None = None) -> RefusedError:
 
 def _require_removable(app: App, snapshot: Snapshot) -> None:
     if Snapshot.APPS in snapshot.unread:
-        raise RefusedError(503, snapshot.unread[Snapshot.APPS].message, "id", app.id)
+        unread = snapshot.unread[Snapshot.APPS]
+        raise RefusedError(503, unread.message, "id", app.id, unread.remedy)
     if app.type != KERNEL_GATEWAY and not app.own:
         message = sentence("Apps of type %1 are never removed by this extension.", app.type)
         raise RefusedError(409, message, "id", app.id)

@@ -22,7 +22,7 @@ from ..core.signals import Signal
 from ..core.translatable import joined, sentence
 from ..state.history import History
 from .refused import RefusedError
-from .requested_removal import RequestedRemovals
+from .requested_removal import RequestedRemovals, not_found
 from .session_recorder import SessionRecorder
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ class UserRequests:
     async def _require(self, ref: Ref) -> None:
         """Raises RefusedError for a resource that is being removed (409), and for a resource that
         does not exist (404). A resource may have appeared since the last pass. So this observes all
-        resources once more, and raises 503 if it cannot because a pass does not end."""
+        resources once more, and raises 503 if it cannot because a pass does not end, or if the list
+        of its kind could not be read."""
         situation = self._controller.situation
         self._requested.require_not_removing(ref)
         if not situation.knows(ref) and not await self._controller.look(list_apps=False):
@@ -125,7 +126,7 @@ class UserRequests:
             )
             raise RefusedError(503, message, "id", ref.id)
         if not situation.knows(ref):
-            raise RefusedError(404, sentence("There is no %1 here.", ref), "id", ref.id)
+            raise not_found(ref, situation.snapshot)
 
     async def remove(self, ref: Ref) -> Mapping[str, Any]:
         """Remove ``ref`` now; an app with its kernels and terminals. Returns the outcome.

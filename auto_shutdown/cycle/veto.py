@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -81,7 +82,8 @@ class VetoHooks:
             try:
                 hooks = self._hooks = await self._loader.run(self._load, LOAD_SECONDS)
             except (asyncio.TimeoutError, ClosedError):
-                why = self._failed("(any)", f"it cannot be loaded within {LOAD_SECONDS:g} s")
+                limit = timedelta(seconds=LOAD_SECONDS)
+                why = self._failed("(any)", sentence("it cannot be loaded within %1", limit))
                 until = now + VETO_LASTS
                 return {decision.ref: Veto("(any)", why, until) for decision in removals}
             self._broken.pop("(any)", None)
@@ -114,7 +116,8 @@ class VetoHooks:
                 self._asked_at[decision.ref] = time.monotonic()
                 texts.append(await self._ask_one(name, hook, decision, left))
             else:
-                texts.append(self._failed(name, f"it took longer than {ALL_SECONDS:g} s for all"))
+                limit = timedelta(seconds=ALL_SECONDS)
+                texts.append(self._failed(name, sentence("it took longer than %1 for all", limit)))
         return texts
 
     def _load(self) -> dict[str, Hook]:
@@ -142,9 +145,11 @@ class VetoHooks:
         try:
             answer = await asyncio.wait_for(self._call(name, hook, decision), seconds)
         except asyncio.TimeoutError:
-            return self._failed(name, f"it has not answered within {seconds:.2g} s")
+            limit = timedelta(seconds=math.ceil(seconds))
+            return self._failed(name, sentence("it has not answered within %1", limit))
         except Exception as error:
-            return self._failed(name, f"it failed ({type(error).__name__}: {error})")
+            text = printable(f"it failed ({type(error).__name__}: {error})")
+            return self._failed(name, text[:LONGEST])
         self._broken.pop(name, None)
         if answer is None:
             return None
@@ -165,7 +170,6 @@ class VetoHooks:
             thread.close()
 
     def _failed(self, name: str, text: str) -> str:
-        text = printable(text)[:LONGEST]
         self._broken[name] = sentence("The veto hook %1 does not work: %2.", name, text)
         return text
 

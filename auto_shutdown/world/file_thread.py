@@ -10,8 +10,10 @@ import asyncio
 import errno
 import weakref
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
+from ..core.translatable import sentence
 from .worker_thread import ClosedError, Worker
 
 T = TypeVar("T")
@@ -36,7 +38,8 @@ class FileThread:
         try:
             return await self._worker.run(lambda: function(*arguments), self._seconds)
         except asyncio.TimeoutError:
-            text = f"the file system did not answer within {self._seconds:g} s"
+            limit = timedelta(seconds=self._seconds)
+            text = sentence("the file system did not answer within %1", limit)
             raise OSError(errno.ETIMEDOUT, text) from None
         except ClosedError:
             raise OSError(errno.ESHUTDOWN, "the server is stopping") from None

@@ -16,7 +16,7 @@ import math
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from tornado.httpclient import HTTPClientError, HTTPRequest
@@ -92,7 +92,7 @@ async def ask(
     try:
         await asyncio.wait_for(conversation.hold(url, arguments), ANSWER_SECONDS)
     except asyncio.TimeoutError:
-        failure = f"it did not answer within {ANSWER_SECONDS:g} s"
+        failure = sentence("it did not answer within %1", timedelta(seconds=ANSWER_SECONDS))
     except Exception as error:
         code = getattr(error, "code", None)
         status = f" {code}" if isinstance(code, int) else ""

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 from ..core.model import KERNEL_GATEWAY, App, Snapshot, Unread
@@ -296,5 +296,5 @@ def _liveness(app: App) -> tuple[int, datetime]:
 
 def _describe_error(code: str) -> str:
     if code == "TimedOut":
-        return f"no answer within {CALL_SECONDS:g} s ({code})"
+        return sentence("no answer within %1 (%2)", timedelta(seconds=CALL_SECONDS), code)
     return code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from ..core.model import Unread
@@ -53,8 +54,8 @@ class SourceReader:
             # Nobody may wait for the late call. Its error must not appear in the log.
             pending.add_done_callback(_take_error)
             self._pending[source] = pending, began_at
-            limit = f"{SOURCE_SECONDS:g}"
-            text = sentence("The %1 have not been listed within %2 s.", source, limit)
+            limit = timedelta(seconds=SOURCE_SECONDS)
+            text = sentence("The %1 have not been listed within %2.", source, limit)
             code = "TimedOut"
         except Exception as error:
             code = type(error).__name__

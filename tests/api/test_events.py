@@ -215,6 +215,7 @@ class TestExample:
 
     def test_each_metric_is_documented(self) -> None:
         report = {
+            "unread": {},
             "resources": [],
             "health": {"armed": True, "faults": [], "last_pass": None},
             "savings": {},

@@ -55,7 +55,9 @@ def decided() -> list[dict[str, Any]]:
     ):
         for scene, *_ in rows.values():
             plans.append(scene.plan())
-    plans.append(with_removals_under_way(IDLE_SCENE.plan(), {IDLE_SCENE.kernel.ref: NOW}))
+    for kernel in (IDLE_SCENE.kernel, replace(IDLE_SCENE.kernel, state="busy")):
+        plan = replace(IDLE_SCENE, kernel=kernel).plan()
+        plans.append(with_removals_under_way(plan, {kernel.ref: NOW}))
     for plan in plans:
         for decision in plan.decisions:
             entry = {

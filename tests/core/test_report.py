@@ -11,7 +11,7 @@ from planner_tables import IDLE_SCENE, WORKING, with_mark
 from scene import APP, IMAGE_TERMINAL, KERNEL, NOW, POLICY, TERMINAL, Scene, ago, other
 
 from auto_shutdown.core.faults import Fault
-from auto_shutdown.core.model import Program
+from auto_shutdown.core.model import Program, Unread
 from auto_shutdown.core.report import Passes, build
 from auto_shutdown.core.translatable import joined, sentence
 
@@ -63,6 +63,7 @@ def test_whole_report_of_one_scene() -> None:
             ],
         },
         "policy": {"enabled": True, "locked": []},
+        "unread": {},
         "programs": [
             {
                 "kind": "terminal",
@@ -93,6 +94,7 @@ def test_whole_report_of_one_scene() -> None:
         "id": "k1",
         "name": "python3",
         "app": APP.id,
+        "app_known": True,
         "paths": ["train.ipynb"],
         "state": "idle",
         "state_since": "2026-03-28T21:59:30.000Z",
@@ -114,6 +116,42 @@ def test_whole_report_of_one_scene() -> None:
     terminal, app = resources[1], resources[3]
     assert (terminal["app"], terminal["paths"], terminal["state"]) == (None, [], "prompt")
     assert (app["app"], app["state"], app["billing"]) == (None, "InService", True)
+
+
+@pytest.mark.parametrize(
+    ("unread", "shown"),
+    [
+        ({"apps": Unread("apps", "NotListedYet", "", "")}, {"apps": "NotListedYet"}),
+        ({"kernels": Unread("kernels", "TimedOut", "", "")}, {"kernels": "TimedOut"}),
+        # The kernels were listed; only the heartbeats are not known.
+        ({"kernels": Unread("heartbeats", "PermissionError", "", "")}, {}),
+    ],
+)
+def test_unread_names_the_lists_that_are_not_current(
+    unread: dict[str, Unread], shown: dict[str, str]
+) -> None:
+    scene = Scene()
+    assert report(scene, snapshot=replace(scene.snapshot, unread=unread))["unread"] == shown
+
+
+@pytest.mark.parametrize(
+    ("scene", "known"),
+    [
+        (Scene(), True),
+        (Scene(kernel=replace(KERNEL, app=None)), True),  # on the server's own host
+        (Scene(kernel=replace(KERNEL, app=None, may_be_in=(APP.id,))), False),
+        (Scene(kernel=replace(KERNEL, app=None, is_place_unknown=True)), False),
+        (Scene(kernel=replace(KERNEL, app=None, unreadable="no model")), False),
+    ],
+)
+def test_app_known_is_false_if_a_kernel_may_run_in_any_app(scene: Scene, known: bool) -> None:
+    assert report(scene)["resources"][0]["app_known"] is known
+
+
+@pytest.mark.parametrize(("app", "known"), [(APP.id, True), (None, False)])
+def test_app_known_is_false_for_an_image_terminal_without_app(app: str | None, known: bool) -> None:
+    rows = report(Scene(image_terminal=replace(IMAGE_TERMINAL, app=app)))["resources"]
+    assert [row["app_known"] for row in rows] == [True, True, known, True]
 
 
 @pytest.mark.parametrize(

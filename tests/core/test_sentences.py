@@ -68,7 +68,7 @@ def test_sentence_of_an_image_terminal_whose_app_is_kept_or_unknown() -> None:
     )
     assert (lost.reason, lost.detail) == (
         Reason.UNKNOWN,
-        "Its name does not show in which app it runs, so it is kept.",
+        "It is not known in which app it runs, so it is kept.",
     )
 
 

@@ -6,6 +6,7 @@ import ast
 import copy
 import json
 import re
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,74 @@ def test_a_sentence_is_its_english_text() -> None:
 
 def test_a_sentence_keeps_its_arguments_unchanged() -> None:
     assert sentence("%1 and %2", "%2", "%1") == "%2 and %1"
+
+
+def test_durations_instants_and_sentences_in_a_sentence_stay_what_they_are() -> None:
+    """The panel writes them in the user's language."""
+    at = datetime(2026, 3, 29, 1, 2, 3, tzinfo=timezone.utc)
+    why = sentence("no answer within %1 (%2)", timedelta(seconds=40), "TimedOut")
+    text = sentence("Since %1, for %2: %3.", at, timedelta(minutes=90), why)
+    assert text == "Since 01:02:03 UTC, for 1 h 30 m: no answer within 40 s (TimedOut)."
+    (part,) = parts_of(text)
+    assert part["arguments"] == [
+        {"at": "2026-03-29T01:02:03.000Z"},
+        {"seconds": 5400.0},
+        {
+            "parts": [
+                {"text": "no answer within %1 (%2)", "arguments": [{"seconds": 40.0}, "TimedOut"]}
+            ]
+        },
+    ]
+    json.dumps(part)
+
+
+#: Functions whose result is a length of time or a time in English.
+ENGLISH_TIMES = {"duration", "strftime", "left_until", "local_time"}
+
+#: A number with an English unit, as in ``f"{seconds:g} s"`` and in the template ``"%1 s"``.
+ENGLISH_UNIT = re.compile(r"(\}|%\d) ?(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?)\b")
+
+
+def english_durations(source: str) -> list[str]:
+    """The sentences in ``source`` that contain an English duration or time, and the texts that may
+    become part of one."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "sentence":
+            names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            if names & ENGLISH_TIMES or ENGLISH_UNIT.search(ast.unparse(node.args[0])):
+                found.append(ast.unparse(node))
+        elif isinstance(node, ast.JoinedStr) and ENGLISH_UNIT.search(ast.unparse(node)):
+            found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("sentence('no answer within %1 s', 40)", 1),
+        ("sentence('quiet for %1', duration(span))", 1),
+        ("f'no answer within {limit:g} s'", 1),
+        ("sentence('no answer within %1', timedelta(seconds=40))", 0),
+        ("f'{seconds} steps'", 0),
+    ],
+)
+def test_english_durations_are_found(code: str, count: int) -> None:
+    assert len(english_durations(code)) == count
+
+
+#: Texts for logs and for the ``duration`` function itself, which the panel does not show.
+ONLY_ENGLISH = {"core/formatting.py"}
+
+
+def test_no_duration_reaches_the_panel_as_english_text() -> None:
+    found = {
+        str(path.relative_to(PACKAGE)): english
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.relative_to(PACKAGE).parts[0] not in ELSEWHERE
+        and (english := english_durations(path.read_text()))
+    }
+    assert found.keys() == ONLY_ENGLISH, found
 
 
 def test_texts_are_joined_with_their_parts() -> None:

@@ -1,7 +1,8 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { describe, expect, it } from 'vitest';
 
-import { clock, duration, parsed, spelled, typed } from '../model/durations';
+import { clock, duration } from '../model/durations';
+import { parsed, spelled, typed } from '../model/typedtimes';
 
 const trans = nullTranslator.load('');
 
@@ -49,7 +50,7 @@ describe('parsed()', () => {
   it.each([0, 0.1, 0.5, 5, 10, 59, 60, 90, 90.5, 119.123, 120, 1440, 2000, 525600])(
     'reads %d minutes from the text that typed() returns',
     minutes => {
-      expect(parsed(typed(minutes))).toBe(minutes);
+      expect(parsed(typed(minutes, trans))).toBe(minutes);
     }
   );
 });

@@ -36,7 +36,7 @@ describe('ruleOf()', () => {
   it('makes a rule of the fields that the user filled in', () => {
     const rule = { instance_type: 'ml.g5.*', idle_timeout_minutes: 30 };
     expect(ruleOf(draft, limits, trans)).toEqual({ rule });
-    expect(ruleOf(draftOf(rule), limits, trans)).toEqual({ rule });
+    expect(ruleOf(draftOf(rule, trans), limits, trans)).toEqual({ rule });
   });
 
   it('requires a condition, and a limit within the bounds', () => {
@@ -51,8 +51,8 @@ describe('a rule with only_when_it_saves', () => {
   const rule = { instance_type: 'ml.g5.*', only_when_it_saves: true };
 
   it('keeps only_when_it_saves when the user edits it, with and without a limit', () => {
-    expect(ruleOf(draftOf(rule), limits, trans)).toEqual({ rule });
-    const draft = { ...draftOf(rule), limit: '30 m' };
+    expect(ruleOf(draftOf(rule, trans), limits, trans)).toEqual({ rule });
+    const draft = { ...draftOf(rule, trans), limit: '30 m' };
     expect(ruleOf(draft, limits, trans)).toEqual({ rule: { ...rule, idle_timeout_minutes: 30 } });
   });
 });

@@ -1,17 +1,15 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-import { Gettext, nullTranslator } from '@jupyterlab/translation';
-import type { TranslationBundle } from '@jupyterlab/translation';
+import { nullTranslator } from '@jupyterlab/translation';
 import * as ts from 'typescript';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { translated } from '../model/servertexts';
+import { DOMAIN, LOCALE, translatorOf } from './translator';
 
 const SOURCE = resolve(__dirname, '..');
 const SCHEMA = resolve(__dirname, '..', '..', 'schema', 'plugin.json');
-const LOCALE = resolve(__dirname, '..', '..', '..', 'auto_shutdown', 'locale');
-const DOMAIN = 'jupyterlab_auto_shutdown';
 /** Between the context of a text and the text itself. */
 const CONTEXT_END = '\u0004';
 
@@ -145,19 +143,6 @@ const FORMS: Record<string, number> = { de_DE: 2, ko_KR: 1, zh_CN: 1 };
 
 /** The host ignores a translated plural with only one form. Languages with one form repeat it. */
 const LISTED_FORMS = 2;
-
-/** The translator of a language, as the host makes it of our catalogue. */
-function translatorOf(name: string): TranslationBundle {
-  const path = join(LOCALE, name, 'LC_MESSAGES', `${DOMAIN}.json`);
-  const catalogue = JSON.parse(readFileSync(path, 'utf8')) as Record<string, string[]>;
-  const { language, plural_forms } = catalogue[''] as unknown as Record<string, string>;
-  vi.stubGlobal('document', { documentElement: { getAttribute: () => language } });
-  const header = { language, domain: DOMAIN, pluralForms: plural_forms };
-  const trans = new Gettext({ locale: language, domain: DOMAIN });
-  vi.unstubAllGlobals();
-  trans.loadJSON({ ...catalogue, '': header }, DOMAIN);
-  return trans as unknown as TranslationBundle;
-}
 
 describe('the sentences of the server', () => {
   const sentences = [

@@ -1,8 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-type Unit = 'd' | 'h' | 'm' | 's';
+export type Unit = 'd' | 'h' | 'm' | 's';
 
-const SECONDS: Record<Unit, number> = { d: 86_400, h: 3_600, m: 60, s: 1 };
+export const SECONDS: Record<Unit, number> = { d: 86_400, h: 3_600, m: 60, s: 1 };
 
 /** Seconds are shown only below so many of them. */
 const SECONDS_UNTIL = 120;
@@ -23,7 +23,7 @@ export function language(): string | undefined {
   return locale;
 }
 
-function withUnit(count: number | string, unit: Unit, trans: TranslationBundle): string {
+export function withUnit(count: number | string, unit: Unit, trans: TranslationBundle): string {
   switch (unit) {
     case 'd':
       return trans.__('%1 d', count);
@@ -65,7 +65,7 @@ export function duration(milliseconds: number, trans: TranslationBundle): string
 }
 
 /** Parts of a number of minutes, largest first, zeros left out. */
-function parts(minutes: number): [Unit, number][] {
+export function parts(minutes: number): [Unit, number][] {
   let left = Math.round(minutes * 60);
   const found: [Unit, number][] = [];
   for (const unit of ['d', 'h', 'm', 's'] as const) {
@@ -83,67 +83,6 @@ export function limitText(minutes: number, trans: TranslationBundle): string {
   return parts(minutes)
     .map(([unit, count]) => withUnit(count, unit, trans))
     .join(' ');
-}
-
-/** A setting as it stands in its field, so that reading it again gives the same number. */
-export function typed(minutes: number): string {
-  const text = parts(minutes)
-    .map(([unit, count]) => `${count} ${unit}`)
-    .join(' ');
-  return parsed(text) === minutes ? text : `${minutes} m`;
-}
-
-/** `2 hours`, `1 hour 30 minutes`: for sentences. */
-export function spelled(minutes: number, trans: TranslationBundle): string {
-  const words = parts(minutes).map(([unit, count]) => {
-    switch (unit) {
-      case 'd':
-        return trans._n('%1 day', '%1 days', count);
-      case 'h':
-        return trans._n('%1 hour', '%1 hours', count);
-      case 'm':
-        return trans._n('%1 minute', '%1 minutes', count);
-      default:
-        return trans._n('%1 second', '%1 seconds', count);
-    }
-  });
-  return words.slice(0, 2).join(' ');
-}
-
-/** The units that people type, in the languages that the panel speaks. */
-const UNITS: [Unit, RegExp][] = [
-  ['d', /^(days?|d|tage?n?|일|天|日)$/i],
-  ['h', /^(hours?|hrs?|h|std\.?|stunden?|시간|小时|小時)$/i],
-  ['m', /^(minutes?|mins?|m|minuten?|min\.|분|分钟|分)$/i],
-  ['s', /^(seconds?|secs?|s|sekunden?|sek\.?|초|秒)$/i]
-];
-
-const PART = /^(\d+(?:[.,]\d+)?)\s*([^\d\s.,:+-][^\d\s]*)?\s*/;
-
-function unitOf(text: string | undefined): Unit | null {
-  return text === undefined ? 'm' : (UNITS.find(([, words]) => words.test(text))?.[0] ?? null);
-}
-
-/** Minutes of what a person typed: `90`, `2 h`, `1 h 30 m`, `1:30`; null when it is no time. */
-export function parsed(text: string): number | null {
-  let rest = text.trim();
-  const colon = /^(\d+):([0-5]\d)$/.exec(rest);
-  if (colon !== null) {
-    return Number(colon[1]) * 60 + Number(colon[2]);
-  }
-  let seconds = 0;
-  let counted = false;
-  while (rest !== '') {
-    const match = PART.exec(rest);
-    const unit = match === null ? null : unitOf(match[2]);
-    if (match === null || unit === null) {
-      return null;
-    }
-    seconds += Number(match[1].replace(',', '.')) * SECONDS[unit];
-    counted = true;
-    rest = rest.slice(match[0].length);
-  }
-  return counted ? seconds / 60 : null;
 }
 
 /** A time of the day as the person's own clock shows it; the day, too, where it is not today. */

@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { parsed, typed } from './durations';
+import { parsed, typed } from './typedtimes';
 import type { ILimits, IRule, SettingName } from './types';
 
 export type Minutes =
@@ -61,7 +61,7 @@ export function read(name: Minutes, text: string, limits: ILimits, trans: Transl
       ? [0, MAX_WARN]
       : [limits.min_idle_timeout_minutes, limits.max_idle_timeout_minutes];
   if (minutes < low || minutes > high) {
-    return { wrong: trans.__('Must be from %1 to %2.', typed(low), typed(high)) };
+    return { wrong: trans.__('Must be from %1 to %2.', typed(low, trans), typed(high, trans)) };
   }
   return { minutes };
 }
@@ -78,12 +78,12 @@ export interface IRuleDraft {
 
 const GLOBS = ['instance_type', 'kernel_name', 'image'] as const;
 
-export function draftOf(rule: IRule): IRuleDraft {
+export function draftOf(rule: IRule, trans: TranslationBundle): IRuleDraft {
   return {
     instance_type: rule.instance_type ?? '',
     kernel_name: rule.kernel_name ?? '',
     image: rule.image ?? '',
-    limit: rule.idle_timeout_minutes === undefined ? '' : typed(rule.idle_timeout_minutes),
+    limit: rule.idle_timeout_minutes === undefined ? '' : typed(rule.idle_timeout_minutes, trans),
     ...savingOf(rule)
   };
 }

@@ -1,10 +1,71 @@
-import { clock, duration, limitText } from './durations';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { clock, dollars, duration, limitText } from './durations';
+import { rateOf } from './money';
 import { doing } from './phrases';
-import { membersOf, modeOf, usesLittle, warning } from './report';
+import {
+  NOT_LISTED_YET,
+  billed,
+  grouped,
+  membersOf,
+  modeOf,
+  unplaced,
+  usesLittle,
+  warning
+} from './report';
 import type { IInstance } from './report';
 import { blockedText, nameIn } from './sentences';
 import type { IContext } from './sentences';
-import type { IResource } from './types';
+import type { IReport, IResource } from './types';
+
+/** What is known where the report lists nothing. Only a list that was read can show that. */
+export function nothingListed(report: IReport, trans: TranslationBundle): string {
+  const { unread = {}, platform } = report;
+  const code = unread.kernels ?? unread.terminals;
+  if (code !== undefined) {
+    return code === NOT_LISTED_YET
+      ? trans.__('Looking at what is running…')
+      : trans.__('What is running is not known.');
+  }
+  if (platform.kind === 'local') {
+    return trans.__('Nothing is running. Open a notebook, and it appears here.');
+  }
+  switch (unread.apps) {
+    case undefined:
+      return trans.__('Nothing is running, and nothing is billed as far as this server can see.');
+    case NOT_LISTED_YET:
+      return trans.__(
+        'No kernel or terminal is running. SageMaker has not sent the list of apps yet, so apps may be running and billed.'
+      );
+    default:
+      return trans.__(
+        'No kernel or terminal is running. The list of apps could not be read, so apps may be running and billed.'
+      );
+  }
+}
+
+/** The line about instances below the health: `2 instances · $1.52/h`; empty on a plain host. */
+export function instancesSummary(report: IReport, trans: TranslationBundle): string {
+  if (report.platform.kind === 'local') {
+    return '';
+  }
+  if (report.unread?.apps === NOT_LISTED_YET) {
+    return trans.__('Waiting for the list of apps');
+  }
+  const types = grouped(report.resources)
+    .filter(billed)
+    .map(instance => instance.type);
+  const { usd, unpriced } = rateOf(types, report);
+  const parts = [trans._n('%1 instance', '%1 instances', types.length)];
+  if (types.length > unpriced) {
+    const known = dollars(usd);
+    parts.push(unpriced === 0 ? trans.__('%1/h', known) : trans.__('at least %1/h', known));
+  }
+  if (unplaced(report).length > 0) {
+    parts.push(trans.__('more may be billed'));
+  }
+  return parts.join(' · ');
+}
 
 /** A billed instance in a few words: `in use`, `stops at 14:05`, `idle 1 h / 2 h`. */
 export function instanceWords(instance: IInstance, context: IContext): string {

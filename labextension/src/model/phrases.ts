@@ -104,6 +104,8 @@ function active(resource: IResource, now: number, trans: TranslationBundle): str
       return trans.__('activity not known');
     case 'disabled':
       return trans.__('not watched');
+    case 'shutting-down':
+      return trans.__('shutting down');
     default:
       return reason;
   }

@@ -33,6 +33,20 @@ export function billed(instance: IInstance): boolean {
   return instance.apps.some(({ app }) => app?.billing ?? false);
 }
 
+/** The code of a list that has not arrived yet. */
+export const NOT_LISTED_YET = 'NotListedYet';
+
+/**
+ * The kernels and terminals that may run in a billed app that is not in the list: it is newer than
+ * the list, or the list has not arrived.
+ */
+export function unplaced({ resources }: IReport): IResource[] {
+  const listed = new Set(resources.filter(r => r.kind === 'app').map(app => app.id));
+  return resources.filter(
+    r => r.kind !== 'app' && (r.app_known === false || (r.app !== null && !listed.has(r.app)))
+  );
+}
+
 /** Everything of an instance: its apps and what runs in them. */
 export function membersOf(instance: IInstance): IResource[] {
   return instance.apps.flatMap(({ app, inside }) => (app === null ? inside : [app, ...inside]));
@@ -129,11 +143,15 @@ export function modeOf(resource: IResource, report: IReport, answered: boolean):
 }
 
 /**
- * Whether the resource is idle and its deadline is set. While a hook objects, the deadline does
- * not count.
+ * Whether the resource is idle and its deadline is set. The deadline does not count while a hook
+ * objects, and once the removal has begun.
  */
 export function onTheClock(resource: IResource): boolean {
-  return resource.idle_since !== null && resource.due_at !== null && resource.reason !== 'vetoed';
+  return resource.idle_since !== null && resource.due_at !== null && !ignoresDeadline(resource);
+}
+
+function ignoresDeadline({ reason }: IResource): boolean {
+  return reason === 'vetoed' || reason === 'shutting-down';
 }
 
 /** Whether the resource is busy, but has shown no sign of work for a long time. */
@@ -157,8 +175,11 @@ export function progress(resource: IResource, now: number): number | null {
 
 /** Milliseconds until the removal, from its notice on; null before the notice. */
 export function warning(resource: IResource, now: number): number | null {
-  const { warn_at, due_at, reason } = resource;
-  if (warn_at === null || due_at === null || reason === 'vetoed' || Date.parse(warn_at) > now) {
+  const { warn_at, due_at } = resource;
+  if (warn_at === null || due_at === null || ignoresDeadline(resource)) {
+    return null;
+  }
+  if (Date.parse(warn_at) > now) {
     return null;
   }
   return Math.max(0, Date.parse(due_at) - now);
@@ -247,9 +268,10 @@ export function minutesUntil(time: string, now: number): number | null {
 
 /** A text that changes when the panel would show the report differently. */
 export function digest(report: IReport): string {
-  const { resources, policy, keep_alive, outcomes } = report;
+  const { resources, policy, keep_alive, outcomes, unread } = report;
   const seen = resources.map(r => [
     r.id,
+    r.app,
     r.reason,
     r.state,
     r.state_since,
@@ -261,7 +283,8 @@ export function digest(report: IReport): string {
   ]);
   const { state, faults } = report.health;
   const programs = (report.programs ?? []).map(p => [p.id, p.name, p.reason]);
-  return JSON.stringify([seen, programs, policy, keep_alive, outcomes.length, state, faults]);
+  const lists = [policy, keep_alive, outcomes.length, unread];
+  return JSON.stringify([seen, programs, lists, state, faults]);
 }
 
 /** Whether `other` has different values for the settings in `one`. */

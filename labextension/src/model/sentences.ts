@@ -126,7 +126,11 @@ function active(resource: IResource, context: IContext): string[] {
     case 'in-use':
       return kind === 'terminal' ? [followsItsApp(trans)] : [heldBy(resource, context)];
     case 'vetoed':
-      return [trans.__('Kept by %1: %2.', parameters.hook ?? '', parameters.text ?? '')];
+      return [
+        trans.__('Kept by %1: %2.', parameters.hook ?? '', parameterOf(resource, 'text', trans))
+      ];
+    case 'shutting-down':
+      return [trans.__('Shutting down since %1.', clock(parameters.since ?? now, now))];
     case 'saves-nothing':
       return [savesNothing(resource, context)];
     case 'kept-alive':
@@ -237,7 +241,7 @@ function keptUntil(resource: IResource, { now, trans }: IContext): string[] {
 /** When the resource stops, would stop (dry run), or why it cannot be stopped. */
 function next(resource: IResource, context: IContext): string[] {
   const { report, answered, now, trans } = context;
-  if (resource.due_at === null || resource.reason === 'vetoed') {
+  if (resource.due_at === null || ['vetoed', 'shutting-down'].includes(resource.reason)) {
     return [];
   }
   const announced = warning(resource, now) !== null;

@@ -1,9 +1,24 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { clock, duration } from './durations';
+
+/** A text, a length of time, an instant, or the sentences of another text. */
+export type Argument = string | { seconds: number } | { at: string } | { parts: ISentence[] };
+
 /** A sentence of the server: the English template, and the arguments for `%1`, `%2`. */
 export interface ISentence {
   text: string;
-  arguments: string[];
+  arguments: Argument[];
+}
+
+function argumentText(argument: Argument, trans: TranslationBundle): string {
+  if (typeof argument === 'string') {
+    return argument;
+  }
+  if ('seconds' in argument) {
+    return duration(argument.seconds * 1000, trans);
+  }
+  return 'at' in argument ? clock(argument.at) : translated(argument.parts, '', trans);
 }
 
 /**
@@ -18,7 +33,9 @@ export function translated(
   if (sentences === undefined) {
     return english;
   }
-  return sentences.map(s => trans._p('server', s.text, ...s.arguments)).join(' ');
+  return sentences
+    .map(s => trans._p('server', s.text, ...s.arguments.map(a => argumentText(a, trans))))
+    .join(' ');
 }
 
 /** The facts of a reason. Some are texts of the server, and `parameter_parts` has their sentences. */

@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { spelled } from './durations';
+import { spelled } from './typedtimes';
 import type { IPlatform, ISettings } from './types';
 
 /** The sentences at the top of the settings form: what the current settings do. */

@@ -20,6 +20,8 @@ export interface IResource {
   id: string;
   name: string;
   app: string | null;
+  /** False if nobody knows in which app it runs; an older server does not say. */
+  app_known?: boolean;
   paths: string[];
   state: string;
   state_since: string | null;
@@ -198,6 +200,8 @@ export interface IReport {
   platform: IPlatform;
   health: IHealth;
   policy: IPolicy;
+  /** The lists that are not current, each with a code; an older server does not say. */
+  unread?: { [source: string]: string };
   resources: IResource[];
   /** Missing in the report of an older server. */
   programs?: IProgram[];

@@ -2,10 +2,10 @@ import * as React from 'react';
 
 import { dollars } from '../model/durations';
 import { keyOf } from '../model/names';
-import { billed, grouped, idleNow, selected } from '../model/report';
+import { billed, grouped, idleNow, selected, unplaced } from '../model/report';
 import type { IInstance } from '../model/report';
 import { priceOf } from '../model/money';
-import { instanceSentence, instanceWords } from '../model/instancesentences';
+import { instanceSentence, instanceWords, nothingListed } from '../model/instancesentences';
 import { FoldButton, Section, isFolded } from './folding';
 import type { IReportProps } from './props';
 import { Row, contextOf } from './row';
@@ -18,9 +18,7 @@ export function Resources(props: IReportProps): JSX.Element {
   if (report.resources.filter(r => r.state !== 'Deleted').length === 0) {
     return (
       <p className="jp-AS-section" data-section="none">
-        {local
-          ? trans.__('Nothing is running. Open a notebook, and it appears here.')
-          : trans.__('Nothing is running, and nothing is billed as far as this server can see.')}
+        {nothingListed(report, trans)}
       </p>
     );
   }
@@ -42,7 +40,7 @@ export function Resources(props: IReportProps): JSX.Element {
         <Section
           {...props}
           fold="free"
-          label={local ? trans.__('Running') : trans.__('Free')}
+          label={local || unplaced(report).length > 0 ? trans.__('Running') : trans.__('Free')}
           side={
             paid.length === 0 ? (
               idle

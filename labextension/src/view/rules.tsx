@@ -1,8 +1,8 @@
 import * as React from 'react';
 
-import { typed } from '../model/durations';
 import { draftOf, ruleOf } from '../model/fields';
 import type { IRuleDraft } from '../model/fields';
+import { typed } from '../model/typedtimes';
 import { SetElsewhere, useSave } from './settingfield';
 import type { FieldProps } from './settingfield';
 import type { IRule } from '../model/types';
@@ -14,7 +14,7 @@ export function Rules(props: FieldProps): JSX.Element {
   const { save, current, pending, refused, saved } = useSave('rules', props);
   const [drafts, setDrafts] = React.useState<IRuleDraft[] | null>(null);
   const locked = settings.locked.includes('rules');
-  const shown = drafts ?? current.map(draftOf);
+  const shown = drafts ?? current.map(rule => draftOf(rule, trans));
 
   const store = (list: IRuleDraft[]): void => {
     const read = list.map(draft => ruleOf(draft, settings.limits, trans));
@@ -73,7 +73,7 @@ export function Rules(props: FieldProps): JSX.Element {
           <button
             className="jp-AS-button"
             onClick={() => {
-              const limit = typed(settings.settings.idle_timeout_minutes);
+              const limit = typed(settings.settings.idle_timeout_minutes, trans);
               setDrafts([...shown, { instance_type: '', kernel_name: '', image: '', limit }]);
             }}
           >

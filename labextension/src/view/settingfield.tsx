@@ -1,7 +1,7 @@
 import * as React from 'react';
 
-import { typed } from '../model/durations';
 import { labels } from '../model/fields';
+import { typed } from '../model/typedtimes';
 import type { Change, ISettings, ISettingsAnswer, SettingName } from '../model/types';
 import { Icon } from './icons';
 import type { IReportProps } from './props';
@@ -180,5 +180,5 @@ function shown(value: unknown, { trans }: FieldProps): string {
   if (typeof value === 'boolean') {
     return value ? trans.__('on') : trans.__('off');
   }
-  return typeof value === 'number' ? typed(value) : trans.__('none');
+  return typeof value === 'number' ? typed(value, trans) : trans.__('none');
 }

@@ -1,6 +1,7 @@
 import * as React from 'react';
 
-import { limitText, typed } from '../model/durations';
+import { limitText } from '../model/durations';
+import { typed } from '../model/typedtimes';
 import { OVERRIDES, read } from '../model/fields';
 import type { Minutes, Switch } from '../model/fields';
 import { settingsSummary } from '../model/settingssummary';
@@ -84,7 +85,7 @@ function Time(props: FieldProps & { name: Minutes }): JSX.Element {
   const inForce = settings.settings[name];
   // The text that the user has typed, until the server has accepted it.
   const [draft, setDraft] = React.useState<string | null>(null);
-  const text = draft ?? (current === null ? '' : typed(current));
+  const text = draft ?? (current === null ? '' : typed(current, trans));
   const typedIn = read(name, text, settings.limits, trans);
 
   const finish = React.useRef<() => void>(() => undefined);
@@ -110,7 +111,7 @@ function Time(props: FieldProps & { name: Minutes }): JSX.Element {
   React.useEffect(() => () => finish.current(), []);
 
   const placeholder = OVERRIDES.includes(name)
-    ? trans.__('%1, as above', typed(settings.settings.idle_timeout_minutes))
+    ? trans.__('%1, as above', typed(settings.settings.idle_timeout_minutes, trans))
     : '';
   const wrong = draft !== null && 'wrong' in typedIn ? typedIn.wrong : refused;
   return (

@@ -1,6 +1,5 @@
-import { dollars } from '../model/durations';
-import { rateOf } from '../model/money';
-import { MANY, billed, grouped } from '../model/report';
+import { instancesSummary } from '../model/instancesentences';
+import { MANY } from '../model/report';
 import { messageOf, remedyOf } from '../model/servertexts';
 import { health } from '../model/phrases';
 import { Icon } from './icons';
@@ -36,6 +35,7 @@ export function Toolbar(props: IProps): JSX.Element {
   const state_ = error !== null ? 'failing' : (report?.health.state ?? 'disabled');
   const words = health(state, trans);
   const troubled = error !== null || (report !== null && report.health.state !== 'ok');
+  const summary = troubled || report === null ? '' : instancesSummary(report, trans);
   return (
     <section
       aria-label={trans.__('Health')}
@@ -57,7 +57,7 @@ export function Toolbar(props: IProps): JSX.Element {
         <Tool icon="settings" label={trans.__('Settings')} press={actions.showSettings} />
         <Tool icon="help" label={trans.__('Help')} press={actions.help} />
       </div>
-      {!troubled && <Summary {...props} />}
+      {summary !== '' && <p className="jp-AS-summary">{summary}</p>}
       {/* Screen readers read this when something goes wrong. */}
       <p role="status" className="jp-AS-spoken">
         {troubled ? words : ''}
@@ -70,22 +70,4 @@ export function Toolbar(props: IProps): JSX.Element {
         ))}
     </section>
   );
-}
-
-/** `2 instances · $1.52/h`; nothing on a host without instances. */
-function Summary({ state, trans }: IProps): JSX.Element | null {
-  const { report } = state;
-  if (report === null || report.platform.kind === 'local') {
-    return null;
-  }
-  const types = grouped(report.resources)
-    .filter(billed)
-    .map(instance => instance.type);
-  const { usd, unpriced } = rateOf(types, report);
-  const parts = [trans._n('%1 instance', '%1 instances', types.length)];
-  if (types.length > unpriced) {
-    const known = dollars(usd);
-    parts.push(unpriced === 0 ? trans.__('%1/h', known) : trans.__('at least %1/h', known));
-  }
-  return <p className="jp-AS-summary">{parts.join(' · ')}</p>;
 }
