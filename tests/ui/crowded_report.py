@@ -49,6 +49,7 @@ def resource(now: datetime, idle: float | None, **more: Any) -> dict[str, Any]:
     return {
         "name": "python3",
         "app": None,
+        "app_known": True,
         "paths": [],
         "state": "idle" if idle is not None else "busy",
         "state_since": at(now, -(idle or 184)),
@@ -137,6 +138,8 @@ def states(now: datetime) -> list[dict[str, Any]]:
         kernel("odd", None, paths=["odd.ipynb"], reason="unknown", parameters={"case": "frozen"}),
         kernel("stuck", None, paths=["stuck.ipynb"], reason="suspect-busy",
                parameters={"case": "cell", "silent_since": at(now, -500)}),
+        kernel("ending", 121, paths=["ending.ipynb"], reason="shutting-down",
+               parameters={"since": at(now, -1)}),
         worded("working", "background-work", {"work": joined(
             sentence("its processes"), sentence("used %1 of a core", "11%"))}),
         worded("refused", "unknown", {"error": sentence("it cannot be reached (%1)", "HTTP 404")},
@@ -208,7 +211,7 @@ def outcomes(now: datetime) -> list[dict[str, Any]]:
 def programs(now: datetime) -> list[dict[str, Any]]:
     """A program of another server in the app, as a server reports it."""
     detail = joined(
-        sentence("It runs a cell, but has shown no sign of work for %1.", "9 h"),
+        sentence("It runs a cell, but has shown no sign of work for %1.", timedelta(hours=9)),
         sentence("It keeps the app; the administrator's max_busy_minutes could end that."),
     )
     return [

@@ -186,6 +186,20 @@ OF_RESOURCES = (
 )
 
 
+#: Every text of an element that people see or hear: texts, tooltips and accessible names.
+SHOWN_TEXTS = """
+  panel => [panel, ...panel.querySelectorAll('*')].flatMap(node => [
+    ...[...node.childNodes].filter(child => child.nodeType === 3).map(child => child.data),
+    node.title || '',
+    node.getAttribute('aria-label') || '',
+    node.value || '',
+    node.placeholder || ''
+  ].map(String))
+"""
+
+ENGLISH_DURATION = re.compile(r"\d ?(s|m|h|d|min|hours?|minutes?|seconds?|days?)(?![\w.-])")
+
+
 def longest_piece(text: str) -> str:
     """The longest piece of ``text`` between its arguments, which ``|`` marks."""
     return max((piece.strip() for piece in text.split("|")), key=len)
@@ -246,6 +260,9 @@ def test_panel_speaks_other_languages(
     ]
     assert english == []
     assert not re.search(r"\d [AP]M\b", page.inner_text(PANEL)), "times as the language has them"
+    if language != "de_DE":  # German writes hours and seconds as English does
+        shown = [*page.locator(PANEL).evaluate(SHOWN_TEXTS), notice.inner_text()]
+        assert [text for text in shown if ENGLISH_DURATION.search(text)] == []
     assert any(f"translations/{language}" in url for url in asked), "loaded on demand"
     if language == "de_DE":
         page.locator(f"{PANEL} [data-fold=settings]").click()
