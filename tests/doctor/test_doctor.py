@@ -12,8 +12,9 @@ import pytest
 pytest.importorskip("moto", reason="the local Studio is not installed")
 
 from botocore.loaders import JSONFileLoader
-from breakages import FAILURES, Break, crontab, instance, overruled, space, started_with
+from breakages import FAILURES
 from doctor_host import Host, troubles
+from ways_to_break import Break, crontab, instance, overruled, space, started_with
 
 from auto_shutdown import doctor
 from auto_shutdown.doctor import cullers, situation

@@ -1,6 +1,7 @@
 """A real kernel gateway, a server with one kernel by values (one_kernel.py), a host's websocket
 handler that is observed (observed_channels.py), SageMaker's API with scripted answers
-(scripted_sagemaker.py), and programs beside this server by values (watched_programs.py)."""
+(scripted_sagemaker.py), programs beside this server by values (watched_programs.py), and a process
+that listens like a kernel (listening_process.py)."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from listening_process import listening_ports
 from observed_channels import Channels, observed
 from one_kernel import FakeShells, Manager, Sessions
 from scripted_sagemaker import ADA, Endpoint, own_environment, serving
@@ -34,6 +36,13 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield found
     finally:
         found.stop()
+
+
+@pytest.fixture
+def ports() -> Iterator[list[int]]:
+    """Five ports on which this process listens."""
+    with listening_ports() as ports:
+        yield ports
 
 
 @pytest.fixture
