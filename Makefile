@@ -107,7 +107,7 @@ test-panel: check-node $(STAMPS)/node_modules  ## Run the panel's own unit tests
 	cd labextension && jlpm test
 
 fast: lint test-panel  ## Lint, types and unit tests (1 to 2 minutes).
-	$(PYTEST) -n 2 --hypothesis-profile=few -m "not soak and not slow" $(wildcard $(FAST)) tests/test_layers.py tests/test_docs.py
+	$(PYTEST) -n 2 --hypothesis-profile=few -m "not soak and not slow" $(wildcard $(FAST)) tests/test_layers.py tests/test_docs.py tests/packaging/test_panel_types.py
 
 test: lint test-panel docs  ## Run everything that CI runs (about 25 minutes).
 	TZ=$(ZONE) $(PYTEST) -n 2 --dist loadfile --durations=10 -m "not soak and not slow" $(wildcard $(FAST))

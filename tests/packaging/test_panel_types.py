@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from auto_shutdown.core.signals import Signal
+
 ROOT = Path(__file__).resolve().parents[2]
-TYPES = (ROOT / "labextension" / "src" / "model" / "types.ts").read_text()
+MODEL = ROOT / "labextension" / "src" / "model"
+TYPES = (MODEL / "types.ts").read_text()
 SPEC: dict[str, Any] = yaml.safe_load((ROOT / "auto_shutdown" / "api" / "rest-api.yml").read_text())
 SCHEMAS = SPEC["components"]["schemas"]
 REPORT = SCHEMAS["Report"]["properties"]
@@ -56,3 +59,11 @@ def test_panel_knows_all_health_states_and_outcomes() -> None:
     assert set(re.findall(r"'(\w+)'", states[1])) == set(
         REPORT["health"]["properties"]["state"]["enum"]
     )
+
+
+def test_panel_has_words_for_each_signal() -> None:
+    """Without them the panel does not say when the resource was last active."""
+    text = (MODEL / "sentences.ts").read_text()
+    function = text[text.index("function signalText") :]
+    names = {value for name, value in vars(Signal).items() if name.isupper()}
+    assert set(re.findall(r"case '([\w-]+)':", function[: function.index("\n}\n")])) == names
