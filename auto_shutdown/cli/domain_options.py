@@ -42,8 +42,8 @@ def add_parser(
         type=number(0.05, 100),
         default=LISTS_A_SECOND,
         metavar="N",
-        help=f"how many list operations to call in a second (default: {LISTS_A_SECOND:g}, all that "
-        "the account has; fewer leave more to other programs)",
+        help=f"how many list operations to call in a second (default: {LISTS_A_SECOND:g}, the "
+        "account's whole quota; a lower number leaves a part of it to other programs)",
     )
     return parser
 
@@ -108,7 +108,7 @@ def add_check(below: Commands[argparse.ArgumentParser], run: Run) -> None:
         type=number(0, whole=True),
         default=500,
         metavar="N",
-        help="describe each user profile if there are at most N, 5 a second (default: 500)",
+        help="describe each user profile, 5 a second, if there are at most N (default: 500)",
     )
 
 

@@ -15,7 +15,7 @@ HEADER = ("WHEN", "KIND", Column("NAME", keep_end=True), "OUTCOME", Column("WHY"
 
 STYLES = {"removed": "good", "gone": "good", "dry-run": "dim", "stale": "dim"}
 
-#: The outcomes after which an app has ended, or probably has, and all that ran in it.
+#: The outcomes after which an app has ended (or most likely has), with all that ran in it.
 ENDS = ("removed", "gone", "interrupted", "pending")
 
 

@@ -76,7 +76,8 @@ def _request(client: Client, arguments: argparse.Namespace) -> Any:
 
 
 def _resources(client: Client, kind: str, with_held: bool) -> list[dict[str, Any]]:
-    """The resources of one kind; ``with_held`` also those with a keep-alive that have ended."""
+    """The resources of one kind. With ``with_held``, also those that have ended and still have a
+    keep-alive."""
     resources = [r for r in client.request("GET", "status")["resources"] if r["kind"] == kind]
     if with_held:
         held = client.request("GET", "keep-alive")["keep_alive"]

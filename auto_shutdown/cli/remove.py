@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         remedy = "Write for example: remove kernel train.ipynb, or: remove app --this --yes"
         raise ServerError(ExitCode.USAGE, "remove needs one resource.", remedy)
     client = _client(arguments)
-    # A new look at everything, because in an older report a kernel may not be busy yet.
+    # Let the server look at everything now: since its last report, a cell may have begun.
     report = client.request("POST", "check", {"dry_run": True})
     resources = report["resources"]
     name = _id(client, report, kind, arguments)

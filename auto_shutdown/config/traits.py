@@ -126,7 +126,9 @@ class AdminTraits(Configurable):
     poll_interval_seconds = _minutes(60, "How often, in seconds, a full pass runs.")
 
     allow_irreversible_stop = Bool(
-        False, help="Stop a notebook instance even if its platform cannot be started again."
+        False,
+        help="Stop a notebook instance even if SageMaker cannot start it again, because its "
+        "platform version is too old.",
     ).tag(config=True)
     hourly_prices: Any = Dict(
         value_trait=Float(),

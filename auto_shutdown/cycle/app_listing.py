@@ -64,8 +64,9 @@ class AppListing:
     def observed(
         self, at: float, listed_at: float | None, observed_at: float, failed: bool
     ) -> None:
-        """Note that the pass of ``at`` began an observation at ``observed_at``, which uses the list
-        that arrived at ``listed_at``, or which knows that the call that ended then ``failed``.
+        """Note that the pass of ``at`` began an observation at ``observed_at``. The observation
+        uses the list that arrived at ``listed_at``. If ``failed``, the call that ended at
+        ``listed_at`` brought no list.
 
         ``listed_at`` and ``observed_at`` may be by another monotonic clock than ``at``."""
         if listed_at is None:
@@ -78,7 +79,7 @@ class AppListing:
 
     def is_new_in(self, at: float) -> bool:
         """Whether the list of the apps is new in the pass of ``at``. Only such a pass may delete
-        apps. After a failed call this says nothing: then the apps are unread, and stay."""
+        apps. After a failed call the answer does not matter: the apps are unread, and stay."""
         return self._new_in == at
 
     def due_at(self, at: float, shortest_limit: float) -> float:

@@ -12,9 +12,9 @@ from ..state.saved_ledger import SavedLedger
 from ..world.clock import Clock, Moment
 from .situation import Situation
 
-#: At least this many seconds pass between a full pass and the next one that a due time alone
-#: calls for. Otherwise a rule that says "due in a moment" in each pass would make passes follow
-#: each other without a break. A signal still starts a pass at once.
+#: After a full pass, a due time alone starts the next one after this many seconds at the earliest.
+#: Otherwise a rule that says "due in a moment" in each pass would make passes follow each other
+#: without a break. A change signal still starts a pass at once.
 PAUSE_SECONDS = 0.25
 
 

@@ -43,8 +43,8 @@ def start_lines(policy: Policy, platform: Platform) -> Iterator[str]:
     else:
         yield f"{start}: armed. It shuts down {covered}. Users see {_notice(policy)}."
     yield (
-        "auto_shutdown: `jupyter auto-shutdown status` shows what is due and when, `jupyter "
-        "auto-shutdown settings` where each setting was made."
+        "auto_shutdown: `jupyter auto-shutdown status` shows what is due and when, and "
+        "`jupyter auto-shutdown settings` shows who set each setting."
     )
 
 

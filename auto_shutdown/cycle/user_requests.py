@@ -28,7 +28,7 @@ from .session_recorder import SessionRecorder
 if TYPE_CHECKING:
     from .controller import Controller
 
-#: The least seconds between two passes that show reports of activity about one resource.
+#: Reports of activity on one resource begin a pass at most once in this many seconds.
 SHOW_SECONDS = 10.0
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-#: A step of a pass that has taken longer (seconds) is a fault. The longest that a step may take by
-#: itself is the time limit of a source or of a call to SageMaker.
+#: A step of a pass that takes longer than this (seconds) is a fault. Sources and calls to SageMaker
+#: have shorter time limits of their own (world/source_reader.py, world/sagemaker.py).
 LATE_SECONDS = 60.0
 
 #: A pass whose step has taken longer is cancelled, and the next one begins. No removal is cancelled

@@ -111,7 +111,7 @@ def other_scripts(facts: Facts, policy: DomainPolicy) -> Iterator[Finding]:
         "Lifecycle configurations with another tool, which stops apps by its own rules",
         "Two tools would stop apps by different rules. Detach the other tool "
         "(docs/administrators.md, --replace).",
-        "No lifecycle configuration carries another tool that stops apps.",
+        "No lifecycle configuration starts another tool that stops apps.",
     )
 
 

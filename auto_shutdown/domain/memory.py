@@ -37,8 +37,9 @@ class Notice:
     due_at: datetime | None = None
 
     def is_due_at(self, notice_time: timedelta) -> datetime:
-        """When the app may be deleted: after ``notice_time``, the policy's notice time of today,
-        and not before the time that the notice announced."""
+        """When the app may be deleted: ``notice_time`` after the notice, and not before the time
+        that the notice announced. ``notice_time`` is that of the present policy, which may have
+        changed since the notice."""
         return max(self.given_at + notice_time, self.due_at or self.given_at)
 
 

@@ -46,19 +46,20 @@ class Stack:
     # -- deploy ------------------------------------------------------------------------------
 
     def upload(self, bucket: str, key: str, content: bytes) -> str:
-        """Put the zip into ``bucket`` (empty: one of this account and region, which is made if it
-        does not exist); the bucket's name. Raises CallError."""
+        """Put the zip into ``bucket``, and return the bucket's name. If ``bucket`` is empty, use
+        one of this account and region, and create it if it does not exist. Raises CallError."""
         account = str(self._call("sts", "get_caller_identity")["Account"])
         if not bucket:
             bucket = f"{PREFIX}-code-{account}-{self._aws.region}"
             self._make_bucket(bucket, account)
-        # With the owner: a bucket that somebody else has made under this name gets nothing.
+        # S3 refuses the zip if the bucket of this name belongs to another account.
         owner = {"Bucket": bucket, "ExpectedBucketOwner": account}
         self._call("s3", "put_object", **owner, Key=key, Body=content)
         return bucket
 
     def prepare(self, template: str, parameters: Mapping[str, str]) -> list[Change]:
-        """Make a change set; what it changes (nothing: empty). Raises CallError, DomainError."""
+        """Make a change set, and return its changes (empty: there is nothing to change). Raises
+        CallError, DomainError."""
         status = self.status()
         self._is_new = status in ("", "REVIEW_IN_PROGRESS")
         if status.endswith("_IN_PROGRESS") and not self._is_new:
@@ -84,7 +85,7 @@ class Stack:
         if answer["Status"] == "FAILED":
             reason = str(answer.get("StatusReason", ""))
             self.discard()
-            # CloudFormation has no code for it, only two texts.
+            # CloudFormation has no error code for a change set without changes, only two texts.
             if "didn't contain changes" in reason or "No updates are to be performed" in reason:
                 return []
             raise DomainError(f"CloudFormation refuses the template: {reason}")
@@ -95,13 +96,14 @@ class Stack:
         ]
 
     def discard(self) -> None:
-        """Forget the change set, and the empty stack that it has made."""
+        """Delete the change set, and the empty stack that CloudFormation made for it."""
         self._call("cloudformation", "delete_change_set", **self._names())
         if self._is_new:
             self._call("cloudformation", "delete_stack", StackName=self.name)
 
     def execute(self) -> dict[str, str]:
-        """Do it; the names that AWS gave to the resources. Raises CallError, DomainError."""
+        """Carry out the change set, and return the names that AWS gave to the resources. Raises
+        CallError, DomainError."""
         self._call("cloudformation", "execute_change_set", **self._names())
         self._tell(f"CloudFormation is working on the stack {self.name} …")
         stack = self._wait(self._describe, "StackStatus", "_IN_PROGRESS")
@@ -118,15 +120,15 @@ class Stack:
     # -- remove ------------------------------------------------------------------------------
 
     def remove(self) -> dict[str, str] | None:
-        """Delete the stack; the names of its resources, None for a stack that does not exist. The
-        bucket with the audit log is kept. Raises CallError, DomainError."""
+        """Delete the stack, and return the names of its resources (None: the stack does not exist).
+        The bucket with the audit log is kept. Raises CallError, DomainError."""
         stack = self._describe()
         if stack is None:
             return None
         names = self._resources()
         self._call("cloudformation", "delete_stack", StackName=self.name)
         self._tell(f"CloudFormation is deleting the stack {self.name} …")
-        # By its id: a deleted stack has no name any more.
+        # CloudFormation finds a deleted stack by its id, and no longer by its name.
         name, self.name = self.name, str(stack["StackId"])
         last = self._wait(self._describe, "StackStatus", "_IN_PROGRESS")
         if last.get("StackStatus", "DELETE_COMPLETE") != "DELETE_COMPLETE":
@@ -155,7 +157,7 @@ class Stack:
         return self._call("cloudformation", "describe_change_set", **self._names())
 
     def _resources(self) -> dict[str, str]:
-        """The physical names by the template's names."""
+        """The name that AWS gave to each resource, by its name in the template."""
         answer = self._call("cloudformation", "describe_stack_resources", StackName=self.name)
         return {
             str(entry["LogicalResourceId"]): str(entry["PhysicalResourceId"])
@@ -166,7 +168,8 @@ class Stack:
     def _wait(
         self, look: Callable[[], dict[str, Any] | None], member: str, *going: str
     ) -> dict[str, Any]:
-        """The first answer whose ``member`` does not end with one of ``going``; empty for none."""
+        """Call ``look`` until the ``member`` of its answer does not end with one of ``going``, and
+        return that answer. Empty if there is no stack."""
         pace = self._aws.pace
         give_up_at = pace.monotonic() + WAIT_SECONDS / pace.speed
         while pace.monotonic() < give_up_at:
@@ -195,7 +198,7 @@ class Stack:
             if error.code not in ("404", "NoSuchBucket"):
                 raise
         region = self._aws.region
-        # us-east-1 is the one region that must not be named.
+        # S3 refuses a request that names us-east-1, its default region.
         place = {} if region == "us-east-1" else {"LocationConstraint": region}
         more: dict[str, Any] = {"CreateBucketConfiguration": place} if place else {}
         self._call("s3", "create_bucket", Bucket=bucket, **more)
