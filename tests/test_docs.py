@@ -151,9 +151,13 @@ def test_modules_that_the_pages_and_docstrings_name_exist() -> None:
 
 
 def test_tests_that_the_pages_name_exist() -> None:
-    """`tests/core/test_due.py::test_name`."""
+    """`tests/core/test_due.py::test_name`, and `test_name` alone."""
     named = 0
-    for page in (ROOT / "docs").rglob("*.md"):
+    sources = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    tests = set(re.findall(r"^\s*(?:async )?def (test_\w+)\(", sources, re.MULTILINE))
+    for page in (path for path in texts() if path.suffix == ".md"):
+        alone = set(re.findall(r"`(test_\w+)`", page.read_text()))
+        assert alone <= tests, f"{page.relative_to(ROOT)}: {alone - tests}"
         for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text()):
             source = (ROOT / file).read_text()
             assert re.search(rf"^\s*(async )?def {name}\(", source, re.MULTILINE), f"{page}: {name}"
