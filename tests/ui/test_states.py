@@ -21,9 +21,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 def test_panel_announces_no_stop_while_nothing_is_stopped(
     browser: Any, quiet_server: JupyterServerApp
 ) -> None:
-    """This holds in a dry run, while the extension is switched off, and while passes fail."""
+    """This holds in a dry run, while the extension is switched off, while passes fail, and while an
+    administrator has stopped all removals."""
     base = quiet_server.status()
     broken = {"source": "cycle", "code": "E", "message": "A pass failed.", "remedy": "Report it."}
+    stop = {"source": "stop-switch", "code": "Stopped", "message": "Stopped by the administrator."}
     ways = {
         "dry run": {"policy": {**base["policy"], "dry_run": True}},
         "switched off": {"policy": {**base["policy"], "enabled": False}},
@@ -34,19 +36,32 @@ def test_panel_announces_no_stop_while_nothing_is_stopped(
                 "faults": [{**broken, "since": base["now"]}],
             }
         },
+        "stopped": {
+            "health": {
+                **base["health"],
+                "state": "failing",
+                "armed": False,
+                "faults": [{**stop, "remedy": "Wait.", "since": base["now"]}],
+            }
+        },
     }
     page = shown(browser, quiet_server, crowded.states)
     page.get_by_text("Stops at").first.wait_for()
     for way, change in ways.items():
         page.unroute_all()
         crowded.show(page, base, resources=crowded.states, **change)
-        page.get_by_role("button", name="Check now").click()
+        with page.expect_response("**/auto-shutdown/check*"):
+            page.get_by_role("button", name="Check now").click()
+        page.evaluate(DRAWN)
         page.get_by_text("Stops at").first.wait_for(state="detached")
         everything = page.locator(PANEL).evaluate("node => node.outerHTML")
         assert not re.search(r"\b[Ss]tops (at|in|when)", everything), way
         assert page.locator(".jp-AS-status").inner_text() in ("", FAILS), way
         toast = page.locator(".Toastify__toast").filter(has_text="stop").first
         toast.wait_for(state="detached")
+    page.locator(PANEL).get_by_text("Nothing is stopped at the moment:").first.wait_for()
+    everything = page.locator(PANEL).evaluate("node => node.outerHTML")
+    assert "It cannot be stopped: Stopped by the administrator." in everything
     page.close()
 
 
@@ -118,6 +133,8 @@ def test_panel_distinguishes_two_notebooks_of_one_name(
     assert any("eval.ipynb (a/): idle" in text for text in texts), texts
     assert not any("train.ipynb" in text for text in texts), "it runs a cell"
     assert any("with report.ipynb" in text for text in texts), "an app names what goes with it"
+    # What an app loses is more than what a kernel loses. The dialog says it once.
+    assert dialog.inner_text().count("Stopping ends the variables in memory.") == 1
     assert accessibility(page, ".jp-Dialog") == []
     dialog.locator("button.jp-mod-reject").first.click()
     page.get_by_role("button", name="Help").first.click()

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { setLanguage } from '../model/durations';
+import { read } from '../model/fields';
 import { instanceSentence, instanceWords } from '../model/instancesentences';
 import { namesOf } from '../model/names';
 import { announcement, countdown, doing, stopWords } from '../model/phrases';
@@ -71,6 +72,9 @@ describe.each(['ko_KR', 'zh_CN'])('in %s', language => {
     const texts = [0, 0.5, 90, 90.5, 1500].map(minutes => typed(minutes, trans));
     const { policy, platform } = report();
     texts.push(...settingsSummary(policy, platform, trans));
+    for (const wrong of ['soon', '1', '9000 h']) {
+      texts.push(JSON.stringify(read('idle_timeout_minutes', wrong, policy.limits, trans)));
+    }
     expect(texts.filter(text => ENGLISH.test(text))).toEqual([]);
   });
 

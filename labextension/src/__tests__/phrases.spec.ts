@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+
 import { nullTranslator } from '@jupyterlab/translation';
 import { describe, expect, it } from 'vitest';
 
@@ -30,7 +33,7 @@ describe('health()', () => {
 
   it.each([
     ['disabled', 'Switched off'],
-    ['failing', 'cannot be stopped'],
+    ['failing', 'Something that should be stopped cannot be stopped'],
     ['degraded', 'does not work']
   ] as const)('describes the state %s in words', (name, words) => {
     const currentReport = report();
@@ -158,6 +161,58 @@ describe('the texts of a billed instance', () => {
     ];
     expect(words.join(' ')).not.toMatch(/\b[Ss]tops (at|when|in)/);
     expect(countdown(currentReport, NOW, trans)).toBeNull();
+  });
+
+  it.each(['cycle', 'settings', 'stop-switch'])('name what prevents every stop: %s', source => {
+    const currentReport = report(due, resource({ ...train, warn_at: at(-1), due_at: at(4) }));
+    Object.assign(currentReport.health, { state: 'failing', armed: false });
+    currentReport.health.faults = [
+      { source, code: 'X', message: 'The reason.', remedy: '', since: at(-9) }
+    ];
+    expect(health(state(currentReport), trans)).toBe('Nothing is stopped at the moment:');
+    expect(texts(currentReport)[1]).toBe('It cannot be stopped: The reason.');
+    for (const row of currentReport.resources) {
+      const words = explain(row, context(currentReport)).join(' ');
+      expect(words).toContain('It cannot be stopped: The reason.');
+    }
+  });
+
+  it('know the same sources of such faults as the server', () => {
+    const faults = readFileSync(
+      resolve(__dirname, '..', '..', '..', 'auto_shutdown', 'core', 'faults.py'),
+      'utf8'
+    );
+    const [, names = ''] = /STOPS_ALL = frozenset\(\{(.+?)\}\)/.exec(faults) ?? [];
+    expect([...names.matchAll(/"(.+?)"/g)].map(match => match[1]).sort()).toEqual([
+      'cycle',
+      'settings',
+      'stop-switch'
+    ]);
+  });
+
+  it('blame a resource for no fault of another one whose name ends alike', () => {
+    const terminal = resource({ kind: 'terminal', id: '1', warn_at: at(-1), due_at: at(4) });
+    const currentReport = report(terminal);
+    for (const source of ['connection of kernel a-1', 'terminal 11', 'shutdown of kernel 1']) {
+      currentReport.health.faults = [
+        { source, code: 'X', message: 'The reason.', remedy: '', since: at(-9) }
+      ];
+      expect(explain(terminal, context(currentReport)).join(' ')).toContain('It stops at');
+    }
+    currentReport.health.faults[0].source = 'shutdown of terminal 1';
+    expect(explain(terminal, context(currentReport)).join(' ')).toContain('cannot be stopped');
+  });
+
+  it.each([
+    ['disabled', {}, 'not watched'],
+    ['unknown', { case: 'inside' }, 'activity not known'],
+    ['background-work', {}, 'working in the background'],
+    ['not-in-service', {}, 'starting'],
+    ['in-use', {}, 'in use']
+  ])('say no more of an instance than is known of its app: %s', (reason, parameters, words) => {
+    const app = active(reason, { ...APP, reason, parameters, state: 'Pending' });
+    const row = { ...app, idle_since: null, warn_at: null, due_at: null };
+    expect(texts(report(row))[0]).toBe(words);
   });
 
   it('say that a permission is missing for the app, and that the kernel stops', () => {

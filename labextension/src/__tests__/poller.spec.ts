@@ -47,6 +47,21 @@ describe('Poller', () => {
   const seconds = (n: number): Promise<unknown> => vi.advanceTimersByTimeAsync(n * 1000 + 10);
   const minutes = (n: number): Promise<unknown> => seconds(n * 60);
 
+  it('stops the ages while the server does not answer, because it may be used meanwhile', async () => {
+    const poller = newPoller();
+    await poller.refresh();
+    const answeredAt = poller.now;
+    await seconds(30);
+    expect(poller.now - answeredAt).toBeGreaterThanOrEqual(30_000);
+    fails = true;
+    await poller.refresh();
+    await minutes(5);
+    expect(poller.now).toBe(answeredAt);
+    fails = false;
+    await poller.refresh();
+    expect(poller.now).toBe(Date.now());
+  });
+
   it('polls at growing intervals without changes, and reports whether the panel is visible', async () => {
     const poller = newPoller();
     await poller.refresh();

@@ -36,6 +36,9 @@ class IdleList extends Widget {
       this._boxes.push([box, resource]);
     }
     const kinds = new Set(idle.map(r => r.kind));
+    if (kinds.has('app')) {
+      kinds.delete('kernel'); // what is said about an app holds for a kernel, too
+    }
     for (const kind of kinds) {
       const paragraph = document.createElement('p');
       paragraph.textContent = loss(kind, report.platform.kind, trans);

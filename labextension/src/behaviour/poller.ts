@@ -44,9 +44,13 @@ export class Poller {
     return this._state;
   }
 
-  /** The server's clock, in milliseconds. */
+  /**
+   * The server's clock, in milliseconds. While the server does not answer, this is the time of its
+   * last report: nobody knows whether what was idle then is idle still.
+   */
   get now(): number {
-    return Date.now() + this._ahead;
+    const { error, report } = this._state;
+    return error !== null && report !== null ? Date.parse(report.now) : Date.now() + this._ahead;
   }
 
   /** Emitted with every answer, and from time to time because ages grow. */

@@ -1,5 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { limitText, withUnit } from './durations';
 import { parsed, typed } from './typedtimes';
 import type { ILimits, IRule, SettingName } from './types';
 
@@ -54,7 +55,8 @@ export function read(name: Minutes, text: string, limits: ILimits, trans: Transl
   }
   const minutes = parsed(text);
   if (minutes === null) {
-    return { wrong: trans.__('Enter a time such as 90 m, 2 h or 1 h 30 m.') };
+    const examples = [withUnit(90, 'm', trans), limitText(120, trans), limitText(90, trans)];
+    return { wrong: trans.__('Enter a time such as %1, %2 or %3.', ...examples) };
   }
   const [low, high] =
     name === 'warn_minutes'

@@ -74,9 +74,13 @@ export function instanceWords(instance: IInstance, context: IContext): string {
   if (apps.every(app => app.state === 'Deleting')) {
     return trans.__('being deleted');
   }
-  if (apps.some(app => app.due_at === null || app.reason === 'in-use')) {
-    const foreign = apps.find(app => app.reason === 'not-covered');
-    return foreign === undefined ? trans.__('in use') : doing(foreign, now, trans);
+  const kept = apps.filter(app => app.due_at === null || app.reason === 'in-use');
+  if (kept.length > 0) {
+    // What Auto Shutdown never stops comes first, then what is sure to be in use.
+    const [first = kept[0]] = ['not-covered', 'in-use'].flatMap(reason =>
+      kept.filter(app => app.reason === reason)
+    );
+    return doing(first, now, trans);
   }
   const [last] = [...apps].sort((a, b) => Date.parse(b.due_at ?? '') - Date.parse(a.due_at ?? ''));
   if (warning(last, now) !== null && modeOf(last, report, answered) === 'stops') {

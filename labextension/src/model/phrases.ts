@@ -19,7 +19,9 @@ export function health(state: IState, trans: TranslationBundle): string {
     case 'disabled':
       return trans.__('Switched off: nothing is stopped.');
     case 'failing':
-      return trans.__('Something that should be stopped cannot be stopped:');
+      return report.health.armed
+        ? trans.__('Something that should be stopped cannot be stopped:')
+        : trans.__('Nothing is stopped at the moment:');
     case 'degraded':
       return trans.__('Watching, but something does not work:');
   }

@@ -103,13 +103,14 @@ export function idleNow(report: IReport): IResource[] {
 /** What happens to a resource at its deadline: `stops`, or why it is not removed. */
 export type Mode = 'stops' | 'dry-run' | 'off' | 'blocked' | 'unknown';
 
-/** The sources of the faults that prevent every removal. */
-const GENERAL_SOURCES = ['cycle', 'kernels', 'settings'];
+/** The sources of the faults that prevent every removal (STOPS_ALL in core/faults.py), and that of
+ * every kernel. */
+const GENERAL_SOURCES = ['cycle', 'settings', 'stop-switch', 'kernels'];
 
 /** The fault that prevents the removal of this resource, if there is one. */
 export function blockingFault(resource: IResource, report: IReport): IFault | null {
   const { faults, state } = report.health;
-  const own = faults.find(f => f.source.endsWith(resource.id));
+  const own = faults.find(f => f.source.endsWith(`${resource.kind} ${resource.id}`));
   if (own !== undefined) {
     return own;
   }
