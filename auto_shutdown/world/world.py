@@ -25,8 +25,6 @@ from .app_list import AppList, Apps
 from .background_work import WorkSource
 from .changes_since_observation import started_kernel, updated_apps, updated_terminals
 from .final_check import FinalCheck, always
-from .kernel_models import Model
-from .kernel_places import KernelPlaces
 from .kernels import KernelSource
 from .own_app_status import OwnAppStatus
 from .own_description import Description
@@ -35,13 +33,10 @@ from .platform import Platform, recognise
 from .reported_activity import ReportedActivitySource, read_reported_activity, with_heartbeats
 from .sagemaker import SageMaker
 from .session_facts import Session, read_session
-from .source_reader import SourceReader
+from .tenant_reader import TenantReader
 from .terminals import TerminalSource
 from .websocket_handlers import WebsocketHandlers
 from .work_answers import with_shell, with_stamps
-
-#: If a partial pass cannot read its kernels within this time (seconds), a full pass reads them.
-REREAD_SECONDS = 2.0
 
 #: The time (seconds) that a manager has to forget a kernel or terminal after its end.
 UNLISTED_SECONDS = 5.0
@@ -79,9 +74,9 @@ class World:
         self._work = WorkSource(kernels, terminals, server_url, runtime_directory=runtime_directory)
         self._last = Snapshot()
         self._app_list = AppList(platform, apps, now)
-        self._places = KernelPlaces(lambda kernel_id: kernels.pid_of(kernel_id) is not None)
-        self._reader = SourceReader(now)
-        self._rereading: asyncio.Future[tuple[Kernel, ...] | None] | None = None
+        self._tenants = TenantReader(
+            kernels, terminals, self._app_list.exists, lambda: self._last, now
+        )
         self._now = now
         self._activity_reporter = activity_reporter
         self._own_app = OwnAppStatus(platform, apps, now)
@@ -99,7 +94,7 @@ class World:
         """Learn from the ``marks`` of an earlier server which kernels it saw running, and in which
         apps they run."""
         kernels = {ref.id: mark for ref, mark in marks.items() if ref.kind is Kind.KERNEL}
-        self._places.recall({i: mark.app for i, mark in kernels.items() if mark.app is not None})
+        self._tenants.recall({i: mark.app for i, mark in kernels.items() if mark.app is not None})
         self._kernel_source.had_come_up(
             kernel_id for kernel_id, mark in kernels.items() if mark.had_come_up
         )
@@ -133,7 +128,7 @@ class World:
         if self._app_list.unread is not None:
             unread[Snapshot.APPS] = self._app_list.unread
         listed, listed_at = self._app_list.apps, self._app_list.listed_at
-        kernels, terminals = await self._read_tenants(unread, listed)
+        kernels, terminals = await self._tenants.read(unread, listed)
         apps = completed(listed, kernels)
         own_app = self.platform.own_app
         judges_own_app = own_app is not None and own_app.own
@@ -143,7 +138,7 @@ class World:
                 apps = tuple(replace(app, shared=True) for app in apps)
         reported = await read_reported_activity(self._reported_activity, unread)
         if last_look:
-            kernels, terminals = await self._read_tenants(unread, apps, again=True)
+            kernels, terminals = await self._tenants.read(unread, apps, again=True)
         terminals = place(terminals, apps)
         departures = (*self._kernel_source.departures, *self._terminal_source.departures)
         own = self._own_app.app(reported.server)
@@ -159,20 +154,14 @@ class World:
         return self._last
 
     async def observe_kernels(self, kernel_ids: Collection[str]) -> tuple[Kernel, ...] | None:
-        """These kernels, read again. None if a full pass is needed: a kernel is new, has ended or
-        cannot be read, or the kernel manager does not answer within ``REREAD_SECONDS``."""
-        reading = self._rereading
-        if reading is not None and not reading.done():
+        """As :meth:`TenantReader.read_kernels_again`."""
+        again = await self._tenants.read_kernels_again(kernel_ids)
+        if again is None:
             return None
-        reading = asyncio.ensure_future(self._kernel_source.read_again(kernel_ids))
-        self._rereading = reading
-        await asyncio.wait({reading}, timeout=REREAD_SECONDS)
-        if not reading.done() or reading.exception() is not None:
-            return None
-        kernels = tuple(map(self._placed, reading.result() or ()))
+        kernels = tuple(map(self._placed, again))
         # A removal that runs at the same time may have observed everything since the await.
         self._last = self._last.with_kernels(kernels) or self._last
-        return kernels or None
+        return kernels
 
     def _placed(self, kernel: Kernel) -> Kernel:
         """A kernel that was read again, with the app and the heartbeat of the last full pass."""
@@ -180,46 +169,11 @@ class World:
         if own is not None:
             own = next((app for app in self._last.apps if app.id == own.id), own)
             kernel = within(own, kernel)
-        elif self.has_apps:
-            (kernel,) = self._places.fill_in([kernel], self._last.apps)
+        else:
+            kernel = self._tenants.place(kernel, self._last.apps)
         before = self._last.find(kernel.ref)
         heartbeat_at = before.heartbeat_at if isinstance(before, Kernel) else None
         return replace(kernel, heartbeat_at=heartbeat_at)
-
-    async def _read_tenants(
-        self, unread: dict[str, Unread], apps: tuple[App, ...], again: bool = False
-    ) -> tuple[tuple[Kernel, ...], tuple[Terminal, ...]]:
-        """The kernels and terminals, each with its app, as far as that is known.
-
-        The kernels are read last, because a cell may begin while the terminals are read. With
-        ``again``, this is the second reading of one observation, and the sessions of the first
-        reading are used.
-        """
-        terminals = await self._reader.read(
-            Snapshot.TERMINALS, self._terminal_source.read, self._last.terminals, unread
-        )
-        kernels = await self._read_kernels(unread, with_sessions=not again)
-        if self.has_apps:
-            all_listed = Snapshot.KERNELS not in unread
-            kernels = self._places.fill_in(kernels, completed(apps, kernels), all_listed)
-            self._kernel_source.place(kernels)
-        return kernels, terminals
-
-    async def _read_kernels(
-        self, unread: dict[str, Unread], with_sessions: bool
-    ) -> tuple[Kernel, ...]:
-        source = self._kernel_source
-        nothing: tuple[dict[str, Model], dict[str, str]] = ({}, {})
-        models, unreadable = await self._reader.read(Snapshot.KERNELS, source.read, nothing, unread)
-        # In gateway mode, reading the kernels also updates the sessions, so these are read after.
-        sessions = source.last_sessions
-        if with_sessions:
-            sessions = await self._reader.read(
-                Snapshot.SESSIONS, source.read_sessions, sessions, unread
-            )
-        if Snapshot.KERNELS in unread:
-            return self._last.kernels
-        return source.joined(models, unreadable, sessions)
 
     def asking(self, refs: Collection[Ref]) -> AbstractContextManager[None]:
         """Query these resources (``ask``), and record the answers, in the body. Until its end, no
