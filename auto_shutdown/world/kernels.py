@@ -76,7 +76,7 @@ class KernelSource:
             self._clients,
             self._shells,
             self.own_questions,
-            self.observed,
+            self._observed_for_removal,
             self._subscription,
         )
         self._start_questions = StartQuestions(kernel_manager, self._requests)
@@ -180,8 +180,17 @@ class KernelSource:
         return kernel_of_model(kernel_id, model, ())
 
     def observed(self, kernel: Kernel) -> Kernel:
-        """``kernel`` with the state that its messages show, and whether it waits for a person."""
-        kernel = self.own_questions.without(kernel)
+        """``kernel``, as its manager describes it, with the state that its messages show, and
+        whether it waits for a person."""
+        return self._with_messages(self.own_questions.without(kernel), kernel.state)
+
+    def _observed_for_removal(self, kernel: Kernel) -> Kernel:
+        """As ``observed``, but this hides nothing because of a question in progress."""
+        return self._with_messages(self.own_questions.without_ended(kernel), kernel.state)
+
+    def _with_messages(self, kernel: Kernel, described: str) -> Kernel:
+        """``kernel`` with what its messages show. Its manager describes its state as
+        ``described``."""
         requests, subscription = self._requests.known(kernel.id), self._subscription(kernel.id)
         own_limit = self._limits.get(kernel.id)
         unknown = self._listener.why_unknown(kernel.id)
@@ -199,7 +208,7 @@ class KernelSource:
         if requests is not None and state in DEAD:
             requests.ended()
         elif requests is not None:
-            if state != BUSY:
+            if described != BUSY:
                 requests.busy_is_old = False
             elif requests.busy_is_old:
                 state = "restarting"
@@ -259,8 +268,11 @@ class KernelSource:
             self._requests.of(kernel_id).end_unseen = True
 
     def is_starting(self, kernel: Kernel) -> bool:
-        """Whether the kernel is listed as starting, and no message shows that it came up."""
-        return self.observed(kernel).state in COMING_UP
+        """Whether ``kernel`` was observed as starting, and no message since shows that it came
+        up."""
+        requests = self._requests.known(kernel.id)
+        state = kernel.state if requests is None else state_by_messages(kernel.state, requests)
+        return state in COMING_UP
 
     def _subscription(self, kernel_id: str) -> IOPubSubscription | None:
         return self._listener.subscription(kernel_id)
@@ -276,7 +288,8 @@ class KernelSource:
     async def ask_usage(self, kernel_id: str) -> Usage:
         """Ask a kernel in another container for its processor time, and ask its shell. Never
         raises."""
-        usage = await self._shells.ask_by_websocket(kernel_id, with_usage=True)
+        answer = await self._shells.ask_by_websocket(kernel_id, with_usage=True)
+        usage = self.own_questions.answered(kernel_id, answer)
         if not usage.failure:
             self._requests.of(kernel_id).came_up = True
         self._just_asked[kernel_id] = usage
@@ -287,7 +300,9 @@ class KernelSource:
         raises."""
         just_asked, self._just_asked = self._just_asked, {}
         missing = [kernel_id for kernel_id in kernel_ids if kernel_id not in just_asked]
-        return {**just_asked, **await self._shells.ask_all(missing)}
+        answers = await self._shells.ask_all(missing)
+        asked = {i: self.own_questions.answered(i, answer) for i, answer in answers.items()}
+        return {**just_asked, **asked}
 
     def close(self) -> None:
         """End the subscriptions to all kernels, and withdraw the questions to starting kernels."""

@@ -14,6 +14,8 @@ from datetime import datetime
 
 from ..core.marks import BUSY
 from ..core.model import Kernel
+from ..core.signals import Signal
+from .kernel_usage import Usage
 from .stamps import MovedStamps
 
 
@@ -54,14 +56,25 @@ class OwnQuestions:
         its messages. A kernel that is shut down after a question was not used by the question."""
         before, _ = self._asked.get(kernel.id, (None, 0))
         if before is None or before.unreadable or kernel.unreadable:
-            at = self._moved.without(kernel.id, kernel.last_activity)
-            return kernel if at == kernel.last_activity else replace(kernel, last_activity=at)
+            return self.without_ended(kernel)
         return replace(
             kernel,
             last_activity=before.last_activity,
             state=before.state if kernel.state == BUSY else kernel.state,
             connections=min(kernel.connections, before.connections),
         )
+
+    def without_ended(self, kernel: Kernel) -> Kernel:
+        """``kernel`` without what our own questions changed that have ended. A removal decides by
+        this: what may be the work of another client must not be hidden from it."""
+        at = self._moved.without(kernel.id, kernel.last_activity)
+        return kernel if at == kernel.last_activity else replace(kernel, last_activity=at)
+
+    def answered(self, kernel_id: str, usage: Usage) -> Usage:
+        """The answer of a kernel, with the stamps that ``without_ended`` shows. If a question has
+        moved the stamp and the next one does not, both must show the same."""
+        at = self._moved.without(kernel_id, usage.stamps.get(Signal.LAST_ACTIVITY))
+        return replace(usage, stamps=Kernel(kernel_id, last_activity=at).stamps)
 
     def keep_only(self, kernel_ids: Collection[str]) -> None:
         """Forget the kernels that no longer exist."""

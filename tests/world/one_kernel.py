@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from auto_shutdown.core.model import Kernel
@@ -71,6 +71,12 @@ class FakeShells:
         self.asked.append(kernel_id)
         self.meanwhile()
         return self.answer
+
+    async def ask_by_websocket(self, kernel_id: str, with_usage: bool) -> Usage:
+        return await self.ask(kernel_id)
+
+    async def ask_all(self, kernel_ids: Iterable[str]) -> dict[str, Usage]:
+        return {kernel_id: await self.ask(kernel_id) for kernel_id in kernel_ids}
 
 
 async def decided(world: World) -> Kernel:

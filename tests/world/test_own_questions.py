@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from one_kernel import MODEL, FakeShells, Manager, Sessions, decided
 
+from auto_shutdown.core.advance import advance
+from auto_shutdown.core.answers import record_answers
+from auto_shutdown.core.ledger import Ledger
 from auto_shutdown.core.model import App, Kernel, Snapshot
 from auto_shutdown.core.outcome import Result
+from auto_shutdown.core.signals import Signal
+from auto_shutdown.world import kernel_shutdown
 from auto_shutdown.world.kernel_usage import Usage
 from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.own_questions import OwnQuestions
@@ -86,7 +92,7 @@ def manager() -> Manager:
 @pytest.fixture
 def world(manager: Manager, shells: FakeShells) -> World:
     source = KernelSource(manager, Sessions())
-    source._shutdown._shells = shells  # type: ignore[assignment]
+    source._shutdown._shells = source._shells = shells  # type: ignore[assignment]
     return World(Platform(), source, TerminalSource({}), None)
 
 
@@ -111,6 +117,59 @@ async def test_pass_beside_a_removal_sees_the_kernel_as_before_the_question(
     # The question is no activity afterwards, either.
     (later,) = (await world.observe(False)).kernels
     assert later.last_activity == kernel.last_activity
+
+
+@pytest.mark.parametrize(
+    "shown", [{"execution_state": "busy"}, {"last_activity": ASKED["last_activity"]}]
+)
+async def test_removal_sees_the_cell_of_another_client_while_a_query_is_in_progress(
+    shown: dict[str, Any],
+    world: World,
+    manager: Manager,
+    shells: FakeShells,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The cell begins after the shell has answered the removal."""
+    monkeypatch.setattr(kernel_shutdown, "SETTLE_SECONDS", 0.0)
+    kernel = await decided(world)
+    shells.meanwhile = lambda: manager.model.update(shown)
+    with world.asking([kernel.ref]):
+        outcome = await world.remove(kernel, only_unmoved=True)
+    assert (outcome.result, manager.shut_down) == (Result.STALE, [])
+
+
+@pytest.mark.parametrize("kernel_url", [None, "http://gateway/api/kernels/k"])
+async def test_queries_after_a_removal_that_was_not_carried_out_are_no_activity(
+    kernel_url: str | None,
+    world: World,
+    manager: Manager,
+    shells: FakeShells,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The question for the cells moves the stamp of every kernel. Later queries need not move it:
+    from jupyter_server 2.15 on, kernel_info_request does not."""
+    its_manager = SimpleNamespace(kernel_url=kernel_url)
+    monkeypatch.setattr(manager, "get_kernel", lambda _id: its_manager)
+    kernel = await decided(world)
+    at = AFTER
+
+    async def ask_history(kernel_id: str) -> Usage:
+        manager.model.update(last_activity=ASKED["last_activity"])
+        return Usage(shell=ShellAnswer(True), stamps={Signal.LAST_ACTIVITY: AFTER})
+
+    shells.ask_history = ask_history
+    shells.answer = Usage(shell=ShellAnswer(True), stamps={Signal.LAST_ACTIVITY: AFTER})
+    ledger = advance(Ledger(at), await world.observe(False), at)
+    await world.session_of(kernel)
+    for _ in range(2):
+        at += timedelta(minutes=1)
+        ledger = advance(ledger, await world.observe(False), at)
+        with world.asking([kernel.ref]):
+            answers = await world.ask({kernel.ref: timedelta(minutes=1)})
+            ledger = record_answers(ledger, answers, at)
+    ledger = advance(ledger, await world.observe(False), at)
+    assert shells.asked == ["k", "k"]
+    assert ledger.marks[kernel.ref].active_at == BEFORE
 
 
 @pytest.mark.parametrize("through", ["kernel", "app"])

@@ -169,3 +169,20 @@ async def test_a_kernel_that_an_earlier_server_saw_running_is_not_stuck_in_start
     source._requests.of("k").shell_is_silent("")
     (kernel,) = (await world.observe(False)).kernels
     assert kernel.state == (BUSY if is_busy else listed)
+
+
+async def test_query_does_not_make_a_kernel_busy_whose_process_died_in_a_cell(
+    world: World, source: KernelSource, manager: Manager, shells: FakeShells
+) -> None:
+    """The manager reports the cell of the process that died, and the new process is stuck. If it
+    counted as busy, it would stay for ever."""
+    manager.model = {**MODEL, "execution_state": "busy"}
+    source._shells = shells  # type: ignore[assignment]
+    shells.answer = Usage(shell=ShellAnswer(False))
+    source._requests.of("k").busy_is_old = True
+    (kernel,) = (await world.observe(False)).kernels
+    with world.asking([kernel.ref]):
+        (answer,) = await world.ask({kernel.ref: timedelta(minutes=1)})
+        assert (await world.observe(False)).kernels == (kernel,)  # a removal beside the pass
+    assert (answer.answered, answer.working) == (False, False)
+    assert (kernel.state, (await world.observe(False)).kernels) == ("restarting", (kernel,))
