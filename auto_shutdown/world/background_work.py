@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from ..core.apps import needs_host_query, tenants_by_app
 from ..core.faults import Fault
-from ..core.model import Answer, App, Kernel, Program, Ref, Snapshot, Terminal
+from ..core.model import Answer, App, Kernel, Kind, Program, Ref, Snapshot, Terminal
 from ..core.translatable import sentence
 from . import foreign_kernels, other_servers
 from .file_thread import FileThread
@@ -167,7 +167,13 @@ class WorkSource:
         resources = {ref: snapshot.find(ref) for ref in questions}
         roots = self._roots(snapshot.kernels, snapshot.terminals)
         local = [
-            Question(ref, resource, questions[ref].total_seconds(), roots.get(ref))
+            Question(
+                ref,
+                resource,
+                questions[ref].total_seconds(),
+                roots.get(ref),
+                self._kernels.usage_answers(ref.id) if ref.kind is Kind.KERNEL else 0,
+            )
             for ref, resource in resources.items()
             if ref in roots or (isinstance(resource, App) and (resource.own or resource.shared))
         ]

@@ -126,6 +126,8 @@ class IOPubSubscription:
         if kind == "status":
             state = str(json.loads(content).get("execution_state"))
             self.requests.has_status(state, parent)
+            if state == "busy" and parent_kind == "usage_request":
+                self.requests.usage_answers += 1
             if state == "starting":
                 self.process_ended()
             if state == "starting" or (parent_kind in USER_REQUESTS and parent_kind != "comm_msg"):

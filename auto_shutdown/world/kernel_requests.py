@@ -59,6 +59,8 @@ class KernelRequests:
       ended. The manager keeps the state of the last status message that it tracks. If the first
       message of the new process is lost, it would report for ever the cell in which the previous
       process ended. Only for kernels whose IOPub channel this server reads.
+    - ``usage_answers``: the number of ``usage_request`` that the kernel has begun to answer, on its
+      IOPub channel. Pages send them again and again to show the kernel's processor and memory.
     - ``on_change``: called when the kernel begins or ends its work, begins or ends to wait in
       ``input()``, or starts anew.
     """
@@ -74,6 +76,7 @@ class KernelRequests:
     unwatched_subshells: set[str] = field(default_factory=set)
     busy_without_request: bool = False
     busy_is_old: bool = False
+    usage_answers: int = 0
     on_change: Callable[[], None] = field(default=lambda: None, compare=False)
     _questions: InputQuestions = field(default_factory=InputQuestions)
     _signalled: tuple[object, ...] = (False, None, False, False)

@@ -281,6 +281,12 @@ class KernelSource:
         """The process id of a kernel on this host; None for a kernel elsewhere."""
         return pid_of(self._kernels, kernel_id)
 
+    def usage_answers(self, kernel_id: str) -> int:
+        """How often clients have asked the kernel for its use of the host, as far as this server
+        reads its IOPub channel."""
+        known = self._requests.known(kernel_id)
+        return known.usage_answers if known is not None else 0
+
     def channels_of(self, kernel_id: str) -> str | None:
         """The websocket URL of a kernel behind a gateway; None for any other kernel."""
         return channels_of(self._kernels, kernel_id)

@@ -12,7 +12,7 @@ from .evidence import CONTAINER_CORES, WORK_CORES, Gauge, Use
 from .foreign_kernels import ForeignKernel
 from .other_servers import Tenant
 from .outside_programs import KERNEL, TERMINAL, ProgramWatch
-from .process_counters import Sample, processor_sample
+from .process_counters import Sample, processor_sample, with_answers
 from .process_survey import Survey
 from .process_table import UnreadableError
 from .processes import Process
@@ -49,12 +49,14 @@ class Others:
 @dataclass(frozen=True)
 class Question:
     """The question whether ``resource`` does background work, measured over ``window`` seconds.
-    ``root`` is the process id of a kernel, or of a terminal's shell."""
+    ``root`` is the process id of a kernel, or of a terminal's shell. ``usage_answers`` is the
+    number of times that clients have asked the kernel for its use of the host."""
 
     ref: Ref
     resource: object
     window: float
     root: int | None
+    usage_answers: int = 0
 
 
 class LocalWork:
@@ -109,6 +111,9 @@ class LocalWork:
             members = [process for process in members if process not in of_programs]
         judged = {process.key for process in members}
         sample = survey.sample(survey.of(ref))
+        kernel = survey.table.get(root or 0)
+        if question.usage_answers and kernel is not None:
+            sample = with_answers(sample, kernel, question.usage_answers, len(survey.table))
         use = self._add(ref, MEMBERS, sample, question.window, judged)
         answer = judge_use(ref, use, WORK_CORES, ITS_PROCESSES)
         answer = _with_low_use(answer, use, members, root, survey)

@@ -15,6 +15,11 @@ from .processes import Process
 #: The name of a Java virtual machine (``comm``). It reads files of the system while it waits.
 JVM = "java"
 
+#: The bytes that a kernel reads at most to answer one ``usage_request``: for each process of this
+#: host, and for each of its own processes. ipykernel 7.4 reads 300 and 2,800.
+ANSWER_READS = 512
+ANSWER_READS_FOR_MEMBER = 4 * 1024
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -23,7 +28,9 @@ class Reading:
     is the process of another user. ``waited`` is the part of the processor time that belongs to
     children that have ended. ``parent`` is the key of the parent's reading in the sample (None: the
     sample does not contain it). ``written`` is the part of the bytes that the process has
-    written. ``is_jvm``: the process is a Java virtual machine."""
+    written. ``is_jvm``: the process is a Java virtual machine. ``answers`` is the number of times
+    that clients have asked the process, a kernel, for its use of the host (``usage_request``), and
+    ``answer_reads`` the bytes that one answer reads at most."""
 
     cpu: float = 0.0
     bytes: int = 0
@@ -33,6 +40,8 @@ class Reading:
     parent: Hashable = None
     written: int = 0
     is_jvm: bool = False
+    answers: int = 0
+    answer_reads: int = 0
 
     def plus(self, used: Reading) -> Reading:
         return replace(
@@ -50,6 +59,9 @@ class Reading:
             max(0, self.bytes - before.bytes),
             max(0, self.child_faults - before.child_faults),
             written=max(0, self.written - before.written),
+            is_jvm=self.is_jvm,
+            answers=max(0, self.answers - before.answers),
+            answer_reads=self.answer_reads,
         )
 
     def at_most(self, most: Reading) -> Reading:
@@ -88,6 +100,16 @@ def sample_of(
             is_jvm=process.command == JVM,
         )
     return sample
+
+
+def with_answers(sample: Sample, kernel: Process, answers: int, processes: int) -> Sample:
+    """The ``sample`` of a kernel's processes, with the number of ``answers`` that the kernel has
+    given to clients that asked for its use of this host, which has ``processes``."""
+    if kernel.key not in sample:
+        return sample
+    reads = ANSWER_READS * processes + ANSWER_READS_FOR_MEMBER * len(sample)
+    reading = replace(sample[kernel.key], answers=answers, answer_reads=reads)
+    return {**sample, kernel.key: reading}
 
 
 def processor_sample(members: Collection[Process]) -> dict[Hashable, Reading]:

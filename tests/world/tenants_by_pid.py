@@ -17,6 +17,10 @@ class FakeKernels:
 
     def __init__(self, pids: Mapping[str, int] | None = None) -> None:
         self.pids = dict(pids or {})
+        self.answers = 0
+
+    def usage_answers(self, _kernel_id: str) -> int:
+        return self.answers
 
     def pid_of(self, kernel_id: str) -> int | None:
         return self.pids.get(kernel_id)

@@ -55,6 +55,14 @@ def test_which_iopub_messages_are_activity(name: str) -> None:
     assert set(subscription.activity.stamps) == ({signal} if signal else set())
 
 
+def test_each_question_for_the_processor_time_counts_once() -> None:
+    subscription = IOPubSubscription()
+    messages = [*status("usage_request"), *status("usage_request", parent_id="2")]
+    for message in [*messages, *status("kernel_info_request"), *status("execute_request")]:
+        subscription.receive(message)
+    assert subscription.requests.usage_answers == 2
+
+
 def test_widget_moved_after_a_page_opened_is_activity() -> None:
     subscription = IOPubSubscription()
     for message in ROWS["a page that opens its widgets"][0]:

@@ -246,8 +246,8 @@ def test_processes_that_share_the_processors_of_a_small_host_do_not_wait(
         "nothing": (Use(60, 0.0, 0, False), False, False),
         "an idle kernel": (Use(60, 0.001, 500, False), False, False),
         "a request to a remote API": (Use(60, 0.001, 5000, False), False, True),
-        "an idle Spark session": (Use(60, 0.004, 19_000, 0, moved_by_idle_jvms=19_000), 0, 0),
-        "a request beside it": (Use(60, 0.004, 22_000, 0, moved_by_idle_jvms=19_000), 0, 1),
+        "an idle Spark session": (Use(60, 0.004, 19_000, 0, explained=19_000), 0, 0),
+        "a request beside it": (Use(60, 0.004, 22_000, 0, explained=19_000), 0, 1),
         "a Spark job whose tasks wait": (
             Use(60, 0.01, 396_000, False, most_written=24_800),
             False,
