@@ -45,6 +45,19 @@ CHOOSE_IN_PALETTE = """
   }
 """
 
+#: Open a notebook, and run its cells without waiting for their end.
+RUN_NOTEBOOK = """
+  async path => {
+    const { commands, shell } = jupyterapp;
+    const opened = await commands.execute('docmanager:open', { path });
+    await opened.context.ready;
+    await opened.sessionContext.ready;
+    await opened.sessionContext.session.kernel.info;
+    shell.activateById(opened.id);
+    void commands.execute('notebook:run-all-cells');
+  }
+"""
+
 #: Pictures are made only where somebody asks for them.
 PICTURES = bool(os.environ.get("AUTO_SHUTDOWN_PICTURES"))
 
@@ -74,6 +87,14 @@ def opened(
 def enter(page: Any, server: JupyterServerApp, path: str = "lab") -> None:
     page.goto(f"{server.url}{path}?reset&token={server.token}")
     page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=90_000)
+
+
+def wait_for_commands(page: Any, *names: str) -> None:
+    """Wait until the page has these commands. They come a moment after the page."""
+    page.wait_for_function(
+        "names => names.every(name => window.jupyterapp?.commands.hasCommand(name))",
+        arg=list(names),
+    )
 
 
 def open_panel(page: Any) -> None:
