@@ -70,8 +70,8 @@ LIFE_BYTES = 2 * 1024
 JVM_READS = 30 * 1024
 JVM_WRITES = 64
 
-#: The bytes that a kernel writes at most to answer one ``usage_request``. ipykernel 7.4 writes 40 to
-#: 112.
+#: The bytes that a kernel writes at most for an answer to ``usage_request``. ipykernel 7.4 writes
+#: 40 to 112.
 ANSWER_WRITES = 256
 
 #: No window begins with a sample that is older (seconds): its average would hide the end of work.
