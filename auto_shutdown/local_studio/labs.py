@@ -28,7 +28,8 @@ def isolated() -> bool:
 @dataclass
 class Lab:
     """One JupyterLab. ``directory`` has the files outside the home, ``home`` is the user's home
-    directory, ``metadata`` is the content of SageMaker's metadata file."""
+    directory, ``metadata`` is the content of SageMaker's metadata file, ``python`` is its
+    interpreter."""
 
     directory: Path
     home: Path
@@ -37,6 +38,7 @@ class Lab:
     environment: Mapping[str, str]
     config: dict[str, Any] = field(default_factory=dict)
     root_dir: Path | None = None
+    python: str = sys.executable
 
     def __post_init__(self) -> None:
         self.port = free_port()
@@ -63,7 +65,7 @@ class Lab:
         self.metadata_path.write_text(json.dumps(self.metadata))
         config = self.directory / "jupyter_server_config.json"
         config.write_text(json.dumps(merge(self._config(), self.config)))
-        argv = [sys.executable, "-m", PORTS, "jupyterlab", f"--config={config}"]
+        argv = [self.python, "-m", PORTS, "jupyterlab", f"--config={config}"]
         process = Leashed(
             contained(argv) if isolated() else argv,
             self.directory / "server.log",
