@@ -15,9 +15,11 @@ from auto_shutdown.core.signals import Signal
 from auto_shutdown.world import process_survey
 from auto_shutdown.world.attribution import Attribution
 from auto_shutdown.world.background_work import WorkSource
+from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.process_counters import Reading
 from auto_shutdown.world.process_survey import Survey
 from auto_shutdown.world.processes import Process
+from auto_shutdown.world.websockets import WebsocketClients
 
 KERNEL = Kernel("k")
 ROOT = Process(40, 1, 40, -1, 1, 0.0, "python")
@@ -27,12 +29,16 @@ OTHERS = [Process(pid, 1, pid, -1, 1, 0.0, "daemon") for pid in range(100, 198)]
 #: ipykernel 7.4 on a host with 100 processes, asked every 5 s for a minute.
 READS, WRITES = 12 * (100 * 300 + 2 * 2800), 12 * 112
 
+#: What one answer may read there at most.
+MOST = 100 * 512 + 2 * 4096
+
 
 @pytest.mark.parametrize(
     ("answers", "of_kernel", "of_child", "alive"),
     [
         (12, (READS, WRITES), (0, 0), False),
-        (11, (READS, WRITES), (0, 0), False),  # the last one is not counted yet
+        (1, (2 * MOST, 512), (0, 0), False),  # the second one is not counted yet
+        (1, (2 * MOST, 512 + 2048), (0, 0), True),
         (0, (READS, WRITES), (0, 0), True),  # nobody asked
         (3, (READS, WRITES), (0, 0), True),  # four answers do not explain it
         (12, (READS, WRITES + 6_000), (0, 0), True),  # a request every 10 s over TLS
@@ -71,3 +77,10 @@ async def test_what_a_polled_kernel_reads_for_its_answers_is_no_sign_of_life(
     (answer,) = await source.ask({KERNEL.ref: MINUTE}, snapshot)
     assert (answer.conclusive, answer.working) == (True, False)
     assert (Signal.BACKGROUND_IO in answer.activity) is alive
+
+
+def test_the_source_of_kernels_tells_how_often_a_kernel_was_asked() -> None:
+    clients = WebsocketClients()
+    source = KernelSource({}, None, clients=clients)
+    clients.requests.of("k").usage_answers = 3
+    assert (source.usage_answers("k"), source.usage_answers("unknown")) == (3, 0)
