@@ -95,7 +95,7 @@ class OnePass:
         if snapshot is None:
             return False
         part = snapshot.part(kernel_ids)
-        ledger = advance_kernels(situation.ledger, part, now)
+        ledger = advance_kernels(situation.ledger, part, self._observed_at())
         decided = decide_part(situation.plan, part, snapshot, ledger, policy, now)
         if decided is None:
             return False
@@ -179,7 +179,13 @@ class OnePass:
         if outdated and not list_apps:
             snapshot = await self._observe_world(at, list_apps=True)
         situation.snapshot = snapshot
-        situation.ledger = advance(situation.ledger, snapshot, moment.now)
+        situation.ledger = advance(situation.ledger, snapshot, self._observed_at())
+
+    def _observed_at(self) -> datetime:
+        """The instant of what a pass has just observed. It is not the instant at which the pass
+        began: the pass may have waited for a source or a removal since. Activity of that time would
+        count as older than it is, and the resource would be removed too early."""
+        return self._clock.ledger_time(True)
 
     async def _observe_world(self, at: float, list_apps: bool) -> Snapshot:
         if list_apps:
@@ -231,7 +237,7 @@ class OnePass:
             self.watchdog.step("asking resources that are due whether they do background work")
             with self._world.asking(asked):
                 answers = await self._world.ask(asked)
-                situation.ledger = record_answers(situation.ledger, answers, now)
+                situation.ledger = record_answers(situation.ledger, answers, self._observed_at())
             situation.decide(policy, now)
 
     async def _ask_for_objections(self, policy: Policy, now: datetime, asked: set[Ref]) -> bool:

@@ -149,7 +149,7 @@ class Remover:
             self._outcomes.add(removal, outcome)
             situation.ledger = record(situation.ledger, ref, outcome, now)
             return False
-        situation.ledger = advance_part(situation.ledger, fresh, now)
+        situation.ledger = advance_part(situation.ledger, fresh, self._ledger_time())
         if self._tasks.has(ref):
             return False  # a user has requested the removal meanwhile
         policy, resource = current_policy(), fresh.find(ref)

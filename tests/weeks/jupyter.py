@@ -12,6 +12,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from truth import MINUTE, Cell, Thing
@@ -142,6 +143,11 @@ class Jupyter:
         seen = self.source.observed(kernel)
         self.counts["looks that the messages corrected"] += seen.state != kernel.state
         return seen
+
+    def updated(self, kernel: Kernel) -> Kernel:
+        """The kernel with what its messages have shown since it was observed. The product dates a
+        request by the real clock, so that date is left out."""
+        return replace(self.source.updated(kernel), request_sent_at=None)
 
     def state(self, thing: Thing) -> str:
         """The state that the kernel manager reports."""

@@ -23,8 +23,9 @@ from auto_shutdown.core.model import (
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world.sagemaker import SourceError
 
-#: The part of the calls of ListApps whose list arrives only after the observation that began them.
-LATE_LISTS = 0.1
+#: The part of the calls of ListApps that are slow, and the most seconds that one takes.
+SLOW_LISTS = 0.1
+SLOW_LIST_SECONDS = 40.0
 
 
 class SimulatedObservation(SimulatedThings):
@@ -52,7 +53,7 @@ class SimulatedObservation(SimulatedThings):
         self.observed_at = self.t
         unread = {s: Unread(s, "Broken", "It is broken.", "Wait.") for s in self.host.unread}
         if list_apps:
-            await self._begin_list()
+            await self.app_list.refresh()
         apps, listed_at = self.app_list.apps, self.app_list.listed_at
         if not self.has_apps:
             apps = tuple(self._app(t) for t in self.of_kind("app"))
@@ -71,20 +72,15 @@ class SimulatedObservation(SimulatedThings):
         apps = self._with_heartbeats(apps)
         return Snapshot(tuple(kernels), terminals, apps, unread, apps_listed_at=listed_at)
 
-    async def _begin_list(self) -> None:
-        """Call ListApps. Sometimes the list arrives only after the observation."""
-        if self.luck_of_lists.random() < LATE_LISTS:
-            self.counts["late lists"] += 1
-            self.app_list.begin_call()
-        else:
-            await self.app_list.refresh()
-
     async def list_apps(self) -> tuple[App, ...]:
         self.counts["listings"] += 1
         if "apps" in self.host.unread:
             raise SourceError(Unread("apps", "Broken", "It is broken.", "Wait."))
-        self._list()
-        return self._listed
+        listed = tuple(map(self._app, self._all("app")))
+        if await self.luck.delay(SLOW_LISTS, SLOW_LIST_SECONDS):
+            self.counts["slow lists"] += 1
+        self._note_list(listed)
+        return listed
 
     async def observe_kernels(self, kernel_ids: Collection[str]) -> tuple[Kernel, ...] | None:
         if self.host.broken:
@@ -117,25 +113,30 @@ class SimulatedObservation(SimulatedThings):
                 self.excuse(thing, self.rules.limit(thing))
             self.ever_observed.add(thing.id)
             self._reach_the_app(thing)
-            if thing.is_visibly_busy():
+            is_busy = thing.is_visibly_busy()
+            waits_alone = thing.cell is not None and not is_busy
+            is_alone_now = waits_alone and thing.id not in self.observed_alone
+            if is_busy:
                 self.observed_busy.add(thing.id)
-            elif thing.id in self.observed_busy:
-                # Its work ended since the last observation. Its idle clock begins now.
+            elif thing.id in self.observed_busy or is_alone_now:
+                # Its work ended, or its last client left, since the last observation. Its idle
+                # clock begins now.
                 self.observed_busy.discard(thing.id)
                 self.excuse(thing, self.rules.limit(thing))
+            (self.observed_alone.add if waits_alone else self.observed_alone.discard)(thing.id)
 
     def _all(self, kind: str) -> list[Thing]:
         return [t for t in self.things.values() if t.kind == kind]
 
-    def _list(self) -> None:
-        apps = self._all("app")
+    def _note_list(self, listed: tuple[App, ...]) -> None:
         known = {app.id for app in self._listed if app.status == "InService"}
-        for app in apps:
-            if app.status == "InService" and app.id not in known:
+        for app in listed:
+            thing = self.things.get(app.id)
+            if app.status == "InService" and app.id not in known and thing is not None:
                 # Its idle clock begins when it is first listed, at most 15 minutes late
                 # (docs/decisions/003).
-                self.excuse(app, self.rules.limit(app))
-        self._listed = tuple(map(self._app, apps))
+                self.excuse(thing, self.rules.limit(thing))
+        self._listed = listed
 
     def _print_what_prints(self) -> None:
         for thing in self.alive():

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from people import People
+from simulated_loop import Luck
 from simulated_things import BrokenWorldError, Removal, Shown
 from studio import Studio
 from truth import DAY, HOUR, MINUTE, Rules, Thing
@@ -32,6 +33,11 @@ from auto_shutdown.cycle.veto import VetoHooks
 #: counts as overstayed: the time of a pass and of the last queries; for apps also the age of their
 #: list (docs/decisions/003).
 ALLOWANCE = {"kernel": 5 * MINUTE, "terminal": 5 * MINUTE, "app": 25 * MINUTE}
+
+
+#: A wait for an instant takes this time more (seconds): the loop fires a timer up to a nanosecond
+#: early, and then the instant would never come.
+TICK = 1e-6
 
 
 @dataclass
@@ -84,7 +90,7 @@ class SimulatedServer:
         )
         self.clock = HandClock()
         self.platform = rng.choice(("studio-classic",) * 4 + ("local", "studio-space"))
-        self.studio = Studio(self.clock, rules, rng, self.platform)
+        self.studio = Studio(self.clock, rules, rng, self.platform, Luck(seed))
         self.bench = Bench(path, self.limits, self.studio, self.clock)  # type: ignore[arg-type]
         self.clock_skew = timedelta(seconds=rng.choice((0, 0, 0.2)))
         self.shows_keys = rng.random() < 0.8
@@ -109,6 +115,11 @@ class SimulatedServer:
 
     # -- time --------------------------------------------------------------------------------
 
+    def let_pass(self, span: timedelta) -> None:
+        """Advance the simulated time by ``span``."""
+        self.clock.advance(span)
+        self.studio.advance_to(self.studio.t + span.total_seconds())
+
     def after(self, seconds: float, happen: Callable[[], Any]) -> None:
         heapq.heappush(self._events, (self.studio.t + seconds, next(self._number), happen))
 
@@ -125,7 +136,6 @@ class SimulatedServer:
             self.controller.kernel_changed(thing_id)
         else:
             self.controller.wake()
-        self._signalled_at = min(self._signalled_at, self.studio.t + COALESCE_SECONDS)
 
     def count_unsignalled(self) -> None:
         if self.signals:
@@ -133,24 +143,43 @@ class SimulatedServer:
             self.studio.counts["unsignalled changes"] += found
 
     async def step(self) -> None:
-        """Advance to the next event or the next pass, whichever comes first."""
-        studio = self.studio
-        at_pass = float("inf")
-        if self.serving:
-            due = (self.controller._clock.next_at or 0.0) - self.clock.monotonic
-            at_pass = studio.t if self._wake else studio.t + max(due, 0.001)
-            at_pass = max(studio.t, min(at_pass, self._signalled_at))
+        """Let the next event happen, run the next pass, or wait for one of them. What goes on
+        beside the passes goes on meanwhile."""
         at_event = self._events[0][0]
-        then = min(at_pass, at_event)
-        self.clock.advance(timedelta(seconds=then - studio.t))
-        studio.advance_to(then)
-        if at_event <= at_pass:
+        if at_event <= self.studio.t:
             happened = heapq.heappop(self._events)[2]()
             if inspect.isawaitable(happened):
                 await happened
-        else:
+        elif not self.serving:
+            await asyncio.sleep(at_event - self.studio.t + TICK)
+        elif await self._is_pass_due(at_event):
             await self.look()
-        studio.watch()
+        self.studio.watch()
+
+    async def _is_pass_due(self, at_event: float) -> bool:
+        """Whether a pass is due now. If not, wait until the event or the pass is due, or until a
+        change signal, as the product's loop does."""
+        changes, now = self.controller._changes, self.studio.t
+        at_pass = min(now + self.controller._clock.seconds_left(), self._signalled_at)
+        if self._wake or at_pass <= now:
+            return True
+        left = min(at_pass, at_event) - now + TICK
+        if self._signalled_at < float("inf"):
+            await asyncio.sleep(left)
+        elif await changes.wait(left):
+            self._signalled_at = self.studio.t + COALESCE_SECONDS
+        return False
+
+    def is_at_work(self) -> bool:
+        """Whether something of the server goes on between two passes."""
+        stop = self.controller._objections.emergency_stop
+        calls = (self.controller._tasks._tasks, self.studio.app_list.call, stop._reading)
+        return any(calls)
+
+    def end_tasks(self) -> None:
+        """End everything that goes on in the process of the server, as its end does."""
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
 
     async def look(self) -> None:
         kernels = self.controller._changes.take()
@@ -224,6 +253,7 @@ class SimulatedServer:
     def _go_down(self, down: float, new_boot: bool) -> None:
         self.count_unsignalled()
         self.serving = False
+        self.end_tasks()
         if new_boot:
             self.boot = f"boot-{next(self._number)}"
         for thing in self.studio.alive():

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from jupyter import Jupyter
+from simulated_loop import Luck
 from truth import Host, Oracle, Rules, Thing
 from value_world import HandClock
 
@@ -76,8 +77,10 @@ class Removal:
 class SimulatedThings:
     """The things of one simulated server. ``t`` is the true time in seconds."""
 
-    def __init__(self, clock: HandClock, rules: Rules, rng: random.Random, platform: str) -> None:
-        self.clock, self.rules, self.rng = clock, rules, rng
+    def __init__(
+        self, clock: HandClock, rules: Rules, rng: random.Random, platform: str, luck: Luck
+    ) -> None:
+        self.clock, self.rules, self.rng, self.luck = clock, rules, rng, luck
         self.t = 0.0
         self.things: dict[str, Thing] = {}
         self.shown: dict[str, Shown] = {}
@@ -94,14 +97,14 @@ class SimulatedThings:
         self.counts: Counter[str] = Counter()
         self._listed: tuple[App, ...] = ()
         self.app_list = self._new_app_list()
-        #: Decides which lists are late. It has its own seed, so that it changes nothing else.
-        self.luck_of_lists = random.Random(0)
         self._kernels: list[Kernel] = []
         self._terminals: tuple[Terminal, ...] = ()
         self._lagging: dict[str, Kernel] = {}
         self._removed: set[str] = set()
         self.observed_at = 0.0
         self.observed_busy: set[str] = set()
+        #: The kernels that the last observation saw waiting in ``input()`` without a client.
+        self.observed_alone: set[str] = set()
         self.unread_since: dict[str, float] = {}
         self.ever_observed: set[str] = set()
         self.marks_lost: set[str] = set()
@@ -215,6 +218,6 @@ class SimulatedThings:
         self.marks_lost = {thing.id for thing in self.alive()} if lost_memory else set()
         self._listed, self._kernels, self._terminals, self._lagging = (), [], (), {}
         self.app_list = self._new_app_list()
-        self.observed_busy = set()
+        self.observed_busy, self.observed_alone = set(), set()
         self.jupyter.server_starts()
         self.jupyter.source.may_run_cells(thing.id for thing in self.of_kind("kernel"))

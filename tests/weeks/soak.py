@@ -9,7 +9,6 @@ why.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 import tempfile
@@ -43,7 +42,7 @@ UNSEEN = ("work between two measurements", "used and closed between two passes")
 def simulate(seed: int, weeks: float) -> Report:
     """Simulate one server."""
     with tempfile.TemporaryDirectory() as path:
-        return asyncio.run(Simulation(seed, Path(path)).run(weeks * 7 * DAY))
+        return Simulation(seed, Path(path)).run(weeks * 7 * DAY)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

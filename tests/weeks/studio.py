@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from simulated_queries import SimulatedQueries
@@ -13,14 +14,24 @@ from auto_shutdown.core.model import (
     Ref,
     Resource,
     Snapshot,
+    Terminal,
 )
 from auto_shutdown.core.outcome import Outcome, Result
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world.final_check import FinalCheck, always, kept
+from auto_shutdown.world.session_facts import Session
+
+#: The part of the shells that answer slowly before a shutdown, the part of the removals whose end
+#: is slow, and the most seconds that these take.
+SLOW_ANSWERS, SLOW_ANSWER_SECONDS = 0.2, 5.0
+SLOW_REMOVALS, SLOW_REMOVAL_SECONDS = 0.2, 90.0
 
 
 class Studio(SimulatedQueries):
     """Takes the place of the product's class ``World``, and judges each removal."""
+
+    async def session_of(self, resource: Resource) -> tuple[Resource, Session]:
+        return resource, Session()
 
     async def is_gone(self, _resource: Resource) -> bool:
         """Always true. (``World.is_gone`` reads a late list again until it is right.)"""
@@ -37,9 +48,10 @@ class Studio(SimulatedQueries):
         return (await self.observe(list_apps=False)).bearing_on(ref)
 
     def updated(self, snapshot: Snapshot, observed_at: float) -> Snapshot:
-        """Return the thing unchanged: in a simulated week nothing happens between the last look and
-        the removal."""
-        return snapshot
+        """``snapshot`` with what the messages of the kernels have shown since then."""
+        if not self.jupyter.follows:
+            return snapshot
+        return replace(snapshot, kernels=tuple(map(self.jupyter.updated, snapshot.kernels)))
 
     async def remove(
         self, resource: Resource, only_unmoved: bool, still_removable: FinalCheck = always
@@ -50,15 +62,46 @@ class Studio(SimulatedQueries):
         if thing is None or (thing.kind == "app" and thing.status != "InService"):
             self.counts["already gone"] += 1
             return Outcome(Result.GONE, "It was already gone.")
+        if only_unmoved and isinstance(resource, Kernel) and resource.state == "idle":
+            if await self.luck.delay(SLOW_ANSWERS, SLOW_ANSWER_SECONDS):
+                self.counts["slow answers of shells"] += 1
+            if not self.jupyter.shell_answers(thing):
+                return Outcome(Result.STALE, "Its shell did not answer.")
+        if only_unmoved and self._has_moved(resource):
+            self.counts["used during the removal"] += 1
+            return Outcome(Result.STALE, "It was used at the last moment.")
+        if not still_removable():
+            return kept()
+        if thing.gone is not None:
+            self.counts["already gone"] += 1
+            return Outcome(Result.GONE, "It was already gone.")
+        outcome = self._end(resource, thing)
+        if await self.luck.delay(SLOW_REMOVALS, SLOW_REMOVAL_SECONDS):
+            self.counts["slow removals"] += 1
+        return outcome
+
+    def _has_moved(self, resource: Resource) -> bool:
+        """Whether a kernel or terminal was used since it was observed as ``resource``."""
+        thing = self.things.get(resource.ref.id)
+        if thing is None or not self.jupyter.follows:
+            return False
+        if isinstance(resource, Kernel):
+            now = self._kernel(thing)
+            moved = now.iopub is None and now.last_activity != resource.last_activity
+            return moved or (now.request_at, now.state) != (resource.request_at, resource.state)
+        if isinstance(resource, Terminal) and not resource.in_image:
+            terminal = self._terminal(thing)
+            moved = terminal.input_at is None and terminal.last_activity != resource.last_activity
+            return moved or (terminal.input_at, terminal.running_job) != (
+                resource.input_at,
+                resource.running_job,
+            )
+        return False
+
+    def _end(self, resource: Resource, thing: Thing) -> Outcome:
+        """End ``thing``, or fail. Raises BrokenWorldError."""
         if resource.ref.id in self._removed:
             self.counts["removed twice"] += 1
-        if (
-            isinstance(resource, Kernel)
-            and only_unmoved
-            and resource.state == "idle"
-            and not self.jupyter.shell_answers(thing)
-        ):
-            return Outcome(Result.STALE, "Its shell did not answer.")
         if not self.requested:
             self._judge(thing)
         mode = self.mode["delete" if thing.kind == "app" else "shutdown"]

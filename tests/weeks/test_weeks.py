@@ -20,11 +20,11 @@ MOST_DAYS = 40
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [4, 8, 11, 14, 35, 106])
-async def test_random_weeks_remove_nothing_wrongly_and_nothing_overstays(
+@pytest.mark.parametrize("seed", [4, 8, 11, 14, 15, 35, 106])
+def test_random_weeks_remove_nothing_wrongly_and_nothing_overstays(
     seed: int, tmp_path: Path
 ) -> None:
-    report = await Simulation(seed, tmp_path).run(WEEK / 2)
+    report = Simulation(seed, tmp_path).run(WEEK / 2)
     assert report.wrong == []
     assert report.overstayed == {}
     assert report.counts.get("removed twice", 0) == 0
@@ -32,8 +32,8 @@ async def test_random_weeks_remove_nothing_wrongly_and_nothing_overstays(
     assert len(report.removals) >= 5, "without removals this test shows nothing"
 
 
-async def test_same_seed_gives_the_same_simulation(tmp_path: Path) -> None:
-    lives = [await Simulation(8, tmp_path / str(n)).run(DAY / 2) for n in range(2)]
+def test_same_seed_gives_the_same_simulation(tmp_path: Path) -> None:
+    lives = [Simulation(8, tmp_path / str(n)).run(DAY / 2) for n in range(2)]
     assert lives[0] == lives[1]
 
 
@@ -89,27 +89,27 @@ class TestTheOracle:
         assert all(oracle.excuse(t, self.now) for t in oracle.things.values())
 
 
-async def test_oracle_finds_a_wrong_removal(tmp_path: Path) -> None:
+def test_oracle_finds_a_wrong_removal(tmp_path: Path) -> None:
     """The oracle finds a product that uses half of the promised idle timeout."""
     simulation = Simulation(4, tmp_path)
     simulation.studio.rules.settings["idle_timeout_minutes"] = 240
-    report = await simulation.run(DAY)
+    report = simulation.run(DAY)
     assert any("used within its limit" in line for line in report.wrong)
 
 
-async def test_oracle_finds_a_product_that_trusts_execution_state(tmp_path: Path) -> None:
+def test_oracle_finds_a_product_that_trusts_execution_state(tmp_path: Path) -> None:
     """Such a product neither follows requests nor queries shells. It removes something wrongly in
     about one simulated day of five, so one seed alone would be a matter of luck."""
     for seed in range(MOST_DAYS):
         simulation = Simulation(seed, tmp_path / str(seed))
         simulation.studio.jupyter.follows = False
-        report = await simulation.run(DAY)
+        report = simulation.run(DAY)
         if any("it is at work" in line for line in report.wrong):
             return
     pytest.fail(f"no wrong removal in {MOST_DAYS} simulated days")
 
 
-async def test_the_oracle_reports_a_resource_that_overstays(tmp_path: Path) -> None:
+def test_the_oracle_reports_a_resource_that_overstays(tmp_path: Path) -> None:
     simulation = Simulation(8, tmp_path)
     simulation.studio.rules.settings["idle_timeout_minutes"] = 30
-    assert (await simulation.run(DAY)).overstayed
+    assert simulation.run(DAY).overstayed
