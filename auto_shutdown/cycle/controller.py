@@ -160,7 +160,7 @@ class Controller:
             log,
         )
         world.app_list.on_end = self._runner.list_arrived
-        requested = RequestedRemovals(situation, savings, tasks)
+        requested = RequestedRemovals(situation, savings, tasks, self.wake)
         self.requests = UserRequests(self, requested, history, self._recorder)
 
     # -- start and stop ----------------------------------------------------------------------

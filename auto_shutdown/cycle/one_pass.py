@@ -117,6 +117,7 @@ class OnePass:
         now, situation = moment.now, self._situation
         policy = self._preferences.policy_for(dry_run)
         self._patience = PassPatience(self._changes)
+        self._remover.pass_begins()
 
         list_apps = moment.monotonic >= self._list_due_at(moment.monotonic)
         await self.observe_and_advance(moment, list_apps)

@@ -118,10 +118,14 @@ class Remover:
         return len(current) >= MOST_BESIDE
 
     def can_begin(self, ref: Ref, now: datetime) -> bool:
-        """Whether the removal of ``ref`` can begin: it is not in progress, and waits for no
-        other."""
+        """Whether the removal of ``ref`` can begin: it is not in progress, waits for no other, and
+        has not ended during this pass. Another pass follows its end."""
         waits = self.must_wait(now) or self._waits_for_tenants(ref, now)
-        return not (waits or self._tasks.has(ref))
+        return not (waits or self._tasks.has(ref) or self._tasks.ended_in_pass(ref))
+
+    def pass_begins(self) -> None:
+        """Note that a full pass begins."""
+        self._tasks.pass_begins()
 
     async def carry_out(
         self,

@@ -74,6 +74,8 @@ class RemovalTasks:
         self._log = log
         self._tasks: dict[Ref, asyncio.Task[Outcome]] = {}
         self._begun_at: dict[Ref, datetime] = {}
+        #: The resources whose removal has ended since the full pass in progress began.
+        self._ended_in_pass: set[Ref] = set()
         #: For each resource, the number of users' requests in progress that remove it.
         self._requested: Counter[Ref] = Counter()
 
@@ -81,6 +83,15 @@ class RemovalTasks:
         """Whether a removal of ``ref`` is in progress, or is part of a user's request in progress.
         The resource may still be kept, because the removal decides once more."""
         return ref in self._tasks or self._requested[ref] > 0
+
+    def pass_begins(self) -> None:
+        """Note that a full pass begins."""
+        self._ended_in_pass.clear()
+
+    def ended_in_pass(self, ref: Ref) -> bool:
+        """Whether a removal of ``ref`` has ended since the last full pass began. Then what that
+        pass knows of ``ref`` may be older than this end."""
+        return ref in self._ended_in_pass
 
     def running(self, ref: Ref) -> asyncio.Task[Outcome] | None:
         """The removal of ``ref`` in progress."""
@@ -137,6 +148,7 @@ class RemovalTasks:
     def _ended(self, ref: Ref, task: asyncio.Task[Outcome]) -> None:
         if self._tasks.get(ref) is task:
             del self._tasks[ref], self._begun_at[ref]
+            self._ended_in_pass.add(ref)
             self._situation.removals_under_way.pop(ref, None)
 
     async def _remove(self, resource: Resource, removal: Removal, last: LastDecision) -> Outcome:

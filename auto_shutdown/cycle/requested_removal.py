@@ -50,12 +50,19 @@ UNDER_WAY = sentence("The shutdown is still in progress. The report shows when i
 
 
 class RequestedRemovals:
-    """The removals that users of one server request."""
+    """The removals that users of one server request. ``wake`` begins another pass."""
 
-    def __init__(self, situation: Situation, savings: SavedSavings, tasks: RemovalTasks) -> None:
+    def __init__(
+        self,
+        situation: Situation,
+        savings: SavedSavings,
+        tasks: RemovalTasks,
+        wake: Callable[[], None],
+    ) -> None:
         self._situation = situation
         self._savings = savings
         self._tasks = tasks
+        self._wake = wake
 
     def require_not_removing(self, ref: Ref) -> None:
         """Raises RefusedError (409) while the manager or SageMaker is ending ``ref`` or its app, or
@@ -123,7 +130,11 @@ class RequestedRemovals:
                 return running.result()
         task = self._tasks.begin(resource, removal, _Requested(removal.decision, current_policy))
         await asyncio.wait({task}, timeout=REQUEST_SECONDS)
-        return task.result() if task.done() else None
+        if task.done():
+            return task.result()
+        # The pass that follows the request still shows it as in progress.
+        task.add_done_callback(lambda _task: self._wake())
+        return None
 
     def _removal_of(
         self,

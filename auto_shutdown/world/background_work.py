@@ -79,6 +79,8 @@ class WorkSource:
         #: The kernels of other servers that may run a cell, although Jupyter reports them as idle.
         self._unknown_kernels: tuple[Tenant, ...] = ()
         self._looked_at: float | None = None
+        #: The look in progress.
+        self._looking: asyncio.Future[None] | None = None
         self._thread = FileThread("processes", THREAD_SECONDS)
         self._beside_others = False
         self._our_questions = QuestionsToServers()
@@ -89,7 +91,22 @@ class WorkSource:
         self, kernels: Sequence[Kernel], terminals: Sequence[Terminal], own_app: bool
     ) -> None:
         """Look for other Jupyter servers and, where this server judges its own app (``own_app``),
-        for programs beside it. Does nothing shortly after the last look. Never raises."""
+        for programs beside it. Does nothing shortly after the last look. Never raises.
+
+        A pass and the last look before a removal may call this at the same time. Then the later
+        caller waits for the look of the other one: until it ends, the programs are those of the
+        look before."""
+        if self._looking is None:
+            self._looking = asyncio.ensure_future(self._look_if_due(kernels, terminals, own_app))
+            self._looking.add_done_callback(self._look_ended)
+        await asyncio.wait({self._looking})
+
+    def _look_ended(self, _look: asyncio.Future[None]) -> None:
+        self._looking = None
+
+    async def _look_if_due(
+        self, kernels: Sequence[Kernel], terminals: Sequence[Terminal], own_app: bool
+    ) -> None:
         now = self._now()
         interval = LOOK_AGAIN_SECONDS if len(self._watch) else LOOK_SECONDS
         if self._looked_at is not None and now - self._looked_at < interval:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -186,6 +187,30 @@ async def test_question_that_moves_the_stamp_of_a_kernel_is_not_its_use(
     monkeypatch.setattr(source._our_questions, "asked", note)
     await source.ask({app.ref: MINUTE}, Snapshot((), (), (app,)))
     assert noted == ([tenant] if moves else [])
+
+
+async def test_a_look_beside_another_one_waits_for_its_result(hand: Clock) -> None:
+    """A pass looks around while a removal looks for the last time. Without waiting, the removal
+    would decide with what the look before has shown."""
+    work = WorkSource(FakeKernels(), FakeTerminals(), now=hand)  # type: ignore[arg-type]
+    reading, read_on = threading.Event(), threading.Event()
+
+    def look_around(*_: object) -> list[str]:
+        reading.set()
+        assert read_on.wait(30)
+        return ["another server"]
+
+    work._surveyor.look_around = look_around  # type: ignore[method-assign, assignment]
+    of_pass = asyncio.ensure_future(work.look_around((), (), True))
+    await asyncio.to_thread(reading.wait, 30)
+    of_removal = asyncio.ensure_future(work.look_around((), (), True))
+    for _ in range(9):
+        await asyncio.sleep(0)
+    assert not of_removal.done()
+    of_pass.cancel()  # the look goes on for the removal
+    read_on.set()
+    await of_removal
+    assert work.is_beside_other_servers
 
 
 async def test_an_unexpected_error_of_the_worker_thread_is_a_fault(
