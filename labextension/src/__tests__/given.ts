@@ -1,7 +1,11 @@
-/** Values to begin with; each test says what is different. */
+/** Values with which a test begins. Each test names only the values that differ. */
 
+import { nullTranslator } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 
+import type { IState } from '../behaviour/poller';
+import { namesOf } from '../model/names';
+import type { IContext } from '../model/sentences';
 import type { IOutcome, IReport, IResource, IStoppedEntry } from '../model/types';
 import type { IActions } from '../view/props';
 import type { ISource } from '../view/source';
@@ -39,7 +43,7 @@ export function resource(more: Partial<IResource>): IResource {
   };
 }
 
-/** What runs, and no clock runs against it. */
+/** A resource in use: it has no idle time and no time of removal. */
 export function active(reason: string, more: Partial<IResource> = {}): IResource {
   return resource({ reason, idle_since: null, warn_at: null, due_at: null, ...more });
 }
@@ -165,3 +169,15 @@ export const ACTIONS: IActions = {
   opener: () => nothing,
   look: nothing
 };
+
+/** The context of the sentences on the resources of a report. */
+export function context(currentReport: IReport, more: Partial<IContext> = {}): IContext {
+  const trans = nullTranslator.load('');
+  const names = namesOf(currentReport.resources, trans);
+  return { report: currentReport, names, answered: true, now: NOW, trans, ...more };
+}
+
+/** The state of a poller that has received this report. */
+export function state(currentReport: IReport | null, more: Partial<IState> = {}): IState {
+  return { report: currentReport, error: null, remedy: '', status: 200, quiet: false, ...more };
+}
