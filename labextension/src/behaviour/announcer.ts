@@ -19,7 +19,7 @@ interface IOptions {
   claims: Claims;
   notifications: INotifications;
   trans: TranslationBundle;
-  /** Milliseconds before the deadline from which on it is shown; null: not at all. */
+  /** How many milliseconds before the deadline its notification is shown; null: never. */
   lead(): number | null;
   keep(resources: IResource[], hours: number): void;
   stopNow(resources: IResource[]): void;
@@ -76,7 +76,7 @@ export class Announcer {
     }
   }
 
-  /** Every resource, so that names are told apart. */
+  /** All resources, so that two resources with the same title get different names. */
   private get _all(): IResource[] {
     return this._options.poller.state.report?.resources ?? [];
   }
@@ -106,7 +106,7 @@ export class Announcer {
     this._shown.set(id, { keys: resources.map(deadlineKey), message, resources });
   }
 
-  /** Withdraw what has been used again, kept or removed. */
+  /** Withdraw the notifications of resources that were used again, kept or removed. */
   private _withdraw(due: IResource[]): void {
     const { poller, notifications, trans } = this._options;
     const still = new Set(due.map(deadlineKey));

@@ -48,7 +48,7 @@ class CellList extends Widget {
     this.node.append(hint, choices, list);
   }
 
-  /** What is ticked; the dialog calls it. */
+  /** The ticked cells. The dialog calls this method. */
   getValue(): IMarkedCell[] {
     return this._boxes.filter(([box]) => box.checked).map(([, cell]) => cell);
   }

@@ -3,7 +3,7 @@
  * announced again.
  */
 const SAME = 120_000;
-/** A page that has not renewed its claim for so long is taken to have crashed. */
+/** A page that has not renewed its claim for this time (milliseconds) counts as crashed. */
 const STALE = 90_000;
 const FORGET = 3_600_000;
 

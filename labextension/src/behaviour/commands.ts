@@ -75,10 +75,10 @@ function addPaletteCommands(options: IOptions): void {
   );
 }
 
-/** Say what a command did; the panel may be hidden. */
+/** Show the result of a command, because the panel may be hidden. */
 function tell({ notifications, panel, app }: IOptions, message: string): void {
   if (panel.isVisible) {
-    return; // it shows the result
+    return; // the panel shows the result
   }
   if (notifications === null) {
     app.shell.activateById(panel.id);

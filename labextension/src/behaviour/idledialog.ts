@@ -9,10 +9,10 @@ import type { IReport, IResource } from '../model/types';
 import { idleFor } from '../model/phrases';
 import { ask } from './ask';
 
-/** Idle for less than this, a resource is listed and not ticked. */
+/** A resource that has been idle for less than this time is listed, and not ticked. */
 const JUST_USED = 5 * 60_000;
 
-/** The list of what is idle, each with a box that the user can untick. */
+/** The list of the idle resources, each with a box that the user can untick. */
 class IdleList extends Widget {
   constructor(report: IReport, now: number, trans: TranslationBundle) {
     super();
@@ -46,7 +46,7 @@ class IdleList extends Widget {
     }
   }
 
-  /** What is ticked; the dialog calls it. */
+  /** The ticked resources. The dialog calls this method. */
   getValue(): IResource[] {
     return this._boxes.filter(([box]) => box.checked).map(([, resource]) => resource);
   }

@@ -5,7 +5,7 @@ import type { ILook } from '../view/props';
 
 const DEFAULT: ILook = { folded: ['settings'], filtering: false, filter: '', order: 'place' };
 
-/** How many folded sections, instances and apps are remembered. */
+/** The number of folded sections, instances and apps that the browser stores. */
 const REMEMBERED = 100;
 
 /** How the user has arranged the panel: what is folded, and the order; kept in the browser. */

@@ -5,13 +5,13 @@ import type { IButton } from '../view/props';
 
 /** Shows notifications on top of the page. */
 export interface INotifications {
-  /** One that stays until the user closes it; its id. */
+  /** Show a notification that stays until the user closes it. Returns its id. */
   show(message: string, buttons: IButton[]): string;
   update(id: string, message: string): void;
   dismiss(id: string): void;
-  /** One that goes by itself: the result of a command. */
+  /** Show a notification that disappears by itself: the result of a command. */
   tell(message: string): void;
-  /** Call `closed` with the id of each that the user has closed. */
+  /** Call `closed` with the id of each notification that the user closes. */
   onClosed(closed: (id: string) => void): void;
 }
 

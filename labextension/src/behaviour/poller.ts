@@ -15,16 +15,16 @@ const UNSEEN: [number, number] = [60_000, 300_000];
  * a request (PANEL_SECONDS in auto_shutdown/cycle/app_listing.py). */
 const SEEN_WITH_EVENTS: [number, number] = [60_000, 90_000];
 const LONGEST = 300_000;
-/** The panel stops asking a server that has not answered for so long. */
+/** The panel stops asking a server that has not answered for this many milliseconds. */
 const PATIENCE = 3_600_000;
-/** The server acts a moment after it has answered a request to act. */
+/** When the panel asks again after a request to act (milliseconds): the server acts later. */
 const AFTER_ACTION = [500, 1_500, 4_000];
-/** While something is due and still there: it goes at any moment. For so long after its time. */
+/** Milliseconds between two requests while a resource is due and still there, and for how long. */
 const OVERDUE_PAUSE = 3_000;
 const OVERDUE_FOR = 60_000;
-/** Least milliseconds between two requests that events cause: panel seen, and not seen. */
+/** The least milliseconds between two requests because of events: panel visible, or not. */
 const EVENT_GAP = { seen: 300, unseen: 5_000 };
-/** Milliseconds between two drawings: where seconds are shown, and otherwise. */
+/** Milliseconds between two drawings while seconds are shown, and while none are shown. */
 const FAST_TICK = 1_000;
 const TICK = 10_000;
 /** Ages and countdowns below this show seconds. */
@@ -101,13 +101,13 @@ export class Poller {
     }
   }
 
-  /** The server was asked to act: see what comes of it, now and in the next seconds. */
+  /** After a request to act, request the report now and in the next seconds to show the result. */
   async acted(): Promise<void> {
     this._afterAction = [...AFTER_ACTION];
     await this.refresh();
   }
 
-  /** A report that came with the answer to another request. */
+  /** Use a report that came with the answer to another request. */
   take(report: IReport): void {
     const next = digest(report);
     this._unchanged = next === this._digest ? this._unchanged + 1 : 0;
@@ -195,7 +195,7 @@ export class Poller {
   private readonly _onVisibility = (): void => {
     if (document.visibilityState === 'hidden') {
       window.clearTimeout(this._timer);
-      this._tick(); // notifications on top of the page are taken away
+      this._tick(); // so that old notifications are withdrawn
     } else {
       this._unchanged = 0;
       void this.refresh();

@@ -60,7 +60,7 @@ export class Saver {
         try {
           await context.save();
         } catch {
-          // The host has told the person already, in a dialog of its own.
+          // The host has already shown the error in a dialog of its own.
         } finally {
           this._saving.delete(context.path);
         }

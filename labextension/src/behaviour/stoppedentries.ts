@@ -35,7 +35,7 @@ export class StoppedEntries {
     return offer?.at === this._dismissed ? null : offer;
   }
 
-  /** Offer it no more, in no page. */
+  /** Do not offer it again in any page. */
   dismissOffer(): void {
     const { offer } = this;
     if (offer !== null) {

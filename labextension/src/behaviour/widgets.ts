@@ -6,8 +6,9 @@ import type { Widget } from '@lumino/widgets';
 import type { Kind } from '../model/types';
 
 /**
- * What widgets of the main area are known to have. Looked at by its shape and not by its class: so
- * it holds for notebooks, consoles, editors and terminals of every version of the host.
+ * The members of a widget of the main area that this extension reads. It checks that they exist,
+ * and not the class of the widget. So it works with notebooks, consoles, editors and terminals of
+ * every version of the host.
  */
 interface IShape {
   context?: DocumentRegistry.Context;
@@ -44,7 +45,7 @@ export function kernelOf(widget: Widget): string | null {
   return sessionOf(widget)?.session?.kernel?.id ?? null;
 }
 
-/** What a person at work in this widget uses: its kernel or its terminal. */
+/** The kernel or terminal that a person in this widget uses. */
 export function usedIn(widget: Widget): { kind: Kind; id: string } | null {
   const kernel = kernelOf(widget);
   if (kernel !== null) {

@@ -11,16 +11,16 @@ export function entryOf(
   return entries.find(e => e.kind === outcome.kind && e.resource === outcome.id) ?? null;
 }
 
-/** What to offer after a restart of the server. */
+/** The kernels and terminals to bring back that the panel offers after a restart of the server. */
 export interface IOffer {
   /** When the server ended. */
   at: string;
   entries: IStoppedEntry[];
 }
 
-/** Removals within this time belong to one end of the server. */
+/** Removals within this time before the end of the server belong to that end. */
 const ONE_END = 10 * 60_000;
-/** What was stopped longer before the end of the server is not offered. */
+/** An entry that was stopped earlier than this before the end of the server is not offered. */
 const OFFERED = 86_400_000;
 
 /**

@@ -5,7 +5,7 @@ export type Mark = 'unchanged' | 'changed' | 'gone';
 export interface INotebookCell {
   id: string;
   source: string;
-  /** Its number of the last run; null where it has none. */
+  /** The number of its last run; null if it never ran. */
   executionCount: number | null;
 }
 
@@ -16,12 +16,12 @@ export interface IMarkedCell {
   cell: string | null;
 }
 
-/** A cell counts as changed, and not as gone, from this similarity of its words on. */
+/** A cell whose words are at least this similar counts as changed. Otherwise it counts as gone. */
 const SIMILAR = 0.6;
-/** Comparisons of words, in all. Beyond, a cell that is not unchanged counts as gone. */
+/** The most comparisons of words. After these, a cell without an unchanged copy counts as gone. */
 const MOST_COMPARISONS = 2_000_000;
 
-/** What the kernel keeps of a cell: it drops line ends at its end. */
+/** The code of a cell as its kernel stores it: without the line ends after the code. */
 export function keptSource(source: string): string {
   return source.replace(/\n+$/, '');
 }

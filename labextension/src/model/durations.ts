@@ -4,7 +4,7 @@ export type Unit = 'd' | 'h' | 'm' | 's';
 
 export const SECONDS: Record<Unit, number> = { d: 86_400, h: 3_600, m: 60, s: 1 };
 
-/** Seconds are shown only below so many of them. */
+/** From this many seconds on, a duration is shown without seconds. */
 const SECONDS_UNTIL = 120;
 
 /** BCP 47 tag of the language in which times and numbers are written; undefined: the browser's. */

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { IResource } from './types';
 
-/** The fields that a name is made of; a resource and an outcome both have them. */
+/** The fields from which a name is made. A resource and an outcome both have them. */
 export type Named = Pick<IResource, 'kind' | 'id' | 'name' | 'paths'>;
 
 export function keyOf(resource: Pick<IResource, 'kind' | 'id'>): string {
@@ -19,7 +19,7 @@ function imageOf(id: string): string | null {
   return /^arn:[^/]*\/(.+?)(?:__|$)/.exec(id)?.[1] ?? null;
 }
 
-/** What people call it, without its place. */
+/** The name by which people know a resource, without its place. */
 export function title(resource: Named, trans: TranslationBundle): string {
   if (resource.kind === 'terminal') {
     const image = imageOf(resource.id);
@@ -40,7 +40,7 @@ function shortId(resource: Named): string {
   return resource.kind === 'app' ? resource.id.slice(-5) : resource.id.slice(0, 5);
 }
 
-/** Where it is: the folder of a notebook, the instance type of an app, otherwise a part of its id. */
+/** The place of a resource: a notebook's folder, an app's instance type, or a part of the id. */
 function place(resource: Named): string {
   const path = resource.paths[0];
   if (resource.kind === 'app') {
@@ -54,13 +54,13 @@ function place(resource: Named): string {
   return folders.length === 0 ? './' : `${folders.join('/')}/`;
 }
 
-/** A title, and a place where the title alone would not tell it from another. */
+/** A title, and the place of the resource if another resource has the same title. */
 export interface IName {
   title: string;
   place: string;
 }
 
-/** The names of all these together: whatever shares its title with another has a place, too. */
+/** The names of all these resources. If two have the same title, both names also have a place. */
 export function namesOf(resources: Named[], trans: TranslationBundle): Map<string, IName> {
   const titled = resources.map(r => ({ key: keyOf(r), resource: r, title: title(r, trans) }));
   const keys = new Map<string, Set<string>>();

@@ -7,7 +7,7 @@ export interface IInstance {
   apps: { app: IResource | null; inside: IResource[] }[];
 }
 
-/** By instance type, then app, then what runs in it; billed instances first. */
+/** The resources by instance type, then by app. Billed instances come first. */
 export function grouped(resources: IResource[]): IInstance[] {
   const apps = resources.filter(r => r.kind === 'app' && r.state !== 'Deleted');
   const known = new Set(apps.map(app => app.id));
@@ -47,14 +47,14 @@ export function unplaced({ resources }: IReport): IResource[] {
   );
 }
 
-/** Everything of an instance: its apps and what runs in them. */
+/** All resources of an instance: its apps, and the kernels and terminals in them. */
 export function membersOf(instance: IInstance): IResource[] {
   return instance.apps.flatMap(({ app, inside }) => (app === null ? inside : [app, ...inside]));
 }
 
 export type Order = 'place' | 'name' | 'soonest';
 
-/** From so many kernels and terminals on, the panel offers to filter and sort. */
+/** With at least this many kernels and terminals, the panel offers to filter and sort. */
 export const MANY = 10;
 
 /**

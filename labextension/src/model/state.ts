@@ -4,9 +4,9 @@ import type { IReport } from './types';
 export interface IState {
   report: IReport | null;
   error: string | null;
-  /** What to do about the error, where the server says it. */
+  /** What the user can do about the error; empty if the server does not say. */
   remedy: string;
-  /** The HTTP status of that error; 0 where nobody answered at all. */
+  /** The HTTP status of that error; 0 if no server answered. */
   status: number;
   /** Whether the panel has stopped asking by itself. */
   quiet: boolean;

@@ -83,7 +83,7 @@ export interface IOutcome {
   idle_since: string | null;
   /** Whether it was this server's own app or instance; only in the audit log. */
   ends_server?: boolean;
-  /** What the try came to, where it failed; only in the audit log. */
+  /** The result of the removal, if it failed; only in the audit log. */
   outcome_detail?: string;
   /** The sentences of `outcome_detail`. */
   outcome_detail_parts?: ISentence[];
@@ -168,13 +168,13 @@ export interface ISettings {
 
 export type SettingName = keyof ISettings;
 
-/** What is to be changed; null resets a setting to its default. */
+/** The settings to change; null resets a setting to its default. */
 export type Change = { [name in SettingName]?: ISettings[name] | null };
 
 export interface IPolicy extends ISettings {
   locked: SettingName[];
   limits: ILimits;
-  /** Which file, or "command line", sets a setting, where the server can tell. */
+  /** The file that sets each setting, or "command line"; absent if the server does not know it. */
   sources?: { [name: string]: string };
 }
 
@@ -190,7 +190,7 @@ export interface ISettingsAnswer {
 
 export interface IPlatform {
   kind: string;
-  /** After how long SageMaker's own idle shutdown acts, where it is on and can be told. */
+  /** The limit of SageMaker's own idle shutdown, if it is on and known. */
   native_idle_timeout_minutes?: number | null;
 }
 

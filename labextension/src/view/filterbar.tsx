@@ -25,7 +25,7 @@ export function FilterBar({ look, state, trans, actions }: IProps): JSX.Element 
         onChange={event => actions.look({ filter: event.target.value })}
         onKeyDown={event => {
           if (event.key === 'Escape') {
-            // The field goes: the focus returns to the button that opened it.
+            // The field disappears, so the focus returns to the button that opened it.
             const panel = event.currentTarget.closest('.jp-AutoShutdown');
             panel?.querySelector<HTMLElement>('[aria-pressed]')?.focus();
             actions.look({ filtering: false, filter: '' });

@@ -5,10 +5,10 @@ import type { IProps } from './props';
 import { h } from './jsx';
 
 interface IFoldProps extends IProps {
-  /** Under which name its state is remembered. */
+  /** The name under which the browser stores whether it is folded. */
   fold: string;
   label: React.ReactNode;
-  /** What stands at the right end of the header. */
+  /** The content at the right end of the header. */
   side?: React.ReactNode;
   children: React.ReactNode;
 }
@@ -26,7 +26,7 @@ export function toggleFold(props: IProps, fold: string): void {
   });
 }
 
-/** The button that folds what stands below it. */
+/** The button that folds the content below it. */
 export function FoldButton(props: Omit<IFoldProps, 'children' | 'side'>): JSX.Element {
   const { fold, label } = props;
   const folded = isFolded(props, fold);

@@ -15,7 +15,7 @@ import {
 import type { IResource } from '../model/types';
 import { h } from './jsx';
 
-/** No host has one under the same name in every version. */
+/** Icons that no host has under the same name in every version. */
 export const helpIcon = new LabIcon({
   name: 'auto-shutdown:help',
   svgstr:
@@ -35,7 +35,7 @@ const ICONS = {
   help: helpIcon
 };
 
-/** An icon of the host; nothing where an old host lacks it. */
+/** An icon of the host; nothing if an old host does not have it. */
 export function Icon({ name }: { name: keyof typeof ICONS }): JSX.Element {
   return <HostIcon icon={ICONS[name]} />;
 }

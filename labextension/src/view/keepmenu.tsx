@@ -33,7 +33,7 @@ export function KeepMenu(props: Props): JSX.Element | null {
   );
 }
 
-/** `Kept until 18:30 · Release`; no button where the hold is on its app or on everything. */
+/** `Kept until 18:30 · Release`; no button if the keep-alive is on its app or on everything. */
 function Held({ resource, report, name, now, trans, actions }: Props): JSX.Element | null {
   const hold = holdOf(resource, report.keep_alive);
   if (hold === null) {

@@ -3,7 +3,7 @@ import { Widget } from '@lumino/widgets';
 
 import type { IButton } from './props';
 
-/** A strip above a document, as high as its words need. */
+/** A message above a document, as high as its text needs. */
 export class Message extends Widget {
   /** `close` null: the user cannot close it. */
   constructor(sentences: string[], buttons: IButton[], close: IButton | null) {

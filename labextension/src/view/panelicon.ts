@@ -1,6 +1,6 @@
 import { LabIcon } from '@jupyterlab/ui-components';
 
-/** A switch that is off. */
+/** The icon of the panel: a switch that is off. */
 export const panelIcon = new LabIcon({
   name: 'auto-shutdown:icon',
   svgstr:

@@ -18,7 +18,7 @@ import { useSource } from './source';
 import { Toolbar } from './toolbar';
 import { h } from './jsx';
 
-/** The form is folded at first, and a fifth of the code. */
+/** The settings form is folded at first, and it is a fifth of the code. So it is loaded later. */
 export const SETTINGS = new Part<IReportProps>(
   async () => (await import(/* webpackChunkName: "settings" */ './settingsform')).SettingsForm
 );
@@ -53,7 +53,7 @@ export function PanelView(panel: IPanelProps): JSX.Element {
   );
 }
 
-/** What is about to stop, where the host has no notifications for it. */
+/** The resources that stop soon, if the host has no notifications. */
 function Announcements({ report, state, now, trans, actions }: IReportProps): JSX.Element | null {
   if (state.error !== null) {
     return null;

@@ -5,7 +5,7 @@ import { Section } from './folding';
 import type { IReportProps } from './props';
 import { h } from './jsx';
 
-/** Programs in the server's own app that no kernel or terminal shows: a list to read. */
+/** The programs in the server's own app that belong to no kernel or terminal. */
 export function Programs(props: IReportProps): JSX.Element | null {
   const { report, trans } = props;
   const programs: IProgram[] = report.programs ?? []; // an older server sends none

@@ -17,9 +17,9 @@ import type { ISource } from './source';
 
 export interface IButton {
   label: string;
-  /** The same in full, where the label is short. */
+  /** The full text, if the label is short. */
   caption?: string;
-  /** Whether it is the one that people want. */
+  /** Whether this is the primary button, which most people want. */
   primary?: boolean;
   press(): void;
 }
@@ -82,7 +82,7 @@ export interface IProps {
   now: number;
   settings: ISettingsAnswer | null;
   look: ILook;
-  /** Whether announcements are shown here, because there are no notifications. */
+  /** Whether the panel shows the announcements, because the host has no notifications. */
   announces: boolean;
   removals: IOutcome[];
   /** What can be brought back. */
@@ -91,9 +91,9 @@ export interface IProps {
   actions: IActions;
 }
 
-/** The properties of everything that needs a report. */
+/** The properties of each component that needs a report. */
 export interface IReportProps extends IProps {
   report: IReport;
-  /** The names of all resources of the report, each told from the others. */
+  /** The names of all resources of the report. No two are the same. */
   names: Map<string, IName>;
 }

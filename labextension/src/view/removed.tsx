@@ -10,12 +10,12 @@ import { Section } from './folding';
 import type { IReportProps } from './props';
 import { h } from './jsx';
 
-/** What was removed lately, and what could not be: failures first, then the newest. */
+/** The last removals: those that failed first, then the newest. */
 export function Removed(props: IReportProps): JSX.Element {
   const { removals, report, now, trans } = props;
   const shown = listedRemovals(removals, now);
   const failures = shown.filter(failed).length;
-  // What runs now may have the name of what was stopped, in another folder.
+  // A notebook that runs now may have the name of a stopped one in another folder.
   const paths = shown.flatMap(outcome => outcome.paths);
   const others = report.resources.filter(r => !r.paths.some(path => paths.includes(path)));
   const names = namesOf([...others, ...shown], trans);
@@ -54,7 +54,7 @@ export function Removed(props: IReportProps): JSX.Element {
   );
 }
 
-/** Neighbours of one day under its name. Those of today at the top need none. */
+/** The removals of each day below the name of the day. Those of today at the top need no name. */
 function byDay(outcomes: IOutcome[], now: number): { day: string; outcomes: IOutcome[] }[] {
   const today = dayWords(now, now);
   const days: { day: string; outcomes: IOutcome[] }[] = [];
@@ -145,7 +145,7 @@ function Return(props: IEntryProps & { full: string }): JSX.Element | null {
   );
 }
 
-/** Why it could not be stopped. An entry of the audit log has that in `outcome_detail`. */
+/** Why the removal failed. An entry of the audit log has this text in `outcome_detail`. */
 function failure(outcome: IOutcome, { trans }: IReportProps): string {
   const { detail, detail_parts, outcome_detail, outcome_detail_parts } = outcome;
   return outcome_detail

@@ -11,7 +11,7 @@ import type { IReportProps } from './props';
 import { Row, contextOf } from './row';
 import { h } from './jsx';
 
-/** What is billed, and then what is free. */
+/** The billed resources, and then the others. */
 export function Resources(props: IReportProps): JSX.Element {
   const { report, trans, look } = props;
   const local = report.platform.kind === 'local';

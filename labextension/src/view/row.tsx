@@ -106,7 +106,7 @@ function Name(props: IRowProps): JSX.Element {
   );
 }
 
-/** Why, in sentences; the limit and where it comes from; all paths; the actions. */
+/** The open part of a row: the reason in sentences, the limit and its source, paths, actions. */
 function Details(props: IRowProps): JSX.Element {
   const { resource, trans, now } = props;
   const context = contextOf(props);
@@ -136,13 +136,13 @@ function Details(props: IRowProps): JSX.Element {
   );
 }
 
-/** Whether its app says the same: it stops at the same time, and Keep there keeps both. */
+/** Whether the row of its app is enough: both stop at the same time, and Keep there keeps both. */
 function stopsWithItsApp({ resource, report, now }: IRowProps): boolean {
   const app = report.resources.find(r => r.kind === 'app' && r.id === resource.app);
   return app !== undefined && warning(app, now) !== null && deadlines([resource, app]).length === 1;
 }
 
-/** Within the warning: the clock time, and Keep. */
+/** The clock time and the button Keep, which a row shows after its notice. */
 function Soon(props: IRowProps): JSX.Element | null {
   const { resource, report, state, trans, now, actions } = props;
   const answered = state.error === null;

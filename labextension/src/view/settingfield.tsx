@@ -87,7 +87,7 @@ export function useSave<N extends SettingName>(
     return error === null;
   };
 
-  // With each answer of the server, try again what did not reach it.
+  // With each answer of the server, save again each value that did not reach the server.
   React.useEffect(() => {
     if (state.error === null && unanswered.current && latest.current !== null) {
       void save(latest.current.value);
@@ -113,7 +113,7 @@ interface IFrameProps extends FieldProps {
   children: React.ReactNode;
 }
 
-/** Who decided a locked setting, as far as the server can tell. */
+/** Who locked a setting, if the server knows it. */
 export function SetElsewhere({
   name,
   report,
@@ -132,7 +132,7 @@ export function SetElsewhere({
   );
 }
 
-/** A field with its label, the way back to the default, who decided, and what is wrong. */
+/** A field with its label, the button for its default, who locked it, and its error. */
 export function Frame(props: IFrameProps): JSX.Element {
   const { name, settings, trans, wrong, saved, reset, children } = props;
   const label = labels(trans)[name];
