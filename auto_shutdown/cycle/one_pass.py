@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from ..core.advance import advance
 from ..core.answers import record_answers
 from ..core.decision import Decision, Plan
 from ..core.last_at_work import last_at_work
@@ -32,6 +31,7 @@ from ..world.clock import Moment
 from ..world.world import World
 from .announcer import Announcer
 from .app_listing import AppListing
+from .full_observation import FullObservation
 from .objections import Objections
 from .pass_clock import PassClock
 from .pass_patience import PassPatience
@@ -75,10 +75,12 @@ class OnePass:
         self._remover = remover
         self._objections = objections
         self._announcer = announcer
-        self._app_listing = app_listing
         self._clock = clock
         self._scheduled: tuple[tuple[object, ...], Schedule] = ((), {})
         self.watchdog = Watchdog()
+        self.observation = FullObservation(
+            world, situation, preferences, app_listing, clock, self.watchdog
+        )
 
     # -- a partial pass ----------------------------------------------------------------------
 
@@ -95,7 +97,7 @@ class OnePass:
         if snapshot is None:
             return False
         part = snapshot.part(kernel_ids)
-        ledger = advance_kernels(situation.ledger, part, self._observed_at())
+        ledger = advance_kernels(situation.ledger, part, self.observation.observed_at())
         decided = decide_part(situation.plan, part, snapshot, ledger, policy, now)
         if decided is None:
             return False
@@ -119,8 +121,8 @@ class OnePass:
         self._patience = PassPatience(self._changes)
         self._remover.pass_begins()
 
-        list_apps = moment.monotonic >= self._list_due_at(moment.monotonic)
-        await self.observe_and_advance(moment, list_apps)
+        list_apps = moment.monotonic >= self.observation.list_due_at(moment.monotonic)
+        await self.observation.observe_and_advance(moment, list_apps)
         situation.decide(policy, now)
         await self._ask_for_background_work(policy, now)
         asked = await self._plan_with_new_list(moment, policy)
@@ -138,72 +140,9 @@ class OnePass:
         if at_work is not None:
             await self._report_at_work(at_work)
 
-    def _list_due_at(self, at: float) -> float:
-        shortest = self._preferences.policy.shortest_app_limit().total_seconds()
-        return self._app_listing.due_at(at, shortest)
-
-    def list_due_for_panel(self, at: float) -> float | None:
-        """When a full pass has to call ListApps for an open panel, as far as is known ``at`` this
-        moment. Both are monotonic seconds. None: no panel is open, there is no list, or a call is
-        in progress."""
-        if not (self._world.has_apps and self._app_listing.is_panel_open(at)):
-            return None
-        return None if self._world.app_list.call is not None else self._list_due_at(at)
-
-    def has_unseen_list(self) -> bool:
-        """Whether a list of apps has arrived since the last observation."""
-        listed_at = self._world.app_list.listed_at if self._world.has_apps else None
-        return listed_at is not None and listed_at != self._situation.snapshot.apps_listed_at
-
-    async def wait_for_list(self, at: float, seconds: float) -> None:
-        """Call ListApps ``at`` this moment (monotonic seconds), or join the call in progress. Wait
-        for the list for at most ``seconds``. No pass waits meanwhile."""
-        if self._world.has_apps:
-            self._list_begins(at)
-            await asyncio.wait({self._world.app_list.begin_call()}, timeout=seconds)
-
-    def _list_begins(self, at: float) -> None:
-        if self._world.app_list.call is None:
-            self._app_listing.was_called(at)
-
-    async def observe_and_advance(self, moment: Moment, list_apps: bool) -> None:
-        """Observe everything, and advance the ledger. ``list_apps`` calls ListApps, if there are
-        apps here. If SageMaker does not answer at once, the last list remains, and another pass
-        follows when the new one has arrived."""
-        situation, at = self._situation, moment.monotonic
-        has_apps, list_apps = self._world.has_apps, list_apps and self._world.has_apps
-        self.watchdog.step("reading the kernels, terminals and apps")
-        snapshot = await self._observe_world(at, list_apps)
-        outdated = has_apps and self._app_listing.is_outdated(
-            at, situation.ledger, snapshot.resources
-        )
-        if outdated and not list_apps:
-            snapshot = await self._observe_world(at, list_apps=True)
-        situation.snapshot = snapshot
-        situation.ledger = advance(situation.ledger, snapshot, self._observed_at())
-
-    def _observed_at(self) -> datetime:
-        """The instant of what a pass has just observed. It is not the instant at which the pass
-        began: the pass may have waited for a source or a removal since. Activity of that time would
-        count as older than it is, and the resource would be removed too early."""
-        return self._clock.ledger_time(True)
-
-    async def _observe_world(self, at: float, list_apps: bool) -> Snapshot:
-        if list_apps:
-            self._list_begins(at)
-        observed_at = self._world.app_list.now()
-        snapshot = await self._world.observe(list_apps)
-        failed = Snapshot.APPS in snapshot.unread
-        self._app_listing.observed(at, snapshot.apps_listed_at, observed_at, failed)
-        return snapshot
-
-    def _has_old_list(self, moment: Moment) -> bool:
-        """Whether the list of the apps is not new in this pass."""
-        return self._world.has_apps and not self._app_listing.is_new_in(moment.monotonic)
-
     def _needs_new_list(self, moment: Moment, policy: Policy) -> bool:
         """Whether only an old list prevents the removal of an app in this pass."""
-        return self._has_old_list(moment) and self._can_remove_apps(policy, moment.now)
+        return self.observation.has_old_list(moment) and self._can_remove_apps(policy, moment.now)
 
     async def _plan_with_new_list(self, moment: Moment, policy: Policy) -> set[Ref]:
         """Ask for objections to the plan. If it still removes apps, call ListApps, because a pass
@@ -215,7 +154,7 @@ class OnePass:
             return asked
         await self._ask_for_objections(policy, moment.now, asked)
         if self._needs_new_list(moment, policy):
-            await self.observe_and_advance(moment, list_apps=True)
+            await self.observation.observe_and_advance(moment, list_apps=True)
             self._situation.decide(policy, moment.now)
             await self._ask_for_objections(policy, moment.now, asked)
         return asked
@@ -225,7 +164,7 @@ class OnePass:
         needs has not arrived. The pass that follows its arrival decides again."""
         situation = self._situation
         # This includes an app that waits for the removal of its kernels: it may end in this pass.
-        if self._has_old_list(moment) and self._removes_apps(policy):
+        if self.observation.has_old_list(moment) and self._removes_apps(policy):
             unread = {**situation.snapshot.unread, Snapshot.APPS: NOT_LISTED_YET}
             situation.snapshot = replace(situation.snapshot, unread=unread)
             situation.decide(policy, moment.now)
@@ -238,7 +177,9 @@ class OnePass:
             self.watchdog.step("asking resources that are due whether they do background work")
             with self._world.asking(asked):
                 answers = await self._world.ask(asked)
-                situation.ledger = record_answers(situation.ledger, answers, self._observed_at())
+                situation.ledger = record_answers(
+                    situation.ledger, answers, self.observation.observed_at()
+                )
             situation.decide(policy, now)
 
     async def _ask_for_objections(self, policy: Policy, now: datetime, asked: set[Ref]) -> bool:
@@ -319,7 +260,7 @@ class OnePass:
             any_ended = any_ended or ended
         policy = current_policy()
         if any_ended:
-            await self.observe_and_advance(moment, self._can_remove_apps(policy, now))
+            await self.observation.observe_and_advance(moment, self._can_remove_apps(policy, now))
         situation.decide(policy, now)
         self._keep_apps_without_new_list(moment, policy)
 

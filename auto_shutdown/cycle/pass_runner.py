@@ -144,7 +144,7 @@ class PassRunner:
         try:
             moment = self._clock.read()
             self._clock.adjust(moment)
-            await self._one_pass.observe_and_advance(moment, list_apps=False)
+            await self._one_pass.observation.observe_and_advance(moment, list_apps=False)
             self._reporter.settle_faults(moment.now)
         finally:
             self._one_pass.watchdog.pass_ended()
@@ -158,7 +158,7 @@ class PassRunner:
             self._changes.end_waiting()
 
     async def _wait_for_list(self, seconds: float) -> None:
-        await self._one_pass.wait_for_list(self._clock.read().monotonic, seconds)
+        await self._one_pass.observation.wait_for_list(self._clock.read().monotonic, seconds)
 
     def list_arrived(self) -> None:
         """Run a full pass soon, because a call of ListApps has ended. A full pass in progress that
@@ -168,7 +168,7 @@ class PassRunner:
 
     def _plan_pass_for_list(self) -> None:
         """Run the next full pass at once if a list of apps has arrived that no pass has used."""
-        if not self._last_pass_failed and self._one_pass.has_unseen_list():
+        if not self._last_pass_failed and self._one_pass.observation.has_unseen_list():
             self._clock.bring_forward(self._clock.read().monotonic)
 
     def _plan_list_for_panel(self) -> bool:
@@ -176,5 +176,5 @@ class PassRunner:
         pass is earlier than planned before."""
         if self._last_pass_failed:
             return False  # the list may still be due, and pass would follow pass
-        due_at = self._one_pass.list_due_for_panel(self._clock.read().monotonic)
+        due_at = self._one_pass.observation.list_due_for_panel(self._clock.read().monotonic)
         return due_at is not None and self._clock.bring_forward(due_at)

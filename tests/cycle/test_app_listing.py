@@ -83,6 +83,20 @@ def gaps(times: list[float]) -> list[float]:
     return [later - earlier for earlier, later in zip(times, times[1:])]
 
 
+@pytest.mark.parametrize(("age", "calls"), [(50.0, 1), (70.0, 2)])
+async def test_a_new_kernel_in_an_app_causes_a_call_if_the_list_is_a_minute_old(
+    timeline: Timeline, age: float, calls: int
+) -> None:
+    """Somebody may have created an app, too."""
+    world = timeline.bench.world
+    await timeline.full_pass()
+    await timeline.run_until(age)
+    assert len(timeline.listed_at) == 1
+    world.kernel("new", world.app("a"))
+    await timeline.full_pass()
+    assert len(timeline.listed_at) == calls
+
+
 class TestOpenPanel:
     async def test_the_list_is_as_old_as_allowed_and_no_older(self, timeline: Timeline) -> None:
         await timeline.run_with_panel(HOUR)
