@@ -172,6 +172,11 @@ def record(ledger: Ledger, ref: Ref, outcome: Outcome, now: datetime) -> Ledger:
     return replace(ledger, failures={**ledger.failures, ref: failure})
 
 
+def without_mark(ledger: Ledger, ref: Ref) -> Ledger:
+    """The ledger without the mark of ``ref``, an app that was removed."""
+    return replace(ledger, marks=_without(ledger.marks, ref))
+
+
 def rehearse(ledger: Ledger, ref: Ref, idle_since: datetime | None) -> Ledger:
     """The ledger after ``dry_run`` has rehearsed the removal of ``ref``, idle since that time."""
     return replace(ledger, rehearsed={**ledger.rehearsed, ref: idle_since})

@@ -127,6 +127,31 @@ def _add_by_day(days: tuple[Day, ...], freed: Freed, hours: float) -> tuple[Day,
     return tuple(by_name[name] for name in sorted(by_name)[-DAYS_KEPT:])
 
 
+def combined(
+    earlier: Savings, later: Savings, first_billed: Mapping[str | None, datetime]
+) -> Savings:
+    """The savings of an earlier run and those that began after it. ``first_billed`` says when each
+    instance type was first billed again: that ended the earlier savings of the type."""
+    for instance_type, at in sorted(first_billed.items(), key=lambda item: item[1]):
+        earlier = settled(earlier, {instance_type}, at)
+    days = {day.day: day for day in earlier.days}
+    for day in later.days:
+        old = days.get(day.day, Day(day.day))
+        days[day.day] = Day(
+            day.day,
+            old.hours + day.hours,
+            old.usd + day.usd,
+            old.unpriced_hours + day.unpriced_hours,
+        )
+    return Savings(
+        earlier.hours + later.hours,
+        earlier.usd + later.usd,
+        earlier.unpriced_hours + later.unpriced_hours,
+        earlier.freed + later.freed,
+        tuple(days[name] for name in sorted(days)[-DAYS_KEPT:]),
+    )
+
+
 def all_settled(savings: Savings, now: datetime) -> Savings:
     """``savings`` as if every saving ended now."""
     return settled(savings, {freed.instance_type for freed in savings.freed}, now)
@@ -171,7 +196,7 @@ def to_json(savings: Savings) -> dict[str, Any]:
 
 
 def from_json(document: Mapping[str, Any]) -> Savings:
-    """The savings in ``document``; no savings if it is not valid, rather than a wrong sum."""
+    """The savings in ``document``. Raises ValueError if it is not valid."""
     try:
         hours, usd, unpriced = (float(document.get(name, 0.0)) for name in _SUMS)
         freed = tuple(
@@ -191,6 +216,6 @@ def from_json(document: Mapping[str, Any]) -> Savings:
             )
             for day in document.get("days", [])
         )
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return Savings()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError("no valid savings") from error
     return Savings(hours, usd, unpriced, freed, days)

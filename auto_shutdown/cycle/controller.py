@@ -106,7 +106,6 @@ class Controller:
         self._objections = Objections(emergency_stop, hooks or VetoHooks(log))
         remover = Remover(
             world,
-            savings,
             situation,
             now,
             lambda: self._clock.shifted,
@@ -160,7 +159,7 @@ class Controller:
             log,
         )
         world.app_list.on_end = self._runner.list_arrived
-        requested = RequestedRemovals(situation, savings, tasks, self.wake)
+        requested = RequestedRemovals(situation, tasks, self.wake)
         self.requests = UserRequests(self, requested, history, self._recorder)
 
     # -- start and stop ----------------------------------------------------------------------

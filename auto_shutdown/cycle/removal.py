@@ -21,7 +21,6 @@ from ..core.planner import decide
 from ..core.policy import Policy
 from ..core.translatable import sentence
 from ..core.under_way import LATE
-from ..state.savings import SavedSavings
 from ..world.world import World
 from .emergency_stop import EmergencyStop
 from .last_look import LastLook, look_again
@@ -53,7 +52,6 @@ class Remover:
     def __init__(
         self,
         world: World,
-        savings: SavedSavings,
         situation: Situation,
         ledger_time: Callable[[], datetime],
         ledger_shift: Callable[[], timedelta],
@@ -64,7 +62,6 @@ class Remover:
         emergency_stop: EmergencyStop,
     ) -> None:
         self._world = world
-        self._savings = savings
         self._situation = situation
         self._ledger_time = ledger_time
         self._ledger_shift = ledger_shift
@@ -166,9 +163,8 @@ class Remover:
         if second is None or not second.removes:
             self._outcomes.add(Removal(decision, resource, policy, now), stale(second))
             return False
-        frees = self._savings.would_free(resource, before, situation.ledger, now)
         tenants = tenants_by_app(fresh).get(ref.id, ()) if ref.kind is Kind.APP else ()
-        removal = Removal(second, resource, policy, now, frees, self._plan_ends_server(), tenants)
+        removal = Removal(second, resource, policy, now, self._plan_ends_server(), tenants)
 
         last = LastLook(
             self._world,

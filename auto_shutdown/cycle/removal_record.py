@@ -18,7 +18,6 @@ from ..core.formatting import iso
 from ..core.model import App, Resource, apps_of
 from ..core.outcome import Outcome
 from ..core.policy import Policy
-from ..core.savings import Freed
 from ..core.translatable import parts_of
 
 
@@ -26,17 +25,16 @@ from ..core.translatable import parts_of
 class Removal:
     """One removal: the decision, the resource, and the policy in force at ``now``.
 
-    ``resource`` is None if the resource ended by itself before the removal. ``frees`` is the
-    instance that the removal frees (None: it frees none). ``ends_server``: this server's own app or
-    instance is removed in the same pass. ``tenants``: if ``resource`` is an app, the kernels and
-    terminals that are or may be in it. They end with the app and get no audit line of their own.
+    ``resource`` is None if the resource ended by itself before the removal. ``ends_server``: this
+    server's own app or instance is removed in the same pass. ``tenants``: if ``resource`` is an
+    app, the kernels and terminals that are or may be in it. They end with the app and get no audit
+    line of their own.
     """
 
     decision: Decision
     resource: Resource | None
     policy: Policy
     now: datetime
-    frees: Freed | None = None
     ends_server: bool = False
     tenants: Sequence[Tenant] = ()
 
@@ -58,7 +56,6 @@ class Removal:
     def audit_line(self) -> dict[str, Any]:
         """The entry of the audit log, without its outcome."""
         resource, decision = self.resource, self.decision
-        saved = None if self.frees is None else {"usd_per_hour": self.frees.usd_per_hour}
         return {
             "at": iso(self.now),
             "kind": decision.ref.kind.value,
@@ -68,7 +65,6 @@ class Removal:
             "reason": decision.reason.value,
             "detail": decision.detail,
             "signal": decision.signal,
-            "saved": saved,
             **({"tenants": [_tenant(each) for each in self.tenants]} if self.tenants else {}),
             **self.description(),
         }

@@ -12,17 +12,17 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Protocol
 
 from ..core.advance import advance_part
 from ..core.decision import Decision, Reason
-from ..core.ledger import record, rehearse
-from ..core.model import Ref, Resource
+from ..core.ledger import record, rehearse, without_mark
+from ..core.model import App, Ref, Resource
 from ..core.outcome import Outcome, Result
 from ..core.policy import Policy
+from ..core.savings import Freed
 from ..state.history import History
 from ..state.savings import SavedSavings
 from ..world.world import World
@@ -158,11 +158,10 @@ class RemovalTasks:
             outcome = await self._decide_and_end(resource, removal, last)
         except Exception as error:
             outcome = self._outcomes.failure(error)  # the other removals of the pass go on
-        await self._history.finish_line(audit_line, outcome)
-        if removal.frees is not None and outcome.result is Result.REMOVED:
-            # SageMaker billed the instance until now. A pass that began before may have observed
-            # the app in service, and must not end the saving.
-            await self._savings.add(replace(removal.frees, at=self._ledger_time()))
+        freed = self._instance_freed(resource) if outcome.result is Result.REMOVED else None
+        await self._history.finish_line(audit_line, outcome, freed)
+        if freed is not None:
+            await self._savings.add(freed)
         self._outcomes.add(removal, outcome)
         now = self._ledger_time()
         if outcome.result is Result.STALE:
@@ -170,6 +169,20 @@ class RemovalTasks:
             now = self._ledger_time()
         situation.ledger = record(situation.ledger, ref, outcome, now)
         return outcome
+
+    def _instance_freed(self, resource: Resource) -> Freed | None:
+        """The instance that the removal of ``resource``, which has just ended, frees.
+
+        Two removals of apps on one instance may end side by side. Nothing is awaited here, so
+        exactly one of them finds that the other app has no mark any more, and frees the instance.
+        """
+        situation = self._situation
+        freed = self._savings.freed_by(
+            resource, situation.snapshot, situation.ledger, self._ledger_time()
+        )
+        if isinstance(resource, App):
+            situation.change_ledger(lambda ledger: without_mark(ledger, resource.ref))
+        return freed
 
     async def _note_activity(self, ref: Ref) -> None:
         """Observe ``ref``, which changed before its removal, so that the report shows its new

@@ -26,7 +26,6 @@ from ..core.model import (
 from ..core.outcome import Outcome, Result
 from ..core.policy import Policy
 from ..core.translatable import sentence
-from ..state.savings import SavedSavings
 from .refused import RefusedError
 from .removal_record import Removal
 from .removal_tasks import RemovalTasks
@@ -53,14 +52,9 @@ class RequestedRemovals:
     """The removals that users of one server request. ``wake`` begins another pass."""
 
     def __init__(
-        self,
-        situation: Situation,
-        savings: SavedSavings,
-        tasks: RemovalTasks,
-        wake: Callable[[], None],
+        self, situation: Situation, tasks: RemovalTasks, wake: Callable[[], None]
     ) -> None:
         self._situation = situation
-        self._savings = savings
         self._tasks = tasks
         self._wake = wake
 
@@ -108,11 +102,11 @@ class RequestedRemovals:
             for each in inside:
                 if isinstance(each, Terminal) and each.in_image:
                     continue  # DeleteApp ends it; if DeleteApp is denied, the terminal must stay
-                removal = self._removal_of(each, snapshot, current_policy(), now, ends_server)
+                removal = self._removal_of(each, current_policy(), now, ends_server)
                 ended = await self._end(each, removal, current_policy)
                 if ended is not None and ended.ended:
                     may_be_inside.remove(each)  # it has an audit line of its own
-            removal = self._removal_of(resource, snapshot, current_policy(), now, ends_server)
+            removal = self._removal_of(resource, current_policy(), now, ends_server)
             removal = replace(removal, tenants=may_be_inside)
             outcome = await self._end(resource, removal, current_policy)
         return removal.reported(outcome or Outcome(Result.TEMPORARY, UNDER_WAY))
@@ -139,15 +133,13 @@ class RequestedRemovals:
     def _removal_of(
         self,
         resource: Resource,
-        snapshot: Snapshot,
         policy: Policy,
         now: datetime,
         ends_server: bool,
     ) -> Removal:
         detail = REQUESTED + self._note_of(resource, now)
         decision = Decision(resource.ref, Action.REMOVE, Reason.REQUESTED, detail)
-        frees = self._savings.would_free(resource, snapshot, self._situation.ledger, now)
-        return Removal(decision, resource, policy, now, frees, ends_server)
+        return Removal(decision, resource, policy, now, ends_server)
 
     def _note_of(self, resource: Resource, now: datetime) -> str:
         """The user's note on the keep-alive that the removal overrides, as a sentence."""

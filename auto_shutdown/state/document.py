@@ -102,6 +102,10 @@ class Document:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(self.path)
 
+    def set_aside(self) -> None:
+        """Rename the file, whose values make no sense. Raises StoreError."""
+        self._set_aside(self._problem(sentence("%1 is not a file of this extension.", self.path)))
+
     def _set_aside(self, problem: FileProblem) -> FileProblem:
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
         aside = self.path.with_name(f"{self.path.name}.set-aside-{stamp}")

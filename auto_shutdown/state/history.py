@@ -27,6 +27,7 @@ from .. import safe_files
 from ..core.faults import Fault
 from ..core.formatting import iso
 from ..core.outcome import Outcome, Result
+from ..core.savings import Freed
 from ..core.translatable import joined, parts_of, sentence
 from ..world.file_thread import FileThread
 from . import history_files
@@ -50,18 +51,20 @@ class Attempt:
         self._history = history
         self.kind, self.line, self.written = kind, line, written
 
-    def finish(self, outcome: Outcome) -> None:
+    def finish(self, outcome: Outcome, freed: Freed | None = None) -> None:
         """Complete the line. Blocks; never raises."""
-        self.record(outcome)
+        self.record(outcome, freed)
         self._history.settle()
 
-    def record(self, outcome: Outcome) -> None:
-        """Store the outcome in memory; the next ``settle`` completes the line."""
+    def record(self, outcome: Outcome, freed: Freed | None) -> None:
+        """Store the outcome and the freed instance (None: the removal freed none) in memory; the
+        next ``settle`` completes the line."""
         end = {
             "outcome": outcome.result.value,
             "outcome_detail": outcome.detail,
             **({"outcome_detail_parts": parts_of(outcome.detail)} if outcome.failed else {}),
             "code": outcome.code,
+            "saved": None if freed is None else {"usd_per_hour": freed.usd_per_hour},
             "finished_at": iso(datetime.now(timezone.utc)),
         }
         rest = "," + json.dumps(end)[1:] + "\n"
@@ -108,10 +111,12 @@ class History:
             self.error = error
             return Attempt(self, kind, line, written=False)
 
-    async def finish_line(self, attempt: Attempt, outcome: Outcome) -> None:
+    async def finish_line(
+        self, attempt: Attempt, outcome: Outcome, freed: Freed | None = None
+    ) -> None:
         """Call ``attempt.finish`` in the history's own thread. Never raises: when the file system
         does not answer in time, a later call writes the outcome."""
-        attempt.record(outcome)
+        attempt.record(outcome, freed)
         await self.write_owed()
 
     async def write_owed(self) -> None:

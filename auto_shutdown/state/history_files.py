@@ -65,10 +65,10 @@ def lines_of(path: Path) -> list[str]:
 
 def entry_of(line: str) -> dict[str, Any] | None:
     """The entry in a line, None when the line contains none. An unfinished line has the outcome
-    ``pending``. ``saved`` becomes None unless the removal succeeded: it was written before the
-    outcome was known."""
+    ``pending``. ``saved`` is None unless the removal succeeded: earlier versions wrote it before
+    the outcome was known."""
     entry = parse(line) or parse(line + ',"outcome":"pending"}')
-    if entry is not None and "saved" in entry and entry.get("outcome") != Result.REMOVED:
+    if entry is not None and entry.get("outcome") != Result.REMOVED:
         entry["saved"] = None
     return entry
 

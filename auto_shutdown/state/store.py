@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import safe_files
+from ..core.savings import Savings
+from ..core.savings import from_json as savings_from_json
+from ..core.savings import to_json as savings_to_json
 from ..core.translatable import sentence
 from ..world.file_thread import FileThread
 from .document import KEPT_ASIDE, Document, FileProblem, StoreError, store_error
@@ -201,13 +204,19 @@ class Store:
                 self._marks.remove()
             raise
 
-    def load_savings(self) -> dict[str, Any]:
-        """The stored savings. Raises StoreError."""
-        return self._savings.read()[0]
+    def load_savings(self) -> Savings:
+        """The stored savings. A file that cannot be understood is renamed, and there are no savings
+        then, rather than a wrong sum. Raises StoreError."""
+        content = self._savings.read()[0]
+        try:
+            return savings_from_json(content)
+        except ValueError:
+            self._savings.set_aside()
+            return Savings()
 
-    def save_savings(self, savings: Mapping[str, Any]) -> None:
+    def save_savings(self, savings: Savings) -> None:
         """Write the savings. Raises StoreError."""
-        self._savings.write(savings)
+        self._savings.write(savings_to_json(savings))
 
     @contextlib.contextmanager
     def _settings_lock(self) -> Iterator[None]:

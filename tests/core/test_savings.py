@@ -16,8 +16,10 @@ from auto_shutdown.core.model import App, Snapshot
 from auto_shutdown.core.prices import USD_PER_HOUR, usd_per_hour
 from auto_shutdown.core.savings import (
     DAYS_KEPT,
+    Day,
     Freed,
     Savings,
+    combined,
     frees_its_instance,
     from_json,
     settled,
@@ -131,5 +133,18 @@ def test_saved_savings_are_restored_unchanged_and_sums_only_grow(
     "found",
     [{"hours": "x"}, {"freed": [{}]}, {"freed": 5}, {"freed": [7]}, {"days": [{"day": "x"}]}],
 )
-def test_restore_ignores_invalid_savings(found: dict[str, object]) -> None:
-    assert from_json(found) == Savings()
+def test_invalid_savings_are_refused(found: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="no valid savings"):
+        from_json(found)
+
+
+def test_savings_of_an_earlier_run_end_when_their_instance_was_first_billed_again() -> None:
+    t3, day = Freed("ml.t3.medium", NOW, None), NOW.date().isoformat()
+    earlier = Savings(5.0, 2.0, 1.0, (G5, t3), (Day(day, 5.0, 2.0, 1.0),))
+    again = replace(G5, at=NOW + 3 * HOUR)
+    later = Savings(1.0, 0.5, 0.25, (again,), (Day(day, 1.0, 0.5, 0.25),))
+    both = combined(earlier, later, {"ml.g5.xlarge": NOW + 2 * HOUR})
+    assert both.freed == (t3, again)
+    expected = Day(day, 8.0, 2.0 + 2 * 1.41 + 0.5, 1.25)
+    assert (both.hours, both.usd, both.unpriced_hours) == pytest.approx((8.0, 5.32, 1.25))
+    assert both.days == (replace(expected, usd=pytest.approx(5.32)),)

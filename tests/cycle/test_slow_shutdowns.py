@@ -203,3 +203,28 @@ async def test_pass_that_saw_the_app_before_its_removal_ended_keeps_the_saving(
     await bench.live(timedelta(hours=3))
     savings = bench.controller.report()["savings"]
     assert savings["instance_hours"] == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize("requested", [False, True])
+async def test_two_apps_of_an_instance_that_end_side_by_side_save_it_once(
+    requested: bool, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apps = [bench.world.app("a"), bench.world.app("b")]
+    shutdowns = Shutdowns(bench)
+    await bench.live(timedelta(minutes=119))
+    monkeypatch.setattr(one_pass_module, "REMOVAL_SECONDS", 0.02)
+    if requested:
+        requests = [bench.controller.requests.remove(app.ref) for app in apps]
+        waits = asyncio.gather(*requests)
+    else:
+        bench.clock.advance(timedelta(minutes=2))
+        waits = asyncio.gather(bench.controller.run_pass())
+    await until(lambda: len(shutdowns.begun) == 2)
+    shutdowns.ends.set()
+    await waits
+    await until(lambda: not bench.controller.situation.removals_under_way)
+    history = await bench.controller.requests.read_history(9)
+    assert sorted(entry["saved"] is None for entry in history) == [False, True]
+    await bench.live(timedelta(hours=3))
+    savings = bench.controller.report()["savings"]
+    assert savings["instance_hours"] == pytest.approx(3, abs=0.1)

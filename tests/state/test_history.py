@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from history_values import DONE, ENTRY, file_of
 
 from auto_shutdown.core.outcome import Outcome, Result
+from auto_shutdown.core.savings import Freed
 from auto_shutdown.state import history_files as module
 from auto_shutdown.state.history import History
 
@@ -60,9 +62,8 @@ def test_interrupted_line_says_whether_the_removal_ended_the_server(
 @pytest.mark.parametrize("result", [r for r in Result if r is not Result.REMOVED])
 def test_only_removals_by_this_extension_count_as_savings(result: Result, tmp_path: Path) -> None:
     log = History(tmp_path, "k")
-    entry = {**ENTRY, "saved": {"usd_per_hour": 1.0}}
-    log.begin(entry).finish(DONE)
-    log.begin(entry).finish(Outcome(result, "Another program removed it."))
+    log.begin(ENTRY).finish(DONE, Freed("ml.g5.xlarge", datetime.now(timezone.utc), 1.0))
+    log.begin(ENTRY).finish(Outcome(result, "Another program removed it."))
     again = History(tmp_path, "k")
     again.load()
     for each in (log, again):
