@@ -8,12 +8,14 @@ and Jupyter applies only ``ServerApp``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 from traitlets.config import Config
 
+from . import provenance
+from .problems import RESTART, Problem
 from .provenance import EXTENSION_FILE, SECTION, merged_section
 
 #: The applications of the Jupyter project that can start a server: their packages, by the name of
@@ -41,6 +43,36 @@ def extension_applications(server: Any, own: Any) -> list[Any]:
     ]
     applications = [point.app for point in points if point.app]
     return applications if own in applications else [*applications, own]
+
+
+def failed_packages(server: Any) -> list[str]:
+    """The enabled extensions that Jupyter could not import. It knows neither whether they have an
+    application, nor which file that would read."""
+    loaded = server.extension_manager.extensions
+    enabled = [name for name, is_on in server.jpserver_extensions.items() if is_on]
+    return sorted(name for name in enabled if name not in loaded)
+
+
+def unread_files(
+    failed: Sequence[str], directories: Sequence[str], config_file: str, names: Sequence[str]
+) -> Iterator[Problem]:
+    """A problem for each file that may configure this extension, that the server does not read, and
+    that an application of the ``failed`` packages may read. ``names`` are the files that the server
+    reads (:func:`file_names`)."""
+    if not failed:
+        return
+    for file in provenance.read_other_files(directories, config_file, names):
+        if file.problem or file.section(SECTION):
+            content = f"cannot be read ({file.problem})" if file.problem else f"sets {SECTION}"
+            place = file.path.with_name(provenance.SERVER_FILE + file.path.suffix)
+            yield Problem(
+                f"{file.path} {content}, and Jupyter could not load the application that may read "
+                f"it (the enabled extension {' or '.join(failed)}).",
+                f"{file.correction}, {RESTART}"
+                if file.problem
+                else f"Move {SECTION} to {place}, which applies always, or repair the extension "
+                f"(the server's log has the error), {RESTART}",
+            )
 
 
 def file_names(applications: Iterable[Any], own: Any) -> list[str]:

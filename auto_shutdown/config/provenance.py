@@ -84,6 +84,23 @@ def read_files(
     return [_read(path, owner) for path, owner in paths]
 
 
+def read_other_files(
+    directories: Sequence[str], config_file: str, names: Iterable[str]
+) -> list[ConfigFile]:
+    """The configuration files of Jupyter's applications that are not among those of
+    :func:`read_files` with ``names``: no application that the server has loaded reads them."""
+    known = {*names, EXTENSION_FILE, BASE_FILE, SERVER_FILE}
+    given = Path(os.path.abspath(config_file)).with_suffix("") if config_file else None
+    found = []
+    for directory in directories:
+        for path in _listed(Path(directory), ".py", ".json"):
+            if path.with_suffix("") != given and path.stem not in known:
+                is_named = path.stem.startswith("jupyter_") and path.stem.endswith("_config")
+                if is_named or path == Path(directory):
+                    found.append(_read(path, USER))
+    return found
+
+
 def applying(files: Sequence[ConfigFile]) -> Sequence[ConfigFile]:
     """The files that apply to this extension. If a file of an administrator has a section for it,
     users' files do not apply (docs/decisions/015). A Python file counts if it names the extension;
@@ -189,17 +206,22 @@ def _is_there(path: Path) -> bool:
 
 def _drop_in_paths(directories: Sequence[str]) -> Iterator[Path]:
     for directory in reversed(directories):
-        place = Path(directory, DROP_INS)
-        try:
-            names = sorted(os.listdir(place))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError:
-            yield place  # so that _read reports the error
-            continue
-        for name in names:
-            if name.endswith(".json") and not name.startswith("."):
-                yield place / name
+        yield from _listed(Path(directory, DROP_INS), ".json")
+
+
+def _listed(place: Path, *suffixes: str) -> Iterator[Path]:
+    """The files in a directory with one of these suffixes. The directory itself if it cannot be
+    listed, so that ``_read`` reports the error."""
+    try:
+        names = sorted(os.listdir(place))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError:
+        yield place
+        return
+    for name in names:
+        if name.endswith(suffixes) and not name.startswith("."):
+            yield place / name
 
 
 def _read(path: Path, owner: str) -> ConfigFile:

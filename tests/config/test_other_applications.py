@@ -121,6 +121,44 @@ async def test_application_that_fails_to_load_does_not_hide_its_file(
     assert settings[CONTROLLER].limits.defaults["enabled"] is False
 
 
+BROKEN = "no_such_extension_here"
+
+
+@pytest.mark.parametrize(
+    ("broken", "name", "text", "refused"),
+    [
+        (True, "jupyter_lab_config.json", AS_JSON[1], True),
+        (True, "jupyter_lab_config.py", AS_PYTHON[1], True),
+        (True, "jupyter_dashboards_config.py", AS_PYTHON[1], True),
+        (True, "jupyter_lab_config.py", "c.AutoShutdown.enabled =", True),
+        (True, "jupyter_lab_config.py", "c.ServerApp.port = 8890", False),
+        (True, "notes.json", AS_JSON[1], False),
+        (True, "jupyter_server_config.json", AS_JSON[1], False),
+        (True, "jupyter_auto_shutdown_config.json", AS_JSON[1], False),
+        (True, "jupyter_my_dashboards_config.json", AS_JSON[1], False),
+        (False, "jupyter_lab_config.json", AS_JSON[1], False),
+    ],
+)
+@pytest.mark.parametrize("application", [OTHER], indirect=True)
+async def test_file_of_application_that_cannot_be_imported_is_not_ignored(
+    application: Any, broken: bool, name: str, text: str, refused: bool, jp_environ: Any,
+    jp_config_dir: Path, jp_server_config: Any, request: Any,
+) -> None:  # fmt: skip
+    jp_server_config["ServerApp"]["jpserver_extensions"][BROKEN] = broken
+    path = jp_config_dir / name
+    path.write_text(text)
+    settings = request.getfixturevalue("jp_serverapp").web_app.settings
+    await eventually(
+        lambda: CONTROLLER in settings or why_not_started(settings) is not STARTING,
+        "the start ends",
+    )
+    assert (CONTROLLER not in settings) is refused
+    if refused:
+        answer = why_not_started(settings)
+        assert str(path) in answer.message
+        assert BROKEN in answer.message
+
+
 def test_order_of_files_is_that_of_linking(tmp_path: Path) -> None:
     """The values of an application that is linked earlier win."""
     names = ["jupyter_aa_config", provenance.EXTENSION_FILE, "jupyter_lab_config"]
