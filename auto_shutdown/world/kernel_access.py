@@ -102,11 +102,19 @@ def channels_through(server: Any) -> Callable[[str], tuple[str, Mapping[str, Any
 
 def limit_of(manager: Any, kernel_id: str) -> timedelta | None:
     """``cull_idle_timeout`` of the kernelspec's metadata, in seconds as for Jupyter's own culler
-    (jupyter_server#1342); zero or less is "never" there, and here the longest that is allowed."""
+    (jupyter_server#1342); zero or less is "never" there, and here the longest that is allowed.
+    Raises OSError, KeyError (NoSuchKernel) or ValueError if the kernelspec cannot be read at the
+    moment."""
     try:
-        spec = kernel_of(manager, kernel_id).kernel_spec
-        value = spec.metadata.get("cull_idle_timeout")
+        value = kernel_of(manager, kernel_id).kernel_spec.metadata.get("cull_idle_timeout")
+    except (OSError, KeyError, ValueError):
+        if channels_of(manager, kernel_id) is not None:
+            return None  # its gateway has the kernelspec, and never shows it here
+        raise
+    except Exception:
+        return None
+    try:
         seconds = float(value)
         return timedelta(seconds=seconds) if seconds > 0 else timedelta.max
-    except Exception:
+    except (TypeError, ValueError, OverflowError):
         return None

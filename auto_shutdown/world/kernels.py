@@ -100,7 +100,7 @@ class KernelSource:
                 if model is not None:
                     models[kernel_id] = model
         self._listener.attend(models, unreadable)
-        self._limits = {kernel_id: self._limit_of(kernel_id) for kernel_id in models}
+        self._read_limits(models)
         return models, unreadable
 
     async def _list(self) -> list[Model]:
@@ -115,10 +115,17 @@ class KernelSource:
         except TraitError:
             return []
 
-    def _limit_of(self, kernel_id: str) -> timedelta | None:
-        if kernel_id in self._limits:
-            return self._limits[kernel_id]
-        return limit_of(self._kernels, kernel_id)
+    def _read_limits(self, kernel_ids: Iterable[str]) -> None:
+        """Read the limits of these kernels, each once. A limit that cannot be read is read again in
+        the next pass."""
+        limits: dict[str, timedelta | None] = {}
+        for kernel_id in kernel_ids:
+            with contextlib.suppress(OSError, KeyError, ValueError):
+                if kernel_id in self._limits:
+                    limits[kernel_id] = self._limits[kernel_id]
+                else:
+                    limits[kernel_id] = limit_of(self._kernels, kernel_id)
+        self._limits = limits
 
     def joined(
         self,

@@ -149,8 +149,7 @@ class Surveyor:
         try:
             found = self._history.attribute(table, roots, snapshot.resources, self.server)
             arguments = lru_cache(maxsize=None)(proc_files.read_arguments)
-            directories = self._runtime_directories(table, arguments)
-            servers = server_files.find(table, directories, self.server)
+            directories, servers = self._servers(table, arguments)
             kernels: list[ForeignKernel] = []
             if for_own_app or servers:
                 ids = {kernel.id for kernel in snapshot.kernels}
@@ -187,8 +186,7 @@ class Surveyor:
         try:
             table = process_table.read_table()
             arguments = lru_cache(maxsize=None)(proc_files.read_arguments)
-            directories = self._runtime_directories(table, arguments)
-            servers = server_files.find(table, directories, self.server)
+            directories, servers = self._servers(table, arguments)
             self._history.attribute(table, roots, resources, self.server)
             if watch is not None:
                 ids = {resource.ref.id for resource in resources if isinstance(resource, Kernel)}
@@ -265,13 +263,16 @@ class Surveyor:
             table, {*own_pids, self.server}, own_ids, arguments, self._other_files, listening
         )
 
-    def _runtime_directories(self, table: Table, arguments: Arguments) -> list[Path]:
-        """Where the servers of this home keep their runtime files. Raises OSError."""
+    def _servers(self, table: Table, arguments: Arguments) -> tuple[list[Path], list[OtherServer]]:
+        """Where the servers of this home keep their runtime files, and the other servers. Raises
+        OSError."""
         if self.runtime_directory is None:
-            return []
-        return server_files.runtime_directories(
-            table, self.runtime_directory, os.environ.get("HOME", ""), arguments
+            return [], []
+        home = os.environ.get("HOME", "")
+        directories, hidden = server_files.runtime_directories(
+            table, self.runtime_directory, home, arguments
         )
+        return directories, server_files.find(table, directories, self.server, hidden)
 
     def _cron_jobs(
         self, table: Table, roots: Mapping[Ref, int], servers: list[OtherServer]

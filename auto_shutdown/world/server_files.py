@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .. import safe_files
 from . import proc_files
+from .file_remedies import TOO_MANY_OPEN
 from .processes import Process, Table
 
 #: The largest runtime file in bytes. A longer file is something else, and is not read.
@@ -33,10 +34,13 @@ class OtherServer:
         return f"the Jupyter server{where} (process {self.pid})"
 
 
-def find(table: Table, directories: Iterable[Path], own_pid: int) -> list[OtherServer]:
-    """The other servers that have a runtime file in one of ``directories`` and are still running.
-    Raises OSError. A directory that does not exist counts as empty."""
-    servers: list[OtherServer] = []
+def find(
+    table: Table, directories: Iterable[Path], own_pid: int, hidden: Iterable[int] = ()
+) -> list[OtherServer]:
+    """The other servers that have a runtime file in one of ``directories`` and are still running,
+    and the processes ``hidden``, whose addresses are unknown. Raises OSError. A directory that does
+    not exist counts as empty."""
+    servers = [OtherServer(pid, "") for pid in hidden if pid != own_pid]
     for directory in directories:
         try:
             names = os.listdir(directory)
@@ -61,17 +65,37 @@ def runtime_directories(
     own: Path,
     home: str,
     arguments: Callable[[int], Sequence[str]] = proc_files.read_arguments,
-) -> list[Path]:
+) -> tuple[list[Path], list[int]]:
     """Where servers of this home keep their runtime files: our own directory, and those of running
-    servers of the same ``home`` that were started with a directory of their own. Raises
-    OSError."""
-    directories = {own}
+    servers of the same ``home`` that were started with a directory of their own. Then the process
+    ids of those servers whose directory cannot be listed. Raises OSError."""
+    named: dict[Path, list[int]] = {own: []}
     for process in table.values():
         if not process.has_ended and is_server(arguments(process.pid)):
             given = proc_files.read_environment(process.pid, PLACES)
             if given.get("HOME") == home:
-                directories.add(runtime_directory_of(given))
-    return sorted(directories)
+                named.setdefault(runtime_directory_of(given), []).append(process.pid)
+    hidden = []
+    for directory in named.keys() - {own}:
+        # Any program may name any directory. One that cannot be listed says nothing about the
+        # processes outside of that server.
+        if not _can_be_listed(directory):
+            hidden += named.pop(directory)
+    return sorted(named), sorted(hidden)
+
+
+def _can_be_listed(directory: Path) -> bool:
+    """Whether a directory can be listed, or does not exist. Raises OSError if no file descriptor is
+    left."""
+    try:
+        os.scandir(directory).close()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError as error:
+        if error.errno in TOO_MANY_OPEN:
+            raise
+        return False
+    return True
 
 
 #: The variables that determine where Jupyter keeps its files (jupyter_core.paths).
@@ -118,7 +142,8 @@ def _is_of(path: Path, process: Process) -> bool:
 
     A home outlives its containers, and a new container uses the same process ids again. So a file
     that is older than the process is of an earlier process. If the command line shows that the
-    process is a server, the age does not count: somebody may have set the clock."""
+    process is a server, the age does not count: somebody may have set the clock. An age that cannot
+    be read does not count either."""
     if not process.command.startswith(("python", "jupyter", "pt_main")):
         return False
     if is_server(proc_files.read_arguments(process.pid)):
@@ -128,13 +153,16 @@ def _is_of(path: Path, process: Process) -> bool:
         written_at = os.stat(path).st_mtime
     except FileNotFoundError:
         return False
+    except OSError:
+        return True
     return started_at is None or written_at > started_at.timestamp() - _SKEW
 
 
 def _read(path: Path, pid: int) -> OtherServer | None:
     """The server of the runtime file. None if the file was deleted since it was listed. A file that
-    is still being written, makes no sense, or may not be read (``sudo jupyter lab``) gives a server
-    without an address: nobody can ask that server, so what runs in it is unknown."""
+    is still being written, makes no sense, or cannot be read (``sudo jupyter lab``) gives a server
+    without an address: nobody can ask that server, so what runs in it is unknown. Raises OSError if
+    no file descriptor is left."""
     try:
         # Another container's user may have made it, where a home is shared.
         text = safe_files.read_bytes(path, MOST_BYTES, follow=True, any_owner=True)
@@ -142,7 +170,11 @@ def _read(path: Path, pid: int) -> OtherServer | None:
         url = str(content["url"])
     except (FileNotFoundError, safe_files.UnsafeFileError):
         return None
-    except (ValueError, KeyError, TypeError, RecursionError, PermissionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return OtherServer(pid, "")
+    except OSError as error:
+        if error.errno in TOO_MANY_OPEN:
+            raise
         return OtherServer(pid, "")
     return OtherServer(
         pid, url if url.endswith("/") else url + "/", str(content.get("token") or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from datetime import datetime, timezone
@@ -105,8 +106,75 @@ class TestFindingOtherServers:
             502: {"HOME": "/home/b"},
         }
         monkeypatch.setattr(proc_files, "read_environment", lambda pid, _names: given[pid])
-        found = server_files.runtime_directories(
+        found, hidden = server_files.runtime_directories(
             table, Path("/own"), "/home/a", lambda _pid: ("jupyter-lab",)
         )
         usual = Path("/home/a/.local/share/jupyter/runtime")
         assert found == sorted([Path("/own"), Path("/run/a"), usual])
+        assert hidden == []
+
+    @pytest.mark.parametrize("error", [errno.EACCES, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG])
+    def test_server_whose_runtime_directory_cannot_be_listed_is_unknown(
+        self, error: int, tmp_path: Path, monkeypatch: Any
+    ) -> None:
+        """Once, nothing could be judged while such a process ran."""
+        scandir = os.scandir
+
+        def refuse(path: Any) -> Any:
+            if str(path) == "/refused":
+                raise OSError(error, os.strerror(error))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+        table = {pid: process(pid, 1, command="jupyter-lab") for pid in (500, 501, SERVER)}
+        given = {500: "/refused", 501: str(tmp_path), SERVER: "/refused"}
+        monkeypatch.setattr(
+            proc_files,
+            "read_environment",
+            lambda pid, _names: {"HOME": "/home/a", "JUPYTER_RUNTIME_DIR": given[pid]},
+        )
+        content = json.dumps({"url": "http://localhost:8889"})
+        (tmp_path / "jpserver-501.json").write_text(content)
+        directories, hidden = server_files.runtime_directories(
+            table, tmp_path, "/home/a", lambda _pid: ("jupyter-lab",)
+        )
+        assert (directories, hidden) == ([tmp_path], [SERVER, 500])
+        found = server_files.find(table, directories, SERVER, hidden)
+        assert [(server.pid, server.url) for server in found] == [
+            (500, ""),
+            (501, "http://localhost:8889/"),
+        ]
+
+    def test_no_free_file_descriptor_makes_all_servers_unknown(
+        self, tmp_path: Path, monkeypatch: Any
+    ) -> None:
+        def refuse(*_arguments: Any, **_more: Any) -> Any:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        environment = {"HOME": "/home/a", "JUPYTER_RUNTIME_DIR": "/other"}
+        monkeypatch.setattr(proc_files, "read_environment", lambda _pid, _names: environment)
+        table = {500: process(500, 1, command="jupyter-lab")}
+        (tmp_path / "jpserver-500.json").write_text("{}")
+        monkeypatch.setattr(server_files.safe_files, "read_bytes", refuse)
+        with pytest.raises(OSError, match="Too many open files"):
+            server_files.find(table, [tmp_path], SERVER)
+        monkeypatch.setattr(os, "scandir", refuse)
+        with pytest.raises(OSError, match="Too many open files"):
+            server_files.runtime_directories(
+                table, tmp_path, "/home/a", lambda _pid: ("jupyter-lab",)
+            )
+
+    def test_runtime_file_that_cannot_be_read_leaves_its_server_unknown(
+        self, tmp_path: Path, monkeypatch: Any
+    ) -> None:
+        def refuse(*_arguments: Any, **_more: Any) -> Any:
+            raise OSError(errno.EIO, "Input/output error")
+
+        table = {500: process(500, 1, command="python")}
+        (tmp_path / "jpserver-500.json").write_text("{}")
+        monkeypatch.setattr(proc_files, "read_arguments", lambda _pid: ("python", "x.py"))
+        monkeypatch.setattr(server_files.safe_files, "read_bytes", refuse)
+        monkeypatch.setattr(proc_files, "started_at", lambda _process: None)
+        monkeypatch.setattr(server_files.os, "stat", refuse)
+        (server,) = server_files.find(table, [tmp_path], SERVER)
+        assert (server.pid, server.url) == (500, "")

@@ -46,7 +46,7 @@ def survey(monkeypatch: pytest.MonkeyPatch, *more: Process, server: int = SERVER
     monkeypatch.setattr(process_table, "read_table", lambda: table)
     monkeypatch.setattr(proc_files, "read_arguments", lambda pid: (table[pid].command,))
     monkeypatch.setattr(proc_files, "is_of_another_user", lambda _pid: False)
-    monkeypatch.setattr(server_files, "runtime_directories", lambda *_: [])
+    monkeypatch.setattr(server_files, "runtime_directories", lambda *_: ([], []))
     monkeypatch.setattr(server_files, "find", lambda *_: others)
     monkeypatch.setattr(
         foreign_kernels, "find", lambda *_: [k for k in kernels if k.process.pid in table]
