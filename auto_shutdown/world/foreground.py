@@ -23,6 +23,17 @@ MULTIPLEXERS = frozenset({"tmux: client", "tmux: server", "tmux", "screen"})
 #: Programs that wait on a host's consoles for a login.
 LOGINS = frozenset({"agetty", "getty", "mingetty", "login"})
 
+#: Programs that start another program and then only wait for its end. Those in Python are named by
+#: the script or module that Python runs.
+LAUNCHERS = frozenset(
+    {
+        "sudo", "su", "env", "nohup", "nice", "ionice", "setsid", "timeout", "time", "script",
+        "xargs", "tini", "dumb-init", "docker-init", "catatonit", "supervisord", "gosu", "runuser",
+        "numactl", "conda", "mamba", "micromamba", "pixi", "poetry", "pipenv", "uv", "uvx", "hatch",
+        "jupyter",
+    }
+)  # fmt: skip
+
 #: Programs that display something, or wait for a person. Their redraws, and the child processes
 #: that ``watch`` starts, are no work.
 VIEWERS = frozenset(
@@ -46,6 +57,32 @@ Arguments = Callable[[int], Sequence[str]]
 def is_shell(command: str) -> bool:
     """Whether a process of this name (``comm``) is a shell."""
     return command.lstrip("-") in SHELLS
+
+
+def program_name(arguments: Sequence[str]) -> str:
+    """What a command line runs, as people call it: ``papermill``, ``nbconvert``. It has no
+    arguments, because they can hold secrets."""
+    names = [os.path.basename(word) for word in arguments]
+    if not names:
+        return ""
+    if not names[0].startswith("python"):
+        return names[0]
+    for index, word in enumerate(arguments[1:], 1):
+        if word == "-m" and len(arguments) > index + 1:
+            return arguments[index + 1]
+        if word == "-c":  # the next word is the program itself, which can hold secrets, too
+            break
+        if not word.startswith("-"):
+            return names[index]
+    return names[0]
+
+
+def only_starts_others(process: Process, arguments: Arguments) -> bool:
+    """Whether this ancestor of another process does no work of its own: it is a shell, which waits
+    for its commands, or a launcher. Raises OSError."""
+    if is_shell(process.command) or process.command in LAUNCHERS:
+        return True
+    return program_name(arguments(process.pid)) in LAUNCHERS
 
 
 def is_prompt(arguments: Sequence[str]) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from ..core.translatable import Text, sentence
 from . import proc_files
 from .file_remedies import TOO_MANY_OPEN
+from .foreground import program_name
 from .listening_kernels import ListeningKernel
 from .processes import Process, Table
 from .shell_probe import Connection, ShellAnswer, ask_shells, read_connection_file
@@ -177,22 +178,4 @@ def _kernel(
 def _started_by(table: Table, process: Process, arguments: Callable[[int], Sequence[str]]) -> str:
     """The program that started this process (empty: it is not known)."""
     parent = table.get(process.parent)
-    return _program(arguments(parent.pid)) if parent is not None and parent.pid > 1 else ""
-
-
-def _program(words: Sequence[str]) -> str:
-    """What a command line runs, as people call it: ``papermill``, ``nbconvert``; no arguments, for
-    they can hold secrets."""
-    names = [Path(word).name for word in words]
-    if not names:
-        return ""
-    if not names[0].startswith("python"):
-        return names[0]
-    for index, word in enumerate(words[1:], 1):
-        if word == "-m" and len(words) > index + 1:
-            return words[index + 1]
-        if word == "-c":  # the next word is the program itself, which can hold secrets, too
-            break
-        if not word.startswith("-"):
-            return names[index]
-    return names[0]
+    return program_name(arguments(parent.pid)) if parent is not None and parent.pid > 1 else ""

@@ -11,7 +11,15 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ..core.model import Kernel, Kind, Ref, Resource, Snapshot
-from . import cron_jobs, foreign_kernels, proc_files, process_table, processes, server_files
+from . import (
+    cron_jobs,
+    foreground,
+    foreign_kernels,
+    proc_files,
+    process_table,
+    processes,
+    server_files,
+)
 from .attribution import Attribution, ProcessHistory
 from .connections import have_connection, remote_connections
 from .cron_jobs import CronJobs
@@ -229,14 +237,16 @@ class Surveyor:
     ) -> list[Process]:
         """The programs in the foreground of any terminal, also of the terminals of other servers.
 
-        Another server that runs alone in the foreground is left out: only its kernels and terminals
-        count. The interpreters of its kernels are left out, because their shells are asked.
+        Another server that runs alone in the foreground is left out, with what only started it:
+        only its kernels and terminals count. A program that started it may work itself, so it is
+        not left out. The interpreters of its kernels are left out, because their shells are asked.
         """
         shells = _pids(roots, Kind.TERMINAL)
         pids = [server.pid for server in servers]
         left_out = _server_processes(table, pids, kernels)
         for pid in pids:
-            left_out |= processes.ancestors(table, pid)
+            line = [table[each] for each in processes.ancestors(table, pid)]
+            left_out |= {each.pid for each in line if _only_starts_servers(each, arguments)}
         groups = {p.group for p in table.values() if p.pid not in left_out and not p.has_ended}
         below = {process.pid for process in processes.tree(table, pids)} if pids else set()
         with_interpreter = {kernel.process.pid for kernel in kernels} & below
@@ -289,6 +299,14 @@ class Surveyor:
         return frozenset(
             _server_processes(table, {server.pid for server in servers} - line, kernels)
         )
+
+
+def _only_starts_servers(process: Process, arguments: Arguments) -> bool:
+    """Whether this ancestor of a server is no program of a person: a shell, a launcher, or another
+    server (JupyterHub). Raises OSError."""
+    if foreground.only_starts_others(process, arguments):
+        return True
+    return server_files.is_server(arguments(process.pid))
 
 
 def _server_processes(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -34,7 +34,8 @@ from .stamps import parse_stamp
 HEARTBEAT = "heartbeat"
 OF_AN_APP = f"{HEARTBEAT}-"
 
-#: More heartbeat files than this are not read.
+#: More heartbeat files than this are not read. The file of everything and those of known apps are
+#: read first.
 MOST_HEARTBEATS = 1000
 
 #: The event that a server emits when a document is saved.
@@ -77,10 +78,10 @@ class ReportedActivitySource:
         self._files = FileThread("heartbeats")
         self.problems: tuple[Unread, ...] = ()
 
-    async def read(self) -> ReportedActivity:
-        """The reports now. Raises OSError when the directory or a heartbeat file cannot be read.
-        Activity is then unknown."""
-        everything, apps, activity = await self._files.run(self._read_files)
+    async def read(self, app_names: Collection[str] = ()) -> ReportedActivity:
+        """The reports now. The heartbeats of the apps ``app_names`` are read in any case. Raises
+        OSError when the directory or a heartbeat file cannot be read. Activity is then unknown."""
+        everything, apps, activity = await self._files.run(self._read_files, app_names)
         server = self.reported_in_this_server()
         if activity is not None:
             server[Signal.ACTIVITY_FILE] = activity
@@ -100,10 +101,16 @@ class ReportedActivitySource:
         """Read no more."""
         self._files.close()
 
-    def _read_files(self) -> tuple[datetime | None, dict[str, datetime], datetime | None]:
+    def _read_files(
+        self, app_names: Collection[str]
+    ) -> tuple[datetime | None, dict[str, datetime], datetime | None]:
         times: dict[str, datetime] = {}
         problems: list[Unread] = []
-        for path in self._paths():
+        wanted = {HEARTBEAT, *(OF_AN_APP + name for name in app_names)}
+        for path in sorted(self._paths(), key=lambda path: path.name not in wanted):
+            if len(times) >= MOST_HEARTBEATS and path.name not in wanted:
+                problems.append(_left_out(path, f"there are more than {MOST_HEARTBEATS} of them"))
+                break
             try:
                 times[path.name] = _touched_at(path)
             except FileNotFoundError:
@@ -112,9 +119,6 @@ class ReportedActivitySource:
                 problems.append(_left_out(path, str(error.strerror)))
             except (ValueError, OverflowError):
                 problems.append(_left_out(path, "its date is out of range"))
-            if len(times) >= MOST_HEARTBEATS:
-                problems.append(_left_out(path, f"there are more than {MOST_HEARTBEATS} of them"))
-                break
         activity = self._activity_file.read()
         refused = self._activity_file.problem
         if refused is not None:
@@ -163,14 +167,15 @@ class ReportedActivitySource:
 
 
 async def read_reported_activity(
-    source: ReportedActivitySource | None, unread: dict[str, Unread]
+    source: ReportedActivitySource | None, unread: dict[str, Unread], app_names: Collection[str]
 ) -> ReportedActivity:
-    """The activity that other programs report to ``source`` (None: they cannot report any). If it
-    cannot be read, this adds the kernels and terminals to ``unread``."""
+    """The activity that other programs report to ``source`` (None: they cannot report any).
+    ``app_names`` are the known apps. If the activity cannot be read, this adds the kernels and
+    terminals to ``unread``."""
     if source is None:
         return ReportedActivity()
     try:
-        return await source.read()
+        return await source.read(app_names)
     except OSError as error:
         why = error.strerror or type(error).__name__
         message = sentence(

@@ -1,7 +1,12 @@
-"""List and delete SageMaker's apps, with boto3 in a worker thread.
+"""List and delete SageMaker's apps, with boto3 in worker threads.
 
-Importing boto3 takes 0.3 to 0.5 s of processor time and 40 MB. So the worker thread imports it when
-it is first needed, and importing this module does not. No call runs on the event loop.
+Importing boto3 takes 0.3 to 0.5 s of processor time and 40 MB. So the first call imports it in
+its thread, and importing this module does not. No call runs on the event loop.
+
+Lists, tags and deletions have a thread each: a list may take many seconds, and a deletion that
+waited for it would come too late after the last look at its app. The threads share one client,
+because boto3's clients are safe between threads. If two threads need a new client at one time, each
+makes one from a session of its own, and the later one stays.
 """
 
 from __future__ import annotations
@@ -65,7 +70,9 @@ class SageMaker:
         self._platform = platform
         self._allow_irreversible_stop = allow_irreversible_stop
         self._endpoint_url = endpoint_url
-        self._worker = Worker("auto-shutdown-sagemaker")
+        self._lists = Worker("auto-shutdown-sagemaker-lists")
+        self._tags = Worker("auto-shutdown-sagemaker-tags")
+        self._deletions = Worker("auto-shutdown-sagemaker-deletions")
         self._platforms: dict[str, str] = {}
         self._client: Any = None
         self.calls: Counter[str] = Counter()
@@ -76,7 +83,7 @@ class SageMaker:
             # Without an owner ListApps would return the apps of all users.
             raise self._unlisted("NoOwner", "")
         try:
-            details = await self._call(self._list_in_thread)
+            details = await self._call(self._lists, self._list_in_thread)
             found = [app for app in map(self._app, details) if app is not None]
         except Exception as error:
             code_and_message = read_error(error)
@@ -129,7 +136,7 @@ class SageMaker:
             return True
 
         try:
-            if not await self._call(delete):
+            if not await self._call(self._deletions, delete):
                 return kept()
         except Exception as error:
             return self._failure(app, *read_error(error))
@@ -147,12 +154,12 @@ class SageMaker:
         def list_page(**request: Any) -> Any:
             return self._invoke("ListTags", "list_tags", request)
 
-        return await self._call(lambda: all_tags(list_page, arn))
+        return await self._call(self._tags, lambda: all_tags(list_page, arn))
 
     async def describe_own(self) -> Description:
         """SageMaker's description of the app or instance in which this server runs."""
         try:
-            return await self._call(lambda: describe(self._invoke, self._platform))
+            return await self._call(self._lists, lambda: describe(self._invoke, self._platform))
         except Exception:  # no boto3, no answer: then it is not known
             return Description()
 
@@ -164,7 +171,7 @@ class SageMaker:
             return stop_instance(self._invoke, app.name, allow, still_removable, self._platforms)
 
         try:
-            return await self._call(stop)
+            return await self._call(self._deletions, stop)
         except Exception as error:
             code, message = read_error(error)
         result = classify(code, message)
@@ -186,12 +193,18 @@ class SageMaker:
         return Outcome(result, detail, code, advice)
 
     def close(self) -> None:
-        """End the thread. Does not wait for a call that hangs, and begins no other call."""
-        self._worker.close()
+        """End the threads. Does not wait for a call that hangs, and begins no other call."""
+        for worker in self.workers:
+            worker.close()
 
-    async def _call(self, function: Callable[[], T]) -> T:
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The threads of the calls."""
+        return self._lists, self._tags, self._deletions
+
+    async def _call(self, worker: Worker, function: Callable[[], T]) -> T:
         try:
-            return await self._worker.run(function, CALL_SECONDS)
+            return await worker.run(function, CALL_SECONDS)
         except asyncio.TimeoutError:
             # The abandoned thread may still hold the client's lock on the credentials.
             self._client = None
@@ -201,7 +214,7 @@ class SageMaker:
                 self._client = None  # a new one looks for new credentials
             raise
 
-    # -- in the worker thread ----------------------------------------------------------------
+    # -- in a worker thread ----------------------------------------------------------------
 
     def _invoke(self, operation: str, method: str, request: Mapping[str, Any]) -> Any:
         client = self._connect()

@@ -136,7 +136,8 @@ class World:
             await self._work.look_around(kernels, terminals, judges_own_app)
             if self._work.is_beside_other_servers:
                 apps = tuple(replace(app, shared=True) for app in apps)
-        reported = await read_reported_activity(self._reported_activity, unread)
+        names = {app.name for app in (*apps, *([own_app] if own_app is not None else ()))}
+        reported = await read_reported_activity(self._reported_activity, unread, names)
         if last_look:
             kernels, terminals = await self._tenants.read(unread, apps, again=True)
         terminals = place(terminals, apps)

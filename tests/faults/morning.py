@@ -243,9 +243,10 @@ class Morning(Bench):
 
     async def calls_returned(self) -> None:
         """Wait for the calls that hang: the product begins no others while three of them do."""
-        worker = self.sagemaker._worker
+        workers = self.sagemaker.workers
         await eventually(
-            lambda: not any(thread.is_alive() for thread in worker._stuck), "the calls return"
+            lambda: not any(thread.is_alive() for each in workers for thread in each._stuck),
+            "the calls return",
         )
 
     def close(self) -> None:

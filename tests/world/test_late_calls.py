@@ -91,7 +91,7 @@ async def test_call_that_hung_is_sent_only_while_its_caller_waits(
         maker.close()
         return
     assert (outcome.result, outcome.code) == (Result.TEMPORARY, "TimedOut")
-    hanging = [t for t in threading.enumerate() if t.name == "auto-shutdown-sagemaker"]
+    hanging = [t for t in threading.enumerate() if t.name == "auto-shutdown-sagemaker-deletions"]
     hang.release.set()
     maker.close()
     await eventually(lambda: not any(t.is_alive() for t in hanging), "the late call returns")

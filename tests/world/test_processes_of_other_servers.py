@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ SCRIPT = process(395, 1, command="sh", session=390, terminal=9, foreground=395)
 BY_SCRIPT = process(
     400, 395, command="jupyter-lab", group=395, session=390, terminal=9, foreground=395
 )
+#: The same by another program than a shell.
+TRAINING = replace(SCRIPT, command="train.py")
+LAUNCHER = replace(SCRIPT, command="conda")
+HUB = replace(SCRIPT, command="jupyterhub")
 LANGUAGE_SERVER = process(401, 400, command="pylsp")
 WATCHER = process(402, 400, command="node", group=400, session=390, terminal=9, foreground=400)
 SHELL = process(410, 400, command="bash", terminal=10, foreground=410)
@@ -65,6 +70,9 @@ def survey(monkeypatch: pytest.MonkeyPatch, *more: Process, server: int = SERVER
         ((PANE, IN_PANE, LANGUAGE_SERVER, WATCHER, SHELL), []),
         ((PANE, IN_PANE, WATCHER, BUSY_SHELL, JOB), ["train"]),
         ((SCRIPT, BY_SCRIPT, SHELL), []),
+        ((LAUNCHER, BY_SCRIPT, SHELL), []),
+        ((HUB, BY_SCRIPT, SHELL), []),
+        ((TRAINING, BY_SCRIPT, SHELL), ["train.py"]),
         # The shell of the kernel is asked whether a cell runs.
         ((OTHER, KERNEL, INTERPRETER), []),
     ],

@@ -167,6 +167,30 @@ async def test_number_of_heartbeats_read_is_bounded(
     assert (fault.source, fault.code) == ("heartbeat-files", "LeftOut")
 
 
+async def test_heartbeats_of_everything_and_of_known_apps_are_never_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reported_activity, "MOST_HEARTBEATS", 2)
+    for name in ("heartbeat", *(f"heartbeat-{number}" for number in range(20))):
+        touch(tmp_path / name, AT)
+    reported = await source(tmp_path).read(["3", "7", "13", "none"])
+    assert reported.everything == AT
+    assert reported.apps == {"3": AT, "7": AT, "13": AT}
+
+
+async def test_heartbeat_of_the_servers_own_app_is_never_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reported_activity, "MOST_HEARTBEATS", 0)
+    touch(tmp_path / "heartbeat-default", AT)
+    space = Platform("studio-space", "d-1", space_name="team", app_type="JupyterLab",
+                     app_name="default")  # fmt: skip
+    kernels = KernelSource(NoResources(), NoResources())
+    world = World(space, kernels, TerminalSource({}), None, "", source(tmp_path))
+    (app,) = (await world.observe(list_apps=False)).apps
+    assert app.stamps[Signal.HEARTBEAT] == AT
+
+
 @pytest.mark.parametrize(
     ("text", "at"),
     [

@@ -257,7 +257,7 @@ async def test_sagemaker_calls_never_run_on_the_event_loop(api: Api, maker: Sage
     maker._invoke = noting  # type: ignore[method-assign]
     await maker.list_apps()
     await maker.delete_app(App("KernelGateway", "x", "InService"))
-    assert threads == {"auto-shutdown-sagemaker"}
+    assert threads == {"auto-shutdown-sagemaker-lists", "auto-shutdown-sagemaker-deletions"}
     assert maker.calls == {"ListApps": 1, "DeleteApp": 1}
 
 
@@ -272,8 +272,8 @@ async def test_number_of_hanging_threads_is_bounded(
     outcomes = [await maker.delete_app(app) for _ in range(6)]
     assert {outcome.code for outcome in outcomes} == {"TimedOut"}
     started = set(threading.enumerate()) - before
-    alive = [t for t in started if t.name == "auto-shutdown-sagemaker"]
-    assert len(alive) <= maker._worker.MOST_STUCK
+    alive = [t for t in started if t.name == "auto-shutdown-sagemaker-deletions"]
+    assert len(alive) <= maker._deletions.MOST_STUCK
     assert all(thread.daemon for thread in alive)
     maker.close()
 

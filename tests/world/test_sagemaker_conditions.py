@@ -15,11 +15,21 @@ from waiting import eventually
 
 pytest.importorskip("boto3")
 
-from scripted_sagemaker import ADA, APP, Answer, Endpoint, own_environment, serving, unread_of
+from scripted_sagemaker import (
+    ADA,
+    APP,
+    RECORD,
+    Answer,
+    Endpoint,
+    listing,
+    own_environment,
+    serving,
+    unread_of,
+)
 
 from auto_shutdown.core.outcome import Result
 from auto_shutdown.world import sagemaker, sagemaker_client
-from auto_shutdown.world.sagemaker import SageMaker
+from auto_shutdown.world.sagemaker import SageMaker, SourceError
 
 # boto3 says this about itself on the oldest Python we support.
 pytestmark = pytest.mark.filterwarnings("ignore:Boto3 will no longer support")
@@ -159,7 +169,7 @@ async def test_calls_run_in_their_own_daemon_thread(endpoint: Endpoint) -> None:
     endpoint.script.append(Answer(held=True))
     call = asyncio.ensure_future(maker.delete_app(APP))
     assert await asyncio.to_thread(endpoint.asked.wait, 60)
-    thread = next(t for t in threading.enumerate() if t.name == "auto-shutdown-sagemaker")
+    thread = next(t for t in threading.enumerate() if t.name == "auto-shutdown-sagemaker-deletions")
     assert thread.daemon
     assert thread is not threading.current_thread()
     endpoint.release()
@@ -179,11 +189,11 @@ def test_importing_loads_no_boto3() -> None:
 async def test_delete_app_that_is_forbidden_while_it_waits_for_its_turn_is_not_sent(
     endpoint: Endpoint,
 ) -> None:
-    """All calls to SageMaker share one thread, and the call before it may hang."""
+    """All deletions share one thread, and the one before may hang."""
     maker = SageMaker(ADA, endpoint.url)
     await maker.delete_app(APP)
     release, allowed = threading.Event(), [True]
-    blocking = asyncio.ensure_future(maker._call(release.wait))
+    blocking = asyncio.ensure_future(maker._call(maker._deletions, release.wait))
     deleting = asyncio.ensure_future(maker.delete_app(APP, lambda: allowed[0]))
     await asyncio.sleep(0)
     allowed[0] = False
@@ -191,4 +201,42 @@ async def test_delete_app_that_is_forbidden_while_it_waits_for_its_turn_is_not_s
     await blocking
     assert (await deleting).result is Result.STALE
     assert len(endpoint.requests) == 1
+    maker.close()
+
+
+@pytest.mark.parametrize("new_client", [False, True])
+async def test_slow_list_delays_neither_a_deletion_nor_the_stop_switch(
+    endpoint: Endpoint, new_client: bool
+) -> None:
+    maker = SageMaker(ADA, endpoint.url)
+    if not new_client:
+        maker._connect()
+    endpoint.script.append(Answer(held=True))
+    lists = asyncio.ensure_future(maker.list_apps())
+    assert await asyncio.to_thread(endpoint.asked.wait, 60)
+    if new_client:
+        maker._client = None
+    endpoint.script.append(Answer(body={"Tags": [{"Key": "a", "Value": "b"}]}))
+    assert await maker.list_tags("arn:aws:sagemaker:us-west-2:1:domain/d-1") == {"a": "b"}
+    assert (await maker.delete_app(APP)).result is Result.REMOVED
+    assert not lists.done()
+    endpoint.otherwise = listing(RECORD)
+    endpoint.release()
+    with pytest.raises(SourceError):  # the held answer has no apps
+        await lists
+    assert [app.name for app in await maker.list_apps()] == ["x"]
+    maker.close()
+
+
+async def test_threads_that_need_a_client_at_once_do_not_disturb_each_other(
+    endpoint: Endpoint,
+) -> None:
+    maker = SageMaker(ADA, endpoint.url)
+    endpoint.always(Answer(body={"Apps": [RECORD], "Tags": []}))
+    calls = [maker.list_apps(), maker.list_tags("arn:x"), maker.delete_app(APP)]
+    apps, tags, outcome = await asyncio.gather(*calls)
+    assert [app.name for app in apps] == ["x"]
+    assert tags == {}
+    assert outcome.result is Result.REMOVED
+    assert maker.calls == {"ListApps": 1, "ListTags": 1, "DeleteApp": 1}
     maker.close()
