@@ -121,14 +121,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _parts(arguments: argparse.Namespace) -> tuple[Options, str, str, bytes]:
     """The options, the template, and the zip with its key. Raises DomainError."""
-    from ..domain.connection import read_policy
+    from ..domain.connection import read_policy_file
     from ..domain.policy import DomainPolicy
     from ..domain.scheduled import package, template
 
     path, policy, content = arguments.policy, DomainPolicy(), None
     if path is not None:
-        policy = read_policy(path, ANY_TOPIC)
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        policy, content = read_policy_file(path, ANY_TOPIC)
         if not content.get("notify", {}).get("sns_topic_arn"):
             # The function uses the topic of its stack, for which it always has the permission.
             from dataclasses import replace

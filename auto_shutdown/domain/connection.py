@@ -98,6 +98,12 @@ def load_policy(path: Path | None) -> DomainPolicy:
 def read_policy(path: Path, topic: str = "") -> DomainPolicy:
     """The policy of a JSON file. ``topic``: the SNS topic for notices if the file names none.
     Raises PolicyError."""
+    return read_policy_file(path, topic)[0]
+
+
+def read_policy_file(path: Path, topic: str = "") -> tuple[DomainPolicy, dict[str, Any]]:
+    """As :func:`read_policy`, with the content of the file. It is read once: it may be a pipe, or
+    change meanwhile. Raises PolicyError."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         content = json.loads(text, object_pairs_hook=_without_duplicates)
@@ -107,10 +113,11 @@ def read_policy(path: Path, topic: str = "") -> DomainPolicy:
         raise PolicyError(f"{path}: {error}") from None
     except ValueError as error:
         raise PolicyError(f"{path} is not JSON: {error}.") from None
+    completed = content
     if topic and isinstance(content, dict) and isinstance(content.get("notify", {}), dict):
-        content = {**content, "notify": {"sns_topic_arn": topic, **content.get("notify", {})}}
+        completed = {**content, "notify": {"sns_topic_arn": topic, **content.get("notify", {})}}
     try:
-        return parse(content)
+        return parse(completed), content
     except PolicyError as error:
         raise PolicyError(f"{path}: {error}") from None
 

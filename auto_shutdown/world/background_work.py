@@ -248,7 +248,9 @@ class WorkSource:
                 failure = str(error)
         self._unanswered = failure
         tenants = [self._our_questions.without(tenant) for tenant in tenants]
-        judged = {t.id for t in tenants if t.is_judged}
+        # A kernel that is at work keeps the app whatever it answers. If one of its subshells runs
+        # the cell, Jupyter's state of the kernel becomes idle when it has answered.
+        judged = {t.id for t in tenants if t.is_judged or t.active_at is None}
         kernels = [kernel for kernel in survey.kernels if kernel.kernel_id not in judged]
         pids = [kernel.process.pid for kernel in kernels]
         begun, before = datetime.now(timezone.utc), await self._sample(pids)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import io
 import json
+import os
 import subprocess
 import sys
+import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -164,6 +166,21 @@ def test_notices_to_the_topic_of_the_stack_need_a_subscription() -> None:
     assert warning in domain_template._about_permissions(own_topic, "")
     assert warning not in domain_template._about_permissions(own_topic, "studio@example.com")
     assert warning not in domain_template._about_permissions(ACTING, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_policy_file_is_read_once(tmp_path: Path) -> None:
+    """It may be a pipe (``--policy <(…)``), and may change between two reads."""
+    pipe = tmp_path / "policy.json"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(json.dumps(POLICY),), daemon=True)
+    writer.start()
+    argv = ["domain", "template", "--policy", str(pipe), "--output", str(tmp_path / "out")]
+    assert main(argv) == 0
+    writer.join()
+    (made,) = (tmp_path / "out").glob("*.zip")
+    with zipfile.ZipFile(made) as content:
+        assert json.loads(content.read("policy.json")) == POLICY
 
 
 @pytest.mark.slow

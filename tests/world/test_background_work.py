@@ -213,6 +213,33 @@ async def test_a_look_beside_another_one_waits_for_its_result(hand: Clock) -> No
     assert work.is_beside_other_servers
 
 
+@pytest.mark.parametrize("active_at", [None, STAMP])
+async def test_kernel_that_another_server_reports_as_busy_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, active_at: datetime | None
+) -> None:
+    """Each answer ends with the status idle, which Jupyter takes for the state of the kernel, also
+    while a subshell runs a cell."""
+    app = App("JupyterLab", "default", "InService", own=True)
+    server = OtherServer(500, "http://x/")
+    process = Process(501, 500, 501, 501, 1, 0.0, "python3")
+    kernel = ForeignKernel(process, Path("/r/kernel-k.json"), "jupyter-lab", {})
+    source = WorkSource(FakeKernels(), FakeTerminals())  # type: ignore[arg-type]
+    asked: list[ForeignKernel] = []
+
+    async def tenants(_server: OtherServer) -> list[Tenant]:
+        return [Tenant(server, "k", "python3", "kernel", active_at)]
+
+    def ask(kernels: list[ForeignKernel], _seconds: float) -> dict[ForeignKernel, ShellAnswer]:
+        asked.extend(kernels)
+        return dict.fromkeys(kernels, ShellAnswer(True))
+
+    survey = Survey({501: process}, Attribution(), (), (kernel,), (server,))
+    monkeypatch.setattr(other_servers, "tenants_of", tenants)
+    monkeypatch.setattr(foreign_kernels, "ask", ask)
+    monkeypatch.setattr(source._surveyor, "look", lambda *_: survey)
+    (answer,) = await source.ask({app.ref: MINUTE}, Snapshot((), (), (app,)))
+    assert answer.working is (active_at is None)
+    assert asked == ([] if active_at is None else [kernel])
 async def test_an_unexpected_error_of_the_worker_thread_is_a_fault(
     hand: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
