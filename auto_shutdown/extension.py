@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from .api.handlers import routes
 from .api.startup import record_failure
 from .config import other_applications, provenance
 from .config.loading import configured_limits
-from .config.problems import ConfigurationError, Problem, raise_first
+from .config.problems import ConfigurationError
 from .config.settings import Limits
 from .config.traits import AdminTraits
 from .core.formatting import printable
@@ -147,15 +146,14 @@ class AutoShutdown(AdminTraits, ExtensionApp):
         late = other_applications.late_section([*reversed(configs), server.config], self.config)
         if late:
             self.update_config(Config({provenance.SECTION: late}))
-        names = other_applications.file_names(applications, self)
-        raise_first(await files.run(self._unread_files, names))
         loaded = [getattr(each, "_loaded_config_files", None) for each in (server, *applications)]
         limits, ignored = await configured_limits(
             self,
             files.run,
             directories=server.config_file_paths,
             config_file=server.config_file,
-            extension_files=names,
+            extension_files=other_applications.file_names(applications, self),
+            failed=other_applications.failed_packages(server),
             merged=(*reversed(configs), server.config, self.config),
             command_lines=[getattr(each, "cli_config", {}) for each in (server, self)],
             loaded=None if None in loaded else [path for paths in loaded for path in paths or ()],
@@ -166,14 +164,6 @@ class AutoShutdown(AdminTraits, ExtensionApp):
             )
             self.log.warning(text, ", ".join(ignored))
         return limits
-
-    def _unread_files(self, names: Sequence[str]) -> list[Problem]:
-        """The problems with files that an extension of this server may read that could not be
-        loaded. Blocks."""
-        server = self._server
-        failed = other_applications.failed_packages(server)
-        directories, config_file = server.config_file_paths, server.config_file
-        return list(other_applications.unread_files(failed, directories, config_file, names))
 
     async def stop_extension(self) -> None:
         """Stop watching; the server calls this when it stops. Never raises: after an error here the

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import precedence, provenance
+from .other_applications import unread_files
 from .problems import invalid_options, misspelt_sections, misspelt_sections_of_files, raise_first
 from .settings import Limits
 from .traits import AdminTraits
@@ -22,6 +23,7 @@ async def configured_limits(
     directories: Sequence[str],
     config_file: str,
     extension_files: Sequence[str],
+    failed: Sequence[str] = (),
     merged: Iterable[Mapping[str, Any]],
     command_lines: Iterable[Mapping[str, Any]],
     loaded: Iterable[str] | None,
@@ -32,9 +34,11 @@ async def configured_limits(
     ``app`` has the traits as Jupyter set them. If an administrator's file overrules a user's file,
     this function sets the traits of ``app`` again. ``directories`` (most important first),
     ``config_file`` and ``extension_files`` (see ``provenance.read_files``) are where the server
-    looks for configuration files. ``merged`` are the configurations of the server and of the
-    extension as Jupyter merged them; ``command_lines`` are their command lines. ``loaded`` are the
-    paths of the files that Jupyter loaded (None: this version of Jupyter does not list them).
+    looks for configuration files. ``failed`` are the enabled extensions that Jupyter could not
+    import: an application of theirs may read other files. ``merged`` are the configurations of the
+    server and of the extension as Jupyter merged them; ``command_lines`` are their command lines.
+    ``loaded`` are the paths of the files that Jupyter loaded (None: this version of Jupyter does
+    not list them).
 
     Raises ConfigurationError when a file or a value that applies cannot be understood.
     """
@@ -42,6 +46,9 @@ async def configured_limits(
     command_line = provenance.merged_section(command_lines)
     files = await run(provenance.read_files, directories, config_file, extension_files)
     files = await run(precedence.evaluated, files)
+    if failed:
+        others = await run(provenance.read_other_files, directories, config_file, extension_files)
+        raise_first(unread_files(failed, others, files))
     section = await run(precedence.overruling_section, files, command_line)
     if loaded is not None:
         raise_first(await run(precedence.failed_to_load, files, list(loaded)))

@@ -16,7 +16,7 @@ from traitlets.config import Config
 
 from . import provenance
 from .problems import RESTART, Problem
-from .provenance import EXTENSION_FILE, SECTION, merged_section
+from .provenance import EXTENSION_FILE, SECTION, ConfigFile, merged_section
 
 #: The applications of the Jupyter project that can start a server: their packages, by the name of
 #: the file that they read.
@@ -54,25 +54,28 @@ def failed_packages(server: Any) -> list[str]:
 
 
 def unread_files(
-    failed: Sequence[str], directories: Sequence[str], config_file: str, names: Sequence[str]
+    failed: Sequence[str], others: Sequence[ConfigFile], files: Sequence[ConfigFile]
 ) -> Iterator[Problem]:
     """A problem for each file that may configure this extension, that the server does not read, and
-    that an application of the ``failed`` packages may read. ``names`` are the files that the server
-    reads (:func:`file_names`)."""
-    if not failed:
-        return
-    for file in provenance.read_other_files(directories, config_file, names):
-        if file.problem or file.section(SECTION):
-            content = f"cannot be read ({file.problem})" if file.problem else f"sets {SECTION}"
-            place = file.path.with_name(provenance.SERVER_FILE + file.path.suffix)
-            yield Problem(
-                f"{file.path} {content}, and Jupyter could not load the application that may read "
-                f"it (the enabled extension {' or '.join(failed)}).",
-                f"{file.correction}, {RESTART}"
-                if file.problem
-                else f"Move {SECTION} to {place}, which applies always, or repair the extension "
-                f"(the server's log has the error), {RESTART}",
-            )
+    that an application of the ``failed`` packages may read. ``others`` are the files that the
+    server does not read, ``files`` those that it reads."""
+    applied = provenance.applying([*files, *others])
+    for file in others:
+        if file not in applied or not (file.problem or file.section(SECTION)):
+            continue
+        place = file.path.with_name(provenance.SERVER_FILE + file.path.suffix)
+        content = f"sets {SECTION}"
+        remedy = (
+            f"Move {SECTION} to {place}, which applies always, or repair the extension (the "
+            "server's log has the error)"
+        )
+        if file.problem:
+            content, remedy = f"cannot be read ({file.problem})", file.correction
+        message = (
+            f"{file.path} {content}, and Jupyter could not load the application that may read it "
+            f"(the enabled extension {' or '.join(failed)})."
+        )
+        yield Problem(message, f"{remedy}, {RESTART}")
 
 
 def file_names(applications: Iterable[Any], own: Any) -> list[str]:

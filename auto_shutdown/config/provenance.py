@@ -93,11 +93,12 @@ def read_other_files(
     given = Path(os.path.abspath(config_file)).with_suffix("") if config_file else None
     found = []
     for directory in directories:
+        owner = USER if directory in _of_user(directories) else ADMINISTRATOR
         for path in _listed(Path(directory), ".py", ".json"):
             if path.with_suffix("") != given and path.stem not in known:
                 is_named = path.stem.startswith("jupyter_") and path.stem.endswith("_config")
                 if is_named or path == Path(directory):
-                    found.append(_read(path, USER))
+                    found.append(_read(path, owner))
     return found
 
 
@@ -156,8 +157,7 @@ def source(files: Sequence[ConfigFile], section: str, name: str) -> str:
 def _paths(
     directories: Sequence[str], config_file: str, extension_files: Sequence[str]
 ) -> Iterator[tuple[Path, str]]:
-    home, own = Path.home(), Path(jupyter_config_dir())
-    of_user = {directory for directory in directories if is_users(Path(directory), home, own)}
+    of_user = _of_user(directories)
 
     def with_owner(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
         for path in paths:
@@ -179,6 +179,12 @@ def _paths(
             yield path, STARTER
     else:
         yield from with_owner(_pairs(directories, SERVER_FILE))
+
+
+def _of_user(directories: Sequence[str]) -> set[str]:
+    """The directories that belong to the user."""
+    home, own = Path.home(), Path(jupyter_config_dir())
+    return {directory for directory in directories if is_users(Path(directory), home, own)}
 
 
 def _pairs(directories: Sequence[str], name: str) -> Iterator[Path]:

@@ -159,6 +159,36 @@ async def test_file_of_application_that_cannot_be_imported_is_not_ignored(
         assert BROKEN in answer.message
 
 
+@pytest.mark.parametrize(
+    ("of_administrator", "place", "refused"),
+    [
+        (None, "user", True),
+        ({}, "user", True),
+        # Otherwise a user could stop the extension with a broken one.
+        (SETTINGS, "user", False),
+        (SETTINGS, "env", True),
+    ],
+)
+def test_unread_file_of_a_user_does_not_count_beside_an_administrators(
+    of_administrator: dict[str, Any] | None, place: str, refused: bool, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    directories = [tmp_path / "user", tmp_path / "env"]
+    monkeypatch.setattr(provenance, "jupyter_config_dir", lambda: str(directories[0]))
+    monkeypatch.setattr(provenance.Path, "home", lambda: directories[0])
+    for directory in directories:
+        directory.mkdir()
+    if of_administrator is not None:
+        text = json.dumps({"AutoShutdown": of_administrator})
+        (directories[1] / "jupyter_server_config.json").write_text(text)
+    (tmp_path / place / "jupyter_lab_config.json").write_text(AS_JSON[1])
+    names = list(map(str, directories))
+    files = provenance.read_files(names)
+    others = provenance.read_other_files(names, "", [])
+    problems = list(other_applications.unread_files([BROKEN], others, files))
+    assert bool(problems) is refused
+
+
 def test_order_of_files_is_that_of_linking(tmp_path: Path) -> None:
     """The values of an application that is linked earlier win."""
     names = ["jupyter_aa_config", provenance.EXTENSION_FILE, "jupyter_lab_config"]
