@@ -240,6 +240,8 @@ async def test_kernel_that_another_server_reports_as_busy_is_not_asked(
     (answer,) = await source.ask({app.ref: MINUTE}, Snapshot((), (), (app,)))
     assert answer.working is (active_at is None)
     assert asked == ([] if active_at is None else [kernel])
+
+
 async def test_an_unexpected_error_of_the_worker_thread_is_a_fault(
     hand: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
