@@ -81,7 +81,7 @@ class TestFaults:
         ledger = Ledger(NOW, failures=dict.fromkeys(refs, failed))
         situation: Any = SimpleNamespace(removals_under_way=dict.fromkeys(refs, NOW - LATE))
         nothing: Any = None
-        remover = Remover(nothing, nothing, situation, *([nothing] * 7))
+        remover = Remover(nothing, situation, *([nothing] * 7))
         current = derive(snapshot, ledger, NOW) + remover.faults(NOW)
         assert len(current) == len(unread) + len(kernels) + 2 * len(refs)
         faults, started, _ = settle({}, current)
