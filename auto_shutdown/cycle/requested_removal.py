@@ -51,9 +51,7 @@ UNDER_WAY = sentence("The shutdown is still in progress. The report shows when i
 class RequestedRemovals:
     """The removals that users of one server request. ``wake`` begins another pass."""
 
-    def __init__(
-        self, situation: Situation, tasks: RemovalTasks, wake: Callable[[], None]
-    ) -> None:
+    def __init__(self, situation: Situation, tasks: RemovalTasks, wake: Callable[[], None]) -> None:
         self._situation = situation
         self._tasks = tasks
         self._wake = wake
