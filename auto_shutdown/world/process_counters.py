@@ -9,15 +9,19 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from . import proc_files
+from .host_processors import processors
 from .proc_files import Transferred
 from .processes import Process
 
 #: The name of a Java virtual machine (``comm``). It reads files of the system while it waits.
 JVM = "java"
 
-#: The bytes that a kernel reads at most to answer one ``usage_request``: for each process of this
-#: host, and for each of its own processes. ipykernel 7.4 reads 300 and 2,800.
-ANSWER_READS = 512
+#: The bytes that a kernel reads at most to answer one ``usage_request``: in any case, for each
+#: processor and for each process of this host, and for each of its own processes. ipykernel 7.4
+#: reads 7,000 on a host with two processors, 300 and 2,800.
+ANSWER_READS = 16 * 1024
+ANSWER_READS_FOR_PROCESSOR = 1024
+ANSWER_READS_FOR_PROCESS = 512
 ANSWER_READS_FOR_MEMBER = 4 * 1024
 
 
@@ -107,7 +111,12 @@ def with_answers(sample: Sample, kernel: Process, answers: int, processes: int) 
     given to clients that asked for its use of this host, which has ``processes``."""
     if kernel.key not in sample:
         return sample
-    reads = ANSWER_READS * processes + ANSWER_READS_FOR_MEMBER * len(sample)
+    reads = (
+        ANSWER_READS
+        + int(ANSWER_READS_FOR_PROCESSOR * processors())
+        + ANSWER_READS_FOR_PROCESS * processes
+        + ANSWER_READS_FOR_MEMBER * len(sample)
+    )
     reading = replace(sample[kernel.key], answers=answers, answer_reads=reads)
     return {**sample, kernel.key: reading}
 

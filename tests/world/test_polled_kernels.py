@@ -12,7 +12,7 @@ from tenants_by_pid import MINUTE, FakeKernels, FakeTerminals
 
 from auto_shutdown.core.model import Kernel, Snapshot
 from auto_shutdown.core.signals import Signal
-from auto_shutdown.world import process_survey
+from auto_shutdown.world import process_counters, process_survey
 from auto_shutdown.world.attribution import Attribution
 from auto_shutdown.world.background_work import WorkSource
 from auto_shutdown.world.kernels import KernelSource
@@ -26,11 +26,11 @@ ROOT = Process(40, 1, 40, -1, 1, 0.0, "python")
 CHILD = Process(50, 40, 40, -1, 1, 0.0, "python")
 OTHERS = [Process(pid, 1, pid, -1, 1, 0.0, "daemon") for pid in range(100, 198)]
 
-#: ipykernel 7.4 on a host with 100 processes, asked every 5 s for a minute.
-READS, WRITES = 12 * (100 * 300 + 2 * 2800), 12 * 112
+#: ipykernel 7.4 on a host with 2 processors and 100 processes, asked every 5 s for a minute.
+READS, WRITES = 12 * (7_000 + 100 * 300 + 2 * 2800), 12 * 112
 
 #: What one answer may read there at most.
-MOST = 100 * 512 + 2 * 4096
+MOST = 16 * 1024 + 2 * 1024 + 100 * 512 + 2 * 4096
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,7 @@ async def test_what_a_polled_kernel_reads_for_its_answers_is_no_sign_of_life(
     of_child: tuple[int, int],
     alive: bool,
 ) -> None:
+    monkeypatch.setattr(process_counters, "processors", lambda: 2.0)
     hand, moved = Clock(), {ROOT.pid: (0, 0), CHILD.pid: (0, 0)}
 
     def sample(members: Collection[Process]) -> dict[Any, Reading]:
@@ -84,3 +85,9 @@ def test_the_source_of_kernels_tells_how_often_a_kernel_was_asked() -> None:
     source = KernelSource({}, None, clients=clients)
     clients.requests.of("k").usage_answers = 3
     assert (source.usage_answers("k"), source.usage_answers("unknown")) == (3, 0)
+
+
+def test_one_answer_in_a_small_container_is_left_out() -> None:
+    """Measured with 9 processes and 2 processors: 10,100 bytes for each answer."""
+    reading = process_counters.with_answers({ROOT.key: Reading()}, ROOT, 1, 9)[ROOT.key]
+    assert reading.answer_reads > 1.5 * 10_100
