@@ -117,8 +117,10 @@ def advance_terminal(previous: Mark | None, terminal: Terminal, now: datetime) -
     if not terminal.running_job:
         mark = _with(mark, quiet_since=None)
     else:
-        typed = previous is not None and mark.stamps.get(Signal.INPUT) != previous.stamps.get(
-            Signal.INPUT
+        # Where keys cannot be told from output, ``last_activity`` may be a key.
+        keys = (Signal.INPUT, Signal.LAST_ACTIVITY)
+        typed = previous is not None and any(
+            mark.stamps.get(key) != previous.stamps.get(key) for key in keys
         )
         if previous is None or previous.state != RUNNING or typed or mark.quiet_since is None:
             mark = _with(mark, quiet_since=now)

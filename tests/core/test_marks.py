@@ -190,3 +190,25 @@ def test_the_shortcut_for_an_unchanged_kernel_gives_the_same_mark(
         with monkeypatch.context() as patch:
             patch.setattr(next_marks, "_is_unchanged", lambda *_: False)
             assert short == next_marks.advance_kernel(previous, kernel, now)
+
+
+@pytest.mark.parametrize(
+    ("shows_keys", "change", "is_quiet_again"),
+    [
+        (True, {"input_at": NOW}, True),
+        (True, {"last_activity": NOW}, False),  # a redraw
+        (False, {"last_activity": NOW}, True),  # it may be a key
+        (False, {}, False),
+    ],
+)
+def test_a_key_that_cannot_be_told_from_output_is_a_sign_that_a_command_is_in_use(
+    shows_keys: bool, change: dict[str, Any], is_quiet_again: bool
+) -> None:
+    began = ago(hours=5)
+    command = replace(
+        TERMINAL, running_job="less", last_activity=began, input_at=began if shows_keys else None
+    )
+    ledger = advance(EMPTY, Snapshot((), (command,)), began)
+    later = advance(ledger, Snapshot((), (replace(command, **change),)), NOW)
+    expected = NOW if is_quiet_again else began
+    assert later.marks[TERMINAL.ref].quiet_since == expected

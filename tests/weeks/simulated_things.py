@@ -132,6 +132,7 @@ class SimulatedThings:
         """Somebody uses ``thing``. This is strong evidence of activity."""
         shown = self.shown[thing.id]
         thing.mark_used(self.t)
+        thing.sign_at = self.t
         at = self.clock.now
         if signal != Signal.HEARTBEAT:
             shown.last_activity = at + shown.clock_skew
@@ -143,6 +144,7 @@ class SimulatedThings:
     def prints(self, thing: Thing, at: float | None = None) -> None:
         """``thing`` prints without a request."""
         at = self.t if at is None else at
+        thing.sign_at = at
         shown = self.shown[thing.id]
         wall = self.clock.now - timedelta(seconds=self.t - at)
         if thing.cell is None or thing.cell.waits:

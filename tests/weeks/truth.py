@@ -62,6 +62,7 @@ class Thing:
     up_at: float = 0.0
     # Terminals
     job: str | None = None
+    sign_at: float = NEVER  # the last key, the last output, or the beginning of the job
     in_image: bool = False
     # Apps
     status: str = ""
@@ -215,9 +216,14 @@ class Oracle:
         return thing.state == "starting" and now - thing.born >= self.rules.startup_grace * MINUTE
 
     def _stuck_busy(self, thing: Thing, now: float) -> bool:
-        """Whether it has been busy without output or processor time for ``max_busy`` minutes."""
+        """Whether a cell or command in it has run without output, a key or processor time for
+        ``max_busy`` minutes."""
         cell, most = thing.cell, self.rules.max_busy
-        if cell is None or most is None or cell.prints or cell.cores or cell.waits:
+        if most is None:
+            return False
+        if thing.job is not None and not thing.work:
+            return now - thing.sign_at >= most * MINUTE
+        if cell is None or cell.prints or cell.cores or cell.waits:
             return False
         return now - max(cell.began, thing.weak.get("output", NEVER)) >= most * MINUTE
 
@@ -255,10 +261,15 @@ class Oracle:
         if now < thing.failed + HOUR:
             return True
         if thing.kind == "app":
-            if thing.status != "InService":
+            if thing.status != "InService" or self._may_hold_an_unreadable_kernel(thing):
                 return True
             return any(
                 self.excuse(t, now) and (not self._stuck(t, now) or self._is_kept(t, now))
                 for t in self.tenants(thing)
             )
         return False
+
+    def _may_hold_an_unreadable_kernel(self, app: Thing) -> bool:
+        """Whether a kernel cannot be read that, for all the product knows, runs in ``app``."""
+        kernels = (t for t in self.things.values() if t.kind == "kernel" and t.gone is None)
+        return not app.own and any(t.unreadable and t.app is None for t in kernels)
