@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from ..core.model import Snapshot
@@ -33,10 +34,9 @@ class ReportedChanges:
         self._signalled = asyncio.Event()
         self._kernels: set[str] = set()
         self._everything = False
-        #: The kernels that signals named since the last full pass, and whether a signal since then
-        #: may explain any change.
-        self._explained: set[str] = set()
-        self._explains_all = True
+        #: How many signals since the last full pass named each kernel. None: they may explain any
+        #: change.
+        self._signals: Counter[str | None] = Counter([None])
         #: The ids whose change no signal has reported yet, and when a full pass found the change.
         self._suspects: dict[str, float] = {}
         self._unsignalled = 0
@@ -44,7 +44,7 @@ class ReportedChanges:
     def kernel_changed(self, kernel_id: str) -> None:
         """Note that one kernel began or ended work, started or ended."""
         self._kernels.add(kernel_id)
-        self._explained.add(kernel_id)
+        self._signals[kernel_id] += 1
         self._count_late_suspects()
         self._suspects.pop(kernel_id, None)
         self._woken.set()
@@ -52,7 +52,8 @@ class ReportedChanges:
 
     def anything_changed(self) -> None:
         """Note another change, which only a full pass can find."""
-        self._everything = self._explains_all = True
+        self._everything = True
+        self._signals[None] += 1
         self._count_late_suspects()
         self._suspects.clear()
         self._woken.set()
@@ -89,16 +90,17 @@ class ReportedChanges:
         """Returns a function to call with the snapshots before and after the pass. A signal during
         the pass may report a change that the pass has seen already."""
         self._signalled.clear()
-        explained, all_of_it = set(self._explained), self._explains_all
+        earlier = Counter(self._signals)
 
         def compare(before: Snapshot, after: Snapshot) -> None:
             self._count_late_suspects()
-            if not (all_of_it or self._explains_all):
+            if not self._signals[None]:
                 # An earlier suspect keeps its time: the next full pass may follow at once.
-                for changed in changed_without_signal(before, after, self._explained):
+                named = {kernel_id for kernel_id in self._signals if kernel_id is not None}
+                for changed in changed_without_signal(before, after, named):
                     self._suspects.setdefault(changed, self._now())
-            self._explained -= explained
-            self._explains_all = self._explains_all and not all_of_it
+            # A signal during the pass may be about a change that the next pass finds.
+            self._signals -= earlier
 
         return compare
 

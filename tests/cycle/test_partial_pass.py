@@ -14,7 +14,7 @@ from value_world import MINUTE, START, Bench
 from waiting import eventually
 
 from auto_shutdown.config.settings import Limits
-from auto_shutdown.core.model import IOPubActivity, Kernel
+from auto_shutdown.core.model import IOPubActivity, Kernel, Snapshot
 from auto_shutdown.cycle.reported_changes import LATE_SECONDS, ReportedChanges
 
 
@@ -248,6 +248,28 @@ class TestUnsignalledChanges:
         assert await self.look(bench) == 1
         changes.kernel_changed("k")
         assert await self.look(bench) == 1
+
+    @pytest.mark.parametrize("signal", ["the kernel", "anything"])
+    async def test_a_signal_during_a_pass_explains_what_the_next_pass_finds(
+        self, bench: Bench, changes: ReportedChanges, signal: str
+    ) -> None:
+        """Another signal about the same kernel came before that pass."""
+
+        def signalled() -> None:
+            changes.kernel_changed("k") if signal == "the kernel" else changes.anything_changed()
+
+        changes.full_pass_begins()(Snapshot(), Snapshot())
+        there = Snapshot((Kernel("k", state="idle", iopub=IOPubActivity()),))
+        signalled()
+        compare = changes.full_pass_begins()
+        signalled()
+        compare(there, there)
+        changes.full_pass_begins()(there, Snapshot())
+        bench.clock.advance(timedelta(seconds=LATE_SECONDS + 1))
+        assert changes.unsignalled_changes == 0
+        changes.full_pass_begins()(there, Snapshot())
+        bench.clock.advance(timedelta(seconds=LATE_SECONDS + 1))
+        assert changes.unsignalled_changes == 1, "nothing explains this one"
 
     async def test_are_counted_if_full_passes_follow_at_once(
         self, bench: Bench, changes: ReportedChanges

@@ -63,7 +63,10 @@ class SimulatedObservation(SimulatedThings):
         # A source that cannot be read shows its last values.
         if "kernels" not in unread:
             self._kernels = [self._kernel(t) for t in self.of_kind("kernel")]
-            self._kernels += [k for key, k in lagging.items() if key not in self.things]
+            late = [k for key, k in lagging.items() if key not in self.things]
+            self._kernels += late
+            for kernel in late:
+                self.signal(kernel.id)  # its manager forgets it after this observation
         if "terminals" not in unread:
             self._terminals = tuple(self._terminal(t) for t in self.of_kind("terminal"))
         kernels, terminals = list(self._kernels), self._terminals
