@@ -98,10 +98,11 @@ def _without_heartbeat(stamps: Mapping[str, datetime]) -> dict[str, datetime]:
 def _reported(mark: Mark) -> dict[str, datetime]:
     """The stamps that change when the kernel's cell ends.
 
-    The heartbeat is not among them. For a kernel behind a gateway, neither is the stamp of the
-    request, because this server sets that stamp when it passes the request on, so before the cell.
+    Weak evidence is not among them: a kernel may print, and then die in its cell. The heartbeat is
+    not among them. For a kernel behind a gateway, neither is the stamp of the request, because this
+    server sets that stamp when it passes the request on, so before the cell.
     """
-    own = _without_heartbeat(mark.stamps)
+    own = {n: at for n, at in _without_heartbeat(mark.stamps).items() if n not in WEAK}
     if Signal.LAST_ACTIVITY in own:
         own.pop(Signal.REQUEST, None)
     return own

@@ -17,7 +17,7 @@ from auto_shutdown.core.advance import advance
 from auto_shutdown.core.answers import record_answers
 from auto_shutdown.core.ledger import note
 from auto_shutdown.core.marks import Mark, activity, first_sight, moved, shifted
-from auto_shutdown.core.model import Answer, Kernel, Snapshot
+from auto_shutdown.core.model import Answer, IOPubActivity, Kernel, Snapshot
 from auto_shutdown.core.signals import WEAK, Signal
 
 CAPS = {Signal.OUTPUT: 8 * HOUR, Signal.PRESENCE: HOUR}
@@ -212,3 +212,15 @@ def test_a_key_that_cannot_be_told_from_output_is_a_sign_that_a_command_is_in_us
     later = advance(ledger, Snapshot((), (replace(command, **change),)), NOW)
     expected = NOW if is_quiet_again else began
     assert later.marks[TERMINAL.ref].quiet_since == expected
+
+
+@pytest.mark.parametrize("state", ["dead", "idle"])
+def test_output_does_not_date_the_end_of_a_cell(state: str) -> None:
+    """The kernel could not be read while it printed, and while its cell ended or it died."""
+    began = IOPubActivity(request_at=ago(hours=3))
+    busy = replace(KERNEL, state="busy", iopub=began)
+    printed = replace(busy, state=state, iopub=replace(began, output_at=ago(hours=1)))
+    ended = replace(printed, iopub=replace(began, request_at=ago(hours=2)))
+    ledger = look(EMPTY, busy, ago(hours=3))
+    assert look(ledger, printed, NOW).marks[KERNEL.ref].active_at == NOW
+    assert look(ledger, ended, NOW).marks[KERNEL.ref].active_at == ago(hours=2)
