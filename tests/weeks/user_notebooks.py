@@ -89,6 +89,7 @@ class NotebookUsers(UserBase):
             kernel.cell, kernel.work, kernel.reported, kernel.state = None, {}, set(), "idle"
             self.studio.jupyter.ends(kernel)
             self.studio.use(kernel, Signal.REQUEST)
+            self.studio.signal(kernel.id)
 
     def kernel_breaks(self) -> None:
         """A kernel dies, or cannot be read for a while."""
