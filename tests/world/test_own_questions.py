@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from one_kernel import MODEL, FakeShells, Manager, Sessions, decided
+from one_kernel import MODEL, FakeShells, Manager, decided
 
 from auto_shutdown.core.advance import advance
 from auto_shutdown.core.answers import record_answers
@@ -18,11 +18,8 @@ from auto_shutdown.core.outcome import Result
 from auto_shutdown.core.signals import Signal
 from auto_shutdown.world import kernel_shutdown
 from auto_shutdown.world.kernel_usage import Usage
-from auto_shutdown.world.kernels import KernelSource
 from auto_shutdown.world.own_questions import OwnQuestions
-from auto_shutdown.world.platform import Platform
 from auto_shutdown.world.shell_probe import ShellAnswer
-from auto_shutdown.world.terminals import TerminalSource
 from auto_shutdown.world.world import World
 
 BEFORE = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -77,23 +74,6 @@ def test_question_ends_with_an_error() -> None:
         raise ZeroDivisionError
     used = replace(IDLE, last_activity=AFTER)
     assert questions.without(used) == used
-
-
-@pytest.fixture
-def shells() -> FakeShells:
-    return FakeShells()
-
-
-@pytest.fixture
-def manager() -> Manager:
-    return Manager()
-
-
-@pytest.fixture
-def world(manager: Manager, shells: FakeShells) -> World:
-    source = KernelSource(manager, Sessions())
-    source._shutdown._shells = source._shells = shells  # type: ignore[assignment]
-    return World(Platform(), source, TerminalSource({}), None)
 
 
 async def test_pass_beside_a_removal_sees_the_kernel_as_before_the_question(
