@@ -73,9 +73,8 @@ class WorkSource:
         #: The last unexpected error in the log. The next look may fail in the same way.
         self._logged_error = ""
         self._unanswered = ""
-        #: Held while other servers are asked. Made when first needed, because in Python 3.9 it
-        #: belongs to the event loop that runs then.
-        self._turn: asyncio.Lock | None = None
+        #: Held while other servers are asked.
+        self._asking_others = asyncio.Lock()
         #: The kernels of other servers that may run a cell, although Jupyter reports them as idle.
         self._unknown_kernels: tuple[Tenant, ...] = ()
         self._looked_at: float | None = None
@@ -214,8 +213,7 @@ class WorkSource:
         if apps:
             # The removals of two apps may ask at once. A question moves the stamps of kernels of
             # other servers, so the second must not read them before the first has noted that.
-            self._turn = self._turn or asyncio.Lock()
-            async with self._turn:
+            async with self._asking_others:
                 others = await self._ask_others(survey, snapshot)
 
         def judge() -> list[Answer]:
