@@ -96,11 +96,12 @@ def _without_heartbeat(stamps: Mapping[str, datetime]) -> dict[str, datetime]:
 
 
 def _reported(mark: Mark) -> dict[str, datetime]:
-    """The stamps that change when the kernel's cell ends.
+    """The stamps that show that the kernel's cell has ended, if one of them changes.
 
-    Weak evidence is not among them: a kernel may print, and then die in its cell. The heartbeat is
-    not among them. For a kernel behind a gateway, neither is the stamp of the request, because this
-    server sets that stamp when it passes the request on, so before the cell.
+    Weak evidence is not among them: a kernel may print and then die in its cell, so its output does
+    not show the end. The heartbeat is not among them, because one file covers many resources. For
+    a kernel behind a gateway, the stamp of the request is not among them: this server sets it when
+    it passes the request on, before the cell runs.
     """
     own = {n: at for n, at in _without_heartbeat(mark.stamps).items() if n not in WEAK}
     if Signal.LAST_ACTIVITY in own:

@@ -32,19 +32,20 @@ def with_removals_under_way(plan: Plan, since: Mapping[Ref, datetime]) -> Plan:
     )
 
 
-def without_queries(
+def with_postponed_queries(
     planned: Mapping[Ref, tuple[datetime, timedelta]],
     snapshot: Snapshot,
     since: Mapping[Ref, datetime],
     now: datetime,
 ) -> Mapping[Ref, tuple[datetime, timedelta]]:
-    """The schedule ``planned`` without queries of what is being removed. ``since`` holds the time
-    when each removal began.
+    """The schedule ``planned``, with each query of what is being removed postponed until the removal
+    would be late. ``since`` holds the time when each removal began.
 
-    A removal asks its resource itself. The query of a pass at the same time moves the stamps of a
-    kernel, and what it costs the kernel looks like work in so short a time: the removal would keep
-    an idle kernel. An app is queried through its kernels. So neither the app of a kernel that is
-    being removed is queried, nor what runs in an app that is being removed.
+    A removal asks its resource itself. The query of a pass at the same time would move the stamps
+    of a kernel. It also costs the kernel processor time, which looks like work because the pass
+    measures over a short time. So the removal would keep an idle kernel. An app is queried through
+    its kernels. So the query of the app waits while one of its kernels is being removed, and the
+    queries of what runs in an app wait while the app is being removed.
 
     The end of a removal begins another pass, which makes a new schedule. No query waits for a
     removal that is late.

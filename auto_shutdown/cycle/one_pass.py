@@ -23,7 +23,7 @@ from ..core.outcome import Outcome
 from ..core.partial import advance_kernels, decide_part
 from ..core.policy import Policy
 from ..core.questions import Schedule, next_question, questions, questions_now, schedule
-from ..core.under_way import without_queries
+from ..core.under_way import with_postponed_queries
 from ..state.preferences import Preferences
 from ..state.savings import SavedSavings
 from ..world.app_list import NOT_LISTED_YET
@@ -297,4 +297,4 @@ class OnePass:
         if len(known) != len(inputs) or any(a is not b for a, b in zip(inputs, known)):
             planned = schedule(snapshot, plan, ledger, policy, now)
             self._scheduled = inputs, planned
-        return without_queries(planned, snapshot, self._remover.in_progress, now)
+        return with_postponed_queries(planned, snapshot, self._remover.in_progress, now)

@@ -171,10 +171,12 @@ class RemovalTasks:
         return outcome
 
     def _instance_freed(self, resource: Resource) -> Freed | None:
-        """The instance that the removal of ``resource``, which has just ended, frees.
+        """The instance that the removal of ``resource`` frees, which has just ended (None: it frees
+        none). If ``resource`` is an app, its mark is deleted.
 
-        Two removals of apps on one instance may end side by side. Nothing is awaited here, so
-        exactly one of them finds that the other app has no mark any more, and frees the instance.
+        Two removals of apps on one instance may end side by side. The first one still finds the
+        mark of the other app, and frees nothing. The second one frees the instance. Nothing is
+        awaited here, so no removal comes between the check and the deletion.
         """
         situation = self._situation
         freed = self._savings.freed_by(

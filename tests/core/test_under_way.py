@@ -10,7 +10,7 @@ from scene import NOW
 
 from auto_shutdown.core.decision import Action, Reason
 from auto_shutdown.core.model import App, Kernel, Ref, Snapshot, Terminal
-from auto_shutdown.core.under_way import LATE, with_removals_under_way, without_queries
+from auto_shutdown.core.under_way import LATE, with_postponed_queries, with_removals_under_way
 
 WINDOW = timedelta(minutes=5)
 A, B = (App("KernelGateway", name, "InService") for name in ("a", "b"))
@@ -54,7 +54,7 @@ def test_what_is_being_removed_is_queried_only_if_the_removal_is_late(
 ) -> None:
     began_at = NOW - timedelta(seconds=seconds)
     planned = {resource.ref: (NOW, WINDOW) for resource in ALL.resources}
-    schedule = without_queries(planned, ALL, {removed: began_at}, NOW)
+    schedule = with_postponed_queries(planned, ALL, {removed: began_at}, NOW)
     later = {ref: at for ref, (at, _) in schedule.items() if at != NOW}
     # The wall clock may have been stepped back, so that the removal seems to begin later.
     under_way = not_queried if 0 <= seconds < 60 else set()
@@ -64,5 +64,5 @@ def test_what_is_being_removed_is_queried_only_if_the_removal_is_late(
 
 def test_a_query_that_is_due_after_a_late_removal_keeps_its_time() -> None:
     planned = {FIRST.ref: (NOW + 2 * LATE, WINDOW)}
-    assert without_queries(planned, ALL, {FIRST.ref: NOW}, NOW) == planned
-    assert without_queries({}, ALL, {FIRST.ref: NOW}, NOW) == {}
+    assert with_postponed_queries(planned, ALL, {FIRST.ref: NOW}, NOW) == planned
+    assert with_postponed_queries({}, ALL, {FIRST.ref: NOW}, NOW) == {}
