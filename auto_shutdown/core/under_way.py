@@ -38,8 +38,8 @@ def with_postponed_queries(
     since: Mapping[Ref, datetime],
     now: datetime,
 ) -> Mapping[Ref, tuple[datetime, timedelta]]:
-    """The schedule ``planned``, with each query of what is being removed postponed until the removal
-    would be late. ``since`` holds the time when each removal began.
+    """The schedule ``planned``, with each query of what is being removed postponed until the
+    removal would be late. ``since`` holds the time when each removal began.
 
     A removal asks its resource itself. The query of a pass at the same time would move the stamps
     of a kernel. It also costs the kernel processor time, which looks like work because the pass
