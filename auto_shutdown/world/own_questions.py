@@ -51,10 +51,11 @@ class OwnQuestions:
     def without(self, kernel: Kernel) -> Kernel:
         """``kernel``, as its manager describes it now, without what our own questions changed.
 
-        While this server asks a kernel, it cannot tell whether its question or another client of
-        the gateway changed the model. So this shows the ``last_activity`` and the number of connections
-        from before the question, and hides that the kernel became busy. The activity of another
-        client shows after the question. A client of this server shows at once, by its messages."""
+        While this server asks a kernel, it cannot tell whether its question or another client
+        of the gateway changed the model. So this shows the ``last_activity`` and the number of
+        connections from before the question, and hides that the kernel became busy. The
+        activity of another client shows after the question. A client of this server shows at
+        once, by its messages."""
         before, _ = self._asked.get(kernel.id, (None, 0))
         if before is None or before.unreadable or kernel.unreadable:
             return self.without_ended(kernel)
@@ -66,9 +67,9 @@ class OwnQuestions:
         )
 
     def without_ended(self, kernel: Kernel) -> Kernel:
-        """``kernel`` without the ``last_activity`` that our ended questions moved. A change during
-        a question in progress shows, because another client may have made it. A removal must see such
-        a change, so it decides by this."""
+        """``kernel`` without the ``last_activity`` that our ended questions moved. A change
+        during a question in progress shows, because another client may have made it. A removal
+        must see such a change, so it decides by this."""
         at = self._moved.without(kernel.id, kernel.last_activity)
         return kernel if at == kernel.last_activity else replace(kernel, last_activity=at)
 
